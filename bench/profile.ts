@@ -1,0 +1,96 @@
+import type { Profiler } from 'node:inspector';
+import type { Child } from './support/child.ts';
+import { table } from './support/figures.ts';
+import { measure, requireLoadTools } from './support/load.ts';
+import { type BenchOptions, progress, type Report } from './support/options.ts';
+import { installPeers } from './support/peers.ts';
+
+const ROWS = 25;
+
+/** Where the app thread's time goes: self time of the functions, of a server with track-usage under load. */
+export async function run({ quick }: BenchOptions): Promise<Report> {
+  requireLoadTools();
+  installPeers();
+  const tables: Report['tables'] = [];
+  const data: Record<string, Profiler.Profile> = {};
+  for (const framework of ['node:http', 'Express 5'] as const) {
+    progress(`profile: ${framework}`);
+    let profile!: Profiler.Profile;
+    const { begin, finish } = await measure(
+      framework,
+      'track-usage',
+      quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 8 },
+      {
+        begin: (server: Child) => server.ask('profile'),
+        finish: async (server: Child) => {
+          profile = await server.ask<Profiler.Profile>('profiled');
+        },
+      },
+    );
+    data[framework] = profile;
+    tables.push({ title: framework, text: tableOf(profile, finish.handled - begin.handled) });
+  }
+  return {
+    title: 'Where the time goes',
+    method:
+      'Self time in the app thread, sampled every 200 µs; what V8 inlines counts for its caller. `a ← b`: a native function called by b.',
+    tables,
+    data,
+  };
+}
+
+interface Callee {
+  name: string;
+  ours: boolean;
+  /** What has no place of its own to look at: native functions, and the files of Node that only lead to them. */
+  leads: boolean;
+}
+
+function functionOf({ functionName, url, lineNumber }: Profiler.ProfileNode['callFrame']): Callee {
+  const file = url.replace(/^.*\/(?=track-usage-bench-\d+\/|node_modules\/)/, '');
+  const ours = /^track-usage-bench-\d+\//.test(file);
+  const place = file === '' ? '' : ` ${file.replace(/^track-usage-bench-\d+\//, '')}:${lineNumber + 1}`;
+  return {
+    name: `${functionName || '(anonymous)'}${place}`,
+    ours,
+    leads: file === '' || file === 'node:fs' || file === 'node:buffer',
+  };
+}
+
+function tableOf(profile: Profiler.Profile, requests: number): string {
+  const functions = new Map(profile.nodes.map(({ id, callFrame }) => [id, functionOf(callFrame)]));
+  const parents = new Map(
+    profile.nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])),
+  );
+  /** A native function counts for us where it was us who called it. */
+  const labelOf = (id: number): Callee => {
+    const called = functions.get(id)!;
+    let caller = id;
+    while (functions.get(caller)?.leads) caller = parents.get(caller) ?? -1;
+    const by = functions.get(caller);
+    return caller === id || !by?.ours ? called : { ...by, name: `${called.name} ← ${by.name}` };
+  };
+  const self = new Map<string, { time: number; ours: boolean }>();
+  profile.samples!.forEach((id, i) => {
+    const { name, ours } = labelOf(id);
+    const known = self.get(name) ?? { time: 0, ours };
+    known.time += profile.timeDeltas![i]!;
+    self.set(name, known);
+  });
+  const row = ([name, { time }]: [string, { time: number }]) => [name, (time / requests).toFixed(2)];
+  const sorted = [...self].sort((a, b) => b[1].time - a[1].time);
+  const sum = (list: typeof sorted) => list.reduce((total, [, { time }]) => total + time, 0);
+  const ours = sorted.filter(([, { ours }]) => ours);
+  const others = sorted.filter(
+    ([name, { ours }]) => !ours && !/^\((?:idle|root)\)|^post node:inspector/.test(name),
+  );
+  return table(
+    ['function', 'µs/request'],
+    [
+      ...ours.slice(0, ROWS).map(row),
+      row(['all of track-usage', { time: sum(ours) }]),
+      ...others.slice(0, ROWS).map(row),
+      row(['all of the others', { time: sum(others) }]),
+    ],
+  );
+}

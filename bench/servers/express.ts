@@ -1,0 +1,26 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExpressApp } from '../../src/frameworks/express.ts';
+import { peer } from '../support/peers.ts';
+import { type Built, handled, type Middleware, reply } from './handler.ts';
+
+type Handler = (request: IncomingMessage, response: ServerResponse & { send(body: string): void }) => void;
+type Express = ExpressApp & {
+  use(middleware: Middleware): void;
+  get(path: string, handler: Handler): void;
+};
+
+/** An Express 5 app with the routes that the load asks for. */
+export function buildExpress(middleware: Middleware | undefined): Built {
+  const app = peer<() => Express>('express')();
+  if (middleware) app.use(middleware);
+  const respond: Handler = (request, response) => {
+    handled.count += 1;
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+    response.send(reply(request.url!));
+  };
+  for (const path of ['/', '/products/:id', '/articles/:slug', '/search', '/api/items/:id']) {
+    app.get(path, respond);
+  }
+  // Tracking replaces `listen` and `handle`, so they are looked up when they are called.
+  return { app, listen: (port, host) => app.listen(port, host) as ReturnType<Built['listen']> };
+}

@@ -1,0 +1,19 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { TrackUsage } from '../../src/index.ts';
+
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+/** What a framework's file makes. */
+export interface Built {
+  /** What TrackUsage gets. */
+  app: NonNullable<ConstructorParameters<typeof TrackUsage>[0]>;
+  listen(port: number, host: string): Server;
+}
+
+/** Requests that the server handled. */
+export const handled = { count: 0 };
+
+/** A short JSON document. */
+export function reply(url: string): string {
+  return JSON.stringify({ ok: true, url, items: [1, 2, 3], text: 'a short answer' });
+}

@@ -1,0 +1,89 @@
+/** The process of a server that is measured: framework, variant, a directory of its own. */
+import { once } from 'node:events';
+import type { Profiler } from 'node:inspector';
+import { Session } from 'node:inspector';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { answer } from '../support/child.ts';
+import { buildExpress } from './express.ts';
+import { type Built, handled, type Middleware } from './handler.ts';
+import { buildNode } from './node.ts';
+import { VARIANTS, type Variant, type VariantName } from './variants.ts';
+
+export const FRAMEWORKS = { 'node:http': buildNode, 'Express 5': buildExpress } satisfies Record<
+  string,
+  (middleware: Middleware | undefined) => Built
+>;
+export type Framework = keyof typeof FRAMEWORKS;
+
+/** A moment of a server. CPU time in µs, of the app's thread and of the whole process. */
+export interface Mark {
+  time: number;
+  thread: number;
+  process: number;
+  handled: number;
+  rss: number;
+}
+
+/** What was there when the load was over. */
+export interface End {
+  handled: number;
+  /** Hits in the storage; `undefined` for who stores none. */
+  stored: number | undefined;
+  /** How long storing went on after the last request. In s. */
+  catchUp: number;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [framework, name, directory] = process.argv.slice(2) as [Framework, VariantName, string];
+  const variant: Variant = VARIANTS[name];
+  const built = FRAMEWORKS[framework](variant.middleware?.(directory));
+  const stored = await variant.track?.(built, directory);
+  const server = built.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const profiler = new Session();
+  const post = promisify(profiler.post.bind(profiler)) as (
+    method: string,
+    params?: object,
+  ) => Promise<object>;
+
+  answer({
+    port: () => (server.address() as AddressInfo).port,
+    mark(): Mark {
+      const thread = process.threadCpuUsage();
+      const all = process.cpuUsage();
+      return {
+        time: performance.now(),
+        thread: thread.user + thread.system,
+        process: all.user + all.system,
+        handled: handled.count,
+        rss: process.memoryUsage.rss(),
+      };
+    },
+    async profile() {
+      profiler.connect();
+      await post('Profiler.enable');
+      await post('Profiler.setSamplingInterval', { interval: 200 });
+      await post('Profiler.start');
+    },
+    async profiled() {
+      return ((await post('Profiler.stop')) as { profile: Profiler.Profile }).profile;
+    },
+    async collect() {
+      if (!globalThis.gc) throw new Error('started without --expose-gc');
+      for (let i = 0; i < 2; i++) {
+        globalThis.gc();
+        await sleep(200);
+      }
+      return process.memoryUsage();
+    },
+    async end(): Promise<End> {
+      const connections = promisify(server.getConnections.bind(server));
+      while ((await connections()) > 0) await sleep(5);
+      const started = performance.now();
+      const hits = await stored?.();
+      return { handled: handled.count, stored: hits, catchUp: (performance.now() - started) / 1000 };
+    },
+  });
+}

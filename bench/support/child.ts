@@ -1,0 +1,85 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+
+interface Reply {
+  id: number;
+  answer?: unknown;
+  error?: string;
+}
+
+export interface ChildOptions {
+  args?: readonly string[];
+  /** The core that it may use; without it any. */
+  core?: number;
+  /** Flags for Node. */
+  flags?: readonly string[];
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A process that measures, and answers questions. */
+export class Child {
+  readonly #process: ChildProcess;
+  readonly #waiting = new Map<number, (reply: Reply) => void>();
+  #asked = 0;
+
+  constructor(module: string, { args = [], core, flags = [] }: ChildOptions = {}) {
+    const pinned = core !== undefined;
+    const child = fork(module, [...args], {
+      execPath: pinned ? 'taskset' : process.execPath,
+      execArgv: pinned ? ['-c', String(core), process.execPath, ...flags] : [...flags],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, NODE_ENV: 'production' },
+    });
+    running.add(child);
+    child.on('message', (reply: Reply) => {
+      this.#waiting.get(reply.id)?.(reply);
+      this.#waiting.delete(reply.id);
+    });
+    const failed = (error: string) => {
+      running.delete(child);
+      for (const [id, settle] of this.#waiting) settle({ id, error });
+      this.#waiting.clear();
+    };
+    child.on('error', (error) => failed(String(error)));
+    child.on('exit', (code, signal) => failed(`${module} ended (${signal ?? code})`));
+    this.#process = child;
+  }
+
+  ask<T>(question: string, argument?: unknown): Promise<T> {
+    const id = ++this.#asked;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, ({ error, answer }) => {
+        if (error === undefined) resolve(answer as T);
+        else reject(new Error(error));
+      });
+      if (this.#process.connected) this.#process.send({ id, question, argument });
+      else this.#waiting.get(id)!({ id, error: 'the process has ended' });
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** The child's side. */
+export function answer(answers: Record<string, (argument: never) => unknown>): void {
+  process.on(
+    'message',
+    async ({ id, question, argument }: { id: number; question: string; argument: never }) => {
+      try {
+        process.send!({ id, answer: await answers[question]!(argument) });
+      } catch (error) {
+        process.send!({ id, error: (error as Error).stack ?? String(error) });
+      }
+    },
+  );
+  process.on('disconnect', () => process.exit());
+}

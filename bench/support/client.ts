@@ -1,0 +1,61 @@
+import { connect, type Socket } from 'node:net';
+
+const HEADERS =
+  'Host: shop.example.org\r\n' +
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n' +
+  'Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n' +
+  'Accept-Language: de-DE,de;q=0.9,en;q=0.8\r\n' +
+  'Referer: https://www.example.org/list\r\n\r\n';
+
+/** Asks a server on this machine over connections that stay open, one request after the other on each. */
+export class KeepAliveClient {
+  readonly #port: number;
+  readonly #connections: number;
+
+  constructor(port: number, connections: number) {
+    this.#port = port;
+    this.#connections = connections;
+  }
+
+  /** GETs `count` paths; rejects at the first answer that is not 200. */
+  async get(count: number, pathOf: (n: number) => string): Promise<void> {
+    let asked = 0;
+    const take = () => (asked < count ? pathOf(asked++) : undefined);
+    await Promise.all(Array.from({ length: this.#connections }, () => this.#work(take)));
+  }
+
+  #work(take: () => string | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.#port, '127.0.0.1');
+      let received = '';
+      const next = () => {
+        const path = take();
+        if (path === undefined) socket.end();
+        else socket.write(`GET ${path} HTTP/1.1\r\n${HEADERS}`);
+      };
+      socket.setNoDelay(true).setEncoding('latin1');
+      socket.on('connect', next);
+      socket.on('error', reject);
+      socket.on('close', () => resolve());
+      socket.on('data', (chunk: string) => {
+        received = received === '' ? chunk : received + chunk;
+        if (!isWhole(received)) return;
+        if (!received.startsWith('HTTP/1.1 200 ')) fail(socket, reject, received);
+        received = '';
+        next();
+      });
+    });
+  }
+}
+
+function isWhole(response: string): boolean {
+  const end = response.indexOf('\r\n\r\n');
+  if (end < 0) return false;
+  const at = response.indexOf('Content-Length: ');
+  return response.length >= end + 4 + Number.parseInt(response.slice(at + 16, at + 26), 10);
+}
+
+function fail(socket: Socket, reject: (error: Error) => void, response: string): void {
+  socket.destroy();
+  reject(new Error(`Not answered: ${response.slice(0, 200)}`));
+}

@@ -1,0 +1,82 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { End, Framework, Mark } from '../servers/main.ts';
+import type { VariantName } from '../servers/variants.ts';
+import { Child } from './child.ts';
+import { newDirectory, removeDirectory } from './place.ts';
+
+const run = promisify(execFile);
+const SERVER = join(import.meta.dirname, '..', 'servers', 'main.ts');
+const SCRIPT = join(import.meta.dirname, '..', 'load.lua');
+const CONNECTIONS = 64;
+
+/** How long a server is under load, before and while it is measured. In s. */
+export interface Window {
+  warmUp: number;
+  measured: number;
+}
+
+export interface Measurement {
+  begin: Mark;
+  finish: Mark;
+  end: End;
+}
+
+/** Says what is missing on this machine. */
+export function requireLoadTools(): void {
+  if (availableParallelism() < 2)
+    throw new Error('This needs two cores: one for the server, one for the load.');
+  for (const [tool, of] of [
+    ['wrk', 'wrk'],
+    ['taskset', 'util-linux'],
+  ] as const) {
+    try {
+      execFileSync('which', [tool], { stdio: 'ignore' });
+    } catch {
+      throw new Error(`This needs ${tool}: install the package ${of}.`);
+    }
+  }
+}
+
+/** Starts a server of its own on core 0, loads it from core 1, and asks what it cost in the middle of the load. */
+export async function measure(
+  framework: Framework,
+  variant: VariantName,
+  { warmUp, measured }: Window,
+  during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
+): Promise<Measurement> {
+  const directory = newDirectory();
+  const server = new Child(SERVER, { args: [framework, variant, directory], core: 0 });
+  try {
+    const port = await server.ask<number>('port');
+    const duration = `${Math.ceil(warmUp + measured + 0.5)}s`;
+    const load = run('taskset', [
+      ...['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${duration}`, '--timeout', '60s', '-s', SCRIPT],
+      `http://127.0.0.1:${port}/`,
+    ]);
+    load.catch(() => {});
+    await sleep(warmUp * 1000);
+    await during?.begin(server);
+    const begin = await server.ask<Mark>('mark');
+    await sleep(measured * 1000);
+    const finish = await server.ask<Mark>('mark');
+    await during?.finish(server);
+    const { stdout } = await load;
+    // Refused or cut connections and error pages would make a server look faster than it is.
+    const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
+    if (wrong) throw new Error(`${framework}, ${variant}: ${wrong.trim()}`);
+    const end = await server.ask<End>('end');
+    if (end.stored !== undefined && end.stored !== end.handled) {
+      throw new Error(
+        `${framework}, ${variant}: the server handled ${end.handled} requests, the storage has ${end.stored} hits`,
+      );
+    }
+    return { begin, finish, end };
+  } finally {
+    await server.stop();
+    removeDirectory(directory);
+  }
+}

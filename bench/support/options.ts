@@ -1,0 +1,20 @@
+/** What the command line says, for every benchmark. */
+export interface BenchOptions {
+  /** Short windows: shows that it runs, not what it costs. */
+  quick: boolean;
+  /** How often each measurement is repeated; `undefined` for the benchmark's own choice. */
+  rounds: number | undefined;
+}
+
+/** What a benchmark found: tables to read, and the figures behind them. */
+export interface Report {
+  title: string;
+  /** How it was measured, in a sentence or two. */
+  method: string;
+  tables: { title: string; text: string }[];
+  data: unknown;
+}
+
+export function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import type { Facts } from '../../src/journal/codec.ts';
+import { randomNumbers, zipf } from './random.ts';
+
+/** `zipf`: a shop's day, few URLs and visitors make most of it. `distinct`: no URL and no visitor comes twice. */
+export type Kind = 'zipf' | 'distinct';
+
+const DAY = 24 * 60 * 60 * 1000;
+const BEGIN = Date.UTC(2026, 0, 15);
+const HOST = 'https://shop.example.org';
+const URLS = 10_000;
+const ADDRESSES = 20_000;
+const REFERRERS = 200;
+
+const ROUTES = [
+  { route: '/products/:id', name: 'id', url: (n: number) => `/products/${n}`, value: String },
+  { route: '/articles/:slug', name: 'slug', url: (n: number) => `/articles/${slug(n)}`, value: slug },
+  { route: '/search', url: (n: number) => `/search?q=shoes+${n}&sort=price&page=${n % 9}` },
+  { route: '/api/items/:id', name: 'id', url: (n: number) => `/api/items/${n}?fields=name`, value: String },
+  { route: '/', url: (n: number) => `/?campaign=${n}` },
+] as const;
+
+/** First bytes of networks that belong to providers all over the world. */
+const NETWORKS = [
+  3, 5, 24, 31, 41, 46, 49, 58, 62, 66, 73, 78, 84, 88, 91, 103, 109, 114, 122, 133, 151, 177, 186, 189, 197,
+  203, 212, 217,
+];
+const NETWORKS_6 = [
+  '2001:4860',
+  '2003:e7',
+  '2600:1700',
+  '2606:4700',
+  '2804:14c',
+  '2a02:8108',
+  '2a01:e0a',
+  '2409:8a00',
+  '240e:3b0',
+];
+
+/** The facts of `count` requests, spread over a day, one after the other in one object. */
+export function* traffic(count: number, kind: Kind): Generator<Facts> {
+  const random = randomNumbers(20_260_115);
+  const ofUrls = zipf(URLS, random);
+  const ofAddresses = zipf(ADDRESSES, random);
+  const agents = userAgents();
+  const ofAgents = zipf(agents.length, random);
+  const languages = acceptLanguages();
+  const below = (n: number) => Math.floor(random() * n);
+  const addresses = Array.from({ length: ADDRESSES }, (_, i) => address(i, below));
+  const visitors = addresses.map((_, i) => visitor(i));
+  const referrers = Array.from(
+    { length: REFERRERS },
+    (_, i) => `https://www.site-${i % 40}.example/list/${i}`,
+  );
+  const facts: Facts = {
+    date: 0,
+    contentLength: 0,
+    duration: 0,
+    status: 0,
+    credentials: false,
+    method: '',
+    url: '',
+    route: '',
+    protocol: 'HTTP/1.1',
+    remoteAddr: '',
+    forwardedFor: '',
+    agent: '',
+    acceptLanguage: '',
+    referrer: '',
+    username: '',
+    visitor: '',
+    blueprint: '',
+    extra: '',
+  };
+  for (let i = 0; i < count; i++) {
+    const url = kind === 'zipf' ? ofUrls() : i;
+    const who = ofAddresses();
+    const route = ROUTES[url % ROUTES.length]!;
+    const chance = random();
+    facts.date = BEGIN + Math.floor((i / count) * DAY);
+    facts.status =
+      chance < 0.9 ? 200 : chance < 0.94 ? 304 : chance < 0.96 ? 302 : chance < 0.995 ? 404 : 500;
+    facts.contentLength = facts.status === 304 ? 0 : 500 + below(20_000);
+    facts.duration = 300 + below(30_000);
+    facts.method = below(20) === 0 ? 'POST' : 'GET';
+    facts.url = HOST + route.url(url);
+    facts.route = route.route;
+    facts.extra = 'name' in route ? `{"routeParams":{"${route.name}":"${route.value(url)}"}}` : '';
+    facts.remoteAddr = addresses[who]!;
+    // A visitor keeps to a browser and a language.
+    facts.agent = agents[(ofAgents() + who) % agents.length]!;
+    facts.acceptLanguage = languages[who % languages.length]!;
+    facts.referrer = below(3) === 0 ? '' : referrers[below(REFERRERS)]!;
+    facts.visitor = kind === 'zipf' ? visitors[who]! : visitor(i);
+    yield facts;
+  }
+}
+
+function slug(n: number): string {
+  return `how-to-choose-a-pair-of-shoes-${n}`;
+}
+
+function visitor(n: number): string {
+  return createHash('md5').update(String(n)).digest('hex');
+}
+
+function address(n: number, below: (n: number) => number): string {
+  if (n % 8 === 7) {
+    const network = NETWORKS_6[below(NETWORKS_6.length)];
+    return `${network}:${(n + 1).toString(16)}:${below(0x10000).toString(16)}::${(below(0xffff) + 1).toString(16)}`;
+  }
+  return `${NETWORKS[below(NETWORKS.length)]}.${below(256)}.${n >> 8}.${n & 255}`;
+}
+
+/** 500 of them: browsers of several versions on several systems, and a few robots. */
+function userAgents(): string[] {
+  const desktops = ['Windows NT 10.0; Win64; x64', 'Macintosh; Intel Mac OS X 10_15_7', 'X11; Linux x86_64'];
+  const phones = ['SM-S921B', 'Pixel 9', '2201117TG', 'moto g54 5G', 'CPH2609'];
+  const webkit = 'AppleWebKit/537.36 (KHTML, like Gecko)';
+  const agents: string[] = [];
+  for (let version = 140; agents.length < 490; version--) {
+    for (const system of desktops) {
+      const chrome = `Mozilla/5.0 (${system}) ${webkit} Chrome/${version}.0.0.0 Safari/537.36`;
+      agents.push(chrome, `${chrome} Edg/${version}.0.0.0`, `${chrome} OPR/${version - 16}.0.0.0`);
+      agents.push(`Mozilla/5.0 (${system}; rv:${version}.0) Gecko/20100101 Firefox/${version}.0`);
+    }
+    for (const phone of phones) {
+      agents.push(
+        `Mozilla/5.0 (Linux; Android 14; ${phone}) ${webkit} Chrome/${version}.0.0.0 Mobile Safari/537.36`,
+      );
+    }
+    const ios = `${18 - ((140 - version) >> 3)}_${version % 7}`;
+    agents.push(
+      `Mozilla/5.0 (iPhone; CPU iPhone OS ${ios} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/${ios.replace('_', '.')} Mobile/15E148 Safari/604.1`,
+    );
+  }
+  const robots = [
+    'Googlebot/2.1; +http://www.google.com/bot.html',
+    'bingbot/2.0; +http://www.bing.com/bingbot.htm',
+    'DuckDuckBot/1.1; +https://duckduckgo.com/duckduckbot.html',
+    'AhrefsBot/7.0; +http://ahrefs.com/robot/',
+    'YandexBot/3.0; +http://yandex.com/bots',
+  ];
+  const others = [
+    'curl/8.5.0',
+    'python-requests/2.32.3',
+    'Go-http-client/2.0',
+    'okhttp/4.12.0',
+    'axios/1.7.2',
+  ];
+  return [...agents.slice(0, 490), ...robots.map((robot) => `Mozilla/5.0 (compatible; ${robot})`), ...others];
+}
+
+/** 40 of them. */
+function acceptLanguages(): string[] {
+  const tags = ['en-US', 'de-DE', 'fr-FR', 'es-ES', 'pt-BR', 'it-IT', 'nl-NL', 'pl-PL', 'ja-JP', 'zh-CN'];
+  return tags.flatMap((tag) => {
+    const [language] = tag.split('-');
+    return [
+      `${tag},${language};q=0.9`,
+      `${tag},${language};q=0.9,en;q=0.8`,
+      `${language},en-US;q=0.7,en;q=0.3`,
+      `${tag},${language};q=0.8,en-US;q=0.6,en;q=0.4,*;q=0.1`,
+    ];
+  });
+}

@@ -1,0 +1,135 @@
+import { stripVTControlCharacters, styleText } from 'node:util';
+import {
+  type Sum,
+  type Summary,
+  sumGeo,
+  sumLanguages,
+  sumServer,
+  sumUrls,
+  sumVisitors,
+  type TrackUsage,
+} from 'track-usage';
+
+const REDRAW = 1_000;
+/** Where it cannot be redrawn, a table is printed at most this often, and only when something was counted. */
+const APPEND = 10_000;
+const ROWS = 12;
+
+/** Prints what is counted today, about once a second, until the function that it returns is called. */
+export function showLive(usage: TrackUsage, origin: string, lastProblem: () => string): () => void {
+  const out = process.stdout;
+  let drawn = 0;
+  let hitsBefore = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  const tick = async (): Promise<void> => {
+    const day = await today(usage).catch((error: Error) => error);
+    if (stopped) return;
+    const hits = day instanceof Error ? 0 : day.hits;
+    let pause = out.isTTY ? REDRAW : APPEND;
+    if (out.isTTY) {
+      const width = (out.columns || 80) - 1;
+      const lines = render(day, usage, origin, lastProblem(), width);
+      const fitting = lines.slice(0, Math.max(1, (out.rows || 24) - 1));
+      // Up over the last table, and clear what is below.
+      out.write(`${drawn > 0 ? `\x1b[${drawn}A` : ''}\x1b[J${fitting.join('\n')}\n`);
+      drawn = fitting.length;
+    } else if (hits !== hitsBefore) {
+      out.write(`\n${render(day, usage, origin, lastProblem(), 100).join('\n')}\n`);
+    } else {
+      pause = REDRAW;
+    }
+    hitsBefore = hits;
+    timer = setTimeout(tick, pause);
+  };
+  void tick();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+interface Day {
+  urls: Sum[];
+  hits: number;
+  bytes: number;
+  visitors: number;
+  countries: number;
+  languages: number;
+}
+
+/** Midnight in UTC, since the shop names no time zone. */
+async function today(usage: TrackUsage): Promise<Day> {
+  const from = new Date().setUTCHours(0, 0, 0, 0);
+  const ask = (summary: Summary, limit: number) => usage.getSum(summary, { period: 'day', from, limit });
+  const known = async (summary: Summary) => (await ask(summary, 0)).filter(({ key }) => key !== null).length;
+  const [urls, [whole], visitors, countries, languages] = await Promise.all([
+    ask(sumUrls, ROWS),
+    ask(sumServer, 1),
+    known(sumVisitors),
+    known(sumGeo),
+    known(sumLanguages),
+  ]);
+  return { urls, hits: whole?.hits ?? 0, bytes: whole?.transfer ?? 0, visitors, countries, languages };
+}
+
+function render(
+  day: Day | Error,
+  usage: TrackUsage,
+  origin: string,
+  problem: string,
+  width: number,
+): string[] {
+  if (day instanceof Error) return [style('red', printable(day.message).slice(0, width))];
+  const urlWidth = Math.max(12, width - 43);
+  const row = (url: string, ...cells: string[]) =>
+    url.padEnd(urlWidth) + cells.map((cell, index) => cell.padStart([8, 12, 9, 14][index]!)).join('');
+  const lines = [style('bold', row('Today, by URL', 'hits', 'bytes', 'errors', 'average'))];
+  for (const { key, hits, transfer, errors, duration } of day.urls) {
+    const url = printable(key?.startsWith(`${origin}/`) ? key.slice(origin.length) : (key ?? '(none)'));
+    const line = row(
+      shorten(url, urlWidth),
+      count(hits),
+      count(transfer),
+      count(errors),
+      ms(duration / hits),
+    );
+    lines.push(errors > 0 ? style('red', line) : line);
+  }
+  const [storage] = usage.status().storages;
+  const lag = storage && storage.lag.records > 0 ? `${storage.lag.seconds.toFixed(1)} s` : 'none';
+  const totals = [
+    `${count(day.hits)} hits`,
+    `${count(Math.round(day.bytes / 1000))} kB`,
+    `${count(day.visitors)} visitors`,
+    `${count(day.countries)} countries`,
+    `${count(day.languages)} languages`,
+    `lag ${lag}`,
+  ];
+  lines.push('', style('green', totals.join(' · ').slice(0, width)));
+  if (problem !== '') lines.push(style('yellow', printable(problem).slice(0, width)));
+  return lines;
+}
+
+/** URLs come from whoever asked: nothing in them may move the cursor. */
+function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/\p{C}/gu, '�');
+}
+
+function shorten(text: string, width: number): string {
+  return text.length < width ? text : `${text.slice(0, width - 2)}… `;
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+function ms(microseconds: number): string {
+  return `${(microseconds / 1000).toFixed(1)} ms`;
+}
+
+/** Only a terminal gets colours (and `NO_COLOR` is respected). */
+function style(format: Parameters<typeof styleText>[0], text: string): string {
+  return styleText(format, text, { stream: process.stdout });
+}

@@ -1,0 +1,166 @@
+import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from './record.ts';
+
+/** Bits of `RecordBatch.flags`. */
+export const FLAG_AUTHORIZATION = 1;
+export const FLAG_BOT = 2;
+
+/** What a record holds beyond its columns; seldom set, and kept together as JSON. */
+export interface Extra {
+  routeParams?: Record<string, unknown>;
+  vars?: Record<string, unknown>;
+  geo?: Record<string, unknown>;
+}
+
+/**
+ * Records as columns, each text held once: column values are ids into `strings`, where id 0 is `null`.
+ * One object serves batch after batch, so that a million records cost no million objects.
+ */
+export class RecordBatch {
+  site = 'default';
+  length = 0;
+  strings: (string | null)[] = [null];
+  date: Float64Array;
+  /** µs. */
+  duration: Float64Array;
+  contentLength: Float64Array;
+  status: Uint16Array;
+  flags: Uint8Array;
+  text: Record<TextColumn, Int32Array>;
+  /** JSON of `Extra`, by index of the record. */
+  extra = new Map<number, string>();
+  /** UTF-16 units in `strings`: what bounds the memory of a batch. */
+  textLength = 0;
+  #ids = new Map<string, number>();
+
+  constructor(capacity = 1024) {
+    this.date = new Float64Array(capacity);
+    this.duration = new Float64Array(capacity);
+    this.contentLength = new Float64Array(capacity);
+    this.status = new Uint16Array(capacity);
+    this.flags = new Uint8Array(capacity);
+    this.text = Object.fromEntries(
+      TEXT_COLUMNS.map((column) => [column, new Int32Array(capacity)]),
+    ) as typeof this.text;
+  }
+
+  get capacity(): number {
+    return this.date.length;
+  }
+
+  /** The id of a text in `strings`. */
+  intern(text: string | null): number {
+    if (text === null || text === '') return 0;
+    let id = this.#ids.get(text);
+    if (id === undefined) {
+      id = this.strings.length;
+      const own = unpinned(text);
+      this.strings.push(own);
+      this.#ids.set(own, id);
+      this.textLength += text.length;
+    }
+    return id;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.strings = [null];
+    this.#ids = new Map();
+    this.extra.clear();
+    this.textLength = 0;
+  }
+
+  /** Doubles the room for records. */
+  grow(): void {
+    const capacity = this.capacity * 2;
+    const wider = <T extends Float64Array | Uint16Array | Uint8Array | Int32Array>(old: T): T => {
+      const grown = new (old.constructor as new (length: number) => T)(capacity);
+      grown.set(old);
+      return grown;
+    };
+    this.date = wider(this.date);
+    this.duration = wider(this.duration);
+    this.contentLength = wider(this.contentLength);
+    this.status = wider(this.status);
+    this.flags = wider(this.flags);
+    for (const column of TEXT_COLUMNS) this.text[column] = wider(this.text[column]);
+  }
+
+  /** Removes the last record; what it interned stays. */
+  dropLast(): void {
+    this.length -= 1;
+    this.extra.delete(this.length);
+  }
+
+  /** The text of a column of the record at `index`. */
+  at(column: TextColumn, index: number): string | null {
+    return this.strings[this.text[column][index]!]!;
+  }
+
+  /** The record at `index`, whole. */
+  record(index: number): UsageRecord {
+    const agent = this.at('agent', index);
+    const extra = JSON.parse(this.extra.get(index) ?? '{}') as Extra;
+    return {
+      date: this.date[index]!,
+      site: this.site,
+      serverName: this.at('serverName', index)!,
+      method: this.at('method', index)!,
+      ...partsOfUrl(this.at('url', index)!),
+      route: this.at('route', index),
+      routeParams: extra.routeParams ?? null,
+      protocol: this.at('protocol', index)!,
+      status: this.status[index]!,
+      contentLength: this.contentLength[index]!,
+      duration: this.duration[index]!,
+      remoteAddr: this.at('remoteAddr', index),
+      forwardedFor: this.at('forwardedFor', index),
+      userAgent:
+        agent === null
+          ? null
+          : {
+              string: agent,
+              browser: this.at('browser', index),
+              version: this.at('version', index),
+              platform: this.at('platform', index),
+            },
+      language: this.at('language', index),
+      referrer: this.at('referrer', index),
+      username: this.at('username', index),
+      authorization: (this.flags[index]! & FLAG_AUTHORIZATION) !== 0,
+      visitor: this.at('visitor', index),
+      country: this.at('country', index),
+      geo: extra.geo ?? null,
+      bot: (this.flags[index]! & FLAG_BOT) !== 0,
+      vars: extra.vars ?? null,
+      blueprint: this.at('blueprint', index),
+    };
+  }
+}
+
+const scratch = Buffer.alloc(4096);
+
+/** A copy of a text that was cut from a longer one, which the cut would keep in memory as long as itself. */
+function unpinned(text: string): string {
+  return text.length * 3 > scratch.length ? text : scratch.toString('utf8', 0, scratch.write(text));
+}
+
+/** What a URL says by itself: `path` and `query` are read from it, never stored beside it. */
+export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
+  const scheme = url.indexOf('://');
+  const slash = scheme < 0 ? 0 : url.indexOf('/', scheme + 3);
+  const mark = url.indexOf('?');
+  const end = mark < 0 ? url.length : mark;
+  const path = slash < 0 || slash > end ? '/' : url.slice(slash, end);
+  return { url, path, query: mark < 0 ? null : queryOf(url.slice(mark + 1)) };
+}
+
+function queryOf(search: string): UsageRecord['query'] {
+  const query: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(search)) {
+    const before = query[name];
+    if (before === undefined) query[name] = value;
+    else if (typeof before === 'string') query[name] = [before, value];
+    else before.push(value);
+  }
+  return Object.keys(query).length === 0 ? null : query;
+}

@@ -1,0 +1,163 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { Capture } from './capture.ts';
+
+export type Request = IncomingMessage | Http2ServerRequest;
+export type Response = ServerResponse | Http2ServerResponse;
+
+/** How a framework lets its facts be read; see `frameworks/`. */
+export interface RequestReader {
+  /** Whether the framework trusts the proxy at `address`, `hop` proxies away. */
+  trusts(request: Request, address: string, hop: number): boolean;
+  /** The route's pattern; `''` where there is none or it cannot be known. */
+  route(request: Request): string;
+  /** The pattern under which the route's router is mounted; `''` for the app itself. */
+  blueprint(request: Request): string;
+  /** The values of the route's parameters; `undefined` where there are none. */
+  routeParams(request: Request): object | undefined;
+}
+
+/** A request and its response, from arrival until the response is complete. */
+export class Exchange {
+  capture!: Capture;
+  request!: Request;
+  /** `undefined` when the exchange is over. */
+  response: Response | undefined = undefined;
+  reader!: RequestReader;
+  connection: Connection | undefined = undefined;
+  /** The request's target as it arrived: frameworks rewrite `request.url`. */
+  target = '';
+  /** ms since 1970 */
+  date = 0;
+  /** On the monotonic clock, in ms. */
+  started = 0;
+  /** Body bytes given to Node so far. */
+  bytes = 0;
+  /** Whether the headers were handed to the connection: `writeHead` of HTTP/1 alone sends nothing. */
+  begun = false;
+  /** Whether `write` or `end` is under way, which sends the headers. */
+  active = false;
+  /** Body bytes of that call. */
+  sending = 0;
+  /** Whether `end` is under way. */
+  ending = false;
+  /** The Content-Length that the response announced. */
+  declared: number | undefined = undefined;
+  /** The visitor's id; `''` without one. */
+  visitor = '';
+  /** Whether the cookie was looked at. */
+  cookieSeen = false;
+  /** Another TrackUsage's exchange of the same response: an app and an app inside it may both be tracked. */
+  next: Exchange | undefined = undefined;
+
+  begin(
+    capture: Capture,
+    request: Request,
+    response: Response,
+    target: string,
+    reader: RequestReader,
+    connection: Connection | undefined,
+  ): void {
+    this.capture = capture;
+    this.request = request;
+    this.response = response;
+    this.reader = reader;
+    this.connection = connection;
+    this.target = target;
+    this.date = Date.now();
+    this.started = performance.now();
+    this.bytes = 0;
+    this.begun = false;
+    this.active = false;
+    this.sending = 0;
+    this.ending = false;
+    this.declared = undefined;
+    this.visitor = '';
+    this.cookieSeen = false;
+    this.next = undefined;
+  }
+}
+
+const CONNECTION = Symbol('track-usage connection');
+const EXCHANGE = Symbol('track-usage exchange');
+
+type Tracked<T> = T & { [CONNECTION]?: Connection; [EXCHANGE]?: Exchange | undefined };
+
+/**
+ * What is known of a connection. The exchange that is under way lives here and is used again for the next one:
+ * a property on the response itself costs microseconds, since frameworks change its prototype.
+ */
+export class Connection {
+  readonly exchange = new Exchange();
+  readonly socket: Duplex & { remoteAddress?: string; encrypted?: boolean };
+  /** The peer's address, which the socket forgets when it is closed. */
+  readonly address: string;
+  readonly scheme: string;
+  /** Whether its writes are held back until the turn's end; see `hold.ts`. */
+  held = false;
+  /** Whether it was made ready for that. */
+  holdable = false;
+  /** Exchanges that wait behind another on the same connection (pipelining). */
+  #others: Set<Exchange> | undefined;
+
+  private constructor(socket: Connection['socket']) {
+    this.socket = socket;
+    this.address = socket.remoteAddress ?? '';
+    this.scheme = socket.encrypted ? 'https://' : 'http://';
+    socket.once('close', () => this.#close());
+  }
+
+  static of(socket: Duplex): Connection {
+    const tracked = socket as Tracked<Connection['socket']>;
+    let connection = tracked[CONNECTION];
+    if (connection === undefined) {
+      connection = new Connection(tracked);
+      tracked[CONNECTION] = connection;
+    }
+    return connection;
+  }
+
+  add(exchange: Exchange): void {
+    this.#others ??= new Set();
+    this.#others.add(exchange);
+  }
+
+  remove(exchange: Exchange): void {
+    this.#others?.delete(exchange);
+  }
+
+  /** The client left: what is under way will never be complete. */
+  #close(): void {
+    if (this.exchange.response) abandon(this.exchange);
+    for (const exchange of this.#others ?? []) abandon(exchange);
+  }
+}
+
+export function abandon(first: Exchange): void {
+  for (let exchange: Exchange | undefined = first; exchange; ) {
+    const { next }: Exchange = exchange;
+    exchange.capture.abandon(exchange);
+    exchange = next;
+  }
+}
+
+/** The exchange under way of a response of HTTP/1. */
+export function exchangeOf(response: ServerResponse): Exchange | undefined {
+  const { socket } = response;
+  if (socket) {
+    const exchange = (socket as Tracked<typeof socket>)[CONNECTION]?.exchange;
+    if (exchange?.response === response) return exchange;
+  }
+  return (response as Tracked<ServerResponse>)[EXCHANGE];
+}
+
+/** The exchange under way of a response of HTTP/2, many of which share a connection. */
+export function exchangeOf2(response: Http2ServerResponse): Exchange | undefined {
+  return (response as Tracked<Http2ServerResponse>)[EXCHANGE];
+}
+
+/** Where an exchange is kept that cannot be its connection's. */
+export function keepOn(response: Response, exchange: Exchange | undefined): void {
+  (response as Tracked<Response>)[EXCHANGE] = exchange;
+}

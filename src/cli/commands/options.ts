@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { UsageOptions } from '../../query/ask.ts';
+
+const FORMATS = ['table', 'json', 'csv'] as const;
+
+/** What every command asks for. */
+export interface CommonOptions extends UsageOptions {
+  from?: string;
+  to?: string;
+  limit: number;
+  page: number;
+  site: string;
+  storage: string;
+  format: (typeof FORMATS)[number];
+}
+
+const DEFAULT_LIMIT = 500;
+
+/** @param instant What `from` and `to` are held against. */
+export function addCommonOptions(command: Command, instant: string): Command {
+  return command
+    .requiredOption('-s, --storage <storage>', 'sqlite:PATH, or a path that ends in .db or .sqlite')
+    .option(
+      '--from <date>',
+      `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
+    )
+    .option('--to <date>', `last ${instant}; a date without a time is its midnight`)
+    .option('--limit <rows>', 'rows on a page; 0 for all', wholeNumber, DEFAULT_LIMIT)
+    .option('--page <page>', 'page, counted from 1', wholeNumber, 1)
+    .option('--site <site>', 'site', 'default')
+    .addOption(new Option('--format <format>', 'format').choices(FORMATS).default('table'));
+}
+
+/** The part that the query understands. */
+export function queryOf({ from, to, limit, page, site }: CommonOptions): UsageOptions {
+  return {
+    limit,
+    page,
+    site,
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+  };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
+import { requireRuntime } from '../runtime.ts';
+import { addSumCommand } from './commands/sum.ts';
+import { addUsageCommand } from './commands/usage.ts';
+import { showControls } from './formats/escape.ts';
+import { type Io, isClosedPipe } from './io.ts';
+
+const OK = 0;
+const FAILED = 1;
+const WRONG_USE = 2;
+
+/** The errors that another command line mends. */
+const USE_CODES: readonly ErrorCode[] = ['QUERY_INVALID', 'STORAGE_UNKNOWN', 'SUMMARY_UNKNOWN'];
+
+const EXAMPLES = `
+Examples:
+  track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
+  track-usage sum languages --storage sqlite:usage.db --period month --format json
+  track-usage usage --storage sqlite:usage.db --limit 20
+
+Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
+
+/** @param argv What stands after the name of the program. */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const texts = { out: '', err: '' };
+  try {
+    requireRuntime();
+    await createProgram(io, texts).parseAsync(argv, { from: 'user' });
+    return OK;
+  } catch (error) {
+    return await report(error, texts, io);
+  }
+}
+
+function createProgram(io: Io, texts: { out: string; err: string }): Command {
+  const width = () => io.columns ?? 80;
+  const program = new Command('track-usage')
+    .description('Asks what track-usage stored.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        texts.out += text;
+      },
+      writeErr: (text) => {
+        texts.err += text;
+      },
+      getOutHelpWidth: width,
+      getErrHelpWidth: width,
+    });
+  addSumCommand(program, io);
+  addUsageCommand(program, io);
+  // Each command answers both.
+  for (const command of program.commands) {
+    command
+      .version(version(), '-V, --version', 'print the version')
+      .helpOption('-h, --help', 'print this help');
+  }
+  return program;
+}
+
+async function report(error: unknown, texts: { out: string; err: string }, io: Io): Promise<number> {
+  if (isClosedPipe(error)) return OK;
+  if (error instanceof CommanderError) {
+    const isMessage = error.message.startsWith('error: ');
+    try {
+      if (texts.out !== '') await io.stdout(texts.out);
+    } catch (failure) {
+      return report(failure, texts, io);
+    }
+    // What was perhaps meant stands on a second line.
+    if (isMessage) await complain(io, error.message.slice('error: '.length).replace(/\n\(/, ' ('));
+    else if (texts.err !== '') await io.stderr(texts.err);
+    return error.exitCode === 0 ? OK : WRONG_USE;
+  }
+  await complain(io, reasonOf(error));
+  return error instanceof TrackUsageError && USE_CODES.includes(error.code) ? WRONG_USE : FAILED;
+}
+
+async function complain(io: Io, message: string): Promise<void> {
+  await io.stderr(`track-usage: ${showControls(message)}\n`);
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

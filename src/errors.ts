@@ -1,0 +1,142 @@
+/**
+ * Every error that this library throws, rejects with or reports, by code.
+ * A message says what happened and with which value; the mend says what to do.
+ */
+const TABLE = {
+  OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
+  OPTION_INVALID: ['option "{name}" is {value}, expected {expected}', 'pass {expected}'],
+  APP_UNKNOWN: [
+    'cannot track {value}: not an Express app and not a node:http, https or http2 server',
+    'pass the Express app, or the server that http.createServer() returned',
+  ],
+  APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
+  STORAGE_INVALID: ['{value} is not a storage', 'pass an instance such as new SqliteStorage("usage.db")'],
+  STORAGE_MISSING: [
+    'no storage was given, so there is nothing to ask',
+    'pass a storage: new TrackUsage(app, [new SqliteStorage("usage.db")])',
+  ],
+  STORAGE_UNKNOWN: [
+    'cannot open storage {value}',
+    'use the form sqlite:PATH, for example --storage sqlite:usage.db',
+  ],
+  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path; a tracked app creates the file'],
+  STORAGE_FOREIGN: [
+    '{value} is not a track-usage database',
+    'choose another file; nothing was changed in this one',
+  ],
+  STORAGE_NEWER: [
+    '{value} has schema version {found}, this release knows up to {known}',
+    'upgrade track-usage, or use another database file',
+  ],
+  STORAGE_OLDER: [
+    '{value} has schema version {found}, this release reads version {known}',
+    'start the app once with this release, which brings the database up to date',
+  ],
+  STORAGE_TIME_ZONE: [
+    'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
+    'keep timeZone: "{found}", or give this app another site name or another database',
+  ],
+  SUMMARY_UNKNOWN: ['there is no summary {value}', 'use one of: {known}'],
+  SUMMARY_NOT_KEPT: [
+    'no storage keeps the summary "{name}"',
+    'add it to the hooks of a storage: hooks: [{name}]; it counts from then on',
+  ],
+  SUMMARY_DUPLICATE: ['the summary "{name}" stands twice in hooks', 'name each summary once'],
+  QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
+  TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
+  GEO_UNREADABLE: [
+    'cannot read the country database {value}: {reason}',
+    'pass the path of a file in MMDB format as geo: { database }',
+  ],
+  CLOSED: ['this TrackUsage is closed', 'create a new one'],
+  TIMEOUT: [
+    '{what} was not finished after {value} ms',
+    'nothing is lost: the journal keeps the records and the next start stores them',
+  ],
+  WRITER_STOPPED: [
+    'the writer thread stopped: {reason}',
+    'it is restarted by itself; the journal keeps every record meanwhile',
+  ],
+  WRITER_FILE: [
+    'cannot start the writer thread from {value}: {reason}',
+    'when you bundle your app, keep track-usage external so that its files stay beside each other',
+  ],
+  JOURNAL_UNWRITABLE: [
+    'cannot write the journal in {value}: {reason}',
+    'make the directory writable or set journal: { dir }; until then records wait in bounded memory',
+  ],
+  JOURNAL_NETWORK: [
+    '{value} is on a network file system ({kind}), where locks and appends cannot be relied on',
+    'set journal: { dir } to a local disk; until then records wait in bounded memory',
+  ],
+  JOURNAL_CORRUPT: [
+    '{bytes} bytes of {value} are damaged and were skipped',
+    'check the disk; the records around the damage are stored',
+  ],
+  JOURNAL_GONE: [
+    'the journal {value} was deleted while it was in use',
+    'a new one is begun; leave the directory alone while the app runs',
+  ],
+  JOURNAL_FULL: [
+    'the journal passed its limit of {value} bytes, its oldest segment was dropped',
+    'mend the storage that lags, or raise journal: { maxBytes }',
+  ],
+  JOURNAL_SLOW: [
+    'three appends in a row took longer than {value} ms',
+    'records are now appended once per event-loop turn; move journal: { dir } to a faster disk',
+  ],
+  STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
+  RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
+  HOOK_FAILED: ['{what} threw: {reason}', 'the request was answered and counted; mend the function'],
+  SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
+  NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
+  RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],
+} as const satisfies Record<string, readonly [message: string, mend: string]>;
+
+/** The code of an error of this library. */
+export type ErrorCode = keyof typeof TABLE;
+
+/** All codes, for the documentation and its test. */
+export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
+
+/** An error with a `code` from the table, the sentence of what happened, and the `mend`. */
+export class TrackUsageError extends Error {
+  override readonly name = 'TrackUsageError';
+  readonly code: ErrorCode;
+  /** What to do about it. Part of `message` too. */
+  readonly mend: string;
+
+  constructor(code: ErrorCode, values: Record<string, unknown> = {}, options?: { cause?: unknown }) {
+    const [message, mend] = TABLE[code];
+    const how = fill(mend, values);
+    super(`${fill(message, values)}; ${how}.`, options);
+    this.code = code;
+    this.mend = how;
+  }
+}
+
+/** The message of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A value as it is shown in a message: short, on one line, and with its type visible. */
+export function show(value: unknown): string {
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+  let text: string | undefined;
+  try {
+    if (typeof value === 'bigint') text = `${value}n`;
+    // JSON has no NaN and no Infinity.
+    else text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  } catch {
+    // circular
+  }
+  text ??= String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function fill(template: string, values: Record<string, unknown>): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) =>
+    name in values ? String(values[name]) : whole,
+  );
+}

@@ -1,0 +1,239 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Capture } from '../capture/capture.ts';
+import type { Request, RequestReader } from '../capture/exchange.ts';
+import { type NodeServer, trackUpgrades } from './node.ts';
+
+/** An Express 4 or 5 app, as far as it is used here: our types need no Express. */
+export interface ExpressApp {
+  (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): unknown;
+  handle(request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): unknown;
+  listen(...args: unknown[]): NodeServer;
+  get(setting: string): unknown;
+  use: unknown;
+  /** Express 5. Express 4 throws when it is read. */
+  router?: Router;
+  /** Express 4. */
+  _router?: Router;
+  mountpath?: string | string[];
+  parent?: ExpressApp;
+}
+
+interface Router {
+  stack: Layer[];
+}
+
+/** Middleware, a mounted router, or a route, in a router's stack. */
+interface Layer {
+  route?: Route;
+  handle: Partial<Router>;
+  /** Express 5: what it takes a path for. */
+  matchers?: ((path: string) => { path: string; params: Record<string, unknown> } | false)[];
+  /** Express 4. */
+  regexp?: RegExp & { fast_slash?: boolean };
+  keys?: { name: string | number }[];
+}
+
+interface Route {
+  path: string | RegExp | (string | RegExp)[];
+}
+
+interface ExpressRequest extends IncomingMessage {
+  app?: ExpressApp;
+  originalUrl?: string;
+  baseUrl?: string;
+  route?: Route;
+  params?: Record<string, unknown>;
+}
+
+export function isExpressApp(app: unknown): app is ExpressApp {
+  const express = app as Partial<ExpressApp> | null | undefined;
+  return (
+    typeof app === 'function' && typeof express?.handle === 'function' && typeof express.use === 'function'
+  );
+}
+
+/** Sees every request that the app handles, before any middleware, and the upgrades of servers that it starts. */
+export function trackExpress(app: ExpressApp, capture: Capture): void {
+  const { handle, listen } = app;
+  app.handle = function (this: ExpressApp, request: ExpressRequest, response, next) {
+    // A parent app strips the path under which this one is mounted; the original URL keeps it.
+    capture.begin(request, response, request.originalUrl ?? request.url ?? '', expressReader);
+    return handle.call(this, request, response, next);
+  };
+  app.listen = function (this: ExpressApp, ...args: unknown[]) {
+    const server = Reflect.apply(listen, this, args) as NodeServer;
+    trackUpgrades(server, capture, {
+      ...expressReader,
+      trusts: (_request, address, hop) => trustOf(app)(address, hop),
+    });
+    return server;
+  };
+}
+
+function trustOf(app: ExpressApp | undefined): (address: string, hop: number) => boolean {
+  const trust = app?.get('trust proxy fn');
+  return typeof trust === 'function' ? (trust as (address: string, hop: number) => boolean) : () => false;
+}
+
+const expressReader: RequestReader = {
+  trusts: (request, address, hop) => trustOf((request as ExpressRequest).app)(address, hop),
+  route(request) {
+    const { route } = request as ExpressRequest;
+    if (route === undefined) return '';
+    const mount = mountOf(request);
+    return mount === undefined ? '' : mount + patternOf(route.path) || '/';
+  },
+  blueprint: (request) => mountOf(request) ?? '',
+  routeParams: (request) => (request as ExpressRequest).params,
+};
+    return undefined;
+  },
+};
+
+function patternOf(path: Route['path']): string {
+  return Array.isArray(path) ? path.map(String).join(' | ') : String(path);
+}
+
+/** Patterns of mounts, by route and the base that it was reached by; bounded for mounts that differ by value. */
+const mounts = new WeakMap<Route, Map<string, string>>();
+const MOUNTS_OF_A_ROUTE = 100;
+
+/**
+ * The pattern under which the router of the request's route is mounted: Express itself only says what the path
+ * was. `undefined` where it cannot be known.
+ */
+function mountOf(request: Request): string | undefined {
+  const { app, baseUrl = '', route } = request as ExpressRequest;
+  if (!app || !route) return baseUrl === '' ? '' : undefined;
+  let known = mounts.get(route);
+  if (!known) {
+    known = new Map();
+    mounts.set(route, known);
+  }
+  let pattern = known.get(baseUrl);
+  if (pattern === undefined) {
+    pattern = findMount(app, baseUrl, (layer, rest) => layer.route === route && rest === '') ?? ELSEWHERE;
+    if (known.size >= MOUNTS_OF_A_ROUTE) known.clear();
+    known.set(baseUrl, pattern);
+  }
+  if (pattern === ELSEWHERE) pattern = mountByPath(app, request, route);
+  return pattern === UNKNOWN ? undefined : pattern;
+}
+
+/** A route that is mounted in a way that has no pattern, such as by a wildcard. */
+const UNKNOWN = '?';
+/** A route that is not found where the base leads. */
+const ELSEWHERE = '??';
+
+/**
+ * When an error is answered outside of the router in which it was thrown, Express has forgotten the base, and
+ * the original path leads to the route.
+ */
+function mountByPath(app: ExpressApp, request: Request, route: Route): string {
+  const { originalUrl = '' } = request as ExpressRequest;
+  const path = originalUrl.replace(/[?#].*/s, '');
+  const pattern = findMount(
+    app,
+    path,
+    (layer, rest) => layer.route === route && match(layer, rest === '' ? '/' : rest) !== undefined,
+  );
+  if (pattern !== undefined) return pattern;
+  // A router that was called by a function: at the root, if its pattern is as long as the path.
+  const plain = typeof route.path === 'string' && /^(\/:?[\w.~-]+)+\/?$/.test(route.path) ? route.path : '';
+  return depthOf(plain) === depthOf(path) ? '' : UNKNOWN;
+}
+
+function depthOf(path: string): number {
+  return path.replace(/\/$/, '').split('/').length;
+}
+
+type IsRoute = (layer: Layer, rest: string) => boolean;
+
+/** `undefined` where the route is not found. */
+function findMount(app: ExpressApp, path: string, isRoute: IsRoute): string | undefined {
+  const outer = app.parent ? mountOfApp(app, path) : { pattern: '', rest: path };
+  const router = routerOf(app);
+  if (!outer || !router) return outer ? undefined : UNKNOWN;
+  const inner = findInStack(router.stack, outer.rest, isRoute);
+  return inner === undefined || inner === UNKNOWN ? inner : outer.pattern + inner;
+}
+
+function routerOf(app: ExpressApp): Router | undefined {
+  if (app._router) return app._router;
+  try {
+    return app.router;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where an app is mounted in other apps, if that is by plain text or named parameters, a segment each. */
+function mountOfApp(app: ExpressApp, baseUrl: string): { pattern: string; rest: string } | undefined {
+  let pattern = '';
+  for (let inner: ExpressApp | undefined = app; inner?.parent; inner = inner.parent) {
+    const { mountpath } = inner;
+    if (typeof mountpath !== 'string' || !/^(\/(:\w+|[\w.~-]+))*\/?$/.test(mountpath)) return undefined;
+    pattern = mountpath.replace(/\/$/, '') + pattern;
+  }
+  const depth = pattern.split('/').length - 1;
+  const segments = baseUrl.split('/');
+  return { pattern, rest: segments.length - 1 > depth ? `/${segments.slice(depth + 1).join('/')}` : '' };
+}
+
+/** The pattern of `path`, which leads through mounted routers to the route. */
+function findInStack(stack: Layer[], path: string, isRoute: IsRoute): string | undefined {
+  for (const layer of stack) {
+    if (isRoute(layer, path)) return '';
+    const inner = layer.handle?.stack;
+    if (layer.route || !Array.isArray(inner)) continue;
+    const matched = matchMount(layer, path);
+    if (matched === undefined) continue;
+    const rest = findInStack(inner, path.slice(matched.length), isRoute);
+    if (rest === undefined) continue;
+    const pattern = mountPattern(layer, matched);
+    return pattern === undefined || rest === UNKNOWN ? UNKNOWN : pattern + rest;
+  }
+  return undefined;
+}
+
+/** What a mounted router takes from the beginning of a path; `undefined` where it does not match. */
+function matchMount(layer: Layer, path: string): string | undefined {
+  const found = match(layer, path === '' ? '/' : path);
+  return found === undefined ? undefined : found.path.replace(/\/$/, '');
+}
+
+function match(layer: Layer, path: string): { path: string; params: Record<string, unknown> } | undefined {
+  if (layer.matchers) {
+    for (const matcher of layer.matchers) {
+      const found = matcher(path);
+      if (found) return found;
+    }
+    return undefined;
+  }
+  if (layer.regexp?.fast_slash) return { path: '', params: {} };
+  const found = layer.regexp?.exec(path);
+  if (!found) return undefined;
+  const names = layer.keys?.map(({ name }, index) => [String(name), found[index + 1]]) ?? [];
+  return { path: found[0], params: Object.fromEntries(names) };
+}
+
+/**
+ * The pattern of a mount, found by trying: a segment that may be exchanged for another, whose value then is a
+ * parameter's, is that parameter; one that may not is itself. `undefined` where parameters remain unexplained
+ * (`/v:version`, wildcards, regular expressions), since then a value might stay in it.
+ */
+function mountPattern(layer: Layer, path: string): string | undefined {
+  const names = new Set(Object.keys(match(layer, path)?.params ?? {}));
+  const segments = path.split('/');
+  const pattern = segments.map((segment, index) => {
+    if (segment === '') return '';
+    const probe = 'track-usage-probe';
+    const tried = match(layer, segments.with(index, probe).join('/'));
+    if (tried === undefined || tried.path.split('/').length !== segments.length) return segment;
+    const name = Object.keys(tried.params).find((key) => tried.params[key] === probe);
+    if (name === undefined) return undefined;
+    names.delete(name);
+    return `:${name}`;
+  });
+  return names.size > 0 || pattern.includes(undefined) ? undefined : pattern.join('/');
+}

@@ -1,0 +1,72 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Capture } from '../capture/capture.ts';
+import type { RequestReader } from '../capture/exchange.ts';
+
+/** What a server of node:http, https or http2 has in common. */
+export interface NodeServer {
+  emit(type: string, ...args: unknown[]): boolean;
+}
+
+export type Trust = (address: string, hop: number) => boolean;
+
+export function isNodeServer(app: unknown): app is NodeServer {
+  const server = app as Partial<Server> | null;
+  return (
+    typeof server === 'object' &&
+    server !== null &&
+    typeof server.emit === 'function' &&
+    typeof server.listen === 'function' &&
+    typeof server.setTimeout === 'function'
+  );
+}
+
+/** A plain server knows no routes; which proxies it trusts is the option `trustProxy`. */
+export function nodeReader(trust: Trust): RequestReader {
+  return {
+    trusts: (_request, address, hop) => trust(address, hop),
+    route: () => '',
+    blueprint: () => '',
+    routeParams: () => undefined,
+  };
+}
+
+/**
+ * Listens in on a server by its `emit`: a listener of ours would change what Node does, which looks for listeners
+ * before it upgrades a connection or answers `Expect`.
+ */
+export function trackServer(server: NodeServer, capture: Capture, reader: RequestReader): void {
+  const emit = server.emit;
+  server.emit = function (this: NodeServer, type: string, ...args: unknown[]): boolean {
+    switch (type) {
+      case 'request':
+      case 'checkContinue':
+      case 'checkExpectation': {
+        const [request, response] = args as [IncomingMessage, ServerResponse];
+        capture.begin(request, response, request.url ?? '', reader);
+        break;
+      }
+      case 'upgrade':
+      case 'connect': {
+        const [request, answer] = args as [IncomingMessage, Duplex | ServerResponse];
+        // With HTTP/2 a CONNECT is answered by a response, and by Node where nobody listens.
+        if ('writeHead' in answer) capture.begin(request, answer, request.url ?? '', reader);
+        else capture.upgrade(request, request.url ?? '', reader, type === 'upgrade' ? 101 : 200);
+        break;
+      }
+    }
+    return emit.call(this, type, ...args);
+  } as typeof server.emit;
+}
+
+/** Only what leaves HTTP, for a server whose requests are seen elsewhere. */
+export function trackUpgrades(server: NodeServer, capture: Capture, reader: RequestReader): void {
+  const emit = server.emit;
+  server.emit = function (this: NodeServer, type: string, ...args: unknown[]): boolean {
+    if (type === 'upgrade') {
+      const [request] = args as [IncomingMessage];
+      capture.upgrade(request, request.url ?? '', reader, 101);
+    }
+    return emit.call(this, type, ...args);
+  } as typeof server.emit;
+}

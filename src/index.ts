@@ -1,0 +1,26 @@
+export type { Request } from './capture/exchange.ts';
+export type { CookieOptions } from './capture/visitor.ts';
+export { type ErrorCode, TrackUsageError } from './errors.ts';
+export type { JournalMode } from './journal/journal.ts';
+export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
+export type { UsageRecord, UserAgent } from './record.ts';
+export type { StorageStatus, UsageStatus } from './status.ts';
+export { Storage, type StorageDescription } from './storages/storage.ts';
+export type { Summary, SummaryGroup, SummaryLike } from './summaries/define.ts';
+export type { Period } from './summaries/periods.ts';
+export {
+  STANDARD_SUMMARIES,
+  sumBasic,
+  sumBrowsers,
+  sumGeo,
+  sumLanguages,
+  sumReferrers,
+  sumRemotes,
+  sumRoutes,
+  sumServer,
+  sumStatus,
+  sumUrls,
+  sumUserAgents,
+  sumVisitors,
+} from './summaries/standard.ts';
+export { type JournalSettings, TrackUsage, type TrackUsageOptions } from './tracker.ts';

@@ -1,0 +1,153 @@
+import { show, TrackUsageError } from '../errors.ts';
+import type { UsageRecord } from '../record.ts';
+import type { StorageReader } from '../storages/contract.ts';
+import type { Summary } from '../summaries/define.ts';
+import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { summariesOf } from '../summaries/standard.ts';
+
+/** A point in time: a Date, ms since 1970, or ISO text; text without an offset is read in the site's time zone. */
+export type When = Date | number | string;
+
+export interface UsageOptions {
+  /** Inclusive. Defaults to the beginning. */
+  from?: When;
+  /** Inclusive. Defaults to the end. */
+  to?: When;
+  /** Rows on a page; 0 for all. Defaults to 500. */
+  limit?: number;
+  /** Counted from 1, and what is below is 1. Defaults to 1. */
+  page?: number;
+  /** Defaults to the site of the TrackUsage, or `default`. */
+  site?: string;
+}
+
+export interface SumOptions extends UsageOptions {
+  /** Without it all three are answered: the buckets that hold `from` (by default now), up to `to` if given. */
+  period?: Period;
+  /** An exact key; `null` for the requests without one. Defaults to all keys. */
+  target?: string | null;
+}
+
+/** One key of one bucket. */
+export interface Sum {
+  period: Period;
+  /** The bucket's beginning with the site's offset, such as `2017-03-01T00:00:00+01:00`. */
+  date: string;
+  key: string | null;
+  hits: number;
+  /** Body bytes. */
+  transfer: number;
+  /** Responses with a status of 500 or more. */
+  errors: number;
+  /** µs, all requests together. */
+  duration: number;
+}
+
+/** A list where a period is named, otherwise, as in Flask-Track-Usage, a list for each period. */
+export type SumAnswer<O extends SumOptions> = O extends { period: Period } ? Sum[] : Record<Period, Sum[]>;
+
+const DEFAULT_LIMIT = 500;
+const DEFAULT_SITE = 'default';
+
+/** The summary meant by a summary or its name. */
+export function summaryOf(summary: Summary | string): Summary {
+  const [found, more] = summariesOf([summary]);
+  if (!found || more) {
+    throw new TrackUsageError('QUERY_INVALID', {
+      name: 'summary',
+      value: show(typeof summary === 'string' ? summary : summary.name),
+      expected: 'one summary',
+    });
+  }
+  return found;
+}
+
+/** Asks a storage's reading end for the buckets of a summary. `timeZone` is that of a site not stored yet. */
+export async function getSum<const O extends SumOptions>(
+  reader: StorageReader,
+  summary: Summary | string,
+  options: O,
+  timeZone = 'UTC',
+): Promise<SumAnswer<O>> {
+  const { name } = summaryOf(summary);
+  const { period, target } = options;
+  if (period !== undefined && !PERIODS.includes(period)) {
+    throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
+  }
+  if (target !== undefined && target !== null && typeof target !== 'string') {
+    throw invalid('target', target, 'a key, or null');
+  }
+  const page = pageOf(options);
+  const { site, zone } = await siteOf(reader, options, timeZone);
+  const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
+    const rows = await orElse(
+      reader.sums({ site, summary: name, period: of, from, to, target, ...page }),
+      [],
+    );
+    return rows.map(({ bucket, ...row }) => ({ period: of, date: zone.format(bucket), ...row }));
+  };
+  if (period) {
+    const { from, to } = rangeOf(options, zone);
+    return (await ask(period, from, to)) as SumAnswer<O>;
+  }
+  const holds = options.from === undefined ? Date.now() : zone.parse(options.from, 'from');
+  const until = options.to === undefined ? undefined : zone.parse(options.to, 'to');
+  const lists = await Promise.all(
+    PERIODS.map((of) => {
+      const bucket = zone.bucketOf(of, holds);
+      return ask(of, bucket, until ?? bucket);
+    }),
+  );
+  return Object.fromEntries(PERIODS.map((of, index) => [of, lists[index]])) as SumAnswer<O>;
+}
+
+/** Asks a storage's reading end for records, newest first. */
+export async function getUsage(
+  reader: StorageReader,
+  options: UsageOptions,
+  timeZone = 'UTC',
+): Promise<UsageRecord[]> {
+  const page = pageOf(options);
+  const { site, zone } = await siteOf(reader, options, timeZone);
+  return orElse(reader.usage({ site, ...rangeOf(options, zone), ...page }), []);
+}
+
+async function siteOf(
+  reader: StorageReader,
+  { site = DEFAULT_SITE }: UsageOptions,
+  timeZone: string,
+): Promise<{ site: string; zone: Calendar }> {
+  if (typeof site !== 'string') throw invalid('site', site, 'the name of a site');
+  const stored = await orElse(reader.timeZone(site), undefined);
+  return { site, zone: calendar(stored ?? timeZone) };
+}
+
+function rangeOf({ from, to }: UsageOptions, zone: Calendar): { from: number; to: number } {
+  return {
+    from: from === undefined ? -Number.MAX_SAFE_INTEGER : zone.parse(from, 'from'),
+    to: to === undefined ? Number.MAX_SAFE_INTEGER : zone.parse(to, 'to'),
+  };
+}
+
+function pageOf({ limit = DEFAULT_LIMIT, page = 1 }: UsageOptions): { limit: number; offset: number } {
+  if (!Number.isSafeInteger(limit) || limit < 0) throw invalid('limit', limit, 'a whole number, 0 for all');
+  const offset = limit * (Math.max(page, 1) - 1);
+  if (!Number.isSafeInteger(page) || !Number.isSafeInteger(offset))
+    throw invalid('page', page, 'a whole number');
+  if (limit === 0 && page > 1) throw invalid('page', page, '1, since limit 0 puts all on one page');
+  return { limit, offset };
+}
+
+function invalid(name: string, value: unknown, expected: string): TrackUsageError {
+  return new TrackUsageError('QUERY_INVALID', { name, value: show(value), expected });
+}
+
+/** Where no database is yet, nothing is stored yet. */
+async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
+  try {
+    return await answer;
+  } catch (error) {
+    if ((error as TrackUsageError).code !== 'STORAGE_NOT_FOUND') throw error;
+    return nothing;
+  }
+}

@@ -1,0 +1,89 @@
+import type { Worker } from 'node:worker_threads';
+import { TrackUsageError } from '../errors.ts';
+import type { UsageRecord } from '../record.ts';
+import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../storages/contract.ts';
+import { moduleUrl, type PlainError, reviveError, startThread } from '../threads.ts';
+
+/** A question to the reading thread, and its answer. */
+export interface Question {
+  id: number;
+  method: 'timeZone' | 'sums' | 'usage';
+  argument: unknown;
+}
+export interface Answer {
+  id: number;
+  value?: unknown;
+  error?: PlainError;
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** A storage's reading end, in a thread of its own: a long question neither blocks the app nor the writer. */
+export class ReaderThread implements StorageReader {
+  readonly #module: string;
+  readonly #options: unknown;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+  #lastId = 0;
+
+  constructor(module: string, options: unknown) {
+    this.#module = module;
+    this.#options = options;
+  }
+
+  timeZone(site: string): Promise<string | undefined> {
+    return this.#ask('timeZone', site) as Promise<string | undefined>;
+  }
+
+  sums(request: SumsRequest): Promise<SumRow[]> {
+    return this.#ask('sums', request) as Promise<SumRow[]>;
+  }
+
+  usage(request: UsageRequest): Promise<UsageRecord[]> {
+    return this.#ask('usage', request) as Promise<UsageRecord[]>;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  async #ask(method: Question['method'], argument: unknown): Promise<unknown> {
+    const worker = this.#start();
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      // While somebody waits for an answer, the process stays.
+      worker.ref();
+      worker.postMessage({ id, method, argument } satisfies Question);
+    });
+  }
+
+  #start(): Worker {
+    if (this.#worker) return this.#worker;
+    const worker = startThread(moduleUrl('./thread', import.meta.url), {
+      name: 'track-usage reader',
+      workerData: { module: this.#module, options: this.#options },
+    });
+    this.#worker = worker;
+    let failure: unknown;
+    worker.on('message', ({ id, value, error }: Answer) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (this.#waiting.size === 0) worker.unref();
+      if (error) waiting?.reject(reviveError(error));
+      else waiting?.resolve(value);
+    });
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    worker.on('exit', () => {
+      this.#worker = undefined;
+      for (const { reject } of this.#waiting.values()) reject(failure ?? new TrackUsageError('CLOSED'));
+      this.#waiting.clear();
+    });
+    return worker;
+  }
+}

@@ -1,0 +1,94 @@
+import type { Journal } from './journal/journal.ts';
+import type { Problems } from './problems.ts';
+import type { Storage } from './storages/storage.ts';
+import type { PlainError } from './threads.ts';
+import type { WriterClient } from './writer/client.ts';
+
+/** What `usage.status()` says. Counts are of this process, since its start. */
+export interface UsageStatus {
+  /** Requests that became records. */
+  captured: number;
+  /** Records that the journal took, in a file or in memory. */
+  journaled: number;
+  journal: {
+    directory: string;
+    /** `memory` while no file can be written. */
+    state: 'file' | 'memory';
+    /** Appends that took longer than 50 ms. */
+    slowAppends: number;
+  };
+  /** Captured records that no storage will get, by reason. */
+  dropped: {
+    /** The journal could not be written and the memory for that case was full. */
+    journal: number;
+    /** The app answered them after `close()`, or reading the request failed. */
+    capture: number;
+  };
+  storages: StorageStatus[];
+  /** How often the writer's thread was started again. */
+  writerRestarts: number;
+  /** What was reported last. */
+  lastError: { date: number; code: string | null; message: string } | null;
+}
+
+export interface StorageStatus {
+  storage: string;
+  /** Whether it was opened and its last batch went well. */
+  ok: boolean;
+  /** Records of this process that it has; those that a dead process left to it are in `adopted`. */
+  committed: number;
+  adopted: number;
+  /** Records that its engine refused; they are in the reject file. */
+  rejected: number;
+  /** Records lost on the way to it: dropped at the journal's limit, or damaged on disk. */
+  lost: number;
+  lag: {
+    /** Records that are journaled and not stored yet. */
+    records: number;
+    /** For how long there have been some. */
+    seconds: number;
+  };
+  error: { code: string | null; message: string } | null;
+}
+
+export function statusOf(
+  journal: Journal,
+  writer: WriterClient | undefined,
+  storages: readonly Storage[],
+  problems: Problems,
+): UsageStatus {
+  return {
+    captured: journal.records + journal.dropped + journal.uncaptured,
+    journaled: journal.records,
+    journal: { directory: journal.path, state: journal.state, slowAppends: journal.slowAppends },
+    dropped: { journal: journal.dropped, capture: journal.uncaptured },
+    storages: storages.map(({ label }, index) => storageStatus(label, index, journal, writer)),
+    writerRestarts: writer?.restarts ?? 0,
+    lastError: problems.last,
+  };
+}
+
+function storageStatus(
+  storage: string,
+  index: number,
+  journal: Journal,
+  writer: WriterClient | undefined,
+): StorageStatus {
+  const status = writer?.statuses[index];
+  const records = Math.max(0, journal.records - (status?.ordinal ?? 0));
+  const own = (status?.ordinal ?? 0) - (status?.lost ?? 0) - (status?.rejected ?? 0);
+  return {
+    storage,
+    ok: status?.opened === true && !status.error,
+    committed: own,
+    adopted: status?.adopted ?? 0,
+    rejected: status?.rejected ?? 0,
+    lost: status?.lost ?? 0,
+    lag: { records, seconds: records === 0 ? 0 : (writer?.secondsBehind(index) ?? 0) },
+    error: status?.error ? plain(status.error) : null,
+  };
+}
+
+function plain({ code, message }: PlainError): StorageStatus['error'] {
+  return { code: code ?? null, message };
+}

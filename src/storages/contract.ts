@@ -1,0 +1,96 @@
+import type { RecordBatch } from '../batch.ts';
+import type { Cursor } from '../journal/reader.ts';
+import type { UsageRecord } from '../record.ts';
+import type { Deltas } from '../summaries/fold.ts';
+import type { Period } from '../summaries/periods.ts';
+
+/** A run of records of one journal, and what they add to the summaries. */
+export interface Batch {
+  /** The journal's id. */
+  journal: string;
+  from: Cursor;
+  to: Cursor;
+  records: RecordBatch;
+  deltas: Deltas;
+}
+
+/** What the writing end of a storage is told when it is opened. */
+export interface WriterContext {
+  site: string;
+  timeZone: string;
+  /** Whether a commit must survive a power failure, not only the end of the process. */
+  durable: boolean;
+}
+
+/** The writing end of a storage. It runs in the writer's thread; its calls never overlap. */
+export interface StorageWriter {
+  /** Where the journal was left, or `undefined` for one that is new here. */
+  position(journal: string): Promise<Cursor | undefined>;
+  /**
+   * Stores the batch and `to` as the journal's position, both or neither, and only where the position is `from`;
+   * false where it is not, because somebody else was faster.
+   */
+  apply(batch: Batch): Promise<boolean>;
+  /** The journal exists no longer. */
+  forget(journal: string): Promise<void>;
+  /**
+   * Whether `apply` failed because of what it was given, so that trying again is useless and the record at fault
+   * has to be found and set aside. Everything else (down, locked, full, a table missing) is tried again for ever.
+   */
+  refuses(error: unknown): boolean;
+  close(): Promise<void>;
+}
+
+/** One key of one bucket, as the storage knows it. */
+export interface SumRow {
+  /** ms since 1970: the bucket's start. */
+  bucket: number;
+  key: string | null;
+  hits: number;
+  /** Bytes. */
+  transfer: number;
+  /** Responses with a status of 500 or more. */
+  errors: number;
+  /** µs, all requests together. */
+  duration: number;
+}
+
+/** Both ends inclusive, in ms since 1970. */
+export interface Range {
+  from: number;
+  to: number;
+}
+
+export interface SumsRequest extends Range {
+  site: string;
+  summary: string;
+  period: Period;
+  /** An exact key; `undefined` for all. */
+  target: string | null | undefined;
+  /** 0 for all. */
+  limit: number;
+  offset: number;
+}
+
+export interface UsageRequest extends Range {
+  site: string;
+  limit: number;
+  offset: number;
+}
+
+/** The reading end of a storage. */
+export interface StorageReader {
+  /** The time zone in which a site is kept; `undefined` where nothing of it is stored yet. */
+  timeZone(site: string): Promise<string | undefined>;
+  /** By bucket (newest first), hits (most first), key (UTF-8 bytes, `null` last). */
+  sums(request: SumsRequest): Promise<SumRow[]>;
+  /** Newest first. */
+  usage(request: UsageRequest): Promise<UsageRecord[]>;
+  close(): Promise<void>;
+}
+
+/** What a module that a storage names must export. The options are plain data: they cross to another thread. */
+export interface StorageModule {
+  openWriter(options: unknown, context: WriterContext): Promise<StorageWriter>;
+  openReader(options: unknown): Promise<StorageReader>;
+}

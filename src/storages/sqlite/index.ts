@@ -1,0 +1,43 @@
+import { resolve } from 'node:path';
+import { show, TrackUsageError } from '../../errors.ts';
+import { checkOptions } from '../../options.ts';
+import type { SummaryLike } from '../../summaries/define.ts';
+import { moduleUrl } from '../../threads.ts';
+import { Storage } from '../storage.ts';
+
+/** What the threads need to open the database. */
+export interface SqliteOptions {
+  /** Absolute. */
+  path: string;
+}
+
+export interface SqliteStorageOptions {
+  /** The summaries to keep, or their names. Defaults to `sumBasic`. */
+  hooks?: readonly SummaryLike[];
+}
+
+/**
+ * Keeps records and summaries in an SQLite file (WAL), through `node:sqlite`: no native module, nothing to
+ * install. Several processes of one machine may share the file.
+ */
+export class SqliteStorage extends Storage {
+  /** @param path The file, created when it does not exist; relative to the working directory. */
+  constructor(path: string, options: SqliteStorageOptions = {}) {
+    if (typeof path !== 'string' || path === '' || path === ':memory:' || path.includes('\0')) {
+      throw new TrackUsageError('OPTION_INVALID', {
+        name: 'path',
+        value: show(path),
+        expected: 'the path of a file, such as "usage.db"',
+      });
+    }
+    checkOptions('SqliteStorage', options, ['hooks']);
+    const absolute = resolve(path);
+    super({
+      label: `sqlite:${path}`,
+      identity: `sqlite:${absolute}`,
+      module: moduleUrl('./module', import.meta.url),
+      options: { path: absolute } satisfies SqliteOptions,
+      hooks: options.hooks,
+    });
+  }
+}

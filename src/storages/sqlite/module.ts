@@ -1,0 +1,11 @@
+/** What the threads load: see `StorageModule`. */
+import type { StorageModule } from '../contract.ts';
+import type { SqliteOptions } from './index.ts';
+import { SqliteReader } from './reader.ts';
+import { SqliteWriter } from './writer.ts';
+
+export const openWriter: StorageModule['openWriter'] = async (options, context) =>
+  new SqliteWriter(options as SqliteOptions, context);
+
+export const openReader: StorageModule['openReader'] = async (options) =>
+  new SqliteReader(options as SqliteOptions);

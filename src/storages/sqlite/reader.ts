@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { type Extra, partsOfUrl } from '../../batch.ts';
+import { TrackUsageError } from '../../errors.ts';
+import type { UsageRecord } from '../../record.ts';
+import { sqlite } from '../../sqlite.ts';
+import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type { SqliteOptions } from './index.ts';
+import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
+
+/** 2^43 ms, in the year 2248: what the id of a record can hold. */
+const LAST_DATE = 2 ** (63 - DATE_SHIFT) - 1;
+
+export class SqliteReader implements StorageReader {
+  readonly #database: DatabaseSync;
+
+  constructor({ path }: SqliteOptions) {
+    if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+    this.#database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+    try {
+      this.#database.exec('PRAGMA busy_timeout = 5000');
+      // The empty file of an app that is just starting.
+      if (!isReadable(this.#database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+    } catch (error) {
+      this.#database.close();
+      throw notADatabase(error, path);
+    }
+  }
+
+  async timeZone(site: string): Promise<string | undefined> {
+    const row = this.#database.prepare('SELECT time_zone FROM sites WHERE name = ?').get(site);
+    return row?.time_zone as string | undefined;
+  }
+
+  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
+    const ofKey = {
+      all: '',
+      none: 'AND t.key = 0',
+      one: 'AND t.key = (SELECT id FROM strings WHERE text = ?)',
+    }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
+    const statement = this.#database.prepare(`
+      SELECT t.bucket, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
+      FROM ${TABLES[period]} t LEFT JOIN strings ON strings.id = t.key
+      WHERE t.series = (SELECT series.id FROM series JOIN sites ON sites.id = series.site
+                        WHERE sites.name = ? AND series.summary = ?)
+        AND t.bucket BETWEEN ? AND ? ${ofKey}
+      ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, strings.text
+      LIMIT ? OFFSET ?`);
+    // Sums may pass 2^53: then they are read as BigInt and rounded, rather than refused.
+    statement.setReadBigInts(true);
+    const rows = statement.all(
+      site,
+      summary,
+      Math.max(Math.ceil(from / 1000), -LAST_DATE),
+      Math.min(Math.floor(to / 1000), LAST_DATE),
+      ...(typeof target === 'string' ? [target] : []),
+      limit === 0 ? -1 : limit,
+      offset,
+    );
+    return rows.map((row) => ({
+      bucket: Number(row.bucket) * 1000,
+      key: row.key as string | null,
+      hits: Number(row.hits),
+      transfer: Number(row.transfer),
+      errors: Number(row.errors),
+      duration: Number(row.duration),
+    }));
+  }
+
+  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
+    const rows = this.#database
+      .prepare(`
+        SELECT id >> ${DATE_SHIFT} AS ms, ${COLUMNS.join(', ')} FROM usage_records
+        WHERE id BETWEEN CAST(? AS INTEGER) << ${DATE_SHIFT}
+          AND (CAST(? AS INTEGER) << ${DATE_SHIFT}) | ${2 ** DATE_SHIFT - 1}
+          AND site = ?
+        ORDER BY id DESC LIMIT ? OFFSET ?`)
+      .all(
+        Math.max(Math.ceil(from), 0),
+        Math.min(Math.floor(to), LAST_DATE),
+        site,
+        limit === 0 ? -1 : limit,
+        offset,
+      );
+    return rows.map((row) => toRecord(row as unknown as Row));
+  }
+
+  async close(): Promise<void> {
+    if (this.#database.isOpen) this.#database.close();
+  }
+}
+
+/** All columns of the view but the id, which is too large for a number. */
+const COLUMNS = [
+  'site',
+  'server_name',
+  'method',
+  'url',
+  'route',
+  'protocol',
+  'status',
+  'content_length',
+  'duration',
+  'remote_addr',
+  'forwarded_for',
+  'user_agent',
+  'browser',
+  'version',
+  'platform',
+  'language',
+  'referrer',
+  'username',
+  'authorization',
+  'visitor',
+  'country',
+  'bot',
+  'blueprint',
+  'extra',
+] as const;
+
+type NumberColumn = 'status' | 'content_length' | 'duration' | 'authorization' | 'bot';
+type RequiredColumn = 'site' | 'server_name' | 'method' | 'url' | 'protocol';
+type Row = { ms: number } & {
+  [column in (typeof COLUMNS)[number]]: column extends NumberColumn
+    ? number
+    : column extends RequiredColumn
+      ? string
+      : string | null;
+};
+
+function toRecord(row: Row): UsageRecord {
+  const extra = JSON.parse(row.extra ?? '{}') as Extra;
+  return {
+    date: row.ms,
+    site: row.site,
+    serverName: row.server_name,
+    method: row.method,
+    ...partsOfUrl(row.url),
+    route: row.route,
+    routeParams: extra.routeParams ?? null,
+    protocol: row.protocol,
+    status: row.status,
+    contentLength: row.content_length,
+    duration: row.duration,
+    remoteAddr: row.remote_addr,
+    forwardedFor: row.forwarded_for,
+    userAgent:
+      row.user_agent === null
+        ? null
+        : { string: row.user_agent, browser: row.browser, version: row.version, platform: row.platform },
+    language: row.language,
+    referrer: row.referrer,
+    username: row.username,
+    authorization: row.authorization === 1,
+    visitor: row.visitor,
+    country: row.country,
+    geo: extra.geo ?? null,
+    bot: row.bot === 1,
+    vars: extra.vars ?? null,
+    blueprint: row.blueprint,
+  };
+}
+
+/** SQLite's own words for a file of another kind (26: SQLITE_NOTADB) name no file. */
+function notADatabase(error: unknown, path: string): unknown {
+  if ((error as { errcode?: number }).errcode !== 26) return error;
+  return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
+}

@@ -1,0 +1,188 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { TrackUsageError } from '../../errors.ts';
+import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+
+/** Marks a file as ours (`PRAGMA application_id`): "TUsg". */
+const APPLICATION_ID = 0x54557367;
+
+/** The table of each period. */
+export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
+
+/**
+ * How the id of a record holds its date: `date in ms × 2^20 + a number that makes it unique`. Records lie in the
+ * order of their dates without an index, which would cost a third of the file.
+ */
+export const DATE_SHIFT = 20;
+
+/** The schema's versions; `PRAGMA user_version` says how many of them a file has gone through. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE sites (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    time_zone TEXT NOT NULL
+  );
+  -- How far each journal is stored: its position, and the number of records before it.
+  CREATE TABLE journals (
+    id TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  -- Every text once. Elsewhere stands its id; 0 stands for null.
+  CREATE TABLE strings (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+  );
+  -- What the user agent with that string says.
+  CREATE TABLE agents (
+    id INTEGER PRIMARY KEY,
+    browser TEXT,
+    version TEXT,
+    platform TEXT,
+    bot INTEGER NOT NULL
+  );
+  -- What many records have in common.
+  CREATE TABLE endpoints (
+    id INTEGER PRIMARY KEY,
+    site INTEGER NOT NULL REFERENCES sites,
+    server_name INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    protocol INTEGER NOT NULL,
+    route INTEGER NOT NULL,
+    blueprint INTEGER NOT NULL,
+    credentials INTEGER NOT NULL,
+    UNIQUE (site, server_name, method, protocol, route, blueprint, credentials)
+  );
+  CREATE TABLE records (
+    id INTEGER PRIMARY KEY,
+    endpoint INTEGER NOT NULL REFERENCES endpoints,
+    url INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    content_length INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    remote_addr INTEGER,
+    forwarded_for INTEGER,
+    agent INTEGER,
+    language INTEGER,
+    referrer INTEGER,
+    username INTEGER,
+    visitor INTEGER,
+    country INTEGER,
+    extra TEXT
+  );
+  CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    site INTEGER NOT NULL REFERENCES sites,
+    summary TEXT NOT NULL,
+    UNIQUE (site, summary)
+  );
+  -- Each bucket's beginning in the site's time zone, for reading by hand.
+  CREATE TABLE buckets (
+    site INTEGER NOT NULL REFERENCES sites,
+    bucket INTEGER NOT NULL,
+    date TEXT NOT NULL,
+    PRIMARY KEY (site, bucket)
+  ) WITHOUT ROWID;
+  ${Object.values(TABLES)
+    .map(
+      (table) => `
+  CREATE TABLE ${table} (
+    series INTEGER NOT NULL REFERENCES series,
+    bucket INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    hits INTEGER NOT NULL,
+    transfer INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    PRIMARY KEY (series, bucket, key)
+  ) WITHOUT ROWID;`,
+    )
+    .join('')}
+  CREATE VIEW usage_records AS
+  SELECT r.id, strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> ${DATE_SHIFT}) / 1000.0, 'unixepoch') AS date,
+    sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url, route.text AS route,
+    protocol.text AS protocol, r.status, r.content_length, r.duration, remote.text AS remote_addr,
+    forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser, agents.version, agents.platform,
+    language.text AS language, referrer.text AS referrer, username.text AS username,
+    e.credentials AS authorization, visitor.text AS visitor, country.text AS country,
+    coalesce(agents.bot, 0) AS bot, blueprint.text AS blueprint, r.extra
+  FROM records r
+    JOIN endpoints e ON e.id = r.endpoint
+    JOIN sites ON sites.id = e.site
+    LEFT JOIN strings server ON server.id = e.server_name
+    LEFT JOIN strings method ON method.id = e.method
+    LEFT JOIN strings protocol ON protocol.id = e.protocol
+    LEFT JOIN strings route ON route.id = e.route
+    LEFT JOIN strings blueprint ON blueprint.id = e.blueprint
+    LEFT JOIN strings url ON url.id = r.url
+    LEFT JOIN strings remote ON remote.id = r.remote_addr
+    LEFT JOIN strings forwarded ON forwarded.id = r.forwarded_for
+    LEFT JOIN strings agent ON agent.id = r.agent
+    LEFT JOIN agents ON agents.id = r.agent
+    LEFT JOIN strings language ON language.id = r.language
+    LEFT JOIN strings referrer ON referrer.id = r.referrer
+    LEFT JOIN strings username ON username.id = r.username
+    LEFT JOIN strings visitor ON visitor.id = r.visitor
+    LEFT JOIN strings country ON country.id = r.country;
+  `,
+];
+
+/** The newest version that this release knows. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/**
+ * Brings the file to the newest schema, in one transaction: of several processes that start at the same moment
+ * one does it and the others wait. Refuses what is not ours or newer than this release.
+ */
+export function migrate(database: DatabaseSync, path: string): void {
+  database.exec('PRAGMA journal_mode = WAL');
+  if (versionOf(database, path) === SCHEMA_VERSION) return;
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const version = versionOf(database, path);
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    for (const { name } of STANDARD_SUMMARIES) createViews(database, name);
+    database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
+    database.exec('COMMIT');
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/** Whether there is anything to read. Throws for what is not ours, or of another version than this release reads. */
+export function isReadable(database: DatabaseSync, path: string): boolean {
+  const found = versionOf(database, path);
+  if (found > 0 && found < SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_OLDER', { value: path, found, known: SCHEMA_VERSION });
+  }
+  return found === SCHEMA_VERSION;
+}
+
+function versionOf(database: DatabaseSync, path: string): number {
+  const pragma = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get()!)[0]);
+  const version = pragma('user_version');
+  const tables = Number(database.prepare('SELECT count(*) AS n FROM sqlite_master').get()!.n);
+  if (pragma('application_id') !== APPLICATION_ID && (version > 0 || tables > 0)) {
+    throw new TrackUsageError('STORAGE_FOREIGN', { value: path });
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value: path, found: version, known: SCHEMA_VERSION });
+  }
+  return version;
+}
+
+/** A view for each period of a summary, such as `usage_urls_daily`. */
+export function createViews(database: DatabaseSync, summary: string): void {
+  for (const table of Object.values(TABLES)) {
+    database.exec(`
+      CREATE VIEW IF NOT EXISTS "usage_${summary.replaceAll('-', '_')}_${table}" AS
+      SELECT sites.name AS site, buckets.date, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
+      FROM ${table} t
+        JOIN series ON series.id = t.series AND series.summary = '${summary.replaceAll("'", "''")}'
+        JOIN sites ON sites.id = series.site
+        JOIN buckets ON buckets.site = series.site AND buckets.bucket = t.bucket
+        LEFT JOIN strings ON strings.id = t.key
+      ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, strings.text`);
+  }
+}

@@ -1,0 +1,320 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
+import { BoundedCache } from '../../cache.ts';
+import { TrackUsageError } from '../../errors.ts';
+import type { Cursor } from '../../journal/reader.ts';
+import { sqlite } from '../../sqlite.ts';
+import type { DeltaGroup } from '../../summaries/fold.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
+import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import type { SqliteOptions } from './index.ts';
+import { DATE_SHIFT, migrate, TABLES } from './schema.ts';
+
+/** How long a statement waits for another process's transaction before the batch is tried again later. In ms. */
+const BUSY_TIMEOUT = 2_000;
+/** Ids of texts that are kept in memory, at least. */
+const CACHED_STRINGS = 10_000;
+/** Texts longer than this are not kept in memory: hostile ones are, and they seldom come twice. */
+const CACHED_LENGTH = 256;
+const LOW_BITS = 2 ** DATE_SHIFT;
+
+/** SQLite's primary result codes that say that a value is refused: TOOBIG, CONSTRAINT, MISMATCH, RANGE. */
+const REFUSALS = new Set([18, 19, 20, 25]);
+
+export class SqliteWriter implements StorageWriter {
+  readonly #database: DatabaseSync;
+  readonly #calendar: Calendar;
+  readonly #site: number;
+  readonly #ids = new BoundedCache<string, number>(CACHED_STRINGS);
+  readonly #series = new Map<string, number>();
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(options: SqliteOptions, context: WriterContext) {
+    this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
+    try {
+      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+      migrate(this.#database, options.path);
+      this.#database.exec(
+        `PRAGMA synchronous = ${context.durable ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -8000;
+         PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000`,
+      );
+      this.#site = this.#openSite(options.path, context);
+      this.#statements = prepare(this.#database);
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+    this.#calendar = calendar(context.timeZone);
+  }
+
+  async position(journal: string): Promise<Cursor | undefined> {
+    return this.#position(journal);
+  }
+
+  async apply(batch: Batch): Promise<boolean> {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const position = this.#position(batch.journal)?.position ?? 0;
+      if (position !== batch.from.position) {
+        this.#database.exec('ROLLBACK');
+        return false;
+      }
+      const ids = new BatchIds(batch.records, (text) => this.#idOf(text));
+      this.#insertRecords(batch, ids);
+      for (const group of batch.deltas) this.#upsert(group, ids);
+      this.#statements.move.run(batch.journal, batch.to.position, batch.to.ordinal);
+      this.#database.exec('COMMIT');
+      return true;
+    } catch (error) {
+      // The ids that this transaction handed out are free again, and another process may take them.
+      this.#ids.clear();
+      this.#series.clear();
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async forget(journal: string): Promise<void> {
+    this.#statements.forget.run(journal);
+  }
+
+  refuses(error: unknown): boolean {
+    const { errcode, code } = error as { errcode?: number; code?: string };
+    if (errcode !== undefined) return REFUSALS.has(errcode & 0xff);
+    return code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_OUT_OF_RANGE';
+  }
+
+  async close(): Promise<void> {
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #position(journal: string): Cursor | undefined {
+    return this.#statements.position.get(journal) as Cursor | undefined;
+  }
+
+  #openSite(path: string, { site, timeZone }: WriterContext): number {
+    const find = this.#database.prepare('SELECT id, time_zone FROM sites WHERE name = ?');
+    if (!find.get(site)) {
+      this.#database
+        .prepare('INSERT INTO sites (name, time_zone) VALUES (?, ?) ON CONFLICT DO NOTHING')
+        .run(site, timeZone);
+    }
+    const found = find.get(site) as { id: number; time_zone: string };
+    if (found.time_zone !== timeZone) {
+      throw new TrackUsageError('STORAGE_TIME_ZONE', {
+        site,
+        value: path,
+        found: found.time_zone,
+        wanted: timeZone,
+      });
+    }
+    return found.id;
+  }
+
+  #idOf(text: string): number {
+    const cached = this.#ids.get(text);
+    if (cached !== undefined) return cached;
+    const { changes, lastInsertRowid } = this.#statements.addString.run(text);
+    const id =
+      changes === 1 ? Number(lastInsertRowid) : (this.#statements.findString.get(text) as { id: number }).id;
+    if (text.length <= CACHED_LENGTH) this.#ids.set(text, id);
+    return id;
+  }
+
+  #insertRecords({ records, from }: Batch, ids: BatchIds): void {
+    const { addRecord } = this.#statements;
+    const { text, date, duration, contentLength, status, extra } = records;
+    const agents = new Set<number>();
+    const endpoints = new Endpoints(records, (index) => this.#endpointOf(records, index, ids));
+    for (let i = 0; i < records.length; i++) {
+      const agent = text.agent[i]!;
+      if (agent !== 0 && !agents.has(agent)) {
+        agents.add(agent);
+        this.#addAgent(records, i, ids.of(agent));
+      }
+      const ms = Math.floor(date[i]!);
+      let low = (from.ordinal + i) % LOW_BITS;
+      // Another process may have taken the number in that very millisecond: then the next one that is free.
+      while (
+        addRecord.run(
+          ms,
+          low,
+          endpoints.of(i),
+          ids.of(text.url[i]!),
+          status[i]!,
+          contentLength[i]!,
+          duration[i]!,
+          ids.orNull(text.remoteAddr[i]!),
+          ids.orNull(text.forwardedFor[i]!),
+          ids.orNull(agent),
+          ids.orNull(text.language[i]!),
+          ids.orNull(text.referrer[i]!),
+          ids.orNull(text.username[i]!),
+          ids.orNull(text.visitor[i]!),
+          ids.orNull(text.country[i]!),
+          extra.size === 0 ? null : (extra.get(i) ?? null),
+        ).changes === 0
+      ) {
+        low = (low + 1) % LOW_BITS;
+      }
+    }
+  }
+
+  #addAgent(records: RecordBatch, index: number, id: number): void {
+    const bot = (records.flags[index]! & FLAG_BOT) === 0 ? 0 : 1;
+    this.#statements.addAgent.run(
+      id,
+      records.at('browser', index),
+      records.at('version', index),
+      records.at('platform', index),
+      bot,
+    );
+  }
+
+  #endpointOf(records: RecordBatch, index: number, ids: BatchIds): number {
+    const { text, flags } = records;
+    const values = [
+      this.#site,
+      ids.of(text.serverName[index]!),
+      ids.of(text.method[index]!),
+      ids.of(text.protocol[index]!),
+      ids.of(text.route[index]!),
+      ids.of(text.blueprint[index]!),
+      flags[index]! & FLAG_AUTHORIZATION,
+    ] as const;
+    this.#statements.addEndpoint.run(...values);
+    return (this.#statements.findEndpoint.get(...values) as { id: number }).id;
+  }
+
+  #upsert(group: DeltaGroup, ids: BatchIds): void {
+    if (group.key.length === 0) return;
+    const series = this.#seriesOf(group.summary.name);
+    const bucket = Math.floor(group.bucket / 1000);
+    this.#statements.addBucket.run(this.#site, bucket, this.#calendar.format(group.bucket));
+    const statement = this.#statements.upsert[group.period];
+    const keys = ids.all(group.key);
+    // Neighbours in the order of the table are neighbours on its pages.
+    const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
+    for (const row of order) {
+      statement.run(
+        series,
+        bucket,
+        keys[row]!,
+        group.hits[row]!,
+        group.transfer[row]!,
+        group.errors[row]!,
+        group.duration[row]!,
+      );
+    }
+  }
+
+  #seriesOf(summary: string): number {
+    let id = this.#series.get(summary);
+    if (id === undefined) {
+      this.#statements.addSeries.run(this.#site, summary);
+      id = (this.#statements.findSeries.get(this.#site, summary) as { id: number }).id;
+      this.#series.set(summary, id);
+    }
+    return id;
+  }
+}
+
+/** The ids in the database of a batch's texts, each looked up once. */
+class BatchIds {
+  readonly #strings: readonly (string | null)[];
+  readonly #ids: Float64Array;
+  readonly #lookUp: (text: string) => number;
+
+  constructor(records: RecordBatch, lookUp: (text: string) => number) {
+    this.#strings = records.strings;
+    this.#ids = new Float64Array(records.strings.length);
+    this.#lookUp = lookUp;
+  }
+
+  /** 0 for null. */
+  of(local: number): number {
+    if (local === 0) return 0;
+    let id = this.#ids[local]!;
+    if (id === 0) {
+      id = this.#lookUp(this.#strings[local]!);
+      this.#ids[local] = id;
+    }
+    return id;
+  }
+
+  orNull(local: number): number | null {
+    return local === 0 ? null : this.of(local);
+  }
+
+  all(locals: Int32Array): Float64Array {
+    return Float64Array.from(locals, (local) => this.of(local));
+  }
+}
+
+/** The endpoints of a batch, each looked up once. */
+class Endpoints {
+  readonly #records: RecordBatch;
+  readonly #lookUp: (index: number) => number;
+  readonly #known = new Map<number, Map<number, number>>();
+
+  constructor(records: RecordBatch, lookUp: (index: number) => number) {
+    this.#records = records;
+    this.#lookUp = lookUp;
+  }
+
+  of(index: number): number {
+    const { text, flags, strings } = this.#records;
+    const route = text.route[index]! * strings.length + text.blueprint[index]!;
+    const manner =
+      (text.method[index]! * strings.length + text.protocol[index]!) * 2 +
+      (flags[index]! & FLAG_AUTHORIZATION);
+    let manners = this.#known.get(route);
+    if (!manners) {
+      manners = new Map();
+      this.#known.set(route, manners);
+    }
+    let id = manners.get(manner);
+    if (id === undefined) {
+      id = this.#lookUp(index);
+      manners.set(manner, id);
+    }
+    return id;
+  }
+}
+
+function prepare(database: DatabaseSync) {
+  const upsert = (table: string): StatementSync =>
+    database.prepare(`
+      INSERT INTO ${table} (series, bucket, key, hits, transfer, errors, duration) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, transfer = transfer + excluded.transfer,
+        errors = errors + excluded.errors, duration = duration + excluded.duration`);
+  return {
+    position: database.prepare('SELECT position, ordinal FROM journals WHERE id = ?'),
+    move: database.prepare('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
+    forget: database.prepare('DELETE FROM journals WHERE id = ?'),
+    addString: database.prepare('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
+    findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
+    addAgent: database.prepare(
+      'INSERT INTO agents (id, browser, version, platform, bot) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
+    addEndpoint: database.prepare(
+      `INSERT INTO endpoints (site, server_name, method, protocol, route, blueprint, credentials)
+       VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    findEndpoint: database.prepare(
+      `SELECT id FROM endpoints WHERE site = ? AND server_name = ? AND method = ? AND protocol = ?
+       AND route = ? AND blueprint = ? AND credentials = ?`,
+    ),
+    addRecord: database.prepare(
+      `INSERT INTO records VALUES (
+         (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+       ) ON CONFLICT DO NOTHING`,
+    ),
+    addSeries: database.prepare('INSERT INTO series (site, summary) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    findSeries: database.prepare('SELECT id FROM series WHERE site = ? AND summary = ?'),
+    addBucket: database.prepare(
+      'INSERT INTO buckets (site, bucket, date) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
+    upsert: { hour: upsert(TABLES.hour), day: upsert(TABLES.day), month: upsert(TABLES.month) },
+  };
+}

@@ -1,0 +1,160 @@
+import type { RecordBatch } from '../batch.ts';
+import type { Summary } from './define.ts';
+import type { Calendar, Period } from './periods.ts';
+
+/** What the keys of one bucket of one summary get added. Columns; `key` holds ids into the batch's `strings`. */
+export interface DeltaGroup {
+  summary: Summary;
+  period: Period;
+  /** ms since 1970: the bucket's start. */
+  bucket: number;
+  key: Int32Array;
+  hits: Float64Array;
+  transfer: Float64Array;
+  errors: Float64Array;
+  duration: Float64Array;
+}
+
+export type Deltas = readonly DeltaGroup[];
+
+/**
+ * Adds up a batch: every record into its hour, then the hours into their days and the days into their months,
+ * so that a record is looked at once and not three times.
+ */
+export function fold(records: RecordBatch, summaries: readonly Summary[], calendar: Calendar): DeltaGroup[] {
+  const hours = indexesByHour(records, calendar);
+  const rows = new Rows(records.strings.length);
+  const groups: DeltaGroup[] = [];
+  for (const summary of summaries) {
+    const ofHours = hours.map(([bucket, indexes]) => foldHour(records, summary, bucket, indexes, rows));
+    const ofDays = rollUp(ofHours, 'day', (bucket) => calendar.dayOf(bucket), rows);
+    const ofMonths = rollUp(ofDays, 'month', (bucket) => calendar.monthOf(bucket), rows);
+    groups.push(...ofHours, ...ofDays, ...ofMonths);
+  }
+  return groups;
+}
+
+function indexesByHour(records: RecordBatch, calendar: Calendar): [hour: number, indexes: Int32Array][] {
+  const { length } = records;
+  const counts = new Map<number, number>();
+  const hourOf = new Float64Array(length);
+  for (let i = 0; i < length; i++) {
+    const hour = calendar.hourOf(records.date[i]!);
+    hourOf[i] = hour;
+    counts.set(hour, (counts.get(hour) ?? 0) + 1);
+  }
+  const byHour = new Map<number, Int32Array>();
+  for (const [hour, count] of counts) byHour.set(hour, new Int32Array(count));
+  for (let i = length - 1; i >= 0; i--) {
+    const hour = hourOf[i]!;
+    const at = counts.get(hour)! - 1;
+    counts.set(hour, at);
+    byHour.get(hour)![at] = i;
+  }
+  return [...byHour].sort(([a], [b]) => a - b);
+}
+
+function foldHour(
+  records: RecordBatch,
+  summary: Summary,
+  bucket: number,
+  indexes: Int32Array,
+  rows: Rows,
+): DeltaGroup {
+  const keys = records.text[summary.column];
+  const { contentLength, duration, status } = records;
+  rows.clear();
+  for (let i = 0; i < indexes.length; i++) {
+    const index = indexes[i]!;
+    rows.add(keys[index]!, 1, contentLength[index]!, status[index]! >= 500 ? 1 : 0, duration[index]!);
+  }
+  return rows.group(summary, 'hour', bucket);
+}
+
+function rollUp(
+  groups: readonly DeltaGroup[],
+  period: Period,
+  bucketOf: (bucket: number) => number,
+  rows: Rows,
+): DeltaGroup[] {
+  const byBucket = new Map<number, DeltaGroup[]>();
+  for (const group of groups) {
+    const bucket = bucketOf(group.bucket);
+    const members = byBucket.get(bucket);
+    if (members) members.push(group);
+    else byBucket.set(bucket, [group]);
+  }
+  return [...byBucket].map(([bucket, members]) => {
+    const [first] = members;
+    if (members.length === 1) return { ...first!, period, bucket };
+    rows.clear();
+    for (const { key, hits, transfer, errors, duration } of members) {
+      for (let i = 0; i < key.length; i++) {
+        rows.add(key[i]!, hits[i]!, transfer[i]!, errors[i]!, duration[i]!);
+      }
+    }
+    return rows.group(first!.summary, period, bucket);
+  });
+}
+
+/** Rows of one bucket while they are added up, one for each key; used for bucket after bucket. */
+class Rows {
+  #length = 0;
+  /**
+   * The row of each key. It is never cleared: an entry counts only when its row is one of this bucket and holds
+   * this key.
+   */
+  readonly #rowOf: Int32Array;
+  readonly #key: Int32Array;
+  readonly #hits: Float64Array;
+  readonly #transfer: Float64Array;
+  readonly #errors: Float64Array;
+  readonly #duration: Float64Array;
+
+  /** @param keys How many different keys there can be. */
+  constructor(keys: number) {
+    this.#rowOf = new Int32Array(keys);
+    this.#key = new Int32Array(keys);
+    this.#hits = new Float64Array(keys);
+    this.#transfer = new Float64Array(keys);
+    this.#errors = new Float64Array(keys);
+    this.#duration = new Float64Array(keys);
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  add(key: number, hits: number, transfer: number, errors: number, duration: number): void {
+    const row = this.#rowOf[key]!;
+    if (row < this.#length && this.#key[row] === key) {
+      this.#hits[row]! += hits;
+      this.#transfer[row]! += transfer;
+      this.#errors[row]! += errors;
+      this.#duration[row]! += duration;
+      return;
+    }
+    const added = this.#length++;
+    this.#rowOf[key] = added;
+    this.#key[added] = key;
+    this.#hits[added] = hits;
+    this.#transfer[added] = transfer;
+    this.#errors[added] = errors;
+    this.#duration[added] = duration;
+  }
+
+  /** A copy of the rows, no larger than they are: most summaries have few keys. */
+  group(summary: Summary, period: Period, bucket: number): DeltaGroup {
+    const end = this.#length;
+    return {
+      summary,
+      period,
+      bucket,
+      key: this.#key.slice(0, end),
+      hits: this.#hits.slice(0, end),
+      transfer: this.#transfer.slice(0, end),
+      errors: this.#errors.slice(0, end),
+      duration: this.#duration.slice(0, end),
+    };
+  }
+}

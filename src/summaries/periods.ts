@@ -1,0 +1,243 @@
+import { isDate } from 'node:util/types';
+import { show, TrackUsageError } from '../errors.ts';
+
+/** The lengths of time that summaries are kept for, shortest first. */
+export const PERIODS = ['hour', 'day', 'month'] as const;
+
+/** One of `PERIODS`. */
+export type Period = (typeof PERIODS)[number];
+
+const MINUTE = 60_000;
+const QUARTER = 15 * MINUTE;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** What `Date` can hold, in ms, less what looking around an instant may add. */
+const LAST_INSTANT = 8.64e15 - 100 * DAY;
+/** Quarters of an hour whose offset is remembered: two a bucket, so about half a year of hours. */
+const MAX_OFFSETS = 10_000;
+const MAX_CALENDARS = 100;
+
+const ISO_DATE =
+  /^(\d{4}-\d\d)(?:(-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|([+-])(\d\d)(?::?(\d\d))?)?)?)?$/i;
+const EXPECTED = 'a date such as "2026-11-01" or "2026-11-01T10:00:00+01:00", a Date, or ms since 1970';
+
+/** From `start` to just before `end`. In ms since 1970, UTC. */
+interface Span {
+  start: number;
+  end: number;
+}
+
+/**
+ * The calendar of a site: the hours, days and months of an IANA time zone. A bucket is the instant, in ms since
+ * 1970 UTC, at which it begins; it lasts until the next one of its period begins. Hours are local hours, split
+ * where the zone's offset changes within one. A day begins when the local clock first shows its date, or a later
+ * one. So hours add up to days and days to months, whatever the clock does.
+ */
+export class Calendar {
+  /** The name of the zone, as it was given. */
+  readonly timeZone: string;
+  /** Undefined for UTC, which needs none. */
+  readonly #zone: Intl.DateTimeFormat | undefined;
+  /** In ms, by quarters of an hour since 1970; NaN where it changes within the quarter. */
+  readonly #offsets = new Map<number, number>();
+  /** The bucket of the call before: records come mostly in the order of their dates. */
+  readonly #last: Record<Period, Span> = {
+    hour: { start: 0, end: 0 },
+    day: { start: 0, end: 0 },
+    month: { start: 0, end: 0 },
+  };
+
+  /** @param timeZone An IANA name such as `Europe/Berlin`. */
+  constructor(timeZone: string) {
+    this.timeZone = timeZone;
+    try {
+      // `undefined` would be the zone of this machine; any other non-string is refused as a name.
+      const zone = new Intl.DateTimeFormat('en-US', { timeZone: `${timeZone}`, timeZoneName: 'longOffset' });
+      this.#zone = zone.resolvedOptions().timeZone === 'UTC' ? undefined : zone;
+    } catch (cause) {
+      throw new TrackUsageError('TIME_ZONE_UNKNOWN', { value: show(timeZone) }, { cause });
+    }
+  }
+
+  /** The start of the local hour that holds `ms`. In and out: ms since 1970. */
+  hourOf(ms: number): number {
+    return this.#span('hour', ms).start;
+  }
+
+  /** The first instant of the local day that holds `ms`. In and out: ms since 1970. */
+  dayOf(ms: number): number {
+    return this.#span('day', ms).start;
+  }
+
+  /** The first instant of the local month that holds `ms`. In and out: ms since 1970. */
+  monthOf(ms: number): number {
+    return this.#span('month', ms).start;
+  }
+
+  /** The start of the hour, day or month that holds `ms`. In and out: ms since 1970. */
+  bucketOf(period: Period, ms: number): number {
+    return this.#span(period, ms).start;
+  }
+
+  /** The start of the bucket that follows the one of `bucket`. Always later; `Infinity` where `Date` ends. */
+  next(period: Period, bucket: number): number {
+    return this.#span(period, bucket).end;
+  }
+
+  /** ISO 8601 with the zone's offset, `2017-03-01T00:00:00+01:00`; ms (`.123`) only when they are not zero. */
+  format(ms: number): string {
+    const instant = withinDate(ms);
+    // Offsets had seconds once, and ISO 8601 has no place for them: the instant is kept, not the clock's seconds.
+    const minutes = Math.round(this.#offset(instant) / MINUTE);
+    const local = new Date(instant + minutes * MINUTE).toISOString().replace(/(\.000)?Z$/, '');
+    const size = Math.abs(minutes);
+    return `${local}${minutes < 0 ? '-' : '+'}${twoDigits(size / 60)}:${twoDigits(size % 60)}`;
+  }
+
+  /**
+   * Reads a point in time that a user gave: a Date, ms since 1970, or ISO 8601 text. Text without an offset is
+   * local time here: a time that the clock skipped is the moment it did so, one that it showed twice is the
+   * earlier; a date without a time is its midnight, and a month without a day its first.
+   * @param name What the value is called where the user gave it, for the error.
+   * @returns Whole ms since 1970.
+   */
+  parse(value: Date | number | string, name: string): number {
+    let ms = Number.NaN;
+    if (typeof value === 'string') ms = this.#parseText(value);
+    else if (typeof value === 'number') ms = new Date(value).getTime();
+    else if (isDate(value)) ms = value.getTime();
+    if (!Number.isNaN(ms)) return ms;
+    // JSON, and so `show`, knows neither NaN nor an invalid Date.
+    const shown = typeof value === 'number' || isDate(value) ? String(value) : show(value);
+    throw new TrackUsageError('QUERY_INVALID', { name, value: shown, expected: EXPECTED });
+  }
+
+  #parseText(text: string): number {
+    const match = ISO_DATE.exec(text);
+    if (!match) return Number.NaN;
+    const [
+      ,
+      month,
+      day = '-01',
+      time = '00:00',
+      second = '00',
+      fraction = '',
+      zone,
+      sign,
+      hours,
+      minutes = '00',
+    ] = match;
+    const iso = `${month}${day}T${time}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}Z`;
+    const local = Date.parse(iso);
+    // `Date` reads 31 February as 3 March, and 24:00 as the next day.
+    if (Number.isNaN(local) || new Date(local).toISOString() !== iso) return Number.NaN;
+    if (zone === undefined) return this.#firstAt(local);
+    if (sign === undefined) return local;
+    if (Number(hours) > 23 || Number(minutes) > 59) return Number.NaN;
+    const offset = Number(hours) * HOUR + Number(minutes) * MINUTE;
+    return sign === '-' ? local + offset : local - offset;
+  }
+
+  #span(period: Period, ms: number): Span {
+    const last = this.#last[period];
+    if (ms >= last.start && ms < last.end) return last;
+    const at = Math.floor(withinDate(ms));
+    const span = period === 'hour' ? this.#hourAround(at) : this.#datesAround(period, at);
+    if (ms > LAST_INSTANT) span.end = Number.POSITIVE_INFINITY;
+    this.#last[period] = span;
+    return span;
+  }
+
+  #hourAround(ms: number): Span {
+    const offset = this.#offset(ms);
+    const start = Math.floor((ms + offset) / HOUR) * HOUR - offset;
+    const last = start + HOUR - 1;
+    return {
+      start: this.#offset(start) === offset ? start : this.#changeIn(start, ms),
+      end: this.#offset(last) === offset ? last + 1 : this.#changeIn(ms, last),
+    };
+  }
+
+  #datesAround(period: 'day' | 'month', ms: number): Span {
+    let midnight = midnightOf(period, ms + this.#offset(ms), 0);
+    const span = { start: this.#firstAt(midnight), end: 0 };
+    // More than one step where the date has begun before and the clock went back over midnight since then.
+    for (;;) {
+      midnight = midnightOf(period, midnight, 1);
+      span.end = this.#firstAt(midnight);
+      if (!(span.end <= ms)) return span;
+      span.start = span.end;
+    }
+  }
+
+  /** The first instant at which the local clock shows `local`, a local time written as ms in UTC, or a later time. */
+  #firstAt(local: number): number {
+    const before = this.#offset(local - DAY);
+    const after = this.#offset(local + DAY);
+    if (before === after) return local - before;
+    const change = this.#changeIn(local - DAY, local + DAY);
+    return local - before < change ? local - before : Math.max(local - after, change);
+  }
+
+  /** The instant in (from, to] at which the offset becomes that of `to`. All in ms since 1970. */
+  #changeIn(from: number, to: number): number {
+    const offset = this.#offset(to);
+    let [before, after] = [from, to];
+    while (after - before > 1) {
+      const middle = Math.floor((before + after) / 2);
+      if (this.#offset(middle) === offset) after = middle;
+      else before = middle;
+    }
+    return after;
+  }
+
+  /** How far the local clock is ahead of UTC, in ms. */
+  #offset(ms: number): number {
+    if (!this.#zone) return 0;
+    const quarter = Math.floor(ms / QUARTER);
+    let offset = this.#offsets.get(quarter);
+    if (offset === undefined) {
+      offset = offsetIn(this.#zone, quarter * QUARTER);
+      if (offsetIn(this.#zone, (quarter + 1) * QUARTER - 1) !== offset) offset = Number.NaN;
+      if (this.#offsets.size >= MAX_OFFSETS) this.#offsets.clear();
+      this.#offsets.set(quarter, offset);
+    }
+    return Number.isNaN(offset) ? offsetIn(this.#zone, ms) : offset;
+  }
+}
+
+const calendars = new Map<string, Calendar>();
+
+/** The calendar of a zone. The ones asked for before are kept, up to 100. */
+export function calendar(timeZone: string): Calendar {
+  let found = calendars.get(timeZone);
+  if (!found) {
+    found = new Calendar(timeZone);
+    if (calendars.size >= MAX_CALENDARS) calendars.clear();
+    calendars.set(timeZone, found);
+  }
+  return found;
+}
+
+/** The offset of a zone in ms, from text such as `3/1/2017, GMT+01:00` or, long ago, `GMT-00:43:08`. */
+function offsetIn(zone: Intl.DateTimeFormat, ms: number): number {
+  const [, sign, hours, minutes, seconds = 0] =
+    /GMT([+-])(\d\d):(\d\d)(?::(\d\d))?$/.exec(zone.format(ms)) ?? [];
+  const size = sign ? Number(hours) * HOUR + Number(minutes) * MINUTE + Number(seconds) * 1000 : 0;
+  return sign === '-' ? -size : size;
+}
+
+/** The local midnight at which a day or month begins, `steps` after the one of `local`. Local times as ms in UTC. */
+function midnightOf(period: 'day' | 'month', local: number, steps: number): number {
+  if (period === 'day') return (Math.floor(local / DAY) + steps) * DAY;
+  const date = new Date(local);
+  return Math.floor(date.setUTCMonth(date.getUTCMonth() + steps, 1) / DAY) * DAY;
+}
+
+function withinDate(ms: number): number {
+  return Math.max(-LAST_INSTANT, Math.min(ms, LAST_INSTANT));
+}
+
+function twoDigits(value: number): string {
+  return String(Math.floor(value)).padStart(2, '0');
+}

@@ -1,0 +1,199 @@
+import type { Worker } from 'node:worker_threads';
+import { reasonOf, TrackUsageError } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import { moduleUrl, reviveError, startThread } from '../threads.ts';
+import type { FromWriter, LaneStatus, ToWriter, WriterData } from './protocol.ts';
+
+/** The first and the longest pause before a thread that stopped is started again. In ms. */
+const FIRST_RESTART = 100;
+const LAST_RESTART = 30_000;
+/** How exactly a lag is known. In ms. */
+const SAMPLE_INTERVAL = 200;
+const MAX_SAMPLES = 10_000;
+
+/** The app's end of the writer's thread: starts it, starts it again when it dies, and waits for it. */
+export class WriterClient {
+  /** By storage; `undefined` until the thread has said something. */
+  readonly statuses: (LaneStatus | undefined)[];
+  /** What threads that stopped had counted, by storage. */
+  readonly #before: Pick<LaneStatus, 'adopted' | 'rejected' | 'lost'>[];
+  restarts = 0;
+  readonly #data: WriterData;
+  readonly #journal: Journal;
+  readonly #onProblem: (error: Error) => void;
+  readonly #done = new Map<number, () => void>();
+  readonly #checks = new Set<() => void>();
+  #waits = 0;
+  /** How many records there were, and when. */
+  readonly #samples: { time: number; records: number }[] = [];
+  #worker: Worker | undefined;
+  #lastId = 0;
+  #backoff = FIRST_RESTART;
+  #restart: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  constructor(data: WriterData, journal: Journal, onProblem: (error: Error) => void) {
+    this.#data = data;
+    this.#journal = journal;
+    this.#onProblem = onProblem;
+    this.statuses = data.storages.map(() => undefined);
+    this.#before = data.storages.map(() => ({ adopted: 0, rejected: 0, lost: 0 }));
+    journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
+    this.#start();
+  }
+
+  /** Resolves when every storage has what the journal holds now; rejects after `timeout` ms. */
+  flush(timeout: number): Promise<void> {
+    return this.#request('flush', timeout);
+  }
+
+  /** As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. */
+  async close(timeout: number): Promise<boolean> {
+    this.#closing = true;
+    let finished = false;
+    if (this.#worker) {
+      finished = await this.#request('close', timeout).then(
+        () => true,
+        () => false,
+      );
+    }
+    clearTimeout(this.#restart);
+    await this.#worker?.terminate();
+    return finished;
+  }
+
+  /** For how long a storage has had records to catch up with. In s. */
+  secondsBehind(storage: number): number {
+    this.#sample();
+    const stored = this.statuses[storage]?.ordinal ?? 0;
+    const first = this.#samples.find(({ records }) => records > stored);
+    return first ? Math.round(performance.now() - first.time) / 1000 : 0;
+  }
+
+  /** Notes how many records there are now. */
+  #sample(): void {
+    const samples = this.#samples;
+    const time = performance.now();
+    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL) return;
+    const stored = Math.min(...this.statuses.map((status) => status?.ordinal ?? 0));
+    while (samples[0] && samples[0].records <= stored) samples.shift();
+    if (samples.length < MAX_SAMPLES) samples.push({ time, records: this.#journal.records });
+  }
+
+  /** Resolves when every storage has been opened; rejects with what is wrong where one cannot be. */
+  ready(): Promise<void> {
+    return this.#waitFor((resolve, reject) => {
+      const check = () => {
+        const failed = this.statuses.find((status) => status?.error && !status.opened);
+        const opened = this.statuses.every((status) => status?.opened);
+        if (!failed && !opened) return;
+        this.#checks.delete(check);
+        if (failed) reject(reviveError(failed.error!));
+        else resolve();
+      };
+      this.#checks.add(check);
+      check();
+    });
+  }
+
+  async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
+    const id = ++this.#lastId;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await this.#waitFor((resolve, reject) => {
+        this.#done.set(id, resolve);
+        timer = setTimeout(
+          () => reject(new TrackUsageError('TIMEOUT', { what: type, value: timeout })),
+          timeout,
+        );
+        this.#send({ type, id });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#done.delete(id);
+    }
+  }
+
+  /** While somebody waits for the thread, the process stays. */
+  async #waitFor(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
+    this.#waits += 1;
+    this.#worker?.ref();
+    this.#restart?.ref();
+    try {
+      await new Promise<void>(start);
+    } finally {
+      this.#waits -= 1;
+      if (this.#waits === 0) {
+        this.#worker?.unref();
+        this.#restart?.unref();
+      }
+    }
+  }
+
+  #send(message: ToWriter): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #start(): void {
+    let worker: Worker;
+    try {
+      worker = startThread(moduleUrl('./thread', import.meta.url), {
+        name: 'track-usage writer',
+        workerData: this.#data,
+        resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      });
+    } catch (error) {
+      this.#stopped(error);
+      return;
+    }
+    this.#worker = worker;
+    // What an earlier thread had in memory and no storage has yet, in order.
+    for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
+    for (const id of this.#done.keys()) this.#send({ type: 'flush', id });
+    let failure: unknown = 'it ended';
+    worker.on('message', (message: FromWriter) => this.#receive(message));
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    worker.on('exit', () => {
+      this.#worker = undefined;
+      this.statuses.forEach((status, index) => {
+        if (status) this.#before[index] = status;
+      });
+      if (!this.#closing) this.#stopped(failure);
+    });
+    if (this.#waits === 0) worker.unref();
+  }
+
+  #receive(message: FromWriter): void {
+    if (message.type === 'status') {
+      this.#backoff = FIRST_RESTART;
+      const before = this.#before[message.storage]!;
+      this.statuses[message.storage] = {
+        ...message.status,
+        adopted: before.adopted + message.status.adopted,
+        rejected: before.rejected + message.status.rejected,
+        lost: before.lost + message.status.lost,
+      };
+      this.#sample();
+      for (const check of this.#checks) check();
+    } else if (message.type === 'problem') {
+      if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
+      this.#onProblem(reviveError(message.error));
+    } else {
+      this.#done.get(message.id)?.();
+    }
+  }
+
+  #stopped(failure: unknown): void {
+    this.restarts += 1;
+    this.#onProblem(
+      failure instanceof TrackUsageError
+        ? failure
+        : new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }),
+    );
+    this.#restart = setTimeout(() => this.#start(), this.#backoff);
+    if (this.#waits === 0) this.#restart.unref();
+    this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
+  }
+}

@@ -1,0 +1,125 @@
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
+import type { Facts } from '../journal/codec.ts';
+import type { SegmentHeader } from '../journal/segment.ts';
+import type { Enricher } from './enrich.ts';
+
+/** A batch takes at most so many records, */
+export const MAX_RECORDS = 65_536;
+/** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
+export const MAX_TEXT = 4 * 1024 * 1024;
+
+/** Fills batches with records as the journal has them, and adds what can be known from them. */
+export class BatchFiller {
+  readonly batch = new RecordBatch();
+  readonly #enricher: Enricher;
+  readonly #statuses = new Map<number, number>();
+  /** What was found for the texts of this batch, by their ids. */
+  readonly #agents = new Map<number, { browser: number; version: number; platform: number; bot: boolean }>();
+  readonly #languages = new Map<string, number>();
+  readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
+  #serverName = 0;
+
+  constructor(enricher: Enricher, site: string) {
+    this.#enricher = enricher;
+    this.batch.site = site;
+  }
+
+  /** Begins a new batch of a journal. */
+  begin(header: SegmentHeader): void {
+    this.batch.clear();
+    this.#statuses.clear();
+    this.#agents.clear();
+    this.#languages.clear();
+    this.#countries.clear();
+    this.#serverName = this.batch.intern(header.serverName);
+  }
+
+  /** Whether the batch should take no more. */
+  get isFull(): boolean {
+    return this.batch.length >= MAX_RECORDS || this.batch.textLength >= MAX_TEXT;
+  }
+
+  add(facts: Facts): void {
+    const { batch } = this;
+    if (batch.length === batch.capacity) batch.grow();
+    const i = batch.length++;
+    const { text } = batch;
+    batch.date[i] = facts.date;
+    batch.duration[i] = facts.duration;
+    batch.contentLength[i] = facts.contentLength;
+    batch.status[i] = facts.status;
+    text.serverName[i] = this.#serverName;
+    text.method[i] = batch.intern(facts.method);
+    text.url[i] = batch.intern(facts.url);
+    text.route[i] = batch.intern(facts.route);
+    text.protocol[i] = batch.intern(facts.protocol);
+    text.forwardedFor[i] = batch.intern(facts.forwardedFor);
+    text.referrer[i] = batch.intern(facts.referrer);
+    text.username[i] = batch.intern(facts.username);
+    text.visitor[i] = batch.intern(facts.visitor);
+    text.blueprint[i] = batch.intern(facts.blueprint);
+    text.state[i] = this.#status(facts.status);
+    text.language[i] = this.#language(facts.acceptLanguage);
+
+    const agentId = batch.intern(facts.agent);
+    const agent = this.#agent(agentId);
+    text.agent[i] = agentId;
+    text.browser[i] = agent.browser;
+    text.version[i] = agent.version;
+    text.platform[i] = agent.platform;
+    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.bot ? FLAG_BOT : 0);
+
+    const addressId = batch.intern(facts.remoteAddr);
+    const place = this.#place(addressId);
+    text.remoteAddr[i] = addressId;
+    text.country[i] = place.country;
+
+    if (facts.extra !== '') batch.extra.set(i, facts.extra);
+    if (place.geo) this.#addGeo(i, place.geo);
+  }
+
+  #status(status: number): number {
+    let id = this.#statuses.get(status);
+    if (id === undefined) {
+      id = this.batch.intern(String(status));
+      this.#statuses.set(status, id);
+    }
+    return id;
+  }
+
+  #language(header: string): number {
+    if (header === '') return 0;
+    let id = this.#languages.get(header);
+    if (id === undefined) {
+      id = this.batch.intern(this.#enricher.language(header));
+      this.#languages.set(header, id);
+    }
+    return id;
+  }
+
+  #agent(id: number) {
+    let agent = this.#agents.get(id);
+    if (!agent) {
+      const { browser, version, platform, bot } = this.#enricher.userAgent(this.batch.strings[id] ?? '');
+      const intern = (text: string | null) => this.batch.intern(text);
+      agent = { browser: intern(browser), version: intern(version), platform: intern(platform), bot };
+      this.#agents.set(id, agent);
+    }
+    return agent;
+  }
+
+  #place(id: number) {
+    let place = this.#countries.get(id);
+    if (!place) {
+      const { country, geo } = this.#enricher.place(this.batch.strings[id] ?? '');
+      place = { country: this.batch.intern(country), geo };
+      this.#countries.set(id, place);
+    }
+    return place;
+  }
+
+  #addGeo(index: number, geo: Record<string, unknown>): void {
+    const { extra } = this.batch;
+    extra.set(index, JSON.stringify({ ...(JSON.parse(extra.get(index) ?? '{}') as Extra), geo }));
+  }
+}

@@ -1,0 +1,314 @@
+import { appendFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { reasonOf, TrackUsageError } from '../errors.ts';
+import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
+import type { SegmentHeader } from '../journal/segment.ts';
+import type { Batch, StorageModule, StorageWriter } from '../storages/contract.ts';
+import { fold } from '../summaries/fold.ts';
+import { calendar } from '../summaries/periods.ts';
+import { plainError } from '../threads.ts';
+import type { Enricher } from './enrich.ts';
+import { BatchFiller } from './fill.ts';
+import type { HeldJournal, Journals } from './journals.ts';
+import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
+
+/** How often an idle lane looks for records. In ms. */
+const IDLE_POLL = 100;
+/** How long it lets records gather once there are some: fewer, larger batches cost the app less. In ms. */
+const GATHER = 1_000;
+/** The first and the longest pause after a failure. In ms. */
+const FIRST_BACKOFF = 100;
+const LAST_BACKOFF = 5_000;
+/** Rejected records beyond this size of their file are only counted. In bytes. */
+const REJECT_FILE_LIMIT = 64 * 1024 * 1024;
+
+const START: Cursor = { position: 0, ordinal: 0 };
+
+interface Reading {
+  reader: JournalReader;
+  header: SegmentHeader | undefined;
+  /** Where the storage is, as far as it is known; asked anew after every failure. */
+  cursor: Cursor | undefined;
+}
+
+/**
+ * Carries the journals into one storage, at its pace: whatever happens to one storage, the others' lanes go on.
+ */
+export class Lane {
+  readonly status: LaneStatus = {
+    opened: false,
+    ordinal: 0,
+    position: 0,
+    adopted: 0,
+    rejected: 0,
+    lost: 0,
+    error: undefined,
+  };
+  readonly #number: number;
+  readonly #storage: StorageData;
+  readonly #data: WriterData;
+  readonly #journals: Journals;
+  readonly #filler: BatchFiller;
+  readonly #readings = new Map<HeldJournal, Reading>();
+  readonly #onStatus: () => void;
+  readonly #onProblem: (error: TrackUsageError) => void;
+  #writer: StorageWriter | undefined;
+  #backoff = FIRST_BACKOFF;
+  #stopped = false;
+  #forgetsOwn = false;
+  #hurry = false;
+  #stored = 0;
+  #wake: () => void = () => {};
+
+  constructor(
+    number: number,
+    data: WriterData,
+    journals: Journals,
+    enricher: Enricher,
+    onStatus: () => void,
+    onProblem: (error: TrackUsageError) => void,
+  ) {
+    this.#number = number;
+    this.#storage = data.storages[number]!;
+    this.#data = data;
+    this.#journals = journals;
+    this.#filler = new BatchFiller(enricher, data.site);
+    this.#onStatus = onStatus;
+    this.#onProblem = onProblem;
+  }
+
+  /** Works until `stop`. Never rejects. */
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      this.#hurry = false;
+      const before = this.#stored;
+      const began = performance.now();
+      const failed = !(await this.#round());
+      let pause = IDLE_POLL;
+      if (failed) pause = this.#nextBackoff();
+      else if (this.#stored > before) pause = Math.max(0, GATHER - (performance.now() - began));
+      await this.#pause(pause);
+    }
+    for (const { reader } of this.#readings.values()) reader.close();
+    const writer = this.#writer;
+    if (!writer) return;
+    try {
+      if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
+      await writer.close();
+    } catch {
+      // A row too many in the storage: harmless.
+    }
+  }
+
+  /** Ends the pause: somebody waits. */
+  wake(): void {
+    this.#hurry = true;
+    this.#wake();
+  }
+
+  /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
+  stop(forgetsOwn: boolean): void {
+    this.#forgetsOwn = forgetsOwn;
+    this.#stopped = true;
+    this.wake();
+  }
+
+  /** Gives the storage all there is; false where it failed. */
+  async #round(): Promise<boolean> {
+    try {
+      this.#writer ??= await this.#open();
+      // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
+      for (let progress = true; progress && !this.#stopped; ) {
+        progress = false;
+        for (const journal of this.#journals.all) {
+          if (await this.#advance(journal, this.#writer)) progress = true;
+          // A storage may work without ever waiting; the thread's messages come in here.
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      }
+      await this.#forgetDiscarded(this.#writer);
+      this.#backoff = FIRST_BACKOFF;
+      if (this.status.error || !this.status.opened) {
+        this.status.error = undefined;
+        this.status.opened = true;
+        this.#onStatus();
+      }
+      return true;
+    } catch (error) {
+      // The storage may have committed and died before it said so: it knows where it is.
+      for (const reading of this.#readings.values()) reading.cursor = undefined;
+      this.status.error = plainError(error);
+      this.#onStatus();
+      this.#onProblem(
+        error instanceof TrackUsageError
+          ? error
+          : new TrackUsageError(
+              'STORAGE_FAILED',
+              { storage: this.#storage.label, reason: reasonOf(error) },
+              { cause: error },
+            ),
+      );
+      return false;
+    }
+  }
+
+  async #open(): Promise<StorageWriter> {
+    const { openWriter } = (await import(this.#storage.module)) as StorageModule;
+    const { site, timeZone, durable } = this.#data;
+    return openWriter(this.#storage.options, { site, timeZone, durable });
+  }
+
+  /** Gives the storage one batch of a journal; false where there was none. */
+  async #advance(journal: HeldJournal, writer: StorageWriter): Promise<boolean> {
+    const reading = this.#readingOf(journal);
+    if (!reading.cursor) {
+      reading.cursor = (await writer.position(journal.id)) ?? START;
+      this.#note(journal, reading.cursor);
+    }
+    const from = reading.cursor;
+    if (reading.reader.atEnd(from.position)) {
+      if (!journal.live) this.#finish(journal, reading.reader);
+      return false;
+    }
+    reading.cursor = await this.#store(journal, reading, from, writer);
+    if (!reading.cursor) return true;
+    if (reading.cursor.position === from.position) return false;
+    this.#note(journal, reading.cursor);
+    return true;
+  }
+
+  #readingOf(journal: HeldJournal): Reading {
+    let reading = this.#readings.get(journal);
+    if (!reading) {
+      const reader = new JournalReader(journal.directory, journal.live, journal.memory);
+      reading = { reader, header: undefined, cursor: undefined };
+      this.#readings.set(journal, reading);
+    }
+    return reading;
+  }
+
+  /**
+   * Stores one batch from `from` on, of at most `maxRecords`; returns where the storage is then, or `undefined`
+   * where it has to be asked. What the engine refuses is found by halves and set aside.
+   */
+  async #store(
+    journal: HeldJournal,
+    reading: Reading,
+    from: Cursor,
+    writer: StorageWriter,
+    until = Number.POSITIVE_INFINITY,
+    maxRecords = Number.POSITIVE_INFINITY,
+  ): Promise<Cursor | undefined> {
+    const { batch, to, lost } = this.#fill(journal, reading, from, until, maxRecords);
+    if (to.position === from.position) return from;
+    try {
+      if (!(await writer.apply(batch))) return undefined;
+    } catch (error) {
+      if (!writer.refuses(error)) throw error;
+      const { length } = batch.records;
+      if (length > 1) {
+        const middle = await this.#store(journal, reading, from, writer, to.position, Math.ceil(length / 2));
+        if (!middle) return undefined;
+        return this.#store(journal, reading, middle, writer, to.position);
+      }
+      this.#reject(journal, batch, error);
+      batch.records.clear();
+      if (!(await writer.apply({ ...batch, deltas: [] }))) return undefined;
+      return to;
+    }
+    this.#stored += batch.records.length;
+    if (journal.live) this.status.lost += lost;
+    else this.status.adopted += batch.records.length;
+    return to;
+  }
+
+  #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {
+    const filler = this.#filler;
+    const { site, serverName, timeZone } = this.#data;
+    const { reader } = reading;
+    reading.header ??= reader.header();
+    filler.begin(reading.header ?? { site, serverName });
+    let lost = 0;
+    const report: ReadReport = {
+      lost: (records) => {
+        lost += records;
+      },
+      damaged: (bytes, file) => {
+        this.#onProblem(new TrackUsageError('JOURNAL_CORRUPT', { bytes, value: file }));
+      },
+      gone: () => this.#onProblem(new TrackUsageError('JOURNAL_GONE', { value: journal.directory })),
+    };
+    const to = reader.read(
+      from,
+      until,
+      (facts) => {
+        if (filler.isFull || filler.batch.length >= maxRecords) return false;
+        filler.add(facts);
+        return true;
+      },
+      report,
+    );
+    const { batch: records } = filler;
+    const deltas = fold(records, this.#storage.summaries, calendar(timeZone));
+    const batch: Batch = { journal: journal.id, from, to, records, deltas };
+    return { batch, to, lost };
+  }
+
+  #note(journal: HeldJournal, cursor: Cursor): void {
+    this.#journals.commit(journal, this.#number, cursor.position);
+    this.status.opened = true;
+    this.status.error = undefined;
+    if (journal.live) {
+      this.status.position = cursor.position;
+      this.status.ordinal = cursor.ordinal;
+    }
+    this.#onStatus();
+  }
+
+  /** A dead process's journal is at its end here; the last storage to get there deletes it. */
+  #finish(journal: HeldJournal, reader: JournalReader): void {
+    reader.close();
+    journal.committed[this.#number] = Number.POSITIVE_INFINITY;
+    if (Math.min(...journal.committed) === Number.POSITIVE_INFINITY) this.#journals.discard(journal);
+  }
+
+  /** A position may go only when its journal is gone: without it the journal would be stored again. */
+  async #forgetDiscarded(writer: StorageWriter): Promise<void> {
+    for (const journal of this.#readings.keys()) {
+      if (this.#journals.all.includes(journal)) continue;
+      await writer.forget(journal.id);
+      this.#readings.delete(journal);
+    }
+  }
+
+  #reject(journal: HeldJournal, { records }: Batch, error: unknown): void {
+    if (journal.live) this.status.rejected += 1;
+    const file = join(this.#data.directory, 'rejected.ndjson');
+    const reason = reasonOf(error);
+    const line = JSON.stringify({ storage: this.#storage.label, reason, record: records.record(0) });
+    try {
+      const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      if (size < REJECT_FILE_LIMIT) appendFileSync(file, `${line}\n`, { mode: 0o600 });
+    } catch {
+      // Counted all the same.
+    }
+    this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage: this.#storage.label, reason, file }));
+  }
+
+  #nextBackoff(): number {
+    const pause = this.#backoff;
+    this.#backoff = Math.min(LAST_BACKOFF, this.#backoff * 2);
+    return pause;
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (this.#hurry || ms <= 0) return new Promise((resolve) => setImmediate(resolve));
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,211 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { UsageRecord } from '../../src/index.ts';
+import { connect, http2Client, parseResponses } from '../support/client.ts';
+import { ENGINES, type Handler, type Site, serve } from '../support/engines.ts';
+
+/** Ends the connection of a request of HTTP/1, the stream of one of HTTP/2. */
+function drop(request: IncomingMessage): void {
+  if ('stream' in request) (request as unknown as Http2ServerRequest).stream.destroy();
+  else request.destroy();
+}
+
+/** What the app does to a response itself: the record, and nobody gets the whole response. */
+const DESTROYED: {
+  name: string;
+  handle: Handler;
+  record: [status: number, bytes: number];
+  /** With HTTP/2, where it is another. */
+  record2?: [status: number, bytes: number];
+}[] = [
+  { name: 'res.destroy()', handle: (_, res) => res.destroy(), record: [499, 0] },
+  { name: 'req.destroy()', handle: drop, record: [499, 0] },
+  {
+    name: 'res.destroy() after writeHead, which sends nothing in HTTP/1',
+    handle: (_, res) => {
+      res.writeHead(200, { 'Content-Length': 5 });
+      res.destroy();
+    },
+    record: [499, 0],
+    record2: [200, 0],
+  },
+  {
+    name: 'res.destroy() after flushHeaders',
+    handle: (_, res) => {
+      res.statusCode = 202;
+      res.flushHeaders();
+      res.destroy();
+    },
+    record: [202, 0],
+  },
+  {
+    name: 'res.destroy() in the middle',
+    handle: (_, res) => {
+      res.write('a'.repeat(100));
+      res.destroy();
+    },
+    record: [200, 100],
+  },
+  {
+    name: 'req.destroy() in the middle of a declared length',
+    handle: (req, res) => {
+      res.writeHead(200, { 'Content-Length': 1000 });
+      res.write('a'.repeat(100));
+      drop(req);
+    },
+    record: [200, 100],
+  },
+  {
+    name: 'req.destroy(), then end(body) all the same',
+    handle: (req, res) => {
+      drop(req);
+      res.end('hello');
+    },
+    record: [499, 0],
+  },
+  {
+    name: 'res.destroy(), then end(body) all the same',
+    handle: (_, res) => {
+      res.destroy();
+      res.end('hello');
+    },
+    record: [499, 0],
+  },
+  {
+    name: 'req.destroy() in the middle, then write and end all the same',
+    handle: (req, res) => {
+      res.on('error', () => {});
+      res.write('a'.repeat(100));
+      drop(req);
+      res.write('b');
+      res.end('c');
+    },
+    record: [200, 100],
+  },
+];
+
+describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
+  describe.each(ENGINES)('$name', (engine) => {
+    let site: Site;
+    beforeAll(async () => {
+      site = await serve(engine, { usage: { journal: { mode } } });
+    });
+    afterAll(() => site.close());
+
+    const records = async (count: number) => (await site.recorder.take(count)).map(statusAndBytes);
+
+    /** The request and response of the next request, when `handle` has seen them. */
+    const next = (handle: Handler) => {
+      const { promise, resolve } = Promise.withResolvers<[IncomingMessage, ServerResponse]>();
+      site.handle = (request, response) => {
+        handle(request, response);
+        resolve([request, response]);
+      };
+      return promise;
+    };
+
+    test('the client leaves before the headers', async () => {
+      const arrived = next(() => {});
+      const pending = site.client.start();
+      const [, response] = await arrived;
+      const closed = once(response, 'close');
+      pending.leave();
+      await closed;
+      expect(await records(1)).toEqual([[499, 0]]);
+      response.end('too late');
+      expect(await records(0)).toEqual([]);
+    });
+
+    test('the client leaves in the middle of a stream', async () => {
+      const arrived = next((_, response) => response.write('a'.repeat(1000)));
+      const pending = site.client.start();
+      const [, response] = await arrived;
+      await pending.received(1000);
+      const closed = once(response, 'close');
+      pending.leave();
+      await closed;
+      expect(await records(1)).toEqual([[200, 1000]]);
+      response.on('error', () => {});
+      response.end('too late');
+      expect(await records(0)).toEqual([]);
+    });
+
+    test('the client leaves in the middle of a declared length', async () => {
+      const arrived = next((_, response) => {
+        response.writeHead(206, { 'Content-Length': 5000 });
+        response.write('a'.repeat(1000));
+        response.write('b'.repeat(1000));
+      });
+      const pending = site.client.start();
+      const [, response] = await arrived;
+      await pending.received(2000);
+      const closed = once(response, 'close');
+      pending.leave();
+      await closed;
+      expect(await records(1)).toEqual([[206, 2000]]);
+    });
+
+    test.each(DESTROYED)('$name', async ({ handle, record, record2 = record }) => {
+      site.handle = handle;
+      const answer = await site.client.ask().catch(() => undefined);
+      // A stream of HTTP/2 may be reset without an error, after what was sent.
+      if (engine.protocol === 'HTTP/1.1') expect(answer).toBeUndefined();
+      expect(await records(1)).toEqual([engine.protocol === 'HTTP/2.0' ? record2 : record]);
+    });
+
+    test('the next request is served as if nothing had been', async () => {
+      site.handle = (_, response) => response.end('hello');
+      expect((await site.client.ask()).body.toString()).toBe('hello');
+      expect(await records(1)).toEqual([[200, 5]]);
+      expect(site.recorder.errors).toEqual([]);
+    });
+
+    test.runIf(engine.protocol === 'HTTP/1.1')('end(), then socket.destroy()', async () => {
+      site.handle = (request, response) => {
+        response.end('hello');
+        request.socket.destroy();
+      };
+      const socket = await connect(site.address);
+      let received = '';
+      socket.setEncoding('latin1').on('data', (chunk) => {
+        received += chunk;
+      });
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await once(socket, 'close');
+      // Over TLS Node itself loses what was not handed to the kernel yet.
+      if (!engine.secure) expect(parseResponses(received).map(({ body }) => body)).toEqual(['hello']);
+      expect(await records(1)).toEqual([[200, 5]]);
+    });
+
+    test.runIf(engine.protocol === 'HTTP/2.0')('a session ends with streams under way', async () => {
+      const client = http2Client(site.address);
+      let arrived = 0;
+      const all = Promise.withResolvers<void>();
+      site.handle = (_, response) => {
+        if (arrived === 1) response.write('some');
+        if (++arrived === 3) all.resolve();
+      };
+      for (let i = 0; i < 3; i++) client.start();
+      await all.promise;
+      client.close();
+      expect((await records(3)).sort()).toEqual([
+        [200, 4],
+        [499, 0],
+        [499, 0],
+      ]);
+    });
+
+    test.runIf(engine.protocol === 'HTTP/2.0')('the app ends the session', async () => {
+      const client = http2Client(site.address);
+      site.handle = (request) => (request as unknown as Http2ServerRequest).stream.session?.destroy();
+      await expect(client.ask()).rejects.toThrow();
+      expect(await records(1)).toEqual([[499, 0]]);
+    });
+  });
+});
+
+function statusAndBytes({ status, contentLength }: UsageRecord): [number, number] {
+  return [status, contentLength];
+}

@@ -1,0 +1,390 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import type http from 'node:http';
+import http2 from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { UsageRecord } from '../../src/index.ts';
+import { connect, exchange, http2Client, parseResponses } from '../support/client.ts';
+import { ENGINES, HTTP1_ENGINES, PLAIN_HTTP1, type Site, serve } from '../support/engines.ts';
+
+const range = (length: number) => Array.from({ length }, (_, index) => index);
+const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: example.org\r\n${more}\r\n`;
+
+/** Collects what comes until the text ends with `end`. */
+async function readUntil(socket: Socket, end: string): Promise<string> {
+  let received = '';
+  socket.setEncoding('latin1');
+  while (!received.endsWith(end)) {
+    const [chunk] = await once(socket, 'data');
+    received += chunk;
+  }
+  return received;
+}
+
+describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
+  describe.each(ENGINES)('$name', (engine) => {
+    let site: Site;
+    beforeAll(async () => {
+      site = await serve(engine, { usage: { journal: { mode } } });
+    });
+    afterAll(() => site.close());
+
+    test('many requests on one connection', async () => {
+      let connections = 0;
+      const count = () => {
+        connections += 1;
+      };
+      const opened = engine.protocol === 'HTTP/2.0' || engine.secure ? 'secureConnection' : 'connection';
+      site.server.on(engine.protocol === 'HTTP/2.0' ? 'session' : opened, count);
+      site.handle = (request, response) => response.end(`this is ${request.url}`);
+      for (const i of range(50)) {
+        const { status, body } = await site.client.ask({ path: `/${i}` });
+        expect([status, body.toString()]).toEqual([200, `this is /${i}`]);
+      }
+      expect(connections).toBe(1);
+      expect((await site.recorder.take(50)).map(pathAndBytes)).toEqual(
+        range(50).map((i) => [`/${i}`, 200, 9 + String(i).length]),
+      );
+    });
+
+    test('the connection ends with requests and errors mixed', async () => {
+      site.handle = (request, response) => {
+        if (request.url === '/2') response.statusCode = 500;
+        response.end();
+      };
+      for (const i of range(4)) await site.client.ask({ path: `/${i}`, method: 'POST', body: 'x' });
+      expect((await site.recorder.take(4)).map(pathAndBytes)).toEqual([
+        ['/0', 200, 0],
+        ['/1', 200, 0],
+        ['/2', 500, 0],
+        ['/3', 200, 0],
+      ]);
+    });
+  });
+
+  describe.each(HTTP1_ENGINES)('$name', (engine) => {
+    let site: Site;
+    beforeAll(async () => {
+      site = await serve(engine, { usage: { journal: { mode } } });
+    });
+    afterAll(() => site.close());
+
+    test.each([20, 100])('%i pipelined requests, the first of which is slow', async (count) => {
+      let seen = 0;
+      let answerFirst = () => {};
+      site.handle = (request, response) => {
+        seen += 1;
+        const answer = () => response.end(`this is ${request.url}`);
+        if (request.url === '/0') answerFirst = answer;
+        else answer();
+        if (seen === count) answerFirst();
+      };
+      const socket = await connect(site.address);
+      socket.write(
+        range(count)
+          .map((i) => get(`/${i}`, i === count - 1 ? 'Connection: close\r\n' : ''))
+          .join(''),
+      );
+      const responses = parseResponses(await readUntil(socket, `this is /${count - 1}`));
+      expect(responses.map(({ status, body }) => [status, body])).toEqual(
+        range(count).map((i) => [200, `this is /${i}`]),
+      );
+      expect((await site.recorder.take(count)).map(pathAndBytes).sort(byNumber)).toEqual(
+        range(count).map((i) => [`/${i}`, 200, 9 + String(i).length]),
+      );
+    });
+
+    test('pipelined responses that are written in pieces, in turns', async () => {
+      site.handle = async (request, response) => {
+        response.write(`this is `);
+        await new Promise(setImmediate);
+        response.end(request.url);
+      };
+      const socket = await connect(site.address);
+      socket.write(get('/0') + get('/1') + get('/2', 'Connection: close\r\n'));
+      const responses = parseResponses(
+        await readUntil(socket, '0\r\n\r\n').then((start) => finish(socket, start, 3)),
+      );
+      expect(responses.map(({ body }) => body)).toEqual(['this is /0', 'this is /1', 'this is /2']);
+      expect((await site.recorder.take(3)).map(pathAndBytes).sort()).toEqual(
+        range(3).map((i) => [`/${i}`, 200, 10]),
+      );
+    });
+
+    test('pipelined requests, then a connection that is reset', async () => {
+      const all = Promise.withResolvers<void>();
+      let seen = 0;
+      site.handle = (request, response) => {
+        // Node keeps the answers to the others until the first is there.
+        if (request.url !== '/0') response.end('hello');
+        seen += 1;
+        if (seen === 20) all.resolve();
+      };
+      const socket = await connect(site.address);
+      socket.write(
+        range(20)
+          .map((i) => get(`/${i}`))
+          .join(''),
+      );
+      await all.promise;
+      if (engine.secure) socket.destroy();
+      else socket.resetAndDestroy();
+      const records = (await site.recorder.take(20)).map(pathAndBytes).sort(byNumber);
+      expect(records).toEqual([['/0', 499, 0], ...range(19).map((i) => [`/${i + 1}`, 200, 5])]);
+    });
+
+    test('pipelined requests that are never answered', async () => {
+      const all = Promise.withResolvers<void>();
+      let seen = 0;
+      site.handle = () => {
+        seen += 1;
+        if (seen === 5) all.resolve();
+      };
+      const socket = await connect(site.address);
+      socket.write(
+        range(5)
+          .map((i) => get(`/${i}`))
+          .join(''),
+      );
+      await all.promise;
+      socket.destroy();
+      expect((await site.recorder.take(5)).map(pathAndBytes)).toEqual(range(5).map((i) => [`/${i}`, 499, 0]));
+    });
+
+    test.each([
+      ['without keep-alive', 'GET /old HTTP/1.0\r\n\r\n', 'HTTP/1.0'],
+      ['Connection: close', get('/old', 'Connection: close\r\n'), 'HTTP/1.1'],
+    ])('HTTP/1: %s', async (_, message, protocol) => {
+      site.handle = (_request, response) => {
+        response.write('one');
+        response.end('two');
+      };
+      const [response] = parseResponses(await exchange(site.address, message));
+      expect([response?.status, response?.body]).toEqual([200, 'onetwo']);
+      const record = await site.recorder.one();
+      expect([...pathAndBytes(record), record.protocol]).toEqual(['/old', 200, 6, protocol]);
+    });
+
+    test('several connections at once', async () => {
+      site.handle = (request, response) => setImmediate(() => response.end(request.url));
+      const sockets = await Promise.all(range(10).map(() => connect(site.address)));
+      await Promise.all(
+        sockets.map(async (socket, i) => {
+          for (const j of range(5)) {
+            const path = `/${i}/${j}`;
+            socket.write(get(path));
+            expect(await readUntil(socket, path)).toMatch(/^HTTP\/1\.1 200 /);
+          }
+          socket.destroy();
+        }),
+      );
+      const records = (await site.recorder.take(50)).map(pathAndBytes);
+      expect(records.sort()).toEqual(range(10).flatMap((i) => range(5).map((j) => [`/${i}/${j}`, 200, 4])));
+    });
+
+    test.each([
+      ['garbage', 'no HTTP at all\r\n\r\n', 400],
+      ['bytes', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
+      ['an oversized header', get('/', `X-Large: ${'a'.repeat(20_000)}\r\n`), 431],
+      ['a header with a control character', get('/', 'X-Bad: a\x01b\r\n'), 400],
+    ])('%s is answered as without tracking, and is no request', async (_, message, status) => {
+      expect(parseResponses(await exchange(site.address, message)).map((r) => r.status)).toEqual([status]);
+      expect(await site.recorder.take(0)).toEqual([]);
+    });
+
+    test('a good request, then garbage on the same connection', async () => {
+      site.handle = (_request, response) => response.end('hello');
+      const responses = parseResponses(await exchange(site.address, `${get('/')}garbage\r\n\r\n`));
+      expect(responses.map(({ status }) => status)).toEqual([200, 400]);
+      expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 200, 5]]);
+    });
+
+    test('an Upgrade that nobody listens for is a request', async () => {
+      site.handle = (_request, response) => response.end('hello');
+      const message = get('/chat', 'Connection: Upgrade, close\r\nUpgrade: websocket\r\n');
+      const [response] = parseResponses(await exchange(site.address, message));
+      expect([response?.status, response?.body]).toEqual([200, 'hello']);
+      expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/chat', 200, 5]]);
+    });
+
+    test('an Upgrade that is taken is one record, when it happens', async () => {
+      const upgraded = Promise.withResolvers<Duplex>();
+      const listener = (request: http.IncomingMessage, socket: Duplex) => {
+        const key = request.headers['sec-websocket-key'];
+        const accept = createHash('sha1')
+          .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64');
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+        upgraded.resolve(socket);
+      };
+      site.server.once('upgrade', listener);
+      const socket = await connect(site.address);
+      socket.write(
+        get(
+          '/chat?room=1',
+          'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n',
+        ),
+      );
+      expect(await readUntil(socket, '\r\n\r\n')).toContain(
+        'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
+      );
+      const record = await site.recorder.one();
+      expect([record.method, record.query, ...pathAndBytes(record)]).toEqual([
+        'GET',
+        { room: '1' },
+        '/chat',
+        101,
+        0,
+      ]);
+      const closed = once(await upgraded.promise, 'close');
+      socket.destroy();
+      (await upgraded.promise).destroy();
+      await closed;
+      expect(await site.recorder.take(0)).toEqual([]);
+    });
+
+    test('a client that connects and says nothing', async () => {
+      const socket = await connect(site.address);
+      socket.destroy();
+      expect(await site.recorder.take(0)).toEqual([]);
+      expect(site.recorder.errors).toEqual([]);
+    });
+  });
+
+  describe.each(PLAIN_HTTP1.filter(({ name }) => name === 'node:http'))('$name', (engine) => {
+    let site: Site;
+    beforeAll(async () => {
+      site = await serve(engine, { usage: { journal: { mode } } });
+    });
+    afterAll(() => site.close());
+
+    test('CONNECT that is taken', async () => {
+      site.server.once('connect', (_request: http.IncomingMessage, socket: Duplex) => {
+        socket.end('HTTP/1.1 200 Connection Established\r\n\r\n');
+      });
+      const sent = await exchange(
+        site.address,
+        'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n',
+      );
+      expect(parseResponses(sent).map(({ status }) => status)).toEqual([200]);
+      const record = await site.recorder.one();
+      expect([record.method, record.url, record.status]).toEqual(['CONNECT', 'http://example.org:443', 200]);
+    });
+
+    test('OPTIONS *', async () => {
+      site.handle = (_request, response) => response.writeHead(204).end();
+      await exchange(site.address, 'OPTIONS * HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n');
+      const record = await site.recorder.one();
+      expect([record.method, record.url, record.path]).toEqual(['OPTIONS', 'http://example.org/*', '/*']);
+    });
+
+    test('an absolute target', async () => {
+      await exchange(
+        site.address,
+        'GET http://other.example/a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n',
+      );
+      expect((await site.recorder.one()).url).toBe('http://other.example/a?b=c');
+    });
+
+    test('an unknown Expect with a listener of the app', async () => {
+      site.server.once('checkExpectation', (_request: unknown, response: http.ServerResponse) => {
+        response.writeHead(417, { Connection: 'close' }).end('no');
+      });
+      await exchange(site.address, get('/', 'Expect: wonders\r\n'));
+      expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 417, 2]]);
+    });
+
+    test('an unknown Expect, answered by Node', async () => {
+      const [response] = parseResponses(
+        await exchange(site.address, get('/', 'Expect: wonders\r\nConnection: close\r\n')),
+      );
+      expect(response?.status).toBe(417);
+      // Node answers it in the app's place and tells nobody.
+      expect(await site.recorder.take(0)).toEqual([]);
+    });
+  });
+});
+
+describe('HTTP/2', () => {
+  const [engine] = ENGINES.filter(({ name }) => name === 'http2 without TLS');
+  let site: Site;
+  beforeAll(async () => {
+    site = await serve(engine!);
+  });
+  afterAll(() => site.close());
+
+  const connectMethod = async () => {
+    const session = http2.connect(`http://127.0.0.1:${site.address.port}`);
+    const stream = session.request({ ':method': 'CONNECT', ':authority': 'example.org:443' });
+    const [head] = (await once(stream, 'response')) as [http2.IncomingHttpStatusHeader];
+    stream.close();
+    session.destroy();
+    return head[':status'];
+  };
+
+  test('CONNECT that nobody listens for', async () => {
+    expect(await connectMethod()).toBe(405);
+    const record = await site.recorder.one();
+    expect([record.method, record.status]).toEqual(['CONNECT', 405]);
+  });
+
+  test('CONNECT that the app answers', async () => {
+    site.server.once('connect', (_request: unknown, response: http2.Http2ServerResponse) => {
+      response.writeHead(403);
+      response.end();
+    });
+    expect(await connectMethod()).toBe(403);
+    const record = await site.recorder.one();
+    expect([record.method, record.status]).toEqual(['CONNECT', 403]);
+  });
+
+  test('a hundred streams at once', async () => {
+    const client = http2Client(site.address);
+    site.handle = (request, response) => setImmediate(() => response.end(request.url));
+    const answers = await Promise.all(range(100).map((i) => client.ask({ path: `/${i}` })));
+    client.close();
+    expect(answers.map(({ body }) => body.toString())).toEqual(range(100).map((i) => `/${i}`));
+    const records = (await site.recorder.take(100)).map(pathAndBytes);
+    expect(records.sort(byNumber)).toEqual(range(100).map((i) => [`/${i}`, 200, 1 + String(i).length]));
+  });
+
+  test('a pushed stream is part of its request', async () => {
+    site.handle = (request, response) => {
+      const pushing = response as unknown as http2.Http2ServerResponse;
+      pushing.createPushResponse({ ':path': '/style.css' }, (error, pushed) => {
+        if (!error) pushed.end('body { }');
+        pushing.end('hello');
+      });
+      request.resume();
+    };
+    const session = http2.connect(`http://127.0.0.1:${site.address.port}`);
+    session.on('stream', (pushed) => pushed.resume());
+    const stream = session.request({ ':path': '/' });
+    stream.resume();
+    await once(stream, 'close');
+    session.destroy();
+    expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 200, 5]]);
+  });
+});
+
+function pathAndBytes({ path, status, contentLength }: UsageRecord): [string, number, number] {
+  return [path, status, contentLength];
+}
+
+function byNumber([a]: [string, number, number], [b]: [string, number, number]): number {
+  return Number(a.slice(1)) - Number(b.slice(1));
+}
+
+/** Goes on reading chunked responses until there are `count`. */
+async function finish(socket: Socket, start: string, count: number): Promise<string> {
+  let received = start;
+  while (received.split('0\r\n\r\n').length - 1 < count) {
+    const [chunk] = await once(socket, 'data');
+    received += chunk;
+  }
+  return received;
+}

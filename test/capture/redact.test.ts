@@ -1,0 +1,324 @@
+import { isIP, SocketAddress } from 'node:net';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { anonymizeForwarded, anonymizeIp, createRedactor, SECRET_NAMES } from '../../src/capture/redact.ts';
+
+const redact = createRedactor();
+
+describe('createRedactor', () => {
+  test.each([
+    // Without anything to clean
+    ['', ''],
+    ['/', '/'],
+    ['*', '*'],
+    ['/users/token/42', '/users/token/42'],
+    ['/@user', '/@user'],
+    ['/?', '/?'],
+    ['/?token', '/?token'],
+    ['/?token=', '/?token='],
+    ['/?token=&page=2', '/?token=&page=2'],
+    ['/?tokens=5&keyboard=de&monkey=1&encode=x', '/?tokens=5&keyboard=de&monkey=1&encode=x'],
+    ['/?q=token&sort=key', '/?q=token&sort=key'],
+    ['/?q=a%20b+c&q=%zz&%=%&=x&&', '/?q=a%20b+c&q=%zz&%=%&=x&&'],
+    ['/#token', '/#token'],
+    // In the query
+    ['/?token=abc', '/?token=REDACTED'],
+    ['/?page=2&token=abc&sort=asc', '/?page=2&token=REDACTED&sort=asc'],
+    ['/?token=abc&token=def', '/?token=REDACTED&token=REDACTED'],
+    ['/?token=a=b==&x=1', '/?token=REDACTED&x=1'],
+    ['/?token=a?b/c&x=1', '/?token=REDACTED&x=1'],
+    ['/?password=%zz%', '/?password=REDACTED'],
+    ['https://example.org/cb?code=abc&state=xyz', 'https://example.org/cb?code=REDACTED&state=xyz'],
+    // Spellings of a name
+    ['/?TOKEN=abc', '/?TOKEN=REDACTED'],
+    ['/?access_token=1', '/?access_token=REDACTED'],
+    ['/?accessToken=1', '/?accessToken=REDACTED'],
+    ['/?Access-Token=1', '/?Access-Token=REDACTED'],
+    ['/?X-Amz-Signature=1', '/?X-Amz-Signature=REDACTED'],
+    ['/?%74oken=abc', '/?%74oken=REDACTED'],
+    ['/?%74%6F%6b%65%6E=abc', '/?%74%6F%6b%65%6E=REDACTED'],
+    ['/?token%20=abc&+token=abc', '/?token%20=REDACTED&+token=REDACTED'],
+    ['/?api+key=abc', '/?api+key=REDACTED'],
+    // Nested names
+    ['/?user[password]=abc', '/?user[password]=REDACTED'],
+    ['/?user%5Bpassword%5D=abc', '/?user%5Bpassword%5D=REDACTED'],
+    ['/?filter.token=abc', '/?filter.token=REDACTED'],
+    ['/?token[]=a&token[0]=b', '/?token[]=REDACTED&token[0]=REDACTED'],
+    ['/?token[user]=a&session.page=3', '/?token[user]=a&session.page=3'],
+    // Separators
+    ['/?a=1;token=abc;b=2', '/?a=1;token=REDACTED;b=2'],
+    ['/?password=a;b&c=1', '/?password=REDACTED&c=1'],
+    ['/?token=;a=1', '/?token=;a=1'],
+    // Fragments
+    ['/?token=abc#top', '/?token=REDACTED#top'],
+    ['/?a=1#b?c', '/?a=1#b?c'],
+    ['/#access_token=abc&token_type=bearer', '/#access_token=REDACTED&token_type=bearer'],
+    ['/#/reset?token=abc', '/#/reset?token=REDACTED'],
+    ['/#!token=abc', '/#!token=REDACTED'],
+    ['/#token=a#b', '/#token=REDACTED'],
+    ['/?x=1#id_token=a#b', '/?x=1#id_token=REDACTED'],
+    // Path parameters
+    ['/shop;jsessionid=abc', '/shop;jsessionid=REDACTED'],
+    ['/shop;jsessionid=abc/cart;v=1?page=2', '/shop;jsessionid=REDACTED/cart;v=1?page=2'],
+    ['/a;b;c=1?token=x;d=2', '/a;b;c=1?token=REDACTED;d=2'],
+    // URLs within values
+    ['/login?next=/cb?code=abc&x=1', '/login?next=/cb?code=REDACTED&x=1'],
+    [
+      '/login?next=%2Fcb%3Fcode%3Dabc%26page%3D2%23top&x=1',
+      '/login?next=%2Fcb%3Fcode%3DREDACTED%26page%3D2%23top&x=1',
+    ],
+    ['/?next=a%3fTOKEN%3d', '/?next=a%3fTOKEN%3d'],
+    // Users
+    ['http://user:pass@example.org/', 'http://example.org/'],
+    ['https://user@example.org/a@b?c=d@e', 'https://example.org/a@b?c=d@e'],
+    ['https://a:b@c@example.org?token=x', 'https://example.org?token=REDACTED'],
+    ['https://example.org/user:pass@host/', 'https://example.org/user:pass@host/'],
+    ['//user:pass@host/', '//user:pass@host/'],
+    ['/?mail=a@example.org', '/?mail=a@example.org'],
+    ['android-app://org.example.app/', 'android-app://org.example.app/'],
+  ])('%s', (url, expected) => {
+    expect(redact(url)).toBe(expected);
+  });
+
+  test('own names replace the default ones', () => {
+    const own = createRedactor(['Höhe', 'my-word', 'a.b', '$x', '']);
+    expect(own('/?h%C3%B6he=1&höhe=2&MyWord=3&x[my_word]=4&a.b=5&b.c=6&=7&token=8&%24X=9')).toBe(
+      '/?h%C3%B6he=REDACTED&höhe=REDACTED&MyWord=REDACTED&x[my_word]=REDACTED&a.b=REDACTED&b.c=6&=7&token=8&%24X=REDACTED',
+    );
+    expect(createRedactor([])('/?token=1')).toBe('/?token=1');
+  });
+
+  test('the default names are distinct', () => {
+    const plain = SECRET_NAMES.map((name) => name.toLowerCase().replace(/[-_]/g, ''));
+    expect([...new Set(plain)]).toEqual(plain);
+  });
+
+  /** Text with what matters here. */
+  const hostile = fc
+    .array(
+      fc.oneof(
+        fc.constantFrom(
+          '?',
+          '#',
+          '&',
+          ';',
+          '=',
+          '@',
+          '%',
+          '%3D',
+          '%26',
+          '%3f',
+          '%74',
+          '://',
+          '/',
+          '[',
+          ']',
+          '.',
+          '+',
+        ),
+        fc.constantFrom('token', 'password', 'http', 'a', '_', '-', 'REDACTED', '\0', '\ud800', '\u001b[31m'),
+        fc.string({ unit: 'binary', maxLength: 4 }),
+      ),
+      { maxLength: 30 },
+    )
+    .map((parts) => parts.join(''));
+
+  test('never throws, and changes nothing the second time', () => {
+    fc.assert(
+      fc.property(hostile, (url) => {
+        const once = redact(url);
+        expect(redact(once)).toBe(once);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('no secret survives, and nothing else is changed', () => {
+    const word = fc.string({ unit: fc.constantFrom(...'abcxyz019-_.~%+/'), maxLength: 8 });
+    const harmless = fc.record({ name: word.map((name) => `q${name}z`), value: word });
+    const secret = fc.record({
+      name: fc
+        .tuple(
+          fc.constantFrom(...SECRET_NAMES),
+          fc.constantFrom('', 'user', 'a.b'),
+          fc.infiniteStream(fc.nat(3)),
+        )
+        .map(([name, parent, ways]) => {
+          const spelt = spell(name, ways);
+          return parent === '' ? spelt : `${parent}[${spelt}]`;
+        }),
+      value: word.map((value) => `S3CRET${value}`),
+    });
+    const parameters = fc.array(fc.oneof(harmless, secret), { minLength: 1, maxLength: 6 });
+    const before = fc.constantFrom('/path', 'https://example.org/', 'https://user:S3CRET@example.org/x');
+    fc.assert(
+      fc.property(before, parameters, fc.constantFrom('?', '#', '#/x?'), (start, list, mark) => {
+        const written = (value: (text: string) => string) =>
+          `${start}${mark}${list.map(({ name, value: text }) => `${name}=${value(text)}`).join('&')}`;
+        const expected = written((text) => (text.startsWith('S3CRET') ? 'REDACTED' : text));
+        expect(redact(written((text) => text))).toBe(expected.replace('user:S3CRET@', ''));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('64 KiB of anything takes no time to speak of', () => {
+    const parts = [
+      'a',
+      '&',
+      ';',
+      '=',
+      '@',
+      '%',
+      '?',
+      '#',
+      '.a=%3d&',
+      '%zz=1&',
+      'token=x;',
+      ';a=',
+      'x[',
+      '%3d',
+      '__=&',
+    ];
+    for (const part of parts) {
+      for (const start of ['/', '/?', '/#', '/?a=', '/?token=', 'http://', '/?next=%3D']) {
+        const url = start + part.repeat(65_536 / part.length);
+        const began = performance.now();
+        redact(url);
+        expect(performance.now() - began).toBeLessThan(500);
+      }
+    }
+  });
+});
+
+/** One of the ways in which the same name may be sent. */
+function spell(name: string, ways: Iterator<number>): string {
+  let spelt = '';
+  for (const letter of name) {
+    const way = ways.next().value;
+    if (letter === '_' || letter === '-') spelt += ['_', '-', '', '%5F'][way];
+    else if (way === 1) spelt += letter.toUpperCase();
+    else if (way === 2) spelt += `%${letter.charCodeAt(0).toString(16)}`;
+    else spelt += letter;
+  }
+  return spelt;
+}
+
+describe('anonymizeIp', () => {
+  test.each([
+    ['192.0.2.129', '192.0.2.0'],
+    ['10.0.0.0', '10.0.0.0'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1::'],
+    ['2001:DB8:0001:2::6', '2001:db8:1::'],
+    ['2001:db8::6', '2001:db8::'],
+    ['2001:0:db8::6', '2001:0:db8::'],
+    ['::3:4:5:6:7:8', '0:0:3::'],
+    ['0:0:0:0:0:0:0:1', '::'],
+    ['::1', '::'],
+    ['::', '::'],
+    ['fe80::1%eth0', 'fe80::'],
+    ['::ffff:192.0.2.129', '192.0.2.0'],
+    ['::FFFF:c000:281', '192.0.2.0'],
+    ['0:0:0:0:0:ffff:192.0.2.129', '192.0.2.0'],
+    ['::192.0.2.129', '::'],
+    ['64:ff9b::192.0.2.129', '64:ff9b::'],
+    ['::ffff:0:192.0.2.129', '::'],
+    ['', null],
+    ['localhost', null],
+    ['192.0.2', null],
+    ['192.0.2.256', null],
+    ['192.0.2.1:80', null],
+    ['[::1]', null],
+    ['2001:db8:::1', null],
+    ["1.2.3.4'; DROP TABLE x", null],
+  ])('%s', (address, expected) => {
+    expect(anonymizeIp(address)).toBe(expected);
+  });
+
+  test('gives an address or null for anything, and the same for what it gave', () => {
+    const part = fc.constantFrom('1', '0', '255', 'ffff', 'DB8', ':', '::', '.', '%', 'x', ' ');
+    const text = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.array(part, { maxLength: 20 }).map((parts) => parts.join('')),
+      fc.string({ unit: 'binary' }),
+    );
+    fc.assert(
+      fc.property(text, (address) => {
+        const masked = anonymizeIp(address);
+        expect(masked === null).toBe(isIP(address) === 0);
+        if (masked === null) return;
+        expect(isIP(masked)).not.toBe(0);
+        expect(anonymizeIp(masked)).toBe(masked);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('keeps exactly the first 48 bits, in canonical form', () => {
+    const canonical = (address: string) => new SocketAddress({ address, family: 'ipv6' }).address;
+    const isMapped = (address: string) => canonical(address).startsWith('::ffff:') && address.includes('.');
+    fc.assert(
+      fc.property(fc.ipV6(), (address) => {
+        fc.pre(!isMapped(canonical(address)));
+        const masked = anonymizeIp(address)!;
+        expect(masked).toBe(canonical(masked));
+        expect(bitsOf(masked)).toBe((bitsOf(canonical(address)) >> 80n) << 80n);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('two addresses of one network become one, two of two networks stay two', () => {
+    const group = fc.nat(0xffff).map((number) => number.toString(16));
+    const groups = (length: number) =>
+      fc.array(group, { minLength: length, maxLength: length }).map((list) => list.join(':'));
+    fc.assert(
+      fc.property(groups(3), groups(3), groups(5), groups(5), (network, other, host1, host2) => {
+        const masked = anonymizeIp(`${network}:${host1}`);
+        expect(anonymizeIp(`${network}:${host2}`)).toBe(masked);
+        expect(anonymizeIp(`${other}:${host1}`) === masked).toBe(other === network);
+      }),
+    );
+  });
+});
+
+/** The number that a canonical address stands for. */
+function bitsOf(address: string): bigint {
+  const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
+    [a * 256 + +b, c * 256 + +d].map((group) => group.toString(16)).join(':'),
+  );
+  const [head = '', tail] = hex.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const last = tail ?? [];
+  const groups = [...head, ...new Array<string>(8 - head.length - last.length).fill('0'), ...last];
+  return groups.reduce((bits, group) => (bits << 16n) | BigInt(`0x${group}`), 0n);
+}
+
+describe('anonymizeForwarded', () => {
+  test.each([
+    ['', ''],
+    ['192.0.2.129', '192.0.2.0'],
+    ['192.0.2.129,2001:db8::1 ,  10.1.2.3', '192.0.2.0, 2001:db8::, 10.1.2.0'],
+    ['192.0.2.129:5000, [2001:db8::1]:443, "[2001:db8::1]", [::1]', '192.0.2.0, 2001:db8::, 2001:db8::, ::'],
+    ['unknown, _hidden, 1.2.3, <script>', 'unknown, unknown, unknown, unknown'],
+    [', ,,10.1.2.3,', '10.1.2.0'],
+  ])('%s', (header, expected) => {
+    expect(anonymizeForwarded(header)).toBe(expected);
+  });
+
+  test('never throws, changes nothing the second time, and is bounded', () => {
+    const entry = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('', ' ', '[', '"', ':'),
+    );
+    fc.assert(
+      fc.property(fc.array(entry), (entries) => {
+        const once = anonymizeForwarded(entries.join(','));
+        expect(anonymizeForwarded(once)).toBe(once);
+      }),
+    );
+    expect(anonymizeForwarded('x,'.repeat(32_768)).length).toBeLessThan(1024);
+  });
+});

@@ -1,0 +1,124 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import { run, temporaryDirectory, track } from './support.ts';
+
+const EXAMPLE = 'use the form sqlite:PATH, for example --storage sqlite:usage.db.';
+
+test.each([
+  [['sum', 'urls'], "required option '-s, --storage <storage>' not specified"],
+  [['sum', '--storage', 'a.db'], "missing required argument 'name'"],
+  [['sum', 'urls', 'remotes', '--storage', 'a.db'], /^too many arguments for 'sum'/],
+  [['sum', 'nothing', '--storage', 'a.db'], /^there is no summary "nothing"; use one of: urls, sumUrls, /],
+  [['sum', 'basic', '--storage', 'a.db'], /^summary is "basic", expected one summary/],
+  [
+    ['sum', 'urls', '--storage', 'a.db', '--perod', 'day'],
+    /^unknown option '--perod' \(Did you mean --period\?\)$/,
+  ],
+  [
+    ['sum', 'urls', '--storage', 'a.db', '--period', 'week'],
+    /^option '--period <period>' argument 'week' is invalid/,
+  ],
+  [['sum', 'urls', '--storage', 'a.db', '--target', 'a', '--target-null'], /cannot be used with/],
+  [
+    ['usage', '--storage', 'a.db', '--format', 'xml'],
+    /^option '--format <format>' argument 'xml' is invalid/,
+  ],
+  [['usage', '--storage', 'a.db', '--limit', '-1'], /argument '-1' is invalid. Expected a whole number/],
+  [['usage', '--storage', 'a.db', '--page', 'x'], /argument 'x' is invalid. Expected a whole number/],
+  [['usage', '--storage', 'mysql://host/usage'], `cannot open storage "mysql://host/usage"; ${EXAMPLE}`],
+  [['usage', '--storage', 'sqlite:'], `cannot open storage "sqlite:"; ${EXAMPLE}`],
+  [['usage', '--storage', 'usage.txt'], `cannot open storage "usage.txt"; ${EXAMPLE}`],
+  [['graph'], "unknown command 'graph'"],
+] as const)('wrong use: %j', async (argv, message) => {
+  const { code, out, err } = await run(argv);
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  const [, said, rest] = /^track-usage: (.*)\n([\s\S]*)$/.exec(err)!;
+  expect(said).toSatisfy((text: string) =>
+    typeof message === 'string' ? text === message : message.test(text),
+  );
+  expect(rest).toBe('');
+});
+
+test('no command: the help, on stderr', async () => {
+  const { code, out, err } = await run([]);
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(/^Usage: track-usage \[options\] \[command\]\n/);
+});
+
+test('a date that is none', async () => {
+  await using directory = await temporaryDirectory();
+  await using _app = await track(directory.path);
+  const storage = `sqlite:${join(directory.path, 'usage.db')}`;
+  expect(await run(['usage', '--storage', storage, '--from', 'yesterday'])).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(/^track-usage: from is "yesterday", expected a date such as .*\n$/),
+  });
+});
+
+test('a database that is not there is not made', async () => {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, 'usage.db');
+  for (const command of [['sum', 'urls'], ['usage']]) {
+    expect(await run([...command, '--storage', `sqlite:${path}`])).toEqual({
+      code: 1,
+      out: '',
+      err: `track-usage: there is no database at ${path}; check the path; a tracked app creates the file.\n`,
+    });
+  }
+  expect(await readdir(directory.path)).toEqual([]);
+});
+
+test('what is there, and no database of ours', async () => {
+  await using directory = await temporaryDirectory();
+  const at = (name: string) => join(directory.path, name);
+  await writeFile(at('text.db'), 'This is the text of another program.\n'.repeat(100));
+  using other = new DatabaseSync(at('other.sqlite'));
+  other.exec('CREATE TABLE things (id INTEGER)');
+  for (const name of ['text.db', 'other.sqlite']) {
+    expect(await run(['usage', '--storage', at(name)])).toEqual({
+      code: 1,
+      out: '',
+      err: `track-usage: ${at(name)} is not a track-usage database; choose another file; nothing was changed in this one.\n`,
+    });
+  }
+  await mkdir(at('directory.db'));
+  expect(await run(['usage', '--storage', at('directory.db')])).toEqual({
+    code: 1,
+    out: '',
+    err: expect.stringMatching(/^track-usage: cannot open .*directory\.db: .+\n$/),
+  });
+});
+
+test('a database in which nothing is stored yet', async () => {
+  await using directory = await temporaryDirectory();
+  await using _app = await track(directory.path);
+  await writeFile(join(directory.path, 'new.db'), '');
+  for (const name of ['usage.db', 'new.db']) {
+    const storage = join(directory.path, name);
+    for (const command of [['sum', 'urls'], ['usage']]) {
+      expect(await run([...command, '--storage', storage, '--format', 'json'])).toEqual({
+        code: 0,
+        out: '[]\n',
+        err: '',
+      });
+      expect(await run([...command, '--storage', storage])).toEqual({
+        code: 0,
+        out: '',
+        err: expect.stringMatching(/^Nothing found: .*\n$/),
+      });
+    }
+  }
+});
+
+test('an output that fails', async () => {
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`write ${code}`), { code }));
+  expect(await run(['--help'], { stdout: failing('EPIPE') })).toEqual({ code: 0, out: '', err: '' });
+  expect(await run(['--help'], { stdout: failing('ENOSPC') })).toEqual({
+    code: 1,
+    out: '',
+    err: 'track-usage: write ENOSPC\n',
+  });
+});

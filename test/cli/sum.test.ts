@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sumBasic, sumReferrers } from '../../src/index.ts';
+import { lines, run, temporaryDirectory, track } from './support.ts';
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:126.0) Gecko/20100101 Firefox/126.0';
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let path: string;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory();
+  path = join(directory.path, 'usage.db');
+  await using app = await track(directory.path, { timeZone: 'Europe/Berlin', serverName: '日本' }, [
+    sumBasic,
+    sumReferrers,
+  ]);
+  await app.visit(
+    // The night in which the clock goes back from 3:00 to 2:00.
+    { at: '2026-10-25T00:30:00Z', path: '/a?bytes=1000', headers: { Referer: 'https://peer.example/' } },
+    { at: '2026-10-25T01:30:00Z', path: '/b?bytes=1234567', headers: { 'User-Agent': FIREFOX } },
+    { at: '2026-11-02T10:00:00Z', path: '/a?bytes=1000' },
+    { at: '2026-11-02T11:00:00Z', path: '/a?bytes=1000' },
+    { at: '2026-11-02T12:00:00Z', path: '/fail' },
+  );
+});
+afterAll(() => directory[Symbol.asyncDispose]());
+
+const sum = (...argv: string[]) => run(['sum', ...argv, '--storage', `sqlite:${path}`]);
+
+describe('table', () => {
+  test('by day, which is the default', async () => {
+    expect(await sum('urls')).toEqual({
+      code: 0,
+      err: '',
+      out: lines`
+        date        hits  transfer  errors  avg ms  key
+        2026-11-02     2    2.0 kB       0     1.5  http://shop.example/a?bytes=1000
+        2026-11-02     1       0 B       1     1.5  http://shop.example/fail
+        2026-10-25     1    1.0 kB       0     1.5  http://shop.example/a?bytes=1000
+        2026-10-25     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
+        total          5    1.2 MB       1     1.5
+      `,
+    });
+  });
+
+  test('by hour: the offset tells the hours apart that the clock shows twice', async () => {
+    expect((await sum('urls', '--period', 'hour', '--to', '2026-10-26')).out).toBe(lines`
+      date                     hits  transfer  errors  avg ms  key
+      2026-10-25 02:00 +01:00     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
+      2026-10-25 02:00 +02:00     1    1.0 kB       0     1.5  http://shop.example/a?bytes=1000
+      total                       2    1.2 MB       0     1.5
+    `);
+  });
+
+  test('by month, under the name of the summary in code', async () => {
+    expect((await sum('sumServer', '--period', 'month')).out).toBe(lines`
+      date     hits  transfer  errors  avg ms  key
+      2026-11     3    2.0 kB       1     1.5  日本
+      2026-10     2    1.2 MB       0     1.5  日本
+      total       5    1.2 MB       1     1.5
+    `);
+  });
+
+  test('a page says that its sums are those of the page', async () => {
+    expect((await sum('urls', '--limit', '2', '--page', '1')).out).toBe(lines`
+      date        hits  transfer  errors  avg ms  key
+      2026-11-02     2    2.0 kB       0     1.5  http://shop.example/a?bytes=1000
+      2026-11-02     1       0 B       1     1.5  http://shop.example/fail
+      this page      3    2.0 kB       1     1.5
+    `);
+    expect((await sum('urls', '--limit', '3', '--page', '2')).out).toBe(lines`
+      date        hits  transfer  errors  avg ms  key
+      2026-10-25     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
+    `);
+    expect((await sum('urls', '--limit', '0')).out).toContain('\ntotal ');
+  });
+
+  test('keys are cut to the terminal, and what is not plain is coloured', async () => {
+    const asked = ['sum', 'user-agents', '--storage', path, '--from', '2026-10-25', '--to', '2026-10-25'];
+    const terminal = { isTTY: true, columns: 60 };
+    const plain = lines`
+      date        hits  transfer  errors  avg ms  key
+      2026-10-25     1    1.2 MB       0     1.5  Mozilla/5.0 (X1…
+      2026-10-25     1    1.0 kB       0     1.5  (none)
+      total          2    1.2 MB       0     1.5
+    `;
+    expect((await run(asked, { ...terminal, env: { NO_COLOR: '1' } })).out).toBe(plain);
+    expect((await run(asked, { ...terminal, env: { TERM: 'dumb' } })).out).toBe(plain);
+    expect((await run(asked, { ...terminal, env: { NO_COLOR: '' } })).out).toContain(
+      '\x1b[2m(none)\x1b[22m\n',
+    );
+    expect((await run(asked)).out).toContain(FIREFOX);
+    expect((await run([...asked, '--format', 'csv'], terminal)).out).toContain(FIREFOX);
+  });
+});
+
+describe('json', () => {
+  test('an array and nothing else', async () => {
+    const { code, out, err } = await sum('referrers', '--period', 'month', '--format', 'json');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    const measures = (hits: number, transfer: number, errors: number) => ({
+      hits,
+      transfer,
+      errors,
+      duration: hits * 1500,
+    });
+    const november = { period: 'month', date: '2026-11-01T00:00:00+01:00' };
+    const october = { period: 'month', date: '2026-10-01T00:00:00+02:00' };
+    expect(JSON.parse(out)).toEqual([
+      { ...november, key: null, ...measures(3, 2000, 1) },
+      { ...october, key: 'https://peer.example/', ...measures(1, 1000, 0) },
+      { ...october, key: null, ...measures(1, 1_234_567, 0) },
+    ]);
+  });
+
+  test('one key, and the requests without one', async () => {
+    const keys = async (...argv: string[]) =>
+      JSON.parse((await sum('referrers', '--format', 'json', ...argv)).out).map(
+        ({ date, key, hits }: { date: string; key: string; hits: number }) => [date.slice(0, 10), key, hits],
+      );
+    expect(await keys('--target', 'https://peer.example/')).toEqual([
+      ['2026-10-25', 'https://peer.example/', 1],
+    ]);
+    expect(await keys('--target-null')).toEqual([
+      ['2026-11-02', null, 3],
+      ['2026-10-25', null, 1],
+    ]);
+    expect(await keys('--target', 'elsewhere')).toEqual([]);
+  });
+});
+
+test('csv', async () => {
+  expect((await sum('referrers', '--period', 'month', '--format', 'csv')).out).toBe(
+    lines`
+      period,date,key,hits,transfer,errors,duration
+      month,2026-11-01T00:00:00+01:00,,3,2000,1,4500
+      month,2026-10-01T00:00:00+02:00,https://peer.example/,1,1000,0,1500
+      month,2026-10-01T00:00:00+02:00,,1,1234567,0,1500
+    `.replaceAll('\n', '\r\n'),
+  );
+});
+
+describe('nothing found', () => {
+  test('is an answer, with a hint beside the table', async () => {
+    const hint =
+      'Nothing found: check --from, --to, --page and --site, and that sumRoutes is among the hooks of the storage.\n';
+    expect(await sum('routes')).toEqual({ code: 0, out: '', err: hint });
+    expect(await sum('routes', '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
+    expect(await sum('routes', '--format', 'csv')).toEqual({
+      code: 0,
+      out: 'period,date,key,hits,transfer,errors,duration\r\n',
+      err: '',
+    });
+    expect(await sum('urls', '--site', 'another', '--format', 'json')).toMatchObject({
+      code: 0,
+      out: '[]\n',
+    });
+  });
+});
+
+test('answers while another process writes', async () => {
+  using writer = new DatabaseSync(path);
+  writer.exec('BEGIN IMMEDIATE; UPDATE monthly SET hits = 1000');
+  expect(JSON.parse((await sum('server', '--period', 'month', '--format', 'json')).out)).toMatchObject([
+    { hits: 3 },
+    { hits: 2 },
+  ]);
+  writer.exec('ROLLBACK');
+});

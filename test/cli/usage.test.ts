@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { UsageRecord } from '../../src/index.ts';
+import { lines, run, temporaryDirectory, track } from './support.ts';
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:126.0) Gecko/20100101 Firefox/126.0';
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let path: string;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory();
+  path = join(directory.path, 'usage.db');
+  await using app = await track(directory.path, { timeZone: 'Europe/Berlin', site: 'shop' });
+  await app.visit(
+    { at: '2026-07-01T22:30:00.250Z', path: '/a?bytes=1234567', headers: { 'User-Agent': FIREFOX } },
+    { at: '2026-11-02T10:00:00Z', path: '/fail?a=1&a=2', method: 'DELETE' },
+  );
+});
+afterAll(() => directory[Symbol.asyncDispose]());
+
+const usage = (...argv: string[]) => run(['usage', ...argv, '--storage', path, '--site', 'shop']);
+
+test('table, in the zone of the site', async () => {
+  expect(await usage()).toEqual({
+    code: 0,
+    err: '',
+    out: lines`
+      date                        status  method   bytes   ms  address    browser  url
+      2026-11-02 11:00:00 +01:00     500  DELETE     0 B  1.5  127.0.0.1  (none)   http://shop.example/fail?a=1&a=2
+      2026-07-02 00:30:00 +02:00     200  GET     1.2 MB  1.5  127.0.0.1  Firefox  http://shop.example/a?bytes=1234567
+    `,
+  });
+});
+
+test('table of a range and of a page', async () => {
+  const statuses = async (...argv: string[]) => (await usage(...argv)).out.match(/\b[25]00\b/g);
+  expect(await statuses('--to', '2026-07-02T00:31')).toEqual(['200']);
+  expect(await statuses('--from', '2026-07-02T00:31')).toEqual(['500']);
+  expect(await statuses('--limit', '1')).toEqual(['500']);
+  expect(await statuses('--limit', '1', '--page', '2')).toEqual(['200']);
+});
+
+test('json: the records', async () => {
+  const records = JSON.parse((await usage('--format', 'json')).out) as UsageRecord[];
+  expect(records).toMatchObject([
+    {
+      date: Date.parse('2026-11-02T10:00:00Z'),
+      site: 'shop',
+      method: 'DELETE',
+      url: 'http://shop.example/fail?a=1&a=2',
+      query: { a: ['1', '2'] },
+      status: 500,
+      userAgent: null,
+    },
+    {
+      date: Date.parse('2026-07-01T22:30:00.250Z'),
+      contentLength: 1_234_567,
+      duration: 1500,
+      userAgent: { string: FIREFOX, browser: 'Firefox', version: '126.0', platform: 'Linux' },
+    },
+  ]);
+});
+
+test('csv: every field, flat', async () => {
+  expect((await usage('--format', 'csv')).out).toBe(
+    [
+      'date,site,serverName,method,url,path,route,routeParams,query,protocol,status,contentLength,duration,' +
+        'remoteAddr,forwardedFor,userAgent,browser,version,platform,language,referrer,username,authorization,' +
+        'visitor,country,geo,bot,vars,blueprint',
+      '2026-11-02T11:00:00+01:00,shop,shop,DELETE,http://shop.example/fail?a=1&a=2,/fail,,,' +
+        '"{""a"":[""1"",""2""]}",HTTP/1.1,500,0,1500,127.0.0.1,,,,,,,,,false,,,,false,,',
+      '2026-07-02T00:30:00.250+02:00,shop,shop,GET,http://shop.example/a?bytes=1234567,/a,,,' +
+        `"{""bytes"":""1234567""}",HTTP/1.1,200,1234567,1500,127.0.0.1,,${FIREFOX},Firefox,126.0,Linux,,,,false,,,,false,,`,
+      '',
+    ].join('\r\n'),
+  );
+});
+
+test('nothing found is an answer, with a hint beside the table', async () => {
+  const to = ['--to', '2020-01-01'];
+  expect(await usage(...to)).toEqual({
+    code: 0,
+    out: '',
+    err: 'Nothing found: check --from, --to, --page and --site.\n',
+  });
+  expect(await usage(...to, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
+});

@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { TrackUsage } from '../../src/index.ts';
+import { listJournals } from '../../src/journal/directory.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { temporaryDirectory } from '../journal/support.ts';
+import { type Ledger, load, newLedger } from './load.ts';
+
+const CONNECTIONS = 16;
+
+/** Starts the app in a process group of its own, so that all its workers can be killed at the same moment. */
+async function start(directory: string, kind: string, mode: string, dies = '') {
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, 'server.ts'), directory, kind, mode, dies],
+    {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  onTestFinished(() => kill(child, 'SIGKILL'));
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return { child, port: Number(/listening (\d+)/.exec(line)![1]), ended: once(child, 'exit') };
+}
+
+function kill(child: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid!, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+/** What the storage holds after everything that the dead left was adopted. */
+async function stored(directory: string) {
+  const storage = new SqliteStorage(join(directory, 'usage.db'), { hooks: ['urls', 'server'] });
+  const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
+  await usage.ready();
+  const [identity] = readdirSync(join(directory, 'journals'));
+  // Only the own journal remains when all others are adopted.
+  await expect
+    .poll(() => listJournals(join(directory, 'journals', identity!)).length, { timeout: 20_000 })
+    .toBe(1);
+  const sums = await usage.getSum('urls', { period: 'month', limit: 0 });
+  const records = await usage.getUsage({ limit: 0 });
+  const server = await usage.getSum('server', { period: 'hour' });
+  await usage.close();
+  return { sums, records, hits: server.reduce((sum, { hits }) => sum + hits, 0) };
+}
+
+/** The storage holds exactly what was received; a response that the kill cut off may be there or not. */
+async function expectExact(directory: string, ledger: Ledger): Promise<void> {
+  const { sums, records, hits } = await stored(directory);
+  // Each start has a port of its own, and so URLs of its own.
+  const byPath = new Map<string, { hits: number; transfer: number }>();
+  for (const { key, hits, transfer } of sums) {
+    const path = new URL(key!).pathname;
+    const before = byPath.get(path) ?? { hits: 0, transfer: 0 };
+    byPath.set(path, { hits: before.hits + hits, transfer: before.transfer + transfer });
+  }
+  const wrong: string[] = [];
+  for (const [path, received] of ledger.received) {
+    const sum = byPath.get(path);
+    const spare = ledger.cut.get(path) ?? 0;
+    const surplus = (sum?.hits ?? 0) - received.hits;
+    if (surplus < 0 || surplus > spare)
+      wrong.push(`${path}: received ${received.hits}, stored ${sum?.hits ?? 0}`);
+    if (surplus === 0 && sum?.transfer !== received.bytes) wrong.push(`${path}: ${sum?.transfer} bytes`);
+  }
+  for (const [path, { hits }] of byPath) {
+    if (!ledger.received.has(path) && hits > (ledger.cut.get(path) ?? 0))
+      wrong.push(`${path}: never received`);
+  }
+  expect(wrong).toEqual([]);
+  const total = sums.reduce((sum, { hits }) => sum + hits, 0);
+  expect({ hits, records: records.length }).toEqual({ hits: total, records: total });
+}
+
+let unique = 0;
+const PATHS: Record<string, () => string> = {
+  node: () => (unique % 3 === 0 ? `/late/${unique++}` : `/page/${unique++ % 500}`),
+  express: () => ['/late/x', `/page/${unique % 500}`, `/static/file-${unique % 20}.txt`][unique++ % 3]!,
+  cluster: () => `/page/${unique++ % 500}`,
+};
+
+function prepare(): string {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'files'));
+  for (let i = 0; i < 20; i++) writeFileSync(join(directory, 'files', `file-${i}.txt`), 'x'.repeat(100 * i));
+  return directory;
+}
+
+describe.each([
+  { kind: 'node', mode: 'append', kills: 20 },
+  { kind: 'express', mode: 'append', kills: 20 },
+  { kind: 'cluster', mode: 'append', kills: 20 },
+  { kind: 'node', mode: 'group', kills: 10 },
+  { kind: 'express', mode: 'group', kills: 10 },
+])('SIGKILL, $kills times at random moments under load', ({ kind, mode, kills }) => {
+  test(`${kind}, mode ${mode}: every response received is counted once`, { timeout: 240_000 }, async () => {
+    const directory = prepare();
+    const ledger = newLedger();
+    for (let i = 0; i < kills; i++) {
+      const { child, port, ended } = await start(directory, kind, mode);
+      const loaded = load(port, CONNECTIONS, ledger, PATHS[kind]!);
+      setTimeout(() => kill(child, 'SIGKILL'), 20 + Math.random() * 700);
+      await loaded;
+      await ended;
+    }
+    expect(ledger.received.size).toBeGreaterThan(100);
+    await expectExact(directory, ledger);
+  });
+});
+
+describe.each(['before', 'within', 'after'])('SIGKILL %s the commit of the storage', (moment) => {
+  test('nothing is lost and nothing counted twice', { timeout: 120_000 }, async () => {
+    const directory = prepare();
+    const ledger = newLedger();
+    for (let i = 0; i < 5; i++) {
+      const { port, ended } = await start(directory, 'node', 'append', moment);
+      await load(port, CONNECTIONS, ledger, PATHS.node!);
+      await ended;
+    }
+    await expectExact(directory, ledger);
+  });
+});
+
+test('one worker of a cluster after the other is killed under load, while the others adopt', {
+  timeout: 120_000,
+}, async () => {
+  const directory = prepare();
+  const ledger = newLedger();
+  const { child, port, ended } = await start(directory, 'cluster', 'append');
+  let stop = false;
+  // A client whose worker was killed comes back.
+  const loaded = (async () => {
+    while (!stop) await load(port, CONNECTIONS, ledger, () => (stop ? undefined : PATHS.cluster!()));
+  })();
+  for (let i = 0; i < 12; i++) {
+    const pids = readdirSync(directory).flatMap((name) => /^pid-(\d+)$/.exec(name)?.[1] ?? []);
+    const pid = Number(pids[i % pids.length]);
+    await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 300));
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Killed before.
+    }
+  }
+  stop = true;
+  await loaded;
+  kill(child, 'SIGKILL');
+  await ended;
+  await expectExact(directory, ledger);
+});

@@ -1,0 +1,109 @@
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const ROOT = join(import.meta.dirname, '../..');
+/** The pages that promise something to readers. */
+export const PAGES = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
+
+export function read(page: string): string {
+  return readFileSync(join(ROOT, page), 'utf8');
+}
+
+/** The fenced blocks of a page in a language. */
+export function blocks(page: string, language: string): string[] {
+  return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+    .filter(([, found]) => found === language)
+    .map(([, , text = '']) => text);
+}
+
+/** The text between `<!-- name -->` and `<!-- /name -->`. */
+export function section(page: string, name: string): string {
+  return read(page).split(`<!-- ${name} -->`)[1]!.split(`<!-- /${name} -->`)[0]!.trim();
+}
+
+/** Someone who installed the package, built for them alone: other tests may use `dist` meanwhile. */
+export class Newcomer {
+  readonly #home = mkdtempSync(join(tmpdir(), 'track-usage-docs-'));
+  readonly package = join(this.#home, 'node_modules/track-usage');
+
+  constructor() {
+    mkdirSync(this.package, { recursive: true });
+    copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
+    const modules = join(ROOT, 'node_modules');
+    symlinkSync(modules, join(this.package, 'node_modules'));
+    symlinkSync(join(modules, 'express'), join(this.#home, 'node_modules/express'));
+    const compiler = join(modules, 'typescript/bin/tsc');
+    const out = join(this.package, 'dist');
+    execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
+  }
+
+  /** A new working directory. */
+  directory(): string {
+    return mkdtempSync(join(this.#home, 'app-'));
+  }
+
+  /**
+   * Runs a program on a port of its own until it ends, says `until`, or has run for `patience` ms. What it said
+   * has port 3000 again.
+   */
+  async run(program: string, directory: string, until?: RegExp, patience = 20_000): Promise<Said> {
+    const port = await freePort();
+    const child = spawn(
+      process.execPath,
+      ['--input-type=module', '--eval', program.replaceAll('3000', `${port}`)],
+      { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    const said: Said = { stdout: '', stderr: '', code: null };
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => child.kill(), patience);
+      const hear = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
+        said[stream] += text;
+        if (until?.test(said.stdout)) child.kill();
+      };
+      child.stdout.on('data', hear('stdout'));
+      child.stderr.on('data', hear('stderr'));
+      child.on('close', (code) => {
+        clearTimeout(timer);
+        said.code = code;
+        resolve();
+      });
+    });
+    said.stdout = said.stdout.replaceAll(`${port}`, '3000');
+    return said;
+  }
+
+  leave(): void {
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+}
+
+export interface Said {
+  stdout: string;
+  stderr: string;
+  /** `null` for a program that had to be stopped, as servers have. */
+  code: number | null;
+}
+
+/** With four digits as 3000 has, so that tables are as wide as the pages show them. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 3001 + Math.floor(Math.random() * 6999);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true));
+    });
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
+}

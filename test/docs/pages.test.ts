@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SECRET_NAMES } from '../../src/capture/redact.ts';
+import { TEXT_LIMITS } from '../../src/capture/text.ts';
+import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { PAGES, ROOT, read, section } from './newcomer.ts';
+
+describe('the pages', () => {
+  it.each(PAGES)('%s links to what exists', (page) => {
+    const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+    const broken = links.filter((link) => {
+      if (/^https?:/.test(link)) return false;
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(ROOT, target))) return true;
+      return anchor !== undefined && !anchorsOf(target).includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('name every error, as it is', () => {
+    const rows = ERROR_CODES.map((code) => {
+      const { message, mend } = new TrackUsageError(code);
+      // The message ends with the mend: "what happened; mend."
+      return `| \`${code}\` | ${message.slice(0, -(mend.length + 3))} | ${mend} |`;
+    });
+    expect(section('docs/status.md', 'codes')).toBe(
+      ['| code | what happened | what to do |', '| --- | --- | --- |', ...rows].join('\n'),
+    );
+  });
+
+  it('name every secret that is redacted', () => {
+    expect(section('docs/privacy.md', 'redacted names')).toBe(
+      `${SECRET_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
+    );
+  });
+
+  it.each(['README.md', 'docs/summaries.md'])('%s names every summary', (page) => {
+    const named = [...read(page).matchAll(/^\| `(sum\w+)` \|/gm)].map(([, title]) => title);
+    expect(named.filter((title) => title !== 'sumBasic')).toEqual(
+      STANDARD_SUMMARIES.map(({ title }) => title),
+    );
+  });
+
+  it('name the limits of fields', () => {
+    const limits = [...section('docs/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
+      ([, n = '']) => Number(n.replaceAll(',', '')),
+    );
+    const { extra, acceptLanguage, ...fields } = TEXT_LIMITS;
+    expect(new Set(limits)).toEqual(new Set(Object.values(fields)));
+    expect(read('docs/guarantees.md')).toContain(`longer than ${extra.toLocaleString('en-US')} as JSON`);
+    expect(read('docs/guarantees.md')).toContain(`Accept-Language is cut at ${acceptLanguage}`);
+  });
+});
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}

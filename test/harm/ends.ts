@@ -1,0 +1,9 @@
+/** A script that tracks a server and simply has nothing more to do. */
+import http from 'node:http';
+import { join } from 'node:path';
+import { TrackUsage } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+
+const [directory = ''] = process.argv.slice(2);
+const server = http.createServer((_request, response) => response.end());
+new TrackUsage(server, new SqliteStorage(join(directory, 'usage.db')), { journal: { dir: directory } });

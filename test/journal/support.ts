@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { TrackUsageError } from '../../src/errors.ts';
+import type { Facts } from '../../src/journal/codec.ts';
+import { Journal, type JournalOptions, type MemoryPiece } from '../../src/journal/journal.ts';
+import { type Cursor, JournalReader } from '../../src/journal/reader.ts';
+
+/** A directory that is gone after the test. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'track-usage-test-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export function factsOf(url: string): Facts {
+  return {
+    date: Date.UTC(2026, 10, 24),
+    contentLength: 5,
+    duration: 100,
+    status: 200,
+    credentials: false,
+    method: 'GET',
+    url,
+    route: '',
+    protocol: 'HTTP/1.1',
+    remoteAddr: '127.0.0.1',
+    forwardedFor: '',
+    agent: 'test',
+    acceptLanguage: '',
+    referrer: '',
+    username: '',
+    visitor: '',
+    blueprint: '',
+    extra: '',
+  };
+}
+
+export function openJournal(directory: string, options: Partial<JournalOptions> = {}) {
+  const problems: TrackUsageError[] = [];
+  const journal = new Journal({
+    directory,
+    mode: 'append',
+    maxBytes: 2 ** 30,
+    header: { site: 'default', serverName: 'test' },
+    onProblem: (problem) => problems.push(problem),
+    ...options,
+  });
+  onTestFinished(() => journal.close({ discard: false }));
+  return { journal, problems };
+}
+
+/** Reads a journal from a position to its end. */
+export function readAll(reader: JournalReader, from: Cursor = { position: 0, ordinal: 0 }) {
+  const urls: string[] = [];
+  const report = { damaged: 0, lost: 0, gone: 0 };
+  const cursor = reader.read(
+    from,
+    Number.POSITIVE_INFINITY,
+    ({ url }) => {
+      urls.push(url);
+      return true;
+    },
+    {
+      damaged: (bytes) => {
+        report.damaged += bytes;
+      },
+      lost: (records) => {
+        report.lost += records;
+      },
+      gone: () => {
+        report.gone += 1;
+      },
+    },
+  );
+  return { urls, cursor, ...report };
+}
+
+/** A reader of a journal that is being written, which believes at once what it sees. */
+export function liveReader(journal: Journal, pieces: readonly MemoryPiece[] = []) {
+  return new JournalReader(journal.path, journal.shared, pieces, 0);
+}
+
+/** The journal of a process that died. */
+export function readDead(directory: string) {
+  return readAll(new JournalReader(directory));
+}
+
+export const names = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => `/${from + i}`);

@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { RecordBatch } from '../../src/batch.ts';
+import { fold } from '../../src/summaries/fold.ts';
+import { calendar, PERIODS } from '../../src/summaries/periods.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+
+interface Fact {
+  date: number;
+  url: string;
+  remoteAddr: string | null;
+  agent: string | null;
+  language: string | null;
+  visitor: string | null;
+  country: string | null;
+  route: string | null;
+  referrer: string | null;
+  browser: string | null;
+  status: number;
+  contentLength: number;
+  duration: number;
+}
+
+const key = fc.constantFrom('a', 'b', 'A', 'a ', 'ä', '🜁', 'null', '');
+const optional = fc.option(key);
+const fact: fc.Arbitrary<Fact> = fc.record({
+  // Around the change of the clocks in Berlin, and a month's end.
+  date: fc.integer({ min: Date.UTC(2026, 9, 24), max: Date.UTC(2026, 10, 2) }),
+  url: key.filter((text) => text !== ''),
+  remoteAddr: optional,
+  agent: optional,
+  language: optional,
+  visitor: optional,
+  country: optional,
+  route: optional,
+  referrer: optional,
+  browser: optional,
+  status: fc.constantFrom(200, 304, 404, 499, 500, 503),
+  contentLength: fc.nat({ max: 1e9 }),
+  duration: fc.nat({ max: 1e9 }),
+});
+
+function batchOf(facts: readonly Fact[]): RecordBatch {
+  const batch = new RecordBatch(1);
+  for (const { date, status, contentLength, duration, ...texts } of facts) {
+    if (batch.length === batch.capacity) batch.grow();
+    const i = batch.length++;
+    batch.date[i] = date;
+    batch.status[i] = status;
+    batch.contentLength[i] = contentLength;
+    batch.duration[i] = duration;
+    batch.text.serverName[i] = batch.intern('server');
+    batch.text.state[i] = batch.intern(String(status));
+    for (const [column, text] of Object.entries(texts)) {
+      batch.text[column as 'url'][i] = batch.intern(text);
+    }
+  }
+  return batch;
+}
+
+type Totals = Map<string, [hits: number, transfer: number, errors: number, duration: number]>;
+
+function add(totals: Totals, name: string, values: [number, number, number, number]): void {
+  const before = totals.get(name) ?? [0, 0, 0, 0];
+  totals.set(name, before.map((value, i) => value + values[i]!) as typeof values);
+}
+
+/** What a reader of the documentation would count, record by record. */
+function straightCount(facts: readonly Fact[], timeZone: string): Totals {
+  const zone = calendar(timeZone);
+  const totals: Totals = new Map();
+  for (const one of facts) {
+    for (const { name, column } of STANDARD_SUMMARIES) {
+      for (const period of PERIODS) {
+        const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
+        const bucket = zone.bucketOf(period, one.date);
+        add(totals, JSON.stringify([name, period, bucket, texts[column] || null]), [
+          1,
+          one.contentLength,
+          one.status >= 500 ? 1 : 0,
+          one.duration,
+        ]);
+      }
+    }
+  }
+  return totals;
+}
+
+function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Totals {
+  const totals: Totals = new Map();
+  for (const facts of batches) {
+    const batch = batchOf(facts);
+    for (const group of fold(batch, STANDARD_SUMMARIES, calendar(timeZone))) {
+      group.key.forEach((id, row) => {
+        const text = batch.strings[id]!;
+        add(totals, JSON.stringify([group.summary.name, group.period, group.bucket, text]), [
+          group.hits[row]!,
+          group.transfer[row]!,
+          group.errors[row]!,
+          group.duration[row]!,
+        ]);
+      });
+    }
+  }
+  return totals;
+}
+
+/** The facts in another order, cut into batches anywhere. */
+const shuffledBatches = fc.array(fact, { maxLength: 60 }).chain((facts) =>
+  fc.tuple(
+    fc.constant(facts),
+    fc.shuffledSubarray(facts, { minLength: facts.length }),
+    fc.array(fc.nat({ max: facts.length }), { maxLength: 8 }),
+  ),
+);
+
+describe('fold', () => {
+  test.each(['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe'])(
+    'any split of the records, in any order, gives what a straight count gives (%s)',
+    (timeZone) => {
+      fc.assert(
+        fc.property(shuffledBatches, ([facts, shuffled, cuts]) => {
+          const edges = [0, ...cuts.toSorted((a, b) => a - b), shuffled.length];
+          const batches = edges.slice(1).map((to, i) => shuffled.slice(edges[i], to));
+          expect(foldCount(batches, timeZone)).toEqual(straightCount(facts, timeZone));
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
+
+  test('a batch without records gives nothing', () => {
+    expect(foldCount([[]], 'UTC').size).toBe(0);
+  });
+});

@@ -1,0 +1,200 @@
+import { EventEmitter, once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
+import { text } from 'node:stream/consumers';
+import tls from 'node:tls';
+
+export interface Ask {
+  method?: string;
+  path?: string;
+  headers?: Record<string, string | string[]>;
+  body?: string;
+}
+
+/** What a client really received. */
+export interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | number | undefined>;
+  trailers: Record<string, string | string[] | undefined>;
+  body: Buffer;
+  /** Statuses of the informational responses before it. */
+  information: number[];
+}
+
+/** A request under way. */
+export interface Pending {
+  answer: Promise<Answer>;
+  /** Resolves when `bytes` of the body are here. */
+  received(bytes: number): Promise<void>;
+  /** Leaves without waiting for the rest. */
+  leave(): void;
+}
+
+export interface Client {
+  start(ask?: Ask): Pending;
+  ask(ask?: Ask): Promise<Answer>;
+  close(): void;
+}
+
+export interface Address {
+  host: string;
+  port: number;
+  secure: boolean;
+}
+
+/** Collects a body, and tells how far it is. */
+class Body {
+  readonly chunks: Buffer[] = [];
+  #length = 0;
+  readonly #events = new EventEmitter();
+
+  add(chunk: Buffer): void {
+    this.chunks.push(chunk);
+    this.#length += chunk.length;
+    this.#events.emit('data');
+  }
+
+  async reaches(bytes: number): Promise<void> {
+    while (this.#length < bytes) await once(this.#events, 'data');
+  }
+}
+
+/** A client of HTTP/1.1 that keeps its connection. */
+export function http1Client({ host, port, secure }: Address): Client {
+  const agent = secure
+    ? new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
+    : new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: Ask = {}): Pending => {
+    const content = new Body();
+    const information: number[] = [];
+    const request = (secure ? https : http).request({ host, port, agent, method, path, headers });
+    const answer = new Promise<Answer>((resolve, reject) => {
+      request.on('error', reject);
+      request.on('information', ({ statusCode }) => information.push(statusCode));
+      request.on('response', (response) => {
+        response.on('data', (chunk) => content.add(chunk));
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            trailers: response.trailers,
+            body: Buffer.concat(content.chunks),
+            information,
+          }),
+        );
+      });
+    });
+    answer.catch(() => {});
+    if (headers.expect === '100-continue') {
+      request.flushHeaders();
+      request.on('continue', () => request.end(body));
+    } else request.end(body);
+    return { answer, received: (bytes) => content.reaches(bytes), leave: () => request.destroy() };
+  };
+  return { start, ask: (ask) => start(ask).answer, close: () => agent.destroy() };
+}
+
+/** A client of HTTP/2 that keeps its connection. */
+export function http2Client({ host, port, secure }: Address): Client {
+  let session: http2.ClientHttp2Session | undefined;
+  const connect = () => {
+    session = http2.connect(`${secure ? 'https' : 'http'}://${host}:${port}`, { rejectUnauthorized: false });
+    session.on('error', () => {});
+    session.on('close', () => {
+      session = undefined;
+    });
+    return session;
+  };
+
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: Ask = {}): Pending => {
+    const content = new Body();
+    const information: number[] = [];
+    const stream = (session ?? connect()).request(
+      { ':method': method, ':path': path, ...headers },
+      { endStream: body === undefined },
+    );
+    let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {};
+    let trailers: http2.IncomingHttpHeaders = {};
+    const answer = new Promise<Answer>((resolve, reject) => {
+      stream.on('error', reject);
+      stream.on('headers', (early) => information.push(early[':status']!));
+      stream.on('response', (response) => {
+        head = response;
+      });
+      stream.on('trailers', (last) => {
+        trailers = last;
+      });
+      stream.on('data', (chunk) => content.add(chunk));
+      stream.on('close', () => {
+        if (stream.rstCode !== 0 || head[':status'] === undefined) reject(new Error('the stream was reset'));
+        const { ':status': status, ...rest } = head;
+        resolve({
+          status: status!,
+          headers: rest,
+          trailers,
+          body: Buffer.concat(content.chunks),
+          information,
+        });
+      });
+    });
+    answer.catch(() => {});
+    stream.resume();
+    if (body !== undefined) stream.end(body);
+    return {
+      answer,
+      received: (bytes) => content.reaches(bytes),
+      leave: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+    };
+  };
+  return { start, ask: (ask) => start(ask).answer, close: () => session?.destroy() };
+}
+
+/** A bare connection. */
+export async function connect({ host, port, secure }: Address): Promise<net.Socket> {
+  const socket = secure
+    ? tls.connect({ host, port, rejectUnauthorized: false })
+    : net.connect({ host, port });
+  socket.on('error', () => {});
+  await once(socket, secure ? 'secureConnect' : 'connect');
+  return socket;
+}
+
+/** Sends `message` on a connection of its own and returns all that comes back until the server closes it. */
+export async function exchange(address: Address, message: string): Promise<string> {
+  const socket = await connect(address);
+  socket.setEncoding('latin1');
+  socket.write(message, 'latin1');
+  return text(socket).catch(() => '');
+}
+
+/** The responses in what a server of HTTP/1 sent on one connection. */
+export function parseResponses(sent: string): { status: number; head: string; body: string }[] {
+  const responses = [];
+  for (let rest = sent; rest !== ''; ) {
+    const end = rest.indexOf('\r\n\r\n');
+    const head = rest.slice(0, end);
+    const status = Number(head.slice(9, 12));
+    rest = rest.slice(end + 4);
+    const length = /^content-length: *(\d+)/im.exec(head)?.[1];
+    let body = '';
+    if (status < 200 || status === 204 || status === 304) {
+      // no body
+    } else if (/^transfer-encoding: *chunked/im.test(head)) {
+      for (let size = -1; size !== 0; ) {
+        size = Number.parseInt(rest, 16);
+        const start = rest.indexOf('\r\n') + 2;
+        body += rest.slice(start, start + size);
+        rest = rest.slice(start + size + 2);
+      }
+    } else {
+      body = length === undefined ? rest : rest.slice(0, Number(length));
+      rest = rest.slice(body.length);
+    }
+    responses.push({ status, head, body });
+  }
+  return responses;
+}

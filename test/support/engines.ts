@@ -1,0 +1,180 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
+import type { AddressInfo, Server } from 'node:net';
+import express, { type Express } from 'express';
+import express4 from 'express4';
+import type { App } from '../../src/frameworks/index.ts';
+import type { TrackUsageOptions } from '../../src/index.ts';
+import { type Address, type Client, http1Client, http2Client } from './client.ts';
+import { Recorder } from './recorder.ts';
+import { TLS } from './tls.ts';
+
+export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => unknown;
+
+/** A kind of server, and of client that talks to it. */
+export interface Engine {
+  name: string;
+  protocol: 'HTTP/1.1' | 'HTTP/2.0';
+  secure: boolean;
+  /** Makes an app around a handler. */
+  create(handler: Handler, options: object): { app: App; listen(host: string): Server };
+}
+
+function server(make: (handler: Handler, options: object) => Server): Engine['create'] {
+  return (handler, options) => {
+    const made = make(handler, options);
+    return { app: made as unknown as App, listen: (host) => made.listen(0, host) };
+  };
+}
+
+function expressApp(make: () => Express): Engine['create'] {
+  return (handler) => {
+    const app = make();
+    app.use((request, response) => handler(request, response) as undefined);
+    return { app: app as unknown as App, listen: (host) => app.listen(0, host) };
+  };
+}
+
+const compat = (handler: Handler) => handler as unknown as (request: object, response: object) => void;
+
+const NODE: Engine = {
+  name: 'node:http',
+  protocol: 'HTTP/1.1',
+  secure: false,
+  create: server((handler, options) => http.createServer(options, handler)),
+};
+const TLS1: Engine = {
+  name: 'node:https',
+  protocol: 'HTTP/1.1',
+  secure: true,
+  create: server((handler, options) => https.createServer({ ...TLS, ...options }, handler)),
+};
+const H2C: Engine = {
+  name: 'http2 without TLS',
+  protocol: 'HTTP/2.0',
+  secure: false,
+  create: server((handler, options) => http2.createServer(options, compat(handler))),
+};
+const H2: Engine = {
+  name: 'http2',
+  protocol: 'HTTP/2.0',
+  secure: true,
+  create: server((handler, options) =>
+    http2.createSecureServer({ ...TLS, allowHTTP1: true, ...options }, compat(handler)),
+  ),
+};
+const H2_OLD: Engine = { ...H2, name: 'http2 asked in HTTP/1.1', protocol: 'HTTP/1.1' };
+const EXPRESS5: Engine = {
+  name: 'Express 5',
+  protocol: 'HTTP/1.1',
+  secure: false,
+  create: expressApp(() => express()),
+};
+const EXPRESS4: Engine = { ...EXPRESS5, name: 'Express 4', create: expressApp(() => express4()) };
+
+export const ENGINES: readonly Engine[] = [NODE, TLS1, H2C, H2, H2_OLD, EXPRESS5, EXPRESS4];
+/** Those whose connections serve one request after the other. */
+export const HTTP1_ENGINES: readonly Engine[] = ENGINES.filter(({ protocol }) => protocol === 'HTTP/1.1');
+export const PLAIN_HTTP1: readonly Engine[] = HTTP1_ENGINES.filter(({ secure }) => !secure);
+
+/** A tracked server of an engine. Its handler may be exchanged from case to case. */
+export interface Site {
+  engine: Engine;
+  server: Server;
+  address: Address;
+  client: Client;
+  recorder: Recorder;
+  handle: Handler;
+  close(): Promise<void>;
+}
+
+export interface SiteOptions {
+  usage?: TrackUsageOptions;
+  /** Options of the server. */
+  server?: object;
+  host?: string;
+}
+
+export async function serve(engine: Engine, options: SiteOptions = {}): Promise<Site> {
+  const { usage, server: serverOptions = {}, host = '127.0.0.1' } = options;
+  const recorder = await Recorder.create(usage);
+  const made = engine.create((request, response) => site.handle(request, response), serverOptions);
+  recorder.usage.attach(made.app);
+  const server = made.listen(host);
+  await once(server, 'listening');
+  const address = { host, port: (server.address() as AddressInfo).port, secure: engine.secure };
+  const client = (engine.protocol === 'HTTP/2.0' ? http2Client : http1Client)(address);
+  const site: Site = {
+    engine,
+    server,
+    address,
+    client,
+    recorder,
+    handle: (_request, response) => response.end(),
+    async close() {
+      client.close();
+      await closeServer(server);
+      await recorder.close();
+    },
+  };
+  return site;
+}
+
+export async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  if ('closeAllConnections' in server) (server as http.Server).closeAllConnections();
+  await closed;
+}
+
+/** Lets an app or server listen at any free port. */
+export async function listen(
+  app: { listen(port: number, host: string): Server },
+  host = '127.0.0.1',
+): Promise<{ server: Server; address: Address }> {
+  const server = app.listen(0, host);
+  await once(server, 'listening');
+  return { server, address: { host, port: (server.address() as AddressInfo).port, secure: false } };
+}
+
+/** A tracked Express app. */
+export interface AppSite {
+  app: Express;
+  server: Server;
+  address: Address;
+  client: Client;
+  recorder: Recorder;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  usage?: TrackUsageOptions;
+  host?: string;
+}
+
+export async function serveApp(app: Express, options: AppOptions = {}): Promise<AppSite> {
+  const { usage, host = '127.0.0.1' } = options;
+  const recorder = await Recorder.create(usage);
+  recorder.usage.attach(app as unknown as App);
+  const { server, address } = await listen(app, host);
+  const client = http1Client(address);
+  return {
+    app,
+    server,
+    address,
+    client,
+    recorder,
+    async close() {
+      client.close();
+      await closeServer(server);
+      await recorder.close();
+    },
+  };
+}
+
+/** Both versions of Express, made alike. */
+export const EXPRESSES = [
+  ['Express 5', express],
+  ['Express 4', express4],
+] as const;

@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import { TrackUsage, type TrackUsageOptions, type UsageRecord } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+
+/** A TrackUsage with a database and a journal in a directory of its own, and what it recorded, in turn. */
+export class Recorder {
+  readonly usage: TrackUsage;
+  /** What went to `onError`. */
+  readonly errors: Error[] = [];
+  readonly directory: string;
+  #taken = 0;
+
+  private constructor(directory: string, { journal, ...options }: TrackUsageOptions) {
+    this.directory = directory;
+    this.usage = new TrackUsage(null, [new SqliteStorage(join(directory, 'usage.db'))], {
+      geo: false,
+      onError: (error) => this.errors.push(error),
+      ...options,
+      journal: { dir: directory, ...journal },
+    });
+  }
+
+  static async create(options: TrackUsageOptions = {}): Promise<Recorder> {
+    return new Recorder(await mkdtemp(join(tmpdir(), 'track-usage-')), options);
+  }
+
+  /** With the database and the journals that another process left in `directory`. */
+  static open(directory: string, options: TrackUsageOptions = {}): Recorder {
+    return new Recorder(directory, options);
+  }
+
+  /** All records, newest first, once `count` of them were taken over from dead processes. */
+  async adopted(count: number): Promise<UsageRecord[]> {
+    await vi.waitFor(
+      () => {
+        const { adopted } = this.usage.status().storages[0]!;
+        if (adopted < count) throw new Error(`${adopted} records were adopted, expected ${count}`);
+      },
+      { interval: 5, timeout: 10_000 },
+    );
+    return this.usage.getUsage({ limit: 0 });
+  }
+
+  /** Resolves when `count` more requests have been captured than were taken. */
+  async captured(count: number): Promise<void> {
+    await vi.waitFor(
+      () => {
+        const { captured } = this.usage.status();
+        if (captured < this.#taken + count) {
+          throw new Error(`${captured - this.#taken} requests were captured, expected ${count}`);
+        }
+      },
+      { interval: 2, timeout: 5_000 },
+    );
+  }
+
+  /** All records that were not taken yet, oldest first; waits until there are `count` at least. */
+  async take(count: number): Promise<UsageRecord[]> {
+    await this.captured(count);
+    await this.usage.flush();
+    const all = await this.usage.getUsage({ limit: 0 });
+    const records = all.slice(0, all.length - this.#taken).reverse();
+    this.#taken = all.length;
+    return records;
+  }
+
+  /** The one record that was not taken yet. */
+  async one(): Promise<UsageRecord> {
+    const [record, ...more] = await this.take(1);
+    if (more.length > 0) throw new Error(`${more.length} records too many: ${JSON.stringify(more)}`);
+    return record!;
+  }
+
+  async close(): Promise<void> {
+    await this.usage.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
