@@ -41,7 +41,6 @@ const TABLE = {
     'no storage keeps the summary "{name}"',
     'add it to the hooks of a storage: hooks: [{name}]; it counts from then on',
   ],
-  SUMMARY_DUPLICATE: ['the summary "{name}" stands twice in hooks', 'name each summary once'],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [

@@ -4,6 +4,7 @@ export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
 export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
 export type { UsageRecord, UserAgent } from './record.ts';
+export type { JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
 export { Storage, type StorageDescription } from './storages/storage.ts';
 export type { Summary, SummaryGroup, SummaryLike } from './summaries/define.ts';
@@ -23,4 +24,4 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export { type JournalSettings, TrackUsage, type TrackUsageOptions } from './tracker.ts';
+export { TrackUsage } from './tracker.ts';

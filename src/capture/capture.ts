@@ -378,7 +378,14 @@ function firstOf(list: string): string {
 
 /** JSON of an `Extra`; `''` where there is nothing in it, or too much. */
 function extraOf(routeParams: object | undefined): string {
-  const json = routeParams === undefined ? '{}' : JSON.stringify(routeParams);
+  if (routeParams === undefined) return '';
+  let json: string;
+  try {
+    json = JSON.stringify(routeParams);
+  } catch {
+    // An app may replace a parameter by anything, such as a document that refers to itself.
+    return '';
+  }
   return json === '{}' || json.length > TEXT_LIMITS.extra - 20 ? '' : `{"routeParams":${json}}`;
 }
 

@@ -86,9 +86,6 @@ const expressReader: RequestReader = {
   blueprint: (request) => mountOf(request) ?? '',
   routeParams: (request) => (request as ExpressRequest).params,
 };
-    return undefined;
-  },
-};
 
 function patternOf(path: Route['path']): string {
   return Array.isArray(path) ? path.map(String).join(' | ') : String(path);

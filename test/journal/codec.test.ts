@@ -44,10 +44,10 @@ function decodeAll(bytes: Buffer): Facts[] {
 }
 
 /** What is stored of a text: no NUL, no lone surrogate. */
-const fit = (value: string) => value.toWellFormed().replaceAll('\0', '\ufffd');
+const fitted = (value: string) => value.toWellFormed().replaceAll('\0', '\ufffd');
 
 describe('a record as bytes', () => {
-  test('comes back as it was, fit to be stored', () => {
+  test('comes back as it was, fitted to be stored', () => {
     fc.assert(
       fc.property(fc.array(facts, { minLength: 1, maxLength: 5 }), (records) => {
         const encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
@@ -58,7 +58,7 @@ describe('a record as bytes', () => {
             Object.fromEntries(
               Object.entries(record).map(([name, value]) => [
                 name,
-                typeof value === 'string' ? fit(value) : value,
+                typeof value === 'string' ? fitted(value) : value,
               ]),
             ),
           ),
@@ -83,7 +83,7 @@ describe('a record as bytes', () => {
     );
   });
 
-  test('the longest texts fit', () => {
+  test('the longest texts fitted', () => {
     const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
     const long = '\u4e00'.repeat(6000);
     const record = Object.fromEntries(

@@ -106,13 +106,15 @@ function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Tot
 }
 
 /** The facts in another order, cut into batches anywhere. */
-const shuffledBatches = fc.array(fact, { maxLength: 60 }).chain((facts) =>
-  fc.tuple(
-    fc.constant(facts),
-    fc.shuffledSubarray(facts, { minLength: facts.length }),
-    fc.array(fc.nat({ max: facts.length }), { maxLength: 8 }),
-  ),
-);
+const shuffledBatches = fc
+  .array(fact, { maxLength: 60 })
+  .chain((facts) =>
+    fc.tuple(
+      fc.constant(facts),
+      fc.shuffledSubarray(facts, { minLength: facts.length }),
+      fc.array(fc.nat({ max: facts.length }), { maxLength: 8 }),
+    ),
+  );
 
 describe('fold', () => {
   test.each(['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe'])(

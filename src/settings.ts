@@ -1,0 +1,154 @@
+import proxyAddr from 'proxy-addr';
+import type { Request } from './capture/exchange.ts';
+import { createRedactor } from './capture/redact.ts';
+import { type CookieOptions, VisitorCookie } from './capture/visitor.ts';
+import { show, TrackUsageError } from './errors.ts';
+import { JOURNAL_MODES, type JournalMode } from './journal/journal.ts';
+import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './options.ts';
+import { calendar } from './summaries/periods.ts';
+import type { GeoOption } from './writer/geo.ts';
+
+/** Options of a TrackUsage. All may be left out. */
+export interface TrackUsageOptions {
+  /** The name under which several apps share a storage. Defaults to `default`. */
+  site?: string;
+  /** The key of `sumServer`. Defaults to the site. */
+  serverName?: string;
+  /** The IANA zone in which hours, days and months begin. Defaults to `UTC`. */
+  timeZone?: string;
+  journal?: JournalSettings;
+  /** Visitors by a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
+  cookie?: boolean | CookieOptions;
+  /** The country database, or false for none. Defaults to the optional package, where it is installed. */
+  geo?: GeoOption;
+  /**
+   * For servers of node:http, https and http2: the proxies whose X-Forwarded headers are believed, as `proxy-addr`
+   * takes them. Express apps have their own setting. Defaults to none.
+   */
+  trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
+  /** Who made the request. Defaults to the user of Basic credentials. */
+  username?: (request: Request) => string | null | undefined;
+  /** Names of query values that are never stored; replaces the default list. */
+  redact?: readonly string[];
+  /** Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to false. */
+  anonymizeIp?: boolean;
+  /** Told what goes wrong, at most once a minute a kind. Defaults to a line on stderr. */
+  onError?: (error: Error) => void;
+}
+
+export interface JournalSettings {
+  /** The directory of the journals. Defaults to `.track-usage` in the working directory. */
+  dir?: string;
+  /** Bytes that the journals of a directory may hold together. Defaults to 1 GiB, at least 1 MiB. */
+  maxBytes?: number;
+  /** See `JournalMode`. Defaults to `append`. */
+  mode?: JournalMode;
+}
+
+const OPTIONS = [
+  'site',
+  'serverName',
+  'timeZone',
+  'journal',
+  'cookie',
+  'geo',
+  'trustProxy',
+  'username',
+  'redact',
+  'anonymizeIp',
+  'onError',
+] as const satisfies readonly (keyof TrackUsageOptions)[];
+
+/** Of the journals of a directory together. */
+const DEFAULT_MAX_BYTES = 1024 ** 3;
+const LEAST_MAX_BYTES = 1024 ** 2;
+/** The options, checked, with their defaults. */
+export function readSettings(options: TrackUsageOptions) {
+  checkOptions('TrackUsage', options, OPTIONS);
+  const {
+    site = 'default',
+    timeZone = 'UTC',
+    journal = {},
+    redact,
+    username,
+    anonymizeIp,
+    onError,
+  } = options;
+  checkOption('site', site, isText(site) && site.length <= 255, 'a name of 1 to 255 characters');
+  const { serverName = site } = options;
+  checkOption(
+    'serverName',
+    serverName,
+    isText(serverName) && serverName.length <= 255,
+    'a name of 1 to 255 characters',
+  );
+  calendar(timeZone);
+  checkOptions('journal', journal, ['dir', 'maxBytes', 'mode']);
+  checkOption('journal.dir', journal.dir, isText(journal.dir), 'the path of a directory');
+  checkOption(
+    'journal.maxBytes',
+    journal.maxBytes,
+    isWholeNumber(journal.maxBytes, LEAST_MAX_BYTES),
+    `a whole number of bytes, at least ${LEAST_MAX_BYTES}`,
+  );
+  checkOption(
+    'journal.mode',
+    journal.mode,
+    JOURNAL_MODES.includes(journal.mode as JournalMode),
+    `one of ${JOURNAL_MODES.map((mode) => `"${mode}"`).join(', ')}`,
+  );
+  checkOption('username', username, typeof username === 'function', 'a function');
+  checkOption('onError', onError, typeof onError === 'function', 'a function');
+  checkOption('anonymizeIp', anonymizeIp, typeof anonymizeIp === 'boolean', 'true or false');
+  checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
+  checkGeo(options.geo);
+  const { cookie, cookieWhen } = readCookie(options.cookie);
+  return {
+    site,
+    serverName,
+    timeZone,
+    journal: {
+      dir: journal.dir,
+      maxBytes: journal.maxBytes ?? DEFAULT_MAX_BYTES,
+      mode: journal.mode ?? 'append',
+    },
+    cookie,
+    cookieWhen,
+    trust: readTrust(options.trustProxy),
+    redact: createRedactor(redact),
+  };
+}
+
+function readCookie(given: TrackUsageOptions['cookie']) {
+  const option = given ?? switchFromEnvironment('TRACK_USAGE_COOKIE') ?? false;
+  if (option === false) return { cookie: undefined, cookieWhen: undefined };
+  const options = option === true ? {} : option;
+  checkOptions('cookie', options, ['name', 'maxAge', 'path', 'domain', 'secret', 'when']);
+  return { cookie: new VisitorCookie(options), cookieWhen: options.when };
+}
+
+function checkGeo(geo: GeoOption): void {
+  if (geo === undefined || geo === false) return;
+  checkOptions('geo', geo, ['database']);
+  checkOption('geo.database', geo.database, isText(geo.database), 'the path of a file in MMDB format');
+}
+
+function readTrust(given: TrackUsageOptions['trustProxy']): (address: string, hop: number) => boolean {
+  if (given === undefined || typeof given === 'boolean') return () => given === true;
+  if (typeof given === 'function') return given;
+  try {
+    return proxyAddr.compile(
+      typeof given === 'string' ? given.split(',').map((part) => part.trim()) : [...given],
+    );
+  } catch (error) {
+    throw new TrackUsageError(
+      'OPTION_INVALID',
+      {
+        name: 'trustProxy',
+        value: show(given),
+        expected: 'true, addresses, subnets, "loopback", "linklocal", "uniquelocal", or a function',
+      },
+      { cause: error },
+    );
+  }
+}
