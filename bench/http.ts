@@ -47,7 +47,8 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
   return {
     title: 'A request',
     method:
-      'Each server alone on one core, 64 connections with browser-like requests from the other, ' +
+      'The app thread alone on one core; its other threads, such as our writer, share the other with the load: ' +
+      '64 connections with browser-like requests, ' +
       `alternating, rounds: ${rounds}. Median (min–max); shares and differences are to the bare server measured ` +
       'just before. Of track-usage every request that the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),

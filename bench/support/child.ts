@@ -1,5 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 
 interface Reply {
   id: number;
@@ -59,6 +60,16 @@ export class Child {
       if (this.#process.connected) this.#process.send({ id, question, argument });
       else this.#waiting.get(id)!({ id, error: 'the process has ended' });
     });
+  }
+
+  /** Lets only the main thread have its core; its other threads get `core`. Linux only, as pinning is. */
+  moveOtherThreads(core: number): void {
+    const { pid } = this.#process;
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      if (thread !== String(pid)) {
+        execFileSync('taskset', ['-p', '-c', String(core), thread], { stdio: 'ignore' });
+      }
+    }
   }
 
   async stop(): Promise<void> {

@@ -41,7 +41,10 @@ export function requireLoadTools(): void {
   }
 }
 
-/** Starts a server of its own on core 0, loads it from core 1, and asks what it cost in the middle of the load. */
+/**
+ * Starts a server of its own whose app has core 0 and whose other threads share core 1 with the load, and asks what
+ * it cost in the middle of the load.
+ */
 export async function measure(
   framework: Framework,
   variant: VariantName,
@@ -52,6 +55,7 @@ export async function measure(
   const server = new Child(SERVER, { args: [framework, variant, directory], core: 0 });
   try {
     const port = await server.ask<number>('port');
+    server.moveOtherThreads(1);
     const duration = `${Math.ceil(warmUp + measured + 0.5)}s`;
     const load = run('taskset', [
       ...['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${duration}`, '--timeout', '60s', '-s', SCRIPT],
