@@ -10,6 +10,7 @@ import type { Written } from './writing.ts';
 const WRITING = join(import.meta.dirname, 'writing.ts');
 const KINDS: Record<Kind, string> = {
   zipf: '10,000 URLs and 20,000 visitors, few of them most of it',
+  urls: 'The same visitors, no URL comes twice',
   distinct: 'No URL and no visitor comes twice',
 };
 
@@ -21,7 +22,7 @@ interface Result {
 /** How fast the writer stores a journal that a dead process left. */
 export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const records = quick ? 50_000 : 1_000_000;
-  const data: Record<Kind, Result[]> = { zipf: [], distinct: [] };
+  const data: Record<Kind, Result[]> = { zipf: [], urls: [], distinct: [] };
   for (let round = 1; round <= rounds; round++) {
     for (const kind of Object.keys(KINDS) as Kind[]) {
       progress(`writer: round ${round} of ${rounds}, ${kind}`);

@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Facts } from '../../src/journal/codec.ts';
 import { randomNumbers, zipf } from './random.ts';
 
-/** `zipf`: a shop's day, few URLs and visitors make most of it. `distinct`: no URL and no visitor comes twice. */
-export type Kind = 'zipf' | 'distinct';
+/**
+ * `zipf`: a shop's day, few URLs and visitors make most of it. `urls`: the same visitors, but no URL comes twice.
+ * `distinct`: no URL and no visitor comes twice.
+ */
+export type Kind = 'zipf' | 'urls' | 'distinct';
 
 const DAY = 24 * 60 * 60 * 1000;
 const BEGIN = Date.UTC(2026, 0, 15);
@@ -91,7 +94,7 @@ export function* traffic(count: number, kind: Kind): Generator<Facts> {
     facts.agent = agents[(ofAgents() + who) % agents.length]!;
     facts.acceptLanguage = languages[who % languages.length]!;
     facts.referrer = below(3) === 0 ? '' : referrers[below(REFERRERS)]!;
-    facts.visitor = kind === 'zipf' ? visitors[who]! : visitor(i);
+    facts.visitor = kind === 'distinct' ? visitor(i) : visitors[who]!;
     yield facts;
   }
 }
