@@ -1,5 +1,6 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import type { JournalMode } from '../../src/index.ts';
 import { ALL_HOOKS, library, onError } from '../support/library.ts';
 import { peer } from '../support/peers.ts';
@@ -34,8 +35,25 @@ function trackUsage(mode?: JournalMode): Variant {
   };
 }
 
+/**
+ * What no journal with a thread can go below: another thread in the process, idle, and one append of a record's
+ * size before each response.
+ */
+function floor(directory: string): Middleware {
+  new Worker('setInterval(() => {}, 2 ** 30)', { eval: true, execArgv: [] }).unref();
+  const file = openSync(join(directory, 'floor'), 'a');
+  const bytes = Buffer.alloc(RECORD_BYTES);
+  return (_request, _response, next) => {
+    writeSync(file, bytes);
+    next();
+  };
+}
+/** About what a record of this load takes in the journal. */
+const RECORD_BYTES = 600;
+
 export const VARIANTS = {
   bare: {},
+  'idle thread, one append': { middleware: floor },
   'track-usage': trackUsage(),
   'track-usage, group': trackUsage('group'),
   'SQLite by hand': { middleware: byHand },

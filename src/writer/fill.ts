@@ -4,9 +4,9 @@ import type { SegmentHeader } from '../journal/segment.ts';
 import type { Enricher } from './enrich.ts';
 
 /** A batch takes at most so many records, */
-export const MAX_RECORDS = 65_536;
+export const MAX_RECORDS = 32_768;
 /** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
-export const MAX_TEXT = 4 * 1024 * 1024;
+export const MAX_TEXT = 1024 * 1024;
 
 /** Fills batches with records as the journal has them, and adds what can be known from them. */
 export class BatchFiller {
