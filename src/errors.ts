@@ -6,8 +6,12 @@ const TABLE = {
   OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
   OPTION_INVALID: ['option "{name}" is {value}, expected {expected}', 'pass {expected}'],
   APP_UNKNOWN: [
-    'cannot track {value}: not an Express app and not a node:http, https or http2 server',
-    'pass the Express app, or the server that http.createServer() returned',
+    'cannot track {value}: not an app of Express, Fastify, Koa, Hono or NestJS, and not a server of Node',
+    'pass the app, or the server that http.createServer() returned',
+  ],
+  APP_STARTED: [
+    'this Fastify app takes no more hooks: {reason}',
+    'create the TrackUsage before app.listen(), app.ready() and app.inject()',
   ],
   APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
   STORAGE_INVALID: ['{value} is not a storage', 'pass an instance such as new SqliteStorage("usage.db")'],

@@ -22,8 +22,8 @@ export interface TrackUsageOptions {
   /** The country database, or false for none. Defaults to the optional package, where it is installed. */
   geo?: GeoOption;
   /**
-   * For servers of node:http, https and http2: the proxies whose X-Forwarded headers are believed, as `proxy-addr`
-   * takes them. Express apps have their own setting. Defaults to none.
+   * For Hono and servers of node:http, https and http2: the proxies whose X-Forwarded headers are believed, as `proxy-addr`
+   * takes them. Express, Fastify and Koa have their own setting. Defaults to none.
    */
   trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
   /** Who made the request. Defaults to the user of Basic credentials. */

@@ -1,6 +1,6 @@
 import { Capture } from './capture/capture.ts';
 import { reasonOf, show, TrackUsageError } from './errors.ts';
-import { type App, track } from './frameworks/index.ts';
+import { type App, innerApp, track } from './frameworks/index.ts';
 import { journalsDirectory } from './journal/directory.ts';
 import { Journal } from './journal/journal.ts';
 import { Problems } from './problems.ts';
@@ -45,7 +45,8 @@ export class TrackUsage implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
-   * @param app An Express app, or a server of node:http, https or http2. May come later, by `attach`.
+   * @param app An app of Express, Fastify, Koa, Hono or NestJS, or a server of node:http, https or http2. May come
+   * later, by `attach`.
    * @param storages One storage or several; the first one that can answers questions.
    */
   constructor(
@@ -61,7 +62,7 @@ export class TrackUsage implements AsyncDisposable {
     this.#trust = settings.trust;
     this.#problems = new Problems(options.onError);
     const onProblem = (error: Error) => this.#problems.report(error);
-    if (app) checkUntracked(app);
+    if (app) checkUntracked(innerApp(app));
 
     const directory = journalsDirectory(
       settings.journal.dir,
@@ -116,9 +117,10 @@ export class TrackUsage implements AsyncDisposable {
   /** Tracks one more app, with the same storages. Throws for an app that is tracked already. */
   attach(app: App): this {
     if (this.#closing) throw new TrackUsageError('CLOSED');
-    checkUntracked(app);
-    track(app, this.#capture, this.#trust);
-    trackedApps.add(app);
+    const inner = innerApp(app);
+    checkUntracked(inner);
+    track(inner, this.#capture, this.#trust);
+    trackedApps.add(inner);
     return this;
   }
 

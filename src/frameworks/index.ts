@@ -1,14 +1,31 @@
 import type { Capture } from '../capture/capture.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { type ExpressApp, isExpressApp, trackExpress } from './express.ts';
+import { type FastifyApp, isFastifyApp, trackFastify } from './fastify.ts';
+import { type HonoApp, isHonoApp, trackHono } from './hono.ts';
+import { isKoaApp, type KoaApp, trackKoa } from './koa.ts';
 import { isNodeServer, type NodeServer, nodeReader, type Trust, trackServer } from './node.ts';
 
+/** A NestJS app: it stands on one of Express or of Fastify. */
+export interface NestApp {
+  getHttpAdapter(): { getInstance(): unknown };
+}
+
 /** What can be tracked. */
-export type App = ExpressApp | NodeServer;
+export type App = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
 
 /** Recognises an app by its shape and has its requests captured. `trust` is for apps that know no proxies. */
 export function track(app: unknown, capture: Capture, trust: Trust): void {
   if (isExpressApp(app)) trackExpress(app, capture);
+  else if (isFastifyApp(app)) trackFastify(app, capture);
+  else if (isKoaApp(app)) trackKoa(app, capture);
+  else if (isHonoApp(app)) trackHono(app, capture, trust);
   else if (isNodeServer(app)) trackServer(app, capture, nodeReader(trust));
   else throw new TrackUsageError('APP_UNKNOWN', { value: show(app) });
+}
+
+/** What stands behind an app that is a coat around another; the app itself where it is none. */
+export function innerApp(app: App): object {
+  const { getHttpAdapter } = (app ?? {}) as Partial<NestApp>;
+  return typeof getHttpAdapter === 'function' ? (getHttpAdapter.call(app).getInstance() as object) : app;
 }

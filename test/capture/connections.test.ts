@@ -155,7 +155,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
 
     test.each([
-      ['without keep-alive', 'GET /old HTTP/1.0\r\n\r\n', 'HTTP/1.0'],
+      ['without keep-alive', 'GET /old HTTP/1.0\r\nHost: a\r\n\r\n', 'HTTP/1.0'],
       ['Connection: close', get('/old', 'Connection: close\r\n'), 'HTTP/1.1'],
     ])('HTTP/1: %s', async (_, message, protocol) => {
       site.handle = (_request, response) => {
@@ -195,11 +195,13 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect(await site.recorder.take(0)).toEqual([]);
     });
 
-    // Node tells nobody that the second was bad when the first is just being answered.
+    // Node itself says nothing of the second when the first is just being answered; Fastify does.
     test('a good request, then garbage in the same packet', async () => {
       site.handle = (_request, response) => response.end('hello');
       const responses = parseResponses(await exchange(site.address, `${get('/')}garbage\r\n\r\n`));
-      expect(responses.map(({ status }) => status)).toEqual([200]);
+      expect(responses.map(({ status }) => status)).toEqual(
+        engine.name.startsWith('Fastify') ? [200, 400] : [200],
+      );
       expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 200, 5]]);
     });
 

@@ -3,8 +3,15 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import express, { type Express } from 'express';
 import express4 from 'express4';
+import fastify, { type FastifyInstance } from 'fastify';
+import fastify4 from 'fastify4';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import Koa2 from 'koa2';
 import type { App } from '../../src/frameworks/index.ts';
 import type { TrackUsageOptions } from '../../src/index.ts';
 import { type Address, type Client, http1Client, http2Client } from './client.ts';
@@ -18,6 +25,10 @@ export interface Engine {
   name: string;
   protocol: 'HTTP/1.1' | 'HTTP/2.0';
   secure: boolean;
+  /** Whether it has a setting of its own for the proxies that it trusts. */
+  knowsProxies?: boolean;
+  /** Whether the app does not see what its server answers or upgrades by itself, so that both are tracked. */
+  needsServer?: boolean;
   /** Makes an app around a handler. */
   create(handler: Handler, options: object): { app: App; listen(host: string): Server };
 }
@@ -70,11 +81,76 @@ const EXPRESS5: Engine = {
   name: 'Express 5',
   protocol: 'HTTP/1.1',
   secure: false,
+  knowsProxies: true,
   create: expressApp(() => express()),
 };
 const EXPRESS4: Engine = { ...EXPRESS5, name: 'Express 4', create: expressApp(() => express4()) };
 
-export const ENGINES: readonly Engine[] = [NODE, TLS1, H2C, H2, H2_OLD, EXPRESS5, EXPRESS4];
+function koaApp(make: () => Koa): Engine['create'] {
+  return (handler) => {
+    const app = make();
+    // Errors are the cases' own, and not for the console.
+    app.silent = true;
+    app.use((context) => {
+      context.respond = false;
+      context.res.statusCode = 200;
+      return handler(context.req, context.res) as undefined;
+    });
+    return { app: app as unknown as App, listen: (host) => app.listen(0, host) };
+  };
+}
+const KOA3: Engine = { ...EXPRESS5, name: 'Koa 3', create: koaApp(() => new Koa()) };
+const KOA2: Engine = { ...EXPRESS5, name: 'Koa 2', create: koaApp(() => new Koa2()) };
+
+function fastifyApp(make: () => FastifyInstance): Engine['create'] {
+  return (handler) => {
+    const app = make();
+    // Bodies are the handlers' own to read, as with the other engines.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', (_request, _body, done) => done(null));
+    const route = (request: { raw: http.IncomingMessage }, reply: { raw: unknown; hijack(): void }) => {
+      reply.hijack();
+      handler(request.raw, reply.raw as http.ServerResponse);
+    };
+    app.setNotFoundHandler(route as never);
+    return {
+      app: app as unknown as App,
+      listen(host) {
+        void app.listen({ port: 0, host });
+        return app.server;
+      },
+    };
+  };
+}
+const FASTIFY5: Engine = { ...EXPRESS5, name: 'Fastify 5', create: fastifyApp(() => fastify()) };
+const FASTIFY4: Engine = {
+  ...EXPRESS5,
+  name: 'Fastify 4',
+  create: fastifyApp(() => fastify4() as unknown as FastifyInstance),
+};
+
+const HONO: Engine = {
+  ...EXPRESS5,
+  name: 'Hono 4',
+  knowsProxies: false,
+  needsServer: true,
+  create(handler) {
+    const app = new Hono<{ Bindings: HttpBindings }>();
+    app.all('*', (context) => {
+      handler(context.env.incoming, context.env.outgoing);
+      return RESPONSE_ALREADY_SENT;
+    });
+    return {
+      app: app as unknown as App,
+      listen: (host) => createAdaptorServer({ fetch: app.fetch }).listen(0, host) as Server,
+    };
+  },
+};
+
+export const ENGINES: readonly Engine[] = [
+  ...[NODE, TLS1, H2C, H2, H2_OLD],
+  ...[EXPRESS5, EXPRESS4, FASTIFY5, FASTIFY4, KOA3, KOA2, HONO],
+];
 /** Those whose connections serve one request after the other. */
 export const HTTP1_ENGINES: readonly Engine[] = ENGINES.filter(({ protocol }) => protocol === 'HTTP/1.1');
 export const PLAIN_HTTP1: readonly Engine[] = HTTP1_ENGINES.filter(({ secure }) => !secure);
@@ -103,6 +179,7 @@ export async function serve(engine: Engine, options: SiteOptions = {}): Promise<
   const made = engine.create((request, response) => site.handle(request, response), serverOptions);
   recorder.usage.attach(made.app);
   const server = made.listen(host);
+  if (engine.needsServer) recorder.usage.attach(server as unknown as App);
   await once(server, 'listening');
   const address = { host, port: (server.address() as AddressInfo).port, secure: engine.secure };
   const client = (engine.protocol === 'HTTP/2.0' ? http2Client : http1Client)(address);

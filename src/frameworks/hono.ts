@@ -1,0 +1,102 @@
+import type { Capture } from '../capture/capture.ts';
+import type { Request, RequestReader, Response } from '../capture/exchange.ts';
+import type { Trust } from './node.ts';
+
+/** A Hono 4 app, as far as it is used here: our types need no Hono. */
+export interface HonoApp {
+  fetch(request: never, ...rest: never[]): unknown;
+  router: HonoRouter;
+  routes: unknown[];
+}
+
+interface HonoRouter {
+  name: string;
+  add(method: string, path: string, handler: never): void;
+  match(method: string, path: string): unknown;
+}
+
+/** A handler with its route, and its parameters: their values, or where those stand in the stash. */
+type Matched = [
+  [handler: (...args: never[]) => unknown, route: { path: string; basePath: string }],
+  Record<string, string | number>,
+];
+type MatchResult = [matched: Matched[], stash?: (string | undefined)[]];
+
+/** What `@hono/node-server` gives to `fetch` beside the request. */
+interface NodeBindings {
+  incoming?: Request;
+  outgoing?: Response;
+}
+
+const MATCH = Symbol('track-usage Hono match');
+type Tracked = Request & { [MATCH]?: MatchResult };
+
+export function isHonoApp(app: unknown): app is HonoApp {
+  const hono = app as Partial<HonoApp> | null | undefined;
+  return (
+    typeof hono === 'object' &&
+    typeof hono?.fetch === 'function' &&
+    typeof hono.router?.match === 'function' &&
+    Array.isArray(hono.routes)
+  );
+}
+
+/**
+ * Sees every request that `@hono/node-server` gives to the app's `fetch`, which must be read after this. Hono knows
+ * no proxies, so those of the option `trustProxy` are `trust`ed.
+ */
+export function trackHono(app: HonoApp, capture: Capture, trust: Trust): void {
+  const reader: RequestReader = { ...honoReader, trusts: (_request, address, hop) => trust(address, hop) };
+  // Hono matches the path before `fetch` returns.
+  let current: Tracked | undefined;
+  const { fetch, router } = app;
+  app.fetch = ((request: unknown, bindings: NodeBindings | undefined, ...rest: unknown[]) => {
+    const { incoming, outgoing } = bindings ?? {};
+    if (!incoming || !outgoing) return Reflect.apply(fetch, app, [request, bindings, ...rest]);
+    capture.begin(incoming, outgoing, incoming.url ?? '', reader);
+    current = incoming;
+    try {
+      return Reflect.apply(fetch, app, [request, bindings, ...rest]);
+    } finally {
+      current = undefined;
+    }
+  }) as HonoApp['fetch'];
+  // Hono's own router replaces its `match` at the first request; an object around it stays.
+  app.router = {
+    get name() {
+      return router.name;
+    },
+    add: (method, path, handler) => router.add(method, path, handler),
+    match(method, path) {
+      const result = router.match(method, path);
+      if (current !== undefined) current[MATCH] = result as MatchResult;
+      return result;
+    },
+  };
+}
+
+/** The handler of the request: the first match that is no middleware, which takes a second argument. */
+function handlerOf(request: Request): Matched | undefined {
+  return (request as Tracked)[MATCH]?.[0].find(([[handler]]) => originalOf(handler).length < 2);
+}
+
+/** Hono wraps the handlers of an app that has an error handler of its own and is part of another. */
+function originalOf(handler: Matched[0][0]): Matched[0][0] {
+  const { __COMPOSED_HANDLER: original } = handler as { __COMPOSED_HANDLER?: Matched[0][0] };
+  return original === undefined ? handler : originalOf(original);
+}
+
+const honoReader: Omit<RequestReader, 'trusts'> = {
+  route: (request) => handlerOf(request)?.[0][1].path ?? '',
+  blueprint(request) {
+    const base = handlerOf(request)?.[0][1].basePath ?? '';
+    return base === '/' ? '' : base;
+  },
+  routeParams(request) {
+    const matched = handlerOf(request);
+    const stash = (request as Tracked)[MATCH]?.[1];
+    if (!matched || !stash) return matched?.[1];
+    const params = Object.entries(matched[1]).map(([name, at]) => [name, stash[Number(at)]]);
+    return Object.fromEntries(params.filter(([, value]) => value !== undefined));
+  },
+};

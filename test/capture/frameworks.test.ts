@@ -1,0 +1,222 @@
+import { once } from 'node:events';
+import type { AddressInfo, Server } from 'node:net';
+import { serve as serveHono } from '@hono/node-server';
+import Router from '@koa/router';
+import fastify, { type FastifyInstance } from 'fastify';
+import fastify4 from 'fastify4';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import Koa2 from 'koa2';
+import { describe, expect, test } from 'vitest';
+import type { App } from '../../src/frameworks/index.ts';
+import { TrackUsageError, type UsageRecord } from '../../src/index.ts';
+import { type Ask, http1Client } from '../support/client.ts';
+import { closeServer } from '../support/engines.ts';
+import { Recorder } from '../support/recorder.ts';
+
+const broken = (): never => {
+  throw new Error('broken');
+};
+const HOST = '127.0.0.1';
+
+interface Built {
+  app: object;
+  start(): Promise<Server> | Server;
+}
+
+/** What a framework can tell of the same requests. */
+interface Case extends Ask {
+  status: number;
+  bytes?: number;
+  is: [route: string | null, params: Record<string, unknown> | null, blueprint: string | null];
+}
+
+const CASES: Case[] = [
+  { path: '/', status: 200, bytes: 4, is: ['/', null, null] },
+  { path: '/?a=1', status: 200, bytes: 4, is: ['/', null, null] },
+  { path: '/api/users/7', status: 200, bytes: 6, is: ['/api/users/:id', { id: '7' }, '/api'] },
+  { path: '/api/users/a%20b', status: 200, bytes: 8, is: ['/api/users/:id', { id: 'a b' }, '/api'] },
+  {
+    path: '/api/users/7',
+    method: 'HEAD',
+    status: 200,
+    bytes: 0,
+    is: ['/api/users/:id', { id: '7' }, '/api'],
+  },
+  { path: '/api/broken', status: 500, is: ['/api/broken', null, '/api'] },
+  { path: '/late', status: 200, bytes: 4, is: ['/late', null, null] },
+  { path: '/nowhere', status: 404, is: [null, null, null] },
+  { path: '/api/nowhere', status: 404, is: [null, null, null] },
+];
+
+function buildFastify(app: FastifyInstance): Built {
+  app.get('/', () => 'root');
+  app.get('/late', async () => {
+    await new Promise(setImmediate);
+    return 'late';
+  });
+  app.register(
+    async (api) => {
+      api.get('/users/:id', (request) => `user ${(request.params as { id: string }).id}`);
+      api.get('/broken', broken);
+    },
+    { prefix: '/api' },
+  );
+  return {
+    app,
+    async start() {
+      await app.listen({ port: 0, host: HOST });
+      return app.server;
+    },
+  };
+}
+
+function buildKoa(app: Koa): Built {
+  app.silent = true;
+  const root = new Router();
+  root.get('/', (context) => {
+    context.body = 'root';
+  });
+  root.get('/late', async (context) => {
+    await new Promise(setImmediate);
+    context.body = 'late';
+  });
+  const api = new Router({ prefix: '/api' });
+  api.get('/users/:id', (context) => {
+    context.body = `user ${context.params.id}`;
+  });
+  api.get('/broken', broken);
+  app.use(root.routes()).use(api.routes());
+  return { app, start: () => app.listen(0, HOST) };
+}
+
+function buildHono(): Built {
+  const app = new Hono();
+  app.onError((_error, context) => context.text('sorry', 500));
+  app.use('*', async (_context, next) => next());
+  app.get('/', (context) => context.text('root'));
+  app.get('/late', async (context) => {
+    await new Promise(setImmediate);
+    return context.text('late');
+  });
+  const api = new Hono();
+  api.get('/users/:id', (context) => context.text(`user ${context.req.param('id')}`));
+  api.get('/broken', broken);
+  app.route('/api', api);
+  return {
+    app,
+    start: () => serveHono({ fetch: (...args) => app.fetch(...args), port: 0, hostname: HOST }) as Server,
+  };
+}
+
+const FRAMEWORKS: [name: string, build: () => Built][] = [
+  ['Fastify 5', () => buildFastify(fastify())],
+  ['Fastify 4', () => buildFastify(fastify4() as unknown as FastifyInstance)],
+  ['Koa 3', () => buildKoa(new Koa())],
+  ['Koa 2', () => buildKoa(new Koa2())],
+  ['Hono 4', buildHono],
+];
+
+/** Asks an app while it is tracked, and returns the answers and the records. */
+async function track(built: Built, asks: Ask[]) {
+  const recorder = await Recorder.create();
+  recorder.usage.attach(built.app as App);
+  const server = await built.start();
+  if (!server.listening) await once(server, 'listening');
+  const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
+  const answers = [];
+  for (const ask of asks) answers.push(await client.ask(ask));
+  const records = await recorder.take(asks.length);
+  client.close();
+  await closeServer(server);
+  await recorder.close();
+  return { answers, records };
+}
+
+const factsOf = ({ route, routeParams, blueprint }: UsageRecord) => [route, routeParams, blueprint];
+
+describe.each(FRAMEWORKS)('%s', (_, build) => {
+  test('routes, their parameters and prefixes, errors and unknown paths', async () => {
+    const { answers, records } = await track(build(), CASES);
+    expect(answers.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
+    expect(records.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
+    expect(records.map(({ contentLength }) => contentLength)).toEqual(
+      CASES.map(({ bytes }, i) => bytes ?? answers[i]!.body.length),
+    );
+    expect(records.map(factsOf)).toEqual(CASES.map(({ is }) => is));
+  });
+
+  test('cannot be tracked twice', async () => {
+    const { app } = build();
+    const recorder = await Recorder.create();
+    recorder.usage.attach(app as App);
+    expect(() => recorder.usage.attach(app as App)).toThrow(expect.objectContaining({ code: 'APP_TRACKED' }));
+    await recorder.close();
+  });
+});
+
+const FORWARDED = { headers: { 'x-forwarded-for': '192.0.2.1, 198.51.100.2' } };
+
+describe('the address is the one of the framework', () => {
+  test.each([false, true, 1, '127.0.0.1', '127.0.0.1, 198.51.100.0/24', '10.0.0.0/8'])(
+    "Fastify's trustProxy %s",
+    async (trustProxy) => {
+      const app = fastify({ trustProxy: trustProxy as string });
+      const built = buildFastify(app);
+      app.get('/ip', (request) => request.ip);
+      const { answers, records } = await track(built, [{ path: '/ip', ...FORWARDED }]);
+      expect(records[0]!.remoteAddr).toBe(answers[0]!.body.toString());
+    },
+  );
+
+  test.each([
+    { proxy: false },
+    { proxy: true },
+    { proxy: true, maxIpsCount: 1 },
+    { proxy: true, maxIpsCount: 2 },
+  ])("Koa's settings %o", async (settings) => {
+    const app = new Koa(settings);
+    app.use((context) => {
+      context.body = context.ip;
+    });
+    const { answers, records } = await track({ app, start: () => app.listen(0, HOST) }, [FORWARDED]);
+    expect(records[0]!.remoteAddr).toBe(answers[0]!.body.toString());
+  });
+});
+
+describe('Fastify', () => {
+  test('an app that has started says so', async () => {
+    const app = fastify();
+    await app.ready();
+    const recorder = await Recorder.create();
+    const attach = () => recorder.usage.attach(app);
+    expect(attach).toThrow(TrackUsageError);
+    expect(attach).toThrow(expect.objectContaining({ code: 'APP_STARTED' }));
+    await app.close();
+    await recorder.close();
+  });
+
+  test('injected requests are answered as without tracking', async () => {
+    const app = fastify();
+    const { app: tracked } = buildFastify(app);
+    const recorder = await Recorder.create();
+    recorder.usage.attach(tracked as App);
+    const answer = await app.inject('/api/users/7');
+    expect([answer.statusCode, answer.body]).toEqual([200, 'user 7']);
+    expect(recorder.errors).toEqual([]);
+    await app.close();
+    await recorder.close();
+  });
+});
+
+describe('Hono', () => {
+  test('requests without a server are answered as without tracking', async () => {
+    const { app } = buildHono();
+    const recorder = await Recorder.create();
+    recorder.usage.attach(app as App);
+    const answer = await (app as Hono).request('/api/users/7');
+    expect([answer.status, await answer.text()]).toEqual([200, 'user 7']);
+    expect(recorder.usage.status().captured).toBe(0);
+    await recorder.close();
+  });
+});
