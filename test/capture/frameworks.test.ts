@@ -1,7 +1,11 @@
+import 'reflect-metadata';
 import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
 import { serve as serveHono } from '@hono/node-server';
 import Router from '@koa/router';
+import { Controller, Get, type INestApplication, Module, Param } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import fastify, { type FastifyInstance } from 'fastify';
 import fastify4 from 'fastify4';
 import { Hono } from 'hono';
@@ -109,7 +113,48 @@ function buildHono(): Built {
   };
 }
 
-const FRAMEWORKS: [name: string, build: () => Built][] = [
+class Controls {}
+Object.assign(Controls.prototype, {
+  getRoot: () => 'root',
+  getLate: async () => {
+    await new Promise(setImmediate);
+    return 'late';
+  },
+  getUser: (id: string) => `user ${id}`,
+  getBroken: broken,
+});
+for (const [name, path] of [
+  ['getRoot', '/'],
+  ['getLate', '/late'],
+  ['getUser', '/api/users/:id'],
+  ['getBroken', '/api/broken'],
+] as const) {
+  Get(path)(Controls.prototype, name, Object.getOwnPropertyDescriptor(Controls.prototype, name)!);
+}
+Param('id')(Controls.prototype, 'getUser', 0);
+Controller()(Controls);
+class Root {}
+Module({ controllers: [Controls] })(Root);
+
+function buildNest(app: INestApplication): Built {
+  return {
+    app,
+    async start() {
+      await app.listen(0, HOST);
+      return app.getHttpServer();
+    },
+  };
+}
+
+/** Whether prefixes are of routers, and not of paths alone. */
+const hasRouters = (name: string) => !name.startsWith('NestJS');
+
+const FRAMEWORKS: [name: string, build: () => Built | Promise<Built>][] = [
+  ['NestJS on Express', async () => buildNest(await NestFactory.create(Root, { logger: false }))],
+  [
+    'NestJS on Fastify',
+    async () => buildNest(await NestFactory.create(Root, new FastifyAdapter(), { logger: false })),
+  ],
   ['Fastify 5', () => buildFastify(fastify())],
   ['Fastify 4', () => buildFastify(fastify4() as unknown as FastifyInstance)],
   ['Koa 3', () => buildKoa(new Koa())],
@@ -135,19 +180,21 @@ async function track(built: Built, asks: Ask[]) {
 
 const factsOf = ({ route, routeParams, blueprint }: UsageRecord) => [route, routeParams, blueprint];
 
-describe.each(FRAMEWORKS)('%s', (_, build) => {
+describe.each(FRAMEWORKS)('%s', (name, build) => {
   test('routes, their parameters and prefixes, errors and unknown paths', async () => {
-    const { answers, records } = await track(build(), CASES);
+    const { answers, records } = await track(await build(), CASES);
     expect(answers.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
     expect(records.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
     expect(records.map(({ contentLength }) => contentLength)).toEqual(
       CASES.map(({ bytes }, i) => bytes ?? answers[i]!.body.length),
     );
-    expect(records.map(factsOf)).toEqual(CASES.map(({ is }) => is));
+    expect(records.map(factsOf)).toEqual(
+      CASES.map(({ is: [route, params, blueprint] }) => [route, params, hasRouters(name) ? blueprint : null]),
+    );
   });
 
   test('cannot be tracked twice', async () => {
-    const { app } = build();
+    const { app } = await build();
     const recorder = await Recorder.create();
     recorder.usage.attach(app as App);
     expect(() => recorder.usage.attach(app as App)).toThrow(expect.objectContaining({ code: 'APP_TRACKED' }));

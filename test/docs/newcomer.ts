@@ -42,7 +42,9 @@ export class Newcomer {
     copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
     const modules = join(ROOT, 'node_modules');
     symlinkSync(modules, join(this.package, 'node_modules'));
-    symlinkSync(join(modules, 'express'), join(this.#home, 'node_modules/express'));
+    for (const framework of ['express', 'fastify', 'koa', '@koa', 'hono', '@hono']) {
+      symlinkSync(join(modules, framework), join(this.#home, 'node_modules', framework));
+    }
     const compiler = join(modules, 'typescript/bin/tsc');
     const out = join(this.package, 'dist');
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
