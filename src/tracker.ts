@@ -31,8 +31,10 @@ const trackedApps = new WeakSet<object>();
  * Tracks an app: every request is stored, and the summaries of its storages are kept live.
  *
  * Nothing that happens after construction throws into the app; see `status()` and `onError`.
+ *
+ * @typeParam Vars The type of what the app notes with `vars`.
  */
-export class TrackUsage implements AsyncDisposable {
+export class TrackUsage<Vars extends object = Record<string, unknown>> implements AsyncDisposable {
   readonly storages: readonly Storage[];
   readonly #site: string;
   readonly #timeZone: string;
@@ -122,6 +124,17 @@ export class TrackUsage implements AsyncDisposable {
     track(inner, this.#capture, this.#trust);
     trackedApps.add(inner);
     return this;
+  }
+
+  /**
+   * What the app notes about a request (Flask-Track-Usage: `track_var`): an object to write to, until the response
+   * is complete. It is stored as JSON in the record's `vars`; up to 16,384 characters together with the route's
+   * parameters.
+   * @param request What the framework gives to handlers: the request of Express, Fastify or Node, the context of
+   * Koa or Hono. Anything else is told to `onError`, and what is noted is lost.
+   */
+  vars(request: object): Vars {
+    return this.#capture.vars(request) as Vars;
   }
 
   /**

@@ -17,6 +17,7 @@ import { Holder } from './hold.ts';
 import { headerIn, hookHttp2ServerResponse, hookServerResponse } from './hooks.ts';
 import { anonymizeForwarded, anonymizeIp } from './redact.ts';
 import { cut, TEXT_LIMITS } from './text.ts';
+import { nodeRequestOf, RequestVars } from './vars.ts';
 import { isShareable, type VisitorCookie } from './visitor.ts';
 
 /** A client that left before any header was sent (nginx's code for it). */
@@ -40,6 +41,7 @@ export class Capture {
   readonly #options: CaptureOptions;
   readonly #journal: Journal;
   readonly #holder: Holder | undefined;
+  readonly #vars = new RequestVars();
   #stopped = false;
   /** One object, used for every record. */
   readonly #facts: Facts & HeaderFacts = {
@@ -158,6 +160,14 @@ export class Capture {
     exchange.begin(this, request, UPGRADED, target, reader, Connection.of(request.socket));
     this.#record(exchange, status, 0);
     exchange.response = undefined;
+  }
+
+  /** The vars of what a framework's handler was given; of nothing that lasts where that is no request. */
+  vars(given: unknown): Record<string, unknown> {
+    const request = nodeRequestOf(given);
+    if (request) return this.#vars.of(request);
+    this.#options.onError('usage.vars()', new TypeError('it was not given a request'));
+    return {};
   }
 
   /** The bytes that complete the response are about to be handed to Node. */
@@ -282,7 +292,24 @@ export class Capture {
     }
     facts.route = cut(reader.route(request), TEXT_LIMITS.route);
     facts.blueprint = facts.route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint);
-    facts.extra = facts.route === '' ? '' : extraOf(reader.routeParams(request));
+    facts.extra = this.#extraOf(facts.route === '' ? undefined : reader.routeParams(request), request);
+  }
+
+  /** JSON of an `Extra`; `''` where there is nothing in it. What is too long is left out. */
+  #extraOf(routeParams: object | undefined, request: Request): string {
+    let room = TEXT_LIMITS.extra - EXTRA_FRAME;
+    // An app may replace a parameter by anything, such as a document that refers to itself.
+    const params = routeParams === undefined ? '' : jsonOf(routeParams, room, () => {});
+    room -= params.length;
+    const noted = this.#vars.peek(request);
+    const vars =
+      noted === undefined
+        ? ''
+        : jsonOf(noted, room, (error) =>
+            this.#options.onError("a request's vars, which were left out,", error),
+          );
+    if (vars === '') return params === '' ? '' : `{"routeParams":${params}}`;
+    return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
   }
 
   /** A setting that throws trusts nobody. */
@@ -376,17 +403,22 @@ function firstOf(list: string): string {
   return (comma < 0 ? list : list.slice(0, comma)).trim();
 }
 
-/** JSON of an `Extra`; `''` where there is nothing in it, or too much. */
-function extraOf(routeParams: object | undefined): string {
-  if (routeParams === undefined) return '';
-  let json: string;
+/** What stands around two values in the JSON of an `Extra`. */
+const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
+
+/** `''` for an empty object, and for what is no JSON or longer than `limit`, of which `onFailure` is told. */
+function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
+  let json: string | undefined;
   try {
-    json = JSON.stringify(routeParams);
-  } catch {
-    // An app may replace a parameter by anything, such as a document that refers to itself.
+    json = JSON.stringify(values);
+  } catch (error) {
+    onFailure(error);
     return '';
   }
-  return json === '{}' || json.length > TEXT_LIMITS.extra - 20 ? '' : `{"routeParams":${json}}`;
+  if (json === undefined || json === '{}') return '';
+  if (json.length <= limit) return json;
+  onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
+  return '';
 }
 
 /** Adds a cookie to those that the app sets, wherever it sets them. */

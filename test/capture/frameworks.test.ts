@@ -6,6 +6,7 @@ import Router from '@koa/router';
 import { Controller, Get, type INestApplication, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
+import express from 'express';
 import fastify, { type FastifyInstance } from 'fastify';
 import fastify4 from 'fastify4';
 import { Hono } from 'hono';
@@ -13,7 +14,7 @@ import Koa from 'koa';
 import Koa2 from 'koa2';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
-import { TrackUsageError, type UsageRecord } from '../../src/index.ts';
+import { type TrackUsage, TrackUsageError, type UsageRecord } from '../../src/index.ts';
 import { type Ask, http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -163,8 +164,8 @@ const FRAMEWORKS: [name: string, build: () => Built | Promise<Built>][] = [
 ];
 
 /** Asks an app while it is tracked, and returns the answers and the records. */
-async function track(built: Built, asks: Ask[]) {
-  const recorder = await Recorder.create();
+async function track(built: Built, asks: Ask[], given?: Recorder) {
+  const recorder = given ?? (await Recorder.create());
   recorder.usage.attach(built.app as App);
   const server = await built.start();
   if (!server.listening) await once(server, 'listening');
@@ -201,6 +202,113 @@ describe.each(FRAMEWORKS)('%s', (name, build) => {
     await recorder.close();
   });
 });
+
+describe('what an app notes about a request', () => {
+  const note = (usage: TrackUsage<{ plan?: string; user?: number }>) => (request: object) => {
+    usage.vars(request).plan = 'gold';
+    usage.vars(request).user = 7;
+    return 'noted';
+  };
+  const apps: [name: string, build: (note: (request: object) => string) => Built][] = [
+    [
+      'Express',
+      (noted) => {
+        const app = express();
+        app.get('/:id', (request, response) => void response.send(noted(request)));
+        return { app, start: () => app.listen(0, HOST) };
+      },
+    ],
+    [
+      'Fastify',
+      (noted) => {
+        const app = fastify();
+        app.get('/:id', (request) => noted(request));
+        return buildFastify(app);
+      },
+    ],
+    [
+      'Koa, the context',
+      (noted) => {
+        const app = new Koa();
+        app.use((context) => {
+          context.body = noted(context);
+        });
+        return { app, start: () => app.listen(0, HOST) };
+      },
+    ],
+    [
+      'Koa, the request',
+      (noted) => {
+        const app = new Koa();
+        app.use((context) => {
+          context.body = noted(context.request);
+        });
+        return { app, start: () => app.listen(0, HOST) };
+      },
+    ],
+    [
+      'Hono',
+      (noted) => {
+        const app = new Hono();
+        app.get('/:id', (context) => context.text(noted(context)));
+        return {
+          app,
+          start: () =>
+            serveHono({ fetch: (...args) => app.fetch(...args), port: 0, hostname: HOST }) as Server,
+        };
+      },
+    ],
+  ];
+
+  test.each(apps)('%s', async (_, build) => {
+    const recorder = await Recorder.create();
+    const { answers, records } = await track(
+      build(note(recorder.usage as TrackUsage)),
+      [{ path: '/5' }],
+      recorder,
+    );
+    expect(answers[0]!.body.toString()).toBe('noted');
+    expect(records[0]!.vars).toEqual({ plan: 'gold', user: 7 });
+    expect(recorder.errors).toEqual([]);
+  });
+
+  test.each([
+    ['nothing', () => ({}), null, null],
+    ['a circle', () => circle(), null, /vars.*circular/],
+    ['too much', () => ({ text: 'a'.repeat(20_000) }), null, /vars.*20011 characters/],
+    ['an evil name', () => JSON.parse('{"__proto__":{"a":1},"b":2}'), { b: 2 }, null],
+    ['text that no database holds', () => ({ a: '\0\ud800' }), { a: '\0\ud800' }, null],
+  ] as const)('%s', async (_, make, stored, error) => {
+    const recorder = await Recorder.create();
+    const app = express();
+    app.get('/:id', (request, response) => {
+      Object.assign(recorder.usage.vars(request), make());
+      response.send('fine');
+    });
+    const { records } = await track({ app, start: () => app.listen(0, HOST) }, [{ path: '/5' }], recorder);
+    expect([records[0]!.routeParams, records[0]!.vars]).toEqual([{ id: '5' }, stored]);
+    expect(recorder.errors.map(({ message }) => message)).toEqual(
+      error === null ? [] : [expect.stringMatching(error)],
+    );
+  });
+
+  test('of something that is no request', async () => {
+    const recorder = await Recorder.create();
+    for (const given of [null, 'text', {}, { raw: {} }]) {
+      recorder.usage.vars(given as object).plan = 'gold';
+    }
+    expect(recorder.errors.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/usage\.vars\(\) threw: it was not given a request/),
+    ]);
+    await recorder.close();
+  });
+});
+
+function circle(): object {
+  const made: { self?: object } = {};
+  made.self = made;
+  return made;
+}
 
 const FORWARDED = { headers: { 'x-forwarded-for': '192.0.2.1, 198.51.100.2' } };
 
