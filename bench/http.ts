@@ -6,13 +6,14 @@ import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
 /** In this order; each is compared with the bare server measured last before it. */
-const SHARED = [
-  ...(['bare', 'track-usage', 'track-usage, group', 'idle thread, one append'] as const),
-  ...(['bare', 'SQLite by hand', 'morgan'] as const),
-] as const;
+const OURS = ['bare', 'track-usage', 'track-usage, group', 'idle thread, one append'] as const;
+const SHARED = [...OURS, ...(['bare', 'SQLite by hand', 'morgan'] as const)] as const;
 const LINE_UP: Record<Framework, readonly VariantName[]> = {
   'node:http': SHARED,
   'Express 5': [...SHARED, 'bare', 'swagger-stats', 'express-prom-bundle'],
+  'Fastify 5': [...OURS, 'bare', 'SQLite by hand'],
+  'Koa 3': [...OURS, 'bare', 'SQLite by hand'],
+  'Hono 4': [...OURS, 'bare', 'SQLite by hand'],
 };
 
 /** CPU time in µs a request. */

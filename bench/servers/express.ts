@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExpressApp } from '../../src/frameworks/express.ts';
 import { peer } from '../support/peers.ts';
-import { type Built, handled, type Middleware, reply } from './handler.ts';
+import { type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse & { send(body: string): void }) => void;
 type Express = ExpressApp & {
@@ -18,9 +18,7 @@ export function buildExpress(middleware: Middleware | undefined): Built {
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.send(reply(request.url!));
   };
-  for (const path of ['/', '/products/:id', '/articles/:slug', '/search', '/api/items/:id']) {
-    app.get(path, respond);
-  }
+  for (const path of PATHS) app.get(path, respond);
   // Tracking replaces `listen` and `handle`, so they are looked up when they are called.
   return { app, listen: (port, host) => app.listen(port, host) as ReturnType<Built['listen']> };
 }

@@ -10,6 +10,9 @@ export interface Built {
   listen(port: number, host: string): Server;
 }
 
+/** The routes that the load asks for. */
+export const PATHS = ['/', '/products/:id', '/articles/:slug', '/search', '/api/items/:id'];
+
 /** Requests that the server handled. */
 export const handled = { count: 0 };
 

@@ -7,14 +7,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { answer } from '../support/child.ts';
 import { buildExpress } from './express.ts';
+import { buildFastify } from './fastify.ts';
 import { type Built, handled, type Middleware } from './handler.ts';
+import { buildHono } from './hono.ts';
+import { buildKoa } from './koa.ts';
 import { buildNode } from './node.ts';
 import { VARIANTS, type Variant, type VariantName } from './variants.ts';
 
-export const FRAMEWORKS = { 'node:http': buildNode, 'Express 5': buildExpress } satisfies Record<
-  string,
-  (middleware: Middleware | undefined) => Built
->;
+export const FRAMEWORKS = {
+  'node:http': buildNode,
+  'Express 5': buildExpress,
+  'Fastify 5': buildFastify,
+  'Koa 3': buildKoa,
+  'Hono 4': buildHono,
+} satisfies Record<string, (middleware: Middleware | undefined) => Built>;
 export type Framework = keyof typeof FRAMEWORKS;
 
 /** A moment of a server. CPU time in µs, of the app's thread and of the whole process. */
