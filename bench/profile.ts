@@ -13,7 +13,7 @@ export async function run({ quick }: BenchOptions): Promise<Report> {
   installPeers();
   const tables: Report['tables'] = [];
   const data: Record<string, Profiler.Profile> = {};
-  for (const framework of ['node:http', 'Express 5'] as const) {
+  for (const framework of ['node:http', 'Express 5', 'Fastify 5', 'Koa 3', 'Hono 4'] as const) {
     progress(`profile: ${framework}`);
     let profile!: Profiler.Profile;
     const { begin, finish } = await measure(

@@ -96,7 +96,11 @@ const honoReader: Omit<RequestReader, 'trusts'> = {
     const matched = handlerOf(request);
     const stash = (request as Tracked)[MATCH]?.[1];
     if (!matched || !stash) return matched?.[1];
-    const params = Object.entries(matched[1]).map(([name, at]) => [name, stash[Number(at)]]);
-    return Object.fromEntries(params.filter(([, value]) => value !== undefined));
+    const params: Record<string, string> = {};
+    for (const name in matched[1]) {
+      const value = stash[Number(matched[1][name])];
+      if (value !== undefined) params[name] = value;
+    }
+    return params;
   },
 };
