@@ -1,6 +1,7 @@
 import proxyAddr from 'proxy-addr';
 import type { Request } from './capture/exchange.ts';
 import { createRedactor } from './capture/redact.ts';
+import { VIEWS, type Views } from './capture/views.ts';
 import { type CookieOptions, VisitorCookie } from './capture/visitor.ts';
 import { show, TrackUsageError } from './errors.ts';
 import { JOURNAL_MODES, type JournalMode } from './journal/journal.ts';
@@ -17,6 +18,11 @@ export interface TrackUsageOptions {
   /** The IANA zone in which hours, days and months begin. Defaults to `UTC`. */
   timeZone?: string;
   journal?: JournalSettings;
+  /**
+   * Which requests are tracked: all but those marked by `exclude`, or those marked by `include` alone. Defaults to
+   * `TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS`, or `exclude`.
+   */
+  views?: Views;
   /** Visitors by a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
   cookie?: boolean | CookieOptions;
   /** The country database, or false for none. Defaults to the optional package, where it is installed. */
@@ -50,6 +56,7 @@ const OPTIONS = [
   'serverName',
   'timeZone',
   'journal',
+  'views',
   'cookie',
   'geo',
   'trustProxy',
@@ -103,6 +110,9 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
   checkGeo(options.geo);
   const { cookie, cookieWhen } = readCookie(options.cookie);
+  const views =
+    options.views ?? (process.env.TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS?.trim().toLowerCase() || undefined);
+  checkOption('views', views, VIEWS.includes(views as Views), '"exclude" or "include"');
   return {
     site,
     serverName,
@@ -112,6 +122,7 @@ export function readSettings(options: TrackUsageOptions) {
       maxBytes: journal.maxBytes ?? DEFAULT_MAX_BYTES,
       mode: journal.mode ?? 'append',
     },
+    views: (views ?? 'exclude') as Views,
     cookie,
     cookieWhen,
     trust: readTrust(options.trustProxy),

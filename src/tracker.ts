@@ -1,4 +1,5 @@
 import { Capture } from './capture/capture.ts';
+import { type Mark, MarkedViews } from './capture/views.ts';
 import { reasonOf, show, TrackUsageError } from './errors.ts';
 import { type App, innerApp, track } from './frameworks/index.ts';
 import { journalsDirectory } from './journal/directory.ts';
@@ -42,6 +43,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #problems: Problems;
   readonly #journal: Journal;
   readonly #writer: WriterClient | undefined;
+  readonly #views: MarkedViews;
   readonly #capture: Capture;
   readonly #onExit: () => void;
   #closing: Promise<void> | undefined;
@@ -77,10 +79,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       header: { site: this.#site, serverName: settings.serverName },
       onProblem,
     });
+    this.#views = new MarkedViews(settings.views);
     this.#capture = new Capture({
       journal: this.#journal,
       redact: settings.redact,
       anonymizeIp: options.anonymizeIp ?? false,
+      views: this.#views,
       cookie: settings.cookie,
       cookieWhen: settings.cookieWhen,
       username: options.username,
@@ -124,6 +128,22 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     track(inner, this.#capture, this.#trust);
     trackedApps.add(inner);
     return this;
+  }
+
+  /**
+   * Marks requests that are not tracked, where the option `views` is `exclude`: they become no record and get no
+   * cookie. Throws for what is no mark.
+   * @returns The mark, so that a handler may be marked where it is given: `app.get('/health', usage.exclude(health))`.
+   */
+  exclude<const M extends Mark>(mark: M): M {
+    this.#views.add('exclude', mark);
+    return mark;
+  }
+
+  /** As `exclude`, for the requests that alone are tracked where the option `views` is `include`. */
+  include<const M extends Mark>(mark: M): M {
+    this.#views.add('include', mark);
+    return mark;
   }
 
   /**

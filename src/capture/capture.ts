@@ -18,6 +18,7 @@ import { headerIn, hookHttp2ServerResponse, hookServerResponse } from './hooks.t
 import { anonymizeForwarded, anonymizeIp } from './redact.ts';
 import { cut, TEXT_LIMITS } from './text.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
+import type { MarkedViews } from './views.ts';
 import { isShareable, type VisitorCookie } from './visitor.ts';
 
 /** A client that left before any header was sent (nginx's code for it). */
@@ -28,6 +29,8 @@ export interface CaptureOptions {
   /** Cleans a URL or referrer of secrets. */
   redact(url: string): string;
   anonymizeIp: boolean;
+  /** Which requests become records. */
+  views: MarkedViews;
   cookie: VisitorCookie | undefined;
   /** Whether the visitor agreed to a cookie. */
   cookieWhen: ((request: Request) => boolean) | undefined;
@@ -193,10 +196,11 @@ export class Capture {
 
   /** The visitor's cookie, decided when the headers are final. Returns the headers to give to `writeHead`. */
   prepareHeaders(exchange: Exchange, headers: unknown): unknown {
-    const { cookie, cookieWhen, onError } = this.#options;
+    const { cookie, cookieWhen, onError, views } = this.#options;
     if (!cookie || exchange.cookieSeen) return headers;
     exchange.cookieSeen = true;
     try {
+      if (!views.tracks(exchange)) return headers;
       const request = exchange.request;
       if (cookieWhen && !cookieWhen(request)) return headers;
       const facts = this.#facts;
@@ -236,6 +240,7 @@ export class Capture {
       return;
     }
     try {
+      if (!this.#options.views.tracks(exchange)) return;
       this.#read(exchange, response);
       const facts = this.#facts;
       facts.status = status;

@@ -14,6 +14,8 @@ export interface RequestReader {
   route(request: Request): string;
   /** The pattern under which the route's router is mounted; `''` for the app itself. */
   blueprint(request: Request): string;
+  /** The functions that the app gave to handle the route, as far as the framework shows them. */
+  handlers(request: Request): readonly unknown[];
   /** The values of the route's parameters; `undefined` where there are none. */
   routeParams(request: Request): object | undefined;
 }

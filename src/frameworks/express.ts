@@ -34,6 +34,7 @@ interface Layer {
 }
 
 interface Route {
+  stack?: { handle: unknown }[];
   path: string | RegExp | (string | RegExp)[];
 }
 
@@ -84,6 +85,7 @@ const expressReader: RequestReader = {
     return mount === undefined ? '' : mount + patternOf(route.path) || '/';
   },
   blueprint: (request) => mountOf(request) ?? '',
+  handlers: (request) => (request as ExpressRequest).route?.stack?.map(({ handle }) => handle) ?? [],
   routeParams: (request) => (request as ExpressRequest).params,
 };
 

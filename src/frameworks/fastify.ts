@@ -12,6 +12,11 @@ export interface FastifyApp {
   route: unknown;
 }
 
+/** Fastify binds a route's handler; what the app gave is kept in the route's own settings. */
+interface RouteConfig {
+  [HANDLER]?: unknown;
+}
+
 /** What Fastify says of a request. */
 interface FastifyRequest {
   raw: IncomingMessage;
@@ -20,12 +25,14 @@ interface FastifyRequest {
   /** The peer, the proxies that are trusted, and the first one that is not; only where any may be trusted. */
   ips?: string[];
   params?: unknown;
-  routeOptions?: { url?: string };
+  routeOptions?: { url?: string; config?: RouteConfig };
   server?: { prefix?: string };
 }
 
+type OnRoute = (route: { handler?: unknown; config?: RouteConfig }) => void;
 type OnRequest = (request: FastifyRequest, reply: { raw: ServerResponse }, done: () => void) => void;
 
+const HANDLER: unique symbol = Symbol('track-usage Fastify handler');
 const REQUEST = Symbol('track-usage Fastify request');
 type Tracked = Request & { [REQUEST]?: FastifyRequest };
 
@@ -50,7 +57,11 @@ export function trackFastify(app: FastifyApp, capture: Capture): void {
     capture.begin(request.raw, reply.raw, request.originalUrl, fastifyReader);
     done();
   };
+  const onRoute: OnRoute = (route) => {
+    route.config = { ...route.config, [HANDLER]: route.handler };
+  };
   try {
+    app.addHook('onRoute' as never, onRoute as never);
     app.addHook('onRequest' as never, onRequest as never);
   } catch (error) {
     throw new TrackUsageError('APP_STARTED', { reason: reasonOf(error) }, { cause: error });
@@ -74,6 +85,7 @@ const fastifyReader: RequestReader = {
   },
   route: routeOf,
   blueprint: (request) => fastifyRequest(request)?.server?.prefix ?? '',
+  handlers: (request) => [fastifyRequest(request)?.routeOptions?.config?.[HANDLER]],
   routeParams(request) {
     const params = fastifyRequest(request)?.params;
     return typeof params === 'object' && params !== null ? params : undefined;

@@ -92,6 +92,10 @@ const honoReader: Omit<RequestReader, 'trusts'> = {
     const base = handlerOf(request)?.[0][1].basePath ?? '';
     return base === '/' ? '' : base;
   },
+  handlers(request) {
+    const matched = handlerOf(request);
+    return matched ? [originalOf(matched[0][0])] : [];
+  },
   routeParams(request) {
     const matched = handlerOf(request);
     const stash = (request as Tracked)[MATCH]?.[1];

@@ -18,6 +18,8 @@ interface KoaContext {
   router?: { opts?: { prefix?: unknown } };
   /** The pattern, with the prefixes of the routers around it. */
   _matchedRoute?: unknown;
+  /** What matched, with its middleware and handlers. */
+  matched?: { stack?: unknown[]; methods?: string[] }[];
 }
 
 const CONTEXT = Symbol('track-usage Koa context');
@@ -66,5 +68,9 @@ const koaReader: RequestReader = {
     const prefix = contextOf(request)?.router?.opts?.prefix;
     return typeof prefix === 'string' ? prefix : '';
   },
+  // A layer without methods is middleware.
+  handlers: (request) =>
+    contextOf(request)?.matched?.flatMap(({ stack, methods }) => (methods?.length ? (stack ?? []) : [])) ??
+    [],
   routeParams: (request) => contextOf(request)?.params,
 };

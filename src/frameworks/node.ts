@@ -27,6 +27,7 @@ export function nodeReader(trust: Trust): RequestReader {
     trusts: (_request, address, hop) => trust(address, hop),
     route: () => '',
     blueprint: () => '',
+    handlers: () => [],
     routeParams: () => undefined,
   };
 }

@@ -1,0 +1,210 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
+import { serve as serveHono } from '@hono/node-server';
+import Router from '@koa/router';
+import express from 'express';
+import express4 from 'express4';
+import fastify from 'fastify';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { App } from '../../src/frameworks/index.ts';
+import { TrackUsage, type TrackUsageOptions, type Views } from '../../src/index.ts';
+import { http1Client } from '../support/client.ts';
+import { closeServer } from '../support/engines.ts';
+import { Recorder } from '../support/recorder.ts';
+
+const HOST = '127.0.0.1';
+const PATHS = ['/', '/health', '/health?deep=1', '/users/7', '/admin', '/admin/a/b', '/nowhere'];
+
+interface Made {
+  app: object;
+  /** Whether it is tracked already. */
+  attached?: boolean;
+  start(): Promise<Server> | Server;
+}
+
+const answers = { root: () => 'root', health: () => 'fine', user: () => 'user', admin: () => 'admin' };
+type Route = [path: string, answer: () => string];
+const routes: Route[] = [
+  ['/', answers.root],
+  ['/health', answers.health],
+  ['/users/:id', answers.user],
+  ['/admin', answers.admin],
+  ['/admin/a/b', answers.admin],
+];
+
+const FRAMEWORKS: [
+  name: string,
+  make: (marked: (path: string, handler: never) => never, usage: TrackUsage) => Made,
+][] = [
+  ...(
+    [
+      ['Express 5', express],
+      ['Express 4', express4],
+    ] as const
+  ).map(([name, create]): (typeof FRAMEWORKS)[number] => [
+    name,
+    (marked) => {
+      const app = create();
+      for (const [path, answer] of routes) {
+        const handler: express.Handler = (_request, response) => void response.send(answer());
+        app.get(path, marked(path, handler as never));
+      }
+      return { app, start: () => app.listen(0, HOST) };
+    },
+  ]),
+  [
+    'Fastify',
+    (marked, usage) => {
+      const app = fastify();
+      usage.attach(app);
+      for (const [path, answer] of routes) app.get(path, marked(path, (async () => answer()) as never));
+      return {
+        app,
+        attached: true,
+        async start() {
+          await app.listen({ port: 0, host: HOST });
+          return app.server;
+        },
+      };
+    },
+  ],
+  [
+    'Koa',
+    (marked) => {
+      const app = new Koa();
+      const router = new Router();
+      for (const [path, answer] of routes) {
+        const handler: Koa.Middleware = (context) => {
+          context.body = answer();
+        };
+        router.get(path, marked(path, handler as never));
+      }
+      app.use(router.routes());
+      return { app, start: () => app.listen(0, HOST) };
+    },
+  ],
+  [
+    'Hono',
+    (marked) => {
+      const app = new Hono();
+      for (const [path, answer] of routes) {
+        app.get(
+          path,
+          marked(path, ((context: { text(text: string): unknown }) => context.text(answer())) as never),
+        );
+      }
+      const fetch = (...args: Parameters<typeof app.fetch>) => app.fetch(...args);
+      return { app, start: () => serveHono({ fetch, port: 0, hostname: HOST }) as Server };
+    },
+  ],
+];
+
+/** The paths of `PATHS` that became records, and the cookies that were set. */
+async function tracked(
+  options: TrackUsageOptions,
+  prepare: (usage: TrackUsage) => Made,
+): Promise<{ paths: string[]; cookies: string[] }> {
+  const recorder = await Recorder.create(options);
+  const made = prepare(recorder.usage);
+  if (!made.attached) recorder.usage.attach(made.app as App);
+  const server = await made.start();
+  if (!server.listening) await once(server, 'listening');
+  const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
+  const cookies: string[] = [];
+  for (const path of PATHS) {
+    const { headers, status } = await client.ask({ path });
+    expect(status).toBe(path === '/nowhere' ? 404 : 200);
+    if (headers['set-cookie'] !== undefined) cookies.push(path);
+  }
+  client.close();
+  await closeServer(server);
+  await recorder.usage.flush();
+  const records = await recorder.usage.getUsage({ limit: 0 });
+  expect(recorder.errors).toEqual([]);
+  expect(recorder.usage.status().captured).toBe(records.length);
+  await recorder.close();
+  const paths = records.map(({ url }) => url.replace(/^http:\/\/[^/]+/, '')).reverse();
+  return { paths, cookies };
+}
+
+const without = (...gone: string[]) => PATHS.filter((path) => !gone.includes(path));
+
+afterEach(() => vi.unstubAllEnvs());
+
+describe.each(FRAMEWORKS)('%s', (_, make) => {
+  const plain = (usage: TrackUsage) => make((_path, handler) => handler, usage);
+
+  test.each([
+    ['a path', '/health', ['/health', '/health?deep=1']],
+    ['what is below a path', '/admin/*', ['/admin', '/admin/a/b']],
+    ["a route's pattern", '/users/:id', ['/users/7']],
+    ['a RegExp', /^\/(users|admin)/g, ['/users/7', '/admin', '/admin/a/b']],
+  ] as const)('%s', async (_, mark, marked) => {
+    const excluded = await tracked({ cookie: true }, (usage) => {
+      usage.exclude(mark);
+      return plain(usage);
+    });
+    expect(excluded.paths).toEqual(without(...marked));
+    // Nobody gets an identity where nobody is counted.
+    expect(excluded.cookies).toEqual(without(...marked));
+    const included = await tracked({ views: 'include' }, (usage) => {
+      usage.include(mark);
+      return plain(usage);
+    });
+    expect(included.paths).toEqual([...marked]);
+  });
+
+  test('a handler, where it is given', async () => {
+    const { paths } = await tracked({}, (usage) =>
+      make((path, handler) => (path === '/users/:id' ? usage.exclude(handler) : handler), usage),
+    );
+    expect(paths).toEqual(without('/users/7'));
+  });
+});
+
+describe('marks', () => {
+  const server = () => {
+    const app = createServer((request, response) => {
+      response.statusCode = request.url === '/nowhere' ? 404 : 200;
+      response.end();
+    });
+    return { app, start: () => app.listen(0, HOST) };
+  };
+  const both = (usage: TrackUsage) => {
+    usage.exclude('/health');
+    usage.include('/admin/*');
+    return server();
+  };
+
+  test.each([
+    ['exclude', without('/health', '/health?deep=1')],
+    ['include', ['/admin', '/admin/a/b']],
+  ] as [Views, string[]][])('of the mode %s alone have an effect', async (views, paths) => {
+    expect((await tracked({ views }, both)).paths).toEqual(paths);
+    vi.stubEnv('TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS', views);
+    expect((await tracked({}, both)).paths).toEqual(paths);
+    // The constructor wins.
+    vi.stubEnv('TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS', views === 'include' ? 'exclude' : 'include');
+    expect((await tracked({ views }, both)).paths).toEqual(paths);
+  });
+
+  test('include without a mark tracks nothing', async () => {
+    expect((await tracked({ views: 'include' }, server)).paths).toEqual([]);
+  });
+
+  test('what is none throws', async () => {
+    const recorder = await Recorder.create();
+    for (const mark of ['health', '', 7, null, {}]) {
+      expect(() => recorder.usage.exclude(mark as string)).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID' }),
+      );
+    }
+    await recorder.close();
+    expect(() => new TrackUsage(null, [], { views: 'all' as Views })).toThrow('option "views" is "all"');
+    vi.stubEnv('TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS', 'both');
+    expect(() => new TrackUsage()).toThrow('option "views" is "both"');
+  });
+});
