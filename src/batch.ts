@@ -9,6 +9,16 @@ export interface Extra {
   routeParams?: Record<string, unknown>;
   vars?: Record<string, unknown>;
   geo?: Record<string, unknown>;
+  /** By name, the keys in the summaries whose key is a closure: it cannot be asked again. */
+  keys?: Record<string, string[]>;
+}
+
+/** The keys of a batch's records in one summary of the user's own, as ids into `strings`. */
+export interface OwnKeys {
+  /** The first key of each record. */
+  first: Int32Array;
+  /** The other keys of those that have several, by index of the record. */
+  more: Map<number, readonly number[]>;
 }
 
 /**
@@ -28,6 +38,8 @@ export class RecordBatch {
   text: Record<TextColumn, Int32Array>;
   /** JSON of `Extra`, by index of the record. */
   extra = new Map<number, string>();
+  /** By the summary's name. */
+  own = new Map<string, OwnKeys>();
   /** UTF-16 units in `strings`: what bounds the memory of a batch. */
   textLength = 0;
   #ids = new Map<string, number>();
@@ -66,6 +78,7 @@ export class RecordBatch {
     this.strings = [null];
     this.#ids = new Map();
     this.extra.clear();
+    for (const { more } of this.own.values()) more.clear();
     this.textLength = 0;
   }
 
@@ -83,6 +96,23 @@ export class RecordBatch {
     this.status = wider(this.status);
     this.flags = wider(this.flags);
     for (const column of TEXT_COLUMNS) this.text[column] = wider(this.text[column]);
+    for (const keys of this.own.values()) keys.first = wider(keys.first);
+  }
+
+  /** Says what the keys of the record at `index` are in a summary of the user's own. */
+  setKeys(summary: string, index: number, keys: readonly string[]): void {
+    let own = this.own.get(summary);
+    if (!own) {
+      own = { first: new Int32Array(this.capacity), more: new Map() };
+      this.own.set(summary, own);
+    }
+    own.first[index] = this.intern(keys[0] ?? null);
+    if (keys.length > 1) {
+      own.more.set(
+        index,
+        keys.slice(1).map((key) => this.intern(key)),
+      );
+    }
   }
 
   /** Removes the last record; what it interned stays. */

@@ -45,6 +45,14 @@ const TABLE = {
     'no storage keeps the summary "{name}"',
     'add it to the hooks of a storage: hooks: [{name}]; it counts from then on',
   ],
+  SUMMARY_TAKEN: [
+    'there are two different summaries with the name "{name}"',
+    'give the one of your own another name, and the same object to every storage',
+  ],
+  SUMMARY_MODULE: [
+    'the summary "{name}" cannot be counted: {reason}',
+    'mend {module}; until then the records wait in the journal',
+  ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [

@@ -4,11 +4,19 @@ export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
 export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
-export type { UsageRecord, UserAgent } from './record.ts';
+export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
 export { Storage, type StorageDescription } from './storages/storage.ts';
-export type { Summary, SummaryGroup, SummaryLike } from './summaries/define.ts';
+export {
+  defineSummary,
+  type KeyAnswer,
+  type KeyFunction,
+  type Summary,
+  type SummaryDefinition,
+  type SummaryGroup,
+  type SummaryLike,
+} from './summaries/define.ts';
 export type { Period } from './summaries/periods.ts';
 export {
   STANDARD_SUMMARIES,

@@ -62,6 +62,14 @@ export interface UsageRecord {
 }
 
 /**
+ * What is known of a request when it is captured: the record without what the writer finds out from it. A function
+ * that takes this takes a `UsageRecord` too.
+ */
+export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'country' | 'geo' | 'bot'> & {
+  userAgent: Pick<UserAgent, 'string'> | null;
+};
+
+/**
  * The columns of a record that hold text. Their values are held once in a batch and once in a database.
  * `agent` is the user agent's string, `client` the name of its browser, `state` the status code as text.
  */

@@ -10,7 +10,7 @@ import {
   getUsage,
   type SumAnswer,
   type SumOptions,
-  summaryOf,
+  summaryName,
   type UsageOptions,
 } from './query/ask.ts';
 import type { UsageRecord } from './record.ts';
@@ -19,6 +19,7 @@ import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
 import { Storage } from './storages/storage.ts';
 import type { Summary } from './summaries/define.ts';
+import { known } from './summaries/standard.ts';
 import { WriterClient } from './writer/client.ts';
 import { type GeoOption, hasDefaultGeo } from './writer/geo.ts';
 
@@ -88,6 +89,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       cookie: settings.cookie,
       cookieWhen: settings.cookieWhen,
       username: options.username,
+      names: { site: this.#site, serverName: settings.serverName },
+      closures: closuresOf(this.storages),
       onError: (what, error) =>
         onProblem(new TrackUsageError('HOOK_FAILED', { what, reason: reasonOf(error) }, { cause: error })),
     });
@@ -110,7 +113,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
                 label,
                 module,
                 options,
-                summaries,
+                // Functions do not cross to another thread; what they answered stands in the journal.
+                summaries: summaries.map(({ key, ...summary }) => summary),
               })),
             },
             this.#journal,
@@ -164,12 +168,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * Flask-Track-Usage, a list for each period: the buckets that hold `from`, by default now.
    */
   async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
-    const asked = summaryOf(summary);
-    const storage = this.#first((candidate) => candidate.keeps(asked));
-    if (!storage) throw new TrackUsageError('SUMMARY_NOT_KEPT', { name: asked.title });
+    const name = summaryName(summary);
+    const storage = this.#first((candidate) => candidate.keeps(name));
+    if (!storage) throw this.#notKept(summary, name);
     return getSum(
       storage.reader,
-      asked,
+      summary,
       { site: this.#site, ...options } as O & { site: string },
       this.#timeZone,
     );
@@ -227,6 +231,16 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     await Promise.all(this.storages.map((storage) => storage.close()));
   }
 
+  #notKept(summary: Summary | string, name: string): TrackUsageError {
+    const meant = typeof summary === 'string' ? known(name) : summary;
+    if (meant) return new TrackUsageError('SUMMARY_NOT_KEPT', { name: meant.title });
+    const names = this.storages.flatMap(({ summaries }) => summaries.map((kept) => kept.name));
+    return new TrackUsageError('SUMMARY_UNKNOWN', {
+      value: show(name),
+      known: [...new Set(names)].join(', '),
+    });
+  }
+
   #first(can: (storage: Storage) => boolean): Storage | undefined {
     if (this.storages.length === 0) throw new TrackUsageError('STORAGE_MISSING');
     return this.storages.find(can);
@@ -253,6 +267,20 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
 
 function checkUntracked(app: object): void {
   if (trackedApps.has(app)) throw new TrackUsageError('APP_TRACKED');
+}
+
+/** The summaries of all storages whose key is a function, each once. */
+function closuresOf(storages: readonly Storage[]): Summary[] {
+  const own = new Map<string, Summary>();
+  for (const summary of storages.flatMap(({ summaries }) => summaries)) {
+    if (summary.column !== undefined) continue;
+    const same = own.get(summary.name);
+    if (same !== undefined && same !== summary) {
+      throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
+    }
+    own.set(summary.name, summary);
+  }
+  return [...own.values()].filter(({ key }) => key !== undefined);
 }
 
 function checkStorages(given: Storage | readonly Storage[]): readonly Storage[] {

@@ -2,6 +2,10 @@ import { isIP } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import type { Facts } from '../journal/codec.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { Summary } from '../summaries/define.ts';
+import { keysOf } from '../summaries/keys.ts';
+import { cut, TEXT_LIMITS } from '../text.ts';
+import { capturedRecord } from './captured.ts';
 import {
   Connection,
   Exchange,
@@ -16,7 +20,6 @@ import { type HeaderFacts, readHeaders } from './headers.ts';
 import { Holder } from './hold.ts';
 import { headerIn, hookHttp2ServerResponse, hookServerResponse } from './hooks.ts';
 import { anonymizeForwarded, anonymizeIp } from './redact.ts';
-import { cut, TEXT_LIMITS } from './text.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
 import type { MarkedViews } from './views.ts';
 import { isShareable, type VisitorCookie } from './visitor.ts';
@@ -35,6 +38,10 @@ export interface CaptureOptions {
   /** Whether the visitor agreed to a cookie. */
   cookieWhen: ((request: Request) => boolean) | undefined;
   username: ((request: Request) => string | null | undefined) | undefined;
+  /** The names that stand in every record. */
+  names: { site: string; serverName: string };
+  /** The summaries whose key is a function of the user's. */
+  closures: readonly Summary[];
   /** Told when something of ours, or a function of the user's, threw. */
   onError(what: string, error: unknown): void;
 }
@@ -302,19 +309,40 @@ export class Capture {
 
   /** JSON of an `Extra`; `''` where there is nothing in it. What is too long is left out. */
   #extraOf(routeParams: object | undefined, request: Request): string {
+    const noted = this.#vars.peek(request);
+    const keys = this.#options.closures.length === 0 ? '' : this.#keysOf(routeParams, noted);
     let room = TEXT_LIMITS.extra - EXTRA_FRAME;
     // An app may replace a parameter by anything, such as a document that refers to itself.
     const params = routeParams === undefined ? '' : jsonOf(routeParams, room, () => {});
     room -= params.length;
-    const noted = this.#vars.peek(request);
     const vars =
       noted === undefined
         ? ''
         : jsonOf(noted, room, (error) =>
             this.#options.onError("a request's vars, which were left out,", error),
           );
-    if (vars === '') return params === '' ? '' : `{"routeParams":${params}}`;
-    return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
+    if (vars === '' && keys === '') return params === '' ? '' : `{"routeParams":${params}}`;
+    if (keys === '') return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
+    const parts = [params && `"routeParams":${params}`, vars && `"vars":${vars}`, `"keys":${keys}`];
+    return `{${parts.filter((part) => part !== '').join(',')}}`;
+  }
+
+  /** JSON of the keys in the summaries whose key is a closure. */
+  #keysOf(routeParams: object | undefined, vars: Record<string, unknown> | undefined): string {
+    const { closures, names, onError } = this.#options;
+    const record = capturedRecord(this.#facts, names, routeParams, vars);
+    const keys: Record<string, string[]> = {};
+    for (const { name, key } of closures) {
+      try {
+        const found = keysOf(key!(record));
+        if (found.length > 0) keys[name] = found;
+      } catch (error) {
+        onError(`the key of the summary "${name}"`, error);
+      }
+    }
+    return jsonOf(keys, TEXT_LIMITS.keys, (error) =>
+      onError("a request's keys in the app's own summaries, which were left out,", error),
+    );
   }
 
   /** A setting that throws trusts nobody. */

@@ -10,6 +10,7 @@ const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;
 /** What a file answers in which no app has stored anything yet. */
 const EMPTY: StorageReader = {
   timeZone: async () => undefined,
+  summaries: async () => [],
   sums: async () => [],
   usage: async () => [],
   close: async () => {},

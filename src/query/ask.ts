@@ -3,7 +3,7 @@ import type { UsageRecord } from '../record.ts';
 import type { StorageReader } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
-import { summariesOf } from '../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 
 /** A point in time: a Date, ms since 1970, or ISO text; text without an offset is read in the site's time zone. */
 export type When = Date | number | string;
@@ -49,17 +49,13 @@ export type SumAnswer<O extends SumOptions> = O extends { period: Period } ? Sum
 const DEFAULT_LIMIT = 500;
 const DEFAULT_SITE = 'default';
 
-/** The summary meant by a summary or its name. */
-export function summaryOf(summary: Summary | string): Summary {
-  const [found, more] = summariesOf([summary]);
-  if (!found || more) {
-    throw new TrackUsageError('QUERY_INVALID', {
-      name: 'summary',
-      value: show(typeof summary === 'string' ? summary : summary.name),
-      expected: 'one summary',
-    });
+/** The name of the summary meant: a user's own may be named without being at hand. */
+export function summaryName(summary: Summary | string): string {
+  const found = typeof summary === 'string' ? (known(summary) ?? { name: summary }) : summary;
+  if (typeof found !== 'object' || found === null || typeof found.name !== 'string' || 'members' in found) {
+    throw invalid('summary', typeof summary === 'string' ? summary : found, 'one summary, or its name');
   }
-  return found;
+  return found.name;
 }
 
 /** Asks a storage's reading end for the buckets of a summary. `timeZone` is that of a site not stored yet. */
@@ -69,7 +65,7 @@ export async function getSum<const O extends SumOptions>(
   options: O,
   timeZone = 'UTC',
 ): Promise<SumAnswer<O>> {
-  const { name } = summaryOf(summary);
+  const name = summaryName(summary);
   const { period, target } = options;
   if (period !== undefined && !PERIODS.includes(period)) {
     throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
@@ -79,6 +75,7 @@ export async function getSum<const O extends SumOptions>(
   }
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
+  if (!known(name)) await checkKept(reader, site, name);
   const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
     const rows = await orElse(
       reader.sums({ site, summary: name, period: of, from, to, target, ...page }),
@@ -110,6 +107,14 @@ export async function getUsage(
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   return orElse(reader.usage({ site, ...rangeOf(options, zone), ...page }), []);
+}
+
+/** A name that is misspelt must not look like a summary of which nothing is stored yet. */
+async function checkKept(reader: StorageReader, site: string, name: string): Promise<void> {
+  const kept = await orElse<string[], string[]>(reader.summaries(site), []);
+  if (kept.includes(name)) return;
+  const names = new Set([...STANDARD_SUMMARIES.map((standard) => standard.name), ...kept]);
+  throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...names].join(', ') });
 }
 
 async function siteOf(

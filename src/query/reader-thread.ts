@@ -7,7 +7,7 @@ import { moduleUrl, type PlainError, reviveError, startThread } from '../threads
 /** A question to the reading thread, and its answer. */
 export interface Question {
   id: number;
-  method: 'timeZone' | 'sums' | 'usage';
+  method: 'timeZone' | 'summaries' | 'sums' | 'usage';
   argument: unknown;
 }
 export interface Answer {
@@ -36,6 +36,10 @@ export class ReaderThread implements StorageReader {
 
   timeZone(site: string): Promise<string | undefined> {
     return this.#ask('timeZone', site) as Promise<string | undefined>;
+  }
+
+  summaries(site: string): Promise<string[]> {
+    return this.#ask('summaries', site) as Promise<string[]>;
   }
 
   sums(request: SumsRequest): Promise<SumRow[]> {

@@ -82,6 +82,8 @@ export interface UsageRequest extends Range {
 export interface StorageReader {
   /** The time zone in which a site is kept; `undefined` where nothing of it is stored yet. */
   timeZone(site: string): Promise<string | undefined>;
+  /** The names of the summaries of which something is stored for a site, in the order of their bytes. */
+  summaries(site: string): Promise<string[]>;
   /** By bucket (newest first), hits (most first), key (UTF-8 bytes, `null` last). */
   sums(request: SumsRequest): Promise<SumRow[]>;
   /** Newest first. */

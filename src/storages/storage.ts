@@ -42,9 +42,9 @@ export class Storage {
     this.reader = new ReaderThread(module, options);
   }
 
-  /** Whether it keeps the summary, so that it can answer for it. */
-  keeps(summary: Summary): boolean {
-    return this.summaries.some(({ name }) => name === summary.name);
+  /** Whether it keeps the summary of that name, so that it can answer for it. */
+  keeps(name: string): boolean {
+    return this.summaries.some((summary) => summary.name === name);
   }
 
   /** The buckets of a summary: see `TrackUsage.getSum`. */

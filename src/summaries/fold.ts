@@ -1,4 +1,4 @@
-import type { RecordBatch } from '../batch.ts';
+import type { OwnKeys, RecordBatch } from '../batch.ts';
 import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
 
@@ -61,14 +61,29 @@ function foldHour(
   indexes: Int32Array,
   rows: Rows,
 ): DeltaGroup {
-  const keys = records.text[summary.column];
+  const { first: keys, more } = keysOf(records, summary);
   const { contentLength, duration, status } = records;
   rows.clear();
   for (let i = 0; i < indexes.length; i++) {
     const index = indexes[i]!;
     rows.add(keys[index]!, 1, contentLength[index]!, status[index]! >= 500 ? 1 : 0, duration[index]!);
   }
+  if (more.size > 0) {
+    for (const index of indexes) {
+      for (const key of more.get(index) ?? []) {
+        rows.add(key, 1, contentLength[index]!, status[index]! >= 500 ? 1 : 0, duration[index]!);
+      }
+    }
+  }
   return rows.group(summary, 'hour', bucket);
+}
+
+const NO_MORE: OwnKeys['more'] = new Map();
+
+/** Of a summary that nobody set keys for, every record's key is `null`. */
+function keysOf(records: RecordBatch, { name, column }: Summary): OwnKeys {
+  if (column !== undefined) return { first: records.text[column], more: NO_MORE };
+  return records.own.get(name) ?? { first: new Int32Array(records.length), more: NO_MORE };
 }
 
 function rollUp(

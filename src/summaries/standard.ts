@@ -1,4 +1,4 @@
-import { resolveSummaries, type Summary, type SummaryGroup, type SummaryLike } from './define.ts';
+import { resolveSummaries, type Summary, type SummaryGroup } from './define.ts';
 
 /** Each URL, as requested, with host and query. */
 export const sumUrls: Summary = { name: 'urls', title: 'sumUrls', column: 'url' };
@@ -90,7 +90,12 @@ const KNOWN = new Map<string, Summary | SummaryGroup>(
   ]),
 );
 
+/** The standard summary or group with that name: `urls` or `sumUrls`. */
+export function known(name: string): Summary | SummaryGroup | undefined {
+  return KNOWN.get(name);
+}
+
 /** The summaries behind `hooks`; names may be given as `urls` or `sumUrls`. Throws for what is unknown. */
-export function summariesOf(hooks: readonly SummaryLike[]): Summary[] {
+export function summariesOf(hooks: readonly unknown[]): Summary[] {
   return resolveSummaries(hooks, KNOWN);
 }

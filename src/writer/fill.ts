@@ -2,6 +2,7 @@ import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.
 import type { Facts } from '../journal/codec.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Enricher } from './enrich.ts';
+import type { OwnSummaries } from './own-summaries.ts';
 
 /** A batch takes at most so many records, */
 export const MAX_RECORDS = 32_768;
@@ -17,11 +18,13 @@ export class BatchFiller {
   readonly #agents = new Map<number, { browser: number; version: number; platform: number; bot: boolean }>();
   readonly #languages = new Map<string, number>();
   readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
+  readonly #keys: OwnSummaries;
   #serverName = 0;
 
-  constructor(enricher: Enricher, site: string) {
+  constructor(enricher: Enricher, site: string, keys: OwnSummaries) {
     this.#enricher = enricher;
     this.batch.site = site;
+    this.#keys = keys;
   }
 
   /** Begins a new batch of a journal. */
@@ -75,7 +78,13 @@ export class BatchFiller {
     text.country[i] = place.country;
 
     if (facts.extra !== '') batch.extra.set(i, facts.extra);
+    this.#keys.captured(batch, i);
     if (place.geo) this.#addGeo(i, place.geo);
+  }
+
+  /** To be called when the batch is full. */
+  complete(): void {
+    this.#keys.enriched(this.batch);
   }
 
   #status(status: number): number {

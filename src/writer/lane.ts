@@ -10,6 +10,7 @@ import { plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
 import type { HeldJournal, Journals } from './journals.ts';
+import { OwnSummaries } from './own-summaries.ts';
 import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
 
 /** How often an idle lane looks for records. In ms. */
@@ -48,6 +49,7 @@ export class Lane {
   readonly #storage: StorageData;
   readonly #data: WriterData;
   readonly #journals: Journals;
+  readonly #own: OwnSummaries;
   readonly #filler: BatchFiller;
   readonly #readings = new Map<HeldJournal, Reading>();
   readonly #onStatus: () => void;
@@ -72,7 +74,8 @@ export class Lane {
     this.#storage = data.storages[number]!;
     this.#data = data;
     this.#journals = journals;
-    this.#filler = new BatchFiller(enricher, data.site);
+    this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
+    this.#filler = new BatchFiller(enricher, data.site, this.#own);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
   }
@@ -153,6 +156,7 @@ export class Lane {
   }
 
   async #open(): Promise<StorageWriter> {
+    await this.#own.load();
     const { openWriter } = (await import(this.#storage.module)) as StorageModule;
     const { site, timeZone, durable } = this.#data;
     return openWriter(this.#storage.options, { site, timeZone, durable });
@@ -248,6 +252,7 @@ export class Lane {
       },
       report,
     );
+    filler.complete();
     const { batch: records } = filler;
     const deltas = fold(records, this.#storage.summaries, calendar(timeZone));
     const batch: Batch = { journal: journal.id, from, to, records, deltas };

@@ -10,8 +10,7 @@ test.each([
   [['sum', 'urls'], "required option '-s, --storage <storage>' not specified"],
   [['sum', '--storage', 'a.db'], "missing required argument 'name'"],
   [['sum', 'urls', 'remotes', '--storage', 'a.db'], /^too many arguments for 'sum'/],
-  [['sum', 'nothing', '--storage', 'a.db'], /^there is no summary "nothing"; use one of: urls, sumUrls, /],
-  [['sum', 'basic', '--storage', 'a.db'], /^summary is "basic", expected one summary/],
+  [['sum', 'basic', '--storage', 'a.db'], /^summary is "basic", expected one summary, or its name; /],
   [
     ['sum', 'urls', '--storage', 'a.db', '--perod', 'day'],
     /^unknown option '--perod' \(Did you mean --period\?\)$/,
@@ -45,6 +44,17 @@ test('no command: the help, on stderr', async () => {
   const { code, out, err } = await run([]);
   expect({ code, out }).toEqual({ code: 2, out: '' });
   expect(err).toMatch(/^Usage: track-usage \[options\] \[command\]\n/);
+});
+
+test('a summary that is none', async () => {
+  await using directory = await temporaryDirectory();
+  await using _app = await track(directory.path);
+  const storage = `sqlite:${join(directory.path, 'usage.db')}`;
+  expect(await run(['sum', 'nothing', '--storage', storage])).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(/^track-usage: there is no summary "nothing"; use one of: urls, remotes, /),
+  });
 });
 
 test('a date that is none', async () => {

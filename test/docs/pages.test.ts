@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/redact.ts';
-import { TEXT_LIMITS } from '../../src/capture/text.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { TEXT_LIMITS } from '../../src/text.ts';
 import { PAGES, ROOT, read, section } from './newcomer.ts';
 
 describe('the pages', () => {

@@ -74,7 +74,7 @@ function straightCount(facts: readonly Fact[], timeZone: string): Totals {
       for (const period of PERIODS) {
         const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
         const bucket = zone.bucketOf(period, one.date);
-        add(totals, JSON.stringify([name, period, bucket, texts[column] || null]), [
+        add(totals, JSON.stringify([name, period, bucket, texts[column!] || null]), [
           1,
           one.contentLength,
           one.status >= 500 ? 1 : 0,

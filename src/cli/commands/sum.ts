@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import { getSum, type Sum, type SumOptions, summaryOf } from '../../query/ask.ts';
+import { getSum, type Sum, type SumOptions, summaryName } from '../../query/ask.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
-import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { csv } from '../formats/csv.ts';
 import { jsonArray } from '../formats/json.ts';
 import { bucket, bytes, milliseconds, whole } from '../formats/numbers.ts';
@@ -44,7 +44,10 @@ export function addSumCommand(program: Command, io: Io): void {
     .command('sum')
     .summary('hits, bytes, errors and time of each key of a summary')
     .description('Prints the hits, bytes, errors and time of each key of a summary, newest bucket first.')
-    .argument('<name>', `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}`)
+    .argument(
+      '<name>',
+      `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}, or one of the app's own`,
+    )
     .addOption(new Option('--period <period>', 'length of a bucket').choices(PERIODS).default('day'))
     .option('--target <key>', 'this key only')
     .addOption(new Option('--target-null', 'only the requests without a key').conflicts('target'));
@@ -55,11 +58,12 @@ export function addSumCommand(program: Command, io: Io): void {
 
 async function sum(name: string, options: Options, io: Io): Promise<void> {
   const { period, target, targetNull, limit, page, format } = options;
-  const summary = summaryOf(name);
+  // A group is no summary: that is said before a file is looked for.
+  summaryName(name);
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
   else if (target !== undefined) query.target = target;
-  const rows = await withReader(options.storage, (reader) => getSum(reader, summary, query));
+  const rows = await withReader(options.storage, (reader) => getSum(reader, name, query));
   switch (format) {
     case 'json':
       return print(io, jsonArray(rows));
@@ -74,7 +78,7 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
     case 'table': {
       if (rows.length === 0) {
         await io.stderr(
-          `Nothing found: check --from, --to, --page and --site, and that ${summary.title} is among the hooks of the storage.\n`,
+          `Nothing found: check --from, --to, --page and --site, and that ${known(name)?.title ?? name} is among the hooks of the storage.\n`,
         );
       }
       const isAll = limit === 0 || (page <= 1 && rows.length < limit);

@@ -32,6 +32,16 @@ export class SqliteReader implements StorageReader {
     return row?.time_zone as string | undefined;
   }
 
+  async summaries(site: string): Promise<string[]> {
+    const rows = this.#database
+      .prepare(
+        `SELECT series.summary FROM series JOIN sites ON sites.id = series.site
+         WHERE sites.name = ? ORDER BY series.summary`,
+      )
+      .all(site);
+    return rows.map(({ summary }) => summary as string);
+  }
+
   async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
     const ofKey = {
       all: '',

@@ -8,7 +8,7 @@ import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import type { SqliteOptions } from './index.ts';
-import { DATE_SHIFT, migrate, TABLES } from './schema.ts';
+import { createViews, DATE_SHIFT, migrate, TABLES } from './schema.ts';
 
 /** How long a statement waits for another process's transaction before the batch is tried again later. In ms. */
 const BUSY_TIMEOUT = 2_000;
@@ -212,6 +212,7 @@ export class SqliteWriter implements StorageWriter {
     let id = this.#series.get(summary);
     if (id === undefined) {
       this.#statements.addSeries.run(this.#site, summary);
+      createViews(this.#database, summary);
       id = (this.#statements.findSeries.get(this.#site, summary) as { id: number }).id;
       this.#series.set(summary, id);
     }

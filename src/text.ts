@@ -19,6 +19,8 @@ export const TEXT_LIMITS = {
   visitor: 64,
   /** JSON of route parameters and vars; longer is left out. */
   extra: 16_384,
+  /** JSON of the keys in the user's own summaries, beside those. */
+  keys: 16_384,
 } as const;
 
 /** The text, cut to `limit`. */

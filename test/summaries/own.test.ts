@@ -1,0 +1,239 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  type CapturedRecord,
+  defineSummary,
+  type KeyFunction,
+  type Summary,
+  sumStatus,
+  TrackUsage,
+} from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { KEY_LIMIT } from '../../src/summaries/keys.ts';
+
+const MODULE = new URL('./fixtures/network.js', import.meta.url);
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** A server that answers with the status in the path, and a storage that keeps the summaries. */
+async function track(hooks: Summary[]) {
+  const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+  const errors: Error[] = [];
+  const storage = new SqliteStorage(join(directory, 'usage.db'), { hooks });
+  const server = http.createServer((request, response) => {
+    usage.vars(request).plan = request.headers['x-plan'];
+    response.statusCode = Number(/^.(\d{3})/.exec(request.url ?? '')?.[1] ?? 200);
+    response.end('hello');
+  });
+  const usage = new TrackUsage(server, storage, {
+    geo: false,
+    journal: { dir: directory },
+    onError: (error) => errors.push(error),
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(async () => {
+    server.close();
+    await usage.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    usage,
+    storage,
+    errors,
+    async ask(path: string, headers: Record<string, string> = {}) {
+      await (await fetch(base + path, { headers })).text();
+    },
+    /** Hits of today by key. */
+    async hits(summary: Summary | string) {
+      await usage.flush();
+      const rows = await usage.getSum(summary, { period: 'day' });
+      return Object.fromEntries(rows.map(({ key, hits }) => [key, hits]));
+    },
+  };
+}
+
+describe('a closure', () => {
+  it('sees what was captured, and its keys are counted', async () => {
+    const seen: CapturedRecord[] = [];
+    const plans = defineSummary({
+      name: 'plans',
+      key(record) {
+        seen.push(record);
+        return record.vars?.plan as string | undefined;
+      },
+    });
+    const app = await track([plans, sumStatus]);
+    await app.ask('/200?token=x&a=1', { 'x-plan': 'gold', 'user-agent': 'test/1' });
+    await app.ask('/500', { 'x-plan': 'gold' });
+    await app.ask('/200', { 'x-plan': 'free' });
+    await app.ask('/200');
+    expect(await app.hits(plans)).toEqual({ gold: 2, free: 1, null: 1 });
+    expect(await app.hits('plans')).toEqual({ gold: 2, free: 1, null: 1 });
+    const [gold] = await app.usage.getSum(plans, { period: 'month', target: 'gold' });
+    expect(gold).toMatchObject({ hits: 2, transfer: 10, errors: 1 });
+    expect(seen[0]).toMatchObject({
+      method: 'GET',
+      path: '/200',
+      query: { token: '[redacted]', a: '1' },
+      status: 200,
+      contentLength: 5,
+      remoteAddr: '127.0.0.1',
+      userAgent: { string: 'test/1' },
+      vars: { plan: 'gold' },
+      site: 'default',
+      serverName: 'default',
+      route: null,
+    });
+    expect(app.errors).toEqual([]);
+  });
+
+  it('may return several keys, each of which counts once', async () => {
+    const tags = defineSummary({
+      name: 'tags',
+      key: ({ query }) => [query?.tag ?? []].flat(),
+    });
+    const app = await track([tags]);
+    await app.ask('/?tag=a&tag=b&tag=a');
+    await app.ask('/?tag=b');
+    await app.ask('/');
+    expect(await app.hits(tags)).toEqual({ a: 1, b: 2, null: 1 });
+  });
+
+  it('that throws or returns no key is told, and the request is counted without one', async () => {
+    const answers: unknown[] = [
+      () => {
+        throw new Error('not today');
+      },
+      () => 7,
+      () => Promise.resolve('later'),
+      () => ['fine', 3],
+      () => Array.from({ length: 17 }, (_, n) => `key ${n}`),
+      () => 'good',
+    ];
+    const odd = defineSummary({ name: 'odd', key: () => (answers.shift() as () => string)() });
+    const app = await track([odd, sumStatus]);
+    const count = answers.length;
+    for (let n = 0; n < count; n++) await app.ask('/');
+    expect(await app.hits(odd)).toEqual({ null: count - 1, good: 1 });
+    expect(await app.hits(sumStatus)).toEqual({ 200: count });
+    expect(app.usage.status().lastError?.code).toBe('HOOK_FAILED');
+    expect(app.errors[0]?.message).toContain('the key of the summary "odd" threw: not today');
+  });
+
+  it('may return hostile and long keys', async () => {
+    const long = 'x'.repeat(100_000);
+    const keys = [
+      `${long}1`,
+      `${long}2`,
+      'null',
+      '__proto__',
+      "'; DROP TABLE records; --",
+      'a\0b',
+      'lone \ud800',
+      'ä ',
+      'Ä ',
+    ];
+    const hostile = defineSummary({ name: 'hostile', key: ({ path }) => keys[Number(path.slice(1))] });
+    const app = await track([hostile]);
+    for (const index of keys.keys()) await app.ask(`/${index}`);
+    const hits = await app.hits(hostile);
+    expect(Object.values(hits)).toEqual(keys.map(() => 1));
+    expect(Object.keys(hits).filter((key) => key.startsWith('xxx') && key.length === KEY_LIMIT)).toHaveLength(
+      2,
+    );
+    expect(hits).toMatchObject({ 'a\ufffdb': 1, 'lone \ufffd': 1, 'ä ': 1, 'Ä ': 1, null: 1 });
+  });
+});
+
+describe('a module', () => {
+  it('is called in the writer with the whole record', async () => {
+    const clients = defineSummary({ name: 'clients', module: MODULE });
+    const classes = defineSummary({ name: 'status-classes', module: MODULE, export: 'statusClass' });
+    const app = await track([clients, classes]);
+    await app.ask('/200', { 'user-agent': 'Googlebot/2.1 (+http://www.google.com/bot.html)' });
+    await app.ask('/404', { 'user-agent': 'curl/8.5.0' });
+    await app.ask('/418', { 'user-agent': '' });
+    expect(await app.hits(clients)).toMatchObject({ robot: expect.any(Number) });
+    expect(await app.hits(classes)).toEqual({ '2xx': 1, '4xx': 1, null: 1 });
+    expect(app.errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('the key of the summary "status-classes" threw: a teapot'),
+    ]);
+  });
+
+  it.each([
+    ['a file that does not exist', new URL('./fixtures/nothing.js', import.meta.url), 'default'],
+    ['an export that does not exist', MODULE, 'nothing'],
+    ['an export that is no function', MODULE, 'notAFunction'],
+  ])('%s is told, and nothing is lost', async (_, module, name) => {
+    const app = await track([defineSummary({ name: 'broken', module, export: name }), sumStatus]);
+    await app.ask('/');
+    await expect(app.usage.ready()).rejects.toMatchObject({ code: 'SUMMARY_MODULE' });
+    await vi.waitFor(() =>
+      expect(app.usage.status().storages[0]).toMatchObject({ ok: false, lag: { records: 1 } }),
+    );
+  });
+});
+
+describe('defineSummary', () => {
+  const key = () => 'x';
+  it.each([
+    [{ name: 'Plans', key }, 'defineSummary.name'],
+    [{ name: 'plans-', key }, 'defineSummary.name'],
+    [{ name: 'p'.repeat(41), key }, 'defineSummary.name'],
+    [{ name: '', key }, 'defineSummary.name'],
+    [{ name: 'plans' }, 'defineSummary.key'],
+    [{ name: 'plans', key, module: MODULE }, 'defineSummary.key'],
+    [{ name: 'plans', key: 'x' }, 'defineSummary.key'],
+    [{ name: 'plans', key, export: 'x' }, 'defineSummary.export'],
+    [{ name: 'plans', module: './plan.js' }, 'defineSummary.module'],
+    [{ name: 'plans', module: MODULE, export: '' }, 'defineSummary.export'],
+  ])('refuses %o', (definition, option) => {
+    expect(() => defineSummary(definition as never)).toThrow(`option "${option}" is`);
+  });
+
+  it('refuses names that would mix numbers', () => {
+    const define = (name: string) => defineSummary({ name, key });
+    const one = define('plans');
+    expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('with the name "urls"');
+    expect(() => new SqliteStorage('x.db', { hooks: [one, define('plans')] })).toThrow(
+      'with the name "plans"',
+    );
+    const storages = [one, define('plans')].map((summary) => new SqliteStorage('x.db', { hooks: [summary] }));
+    expect(() => new TrackUsage(null, storages)).toThrow('with the name "plans"');
+  });
+
+  it('has types that let one function serve both forms', () => {
+    const shared = ({ path }: CapturedRecord) => path.split('/')[1] ?? null;
+    const inWriter: KeyFunction = shared;
+    expect(defineSummary({ name: 'areas', key: shared }).key).toBe(inWriter);
+  });
+});
+
+describe('questions', () => {
+  it('tell a misspelt name from a summary without numbers', async () => {
+    const app = await track([defineSummary({ name: 'plans', key: () => 'gold' })]);
+    await app.ask('/');
+    await app.usage.flush();
+    await expect(app.usage.getSum('plan', { period: 'day' })).rejects.toMatchObject({
+      code: 'SUMMARY_UNKNOWN',
+      mend: expect.stringContaining('plans'),
+    });
+    await expect(app.usage.getSum('urls', { period: 'day' })).rejects.toMatchObject({
+      code: 'SUMMARY_NOT_KEPT',
+    });
+    const elsewhere = new SqliteStorage((app.storage.options as { path: string }).path);
+    cleanups.push(() => elsewhere.close());
+    expect(await elsewhere.getSum('plans', { period: 'day' })).toHaveLength(1);
+    await expect(elsewhere.getSum('plan', { period: 'day' })).rejects.toMatchObject({
+      code: 'SUMMARY_UNKNOWN',
+    });
+  });
+});
