@@ -21,6 +21,21 @@ export interface OwnKeys {
   more: Map<number, readonly number[]>;
 }
 
+/** A `RecordBatch` as it crosses to another thread. */
+export type RecordBatchData = Pick<
+  RecordBatch,
+  | 'site'
+  | 'length'
+  | 'strings'
+  | 'date'
+  | 'duration'
+  | 'contentLength'
+  | 'status'
+  | 'flags'
+  | 'text'
+  | 'extra'
+>;
+
 /**
  * Records as columns, each text held once: column values are ids into `strings`, where id 0 is `null`.
  * One object serves batch after batch, so that a million records cost no million objects.
@@ -53,6 +68,30 @@ export class RecordBatch {
     this.text = Object.fromEntries(
       TEXT_COLUMNS.map((column) => [column, new Int32Array(capacity)]),
     ) as typeof this.text;
+  }
+
+  /** The batch that another thread sent. It can be read, not added to. */
+  static of(data: RecordBatchData): RecordBatch {
+    return Object.assign(new RecordBatch(0), data);
+  }
+
+  /** A copy that can be sent to another thread, no larger than its records. */
+  toData(): RecordBatchData {
+    const { site, length, strings, extra } = this;
+    const text = {} as RecordBatch['text'];
+    for (const column of TEXT_COLUMNS) text[column] = this.text[column].slice(0, length);
+    return {
+      site,
+      length,
+      strings,
+      date: this.date.slice(0, length),
+      duration: this.duration.slice(0, length),
+      contentLength: this.contentLength.slice(0, length),
+      status: this.status.slice(0, length),
+      flags: this.flags.slice(0, length),
+      text,
+      extra,
+    };
   }
 
   get capacity(): number {

@@ -14,10 +14,17 @@ const TABLE = {
     'create the TrackUsage before app.listen(), app.ready() and app.inject()',
   ],
   APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
-  STORAGE_INVALID: ['{value} is not a storage', 'pass an instance such as new SqliteStorage("usage.db")'],
+  STORAGE_INVALID: [
+    '{value} is neither a storage nor a writer',
+    'pass an instance such as new SqliteStorage("usage.db")',
+  ],
   STORAGE_MISSING: [
     'no storage was given, so there is nothing to ask',
     'pass a storage: new TrackUsage(app, [new SqliteStorage("usage.db")])',
+  ],
+  WRITER_SUMMARY: [
+    '{writer} cannot keep the summary {name}: a writer only takes records, one after the other',
+    'give the summary to a storage, such as new SqliteStorage("usage.db"), beside it',
   ],
   STORAGE_UNKNOWN: [
     'cannot open storage {value}',

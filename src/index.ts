@@ -8,6 +8,7 @@ export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
 export { Storage, type StorageDescription } from './storages/storage.ts';
+export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storages/writer.ts';
 export {
   defineSummary,
   type KeyAnswer,
@@ -34,3 +35,6 @@ export {
   sumVisitors,
 } from './summaries/standard.ts';
 export { TrackUsage } from './tracker.ts';
+export { AccessLogWriter, type AccessLogWriterOptions } from './writers/access-log/index.ts';
+export { type Output, OutputWriter, type OutputWriterOptions } from './writers/output.ts';
+export { PrintWriter, type PrintWriterOptions } from './writers/print.ts';

@@ -1,6 +1,6 @@
 import type { Journal } from './journal/journal.ts';
 import type { Problems } from './problems.ts';
-import type { Storage } from './storages/storage.ts';
+import type { RecordWriter } from './storages/writer.ts';
 import type { PlainError } from './threads.ts';
 import type { WriterClient } from './writer/client.ts';
 
@@ -42,6 +42,15 @@ export interface StorageStatus {
   rejected: number;
   /** Records lost on the way to it: dropped at the journal's limit, or damaged on disk. */
   lost: number;
+  /** Calls of the functions among its hooks. */
+  hooks: {
+    /** Records that they were not called with yet. */
+    pending: number;
+    /** Records that they will not be called with, because they were too slow. */
+    dropped: number;
+    /** Calls that threw, rejected, or did not settle within 10 s. */
+    failed: number;
+  };
   lag: {
     /** Records that are journaled and not stored yet. */
     records: number;
@@ -54,7 +63,7 @@ export interface StorageStatus {
 export function statusOf(
   journal: Journal,
   writer: WriterClient | undefined,
-  storages: readonly Storage[],
+  storages: readonly RecordWriter[],
   problems: Problems,
 ): UsageStatus {
   return {
@@ -84,6 +93,11 @@ function storageStatus(
     adopted: status?.adopted ?? 0,
     rejected: status?.rejected ?? 0,
     lost: status?.lost ?? 0,
+    hooks: {
+      pending: writer?.hooks[index]?.pending ?? 0,
+      dropped: status?.unhooked ?? 0,
+      failed: writer?.hooks[index]?.failed ?? 0,
+    },
     lag: { records, seconds: records === 0 ? 0 : (writer?.secondsBehind(index) ?? 0) },
     error: status?.error ? plain(status.error) : null,
   };

@@ -18,6 +18,7 @@ import { requireRuntime } from './runtime.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
 import { Storage } from './storages/storage.ts';
+import { RecordWriter } from './storages/writer.ts';
 import type { Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
 import { WriterClient } from './writer/client.ts';
@@ -37,7 +38,7 @@ const trackedApps = new WeakSet<object>();
  * @typeParam Vars The type of what the app notes with `vars`.
  */
 export class TrackUsage<Vars extends object = Record<string, unknown>> implements AsyncDisposable {
-  readonly storages: readonly Storage[];
+  readonly storages: readonly RecordWriter[];
   readonly #site: string;
   readonly #timeZone: string;
   readonly #trust: (address: string, hop: number) => boolean;
@@ -52,11 +53,11 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   /**
    * @param app An app of Express, Fastify, Koa, Hono or NestJS, or a server of node:http, https or http2. May come
    * later, by `attach`.
-   * @param storages One storage or several; the first one that can answers questions.
+   * @param storages Storages and writers, one or several; the first one that can answers questions.
    */
   constructor(
     app?: App | null,
-    storages: Storage | readonly Storage[] = [],
+    storages: RecordWriter | readonly RecordWriter[] = [],
     options: TrackUsageOptions = {},
   ) {
     requireRuntime();
@@ -109,14 +110,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               timeZone: this.#timeZone,
               durable: settings.journal.mode === 'power',
               geo: options.geo,
-              storages: this.storages.map(({ label, module, options, summaries }) => ({
-                label,
-                module,
-                options,
-                // Functions do not cross to another thread; what they answered stands in the journal.
-                summaries: summaries.map(({ key, ...summary }) => summary),
-              })),
             },
+            this.storages,
             this.#journal,
             onProblem,
           );
@@ -242,8 +237,9 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   #first(can: (storage: Storage) => boolean): Storage | undefined {
-    if (this.storages.length === 0) throw new TrackUsageError('STORAGE_MISSING');
-    return this.storages.find(can);
+    const storages = this.storages.filter((storage) => storage instanceof Storage);
+    if (storages.length === 0) throw new TrackUsageError('STORAGE_MISSING');
+    return storages.find(can);
   }
 
   /** A summary that can only stay empty is said once. */
@@ -270,7 +266,7 @@ function checkUntracked(app: object): void {
 }
 
 /** The summaries of all storages whose key is a function, each once. */
-function closuresOf(storages: readonly Storage[]): Summary[] {
+function closuresOf(storages: readonly RecordWriter[]): Summary[] {
   const own = new Map<string, Summary>();
   for (const summary of storages.flatMap(({ summaries }) => summaries)) {
     if (summary.column !== undefined) continue;
@@ -283,10 +279,11 @@ function closuresOf(storages: readonly Storage[]): Summary[] {
   return [...own.values()].filter(({ key }) => key !== undefined);
 }
 
-function checkStorages(given: Storage | readonly Storage[]): readonly Storage[] {
+function checkStorages(given: RecordWriter | readonly RecordWriter[]): readonly RecordWriter[] {
   const storages = Array.isArray(given) ? given : [given];
   for (const storage of storages) {
-    if (!(storage instanceof Storage)) throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
+    if (!(storage instanceof RecordWriter))
+      throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
   }
   return storages;
 }

@@ -248,10 +248,10 @@ export class Capture {
     }
     try {
       if (!this.#options.views.tracks(exchange)) return;
-      this.#read(exchange, response);
       const facts = this.#facts;
       facts.status = status;
       facts.contentLength = bytes;
+      this.#read(exchange, response);
       this.#journal.append(facts);
     } catch (error) {
       this.#journal.uncaptured += 1;

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
+import { showControls } from '../escape.ts';
 import { requireRuntime } from '../runtime.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
-import { showControls } from './formats/escape.ts';
 import { type Io, isClosedPipe } from './io.ts';
 
 const OK = 0;

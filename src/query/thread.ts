@@ -12,7 +12,7 @@ parentPort!.on('message', async ({ id, method, argument }: Question) => {
   let answer: Answer;
   try {
     // Opened at each question until it succeeds: an app may ask before its database exists.
-    reader ??= await openReader(options);
+    reader ??= await openReader!(options);
     answer = { id, value: await reader[method](argument as never) };
   } catch (error) {
     answer = { id, error: plainError(error) };

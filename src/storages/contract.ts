@@ -94,5 +94,6 @@ export interface StorageReader {
 /** What a module that a storage names must export. The options are plain data: they cross to another thread. */
 export interface StorageModule {
   openWriter(options: unknown, context: WriterContext): Promise<StorageWriter>;
-  openReader(options: unknown): Promise<StorageReader>;
+  /** A writer in the parent's sense has none. */
+  openReader?(options: unknown): Promise<StorageReader>;
 }

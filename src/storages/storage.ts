@@ -1,45 +1,32 @@
 import { getSum, getUsage, type SumAnswer, type SumOptions, type UsageOptions } from '../query/ask.ts';
 import { ReaderThread } from '../query/reader-thread.ts';
 import type { UsageRecord } from '../record.ts';
-import type { Summary, SummaryLike } from '../summaries/define.ts';
-import { summariesOf } from '../summaries/standard.ts';
+import type { Summary } from '../summaries/define.ts';
 import type { StorageReader } from './contract.ts';
+import { LazyReader } from './lazy-reader.ts';
+import { RecordWriter, type WriterDescription } from './writer.ts';
 
-/** How a storage describes itself. */
-export interface StorageDescription {
-  /** For messages and `status()`; holds no password. */
-  label: string;
-  /** The same for all processes that write to the same place, and for no others. */
-  identity: string;
-  /** The address of the module whose `openWriter` and `openReader` are used: see `StorageModule`. */
-  module: string;
-  /** Plain data for that module. */
-  options: unknown;
-  /** Defaults to `sumBasic`. */
-  hooks?: readonly SummaryLike[] | undefined;
-}
+/**
+ * How a storage describes itself: by a module whose `openWriter` and `openReader` run in threads, or by two
+ * functions of those names, which run in the app's thread.
+ */
+export type StorageDescription = WriterDescription &
+  ({ module: string } | { openReader(): Promise<StorageReader> });
 
 /**
  * A place that stores records and summaries and answers questions. Constructing one opens nothing: the writer's
  * thread opens its writing end, a thread of its own the reading end, at the first question.
  */
-export class Storage {
-  readonly label: string;
-  readonly identity: string;
-  readonly module: string;
-  readonly options: unknown;
-  /** The summaries that it keeps. */
-  readonly summaries: readonly Summary[];
+export class Storage extends RecordWriter {
   /** The reading end. */
   readonly reader: StorageReader;
 
-  constructor({ label, identity, module, options, hooks }: StorageDescription) {
-    this.label = label;
-    this.identity = identity;
-    this.module = module;
-    this.options = options;
-    this.summaries = summariesOf(hooks ?? ['basic']);
-    this.reader = new ReaderThread(module, options);
+  constructor(description: StorageDescription) {
+    super(description, ['basic']);
+    this.reader =
+      'module' in description
+        ? new ReaderThread(description.module, this.options)
+        : new LazyReader(() => description.openReader());
   }
 
   /** Whether it keeps the summary of that name, so that it can answer for it. */
@@ -57,8 +44,8 @@ export class Storage {
     return getUsage(this.reader, options);
   }
 
-  /** Ends the reading thread; the next question starts it again. May be called twice. */
-  async close(): Promise<void> {
+  /** Closes the reading end; the next question opens it again. May be called twice. */
+  override async close(): Promise<void> {
     await this.reader.close();
   }
 }

@@ -1,8 +1,11 @@
 import type { Worker } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { RecordWriter } from '../storages/writer.ts';
 import { moduleUrl, reviveError, startThread } from '../threads.ts';
-import type { FromWriter, LaneStatus, ToWriter, WriterData } from './protocol.ts';
+import { AppEnds } from './app-ends.ts';
+import { HookQueue } from './hook-queue.ts';
+import type { FromWriter, LaneStatus, StorageData, ToWriter, WriterData } from './protocol.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
 const FIRST_RESTART = 100;
@@ -11,16 +14,37 @@ const LAST_RESTART = 30_000;
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
 
+/** What a lane counts from its start on, and the client over all starts. */
+const COUNTS = ['adopted', 'rejected', 'lost', 'unhooked'] as const satisfies (keyof LaneStatus)[];
+
+/** What the thread is told of a storage: plain data. */
+function dataOf(storage: RecordWriter): StorageData {
+  const { label, module, options, positions, maxRecords, summaries, hooks } = storage;
+  return {
+    label,
+    module,
+    options,
+    positions,
+    maxRecords,
+    // Functions do not cross to another thread; what they answered stands in the journal.
+    summaries: summaries.map(({ key, ...summary }) => summary),
+    hooked: hooks.length > 0,
+  };
+}
+
 /** The app's end of the writer's thread: starts it, starts it again when it dies, and waits for it. */
 export class WriterClient {
   /** By storage; `undefined` until the thread has said something. */
   readonly statuses: (LaneStatus | undefined)[];
+  /** By storage, the calls of its hooks. */
+  readonly hooks: readonly HookQueue[];
   /** What threads that stopped had counted, by storage. */
-  readonly #before: Pick<LaneStatus, 'adopted' | 'rejected' | 'lost'>[];
+  readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
   restarts = 0;
   readonly #data: WriterData;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
+  readonly #ends: AppEnds;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
   #waits = 0;
@@ -32,12 +56,26 @@ export class WriterClient {
   #restart: NodeJS.Timeout | undefined;
   #closing = false;
 
-  constructor(data: WriterData, journal: Journal, onProblem: (error: Error) => void) {
-    this.#data = data;
+  constructor(
+    data: Omit<WriterData, 'storages'>,
+    storages: readonly RecordWriter[],
+    journal: Journal,
+    onProblem: (error: Error) => void,
+  ) {
+    this.#data = { ...data, storages: storages.map(dataOf) };
+    this.#ends = new AppEnds(storages);
+    this.hooks = storages.map(
+      (storage, number) =>
+        new HookQueue(
+          storage,
+          (records) => this.#send({ type: 'called', storage: number, records }),
+          onProblem,
+        ),
+    );
     this.#journal = journal;
     this.#onProblem = onProblem;
-    this.statuses = data.storages.map(() => undefined);
-    this.#before = data.storages.map(() => ({ adopted: 0, rejected: 0, lost: 0 }));
+    this.statuses = storages.map(() => undefined);
+    this.#before = storages.map(() => ({ adopted: 0, rejected: 0, lost: 0, unhooked: 0 }));
     journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
     this.#start();
   }
@@ -50,6 +88,7 @@ export class WriterClient {
   /** As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. */
   async close(timeout: number): Promise<boolean> {
     this.#closing = true;
+    const until = performance.now() + timeout;
     let finished = false;
     if (this.#worker) {
       finished = await this.#request('close', timeout).then(
@@ -59,7 +98,19 @@ export class WriterClient {
     }
     clearTimeout(this.#restart);
     await this.#worker?.terminate();
+    await this.#hooksAreThrough(until - performance.now());
     return finished;
+  }
+
+  /** While they are waited for, the process stays. */
+  async #hooksAreThrough(timeout: number): Promise<void> {
+    if (this.hooks.every(({ pending }) => pending === 0)) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeout);
+    });
+    await Promise.race([patience, Promise.all(this.hooks.map((queue) => queue.idle()))]);
+    clearTimeout(timer);
   }
 
   /** For how long a storage has had records to catch up with. In s. */
@@ -169,17 +220,18 @@ export class WriterClient {
     if (message.type === 'status') {
       this.#backoff = FIRST_RESTART;
       const before = this.#before[message.storage]!;
-      this.statuses[message.storage] = {
-        ...message.status,
-        adopted: before.adopted + message.status.adopted,
-        rejected: before.rejected + message.status.rejected,
-        lost: before.lost + message.status.lost,
-      };
+      const status = { ...message.status };
+      for (const count of COUNTS) status[count] += before[count];
+      this.statuses[message.storage] = status;
       this.#sample();
       for (const check of this.#checks) check();
     } else if (message.type === 'problem') {
       if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
       this.#onProblem(reviveError(message.error));
+    } else if (message.type === 'call') {
+      void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
+    } else if (message.type === 'stored') {
+      this.hooks[message.storage]!.add(message.records);
     } else {
       this.#done.get(message.id)?.();
     }

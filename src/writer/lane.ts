@@ -1,17 +1,21 @@
+import { createHash } from 'node:crypto';
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RecordBatch, RecordBatchData } from '../batch.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
-import type { Batch, StorageModule, StorageWriter } from '../storages/contract.ts';
+import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 import { plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
+import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { OwnSummaries } from './own-summaries.ts';
 import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
+import { type AppCalls, RemoteWriter } from './remote.ts';
 
 /** How often an idle lane looks for records. In ms. */
 const IDLE_POLL = 100;
@@ -22,6 +26,9 @@ const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
 /** Rejected records beyond this size of their file are only counted. In bytes. */
 const REJECT_FILE_LIMIT = 64 * 1024 * 1024;
+
+/** The most records that wait for the hooks of a storage; beyond it they are not called, and it is counted. */
+const HOOK_QUEUE = 65_536;
 
 const START: Cursor = { position: 0, ordinal: 0 };
 
@@ -43,6 +50,7 @@ export class Lane {
     adopted: 0,
     rejected: 0,
     lost: 0,
+    unhooked: 0,
     error: undefined,
   };
   readonly #number: number;
@@ -54,6 +62,10 @@ export class Lane {
   readonly #readings = new Map<HeldJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
+  readonly #onStored: (records: RecordBatchData) => void;
+  readonly #calls: AppCalls;
+  /** Records that were sent to the app for its hooks and are not through. */
+  #sent = 0;
   #writer: StorageWriter | undefined;
   #backoff = FIRST_BACKOFF;
   #stopped = false;
@@ -67,8 +79,16 @@ export class Lane {
     data: WriterData,
     journals: Journals,
     enricher: Enricher,
-    onStatus: () => void,
-    onProblem: (error: TrackUsageError) => void,
+    calls: AppCalls,
+    {
+      onStatus,
+      onProblem,
+      onStored,
+    }: {
+      onStatus: () => void;
+      onProblem: (error: TrackUsageError) => void;
+      onStored: (records: RecordBatchData) => void;
+    },
   ) {
     this.#number = number;
     this.#storage = data.storages[number]!;
@@ -78,6 +98,8 @@ export class Lane {
     this.#filler = new BatchFiller(enricher, data.site, this.#own);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
+    this.#onStored = onStored;
+    this.#calls = calls;
   }
 
   /** Works until `stop`. Never rejects. */
@@ -107,6 +129,11 @@ export class Lane {
   wake(): void {
     this.#hurry = true;
     this.#wake();
+  }
+
+  /** The app's hooks are through with so many records more. */
+  called(records: number): void {
+    this.#sent -= records;
   }
 
   /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
@@ -157,9 +184,16 @@ export class Lane {
 
   async #open(): Promise<StorageWriter> {
     await this.#own.load();
-    const { openWriter } = (await import(this.#storage.module)) as StorageModule;
-    const { site, timeZone, durable } = this.#data;
-    return openWriter(this.#storage.options, { site, timeZone, durable });
+    const { module, options, positions, label } = this.#storage;
+    const { site, timeZone, durable, directory } = this.#data;
+    const context: WriterContext = { site, timeZone, durable };
+    const writer =
+      module === undefined
+        ? await RemoteWriter.open(this.#number, this.#calls, context)
+        : await ((await import(module)) as StorageModule).openWriter(options, context);
+    if (positions === 'storage') return writer;
+    const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
+    return new JournalPositions(writer, directory, name);
   }
 
   /** Gives the storage one batch of a journal; false where there was none. */
@@ -201,7 +235,7 @@ export class Lane {
     from: Cursor,
     writer: StorageWriter,
     until = Number.POSITIVE_INFINITY,
-    maxRecords = Number.POSITIVE_INFINITY,
+    maxRecords = this.#storage.maxRecords ?? Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
     const { batch, to, lost } = this.#fill(journal, reading, from, until, maxRecords);
     if (to.position === from.position) return from;
@@ -221,9 +255,20 @@ export class Lane {
       return to;
     }
     this.#stored += batch.records.length;
+    if (journal.live && this.#storage.hooked) this.#giveToHooks(batch.records);
     if (journal.live) this.status.lost += lost;
     else this.status.adopted += batch.records.length;
     return to;
+  }
+
+  #giveToHooks(records: RecordBatch): void {
+    if (records.length === 0) return;
+    if (this.#sent + records.length > HOOK_QUEUE) {
+      this.status.unhooked += records.length;
+      return;
+    }
+    this.#sent += records.length;
+    this.#onStored(records.toData());
   }
 
   #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {

@@ -1,3 +1,4 @@
+import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { PlainError } from '../threads.ts';
@@ -21,14 +22,38 @@ export interface WriterData {
 
 export interface StorageData {
   label: string;
-  module: string;
+  /** `undefined` where the writing end runs in the app's thread. */
+  module: string | undefined;
   options: unknown;
+  positions: 'storage' | 'journal';
+  maxRecords: number | undefined;
   summaries: readonly Summary[];
+  /** Whether the app wants to be given the committed records, for functions among the hooks. */
+  hooked: boolean;
+}
+
+/** What the writer asks of a writing end in the app's thread: a method of `StorageWriter`. */
+export interface AppCall {
+  id: number;
+  storage: number;
+  method: 'open' | 'position' | 'apply' | 'forget' | 'close';
+  argument: unknown;
+}
+
+export interface AppResult {
+  id: number;
+  value?: unknown;
+  error?: PlainError;
+  /** Whether that error says that the engine refused what it was given. */
+  refused?: boolean;
 }
 
 /** From the app to the writer. */
 export type ToWriter =
   | { type: 'memory'; piece: MemoryPiece }
+  | ({ type: 'result' } & AppResult)
+  /** The hooks of a storage are through with so many records more. */
+  | { type: 'called'; storage: number; records: number }
   /** Answered by `done` when every storage has what the journal holds now. */
   | { type: 'flush'; id: number }
   /** As `flush`, and then everything is closed. */
@@ -48,6 +73,8 @@ export interface LaneStatus {
   rejected: number;
   /** Records of the own journal that were gone before it could take them: dropped at the limit, or damaged. */
   lost: number;
+  /** Records that its hooks were not called with, because they were too slow. */
+  unhooked: number;
   /** What it fails with at the moment. */
   error: PlainError | undefined;
 }
@@ -56,4 +83,7 @@ export interface LaneStatus {
 export type FromWriter =
   | { type: 'status'; storage: number; status: LaneStatus }
   | { type: 'problem'; error: PlainError }
+  | ({ type: 'call' } & AppCall)
+  /** A storage has committed these, for its hooks. */
+  | { type: 'stored'; storage: number; records: RecordBatchData }
   | { type: 'done'; id: number };

@@ -8,6 +8,7 @@ import { openGeo } from './geo.ts';
 import { emptyJournal, Journals } from './journals.ts';
 import { Lane } from './lane.ts';
 import type { FromWriter, ToWriter, WriterData } from './protocol.ts';
+import { AppCalls } from './remote.ts';
 
 /** How often journals of dead processes are looked for. In ms. */
 const ADOPTION_INTERVAL = 3_000;
@@ -22,14 +23,28 @@ const send = (message: FromWriter): void => parentPort!.postMessage(message);
 const onProblem = (error: TrackUsageError): void => send({ type: 'problem', error: plainError(error) });
 
 const enricher = new Enricher(geo());
+const calls = new AppCalls((call) => send({ type: 'call', ...call }));
 const lanes = data.storages.map(
-  (_, number): Lane => new Lane(number, data, journals, enricher, () => onStatus(number), onProblem),
+  (_, storage): Lane =>
+    new Lane(storage, data, journals, enricher, calls, {
+      onStatus: () => onStatus(storage),
+      onProblem,
+      onStored: (records) => send({ type: 'stored', storage, records }),
+    }),
 );
 journals.adopt();
 const adoption = setInterval(() => journals.adopt(), ADOPTION_INTERVAL);
 const running = Promise.all(lanes.map((lane) => lane.run()));
 
-parentPort!.on('message', async (message: ToWriter) => {
+parentPort!.on('message', (message: ToWriter) => {
+  if (message.type === 'result') {
+    calls.answer(message);
+    return;
+  }
+  if (message.type === 'called') {
+    lanes[message.storage]!.called(message.records);
+    return;
+  }
   if (message.type === 'memory') {
     const { bytes } = message.piece;
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

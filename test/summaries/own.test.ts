@@ -82,7 +82,7 @@ describe('a closure', () => {
     expect(seen[0]).toMatchObject({
       method: 'GET',
       path: '/200',
-      query: { token: '[redacted]', a: '1' },
+      query: { token: 'REDACTED', a: '1' },
       status: 200,
       contentLength: 5,
       remoteAddr: '127.0.0.1',

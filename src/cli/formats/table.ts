@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import stringWidth from 'string-width';
+import { escapeText } from '../../escape.ts';
 import type { Io } from '../io.ts';
-import { escapeText } from './escape.ts';
 
 type Style = 'bold' | 'dim' | 'red' | 'yellow';
 

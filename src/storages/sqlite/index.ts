@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOptions } from '../../options.ts';
-import type { SummaryLike } from '../../summaries/define.ts';
 import { moduleUrl } from '../../threads.ts';
 import { Storage } from '../storage.ts';
+import type { Hook } from '../writer.ts';
 
 /** What the threads need to open the database. */
 export interface SqliteOptions {
@@ -12,8 +12,8 @@ export interface SqliteOptions {
 }
 
 export interface SqliteStorageOptions {
-  /** The summaries to keep, or their names. Defaults to `sumBasic`. */
-  hooks?: readonly SummaryLike[];
+  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  hooks?: readonly Hook[];
 }
 
 /**

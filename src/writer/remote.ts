@@ -1,0 +1,70 @@
+import type { Cursor } from '../journal/reader.ts';
+import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
+import { reviveError } from '../threads.ts';
+import type { AppCall, AppResult } from './protocol.ts';
+
+/** Asks the app's thread, for a storage whose writing end runs there. */
+export class AppCalls {
+  readonly #send: (call: AppCall) => void;
+  readonly #waiting = new Map<number, (result: AppResult) => void>();
+  #lastId = 0;
+
+  constructor(send: (call: AppCall) => void) {
+    this.#send = send;
+  }
+
+  async ask(storage: number, method: AppCall['method'], argument?: unknown): Promise<unknown> {
+    const id = ++this.#lastId;
+    const result = await new Promise<AppResult>((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#send({ id, storage, method, argument });
+    });
+    if (!result.error) return result.value;
+    throw Object.assign(reviveError(result.error), { refused: result.refused });
+  }
+
+  answer(result: AppResult): void {
+    this.#waiting.get(result.id)?.(result);
+    this.#waiting.delete(result.id);
+  }
+}
+
+/** The writing end of a storage that runs in the app's thread, as the writer's thread sees it. */
+export class RemoteWriter implements StorageWriter {
+  readonly #storage: number;
+  readonly #calls: AppCalls;
+
+  private constructor(storage: number, calls: AppCalls) {
+    this.#storage = storage;
+    this.#calls = calls;
+  }
+
+  static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
+    await calls.ask(storage, 'open', context);
+    return new RemoteWriter(storage, calls);
+  }
+
+  position(journal: string): Promise<Cursor | undefined> {
+    return this.#ask('position', journal) as Promise<Cursor | undefined>;
+  }
+
+  apply(batch: Batch): Promise<boolean> {
+    return this.#ask('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
+  }
+
+  async forget(journal: string): Promise<void> {
+    await this.#ask('forget', journal);
+  }
+
+  refuses(error: unknown): boolean {
+    return (error as { refused?: boolean }).refused === true;
+  }
+
+  async close(): Promise<void> {
+    await this.#ask('close');
+  }
+
+  #ask(method: AppCall['method'], argument?: unknown): Promise<unknown> {
+    return this.#calls.ask(this.#storage, method, argument);
+  }
+}

@@ -1,0 +1,7 @@
+/** What the writer's thread loads: see `StorageModule`. */
+import type { StorageModule } from '../../storages/contract.ts';
+import type { AccessLogOptions } from './index.ts';
+import { AccessLogEnd } from './writer.ts';
+
+export const openWriter: StorageModule['openWriter'] = async (options, context) =>
+  new AccessLogEnd(options as AccessLogOptions, context);
