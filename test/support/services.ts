@@ -1,0 +1,30 @@
+import { existsSync, globSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** A program that some tests need and npm does not bring. */
+export interface Service {
+  name: string;
+  /** Its program, by name or, where it stands outside the path, by a pattern. */
+  program: string;
+  /** The packages of Debian that bring it. */
+  packages: readonly string[];
+}
+
+export const SERVICES = [
+  { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
+] as const satisfies readonly Service[];
+
+export type ServiceName = (typeof SERVICES)[number]['name'];
+
+/** Where a program is; `undefined` where it is not installed. */
+export function programOf(name: ServiceName): string | undefined {
+  const { program } = SERVICES.find((service) => service.name === name)!;
+  if (program.includes('/')) return globSync(program).sort().at(-1);
+  // The system's own programs are not on every user's path.
+  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+  return places.map((place) => join(place, program)).find((file) => existsSync(file));
+}
+
+export function missingServices(): Service[] {
+  return SERVICES.filter(({ name }) => programOf(name) === undefined);
+}

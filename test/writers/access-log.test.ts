@@ -1,0 +1,158 @@
+import { execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it, vi } from 'vitest';
+import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { programOf } from '../support/services.ts';
+import { tracked } from './support.ts';
+
+const goaccess = programOf('goaccess');
+
+const linesOf = (file: string) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
+
+describe('the lines', () => {
+  it('are those of Apache, in the site’s zone', async () => {
+    await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'access.log')), {
+      timeZone: 'Asia/Kathmandu',
+      trustProxy: true,
+    });
+    await app.ask('/a%20b?c=d&token=x', {
+      'user-agent': 'quotes " and \\ backslashes',
+      referer: 'https://example.com/?q=ü',
+      'x-forwarded-for': '2001:db8::1',
+      authorization: `Basic ${Buffer.from('jane "q" doe\n:secret').toString('base64')}`,
+    });
+    await app.ask('/?status=204', { 'user-agent': '' });
+    await app.usage.flush();
+    const [first, second, ...more] = linesOf(join(app.directory, 'access.log'));
+    expect(first).toMatch(
+      /^2001:db8::1 - jane%20%22q%22%20doe%0A \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0545\] "GET \/a%20b\?c=d&token=REDACTED HTTP\/1\.1" 200 5 "https:\/\/example\.com\/\?q=[^"]+" "quotes \\" and \\\\ backslashes"$/,
+    );
+    expect(second).toMatch(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/\?status=204 HTTP\/1\.1" 204 - "-" "[^"]*"$/);
+    expect(more).toEqual([]);
+  });
+
+  it('are shorter in the format common', async () => {
+    await using app = await tracked(
+      (directory) => new AccessLogWriter(join(directory, 'access.log'), { format: 'common' }),
+    );
+    await app.ask('/');
+    await app.usage.flush();
+    expect(linesOf(join(app.directory, 'access.log'))).toEqual([
+      expect.stringMatching(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/ HTTP\/1\.1" 200 5$/),
+    ]);
+  });
+});
+
+describe('the file', () => {
+  it('may be renamed, and what others wrote into it stays', async () => {
+    await using app = await tracked((directory) => {
+      writeFileSync(join(directory, 'access.log'), 'before\n');
+      return new AccessLogWriter(join(directory, 'access.log'));
+    });
+    const log = join(app.directory, 'access.log');
+    await app.ask('/1');
+    await app.usage.flush();
+    appendFileSync(log, 'between\n');
+    await app.ask('/2');
+    await app.usage.flush();
+    renameSync(log, `${log}.1`);
+    await app.ask('/3');
+    await app.usage.flush();
+    const paths = (file: string) => linesOf(file).map((line) => /GET (\S+)/.exec(line)?.[1] ?? line);
+    expect(paths(`${log}.1`)).toEqual(['before', '/1', 'between', '/2']);
+    expect(paths(log)).toEqual(['/3']);
+  });
+
+  it('that cannot be written is told, and the lines come when it can', async () => {
+    await using app = await tracked(
+      (directory) => new AccessLogWriter(join(directory, 'logs', 'access.log')),
+    );
+    expect(await app.ask('/1')).toBe('hello');
+    await vi.waitFor(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
+    const { mkdir } = await import('node:fs/promises');
+    await mkdir(join(app.directory, 'logs'));
+    await app.usage.flush();
+    expect(linesOf(join(app.directory, 'logs', 'access.log'))).toHaveLength(1);
+  });
+
+  it('gets every line once, however often the process is killed', async () => {
+    await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'unused.log')));
+    const { directory } = app;
+    let answered = 0;
+    for (let round = 0; round < 5; round++) {
+      const child = fork(new URL('./access-log-server.ts', import.meta.url), [directory], {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      });
+      try {
+        const [port] = (await once(child, 'message')) as [number];
+        const until = performance.now() + 300 + Math.random() * 700;
+        while (performance.now() < until) {
+          await (await fetch(`http://127.0.0.1:${port}/${answered}`)).text();
+          answered += 1;
+        }
+      } finally {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+    }
+    const last = fork(new URL('./access-log-server.ts', import.meta.url), [directory, 'drain'], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    try {
+      await once(last, 'exit');
+    } finally {
+      last.kill('SIGKILL');
+    }
+    const paths = linesOf(join(directory, 'access.log')).map((line) => Number(/GET \/(\d+)/.exec(line)?.[1]));
+    expect(paths.sort((a, b) => a - b)).toEqual(Array.from({ length: answered }, (_, n) => n));
+    expect(answered).toBeGreaterThan(20);
+  });
+});
+
+describe.skipIf(goaccess === undefined)('goaccess', () => {
+  it('reads every line, and comes to the same totals', async () => {
+    await using app = await tracked(
+      (directory) => [
+        new AccessLogWriter(join(directory, 'access.log')),
+        new SqliteStorage(join(directory, 'usage.db'), { hooks: [sumUrls, sumStatus] }),
+      ],
+      { trustProxy: true },
+    );
+    const agents = [
+      'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36',
+      'curl/8.5.0',
+      'with "quotes" inside',
+    ];
+    for (let n = 0; n < 120; n++) {
+      await app.ask(`/page/${n % 7}?status=${[200, 200, 404, 500][n % 4]}&n=${n % 3}`, {
+        'user-agent': agents[n % agents.length]!,
+        referer: n % 2 ? 'https://example.com/a?b=c' : '',
+        'x-forwarded-for': `198.51.100.${n % 5}`,
+      });
+    }
+    await app.usage.flush();
+    const report = join(app.directory, 'report.json');
+    await promisify(execFile)(goaccess!, [
+      join(app.directory, 'access.log'),
+      '--no-global-config',
+      '--log-format=COMBINED',
+      '-o',
+      report,
+    ]);
+    expect(existsSync(report)).toBe(true);
+    const { general, status_codes: panel } = JSON.parse(readFileSync(report, 'utf8'));
+    expect(general).toMatchObject({ total_requests: 120, valid_requests: 120, failed_requests: 0 });
+    const ours = await app.usage.getSum(sumStatus, { period: 'day' });
+    expect(general.bandwidth).toBe(ours.reduce((sum, { transfer }) => sum + transfer, 0));
+    const theirs: Record<string, number> = {};
+    for (const { items } of panel.data) {
+      for (const { data, hits } of items) theirs[String(data).slice(0, 3)] = hits.count;
+    }
+    expect(theirs).toEqual(Object.fromEntries(ours.map(({ key, hits }) => [key, hits])));
+  });
+});

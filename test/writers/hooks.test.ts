@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { type RecordWriter, Storage, sumUrls, type UsageRecord } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { tracked } from './support.ts';
+
+it('a function is called with each record that its storage has committed, in order', async () => {
+  const calls: [UsageRecord, RecordWriter][] = [];
+  await using app = await tracked(
+    (directory) =>
+      new SqliteStorage(join(directory, 'usage.db'), {
+        hooks: [sumUrls, (record, storage) => void calls.push([record, storage])],
+      }),
+  );
+  for (let n = 0; n < 5; n++) await app.ask(`/${n}?token=secret`, { 'user-agent': 'curl/8.5.0' });
+  await app.usage.flush();
+  await vi.waitFor(() => expect(calls).toHaveLength(5));
+  const stored = await app.usage.getUsage();
+  expect(calls.map(([record]) => record)).toEqual(stored.reverse());
+  expect(calls[0]![0]).toMatchObject({
+    path: '/0',
+    userAgent: { browser: 'curl' },
+    query: { token: 'REDACTED' },
+  });
+  expect(calls[0]![1]).toBe(app.usage.storages[0]);
+  expect(calls[0]![1]).toBeInstanceOf(Storage);
+  expect(await app.usage.getSum(sumUrls, { period: 'day' })).toHaveLength(5);
+});
+
+it('each hook of each storage gets records of its own', async () => {
+  const seen: string[] = [];
+  const spoil = (record: UsageRecord) => {
+    record.path = 'spoilt';
+  };
+  await using app = await tracked((directory) =>
+    ['a', 'b'].map(
+      (name) =>
+        new SqliteStorage(join(directory, `${name}.db`), {
+          hooks: [spoil, ({ path }) => void seen.push(name + path)],
+        }),
+    ),
+  );
+  await app.ask('/x');
+  await app.usage.flush();
+  await vi.waitFor(() => expect(seen.sort()).toEqual(['a/x', 'b/x']));
+});
+
+it('what it throws, or its promise rejects with, is told and counted, and the others are called', async () => {
+  let good = 0;
+  await using app = await tracked(
+    (directory) =>
+      new SqliteStorage(join(directory, 'usage.db'), {
+        hooks: [
+          function thrower() {
+            throw new Error('thrown');
+          },
+          async () => {
+            throw new Error('rejected');
+          },
+          () => {
+            good += 1;
+          },
+        ],
+      }),
+  );
+  for (let n = 0; n < 3; n++) expect(await app.ask()).toBe('hello');
+  await app.usage.flush();
+  await vi.waitFor(() => expect(good).toBe(3));
+  const status = app.usage.status().storages[0]!;
+  expect(status).toMatchObject({ ok: true, committed: 3, hooks: { failed: 6, dropped: 0 } });
+  expect(app.errors[0]?.message).toContain('the hook thrower of sqlite:');
+  expect(app.errors[0]?.message).toContain('threw: thrown');
+});
+
+it('one that never returns keeps neither requests, nor storing, nor close', async () => {
+  await using app = await tracked(
+    (directory) =>
+      new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
+  );
+  for (let n = 0; n < 10; n++) await app.ask();
+  await app.usage.flush();
+  await vi.waitFor(() => expect(app.usage.status().storages[0]!.hooks.pending).toBe(10));
+  expect(app.usage.status().storages[0]).toMatchObject({ ok: true, committed: 10, lag: { records: 0 } });
+  const before = performance.now();
+  await app.usage.close({ timeout: 300 });
+  expect(performance.now() - before).toBeLessThan(5_000);
+});
+
+it('a slow one gives the app its turns', async () => {
+  let called = 0;
+  const busy = () => {
+    const until = performance.now() + 4;
+    while (performance.now() < until);
+    called += 1;
+  };
+  await using app = await tracked(
+    (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: [busy] }),
+  );
+  await Promise.all(Array.from({ length: 60 }, () => app.ask()));
+  await app.usage.flush();
+  // Between the calls requests are answered: no answer waits for all of them.
+  let answered = 0;
+  while (called < 60) {
+    await app.ask();
+    answered += 1;
+  }
+  expect(answered).toBeGreaterThan(5);
+});
+
+it('close waits until it was called for the last record', async () => {
+  let called = 0;
+  await using app = await tracked(
+    (directory) =>
+      new SqliteStorage(join(directory, 'usage.db'), {
+        hooks: [
+          async () => {
+            await new Promise((resolve) => setImmediate(resolve));
+            called += 1;
+          },
+        ],
+      }),
+  );
+  for (let n = 0; n < 20; n++) await app.ask();
+  await app.usage.close();
+  expect(called).toBe(20);
+});

@@ -1,0 +1,129 @@
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import { describe, expect, it, vi } from 'vitest';
+import { OutputWriter, PrintWriter, sumUrls, type UsageRecord } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { tracked } from './support.ts';
+
+describe('OutputWriter', () => {
+  it('writes a line of JSON for each record', async () => {
+    const output = new PassThrough();
+    await using app = await tracked((directory) => [
+      new OutputWriter({ output }),
+      new SqliteStorage(join(directory, 'usage.db')),
+    ]);
+    for (let n = 0; n < 3; n++) await app.ask(`/${n}`);
+    await app.usage.flush();
+    const lines = String(output.read()).trimEnd().split('\n');
+    // The storage answers, though it is not the first.
+    expect(lines.map((line) => JSON.parse(line))).toEqual((await app.usage.getUsage()).reverse());
+    await app.usage.close();
+    expect(output.writableEnded).toBe(false);
+  });
+
+  it('writes what transform makes of it, and calls its hooks', async () => {
+    const output = new PassThrough();
+    const hooked: string[] = [];
+    await using app = await tracked(
+      new OutputWriter({
+        output,
+        transform: ({ method, path }) => Buffer.from(`${method} ${path}\n`),
+        hooks: [({ path }) => void hooked.push(path)],
+      }),
+    );
+    await app.ask('/a');
+    await app.ask('/b');
+    await app.usage.close();
+    expect(String(output.read())).toBe('GET /a\nGET /b\n');
+    expect(hooked).toEqual(['/a', '/b']);
+  });
+
+  it('a stream that fails is tried again: every record arrives, each once', async () => {
+    const taken: string[] = [];
+    let fails = 3;
+    const output = {
+      write(text: string | Uint8Array, callback: (error?: Error) => void) {
+        if (taken.length === 4 && fails-- > 0) return callback(new Error('the pipe is full'));
+        taken.push(String(text));
+        setImmediate(callback);
+      },
+    };
+    await using app = await tracked(new OutputWriter({ output, transform: ({ path }) => path }));
+    for (let n = 0; n < 10; n++) await app.ask(`/${n}`);
+    await app.usage.flush();
+    expect(taken).toEqual(Array.from({ length: 10 }, (_, n) => `/${n}`));
+    expect(app.errors[0]?.message).toContain('output did not take a batch: the pipe is full');
+  });
+
+  it('a record that transform throws at is set aside, and the others are written once', async () => {
+    const taken: string[] = [];
+    const output = new Writable({
+      write(chunk, _encoding, callback) {
+        taken.push(String(chunk));
+        callback();
+      },
+    });
+    const transform = ({ path }: UsageRecord) => {
+      if (path === '/3') throw new Error('three');
+      return path === '/5' ? (5 as unknown as string) : path;
+    };
+    await using app = await tracked(new OutputWriter({ output, transform }));
+    for (let n = 0; n < 8; n++) await app.ask(`/${n}`);
+    await app.usage.flush();
+    expect(taken.sort()).toEqual(['/0', '/1', '/2', '/4', '/6', '/7']);
+    expect(app.usage.status().storages[0]).toMatchObject({ ok: true, rejected: 2 });
+  });
+
+  it('a stream that was destroyed neither ends the process nor loses what others store', async () => {
+    const output = new PassThrough();
+    await using app = await tracked((directory) => [
+      new SqliteStorage(join(directory, 'usage.db')),
+      new OutputWriter({ output }),
+    ]);
+    await app.ask();
+    await app.usage.flush();
+    output.destroy(new Error('gone'));
+    expect(await app.ask()).toBe('hello');
+    await vi.waitFor(() => expect(app.usage.status().storages[0]!.committed).toBe(2));
+    await vi.waitFor(() => expect(app.usage.status().storages[1]!.error).not.toBeNull());
+    await app.usage.close({ timeout: 100 });
+  });
+
+  it.each([
+    [{ output: 'file' }, 'option "OutputWriter.output" is "file", expected a writable stream'],
+    [{ transform: 1 }, 'option "OutputWriter.transform" is 1'],
+    [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only takes records'],
+    [{ hooks: ['urls'] }, 'output cannot keep the summary "urls"'],
+    [{ outptu: 1 }, 'unknown option "outptu" in OutputWriter'],
+  ])('refuses %j', (options, message) => {
+    expect(() => new OutputWriter(options as never)).toThrow(message);
+  });
+});
+
+describe('PrintWriter', () => {
+  it('prints a line that no client can make harmful', async () => {
+    const printed: string[] = [];
+    const write = vi.spyOn(process.stdout, 'write').mockImplementation(((text, callback) => {
+      printed.push(String(text));
+      (callback as () => void)();
+      return true;
+    }) as typeof process.stdout.write);
+    try {
+      await using app = await tracked(new PrintWriter(), { trustProxy: true });
+      await app.ask('/%1b[31m/ü?a=1', { 'x-forwarded-for': '203.0.113.9' });
+      await app.usage.flush();
+    } finally {
+      write.mockRestore();
+    }
+    expect(printed).toHaveLength(1);
+    expect(printed[0]).toMatch(
+      /^\d{4}-\d\d-\d\dT[\d:.]+Z 203\.0\.113\.9 GET http:\/\/127\.0\.0\.1:\d+\/%1b\[31m\/%C3%BC\?a=1 200 5 bytes \d+\.\d ms\n$/,
+    );
+  });
+
+  it('keeps no summaries', () => {
+    expect(() => new PrintWriter({ hooks: [sumUrls as never] })).toThrow(
+      'print cannot keep the summary sumUrls',
+    );
+  });
+});

@@ -1,0 +1,41 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RecordWriter, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+
+/** A tracked server that answers `hello`, with the status that `?status=` names; closed by `await using`. */
+export async function tracked(
+  storages: RecordWriter | RecordWriter[] | ((directory: string) => RecordWriter | RecordWriter[]),
+  options: TrackUsageOptions = {},
+) {
+  const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+  const errors: Error[] = [];
+  const server = http.createServer((request, response) => {
+    const { searchParams } = new URL(request.url ?? '/', 'http://host');
+    response.statusCode = Number(searchParams.get('status') ?? 200);
+    response.end('hello');
+  });
+  const usage = new TrackUsage(server, typeof storages === 'function' ? storages(directory) : storages, {
+    geo: false,
+    onError: (error) => errors.push(error),
+    ...options,
+    journal: { dir: directory, ...options.journal },
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    usage,
+    errors,
+    directory,
+    async ask(path = '/', headers: Record<string, string> = {}) {
+      return (await fetch(base + path, { headers })).text();
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await usage.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
