@@ -26,3 +26,4 @@ export {
   sumVisitors,
 } from './summaries/standard.ts';
 export { TrackUsage } from './tracker.ts';
+export type { FreeGeoIpSettings } from './writer/free-geo-ip-settings.ts';

@@ -20,7 +20,7 @@ import { statusOf, type UsageStatus } from './status.ts';
 import { Storage } from './storages/storage.ts';
 import type { Summary } from './summaries/define.ts';
 import { WriterClient } from './writer/client.ts';
-import { type GeoOption, hasDefaultGeo } from './writer/geo.ts';
+import { hasDefaultGeo } from './writer/geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
@@ -105,7 +105,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               serverName: settings.serverName,
               timeZone: this.#timeZone,
               durable: settings.journal.mode === 'power',
-              geo: options.geo,
+              geo: settings.geo,
+              freeGeoIp: settings.freeGeoIp,
               storages: this.storages.map(({ label, module, options, summaries }) => ({
                 label,
                 module,
@@ -116,7 +117,9 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
             this.#journal,
             onProblem,
           );
-    this.#reportIdleSummaries(settings.cookie !== undefined, options.geo);
+    const { cookie, geo, freeGeoIp } = settings;
+    const hasPlaces = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
+    this.#reportIdleSummaries(cookie !== undefined, hasPlaces);
     if (app) this.attach(app);
   }
 
@@ -233,7 +236,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** A summary that can only stay empty is said once. */
-  #reportIdleSummaries(hasCookie: boolean, geo: GeoOption): void {
+  #reportIdleSummaries(hasCookie: boolean, hasPlaces: boolean): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
@@ -241,7 +244,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (kept('visitors') && !hasCookie) {
       idle('sumVisitors', 'visitors are told apart by a cookie', 'pass cookie: true');
     }
-    if (kept('geo') && (geo === false || (geo === undefined && !hasDefaultGeo()))) {
+    if (kept('geo') && !hasPlaces) {
       idle(
         'sumGeo',
         'there is no country database',

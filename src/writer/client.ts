@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { moduleUrl, reviveError, startThread } from '../threads.ts';
-import type { FromWriter, LaneStatus, ToWriter, WriterData } from './protocol.ts';
+import type { FreeGeoIpStatus, FromWriter, LaneStatus, ToWriter, WriterData } from './protocol.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
 const FIRST_RESTART = 100;
@@ -17,6 +17,9 @@ export class WriterClient {
   readonly statuses: (LaneStatus | undefined)[];
   /** What threads that stopped had counted, by storage. */
   readonly #before: Pick<LaneStatus, 'adopted' | 'rejected' | 'lost'>[];
+  /** `undefined` until the thread has said something. */
+  freeGeoIp: FreeGeoIpStatus | undefined;
+  #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
   readonly #data: WriterData;
   readonly #journal: Journal;
@@ -160,6 +163,7 @@ export class WriterClient {
       this.statuses.forEach((status, index) => {
         if (status) this.#before[index] = status;
       });
+      if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
       if (!this.#closing) this.#stopped(failure);
     });
     if (this.#waits === 0) worker.unref();
@@ -177,6 +181,15 @@ export class WriterClient {
       };
       this.#sample();
       for (const check of this.#checks) check();
+    } else if (message.type === 'free-geo-ip') {
+      const before = this.#freeGeoIpBefore;
+      const { asked, failed, missed, paused } = message.status;
+      this.freeGeoIp = {
+        asked: before.asked + asked,
+        failed: before.failed + failed,
+        missed: before.missed + missed,
+        paused,
+      };
     } else if (message.type === 'problem') {
       if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
       this.#onProblem(reviveError(message.error));

@@ -2,6 +2,7 @@ import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.
 import type { Facts } from '../journal/codec.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Enricher } from './enrich.ts';
+import type { FreeGeoIp } from './free-geo-ip.ts';
 
 /** A batch takes at most so many records, */
 export const MAX_RECORDS = 32_768;
@@ -76,6 +77,39 @@ export class BatchFiller {
 
     if (facts.extra !== '') batch.extra.set(i, facts.extra);
     if (place.geo) this.#addGeo(i, place.geo);
+  }
+
+  /**
+   * Asks the geography service, where there is one, for the addresses that the database does not know. A batch that
+   * is full does not wait: there is more to catch up with.
+   */
+  locate(): Promise<void> | undefined {
+    const { service } = this.#enricher;
+    return service && this.#locate(service);
+  }
+
+  async #locate(service: FreeGeoIp): Promise<void> {
+    const { batch } = this;
+    const { country, remoteAddr } = batch.text;
+    const unknown = [...this.#countries].filter(([, place]) => place.country === 0).map(([id]) => id);
+    const addressOf = (id: number) => batch.strings[id] ?? '';
+    await service.locate(unknown.map(addressOf), !this.isFull);
+    const found = new Map<number, { country: number; geo: Record<string, unknown> | null; json: string }>();
+    for (const id of unknown) {
+      const { country, geo } = service.find(addressOf(id));
+      if (country === null) continue;
+      found.set(id, { country: batch.intern(country), geo, json: JSON.stringify({ geo }) });
+    }
+    if (found.size === 0) return;
+    for (let i = 0; i < batch.length; i++) {
+      const place = found.get(remoteAddr[i]!);
+      if (!place) continue;
+      country[i] = place.country;
+      if (!place.geo) continue;
+      // One text for all records of an address.
+      if (batch.extra.has(i)) this.#addGeo(i, place.geo);
+      else batch.extra.set(i, place.json);
+    }
   }
 
   #status(status: number): number {

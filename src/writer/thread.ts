@@ -21,7 +21,9 @@ let closing = false;
 const send = (message: FromWriter): void => parentPort!.postMessage(message);
 const onProblem = (error: TrackUsageError): void => send({ type: 'problem', error: plainError(error) });
 
-const enricher = new Enricher(geo());
+// It brings the client for HTTP, which costs memory and time where nobody uses it.
+const service = data.freeGeoIp && new (await import('./free-geo-ip.ts')).FreeGeoIp(data.freeGeoIp, onProblem);
+const enricher = new Enricher(geo(), service);
 const lanes = data.storages.map(
   (_, number): Lane => new Lane(number, data, journals, enricher, () => onStatus(number), onProblem),
 );
@@ -43,6 +45,7 @@ parentPort!.on('message', async (message: ToWriter) => {
 });
 
 function onStatus(number: number): void {
+  if (service) send({ type: 'free-geo-ip', status: service.status });
   send({ type: 'status', storage: number, status: lanes[number]!.status });
   answer();
 }
