@@ -247,8 +247,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (kept('geo') && !hasPlaces) {
       idle(
         'sumGeo',
-        'there is no country database',
-        'npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" }',
+        'there is no country database and no geography service',
+        'npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" } or freeGeoIp: { endpoint }',
       );
     }
   }
