@@ -179,6 +179,7 @@ describe('redirects', () => {
     for (const [to, reason] of [
       [`${other.origin}/new/`, `it redirects to ${other.origin}`],
       [`${localhost}/new/`, `it redirects to ${localhost}`],
+      ['https://track-usage.invalid/', 'it redirects to https://track-usage.invalid'],
       ['http://[/', 'it redirects to no URL'],
       ['file:///etc/', 'it redirects to null'],
       ['/json/', 'it redirects more than 3 times'],
@@ -302,6 +303,13 @@ describe('an answer that is none', () => {
     const { geo, problems } = asking(`https://localhost:${port}/`, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toMatch(/certificate/);
+    // The same behind a redirect from http to https of the same host, which is followed.
+    const service = await geoService((response, address) =>
+      response.writeHead(301, { location: `https://127.0.0.1:${port}/${address}` }).end(),
+    );
+    const redirected = asking(service.endpoint, { failures: 1 });
+    await redirected.geo.locate(['8.8.8.8']);
+    expect(redirected.problems[0]!.message).toMatch(/certificate/);
     expect(asked).toBe(0);
   });
 
@@ -422,6 +430,26 @@ describe('a service that fails', () => {
     expect(problems).toHaveLength(2);
   });
 
+  test('one request decides whether it is back, however many addresses wait', async () => {
+    const service = await geoService((response) => response.destroy());
+    const { geo, clock } = asking(service.endpoint, { failures: 4, atOnce: 4 });
+    await geo.locate(addresses(4));
+    expect(geo.status).toMatchObject({ asked: 4, paused: true });
+    const held: (() => void)[] = [];
+    service.answer = (response) => held.push(() => response.end('{"country":"FR"}'));
+    clock.now += 30_000;
+    const located = geo.locate(addresses(8, '9.9.9'));
+    await service.hasAsked(5);
+    expect(geo.status.asked).toBe(5);
+    held.shift()!();
+    await service.hasAsked(9);
+    expect(geo.status).toMatchObject({ asked: 9, paused: false });
+    service.answer = json({ country: 'FR' });
+    for (const answer of held) answer();
+    await located;
+    expect(geo.status).toMatchObject({ asked: 12, failed: 4 });
+  });
+
   test('a success in between begins the count anew', async () => {
     let count = 0;
     const service = await geoService((response) => response.end(++count % 3 ? '{}' : '{"country":"FR"}'));
@@ -463,10 +491,11 @@ describe('a service that fails', () => {
     clock.now = seconds * 1000 - 1;
     await geo.locate(addresses(2));
     expect(service.asked).toHaveLength(1);
+    // One failure of any kind, and it is left alone again.
+    service.answer = (response) => response.writeHead(500).end();
     clock.now += 1;
     await geo.locate(addresses(2));
     expect(service.asked).toHaveLength(2);
-    // Still paused after this one failure.
     await geo.locate(addresses(3));
     expect(service.asked).toHaveLength(2);
   });
