@@ -66,6 +66,10 @@ const TABLE = {
     'cannot read the country database {value}: {reason}',
     'pass the path of a file in MMDB format as geo: { database }',
   ],
+  GEO_SERVICE: [
+    'the geography service {value} is not asked for {seconds} s: {reason}',
+    'countries that only it knows stay null meanwhile; check freeGeoIp: { endpoint, countryPath } and its limits',
+  ],
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
     '{what} was not finished after {value} ms',

@@ -35,6 +35,7 @@ export {
   sumVisitors,
 } from './summaries/standard.ts';
 export { TrackUsage } from './tracker.ts';
+export type { FreeGeoIpSettings } from './writer/free-geo-ip-settings.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './writers/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './writers/output.ts';
 export { PrintWriter, type PrintWriterOptions } from './writers/print.ts';

@@ -7,6 +7,7 @@ import { show, TrackUsageError } from './errors.ts';
 import { JOURNAL_MODES, type JournalMode } from './journal/journal.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './options.ts';
 import { calendar } from './summaries/periods.ts';
+import { type FreeGeoIpSettings, readFreeGeoIp } from './writer/free-geo-ip-settings.ts';
 import type { GeoOption } from './writer/geo.ts';
 
 /** Options of a TrackUsage. All may be left out. */
@@ -25,8 +26,16 @@ export interface TrackUsageOptions {
   views?: Views;
   /** Visitors by a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
   cookie?: boolean | CookieOptions;
-  /** The country database, or false for none. Defaults to the optional package, where it is installed. */
+  /**
+   * The country database, or false for none. Defaults to the optional package, where it is installed and `freeGeoIp`
+   * is not given.
+   */
   geo?: GeoOption;
+  /**
+   * A geography service that the addresses of visitors are sent to, but for those that the database of `geo` knows.
+   * Defaults to `TRACK_USAGE_USE_FREEGEOIP` with `TRACK_USAGE_FREEGEOIP_ENDPOINT`, or false.
+   */
+  freeGeoIp?: boolean | FreeGeoIpSettings;
   /**
    * For Hono and servers of node:http, https and http2: the proxies whose X-Forwarded headers are believed, as `proxy-addr`
    * takes them. Express, Fastify and Koa have their own setting. Defaults to none.
@@ -59,6 +68,7 @@ const OPTIONS = [
   'views',
   'cookie',
   'geo',
+  'freeGeoIp',
   'trustProxy',
   'username',
   'redact',
@@ -109,6 +119,7 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption('anonymizeIp', anonymizeIp, typeof anonymizeIp === 'boolean', 'true or false');
   checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
   checkGeo(options.geo);
+  const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
   const { cookie, cookieWhen } = readCookie(options.cookie);
   const views =
     options.views ?? (process.env.TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS?.trim().toLowerCase() || undefined);
@@ -125,6 +136,9 @@ export function readSettings(options: TrackUsageOptions) {
     views: (views ?? 'exclude') as Views,
     cookie,
     cookieWhen,
+    // Who asks a service wants its answers, not those of a package that happens to be there.
+    geo: options.geo ?? (freeGeoIp ? false : undefined),
+    freeGeoIp,
     trust: readTrust(options.trustProxy),
     redact: createRedactor(redact),
   };

@@ -3,6 +3,7 @@ import type { Problems } from './problems.ts';
 import type { RecordWriter } from './storages/writer.ts';
 import type { PlainError } from './threads.ts';
 import type { WriterClient } from './writer/client.ts';
+import type { FreeGeoIpStatus } from './writer/protocol.ts';
 
 /** What `usage.status()` says. Counts are of this process, since its start. */
 export interface UsageStatus {
@@ -25,6 +26,8 @@ export interface UsageStatus {
     capture: number;
   };
   storages: StorageStatus[];
+  /** What became of the questions to the geography service; `null` where there is none, or nothing is stored yet. */
+  freeGeoIp: FreeGeoIpStatus | null;
   /** How often the writer's thread was started again. */
   writerRestarts: number;
   /** What was reported last. */
@@ -72,6 +75,7 @@ export function statusOf(
     journal: { directory: journal.path, state: journal.state, slowAppends: journal.slowAppends },
     dropped: { journal: journal.dropped, capture: journal.uncaptured },
     storages: storages.map(({ label }, index) => storageStatus(label, index, journal, writer)),
+    freeGeoIp: writer?.freeGeoIp ?? null,
     writerRestarts: writer?.restarts ?? 0,
     lastError: problems.last,
   };

@@ -22,7 +22,7 @@ import { RecordWriter } from './storages/writer.ts';
 import type { Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
 import { WriterClient } from './writer/client.ts';
-import { type GeoOption, hasDefaultGeo } from './writer/geo.ts';
+import { hasDefaultGeo } from './writer/geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
@@ -109,13 +109,16 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               serverName: settings.serverName,
               timeZone: this.#timeZone,
               durable: settings.journal.mode === 'power',
-              geo: options.geo,
+              geo: settings.geo,
+              freeGeoIp: settings.freeGeoIp,
             },
             this.storages,
             this.#journal,
             onProblem,
           );
-    this.#reportIdleSummaries(settings.cookie !== undefined, options.geo);
+    const { cookie, geo, freeGeoIp } = settings;
+    const hasPlaces = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
+    this.#reportIdleSummaries(cookie !== undefined, hasPlaces);
     if (app) this.attach(app);
   }
 
@@ -243,7 +246,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** A summary that can only stay empty is said once. */
-  #reportIdleSummaries(hasCookie: boolean, geo: GeoOption): void {
+  #reportIdleSummaries(hasCookie: boolean, hasPlaces: boolean): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
@@ -251,11 +254,11 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (kept('visitors') && !hasCookie) {
       idle('sumVisitors', 'visitors are told apart by a cookie', 'pass cookie: true');
     }
-    if (kept('geo') && (geo === false || (geo === undefined && !hasDefaultGeo()))) {
+    if (kept('geo') && !hasPlaces) {
       idle(
         'sumGeo',
-        'there is no country database',
-        'npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" }',
+        'there is no country database and no geography service',
+        'npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" } or freeGeoIp: { endpoint }',
       );
     }
   }

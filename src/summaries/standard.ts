@@ -38,7 +38,7 @@ export const sumVisitors: Summary = {
   column: 'visitor',
 };
 
-/** Each country by its ISO 3166 code; needs a country database (option `geo`). */
+/** Each country by its ISO 3166 code; needs a country database (option `geo`) or a service (`freeGeoIp`). */
 export const sumGeo: Summary = { name: 'geo', title: 'sumGeo', column: 'country' };
 
 /** Each route: the framework's pattern, such as `/users/:id`. */

@@ -5,7 +5,14 @@ import type { RecordWriter } from '../storages/writer.ts';
 import { moduleUrl, reviveError, startThread } from '../threads.ts';
 import { AppEnds } from './app-ends.ts';
 import { HookQueue } from './hook-queue.ts';
-import type { FromWriter, LaneStatus, StorageData, ToWriter, WriterData } from './protocol.ts';
+import type {
+  FreeGeoIpStatus,
+  FromWriter,
+  LaneStatus,
+  StorageData,
+  ToWriter,
+  WriterData,
+} from './protocol.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
 const FIRST_RESTART = 100;
@@ -40,6 +47,9 @@ export class WriterClient {
   readonly hooks: readonly HookQueue[];
   /** What threads that stopped had counted, by storage. */
   readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
+  /** `undefined` until the thread has said something. */
+  freeGeoIp: FreeGeoIpStatus | undefined;
+  #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
   readonly #data: WriterData;
   readonly #journal: Journal;
@@ -211,6 +221,7 @@ export class WriterClient {
       this.statuses.forEach((status, index) => {
         if (status) this.#before[index] = status;
       });
+      if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
       if (!this.#closing) this.#stopped(failure);
     });
     if (this.#waits === 0) worker.unref();
@@ -225,6 +236,15 @@ export class WriterClient {
       this.statuses[message.storage] = status;
       this.#sample();
       for (const check of this.#checks) check();
+    } else if (message.type === 'free-geo-ip') {
+      const before = this.#freeGeoIpBefore;
+      const { asked, failed, missed, paused } = message.status;
+      this.freeGeoIp = {
+        asked: before.asked + asked,
+        failed: before.failed + failed,
+        missed: before.missed + missed,
+        paused,
+      };
     } else if (message.type === 'problem') {
       if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
       this.#onProblem(reviveError(message.error));

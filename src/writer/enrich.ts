@@ -2,6 +2,7 @@ import Bowser from 'bowser';
 import { isbot } from 'isbot';
 import Negotiator from 'negotiator';
 import { BoundedCache } from '../cache.ts';
+import type { FreeGeoIp } from './free-geo-ip.ts';
 import { type GeoSource, NOWHERE, type Place } from './geo.ts';
 
 /** What the text of a user agent says. */
@@ -36,12 +37,15 @@ const NO_LANGUAGE = Object.freeze({ tag: null });
 
 /** Finds what a record's texts say. Never throws, whatever they are. */
 export class Enricher {
+  /** Asked for what `place` does not know. */
+  readonly service: FreeGeoIp | undefined;
   readonly #agents: Remembering<AgentFacts>;
   readonly #languages: Remembering<{ tag: string | null }>;
   readonly #places: Remembering<Place>;
 
-  /** @param geo Where addresses are looked up; without it no country is known. */
-  constructor(geo: GeoSource | undefined) {
+  /** @param geo Where addresses are looked up; without it and the service no country is known. */
+  constructor(geo: GeoSource | undefined, service?: FreeGeoIp) {
+    this.service = service;
     this.#agents = new Remembering(CACHED_AGENTS, LONGEST_AGENT, NO_AGENT, parseAgent);
     this.#languages = new Remembering(CACHED_LANGUAGES, LONGEST_ACCEPT_LANGUAGE, NO_LANGUAGE, bestLanguage);
     this.#places = new Remembering(CACHED_ADDRESSES, LONGEST_ADDRESS, NOWHERE, geo ?? (() => NOWHERE));

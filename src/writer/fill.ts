@@ -2,12 +2,15 @@ import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.
 import type { Facts } from '../journal/codec.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Enricher } from './enrich.ts';
+import type { FreeGeoIp } from './free-geo-ip.ts';
 import type { OwnSummaries } from './own-summaries.ts';
 
 /** A batch takes at most so many records, */
 export const MAX_RECORDS = 32_768;
 /** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
 export const MAX_TEXT = 1024 * 1024;
+/** The same of what stands beside the columns: vars, and the parameters of routes. */
+export const MAX_EXTRA = 8 * 1024 * 1024;
 
 /** Fills batches with records as the journal has them, and adds what can be known from them. */
 export class BatchFiller {
@@ -20,6 +23,7 @@ export class BatchFiller {
   readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
   readonly #keys: OwnSummaries;
   #serverName = 0;
+  #extraLength = 0;
 
   constructor(enricher: Enricher, site: string, keys: OwnSummaries) {
     this.#enricher = enricher;
@@ -30,6 +34,7 @@ export class BatchFiller {
   /** Begins a new batch of a journal. */
   begin(header: SegmentHeader): void {
     this.batch.clear();
+    this.#extraLength = 0;
     this.#statuses.clear();
     this.#agents.clear();
     this.#languages.clear();
@@ -39,7 +44,9 @@ export class BatchFiller {
 
   /** Whether the batch should take no more. */
   get isFull(): boolean {
-    return this.batch.length >= MAX_RECORDS || this.batch.textLength >= MAX_TEXT;
+    return (
+      this.batch.length >= MAX_RECORDS || this.batch.textLength >= MAX_TEXT || this.#extraLength >= MAX_EXTRA
+    );
   }
 
   add(facts: Facts): void {
@@ -77,7 +84,10 @@ export class BatchFiller {
     text.remoteAddr[i] = addressId;
     text.country[i] = place.country;
 
-    if (facts.extra !== '') batch.extra.set(i, facts.extra);
+    if (facts.extra !== '') {
+      batch.extra.set(i, facts.extra);
+      this.#extraLength += facts.extra.length;
+    }
     this.#keys.captured(batch, i);
     if (place.geo) this.#addGeo(i, place.geo);
   }
@@ -85,6 +95,39 @@ export class BatchFiller {
   /** To be called when the batch is full. */
   complete(): void {
     this.#keys.enriched(this.batch);
+  }
+
+  /**
+   * Asks the geography service, where there is one, for the addresses that the database does not know. A batch that
+   * is full does not wait: there is more to catch up with.
+   */
+  locate(): Promise<void> | undefined {
+    const { service } = this.#enricher;
+    return service && this.#locate(service);
+  }
+
+  async #locate(service: FreeGeoIp): Promise<void> {
+    const { batch } = this;
+    const { country, remoteAddr } = batch.text;
+    const unknown = [...this.#countries].filter(([, place]) => place.country === 0).map(([id]) => id);
+    const addressOf = (id: number) => batch.strings[id] ?? '';
+    await service.locate(unknown.map(addressOf), !this.isFull);
+    const found = new Map<number, { country: number; geo: Record<string, unknown> | null; json: string }>();
+    for (const id of unknown) {
+      const { country, geo } = service.find(addressOf(id));
+      if (country === null) continue;
+      found.set(id, { country: batch.intern(country), geo, json: JSON.stringify({ geo }) });
+    }
+    if (found.size === 0) return;
+    for (let i = 0; i < batch.length; i++) {
+      const place = found.get(remoteAddr[i]!);
+      if (!place) continue;
+      country[i] = place.country;
+      if (!place.geo) continue;
+      // One text for all records of an address.
+      if (batch.extra.has(i)) this.#addGeo(i, place.geo);
+      else batch.extra.set(i, place.json);
+    }
   }
 
   #status(status: number): number {

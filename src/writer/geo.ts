@@ -89,6 +89,18 @@ function defaultDatabase(): string | undefined {
   }
 }
 
+/**
+ * The address without a zone, and as IPv4 where it is IPv4 in IPv6; `null` for what is no address of the public
+ * internet, the tunnels included that carry IPv4 addresses within IPv6 ones.
+ */
+export function publicAddress(address: string): string | null {
+  const plain = plainAddress(address);
+  if (plain === null || isNowhere(plain)) return null;
+  if (familyOf(plain) === 'ipv4') return plain;
+  // Of IPv6 only 2000::/3 is given out.
+  return /^[23]...:/.test(plain) && !tunnels.check(plain, 'ipv6') ? plain : null;
+}
+
 /** The address as databases know it: no zone, and IPv4 where it is IPv4 in IPv6. `null` for what is no address. */
 function plainAddress(address: string): string | null {
   const version = isIP(address);
@@ -118,18 +130,32 @@ const SPECIAL_NETWORKS = [
   '203.0.113.0/24',
   '224.0.0.0/3',
   '::/127',
+  '64:ff9b:1::/48',
   '100::/64',
+  '2001:2::/48',
+  '2001:10::/28',
+  '2001:20::/28',
   '2001:db8::/32',
   '3fff::/20',
   'fc00::/7',
   'fe80::/10',
+  'fec0::/10',
   'ff00::/8',
 ];
 
-const special = new BlockList();
-for (const network of SPECIAL_NETWORKS) {
-  const [address = '', prefix] = network.split('/');
-  special.addSubnet(address, Number(prefix), familyOf(address));
+/** Teredo and 6to4: who is at the other end is an IPv4 address, maybe a private one. */
+const TUNNELS = ['2001::/32', '2002::/16'];
+
+const special = blockList(SPECIAL_NETWORKS);
+const tunnels = blockList(TUNNELS);
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/');
+    list.addSubnet(address, Number(prefix), familyOf(address));
+  }
+  return list;
 }
 
 function isNowhere(address: string): boolean {
@@ -141,7 +167,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
 }
 
 /** `ZZ` is ISO 3166's code for an unknown country. */
-function countryCode(value: unknown): string | null {
+export function countryCode(value: unknown): string | null {
   if (typeof value !== 'string' || !/^[a-z]{2}$/i.test(value)) return null;
   const code = value.toUpperCase();
   return code === 'ZZ' ? null : code;
@@ -161,6 +187,6 @@ function coordinate(value: unknown): number | null {
   return typeof number === 'number' && Number.isFinite(number) ? number : null;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

@@ -237,7 +237,7 @@ export class Lane {
     until = Number.POSITIVE_INFINITY,
     maxRecords = this.#storage.maxRecords ?? Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
-    const { batch, to, lost } = this.#fill(journal, reading, from, until, maxRecords);
+    const { batch, to, lost } = await this.#fill(journal, reading, from, until, maxRecords);
     if (to.position === from.position) return from;
     try {
       if (!(await writer.apply(batch))) return undefined;
@@ -271,7 +271,7 @@ export class Lane {
     this.#onStored(records.toData());
   }
 
-  #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {
+  async #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {
     const filler = this.#filler;
     const { site, serverName, timeZone } = this.#data;
     const { reader } = reading;
@@ -297,6 +297,8 @@ export class Lane {
       },
       report,
     );
+    const located = filler.locate();
+    if (located) await located;
     filler.complete();
     const { batch: records } = filler;
     const deltas = fold(records, this.#storage.summaries, calendar(timeZone));

@@ -2,6 +2,7 @@ import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { PlainError } from '../threads.ts';
+import type { FreeGeoIpData } from './free-geo-ip-settings.ts';
 import type { GeoOption } from './geo.ts';
 
 /** What the writer's thread is started with: plain data only. */
@@ -17,6 +18,7 @@ export interface WriterData {
   timeZone: string;
   durable: boolean;
   geo: GeoOption;
+  freeGeoIp: FreeGeoIpData | undefined;
   storages: readonly StorageData[];
 }
 
@@ -79,9 +81,22 @@ export interface LaneStatus {
   error: PlainError | undefined;
 }
 
+/** What became of the questions to the geography service. */
+export interface FreeGeoIpStatus {
+  /** Requests that were made. */
+  asked: number;
+  /** Those of them that failed, or that did not tell a country. */
+  failed: number;
+  /** Addresses of batches that were stored before there was an answer for them; again with each batch. */
+  missed: number;
+  /** Whether it is left alone because it failed several times in a row. */
+  paused: boolean;
+}
+
 /** From the writer to the app. */
 export type FromWriter =
   | { type: 'status'; storage: number; status: LaneStatus }
+  | { type: 'free-geo-ip'; status: FreeGeoIpStatus }
   | { type: 'problem'; error: PlainError }
   | ({ type: 'call' } & AppCall)
   /** A storage has committed these, for its hooks. */

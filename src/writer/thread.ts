@@ -22,8 +22,10 @@ let closing = false;
 const send = (message: FromWriter): void => parentPort!.postMessage(message);
 const onProblem = (error: TrackUsageError): void => send({ type: 'problem', error: plainError(error) });
 
-const enricher = new Enricher(geo());
 const calls = new AppCalls((call) => send({ type: 'call', ...call }));
+// It brings the client for HTTP, which costs memory and time where nobody uses it.
+const service = data.freeGeoIp && new (await import('./free-geo-ip.ts')).FreeGeoIp(data.freeGeoIp, onProblem);
+const enricher = new Enricher(geo(), service);
 const lanes = data.storages.map(
   (_, storage): Lane =>
     new Lane(storage, data, journals, enricher, calls, {
@@ -58,6 +60,7 @@ parentPort!.on('message', (message: ToWriter) => {
 });
 
 function onStatus(number: number): void {
+  if (service) send({ type: 'free-geo-ip', status: service.status });
   send({ type: 'status', storage: number, status: lanes[number]!.status });
   answer();
 }

@@ -1,0 +1,55 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** How the service answers for an address. */
+export type GeoAnswer = (
+  response: http.ServerResponse,
+  address: string,
+  request: http.IncomingMessage,
+) => unknown;
+
+export const json =
+  (value: unknown): GeoAnswer =>
+  (response) =>
+    response.end(JSON.stringify(value));
+
+/** Never answers. */
+export const hang: GeoAnswer = () => {};
+
+/** A geography service that does what the test wants, and notes what it is asked for; closed after the test. */
+export async function geoService(answer: GeoAnswer = json({ country_code: 'DE' })) {
+  const service = {
+    answer,
+    /** The addresses asked for, in order. */
+    asked: [] as string[],
+    urls: [] as string[],
+    connections: 0,
+    origin: '',
+    endpoint: '',
+    server: http.createServer(),
+    /** Resolves when that many have been asked for. */
+    async hasAsked(count: number): Promise<void> {
+      while (service.asked.length < count) await once(service.server, 'request');
+    },
+  };
+  service.server.on('connection', () => {
+    service.connections += 1;
+  });
+  service.server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
+    const address = decodeURIComponent(request.url!.slice(request.url!.lastIndexOf('/') + 1));
+    service.asked.push(address);
+    service.urls.push(request.url!);
+    service.answer(response, address, request);
+  });
+  service.server.listen(0, '127.0.0.1');
+  await once(service.server, 'listening');
+  onTestFinished(() => {
+    service.server.closeAllConnections();
+    service.server.close();
+  });
+  service.origin = `http://127.0.0.1:${(service.server.address() as AddressInfo).port}`;
+  service.endpoint = `${service.origin}/json/{ip}`;
+  return service;
+}

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../src/writer/geo-answer.ts';
+
+const placeOf = (answer: unknown, paths: readonly string[] = COUNTRY_PATHS) =>
+  placeInAnswer(JSON.stringify(answer), paths);
+
+describe('placeInAnswer', () => {
+  test.each<[string, unknown, string, Record<string, unknown> | null]>([
+    [
+      'freegeoip',
+      { ip: '8.8.8.8', country_code: 'US', country_name: 'United States', city: '', metro_code: 0 },
+      'US',
+      { ip: '8.8.8.8', country_name: 'United States', metro_code: 0 },
+    ],
+    [
+      'extreme-ip-lookup',
+      { countryCode: 'de', country: 'Germany', status: 'success' },
+      'DE',
+      { country: 'Germany', status: 'success' },
+    ],
+    ['ipinfo', { country: 'FR', region: null }, 'FR', null],
+    ['ipgeolocation', { country_code2: 'JP', country_code3: 'JPN' }, 'JP', { country_code3: 'JPN' }],
+    ['MaxMind', { country: { iso_code: 'BR', geoname_id: 1 } }, 'BR', { country: { geoname_id: 1 } }],
+    ['echoip', { country: 'Norway', country_iso: 'NO' }, 'NO', { country: 'Norway' }],
+  ])('the answer of %s', (_, answer, country, geo) => {
+    expect(placeOf(answer)).toEqual({ country, geo });
+  });
+
+  test('paths of the user, in their order', () => {
+    const answer = { a: { b: [{ c: 'it' }] }, country_code: 'US', d: 'ES' };
+    expect(placeOf(answer, ['a.b.0.c']).country).toBe('IT');
+    expect(placeOf(answer, ['a.b', 'missing.path', 'd', 'country_code']).country).toBe('ES');
+  });
+
+  test.each<[string, string, string]>([
+    ['no JSON', '<html>', 'its answer is no JSON'],
+    ['nothing', '', 'its answer is no JSON'],
+    ['a list', '[{"country_code":"DE"}]', 'its answer is no JSON object'],
+    ['null', 'null', 'its answer is no JSON object'],
+    ['a text', '"DE"', 'its answer is no JSON object'],
+    ['nothing in it', '{}', 'its answer has no country code at country_code, countryCode, '],
+    ['a name', '{"country":"Germany"}', 'its answer has no country code at '],
+    ['what is inherited', '{"country":[]}', 'its answer has no country code at '],
+    ['an error', '{"success":false,"error":{"code":101}}', 'its answer has no country code at '],
+  ])('refuses %s', (_, body, reason) => {
+    expect(() => placeInAnswer(body, COUNTRY_PATHS)).toThrow(reason);
+    expect(() => placeInAnswer(body, ['constructor.name', '__proto__.x', 'length'])).toThrow(/^its answer /);
+  });
+
+  test('geo is bounded: what does not fit is left out', () => {
+    const place = placeOf({
+      country_code: 'DE',
+      city: 'Berlin',
+      essay: 'x'.repeat(LONGEST_GEO),
+      region: 'Land Berlin',
+    });
+    expect(place).toEqual({ country: 'DE', geo: { city: 'Berlin', region: 'Land Berlin' } });
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`key${i}`, `${i}\n`]));
+    const json = JSON.stringify(placeOf({ country_code: 'DE', ...many }).geo);
+    expect(json.length).toBeLessThanOrEqual(LONGEST_GEO);
+    expect(json.length).toBeGreaterThan(LONGEST_GEO - 50);
+  });
+
+  test('what engines refuse becomes U+FFFD, and nothing else changes', () => {
+    const body =
+      '{"country_code":"DE","a\\u0000b":"x\\u0000","half":"\\ud83dx\\uDE00","whole":"\\uD83D\\uDE00","path":"C:\\\\u0000\\n"}';
+    expect(placeInAnswer(body, COUNTRY_PATHS).geo).toEqual({
+      'a\ufffdb': 'x\ufffd',
+      half: '\ufffdx\ufffd',
+      whole: '😀',
+      path: 'C:\\u0000\n',
+    });
+  });
+
+  test('nothing but an error with a reason, however deep', () => {
+    const deep = (open: string, close: string) => open.repeat(8_000) + close.repeat(8_000);
+    for (const body of [`{"x":${deep('[', ']')},"country_code":"DE"}`, deep('{"country":', '}')]) {
+      try {
+        expect(placeInAnswer(body, COUNTRY_PATHS).country).toBe('DE');
+      } catch (error) {
+        expect(error).toBeInstanceOf(Error);
+      }
+    }
+    expect(placeInAnswer('{"__proto__":{"x":1},"country_code":"DE"}', COUNTRY_PATHS).country).toBe('DE');
+    expect(({} as { x?: number }).x).toBe(undefined);
+  });
+});
