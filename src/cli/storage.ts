@@ -1,11 +1,9 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { reasonOf, show, TrackUsageError } from '../errors.ts';
+import { reasonOf, TrackUsageError } from '../errors.ts';
+import { storageAt } from '../storages/by-url.ts';
 import type { StorageReader } from '../storages/contract.ts';
 import { SqliteReader } from '../storages/sqlite/reader.ts';
-
-/** `sqlite:PATH`, or a path that can only be that of an SQLite file. */
-const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;
 
 /** What a file answers in which no app has stored anything yet. */
 const EMPTY: StorageReader = {
@@ -18,7 +16,7 @@ const EMPTY: StorageReader = {
 
 /** Opens the storage, asks, and closes it whatever happens. */
 export async function withReader<T>(storage: string, ask: (reader: StorageReader) => Promise<T>): Promise<T> {
-  const reader = openReader(storage);
+  const reader = await openReader(storage);
   try {
     return await ask(reader);
   } finally {
@@ -27,11 +25,13 @@ export async function withReader<T>(storage: string, ask: (reader: StorageReader
 }
 
 /** The reading end of what `--storage` names. Creates no file. */
-function openReader(storage: string): StorageReader {
-  const [, prefixed, bare] = SQLITE.exec(storage) ?? [];
-  const given = prefixed ?? bare;
-  if (given === undefined) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(storage) });
-  const path = resolve(given);
+async function openReader(url: string): Promise<StorageReader> {
+  const { scheme, open, path } = storageAt(url);
+  // Without a thread: the command has nothing else to do.
+  return scheme === 'sqlite' ? openSqlite(resolve(path)) : (await open()).reader;
+}
+
+function openSqlite(path: string): StorageReader {
   try {
     return new SqliteReader({ path });
   } catch (error) {

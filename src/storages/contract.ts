@@ -22,8 +22,17 @@ export interface WriterContext {
   durable: boolean;
 }
 
-/** The writing end of a storage. It runs in the writer's thread; its calls never overlap. */
+/**
+ * The writing end of a storage. Its calls never overlap. It connects by itself, again and again where need be: a call
+ * that fails is made again.
+ */
 export interface StorageWriter {
+  /**
+   * Whether it needs the very batch again after a failure, since its engine cannot commit a batch as one: then each is
+   * written down before `apply` gets it, and comes again unchanged until `apply` resolves, in the next process if need
+   * be. Defaults to false: the next try may hold more records.
+   */
+  readonly replays?: boolean;
   /** Where the journal was left, or `undefined` for one that is new here. */
   position(journal: string): Promise<Cursor | undefined>;
   /**

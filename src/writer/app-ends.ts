@@ -28,7 +28,7 @@ export class AppEnds {
       // Of a thread that died nobody closed it.
       await this.#open[storage]?.close();
       this.#open[storage] = await this.#storages[storage]!.openWriter!(argument as WriterContext);
-      return undefined;
+      return this.#open[storage].replays;
     }
     const writer = this.#open[storage]!;
     switch (method) {

@@ -11,6 +11,7 @@ import { calendar } from '../summaries/periods.ts';
 import { plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
+import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { OwnSummaries } from './own-summaries.ts';
@@ -67,6 +68,8 @@ export class Lane {
   /** Records that were sent to the app for its hooks and are not through. */
   #sent = 0;
   #writer: StorageWriter | undefined;
+  /** Where its writing end needs it. */
+  #inFlight: InFlight | undefined;
   #backoff = FIRST_BACKOFF;
   #stopped = false;
   #forgetsOwn = false;
@@ -191,8 +194,9 @@ export class Lane {
       module === undefined
         ? await RemoteWriter.open(this.#number, this.#calls, context)
         : await ((await import(module)) as StorageModule).openWriter(options, context);
-    if (positions === 'storage') return writer;
     const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
+    this.#inFlight = writer.replays ? new InFlight(directory, name) : undefined;
+    if (positions === 'storage') return writer;
     return new JournalPositions(writer, directory, name);
   }
 
@@ -237,23 +241,30 @@ export class Lane {
     until = Number.POSITIVE_INFINITY,
     maxRecords = this.#storage.maxRecords ?? Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
-    const { batch, to, lost } = await this.#fill(journal, reading, from, until, maxRecords);
+    const { batch, to, lost } =
+      this.#inFlight?.load(journal.id, from) ?? (await this.#fill(journal, reading, from, until, maxRecords));
     if (to.position === from.position) return from;
+    this.#inFlight?.save(batch);
     try {
       if (!(await writer.apply(batch))) return undefined;
     } catch (error) {
       if (!writer.refuses(error)) throw error;
       const { length } = batch.records;
       if (length > 1) {
+        this.#inFlight?.clear(journal.id);
         const middle = await this.#store(journal, reading, from, writer, to.position, Math.ceil(length / 2));
         if (!middle) return undefined;
         return this.#store(journal, reading, middle, writer, to.position);
       }
       this.#reject(journal, batch, error);
       batch.records.clear();
-      if (!(await writer.apply({ ...batch, deltas: [] }))) return undefined;
+      const nothing = { ...batch, deltas: [] };
+      this.#inFlight?.save(nothing);
+      if (!(await writer.apply(nothing))) return undefined;
+      this.#inFlight?.clear(journal.id);
       return to;
     }
+    this.#inFlight?.clear(journal.id);
     this.#stored += batch.records.length;
     if (journal.live && this.#storage.hooked) this.#giveToHooks(batch.records);
     if (journal.live) this.status.lost += lost;

@@ -31,17 +31,19 @@ export class AppCalls {
 
 /** The writing end of a storage that runs in the app's thread, as the writer's thread sees it. */
 export class RemoteWriter implements StorageWriter {
+  readonly replays: boolean;
   readonly #storage: number;
   readonly #calls: AppCalls;
 
-  private constructor(storage: number, calls: AppCalls) {
+  private constructor(storage: number, calls: AppCalls, replays: boolean) {
     this.#storage = storage;
     this.#calls = calls;
+    this.replays = replays;
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    await calls.ask(storage, 'open', context);
-    return new RemoteWriter(storage, calls);
+    const replays = await calls.ask(storage, 'open', context);
+    return new RemoteWriter(storage, calls, replays === true);
   }
 
   position(journal: string): Promise<Cursor | undefined> {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { type Extra, partsOfUrl } from '../../batch.ts';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
 import { sqlite } from '../../sqlite.ts';
 import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import type { SqliteOptions } from './index.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
@@ -80,7 +80,7 @@ export class SqliteReader implements StorageReader {
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
     const rows = this.#database
       .prepare(`
-        SELECT id >> ${DATE_SHIFT} AS ms, ${COLUMNS.join(', ')} FROM usage_records
+        SELECT id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
         WHERE id BETWEEN CAST(? AS INTEGER) << ${DATE_SHIFT}
           AND (CAST(? AS INTEGER) << ${DATE_SHIFT}) | ${2 ** DATE_SHIFT - 1}
           AND site = ?
@@ -92,83 +92,12 @@ export class SqliteReader implements StorageReader {
         limit === 0 ? -1 : limit,
         offset,
       );
-    return rows.map((row) => toRecord(row as unknown as Row));
+    return rows.map((row) => recordOf(row as unknown as RecordRow));
   }
 
   async close(): Promise<void> {
     if (this.#database.isOpen) this.#database.close();
   }
-}
-
-/** All columns of the view but the id, which is too large for a number. */
-const COLUMNS = [
-  'site',
-  'server_name',
-  'method',
-  'url',
-  'route',
-  'protocol',
-  'status',
-  'content_length',
-  'duration',
-  'remote_addr',
-  'forwarded_for',
-  'user_agent',
-  'browser',
-  'version',
-  'platform',
-  'language',
-  'referrer',
-  'username',
-  'authorization',
-  'visitor',
-  'country',
-  'bot',
-  'blueprint',
-  'extra',
-] as const;
-
-type NumberColumn = 'status' | 'content_length' | 'duration' | 'authorization' | 'bot';
-type RequiredColumn = 'site' | 'server_name' | 'method' | 'url' | 'protocol';
-type Row = { ms: number } & {
-  [column in (typeof COLUMNS)[number]]: column extends NumberColumn
-    ? number
-    : column extends RequiredColumn
-      ? string
-      : string | null;
-};
-
-function toRecord(row: Row): UsageRecord {
-  const extra = JSON.parse(row.extra ?? '{}') as Extra;
-  return {
-    date: row.ms,
-    site: row.site,
-    serverName: row.server_name,
-    method: row.method,
-    ...partsOfUrl(row.url),
-    route: row.route,
-    routeParams: extra.routeParams ?? null,
-    protocol: row.protocol,
-    status: row.status,
-    contentLength: row.content_length,
-    duration: row.duration,
-    remoteAddr: row.remote_addr,
-    forwardedFor: row.forwarded_for,
-    userAgent:
-      row.user_agent === null
-        ? null
-        : { string: row.user_agent, browser: row.browser, version: row.version, platform: row.platform },
-    language: row.language,
-    referrer: row.referrer,
-    username: row.username,
-    authorization: row.authorization === 1,
-    visitor: row.visitor,
-    country: row.country,
-    geo: extra.geo ?? null,
-    bot: row.bot === 1,
-    vars: extra.vars ?? null,
-    blueprint: row.blueprint,
-  };
 }
 
 /** SQLite's own words for a file of another kind (26: SQLITE_NOTADB) name no file. */

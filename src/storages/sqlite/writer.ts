@@ -121,7 +121,9 @@ export class SqliteWriter implements StorageWriter {
     return id;
   }
 
-  #insertRecords({ records, from }: Batch, ids: BatchIds): void {
+  #insertRecords({ journal, records, from }: Batch, ids: BatchIds): void {
+    // Each journal numbers from a place of its own, so that two seldom meet within a millisecond.
+    const first = (Number.parseInt(journal.slice(0, 5), 16) || 0) + from.ordinal;
     const { addRecord } = this.#statements;
     const { text, date, duration, contentLength, status, extra } = records;
     const agents = new Set<number>();
@@ -133,7 +135,7 @@ export class SqliteWriter implements StorageWriter {
         this.#addAgent(records, i, ids.of(agent));
       }
       const ms = Math.floor(date[i]!);
-      let low = (from.ordinal + i) % LOW_BITS;
+      let low = (first + i) % LOW_BITS;
       // Another process may have taken the number in that very millisecond: then the next one that is free.
       while (
         addRecord.run(

@@ -1,0 +1,37 @@
+import { show, TrackUsageError } from '../errors.ts';
+import type { Storage } from './storage.ts';
+import type { Hook } from './writer.ts';
+
+/** `sqlite:PATH`, or a path that can only be that of an SQLite file. */
+const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;
+
+/** What a URL names: `scheme` says which kind of storage, `path` is what stands behind `sqlite:`. */
+export interface StorageUrl {
+  scheme: string;
+  path: string;
+  open(hooks?: readonly Hook[]): Promise<Storage>;
+}
+
+type Opener = (url: string, options: { hooks?: readonly Hook[] }) => Promise<Storage>;
+
+/** By the scheme of the URL. Each loads its driver only when it is wanted. */
+const OPENERS: Readonly<Record<string, Opener>> = {
+  sqlite: async (path, options) => new (await import('./sqlite/index.ts')).SqliteStorage(path, options),
+};
+
+/** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */
+export function storageAt(url: string): StorageUrl {
+  const [, prefixed, bare] = SQLITE.exec(url) ?? [];
+  const sqlite = prefixed ?? bare;
+  const scheme = sqlite === undefined ? (/^([a-z]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
+  const open = OPENERS[scheme];
+  // Never the whole URL: it may hold a password.
+  if (!open) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(withoutPassword(url)) });
+  const path = sqlite ?? url;
+  return { scheme, path, open: (hooks) => open(path, hooks ? { hooks } : {}) };
+}
+
+/** The URL as it may be shown. */
+export function withoutPassword(url: string): string {
+  return url.replace(/(\/\/[^/@:]*):.*@/s, '$1:***@');
+}

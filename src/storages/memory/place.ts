@@ -1,0 +1,133 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { Cursor } from '../../journal/reader.ts';
+import type { UsageRecord } from '../../record.ts';
+import type { DeltaGroup } from '../../summaries/fold.ts';
+import type {
+  Batch,
+  StorageReader,
+  StorageWriter,
+  SumRow,
+  SumsRequest,
+  UsageRequest,
+  WriterContext,
+} from '../contract.ts';
+
+/** The memory that a `MemoryStorage` writes to and reads from. */
+export class MemoryPlace implements StorageReader {
+  readonly #maxRecords: number;
+  readonly #timeZones = new Map<string, string>();
+  readonly #positions = new Map<string, Cursor>();
+  /** By site, in the order of dates once asked. */
+  readonly #records = new Map<string, UsageRecord[]>();
+  /** By site and summary, then by period and bucket, then by key. */
+  readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
+
+  constructor(maxRecords: number) {
+    this.#maxRecords = maxRecords;
+  }
+
+  openWriter({ site, timeZone }: WriterContext): StorageWriter {
+    const found = this.#timeZones.get(site) ?? timeZone;
+    if (found !== timeZone) {
+      throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: 'memory', found, wanted: timeZone });
+    }
+    this.#timeZones.set(site, timeZone);
+    return {
+      position: async (journal) => this.#positions.get(journal),
+      apply: async (batch) => this.#apply(site, batch),
+      forget: async (journal) => void this.#positions.delete(journal),
+      refuses: () => false,
+      close: async () => {},
+    };
+  }
+
+  async timeZone(site: string): Promise<string | undefined> {
+    return this.#timeZones.get(site);
+  }
+
+  async summaries(site: string): Promise<string[]> {
+    const names = [...this.#sums.keys()].map((key) => JSON.parse(key) as [string, string]);
+    return names
+      .filter(([of]) => of === site)
+      .map(([, name]) => name)
+      .sort();
+  }
+
+  async sums(request: SumsRequest): Promise<SumRow[]> {
+    const { site, summary, period, from, to, target, limit, offset } = request;
+    const buckets = this.#sums.get(JSON.stringify([site, summary])) ?? new Map();
+    const rows: SumRow[] = [];
+    for (const [bucket, keys] of buckets as Map<string, Map<string | null, SumRow>>) {
+      const [of, start] = bucket.split(' ');
+      if (of !== period || Number(start) < from || Number(start) > to) continue;
+      if (target === undefined) rows.push(...keys.values());
+      else if (keys.has(target)) rows.push(keys.get(target)!);
+    }
+    rows.sort((a, b) => b.bucket - a.bucket || b.hits - a.hits || compareKeys(a.key, b.key));
+    return structuredClone(page(rows, limit, offset));
+  }
+
+  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
+    const records = (this.#records.get(site) ?? []).filter(({ date }) => date >= from && date <= to);
+    return structuredClone(page(records.reverse(), limit, offset));
+  }
+
+  /** The reading end is closed; the memory stays. */
+  async close(): Promise<void> {}
+
+  #apply(site: string, { journal, from, to, records, deltas }: Batch): boolean {
+    if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
+    const kept = this.#records.get(site) ?? [];
+    for (let i = 0; i < records.length; i++) {
+      const record = records.record(i);
+      kept.push({ ...record, date: Math.floor(record.date) });
+    }
+    // Stable: what arrived in the same millisecond stays in its order.
+    kept.sort((a, b) => a.date - b.date);
+    kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
+    this.#records.set(site, kept);
+    for (const group of deltas) this.#add(site, group, records.strings);
+    this.#positions.set(journal, to);
+    return true;
+  }
+
+  #add(site: string, group: DeltaGroup, strings: readonly (string | null)[]): void {
+    if (group.key.length === 0) return;
+    const buckets = getOr(this.#sums, JSON.stringify([site, group.summary.name]), () => new Map());
+    const keys = getOr(buckets, `${group.period} ${group.bucket}`, () => new Map<string | null, SumRow>());
+    for (let i = 0; i < group.key.length; i++) {
+      const key = strings[group.key[i]!]!;
+      const row = getOr(keys, key, () => ({
+        bucket: group.bucket,
+        key,
+        hits: 0,
+        transfer: 0,
+        errors: 0,
+        duration: 0,
+      }));
+      row.hits += group.hits[i]!;
+      row.transfer += group.transfer[i]!;
+      row.errors += group.errors[i]!;
+      row.duration += group.duration[i]!;
+    }
+  }
+}
+
+function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** By UTF-8 bytes, `null` last. */
+function compareKeys(a: string | null, b: string | null): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+function page<T>(rows: T[], limit: number, offset: number): T[] {
+  return rows.slice(offset, limit === 0 ? undefined : offset + limit);
+}

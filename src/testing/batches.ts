@@ -1,0 +1,80 @@
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
+import type { Cursor } from '../journal/reader.ts';
+import type { TextColumn } from '../record.ts';
+import type { Batch } from '../storages/contract.ts';
+import type { Summary } from '../summaries/define.ts';
+import { fold } from '../summaries/fold.ts';
+import { calendar } from '../summaries/periods.ts';
+
+/** What a record of a test holds; the rest is filled in. */
+export type TestRecord = Partial<Record<Exclude<TextColumn, 'state'>, string | null>> & {
+  date?: number;
+  duration?: number;
+  contentLength?: number;
+  status?: number;
+  authorization?: boolean;
+  bot?: boolean;
+  extra?: Extra;
+};
+
+/** 2026-11-24T12:34:56.789Z */
+export const NOON = Date.UTC(2026, 10, 24, 12, 34, 56, 789);
+
+/** Journals as a test writes them: each makes one batch after the other. */
+export class TestJournal {
+  readonly id: string;
+  readonly #summaries: readonly Summary[];
+  readonly #timeZone: string;
+  readonly #site: string;
+  #end: Cursor = { position: 0, ordinal: 0 };
+
+  constructor(id: string, summaries: readonly Summary[], timeZone = 'UTC', site = 'default') {
+    this.id = id.padEnd(32, '0');
+    this.#summaries = summaries;
+    this.#timeZone = timeZone;
+    this.#site = site;
+  }
+
+  /** The batch that follows the one before. */
+  batch(records: readonly TestRecord[]): Batch {
+    const from = this.#end;
+    // A record takes at least 64 bytes; an empty batch stands for damage that was skipped.
+    const to = {
+      position: from.position + 64 * Math.max(1, records.length),
+      ordinal: from.ordinal + records.length,
+    };
+    this.#end = to;
+    const columns = recordBatch(records, this.#site);
+    const deltas = fold(columns, this.#summaries, calendar(this.#timeZone));
+    return { journal: this.id, from, to, records: columns, deltas };
+  }
+}
+
+function recordBatch(records: readonly TestRecord[], site: string): RecordBatch {
+  const batch = new RecordBatch(Math.max(1, records.length));
+  batch.site = site;
+  for (const record of records) {
+    const { date = NOON, duration = 1_500, contentLength = 5, status = 200, ...rest } = record;
+    const { authorization = false, bot = false, extra, ...texts } = rest;
+    const i = batch.length++;
+    batch.date[i] = date;
+    batch.duration[i] = duration;
+    batch.contentLength[i] = contentLength;
+    batch.status[i] = status;
+    batch.flags[i] = (authorization ? FLAG_AUTHORIZATION : 0) | (bot ? FLAG_BOT : 0);
+    const columns = {
+      serverName: site,
+      method: 'GET',
+      url: 'http://localhost/',
+      protocol: 'HTTP/1.1',
+      ...texts,
+      state: String(status),
+    };
+    for (const [column, text] of Object.entries(columns)) {
+      batch.text[column as TextColumn][i] = batch.intern(text);
+    }
+    if (extra) batch.extra.set(i, JSON.stringify(extra));
+    for (const [name, keys] of Object.entries(extra?.keys ?? {})) batch.setKeys(name, i, keys);
+  }
+  return batch;
+}

@@ -1,0 +1,182 @@
+import { deepStrictEqual as equal } from 'node:assert';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { sumUrls } from '../summaries/standard.ts';
+import { moduleUrl } from '../threads.ts';
+import { TestJournal } from './batches.ts';
+import type { Subject, TestCase } from './index.ts';
+import { at, openWriter, rows, store } from './support.ts';
+import { trackedServer } from './tracked-server.ts';
+
+const PROCESSES = 10;
+
+/** Batches and positions, several writers, and the way of a whole app. */
+export function lifeCases(subject: Subject): TestCase[] {
+  const cases: TestCase[] = [
+    {
+      name: 'batches: a place that nobody has written to answers that there is nothing',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          equal(await storage.getUsage(), []);
+          equal(await storage.getSum(sumUrls, { period: 'day' }), []);
+          equal(await storage.getSum(sumUrls), { hour: [], day: [], month: [] });
+          const writer = place.keep(await openWriter(storage));
+          equal(await writer.position('a'.padEnd(32, '0')), undefined);
+          equal(await storage.getUsage(), []);
+          equal(await storage.getSum(sumUrls, { period: 'day' }), []);
+          equal(await storage.reader.timeZone('elsewhere'), undefined);
+          equal(await storage.reader.summaries('elsewhere'), []);
+        }),
+    },
+    {
+      name: 'batches: each is stored once, from where the one before ended',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          const first = journal.batch([{}, {}]);
+          const second = journal.batch([{}]);
+          const nothing = journal.batch([]);
+          equal(await writer.apply(second), false, 'the first one is missing');
+          equal(await writer.apply(first), true);
+          equal(await writer.apply(first), false, 'it is stored already');
+          equal({ ...(await writer.position(journal.id)) }, first.to);
+          equal(await writer.apply(nothing), false, 'the second one is missing');
+          equal(await writer.apply(second), true);
+          equal(await writer.apply(nothing), true, 'a batch without records');
+          equal(await writer.apply(first), false);
+          equal(await writer.apply(second), false);
+          equal({ ...(await writer.position(journal.id)) }, nothing.to);
+          equal(await rows(storage, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal((await storage.getUsage()).length, 3);
+          // Another journal has a position of its own.
+          equal(await writer.position('b'.padEnd(32, '0')), undefined);
+          await writer.forget(journal.id);
+          equal(await writer.position(journal.id), undefined);
+          equal(await rows(storage, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+        }),
+    },
+    {
+      name: 'batches: what one writer left the next one finds',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const journal = new TestJournal('a', storage.summaries);
+          for (let n = 1; n <= 3; n++) {
+            const writer = await openWriter(storage);
+            const batch = journal.batch([{}]);
+            equal((await writer.position(journal.id))?.position ?? 0, batch.from.position);
+            equal(await writer.apply(batch), true);
+            await writer.close();
+            await writer.close();
+            equal(await rows(place.storage([]), 'urls'), [['http://localhost/', n, 5 * n, 0, 1500 * n]]);
+          }
+        }),
+    },
+    {
+      name: 'batches: 10,000 records with as many keys',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          const records = Array.from({ length: 10_000 }, (_, n) => ({ url: `http://localhost/${n}` }));
+          equal(await writer.apply(journal.batch(records)), true);
+          equal(await writer.apply(journal.batch(records.slice(5_000))), true);
+          const found = await rows(storage, 'urls', 'hour');
+          equal(found.length, 10_000);
+          equal(found.filter(([, hits]) => hits === 2).length, 5_000);
+        }),
+    },
+    {
+      name: 'batches: two writers at once add to the same keys',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls, 'remotes']);
+          const keys = Array.from({ length: 200 }, (_, n) => `http://localhost/${n}`);
+          const work = async (id: string, urls: string[]) => {
+            const writer = place.keep(await openWriter(place.storage([sumUrls, 'remotes'])));
+            const journal = new TestJournal(id, storage.summaries);
+            for (let n = 0; n < 10; n++) {
+              await store(
+                async () => writer,
+                journal.batch(urls.map((url) => ({ url, remoteAddr: url.slice(17) }))),
+              );
+            }
+          };
+          // In opposite orders: who locks row by row waits for the other, who waits for him.
+          await Promise.all([work('a', keys), work('b', [...keys].reverse()), work('c', keys)]);
+          for (const summary of ['urls', 'remotes']) {
+            const found = await rows(storage, summary, 'month');
+            equal(found.length, keys.length);
+            equal(
+              found.filter(([, hits]) => hits !== 30),
+              [],
+            );
+          }
+        }),
+    },
+    {
+      name: 'an app: its requests are stored, and what it asks is answered',
+      run: () =>
+        at(subject, async (place) => {
+          for (let start = 1; start <= 2; start++) {
+            const hooked: string[] = [];
+            const storage = place.storage(['basic', 'status', ({ path }) => void hooked.push(path)]);
+            await using app = await trackedServer(storage);
+            await app.usage.ready();
+            for (let n = 0; n < 5; n++) await app.ask(`/page/${n}`);
+            await app.usage.flush();
+            const status = await app.usage.getSum('status', { period: 'month' });
+            equal(
+              status.map(({ key, hits, transfer }) => [key, hits, transfer]),
+              [['200', 5 * start, 25 * start]],
+            );
+            const [newest] = await app.usage.getUsage({ limit: 1 });
+            equal(newest?.path, '/page/4');
+            await app.usage.close();
+            equal(hooked, ['/page/0', '/page/1', '/page/2', '/page/3', '/page/4']);
+          }
+        }),
+    },
+  ];
+  if (!subject.cannot?.processes) cases.push(manyProcesses(subject));
+  return cases;
+}
+
+function manyProcesses(subject: Subject): TestCase {
+  return {
+    name: `processes: ${PROCESSES} create an empty place at the same moment`,
+    run: () =>
+      at(subject, async (place) => {
+        const storage = place.storage([sumUrls]);
+        // A client of the user's cannot be handed to a process.
+        if (storage.module === undefined) return;
+        const file = fileURLToPath(moduleUrl('./open-child', import.meta.url));
+        const children = Array.from({ length: PROCESSES }, () =>
+          fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+        );
+        try {
+          await Promise.all(children.map((child) => once(child, 'message')));
+          const answers = children.map((child) => once(child, 'message'));
+          for (const [n, child] of children.entries()) {
+            child.send({
+              module: storage.module,
+              options: storage.options,
+              journal: `a${n}`,
+              summaries: storage.summaries,
+            });
+          }
+          for (const [answer] of await Promise.all(answers)) equal(answer, 'stored');
+        } finally {
+          for (const child of children) child.kill('SIGKILL');
+        }
+        equal(await rows(storage, 'urls'), [
+          ['http://localhost/', PROCESSES, 5 * PROCESSES, 0, 1500 * PROCESSES],
+        ]);
+      }),
+  };
+}

@@ -1,0 +1,29 @@
+/** A process that opens a storage when it is told to, and stores one record: see the case about processes. */
+
+import type { StorageModule, StorageWriter } from '../storages/contract.ts';
+import type { Summary } from '../summaries/define.ts';
+import { TestJournal } from './batches.ts';
+import { store } from './support.ts';
+
+process.once('message', async (message) => {
+  const { module, options, journal, summaries } = message as {
+    module: string;
+    options: unknown;
+    journal: string;
+    summaries: Summary[];
+  };
+  try {
+    const { openWriter } = (await import(module)) as StorageModule;
+    let writer: StorageWriter | undefined;
+    const open = async () => {
+      writer ??= await openWriter(options, { site: 'default', timeZone: 'UTC', durable: false });
+      return writer;
+    };
+    await store(open, new TestJournal(journal, summaries).batch([{}]));
+    await writer?.close();
+    process.send!('stored');
+  } catch (error) {
+    process.send!(String(error));
+  }
+});
+process.send!('ready');

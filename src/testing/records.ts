@@ -1,0 +1,223 @@
+import { deepStrictEqual as equal } from 'node:assert';
+import { NOON, TestJournal, type TestRecord } from './batches.ts';
+import { HOSTILE_TEXTS } from './hostile.ts';
+import type { Subject, TestCase } from './index.ts';
+import { at, openWriter } from './support.ts';
+
+/** Records, written and read. */
+export function recordCases(subject: Subject): TestCase[] {
+  return [
+    {
+      name: 'records: every field is read as it was written',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          const writer = place.keep(await openWriter(storage, { site: 'shop' }));
+          const full: TestRecord = {
+            date: NOON + 0.25,
+            duration: 123_456_789,
+            contentLength: 2 ** 40,
+            status: 503,
+            authorization: true,
+            bot: true,
+            serverName: 'web-1',
+            method: 'POST',
+            url: 'https://example.com/a/b?x=1&y=%20&x=2',
+            route: '/a/:id',
+            protocol: 'HTTP/2.0',
+            remoteAddr: '2001:db8::1',
+            forwardedFor: '2001:db8::1, 10.0.0.1',
+            agent: 'Mozilla/5.0',
+            browser: 'Firefox',
+            version: '128.0',
+            platform: 'Linux',
+            language: 'de-AT',
+            referrer: 'https://example.org/?q=ü',
+            username: 'jane',
+            visitor: 'v1',
+            country: 'AT',
+            blueprint: '/a',
+            extra: {
+              routeParams: { id: 'b' },
+              vars: { plan: 'gold', n: 1.5, deep: { list: [1, null, true] }, 'a.b': '$x' },
+              geo: { city: 'Wien', latitude: 48.2 },
+            },
+          };
+          await writer.apply(new TestJournal('a', [], 'UTC', 'shop').batch([full, { date: NOON + 1 }]));
+          const [empty, read, ...more] = await storage.getUsage({ site: 'shop' });
+          equal(more, []);
+          equal(structuredClone(read), {
+            date: NOON,
+            site: 'shop',
+            serverName: 'web-1',
+            method: 'POST',
+            url: 'https://example.com/a/b?x=1&y=%20&x=2',
+            path: '/a/b',
+            query: { x: ['1', '2'], y: ' ' },
+            route: '/a/:id',
+            routeParams: { id: 'b' },
+            protocol: 'HTTP/2.0',
+            status: 503,
+            contentLength: 2 ** 40,
+            duration: 123_456_789,
+            remoteAddr: '2001:db8::1',
+            forwardedFor: '2001:db8::1, 10.0.0.1',
+            userAgent: { string: 'Mozilla/5.0', browser: 'Firefox', version: '128.0', platform: 'Linux' },
+            language: 'de-AT',
+            referrer: 'https://example.org/?q=ü',
+            username: 'jane',
+            authorization: true,
+            visitor: 'v1',
+            country: 'AT',
+            geo: { city: 'Wien', latitude: 48.2 },
+            bot: true,
+            vars: { plan: 'gold', n: 1.5, deep: { list: [1, null, true] }, 'a.b': '$x' },
+            blueprint: '/a',
+          });
+          equal(empty, {
+            date: NOON + 1,
+            site: 'shop',
+            serverName: 'shop',
+            method: 'GET',
+            url: 'http://localhost/',
+            path: '/',
+            query: null,
+            route: null,
+            routeParams: null,
+            protocol: 'HTTP/1.1',
+            status: 200,
+            contentLength: 5,
+            duration: 1_500,
+            remoteAddr: null,
+            forwardedFor: null,
+            userAgent: null,
+            language: null,
+            referrer: null,
+            username: null,
+            authorization: false,
+            visitor: null,
+            country: null,
+            geo: null,
+            bot: false,
+            vars: null,
+            blueprint: null,
+          });
+        }),
+    },
+    {
+      name: 'records: newest first, and in the order of the journal within a millisecond',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', []);
+          const dates = [5, 1, 3, 3, 3, 2, 3];
+          const url = (n: number) => `http://localhost/${n}`;
+          await writer.apply(
+            journal.batch(dates.slice(0, 4).map((ms, n) => ({ date: NOON + ms, url: url(n) }))),
+          );
+          await writer.apply(
+            journal.batch(dates.slice(4).map((ms, n) => ({ date: NOON + ms, url: url(n + 4) }))),
+          );
+          const order = [0, 6, 4, 3, 2, 5, 1];
+          const all = await storage.getUsage();
+          equal(
+            all.map((record) => record.url),
+            order.map(url),
+          );
+          const page = async (limit: number, number: number, range = {}) =>
+            (await storage.getUsage({ limit, page: number, ...range })).map((record) => record.url);
+          equal(await page(3, 1), order.slice(0, 3).map(url));
+          equal(await page(3, 2), order.slice(3, 6).map(url));
+          equal(await page(3, 3), order.slice(6).map(url));
+          equal(await page(3, 4), []);
+          equal(await page(0, 1), order.map(url));
+          // Both ends belong to the range.
+          equal(await page(0, 1, { from: NOON + 2, to: NOON + 3 }), [6, 4, 3, 2, 5].map(url));
+          equal(await page(2, 2, { from: NOON + 2, to: NOON + 3 }), [3, 2].map(url));
+          equal(await page(0, 1, { from: NOON + 6 }), []);
+        }),
+    },
+    {
+      name: 'records: two journals may hold the same instant',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          const writer = place.keep(await openWriter(storage));
+          for (const id of ['a', 'b', 'c']) {
+            await writer.apply(new TestJournal(id, []).batch([{ agent: id }, { agent: id }]));
+          }
+          const agents = (await storage.getUsage()).map(({ userAgent }) => userAgent?.string);
+          equal(agents.sort(), ['a', 'a', 'b', 'b', 'c', 'c']);
+        }),
+    },
+    {
+      name: 'records: sites at one place do not see each other',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage(['urls']);
+          for (const [site, timeZone] of [
+            ['a', 'UTC'],
+            ['b', 'Europe/Berlin'],
+            ["c'; --", 'UTC'],
+          ] as const) {
+            const writer = place.keep(await openWriter(storage, { site, timeZone }));
+            const [urls] = storage.summaries;
+            await writer.apply(
+              new TestJournal(`5${site.charCodeAt(0)}`, [urls!], timeZone, site).batch([{ url: site }]),
+            );
+          }
+          for (const site of ['a', 'b', "c'; --"]) {
+            equal(
+              (await storage.getUsage({ site })).map(({ url }) => url),
+              [site],
+            );
+            equal(
+              (await storage.getSum('urls', { site, period: 'month' })).map(({ key, hits }) => [key, hits]),
+              [[site, 1]],
+            );
+          }
+          equal(
+            (await storage.getSum('urls', { site: 'b', period: 'day' }))[0]?.date,
+            '2026-11-24T00:00:00+01:00',
+          );
+          equal(await storage.getUsage({ site: 'd' }), []);
+        }),
+    },
+    {
+      name: 'records: hostile text comes back as it went in',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          const writer = place.keep(await openWriter(storage));
+          const records = HOSTILE_TEXTS.map((text, n) => ({
+            date: NOON - n,
+            url: text,
+            route: text,
+            agent: text,
+            referrer: text,
+            username: text,
+            visitor: text.slice(0, 64),
+            extra: { vars: { text, [text]: 1 } },
+          }));
+          await writer.apply(new TestJournal('a', []).batch(records));
+          const read = await storage.getUsage({ limit: 0 });
+          for (const [n, text] of HOSTILE_TEXTS.entries()) {
+            const { url, route, userAgent, referrer, username, visitor, vars } = read[n]!;
+            equal(
+              { url, route, agent: userAgent?.string, referrer, username, visitor, vars },
+              {
+                url: text,
+                route: text,
+                agent: text,
+                referrer: text,
+                username: text,
+                visitor: text.slice(0, 64),
+                vars: JSON.parse(JSON.stringify({ text, [text]: 1 })),
+              },
+            );
+          }
+        }),
+    },
+  ];
+}

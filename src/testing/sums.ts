@@ -1,0 +1,296 @@
+import { deepStrictEqual as equal, rejects } from 'node:assert';
+import { MemoryStorage } from '../storages/memory/index.ts';
+import { defineSummary } from '../summaries/define.ts';
+import { PERIODS } from '../summaries/periods.ts';
+import { STANDARD_SUMMARIES, sumReferrers, sumStatus, sumUrls, sumVisitors } from '../summaries/standard.ts';
+import { NOON, TestJournal, type TestRecord } from './batches.ts';
+import { HOSTILE_TEXTS } from './hostile.ts';
+import type { Subject, TestCase } from './index.ts';
+import { Random } from './random.ts';
+import { at, openWriter, rows } from './support.ts';
+
+const HOUR = 3_600_000;
+
+/** Summaries, written and asked. */
+export function sumCases(subject: Subject): TestCase[] {
+  return [
+    {
+      name: 'sums: measures add up over batches, by bucket, hits and key',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          const one = { contentLength: 10, duration: 7 };
+          await writer.apply(
+            journal.batch([
+              { ...one, url: 'b' },
+              { ...one, url: 'a', status: 500 },
+              { ...one, url: 'b', date: NOON + HOUR },
+            ]),
+          );
+          await writer.apply(
+            journal.batch([
+              { ...one, url: 'b', status: 499 },
+              { ...one, url: 'c', date: NOON + HOUR },
+              { ...one, url: 'a', date: NOON + 24 * HOUR },
+            ]),
+          );
+          const found = await storage.getSum(sumUrls, { period: 'hour' });
+          equal(found, [
+            {
+              period: 'hour',
+              date: '2026-11-25T12:00:00+00:00',
+              key: 'a',
+              hits: 1,
+              transfer: 10,
+              errors: 0,
+              duration: 7,
+            },
+            {
+              period: 'hour',
+              date: '2026-11-24T13:00:00+00:00',
+              key: 'b',
+              hits: 1,
+              transfer: 10,
+              errors: 0,
+              duration: 7,
+            },
+            {
+              period: 'hour',
+              date: '2026-11-24T13:00:00+00:00',
+              key: 'c',
+              hits: 1,
+              transfer: 10,
+              errors: 0,
+              duration: 7,
+            },
+            {
+              period: 'hour',
+              date: '2026-11-24T12:00:00+00:00',
+              key: 'b',
+              hits: 2,
+              transfer: 20,
+              errors: 0,
+              duration: 14,
+            },
+            {
+              period: 'hour',
+              date: '2026-11-24T12:00:00+00:00',
+              key: 'a',
+              hits: 1,
+              transfer: 10,
+              errors: 1,
+              duration: 7,
+            },
+          ]);
+          equal(await rows(storage, 'urls', 'day'), [
+            ['a', 1, 10, 0, 7],
+            ['b', 3, 30, 0, 21],
+            ['a', 1, 10, 1, 7],
+            ['c', 1, 10, 0, 7],
+          ]);
+          equal(await rows(storage, 'urls', 'month'), [
+            ['b', 3, 30, 0, 21],
+            ['a', 2, 20, 1, 14],
+            ['c', 1, 10, 0, 7],
+          ]);
+          equal(await storage.reader.summaries('default'), ['urls']);
+        }),
+    },
+    {
+      name: 'sums: pages, and both ends of a range belong to it',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          const records: TestRecord[] = [];
+          for (let hour = 0; hour < 4; hour++) {
+            for (let key = 0; key <= hour; key++) records.push({ date: NOON + hour * HOUR, url: `u${key}` });
+          }
+          await writer.apply(journal.batch(records));
+          const all = await rows(storage, 'urls', 'hour');
+          equal(all.length, 10);
+          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
+          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 3 }), all.slice(8));
+          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 4 }), []);
+          const range = { from: '2026-11-24T13:00', to: '2026-11-24T14:00' };
+          equal(await rows(storage, 'urls', 'hour', range), all.slice(4, 9));
+          equal(
+            await rows(storage, 'urls', 'hour', {
+              from: '2026-11-24T12:00:00.001',
+              to: '2026-11-24T12:59:59',
+            }),
+            [],
+          );
+          equal(await rows(storage, 'urls', 'hour', { target: 'u3' }), [['u3', 1, 5, 0, 1500]]);
+          equal(await rows(storage, 'urls', 'hour', { target: 'U3' }), []);
+        }),
+    },
+    {
+      name: 'sums: null is a key of its own, the last, and not the text',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumReferrers, sumVisitors]);
+          const writer = place.keep(await openWriter(storage));
+          await writer.apply(
+            new TestJournal('a', storage.summaries).batch([
+              { referrer: null },
+              { referrer: 'null' },
+              { referrer: 'z' },
+              { referrer: null },
+              { referrer: 'z' },
+            ]),
+          );
+          equal(
+            (await rows(storage, 'referrers')).map(([key, hits]) => [key, hits]),
+            [
+              ['z', 2],
+              [null, 2],
+              ['null', 1],
+            ],
+          );
+          equal(
+            (await rows(storage, 'referrers', 'day', { target: null })).map(([key, hits]) => [key, hits]),
+            [[null, 2]],
+          );
+          equal(
+            (await rows(storage, 'referrers', 'day', { target: 'null' })).map(([key, hits]) => [key, hits]),
+            [['null', 1]],
+          );
+          equal(await rows(storage, 'visitors', 'month'), [[null, 5, 25, 0, 7500]]);
+        }),
+    },
+    {
+      name: 'sums: keys that engines take for equal stay apart, in the order of their bytes',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          // Twice, so that each row is inserted and then added to.
+          for (const texts of [HOSTILE_TEXTS, [...HOSTILE_TEXTS].reverse()]) {
+            await writer.apply(journal.batch(texts.map((url) => ({ url }))));
+          }
+          const sorted = [...HOSTILE_TEXTS].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+          for (const period of PERIODS) {
+            equal(
+              (await rows(storage, 'urls', period)).map(([key, hits]) => [key, hits]),
+              sorted.map((key) => [key, 2]),
+            );
+          }
+          for (const target of HOSTILE_TEXTS) {
+            equal(
+              (await rows(storage, 'urls', 'day', { target })).map(([key, hits]) => [key, hits]),
+              [[target, 2]],
+            );
+          }
+        }),
+    },
+    {
+      name: 'sums: pass 2^53',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          for (let n = 0; n < 4; n++)
+            await writer.apply(journal.batch([{ contentLength: 2 ** 52, duration: 2 ** 52 }]));
+          equal(await rows(storage, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
+        }),
+    },
+    {
+      name: 'sums: summaries of the user’s own, several keys a record',
+      run: () =>
+        at(subject, async (place) => {
+          const tags = defineSummary({ name: 'blog-tags', key: () => null });
+          const storage = place.storage([tags, sumStatus]);
+          const writer = place.keep(await openWriter(storage));
+          const of = (...keys: string[]) => ({ extra: { keys: { 'blog-tags': keys } } });
+          await writer.apply(new TestJournal('a', storage.summaries).batch([of('x', 'y'), of('y'), of()]));
+          equal(
+            (await rows(storage, 'blog-tags')).map(([key, hits]) => [key, hits]),
+            [
+              ['y', 2],
+              ['x', 1],
+              [null, 1],
+            ],
+          );
+          equal(await storage.reader.summaries('default'), ['blog-tags', 'status']);
+          equal((await rows(place.storage([]), 'blog-tags')).length, 3);
+          await rejects(place.storage([]).getSum('blog-tag', { period: 'day' }), { code: 'SUMMARY_UNKNOWN' });
+        }),
+    },
+    {
+      name: 'sums: hours, days and months are those of the site’s zone',
+      run: () =>
+        at(subject, async (place) => {
+          const timeZone = 'Europe/Berlin';
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage, { timeZone }));
+          const journal = new TestJournal('a', storage.summaries, timeZone);
+          // Around the hour that comes twice, and the end of the month.
+          const dates = [
+            '2026-10-24T21:59:59Z',
+            '2026-10-24T22:00:00Z',
+            '2026-10-25T00:30:00Z',
+            '2026-10-25T01:30:00Z',
+            '2026-10-31T22:59:59Z',
+            '2026-10-31T23:00:00Z',
+          ];
+          await writer.apply(journal.batch(dates.map((date) => ({ date: Date.parse(date) }))));
+          const list = async (period: 'hour' | 'day' | 'month') =>
+            (await storage.getSum('urls', { period })).map(({ date, hits }) => [date, hits]);
+          equal(await list('hour'), [
+            ['2026-11-01T00:00:00+01:00', 1],
+            ['2026-10-31T23:00:00+01:00', 1],
+            ['2026-10-25T02:00:00+01:00', 1],
+            ['2026-10-25T02:00:00+02:00', 1],
+            ['2026-10-25T00:00:00+02:00', 1],
+            ['2026-10-24T23:00:00+02:00', 1],
+          ]);
+          equal(await list('day'), [
+            ['2026-11-01T00:00:00+01:00', 1],
+            ['2026-10-31T00:00:00+01:00', 1],
+            ['2026-10-25T00:00:00+02:00', 3],
+            ['2026-10-24T00:00:00+02:00', 1],
+          ]);
+          equal(await list('month'), [
+            ['2026-11-01T00:00:00+01:00', 1],
+            ['2026-10-01T00:00:00+02:00', 5],
+          ]);
+          equal(await storage.reader.timeZone('default'), timeZone);
+          await rejects(openWriter(storage, { timeZone: 'UTC' }), { code: 'STORAGE_TIME_ZONE' });
+        }),
+    },
+    {
+      name: 'sums: a large random workload gives what the storage in memory gives, rows and order',
+      run: () =>
+        at(subject, async (place) => {
+          const random = new Random(20_261_124);
+          const storage = place.storage(STANDARD_SUMMARIES);
+          const memory = place.keep(new MemoryStorage({ hooks: STANDARD_SUMMARIES }));
+          const writers = [storage, memory].map(async (each) => place.keep(await openWriter(each)));
+          const journals = ['a', 'b'].map((id) => new TestJournal(id, storage.summaries));
+          for (const size of [10_000, 1, 0, 500, 1_500, 3]) {
+            const batch = journals[random.below(2)]!.batch(
+              Array.from({ length: size }, () => random.record()),
+            );
+            for (const writer of writers) equal(await (await writer).apply(batch), true);
+          }
+          for (const { name } of STANDARD_SUMMARIES) {
+            for (const period of PERIODS) {
+              equal(
+                await rows(storage, name, period),
+                await rows(memory, name, period),
+                `${name} by ${period}`,
+              );
+            }
+          }
+          const count = async (each: typeof storage) => (await each.getUsage({ limit: 0 })).length;
+          if (!subject.cannot?.records) equal(await count(storage), await count(memory));
+        }),
+    },
+  ];
+}

@@ -1,0 +1,33 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RecordWriter } from '../storages/writer.ts';
+import { TrackUsage } from '../tracker.ts';
+
+/** A tracked server that answers `hello`, with a journal of its own; gone with `await using`. */
+export async function trackedServer(storages: RecordWriter | readonly RecordWriter[]) {
+  const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+  const errors: Error[] = [];
+  const server = http.createServer((_request, response) => response.end('hello'));
+  const usage = new TrackUsage(server, storages, {
+    geo: false,
+    onError: (error) => errors.push(error),
+    journal: { dir: directory },
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    usage,
+    errors,
+    async ask(path: string): Promise<void> {
+      await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      server.close();
+      await usage.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

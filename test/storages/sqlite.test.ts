@@ -1,0 +1,18 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it } from 'vitest';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { storageCases } from '../../src/testing/index.ts';
+
+const cases = storageCases({
+  name: 'sqlite',
+  async place() {
+    const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+    return {
+      storage: (hooks) => new SqliteStorage(join(directory, 'usage.db'), hooks ? { hooks } : {}),
+      remove: () => rm(directory, { recursive: true, force: true }),
+    };
+  },
+});
+it.each(cases)('$name', ({ run }) => run());
