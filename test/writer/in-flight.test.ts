@@ -1,0 +1,97 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { OutputWriter, Storage } from '../../src/index.ts';
+import type { Batch, StorageReader, StorageWriter } from '../../src/storages/contract.ts';
+import { tracked } from '../writers/support.ts';
+
+/** A storage without transactions, that takes a batch or fails as it is told to. */
+function fickle(fails: (batch: Batch) => boolean) {
+  const given: { from: number; to: number; urls: string[]; taken: boolean }[] = [];
+  const positions = new Map<string, Batch['to']>();
+  const writer: StorageWriter = {
+    replays: true,
+    position: async (journal) => positions.get(journal),
+    async apply(batch) {
+      const taken = !fails(batch);
+      const urls = Array.from({ length: batch.records.length }, (_, i) => batch.records.record(i).path);
+      given.push({ from: batch.from.position, to: batch.to.position, urls, taken });
+      if (!taken) throw new Error('the connection was lost');
+      positions.set(batch.journal, batch.to);
+      return true;
+    },
+    forget: async () => {},
+    refuses: () => false,
+    close: async () => {},
+  };
+  const storage = new Storage({
+    label: 'fickle',
+    identity: 'fickle',
+    openWriter: async () => writer,
+    openReader: async () => ({}) as StorageReader,
+  });
+  return { storage, given };
+}
+
+it('a batch that failed comes again unchanged, though more was recorded since', async () => {
+  let failures = 3;
+  const { storage, given } = fickle(() => failures-- > 0);
+  await using app = await tracked(storage);
+  await app.ask('/1');
+  await app.ask('/2');
+  await vi.waitFor(() => expect(given.length).toBeGreaterThan(0), { timeout: 5_000 });
+  await app.ask('/3');
+  await app.usage.flush();
+  const [first, ...others] = given;
+  expect(others.slice(0, 3)).toEqual([
+    { ...first, taken: false },
+    { ...first, taken: false },
+    { ...first, taken: true },
+  ]);
+  const stored = given.filter(({ taken }) => taken).flatMap(({ urls }) => urls);
+  expect(stored).toEqual(['/1', '/2', '/3']);
+});
+
+it('a batch that failed comes again unchanged after the thread died', async () => {
+  let works = false;
+  const { storage, given } = fickle(() => !works);
+  await using app = await tracked(storage);
+  await app.ask('/1');
+  await vi.waitFor(() => expect(given.length).toBeGreaterThan(0), { timeout: 5_000 });
+  await app.usage.close({ timeout: 50 });
+  const journal = app.usage.status().journal.directory;
+  expect((await readdir(journal)).filter((name) => name.endsWith('.batch'))).toHaveLength(1);
+  // The next process, which adopts the journal.
+  works = true;
+  const next = await tracked(storage, { journal: { dir: app.directory } });
+  onTestFinished(() => next[Symbol.asyncDispose]());
+  await vi.waitFor(() => expect(given.at(-1)).toEqual({ ...given[0], taken: true }), { timeout: 10_000 });
+});
+
+it('a writer without positions goes on where the process before it stopped', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'track-usage-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const taken: string[] = [];
+  let accepts = 2;
+  const output = {
+    write(text: string | Uint8Array, callback: (error?: Error) => void) {
+      if (accepts-- <= 0) return callback(new Error('full'));
+      taken.push(String(text));
+      callback();
+    },
+  };
+  const writer = () => new OutputWriter({ output, transform: ({ path }) => path });
+  {
+    await using app = await tracked(writer(), { journal: { dir } });
+    await app.ask('/1');
+    await app.ask('/2');
+    await app.usage.flush();
+    await app.ask('/3');
+    await app.usage.close({ timeout: 50 });
+  }
+  accepts = 10;
+  await using app = await tracked(writer(), { journal: { dir } });
+  await app.ask('/4');
+  await vi.waitFor(() => expect([...taken].sort()).toEqual(['/1', '/2', '/3', '/4']), { timeout: 10_000 });
+});
