@@ -43,6 +43,15 @@ const TABLE = {
     '{value} has schema version {found}, this release reads version {known}',
     'start the app once with this release, which brings the database up to date',
   ],
+  COPY_TARGET: [
+    '{value} already holds records or summaries of the site "{site}"',
+    'copy into a database that holds none of it, or under another name: --to-site NAME',
+  ],
+  COPY_DIFFERS: [
+    'the copy is not equal: {what} is {found} in {to} and {wanted} in {from}',
+    'stop what writes to {from}, and copy into an empty database',
+  ],
+  COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
     'keep timeZone: "{found}", or give this app another site name or another database',

@@ -7,6 +7,8 @@ export interface Io {
   stderr: (text: string) => unknown;
   /** Whether `stdout` is a terminal. */
   isTTY: boolean;
+  /** Whether `stderr` is a terminal, on which a line may be written over. Defaults to false. */
+  showsProgress?: boolean;
   /** Width of the terminal; `undefined` for no limit. */
   columns: number | undefined;
   env: Readonly<Record<string, string | undefined>>;
@@ -22,6 +24,7 @@ export function processIo(): Io {
     // Where nobody can be told, nothing can be done about it.
     stderr: (text) => writeTo(stderr)(text).catch(() => {}),
     isTTY: stdout.isTTY === true,
+    showsProgress: stderr.isTTY === true,
     columns: stdout.columns || undefined,
     env,
   };

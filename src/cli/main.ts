@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
 import { showControls } from '../escape.ts';
 import { requireRuntime } from '../runtime.ts';
+import { addCopyCommand } from './commands/copy.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
 import { type Io, isClosedPipe } from './io.ts';
@@ -37,7 +38,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
 function createProgram(io: Io, texts: { out: string; err: string }): Command {
   const width = () => io.columns ?? 80;
   const program = new Command('track-usage')
-    .description('Asks what track-usage stored.')
+    .description('Asks what track-usage stored, and copies it.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -55,6 +56,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
     });
   addSumCommand(program, io);
   addUsageCommand(program, io);
+  addCopyCommand(program, io);
   // Each command answers both.
   for (const command of program.commands) {
     command

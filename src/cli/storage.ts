@@ -11,6 +11,7 @@ const EMPTY: StorageReader = {
   summaries: async () => [],
   sums: async () => [],
   usage: async () => [],
+  scan: async () => ({ records: [], next: undefined }),
   close: async () => {},
 };
 

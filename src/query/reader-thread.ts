@@ -1,13 +1,20 @@
 import type { Worker } from 'node:worker_threads';
 import { TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
-import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../storages/contract.ts';
+import type {
+  Scanned,
+  ScanRequest,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  UsageRequest,
+} from '../storages/contract.ts';
 import { moduleUrl, type PlainError, reviveError, startThread } from '../threads.ts';
 
 /** A question to the reading thread, and its answer. */
 export interface Question {
   id: number;
-  method: 'timeZone' | 'summaries' | 'sums' | 'usage';
+  method: 'timeZone' | 'summaries' | 'sums' | 'usage' | 'scan';
   argument: unknown;
 }
 export interface Answer {
@@ -48,6 +55,10 @@ export class ReaderThread implements StorageReader {
 
   usage(request: UsageRequest): Promise<UsageRecord[]> {
     return this.#ask('usage', request) as Promise<UsageRecord[]>;
+  }
+
+  scan(request: ScanRequest): Promise<Scanned> {
+    return this.#ask('scan', request) as Promise<Scanned>;
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@ import type { Cursor } from '../journal/reader.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
+import type { RecordRow } from './record-row.ts';
 
 /** A run of records of one journal, and what they add to the summaries. */
 export interface Batch {
@@ -87,6 +88,20 @@ export interface UsageRequest extends Range {
   offset: number;
 }
 
+/** A piece of all records of a site, oldest first. */
+export interface ScanRequest {
+  site: string;
+  /** The `next` of the piece before; `undefined` for the first. */
+  after: string | undefined;
+  limit: number;
+}
+
+export interface Scanned {
+  records: RecordRow[];
+  /** `undefined` when there are no more. */
+  next: string | undefined;
+}
+
 /** The reading end of a storage. */
 export interface StorageReader {
   /** The time zone in which a site is kept; `undefined` where nothing of it is stored yet. */
@@ -97,6 +112,8 @@ export interface StorageReader {
   sums(request: SumsRequest): Promise<SumRow[]>;
   /** Newest first. */
   usage(request: UsageRequest): Promise<UsageRecord[]>;
+  /** All records of a site in pieces, each once, oldest first and otherwise as they were stored: for copies. */
+  scan(request: ScanRequest): Promise<Scanned>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import type { UsageRecord } from '../record.ts';
-import type { StorageReader, SumRow, SumsRequest, UsageRequest } from './contract.ts';
+import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from './contract.ts';
 
 /** A reading end in the app's thread, opened at the first question and again after it was closed. */
 export class LazyReader implements StorageReader {
@@ -24,6 +24,10 @@ export class LazyReader implements StorageReader {
 
   async usage(request: UsageRequest): Promise<UsageRecord[]> {
     return (await this.#get()).usage(request);
+  }
+
+  async scan(request: ScanRequest): Promise<Scanned> {
+    return (await this.#get()).scan(request);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
-import { type Extra, partsOfUrl } from '../batch.ts';
-import type { UsageRecord } from '../record.ts';
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, partsOfUrl, RecordBatch } from '../batch.ts';
+import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from '../record.ts';
 
 /** The columns in which databases keep a record, besides its date: one name everywhere. */
 export const RECORD_COLUMNS = [
@@ -40,6 +40,46 @@ export type RecordRow = { ms: number } & {
       ? string
       : string | null;
 };
+
+/** Rows as a batch to be stored, with what a copy must not lose. */
+export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
+  const batch = new RecordBatch(Math.max(1, rows.length));
+  batch.site = site;
+  for (const row of rows) {
+    const i = batch.length++;
+    batch.date[i] = row.ms;
+    batch.duration[i] = row.duration;
+    batch.contentLength[i] = row.content_length;
+    batch.status[i] = row.status;
+    batch.flags[i] = (row.authorization ? FLAG_AUTHORIZATION : 0) | (row.bot ? FLAG_BOT : 0);
+    const texts: Record<TextColumn, string | null> = {
+      serverName: row.server_name,
+      method: row.method,
+      url: row.url,
+      route: row.route,
+      protocol: row.protocol,
+      remoteAddr: row.remote_addr,
+      forwardedFor: row.forwarded_for,
+      agent: row.user_agent,
+      browser: row.browser,
+      version: row.version,
+      platform: row.platform,
+      language: row.language,
+      referrer: row.referrer,
+      username: row.username,
+      visitor: row.visitor,
+      country: row.country,
+      blueprint: row.blueprint,
+      state: String(row.status),
+    };
+    for (const column of TEXT_COLUMNS) batch.text[column][i] = batch.intern(texts[column]);
+    if (row.extra === null) continue;
+    batch.extra.set(i, row.extra);
+    const { keys = {} } = JSON.parse(row.extra) as Extra;
+    for (const [name, found] of Object.entries(keys)) batch.setKeys(name, i, found);
+  }
+  return batch;
+}
 
 export function recordOf(row: RecordRow): UsageRecord {
   const extra = JSON.parse(row.extra ?? '{}') as Extra;

@@ -2,7 +2,7 @@ import { show, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Summary, SummaryLike } from '../summaries/define.ts';
 import { summariesOf } from '../summaries/standard.ts';
-import type { StorageWriter, WriterContext } from './contract.ts';
+import type { StorageModule, StorageWriter, WriterContext } from './contract.ts';
 
 /**
  * A function among the hooks: called in the app's thread with each record that the storage has committed, at most
@@ -79,4 +79,13 @@ export abstract class RecordWriter {
 
   /** Lets go of what reading holds. May be called twice. */
   async close(): Promise<void> {}
+}
+
+/** The writing end of a storage, opened in this thread, wherever it runs in an app. */
+export async function openWritingEnd(
+  { openWriter, module, options }: RecordWriter,
+  context: WriterContext,
+): Promise<StorageWriter> {
+  if (openWriter) return openWriter(context);
+  return ((await import(module!)) as StorageModule).openWriter(options, context);
 }

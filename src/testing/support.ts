@@ -1,6 +1,6 @@
-import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
+import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
 import type { Storage } from '../storages/storage.ts';
-import type { RecordWriter } from '../storages/writer.ts';
+import { openWritingEnd, type RecordWriter } from '../storages/writer.ts';
 import type { Subject, TestPlace } from './index.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
@@ -10,13 +10,11 @@ const TRIES = 100;
 const PAUSE = 50;
 
 /** The writing end of a storage, opened here, wherever it runs in an app. */
-export async function openWriter(
+export function openWriter(
   storage: RecordWriter,
   context: Partial<WriterContext> = {},
 ): Promise<StorageWriter> {
-  const whole = { ...CONTEXT, ...context };
-  if (storage.openWriter) return storage.openWriter(whole);
-  return ((await import(storage.module!)) as StorageModule).openWriter(storage.options, whole);
+  return openWritingEnd(storage, { ...CONTEXT, ...context });
 }
 
 /** Runs a test at a place of its own, which is gone afterwards, and so is what was opened there. */

@@ -4,6 +4,8 @@ import type { UsageRecord } from '../../record.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type {
   Batch,
+  Scanned,
+  ScanRequest,
   StorageReader,
   StorageWriter,
   SumRow,
@@ -11,6 +13,12 @@ import type {
   UsageRequest,
   WriterContext,
 } from '../contract.ts';
+import type { RecordRow } from '../record-row.ts';
+
+interface Kept {
+  record: UsageRecord;
+  extra: string | null;
+}
 
 /** The memory that a `MemoryStorage` writes to and reads from. */
 export class MemoryPlace implements StorageReader {
@@ -18,7 +26,7 @@ export class MemoryPlace implements StorageReader {
   readonly #timeZones = new Map<string, string>();
   readonly #positions = new Map<string, Cursor>();
   /** By site, in the order of dates once asked. */
-  readonly #records = new Map<string, UsageRecord[]>();
+  readonly #records = new Map<string, Kept[]>();
   /** By site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
 
@@ -68,8 +76,16 @@ export class MemoryPlace implements StorageReader {
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    const records = (this.#records.get(site) ?? []).filter(({ date }) => date >= from && date <= to);
+    const kept = (this.#records.get(site) ?? []).map(({ record }) => record);
+    const records = kept.filter(({ date }) => date >= from && date <= to);
     return structuredClone(page(records.reverse(), limit, offset));
+  }
+
+  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+    const from = Number(after ?? 0);
+    const kept = this.#records.get(site) ?? [];
+    const records = kept.slice(from, from + limit).map(rowOf);
+    return { records, next: from + limit >= kept.length ? undefined : String(from + limit) };
   }
 
   /** The reading end is closed; the memory stays. */
@@ -80,10 +96,13 @@ export class MemoryPlace implements StorageReader {
     const kept = this.#records.get(site) ?? [];
     for (let i = 0; i < records.length; i++) {
       const record = records.record(i);
-      kept.push({ ...record, date: Math.floor(record.date) });
+      kept.push({
+        record: { ...record, date: Math.floor(record.date) },
+        extra: records.extra.get(i) ?? null,
+      });
     }
     // Stable: what arrived in the same millisecond stays in its order.
-    kept.sort((a, b) => a.date - b.date);
+    kept.sort((a, b) => a.record.date - b.record.date);
     kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
     this.#records.set(site, kept);
     for (const group of deltas) this.#add(site, group, records.strings);
@@ -111,6 +130,36 @@ export class MemoryPlace implements StorageReader {
       row.duration += group.duration[i]!;
     }
   }
+}
+
+function rowOf({ record, extra }: Kept): RecordRow {
+  return {
+    ms: record.date,
+    site: record.site,
+    server_name: record.serverName,
+    method: record.method,
+    url: record.url,
+    route: record.route,
+    protocol: record.protocol,
+    status: record.status,
+    content_length: record.contentLength,
+    duration: record.duration,
+    remote_addr: record.remoteAddr,
+    forwarded_for: record.forwardedFor,
+    user_agent: record.userAgent?.string ?? null,
+    browser: record.userAgent?.browser ?? null,
+    version: record.userAgent?.version ?? null,
+    platform: record.userAgent?.platform ?? null,
+    language: record.language,
+    referrer: record.referrer,
+    username: record.username,
+    authorization: record.authorization ? 1 : 0,
+    visitor: record.visitor,
+    country: record.country,
+    bot: record.bot ? 1 : 0,
+    blueprint: record.blueprint,
+    extra,
+  };
 }
 
 function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {

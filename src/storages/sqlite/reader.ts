@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
 import { sqlite } from '../../sqlite.ts';
-import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import type { SqliteOptions } from './index.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
@@ -93,6 +93,15 @@ export class SqliteReader implements StorageReader {
         offset,
       );
     return rows.map((row) => recordOf(row as unknown as RecordRow));
+  }
+
+  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+    const statement = this.#database.prepare(
+      `SELECT CAST(id AS TEXT) AS id, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
+       WHERE id > CAST(? AS INTEGER) AND site = ? ORDER BY id LIMIT ?`,
+    );
+    const rows = statement.all(after ?? '-1', site, limit) as unknown as (RecordRow & { id: string })[];
+    return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
   }
 
   async close(): Promise<void> {

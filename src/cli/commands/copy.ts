@@ -1,0 +1,103 @@
+import { type Command, Option } from 'commander';
+import { type CopyProgress, copy } from '../../copy/copy.ts';
+import { copyFlask } from '../../copy/copy-flask.ts';
+import { flaskSource } from '../../copy/flask-source.ts';
+import { storageAt } from '../../storages/by-url.ts';
+import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { whole } from '../formats/numbers.ts';
+import { type Io, print } from '../io.ts';
+
+interface Options {
+  from: string;
+  to: string;
+  site: string;
+  toSite?: string;
+  table?: string;
+  timeZone: string;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage copy --from sqlite:usage.db --to postgres://user@host/usage
+  track-usage copy --from flask+sqlite:old.db --to sqlite:usage.db --time-zone Europe/Berlin
+
+A copy that was interrupted goes on where it stopped when the same command is given again. Stop the app, or let it
+track into the new storage first under another name of the site: nothing may write to a site that is copied.`;
+
+export function addCopyCommand(program: Command, io: Io): void {
+  program
+    .command('copy')
+    .summary('records and summaries from one storage to another')
+    .description(
+      'Copies the records and summaries of a site from one storage to another, and compares both in the end.\nFrom a database of Flask-Track-Usage (flask+…) it takes the records and builds all summaries anew.',
+    )
+    .requiredOption('--from <storage>', 'what to copy, such as sqlite:usage.db or flask+sqlite:old.db')
+    .requiredOption('--to <storage>', 'where to copy it, such as postgres://user@host/usage')
+    .option('--site <site>', 'site', 'default')
+    .option('--to-site <site>', 'its name in the copy; the same where it is left out')
+    .addOption(
+      new Option('--time-zone <zone>', 'zone of the new site, from Flask-Track-Usage').default('UTC'),
+    )
+    .option('--table <table>', 'table or collection of Flask-Track-Usage (default: "flask_usage")')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const { from, to, site, toSite = site, table, timeZone } = options;
+  const target = await storageAt(to).open(STANDARD_SUMMARIES);
+  const progress = new Progress(io);
+  const onProgress = (each: CopyProgress) => progress.show(each);
+  try {
+    if (from.startsWith('flask+')) {
+      const source = await flaskSource(from, table);
+      try {
+        const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
+        await progress.end();
+        return await print(io, [`${whole(records)} records, and their summaries\n`]);
+      } finally {
+        await source.close();
+      }
+    }
+    const source = await storageAt(from).open([]);
+    try {
+      const { records, sums } = await copy({ from: source, to: target, site, toSite, onProgress });
+      await progress.end();
+      return await print(io, [
+        `${whole(records)} records and ${whole(sums)} rows of summaries, compared and equal\n`,
+      ]);
+    } finally {
+      await source.close();
+    }
+  } finally {
+    await progress.end();
+    await target.close();
+  }
+}
+
+/** One line on a terminal, nothing elsewhere. */
+class Progress {
+  readonly #io: Io;
+  #shown = 0;
+  #open = false;
+
+  constructor(io: Io) {
+    this.#io = io;
+  }
+
+  show({ step, summary, rows }: CopyProgress): void {
+    const now = performance.now();
+    if (!this.#io.showsProgress || now - this.#shown < 100) return;
+    this.#shown = now;
+    this.#open = true;
+    const what = { records: 'records', sums: `rows of summaries (${summary})`, verify: 'rows compared' }[
+      step
+    ];
+    void this.#io.stderr(`\r\x1b[K${whole(rows)} ${what}`);
+  }
+
+  async end(): Promise<void> {
+    if (this.#open) await this.#io.stderr('\r\x1b[K');
+    this.#open = false;
+  }
+}

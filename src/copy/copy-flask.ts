@@ -1,0 +1,54 @@
+import { TrackUsageError } from '../errors.ts';
+import type { Storage } from '../storages/storage.ts';
+import { openWritingEnd } from '../storages/writer.ts';
+import { fold } from '../summaries/fold.ts';
+import { calendar } from '../summaries/periods.ts';
+import { begin, type CopyProgress, copyRecords, isKnown, journalOf } from './copy.ts';
+import type { FlaskSource } from './flask-source.ts';
+
+export interface FlaskCopyOptions {
+  from: FlaskSource;
+  to: Storage;
+  /** The name of the site that the records get. */
+  site: string;
+  /** The zone in which its hours, days and months begin. */
+  timeZone: string;
+  onProgress?: (progress: CopyProgress) => void;
+}
+
+/**
+ * Copies the records of Flask-Track-Usage, and builds the summaries that `to` keeps from them anew. A copy that was
+ * interrupted goes on where it stopped, and one that is made again takes what has come since.
+ */
+export async function copyFlask({
+  from,
+  to,
+  site,
+  timeZone,
+  onProgress = () => {},
+}: FlaskCopyOptions): Promise<{ records: number }> {
+  const zone = calendar(timeZone);
+  const known = await isKnown(to.reader, site);
+  const writer = await openWritingEnd(to, { site, timeZone, durable: false });
+  try {
+    const journal = (part: string) => journalOf('flask', from.label, site, part);
+    if (known && (await writer.position(journal('begun'))) === undefined) {
+      throw new TrackUsageError('COPY_TARGET', { value: to.label, site });
+    }
+    await begin(writer, journal('begun'));
+    const records = await copyRecords(
+      (request) => from.scan(request),
+      writer,
+      {
+        site,
+        toSite: site,
+        journal: journal('records'),
+        folded: (batch) => fold(batch, to.summaries, zone),
+      },
+      (rows) => onProgress({ step: 'records', rows }),
+    );
+    return { records };
+  } finally {
+    await writer.close();
+  }
+}

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto';
+import { RecordBatch } from '../batch.ts';
+import { TrackUsageError } from '../errors.ts';
+import type { Cursor } from '../journal/reader.ts';
+import type {
+  Batch,
+  Scanned,
+  ScanRequest,
+  StorageReader,
+  StorageWriter,
+  SumRow,
+} from '../storages/contract.ts';
+import { batchOf } from '../storages/record-row.ts';
+import type { Storage } from '../storages/storage.ts';
+import { openWritingEnd } from '../storages/writer.ts';
+import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
+import { PERIODS, type Period } from '../summaries/periods.ts';
+import { LAST, PIECE, sumsOf } from './rows.ts';
+import { verify } from './verify.ts';
+
+export interface CopyOptions {
+  from: Storage;
+  to: Storage;
+  site: string;
+  /** The site's name in `to`. Defaults to `site`. */
+  toSite?: string | undefined;
+  /** Told after each piece what was done so far. */
+  onProgress?: (progress: CopyProgress) => void;
+}
+
+export interface CopyProgress {
+  step: 'records' | 'sums' | 'verify';
+  /** The summary, with `sums` and `verify`. */
+  summary?: string;
+  /** Rows of this step until now, those of an earlier run included. */
+  rows: number;
+}
+
+export interface CopyResult {
+  records: number;
+  /** Rows of all summaries and periods. */
+  sums: number;
+}
+
+/**
+ * Copies a site's records and summaries from one storage to another. What is copied, the target remembers as it does
+ * a journal's position: a copy that was interrupted goes on where it stopped. Nothing may write to the site meanwhile;
+ * in the end both are read and compared.
+ */
+export async function copy({
+  from,
+  to,
+  site,
+  toSite = site,
+  onProgress = () => {},
+}: CopyOptions): Promise<CopyResult> {
+  const timeZone = await from.reader.timeZone(site).catch(nothingThere);
+  if (timeZone === undefined) throw new TrackUsageError('COPY_EMPTY', { value: from.label, site });
+  const summaries = await from.reader.summaries(site);
+  const known = await isKnown(to.reader, toSite);
+  const writer = await openWritingEnd(to, { site: toSite, timeZone, durable: false });
+  const journal = (part: string) => journalOf(from.identity, site, toSite, part);
+  try {
+    if (known && (await writer.position(journal('begun'))) === undefined) {
+      throw new TrackUsageError('COPY_TARGET', { value: to.label, site: toSite });
+    }
+    await begin(writer, journal('begun'));
+    const scan: Scan = (request) => from.reader.scan(request);
+    const records = await copyRecords(scan, writer, { site, toSite, journal: journal('records') }, (rows) =>
+      onProgress({ step: 'records', rows }),
+    );
+    let sums = 0;
+    for (const summary of summaries) {
+      for (const period of PERIODS) {
+        const copied = await copySums(
+          from.reader,
+          writer,
+          site,
+          summary,
+          period,
+          journal(`${summary} ${period}`),
+        );
+        sums += copied;
+        onProgress({ step: 'sums', summary, rows: sums });
+      }
+    }
+    await verify({ from, to, site, toSite, summaries, onProgress });
+    return { records, sums };
+  } finally {
+    await writer.close();
+  }
+}
+
+/** A place where nothing of the site is may be written to. */
+export async function isKnown(reader: StorageReader, site: string): Promise<boolean> {
+  try {
+    if ((await reader.summaries(site)).length > 0) return true;
+    return (await reader.usage({ site, from: -LAST, to: LAST, limit: 1, offset: 0 })).length > 0;
+  } catch (error) {
+    nothingThere(error);
+    return false;
+  }
+}
+
+function nothingThere(error: unknown): undefined {
+  if ((error as TrackUsageError).code !== 'STORAGE_NOT_FOUND') throw error;
+  return undefined;
+}
+
+/** Each part of a copy is a journal of its own, so that its position says how far it is. */
+export function journalOf(...parts: string[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['copy', ...parts]))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+export async function begin(writer: StorageWriter, journal: string): Promise<void> {
+  if (await writer.position(journal)) return;
+  const from = { position: 0, ordinal: 0 };
+  await writer.apply({
+    journal,
+    from,
+    to: { position: 1, ordinal: 0 },
+    records: new RecordBatch(1),
+    deltas: [],
+  });
+}
+
+type Scan = (request: ScanRequest) => Promise<Scanned>;
+
+/** Returns how many there are. With `folded`, they are added to summaries too. */
+export async function copyRecords(
+  scan: Scan,
+  writer: StorageWriter,
+  {
+    site,
+    toSite,
+    journal,
+    folded,
+  }: { site: string; toSite: string; journal: string; folded?: (records: RecordBatch) => Deltas },
+  onRows: (rows: number) => void,
+): Promise<number> {
+  let at = (await writer.position(journal)) ?? { position: 0, ordinal: 0 };
+  let read = 0;
+  let after: string | undefined;
+  do {
+    const { records: rows, next } = await scan({ site, after, limit: PIECE });
+    // What an earlier run has copied is read again, to find the place behind it.
+    const missing = rows.slice(Math.max(0, at.ordinal - read));
+    if (missing.length > 0) {
+      const records = batchOf(missing, toSite);
+      at = await put(writer, { journal, from: at, records, deltas: folded?.(records) ?? [] }, missing.length);
+    }
+    read += rows.length;
+    after = next;
+    onRows(read);
+  } while (after !== undefined);
+  return read;
+}
+
+async function copySums(
+  reader: StorageReader,
+  writer: StorageWriter,
+  site: string,
+  summary: string,
+  period: Period,
+  journal: string,
+): Promise<number> {
+  let at = (await writer.position(journal)) ?? { position: 0, ordinal: 0 };
+  let rows = 0;
+  for await (const piece of sumsOf(reader, site, summary, period)) {
+    const missing = piece.slice(Math.max(0, at.ordinal - rows));
+    rows += piece.length;
+    if (missing.length === 0) continue;
+    const { strings, deltas } = deltasOf(summary, period, missing);
+    const records = Object.assign(new RecordBatch(1), { strings });
+    at = await put(writer, { journal, from: at, records, deltas }, missing.length);
+  }
+  return rows;
+}
+
+function deltasOf(summary: string, period: Period, rows: readonly SumRow[]) {
+  const batch = new RecordBatch(1);
+  const byBucket = Map.groupBy(rows, ({ bucket }) => bucket);
+  const deltas = [...byBucket].map(
+    ([bucket, members]): DeltaGroup => ({
+      summary: { name: summary, title: summary },
+      period,
+      bucket,
+      key: Int32Array.from(members, ({ key }) => batch.intern(key)),
+      hits: Float64Array.from(members, ({ hits }) => hits),
+      transfer: Float64Array.from(members, ({ transfer }) => transfer),
+      errors: Float64Array.from(members, ({ errors }) => errors),
+      duration: Float64Array.from(members, ({ duration }) => duration),
+    }),
+  );
+  return { strings: batch.strings, deltas };
+}
+
+async function put(writer: StorageWriter, batch: Omit<Batch, 'to'>, rows: number): Promise<Cursor> {
+  const to = { position: batch.from.position + rows, ordinal: batch.from.ordinal + rows };
+  if (!(await writer.apply({ ...batch, to }))) {
+    throw new Error('another copy into the same site is under way');
+  }
+  return to;
+}

@@ -1,0 +1,197 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { copy } from '../../src/copy/copy.ts';
+import { defineSummary } from '../../src/index.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import type { Storage } from '../../src/storages/storage.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { Random } from '../../src/testing/random.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { run } from '../cli/support.ts';
+
+const plans = defineSummary({ name: 'plans', key: () => null });
+const HOOKS = [...STANDARD_SUMMARIES, plans];
+
+let directory = '';
+const opened: Storage[] = [];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+});
+afterEach(async () => {
+  for (const storage of opened.splice(0)) await storage.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const sqlite = (name: string) => {
+  const storage = new SqliteStorage(join(directory, name), { hooks: HOOKS });
+  opened.push(storage);
+  return storage;
+};
+
+/** Stores records as an app does, in a zone of its own. */
+async function fill(storage: Storage, count: number, site = 'shop') {
+  const timeZone = 'Asia/Kathmandu';
+  const writer = await openWriter(storage, { site, timeZone });
+  const journal = new TestJournal('a', HOOKS, timeZone, site);
+  const random = new Random(7);
+  const records = Array.from({ length: count }, (_, n) => ({
+    ...random.record(),
+    extra: { vars: { n }, ...(n % 3 === 0 && { keys: { plans: ['gold', `plan ${n % 5}`] } }) },
+  }));
+  for (let n = 0; n < count; n += 5_000) await writer.apply(journal.batch(records.slice(n, n + 5_000)));
+  await writer.apply(
+    journal.batch(HOSTILE_TEXTS.map((text, n) => ({ url: text, agent: text, date: NOON + n }))),
+  );
+  await writer.close();
+  return count + HOSTILE_TEXTS.length;
+}
+
+describe('copy', () => {
+  it('takes records, summaries, and those of the user’s own', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    const count = await fill(from, 12_000);
+    const steps = new Set<string>();
+    const result = await copy({ from, to, site: 'shop', onProgress: ({ step }) => steps.add(step) });
+    expect(result.records).toBe(count);
+    expect([...steps]).toEqual(['records', 'sums', 'verify']);
+    for (const name of ['urls', 'plans', 'referrers']) {
+      expect(await rows(to, name, 'month', { site: 'shop' })).toEqual(
+        await rows(from, name, 'month', { site: 'shop' }),
+      );
+    }
+    const usage = { site: 'shop', limit: 300 };
+    expect(await to.getUsage(usage)).toEqual(await from.getUsage(usage));
+    expect(await to.reader.timeZone('shop')).toBe('Asia/Kathmandu');
+    // The same again finds that all is there.
+    expect(await copy({ from, to, site: 'shop' })).toEqual(result);
+  });
+
+  it('goes on where it was interrupted', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    const count = await fill(from, 25_000);
+    for (const stopAt of ['records 10000', 'records 20000', 'sums 30000', 'sums 60000']) {
+      const stop = new Error('interrupted');
+      const interrupted = copy({
+        from,
+        to,
+        site: 'shop',
+        onProgress: ({ step, rows: done }) => {
+          const [wanted, least] = stopAt.split(' ');
+          if (step === wanted && done >= Number(least)) throw stop;
+        },
+      });
+      await expect(interrupted).rejects.toBe(stop);
+    }
+    expect((await copy({ from, to, site: 'shop' })).records).toBe(count);
+  });
+
+  it('into another kind of storage, and under another name', async () => {
+    const from = sqlite('a.db');
+    const to = new MemoryStorage({ hooks: HOOKS });
+    const count = await fill(from, 500);
+    expect((await copy({ from, to, site: 'shop', toSite: 'old-shop' })).records).toBe(count);
+    const [one] = await to.getUsage({ site: 'old-shop', limit: 1 });
+    expect(one?.site).toBe('old-shop');
+    expect(await to.getUsage({ site: 'shop' })).toEqual([]);
+    const back = sqlite('back.db');
+    expect((await copy({ from: to, to: back, site: 'old-shop', toSite: 'shop' })).records).toBe(count);
+  });
+
+  it('does not mix what it copies with what is there', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    await fill(from, 10);
+    await fill(to, 10);
+    await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({ code: 'COPY_TARGET' });
+    await expect(copy({ from, to, site: 'shop', toSite: 'other' })).resolves.toMatchObject({
+      records: 10 + HOSTILE_TEXTS.length,
+    });
+    await expect(copy({ from, to, site: 'nothing' })).rejects.toMatchObject({ code: 'COPY_EMPTY' });
+    await expect(copy({ from: sqlite('none.db'), to, site: 'shop' })).rejects.toMatchObject({
+      code: 'COPY_EMPTY',
+    });
+  });
+
+  it('tells that somebody wrote to what was copied', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    await fill(from, 10);
+    await copy({ from, to, site: 'shop' });
+    const writer = await openWriter(to, { site: 'shop', timeZone: 'Asia/Kathmandu' });
+    await writer.apply(new TestJournal('x', HOOKS, 'Asia/Kathmandu', 'shop').batch([{}]));
+    await writer.close();
+    await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({
+      code: 'COPY_DIFFERS',
+      message: expect.stringContaining('the number of records is'),
+    });
+  });
+});
+
+describe('track-usage copy', () => {
+  it('says what it did', async () => {
+    const from = sqlite('a.db');
+    const count = await fill(from, 100, 'default');
+    const url = (name: string) => `sqlite:${join(directory, name)}`;
+    const { code, out, err } = await run(['copy', '--from', url('a.db'), '--to', url('b.db')]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(new RegExp(`^${count} records and [\\d,]+ rows of summaries, compared and equal\n$`));
+    expect(await run(['copy', '--from', url('none.db'), '--to', url('b.db')])).toMatchObject({ code: 1 });
+    expect(await run(['copy', '--from', url('a.db')])).toMatchObject({ code: 2 });
+  });
+
+  it('takes the records of Flask-Track-Usage, and builds the summaries anew', async () => {
+    const path = join(directory, 'flask.db');
+    const database = new DatabaseSync(path);
+    // As its SQLStorage creates it.
+    database.exec(`
+      CREATE TABLE flask_usage (
+        id INTEGER NOT NULL PRIMARY KEY, url VARCHAR(128), ua_browser VARCHAR(16), ua_language VARCHAR(16),
+        ua_platform VARCHAR(16), ua_version VARCHAR(16), blueprint VARCHAR(16), view_args VARCHAR(64), status INTEGER,
+        remote_addr VARCHAR(24), xforwardedfor VARCHAR(24), authorization BOOLEAN, ip_info VARCHAR(128),
+        path VARCHAR(32), speed FLOAT, datetime DATETIME
+      );
+      INSERT INTO flask_usage VALUES
+        (1, 'http://localhost/a?x=1', 'firefox', 'de', 'linux', '128.0', 'shop', '{"id": 7}', 200, '127.0.0.1', NULL, 0,
+         '{"country_code": "DE", "city": "Berlin"}', '/a', 0.0125, '2017-02-28 23:30:00.000000'),
+        (2, 'http://localhost/b', NULL, NULL, NULL, NULL, NULL, '{"cut": ', 500, NULL, '10.0.0.1', 1, NULL, '/b', NULL,
+         '2017-03-01 00:30:00')`);
+    database.close();
+    const to = `sqlite:${join(directory, 'new.db')}`;
+    const argv = ['copy', '--from', `flask+sqlite:${path}`, '--to', to, '--time-zone', 'Europe/Berlin'];
+    expect(await run(argv)).toEqual({ code: 0, out: '2 records, and their summaries\n', err: '' });
+    // Once more: what is there is not copied again.
+    expect(await run(argv)).toMatchObject({ code: 0 });
+    const storage = sqlite('new.db');
+    const [second, first] = await storage.getUsage();
+    expect(first).toMatchObject({
+      date: Date.UTC(2017, 1, 28, 23, 30),
+      url: 'http://localhost/a?x=1',
+      query: { x: '1' },
+      routeParams: { id: 7 },
+      status: 200,
+      duration: 12_500,
+      userAgent: { string: 'firefox/128.0 (linux)', browser: 'firefox', version: '128.0', platform: 'linux' },
+      language: 'de',
+      country: 'DE',
+      geo: { city: 'Berlin' },
+      blueprint: 'shop',
+      method: '-',
+    });
+    expect(second).toMatchObject({
+      status: 500,
+      authorization: true,
+      userAgent: null,
+      forwardedFor: '10.0.0.1',
+      vars: null,
+    });
+    const days = await storage.getSum('urls', { period: 'day' });
+    expect(days.map(({ date, key, hits }) => [date, key, hits])).toEqual([
+      ['2017-03-01T00:00:00+01:00', 'http://localhost/a?x=1', 1],
+      ['2017-03-01T00:00:00+01:00', 'http://localhost/b', 1],
+    ]);
+  });
+});
