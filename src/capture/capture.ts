@@ -111,6 +111,8 @@ export class Capture {
       this.#join(first, request, response, target, reader);
       return;
     }
+    // Complete, and recorded by whoever saw it before; or begun before anybody looked.
+    if (response.headersSent) return;
     const connection = Connection.of(request.socket);
     let { exchange } = connection;
     if (exchange.response !== undefined || response.socket === null) {
@@ -129,6 +131,7 @@ export class Capture {
       this.#join(first, request, response, target, reader);
       return;
     }
+    if (response.headersSent) return;
     const exchange = new Exchange();
     const session = response.stream.session;
     exchange.begin(
@@ -154,6 +157,11 @@ export class Capture {
     }
     exchange.next = new Exchange();
     exchange.next.begin(this, request, response, target, reader, first.connection);
+  }
+
+  /** Whether `exclude` or `include` was given this function. */
+  isMarked(given: unknown): boolean {
+    return this.#options.views.has(given);
   }
 
   /** The request becomes another protocol's connection: its HTTP part is over. */
