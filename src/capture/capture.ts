@@ -115,7 +115,8 @@ export class Capture {
     if (response.headersSent) return;
     const connection = Connection.of(request.socket);
     let { exchange } = connection;
-    if (exchange.response !== undefined || response.socket === null) {
+    // One that waits behind another has no socket yet; one that was injected has another.
+    if (exchange.response !== undefined || response.socket !== request.socket) {
       exchange = new Exchange();
       keepOn(response, exchange);
       connection.add(exchange);
@@ -189,7 +190,7 @@ export class Capture {
     const { connection } = exchange;
     if (this.#holder === undefined) return;
     // Of a response that waits behind another, Node itself decides when its bytes go out.
-    if ('stream' in response || response.socket === null || !connection) this.#journal.appendPending();
+    if ('stream' in response || response.socket !== connection?.socket) this.#journal.appendPending();
     else this.#holder.hold(connection);
   }
 

@@ -96,13 +96,17 @@ function originalOf(handler: Matched[0][0]): Matched[0][0] {
 }
 
 /** An app that is part of another is copied into it, its routes under longer paths. */
-function isCopy(copy: Route, { path, method, handler }: Route): boolean {
-  return (
-    method === copy.method &&
-    originalOf(handler) === originalOf(copy.handler) &&
-    (path === '/' || copy.path.endsWith(path))
-  );
+function isCopy(copy: Route, { path, basePath, method, handler }: Route): boolean {
+  if (method !== copy.method || originalOf(handler) !== originalOf(copy.handler)) return false;
+  const end = path === '/' ? '' : path;
+  if (!copy.path.endsWith(end)) return false;
+  const mount = withoutSlash(copy.path.slice(0, copy.path.length - end.length));
+  const base = withoutSlash(copy.basePath);
+  // Older versions of Hono forget the inner part.
+  return base === mount + withoutSlash(basePath) || base === mount;
 }
+
+const withoutSlash = (path: string) => (path.endsWith('/') ? path.slice(0, -1) : path);
 
 export const honoReader: Omit<RequestReader, 'trusts'> = {
   route: (request) => handlerOf(request)?.[0][1].path ?? '',
