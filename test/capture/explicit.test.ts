@@ -176,6 +176,31 @@ describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
   });
 });
 
+test.each([
+  ['Express 5', express],
+  ['Express 4', express4],
+] as const)('an app of %s and the one inside it: a record for each TrackUsage', async (_, create) => {
+  const [recorder, other] = [await Recorder.create(), await Recorder.create()];
+  const [app, admin] = [create(), create()];
+  admin.get('/users/:id', (_request, response) => void response.send('fine'));
+  app.use('/admin', admin);
+  recorder.usage.attach(app as unknown as App).attach(admin as unknown as App);
+  app.use('/admin', trackExpress(other.usage), admin);
+  app.get('/other', trackExpress(other.usage), (_request, response) => void response.send('fine'));
+  const server = app.listen(0, HOST);
+  await once(server, 'listening');
+  await askAll(server, ['/admin/users/7', '/other']);
+  await closeServer(server);
+  const [first, second] = [
+    ['/admin/users/7', 200, '/admin/users/:id', { id: '7' }, '/admin'],
+    ['/other', 200, '/other', null, null],
+  ];
+  expect(await recordsOf(recorder.usage)).toEqual([first, second]);
+  expect(await recordsOf(other.usage)).toEqual([second]);
+  await recorder.close();
+  await other.close();
+});
+
 describe.each([
   ['Fastify 5', fastify],
   ['Fastify 4', fastify4 as unknown as typeof fastify],

@@ -1,5 +1,6 @@
 import dns from 'node:dns';
 import { once } from 'node:events';
+import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
@@ -110,6 +111,36 @@ describe.each(FASTIFIES)('%s', (_, create) => {
     await app.close();
     await recorder.close();
   });
+});
+
+test('a server whose handler comes late and rewrites its requests, as custom servers of Next.js have it', async () => {
+  const recorder = await Recorder.create();
+  const prepared = Promise.withResolvers<http.RequestListener>();
+  const server = http.createServer(async (request, response) => (await prepared.promise)(request, response));
+  recorder.usage.attach(server);
+  server.listen(0, HOST);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = http1Client({ host: HOST, port, secure: false });
+  const pending = client.start({ path: '/posts/7?draft=1' });
+  await once(server, 'request');
+  prepared.resolve(async (request, response) => {
+    request.url = `/_pages${request.url}`;
+    response.writeHead(200, { 'content-type': 'text/html' });
+    response.write('<p>');
+    await new Promise(setImmediate);
+    response.end('Hello!</p>');
+  });
+  expect((await pending.answer).body.toString()).toBe('<p>Hello!</p>');
+  expect(await recorder.one()).toMatchObject({
+    path: '/posts/7',
+    query: { draft: '1' },
+    contentLength: 13,
+    status: 200,
+  });
+  client.close();
+  await closeServer(server);
+  await recorder.close();
 });
 
 describe('HTTP/2', () => {
