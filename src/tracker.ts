@@ -1,7 +1,8 @@
 import { Capture } from './capture/capture.ts';
 import { type Mark, MarkedViews } from './capture/views.ts';
 import { reasonOf, show, TrackUsageError } from './errors.ts';
-import { type App, innerApp, track } from './frameworks/index.ts';
+import { type App, innerApp, prepareMark, track } from './frameworks/index.ts';
+import type { Trust } from './frameworks/node.ts';
 import { journalsDirectory } from './journal/directory.ts';
 import { Journal } from './journal/journal.ts';
 import { Problems } from './problems.ts';
@@ -41,7 +42,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly storages: readonly RecordWriter[];
   readonly #site: string;
   readonly #timeZone: string;
-  readonly #trust: (address: string, hop: number) => boolean;
+  readonly #trust: Trust;
   readonly #problems: Problems;
   readonly #journal: Journal;
   readonly #writer: WriterClient | undefined;
@@ -132,19 +133,27 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return this;
   }
 
+  /** What a middleware or a plugin tracks with. @internal */
+  openCapture(): { capture: Capture; trust: Trust } {
+    if (this.#closing) throw new TrackUsageError('CLOSED');
+    return { capture: this.#capture, trust: this.#trust };
+  }
+
   /**
    * Marks requests that are not tracked, where the option `views` is `exclude`: they become no record and get no
    * cookie. Throws for what is no mark.
-   * @returns The mark, so that a handler may be marked where it is given: `app.get('/health', usage.exclude(health))`.
+   * @returns The mark, so that it may be marked where it is given: `app.get('/health', usage.exclude(health))`.
    */
   exclude<const M extends Mark>(mark: M): M {
     this.#views.add('exclude', mark);
+    prepareMark(mark);
     return mark;
   }
 
   /** As `exclude`, for the requests that alone are tracked where the option `views` is `include`. */
   include<const M extends Mark>(mark: M): M {
     this.#views.add('include', mark);
+    prepareMark(mark);
     return mark;
   }
 

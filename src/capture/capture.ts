@@ -118,9 +118,12 @@ export class Capture {
       this.#join(first, request, response, target, reader);
       return;
     }
+    // Complete, and recorded by whoever saw it before; or begun before anybody looked.
+    if (response.headersSent) return;
     const connection = Connection.of(request.socket);
     let { exchange } = connection;
-    if (exchange.response !== undefined || response.socket === null) {
+    // One that waits behind another has no socket yet; one that was injected has another.
+    if (exchange.response !== undefined || response.socket !== request.socket) {
       exchange = new Exchange();
       keepOn(response, exchange);
       connection.add(exchange);
@@ -136,6 +139,7 @@ export class Capture {
       this.#join(first, request, response, target, reader);
       return;
     }
+    if (response.headersSent) return;
     const exchange = new Exchange();
     const session = response.stream.session;
     exchange.begin(
@@ -163,6 +167,11 @@ export class Capture {
     exchange.next.begin(this, request, response, target, reader, first.connection);
   }
 
+  /** Whether `exclude` or `include` was given this function. */
+  isMarked(given: unknown): boolean {
+    return this.#options.views.has(given);
+  }
+
   /** The request becomes another protocol's connection: its HTTP part is over. */
   upgrade(request: Request, target: string, reader: RequestReader, status: number): void {
     if (this.#stopped) return;
@@ -188,7 +197,7 @@ export class Capture {
     const { connection } = exchange;
     if (this.#holder === undefined) return;
     // Of a response that waits behind another, Node itself decides when its bytes go out.
-    if ('stream' in response || response.socket === null || !connection) this.#journal.appendPending();
+    if ('stream' in response || response.socket !== connection?.socket) this.#journal.appendPending();
     else this.#holder.hold(connection);
   }
 

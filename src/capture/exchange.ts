@@ -14,8 +14,15 @@ export interface RequestReader {
   route(request: Request): string;
   /** The pattern under which the route's router is mounted; `''` for the app itself. */
   blueprint(request: Request): string;
-  /** The functions that the app gave to handle the route, as far as the framework shows them. */
+  /**
+   * The functions that the app gave to handle the route, as far as the framework shows them, and those that hold it:
+   * routers and plugins that are functions.
+   */
   handlers(request: Request): readonly unknown[];
+  /** Whether a router or an app that is no function holds the route. */
+  holds?(holder: object, request: Request): boolean;
+  /** What the route's own settings say: whether it is tracked. */
+  tracked?(request: Request): boolean | undefined;
   /** The values of the route's parameters; `undefined` where there are none. */
   routeParams(request: Request): object | undefined;
 }

@@ -34,7 +34,7 @@ interface Layer {
 }
 
 interface Route {
-  stack?: { handle: unknown }[];
+  stack?: { handle: unknown; method?: string }[];
   path: string | RegExp | (string | RegExp)[];
 }
 
@@ -44,8 +44,13 @@ interface ExpressRequest extends IncomingMessage {
   baseUrl?: string;
   route?: Route;
   params?: Record<string, unknown>;
+  [ROUTERS]?: readonly object[] | undefined;
 }
 
+/** The marked routers and apps that the request is in. */
+const ROUTERS = Symbol('track-usage Express routers');
+
+/** Routers look like apps, and can be marked as they can. */
 export function isExpressApp(app: unknown): app is ExpressApp {
   const express = app as Partial<ExpressApp> | null | undefined;
   return (
@@ -71,12 +76,31 @@ export function trackExpress(app: ExpressApp, capture: Capture): void {
   };
 }
 
+const watched = new WeakSet<object>();
+
+/** Has requests know that they are in a router, or in an app inside another, which Express does not tell. */
+export function watchRouter(router: Pick<ExpressApp, 'handle'>): void {
+  if (watched.has(router)) return;
+  watched.add(router);
+  const { handle } = router;
+  router.handle = function (this: typeof router, request: ExpressRequest, response, next) {
+    const outer = request[ROUTERS];
+    request[ROUTERS] = outer ? [...outer, router] : [router];
+    // What was thrown in it is its own, wherever it is answered.
+    const leave = (error?: unknown) => {
+      if (!error) request[ROUTERS] = outer;
+      next?.(error);
+    };
+    return handle.call(this, request, response, next && leave);
+  };
+}
+
 function trustOf(app: ExpressApp | undefined): (address: string, hop: number) => boolean {
   const trust = app?.get('trust proxy fn');
   return typeof trust === 'function' ? (trust as (address: string, hop: number) => boolean) : () => false;
 }
 
-const expressReader: RequestReader = {
+export const expressReader: RequestReader = {
   trusts: (request, address, hop) => trustOf((request as ExpressRequest).app)(address, hop),
   route(request) {
     const { route } = request as ExpressRequest;
@@ -85,7 +109,15 @@ const expressReader: RequestReader = {
     return mount === undefined ? '' : mount + patternOf(route.path) || '/';
   },
   blueprint: (request) => mountOf(request) ?? '',
-  handlers: (request) => (request as ExpressRequest).route?.stack?.map(({ handle }) => handle) ?? [],
+  handlers(request) {
+    const { route, method = '', [ROUTERS]: routers = [] } = request as ExpressRequest;
+    const asked = method.toLowerCase();
+    // A route may have handlers for several methods; those for none are for all.
+    const own = route?.stack?.filter(
+      ({ method }) => method === undefined || method === asked || (method === 'get' && asked === 'head'),
+    );
+    return own === undefined ? routers : [...own.map(({ handle }) => handle), ...routers];
+  },
   routeParams: (request) => (request as ExpressRequest).params,
 };
 

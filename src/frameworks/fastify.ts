@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { type Holder, PLUGINS, watchPlugins } from './fastify-marks.ts';
 import { type NodeServer, trackServer } from './node.ts';
 
 /** A Fastify 4 or 5 instance, as far as it is used here: our types need no Fastify. */
@@ -12,9 +13,12 @@ export interface FastifyApp {
   route: unknown;
 }
 
-/** Fastify binds a route's handler; what the app gave is kept in the route's own settings. */
+/** Fastify binds a route's handler; what the app gave is kept in the route's own settings, with its plugins. */
 interface RouteConfig {
   [HANDLER]?: unknown;
+  [PLUGINS]?: readonly unknown[] | undefined;
+  /** The app's own word on whether the route is tracked. */
+  trackUsage?: unknown;
 }
 
 /** What Fastify says of a request. */
@@ -25,16 +29,22 @@ interface FastifyRequest {
   /** The peer, the proxies that are trusted, and the first one that is not; only where any may be trusted. */
   ips?: string[];
   params?: unknown;
-  routeOptions?: { url?: string; config?: RouteConfig };
+  routeOptions?: RouteOptions;
   server?: { prefix?: string };
 }
 
-type OnRoute = (route: { handler?: unknown; config?: RouteConfig }) => void;
+interface RouteOptions {
+  url?: string;
+  config?: RouteConfig;
+}
+
+type OnRoute = (this: Holder, route: { handler?: unknown; config?: RouteConfig }) => void;
 type OnRequest = (request: FastifyRequest, reply: { raw: ServerResponse }, done: () => void) => void;
 
 const HANDLER: unique symbol = Symbol('track-usage Fastify handler');
 const REQUEST = Symbol('track-usage Fastify request');
-type Tracked = Request & { [REQUEST]?: FastifyRequest };
+const OPTIONS = Symbol('track-usage Fastify route');
+type Tracked = Request & { [REQUEST]?: FastifyRequest; [OPTIONS]?: RouteOptions | undefined };
 
 export function isFastifyApp(app: unknown): app is FastifyApp {
   const fastify = app as Partial<FastifyApp> | null | undefined;
@@ -52,13 +62,19 @@ export function isFastifyApp(app: unknown): app is FastifyApp {
  * servers that Fastify adds when it listens at `localhost`.
  */
 export function trackFastify(app: FastifyApp, capture: Capture): void {
+  hookFastify(app, capture);
+  trackServer(app.server as NodeServer, capture, fastifyReader);
+}
+
+/** Sees the requests of an instance's routes, and of those in it. */
+export function hookFastify(app: FastifyApp, capture: Capture): void {
   const onRequest: OnRequest = (request, reply, done) => {
     (request.raw as Tracked)[REQUEST] = request;
     capture.begin(request.raw, reply.raw, request.originalUrl, fastifyReader);
     done();
   };
-  const onRoute: OnRoute = (route) => {
-    route.config = { ...route.config, [HANDLER]: route.handler };
+  const onRoute: OnRoute = function (route) {
+    route.config = { ...route.config, [HANDLER]: route.handler, [PLUGINS]: this[PLUGINS] };
   };
   try {
     app.addHook('onRoute' as never, onRoute as never);
@@ -66,15 +82,15 @@ export function trackFastify(app: FastifyApp, capture: Capture): void {
   } catch (error) {
     throw new TrackUsageError('APP_STARTED', { reason: reasonOf(error) }, { cause: error });
   }
-  trackServer(app.server as NodeServer, capture, fastifyReader);
+  watchPlugins(app, (plugin) => capture.isMarked(plugin));
 }
 
 const fastifyRequest = (request: Request) => (request as Tracked)[REQUEST];
 
-/** Fastify gives requests that match no route a route of their own. */
-function routeOf(request: Request): string {
-  const known = fastifyRequest(request);
-  return known === undefined || known.is404 ? '' : (known.routeOptions?.url ?? '');
+/** Fastify makes it anew whenever it is asked. Requests that match no route have one without a URL. */
+function optionsOf(request: Tracked): RouteOptions | undefined {
+  request[OPTIONS] ??= request[REQUEST]?.routeOptions;
+  return request[OPTIONS];
 }
 
 const fastifyReader: RequestReader = {
@@ -83,9 +99,16 @@ const fastifyReader: RequestReader = {
     const { ips } = fastifyRequest(request) ?? {};
     return ips !== undefined && hop < ips.length - 1;
   },
-  route: routeOf,
+  route: (request) => (fastifyRequest(request)?.is404 === false && optionsOf(request)?.url) || '',
   blueprint: (request) => fastifyRequest(request)?.server?.prefix ?? '',
-  handlers: (request) => [fastifyRequest(request)?.routeOptions?.config?.[HANDLER]],
+  handlers(request) {
+    const { [HANDLER]: handler, [PLUGINS]: plugins = [] } = optionsOf(request)?.config ?? {};
+    return [handler, ...plugins];
+  },
+  tracked(request) {
+    const own = optionsOf(request)?.config?.trackUsage;
+    return typeof own === 'boolean' ? own : undefined;
+  },
   routeParams(request) {
     const params = fastifyRequest(request)?.params;
     return typeof params === 'object' && params !== null ? params : undefined;

@@ -15,11 +15,15 @@ interface HonoRouter {
   match(method: string, path: string): unknown;
 }
 
+export interface Route {
+  path: string;
+  basePath: string;
+  method: string;
+  handler: (...args: never[]) => unknown;
+}
+
 /** A handler with its route, and its parameters: their values, or where those stand in the stash. */
-type Matched = [
-  [handler: (...args: never[]) => unknown, route: { path: string; basePath: string }],
-  Record<string, string | number>,
-];
+type Matched = [[handler: (...args: never[]) => unknown, route: Route], Record<string, string | number>];
 type MatchResult = [matched: Matched[], stash?: (string | undefined)[]];
 
 /** What `@hono/node-server` gives to `fetch` beside the request. */
@@ -75,6 +79,11 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust): void {
   };
 }
 
+/** For requests whose routes Hono has matched. */
+export function setRoutes(request: Request, routes: Route[]): void {
+  (request as Tracked)[MATCH] = [routes.map((route) => [[route.handler, route], {}])];
+}
+
 /** The handler of the request: the first match that is no middleware, which takes a second argument. */
 function handlerOf(request: Request): Matched | undefined {
   return (request as Tracked)[MATCH]?.[0].find(([[handler]]) => originalOf(handler).length < 2);
@@ -86,7 +95,20 @@ function originalOf(handler: Matched[0][0]): Matched[0][0] {
   return original === undefined ? handler : originalOf(original);
 }
 
-const honoReader: Omit<RequestReader, 'trusts'> = {
+/** An app that is part of another is copied into it, its routes under longer paths. */
+function isCopy(copy: Route, { path, basePath, method, handler }: Route): boolean {
+  if (method !== copy.method || originalOf(handler) !== originalOf(copy.handler)) return false;
+  const end = path === '/' ? '' : path;
+  if (!copy.path.endsWith(end)) return false;
+  const mount = withoutSlash(copy.path.slice(0, copy.path.length - end.length));
+  const base = withoutSlash(copy.basePath);
+  // Older versions of Hono forget the inner part.
+  return base === mount + withoutSlash(basePath) || base === mount;
+}
+
+const withoutSlash = (path: string) => (path.endsWith('/') ? path.slice(0, -1) : path);
+
+export const honoReader: Omit<RequestReader, 'trusts'> = {
   route: (request) => handlerOf(request)?.[0][1].path ?? '',
   blueprint(request) {
     const base = handlerOf(request)?.[0][1].basePath ?? '';
@@ -95,6 +117,11 @@ const honoReader: Omit<RequestReader, 'trusts'> = {
   handlers(request) {
     const matched = handlerOf(request);
     return matched ? [originalOf(matched[0][0])] : [];
+  },
+  holds(holder, request) {
+    const route = handlerOf(request)?.[0][1];
+    const { routes = [] } = holder as { routes?: Route[] };
+    return route !== undefined && routes.some((own) => isCopy(route, own));
   },
   routeParams(request) {
     const matched = handlerOf(request);

@@ -1,6 +1,6 @@
 import type { Capture } from '../capture/capture.ts';
 import { show, TrackUsageError } from '../errors.ts';
-import { type ExpressApp, isExpressApp, trackExpress } from './express.ts';
+import { type ExpressApp, isExpressApp, trackExpress, watchRouter } from './express.ts';
 import { type FastifyApp, isFastifyApp, trackFastify } from './fastify.ts';
 import { type HonoApp, isHonoApp, trackHono } from './hono.ts';
 import { isKoaApp, type KoaApp, trackKoa } from './koa.ts';
@@ -22,6 +22,11 @@ export function track(app: unknown, capture: Capture, trust: Trust): void {
   else if (isHonoApp(app)) trackHono(app, capture, trust);
   else if (isNodeServer(app)) trackServer(app, capture, nodeReader(trust));
   else throw new TrackUsageError('APP_UNKNOWN', { value: show(app) });
+}
+
+/** What `exclude` and `include` were given may have to tell which requests are in it. */
+export function prepareMark(mark: unknown): void {
+  if (isExpressApp(mark)) watchRouter(mark);
 }
 
 /** What stands behind an app that is a coat around another; the app itself where it is none. */

@@ -18,8 +18,16 @@ interface KoaContext {
   router?: { opts?: { prefix?: unknown } };
   /** The pattern, with the prefixes of the routers around it. */
   _matchedRoute?: unknown;
-  /** What matched, with its middleware and handlers. */
-  matched?: { stack?: unknown[]; methods?: string[] }[];
+  /** What the path matches, whatever the method. */
+  matched?: Layer[];
+}
+
+/** Middleware, which has no methods, or a route of a router. */
+interface Layer {
+  path?: unknown;
+  /** Middleware and handler. */
+  stack?: unknown[];
+  methods?: string[];
 }
 
 const CONTEXT = Symbol('track-usage Koa context');
@@ -40,7 +48,7 @@ export function trackKoa(app: KoaApp, capture: Capture): void {
   const { createContext, listen } = app;
   app.createContext = function (this: KoaApp, request, response) {
     const context = createContext.call(this, request, response);
-    (request as Tracked)[CONTEXT] = context as KoaContext;
+    setContext(request, context as object);
     capture.begin(request, response, request.url ?? '', koaReader);
     return context;
   };
@@ -61,16 +69,51 @@ function trusts(app: KoaContext['app'], hop: number): boolean {
 
 const contextOf = (request: Request) => (request as Tracked)[CONTEXT];
 
-const koaReader: RequestReader = {
+/** For requests whose context Koa has made. */
+export function setContext(request: Request, context: object): void {
+  (request as Tracked)[CONTEXT] = context;
+}
+
+/** The pattern of the route that the router came to; of the first that matched while its middleware answers. */
+function patternOf(request: Request): unknown {
+  const { matched, _matchedRoute } = contextOf(request) ?? {};
+  if (_matchedRoute === undefined || !matched) return undefined;
+  let first: unknown;
+  for (const { path, methods } of matched) {
+    if (!methods?.includes(request.method ?? '')) continue;
+    if (path === _matchedRoute) return path;
+    first ??= path;
+  }
+  return first;
+}
+
+/** The routes of that pattern. */
+function routesOf(request: Request): Layer[] {
+  const pattern = patternOf(request);
+  const isRoute = ({ path, methods }: Layer) => path === pattern && methods?.includes(request.method ?? '');
+  return (pattern !== undefined && contextOf(request)?.matched?.filter(isRoute)) || [];
+}
+
+/** A router that is mounted in another is copied into it, its routes under longer paths. */
+function isCopy(copy: Layer, { path, stack, methods }: Layer): boolean {
+  return (
+    methods?.length !== 0 &&
+    stack?.at(-1) === copy.stack?.at(-1) &&
+    (path === '/' || String(copy.path).endsWith(String(path)))
+  );
+}
+
+export const koaReader: RequestReader = {
   trusts: (request, _address, hop) => trusts(contextOf(request)?.app, hop),
-  route: (request) => String(contextOf(request)?._matchedRoute ?? ''),
+  route: (request) => String(patternOf(request) ?? ''),
   blueprint(request) {
     const prefix = contextOf(request)?.router?.opts?.prefix;
     return typeof prefix === 'string' ? prefix : '';
   },
-  // A layer without methods is middleware.
-  handlers: (request) =>
-    contextOf(request)?.matched?.flatMap(({ stack, methods }) => (methods?.length ? (stack ?? []) : [])) ??
-    [],
+  handlers: (request) => routesOf(request).flatMap(({ stack }) => stack ?? []),
+  holds(holder, request) {
+    const { stack = [] } = holder as { stack?: Layer[] };
+    return routesOf(request).some((route) => stack.some((own) => own === route || isCopy(route, own)));
+  },
   routeParams: (request) => contextOf(request)?.params,
 };

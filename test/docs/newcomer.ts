@@ -32,6 +32,12 @@ export function section(page: string, name: string): string {
   return read(page).split(`<!-- ${name} -->`)[1]!.split(`<!-- /${name} -->`)[0]!.trim();
 }
 
+/** What a newcomer has besides. */
+const OTHERS = [
+  ...['express', 'fastify', 'koa', '@koa', 'hono', '@hono', '@nestjs', 'reflect-metadata', 'rxjs'],
+  '@types',
+];
+
 /** Someone who installed the package, built for them alone: other tests may use `dist` meanwhile. */
 export class Newcomer {
   readonly #home = mkdtempSync(join(tmpdir(), 'track-usage-docs-'));
@@ -42,9 +48,7 @@ export class Newcomer {
     copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
     const modules = join(ROOT, 'node_modules');
     symlinkSync(modules, join(this.package, 'node_modules'));
-    for (const framework of ['express', 'fastify', 'koa', '@koa', 'hono', '@hono']) {
-      symlinkSync(join(modules, framework), join(this.#home, 'node_modules', framework));
-    }
+    for (const name of OTHERS) symlinkSync(join(modules, name), join(this.#home, 'node_modules', name));
     const compiler = join(modules, 'typescript/bin/tsc');
     const out = join(this.package, 'dist');
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });

@@ -1,0 +1,24 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TrackUsage } from '../tracker.ts';
+import { captureOf } from './explicit.ts';
+import { expressReader } from './express.ts';
+
+/** Middleware of Express, by a structural type: ours need no Express. */
+export type ExpressMiddleware = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
+
+/**
+ * Middleware of Express 4 and 5, for an app or a router: `app.use(trackUsage(usage))`. Only the requests that reach
+ * it are tracked; `new TrackUsage(app, storages)` sees all.
+ */
+export function trackUsage(usage: TrackUsage<object>): ExpressMiddleware {
+  const { capture } = captureOf(usage);
+  return (request, response, next) => {
+    const { originalUrl = request.url ?? '' } = request as IncomingMessage & { originalUrl?: string };
+    capture.begin(request, response, originalUrl, expressReader);
+    next();
+  };
+}

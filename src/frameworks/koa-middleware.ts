@@ -1,0 +1,23 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TrackUsage } from '../tracker.ts';
+import { captureOf } from './explicit.ts';
+import { koaReader, setContext } from './koa.ts';
+
+/** Middleware of Koa, by a structural type: ours need no Koa. */
+export type KoaMiddleware = (
+  context: { req: IncomingMessage; res: ServerResponse; originalUrl: string },
+  next: () => Promise<unknown>,
+) => Promise<unknown>;
+
+/**
+ * Middleware of Koa 2 and 3: `app.use(trackUsage(usage))`. Only the requests that reach it are tracked;
+ * `new TrackUsage(app, storages)` sees all.
+ */
+export function trackUsage(usage: TrackUsage<object>): KoaMiddleware {
+  const { capture } = captureOf(usage);
+  return (context, next) => {
+    setContext(context.req, context);
+    capture.begin(context.req, context.res, context.originalUrl, koaReader);
+    return next();
+  };
+}
