@@ -1,20 +1,12 @@
 import type { End, Framework } from './servers/main.ts';
-import type { VariantName } from './servers/variants.ts';
-import { decimals, signed, spread, table, whole } from './support/figures.ts';
+import { LINE_UP, type VariantName } from './servers/variants.ts';
+import { decimals, median, signed, spread, table, whole } from './support/figures.ts';
 import { type Measurement, measure, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
-/** In this order; each is compared with the bare server measured last before it. */
-const OURS = ['bare', 'track-usage', 'track-usage, group', 'idle thread, one append'] as const;
-const SHARED = [...OURS, ...(['bare', 'SQLite by hand', 'morgan'] as const)] as const;
-const LINE_UP: Record<Framework, readonly VariantName[]> = {
-  'node:http': SHARED,
-  'Express 5': [...SHARED, 'bare', 'swagger-stats', 'express-prom-bundle'],
-  'Fastify 5': [...OURS, 'bare', 'SQLite by hand'],
-  'Koa 3': [...OURS, 'bare', 'SQLite by hand'],
-  'Hono 4': [...OURS, 'bare', 'SQLite by hand'],
-};
+/** So many are compared with one measurement of the bare server, the one just before them. */
+const BETWEEN = 3;
 
 /** CPU time in µs a request. */
 interface Cost {
@@ -28,23 +20,35 @@ interface Result extends Cost, End {
   bare: Cost;
 }
 
+type Results = Partial<Record<VariantName, Result[]>>;
+
 /** What a request costs, beside the bare server and beside others. */
-export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
+export async function run({ quick, rounds = quick ? 1 : 3, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
   const window = quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 5 };
-  const data: Record<string, Record<string, Result[]>> = {};
+  const chosen = frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[]);
+  const data: Partial<Record<Framework, Results>> = {};
   for (let round = 1; round <= rounds; round++) {
-    for (const [framework, variants] of Object.entries(LINE_UP) as [Framework, readonly VariantName[]][]) {
-      let bare: Cost | undefined;
+    for (const framework of chosen) {
       const results = data[framework] ?? {};
       data[framework] = results;
-      for (const variant of variants) {
+      const add = (variant: VariantName, result: Result) => {
+        results[variant] = [...(results[variant] ?? []), result];
+      };
+      const costs = async (variant: VariantName) => {
         progress(`http: round ${round} of ${rounds}, ${framework}, ${variant}`);
         const measurement = await measure(framework, variant, window);
-        const cost = costOf(measurement);
-        if (variant === 'bare' || !bare) bare = cost;
-        results[variant] = [...(results[variant] ?? []), { ...cost, ...measurement.end, bare }];
+        return { ...costOf(measurement), ...measurement.end };
+      };
+      let bare!: Result['bare'];
+      for (const [i, variant] of LINE_UP[framework].entries()) {
+        if (i % BETWEEN === 0) {
+          const result = await costs('bare');
+          bare = result;
+          add('bare', { ...result, bare });
+        }
+        add(variant, { ...(await costs(variant)), bare });
       }
     }
   }
@@ -56,6 +60,7 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
       `alternating, rounds: ${rounds}. Median (min–max); shares and differences are to the bare server measured ` +
       'just before. Of track-usage every request that the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
+    short: shortOf(data),
     data,
   };
 }
@@ -69,7 +74,24 @@ function costOf({ begin, finish }: Measurement): Cost {
   };
 }
 
-function tableOf(results: Record<string, Result[]>): string {
+/** The app thread alone: a row for each variant, a column for each framework. */
+function shortOf(data: Partial<Record<Framework, Results>>): string {
+  const variants = new Set(Object.values(data).flatMap((results) => Object.keys(results) as VariantName[]));
+  const cell = (list: Result[] | undefined, variant: VariantName) => {
+    if (!list) return '–';
+    if (variant === 'bare') return `${median(list.map(({ thread }) => thread)).toFixed(1)} in all`;
+    return signed(median(list.map(({ thread, bare }) => thread - bare.thread)));
+  };
+  return table(
+    ['app thread, µs/request', ...Object.keys(data)],
+    [...variants].map((variant) => [
+      variant,
+      ...Object.values(data).map((results) => cell(results[variant], variant)),
+    ]),
+  );
+}
+
+function tableOf(results: Results): string {
   const rows = Object.entries(results).map(([variant, list]) => {
     const isBare = variant === 'bare';
     const cpu = (pick: 'thread' | 'process') =>

@@ -1,4 +1,6 @@
 import type { Profiler } from 'node:inspector';
+import type { Framework } from './servers/main.ts';
+import { LINE_UP } from './servers/variants.ts';
 import type { Child } from './support/child.ts';
 import { table } from './support/figures.ts';
 import { measure, requireLoadTools } from './support/load.ts';
@@ -8,12 +10,12 @@ import { installPeers } from './support/peers.ts';
 const ROWS = 25;
 
 /** Where the app thread's time goes: self time of the functions, of a server with track-usage under load. */
-export async function run({ quick }: BenchOptions): Promise<Report> {
+export async function run({ quick, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
   const tables: Report['tables'] = [];
   const data: Record<string, Profiler.Profile> = {};
-  for (const framework of ['node:http', 'Express 5', 'Fastify 5', 'Koa 3', 'Hono 4'] as const) {
+  for (const framework of frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[])) {
     progress(`profile: ${framework}`);
     let profile!: Profiler.Profile;
     const { begin, finish } = await measure(

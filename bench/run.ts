@@ -1,25 +1,16 @@
-/** `npm run bench [-- name… --quick --rounds n]`: measures, prints tables, keeps the figures in `results/`. */
+/** `npm run bench [-- name… --quick …]`: measures, prints tables, keeps the figures in `results/`. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { commandLine } from './support/command-line.ts';
 import { copyLibrary } from './support/library.ts';
 import type { BenchOptions, Report } from './support/options.ts';
+import { writePages } from './support/pages.ts';
 
-const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'profile'];
 const RESULTS = join(import.meta.dirname, 'results');
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, rounds: { type: 'string' } },
-});
-const unknown = positionals.filter((name) => !KNOWN.includes(name));
-const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-if (unknown.length > 0 || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
-  console.error(`Usage: npm run bench -- [${KNOWN.join(' | ')}]… [--quick] [--rounds n]`);
-  process.exit(2);
-}
+const { names, options, write } = commandLine(process.argv.slice(2));
+const { quick } = options;
 
 const copy = copyLibrary();
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }));
@@ -33,16 +24,25 @@ const machine = {
   node: process.version,
   platform: `${process.platform} ${process.arch}`,
 };
-console.log(
-  `${machine.cores} × ${machine.cpu}, ${machine.memory}, ${machine.platform}, Node ${machine.node}${values.quick ? ', quick' : ''}\n`,
-);
+const surroundings = `${machine.cores} × ${machine.cpu}, ${machine.memory}, ${machine.platform}, Node ${machine.node}`;
+console.log(`${surroundings}${quick ? ', quick' : ''}\n`);
 
 mkdirSync(RESULTS, { recursive: true });
-for (const name of positionals.length > 0 ? positionals : ALL) {
+for (const name of names) {
   const { run } = (await import(`./${name}.ts`)) as { run(options: BenchOptions): Promise<Report> };
-  const { title, method, tables, data } = await run({ quick: values.quick, rounds });
+  const report = await run(options);
+  const { title, method, tables, short, verdict, data } = report;
   console.log(`## ${title}\n\n${method}\n`);
   for (const { title: heading, text } of tables) console.log(`### ${heading}\n\n${text}\n`);
-  const results = { name, date: new Date().toISOString(), quick: values.quick, machine, tables, data };
+  for (const text of [short, verdict]) if (text) console.log(`${text}\n`);
+  const date = new Date().toISOString();
+  const results = { name, date, quick, machine, tables, short, verdict, data };
   writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
+  if (write) {
+    const command = `npm run bench -- ${process.argv
+      .slice(2)
+      .filter((word) => word !== '--write')
+      .join(' ')}`;
+    writePages(name, `\`${command.trim()}\`, ${date.slice(0, 10)}, ${surroundings}.`, report);
+  }
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExpressApp } from '../../src/frameworks/express.ts';
 import { peer } from '../support/peers.ts';
-import { type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
+import { type Addition, type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse & { send(body: string): void }) => void;
 type Express = ExpressApp & {
@@ -10,8 +10,9 @@ type Express = ExpressApp & {
 };
 
 /** An Express 5 app with the routes that the load asks for. */
-export function buildExpress(middleware: Middleware | undefined): Built {
+export async function buildExpress({ middleware, plugIn }: Addition): Promise<Built> {
   const app = peer<() => Express>('express')();
+  await plugIn(app);
   if (middleware) app.use(middleware);
   const respond: Handler = (request, response) => {
     handled.count += 1;

@@ -1,6 +1,6 @@
 import type { FastifyApp } from '../../src/frameworks/fastify.ts';
 import { peer } from '../support/peers.ts';
-import { type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
+import { type Addition, type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
 
 type Raw = Parameters<Middleware>;
 interface Reply {
@@ -19,8 +19,9 @@ type Fastify = FastifyApp & {
 };
 
 /** A Fastify 5 app with the routes that the load asks for. */
-export function buildFastify(middleware: Middleware | undefined): Built {
-  const app = peer<() => Fastify>('fastify')();
+export async function buildFastify({ options, middleware, plugIn }: Addition): Promise<Built> {
+  const app = peer<(options: object | undefined) => Fastify>('fastify')(options);
+  await plugIn(app);
   if (middleware) {
     app.addHook('onRequest', (request, reply, done) => middleware(request.raw, reply.raw, done));
   }

@@ -3,6 +3,16 @@ import type { TrackUsage } from '../../src/index.ts';
 
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
 
+/** What a variant adds to an app, before its routes. */
+export interface Addition {
+  /** What the app is made with. */
+  options: object | undefined;
+  /** As node:http and Express have it; the other frameworks' files adapt it. */
+  middleware: Middleware | undefined;
+  /** Adds to the app in its framework's own way. */
+  plugIn(app: object): unknown;
+}
+
 /** What a framework's file makes. */
 export interface Built {
   /** What TrackUsage gets. */

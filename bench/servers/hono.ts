@@ -1,6 +1,6 @@
 import type { HonoApp } from '../../src/frameworks/hono.ts';
 import { peer } from '../support/peers.ts';
-import { type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
+import { type Addition, type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
 
 type Raw = Parameters<Middleware>;
 interface Context {
@@ -14,9 +14,10 @@ type Hono = HonoApp & {
 type Adapter = (options: { fetch: unknown }) => ReturnType<Built['listen']>;
 
 /** A Hono 4 app on `@hono/node-server` with the routes that the load asks for. */
-export function buildHono(middleware: Middleware | undefined): Built {
+export async function buildHono({ middleware, plugIn }: Addition): Promise<Built> {
   const app = new (peer<{ Hono: new () => Hono }>('hono').Hono)();
   const { createAdaptorServer } = peer<{ createAdaptorServer: Adapter }>('@hono/node-server');
+  await plugIn(app);
   if (middleware) {
     app.use((context, next) => {
       let following: Promise<void> | undefined;

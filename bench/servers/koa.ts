@@ -1,6 +1,6 @@
 import type { KoaApp } from '../../src/frameworks/koa.ts';
 import { peer } from '../support/peers.ts';
-import { type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
+import { type Addition, type Built, handled, type Middleware, PATHS, reply } from './handler.ts';
 
 type Raw = Parameters<Middleware>;
 interface Context {
@@ -17,9 +17,10 @@ interface Router {
 }
 
 /** A Koa 3 app with the routes that the load asks for, by `@koa/router`. */
-export function buildKoa(middleware: Middleware | undefined): Built {
+export async function buildKoa({ middleware, plugIn }: Addition): Promise<Built> {
   const app = new (peer<new () => KoaApp & { use(middleware: KoaMiddleware): void }>('koa'))();
   const { Router } = peer<{ Router: new () => Router }>('@koa/router');
+  await plugIn(app);
   if (middleware) {
     app.use((context, next) => {
       let following: Promise<void> | undefined;

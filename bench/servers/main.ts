@@ -8,11 +8,12 @@ import { promisify } from 'node:util';
 import { answer } from '../support/child.ts';
 import { buildExpress } from './express.ts';
 import { buildFastify } from './fastify.ts';
-import { type Built, handled, type Middleware } from './handler.ts';
+import { type Addition, type Built, handled } from './handler.ts';
 import { buildHono } from './hono.ts';
 import { buildKoa } from './koa.ts';
 import { buildNode } from './node.ts';
 import { VARIANTS, type Variant, type VariantName } from './variants.ts';
+import { type Sample, watch } from './watching.ts';
 
 export const FRAMEWORKS = {
   'node:http': buildNode,
@@ -20,7 +21,7 @@ export const FRAMEWORKS = {
   'Fastify 5': buildFastify,
   'Koa 3': buildKoa,
   'Hono 4': buildHono,
-} satisfies Record<string, (middleware: Middleware | undefined) => Built>;
+} satisfies Record<string, (addition: Addition) => Promise<Built>>;
 export type Framework = keyof typeof FRAMEWORKS;
 
 /** A moment of a server. CPU time in µs, of the app's thread and of the whole process. */
@@ -44,8 +45,12 @@ export interface End {
 if (process.argv[1] === import.meta.filename) {
   const [framework, name, directory] = process.argv.slice(2) as [Framework, VariantName, string];
   const variant: Variant = VARIANTS[name];
-  const built = FRAMEWORKS[framework](variant.middleware?.(directory));
-  const stored = await variant.track?.(built, directory);
+  const built = await FRAMEWORKS[framework]({
+    options: variant.options?.(directory),
+    middleware: variant.middleware?.(directory),
+    plugIn: (app) => variant.plugIn?.(app as never, directory),
+  });
+  const tracking = await variant.track?.(built, directory);
   const server = built.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const profiler = new Session();
@@ -53,6 +58,8 @@ if (process.argv[1] === import.meta.filename) {
     method: string,
     params?: object,
   ) => Promise<object>;
+
+  let sample: (() => Sample) | undefined;
 
   answer({
     port: () => (server.address() as AddressInfo).port,
@@ -67,6 +74,12 @@ if (process.argv[1] === import.meta.filename) {
         rss: process.memoryUsage.rss(),
       };
     },
+    watch(): Sample {
+      if (!tracking) throw new Error(`${name}: there is nothing to watch`);
+      sample = watch(tracking);
+      return sample();
+    },
+    sample: () => sample!(),
     async profile() {
       profiler.connect();
       await post('Profiler.enable');
@@ -88,7 +101,7 @@ if (process.argv[1] === import.meta.filename) {
       const connections = promisify(server.getConnections.bind(server));
       while ((await connections()) > 0) await sleep(5);
       const started = performance.now();
-      const hits = await stored?.();
+      const hits = await tracking?.stored();
       return { handled: handled.count, stored: hits, catchUp: (performance.now() - started) / 1000 };
     },
   });

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
-import { type Built, handled, type Middleware, reply } from './handler.ts';
+import { type Addition, type Built, handled, reply } from './handler.ts';
 
 /** A server of node:http. */
-export function buildNode(middleware: Middleware | undefined): Built {
+export async function buildNode({ middleware, plugIn }: Addition): Promise<Built> {
   const server: Server = createServer((request, response) => {
     if (middleware === undefined) respond();
     else middleware(request, response, respond);
@@ -17,5 +17,6 @@ export function buildNode(middleware: Middleware | undefined): Built {
       response.end(body);
     }
   });
+  await plugIn(server);
   return { app: server, listen: (port, host) => server.listen(port, host) };
 }

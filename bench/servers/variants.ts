@@ -1,21 +1,32 @@
-import { createWriteStream, openSync, writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { JournalMode } from '../../src/index.ts';
+import type { JournalMode, UsageStatus } from '../../src/index.ts';
 import { ALL_HOOKS, library, onError } from '../support/library.ts';
-import { peer } from '../support/peers.ts';
 import { byHand } from './by-hand.ts';
 import type { Built, Middleware } from './handler.ts';
+import type { Framework } from './main.ts';
+import { PEERS } from './peers.ts';
 
-/** What is added to a server. */
+/** What is added to a server. Each part may keep files in `directory`. */
 export interface Variant {
+  /** What the app is made with. */
+  options?(directory: string): object;
   /** Goes before the handler. */
   middleware?(directory: string): Middleware;
-  /** Is given the app when it has its routes; returns how to ask what was stored. */
-  track?(built: Built, directory: string): Promise<() => Promise<number>>;
+  /** Adds to the app in its framework's own way, before it has routes. */
+  plugIn?(app: never, directory: string): unknown;
+  /** Is given the app when it has its routes. */
+  track?(built: Built, directory: string): Promise<Tracking>;
 }
 
-/** Ours: `stored` waits until all is stored and says how many hits the whole server has. */
+/** How to ask track-usage. */
+export interface Tracking {
+  /** Waits until all is stored and says how many hits the whole server has. */
+  stored(): Promise<number>;
+  status(): UsageStatus;
+}
+
 function trackUsage(mode?: JournalMode): Variant {
   return {
     async track({ app }, directory) {
@@ -26,10 +37,13 @@ function trackUsage(mode?: JournalMode): Variant {
         journal: mode === undefined ? { dir } : { dir, mode },
         onError,
       });
-      return async () => {
-        await usage.flush({ timeout: 600_000 });
-        const months = await usage.getSum(sumServer, { period: 'month' });
-        return months.reduce((sum, { hits }) => sum + hits, 0);
+      return {
+        async stored() {
+          await usage.flush({ timeout: 600_000 });
+          const months = await usage.getSum(sumServer, { period: 'month' });
+          return months.reduce((sum, { hits }) => sum + hits, 0);
+        },
+        status: () => usage.status(),
       };
     },
   };
@@ -57,23 +71,22 @@ export const VARIANTS = {
   'track-usage': trackUsage(),
   'track-usage, group': trackUsage('group'),
   'SQLite by hand': { middleware: byHand },
-  morgan: {
-    middleware: (directory) => {
-      const morgan = peer<(format: string, options: unknown) => Middleware>('morgan');
-      return morgan('combined', { stream: createWriteStream(join(directory, 'access.log')) });
-    },
-  },
-  'swagger-stats': {
-    middleware: () =>
-      peer<{ getMiddleware(options: unknown): Middleware }>('swagger-stats').getMiddleware({}),
-  },
-  'express-prom-bundle': {
-    middleware: () =>
-      peer<(options: unknown) => Middleware>('express-prom-bundle')({
-        includeMethod: true,
-        includePath: true,
-      }),
-  },
+  ...PEERS,
 } satisfies Record<string, Variant>;
 
 export type VariantName = keyof typeof VARIANTS;
+
+const ALL = [
+  ...(['track-usage', 'track-usage, group', 'idle thread, one append'] as const),
+  ...(['SQLite by hand', 'OpenTelemetry http metrics'] as const),
+] as const;
+const LOGGERS = ['morgan', 'pino-http', 'pino-http, buffered'] as const;
+
+/** What is compared with the bare server, by framework. */
+export const LINE_UP: Record<Framework, readonly VariantName[]> = {
+  'node:http': [...ALL, ...LOGGERS],
+  'Express 5': [...ALL, ...LOGGERS, 'swagger-stats', 'express-prom-bundle'],
+  'Fastify 5': [...ALL, "Fastify's logger", "Fastify's logger, buffered", 'fastify-metrics'],
+  'Koa 3': [...ALL, ...LOGGERS, 'koa-logger', 'prom-client by hand', 'express-prom-bundle'],
+  'Hono 4': [...ALL, ...LOGGERS, 'hono/logger', '@hono/prometheus'],
+};

@@ -42,32 +42,27 @@ export function requireLoadTools(): void {
 }
 
 /**
- * Starts a server of its own whose app has core 0 and whose other threads share core 1 with the load, and asks what
- * it cost in the middle of the load.
+ * Starts a server of its own whose app has core 0 and whose other threads share core 1 with the load, and puts it
+ * under load for as long as `work` needs, in s.
  */
-export async function measure(
+export async function underLoad<T>(
   framework: Framework,
   variant: VariantName,
-  { warmUp, measured }: Window,
-  during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
-): Promise<Measurement> {
+  seconds: number,
+  work: (server: Child) => Promise<T>,
+): Promise<{ found: T; end: End }> {
   const directory = newDirectory();
   const server = new Child(SERVER, { args: [framework, variant, directory], core: 0 });
   try {
     const port = await server.ask<number>('port');
     server.moveOtherThreads(1);
-    const duration = `${Math.ceil(warmUp + measured + 0.5)}s`;
+    const duration = `${Math.ceil(seconds + 0.5)}s`;
     const load = run('taskset', [
       ...['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${duration}`, '--timeout', '60s', '-s', SCRIPT],
       `http://127.0.0.1:${port}/`,
     ]);
     load.catch(() => {});
-    await sleep(warmUp * 1000);
-    await during?.begin(server);
-    const begin = await server.ask<Mark>('mark');
-    await sleep(measured * 1000);
-    const finish = await server.ask<Mark>('mark');
-    await during?.finish(server);
+    const found = await work(server);
     const { stdout } = await load;
     // Refused or cut connections and error pages would make a server look faster than it is.
     const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
@@ -78,9 +73,28 @@ export async function measure(
         `${framework}, ${variant}: the server handled ${end.handled} requests, the storage has ${end.stored} hits`,
       );
     }
-    return { begin, finish, end };
+    return { found, end };
   } finally {
     await server.stop();
     removeDirectory(directory);
   }
+}
+
+/** Asks a server under load what it cost, in the middle of the load. */
+export async function measure(
+  framework: Framework,
+  variant: VariantName,
+  { warmUp, measured }: Window,
+  during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
+): Promise<Measurement> {
+  const { found, end } = await underLoad(framework, variant, warmUp + measured, async (server) => {
+    await sleep(warmUp * 1000);
+    await during?.begin(server);
+    const begin = await server.ask<Mark>('mark');
+    await sleep(measured * 1000);
+    const finish = await server.ask<Mark>('mark');
+    await during?.finish(server);
+    return { begin, finish };
+  });
+  return { ...found, end };
 }

@@ -1,9 +1,15 @@
+import type { Framework } from '../servers/main.ts';
+
 /** What the command line says, for every benchmark. */
 export interface BenchOptions {
   /** Short windows: shows that it runs, not what it costs. */
   quick: boolean;
   /** How often each measurement is repeated; `undefined` for the benchmark's own choice. */
   rounds: number | undefined;
+  /** Only these; empty for the benchmark's own choice. */
+  frameworks: readonly Framework[];
+  /** How long the soak lasts; `undefined` for the benchmark's own choice. */
+  minutes: number | undefined;
 }
 
 /** What a benchmark found: tables to read, and the figures behind them. */
@@ -12,6 +18,10 @@ export interface Report {
   /** How it was measured, in a sentence or two. */
   method: string;
   tables: { title: string; text: string }[];
+  /** The one table for those who read only one. */
+  short?: string;
+  /** In a sentence, whether it is as it should be. */
+  verdict?: string;
   data: unknown;
 }
 

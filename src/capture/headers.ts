@@ -68,8 +68,11 @@ export function readHeaders(raw: readonly string[], facts: HeaderFacts): void {
   }
 }
 
+/** Of another name of that length (`Accept-Encoding`) the last letter differs: only then is a copy made. */
 function is(name: string, usual: string, lower: string): boolean {
-  return name === usual || name === lower || name.toLowerCase() === lower;
+  if (name === usual || name === lower) return true;
+  const last = name.length - 1;
+  return (name.charCodeAt(last) | 32) === lower.charCodeAt(last) && name.toLowerCase() === lower;
 }
 
 function join(before: string, value: string, separator: string): string {

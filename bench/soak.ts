@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sample } from './servers/watching.ts';
+import { decimals, median, table, whole } from './support/figures.ts';
+import { requireLoadTools, underLoad } from './support/load.ts';
+import { type BenchOptions, progress, type Report } from './support/options.ts';
+import { installPeers } from './support/peers.ts';
+
+/** What is sampled, in the table's units. */
+interface Series {
+  name: string;
+  of(sample: Sample): number;
+  /** How far the median may rise from the first third to the last and still be called flat, beside `RISE`. */
+  slack: number;
+}
+
+/** As a share of the first third's median: what measuring alone does to it. */
+const RISE = 0.1;
+const MB = 1e6;
+const SERIES: readonly Series[] = [
+  { name: 'resident size, MB', of: ({ rss }) => rss / MB, slack: 0 },
+  { name: "app thread's heap, MB", of: ({ heapUsed }) => heapUsed / MB, slack: 5 },
+  { name: 'event loop late, median, ms', of: ({ delay }) => delay.median, slack: 1 },
+  { name: 'event loop late, 99 %, ms', of: ({ delay }) => delay.p99, slack: 5 },
+  { name: 'lag, s', of: ({ lag }) => lag.seconds, slack: 0.5 },
+  // Two segments: one is filled while the one before it is stored.
+  { name: 'journal, MB', of: ({ journalBytes }) => journalBytes / MB, slack: 32 },
+];
+
+/** The first tenth fills caches and heaps. */
+const WARM_UP = 0.1;
+const ROWS = 12;
+
+/** Whether memory and lag stay as they are when a server has all the load that it can take, for long. */
+export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: BenchOptions): Promise<Report> {
+  requireLoadTools();
+  installPeers();
+  const framework = frameworks[0] ?? 'Fastify 5';
+  const seconds = minutes * 60;
+  const interval = Math.min(10, seconds / 30);
+  const { found: samples, end } = await underLoad(framework, 'track-usage', seconds, async (server) => {
+    const first = await server.ask<Sample>('watch');
+    const samples: Sample[] = [];
+    for (let at = interval; at <= seconds; at += interval) {
+      // Held against the beginning, so that a late sample does not delay the next.
+      await sleep(Math.max(0, first.time + at * 1000 - (samples.at(-1) ?? first).time));
+      samples.push(await server.ask<Sample>('sample'));
+      progress(`soak: ${framework}, ${whole(at)} of ${whole(seconds)} s`);
+    }
+    return samples;
+  });
+  const warm = samples.slice(Math.ceil(samples.length * WARM_UP));
+  const third = Math.floor(warm.length / 3);
+  const [first, last] = [warm.slice(0, third), warm.slice(-third)];
+  const rising = SERIES.filter(({ of, slack }) => {
+    const before = median(first.map(of));
+    return median(last.map(of)) > before * (1 + RISE) + slack;
+  });
+  const [begin, finish] = [warm[0]!, warm.at(-1)!];
+  const rate = ((finish.handled - begin.handled) / (finish.time - begin.time)) * 1000;
+  return {
+    title: 'Soak',
+    method:
+      `${framework} with track-usage and SQLite, ${minutes} minutes at full load: ${whole(end.handled)} requests, ` +
+      `${whole(rate)} a second. A sample every ${interval} s; medians of the first and the last third, ` +
+      'and the largest, after a tenth of warm-up. ' +
+      `After the last request all were stored in ${end.catchUp.toFixed(1)} s, each of them once.`,
+    tables: [
+      { title: 'First third and last third', text: thirdsOf(first, last, warm) },
+      { title: 'Over time', text: timeline(samples) },
+    ],
+    verdict:
+      rising.length === 0
+        ? 'Flat: neither memory nor lag is higher in the last third than in the first.'
+        : `Not flat: ${rising.map(({ name }) => name).join('; ')}.`,
+    data: { framework, minutes, samples, end },
+  };
+}
+
+function thirdsOf(first: Sample[], last: Sample[], all: Sample[]): string {
+  return table(
+    ['', 'first third', 'last third', 'largest'],
+    SERIES.map(({ name, of }) => [
+      name,
+      ...[median(first.map(of)), median(last.map(of)), Math.max(...all.map(of))].map(decimals(1)),
+    ]),
+  );
+}
+
+function timeline(samples: readonly Sample[]): string {
+  const step = Math.ceil(samples.length / ROWS);
+  const shown = samples.filter((_, i) => (i + 1) % step === 0);
+  const began = samples[0]!.time;
+  return table(
+    ['after, s', ...SERIES.map(({ name }) => name)],
+    shown.map((sample) => [
+      whole((sample.time - began) / 1000),
+      ...SERIES.map(({ of }) => decimals(1)(of(sample))),
+    ]),
+  );
+}

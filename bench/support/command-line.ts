@@ -1,0 +1,74 @@
+import { parseArgs } from 'node:util';
+import type { Framework } from '../servers/main.ts';
+import { LINE_UP } from '../servers/variants.ts';
+import type { BenchOptions } from './options.ts';
+
+/** What runs when no name is given. */
+const ALL = ['http', 'writer', 'memory'];
+const KNOWN = [...ALL, 'profile', 'soak'];
+const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
+
+const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
+  --quick            short: shows that it runs, not what it costs
+  --rounds n         repeats each measurement
+  --framework name   http, profile, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
+  --minutes n        soak: how long; 10 without it
+  --write            puts the figures into docs/benchmarks.md and README.md`;
+
+interface CommandLine {
+  names: readonly string[];
+  options: BenchOptions;
+  write: boolean;
+}
+
+/** Reads the command line; ends the process where it is wrong. */
+export function commandLine(args: readonly string[]): CommandLine {
+  try {
+    return read(args);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function read(args: readonly string[]): CommandLine {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      framework: { type: 'string', multiple: true, default: [] },
+      minutes: { type: 'string' },
+      write: { type: 'boolean', default: false },
+    },
+  });
+  const { quick, rounds, framework, minutes, write } = values;
+  const unknown = positionals.find((name) => !KNOWN.includes(name));
+  if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}.`);
+  if (write && (quick || framework.length > 0))
+    throw new Error('Only the figures of a whole run are written.');
+  return {
+    names: positionals.length > 0 ? positionals : ALL,
+    options: {
+      quick,
+      rounds: positive('rounds', rounds, Number.isInteger),
+      frameworks: framework.map(frameworkOf),
+      minutes: positive('minutes', minutes, Number.isFinite),
+    },
+    write,
+  };
+}
+
+function positive(name: string, text: string | undefined, fits: (value: unknown) => boolean) {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!fits(value) || value <= 0) throw new Error(`--${name} ${text} is no such number.`);
+  return value;
+}
+
+function frameworkOf(text: string): Framework {
+  const found = FRAMEWORKS.find((name) => name.toLowerCase().startsWith(text.toLowerCase()));
+  if (!found) throw new Error(`There is no framework ${text}.`);
+  return found;
+}

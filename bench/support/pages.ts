@@ -1,0 +1,24 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Report } from './options.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** Puts what a benchmark found into the pages: all of it into its own, the one table into the README. */
+export function writePages(name: string, about: string, { method, tables, short, verdict }: Report): void {
+  const shown = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
+  const whole = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...shown];
+  writeBlock('docs/benchmarks.md', name, whole);
+  if (short) writeBlock('README.md', name, [about, method, short]);
+}
+
+/** Replaces what stands between the markers of that name; a page without them shows none of it. */
+function writeBlock(page: string, name: string, paragraphs: readonly string[]): void {
+  const file = join(ROOT, page);
+  const text = readFileSync(file, 'utf8');
+  const [open, close] = [`<!-- bench:${name} -->`, `<!-- /bench:${name} -->`];
+  const [from, to] = [text.indexOf(open), text.indexOf(close)];
+  if (from < 0 || to < from) return;
+  const block = `${open}\n${paragraphs.join('\n\n')}\n\n`;
+  writeFileSync(file, text.slice(0, from) + block + text.slice(to));
+}
