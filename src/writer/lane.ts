@@ -211,9 +211,11 @@ export class Lane {
         if (!middle) return undefined;
         return this.#store(journal, reading, middle, writer, to.position);
       }
-      this.#reject(journal, batch, error);
+      this.#reject(batch, error);
       batch.records.clear();
       if (!(await writer.apply({ ...batch, deltas: [] }))) return undefined;
+      // Only now: what is tried again is refused again.
+      if (journal.live) this.status.rejected += 1;
       return to;
     }
     this.#stored += batch.records.length;
@@ -281,8 +283,7 @@ export class Lane {
     }
   }
 
-  #reject(journal: HeldJournal, { records }: Batch, error: unknown): void {
-    if (journal.live) this.status.rejected += 1;
+  #reject({ records }: Batch, error: unknown): void {
     const file = join(this.#data.directory, 'rejected.ndjson');
     const reason = reasonOf(error);
     const line = JSON.stringify({ storage: this.#storage.label, reason, record: records.record(0) });

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Extra, partsOfUrl } from '../../batch.ts';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
-import { sqlite } from '../../sqlite.ts';
+import { closeDatabase, sqlite } from '../../sqlite.ts';
 import type { StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import type { SqliteOptions } from './index.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
@@ -86,7 +86,7 @@ export class SqliteReader implements StorageReader {
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 }
 
