@@ -20,7 +20,8 @@ import { statusOf, type UsageStatus } from './status.ts';
 import { Storage } from './storages/storage.ts';
 import type { Summary } from './summaries/define.ts';
 import { WriterClient } from './writer/client.ts';
-import { type GeoOption, hasDefaultGeo } from './writer/geo.ts';
+import { hasDefaultGeo } from './writer/default-geo.ts';
+import type { GeoOption } from './writer/geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
@@ -105,7 +106,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               serverName: settings.serverName,
               timeZone: this.#timeZone,
               durable: settings.journal.mode === 'power',
-              geo: options.geo,
+              geo: settings.geo,
               storages: this.storages.map(({ label, module, options, summaries }) => ({
                 label,
                 module,
@@ -221,8 +222,6 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#journal.appendPending();
     process.off('exit', this.#onExit);
     const finished = await this.#writer?.close(timeout);
-    if (finished === false)
-      this.#problems.report(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     this.#journal.close({ discard: finished === true });
     await Promise.all(this.storages.map((storage) => storage.close()));
   }
@@ -258,7 +257,7 @@ function checkUntracked(app: object): void {
 function checkStorages(given: Storage | readonly Storage[]): readonly Storage[] {
   const storages = Array.isArray(given) ? given : [given];
   for (const storage of storages) {
-    if (!(storage instanceof Storage)) throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
+    if (!Storage.isStorage(storage)) throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
   }
   return storages;
 }

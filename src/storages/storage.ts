@@ -42,6 +42,14 @@ export class Storage {
     this.reader = new ReaderThread(module, options);
   }
 
+  /** @internal Whether it is one, of this copy of the package or of another: bundlers make two. */
+  static isStorage(value: unknown): value is Storage {
+    if (value instanceof Storage) return true;
+    const { label, identity, module, summaries } = (value ?? {}) as Partial<Storage>;
+    const texts: unknown[] = [label, identity, module];
+    return texts.every((text) => typeof text === 'string') && Array.isArray(summaries);
+  }
+
   /** Whether it keeps the summary, so that it can answer for it. */
   keeps(summary: Summary): boolean {
     return this.summaries.some(({ name }) => name === summary.name);

@@ -6,11 +6,11 @@ import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter } from '../storages/contract.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
-import { plainError } from '../threads.ts';
+import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
 import type { HeldJournal, Journals } from './journals.ts';
-import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
+import { type LaneStatus, NOTHING_YET, type StorageData, type WriterData } from './protocol.ts';
 
 /** How often an idle lane looks for records. In ms. */
 const IDLE_POLL = 100;
@@ -35,15 +35,7 @@ interface Reading {
  * Carries the journals into one storage, at its pace: whatever happens to one storage, the others' lanes go on.
  */
 export class Lane {
-  readonly status: LaneStatus = {
-    opened: false,
-    ordinal: 0,
-    position: 0,
-    adopted: 0,
-    rejected: 0,
-    lost: 0,
-    error: undefined,
-  };
+  readonly status: LaneStatus = { ...NOTHING_YET };
   readonly #number: number;
   readonly #storage: StorageData;
   readonly #data: WriterData;
@@ -153,7 +145,9 @@ export class Lane {
   }
 
   async #open(): Promise<StorageWriter> {
-    const { openWriter } = (await import(this.#storage.module)) as StorageModule;
+    const { module } = this.#storage;
+    checkModule(module);
+    const { openWriter } = (await import(module)) as StorageModule;
     const { site, timeZone, durable } = this.#data;
     return openWriter(this.#storage.options, { site, timeZone, durable });
   }

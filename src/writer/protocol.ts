@@ -52,6 +52,17 @@ export interface LaneStatus {
   error: PlainError | undefined;
 }
 
+/** Of a storage that was not opened. */
+export const NOTHING_YET: Readonly<LaneStatus> = {
+  opened: false,
+  ordinal: 0,
+  position: 0,
+  adopted: 0,
+  rejected: 0,
+  lost: 0,
+  error: undefined,
+};
+
 /** From the writer to the app. */
 export type FromWriter =
   | { type: 'status'; storage: number; status: LaneStatus }
