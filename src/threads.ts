@@ -33,18 +33,21 @@ function refusal(value: string, cause: unknown): TrackUsageError {
 
 /**
  * The flags of Node's permission model on the command line: a thread without them would be free of it. Those in
- * NODE_OPTIONS are inherited. `--allow-worker` is left out, for our threads start none.
+ * NODE_OPTIONS are inherited. `--allow-worker` is left out, for our threads start none. What Node warns of such
+ * flags, the process has said already.
  */
 function permissionFlags({ execArgv } = process): string[] {
-  return execArgv.filter((arg, index) => {
+  const flags = execArgv.filter((arg, index) => {
     const isValue = /^--allow-fs-(read|write)$/.test(execArgv[index - 1] ?? '');
     return isValue || (/^--(experimental-)?permission|^--allow-/.test(arg) && arg !== '--allow-worker');
   });
+  return flags.length === 0 ? [] : ['--no-warnings', ...flags];
 }
 
 /**
- * Starts a module as a thread that inherits of the process's command line only what it may do. Whoever starts it must `unref` it
- * when its listeners are in place (adding one takes that back), so that it does not keep the process alive.
+ * Starts a module as a thread that inherits of the process's command line only what it may do. Whoever starts it
+ * must `unref` it when its listeners are in place (adding one takes that back), so that it does not keep the process
+ * alive.
  */
 export function startThread(url: string, options: WorkerOptions): Worker {
   checkModule(url);

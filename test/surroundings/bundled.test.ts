@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { stop } from 'esbuild-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BUNDLERS } from './bundlers.ts';
-import { Consumer, run } from './consumer.ts';
+import { Consumer, run, serverHits } from './consumer.ts';
 
 const FORMATS = ['esm', 'cjs'] as const;
 const CASES = Object.keys(BUNDLERS).flatMap((bundler) => FORMATS.map((format) => ({ bundler, format })));
@@ -61,10 +61,7 @@ describe.each(CASES)('$bundler, $format', ({ bundler, format }) => {
     // With the package in place the next start stores what waited in the journal.
     await bundle(bundler, format, true, basename(cwd));
     await run([file], { cwd });
-    const bin = join(modules, '.bin/track-usage');
-    const question = ['sum', 'server', '--storage', 'usage.db', '--period', 'month', '--format', 'json'];
-    const { stdout } = await run([bin, ...question], { cwd });
-    expect(JSON.parse(stdout)).toMatchObject([{ hits: 6 }]);
+    expect(await serverHits(consumer, cwd)).toBe(6);
   });
 });
 

@@ -39,10 +39,15 @@ export interface RunOptions {
 /** Someone who installed the packed tarball with npm in an empty folder. */
 export class Consumer {
   readonly #temporary = mkdtempSync(join(tmpdir(), 'track-usage-consumer-'));
-  readonly directory = join(this.#temporary, 'app');
+  readonly directory: string;
 
-  static async create(): Promise<Consumer> {
-    const consumer = new Consumer();
+  private constructor(name: string) {
+    this.directory = join(this.#temporary, name);
+  }
+
+  /** @param name Of the folder in which it is all installed. */
+  static async create(name = 'app'): Promise<Consumer> {
+    const consumer = new Consumer(name);
     try {
       await consumer.#install(consumer.#pack());
     } catch (error) {
@@ -112,6 +117,15 @@ export class Consumer {
   leave(): void {
     rmSync(this.#temporary, { recursive: true, force: true });
   }
+}
+
+/** The requests that the database in a folder has, as the command line of the package says. */
+export async function serverHits(consumer: Consumer, cwd: string, storage = 'usage.db'): Promise<number> {
+  const bin = join(consumer.directory, 'node_modules/.bin/track-usage');
+  const question = ['sum', 'server', '--storage', storage, '--period', 'month', '--format', 'json'];
+  const { stdout } = await run([bin, ...question], { cwd });
+  const sums = JSON.parse(stdout) as { hits: number }[];
+  return sums.reduce((sum, { hits }) => sum + hits, 0);
 }
 
 /** Runs a program until it ends. */

@@ -38,6 +38,7 @@ export class SqliteWriter implements StorageWriter {
         `PRAGMA synchronous = ${context.durable ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -8000;
          PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000`,
       );
+      checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
     } catch (error) {
@@ -278,6 +279,17 @@ class Endpoints {
       manners.set(manner, id);
     }
     return id;
+  }
+}
+
+/** SQLite opens a file that cannot be written for reading, and says so at the first batch only. */
+function checkWritable(database: DatabaseSync): void {
+  try {
+    // To begin a transaction is not enough: of a file that cannot be written, it would be one for reading.
+    database.exec("DELETE FROM journals WHERE id = ''");
+  } catch (error) {
+    // 5: SQLITE_BUSY. Somebody else is writing.
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 !== 5) throw error;
   }
 }
 
