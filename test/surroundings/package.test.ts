@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Consumer, ROOT, run, serverHits } from './consumer.ts';
 import { findNodes } from './nodes.ts';
@@ -121,6 +122,20 @@ describe.each(nodes)('Node $version', ({ version, path: node }) => {
     await run(['killed.mjs'], { cwd, node });
     const said = await run(['esm.mjs'], { cwd, node });
     expect(said).toMatchObject({ code: 0, stderr: '' });
+    expect(await serverHits(consumer, cwd)).toBe(5);
+  });
+
+  test('a record that the database refuses: it is set aside once, the others are stored', async () => {
+    const cwd = consumer.folder(`refused-${version}`, 'esm.mjs');
+    await run(['esm.mjs'], { cwd, node });
+    const database = new DatabaseSync(join(cwd, 'usage.db'));
+    database.exec(`CREATE TRIGGER picky BEFORE INSERT ON records
+      WHEN (SELECT text LIKE '%/about' FROM strings WHERE id = NEW.url)
+      BEGIN SELECT RAISE(ABORT, 'not this one'); END`);
+    database.close();
+    const said = await run(['esm.mjs'], { cwd, node });
+    expect(said.stderr).toMatch(/^track-usage: sqlite:usage.db refused a record: not this one; .*\n$/);
+    expect(JSON.parse(said.stdout)).toMatchObject({ storage: { ok: true, committed: 2, rejected: 1 } });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 });

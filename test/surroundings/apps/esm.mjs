@@ -23,8 +23,8 @@ server.listen(0, '127.0.0.1', async () => {
   const urls = await usage.getSum(sumUrls, { period: 'day' }).catch(({ code }) => code);
   const hits = Array.isArray(urls) ? urls.map(({ key, hits }) => [key.slice(origin.length), hits]) : urls;
   const { captured, journal, storages, writerRestarts } = usage.status();
-  const [{ committed, adopted, ok, error }] = storages;
-  const storage = { ok, committed, adopted, error: error?.message };
+  const [{ committed, adopted, rejected, ok, error }] = storages;
+  const storage = { ok, committed, adopted, rejected, error: error?.message };
   const report = { answers, ready, hits, captured, state: journal.state, storage, writerRestarts };
   console.log(JSON.stringify(report));
   server.close();
