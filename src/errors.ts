@@ -89,8 +89,12 @@ const TABLE = {
     'it is restarted by itself; the journal keeps every record meanwhile',
   ],
   WRITER_FILE: [
-    'cannot start the writer thread from {value}: {reason}',
-    'when you bundle your app, keep track-usage external so that its files stay beside each other',
+    'cannot load {value}, a file of track-usage: {reason}',
+    'when you bundle your app, mark "track-usage" and "track-usage/sqlite" as external, and install the package where the bundle runs; until then records wait in the journal',
+  ],
+  PERMISSION_MISSING: [
+    'the permission model of Node forbids to load {value}: {reason}',
+    'start Node with --allow-worker, and --allow-fs-read for node_modules; until then records wait in the journal',
   ],
   JOURNAL_UNWRITABLE: [
     'cannot write the journal in {value}: {reason}',

@@ -77,6 +77,14 @@ export abstract class RecordWriter {
     this.summaries = summariesOf(summaries);
   }
 
+  /** @internal Whether it is one, of this copy of the package or of another: bundlers make two. */
+  static isWriter(value: unknown): value is RecordWriter {
+    if (value instanceof RecordWriter) return true;
+    const { label, identity, positions, summaries } = (value ?? {}) as Partial<RecordWriter>;
+    const texts: unknown[] = [label, identity, positions];
+    return texts.every((text) => typeof text === 'string') && Array.isArray(summaries);
+  }
+
   /** Lets go of what reading holds. May be called twice. */
   async close(): Promise<void> {}
 }

@@ -2,16 +2,17 @@ import type { Worker } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RecordWriter } from '../storages/writer.ts';
-import { moduleUrl, reviveError, startThread } from '../threads.ts';
+import { moduleUrl, plainError, reviveError, startThread } from '../threads.ts';
 import { AppEnds } from './app-ends.ts';
 import { HookQueue } from './hook-queue.ts';
-import type {
-  FreeGeoIpStatus,
-  FromWriter,
-  LaneStatus,
-  StorageData,
-  ToWriter,
-  WriterData,
+import {
+  type FreeGeoIpStatus,
+  type FromWriter,
+  type LaneStatus,
+  NOTHING_YET,
+  type StorageData,
+  type ToWriter,
+  type WriterData,
 } from './protocol.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
@@ -64,6 +65,8 @@ export class WriterClient {
   #lastId = 0;
   #backoff = FIRST_RESTART;
   #restart: NodeJS.Timeout | undefined;
+  /** Why there is no thread, where there can be none. */
+  #obstacle: TrackUsageError | undefined;
   #closing = false;
 
   constructor(
@@ -109,6 +112,9 @@ export class WriterClient {
     clearTimeout(this.#restart);
     await this.#worker?.terminate();
     await this.#hooksAreThrough(until - performance.now());
+    if (!finished && !this.#obstacle) {
+      this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
+    }
     return finished;
   }
 
@@ -158,6 +164,7 @@ export class WriterClient {
   }
 
   async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
+    if (this.#obstacle) throw this.#obstacle;
     const id = ++this.#lastId;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -198,15 +205,16 @@ export class WriterClient {
   #start(): void {
     let worker: Worker;
     try {
-      worker = startThread(moduleUrl('./thread', import.meta.url), {
+      worker = startThread(moduleUrl('../writer/thread', import.meta.url), {
         name: 'track-usage writer',
         workerData: this.#data,
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
     } catch (error) {
-      this.#stopped(error);
+      this.#cannotStart(error as TrackUsageError);
       return;
     }
+    this.#obstacle = undefined;
     this.#worker = worker;
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
@@ -259,13 +267,24 @@ export class WriterClient {
 
   #stopped(failure: unknown): void {
     this.restarts += 1;
-    this.#onProblem(
-      failure instanceof TrackUsageError
-        ? failure
-        : new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }),
-    );
-    this.#restart = setTimeout(() => this.#start(), this.#backoff);
-    if (this.#waits === 0) this.#restart.unref();
+    this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
+    this.#startIn(this.#backoff);
     this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
+  }
+
+  /** Only another configuration mends this, or the end of an installation: told once, tried again seldom. */
+  #cannotStart(error: TrackUsageError): void {
+    if (!this.#obstacle) this.#onProblem(error);
+    this.#obstacle = error;
+    this.statuses.forEach((status = NOTHING_YET, index) => {
+      this.statuses[index] = { ...status, error: plainError(error) };
+    });
+    for (const check of this.#checks) check();
+    this.#startIn(LAST_RESTART);
+  }
+
+  #startIn(pause: number): void {
+    this.#restart = setTimeout(() => this.#start(), pause);
+    if (this.#waits === 0) this.#restart.unref();
   }
 }

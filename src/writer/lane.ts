@@ -8,14 +8,14 @@ import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
-import { plainError } from '../threads.ts';
+import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
 import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { OwnSummaries } from './own-summaries.ts';
-import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
+import { type LaneStatus, NOTHING_YET, type StorageData, type WriterData } from './protocol.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
 
 /** How often an idle lane looks for records. In ms. */
@@ -44,16 +44,7 @@ interface Reading {
  * Carries the journals into one storage, at its pace: whatever happens to one storage, the others' lanes go on.
  */
 export class Lane {
-  readonly status: LaneStatus = {
-    opened: false,
-    ordinal: 0,
-    position: 0,
-    adopted: 0,
-    rejected: 0,
-    lost: 0,
-    unhooked: 0,
-    error: undefined,
-  };
+  readonly status: LaneStatus = { ...NOTHING_YET };
   readonly #number: number;
   readonly #storage: StorageData;
   readonly #data: WriterData;
@@ -190,6 +181,7 @@ export class Lane {
     const { module, options, positions, label } = this.#storage;
     const { site, timeZone, durable, directory } = this.#data;
     const context: WriterContext = { site, timeZone, durable };
+    if (module !== undefined) checkModule(module);
     const writer =
       module === undefined
         ? await RemoteWriter.open(this.#number, this.#calls, context)
@@ -256,12 +248,14 @@ export class Lane {
         if (!middle) return undefined;
         return this.#store(journal, reading, middle, writer, to.position);
       }
-      this.#reject(journal, batch, error);
+      this.#reject(batch, error);
       batch.records.clear();
       const nothing = { ...batch, deltas: [] };
       this.#inFlight?.save(nothing);
       if (!(await writer.apply(nothing))) return undefined;
       this.#inFlight?.clear(journal.id);
+      // Only now: what is tried again is refused again.
+      if (journal.live) this.status.rejected += 1;
       return to;
     }
     this.#inFlight?.clear(journal.id);
@@ -344,8 +338,7 @@ export class Lane {
     }
   }
 
-  #reject(journal: HeldJournal, { records }: Batch, error: unknown): void {
-    if (journal.live) this.status.rejected += 1;
+  #reject({ records }: Batch, error: unknown): void {
     const file = join(this.#data.directory, 'rejected.ndjson');
     const reason = reasonOf(error);
     const line = JSON.stringify({ storage: this.#storage.label, reason, record: records.record(0) });

@@ -3,7 +3,7 @@ import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync,
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
-import { sqlite } from '../../sqlite.ts';
+import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storages/contract.ts';
 import { accessLogLines } from './format.ts';
 import type { AccessLogOptions } from './index.ts';
@@ -41,7 +41,7 @@ export class AccessLogEnd implements StorageWriter {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       this.#open(path);
     } catch (error) {
-      this.#database.close();
+      closeDatabase(this.#database);
       throw error;
     }
   }
@@ -88,7 +88,7 @@ export class AccessLogEnd implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 
   #open(path: string): void {
@@ -120,7 +120,7 @@ export class AccessLogEnd implements StorageWriter {
       this.#database.exec('COMMIT');
       return result;
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      rollBack(this.#database);
       throw error;
     }
   }
