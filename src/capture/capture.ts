@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import type { Facts } from '../journal/codec.ts';
 import type { Journal } from '../journal/journal.ts';
+import { atOnce } from './at-once.ts';
 import {
   Connection,
   Exchange,
@@ -202,7 +203,7 @@ export class Capture {
     try {
       if (!views.tracks(exchange)) return headers;
       const request = exchange.request;
-      if (cookieWhen && !cookieWhen(request)) return headers;
+      if (cookieWhen && !atOnce(cookieWhen(request))) return headers;
       const facts = this.#facts;
       readHeaders(request.rawHeaders, facts);
       const known = cookie.read(facts.cookie);
@@ -317,10 +318,10 @@ export class Capture {
     return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
   }
 
-  /** A setting that throws trusts nobody. */
+  /** A setting that throws, or that needs time, trusts nobody. */
   #trusts({ reader, request }: Exchange, address: string, hop: number): boolean {
     try {
-      return reader.trusts(request, address, hop);
+      return atOnce(reader.trusts(request, address, hop));
     } catch (error) {
       this.#options.onError('the trust setting', error);
       return false;
@@ -354,7 +355,7 @@ export class Capture {
     const { username, onError } = this.#options;
     if (username) {
       try {
-        const name = username(request);
+        const name = atOnce(username(request));
         return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
       } catch (error) {
         onError('username', error);
@@ -372,7 +373,7 @@ export class Capture {
     const { cookie, cookieWhen, onError } = this.#options;
     if (!cookie || exchange.cookieSeen || facts.cookie === '') return '';
     try {
-      if (cookieWhen && !cookieWhen(exchange.request)) return '';
+      if (cookieWhen && !atOnce(cookieWhen(exchange.request))) return '';
     } catch (error) {
       onError('cookie', error);
       return '';
