@@ -30,7 +30,11 @@ export class WriterClient {
   #lastId = 0;
   #backoff = FIRST_RESTART;
   #restart: NodeJS.Timeout | undefined;
-  #closing = false;
+  /** Whether there was a thread, however it ended. */
+  #startable = true;
+  /** The id of the request to close, once there is one. */
+  #closeId: number | undefined;
+  #ended = false;
 
   constructor(data: WriterData, journal: Journal, onProblem: (error: Error) => void) {
     this.#data = data;
@@ -47,16 +51,20 @@ export class WriterClient {
     return this.#request('flush', timeout);
   }
 
-  /** As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. */
+  /**
+   * As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. A thread that
+   * dies meanwhile is started again.
+   */
   async close(timeout: number): Promise<boolean> {
-    this.#closing = true;
+    this.#closeId = this.#lastId + 1;
     let finished = false;
-    if (this.#worker) {
+    if (this.#startable) {
       finished = await this.#request('close', timeout).then(
         () => true,
         () => false,
       );
     }
+    this.#ended = true;
     clearTimeout(this.#restart);
     await this.#worker?.terminate();
     return finished;
@@ -142,14 +150,16 @@ export class WriterClient {
         workerData: this.#data,
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
+      this.#startable = true;
     } catch (error) {
+      this.#startable = false;
       this.#stopped(error);
       return;
     }
     this.#worker = worker;
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
-    for (const id of this.#done.keys()) this.#send({ type: 'flush', id });
+    for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     let failure: unknown = 'it ended';
     worker.on('message', (message: FromWriter) => this.#receive(message));
     worker.on('error', (error) => {
@@ -160,7 +170,7 @@ export class WriterClient {
       this.statuses.forEach((status, index) => {
         if (status) this.#before[index] = status;
       });
-      if (!this.#closing) this.#stopped(failure);
+      if (!this.#ended) this.#stopped(failure);
     });
     if (this.#waits === 0) worker.unref();
   }
@@ -181,6 +191,8 @@ export class WriterClient {
       if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
       this.#onProblem(reviveError(message.error));
     } else {
+      // After its last answer the thread ends, and may have ended before anybody here goes on.
+      if (message.id === this.#closeId) this.#ended = true;
       this.#done.get(message.id)?.();
     }
   }

@@ -34,8 +34,7 @@ test('many who start at once race for the journals of the dead: each is adopted 
   const rivals = [first, ...Array.from({ length: 7 }, () => new App(settings))];
   await Promise.all(rivals.map((rival) => rival.told('listening')));
   await expect.poll(() => left.filter(existsSync), { timeout: 20_000 }).toEqual([]);
-  for (const rival of rivals) process.kill(rival.pid, 'SIGHUP');
-  const statuses = await Promise.all(rivals.map(async (rival) => (await rival.told('status'))[0]!.status));
+  const statuses = await Promise.all(rivals.map((rival) => rival.status()));
   expect(statuses.reduce((sum, { storages }) => sum + storages[0]!.adopted, 0)).toBe(DEAD * RECORDS);
   expect(statuses.map(({ journal }) => journal.state)).toEqual(rivals.map(() => 'file'));
   expect(statuses.flatMap(({ lastError }) => lastError ?? [])).toEqual([]);
@@ -112,10 +111,8 @@ test('apps of another site or another storage share the directory, and adopt not
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   await Promise.all(loads.map((one) => one.stop()));
   for (const app of strangers) {
-    process.kill(app.pid, 'SIGHUP');
-    const [{ status }] = (await app.told('status')) as [{ status: { storages: { adopted: number }[] } }];
-    expect(status.storages[0]!.adopted).toBe(0);
-    expect(app.news.filter(({ event }) => event === 'problem')).toEqual([]);
+    expect((await app.status()).storages[0]!.adopted).toBe(0);
+    expect(app.problems).toEqual([]);
     app.kill('SIGKILL');
     await app.ended;
   }

@@ -24,7 +24,7 @@ describe('a cluster shares one port, one database and one directory of journals'
     expect(journalsIn(join(settings.directory, 'journals'))).toEqual([]);
     expect(load.cut.size).toBe(0);
     await expectExact(settings, load);
-    expect(app.news.filter(({ event }) => event === 'problem')).toEqual([]);
+    expect(app.problems).toEqual([]);
   });
 
   test('workers that are killed under load, or leave by themselves, are replaced and their journals adopted', async () => {
@@ -53,7 +53,7 @@ describe('a cluster shares one port, one database and one directory of journals'
     for (const { pid } of living) signalTo(pid, 'SIGHUP');
     const statuses = await app.told('status', WORKERS);
     expect(statuses.reduce((sum, { status }) => sum + status.storages[0]!.adopted, 0)).toBeGreaterThan(0);
-    expect(app.news.filter(({ event }) => event === 'problem')).toEqual([]);
+    expect(app.problems).toEqual([]);
     app.kill('SIGKILL');
     await app.ended;
     await expectExact(settings, load, { cut: true });

@@ -32,7 +32,9 @@ export interface Settings {
 export type News = { pid: number; host: string } & (
   | { event: 'listening'; port: number }
   | { event: 'problem'; message: string }
-  | { event: 'status' | 'closed'; status: UsageStatus }
+  | { event: 'status'; status: UsageStatus }
+  /** After a graceful end. */
+  | { event: 'closed'; status: UsageStatus }
   /** Of a worker, told by the primary. */
   | { event: 'exit'; code: number | null; signal: string | null }
 );

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished } from 'vitest';
-import { TrackUsage } from '../../src/index.ts';
+import { TrackUsage, type UsageStatus } from '../../src/index.ts';
 import { listJournals } from '../../src/journal/directory.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import type { Load } from './client.ts';
@@ -51,6 +51,18 @@ export class App {
 
   async port(): Promise<number> {
     return (await this.told('listening'))[0]!.port;
+  }
+
+  /** The problems that it was told. */
+  get problems(): string[] {
+    return this.news.flatMap((news) => (news.event === 'problem' ? news.message : []));
+  }
+
+  /** The status of an app that is no cluster. */
+  async status(): Promise<UsageStatus> {
+    const before = this.news.filter(({ event }) => event === 'status').length;
+    signalTo(this.pid, 'SIGHUP');
+    return (await this.told('status', before + 1)).at(-1)!.status;
   }
 
   /** Signals all its processes. */
