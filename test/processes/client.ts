@@ -6,8 +6,8 @@ const REFUSED_PAUSE = 5;
 
 /**
  * Clients that ask one after the other, each time for a path of its own, until they are stopped. A connection that is
- * refused was never asked for anything, so the same path is tried again; a response that did not come whole is
- * noted in `cut`.
+ * refused was never asked for anything, so the same path is tried again, at the next port where there are several; a
+ * response that did not come whole is noted in `cut`.
  */
 export class Load {
   /** Paths whose responses were received to the last byte. */
@@ -35,6 +35,11 @@ export class Load {
     while (this.received.size < goal) await once(this.#emitter, 'received');
   }
 
+  /** Resolves when so many processes have given responses. */
+  async processes(count: number): Promise<void> {
+    while (this.byPid.size < count) await once(this.#emitter, 'received');
+  }
+
   /** Resolves when no request is under way any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -46,12 +51,13 @@ export class Load {
     while (!this.#stopped) {
       this.#next += 1;
       const path = `/${this.#next}`;
-      const port = this.#ports[this.#next % this.#ports.length]!;
-      let outcome = await this.#ask(port, path);
+      let turn = this.#next;
+      let outcome = await this.#ask(turn, path);
       while (outcome === 'refused' && !this.#stopped) {
         this.refused += 1;
         await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE));
-        outcome = await this.#ask(port, path);
+        turn += 1;
+        outcome = await this.#ask(turn, path);
       }
       if (outcome === 'cut') this.cut.add(path);
       else if (outcome === 'received') {
@@ -61,7 +67,8 @@ export class Load {
     }
   }
 
-  #ask(port: number, path: string): Promise<'received' | 'cut' | 'refused'> {
+  #ask(turn: number, path: string): Promise<'received' | 'cut' | 'refused'> {
+    const port = this.#ports[turn % this.#ports.length]!;
     return new Promise((resolve) => {
       const request = http.get({ host: '127.0.0.1', port, path, agent: this.#agent }, (response) => {
         response.resume();
