@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { TrackUsageError } from './errors.ts';
 
 /** A problem of one kind is told at most this often. In ms. */
@@ -32,6 +33,6 @@ export class Problems {
 }
 
 function toStderr(error: Error): void {
-  // A write to `process.stderr` itself would end the process when nobody reads its other end any more.
-  console.error(`track-usage: ${error.message}`);
+  // `process.stderr`, and `console.error` too, end the process when nobody reads the other end any more.
+  writeSync(2, `track-usage: ${error.message}\n`);
 }
