@@ -15,6 +15,8 @@ export interface Told {
   handled: number;
   /** Bytes. */
   rss: number;
+  /** Of the app's thread, in bytes. */
+  heap: number;
   /** Failures that nobody caught. */
   uncaught: string[];
 }
@@ -28,7 +30,7 @@ process.on('unhandledRejection', (error) => uncaught.push(String((error as Error
 let handled = 0;
 const server = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => {
   handled += 1;
-  const { pathname } = new URL(request.url!, 'http://localhost');
+  const pathname = /^[^?]*/.exec(request.url!)![0];
   response.setHeader('x-powered-by', 'the same app');
   if (pathname === '/block') {
     const until = performance.now() + 5_000;
@@ -62,7 +64,8 @@ if (name !== 'bare') {
 }
 
 const tell = (port?: number): void => {
-  const told: Told = { handled, rss: process.memoryUsage.rss(), uncaught };
+  const { rss, heapUsed: heap } = process.memoryUsage();
+  const told: Told = { handled, rss, heap, uncaught };
   if (port !== undefined) told.port = port;
   if (usage) told.status = usage.status();
   process.send!(told);

@@ -14,7 +14,7 @@ describe.each([
     const port = await old.port();
     const load = new Load(port, 8, keepAlive);
     const apps = [old];
-    for (let generation = 0; generation < 4; generation++) {
+    for (let generation = 0; generation < 3; generation++) {
       await load.more(300);
       const next = new App({ ...settings, port });
       apps.push(next);
