@@ -67,7 +67,9 @@ export class WriterClient {
   #restart: NodeJS.Timeout | undefined;
   /** Why there is no thread, where there can be none. */
   #obstacle: TrackUsageError | undefined;
-  #closing = false;
+  /** The id of the request to close, once there is one. */
+  #closeId: number | undefined;
+  #ended = false;
 
   constructor(
     data: Omit<WriterData, 'storages'>,
@@ -98,17 +100,21 @@ export class WriterClient {
     return this.#request('flush', timeout);
   }
 
-  /** As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. */
+  /**
+   * As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. A thread that
+   * dies meanwhile is started again.
+   */
   async close(timeout: number): Promise<boolean> {
-    this.#closing = true;
+    this.#closeId = this.#lastId + 1;
     const until = performance.now() + timeout;
     let finished = false;
-    if (this.#worker) {
+    if (!this.#obstacle) {
       finished = await this.#request('close', timeout).then(
         () => true,
         () => false,
       );
     }
+    this.#ended = true;
     clearTimeout(this.#restart);
     await this.#worker?.terminate();
     await this.#hooksAreThrough(until - performance.now());
@@ -218,7 +224,7 @@ export class WriterClient {
     this.#worker = worker;
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
-    for (const id of this.#done.keys()) this.#send({ type: 'flush', id });
+    for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     let failure: unknown = 'it ended';
     worker.on('message', (message: FromWriter) => this.#receive(message));
     worker.on('error', (error) => {
@@ -230,7 +236,7 @@ export class WriterClient {
         if (status) this.#before[index] = status;
       });
       if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
-      if (!this.#closing) this.#stopped(failure);
+      if (!this.#ended) this.#stopped(failure);
     });
     if (this.#waits === 0) worker.unref();
   }
@@ -261,6 +267,8 @@ export class WriterClient {
     } else if (message.type === 'stored') {
       this.hooks[message.storage]!.add(message.records);
     } else {
+      // After its last answer the thread ends, and may have ended before anybody here goes on.
+      if (message.id === this.#closeId) this.#ended = true;
       this.#done.get(message.id)?.();
     }
   }

@@ -127,7 +127,8 @@ export class Lane {
 
   /** The app's hooks are through with so many records more. */
   called(records: number): void {
-    this.#sent -= records;
+    // What was sent before the thread was started again comes back too.
+    this.#sent = Math.max(0, this.#sent - records);
   }
 
   /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -65,17 +66,28 @@ export class Newcomer {
    */
   async run(program: string, directory: string, until?: RegExp, patience = 20_000): Promise<Said> {
     const port = await freePort();
-    const child = spawn(
-      process.execPath,
-      ['--input-type=module', '--eval', program.replaceAll('3000', `${port}`)],
-      { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    // A file, as a program has it: the workers of a cluster start it again.
+    const file = join(directory, 'program.mjs');
+    writeFileSync(file, program.replaceAll('3000', `${port}`));
+    const child = spawn(process.execPath, [file], {
+      cwd: directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    // With its workers: those that it only just started complain when they find it gone.
+    const stop = () => {
+      try {
+        process.kill(-child.pid!);
+      } catch {
+        // It has ended.
+      }
+    };
     const said: Said = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => child.kill(), patience);
+      const timer = setTimeout(stop, patience);
       const hear = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
         said[stream] += text;
-        if (until?.test(said.stdout)) child.kill();
+        if (until?.test(said.stdout)) stop();
       };
       child.stdout.on('data', hear('stdout'));
       child.stderr.on('data', hear('stderr'));
