@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,21 @@ export function blocks(page: string, language: string): string[] {
     .map(([, , text = '']) => text);
 }
 
+/** What the programs of a page print: the `text` block that follows the program, without a word in between. */
+export function shown(page: string): { program: string; printed: string }[] {
+  return [...read(page).matchAll(/^```js\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$/gm)].map(
+    ([, program = '', printed = '']) => ({ program, printed }),
+  );
+}
+
+/** The files that the programs of a page need beside them: blocks such as ```` ```js kinds.js ````. */
+export function files(page: string): { name: string; text: string }[] {
+  return [...read(page).matchAll(/^```\w+ ([\w.-]+)\n(.*?)^```$/gms)].map(([, name = '', text = '']) => ({
+    name,
+    text,
+  }));
+}
+
 /** The text between `<!-- name -->` and `<!-- /name -->`. */
 export function section(page: string, name: string): string {
   return read(page).split(`<!-- ${name} -->`)[1]!.split(`<!-- /${name} -->`)[0]!.trim();
@@ -40,6 +56,7 @@ export class Newcomer {
   constructor() {
     mkdirSync(this.package, { recursive: true });
     copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
+    writeFileSync(join(this.#home, 'package.json'), '{ "type": "module" }');
     const modules = join(ROOT, 'node_modules');
     symlinkSync(modules, join(this.package, 'node_modules'));
     for (const framework of ['express', 'fastify', 'koa', '@koa', 'hono', '@hono']) {
@@ -50,9 +67,11 @@ export class Newcomer {
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
   }
 
-  /** A new working directory. */
-  directory(): string {
-    return mkdtempSync(join(this.#home, 'app-'));
+  /** A new working directory, with the files of a page. */
+  directory(page: string): string {
+    const directory = mkdtempSync(join(this.#home, 'app-'));
+    for (const { name, text } of files(page)) writeFileSync(join(directory, name), text);
+    return directory;
   }
 
   /**
