@@ -54,7 +54,7 @@ export abstract class RecordWriter {
   /** The summaries that it keeps. */
   readonly summaries: readonly Summary[];
 
-  /** @param unhooked What it keeps where no summary is among the hooks. */
+  /** @param unhooked What it keeps where `hooks` is left out. */
   constructor(description: WriterDescription, unhooked: readonly string[]) {
     const { label, identity, hooks = unhooked, positions = 'storage', maxRecords } = description;
     if (!Array.isArray(hooks)) {

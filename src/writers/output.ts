@@ -61,6 +61,9 @@ function toJson(record: UsageRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
 
+/** A stream that fails and is not listened to ends the process; one listener for each is enough. */
+const LISTENED = new WeakSet<Output>();
+
 class OutputEnd implements StorageWriter {
   readonly #output: Output;
   readonly #transform: (record: UsageRecord) => string | Uint8Array;
@@ -71,8 +74,8 @@ class OutputEnd implements StorageWriter {
   constructor(output: Output, transform: (record: UsageRecord) => string | Uint8Array) {
     this.#output = output;
     this.#transform = transform;
-    // A stream that fails and is not listened to ends the process.
-    output.on?.('error', () => {});
+    if (!LISTENED.has(output)) output.on?.('error', () => {});
+    LISTENED.add(output);
   }
 
   /** The journal keeps it. */
