@@ -107,6 +107,26 @@ it('a slow one gives the app its turns', async () => {
   expect(answered).toBeGreaterThan(5);
 });
 
+it('a slow one is called for all records also where nothing else happens in the app', async () => {
+  let called = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const busy = () => {
+    const until = performance.now() + 6;
+    while (performance.now() < until);
+    called += 1;
+    if (called === 40) resolve();
+  };
+  await using app = await tracked(
+    (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: [busy] }),
+  );
+  await Promise.all(Array.from({ length: 40 }, () => app.ask()));
+  const before = performance.now();
+  await app.usage.flush();
+  await promise;
+  expect(performance.now() - before).toBeLessThan(5_000);
+  expect(app.usage.status().storages[0]!.hooks).toMatchObject({ failed: 0, dropped: 0 });
+});
+
 it('close waits until it was called for the last record', async () => {
   let called = 0;
   await using app = await tracked(
