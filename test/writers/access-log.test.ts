@@ -14,14 +14,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
 import type { Batch } from '../../src/storages/contract.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { AccessLogEnd } from '../../src/writers/access-log/writer.ts';
 import { programOf } from '../support/services.ts';
-import { tracked } from './support.ts';
+import { eventually, tracked } from './support.ts';
 
 const goaccess = programOf('goaccess');
 
@@ -86,7 +86,7 @@ describe('the file', () => {
       (directory) => new AccessLogWriter(join(directory, 'logs', 'access.log')),
     );
     expect(await app.ask('/1')).toBe('hello');
-    await vi.waitFor(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
+    await eventually(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
     const { mkdir } = await import('node:fs/promises');
     await mkdir(join(app.directory, 'logs'));
     await app.usage.flush();
