@@ -6,7 +6,8 @@ import type { StorageWriter, WriterContext } from './contract.ts';
 
 /**
  * A function among the hooks: called in the app's thread with each record that the storage has committed, at most
- * once, for records of this process. What it throws is told to `onError`.
+ * once, for records of this process. A promise is waited for up to 10 s before the next call; up to 65,536 records
+ * wait. What it throws is told to `onError`.
  */
 // A method's parameters are compared loosely, so that a hook may ask for the kind of storage that it stands in.
 export type RecordHook = {
