@@ -176,11 +176,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    */
   async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
     const name = summaryName(summary);
-    const storage = this.#first((candidate) => candidate.keeps(name));
-    if (!storage) throw this.#notKept(summary, name);
+    const storage = this.#first((candidate) => candidate.kept(name) !== undefined);
+    const kept = storage?.kept(name);
+    if (!storage || !kept) throw this.#notKept(summary, name);
     return getSum(
       storage.reader,
-      summary,
+      kept,
       { site: this.#site, ...options } as O & { site: string },
       this.#timeZone,
     );

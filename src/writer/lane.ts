@@ -208,6 +208,8 @@ export class Lane {
     reading.cursor = await this.#store(journal, reading, from, writer);
     if (!reading.cursor) return true;
     if (reading.cursor.position === from.position) return false;
+    // Not where a position was read: a storage that takes no batch may well tell it.
+    this.status.error = undefined;
     this.#note(journal, reading.cursor);
     return true;
   }
@@ -315,7 +317,6 @@ export class Lane {
   #note(journal: HeldJournal, cursor: Cursor): void {
     this.#journals.commit(journal, this.#number, cursor.position);
     this.status.opened = true;
-    this.status.error = undefined;
     if (journal.live) {
       this.status.position = cursor.position;
       this.status.ordinal = cursor.ordinal;

@@ -28,6 +28,21 @@ export function blocks(page: string, language: string): string[] {
     .map(([, , text = '']) => text);
 }
 
+/** What the programs of a page print: the `text` block that follows the program, without a word in between. */
+export function shown(page: string): { program: string; printed: string }[] {
+  return [...read(page).matchAll(/^```js\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$/gm)].map(
+    ([, program = '', printed = '']) => ({ program, printed }),
+  );
+}
+
+/** The files that the programs of a page need beside them: blocks such as ```` ```js kinds.js ````. */
+export function files(page: string): { name: string; text: string }[] {
+  return [...read(page).matchAll(/^```\w+ ([\w.-]+)\n(.*?)^```$/gms)].map(([, name = '', text = '']) => ({
+    name,
+    text,
+  }));
+}
+
 /** The text between `<!-- name -->` and `<!-- /name -->`. */
 export function section(page: string, name: string): string {
   return read(page).split(`<!-- ${name} -->`)[1]!.split(`<!-- /${name} -->`)[0]!.trim();
@@ -47,6 +62,7 @@ export class Newcomer {
   constructor() {
     mkdirSync(this.package, { recursive: true });
     copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
+    writeFileSync(join(this.#home, 'package.json'), '{ "type": "module" }');
     const modules = join(ROOT, 'node_modules');
     symlinkSync(modules, join(this.package, 'node_modules'));
     for (const name of OTHERS) symlinkSync(join(modules, name), join(this.#home, 'node_modules', name));
@@ -55,9 +71,11 @@ export class Newcomer {
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
   }
 
-  /** A new working directory. */
-  directory(): string {
-    return mkdtempSync(join(this.#home, 'app-'));
+  /** A new working directory, with the files of a page. */
+  directory(page: string): string {
+    const directory = mkdtempSync(join(this.#home, 'app-'));
+    for (const { name, text } of files(page)) writeFileSync(join(directory, name), text);
+    return directory;
   }
 
   /**

@@ -218,6 +218,17 @@ describe('defineSummary', () => {
 });
 
 describe('questions', () => {
+  it('before the first record have empty answers', async () => {
+    const plans = defineSummary({ name: 'plans', key: () => 'gold' });
+    const app = await track([plans]);
+    for (const summary of [plans, 'plans']) {
+      expect(await app.usage.getSum(summary, { period: 'day' })).toEqual([]);
+      expect(await app.storage.getSum(summary)).toEqual({ hour: [], day: [], month: [] });
+    }
+    await app.usage.ready();
+    expect(await app.usage.getSum('plans', { period: 'day' })).toEqual([]);
+  });
+
   it('tell a misspelt name from a summary without numbers', async () => {
     const app = await track([defineSummary({ name: 'plans', key: () => 'gold' })]);
     await app.ask('/');
