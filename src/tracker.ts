@@ -20,7 +20,7 @@ import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
 import type { Storage } from './storages/storage.ts';
 import { RecordWriter } from './storages/writer.ts';
-import type { Summary } from './summaries/define.ts';
+import { isSame, type Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
 import { WriterClient } from './writer/client.ts';
 import { hasDefaultGeo } from './writer/default-geo.ts';
@@ -282,7 +282,7 @@ function closuresOf(storages: readonly RecordWriter[]): Summary[] {
   for (const summary of storages.flatMap(({ summaries }) => summaries)) {
     if (summary.column !== undefined) continue;
     const same = own.get(summary.name);
-    if (same !== undefined && same !== summary) {
+    if (same !== undefined && !isSame(same, summary)) {
       throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
     }
     own.set(summary.name, summary);

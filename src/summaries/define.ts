@@ -127,13 +127,18 @@ export function resolveSummaries(
     }
     for (const summary of 'members' in found ? found.members : [found]) {
       const same = resolved.get(summary.name) ?? known.get(summary.name);
-      if (same !== undefined && same !== summary) {
+      if (same !== undefined && !isSame(same as Summary, summary)) {
         throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
       }
       resolved.set(summary.name, summary);
     }
   }
   return [...resolved.values()];
+}
+
+/** Whether two summaries find the same keys; a bundle may hold a second copy of this library's. */
+export function isSame(one: Summary, other: Summary): boolean {
+  return (['column', 'key', 'module', 'export'] as const).every((part) => one[part] === other[part]);
 }
 
 function isSummaryOrGroup(value: unknown): value is Summary | SummaryGroup {

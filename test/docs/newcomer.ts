@@ -71,10 +71,10 @@ export class Newcomer {
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
   }
 
-  /** A new working directory, with the files of a page. */
-  directory(page: string): string {
+  /** A new working directory, with the files of a page, where one is given. */
+  directory(page?: string): string {
     const directory = mkdtempSync(join(this.#home, 'app-'));
-    for (const { name, text } of files(page)) writeFileSync(join(directory, name), text);
+    for (const { name, text } of page ? files(page) : []) writeFileSync(join(directory, name), text);
     return directory;
   }
 

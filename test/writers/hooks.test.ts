@@ -69,7 +69,7 @@ it('what it throws, or its promise rejects with, is told and counted, and the ot
   const status = app.usage.status().storages[0]!;
   expect(status).toMatchObject({ ok: true, committed: 3, hooks: { failed: 6, dropped: 0 } });
   expect(app.errors[0]?.message).toContain('the hook thrower of sqlite:');
-  expect(app.errors[0]?.message).toContain('threw: thrown');
+  expect(app.errors[0]?.message).toContain('failed: thrown');
 });
 
 it('one that never returns keeps neither requests, nor storing, nor close', async () => {
