@@ -195,7 +195,7 @@ export class Lane {
         ? await RemoteWriter.open(this.#number, this.#calls, context)
         : await ((await import(module)) as StorageModule).openWriter(options, context);
     const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
-    this.#inFlight = writer.replays ? new InFlight(directory, name) : undefined;
+    this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     return new JournalPositions(writer, directory, name);
   }
