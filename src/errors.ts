@@ -43,6 +43,11 @@ const TABLE = {
     '{value} has schema version {found}, this release reads version {known}',
     'start the app once with this release, which brings the database up to date',
   ],
+  STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
+  DRIVER_MISSING: [
+    '{storage} needs the package {driver}, which is not installed',
+    'install it: npm install {driver}',
+  ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
     'keep timeZone: "{found}", or give this app another site name or another database',
