@@ -4,6 +4,8 @@ export interface BenchOptions {
   quick: boolean;
   /** How often each measurement is repeated; `undefined` for the benchmark's own choice. */
   rounds: number | undefined;
+  /** Of the benchmark of storages: only this one. */
+  storage?: string | undefined;
 }
 
 /** What a benchmark found: tables to read, and the figures behind them. */

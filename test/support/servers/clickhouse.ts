@@ -14,6 +14,8 @@ export interface ClickhouseServer {
   url(database: string, port?: number): string;
   /** What the suite needs to stop it; not for a server that somebody else started. */
   server: TestServer | undefined;
+  /** What a statement answers, as tab-separated text. */
+  sql(query: string): Promise<string>;
   /** Ends it, and removes what it stored. */
   close(): Promise<void>;
 }
@@ -25,7 +27,12 @@ export interface ClickhouseServer {
 export async function clickhouseServer(): Promise<ClickhouseServer> {
   const given = process.env.TEST_CLICKHOUSE_URL;
   if (given) {
-    return { url: (database) => withDatabase(given, database), server: undefined, close: async () => {} };
+    return {
+      url: (database) => withDatabase(given, database),
+      server: undefined,
+      sql: (query) => ask(given, query),
+      close: async () => {},
+    };
   }
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-clickhouse-'));
   const process_ = new ServerProcess(directory);
@@ -34,6 +41,7 @@ export async function clickhouseServer(): Promise<ClickhouseServer> {
   return {
     url: (database, port = process_.port) => withDatabase(`${own}:${port}`, database),
     server: process_,
+    sql: (query) => ask(`${own}:${process_.port}`, query),
     async close() {
       await process_.stop();
       rmSync(directory, { recursive: true, force: true });
@@ -43,6 +51,15 @@ export async function clickhouseServer(): Promise<ClickhouseServer> {
 
 function withDatabase(url: string, database: string): string {
   return `${url.replace(/\/$/, '')}/${database}`;
+}
+
+async function ask(server: string, query: string): Promise<string> {
+  const { host, username, password } = new URL(server.replace(/^clickhouse/, 'http'));
+  const authorization = `Basic ${Buffer.from(`${username}:${decodeURIComponent(password)}`).toString('base64')}`;
+  const answer = await fetch(`http://${host}/`, { method: 'POST', body: query, headers: { authorization } });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return text;
 }
 
 class ServerProcess implements TestServer {
