@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { type ClickhouseClient, ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
+import {
+  type ClickhouseClient,
+  ClickhouseStorage,
+  type ClickhouseStorageOptions,
+} from '../../src/storages/clickhouse/index.ts';
 import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 
@@ -43,10 +47,11 @@ function newDatabase(): string {
   return `track_usage_${randomUUID().replaceAll('-', '')}`;
 }
 
-async function place(): Promise<TestPlace> {
+async function place(options: ClickhouseStorageOptions = {}): Promise<TestPlace> {
   const database = newDatabase();
   return {
-    storage: (hooks, port) => new ClickhouseStorage(server.url(database, port), hooks ? { hooks } : {}),
+    storage: (hooks, port) =>
+      new ClickhouseStorage(server.url(database, port), hooks ? { ...options, hooks } : options),
     remove: () => dropped(database),
   };
 }
@@ -68,7 +73,11 @@ async function placeOfClients(): Promise<TestPlace> {
 }
 
 describe('by URL, in the thread', () => {
-  const cases = storageCases({ name: 'clickhouse', place, ...(stoppable && { server: stoppable }) });
+  const cases = storageCases({
+    name: 'clickhouse',
+    place: () => place(),
+    ...(stoppable && { server: stoppable }),
+  });
   it.each(cases)('$name', ({ run }) => run());
 });
 
@@ -80,3 +89,15 @@ describe('by a client of the app', () => {
   });
   it.each(cases)('$name', ({ run }) => run());
 });
+
+// The server of the tests is a cluster of itself, without Keeper: what is tested are the distributed tables.
+if (stoppable) {
+  describe('on a cluster of one, by URL', () => {
+    const cases = storageCases({
+      name: 'clickhouse, cluster',
+      place: () => place({ cluster: 'one' }),
+      server: stoppable,
+    });
+    it.each(cases)('$name', ({ run }) => run());
+  });
+}

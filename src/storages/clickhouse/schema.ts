@@ -80,6 +80,7 @@ export async function checkReadable(
   tables: Tables,
   place: ClickhousePlace,
 ): Promise<void> {
+  await checkServer(statements, place);
   const found = await versionOf(statements, tables, place);
   if (found === 0) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: place.label });
   if (found < SCHEMA_VERSION) {
