@@ -10,7 +10,7 @@ import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
-import { BatchFiller } from './fill.ts';
+import { BatchFiller, MAX_RECORDS } from './fill.ts';
 import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
@@ -95,7 +95,10 @@ export class Lane {
     this.#data = data;
     this.#journals = journals;
     this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
-    this.#filler = new BatchFiller(enricher, data.site, this.#own);
+    const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
+    // Hooks take no more at once.
+    const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
+    this.#filler = new BatchFiller(enricher, data.site, this.#own, most);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -241,7 +244,7 @@ export class Lane {
     from: Cursor,
     writer: StorageWriter,
     until = Number.POSITIVE_INFINITY,
-    maxRecords = this.#storage.maxRecords ?? Number.POSITIVE_INFINITY,
+    maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
     const { batch, to, lost } =
       this.#inFlight?.load(journal.id, from) ?? (await this.#fill(journal, reading, from, until, maxRecords));
