@@ -93,8 +93,12 @@ const TABLE = {
     'it is restarted by itself; the journal keeps every record meanwhile',
   ],
   WRITER_FILE: [
-    'cannot start the writer thread from {value}: {reason}',
-    'when you bundle your app, keep track-usage external so that its files stay beside each other',
+    'cannot load {value}, a file of track-usage: {reason}',
+    'when you bundle your app, mark "track-usage" and "track-usage/sqlite" as external, and install the package where the bundle runs; until then records wait in the journal',
+  ],
+  PERMISSION_MISSING: [
+    'the permission model of Node forbids to load {value}: {reason}',
+    'start Node with --allow-worker, and --allow-fs-read for node_modules; until then records wait in the journal',
   ],
   JOURNAL_UNWRITABLE: [
     'cannot write the journal in {value}: {reason}',
@@ -122,7 +126,7 @@ const TABLE = {
   ],
   STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
   RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
-  HOOK_FAILED: ['{what} threw: {reason}', 'the request was answered and counted; mend the function'],
+  HOOK_FAILED: ['{what} failed: {reason}', 'the request was answered and counted; mend the function'],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
   RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],
@@ -150,9 +154,13 @@ export class TrackUsageError extends Error {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown, which may be anything. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'something without a text was thrown';
+  }
 }
 
 /** A value as it is shown in a message: short, on one line, and with its type visible. */

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { TrackUsageError } from './errors.ts';
 
 /** A problem of one kind is told at most this often. In ms. */
@@ -7,10 +8,10 @@ const INTERVAL = 60_000;
 export class Problems {
   /** What was reported last, told or not. */
   last: { date: number; code: string | null; message: string } | null = null;
-  readonly #tell: (error: Error) => void;
+  readonly #tell: (error: Error) => unknown;
   readonly #told = new Map<string, number>();
 
-  constructor(tell: (error: Error) => void = toStderr) {
+  constructor(tell: (error: Error) => unknown = toStderr) {
     this.#tell = tell;
   }
 
@@ -25,13 +26,13 @@ export class Problems {
     if (this.#told.size > 100) this.#told.clear();
     this.#told.set(kind, now);
     try {
-      this.#tell(error);
-    } catch {
-      // The user's own function; there is nobody left to tell.
-    }
+      // The user's own function, and there is nobody left to tell what it throws, now or later.
+      Promise.resolve(this.#tell(error)).catch(() => {});
+    } catch {}
   }
 }
 
 function toStderr(error: Error): void {
-  process.stderr.write(`track-usage: ${error.message}\n`);
+  // `process.stderr`, and `console.error` too, end the process when nobody reads the other end any more.
+  writeSync(2, `track-usage: ${error.message}\n`);
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import type { Request } from './capture/exchange.ts';
 import { createRedactor } from './capture/redact.ts';
@@ -118,7 +119,6 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption('onError', onError, typeof onError === 'function', 'a function');
   checkOption('anonymizeIp', anonymizeIp, typeof anonymizeIp === 'boolean', 'true or false');
   checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
-  checkGeo(options.geo);
   const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
   const { cookie, cookieWhen } = readCookie(options.cookie);
   const views =
@@ -137,7 +137,7 @@ export function readSettings(options: TrackUsageOptions) {
     cookie,
     cookieWhen,
     // Who asks a service wants its answers, not those of a package that happens to be there.
-    geo: options.geo ?? (freeGeoIp ? false : undefined),
+    geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
     trust: readTrust(options.trustProxy),
     redact: createRedactor(redact),
@@ -152,10 +152,12 @@ function readCookie(given: TrackUsageOptions['cookie']) {
   return { cookie: new VisitorCookie(options), cookieWhen: options.when };
 }
 
-function checkGeo(geo: GeoOption): void {
-  if (geo === undefined || geo === false) return;
+/** The path becomes absolute: threads may read it when the app has changed its directory. */
+function readGeo(geo: GeoOption): GeoOption {
+  if (geo === undefined || geo === false) return geo;
   checkOptions('geo', geo, ['database']);
   checkOption('geo.database', geo.database, isText(geo.database), 'the path of a file in MMDB format');
+  return { database: resolve(geo.database) };
 }
 
 function readTrust(given: TrackUsageOptions['trustProxy']): (address: string, hop: number) => boolean {

@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import type { DatabaseSync } from 'node:sqlite';
 
 type Sqlite = typeof import('node:sqlite');
 
@@ -10,9 +10,28 @@ export function sqlite(): Sqlite {
   const emitWarning = process.emitWarning;
   process.emitWarning = () => {};
   try {
-    loaded = createRequire(import.meta.url)('node:sqlite') as Sqlite;
+    // Needs no address of this file, which a bundle may not have.
+    loaded = process.getBuiltinModule('node:sqlite');
   } finally {
     process.emitWarning = emitWarning;
   }
   return loaded;
+}
+
+/** Closes a database that may be closed already. (`isOpen` came with Node 22.15.) */
+export function closeDatabase(database: DatabaseSync): void {
+  try {
+    database.close();
+  } catch {
+    // It was closed.
+  }
+}
+
+/** Takes back a transaction that SQLite may have taken back itself. (`isTransaction` came with Node 22.16.) */
+export function rollBack(database: DatabaseSync): void {
+  try {
+    database.exec('ROLLBACK');
+  } catch {
+    // There was none left.
+  }
 }

@@ -18,12 +18,12 @@ import type { UsageRecord } from './record.ts';
 import { requireRuntime } from './runtime.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
-import { Storage } from './storages/storage.ts';
+import type { Storage } from './storages/storage.ts';
 import { RecordWriter } from './storages/writer.ts';
-import type { Summary } from './summaries/define.ts';
+import { isSame, type Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
 import { WriterClient } from './writer/client.ts';
-import { hasDefaultGeo } from './writer/geo.ts';
+import { hasDefaultGeo } from './writer/default-geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
@@ -176,11 +176,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    */
   async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
     const name = summaryName(summary);
-    const storage = this.#first((candidate) => candidate.keeps(name));
-    if (!storage) throw this.#notKept(summary, name);
+    const storage = this.#first((candidate) => candidate.kept(name) !== undefined);
+    const kept = storage?.kept(name);
+    if (!storage || !kept) throw this.#notKept(summary, name);
     return getSum(
       storage.reader,
-      summary,
+      kept,
       { site: this.#site, ...options } as O & { site: string },
       this.#timeZone,
     );
@@ -232,8 +233,6 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#journal.appendPending();
     process.off('exit', this.#onExit);
     const finished = await this.#writer?.close(timeout);
-    if (finished === false)
-      this.#problems.report(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     this.#journal.close({ discard: finished === true });
     await Promise.all(this.storages.map((storage) => storage.close()));
   }
@@ -249,7 +248,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   #first(can: (storage: Storage) => boolean): Storage | undefined {
-    const storages = this.storages.filter((storage) => storage instanceof Storage);
+    const storages = this.storages.filter((storage): storage is Storage => 'reader' in storage);
     if (storages.length === 0) throw new TrackUsageError('STORAGE_MISSING');
     return storages.find(can);
   }
@@ -283,7 +282,7 @@ function closuresOf(storages: readonly RecordWriter[]): Summary[] {
   for (const summary of storages.flatMap(({ summaries }) => summaries)) {
     if (summary.column !== undefined) continue;
     const same = own.get(summary.name);
-    if (same !== undefined && same !== summary) {
+    if (same !== undefined && !isSame(same, summary)) {
       throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
     }
     own.set(summary.name, summary);
@@ -294,7 +293,7 @@ function closuresOf(storages: readonly RecordWriter[]): Summary[] {
 function checkStorages(given: RecordWriter | readonly RecordWriter[]): readonly RecordWriter[] {
   const storages = Array.isArray(given) ? given : [given];
   for (const storage of storages) {
-    if (!(storage instanceof RecordWriter))
+    if (!RecordWriter.isWriter(storage))
       throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
   }
   return storages;

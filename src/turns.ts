@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 /** How long work of ours may keep the app's thread before it gets a turn. In ms. */
 const SLICE = 5;
 
@@ -8,7 +10,8 @@ export class Turns {
   /** To be awaited between the pieces of that work. Does not keep the process alive. */
   async give(): Promise<void> {
     if (performance.now() < this.#until) return;
-    await new Promise((resolve) => setImmediate(resolve).unref());
+    // An unreferenced immediate would not wake an idle event loop, an unreferenced timer does.
+    await setTimeout(1, undefined, { ref: false });
     this.#until = performance.now() + SLICE;
   }
 }

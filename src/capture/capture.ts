@@ -5,6 +5,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text.ts';
+import { atOnce } from './at-once.ts';
 import { capturedRecord } from './captured.ts';
 import {
   Connection,
@@ -218,7 +219,7 @@ export class Capture {
     try {
       if (!views.tracks(exchange)) return headers;
       const request = exchange.request;
-      if (cookieWhen && !cookieWhen(request)) return headers;
+      if (cookieWhen && !atOnce(cookieWhen(request))) return headers;
       const facts = this.#facts;
       readHeaders(request.rawHeaders, facts);
       const known = cookie.read(facts.cookie);
@@ -354,10 +355,10 @@ export class Capture {
     );
   }
 
-  /** A setting that throws trusts nobody. */
+  /** A setting that throws, or that needs time, trusts nobody. */
   #trusts({ reader, request }: Exchange, address: string, hop: number): boolean {
     try {
-      return reader.trusts(request, address, hop);
+      return atOnce(reader.trusts(request, address, hop));
     } catch (error) {
       this.#options.onError('the trust setting', error);
       return false;
@@ -391,7 +392,7 @@ export class Capture {
     const { username, onError } = this.#options;
     if (username) {
       try {
-        const name = username(request);
+        const name = atOnce(username(request));
         return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
       } catch (error) {
         onError('username', error);
@@ -409,7 +410,7 @@ export class Capture {
     const { cookie, cookieWhen, onError } = this.#options;
     if (!cookie || exchange.cookieSeen || facts.cookie === '') return '';
     try {
-      if (cookieWhen && !cookieWhen(exchange.request)) return '';
+      if (cookieWhen && !atOnce(cookieWhen(exchange.request))) return '';
     } catch (error) {
       onError('cookie', error);
       return '';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
 
@@ -79,7 +79,8 @@ export function enforceLimit(directory: string, maxBytes: number): number {
   let dropped = 0;
   for (const segment of closed.sort((a, b) => a.age - b.age)) {
     if (total <= maxBytes) break;
-    unlinkSync(segment.path);
+    // Another process may just have dropped or stored it.
+    rmSync(segment.path, { force: true });
     total -= segment.bytes;
     dropped += 1;
   }

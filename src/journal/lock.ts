@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { sqlite } from '../sqlite.ts';
+import { closeDatabase, sqlite } from '../sqlite.ts';
 
 const FILE = 'lock.db';
 
@@ -36,6 +36,6 @@ export class DirectoryLock {
   }
 
   release(): void {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 }

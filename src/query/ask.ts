@@ -75,7 +75,7 @@ export async function getSum<const O extends SumOptions>(
   }
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
-  if (!known(name)) await checkKept(reader, site, name);
+  if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
   const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
     const rows = await orElse(
       reader.sums({ site, summary: name, period: of, from, to, target, ...page }),

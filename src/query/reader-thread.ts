@@ -78,7 +78,7 @@ export class ReaderThread implements StorageReader {
 
   #start(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = startThread(moduleUrl('./thread', import.meta.url), {
+    const worker = startThread(moduleUrl('../query/thread', import.meta.url), {
       name: 'track-usage reader',
       workerData: { module: this.#module, options: this.#options },
     });

@@ -1,4 +1,11 @@
-import { getSum, getUsage, type SumAnswer, type SumOptions, type UsageOptions } from '../query/ask.ts';
+import {
+  getSum,
+  getUsage,
+  type SumAnswer,
+  type SumOptions,
+  summaryName,
+  type UsageOptions,
+} from '../query/ask.ts';
 import { ReaderThread } from '../query/reader-thread.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -29,14 +36,14 @@ export class Storage extends RecordWriter {
         : new LazyReader(() => description.openReader());
   }
 
-  /** Whether it keeps the summary of that name, so that it can answer for it. */
-  keeps(name: string): boolean {
-    return this.summaries.some((summary) => summary.name === name);
+  /** The summary of that name, where it keeps it and so can answer for it. */
+  kept(name: string): Summary | undefined {
+    return this.summaries.find((summary) => summary.name === name);
   }
 
   /** The buckets of a summary: see `TrackUsage.getSum`. */
-  getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
-    return getSum(this.reader, summary, options ?? ({} as O));
+  async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
+    return getSum(this.reader, this.kept(summaryName(summary)) ?? summary, options ?? ({} as O));
   }
 
   /** Records, newest first: see `TrackUsage.getUsage`. */

@@ -6,7 +6,8 @@ import type { StorageModule, StorageWriter, WriterContext } from './contract.ts'
 
 /**
  * A function among the hooks: called in the app's thread with each record that the storage has committed, at most
- * once, for records of this process. What it throws is told to `onError`.
+ * once, for records of this process. A promise is waited for up to 10 s before the next call; up to 65,536 records
+ * wait. What it throws is told to `onError`.
  */
 // A method's parameters are compared loosely, so that a hook may ask for the kind of storage that it stands in.
 export type RecordHook = {
@@ -54,7 +55,7 @@ export abstract class RecordWriter {
   /** The summaries that it keeps. */
   readonly summaries: readonly Summary[];
 
-  /** @param unhooked What it keeps where no summary is among the hooks. */
+  /** @param unhooked What it keeps where `hooks` is left out. */
   constructor(description: WriterDescription, unhooked: readonly string[]) {
     const { label, identity, hooks = unhooked, positions = 'storage', maxRecords } = description;
     if (!Array.isArray(hooks)) {
@@ -75,6 +76,14 @@ export abstract class RecordWriter {
     this.hooks = hooks.filter((hook) => typeof hook === 'function');
     const summaries = hooks.filter((hook) => typeof hook !== 'function');
     this.summaries = summariesOf(summaries);
+  }
+
+  /** @internal Whether it is one, of this copy of the package or of another: bundlers make two. */
+  static isWriter(value: unknown): value is RecordWriter {
+    if (value instanceof RecordWriter) return true;
+    const { label, identity, positions, summaries } = (value ?? {}) as Partial<RecordWriter>;
+    const texts: unknown[] = [label, identity, positions];
+    return texts.every((text) => typeof text === 'string') && Array.isArray(summaries);
   }
 
   /** Lets go of what reading holds. May be called twice. */

@@ -4,10 +4,16 @@ import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import type { CapturedRecord, TextColumn, UsageRecord } from '../record.ts';
 
-/** The keys of a record: one, several (it counts once for each), or `null` for none. */
+/**
+ * The keys of a record: one, several (it counts once for each, 16 at most), or `null`, `undefined` or `''` for none. A
+ * key longer than 512 characters is cut and ends with a hash.
+ */
 export type KeyAnswer = string | readonly string[] | null | undefined;
 
-/** What a module that `defineSummary` names exports. It is called in the writer's thread with the whole record. */
+/**
+ * What a module that `defineSummary` names exports. It is called in the writer's thread with the whole record, once for
+ * each storage, and again when a batch is repeated.
+ */
 export type KeyFunction = (record: UsageRecord) => KeyAnswer;
 
 /**
@@ -44,7 +50,8 @@ export type SummaryDefinition = { name: string } & (
   | {
       /**
        * Called in the app's thread just before the response is complete, with what is known then: all of the record
-       * but language, country, bot and what the user agent says. It must be quick, and cannot wait.
+       * but language, country, geo, bot and what the user agent says. It must be quick, cannot wait, and must not
+       * change the record.
        */
       key: (record: CapturedRecord) => KeyAnswer;
     }
@@ -120,13 +127,18 @@ export function resolveSummaries(
     }
     for (const summary of 'members' in found ? found.members : [found]) {
       const same = resolved.get(summary.name) ?? known.get(summary.name);
-      if (same !== undefined && same !== summary) {
+      if (same !== undefined && !isSame(same as Summary, summary)) {
         throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
       }
       resolved.set(summary.name, summary);
     }
   }
   return [...resolved.values()];
+}
+
+/** Whether two summaries find the same keys; a bundle may hold a second copy of this library's. */
+export function isSame(one: Summary, other: Summary): boolean {
+  return (['column', 'key', 'module', 'export'] as const).every((part) => one[part] === other[part]);
 }
 
 function isSummaryOrGroup(value: unknown): value is Summary | SummaryGroup {

@@ -155,7 +155,7 @@ function manyProcesses(subject: Subject): TestCase {
         const storage = place.storage([sumUrls]);
         // A client of the user's cannot be handed to a process.
         if (storage.module === undefined) return;
-        const file = fileURLToPath(moduleUrl('./open-child', import.meta.url));
+        const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
         const children = Array.from({ length: PROCESSES }, () =>
           fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
         );

@@ -1,4 +1,5 @@
 import { deepStrictEqual as equal } from 'node:assert';
+import type { RecordRow } from '../storages/record-row.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './index.ts';
@@ -182,6 +183,54 @@ export function recordCases(subject: Subject): TestCase[] {
             '2026-11-24T00:00:00+01:00',
           );
           equal(await storage.getUsage({ site: 'd' }), []);
+        }),
+    },
+    {
+      name: 'records: a scan gives each once, oldest first, with all that was stored',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          const writer = place.keep(await openWriter(storage));
+          const other = place.keep(await openWriter(storage, { site: 'other' }));
+          await other.apply(new TestJournal('f', [], 'UTC', 'other').batch([{}, {}]));
+          const records = Array.from({ length: 25 }, (_, n) => ({
+            // Several in each millisecond, and not in their order.
+            date: NOON + ((n * 7) % 10),
+            url: `http://localhost/${n}`,
+            extra: { vars: { n }, keys: { plans: ['gold', `${n}`] } },
+          }));
+          const journals = ['a', 'b'].map((id) => new TestJournal(id, []));
+          for (const [n, record] of records.entries()) {
+            await writer.apply(journals[n % 2]!.batch([record]));
+          }
+          for (const limit of [1, 4, 25, 100]) {
+            const found: RecordRow[] = [];
+            let after: string | undefined;
+            do {
+              const piece = await storage.reader.scan({ site: 'default', after, limit });
+              found.push(...piece.records);
+              after = piece.next;
+            } while (after !== undefined);
+            const dates = found.map(({ ms }) => ms);
+            equal(
+              dates,
+              [...dates].sort((a, b) => a - b),
+            );
+            const byUrl = (rows: readonly { url: string }[]) => rows.map(({ url }) => url).sort();
+            equal(byUrl(found), byUrl(records));
+            for (const row of found) {
+              const n = Number(row.url.split('/').at(-1));
+              equal(JSON.parse(row.extra ?? ''), records[n]!.extra);
+              equal(
+                [row.ms, row.site, row.status, row.authorization, row.route],
+                [records[n]!.date, 'default', 200, 0, null],
+              );
+            }
+          }
+          equal(await storage.reader.scan({ site: 'nobody', after: undefined, limit: 5 }), {
+            records: [],
+            next: undefined,
+          });
         }),
     },
     {

@@ -2,16 +2,17 @@ import type { Worker } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RecordWriter } from '../storages/writer.ts';
-import { moduleUrl, reviveError, startThread } from '../threads.ts';
+import { moduleUrl, plainError, reviveError, startThread } from '../threads.ts';
 import { AppEnds } from './app-ends.ts';
 import { HookQueue } from './hook-queue.ts';
-import type {
-  FreeGeoIpStatus,
-  FromWriter,
-  LaneStatus,
-  StorageData,
-  ToWriter,
-  WriterData,
+import {
+  type FreeGeoIpStatus,
+  type FromWriter,
+  type LaneStatus,
+  NOTHING_YET,
+  type StorageData,
+  type ToWriter,
+  type WriterData,
 } from './protocol.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
@@ -64,7 +65,11 @@ export class WriterClient {
   #lastId = 0;
   #backoff = FIRST_RESTART;
   #restart: NodeJS.Timeout | undefined;
-  #closing = false;
+  /** Why there is no thread, where there can be none. */
+  #obstacle: TrackUsageError | undefined;
+  /** The id of the request to close, once there is one. */
+  #closeId: number | undefined;
+  #ended = false;
 
   constructor(
     data: Omit<WriterData, 'storages'>,
@@ -95,20 +100,27 @@ export class WriterClient {
     return this.#request('flush', timeout);
   }
 
-  /** As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. */
+  /**
+   * As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. A thread that
+   * dies meanwhile is started again.
+   */
   async close(timeout: number): Promise<boolean> {
-    this.#closing = true;
+    this.#closeId = this.#lastId + 1;
     const until = performance.now() + timeout;
     let finished = false;
-    if (this.#worker) {
+    if (!this.#obstacle) {
       finished = await this.#request('close', timeout).then(
         () => true,
         () => false,
       );
     }
+    this.#ended = true;
     clearTimeout(this.#restart);
     await this.#worker?.terminate();
     await this.#hooksAreThrough(until - performance.now());
+    if (!finished && !this.#obstacle) {
+      this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
+    }
     return finished;
   }
 
@@ -158,6 +170,7 @@ export class WriterClient {
   }
 
   async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
+    if (this.#obstacle) throw this.#obstacle;
     const id = ++this.#lastId;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -198,19 +211,20 @@ export class WriterClient {
   #start(): void {
     let worker: Worker;
     try {
-      worker = startThread(moduleUrl('./thread', import.meta.url), {
+      worker = startThread(moduleUrl('../writer/thread', import.meta.url), {
         name: 'track-usage writer',
         workerData: this.#data,
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
     } catch (error) {
-      this.#stopped(error);
+      this.#cannotStart(error as TrackUsageError);
       return;
     }
+    this.#obstacle = undefined;
     this.#worker = worker;
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
-    for (const id of this.#done.keys()) this.#send({ type: 'flush', id });
+    for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     let failure: unknown = 'it ended';
     worker.on('message', (message: FromWriter) => this.#receive(message));
     worker.on('error', (error) => {
@@ -222,7 +236,7 @@ export class WriterClient {
         if (status) this.#before[index] = status;
       });
       if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
-      if (!this.#closing) this.#stopped(failure);
+      if (!this.#ended) this.#stopped(failure);
     });
     if (this.#waits === 0) worker.unref();
   }
@@ -253,19 +267,32 @@ export class WriterClient {
     } else if (message.type === 'stored') {
       this.hooks[message.storage]!.add(message.records);
     } else {
+      // After its last answer the thread ends, and may have ended before anybody here goes on.
+      if (message.id === this.#closeId) this.#ended = true;
       this.#done.get(message.id)?.();
     }
   }
 
   #stopped(failure: unknown): void {
     this.restarts += 1;
-    this.#onProblem(
-      failure instanceof TrackUsageError
-        ? failure
-        : new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }),
-    );
-    this.#restart = setTimeout(() => this.#start(), this.#backoff);
-    if (this.#waits === 0) this.#restart.unref();
+    this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
+    this.#startIn(this.#backoff);
     this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
+  }
+
+  /** Only another configuration mends this, or the end of an installation: told once, tried again seldom. */
+  #cannotStart(error: TrackUsageError): void {
+    if (!this.#obstacle) this.#onProblem(error);
+    this.#obstacle = error;
+    this.statuses.forEach((status = NOTHING_YET, index) => {
+      this.statuses[index] = { ...status, error: plainError(error) };
+    });
+    for (const check of this.#checks) check();
+    this.#startIn(LAST_RESTART);
+  }
+
+  #startIn(pause: number): void {
+    this.#restart = setTimeout(() => this.#start(), pause);
+    if (this.#waits === 0) this.#restart.unref();
   }
 }

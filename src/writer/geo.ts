@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { BlockList, isIP, SocketAddress } from 'node:net';
 import { Reader, type Response } from 'maxmind';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { defaultDatabase } from './default-geo.ts';
 
 /** A file in MMDB format; nothing: the optional package, where it is installed; `false`: no countries. */
 export type GeoOption = { database: string } | false | undefined;
@@ -19,14 +19,6 @@ export interface Place {
 export type GeoSource = (address: string) => Place;
 
 export const NOWHERE: Place = Object.freeze({ country: null, geo: null });
-
-/** CC0-licensed, addresses of both versions, countries only. */
-const DEFAULT_DATABASE = '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb';
-
-/** Whether the optional package is installed. */
-export function hasDefaultGeo(): boolean {
-  return defaultDatabase() !== undefined;
-}
 
 /**
  * Opens the country database; `undefined` where none is wanted or there.
@@ -79,14 +71,6 @@ export function placeOf(record: unknown): Place {
   };
   const known = Object.entries(geo).filter(([, value]) => value !== null);
   return { country: countryCode(code), geo: known.length === 0 ? null : Object.fromEntries(known) };
-}
-
-function defaultDatabase(): string | undefined {
-  try {
-    return createRequire(import.meta.url).resolve(DEFAULT_DATABASE);
-  } catch {
-    return undefined;
-  }
 }
 
 /**

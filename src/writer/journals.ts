@@ -1,9 +1,12 @@
-import { rmSync, unlinkSync } from 'node:fs';
+import { rmSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { listJournals, listSegments } from '../journal/directory.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import { DirectoryLock } from '../journal/lock.ts';
 import type { SharedState } from '../journal/shared.ts';
+
+/** A journal without a record is let alone for so long: its process may be about to lock it. In ms. */
+const FRESH = 60_000;
 
 /** A journal that this process may read and delete: its own, or one that it adopted. */
 export interface HeldJournal {
@@ -40,8 +43,12 @@ export class Journals {
   adopt(): void {
     for (const id of listJournals(this.#directory)) {
       if (this.all.some((journal) => journal.id === id)) continue;
+      const directory = join(this.#directory, id);
       try {
-        const lock = DirectoryLock.take(join(this.#directory, id));
+        // Whoever creates a journal locks it before its first segment; whoever deletes one does that last.
+        if (listSegments(directory).length === 0 && Date.now() - statSync(directory).mtimeMs < FRESH)
+          continue;
+        const lock = DirectoryLock.take(directory);
         if (lock) this.#adopted.push(this.#hold(id, undefined, lock));
       } catch {
         // Deleted by who held it, or not readable for us: the next round sees.
@@ -65,11 +72,19 @@ export class Journals {
     if (journal.live) journal.live.committed = all;
   }
 
-  /** Deletes a dead process's journal, which every storage has to its end. */
+  /**
+   * Deletes a dead process's journal, which every storage has to its end. One that cannot be deleted stays held:
+   * if it were let go, its positions would be forgotten, and whoever adopts it next would store it again.
+   */
   discard(journal: HeldJournal): void {
-    this.#adopted.splice(this.#adopted.indexOf(journal), 1);
     // The lock is held until the records are gone: nobody may find and store them again.
-    if (emptyJournal(journal.directory)) rmSync(journal.directory, { recursive: true, force: true });
+    if (!emptyJournal(journal.directory)) return;
+    this.#adopted.splice(this.#adopted.indexOf(journal), 1);
+    try {
+      rmSync(journal.directory, { recursive: true, force: true });
+    } catch {
+      // A rival made its lock file in it just now. It holds no record; somebody deletes it later.
+    }
     journal.lock?.release();
   }
 

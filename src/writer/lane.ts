@@ -8,14 +8,14 @@ import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
-import { plainError } from '../threads.ts';
+import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller } from './fill.ts';
 import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { OwnSummaries } from './own-summaries.ts';
-import type { LaneStatus, StorageData, WriterData } from './protocol.ts';
+import { type LaneStatus, NOTHING_YET, type StorageData, type WriterData } from './protocol.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
 
 /** How often an idle lane looks for records. In ms. */
@@ -44,16 +44,7 @@ interface Reading {
  * Carries the journals into one storage, at its pace: whatever happens to one storage, the others' lanes go on.
  */
 export class Lane {
-  readonly status: LaneStatus = {
-    opened: false,
-    ordinal: 0,
-    position: 0,
-    adopted: 0,
-    rejected: 0,
-    lost: 0,
-    unhooked: 0,
-    error: undefined,
-  };
+  readonly status: LaneStatus = { ...NOTHING_YET };
   readonly #number: number;
   readonly #storage: StorageData;
   readonly #data: WriterData;
@@ -136,7 +127,8 @@ export class Lane {
 
   /** The app's hooks are through with so many records more. */
   called(records: number): void {
-    this.#sent -= records;
+    // What was sent before the thread was started again comes back too.
+    this.#sent = Math.max(0, this.#sent - records);
   }
 
   /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
@@ -190,6 +182,7 @@ export class Lane {
     const { module, options, positions, label } = this.#storage;
     const { site, timeZone, durable, directory } = this.#data;
     const context: WriterContext = { site, timeZone, durable };
+    if (module !== undefined) checkModule(module);
     const writer =
       module === undefined
         ? await RemoteWriter.open(this.#number, this.#calls, context)
@@ -215,6 +208,8 @@ export class Lane {
     reading.cursor = await this.#store(journal, reading, from, writer);
     if (!reading.cursor) return true;
     if (reading.cursor.position === from.position) return false;
+    // Not where a position was read: a storage that takes no batch may well tell it.
+    this.status.error = undefined;
     this.#note(journal, reading.cursor);
     return true;
   }
@@ -256,12 +251,14 @@ export class Lane {
         if (!middle) return undefined;
         return this.#store(journal, reading, middle, writer, to.position);
       }
-      this.#reject(journal, batch, error);
+      this.#reject(batch, error);
       batch.records.clear();
       const nothing = { ...batch, deltas: [] };
       this.#inFlight?.save(nothing);
       if (!(await writer.apply(nothing))) return undefined;
       this.#inFlight?.clear(journal.id);
+      // Only now: what is tried again is refused again.
+      if (journal.live) this.status.rejected += 1;
       return to;
     }
     this.#inFlight?.clear(journal.id);
@@ -320,7 +317,6 @@ export class Lane {
   #note(journal: HeldJournal, cursor: Cursor): void {
     this.#journals.commit(journal, this.#number, cursor.position);
     this.status.opened = true;
-    this.status.error = undefined;
     if (journal.live) {
       this.status.position = cursor.position;
       this.status.ordinal = cursor.ordinal;
@@ -344,8 +340,7 @@ export class Lane {
     }
   }
 
-  #reject(journal: HeldJournal, { records }: Batch, error: unknown): void {
-    if (journal.live) this.status.rejected += 1;
+  #reject({ records }: Batch, error: unknown): void {
     const file = join(this.#data.directory, 'rejected.ndjson');
     const reason = reasonOf(error);
     const line = JSON.stringify({ storage: this.#storage.label, reason, record: records.record(0) });

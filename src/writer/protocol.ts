@@ -92,6 +92,17 @@ export interface FreeGeoIpStatus {
   /** Whether it is left alone because it failed several times in a row. */
   paused: boolean;
 }
+/** Of a storage that was not opened. */
+export const NOTHING_YET: Readonly<LaneStatus> = {
+  opened: false,
+  ordinal: 0,
+  position: 0,
+  adopted: 0,
+  rejected: 0,
+  lost: 0,
+  unhooked: 0,
+  error: undefined,
+};
 
 /** From the writer to the app. */
 export type FromWriter =

@@ -21,7 +21,10 @@ export interface Output {
 export interface OutputWriterOptions {
   /** Where the records go: a writable stream. Defaults to `process.stderr`. It is never ended. */
   output?: Output;
-  /** What is written of a record, with its line end. Defaults to one line of JSON. */
+  /**
+   * What is written of a record, with its line end; called in the app's thread. A record that it throws at is set aside
+   * in the reject file. Defaults to one line of JSON.
+   */
   transform?: (record: UsageRecord) => string | Uint8Array;
   /** Functions to call with each record that was written. */
   hooks?: readonly RecordHook[];
@@ -32,6 +35,10 @@ export interface OutputWriterOptions {
  * record; a record that was written just before a crash may be written again by the next process.
  */
 export class OutputWriter extends RecordWriter {
+  /**
+   * @param label Its name in messages and `status()`. Processes with the same site, directory and names of writers
+   * write what each other left. Defaults to `output`.
+   */
   constructor(options: OutputWriterOptions = {}, label = 'output') {
     checkOptions('OutputWriter', options, ['output', 'transform', 'hooks']);
     const { output = process.stderr, transform = toJson, hooks = [] } = options;
@@ -61,6 +68,9 @@ function toJson(record: UsageRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
 
+/** A stream that fails and is not listened to ends the process; one listener for each is enough. */
+const LISTENED = new WeakSet<Output>();
+
 class OutputEnd implements StorageWriter {
   readonly #output: Output;
   readonly #transform: (record: UsageRecord) => string | Uint8Array;
@@ -71,8 +81,8 @@ class OutputEnd implements StorageWriter {
   constructor(output: Output, transform: (record: UsageRecord) => string | Uint8Array) {
     this.#output = output;
     this.#transform = transform;
-    // A stream that fails and is not listened to ends the process.
-    output.on?.('error', () => {});
+    if (!LISTENED.has(output)) output.on?.('error', () => {});
+    LISTENED.add(output);
   }
 
   /** The journal keeps it. */

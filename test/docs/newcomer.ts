@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,6 +26,21 @@ export function blocks(page: string, language: string): string[] {
   return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
     .filter(([, found]) => found === language)
     .map(([, , text = '']) => text);
+}
+
+/** What the programs of a page print: the `text` block that follows the program, without a word in between. */
+export function shown(page: string): { program: string; printed: string }[] {
+  return [...read(page).matchAll(/^```js\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$/gm)].map(
+    ([, program = '', printed = '']) => ({ program, printed }),
+  );
+}
+
+/** The files that the programs of a page need beside them: blocks such as ```` ```js kinds.js ````. */
+export function files(page: string): { name: string; text: string }[] {
+  return [...read(page).matchAll(/^```\w+ ([\w.-]+)\n(.*?)^```$/gms)].map(([, name = '', text = '']) => ({
+    name,
+    text,
+  }));
 }
 
 /** The text between `<!-- name -->` and `<!-- /name -->`. */
@@ -46,6 +62,7 @@ export class Newcomer {
   constructor() {
     mkdirSync(this.package, { recursive: true });
     copyFileSync(join(ROOT, 'package.json'), join(this.package, 'package.json'));
+    writeFileSync(join(this.#home, 'package.json'), '{ "type": "module" }');
     const modules = join(ROOT, 'node_modules');
     symlinkSync(modules, join(this.package, 'node_modules'));
     for (const name of OTHERS) symlinkSync(join(modules, name), join(this.#home, 'node_modules', name));
@@ -54,9 +71,11 @@ export class Newcomer {
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
   }
 
-  /** A new working directory. */
-  directory(): string {
-    return mkdtempSync(join(this.#home, 'app-'));
+  /** A new working directory, with the files of a page, where one is given. */
+  directory(page?: string): string {
+    const directory = mkdtempSync(join(this.#home, 'app-'));
+    for (const { name, text } of page ? files(page) : []) writeFileSync(join(directory, name), text);
+    return directory;
   }
 
   /**
@@ -65,17 +84,28 @@ export class Newcomer {
    */
   async run(program: string, directory: string, until?: RegExp, patience = 20_000): Promise<Said> {
     const port = await freePort();
-    const child = spawn(
-      process.execPath,
-      ['--input-type=module', '--eval', program.replaceAll('3000', `${port}`)],
-      { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    // A file, as a program has it: the workers of a cluster start it again.
+    const file = join(directory, 'program.mjs');
+    writeFileSync(file, program.replaceAll('3000', `${port}`));
+    const child = spawn(process.execPath, [file], {
+      cwd: directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    // With its workers: those that it only just started complain when they find it gone.
+    const stop = () => {
+      try {
+        process.kill(-child.pid!);
+      } catch {
+        // It has ended.
+      }
+    };
     const said: Said = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => child.kill(), patience);
+      const timer = setTimeout(stop, patience);
       const hear = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
         said[stream] += text;
-        if (until?.test(said.stdout)) child.kill();
+        if (until?.test(said.stdout)) stop();
       };
       child.stdout.on('data', hear('stdout'));
       child.stderr.on('data', hear('stderr'));

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/redact.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
+import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text.ts';
 import { PAGES, ROOT, read, section } from './newcomer.ts';
@@ -48,10 +49,17 @@ describe('the pages', () => {
     const limits = [...section('docs/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
       ([, n = '']) => Number(n.replaceAll(',', '')),
     );
-    const { extra, acceptLanguage, ...fields } = TEXT_LIMITS;
-    expect(new Set(limits)).toEqual(new Set(Object.values(fields)));
-    expect(read('docs/guarantees.md')).toContain(`longer than ${extra.toLocaleString('en-US')} as JSON`);
-    expect(read('docs/guarantees.md')).toContain(`Accept-Language is cut at ${acceptLanguage}`);
+    const { extra, acceptLanguage, keys, ...fields } = TEXT_LIMITS;
+    expect(new Set(limits)).toEqual(new Set(Object.values({ ...fields, KEY_LIMIT })));
+    const guarantees = read('docs/guarantees.md');
+    expect(guarantees).toContain(`longer than ${extra.toLocaleString('en-US')} as JSON`);
+    expect(guarantees).toContain(`Accept-Language is cut at ${acceptLanguage}`);
+    const ofKeys = [
+      `${KEY_LIMIT} UTF-16`,
+      `${MOST_KEYS} different`,
+      `${keys.toLocaleString('en-US')} characters`,
+    ];
+    for (const limit of ofKeys) expect(read('docs/own-summaries.md')).toContain(`| ${limit}`);
   });
 });
 

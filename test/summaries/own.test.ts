@@ -125,7 +125,7 @@ describe('a closure', () => {
     expect(await app.hits(odd)).toEqual({ null: count - 1, good: 1 });
     expect(await app.hits(sumStatus)).toEqual({ 200: count });
     expect(app.usage.status().lastError?.code).toBe('HOOK_FAILED');
-    expect(app.errors[0]?.message).toContain('the key of the summary "odd" threw: not today');
+    expect(app.errors[0]?.message).toContain('the key of the summary "odd" failed: not today');
   });
 
   it('may return hostile and long keys', async () => {
@@ -164,7 +164,7 @@ describe('a module', () => {
     expect(await app.hits(clients)).toMatchObject({ robot: expect.any(Number) });
     expect(await app.hits(classes)).toEqual({ '2xx': 1, '4xx': 1, null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining('the key of the summary "status-classes" threw: a teapot'),
+      expect.stringContaining('the key of the summary "status-classes" failed: a teapot'),
     ]);
   });
 
@@ -200,7 +200,7 @@ describe('defineSummary', () => {
   });
 
   it('refuses names that would mix numbers', () => {
-    const define = (name: string) => defineSummary({ name, key });
+    const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
     expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('with the name "urls"');
     expect(() => new SqliteStorage('x.db', { hooks: [one, define('plans')] })).toThrow(
@@ -218,6 +218,17 @@ describe('defineSummary', () => {
 });
 
 describe('questions', () => {
+  it('before the first record have empty answers', async () => {
+    const plans = defineSummary({ name: 'plans', key: () => 'gold' });
+    const app = await track([plans]);
+    for (const summary of [plans, 'plans']) {
+      expect(await app.usage.getSum(summary, { period: 'day' })).toEqual([]);
+      expect(await app.storage.getSum(summary)).toEqual({ hour: [], day: [], month: [] });
+    }
+    await app.usage.ready();
+    expect(await app.usage.getSum('plans', { period: 'day' })).toEqual([]);
+  });
+
   it('tell a misspelt name from a summary without numbers', async () => {
     const app = await track([defineSummary({ name: 'plans', key: () => 'gold' })]);
     await app.ask('/');

@@ -1,13 +1,27 @@
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
+import type { Batch } from '../../src/storages/contract.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { AccessLogEnd } from '../../src/writers/access-log/writer.ts';
 import { programOf } from '../support/services.ts';
-import { tracked } from './support.ts';
+import { eventually, tracked } from './support.ts';
 
 const goaccess = programOf('goaccess');
 
@@ -72,12 +86,60 @@ describe('the file', () => {
       (directory) => new AccessLogWriter(join(directory, 'logs', 'access.log')),
     );
     expect(await app.ask('/1')).toBe('hello');
-    await vi.waitFor(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
+    await eventually(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
     const { mkdir } = await import('node:fs/promises');
     await mkdir(join(app.directory, 'logs'));
     await app.usage.flush();
     expect(linesOf(join(app.directory, 'logs', 'access.log'))).toHaveLength(1);
   });
+
+  it.each([0, 1, 150, Number.POSITIVE_INFINITY])(
+    'is completed when a process was killed after %d bytes of a batch',
+    async (appended) => {
+      const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+      const path = join(directory, 'access.log');
+      const context = { site: 'default', timeZone: 'UTC', durable: false };
+      const open = () => new AccessLogEnd({ path, format: 'common' }, context);
+      const batch = (from: number, to: number): Batch => {
+        const records = new RecordBatch();
+        for (let n = from; n < to; n++) {
+          const i = records.length++;
+          records.text.method[i] = records.intern('GET');
+          records.text.url[i] = records.intern(`http://localhost/${n}`);
+          records.text.protocol[i] = records.intern('HTTP/1.1');
+        }
+        const cursor = (position: number) => ({ position, ordinal: position });
+        return { journal: 'j', from: cursor(from), to: cursor(to), records, deltas: [] };
+      };
+      let end = open();
+      try {
+        expect(await end.apply(batch(0, 3))).toBe(true);
+        const start = statSync(path).size;
+        expect(await end.apply(batch(3, 9))).toBe(true);
+        const whole = readFileSync(path);
+        await end.close();
+
+        // As SIGKILL leaves it in the middle of the second batch's write.
+        truncateSync(path, Math.min(start + appended, whole.length));
+        const database = new DatabaseSync(`${path}.positions`);
+        database.exec('UPDATE journals SET position = 3, ordinal = 3');
+        database
+          .prepare("INSERT INTO pending VALUES (1, 'j', 9, 9, ?, ?, ?)")
+          .run(String(statSync(path, { bigint: true }).ino), start, whole.subarray(start));
+        database.close();
+
+        end = open();
+        expect(await end.apply(batch(3, 8))).toBe(false);
+        expect(await end.position('j')).toEqual({ position: 9, ordinal: 9 });
+        expect(await end.apply(batch(9, 9))).toBe(true);
+        expect(readFileSync(path, 'utf8')).toBe(whole.toString());
+        expect(statSync(`${path}.positions`).mode & 0o007).toBe(0);
+      } finally {
+        await end.close();
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+  );
 
   it('gets every line once, however often the process is killed', async () => {
     await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'unused.log')));

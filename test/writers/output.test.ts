@@ -3,7 +3,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
 import { OutputWriter, PrintWriter, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { tracked } from './support.ts';
+import { eventually, tracked } from './support.ts';
 
 describe('OutputWriter', () => {
   it('writes a line of JSON for each record', async () => {
@@ -84,8 +84,8 @@ describe('OutputWriter', () => {
     await app.usage.flush();
     output.destroy(new Error('gone'));
     expect(await app.ask()).toBe('hello');
-    await vi.waitFor(() => expect(app.usage.status().storages[0]!.committed).toBe(2));
-    await vi.waitFor(() => expect(app.usage.status().storages[1]!.error).not.toBeNull());
+    await eventually(() => expect(app.usage.status().storages[0]!.committed).toBe(2));
+    await eventually(() => expect(app.usage.status().storages[1]!.error).not.toBeNull());
     await app.usage.close({ timeout: 100 });
   });
 

@@ -3,7 +3,13 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { vi } from 'vitest';
 import { type RecordWriter, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+
+/** Waits until the check holds, also on a machine that is busy. */
+export function eventually(check: () => void): Promise<void> {
+  return vi.waitFor(check, { timeout: 15_000 });
+}
 
 /** A tracked server that answers `hello`, with the status that `?status=` names; closed by `await using`. */
 export async function tracked(

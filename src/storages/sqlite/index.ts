@@ -35,7 +35,7 @@ export class SqliteStorage extends Storage {
     super({
       label: `sqlite:${path}`,
       identity: `sqlite:${absolute}`,
-      module: moduleUrl('./module', import.meta.url),
+      module: moduleUrl('../../storages/sqlite/module', import.meta.url),
       options: { path: absolute } satisfies SqliteOptions,
       hooks: options.hooks,
     });

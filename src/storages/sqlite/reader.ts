@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
-import { sqlite } from '../../sqlite.ts';
+import { closeDatabase, sqlite } from '../../sqlite.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import type { SqliteOptions } from './index.ts';
@@ -105,7 +105,7 @@ export class SqliteReader implements StorageReader {
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 }
 

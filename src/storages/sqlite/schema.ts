@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
+import { rollBack } from '../../sqlite.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 
 /** Marks a file as ours (`PRAGMA application_id`): "TUsg". */
@@ -145,7 +146,7 @@ export function migrate(database: DatabaseSync, path: string): void {
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
     database.exec('COMMIT');
   } catch (error) {
-    if (database.isTransaction) database.exec('ROLLBACK');
+    rollBack(database);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { BoundedCache } from '../../cache.ts';
 import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
-import { sqlite } from '../../sqlite.ts';
+import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
@@ -38,6 +38,7 @@ export class SqliteWriter implements StorageWriter {
         `PRAGMA synchronous = ${context.durable ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -8000;
          PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000`,
       );
+      checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
     } catch (error) {
@@ -69,7 +70,7 @@ export class SqliteWriter implements StorageWriter {
       // The ids that this transaction handed out are free again, and another process may take them.
       this.#ids.clear();
       this.#series.clear();
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      rollBack(this.#database);
       throw error;
     }
   }
@@ -85,7 +86,7 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 
   #position(journal: string): Cursor | undefined {
@@ -95,9 +96,8 @@ export class SqliteWriter implements StorageWriter {
   #openSite(path: string, { site, timeZone }: WriterContext): number {
     const find = this.#database.prepare('SELECT id, time_zone FROM sites WHERE name = ?');
     if (!find.get(site)) {
-      this.#database
-        .prepare('INSERT INTO sites (name, time_zone) VALUES (?, ?) ON CONFLICT DO NOTHING')
-        .run(site, timeZone);
+      const add = 'INSERT INTO sites (name, time_zone) VALUES (?, ?) ON CONFLICT DO NOTHING';
+      writing(this.#database, add).run(site, timeZone);
     }
     const found = find.get(site) as { id: number; time_zone: string };
     if (found.time_zone !== timeZone) {
@@ -116,7 +116,7 @@ export class SqliteWriter implements StorageWriter {
     if (cached !== undefined) return cached;
     const { changes, lastInsertRowid } = this.#statements.addString.run(text);
     const id =
-      changes === 1 ? Number(lastInsertRowid) : (this.#statements.findString.get(text) as { id: number }).id;
+      changes === 1n ? Number(lastInsertRowid) : (this.#statements.findString.get(text) as { id: number }).id;
     if (text.length <= CACHED_LENGTH) this.#ids.set(text, id);
     return id;
   }
@@ -155,7 +155,7 @@ export class SqliteWriter implements StorageWriter {
           ids.orNull(text.visitor[i]!),
           ids.orNull(text.country[i]!),
           extra.size === 0 ? null : (extra.get(i) ?? null),
-        ).changes === 0
+        ).changes === 0n
       ) {
         low = (low + 1) % LOW_BITS;
       }
@@ -285,22 +285,44 @@ class Endpoints {
   }
 }
 
+/** SQLite opens a file that cannot be written for reading, and says so at the first batch only. */
+function checkWritable(database: DatabaseSync): void {
+  try {
+    // To begin a transaction is not enough: of a file that cannot be written, it would be one for reading.
+    database.exec("DELETE FROM journals WHERE id = ''");
+  } catch (error) {
+    // 5: SQLITE_BUSY. Somebody else is writing.
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 !== 5) throw error;
+  }
+}
+
+/**
+ * A statement that writes. What it did is told as BigInt: the id of a record is too large for a number, SQLite keeps
+ * the last one for all statements after it, and Node 26 throws rather than round it.
+ */
+function writing(database: DatabaseSync, sql: string): StatementSync {
+  const statement = database.prepare(sql);
+  statement.setReadBigInts(true);
+  return statement;
+}
+
 function prepare(database: DatabaseSync) {
-  const upsert = (table: string): StatementSync =>
-    database.prepare(`
+  const write = (sql: string) => writing(database, sql);
+  const upsert = (table: string) =>
+    write(`
       INSERT INTO ${table} (series, bucket, key, hits, transfer, errors, duration) VALUES (?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, transfer = transfer + excluded.transfer,
         errors = errors + excluded.errors, duration = duration + excluded.duration`);
   return {
     position: database.prepare('SELECT position, ordinal FROM journals WHERE id = ?'),
-    move: database.prepare('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
-    forget: database.prepare('DELETE FROM journals WHERE id = ?'),
-    addString: database.prepare('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
+    move: write('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
+    forget: write('DELETE FROM journals WHERE id = ?'),
+    addString: write('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
     findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
-    addAgent: database.prepare(
+    addAgent: write(
       'INSERT INTO agents (id, browser, version, platform, bot) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     ),
-    addEndpoint: database.prepare(
+    addEndpoint: write(
       `INSERT INTO endpoints (site, server_name, method, protocol, route, blueprint, credentials)
        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
@@ -308,16 +330,14 @@ function prepare(database: DatabaseSync) {
       `SELECT id FROM endpoints WHERE site = ? AND server_name = ? AND method = ? AND protocol = ?
        AND route = ? AND blueprint = ? AND credentials = ?`,
     ),
-    addRecord: database.prepare(
+    addRecord: write(
       `INSERT INTO records VALUES (
          (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
        ) ON CONFLICT DO NOTHING`,
     ),
-    addSeries: database.prepare('INSERT INTO series (site, summary) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    addSeries: write('INSERT INTO series (site, summary) VALUES (?, ?) ON CONFLICT DO NOTHING'),
     findSeries: database.prepare('SELECT id FROM series WHERE site = ? AND summary = ?'),
-    addBucket: database.prepare(
-      'INSERT INTO buckets (site, bucket, date) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-    ),
+    addBucket: write('INSERT INTO buckets (site, bucket, date) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
     upsert: { hour: upsert(TABLES.hour), day: upsert(TABLES.day), month: upsert(TABLES.month) },
   };
 }

@@ -52,7 +52,7 @@ export class AccessLogWriter extends RecordWriter {
       {
         label: `access-log:${path}`,
         identity: `access-log:${absolute}`,
-        module: moduleUrl('./module', import.meta.url),
+        module: moduleUrl('../../writers/access-log/module', import.meta.url),
         options: { path: absolute, format } satisfies AccessLogOptions,
         hooks,
       },

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
-import { sqlite } from '../../sqlite.ts';
+import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storages/contract.ts';
 import { accessLogLines } from './format.ts';
 import type { AccessLogOptions } from './index.ts';
@@ -12,20 +11,22 @@ import type { AccessLogOptions } from './index.ts';
 const APPLICATION_ID = 0x5455616c;
 /** How long another process's batch is waited for. In ms. */
 const BUSY_TIMEOUT = 2_000;
+/** Of the file and what stands beside it: the group may read them. */
+const MODE = 0o640;
 
-/** A batch that is about to be appended: what is found at `start` after a crash says whether it was. */
+/** A batch that is about to be appended: what is found at `start` after a crash says how much of it was. */
 interface Pending extends Cursor {
   journal: string;
   inode: string;
   /** Where the file ended, in bytes. */
   start: number;
-  bytes: number;
-  hash: string;
+  lines: Uint8Array;
 }
 
 /**
  * Appends batches to the file, each once: a small database beside it holds the positions, and what is about to be
- * appended. Whoever works on the file holds that database's lock. Nothing is ever cut off that somebody else wrote.
+ * appended. A process that is killed may have appended a part; whoever comes next appends the rest. Whoever works on
+ * the file holds that database's lock. Nothing is ever cut off that somebody else wrote.
  */
 export class AccessLogEnd implements StorageWriter {
   readonly #options: AccessLogOptions;
@@ -36,12 +37,13 @@ export class AccessLogEnd implements StorageWriter {
     this.#options = options;
     this.#context = context;
     const path = `${options.path}.positions`;
+    createAs(path, MODE);
     this.#database = new (sqlite().DatabaseSync)(path);
     try {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       this.#open(path);
     } catch (error) {
-      this.#database.close();
+      closeDatabase(this.#database);
       throw error;
     }
   }
@@ -56,25 +58,21 @@ export class AccessLogEnd implements StorageWriter {
   async apply({ journal, from, to, records }: Batch): Promise<boolean> {
     const { format } = this.#options;
     const lines = Buffer.from(accessLogLines(records, format, this.#context.timeZone));
-    const hash = hashOf(lines);
     const announced = this.#transaction(() => {
       this.#settle();
       if ((this.#position(journal)?.position ?? 0) !== from.position) return false;
       this.#withFile((_fd, inode, start) =>
         this.#database
-          .prepare('INSERT INTO pending VALUES (1, ?, ?, ?, ?, ?, ?, ?)')
-          .run(journal, to.position, to.ordinal, inode, start, lines.length, hash),
+          .prepare('INSERT INTO pending VALUES (1, ?, ?, ?, ?, ?, ?)')
+          .run(journal, to.position, to.ordinal, inode, start, lines),
       );
       return true;
     });
     if (!announced) return false;
     return this.#transaction(() => {
-      // Another process may have been faster, and found that nothing was appended yet.
-      const pending = this.#pending();
-      if (pending?.journal !== journal || pending.hash !== hash) return false;
-      this.#withFile((fd) => append(fd, lines, this.#context.durable));
-      this.#finish(pending);
-      return true;
+      // Another process may have been faster.
+      this.#settle();
+      return this.#position(journal)?.position === to.position;
     });
   }
 
@@ -88,7 +86,7 @@ export class AccessLogEnd implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close();
+    closeDatabase(this.#database);
   }
 
   #open(path: string): void {
@@ -107,7 +105,7 @@ export class AccessLogEnd implements StorageWriter {
       ) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS pending (
         id INTEGER PRIMARY KEY, journal TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
-        inode TEXT NOT NULL, start INTEGER NOT NULL, bytes INTEGER NOT NULL, hash TEXT NOT NULL
+        inode TEXT NOT NULL, start INTEGER NOT NULL, lines BLOB NOT NULL
       );
       PRAGMA application_id = ${APPLICATION_ID};
       COMMIT`);
@@ -120,21 +118,26 @@ export class AccessLogEnd implements StorageWriter {
       this.#database.exec('COMMIT');
       return result;
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      rollBack(this.#database);
       throw error;
     }
   }
 
-  /** What was about to be appended when its process died: it was appended, or it was not. */
+  /** Appends what is missing of what was announced; gives it up where the file cannot tell how much that is. */
   #settle(): void {
     const pending = this.#pending();
     if (!pending) return;
-    const found = this.#withFile((fd, inode) => {
-      if (inode !== pending.inode) return undefined;
-      const bytes = Buffer.alloc(pending.bytes);
-      return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, pending.start));
+    const { start, lines } = pending;
+    const appended = this.#withFile((fd, inode) => {
+      if (inode !== pending.inode) return false;
+      const bytes = Buffer.alloc(lines.length);
+      const found = bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, start));
+      // Somebody else wrote there.
+      if (!found.equals(lines.subarray(0, found.length))) return false;
+      append(fd, lines.subarray(found.length), this.#context.durable);
+      return true;
     });
-    if (found && hashOf(found) === pending.hash) this.#finish(pending);
+    if (appended) this.#finish(pending);
     else this.#database.exec('DELETE FROM pending');
   }
 
@@ -157,7 +160,7 @@ export class AccessLogEnd implements StorageWriter {
 
   /** Opened each time: since the last batch the file may have been renamed. */
   #withFile<T>(use: (fd: number, inode: string, size: number) => T): T {
-    const fd = openSync(this.#options.path, 'a+', 0o640);
+    const fd = openSync(this.#options.path, 'a+', MODE);
     try {
       const { ino, size } = fstatSync(fd, { bigint: true });
       return use(fd, String(ino), Number(size));
@@ -167,11 +170,16 @@ export class AccessLogEnd implements StorageWriter {
   }
 }
 
-function hashOf(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+/** SQLite would make it readable for all, and it holds lines of the file. */
+function createAs(path: string, mode: number): void {
+  try {
+    closeSync(openSync(path, 'wx', mode));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
-function append(fd: number, bytes: Buffer, durable: boolean): void {
+function append(fd: number, bytes: Uint8Array, durable: boolean): void {
   const before = fstatSync(fd).size;
   let written = 0;
   try {

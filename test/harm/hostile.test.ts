@@ -1,0 +1,137 @@
+/** What an attacker may send, and a loop that is blocked, beside the same app without us. */
+import net from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { type Ask, type BesideApp, expectSame, expectSameOrder, startBoth } from './beside.ts';
+import { GARBAGE } from './garbage.ts';
+
+test('the event loop is blocked for 5 s: everything is stored, with the times that it took', async () => {
+  const { bare, tracked } = await startBoth('fine');
+  const asks: Ask[] = [
+    { path: '/before' },
+    { path: '/block' },
+    ...Array.from({ length: 40 }, (_, i) => ({ path: `/after/${i}` })),
+  ];
+  const [expected, answers] = await Promise.all([bare.ask(asks), tracked.ask(asks)]);
+  expectSame(expected, answers);
+  expectSameOrder(expected, answers);
+  const { status } = await tracked.tell('flush');
+  expect(status).toMatchObject({
+    captured: asks.length,
+    dropped: { journal: 0, capture: 0 },
+    storages: [{ ok: true, committed: asks.length, lag: { records: 0 } }],
+    lastError: null,
+  });
+  await Promise.all([bare.ends(), tracked.ends()]);
+  const storage = new SqliteStorage(join(tracked.directory, 'usage.db'));
+  const records = await storage.getUsage({ limit: 0 });
+  await storage.close();
+  const [blocked, ...more] = records.filter(({ path }) => path === '/block');
+  expect(more).toEqual([]);
+  const { time } = answers[1]!;
+  // In µs, and in ms: the client's time has the connection and the way in it too.
+  expect(blocked!.duration).toBeGreaterThanOrEqual(5_000_000);
+  expect(blocked!.duration).toBeLessThanOrEqual(time * 1000);
+  // A request that waits in the kernel has not arrived: it took the time that the app took for it.
+  const others = records.filter(({ path }) => path !== '/block').map(({ duration }) => duration);
+  expect(others).toHaveLength(asks.length - 1);
+  expect(Math.min(...others)).toBeGreaterThanOrEqual(0);
+  expect(others.sort((a, b) => a - b)[others.length >> 1]).toBeLessThan(2_000_000);
+});
+
+test('headers of 64 KiB', async () => {
+  const { bare, tracked } = await startBoth('fine');
+  const KIB_64 = 64 * 1024;
+  const long = (part: string) => part.repeat(KIB_64 / part.length);
+  const headers = [
+    { cookie: long('a=b; x=y') },
+    { cookie: long('track_usage=; ') },
+    { 'user-agent': long('Mozilla/5.0 (X11) ') },
+    { referer: `http://localhost/?${long('token=1&')}` },
+    { 'accept-language': long('de;q=0.7,en;q=0.8,') },
+    { 'x-forwarded-for': long('203.0.113.7, ') },
+    { 'x-forwarded-for': long(',') },
+    { 'x-forwarded-host': long('h'), 'x-forwarded-proto': 'https' },
+    {
+      authorization: `Basic ${Buffer.from(`${long('u')}:p`)
+        .toString('base64')
+        .slice(0, KIB_64)}`,
+    },
+    { authorization: long('Basic ') },
+    { host: long('h') },
+    Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`x-header-${i}`, 'y'.repeat(60)])),
+  ];
+  const asks = Array.from({ length: 600 }, (_, i): Ask => {
+    const path = i % 7 === 0 ? `/${'p'.repeat(KIB_64)}?${i}` : `/${i}`;
+    return { path, headers: i % 7 === 0 ? {} : headers[i % headers.length]! };
+  });
+  const [expected, answers] = [await bare.ask(asks), await tracked.ask(asks)];
+  expect(new Set(expected.map(({ status }) => status))).toEqual(new Set([200]));
+  expectSame(expected, answers);
+  expectSameOrder(expected, answers);
+  const { status } = await tracked.tell('flush');
+  expect(status).toMatchObject({
+    captured: asks.length,
+    dropped: { journal: 0, capture: 0 },
+    storages: [{ ok: true, committed: asks.length, rejected: 0, lag: { records: 0 } }],
+    lastError: null,
+  });
+  await Promise.all([bare.ends(), tracked.ends()]);
+});
+
+/** Says `message` on a connection of its own; returns all that came back, and how it ended. */
+function say({ port }: BesideApp, message: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    let heard = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      heard += text;
+    });
+    // A server that closes on garbage may reset the connection while more of it comes.
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(heard));
+    socket.on('end', () => socket.destroy());
+    socket.end(message, 'latin1');
+  });
+}
+
+test(`garbage: ${GARBAGE.length} openings that are no request, or hardly one`, async () => {
+  const { bare, tracked } = await startBoth('fine');
+  const asks = Array.from({ length: 1_000 }, (_, i) => ({ path: `/${i}` }));
+  const all = (app: BesideApp) => Promise.all([app.ask(asks), garbage(app)]);
+  const garbage = async (app: BesideApp) => {
+    const heard: string[] = [];
+    let next = 0;
+    const client = async () => {
+      for (let i = next++; i < GARBAGE.length; i = next++) {
+        const message = GARBAGE[i]!;
+        const said = await say(app, message);
+        // The reset that follows what is too long may come before the answer.
+        if (message.length > 128 * 1024 && !said.startsWith('HTTP/1.1 200')) heard[i] = 'refused';
+        else heard[i] = said.replace(/^(?:Date|set-cookie): .*\r\n/gim, '');
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, client));
+    return heard;
+  };
+  const [expected, noise] = await all(bare);
+  const [answers, heard] = await all(tracked);
+  expectSame(expected, answers);
+  expectSameOrder(expected, answers);
+  expect(heard).toEqual(noise);
+  // Both kinds are among them.
+  expect(noise.filter((text) => text.startsWith('HTTP/1.1 400')).length).toBeGreaterThan(50);
+  expect(noise.filter((text) => text.startsWith('HTTP/1.1 200')).length).toBeGreaterThan(10);
+  const { status, handled } = await tracked.tell('flush');
+  expect(handled).toBe((await bare.tell('status')).handled);
+  // What became a request is a record, whether or not its client stayed for the answer.
+  expect(status).toMatchObject({
+    captured: handled,
+    dropped: { journal: 0, capture: 0 },
+    storages: [{ ok: true, committed: handled, rejected: 0, lag: { records: 0 } }],
+    lastError: null,
+  });
+  await Promise.all([bare.ends(), tracked.ends()]);
+});

@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import type { TrackUsageOptions } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { Storage } from '../../src/storages/storage.ts';
+
+/** Something that goes wrong in a tracked app. */
+export interface Plight {
+  options?: TrackUsageOptions;
+  storages(directory: string): Storage;
+  /** Of `close`, where it is known that it cannot finish. In ms. */
+  timeout?: number;
+}
+
+const database = (directory: string) =>
+  new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server', 'visitors'] });
+
+/** SQLite, with a manner of failing: see `ill-storage.ts`. */
+const ill =
+  (manner: string) =>
+  (directory: string): Storage => {
+    const { identity, options } = database(directory);
+    return new Storage({
+      label: 'ill',
+      identity,
+      module: new URL('./ill-storage.ts', import.meta.url).href,
+      options: { ...(options as object), manner, deaths: join(directory, 'deaths') },
+      hooks: ['server'],
+    });
+  };
+
+/** All functions that an app may give, failing in one way. */
+function functions(fail: () => unknown): Plight {
+  return {
+    storages: database,
+    options: {
+      cookie: { when: fail as () => boolean },
+      username: fail as () => string,
+      trustProxy: fail as () => boolean,
+    },
+  };
+}
+
+function fail(): never {
+  throw new Error('I always fail');
+}
+
+let turn = 0;
+const GARBAGE = [
+  Symbol('s'),
+  {},
+  [],
+  12n,
+  Number.NaN,
+  () => {},
+  new Proxy({}, {}),
+  '\u0000\ud800',
+  1e9,
+  null,
+];
+
+export const plights = {
+  'onError throws': { storages: database, options: { onError: fail, username: fail } },
+  'onError rejects': { storages: database, options: { onError: async () => fail(), username: fail } },
+  'functions throw': functions(fail),
+  'functions throw what has no text': functions(() => {
+    throw Object.create(null);
+  }),
+  'functions return garbage': functions(() => GARBAGE[turn++ % GARBAGE.length]),
+  'functions reject': functions(async () => fail()),
+  'functions never answer': functions(() => new Promise(() => {})),
+  'storage does not load': {
+    timeout: 300,
+    storages: (directory) => {
+      const { identity, options } = database(directory);
+      return new Storage({ label: 'ill', identity, module: 'file:///nowhere/at/all.js', options });
+    },
+  },
+  'storage does not open': { storages: ill('does not open'), timeout: 300 },
+  'storage fails': { storages: ill('fails'), timeout: 300 },
+  'storage refuses': { storages: ill('refuses') },
+  'storage hangs': { storages: ill('hangs'), timeout: 300 },
+  'writer dies': { storages: ill('dies') },
+  fine: { storages: database, options: { cookie: true, trustProxy: true } },
+  'signed cookies': {
+    storages: (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server'] }),
+    options: { cookie: { secret: 'a secret' } },
+    // There may be more to store than a test wants to wait for.
+    timeout: 300,
+  },
+} as const satisfies Record<string, Plight>;
+
+export type PlightName = keyof typeof plights;

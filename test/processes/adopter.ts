@@ -1,0 +1,29 @@
+/**
+ * A process that does nothing but adopt and delete journals, as fast as it can: `adopter.ts <directory>`. When its
+ * parent disconnects it tells, on stdout, how many it deleted and what was thrown.
+ */
+import { SharedState } from '../../src/journal/shared.ts';
+import { Journals } from '../../src/writer/journals.ts';
+
+const [directory = ''] = process.argv.slice(2);
+const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1);
+const thrown: string[] = [];
+let deleted = 0;
+
+function round(): void {
+  journals.adopt();
+  for (const journal of journals.all.slice(1)) {
+    try {
+      journals.discard(journal);
+      deleted += 1;
+    } catch (error) {
+      thrown.push(String(error));
+    }
+  }
+  if (process.connected) setImmediate(round);
+  else process.stdout.write(JSON.stringify({ deleted, thrown }));
+}
+
+process.on('message', () => {});
+process.send!('ready');
+round();

@@ -1,0 +1,109 @@
+/**
+ * A tracked app that tests start, stop and kill: `server.ts <settings as JSON>`. With `workers` it is the primary of
+ * a cluster. What happens it tells in lines of JSON on stdout (see `News`); it is commanded by signals:
+ * SIGHUP: tell the status. SIGUSR2: leave (a worker disconnects, another process closes its server). SIGTERM and
+ * SIGINT: close gracefully, where `closes` says so.
+ */
+import cluster from 'node:cluster';
+import http from 'node:http';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { TrackUsage, type UsageStatus } from '../../src/index.ts';
+import type { JournalMode } from '../../src/journal/journal.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+
+export interface Settings {
+  directory: string;
+  /** Defaults to `journals` in the directory. */
+  journals?: string;
+  /** Defaults to `usage.db` in the directory. */
+  database?: string;
+  site?: string;
+  mode?: JournalMode;
+  /** 0: the process has one to itself. */
+  port?: number;
+  /** Several processes listen on the port, not as a cluster. */
+  reusePort?: boolean;
+  workers?: number;
+  /** Whether SIGTERM and SIGINT close the app gracefully, or do what they do by themselves. */
+  closes?: boolean;
+}
+
+export type News = { pid: number; host: string } & (
+  | { event: 'listening'; port: number }
+  | { event: 'problem'; message: string }
+  | { event: 'status'; status: UsageStatus }
+  /** After a graceful end. */
+  | { event: 'closed'; status: UsageStatus }
+  /** Of a worker, told by the primary. */
+  | { event: 'exit'; code: number | null; signal: string | null }
+);
+
+const settings = JSON.parse(process.argv[2]!) as Settings;
+const {
+  directory,
+  journals = join(directory, 'journals'),
+  database = join(directory, 'usage.db'),
+} = settings;
+
+function tell(news: { event: News['event'] } & Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify({ pid: process.pid, host: hostname(), ...news })}\n`);
+}
+
+function primary(workers: number): void {
+  let ends = false;
+  for (let i = 0; i < workers; i++) cluster.fork();
+  cluster.on('exit', ({ process: { pid } }, code, signal) => {
+    tell({ event: 'exit', pid, code, signal });
+    if (!ends) cluster.fork();
+  });
+  process.on('SIGTERM', () => {
+    ends = true;
+    for (const worker of Object.values(cluster.workers!)) worker!.process.kill('SIGTERM');
+  });
+}
+
+function app(): void {
+  let closing = false;
+  const server = http.createServer((request, response) => {
+    // What every graceful stop needs: `server.close` alone lets a busy connection go on.
+    if (closing) response.setHeader('connection', 'close');
+    response.setHeader('x-pid', process.pid);
+    if (Number(/\d+$/.exec(request.url!)?.[0]) % 10 !== 0) response.end('hello');
+    else {
+      response.write('hello, ');
+      setTimeout(() => response.end('late'), 5);
+    }
+  });
+  const usage = new TrackUsage(server, new SqliteStorage(database, { hooks: ['server'] }), {
+    geo: false,
+    site: settings.site ?? 'default',
+    journal: { dir: journals, mode: settings.mode ?? 'append' },
+    onError: ({ message }) => tell({ event: 'problem', message }),
+  });
+  const { port = 0, reusePort = false } = settings;
+  server.listen({ port, reusePort, host: '127.0.0.1' }, () =>
+    tell({ event: 'listening', port: (server.address() as { port: number }).port }),
+  );
+  process.on('SIGHUP', () => tell({ event: 'status', status: usage.status() }));
+  process.on('SIGUSR2', () => {
+    closing = true;
+    if (cluster.worker) cluster.worker.disconnect();
+    else server.close();
+  });
+  const close = (): void => {
+    if (closing) return;
+    closing = true;
+    server.close(async () => {
+      await usage.close();
+      tell({ event: 'closed', status: usage.status() });
+      if (process.connected) process.disconnect();
+    });
+  };
+  if (!settings.closes) return;
+  process.on('SIGTERM', close);
+  process.on('SIGINT', close);
+}
+
+if (settings.workers && cluster.isPrimary) primary(settings.workers);
+else app();

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { expect, onTestFinished } from 'vitest';
+import { TrackUsage, type UsageStatus } from '../../src/index.ts';
+import { listJournals } from '../../src/journal/directory.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import type { Load } from './client.ts';
+import type { News, Settings } from './server.ts';
+
+export const SERVER = join(import.meta.dirname, 'server.ts');
+
+type Event = News['event'];
+type NewsOf<E extends Event> = Extract<News, { event: E }>;
+
+/** A started `server.ts` and what it told. Ended after the test, with all its workers. */
+export class App {
+  readonly process: ChildProcess;
+  /** Its exit code and signal. */
+  readonly ended: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
+  readonly news: News[] = [];
+  readonly #emitter = new EventEmitter();
+
+  /** @param command What starts Node, where it is not started as it is: `unshare` and its arguments. */
+  constructor(settings: Settings, command: readonly string[] = []) {
+    const [program = '', ...args] = [...command, process.execPath, SERVER, JSON.stringify(settings)];
+    // A process group of its own, so that its workers can be ended with it.
+    this.process = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+    this.ended = once(this.process, 'exit') as typeof this.ended;
+    createInterface(this.process.stdout!).on('line', (line) => {
+      this.news.push(JSON.parse(line));
+      this.#emitter.emit('news');
+    });
+    onTestFinished(() => this.kill('SIGKILL'));
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  /** What it told of an event, once there is as much as `count`. */
+  async told<E extends Event>(event: E, count = 1): Promise<NewsOf<E>[]> {
+    for (;;) {
+      const told = this.news.filter((news): news is NewsOf<E> => news.event === event);
+      if (told.length >= count) return told;
+      await once(this.#emitter, 'news');
+    }
+  }
+
+  async port(): Promise<number> {
+    return (await this.told('listening'))[0]!.port;
+  }
+
+  /** The problems that it was told. */
+  get problems(): string[] {
+    return this.news.flatMap((news) => (news.event === 'problem' ? news.message : []));
+  }
+
+  /** The status of an app that is no cluster. */
+  async status(): Promise<UsageStatus> {
+    const before = this.news.filter(({ event }) => event === 'status').length;
+    signalTo(this.pid, 'SIGHUP');
+    return (await this.told('status', before + 1)).at(-1)!.status;
+  }
+
+  /** Signals all its processes. */
+  kill(signal: NodeJS.Signals): void {
+    signalTo(-this.pid, signal);
+  }
+}
+
+/** Sends a signal to a process, or to nobody where it has ended. */
+export function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+/** The directories of the journals, of all identities. */
+export function journalsIn(directory: string): string[] {
+  return readdirSync(directory).flatMap((identity) =>
+    listJournals(join(directory, identity)).map((id) => join(directory, identity, id)),
+  );
+}
+
+/** What the database holds after everything that dead processes left in `journals` was adopted. */
+export async function stored({ directory, journals, database, site = 'default' }: Settings) {
+  const dir = journals ?? join(directory, 'journals');
+  const storage = new SqliteStorage(database ?? join(directory, 'usage.db'), { hooks: ['server'] });
+  const problems: string[] = [];
+  const usage = new TrackUsage(undefined, storage, {
+    site,
+    geo: false,
+    journal: { dir },
+    onError: ({ message }) => problems.push(message),
+  });
+  await usage.ready();
+  const identity = join(usage.status().journal.directory, '..');
+  // Only the own journal remains when all others are adopted.
+  await expect.poll(() => listJournals(identity).length, { timeout: 20_000 }).toBe(1);
+  const records = await usage.getUsage({ limit: 0 });
+  const hours = await usage.getSum('server', { period: 'hour', limit: 0 });
+  const { adopted } = usage.status().storages[0]!;
+  await usage.close();
+  expect(problems).toEqual([]);
+  return {
+    paths: records.map(({ path }) => path),
+    hits: hours.reduce((sum, { hits }) => sum + hits, 0),
+    adopted,
+  };
+}
+
+/**
+ * The database holds each response that was received, once, and no other. `cut`: whether a request whose response a
+ * kill cut off may be there too.
+ */
+export async function expectExact(settings: Settings, load: Load, { cut = false } = {}): Promise<void> {
+  const { paths, hits } = await stored(settings);
+  const seen = new Set(paths);
+  expect({
+    missing: [...load.received].filter((path) => !seen.has(path)),
+    twice: paths.length - seen.size,
+    surplus: [...seen].filter((path) => !load.received.has(path) && !(cut && load.cut.has(path))),
+    hits,
+  }).toEqual({ missing: [], twice: 0, surplus: [], hits: paths.length });
+}

@@ -1,0 +1,73 @@
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { Storage } from '../../src/index.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { tracked } from '../writers/support.ts';
+
+/** A storage that is down until it is told to come back. */
+function unreliable(hooks: Parameters<typeof storageWith>[0]) {
+  const state = { isDown: false, tries: 0 };
+  return { state, storage: storageWith(hooks, state) };
+}
+
+function storageWith(
+  hooks: NonNullable<ConstructorParameters<typeof MemoryStorage>[0]>['hooks'],
+  state: { isDown: boolean; tries: number },
+) {
+  const memory = new MemoryStorage();
+  return new Storage({
+    label: 'unreliable',
+    identity: 'unreliable',
+    hooks,
+    openReader: async () => memory.reader,
+    async openWriter(context) {
+      const writer = await memory.openWriter!(context);
+      return {
+        ...writer,
+        async apply(batch) {
+          state.tries += 1;
+          if (state.isDown) throw new Error('nobody answers');
+          return writer.apply(batch);
+        },
+      };
+    },
+  });
+}
+
+it('one that is down keeps no other back, and catches up by itself', async () => {
+  const hooked = { reliable: 0, unreliable: 0 };
+  const { storage, state } = unreliable(['urls', () => void (hooked.unreliable += 1)]);
+  await using app = await tracked((directory) => [
+    storage,
+    new SqliteStorage(join(directory, 'usage.db'), {
+      hooks: ['status', () => void (hooked.reliable += 1)],
+    }),
+  ]);
+  await app.ask('/before');
+  await app.usage.flush();
+  state.isDown = true;
+  for (let n = 0; n < 30; n++) await app.ask(`/${n % 3}`);
+  // The one that is up has all of it, and answers for what it keeps.
+  await vi.waitFor(() => expect(app.usage.status().storages[1]).toMatchObject({ ok: true, committed: 31 }), {
+    timeout: 10_000,
+  });
+  await vi.waitFor(() => expect(hooked).toEqual({ reliable: 31, unreliable: 1 }), { timeout: 10_000 });
+  const [ok] = await app.usage.getSum('status', { period: 'day' });
+  expect(ok).toMatchObject({ key: '200', hits: 31 });
+  await vi.waitFor(() => expect(state.tries).toBeGreaterThan(3), { timeout: 10_000 });
+  expect(app.usage.status().storages[0]).toMatchObject({
+    ok: false,
+    committed: 1,
+    lag: { records: 30 },
+    error: { message: expect.stringContaining('nobody answers') },
+  });
+  await expect(app.usage.flush({ timeout: 100 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+  state.isDown = false;
+  await vi.waitFor(() => expect(app.usage.status().storages[0]).toMatchObject({ ok: true, committed: 31 }), {
+    timeout: 10_000,
+  });
+  await vi.waitFor(() => expect(hooked.unreliable).toBe(31), { timeout: 10_000 });
+  const urls = await app.usage.getSum('urls', { period: 'month' });
+  expect(urls.map(({ hits }) => hits)).toEqual([10, 10, 10, 1]);
+});

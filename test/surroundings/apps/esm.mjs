@@ -1,0 +1,33 @@
+import { createServer } from 'node:http';
+import { sumServer, sumUrls, TrackUsage } from 'track-usage';
+import { SqliteStorage } from 'track-usage/sqlite';
+
+/** How long it waits for what may never come. In ms. */
+const timeout = Number(process.env.PATIENCE ?? 30_000);
+const server = createServer((_request, response) => response.end('hello'));
+const { CHDIR, DATABASE = 'usage.db', GEO, JOURNAL } = process.env;
+const usage = new TrackUsage(server, new SqliteStorage(DATABASE, { hooks: [sumUrls, sumServer] }), {
+  journal: JOURNAL ? { dir: JOURNAL } : {},
+  geo: GEO ? { database: GEO } : false,
+});
+if (CHDIR) process.chdir(CHDIR);
+server.listen(0, '127.0.0.1', async () => {
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  const answers = [];
+  for (const path of ['/', '/about', '/']) answers.push(await (await fetch(origin + path)).text());
+  const ready = await usage.ready().then(
+    () => null,
+    (error) => error.code ?? error.message,
+  );
+  await usage.flush({ timeout }).catch(() => {});
+  const urls = await usage.getSum(sumUrls, { period: 'day' }).catch(({ code }) => code);
+  const hits = Array.isArray(urls) ? urls.map(({ key, hits }) => [key.slice(origin.length), hits]) : urls;
+  const { captured, journal, storages, writerRestarts } = usage.status();
+  const [{ committed, adopted, rejected, ok, error }] = storages;
+  const storage = { ok, committed, adopted, rejected, error: error?.message };
+  const report = { answers, ready, hits, captured, state: journal.state, storage, writerRestarts };
+  console.log(JSON.stringify(report));
+  server.close();
+  server.closeAllConnections();
+  await usage.close({ timeout });
+});

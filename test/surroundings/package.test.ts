@@ -1,0 +1,141 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Consumer, ROOT, run, serverHits } from './consumer.ts';
+import { findNodes } from './nodes.ts';
+
+const nodes = await findNodes();
+const HITS = [
+  ['/', 2],
+  ['/about', 1],
+];
+let consumer: Consumer;
+
+beforeAll(async () => {
+  consumer = await Consumer.create();
+  consumer.borrow('@types/node', '@types/express', 'express');
+}, 120_000);
+afterAll(() => consumer?.leave());
+
+describe('the packed tarball, installed by npm without scripts', () => {
+  test('brings what it needs, and nothing that would run a script', () => {
+    const lock = join(consumer.directory, 'node_modules/.package-lock.json');
+    const { packages } = JSON.parse(readFileSync(lock, 'utf8')) as {
+      packages: Record<string, { hasInstallScript?: boolean }>;
+    };
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    for (const name of Object.keys(dependencies)) expect(packages).toHaveProperty([`node_modules/${name}`]);
+    expect(Object.values(packages).filter(({ hasInstallScript }) => hasInstallScript)).toEqual([]);
+    const packed = join(consumer.directory, 'node_modules/track-usage');
+    expect(existsSync(join(packed, 'dist/writer/thread.js'))).toBe(true);
+    expect(existsSync(join(packed, 'src'))).toBe(false);
+    expect(existsSync(join(packed, 'LICENSE'))).toBe(true);
+  });
+
+  test('npx track-usage --help', () => {
+    const help = execFileSync('npx', ['--no-install', 'track-usage', '--help'], {
+      cwd: consumer.directory,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    expect(help).toMatch(/^Usage: track-usage /);
+  });
+
+  test('TypeScript, ESM and CommonJS: strict, with the libraries’ types checked, and it runs', async () => {
+    const folder = consumer.folder('typed', 'typed.mts', 'typed.cts');
+    const common = {
+      strict: true,
+      skipLibCheck: false,
+      target: 'es2023',
+      lib: ['es2024', 'esnext.disposable'],
+      types: ['node'],
+    };
+    const projects = {
+      nodenext: {
+        compilerOptions: { ...common, module: 'nodenext', outDir: 'out' },
+        files: ['typed.mts', 'typed.cts'],
+      },
+      bundler: {
+        compilerOptions: { ...common, module: 'esnext', moduleResolution: 'bundler', noEmit: true },
+        files: ['typed.mts'],
+      },
+    };
+    for (const [name, project] of Object.entries(projects)) {
+      writeFileSync(join(folder, `${name}.json`), JSON.stringify(project));
+      const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+      expect(await run([compiler, '-p', `${name}.json`], { cwd: folder })).toEqual({
+        code: 0,
+        stdout: '',
+        stderr: '',
+      });
+    }
+    for (const program of ['typed.mjs', 'typed.cjs']) {
+      const cwd = consumer.folder(`typed/${program}-runs`);
+      const said = await run([join(folder, 'out', program)], { cwd });
+      expect(said).toMatchObject({ code: 0, stderr: '' });
+      expect(JSON.parse(said.stdout)).toEqual(HITS);
+    }
+  });
+});
+
+describe.each(nodes)('Node $version', ({ version, path: node }) => {
+  test('JavaScript, ESM: tracks an app and answers, and says nothing on stderr', async () => {
+    const cwd = consumer.folder(`esm-${version}`, 'esm.mjs');
+    const said = await run(['esm.mjs'], { cwd, node });
+    expect(said).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(said.stdout)).toMatchObject({
+      ready: null,
+      hits: HITS,
+      captured: 3,
+      storage: { ok: true, committed: 3 },
+      writerRestarts: 0,
+    });
+  });
+
+  test('JavaScript, CommonJS', async () => {
+    const cwd = consumer.folder(`cjs-${version}`, 'cjs.cjs');
+    const said = await run(['cjs.cjs'], { cwd, node });
+    // Old lines of Node warn about require() of any ES module; of SQLite nothing is said.
+    const others = said.stderr
+      .split('\n')
+      .filter((line) => line !== '' && !/ES Module|--trace-warnings/.test(line));
+    expect({ code: said.code, others }).toEqual({ code: 0, others: [] });
+    expect(JSON.parse(said.stdout)).toEqual(HITS);
+  });
+
+  test('the command line', async () => {
+    const cwd = consumer.folder(`cli-${version}`, 'esm.mjs');
+    await run(['esm.mjs'], { cwd, node });
+    const bin = join(consumer.directory, 'node_modules/.bin/track-usage');
+    const said = await run(
+      [bin, 'sum', 'server', '--storage', 'usage.db', '--period', 'day', '--format', 'json'],
+      { cwd, node },
+    );
+    expect(said).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(said.stdout)).toMatchObject([{ hits: 3 }]);
+  });
+
+  test('a killed process: the next one stores what it left', async () => {
+    const cwd = consumer.folder(`killed-${version}`, 'esm.mjs', 'killed.mjs');
+    await run(['killed.mjs'], { cwd, node });
+    const said = await run(['esm.mjs'], { cwd, node });
+    expect(said).toMatchObject({ code: 0, stderr: '' });
+    expect(await serverHits(consumer, cwd)).toBe(5);
+  });
+
+  test('a record that the database refuses: it is set aside once, the others are stored', async () => {
+    const cwd = consumer.folder(`refused-${version}`, 'esm.mjs');
+    await run(['esm.mjs'], { cwd, node });
+    const database = new DatabaseSync(join(cwd, 'usage.db'));
+    database.exec(`CREATE TRIGGER picky BEFORE INSERT ON records
+      WHEN (SELECT text LIKE '%/about' FROM strings WHERE id = NEW.url)
+      BEGIN SELECT RAISE(ABORT, 'not this one'); END`);
+    database.close();
+    const said = await run(['esm.mjs'], { cwd, node });
+    expect(said.stderr).toMatch(/^track-usage: sqlite:usage.db refused a record: not this one; .*\n$/);
+    expect(JSON.parse(said.stdout)).toMatchObject({ storage: { ok: true, committed: 2, rejected: 1 } });
+    expect(await serverHits(consumer, cwd)).toBe(5);
+  });
+});
