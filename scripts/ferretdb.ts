@@ -6,15 +6,26 @@
  * updates in one message do not wait for each other for ever; and a document is found by its `_id` in the index.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { BUILT } from '../test/support/services.ts';
 
 const MODULE = 'github.com/FerretDB/FerretDB';
 const VERSION = 'v1.24.2';
-/** The oldest Go that fetches a newer one by itself where a module asks for it. */
-const OLDEST_GO = 21;
+/** What it is built with where the Go that is here cannot fetch a newer one by itself: before 1.21, as Debian 12 has. */
+const GO = 'go1.24.3';
+const FETCHES_ITSELF = 21;
 
 interface Change {
   file: string;
@@ -63,22 +74,16 @@ const CHANGES: readonly Change[] = [
   },
 ];
 
-/** A Go that is new enough; `undefined` where there is none. */
+/** Any Go that is installed. */
 export function findGo(): string | undefined {
   const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin', '/usr/lib/go/bin'];
-  return places
-    .map((place) => join(place, 'go'))
-    .find((program) => {
-      if (!existsSync(program)) return false;
-      const version = execFileSync(program, ['env', 'GOVERSION'], { encoding: 'utf8' });
-      return Number(/^go1\.(\d+)/.exec(version)?.[1]) >= OLDEST_GO;
-    });
+  return places.map((place) => join(place, 'go')).find((program) => existsSync(program));
 }
 
 /** Into `.services/ferretdb`; what it takes to build it, a gigabyte, is removed. */
 export function buildFerretdb(): void {
-  const go = findGo();
-  if (!go) throw new Error(`Go 1.${OLDEST_GO} or newer is needed: https://go.dev/dl/`);
+  const installed = findGo();
+  if (!installed) throw new Error('it needs Go: https://go.dev/dl/');
   const place = mkdtempSync(join(tmpdir(), 'ferretdb-'));
   const env = {
     ...process.env,
@@ -87,23 +92,35 @@ export function buildFerretdb(): void {
     GOFLAGS: '-modcacherw',
     GOWORK: 'off',
   };
-  const run = (directory: string, ...args: string[]) =>
+  const run = (go: string, directory: string, ...args: string[]) =>
     execFileSync(go, args, { cwd: directory, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const fetch = (go: string, module: string) =>
+    (JSON.parse(run(go, place, 'mod', 'download', '-json', module)) as { Dir: string }).Dir;
   try {
     console.log(`building FerretDB ${VERSION}: some minutes, and most of a gigabyte is fetched`);
-    const { Dir } = JSON.parse(run(place, 'mod', 'download', '-json', `${MODULE}@${VERSION}`)) as {
-      Dir: string;
-    };
+    const go = newEnough(installed, fetch);
     const source = join(place, 'source');
-    cpSync(Dir, source, { recursive: true });
+    cpSync(fetch(go, `${MODULE}@${VERSION}`), source, { recursive: true });
     for (const change of CHANGES) apply(source, change);
     // Without it the program refuses to start.
     writeFileSync(join(source, 'build/version/version.txt'), VERSION);
     mkdirSync(BUILT, { recursive: true });
-    run(source, 'build', '-trimpath', '-ldflags=-s -w', '-o', join(BUILT, 'ferretdb'), './cmd/ferretdb');
+    run(go, source, 'build', '-trimpath', '-ldflags=-s -w', '-o', join(BUILT, 'ferretdb'), './cmd/ferretdb');
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
+}
+
+/** The Go that is installed, or the newer one that comes as a module, whose programs need the right to run. */
+function newEnough(installed: string, fetch: (go: string, module: string) => string): string {
+  const [version, os, architecture] = execFileSync(installed, ['env', 'GOVERSION', 'GOOS', 'GOARCH'], {
+    encoding: 'utf8',
+  }).split('\n');
+  if (Number(/^go1\.(\d+)/.exec(version!)?.[1]) >= FETCHES_ITSELF) return installed;
+  const directory = fetch(installed, `golang.org/toolchain@v0.0.1-${GO}.${os}-${architecture}`);
+  for (const program of globSync('{bin,pkg/tool/*}/*', { cwd: directory }))
+    chmodSync(join(directory, program), 0o755);
+  return join(directory, 'bin/go');
 }
 
 function apply(source: string, { file, before, after, times = 1 }: Change): void {

@@ -2,12 +2,14 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { MongoDatabase } from './collections.ts';
 import type { MongoOptions } from './index.ts';
 
-/** How long a server is looked for, a connection may take, and an answer may stay away. In ms. */
-const SELECTION_TIMEOUT = 5_000;
-const CONNECT_TIMEOUT = 5_000;
-const SOCKET_TIMEOUT = 60_000;
-/** Connections: a batch is written to several collections at once. */
-const CONNECTIONS = 4;
+/** What the URL does not say otherwise. In ms, but for the pool: a batch is written to several collections at once. */
+const DEFAULTS = {
+  appName: 'track-usage',
+  serverSelectionTimeoutMS: 5_000,
+  connectTimeoutMS: 5_000,
+  socketTimeoutMS: 60_000,
+  maxPoolSize: 4,
+};
 
 /** The database that a URL names. The driver connects when it is used, again and again where need be. */
 export async function connect({ url, database, collection, label }: MongoOptions): Promise<{
@@ -16,13 +18,8 @@ export async function connect({ url, database, collection, label }: MongoOptions
 }> {
   const { MongoClient } = await load();
   try {
-    const client = new MongoClient(url, {
-      appName: 'track-usage',
-      serverSelectionTimeoutMS: SELECTION_TIMEOUT,
-      connectTimeoutMS: CONNECT_TIMEOUT,
-      socketTimeoutMS: SOCKET_TIMEOUT,
-      maxPoolSize: CONNECTIONS,
-    });
+    const options = Object.entries(DEFAULTS).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(url));
+    const client = new MongoClient(url, Object.fromEntries(options));
     return { place: { db: client.db(database), collection, label }, close: () => client.close() };
   } catch (error) {
     // What is wrong with the URL, without the URL.

@@ -17,6 +17,9 @@ export interface MongoServer {
   close(): Promise<void>;
 }
 
+/** Whether there is a server to test with. */
+export const hasMongo = process.env.TEST_MONGO_URL !== undefined || programOf('ferretdb') !== undefined;
+
 /** Starts FerretDB on 127.0.0.1, or takes the server of `TEST_MONGO_URL` (`mongodb://user:password@host:27017`). */
 export async function mongoServer(): Promise<MongoServer> {
   const given = process.env.TEST_MONGO_URL;
