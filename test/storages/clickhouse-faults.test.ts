@@ -62,6 +62,7 @@ test(`${ROUNDS} rounds of lost connections, and of SIGKILL on the server and the
     await loaded;
     await ended;
   }
+  proxy.arm(Number.POSITIVE_INFINITY, 'before');
   expect(ledger.received.size).toBe(300);
   await expectExact(directory, new ClickhouseStorage(url, { hooks: ['urls', 'server'] }), ledger);
 });
