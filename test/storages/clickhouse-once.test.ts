@@ -19,7 +19,7 @@ let client: ClickhouseClient;
 let lost: number;
 
 beforeAll(async () => {
-  clickhouse = await clickhouseServer();
+  clickhouse = await clickhouseServer(process.env.TEST_CLICKHOUSE_URL);
 });
 afterAll(() => clickhouse?.close());
 

@@ -11,7 +11,7 @@ import { type ClickhouseServer, clickhouseServer } from '../support/servers/clic
 
 let server: ClickhouseServer;
 beforeAll(async () => {
-  server = await clickhouseServer();
+  server = await clickhouseServer(process.env.TEST_CLICKHOUSE_URL);
 });
 afterAll(() => server?.close());
 

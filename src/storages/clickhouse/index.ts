@@ -48,7 +48,7 @@ const SCHEMES: Readonly<Record<string, [protocol: string, port: string]>> = {
   'clickhouses:': ['https:', '8443'],
 };
 
-/** The most records of a batch in the thread: fewer parts cost the server less, from 32,768 on by half. */
+/** The most records of a batch in the thread: of 32,768 each would cost the server twice as much. */
 const MAX_RECORDS = 131_072;
 /** The same in the app's thread, which does nothing else while it encodes them: 1 µs each. */
 const MAX_RECORDS_OF_APP = 8_192;

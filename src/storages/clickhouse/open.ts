@@ -2,7 +2,7 @@ import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts
 import { type ClickhouseClient, Statements } from './client.ts';
 import type { ClickhousePlace } from './index.ts';
 import { ClickhouseReader } from './reader.ts';
-import { checkReadable, openSite, prepare, tablesOf } from './schema.ts';
+import { checkReadable, isReplicated, openSite, prepare, tablesOf } from './schema.ts';
 import { ClickhouseWriter } from './writer.ts';
 
 /** @param close Nothing for a client that is the user's. */
@@ -17,7 +17,8 @@ export async function openWriter(
     const tables = await tablesOf(statements, place);
     await prepare(statements, tables, place, context.durable);
     await openSite(statements, tables, place, context);
-    return new ClickhouseWriter(statements, tables, context.site, close);
+    const replicated = await isReplicated(statements, tables);
+    return new ClickhouseWriter(statements, tables, { site: context.site, replicated }, close);
   });
 }
 

@@ -19,6 +19,9 @@ export interface Tables {
   readonly records: string;
   readonly sums: string;
   readonly sites: string;
+  /** As all replicas together know them: one of them may lag. */
+  readonly everyRecords: string;
+  readonly everySums: string;
   /** Unquoted, as `cluster` is. */
   readonly database: string;
   readonly cluster: string | undefined;
@@ -31,13 +34,20 @@ export async function tablesOf(
   const name =
     database ?? (await statements.rows<{ name: string }>('SELECT currentDatabase() AS name'))[0]?.name ?? '';
   const quoted = identifier(name);
+  const naming: Naming = {
+    database: quoted,
+    onCluster: cluster === undefined ? '' : `ON CLUSTER ${identifier(cluster)}`,
+    cluster: cluster === undefined ? undefined : identifier(cluster),
+    comment: `${COMMENT}${SCHEMA_VERSION}`,
+  };
+  const every = (table: TableName) => {
+    const local = localName(table, naming);
+    return cluster === undefined ? local : `clusterAllReplicas(${literal(cluster)}, ${local})`;
+  };
   return {
-    naming: {
-      database: quoted,
-      onCluster: cluster === undefined ? '' : `ON CLUSTER ${identifier(cluster)}`,
-      cluster: cluster === undefined ? undefined : identifier(cluster),
-      comment: `${COMMENT}${SCHEMA_VERSION}`,
-    },
+    naming,
+    everyRecords: every('usage_records'),
+    everySums: every('usage_sums'),
     records: `${quoted}.usage_records`,
     sums: `${quoted}.usage_sums`,
     sites: `${quoted}.usage_sites`,
@@ -86,6 +96,11 @@ export async function checkReadable(
   if (found < SCHEMA_VERSION) {
     throw new TrackUsageError('STORAGE_OLDER', { value: place.label, found, known: SCHEMA_VERSION });
   }
+}
+
+/** Whether the engine stores copies elsewhere, as that of ClickHouse Cloud does by itself. */
+export async function isReplicated(statements: Statements, tables: Tables): Promise<boolean> {
+  return /^(?:Replicated|Shared)/.test(await engineOf(statements, tables, 'usage_sums'));
 }
 
 /** The site's time zone, which whoever came first has chosen. */

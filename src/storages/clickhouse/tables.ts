@@ -13,6 +13,9 @@ const VIEWS = { hour: 'usage_hourly', day: 'usage_daily', month: 'usage_monthly'
 const WINDOW = 10_000;
 /** For how long a replicated one does. In s. */
 const WINDOW_SECONDS = 7 * 24 * 3600;
+/** Each kind of table heeds its own; that of ClickHouse Cloud is another one than was asked for. */
+const SETTINGS = `non_replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window = ${WINDOW},
+  replicated_deduplication_window_seconds = ${WINDOW_SECONDS}`;
 
 interface Definition {
   engine: string;
@@ -104,11 +107,8 @@ export function creation(naming: Naming): string[] {
     ...TABLES.flatMap((table) => {
       const { engine, columns, order } = DEFINITIONS[table];
       const local = localName(table, naming);
-      const settings = cluster
-        ? `replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window_seconds = ${WINDOW_SECONDS}`
-        : `non_replicated_deduplication_window = ${WINDOW}`;
       const holding = `CREATE TABLE IF NOT EXISTS ${local} ${onCluster} (${columns})
-        ENGINE = ${cluster ? 'Replicated' : ''}${engine} ${order} SETTINGS ${settings} COMMENT '${comment}'`;
+        ENGINE = ${cluster ? 'Replicated' : ''}${engine} ${order} SETTINGS ${SETTINGS} COMMENT '${comment}'`;
       if (!cluster) return [holding];
       return [
         holding,

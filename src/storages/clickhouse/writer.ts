@@ -20,33 +20,44 @@ export class ClickhouseWriter implements StorageWriter {
   readonly #tables: Tables;
   readonly #site: string;
   readonly #close: () => Promise<void>;
-  /** Where journals are whose last batch went through without a failure: nothing of the next one is stored yet. */
-  readonly #clean = new Map<string, number>();
+  /** Where each journal is, as far as this writer has brought it: a replica may know less. */
+  readonly #reached = new Map<string, Cursor>();
+  /** Journals whose last batch went through without a failure: nothing of the next one is stored yet. */
+  readonly #clean = new Set<string>();
+  readonly #replicated: boolean;
   #shards: number | undefined;
 
-  constructor(statements: Statements, tables: Tables, site: string, close: () => Promise<void>) {
+  constructor(
+    statements: Statements,
+    tables: Tables,
+    { site, replicated }: { site: string; replicated: boolean },
+    close: () => Promise<void>,
+  ) {
     this.#statements = statements;
     this.#tables = tables;
     this.#site = site;
+    this.#replicated = replicated;
     this.#close = close;
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
     const [row] = await this.#statements.rows<Record<'rows' | 'position' | 'ordinal', string | number>>(
-      `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal FROM ${this.#tables.sums} AS s
+      `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal
+       FROM ${this.#tables.everySums} AS s
        WHERE site = ${literal(this.#site)} AND summary = '' AND period = ${literal(JOURNAL_PERIOD)}
          AND s.key = ${literal(journal)}`,
     );
     const position = Number(row?.position);
-    if (!row || Number(row.rows) === 0 || position >= FORGOTTEN) return undefined;
+    if (position >= FORGOTTEN) return undefined;
+    const reached = this.#reached.get(journal);
+    if (!row || Number(row.rows) === 0 || (reached && reached.position > position)) return reached;
     return { position, ordinal: Number(row.ordinal) };
   }
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
     // A journal has one process: what this one left needs no asking.
-    const clean = this.#clean.get(journal) === from.position;
-    this.#clean.delete(journal);
+    const clean = this.#clean.delete(journal) && this.#reached.get(journal)?.position === from.position;
     if (!clean && ((await this.position(journal))?.position ?? 0) !== from.position) return false;
     const token = `${journal}:${from.position}-${to.position}`;
     const settings = await this.#settings(journal);
@@ -56,12 +67,14 @@ export class ClickhouseWriter implements StorageWriter {
     if (!clean && (await this.position(journal))?.position !== to.position) {
       await this.#again(this.#tables.sums, sums, token, settings);
     }
-    this.#clean.set(journal, to.position);
+    this.#reached.set(journal, to);
+    this.#clean.add(journal);
     return true;
   }
 
   async forget(journal: string): Promise<void> {
     this.#clean.delete(journal);
+    this.#reached.delete(journal);
     const block = positionBlock(this.#site, journal, FORGOTTEN);
     await this.#statements.insert(
       this.#tables.sums,
@@ -104,7 +117,7 @@ export class ClickhouseWriter implements StorageWriter {
     }
     const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${Math.max(0, ms)}), 'UTC')`;
     const found = await this.#statements.rows<{ number: string | number }>(
-      `SELECT r.ordinal AS number FROM ${this.#tables.records} AS r
+      `SELECT r.ordinal AS number FROM ${this.#tables.everyRecords} AS r
        WHERE site = ${literal(this.#site)} AND date BETWEEN ${date(first)} AND ${date(last)}
          AND journal = ${literal(journal)} AND r.ordinal >= ${from.ordinal} AND r.ordinal < ${to.ordinal}`,
     );
@@ -117,7 +130,7 @@ export class ClickhouseWriter implements StorageWriter {
    * token and not kept the rows. Replicas note both or neither, but may show them later: then the batch has to wait.
    */
   async #again(table: string, block: Buffer[], token: string, settings: Settings): Promise<void> {
-    if (this.#tables.naming.cluster) throw new Error('the replica does not show yet what was stored');
+    if (this.#replicated) throw new Error('the replica does not show yet what was stored');
     await this.#statements.insert(table, block, `${token}:again`, settings);
   }
 

@@ -21,11 +21,10 @@ export interface ClickhouseServer {
 }
 
 /**
- * Starts ClickHouse's engine as a server on 127.0.0.1, or takes the one of `TEST_CLICKHOUSE_URL`
- * (`clickhouse://user:password@host:8123`).
+ * Starts ClickHouse's engine as a server on 127.0.0.1.
+ * @param given Instead: one that runs, as `clickhouse://user:password@host:8123`.
  */
-export async function clickhouseServer(): Promise<ClickhouseServer> {
-  const given = process.env.TEST_CLICKHOUSE_URL;
+export async function clickhouseServer(given?: string): Promise<ClickhouseServer> {
   if (given) {
     return {
       url: (database) => withDatabase(given, database),
@@ -78,7 +77,14 @@ class ServerProcess implements TestServer {
       env: { ...process.env, UV_THREADPOOL_SIZE: '16' },
     });
     this.#child = child;
-    const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
+    const ended = once(child, 'exit').then(() => {
+      throw new Error(
+        `ClickHouse's engine did not start: ${process.platform} ${process.arch} may have no package`,
+      );
+    });
+    const [line] = (await Promise.race([once(createInterface(child.stdout!), 'line'), ended])) as [string];
+    // Later it may end as it will.
+    ended.catch(() => {});
     this.port = Number(/^listening (\d+)$/.exec(line)?.[1]);
   }
 
