@@ -12,6 +12,7 @@ export interface Service {
 
 export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
+  { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
