@@ -36,17 +36,18 @@ for k = 3, #KEYS, 2 do
   check(KEYS[k + 1], 'zset')
 end
 
--- Beyond 2^53 in two parts of 15 digits, since numbers here are doubles.
+local NUMBERS = '^(%d+) (%d+) (%d+) (%d+)$'
+local match, format, sub, LARGE = string.match, string.format, string.sub, 9007199254740992
+
+-- In two parts of 15 digits, since numbers here are doubles.
 local function add(a, b)
-  local sum = tonumber(a) + tonumber(b)
-  if sum < 9007199254740992 then return string.format('%.0f', sum) end
-  local low = tonumber(string.sub(a, -15)) + tonumber(string.sub(b, -15))
-  local high = (tonumber(string.sub(a, 1, -16)) or 0) + (tonumber(string.sub(b, 1, -16)) or 0)
+  local low = tonumber(sub(a, -15)) + tonumber(sub(b, -15))
+  local high = (tonumber(sub(a, 1, -16)) or 0) + (tonumber(sub(b, 1, -16)) or 0)
   if low >= 1e15 then low, high = low - 1e15, high + 1 end
-  return string.format('%.0f%015.0f', high, low)
+  if high == 0 then return format('%.0f', low) end
+  return format('%.0f%015.0f', high, low)
 end
 
-local NUMBERS = '^(%d+) (%d+) (%d+) (%d+)$'
 local a = 4
 for k = 3, #KEYS, 2 do
   local date, ms, expires, rows = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
@@ -63,16 +64,18 @@ for k = 3, #KEYS, 2 do
     for n = 1, #keys do
       local value = ARGV[a + 2 * (first + n) - 1]
       local hits, transfer, errors, duration
-      if found[n] then hits, transfer, errors, duration = string.match(found[n], NUMBERS) end
+      if found[n] then hits, transfer, errors, duration = match(found[n], NUMBERS) end
       if hits then
-        local h, t, e, d = string.match(value, NUMBERS)
-        hits = add(hits, h)
-        value = hits .. ' ' .. add(transfer, t) .. ' ' .. add(errors, e) .. ' ' .. add(duration, d)
-      else
-        hits = string.match(value, '^%d+')
+        local h, t, e, d = match(value, NUMBERS)
+        local sumH, sumT, sumD = hits + h, transfer + t, duration + d
+        if sumH < LARGE and sumT < LARGE and sumD < LARGE then
+          value = format('%d %d %d %d', sumH, sumT, errors + e, sumD)
+        else
+          value = add(hits, h) .. ' ' .. add(transfer, t) .. ' ' .. add(errors, e) .. ' ' .. add(duration, d)
+        end
       end
       sums[2 * n - 1], sums[2 * n] = keys[n], value
-      tops[2 * n - 1], tops[2 * n] = '-' .. hits, keys[n]
+      tops[2 * n - 1], tops[2 * n] = '-' .. match(value, '^%d+'), keys[n]
     end
     redis.call('HSET', KEYS[k], unpack(sums))
     redis.call('ZADD', KEYS[k + 1], unpack(tops))
