@@ -53,6 +53,10 @@ const TABLE = {
   ],
   COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
   STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
+  STORAGE_OFFLINE: [
+    '{what} is not connected: {reason}',
+    'connect it; until then the records wait in the journal',
+  ],
   DRIVER_MISSING: [
     '{storage} needs the package {driver}, which is not installed',
     'install it: npm install {driver}',

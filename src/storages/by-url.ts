@@ -18,6 +18,8 @@ const clickhouse: Opener = async (url, options) =>
   new (await import('./clickhouse/index.ts')).ClickhouseStorage(url, options);
 const mongo: Opener = async (url, options) =>
   new (await import('./mongo/index.ts')).MongoStorage(url, options);
+const redis: Opener = async (url, options) =>
+  new (await import('./redis/index.ts')).RedisStorage(url, options);
 
 /** By the scheme of the URL. Each loads its driver only when it is wanted. */
 const OPENERS: Readonly<Record<string, Opener>> = {
@@ -26,6 +28,10 @@ const OPENERS: Readonly<Record<string, Opener>> = {
   clickhouses: clickhouse,
   mongodb: mongo,
   'mongodb+srv': mongo,
+  redis,
+  rediss: redis,
+  valkey: redis,
+  valkeys: redis,
 };
 
 /** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */

@@ -18,6 +18,7 @@ export const BUILT = join(import.meta.dirname, '../../.services');
 export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
   { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
+  { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
