@@ -52,6 +52,15 @@ const TABLE = {
     'stop what writes to {from}, and copy into an empty database',
   ],
   COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
+  STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
+  STORAGE_ENCODING: [
+    '{value} keeps text as {found}, which cannot hold every character',
+    'use a database whose encoding is {wanted}',
+  ],
+  DRIVER_MISSING: [
+    '{storage} needs the package {driver}, which is not installed',
+    'install it: npm install {driver}',
+  ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
     'keep timeZone: "{found}", or give this app another site name or another database',

@@ -14,9 +14,14 @@ export interface StorageUrl {
 
 type Opener = (url: string, options: { hooks?: readonly Hook[] }) => Promise<Storage>;
 
+const postgres: Opener = async (url, options) =>
+  new (await import('./postgres/index.ts')).PostgresStorage(url, options);
+
 /** By the scheme of the URL. Each loads its driver only when it is wanted. */
 const OPENERS: Readonly<Record<string, Opener>> = {
   sqlite: async (path, options) => new (await import('./sqlite/index.ts')).SqliteStorage(path, options),
+  postgres,
+  postgresql: postgres,
 };
 
 /** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */
