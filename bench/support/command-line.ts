@@ -5,13 +5,14 @@ import type { BenchOptions } from './options.ts';
 
 /** What runs when no name is given. */
 const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'profile', 'soak'];
+const KNOWN = [...ALL, 'storages', 'profile', 'soak'];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --quick            short: shows that it runs, not what it costs
   --rounds n         repeats each measurement
   --framework name   http, profile, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
+  --storage name     storages: only this one
   --minutes n        soak: how long; 10 without it
   --write            puts the figures into docs/benchmarks.md and README.md`;
 
@@ -40,13 +41,14 @@ function read(args: readonly string[]): CommandLine {
       rounds: { type: 'string' },
       framework: { type: 'string', multiple: true, default: [] },
       minutes: { type: 'string' },
+      storage: { type: 'string' },
       write: { type: 'boolean', default: false },
     },
   });
-  const { quick, rounds, framework, minutes, write } = values;
+  const { quick, rounds, framework, minutes, storage, write } = values;
   const unknown = positionals.find((name) => !KNOWN.includes(name));
   if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}.`);
-  if (write && (quick || framework.length > 0))
+  if (write && (quick || framework.length > 0 || storage !== undefined))
     throw new Error('Only the figures of a whole run are written.');
   return {
     names: positionals.length > 0 ? positionals : ALL,
@@ -55,6 +57,7 @@ function read(args: readonly string[]): CommandLine {
       rounds: positive('rounds', rounds, Number.isInteger),
       frameworks: framework.map(frameworkOf),
       minutes: positive('minutes', minutes, Number.isFinite),
+      storage,
     },
     write,
   };

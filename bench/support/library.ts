@@ -16,8 +16,9 @@ export function copyLibrary(): string {
   return copy;
 }
 
-function load(path: string): Promise<unknown> {
-  return import(pathToFileURL(join(DIST, path)).href);
+/** A file of the built library. */
+export function load<T = unknown>(path: string): Promise<T> {
+  return import(pathToFileURL(join(DIST, path)).href) as Promise<T>;
 }
 
 type Library = typeof import('../../src/index.ts') &
@@ -28,7 +29,7 @@ type Library = typeof import('../../src/index.ts') &
 /** The built library: what users load, and the two parts of its inside that the writer's benchmark needs. */
 export async function library(): Promise<Library> {
   const parts = ['index.js', 'storages/sqlite/index.js', 'journal/directory.js', 'journal/journal.js'];
-  return Object.assign({}, ...(await Promise.all(parts.map(load)))) as Library;
+  return Object.assign({}, ...(await Promise.all(parts.map((part) => load(part))))) as Library;
 }
 
 /** All summaries that the parent names. */

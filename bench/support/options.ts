@@ -10,6 +10,8 @@ export interface BenchOptions {
   frameworks: readonly Framework[];
   /** How long the soak lasts; `undefined` for the benchmark's own choice. */
   minutes: number | undefined;
+  /** Of the benchmark of storages: only this one. */
+  storage: string | undefined;
 }
 
 /** What a benchmark found: tables to read, and the figures behind them. */

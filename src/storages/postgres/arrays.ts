@@ -46,16 +46,16 @@ export function uuids(values: readonly Buffer[]): Buffer {
   return array;
 }
 
-/** Numbers of which 0 stands for null. */
-export function nullableInt8s(values: ArrayLike<number>, length = values.length): Buffer {
+/** The ids of a column's texts, `0` as null. @param locals Their ids in the batch. */
+export function idsOf(locals: Int32Array, ids: Float64Array, length: number): Buffer {
   const array = Buffer.allocUnsafe(HEADER + length * 12);
   putHeader(array, INT8.oid, length);
   let at = HEADER;
   for (let i = 0; i < length; i++) {
-    const value = values[i]!;
-    at = array.writeInt32BE(value === 0 ? NULL : INT8.size, at);
-    if (value === 0) continue;
-    putInt8(array, value, at);
+    const id = ids[locals[i]!]!;
+    at = array.writeInt32BE(id === 0 ? NULL : INT8.size, at);
+    if (id === 0) continue;
+    putInt8(array, id, at);
     at += INT8.size;
   }
   return array.subarray(0, at);

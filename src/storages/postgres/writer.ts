@@ -8,7 +8,7 @@ import { Agents } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
 import { type SumRows, sumRows } from '../sql/sums.ts';
 import { type Text, Texts } from '../sql/texts.ts';
-import { int4s, int8s, nullableInt8s, texts, timestamps, uuids } from './arrays.ts';
+import { idsOf, int4s, int8s, texts, timestamps, uuids } from './arrays.ts';
 import { createViews, migrate } from './schema.ts';
 import type { Session } from './session.ts';
 import { statementsOf } from './statements.ts';
@@ -51,7 +51,7 @@ export class PostgresWriter implements StorageWriter {
 
   async apply({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
     try {
-      const ids = await this.#texts.idsOf(records, deltas);
+      const ids = await this.#texts.idsOf(records);
       const endpoints = await this.#endpoints.idsOf(records, ids);
       await this.#addAgents(records, ids);
       await this.#openSeries(deltas);
@@ -93,27 +93,26 @@ export class PostgresWriter implements StorageWriter {
     this.#buckets = new Set();
   }
 
-  #lookUpTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
-    return this.#numbered('id', this.#statements.texts, [
+  async #lookUpTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
+    const rows = await this.#session.query<{ hash: string; id: string }>(this.#statements.texts, [
       uuids(wanted.map(({ hash }) => hash)),
       texts(wanted.map(({ text }) => text)),
     ]);
+    return rows.map(({ hash, id }) => ({ hash, id: Number(id) }));
   }
 
-  #lookUpEndpoints(wanted: readonly Endpoint[]): Promise<(Endpoint & { id: number })[]> {
+  async #lookUpEndpoints(wanted: readonly Endpoint[]): Promise<(Endpoint & { id: number })[]> {
     const columns = ENDPOINT_COLUMNS.map((column) => wanted.map((endpoint) => endpoint[column]));
     const credentials = columns.pop()!;
-    return this.#numbered('id', this.#statements.endpoints, [
-      ...columns.map((column) => int8s(column)),
-      int4s(credentials),
-    ]);
-  }
-
-  /** The driver gives large integers as text. */
-  async #numbered<Row>(column: keyof Row, statement: string, values: unknown[]): Promise<Row[]> {
-    const rows = await this.#session.query<Row>(statement, values);
-    for (const row of rows) row[column] = Number(row[column]) as Row[keyof Row];
-    return rows;
+    const rows = await this.#session.query<Record<keyof Endpoint | 'id', string>>(
+      this.#statements.endpoints,
+      [...columns.map((column) => int8s(column)), int4s(credentials)],
+    );
+    // The driver gives large integers as text.
+    return rows.map((row) => {
+      const values = Object.entries(row).map(([column, value]) => [column, Number(value)]);
+      return Object.fromEntries(values) as Endpoint & { id: number };
+    });
   }
 
   async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {
@@ -153,11 +152,7 @@ function recordColumns(
   ids: Float64Array,
   endpoints: Int32Array,
 ): Buffer[] {
-  const ofText = (locals: Int32Array) =>
-    nullableInt8s(
-      Float64Array.from(locals, (local) => ids[local]!),
-      length,
-    );
+  const ofText = (locals: Int32Array) => idsOf(locals, ids, length);
   return [
     int4s(endpoints),
     timestamps(date, length),

@@ -37,32 +37,17 @@ export class Endpoints {
 
   /** The id of each record's endpoint. `ids`: those of the batch's texts. */
   async idsOf(records: RecordBatch, ids: Float64Array): Promise<Int32Array> {
-    const { length } = records;
-    const keys = new Array<string>(length);
-    const found = new Map<string, number>();
-    const missing = new Map<string, Endpoint>();
-    const keyOf = localKeys(records);
-    for (let i = 0; i < length; i++) {
-      const key = keyOf(i);
-      keys[i] = key;
-      if (found.has(key) || missing.has(key)) continue;
-      const endpoint = endpointOf(records, i, ids);
-      const id = this.#ids.get(name(endpoint));
-      if (id === undefined) missing.set(key, endpoint);
-      else found.set(key, id);
+    const { kinds, kindOf } = kindsOf(records);
+    const endpoints = kinds.map((index) => endpointOf(records, index, ids));
+    const found = endpoints.map((endpoint) => this.#ids.get(name(endpoint)));
+    for (let tries = 0; found.includes(undefined); tries++) {
+      if (tries === TRIES) throw new Error('endpoints were neither found nor added');
+      const missing = endpoints.filter((_, kind) => found[kind] === undefined);
+      const wanted = missing.sort((a, b) => (name(a) < name(b) ? -1 : 1));
+      for (const endpoint of await this.#lookUp(wanted)) this.#ids.set(name(endpoint), endpoint.id);
+      for (const [kind, endpoint] of endpoints.entries()) found[kind] ??= this.#ids.get(name(endpoint));
     }
-    for (let tries = 0; missing.size > 0; tries++) {
-      if (tries === TRIES) throw new Error(`${missing.size} endpoints were neither found nor added`);
-      const wanted = [...missing.values()].sort((a, b) => (name(a) < name(b) ? -1 : 1));
-      for (const endpoint of await this.#lookUp(wanted)) this.#ids.set(name(endpoint), Number(endpoint.id));
-      for (const [key, endpoint] of missing) {
-        const id = this.#ids.get(name(endpoint));
-        if (id === undefined) continue;
-        found.set(key, id);
-        missing.delete(key);
-      }
-    }
-    return Int32Array.from(keys, (key) => found.get(key)!);
+    return kindOf.map((kind) => found[kind]!);
   }
 
   /** After a failure. */
@@ -71,10 +56,28 @@ export class Endpoints {
   }
 }
 
-/** The key of each record's endpoint within its batch; neighbours are mostly of few kinds. */
-function localKeys({ text, flags }: RecordBatch): (index: number) => string {
-  return (i) =>
-    `${text.serverName[i]} ${text.method[i]} ${text.protocol[i]} ${text.route[i]} ${text.blueprint[i]} ${flags[i]! & FLAG_AUTHORIZATION}`;
+/** Which records have the same endpoint: one record of each kind, and the kind of each record. */
+function kindsOf({ length, text, flags, strings }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
+  const { serverName, method, protocol, route, blueprint } = text;
+  const kinds: number[] = [];
+  const kindOf = new Int32Array(length);
+  const known = new Map<number, Map<number, number>>();
+  for (let i = 0; i < length; i++) {
+    const place = (serverName[i]! * strings.length + route[i]!) * strings.length + blueprint[i]!;
+    const manner = (method[i]! * strings.length + protocol[i]!) * 2 + (flags[i]! & FLAG_AUTHORIZATION);
+    let manners = known.get(place);
+    if (!manners) {
+      manners = new Map();
+      known.set(place, manners);
+    }
+    let kind = manners.get(manner);
+    if (kind === undefined) {
+      kind = kinds.push(i) - 1;
+      manners.set(manner, kind);
+    }
+    kindOf[i] = kind;
+  }
+  return { kinds, kindOf };
 }
 
 function endpointOf({ text, flags }: RecordBatch, index: number, ids: Float64Array): Endpoint {
@@ -88,7 +91,6 @@ function endpointOf({ text, flags }: RecordBatch, index: number, ids: Float64Arr
   };
 }
 
-/** Drivers give large numbers as text. */
 function name(endpoint: Endpoint): string {
-  return ENDPOINT_COLUMNS.map((column) => Number(endpoint[column])).join(' ');
+  return ENDPOINT_COLUMNS.map((column) => endpoint[column]).join(' ');
 }

@@ -52,10 +52,13 @@ function emptyRows(period: Period, length: number): SumRows {
 }
 
 function fill(rows: SumRows, from: number, group: DeltaGroup, series: number, ids: Float64Array): number {
-  const keys = Float64Array.from(group.key, (local) => ids[local]!);
-  const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
-  let at = from;
-  for (const row of order) {
+  const { length } = group.key;
+  const keys = new Float64Array(length);
+  for (let i = 0; i < length; i++) keys[i] = ids[group.key[i]!]!;
+  const order = orderOf(keys);
+  for (let i = 0; i < length; i++) {
+    const row = order[i]!;
+    const at = from + i;
     rows.series[at] = series;
     rows.bucket[at] = group.bucket;
     rows.key[at] = keys[row]!;
@@ -63,7 +66,19 @@ function fill(rows: SumRows, from: number, group: DeltaGroup, series: number, id
     rows.transfer[at] = group.transfer[row]!;
     rows.errors[at] = group.errors[row]!;
     rows.duration[at] = group.duration[row]!;
-    at += 1;
   }
-  return at;
+  return from + length;
+}
+
+/** The indexes of whole numbers in their order. */
+function orderOf(keys: Float64Array): Uint32Array {
+  const { length } = keys;
+  const order = new Uint32Array(length);
+  // Both in one number: sorting numbers alone is several times as fast.
+  const places = Float64Array.from(keys, (key, i) => key * length + i).sort();
+  for (let i = 0; i < length; i++) order[i] = places[i]! % length;
+  // Beyond 2^53 it would be wrong.
+  if (length > 0 && places[length - 1]! <= Number.MAX_SAFE_INTEGER) return order;
+  for (let i = 0; i < length; i++) order[i] = i;
+  return order.sort((a, b) => keys[a]! - keys[b]!);
 }

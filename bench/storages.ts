@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import type { Adopted, Applied } from './storing.ts';
+import { Child } from './support/child.ts';
+import { decimals, spread, table, whole } from './support/figures.ts';
+import { library } from './support/library.ts';
+import { type BenchOptions, progress, type Report } from './support/options.ts';
+import { newDirectory, removeDirectory } from './support/place.ts';
+import { ENGINES, type Engine } from './support/storages.ts';
+import { traffic } from './support/traffic.ts';
+
+interface Stored {
+  adopted: Adopted;
+  applied: Applied;
+  /** What the storage takes on disk. */
+  bytes: number;
+}
+
+const STORING = join(import.meta.dirname, 'storing.ts');
+
+/** How fast the writer carries a dead process's journal into each storage, whose server shares the cores with it. */
+export async function run({ quick, storage, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
+  const records = quick ? 100_000 : 1_000_000;
+  const engines = ENGINES.filter(({ name }) => storage === undefined || name === storage);
+  if (engines.length === 0)
+    throw new Error(`no storage ${storage}: ${ENGINES.map(({ name }) => name).join(', ')}`);
+  const data: Record<string, Stored[]> = {};
+  for (let round = 1; round <= rounds; round++) {
+    for (const engine of engines) {
+      progress(`storages: round ${round} of ${rounds}, ${engine.name}`);
+      const stored = data[engine.name] ?? [];
+      stored.push(await measure(engine, records));
+      data[engine.name] = stored;
+    }
+  }
+  return {
+    title: 'The storages',
+    method:
+      `${whole(records)} records of one day (10,000 URLs and 20,000 visitors, few of them most of it), from a ` +
+      `journal on disk into each storage with seven summaries; its server on the same cores. "stored" is what the ` +
+      `storage alone takes, "whole way" has decoding, geography, user agents and folding too. Rounds: ${rounds}, alternating. Median (min–max).`,
+    tables: [{ title: 'Records and seven summaries', text: tableOf(data) }],
+    data,
+  };
+}
+
+async function measure(engine: Engine, records: number): Promise<Stored> {
+  const { answer: applied } = await inChild<Applied>(engine, records, 'apply');
+  const { answer: adopted, bytes } = await inChild<Adopted>(engine, records, 'adopt');
+  return { adopted, applied, bytes };
+}
+
+/** In a process, a directory and a place of its own. */
+async function inChild<T extends { records: number }>(
+  engine: Engine,
+  records: number,
+  question: 'adopt' | 'apply',
+): Promise<{ answer: T; bytes: number }> {
+  const directory = newDirectory();
+  const place = await engine.start(directory);
+  const child = new Child(STORING);
+  try {
+    const { url } = place;
+    const journal = await writeJournal(directory, engine, url, records);
+    const answer = await child.ask<T>(question, { directory, journal, engine: engine.name, url });
+    if (answer.records !== records) throw new Error(`${answer.records} of ${records} records were stored`);
+    return { answer, bytes: await place.bytes() };
+  } finally {
+    await child.stop();
+    await place.stop();
+    removeDirectory(directory);
+  }
+}
+
+/** Writes a journal as a process leaves it that dies before its writer has begun; returns its place. */
+async function writeJournal(
+  directory: string,
+  engine: Engine,
+  url: string,
+  records: number,
+): Promise<string> {
+  const { Journal, journalsDirectory } = await library();
+  const { identity } = await engine.storage(url, []);
+  const journal = new Journal({
+    directory: journalsDirectory(join(directory, 'journal'), JSON.stringify(['default', identity])),
+    mode: 'group',
+    maxBytes: 64 * 1024 ** 3,
+    segmentBytes: 16 * 1024 ** 2,
+    header: { site: 'default', serverName: 'default' },
+    onProblem(problem) {
+      throw problem;
+    },
+  });
+  for (const facts of traffic(records, 'zipf')) journal.append(facts);
+  journal.close({ discard: false });
+  return journal.path;
+}
+
+function tableOf(data: Record<string, Stored[]>): string {
+  const rows = Object.entries(data).map(([name, list]) => {
+    const of = (figure: (stored: Stored) => number, show: (value: number) => string) =>
+      spread(list.map(figure), show);
+    return [
+      name,
+      of(({ applied }) => applied.records / applied.seconds, whole),
+      of(({ adopted }) => adopted.records / adopted.seconds, whole),
+      of(({ adopted }) => adopted.cpu / adopted.records, decimals(1)),
+      of(({ adopted }) => adopted.peakRss / 1e6, whole),
+      of(({ bytes, adopted }) => bytes / adopted.records, whole),
+    ];
+  });
+  return table(
+    ['', 'stored/s', 'whole way/s', 'CPU of the app, µs/record', 'peak RSS of the app, MB', 'MB/million'],
+    rows,
+  );
+}

@@ -1,0 +1,116 @@
+/** The process that carries a dead process's journal into a storage, and then the same batches once more. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Batch, StorageModule, StorageWriter, WriterContext } from '../src/storages/contract.ts';
+import type { Storage } from '../src/storages/storage.ts';
+import { answer } from './support/child.ts';
+import { ALL_HOOKS, library, onError } from './support/library.ts';
+import { ENGINES } from './support/storages.ts';
+
+interface Question {
+  directory: string;
+  /** Written by a process that died. */
+  journal: string;
+  engine: string;
+  url: string;
+}
+
+/** CPU time in µs. */
+export interface Adopted {
+  seconds: number;
+  /** Of this process, not of the server. */
+  cpu: number;
+  /** The largest resident size of the process. In bytes. */
+  peakRss: number;
+  records: number;
+}
+
+export interface Applied {
+  /** In `apply` alone. */
+  seconds: number;
+  records: number;
+  batches: number;
+}
+
+answer({
+  /** The whole way: decoding, user agents, geography, folding, storing. */
+  async adopt({ directory, journal, engine, url }: Question): Promise<Adopted> {
+    const { TrackUsage, sumServer } = await library();
+    const storage = await open(engine, url);
+    const started = performance.now();
+    const before = process.cpuUsage();
+    const usage = new TrackUsage(undefined, storage, settings(directory));
+    await adopted(journal);
+    const { user, system } = process.cpuUsage(before);
+    const seconds = (performance.now() - started) / 1000;
+    const months = await usage.getSum(sumServer, { period: 'month', limit: 0 });
+    await usage.close();
+    return {
+      seconds,
+      cpu: user + system,
+      peakRss: process.resourceUsage().maxRSS * 1024,
+      records: months.reduce((sum, row) => sum + row.hits, 0),
+    };
+  },
+
+  /** What the storage alone takes: its batches are made beforehand. */
+  async apply({ directory, journal, engine, url }: Question): Promise<Applied> {
+    const storage = await open(engine, url);
+    const batches = await collect(storage, directory, journal);
+    const context: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
+    const writer = storage.openWriter
+      ? await storage.openWriter(context)
+      : await ((await import(storage.module!)) as StorageModule).openWriter(storage.options, context);
+    const started = performance.now();
+    for (const batch of batches) if (!(await writer.apply(batch))) throw new Error('a batch was not taken');
+    const seconds = (performance.now() - started) / 1000;
+    await writer.close();
+    const records = batches.reduce((sum, batch) => sum + batch.records.length, 0);
+    return { seconds, records, batches: batches.length };
+  },
+});
+
+async function open(engine: string, url: string): Promise<Storage> {
+  return ENGINES.find(({ name }) => name === engine)!.storage(url, ALL_HOOKS);
+}
+
+function settings(directory: string) {
+  return { journal: { dir: join(directory, 'journal'), maxBytes: 64 * 1024 ** 3 }, onError };
+}
+
+/** A journal is deleted when all of it is stored. */
+async function adopted(journal: string): Promise<void> {
+  while (existsSync(journal)) await sleep(5);
+}
+
+/** The batches that a storage would get. */
+async function collect(storage: Storage, directory: string, journal: string): Promise<Batch[]> {
+  const { TrackUsage, Storage: Base } = await library();
+  const batches: Batch[] = [];
+  const collector: StorageWriter = {
+    position: async () => batches.at(-1)?.to,
+    async apply(batch) {
+      batches.push(batch);
+      return true;
+    },
+    forget: async () => {},
+    refuses: () => false,
+    close: async () => {},
+  };
+  const usage = new TrackUsage(
+    undefined,
+    new Base({
+      label: storage.label,
+      identity: storage.identity,
+      hooks: ALL_HOOKS as never,
+      openWriter: async () => collector,
+      openReader: async () => storage.reader,
+      ...(storage.maxRecords !== undefined && { maxRecords: storage.maxRecords }),
+    }),
+    settings(directory),
+  );
+  await adopted(journal);
+  await usage.close();
+  return batches;
+}

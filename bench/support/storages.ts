@@ -1,0 +1,69 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Storage } from '../../src/storages/storage.ts';
+import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
+import { load } from './library.ts';
+
+/** A place to store in, which is gone when it is stopped. */
+interface Place {
+  url: string;
+  /** What it takes on disk by now. */
+  bytes(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** A storage to measure. */
+export interface Engine {
+  name: string;
+  start(directory: string): Promise<Place>;
+  storage(url: string, hooks: readonly string[]): Promise<Storage>;
+}
+
+type Class<Name extends string> = Record<
+  Name,
+  new (
+    url: string,
+    options: { hooks: readonly string[] },
+  ) => Storage
+>;
+
+export const ENGINES: readonly Engine[] = [
+  {
+    name: 'sqlite',
+    async start(directory) {
+      const url = join(directory, 'usage.db');
+      return { url, bytes: async () => statSync(url).size, stop: async () => {} };
+    },
+    async storage(url, hooks) {
+      const { SqliteStorage } = await load<Class<'SqliteStorage'>>('storages/sqlite/index.js');
+      return new SqliteStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'postgres',
+    async start() {
+      // As it is installed: every commit waits for the disk.
+      const server = await postgresServer(npmPostgres(), []);
+      const url = server.url();
+      return {
+        url,
+        async bytes() {
+          const client = new pg.Client(url);
+          await client.connect();
+          const { rows } = await client.query(
+            `SELECT sum(pg_total_relation_size(c.oid))::float8 AS bytes FROM pg_class c
+             WHERE relnamespace = 'track_usage'::regnamespace AND relkind = 'r'`,
+          );
+          await client.end();
+          return rows[0].bytes as number;
+        },
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { PostgresStorage } = await load<Class<'PostgresStorage'>>('storages/postgres/index.js');
+      return new PostgresStorage(url, { hooks });
+    },
+  },
+];
