@@ -57,6 +57,10 @@ const TABLE = {
     '{what} is not connected: {reason}',
     'connect it; until then the records wait in the journal',
   ],
+  STORAGE_ENCODING: [
+    '{value} keeps text as {found}, which cannot hold every character',
+    'use a database whose encoding is {wanted}',
+  ],
   DRIVER_MISSING: [
     '{storage} needs the package {driver}, which is not installed',
     'install it: npm install {driver}',

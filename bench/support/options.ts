@@ -11,7 +11,7 @@ export interface BenchOptions {
   /** How long the soak lasts; `undefined` for the benchmark's own choice. */
   minutes: number | undefined;
   /** Of the benchmark of storages: only this one. */
-  storage?: string | undefined;
+  storage: string | undefined;
 }
 
 /** What a benchmark found: tables to read, and the figures behind them. */

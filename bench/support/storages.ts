@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
+import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
 import { load } from './library.ts';
 
 /** A place to store in, which is gone when it is stopped. */
@@ -60,6 +62,32 @@ export const ENGINES: readonly Engine[] = [
     async storage(url, hooks) {
       const { ClickhouseStorage } = await load<Class<'ClickhouseStorage'>>('storages/clickhouse/index.js');
       return new ClickhouseStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'postgres',
+    async start() {
+      // As it is installed: every commit waits for the disk.
+      const server = await postgresServer(npmPostgres(), []);
+      const url = server.url();
+      return {
+        url,
+        async bytes() {
+          const client = new pg.Client(url);
+          await client.connect();
+          const { rows } = await client.query(
+            `SELECT sum(pg_total_relation_size(c.oid))::float8 AS bytes FROM pg_class c
+             WHERE relnamespace = 'track_usage'::regnamespace AND relkind = 'r'`,
+          );
+          await client.end();
+          return rows[0].bytes as number;
+        },
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { PostgresStorage } = await load<Class<'PostgresStorage'>>('storages/postgres/index.js');
+      return new PostgresStorage(url, { hooks });
     },
   },
 ];

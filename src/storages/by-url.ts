@@ -20,6 +20,8 @@ const mongo: Opener = async (url, options) =>
   new (await import('./mongo/index.ts')).MongoStorage(url, options);
 const redis: Opener = async (url, options) =>
   new (await import('./redis/index.ts')).RedisStorage(url, options);
+const postgres: Opener = async (url, options) =>
+  new (await import('./postgres/index.ts')).PostgresStorage(url, options);
 
 /** By the scheme of the URL. Each loads its driver only when it is wanted. */
 const OPENERS: Readonly<Record<string, Opener>> = {
@@ -32,6 +34,8 @@ const OPENERS: Readonly<Record<string, Opener>> = {
   rediss: redis,
   valkey: redis,
   valkeys: redis,
+  postgres,
+  postgresql: postgres,
 };
 
 /** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */

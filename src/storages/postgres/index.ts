@@ -1,0 +1,93 @@
+import { checkOptions } from '../../options.ts';
+import { moduleUrl } from '../../threads.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { Storage } from '../storage.ts';
+import type { Hook } from '../writer.ts';
+import { connect } from './driver.ts';
+import { openReader, openWriter } from './open.ts';
+import { type PostgresConfig, placeOfConfig, placeOfPool, placeOfUrl, wrongServer } from './place.ts';
+import { type PostgresPlace, type PostgresPool, Session } from './session.ts';
+
+export type { PostgresConfig } from './place.ts';
+export type { PostgresPool } from './session.ts';
+
+/** What the threads need to open it. */
+export interface PostgresOptions {
+  config: PostgresConfig;
+  place: PostgresPlace;
+}
+
+export interface PostgresStorageOptions {
+  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  hooks?: readonly Hook[];
+  /**
+   * The schema in which the tables are, created when it does not exist. Defaults to the URL's `?schema=`, or
+   * `track_usage`.
+   */
+  schema?: string;
+}
+
+/** How many questions are asked of the server at the same time. */
+export const READERS = 4;
+
+/** Keeps records and summaries in PostgreSQL (15 or newer), through `pg`. */
+export class PostgresStorage extends Storage {
+  /**
+   * @param server `postgres://user:password@host:5432/database`, or what `new Pool()` of `pg` takes, or a pool: with a
+   * pool, or a function among the options, writing and reading happen in the app's thread.
+   */
+  constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
+    checkOptions('PostgresStorage', options, ['hooks', 'schema']);
+    const { place, ...ends } = describe(server, options.schema);
+    super({ label: place.label, identity: place.label, ...ends, hooks: options.hooks });
+  }
+}
+
+type Ends =
+  | { module: string; options: PostgresOptions }
+  | {
+      openWriter(context: WriterContext): Promise<StorageWriter>;
+      openReader(): Promise<StorageReader>;
+    };
+
+function describe(
+  server: string | PostgresConfig | PostgresPool,
+  schema: string | undefined,
+): { place: PostgresPlace } & Ends {
+  if (typeof server === 'string') {
+    const place = placeOfUrl(server, schema);
+    return { place, ...inThread({ config: { connectionString: server }, place }) };
+  }
+  if (typeof server !== 'object' || server === null) throw wrongServer(server);
+  if (isPool(server)) {
+    const place = placeOfPool(server, schema);
+    const session = () => new Session(server, place);
+    return {
+      place,
+      openWriter: (context) => openWriter(session(), context),
+      openReader: () => openReader(session()),
+    };
+  }
+  const place = placeOfConfig(server, schema);
+  if (!hasFunctions(server)) return { place, ...inThread({ config: server, place }) };
+  return {
+    place,
+    openWriter: async (context) => openWriter(await connect(server, place, 1), context),
+    openReader: async () => openReader(await connect(server, place, READERS)),
+  };
+}
+
+function inThread(options: PostgresOptions) {
+  return { module: moduleUrl('../../storages/postgres/module', import.meta.url), options };
+}
+
+function isPool(server: PostgresConfig | PostgresPool): server is PostgresPool {
+  return typeof server.query === 'function';
+}
+
+/** What holds a function cannot cross to a thread. */
+function hasFunctions(value: unknown): boolean {
+  if (typeof value === 'function') return true;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
+  return Object.values(value).some(hasFunctions);
+}

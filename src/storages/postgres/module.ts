@@ -1,0 +1,15 @@
+/** What the threads load: see `StorageModule`. */
+import type { StorageModule } from '../contract.ts';
+import { connect } from './driver.ts';
+import { type PostgresOptions, READERS } from './index.ts';
+import * as open from './open.ts';
+
+export const openWriter: StorageModule['openWriter'] = async (options, context) => {
+  const { config, place } = options as PostgresOptions;
+  return open.openWriter(await connect(config, place, 1), context);
+};
+
+export const openReader: NonNullable<StorageModule['openReader']> = async (options) => {
+  const { config, place } = options as PostgresOptions;
+  return open.openReader(await connect(config, place, READERS));
+};

@@ -1,0 +1,27 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { PostgresReader } from './reader.ts';
+import { isReadable } from './schema.ts';
+import type { Session } from './session.ts';
+import { PostgresWriter } from './writer.ts';
+
+export async function openWriter(session: Session, context: WriterContext): Promise<StorageWriter> {
+  return orClose(session, () => PostgresWriter.open(session, context));
+}
+
+export async function openReader(session: Session): Promise<StorageReader> {
+  return orClose(session, async () => {
+    if (!(await isReadable(session)))
+      throw new TrackUsageError('STORAGE_NOT_FOUND', { value: session.label });
+    return new PostgresReader(session);
+  });
+}
+
+async function orClose<T>(session: Session, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}

@@ -1,0 +1,66 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import { checkOption } from '../../options.ts';
+import type { PostgresPlace, PostgresPool } from './session.ts';
+
+/** How to connect: what `new Pool()` of `pg` takes, of which these are named here. */
+export interface PostgresConfig {
+  connectionString?: string;
+  host?: string;
+  port?: number;
+  database?: string;
+  user?: string;
+  /** Or a function that gives one for each connection; then writing and reading happen in the app's thread. */
+  password?: string | (() => string | Promise<string>);
+  ssl?: unknown;
+  [option: string]: unknown;
+}
+
+export const DEFAULT_SCHEMA = 'track_usage';
+const SCHEMA = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
+
+/** What a URL says. It is given to `pg` as it is. */
+export function placeOfUrl(url: string, schema: string | undefined): PostgresPlace {
+  const parsed = /^postgres(?:ql)?:\/\//.test(url) ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
+  // Never the URL itself: it may hold a password.
+  if (!parsed) throw wrongServer('a text of another form');
+  const { hostname, port, pathname, searchParams } = parsed;
+  const host = searchParams.get('host') ?? decodeURIComponent(hostname);
+  const database = decodeURIComponent(pathname.slice(1));
+  return place(host, port, database, schema ?? searchParams.get('schema') ?? undefined);
+}
+
+export function placeOfConfig(config: PostgresConfig, schema: string | undefined): PostgresPlace {
+  const { connectionString, host, port, database } = config;
+  if (typeof connectionString === 'string') return placeOfUrl(connectionString, schema);
+  return place(host ?? '', port ?? '', database ?? '', schema);
+}
+
+/** Where a pool leads, as far as it can be seen: processes of the same place adopt each other's journals. */
+export function placeOfPool(pool: PostgresPool, schema: string | undefined): PostgresPlace {
+  return placeOfConfig((pool as { options?: PostgresConfig }).options ?? {}, schema);
+}
+
+/** The label is the place's identity too, however it was given. */
+function place(
+  host: string,
+  port: string | number,
+  database: string,
+  schema: string = DEFAULT_SCHEMA,
+): PostgresPlace {
+  const valid = typeof schema === 'string' && SCHEMA.test(schema);
+  checkOption('PostgresStorage.schema', schema, valid, 'a name of up to 63 letters, digits and underscores');
+  const suffix = schema === DEFAULT_SCHEMA ? '' : `?schema=${schema}`;
+  return {
+    label: `postgres://${host || 'localhost'}:${port || 5432}/${database}${suffix}`,
+    schema,
+  };
+}
+
+export function wrongServer(value: unknown): TrackUsageError {
+  return new TrackUsageError('OPTION_INVALID', {
+    name: 'server',
+    value: typeof value === 'string' ? value : show(typeof value),
+    expected:
+      'a URL such as "postgres://user:password@localhost:5432/app", the options of a connection, or a pool of pg',
+  });
+}

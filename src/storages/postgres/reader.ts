@@ -1,0 +1,135 @@
+import type { UsageRecord } from '../../record.ts';
+import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { hashOf } from '../sql/texts.ts';
+import { timestamp } from './arrays.ts';
+import { recordsOf, TABLES } from './schema.ts';
+import type { Session } from './session.ts';
+
+/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
+const FIRST = -62_135_596_800_000;
+const LAST = 253_402_300_799_999;
+
+/** ms since 1970. */
+const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::int8`;
+
+const NUMBERS = ['ms', 'status', 'content_length', 'duration'] as const;
+
+export class PostgresReader implements StorageReader {
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  async timeZone(site: string): Promise<string | undefined> {
+    const [row] = await this.#query<{ time_zone: string }>('SELECT time_zone FROM @.sites WHERE name = $1', [
+      site,
+    ]);
+    return row?.time_zone;
+  }
+
+  async summaries(site: string): Promise<string[]> {
+    const rows = await this.#query<{ summary: string }>(
+      `SELECT series.summary FROM @.series JOIN @.sites ON sites.id = series.site
+       WHERE sites.name = $1 ORDER BY series.summary`,
+      [site],
+    );
+    return rows.map(({ summary }) => summary);
+  }
+
+  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
+    const ofKey = {
+      all: '',
+      none: 'AND t.key = 0',
+      one: 'AND t.key = (SELECT id FROM @.strings WHERE hash = $7::uuid)',
+    }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
+    const rows = await this.#query<Record<keyof SumRow, string | null>>(
+      `SELECT ${ms('t.bucket')} AS bucket, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
+       FROM @.${TABLES[period]} t LEFT JOIN @.strings ON strings.id = t.key
+       WHERE t.series = (SELECT series.id FROM @.series JOIN @.sites ON sites.id = series.site
+                         WHERE sites.name = $1 AND series.summary = $2)
+         AND t.bucket BETWEEN $3::timestamptz AND $4::timestamptz ${ofKey}
+       ORDER BY t.bucket DESC, t.hits DESC, strings.text NULLS LAST
+       LIMIT $5::int8 OFFSET $6::int8`,
+      [
+        site,
+        summary,
+        ...range(from, to),
+        limit === 0 ? null : limit,
+        offset,
+        ...(typeof target === 'string' ? [hashOf(target)] : []),
+      ],
+    );
+    // Sums may pass 2^53: then they are rounded.
+    return rows.map((row) => ({
+      bucket: Number(row.bucket),
+      key: row.key,
+      hits: Number(row.hits),
+      transfer: Number(row.transfer),
+      errors: Number(row.errors),
+      duration: Number(row.duration),
+    }));
+  }
+
+  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
+    const rows = await this.#records(
+      'date DESC, journal DESC, ordinal DESC',
+      'date BETWEEN $2::timestamptz AND $3::timestamptz',
+      [site, ...range(from, to), limit === 0 ? null : limit, offset],
+    );
+    return rows.map(recordOf);
+  }
+
+  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+    const [date = FIRST, journal = -1, ordinal = 0] = after?.split(' ').map(Number) ?? [];
+    const rows = await this.#records(
+      'date, journal, ordinal',
+      '(date, journal, ordinal) > ($2::timestamptz, $3::int4, $6::int4)',
+      [site, timestamp(date), journal, limit, 0, ordinal],
+    );
+    return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  /** Records of the site `$1`, at most `$4` of them after the first `$5`. */
+  async #records(order: string, where: string, values: unknown[]): Promise<PlacedRow[]> {
+    const some = `(
+      SELECT * FROM @.records WHERE site = (SELECT id FROM @.sites WHERE name = $1) AND ${where}
+      ORDER BY ${order} LIMIT $4::int8 OFFSET $5::int8
+    )`;
+    const columns = RECORD_COLUMNS.map((column) => COLUMNS[column] ?? column);
+    const rows = await this.#query<PlacedRow>(
+      `SELECT ${ms('date')} AS ms, ${columns.join(', ')}, journal, ordinal
+       FROM (${recordsOf('@', some)}) records ORDER BY ${order}`,
+      values,
+    );
+    for (const row of rows) for (const column of NUMBERS) row[column] = Number(row[column]);
+    return rows;
+  }
+
+  #query<Row>(text: string, values: unknown[]): Promise<Row[]> {
+    return this.#session.query<Row>(text.replaceAll('@', this.#session.schema), values);
+  }
+}
+
+type PlacedRow = RecordRow & { journal: number; ordinal: number };
+
+function placeOf({ ms, journal, ordinal }: PlacedRow): string {
+  return `${ms} ${journal} ${ordinal}`;
+}
+
+/** Where a row is not what the table has. */
+const COLUMNS: Partial<Record<(typeof RECORD_COLUMNS)[number], string>> = {
+  authorization: '"authorization"::int4',
+  bot: 'bot::int4',
+  // Whatever the user's pool makes of JSON.
+  extra: 'extra::text',
+};
+
+function range(from: number, to: number): Buffer[] {
+  return [Math.ceil(Math.max(from, FIRST)), Math.floor(Math.min(to, LAST))].map(timestamp);
+}

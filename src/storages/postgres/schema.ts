@@ -1,0 +1,239 @@
+import { TrackUsageError } from '../../errors.ts';
+import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import type { Session } from './session.ts';
+
+/** The table of each period. */
+export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
+
+/** The oldest server that is tested. */
+const OLDEST = 15;
+/** SQLSTATE of a table that is there already. */
+const DUPLICATE_TABLE = '42P07';
+
+/** The schema's versions; `schema_version` says how many of them a schema has gone through. `@` stands for its name. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE @.sites (
+    id int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    time_zone text NOT NULL
+  );
+  -- How far each journal is stored: its position, and the number of records before it.
+  CREATE TABLE @.journals (
+    id text COLLATE "C" PRIMARY KEY,
+    number int4 GENERATED ALWAYS AS IDENTITY,
+    position int8 NOT NULL,
+    ordinal int8 NOT NULL
+  );
+  -- Every text once. Elsewhere stands its id; 0 stands for null. The hash is the first half of its SHA-256: a text may
+  -- be longer than what an index takes.
+  CREATE TABLE @.strings (
+    id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash uuid NOT NULL UNIQUE,
+    text text COLLATE "C" NOT NULL
+  );
+  -- What the user agent with that string says.
+  CREATE TABLE @.agents (
+    id int8 PRIMARY KEY,
+    browser text,
+    version text,
+    platform text,
+    bot boolean NOT NULL
+  );
+  -- What many records have in common.
+  CREATE TABLE @.endpoints (
+    id int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    server_name int8 NOT NULL,
+    method int8 NOT NULL,
+    protocol int8 NOT NULL,
+    route int8 NOT NULL,
+    blueprint int8 NOT NULL,
+    credentials int4 NOT NULL,
+    UNIQUE (server_name, method, protocol, route, blueprint, credentials)
+  );
+  CREATE TABLE @.records (
+    site int4 NOT NULL,
+    endpoint int4 NOT NULL,
+    date timestamptz NOT NULL,
+    -- The journal that it came from, and its place there.
+    journal int4 NOT NULL,
+    ordinal int4 NOT NULL,
+    status int4 NOT NULL,
+    url int8 NOT NULL,
+    content_length int8 NOT NULL,
+    duration int8 NOT NULL,
+    remote_addr int8,
+    forwarded_for int8,
+    agent int8,
+    language int8,
+    referrer int8,
+    username int8,
+    visitor int8,
+    country int8,
+    extra json,
+    PRIMARY KEY (site, date, journal, ordinal)
+  );
+  CREATE TABLE @.series (
+    id int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site int4 NOT NULL,
+    summary text COLLATE "C" NOT NULL,
+    UNIQUE (site, summary)
+  );
+  -- Each bucket's beginning in the site's time zone, for reading by hand.
+  CREATE TABLE @.buckets (
+    site int4 NOT NULL,
+    bucket timestamptz NOT NULL,
+    date text NOT NULL,
+    PRIMARY KEY (site, bucket)
+  );
+  ${Object.values(TABLES)
+    .map(
+      (table) => `
+  CREATE TABLE @.${table} (
+    series int4 NOT NULL,
+    bucket timestamptz NOT NULL,
+    key int8 NOT NULL,
+    hits int8 NOT NULL,
+    transfer int8 NOT NULL,
+    errors int8 NOT NULL,
+    duration int8 NOT NULL,
+    PRIMARY KEY (series, bucket, key)
+  ) WITH (fillfactor = 70);`,
+    )
+    .join('')}
+  CREATE VIEW @.usage_records AS ${recordsOf('@', '@.records')};
+  `,
+];
+
+/** The newest version that this release knows. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Brings the schema to the newest version: of several processes that start at the same moment one does it. */
+export async function migrate(session: Session): Promise<void> {
+  if ((await versionOf(session)) === SCHEMA_VERSION) return;
+  const { schema } = session;
+  const steps = MIGRATIONS.map((migration, index) => {
+    const step = migration.replaceAll('@', schema);
+    return `
+      IF (SELECT version FROM ${schema}.schema_version) = ${index} THEN
+        ${step}
+        UPDATE ${schema}.schema_version SET version = ${index + 1};
+      END IF;`;
+  });
+  try {
+    await session.script(`
+      SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+      ${lock(session)};
+      DO $migrate$ BEGIN
+        IF to_regnamespace('${schema}') IS NULL THEN CREATE SCHEMA ${schema}; END IF;
+        IF to_regclass('${schema}.schema_version') IS NULL THEN
+          CREATE TABLE ${schema}.schema_version (version int4 NOT NULL);
+          INSERT INTO ${schema}.schema_version VALUES (0);
+        END IF;
+        ${steps.join('')}
+      END $migrate$;
+      ${STANDARD_SUMMARIES.map(({ name }) => views(session, name)).join('')}`);
+  } catch (error) {
+    if ((error as { code?: string }).code !== DUPLICATE_TABLE) throw error;
+    throw new TrackUsageError('STORAGE_FOREIGN', { value: session.label }, { cause: error });
+  }
+}
+
+/** Whether there is anything to read. Throws for another version than this release reads. */
+export async function isReadable(session: Session): Promise<boolean> {
+  const found = await versionOf(session);
+  if (found > 0 && found < SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_OLDER', { value: session.label, found, known: SCHEMA_VERSION });
+  }
+  return found > 0;
+}
+
+/** 0 where there is no schema yet. */
+async function versionOf(session: Session): Promise<number> {
+  const { schema, label: value } = session;
+  const [server] = await session.query<{ version: string; encoding: string; found: string | null }>(
+    `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
+       to_regclass('${schema}.schema_version')::text AS found`,
+  );
+  const major = Math.floor(Number(server!.version) / 10_000);
+  if (major < OLDEST) {
+    throw new TrackUsageError('STORAGE_SERVER', { value, found: major, reason: `is older than ${OLDEST}` });
+  }
+  if (server!.encoding !== 'UTF8') {
+    throw new TrackUsageError('STORAGE_ENCODING', { value, found: server!.encoding, wanted: 'UTF8' });
+  }
+  if (server!.found === null) return 0;
+  const [row] = await session.query<{ version: number }>(`SELECT version FROM ${schema}.schema_version`);
+  const found = Number(row?.version ?? 0);
+  if (found > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
+  }
+  return found;
+}
+
+/** Makes the views of a summary, such as `usage_urls_daily`, where they are not there yet. */
+export async function createViews(session: Session, summary: string): Promise<void> {
+  const [row] = await session.query<{ found: string | null }>(
+    `SELECT to_regclass('${session.schema}.${viewOf(summary, TABLES.month)}')::text AS found`,
+  );
+  if (row!.found !== null) return;
+  await session.script(`${lock(session)}; ${views(session, summary)}`);
+}
+
+function lock({ schema }: Session): string {
+  return `SELECT pg_advisory_xact_lock(hashtextextended(${literal(`track-usage ${schema}`)}, 0))`;
+}
+
+function views({ schema }: Session, summary: string): string {
+  return Object.values(TABLES)
+    .map(
+      (table) => `
+      CREATE OR REPLACE VIEW ${schema}.${viewOf(summary, table)} AS
+      SELECT sites.name AS site, buckets.date, strings.text AS key, t.hits, t.transfer, t.errors, t.duration, t.bucket
+      FROM ${schema}.${table} t
+        JOIN ${schema}.series ON series.id = t.series AND series.summary = ${literal(summary)}
+        JOIN ${schema}.sites ON sites.id = series.site
+        JOIN ${schema}.buckets ON buckets.site = series.site AND buckets.bucket = t.bucket
+        LEFT JOIN ${schema}.strings ON strings.id = t.key
+      ORDER BY t.bucket DESC, t.hits DESC, strings.text NULLS LAST;`,
+    )
+    .join('');
+}
+
+/** Their names hold letters, digits and dashes. */
+function viewOf(summary: string, table: string): string {
+  return `usage_${summary.replaceAll('-', '_')}_${table}`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** Records with their texts. `from`: the table, or some of its rows. */
+export function recordsOf(schema: string, from: string): string {
+  return `
+  SELECT r.date, sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url,
+    route.text AS route, protocol.text AS protocol, r.status, r.content_length, r.duration,
+    remote.text AS remote_addr, forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser,
+    agents.version, agents.platform, language.text AS language, referrer.text AS referrer,
+    username.text AS username, e.credentials = 1 AS "authorization", visitor.text AS visitor, country.text AS country,
+    coalesce(agents.bot, false) AS bot, blueprint.text AS blueprint, r.extra, r.journal, r.ordinal
+  FROM ${from} r
+    JOIN ${schema}.sites ON sites.id = r.site
+    JOIN ${schema}.endpoints e ON e.id = r.endpoint
+    LEFT JOIN ${schema}.strings server ON server.id = e.server_name
+    LEFT JOIN ${schema}.strings method ON method.id = e.method
+    LEFT JOIN ${schema}.strings protocol ON protocol.id = e.protocol
+    LEFT JOIN ${schema}.strings route ON route.id = e.route
+    LEFT JOIN ${schema}.strings blueprint ON blueprint.id = e.blueprint
+    LEFT JOIN ${schema}.strings url ON url.id = r.url
+    LEFT JOIN ${schema}.strings remote ON remote.id = r.remote_addr
+    LEFT JOIN ${schema}.strings forwarded ON forwarded.id = r.forwarded_for
+    LEFT JOIN ${schema}.strings agent ON agent.id = r.agent
+    LEFT JOIN ${schema}.agents ON agents.id = r.agent
+    LEFT JOIN ${schema}.strings language ON language.id = r.language
+    LEFT JOIN ${schema}.strings referrer ON referrer.id = r.referrer
+    LEFT JOIN ${schema}.strings username ON username.id = r.username
+    LEFT JOIN ${schema}.strings visitor ON visitor.id = r.visitor
+    LEFT JOIN ${schema}.strings country ON country.id = r.country`;
+}

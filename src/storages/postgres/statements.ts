@@ -1,0 +1,131 @@
+import { TABLES } from './schema.ts';
+
+/** The columns of `records` that come with each batch, and their types. */
+const RECORD = {
+  endpoint: 'int4',
+  date: 'timestamptz',
+  ordinal: 'int4',
+  status: 'int4',
+  url: 'int8',
+  content_length: 'int8',
+  duration: 'int8',
+  remote_addr: 'int8',
+  forwarded_for: 'int8',
+  agent: 'int8',
+  language: 'int8',
+  referrer: 'int8',
+  username: 'int8',
+  visitor: 'int8',
+  country: 'int8',
+  extra: 'text',
+} as const;
+
+const SUM = {
+  series: 'int4',
+  bucket: 'timestamptz',
+  key: 'int8',
+  hits: 'int8',
+  transfer: 'int8',
+  errors: 'int8',
+  duration: 'int8',
+} as const;
+
+/** What each statement expects of its values stands where they are given: `writer.ts`. */
+export function statementsOf(schema: string) {
+  return {
+    position: `SELECT position, ordinal FROM ${schema}.journals WHERE id = $1`,
+    forget: `DELETE FROM ${schema}.journals WHERE id = $1`,
+    site: `SELECT id, time_zone FROM ${schema}.sites WHERE name = $1`,
+    addSite: `INSERT INTO ${schema}.sites (name, time_zone) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+    series: `SELECT id FROM ${schema}.series WHERE site = $1 AND summary = $2`,
+    addSeries: `INSERT INTO ${schema}.series (site, summary) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+    texts: `
+      WITH given AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS given (hash, text)),
+      found AS (SELECT s.hash, s.id FROM given JOIN ${schema}.strings s USING (hash)),
+      added AS (
+        INSERT INTO ${schema}.strings (hash, text)
+        SELECT hash, text FROM given WHERE hash NOT IN (SELECT hash FROM found)
+        ON CONFLICT DO NOTHING RETURNING hash, id
+      )
+      SELECT replace(hash::text, '-', '') AS hash, id FROM found
+      UNION ALL SELECT replace(hash::text, '-', ''), id FROM added`,
+    endpoints: endpoints(schema),
+    addAgents: `
+      INSERT INTO ${schema}.agents (id, browser, version, platform, bot)
+      SELECT id, browser, version, platform, bot = 1
+      FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::int4[])
+        AS given (id, browser, version, platform, bot)
+      ON CONFLICT DO NOTHING`,
+    apply: apply(schema),
+  };
+}
+
+function endpoints(schema: string): string {
+  const columns = 'server_name, method, protocol, route, blueprint, credentials';
+  const named = (table: string) =>
+    `${table}.server_name AS "serverName", ${table}.method, ${table}.protocol, ${table}.route, ${table}.blueprint,
+     ${table}.credentials, ${table}.id`;
+  return `
+    WITH given AS (
+      SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int4[])
+        AS given (${columns})
+    ),
+    found AS (SELECT e.* FROM given JOIN ${schema}.endpoints e USING (${columns})),
+    added AS (
+      INSERT INTO ${schema}.endpoints (${columns})
+      SELECT ${columns} FROM given WHERE (${columns}) NOT IN (SELECT ${columns} FROM found)
+      ON CONFLICT DO NOTHING RETURNING *
+    )
+    SELECT ${named('found')} FROM found UNION ALL SELECT ${named('added')} FROM added`;
+}
+
+/**
+ * A whole batch: one statement, so that it is stored or not, whatever happens on the way. Nothing of it is stored where
+ * the journal is not at `from`. The commit is written to disk in any case: a server that forgot commits when it crashes
+ * would lose what the journal no longer has.
+ */
+function apply(schema: string): string {
+  let next = 1;
+  const value = (type: string) => `$${next++}::${type}`;
+  const [journal, position, ordinal, from, site] = ['text', 'int8', 'int8', 'int8', 'int4'].map(value);
+  const unnest = (columns: Record<string, string>) => {
+    const arrays = Object.values(columns).map((type) => value(`${type}[]`));
+    return `unnest(${arrays.join(', ')}) AS given (${Object.keys(columns).join(', ')})`;
+  };
+  const recordColumns = Object.keys(RECORD).join(', ');
+  const records = `
+    INSERT INTO ${schema}.records (site, journal, ${recordColumns})
+    SELECT ${site}, journal.number, ${recordColumns.replace('extra', 'extra::json')}
+    FROM journal, ${unnest(RECORD)}`;
+  const buckets = `
+    INSERT INTO ${schema}.buckets (site, bucket, date)
+    SELECT ${site}, bucket, date FROM journal, ${unnest({ bucket: 'timestamptz', date: 'text' })}
+    ON CONFLICT DO NOTHING`;
+  const sums = Object.values(TABLES).map(
+    (table) => `
+    ${table} AS (
+      INSERT INTO ${schema}.${table} AS t (${Object.keys(SUM).join(', ')})
+      SELECT given.* FROM journal, ${unnest(SUM)}
+      ON CONFLICT (series, bucket, key) DO UPDATE SET hits = t.hits + excluded.hits,
+        transfer = t.transfer + excluded.transfer, errors = t.errors + excluded.errors,
+        duration = t.duration + excluded.duration
+    )`,
+  );
+  return `
+    WITH moved AS (
+      UPDATE ${schema}.journals SET position = ${position}, ordinal = ${ordinal}
+      WHERE id = ${journal} AND position = ${from} RETURNING number
+    ),
+    made AS (
+      INSERT INTO ${schema}.journals (id, position, ordinal)
+      SELECT ${journal}, ${position}, ${ordinal} WHERE ${from} = 0 AND NOT EXISTS (SELECT FROM moved)
+      ON CONFLICT DO NOTHING RETURNING number
+    ),
+    journal AS (SELECT number FROM moved UNION ALL SELECT number FROM made),
+    records AS (${records}),
+    buckets AS (${buckets}),
+    ${sums.join(',')}
+    SELECT count(*)::int4 AS moved, set_config('synchronous_commit',
+      CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
+    FROM journal`;
+}

