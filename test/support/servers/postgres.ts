@@ -104,7 +104,7 @@ function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS
   const env = {
     LD_LIBRARY_PATH: [
       library,
-      ...(links.length > 0 ? [join(bin, '../lib')] : []),
+      join(bin, '../lib'),
       ...[process.env.LD_LIBRARY_PATH ?? []].flat(),
     ].join(delimiter),
     LC_ALL: 'C',
