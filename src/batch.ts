@@ -94,6 +94,13 @@ export class RecordBatch {
     };
   }
 
+  /** UTF-16 units of all that it holds. */
+  get units(): number {
+    let units = this.textLength;
+    for (const text of this.extra.values()) units += text.length;
+    return units;
+  }
+
   get capacity(): number {
     return this.date.length;
   }

@@ -53,6 +53,10 @@ const TABLE = {
   ],
   COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
   STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
+  STORAGE_OFFLINE: [
+    '{what} is not connected: {reason}',
+    'connect it; until then the records wait in the journal',
+  ],
   STORAGE_ENCODING: [
     '{value} keeps text as {found}, which cannot hold every character',
     'use a database whose encoding is {wanted}',

@@ -70,6 +70,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#problems = new Problems(options.onError);
     const onProblem = (error: Error) => this.#problems.report(error);
     if (app) checkUntracked(innerApp(app));
+    const closures = closuresOf(this.storages);
 
     const directory = journalsDirectory(
       settings.journal.dir,
@@ -92,10 +93,18 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       cookieWhen: settings.cookieWhen,
       username: options.username,
       names: { site: this.#site, serverName: settings.serverName },
-      closures: closuresOf(this.storages),
+      closures,
       onError: (what, error) =>
         onProblem(new TrackUsageError('HOOK_FAILED', { what, reason: reasonOf(error) }, { cause: error })),
     });
+    try {
+      if (app) this.attach(app);
+    } catch (error) {
+      // There will be nobody to close it.
+      this.#capture.stop();
+      this.#journal.close({ discard: true });
+      throw error;
+    }
     this.#onExit = () => this.#journal.appendPending();
     process.on('exit', this.#onExit);
     this.#writer =
@@ -120,7 +129,6 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     const { cookie, geo, freeGeoIp } = settings;
     const hasPlaces = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
     this.#reportIdleSummaries(cookie !== undefined, hasPlaces);
-    if (app) this.attach(app);
   }
 
   /** Tracks one more app, with the same storages. Throws for an app that is tracked already. */

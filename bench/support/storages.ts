@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
+import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
 import { load } from './library.ts';
 
@@ -38,6 +39,29 @@ export const ENGINES: readonly Engine[] = [
     async storage(url, hooks) {
       const { SqliteStorage } = await load<Class<'SqliteStorage'>>('storages/sqlite/index.js');
       return new SqliteStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'clickhouse',
+    async start() {
+      const server = await clickhouseServer();
+      return {
+        url: server.url('bench'),
+        async bytes() {
+          await server.sql('OPTIMIZE TABLE bench.usage_records FINAL');
+          await server.sql('OPTIMIZE TABLE bench.usage_sums FINAL');
+          return Number(
+            await server.sql(
+              "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = 'bench' AND active",
+            ),
+          );
+        },
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { ClickhouseStorage } = await load<Class<'ClickhouseStorage'>>('storages/clickhouse/index.js');
+      return new ClickhouseStorage(url, { hooks });
     },
   },
   {

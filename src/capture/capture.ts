@@ -449,7 +449,7 @@ function firstOf(list: string): string {
 /** What stands around two values in the JSON of an `Extra`. */
 const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
 
-/** `''` for an empty object, and for what is no JSON or longer than `limit`, of which `onFailure` is told. */
+/** `''` for an empty object, and for what is no object in JSON or longer than `limit`, of which `onFailure` is told. */
 function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
   let json: string | undefined;
   try {
@@ -459,6 +459,10 @@ function jsonOf(values: object, limit: number, onFailure: (error: unknown) => vo
     return '';
   }
   if (json === undefined || json === '{}') return '';
+  if (json[0] !== '{') {
+    onFailure(new TypeError('their toJSON gives no object'));
+    return '';
+  }
   if (json.length <= limit) return json;
   onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
   return '';

@@ -2,14 +2,14 @@ import type { Capture } from '../capture/capture.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import type { TrackUsageOptions } from '../settings.ts';
-import type { Storage } from '../storages/storage.ts';
+import type { RecordWriter } from '../storages/writer.ts';
 import { TrackUsage } from '../tracker.ts';
 import type { Trust } from './node.ts';
 
 /** A TrackUsage to track with, or what one is made of, which then ends with the app. */
 export type UsageSource =
   | { usage: TrackUsage<object> }
-  | ({ storages: Storage | readonly Storage[] } & TrackUsageOptions);
+  | ({ storages: RecordWriter | readonly RecordWriter[] } & TrackUsageOptions);
 
 /** What a middleware tracks with. Throws for what is no TrackUsage. */
 export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust } {

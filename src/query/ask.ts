@@ -1,7 +1,7 @@
 import { show, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
 import type { StorageReader } from '../storages/contract.ts';
-import type { Summary } from '../summaries/define.ts';
+import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 
@@ -53,7 +53,9 @@ const DEFAULT_SITE = 'default';
 export function summaryName(summary: Summary | string): string {
   const found = typeof summary === 'string' ? (known(summary) ?? { name: summary }) : summary;
   if (typeof found !== 'object' || found === null || typeof found.name !== 'string' || 'members' in found) {
-    throw invalid('summary', typeof summary === 'string' ? summary : found, 'one summary, or its name');
+    const { members } = (found ?? {}) as Partial<SummaryGroup>;
+    const names = members ? `: ${members.map(({ name }) => name).join(', ')}` : '';
+    throw invalid('summary', members ? found?.name : summary, `one summary, or its name${names}`);
   }
   return found.name;
 }

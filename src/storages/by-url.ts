@@ -14,12 +14,26 @@ export interface StorageUrl {
 
 type Opener = (url: string, options: { hooks?: readonly Hook[] }) => Promise<Storage>;
 
+const clickhouse: Opener = async (url, options) =>
+  new (await import('./clickhouse/index.ts')).ClickhouseStorage(url, options);
+const mongo: Opener = async (url, options) =>
+  new (await import('./mongo/index.ts')).MongoStorage(url, options);
+const redis: Opener = async (url, options) =>
+  new (await import('./redis/index.ts')).RedisStorage(url, options);
 const postgres: Opener = async (url, options) =>
   new (await import('./postgres/index.ts')).PostgresStorage(url, options);
 
 /** By the scheme of the URL. Each loads its driver only when it is wanted. */
 const OPENERS: Readonly<Record<string, Opener>> = {
   sqlite: async (path, options) => new (await import('./sqlite/index.ts')).SqliteStorage(path, options),
+  clickhouse,
+  clickhouses: clickhouse,
+  mongodb: mongo,
+  'mongodb+srv': mongo,
+  redis,
+  rediss: redis,
+  valkey: redis,
+  valkeys: redis,
   postgres,
   postgresql: postgres,
 };
@@ -28,7 +42,7 @@ const OPENERS: Readonly<Record<string, Opener>> = {
 export function storageAt(url: string): StorageUrl {
   const [, prefixed, bare] = SQLITE.exec(url) ?? [];
   const sqlite = prefixed ?? bare;
-  const scheme = sqlite === undefined ? (/^([a-z]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
+  const scheme = sqlite === undefined ? (/^([a-z+]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
   const open = OPENERS[scheme];
   // Never the whole URL: it may hold a password.
   if (!open) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(withoutPassword(url)) });

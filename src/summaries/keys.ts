@@ -1,4 +1,5 @@
 import { show } from '../errors.ts';
+import { letGo } from '../promises.ts';
 import { cut } from '../text.ts';
 
 /** The longest key of a user's own summary, in UTF-16 units; what is longer is cut and ends with a hash. */
@@ -13,13 +14,14 @@ export const MOST_KEYS = 16;
 export function keysOf(answer: unknown): string[] {
   if (answer === null || answer === undefined || answer === '') return [];
   if (typeof answer === 'string') return [storable(answer)];
-  if (!Array.isArray(answer)) throw notAKey(answer);
+  if (!Array.isArray(answer)) throw notAKey(kindOf(answer));
   const keys = new Set<string>();
   for (const key of answer) {
-    if (typeof key !== 'string') throw notAKey(answer);
+    if (typeof key !== 'string') throw notAKey(`a list with ${kindsOf(answer)}`);
     if (key !== '') keys.add(storable(key));
+    // Of a list without end the rest is not looked at.
+    if (keys.size > MOST_KEYS) throw new RangeError(`it returned more than ${MOST_KEYS} keys`);
   }
-  if (keys.size > MOST_KEYS) throw new RangeError(`it returned ${keys.size} keys, at most ${MOST_KEYS} fit`);
   return [...keys];
 }
 
@@ -29,7 +31,20 @@ function storable(key: string): string {
   return cut(whole.includes('\0') ? whole.replaceAll('\0', '\ufffd') : whole, KEY_LIMIT);
 }
 
-function notAKey(answer: unknown): TypeError {
-  const shown = answer instanceof Promise ? 'a promise' : show(answer);
-  return new TypeError(`it returned ${shown}, expected a string, several, or null`);
+function notAKey(what: string): TypeError {
+  return new TypeError(`it returned ${what}, expected a string, several, or null`);
+}
+
+/** What is no text. Of an object not what is in it: that may be large, and nobody else's business. */
+function kindOf(answer: unknown): string {
+  if (letGo(answer)) return 'a promise';
+  return typeof answer === 'object' && answer !== null ? 'an object' : show(answer);
+}
+
+/** The kind of the first that is no text; every promise is let go. */
+function kindsOf(answer: readonly unknown[]): string {
+  return answer
+    .slice(0, 1_000)
+    .filter((key) => typeof key !== 'string')
+    .map(kindOf)[0]!;
 }

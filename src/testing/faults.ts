@@ -100,10 +100,9 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             (await rows(place.storage([]), 'remotes', 'month'))[0]?.[1],
             Math.max(hits / 3, (hits * 2) / 3),
           );
-          equal(
-            (await place.storage([]).getUsage({ limit: 0 })).length,
-            subject.cannot?.records ? undefined : hits,
-          );
+          if (!subject.cannot?.records) {
+            equal((await place.storage([]).getUsage({ limit: 0 })).length, hits);
+          }
         } finally {
           await proxy.close();
         }

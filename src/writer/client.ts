@@ -81,11 +81,7 @@ export class WriterClient {
     this.#ends = new AppEnds(storages);
     this.hooks = storages.map(
       (storage, number) =>
-        new HookQueue(
-          storage,
-          (records) => this.#send({ type: 'called', storage: number, records }),
-          onProblem,
-        ),
+        new HookQueue(storage, (load) => this.#send({ type: 'called', storage: number, ...load }), onProblem),
     );
     this.#journal = journal;
     this.#onProblem = onProblem;
@@ -265,7 +261,7 @@ export class WriterClient {
     } else if (message.type === 'call') {
       void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
     } else if (message.type === 'stored') {
-      this.hooks[message.storage]!.add(message.records);
+      this.hooks[message.storage]!.add(message.records, message.units);
     } else {
       // After its last answer the thread ends, and may have ended before anybody here goes on.
       if (message.id === this.#closeId) this.#ended = true;

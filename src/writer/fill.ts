@@ -5,7 +5,7 @@ import type { Enricher } from './enrich.ts';
 import type { FreeGeoIp } from './free-geo-ip.ts';
 import type { OwnSummaries } from './own-summaries.ts';
 
-/** A batch takes at most so many records, */
+/** A batch takes at most so many records, unless its storage wants more, */
 export const MAX_RECORDS = 32_768;
 /** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
 export const MAX_TEXT = 1024 * 1024;
@@ -25,10 +25,16 @@ export class BatchFiller {
   #serverName = 0;
   #extraLength = 0;
 
-  constructor(enricher: Enricher, site: string, keys: OwnSummaries) {
+  readonly #maxRecords: number;
+  /** The limits of text are for `MAX_RECORDS`; larger batches may hold more. */
+  readonly #scale: number;
+
+  constructor(enricher: Enricher, site: string, keys: OwnSummaries, maxRecords = MAX_RECORDS) {
     this.#enricher = enricher;
     this.batch.site = site;
     this.#keys = keys;
+    this.#maxRecords = maxRecords;
+    this.#scale = Math.max(1, maxRecords / MAX_RECORDS);
   }
 
   /** Begins a new batch of a journal. */
@@ -44,8 +50,11 @@ export class BatchFiller {
 
   /** Whether the batch should take no more. */
   get isFull(): boolean {
+    const { length, textLength } = this.batch;
     return (
-      this.batch.length >= MAX_RECORDS || this.batch.textLength >= MAX_TEXT || this.#extraLength >= MAX_EXTRA
+      length >= this.#maxRecords ||
+      textLength >= MAX_TEXT * this.#scale ||
+      this.#extraLength >= MAX_EXTRA * this.#scale
     );
   }
 

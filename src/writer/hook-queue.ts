@@ -2,6 +2,7 @@ import { RecordBatch, type RecordBatchData } from '../batch.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { RecordHook, RecordWriter } from '../storages/writer.ts';
 import { Turns } from '../turns.ts';
+import type { HookLoad } from './protocol.ts';
 
 /** How long a hook's promise is waited for. In ms. */
 const PATIENCE = 10_000;
@@ -16,20 +17,20 @@ export class HookQueue {
   /** Records whose hooks are not through yet. */
   pending = 0;
   readonly #storage: RecordWriter;
-  readonly #onCalled: (records: number) => void;
+  readonly #onCalled: (load: HookLoad) => void;
   readonly #onProblem: (error: Error) => void;
-  readonly #batches: RecordBatch[] = [];
+  readonly #batches: { batch: RecordBatch; units: number }[] = [];
   #running: Promise<void> | undefined;
 
-  /** @param onCalled Told how many records more the hooks are through with. */
-  constructor(storage: RecordWriter, onCalled: (records: number) => void, onProblem: (error: Error) => void) {
+  /** @param onCalled Told what more the hooks are through with. */
+  constructor(storage: RecordWriter, onCalled: (load: HookLoad) => void, onProblem: (error: Error) => void) {
     this.#storage = storage;
     this.#onCalled = onCalled;
     this.#onProblem = onProblem;
   }
 
-  add(data: RecordBatchData): void {
-    this.#batches.push(RecordBatch.of(data));
+  add(data: RecordBatchData, units: number): void {
+    this.#batches.push({ batch: RecordBatch.of(data), units });
     this.pending += data.length;
     this.#running ??= this.#run();
   }
@@ -41,7 +42,8 @@ export class HookQueue {
 
   async #run(): Promise<void> {
     const turns = new Turns();
-    for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
+    for (let next = this.#batches.shift(); next; next = this.#batches.shift()) {
+      const { batch, units } = next;
       for (let i = 0; i < batch.length; i++) {
         for (const hook of this.#storage.hooks) {
           const promise = this.#call(hook, batch, i);
@@ -50,7 +52,7 @@ export class HookQueue {
         this.pending -= 1;
         await turns.give();
       }
-      this.#onCalled(batch.length);
+      this.#onCalled({ records: batch.length, units });
     }
     this.#running = undefined;
   }

@@ -10,12 +10,18 @@ import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
-import { BatchFiller } from './fill.ts';
+import { BatchFiller, MAX_RECORDS } from './fill.ts';
 import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { OwnSummaries } from './own-summaries.ts';
-import { type LaneStatus, NOTHING_YET, type StorageData, type WriterData } from './protocol.ts';
+import {
+  type HookLoad,
+  type LaneStatus,
+  NOTHING_YET,
+  type StorageData,
+  type WriterData,
+} from './protocol.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
 
 /** How often an idle lane looks for records. In ms. */
@@ -28,8 +34,8 @@ const LAST_BACKOFF = 5_000;
 /** Rejected records beyond this size of their file are only counted. In bytes. */
 const REJECT_FILE_LIMIT = 64 * 1024 * 1024;
 
-/** The most records that wait for the hooks of a storage; beyond it they are not called, and it is counted. */
-const HOOK_QUEUE = 65_536;
+/** The most that waits for the hooks of a storage; beyond it they are not called, and it is counted. */
+const HOOK_QUEUE: HookLoad = { records: 65_536, units: 32 * 1024 * 1024 };
 
 const START: Cursor = { position: 0, ordinal: 0 };
 
@@ -54,10 +60,10 @@ export class Lane {
   readonly #readings = new Map<HeldJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
-  readonly #onStored: (records: RecordBatchData) => void;
+  readonly #onStored: (records: RecordBatchData, units: number) => void;
   readonly #calls: AppCalls;
-  /** Records that were sent to the app for its hooks and are not through. */
-  #sent = 0;
+  /** What was sent to the app for its hooks and is not through. */
+  readonly #sent: HookLoad = { records: 0, units: 0 };
   #writer: StorageWriter | undefined;
   /** Where its writing end needs it. */
   #inFlight: InFlight | undefined;
@@ -81,7 +87,7 @@ export class Lane {
     }: {
       onStatus: () => void;
       onProblem: (error: TrackUsageError) => void;
-      onStored: (records: RecordBatchData) => void;
+      onStored: (records: RecordBatchData, units: number) => void;
     },
   ) {
     this.#number = number;
@@ -89,7 +95,10 @@ export class Lane {
     this.#data = data;
     this.#journals = journals;
     this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
-    this.#filler = new BatchFiller(enricher, data.site, this.#own);
+    const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
+    // Hooks take no more at once.
+    const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
+    this.#filler = new BatchFiller(enricher, data.site, this.#own, most);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -125,10 +134,11 @@ export class Lane {
     this.#wake();
   }
 
-  /** The app's hooks are through with so many records more. */
-  called(records: number): void {
+  /** The app's hooks are through with so much more. */
+  called({ records, units }: HookLoad): void {
     // What was sent before the thread was started again comes back too.
-    this.#sent = Math.max(0, this.#sent - records);
+    this.#sent.records = Math.max(0, this.#sent.records - records);
+    this.#sent.units = Math.max(0, this.#sent.units - units);
   }
 
   /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
@@ -188,7 +198,7 @@ export class Lane {
         ? await RemoteWriter.open(this.#number, this.#calls, context)
         : await ((await import(module)) as StorageModule).openWriter(options, context);
     const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
-    this.#inFlight = writer.replays ? new InFlight(directory, name) : undefined;
+    this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     return new JournalPositions(writer, directory, name);
   }
@@ -234,7 +244,7 @@ export class Lane {
     from: Cursor,
     writer: StorageWriter,
     until = Number.POSITIVE_INFINITY,
-    maxRecords = this.#storage.maxRecords ?? Number.POSITIVE_INFINITY,
+    maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
     const { batch, to, lost } =
       this.#inFlight?.load(journal.id, from) ?? (await this.#fill(journal, reading, from, until, maxRecords));
@@ -271,12 +281,17 @@ export class Lane {
 
   #giveToHooks(records: RecordBatch): void {
     if (records.length === 0) return;
-    if (this.#sent + records.length > HOOK_QUEUE) {
-      this.status.unhooked += records.length;
+    const sent = this.#sent;
+    const { length, units } = records;
+    const isTooMuch = sent.records + length > HOOK_QUEUE.records || sent.units + units > HOOK_QUEUE.units;
+    // A batch alone may be larger, where a geography service says much.
+    if (isTooMuch && sent.records > 0) {
+      this.status.unhooked += length;
       return;
     }
-    this.#sent += records.length;
-    this.#onStored(records.toData());
+    sent.records += length;
+    sent.units += units;
+    this.#onStored(records.toData(), units);
   }
 
   async #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {

@@ -50,12 +50,19 @@ export interface AppResult {
   refused?: boolean;
 }
 
+/** What waits for hooks. */
+export interface HookLoad {
+  records: number;
+  /** UTF-16 units of their texts. */
+  units: number;
+}
+
 /** From the app to the writer. */
 export type ToWriter =
   | { type: 'memory'; piece: MemoryPiece }
   | ({ type: 'result' } & AppResult)
-  /** The hooks of a storage are through with so many records more. */
-  | { type: 'called'; storage: number; records: number }
+  /** The hooks of a storage are through with so much more. */
+  | ({ type: 'called'; storage: number } & HookLoad)
   /** Answered by `done` when every storage has what the journal holds now. */
   | { type: 'flush'; id: number }
   /** As `flush`, and then everything is closed. */
@@ -111,5 +118,5 @@ export type FromWriter =
   | { type: 'problem'; error: PlainError }
   | ({ type: 'call' } & AppCall)
   /** A storage has committed these, for its hooks. */
-  | { type: 'stored'; storage: number; records: RecordBatchData }
+  | { type: 'stored'; storage: number; records: RecordBatchData; units: number }
   | { type: 'done'; id: number };

@@ -31,7 +31,7 @@ const lanes = data.storages.map(
     new Lane(storage, data, journals, enricher, calls, {
       onStatus: () => onStatus(storage),
       onProblem,
-      onStored: (records) => send({ type: 'stored', storage, records }),
+      onStored: (records, units) => send({ type: 'stored', storage, records, units }),
     }),
 );
 journals.adopt();
@@ -44,7 +44,7 @@ parentPort!.on('message', (message: ToWriter) => {
     return;
   }
   if (message.type === 'called') {
-    lanes[message.storage]!.called(message.records);
+    lanes[message.storage]!.called(message);
     return;
   }
   if (message.type === 'memory') {

@@ -1,6 +1,7 @@
 import type { RecordBatch } from '../batch.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOption, checkOptions } from '../options.ts';
+import { letGo } from '../promises.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Batch, StorageWriter } from '../storages/contract.ts';
 import { type RecordHook, RecordWriter } from '../storages/writer.ts';
@@ -50,6 +51,8 @@ export class OutputWriter extends RecordWriter {
     );
     checkOption('OutputWriter.transform', transform, typeof transform === 'function', 'a function');
     checkNoSummaries(label, hooks);
+    // Now: a file that cannot be opened fails before the writer's thread is there.
+    listen(output);
     super(
       {
         label,
@@ -68,8 +71,13 @@ function toJson(record: UsageRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
 
-/** A stream that fails and is not listened to ends the process; one listener for each is enough. */
 const LISTENED = new WeakSet<Output>();
+
+/** A stream that fails and is not listened to ends the process; one listener for each is enough. */
+function listen(output: Output): void {
+  if (!LISTENED.has(output)) output.on?.('error', () => {});
+  LISTENED.add(output);
+}
 
 class OutputEnd implements StorageWriter {
   readonly #output: Output;
@@ -81,8 +89,6 @@ class OutputEnd implements StorageWriter {
   constructor(output: Output, transform: (record: UsageRecord) => string | Uint8Array) {
     this.#output = output;
     this.#transform = transform;
-    if (!LISTENED.has(output)) output.on?.('error', () => {});
-    LISTENED.add(output);
   }
 
   /** The journal keeps it. */
@@ -123,7 +129,8 @@ class OutputEnd implements StorageWriter {
     try {
       const text: unknown = this.#transform(records.record(index));
       if (typeof text === 'string' || text instanceof Uint8Array) return text;
-      throw new TypeError(`transform returned ${show(text)}, expected text or bytes`);
+      const shown = letGo(text) ? 'a promise' : show(text);
+      throw new TypeError(`transform returned ${shown}, expected text or bytes`);
     } catch (error) {
       this.#refused = error;
       throw error;
@@ -138,7 +145,9 @@ class OutputEnd implements StorageWriter {
           () => reject(new TrackUsageError('TIMEOUT', { what: 'a write to the output', value: PATIENCE })),
           PATIENCE,
         ).unref();
-        this.#output.write(text, (error) => (error ? reject(error) : resolve()));
+        const result = this.#output.write(text, (error) => (error ? reject(error) : resolve()));
+        // What is no stream may well be an async function.
+        if (result instanceof Promise) result.catch(reject);
       });
     } finally {
       clearTimeout(timer);

@@ -19,7 +19,7 @@ import trackFastify, { trackUsage } from '../../src/frameworks/fastify-plugin.ts
 import { trackUsage as trackHono } from '../../src/frameworks/hono-middleware.ts';
 import type { App } from '../../src/frameworks/index.ts';
 import { trackUsage as trackKoa } from '../../src/frameworks/koa-middleware.ts';
-import { TrackUsage, type UsageRecord } from '../../src/index.ts';
+import { OutputWriter, TrackUsage, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
@@ -275,6 +275,25 @@ describe.each([
       ['/nowhere', 404, null, null, null],
     ]);
     await recorder.close();
+  });
+
+  test('takes writers as a TrackUsage does', async () => {
+    const app = create();
+    const directory = mkdtempSync(join(tmpdir(), 'track-usage-'));
+    const lines: string[] = [];
+    const output = {
+      write(text: string | Uint8Array, callback: () => void) {
+        lines.push(String(text));
+        callback();
+      },
+    };
+    const storages = new OutputWriter({ output, transform: ({ path }) => path });
+    app.register(trackUsage, { storages, journal: { dir: directory }, geo: false });
+    app.get('/a', async () => 'a');
+    await app.inject('/a');
+    await app.close();
+    rmSync(directory, { recursive: true });
+    expect(lines).toEqual(['/a']);
   });
 
   test('closes what it made, with the requests that the end waited for', async () => {

@@ -10,7 +10,10 @@ test.each([
   [['sum', 'urls'], "required option '-s, --storage <storage>' not specified"],
   [['sum', '--storage', 'a.db'], "missing required argument 'name'"],
   [['sum', 'urls', 'remotes', '--storage', 'a.db'], /^too many arguments for 'sum'/],
-  [['sum', 'basic', '--storage', 'a.db'], /^summary is "basic", expected one summary, or its name; /],
+  [
+    ['sum', 'basic', '--storage', 'a.db'],
+    /^summary is "basic", expected one summary, or its name: urls, remotes, .*; /,
+  ],
   [
     ['sum', 'urls', '--storage', 'a.db', '--perod', 'day'],
     /^unknown option '--perod' \(Did you mean --period\?\)$/,

@@ -37,11 +37,17 @@ function storageWith(
 
 it('one that is down keeps no other back, and catches up by itself', async () => {
   const hooked = { reliable: 0, unreliable: 0 };
-  const { storage, state } = unreliable(['urls', () => void (hooked.unreliable += 1)]);
+  const countReliable = () => {
+    hooked.reliable += 1;
+  };
+  const countUnreliable = () => {
+    hooked.unreliable += 1;
+  };
+  const { storage, state } = unreliable(['urls', countUnreliable]);
   await using app = await tracked((directory) => [
     storage,
     new SqliteStorage(join(directory, 'usage.db'), {
-      hooks: ['status', () => void (hooked.reliable += 1)],
+      hooks: ['status', countReliable],
     }),
   ]);
   await app.ask('/before');

@@ -128,6 +128,26 @@ describe('a closure', () => {
     expect(app.errors[0]?.message).toContain('the key of the summary "odd" failed: not today');
   });
 
+  it('that returns promises ends nothing when they fail, and is told without what is in an object', async () => {
+    const late = async () => {
+      throw new Error('late');
+    };
+    const answers: [() => unknown, string][] = [
+      [late, 'it returned a promise,'],
+      [() => ['fine', late(), late()], 'it returned a list with a promise,'],
+      [() => ({ password: 'x' }), 'it returned an object,'],
+      [() => new Array(4e9), 'it returned a list with undefined,'],
+      [() => Array.from({ length: 1e6 }, (_, n) => `${n}`), 'it returned more than 16 keys'],
+    ];
+    for (const [key, message] of answers) {
+      const odd = defineSummary({ name: 'odd', key: key as () => string });
+      const app = await track([odd]);
+      await app.ask('/');
+      expect(await app.hits(odd)).toEqual({ null: 1 });
+      expect(app.errors[0]?.message).toContain(message);
+    }
+  });
+
   it('may return hostile and long keys', async () => {
     const long = 'x'.repeat(100_000);
     const keys = [
@@ -166,6 +186,16 @@ describe('a module', () => {
     expect(app.errors.map(({ message }) => message)).toEqual([
       expect.stringContaining('the key of the summary "status-classes" failed: a teapot'),
     ]);
+  });
+
+  it('that returns promises does not end the writer’s thread when they fail', async () => {
+    const app = await track([defineSummary({ name: 'late', module: MODULE, export: 'late' }), sumStatus]);
+    await app.ask('/');
+    expect(await app.hits('late')).toEqual({ null: 1 });
+    expect(app.errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('the key of the summary "late" failed: it returned a promise'),
+    ]);
+    expect(app.usage.status().writerRestarts).toBe(0);
   });
 
   it.each([

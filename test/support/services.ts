@@ -8,10 +8,17 @@ export interface Service {
   program: string;
   /** The packages of Debian that bring it. */
   packages: readonly string[];
+  /** Whether it is built here, by `scripts/<name>.ts`; then `packages` are what that needs. */
+  built?: boolean;
 }
+
+/** Where programs are put that are built here. */
+export const BUILT = join(import.meta.dirname, '../../.services');
 
 export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
+  { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
+  { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];

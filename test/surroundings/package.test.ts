@@ -47,6 +47,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     const folder = consumer.folder('typed', 'typed.mts', 'typed.cts');
     const common = {
       strict: true,
+      exactOptionalPropertyTypes: true,
       skipLibCheck: false,
       target: 'es2023',
       lib: ['es2024', 'esnext.disposable'],

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { serialize } from 'node:v8';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { OutputWriter, Storage } from '../../src/index.ts';
 import type { Batch, StorageReader, StorageWriter } from '../../src/storages/contract.ts';
@@ -67,6 +68,29 @@ it('a batch that failed comes again unchanged after the thread died', async () =
   const next = await tracked(storage, { journal: { dir: app.directory } });
   onTestFinished(() => next[Symbol.asyncDispose]());
   await vi.waitFor(() => expect(given.at(-1)).toEqual({ ...given[0], taken: true }), { timeout: 10_000 });
+});
+
+it.each([
+  ['is cut', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
+  ['is empty', () => Buffer.alloc(0)],
+  ['has a wrong byte', (bytes: Buffer) => bytes.with(-9, bytes.at(-9)! ^ 1)],
+  ['is of another release', () => serialize({ records: {}, entries: 1 })],
+  ['holds nothing', () => serialize(undefined)],
+])('a batch whose file %s is told, and made again from the journal', async (_, damage) => {
+  let works = false;
+  const { storage, given } = fickle(() => !works);
+  await using app = await tracked(storage);
+  await app.ask('/1');
+  await vi.waitFor(() => expect(given.length).toBeGreaterThan(0), { timeout: 5_000 });
+  await app.usage.close({ timeout: 50 });
+  const journal = app.usage.status().journal.directory;
+  const [name] = (await readdir(journal)).filter((file) => file.endsWith('.batch'));
+  await writeFile(join(journal, name!), damage(await readFile(join(journal, name!))));
+  works = true;
+  const next = await tracked(storage, { journal: { dir: app.directory } });
+  onTestFinished(() => next[Symbol.asyncDispose]());
+  await vi.waitFor(() => expect(given.at(-1)).toEqual({ ...given[0], taken: true }), { timeout: 10_000 });
+  expect(next.errors.map(({ message }) => message)).toEqual([expect.stringContaining(name!)]);
 });
 
 it('a writer without positions goes on where the process before it stopped', async () => {

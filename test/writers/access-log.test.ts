@@ -40,12 +40,19 @@ describe('the lines', () => {
       authorization: `Basic ${Buffer.from('jane "q" doe\n:secret').toString('base64')}`,
     });
     await app.ask('/?status=204', { 'user-agent': '' });
+    await app.ask('/', {
+      'x-forwarded-host': 'a/b c',
+      authorization: `Basic ${Buffer.from('a[01/Jan/2020] :x').toString('base64')}`,
+    });
     await app.usage.flush();
-    const [first, second, ...more] = linesOf(join(app.directory, 'access.log'));
+    const [first, second, third, ...more] = linesOf(join(app.directory, 'access.log'));
     expect(first).toMatch(
       /^2001:db8::1 - jane%20%22q%22%20doe%0A \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0545\] "GET \/a%20b\?c=d&token=REDACTED HTTP\/1\.1" 200 5 "https:\/\/example\.com\/\?q=[^"]+" "quotes \\" and \\\\ backslashes"$/,
     );
     expect(second).toMatch(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/\?status=204 HTTP\/1\.1" 204 - "-" "[^"]*"$/);
+    expect(third).toMatch(
+      /^127\.0\.0\.1 - a%5B01\/Jan\/2020%5D%20 \[[^\]]+\] "GET \/b%20c\/ HTTP\/1\.1" 200 5 /,
+    );
     expect(more).toEqual([]);
   });
 
@@ -195,6 +202,10 @@ describe.skipIf(goaccess === undefined)('goaccess', () => {
         'user-agent': agents[n % agents.length]!,
         referer: n % 2 ? 'https://example.com/a?b=c' : '',
         'x-forwarded-for': `198.51.100.${n % 5}`,
+        ...(n % 6 === 0 && {
+          'x-forwarded-host': 'a/b HTTP/1.1" 200 "',
+          authorization: `Basic ${Buffer.from('a[01/Jan/2020 "GET":x').toString('base64')}`,
+        }),
       });
     }
     await app.usage.flush();

@@ -86,6 +86,24 @@ it('one that never returns keeps neither requests, nor storing, nor close', asyn
   expect(performance.now() - before).toBeLessThan(5_000);
 });
 
+it('one that never returns makes the memory of the app no larger than its limit', async () => {
+  // Half of what clients may put into the parameters of a route.
+  const vars = { text: 'x'.repeat(8_000) };
+  await using app = await tracked(
+    (directory) =>
+      new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
+    { username: (request) => void Object.assign(app.usage.vars(request), vars) },
+  );
+  const most = (32 * 1024 * 1024) / 8_000;
+  for (let n = 0; n < most + 1_000; n += 20) await Promise.all(Array.from({ length: 20 }, () => app.ask()));
+  await app.usage.flush();
+  const { hooks, committed } = app.usage.status().storages[0]!;
+  expect(hooks.pending).toBeLessThan(most);
+  expect(hooks.dropped).toBeGreaterThan(0);
+  expect(hooks.pending + hooks.dropped).toBe(committed);
+  await app.usage.close({ timeout: 100 });
+}, 30_000);
+
 it('a slow one gives the app its turns', async () => {
   let called = 0;
   const busy = () => {

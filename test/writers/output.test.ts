@@ -1,3 +1,4 @@
+import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
@@ -72,6 +73,38 @@ describe('OutputWriter', () => {
     await app.usage.flush();
     expect(taken.sort()).toEqual(['/0', '/1', '/2', '/4', '/6', '/7']);
     expect(app.usage.status().storages[0]).toMatchObject({ ok: true, rejected: 2 });
+  });
+
+  it('promises that fail do not end the process', async () => {
+    const taken: string[] = [];
+    let fails = 2;
+    const output = {
+      async write(text: string | Uint8Array, callback: (error?: Error) => void) {
+        if (fails-- > 0) throw new Error('the service is away');
+        taken.push(String(text));
+        callback();
+      },
+    };
+    const transform = ({ path }: UsageRecord): string => {
+      if (path === '/1') return Promise.reject(new Error('late')) as unknown as string;
+      return path;
+    };
+    await using app = await tracked(new OutputWriter({ output, transform }));
+    for (let n = 0; n < 3; n++) await app.ask(`/${n}`);
+    await app.usage.flush();
+    expect(taken).toEqual(['/0', '/2']);
+    const messages = app.errors.map(({ message }) => message);
+    expect(messages).toContainEqual(expect.stringContaining('the service is away'));
+    expect(messages).toContainEqual(expect.stringContaining('transform returned a promise'));
+  });
+
+  it('a file that cannot be opened does not end the process', async () => {
+    await using app = await tracked((directory) => [
+      new OutputWriter({ output: createWriteStream(join(directory, 'nothing/here.log')) }),
+    ]);
+    expect(await app.ask()).toBe('hello');
+    await eventually(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
+    await app.usage.close({ timeout: 100 });
   });
 
   it('a stream that was destroyed neither ends the process nor loses what others store', async () => {

@@ -32,7 +32,8 @@ export function accessLogLines(records: RecordBatch, format: AccessLogFormat, ti
 function target(url: string): string {
   const scheme = url.indexOf('://');
   const slash = scheme < 0 ? 0 : url.indexOf('/', scheme + 3);
-  return slash < 0 ? '/' : url.slice(slash);
+  // A Host header may hold a space, and Node lets it pass.
+  return slash < 0 ? '/' : url.slice(slash).replaceAll(' ', '%20');
 }
 
 /** `2026-11-01T09:15:00.123+01:00` as `01/Nov/2026:09:15:00 +0100` */
@@ -42,9 +43,9 @@ function time(iso: string): string {
   return `${day}/${MONTHS[Number(month) - 1]}/${year}:${clock} ${offset.replace(':', '')}`;
 }
 
-/** What ends a field without quotes is written as in a URL. */
+/** What ends a field without quotes, or begins the next one, is written as in a URL. */
 function word(text: string | null): string {
-  return text === null ? '-' : text.replace(/[\s"\\\p{C}]/gu, encodeURIComponent);
+  return text === null ? '-' : text.replace(/[\s"\\[\]\p{C}]/gu, encodeURIComponent);
 }
 
 /** A quote must not end the field, nor a line break the line. */

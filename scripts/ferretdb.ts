@@ -1,0 +1,134 @@
+/**
+ * Builds FerretDB 1, a server that speaks MongoDB's protocol and keeps its data in SQLite, from its source with Go.
+ *
+ * A few lines are changed, so that tests of what a MongoDB server promises have a server that keeps it: an update of a
+ * document is one step (FerretDB 1 reads it, then writes it, and two clients lose one of two increments); a hundred
+ * updates in one message do not wait for each other for ever; and a document is found by its `_id` in the index.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { BUILT } from '../test/support/services.ts';
+
+const MODULE = 'github.com/FerretDB/FerretDB';
+const VERSION = 'v1.24.2';
+/** What it is built with where the Go that is here cannot fetch a newer one by itself: before 1.21, as Debian 12 has. */
+const GO = 'go1.24.3';
+const FETCHES_ITSELF = 21;
+
+interface Change {
+  file: string;
+  before: string;
+  after: string;
+  /** How often `before` stands in the file. Defaults to 1. */
+  times?: number;
+}
+
+const UPDATE = 'internal/handler/msg_update.go';
+const CHANGES: readonly Change[] = [
+  { file: UPDATE, before: 'import (\n', after: 'import (\n\t"sync"\n' },
+  {
+    file: UPDATE,
+    before: '\nfunc (h *Handler) updateDocument(',
+    after: '\nvar updates sync.Mutex\n\nfunc (h *Handler) updateDocument(',
+  },
+  {
+    file: UPDATE,
+    before: '\tvar matched, modified int32\n',
+    after: '\tupdates.Lock()\n\tdefer updates.Unlock()\n\n\tvar matched, modified int32\n',
+  },
+  {
+    // A connection to SQLite is free again when its rows are closed.
+    file: UPDATE,
+    before: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n',
+    after: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n\t\tcloser.Close()\n',
+  },
+  {
+    file: 'internal/handler/msg_findandmodify.go',
+    before: '(*findAndModifyResult, error) {\n',
+    after: '(*findAndModifyResult, error) {\n\tupdates.Lock()\n\tdefer updates.Unlock()\n\n',
+  },
+  {
+    // As the index has it: SQLite takes an index for the very same expression only.
+    file: 'internal/backends/sqlite/metadata/metadata.go',
+    before: `IDColumn = DefaultColumn + "->'$._id'"`,
+    after: 'IDColumn = DefaultColumn + `->"_id"`',
+  },
+  {
+    // Also where more than the _id is asked for: the rest is looked at in what is found.
+    file: 'internal/backends/sqlite/collection.go',
+    before: 'if params.Filter.Len() == 1 {',
+    after: 'if params.Filter.Has("_id") {',
+    times: 2,
+  },
+];
+
+/** Any Go that is installed. */
+export function findGo(): string | undefined {
+  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin', '/usr/lib/go/bin'];
+  return places.map((place) => join(place, 'go')).find((program) => existsSync(program));
+}
+
+/** Into `.services/ferretdb`; what it takes to build it, a gigabyte, is removed. */
+export function buildFerretdb(): void {
+  const installed = findGo();
+  if (!installed) throw new Error('it needs Go: https://go.dev/dl/');
+  const place = mkdtempSync(join(tmpdir(), 'ferretdb-'));
+  const env = {
+    ...process.env,
+    GOPATH: join(place, 'path'),
+    GOCACHE: join(place, 'cache'),
+    GOFLAGS: '-modcacherw',
+    GOWORK: 'off',
+  };
+  const run = (go: string, directory: string, ...args: string[]) =>
+    execFileSync(go, args, { cwd: directory, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const fetch = (go: string, module: string) =>
+    (JSON.parse(run(go, place, 'mod', 'download', '-json', module)) as { Dir: string }).Dir;
+  try {
+    console.log(`building FerretDB ${VERSION}: some minutes, and most of a gigabyte is fetched`);
+    const go = newEnough(installed, fetch);
+    const source = join(place, 'source');
+    cpSync(fetch(go, `${MODULE}@${VERSION}`), source, { recursive: true });
+    for (const change of CHANGES) apply(source, change);
+    // Without it the program refuses to start.
+    writeFileSync(join(source, 'build/version/version.txt'), VERSION);
+    mkdirSync(BUILT, { recursive: true });
+    run(go, source, 'build', '-trimpath', '-ldflags=-s -w', '-o', join(BUILT, 'ferretdb'), './cmd/ferretdb');
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+/** The Go that is installed, or the newer one that comes as a module, whose programs need the right to run. */
+function newEnough(installed: string, fetch: (go: string, module: string) => string): string {
+  const [version, os, architecture] = execFileSync(installed, ['env', 'GOVERSION', 'GOOS', 'GOARCH'], {
+    encoding: 'utf8',
+  }).split('\n');
+  if (Number(/^go1\.(\d+)/.exec(version!)?.[1]) >= FETCHES_ITSELF) return installed;
+  const directory = fetch(installed, `golang.org/toolchain@v0.0.1-${GO}.${os}-${architecture}`);
+  for (const program of globSync('{bin,pkg/tool/*}/*', { cwd: directory }))
+    chmodSync(join(directory, program), 0o755);
+  return join(directory, 'bin/go');
+}
+
+function apply(source: string, { file, before, after, times = 1 }: Change): void {
+  const path = join(source, file);
+  const text = readFileSync(path, 'utf8');
+  if (text.split(before).length !== times + 1) throw new Error(`${file} is not as it was in ${VERSION}`);
+  writeFileSync(
+    path,
+    text.replaceAll(before, () => after),
+  );
+}

@@ -1,0 +1,28 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { ClickhouseClient } from './client.ts';
+import type { ClickhouseOptions } from './index.ts';
+
+const DRIVER = '@clickhouse/client';
+/** How long an answer may take. In ms. */
+const REQUEST_TIMEOUT = 60_000;
+
+/** A client of the server that a URL names. It connects when it is used. */
+export async function connect(options: ClickhouseOptions): Promise<ClickhouseClient> {
+  const { createClient, ClickHouseLogLevel } = await load();
+  return createClient({
+    url: options.url,
+    username: options.username,
+    password: options.password,
+    application: 'track-usage',
+    request_timeout: REQUEST_TIMEOUT,
+    log: { level: ClickHouseLogLevel.OFF },
+  });
+}
+
+async function load(): Promise<typeof import('@clickhouse/client')> {
+  try {
+    return await import('@clickhouse/client');
+  } catch (cause) {
+    throw new TrackUsageError('DRIVER_MISSING', { storage: 'ClickhouseStorage', driver: DRIVER }, { cause });
+  }
+}

@@ -1,0 +1,45 @@
+import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { type ClickhouseClient, Statements } from './client.ts';
+import type { ClickhousePlace } from './index.ts';
+import { ClickhouseReader } from './reader.ts';
+import { checkReadable, isReplicated, openSite, prepare, tablesOf } from './schema.ts';
+import { ClickhouseWriter } from './writer.ts';
+
+/** @param close Nothing for a client that is the user's. */
+export async function openWriter(
+  client: ClickhouseClient,
+  place: ClickhousePlace,
+  context: WriterContext,
+  close = async () => {},
+): Promise<StorageWriter> {
+  return orClose(close, async () => {
+    const statements = new Statements(client);
+    const tables = await tablesOf(statements, place);
+    await prepare(statements, tables, place, context.durable);
+    await openSite(statements, tables, place, context);
+    const replicated = await isReplicated(statements, tables);
+    return new ClickhouseWriter(statements, tables, { site: context.site, replicated }, close);
+  });
+}
+
+export async function openReader(
+  client: ClickhouseClient,
+  place: ClickhousePlace,
+  close = async () => {},
+): Promise<StorageReader> {
+  return orClose(close, async () => {
+    const statements = new Statements(client);
+    const tables = await tablesOf(statements, place);
+    await checkReadable(statements, tables, place);
+    return new ClickhouseReader(statements, tables, close);
+  });
+}
+
+async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

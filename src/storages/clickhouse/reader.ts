@@ -1,0 +1,113 @@
+import type { UsageRecord } from '../../record.ts';
+import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { literal, type Statements } from './client.ts';
+import { type Tables, timeZoneOf } from './schema.ts';
+import { JOURNAL_PERIOD } from './tables.ts';
+
+/** The last second that a bucket can begin with, and the last date of a record. */
+const LAST_BUCKET = 2 ** 32 - 1;
+const LAST_DATE = LAST_BUCKET * 1000;
+
+export class ClickhouseReader implements StorageReader {
+  readonly #statements: Statements;
+  readonly #tables: Tables;
+  readonly #close: () => Promise<void>;
+
+  constructor(statements: Statements, tables: Tables, close: () => Promise<void>) {
+    this.#statements = statements;
+    this.#tables = tables;
+    this.#close = close;
+  }
+
+  timeZone(site: string): Promise<string | undefined> {
+    return timeZoneOf(this.#statements, this.#tables, site);
+  }
+
+  async summaries(site: string): Promise<string[]> {
+    const rows = await this.#statements.rows<{ summary: string }>(
+      `SELECT DISTINCT summary FROM ${this.#tables.sums}
+       WHERE site = ${literal(site)} AND period != ${literal(JOURNAL_PERIOD)} ORDER BY summary`,
+    );
+    return rows.map(({ summary }) => summary);
+  }
+
+  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
+    const ofKey = {
+      all: '',
+      none: 'AND absent = 1',
+      one: `AND absent = 0 AND s.key = ${literal(target ?? '')}`,
+    }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
+    // Not every server sums by itself before it is asked: parts that it has not merged yet stand side by side.
+    const rows = await this.#statements.rows<Record<string, string | number> & { key: string | null }>(`
+      SELECT toUnixTimestamp(bucket) AS start, if(absent = 1, NULL, s.key) AS key, sum(s.hits) AS hits,
+        sum(s.transfer) AS transfer, sum(s.errors) AS errors, sum(s.duration) AS duration
+      FROM ${this.#tables.sums} AS s
+      WHERE site = ${literal(site)} AND summary = ${literal(summary)} AND period = ${literal(period)}
+        AND bucket BETWEEN toDateTime(${seconds(Math.ceil(from / 1000))}, 'UTC')
+          AND toDateTime(${seconds(Math.floor(to / 1000))}, 'UTC') ${ofKey}
+      GROUP BY bucket, absent, s.key
+      ORDER BY bucket DESC, hits DESC, absent, s.key ${page(limit, offset)}`);
+    // Sums may pass 2^53: then they are rounded, however they come.
+    return rows.map((row) => ({
+      bucket: Number(row.start) * 1000,
+      key: row.key,
+      hits: Number(row.hits),
+      transfer: Number(row.transfer),
+      errors: Number(row.errors),
+      duration: Number(row.duration),
+    }));
+  }
+
+  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
+    const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC')`;
+    const rows = await this.#statements.rows<RecordRow>(`
+      SELECT toUnixTimestamp64Milli(date) AS ms, ${RECORD_COLUMNS.join(', ')} FROM ${this.#tables.records}
+      WHERE site = ${literal(site)} AND date BETWEEN ${date(Math.max(Math.ceil(from), 0))}
+        AND ${date(Math.min(Math.floor(to), LAST_DATE))}
+      ORDER BY site DESC, date DESC, journal DESC, ${this.#tables.records}.ordinal DESC ${page(limit, offset)}`);
+    return rows.map((row) => recordOf(plain(row)));
+  }
+
+  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+    const [ms = '0', journal = '', ordinal = '0'] = after?.split(' ') ?? [];
+    const behind =
+      after === undefined
+        ? ''
+        : `AND (date, journal, ordinal) > (fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC'), ${literal(journal)}, ${ordinal})`;
+    const rows = await this.#statements.rows<RecordRow & { journal: string; ordinal: string | number }>(`
+      SELECT toUnixTimestamp64Milli(date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
+      FROM ${this.#tables.records} WHERE site = ${literal(site)} ${behind}
+      ORDER BY site, date, journal, ordinal LIMIT ${limit}`);
+    const last = rows.at(-1);
+    return {
+      records: rows.map(({ journal: _, ordinal: __, ...row }) => plain(row)),
+      next: rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+}
+
+/** 64-bit numbers come as text. */
+function plain(row: RecordRow): RecordRow {
+  return {
+    ...row,
+    ms: Number(row.ms),
+    content_length: Number(row.content_length),
+    duration: Number(row.duration),
+    extra: row.extra === '' ? null : row.extra,
+  };
+}
+
+function seconds(value: number): number {
+  return Math.min(Math.max(value, 0), LAST_BUCKET);
+}
+
+function page(limit: number, offset: number): string {
+  if (limit === 0 && offset === 0) return '';
+  // There is no way to say "all".
+  return `LIMIT ${limit === 0 ? Number.MAX_SAFE_INTEGER : limit} OFFSET ${offset}`;
+}

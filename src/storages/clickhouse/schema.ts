@@ -1,0 +1,204 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { WriterContext } from '../contract.ts';
+import { identifier, literal, type Statements } from './client.ts';
+import type { ClickhousePlace } from './index.ts';
+import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';
+import { ttlOfRecords, ttlOfSums } from './ttl.ts';
+
+/** The newest version that this release knows. */
+export const SCHEMA_VERSION = 1;
+/** What the comment of each table begins with; the version follows. */
+const COMMENT = 'track-usage ';
+/** What the server must know. */
+const WANTED_SETTINGS = ['insert_deduplication_token', 'input_format_native_allow_types_conversion'];
+
+/** The tables of a place. */
+export interface Tables {
+  readonly naming: Naming;
+  /** By name, as it is read and written, quoted. */
+  readonly records: string;
+  readonly sums: string;
+  readonly sites: string;
+  /** As all replicas together know them: one of them may lag. */
+  readonly everyRecords: string;
+  readonly everySums: string;
+  /** Unquoted, as `cluster` is. */
+  readonly database: string;
+  readonly cluster: string | undefined;
+}
+
+export async function tablesOf(
+  statements: Statements,
+  { database, cluster }: ClickhousePlace,
+): Promise<Tables> {
+  const name =
+    database ?? (await statements.rows<{ name: string }>('SELECT currentDatabase() AS name'))[0]?.name ?? '';
+  const quoted = identifier(name);
+  const naming: Naming = {
+    database: quoted,
+    onCluster: cluster === undefined ? '' : `ON CLUSTER ${identifier(cluster)}`,
+    cluster: cluster === undefined ? undefined : identifier(cluster),
+    comment: `${COMMENT}${SCHEMA_VERSION}`,
+  };
+  const every = (table: TableName) => {
+    const local = localName(table, naming);
+    return cluster === undefined ? local : `clusterAllReplicas(${literal(cluster)}, ${local})`;
+  };
+  return {
+    naming,
+    everyRecords: every('usage_records'),
+    everySums: every('usage_sums'),
+    records: `${quoted}.usage_records`,
+    sums: `${quoted}.usage_sums`,
+    sites: `${quoted}.usage_sites`,
+    database: name,
+    cluster,
+  };
+}
+
+/**
+ * Makes the tables, or brings them to the newest schema. Nothing can be locked here, so each statement may run twice
+ * and at once in several processes, and the version comes last.
+ */
+export async function prepare(
+  statements: Statements,
+  tables: Tables,
+  place: ClickhousePlace,
+  durable: boolean,
+): Promise<void> {
+  await checkServer(statements, place);
+  const { naming } = tables;
+  if ((await versionOf(statements, tables, place)) < SCHEMA_VERSION) {
+    const query = `SELECT name FROM system.databases WHERE name = ${literal(tables.database)}`;
+    // Who may not create databases may still create tables in one.
+    if ((await statements.rows(query)).length === 0) {
+      await statements.run(`CREATE DATABASE IF NOT EXISTS ${naming.database} ${naming.onCluster}`);
+    }
+    for (const statement of creation(naming)) await statements.run(statement);
+  }
+  const { ttl } = place;
+  if (ttl) {
+    await applyTtl(statements, tables, 'usage_records', ttlOfRecords(ttl));
+    await applyTtl(statements, tables, 'usage_sums', ttlOfSums(ttl));
+  }
+  if (durable) await makeDurable(statements, tables);
+}
+
+/** Throws where there is nothing to read, or it is of another version than this release reads. */
+export async function checkReadable(
+  statements: Statements,
+  tables: Tables,
+  place: ClickhousePlace,
+): Promise<void> {
+  await checkServer(statements, place);
+  const found = await versionOf(statements, tables, place);
+  if (found === 0) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: place.label });
+  if (found < SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_OLDER', { value: place.label, found, known: SCHEMA_VERSION });
+  }
+}
+
+/** Whether the engine stores copies elsewhere, as that of ClickHouse Cloud does by itself. */
+export async function isReplicated(statements: Statements, tables: Tables): Promise<boolean> {
+  return /^(?:Replicated|Shared)/.test(await engineOf(statements, tables, 'usage_sums'));
+}
+
+/** The site's time zone, which whoever came first has chosen. */
+export async function openSite(
+  statements: Statements,
+  tables: Tables,
+  { label }: ClickhousePlace,
+  { site, timeZone }: WriterContext,
+): Promise<void> {
+  let found = await timeZoneOf(statements, tables, site);
+  if (found === undefined) {
+    // Always to the same shard, where there are several.
+    const setting = tables.naming.cluster ? 'SETTINGS insert_shard_id = 1' : '';
+    await statements.run(
+      `INSERT INTO ${tables.sites} (site, time_zone) ${setting} VALUES (${literal(site)}, ${literal(timeZone)})`,
+    );
+    found = await timeZoneOf(statements, tables, site);
+  }
+  if (found !== undefined && found !== timeZone) {
+    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
+  }
+}
+
+export async function timeZoneOf(
+  statements: Statements,
+  { sites }: Tables,
+  site: string,
+): Promise<string | undefined> {
+  const [row] = await statements.rows<{ time_zone: string }>(
+    `SELECT time_zone FROM ${sites} WHERE site = ${literal(site)} ORDER BY created, time_zone LIMIT 1`,
+  );
+  return row?.time_zone;
+}
+
+async function checkServer(statements: Statements, { label }: ClickhousePlace): Promise<void> {
+  const wanted = WANTED_SETTINGS.map(literal).join(', ');
+  const [server] = await statements.rows<{ version: string; known: number }>(
+    `SELECT version() AS version, (SELECT count() FROM system.settings WHERE name IN (${wanted})) AS known`,
+  );
+  if (Number(server?.known) < WANTED_SETTINGS.length) {
+    const reason = `does not know the settings ${WANTED_SETTINGS.join(' and ')}`;
+    throw new TrackUsageError('STORAGE_SERVER', { value: label, found: server?.version, reason });
+  }
+}
+
+/** 0 where there is nothing yet. */
+async function versionOf(
+  statements: Statements,
+  tables: Tables,
+  { label }: ClickhousePlace,
+): Promise<number> {
+  const names = [...TABLES.map((table) => localName(table, tables.naming)), ...TABLES].map((name) =>
+    literal(name.slice(name.lastIndexOf('.') + 1)),
+  );
+  const found = await statements.rows<{ name: string; comment: string }>(
+    `SELECT name, comment FROM system.tables
+     WHERE database = ${literal(tables.database)} AND name IN (${names.join(', ')})`,
+  );
+  for (const { comment } of found) {
+    if (!comment.startsWith(COMMENT)) throw new TrackUsageError('STORAGE_FOREIGN', { value: label });
+  }
+  const sums = found.find(({ name }) => name === 'usage_sums');
+  const version = sums ? Number(sums.comment.slice(COMMENT.length)) : 0;
+  if (version > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value: label, found: version, known: SCHEMA_VERSION });
+  }
+  return version;
+}
+
+async function applyTtl(
+  statements: Statements,
+  tables: Tables,
+  table: TableName,
+  wanted: string,
+): Promise<void> {
+  const engine = await engineOf(statements, tables, table);
+  const found = / TTL (.*?)(?: SETTINGS |$)/s.exec(engine)?.[1] ?? '';
+  if (found === wanted) return;
+  const alter = `ALTER TABLE ${localName(table, tables.naming)} ${tables.naming.onCluster}`;
+  await statements.run(wanted === '' ? `${alter} REMOVE TTL` : `${alter} MODIFY TTL ${wanted}`);
+}
+
+/** A part is on the disk before its insert is answered. */
+async function makeDurable(statements: Statements, tables: Tables): Promise<void> {
+  for (const table of ['usage_records', 'usage_sums'] as const) {
+    if (/\bfsync_after_insert = 1\b/.test(await engineOf(statements, tables, table))) continue;
+    await statements.run(
+      `ALTER TABLE ${localName(table, tables.naming)} ${tables.naming.onCluster}
+       MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1`,
+    );
+  }
+}
+
+async function engineOf(statements: Statements, tables: Tables, table: TableName): Promise<string> {
+  const name = localName(table, tables.naming).slice(tables.naming.database.length + 1);
+  const [row] = await statements.rows<{ engine_full: string }>(
+    `SELECT engine_full FROM system.tables
+     WHERE database = ${literal(tables.database)} AND name = ${literal(name)}`,
+  );
+  return row?.engine_full ?? '';
+}

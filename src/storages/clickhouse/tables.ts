@@ -1,0 +1,128 @@
+/** The tables and views, as SQL. Only `usage_records` and the three views are meant to be read by hand. */
+import { PERIODS } from '../../summaries/periods.ts';
+
+export const TABLES = ['usage_sites', 'usage_records', 'usage_sums'] as const;
+export type TableName = (typeof TABLES)[number];
+
+/** Beside the periods of summaries: the rows that say how far each journal is stored. Their key is its id. */
+export const JOURNAL_PERIOD = 'journal';
+
+const VIEWS = { hour: 'usage_hourly', day: 'usage_daily', month: 'usage_monthly' } as const;
+
+/** How many inserts a table remembers, so that none is taken twice. */
+const WINDOW = 10_000;
+/** For how long a replicated one does. In s. */
+const WINDOW_SECONDS = 7 * 24 * 3600;
+/** Each kind of table heeds its own; that of ClickHouse Cloud is another one than was asked for. */
+const SETTINGS = `non_replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window = ${WINDOW},
+  replicated_deduplication_window_seconds = ${WINDOW_SECONDS}`;
+
+interface Definition {
+  engine: string;
+  columns: string;
+  order: string;
+}
+
+const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
+  usage_sites: {
+    engine: 'MergeTree',
+    columns: `
+      site String,
+      time_zone String,
+      created DateTime64(6, 'UTC') DEFAULT now64(6)`,
+    order: 'ORDER BY site',
+  },
+  usage_records: {
+    engine: 'MergeTree',
+    columns: `
+      date DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+      site LowCardinality(String),
+      journal LowCardinality(String) COMMENT 'the process that wrote it',
+      ordinal UInt64 COMMENT 'its number in there' CODEC(Delta, ZSTD),
+      server_name LowCardinality(String),
+      method LowCardinality(String),
+      url String CODEC(ZSTD),
+      route LowCardinality(Nullable(String)),
+      protocol LowCardinality(String),
+      status UInt16 CODEC(ZSTD),
+      content_length UInt64 COMMENT 'bytes' CODEC(T64, ZSTD),
+      duration UInt64 COMMENT 'µs' CODEC(T64, ZSTD),
+      remote_addr Nullable(String) CODEC(ZSTD),
+      forwarded_for Nullable(String) CODEC(ZSTD),
+      user_agent LowCardinality(Nullable(String)),
+      browser LowCardinality(Nullable(String)),
+      version LowCardinality(Nullable(String)),
+      platform LowCardinality(Nullable(String)),
+      language LowCardinality(Nullable(String)),
+      referrer Nullable(String) CODEC(ZSTD),
+      username Nullable(String) CODEC(ZSTD),
+      authorization UInt8 CODEC(ZSTD),
+      visitor Nullable(String) CODEC(ZSTD),
+      country LowCardinality(Nullable(String)),
+      bot UInt8 CODEC(ZSTD),
+      blueprint LowCardinality(Nullable(String)),
+      extra String COMMENT 'JSON, or empty' CODEC(ZSTD)`,
+    order: 'PARTITION BY toYYYYMM(date) ORDER BY (site, date, journal, ordinal)',
+  },
+  // In one part with what a batch adds stands where its journal is then: both or neither.
+  usage_sums: {
+    engine: 'SummingMergeTree',
+    columns: `
+      site LowCardinality(String),
+      summary LowCardinality(String),
+      period LowCardinality(String),
+      bucket DateTime('UTC') CODEC(Delta, ZSTD),
+      absent UInt8 COMMENT '1 where the key is null',
+      key String CODEC(ZSTD),
+      hits UInt64 CODEC(T64, ZSTD),
+      transfer UInt64 CODEC(T64, ZSTD),
+      errors UInt64 CODEC(T64, ZSTD),
+      duration UInt64 CODEC(T64, ZSTD),
+      position SimpleAggregateFunction(max, UInt64),
+      ordinal SimpleAggregateFunction(max, UInt64)`,
+    order: 'ORDER BY (site, summary, period, bucket, absent, key)',
+  },
+};
+
+/** Names in the statements: of the database, quoted, and how the tables are made. */
+export interface Naming {
+  database: string;
+  /** `ON CLUSTER …`, or nothing. */
+  onCluster: string;
+  /** Quoted. */
+  cluster: string | undefined;
+  /** Of the schema, as the comment of each table. */
+  comment: string;
+}
+
+/** What holds the rows of a table: on a cluster, a table of each server, behind the distributed one. */
+export function localName(table: TableName, { database, cluster }: Naming): string {
+  return `${database}.${table}${cluster ? '_local' : ''}`;
+}
+
+/** Makes what is not there yet. `usage_sums` comes last of the tables: where it is, all are. */
+export function creation(naming: Naming): string[] {
+  const { database, onCluster, cluster, comment } = naming;
+  return [
+    ...TABLES.flatMap((table) => {
+      const { engine, columns, order } = DEFINITIONS[table];
+      const local = localName(table, naming);
+      const holding = `CREATE TABLE IF NOT EXISTS ${local} ${onCluster} (${columns})
+        ENGINE = ${cluster ? 'Replicated' : ''}${engine} ${order} SETTINGS ${SETTINGS} COMMENT '${comment}'`;
+      if (!cluster) return [holding];
+      return [
+        holding,
+        `CREATE TABLE IF NOT EXISTS ${database}.${table} ${onCluster} (${columns})
+         ENGINE = Distributed(${cluster}, ${database}, ${table}_local) COMMENT '${comment}'`,
+      ];
+    }),
+    ...PERIODS.map(
+      (period) => `
+        CREATE VIEW IF NOT EXISTS ${database}.${VIEWS[period]} ${onCluster} AS
+        SELECT site, summary, bucket AS date, if(absent = 1, NULL, s.key) AS key, sum(s.hits) AS hits,
+          sum(s.transfer) AS transfer, sum(s.errors) AS errors, sum(s.duration) AS duration
+        FROM ${database}.usage_sums AS s
+        WHERE period = '${period}' GROUP BY site, summary, bucket, absent, s.key`,
+    ),
+  ];
+}

@@ -1,0 +1,25 @@
+import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
+import { PERIODS, type Period } from '../../summaries/periods.ts';
+
+/** After how many days ClickHouse deletes records, and the hours, days and months of the summaries. */
+export type Ttl = { readonly [what in 'records' | Period]?: number };
+
+export function checkTtl(ttl: Ttl | undefined): void {
+  if (ttl === undefined) return;
+  checkOptions('ClickhouseStorage.ttl', ttl, ['records', ...PERIODS]);
+  for (const [what, days] of Object.entries(ttl)) {
+    checkOption(`ClickhouseStorage.ttl.${what}`, days, isWholeNumber(days, 1), 'a whole number of days');
+  }
+}
+
+/** As ClickHouse itself shows it, so that it can be compared; empty for none. */
+export function ttlOfRecords({ records }: Ttl): string {
+  return records === undefined ? '' : `toDateTime(date) + toIntervalDay(${records})`;
+}
+
+/** The positions of journals stand in the same table, and have none. */
+export function ttlOfSums(ttl: Ttl): string {
+  return PERIODS.filter((period) => ttl[period] !== undefined)
+    .map((period) => `bucket + toIntervalDay(${ttl[period]}) WHERE period = '${period}'`)
+    .join(', ');
+}

@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import type { Cursor } from '../../journal/reader.ts';
+import type { Batch, StorageWriter } from '../contract.ts';
+import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
+import { literal, type Statements } from './client.ts';
+import type { Tables } from './schema.ts';
+import { JOURNAL_PERIOD } from './tables.ts';
+
+/** The position of a journal that exists no longer: further than any can come. */
+const FORGOTTEN = 2 ** 63;
+
+/**
+ * Stores a batch by two inserts: the records, each of which bears the journal's id and its number in it, and then the
+ * sums, in one part with the position. So whatever happens on the way, it can be seen afterwards what is stored; and
+ * of an insert that may still be under way, the server takes the second one no more, by its token.
+ */
+export class ClickhouseWriter implements StorageWriter {
+  readonly replays = true;
+  readonly #statements: Statements;
+  readonly #tables: Tables;
+  readonly #site: string;
+  readonly #close: () => Promise<void>;
+  /** Where each journal is, as far as this writer has brought it: a replica may know less. */
+  readonly #reached = new Map<string, Cursor>();
+  /** Journals whose last batch went through without a failure: nothing of the next one is stored yet. */
+  readonly #clean = new Set<string>();
+  readonly #replicated: boolean;
+  #shards: number | undefined;
+
+  constructor(
+    statements: Statements,
+    tables: Tables,
+    { site, replicated }: { site: string; replicated: boolean },
+    close: () => Promise<void>,
+  ) {
+    this.#statements = statements;
+    this.#tables = tables;
+    this.#site = site;
+    this.#replicated = replicated;
+    this.#close = close;
+  }
+
+  async position(journal: string): Promise<Cursor | undefined> {
+    const [row] = await this.#statements.rows<Record<'rows' | 'position' | 'ordinal', string | number>>(
+      `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal
+       FROM ${this.#tables.everySums} AS s
+       WHERE site = ${literal(this.#site)} AND summary = '' AND period = ${literal(JOURNAL_PERIOD)}
+         AND s.key = ${literal(journal)}`,
+    );
+    const position = Number(row?.position);
+    if (position >= FORGOTTEN) return undefined;
+    const reached = this.#reached.get(journal);
+    if (!row || Number(row.rows) === 0 || (reached && reached.position > position)) return reached;
+    return { position, ordinal: Number(row.ordinal) };
+  }
+
+  async apply(batch: Batch): Promise<boolean> {
+    const { journal, from, to } = batch;
+    // A journal has one process: what this one left needs no asking.
+    const clean = this.#clean.delete(journal) && this.#reached.get(journal)?.position === from.position;
+    if (!clean && ((await this.position(journal))?.position ?? 0) !== from.position) return false;
+    const token = `${journal}:${from.position}-${to.position}`;
+    const settings = await this.#settings(journal);
+    await this.#storeRecords(batch, clean, token, settings);
+    const sums = sumsBlock(batch, this.#site);
+    await this.#statements.insert(this.#tables.sums, sums, token, settings);
+    if (!clean && (await this.position(journal))?.position !== to.position) {
+      await this.#again(this.#tables.sums, sums, token, settings);
+    }
+    this.#reached.set(journal, to);
+    this.#clean.add(journal);
+    return true;
+  }
+
+  async forget(journal: string): Promise<void> {
+    this.#clean.delete(journal);
+    this.#reached.delete(journal);
+    const block = positionBlock(this.#site, journal, FORGOTTEN);
+    await this.#statements.insert(
+      this.#tables.sums,
+      block,
+      `${journal}:forgotten`,
+      await this.#settings(journal),
+    );
+  }
+
+  refuses(error: unknown): boolean {
+    return error instanceof Unstorable;
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  /** @param clean Whether nothing of them can be there: a try before this one may have stored some or all. */
+  async #storeRecords(batch: Batch, clean: boolean, token: string, settings: Settings): Promise<void> {
+    const { length } = batch.records;
+    const all = Int32Array.from({ length }, (_, row) => row);
+    const rows = clean ? all : await this.#missing(batch, all);
+    if (rows.length === 0) return;
+    const { records } = this.#tables;
+    await this.#statements.insert(records, recordsBlock(batch, this.#site, rows), token, settings);
+    if (clean) return;
+    const still = await this.#missing(batch, rows);
+    if (still.length > 0) await this.#again(records, recordsBlock(batch, this.#site, still), token, settings);
+  }
+
+  /** Which of these records are not stored. */
+  async #missing(batch: Batch, rows: Int32Array): Promise<Int32Array> {
+    const { journal, from, to, records } = batch;
+    if (rows.length === 0) return rows;
+    let first = Number.POSITIVE_INFINITY;
+    let last = 0;
+    for (const row of rows) {
+      first = Math.min(first, Math.floor(records.date[row]!));
+      last = Math.max(last, Math.floor(records.date[row]!));
+    }
+    const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${Math.max(0, ms)}), 'UTC')`;
+    const found = await this.#statements.rows<{ number: string | number }>(
+      `SELECT r.ordinal AS number FROM ${this.#tables.everyRecords} AS r
+       WHERE site = ${literal(this.#site)} AND date BETWEEN ${date(first)} AND ${date(last)}
+         AND journal = ${literal(journal)} AND r.ordinal >= ${from.ordinal} AND r.ordinal < ${to.ordinal}`,
+    );
+    const stored = new Set(found.map(({ number }) => Number(number) - from.ordinal));
+    return rows.filter((row) => !stored.has(row));
+  }
+
+  /**
+   * The server took it for a second one, yet it is not there: a server that dies at the wrong moment has noted the
+   * token and not kept the rows. Replicas note both or neither, but may show them later: then the batch has to wait.
+   */
+  async #again(table: string, block: Buffer[], token: string, settings: Settings): Promise<void> {
+    if (this.#replicated) throw new Error('the replica does not show yet what was stored');
+    await this.#statements.insert(table, block, `${token}:again`, settings);
+  }
+
+  /** On a cluster, all of a journal goes to one shard, whichever server is asked. */
+  async #settings(journal: string): Promise<Settings> {
+    const { cluster } = this.#tables;
+    if (cluster === undefined) return {};
+    if (this.#shards === undefined) {
+      const [row] = await this.#statements.rows<{ shards: string | number }>(
+        `SELECT max(shard_num) AS shards FROM system.clusters WHERE cluster = ${literal(cluster)}`,
+      );
+      this.#shards = Number(row?.shards);
+    }
+    const hash = createHash('sha256').update(journal).digest().readUInt32LE();
+    return { insert_shard_id: 1 + (hash % this.#shards) };
+  }
+}
+
+type Settings = Record<string, number>;

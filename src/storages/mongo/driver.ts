@@ -1,0 +1,41 @@
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import type { MongoDatabase } from './collections.ts';
+import type { MongoOptions } from './index.ts';
+
+/** What the URL does not say otherwise. In ms, but for the pool: a batch is written to several collections at once. */
+const DEFAULTS = {
+  appName: 'track-usage',
+  serverSelectionTimeoutMS: 5_000,
+  connectTimeoutMS: 5_000,
+  socketTimeoutMS: 60_000,
+  maxPoolSize: 4,
+};
+
+/** The database that a URL names. The driver connects when it is used, again and again where need be. */
+export async function connect({ url, database, collection, label }: MongoOptions): Promise<{
+  place: MongoDatabase;
+  close(): Promise<void>;
+}> {
+  const { MongoClient } = await load();
+  try {
+    const options = Object.entries(DEFAULTS).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(url));
+    const client = new MongoClient(url, Object.fromEntries(options));
+    return { place: { db: client.db(database), collection, label }, close: () => client.close() };
+  } catch (error) {
+    // What is wrong with the URL, without the URL.
+    const reason = reasonOf(error).replaceAll(url, label);
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: 'server',
+      value: `one that the driver refuses (${reason})`,
+      expected: 'a URL such as "mongodb://user:password@localhost:27017/usage"',
+    });
+  }
+}
+
+async function load(): Promise<typeof import('mongodb')> {
+  try {
+    return await import('mongodb');
+  } catch (cause) {
+    throw new TrackUsageError('DRIVER_MISSING', { storage: 'MongoStorage', driver: 'mongodb' }, { cause });
+  }
+}

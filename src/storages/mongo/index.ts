@@ -1,0 +1,141 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import { checkOption, checkOptions } from '../../options.ts';
+import { moduleUrl } from '../../threads.ts';
+import { Storage } from '../storage.ts';
+import type { Hook } from '../writer.ts';
+import type { MongoDatabase } from './collections.ts';
+import { openReader, openWriter } from './open.ts';
+
+/** What is used of a `Db` of the driver `mongodb`, version 6 or newer. */
+export interface MongoDbLike {
+  readonly databaseName: string;
+  collection(name: string, options?: object): object;
+}
+
+/** What is used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */
+export interface MongoClientLike {
+  db(name?: string): MongoDbLike;
+}
+
+/** What the threads need to connect. */
+export interface MongoOptions {
+  url: string;
+  database: string;
+  collection: string;
+  /** For messages; holds no password. */
+  label: string;
+}
+
+export interface MongoStorageOptions {
+  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  hooks?: readonly Hook[];
+  /** The database's name. Defaults to the one in the URL, then to `usage`; of a client, to its own. */
+  database?: string;
+  /**
+   * The collection of the records; the names of all others begin with it (`usageTracking_urls_hourly`). Defaults to
+   * `usageTracking`.
+   */
+  collection?: string;
+}
+
+const DEFAULT_DATABASE = 'usage';
+const DEFAULT_COLLECTION = 'usageTracking';
+/** Several servers may stand in it, so it is no URL that Node could read. */
+const URL_FORM =
+  /^mongodb(\+srv)?:\/\/(?:[^/?#@]*@)?(?<hosts>[^/?#@]+)(?:\/(?<database>[^?#/]*))?(?:\?[^#]*)?$/s;
+/** What MongoDB takes everywhere, on Windows too. */
+const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
+const COLLECTION_FORM = /^(?!system\.)[^$.\0][^$\0]{0,99}$/;
+
+/**
+ * Keeps records and summaries in MongoDB, through the official driver `mongodb`. No transactions are needed: a
+ * standalone server will do.
+ */
+export class MongoStorage extends Storage {
+  /**
+   * @param server `mongodb://…` or `mongodb+srv://…`: then the writer's thread connects. Or a `MongoClient` or `Db` of
+   * yours: then it is used in the app's thread, and never closed.
+   */
+  constructor(server: string | MongoClientLike | MongoDbLike, options: MongoStorageOptions = {}) {
+    checkOptions('MongoStorage', options, ['hooks', 'database', 'collection']);
+    const { hooks, database, collection = DEFAULT_COLLECTION } = options;
+    const isDatabase = typeof database === 'string' && DATABASE_FORM.test(database);
+    checkOption('MongoStorage.database', database, isDatabase, 'the name of a database');
+    const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
+    checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
+    if (typeof server === 'string') {
+      const parts = optionsOf(server, database, collection);
+      super({
+        label: parts.label,
+        identity: parts.label,
+        module: moduleUrl('./module', import.meta.url),
+        options: parts,
+        hooks,
+      });
+    } else {
+      const own = databaseOf(server, database);
+      const label = `${addressOf(own)}/${own.databaseName}.${collection}`;
+      const place: MongoDatabase = { db: own, collection, label };
+      super({
+        label,
+        identity: label,
+        openWriter: (context) => openWriter(place, context),
+        openReader: () => openReader(place),
+        hooks,
+      });
+    }
+  }
+}
+
+function optionsOf(url: string, database: string | undefined, collection: string): MongoOptions {
+  const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
+  // Never the URL itself: it may hold a password.
+  if (!hosts) throw wrongServer('a text of another form');
+  const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
+  if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);
+  return { url, database: name, collection, label: `mongodb://${hosts}/${name}.${collection}` };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function databaseOf(server: MongoClientLike | MongoDbLike, database: string | undefined): MongoDbLike {
+  const { db } = (server ?? {}) as Partial<MongoClientLike>;
+  if (typeof db === 'function') return (server as MongoClientLike).db(database);
+  const { collection, databaseName } = (server ?? {}) as Partial<MongoDbLike>;
+  if (typeof collection !== 'function' || typeof databaseName !== 'string') throw wrongServer(kindOf(server));
+  if (database !== undefined && database !== databaseName) {
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: 'MongoStorage.database',
+      value: show(database),
+      expected: `no other than that of the given Db, ${show(databaseName)}`,
+    });
+  }
+  return server as MongoDbLike;
+}
+
+/** An object of the user's may hold a password somewhere: it is not shown. */
+function kindOf(value: unknown): string {
+  return typeof value === 'object' && value !== null ? 'another object' : show(value);
+}
+
+/** Where a client's servers are, as far as it can be seen: processes of the same place adopt each other's journals. */
+function addressOf(db: MongoDbLike): string {
+  const { client } = db as { client?: { options?: { hosts?: unknown; srvHost?: string } } };
+  const { hosts, srvHost } = client?.options ?? {};
+  return `mongodb://${srvHost ?? (Array.isArray(hosts) ? hosts.join(',') : 'client')}`;
+}
+
+function wrongServer(value: string): TrackUsageError {
+  return new TrackUsageError('OPTION_INVALID', {
+    name: 'server',
+    value,
+    expected:
+      'a URL such as "mongodb://user:password@localhost:27017/usage", or a MongoClient or Db of mongodb',
+  });
+}

@@ -1,0 +1,36 @@
+import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { Collections, type MongoDatabase } from './collections.ts';
+import { MongoReader } from './reader.ts';
+import { checkReadable, openSite, prepare } from './schema.ts';
+import { MongoWriter } from './writer.ts';
+
+/** @param close Nothing for a client that is the user's. */
+export function openWriter(
+  place: MongoDatabase,
+  context: WriterContext,
+  close = async () => {},
+): Promise<StorageWriter> {
+  return orClose(close, async () => {
+    const collections = new Collections(place);
+    await prepare(collections);
+    await openSite(collections, context);
+    return new MongoWriter(collections, context.site, close);
+  });
+}
+
+export function openReader(place: MongoDatabase, close = async () => {}): Promise<StorageReader> {
+  return orClose(close, async () => {
+    const collections = new Collections(place);
+    await checkReadable(collections);
+    return new MongoReader(collections, close);
+  });
+}
+
+async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+import type { UsageRecord } from '../../record.ts';
+import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import { recordOf } from '../record-row.ts';
+import { type Collections, limited } from './collections.ts';
+import { rowOf } from './records.ts';
+
+/** The last ms that a `Date` can hold, and so the first one with a minus. */
+const LAST_DATE = 8.64e15;
+
+export class MongoReader implements StorageReader {
+  readonly #collections: Collections;
+  readonly #close: () => Promise<void>;
+
+  constructor(collections: Collections, close: () => Promise<void>) {
+    this.#collections = collections;
+    this.#close = close;
+  }
+
+  async timeZone(site: string): Promise<string | undefined> {
+    const found = await limited(this.#collections.sites.findOne({ _id: site }));
+    return found?.time_zone as string | undefined;
+  }
+
+  async summaries(site: string): Promise<string[]> {
+    const found = await limited(this.#collections.sites.findOne({ _id: site }));
+    return ((found?.summaries ?? []) as string[]).sort();
+  }
+
+  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
+    const documents = await limited(
+      this.#collections
+        .sums(summary, period)
+        // One without hits was made for a batch that is still under way.
+        .find({
+          site,
+          date: range(from, to),
+          ...(target !== undefined && { key: target }),
+          hits: { $gt: 0 },
+        })
+        .sort({ date: -1, hits: -1, none: 1, key: 1 })
+        .skip(offset)
+        .limit(limit)
+        .project({ applied: 0 })
+        .allowDiskUse(true)
+        .toArray(),
+    );
+    return documents.map(({ date, key, hits, transfer, errors, duration }) => ({
+      bucket: (date as Date).getTime(),
+      key: (key ?? null) as string | null,
+      // Those beyond 2^53 come as objects of the driver.
+      hits: Number(hits),
+      transfer: Number(transfer),
+      errors: Number(errors),
+      duration: Number(duration),
+    }));
+  }
+
+  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
+    const documents = await limited(
+      this.#collections.records
+        .find({ site, date: range(from, to) })
+        .sort({ date: -1, _id: -1 })
+        .skip(offset)
+        .limit(limit)
+        .toArray(),
+    );
+    return documents.map((document) => recordOf(rowOf(document)));
+  }
+
+  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+    const [ms, id] = after?.split(' ') ?? [];
+    const date = new Date(Number(ms));
+    const further =
+      after === undefined ? {} : { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id! } }] };
+    const documents = await limited(
+      this.#collections.records
+        .find({ site, ...further })
+        .sort({ date: 1, _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    const records = documents.map(rowOf);
+    const last = documents.length < limit ? undefined : documents.at(-1)!;
+    return { records, next: last && `${records.at(-1)!.ms} ${last._id}` };
+  }
+
+  async close(): Promise<void> {
+    await this.#close();
+  }
+}
+
+function range(from: number, to: number): { $gte: Date; $lte: Date } {
+  return {
+    $gte: new Date(Math.max(Math.ceil(from), -LAST_DATE)),
+    $lte: new Date(Math.min(Math.floor(to), LAST_DATE)),
+  };
+}

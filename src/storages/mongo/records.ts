@@ -1,0 +1,88 @@
+import { hash } from 'node:crypto';
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT } from '../../batch.ts';
+import type { TextColumn } from '../../record.ts';
+import type { Batch } from '../contract.ts';
+import { RECORD_COLUMNS, type RecordRow } from '../record-row.ts';
+import type { Doc } from './collections.ts';
+import { isPlain } from './plain.ts';
+
+/** The fields that hold text, besides the site; what is `null` is left out. */
+const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: TextColumn][] = [
+  ['server_name', 'serverName'],
+  ['method', 'method'],
+  ['url', 'url'],
+  ['route', 'route'],
+  ['protocol', 'protocol'],
+  ['remote_addr', 'remoteAddr'],
+  ['forwarded_for', 'forwardedFor'],
+  ['user_agent', 'agent'],
+  ['browser', 'browser'],
+  ['version', 'version'],
+  ['platform', 'platform'],
+  ['language', 'language'],
+  ['referrer', 'referrer'],
+  ['username', 'username'],
+  ['visitor', 'visitor'],
+  ['country', 'country'],
+  ['blueprint', 'blueprint'],
+];
+
+/** The parts of `Extra`, and the fields in which they are kept. */
+const EXTRA_FIELDS = { routeParams: 'route_params', vars: 'vars', geo: 'geo', keys: 'keys' } as const;
+
+/** The records of a batch as documents. The same batch gives the same `_id`s, so that it may come again. */
+export function* documentsOf({ records, journal, from }: Batch, site: string): Generator<Doc> {
+  const ofJournal = hash('sha256', journal, 'hex').slice(0, 10);
+  for (let i = 0; i < records.length; i++) {
+    const ms = Math.floor(records.date[i]!);
+    const document: Doc = { _id: idOf(ms, ofJournal, from.ordinal + i), date: new Date(ms), site };
+    for (const [field, column] of TEXT_FIELDS) {
+      const text = records.at(column, i);
+      if (text !== null) document[field] = text;
+    }
+    document.status = records.status[i]!;
+    document.content_length = records.contentLength[i]!;
+    document.duration = records.duration[i]!;
+    document.authorization = (records.flags[i]! & FLAG_AUTHORIZATION) !== 0;
+    document.bot = (records.flags[i]! & FLAG_BOT) !== 0;
+    const extra = records.extra.get(i);
+    if (extra !== undefined) Object.assign(document, fieldsOf(extra));
+    yield document;
+  }
+}
+
+/** Grows with the date, then with the place in the journal: the second, the journal, the number of the record. */
+function idOf(ms: number, journal: string, ordinal: number): string {
+  return hex(Math.floor(ms / 1000), 8) + journal + hex(ordinal, 10);
+}
+
+function hex(value: number, length: number): string {
+  return Math.max(0, value).toString(16).padStart(length, '0');
+}
+
+/** As documents, to be asked for as `vars.plan`; as text what no document of MongoDB can hold. */
+function fieldsOf(text: string): Record<string, unknown> {
+  const extra = JSON.parse(text) as Extra;
+  if (!isPlain(extra)) return { extra: text };
+  const fields: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(EXTRA_FIELDS)) {
+    const part = extra[name as keyof Extra];
+    if (part !== undefined) fields[field] = part;
+  }
+  return fields;
+}
+
+export function rowOf(document: Doc): RecordRow {
+  const row: Record<string, unknown> = { ms: (document.date as Date).getTime() };
+  for (const column of RECORD_COLUMNS) row[column] = document[column] ?? null;
+  row.authorization = document.authorization ? 1 : 0;
+  row.bot = document.bot ? 1 : 0;
+  row.extra ??= extraOf(document);
+  return row as RecordRow;
+}
+
+function extraOf(document: Doc): string | null {
+  const parts = Object.entries(EXTRA_FIELDS).filter(([, field]) => document[field] !== undefined);
+  if (parts.length === 0) return null;
+  return JSON.stringify(Object.fromEntries(parts.map(([name, field]) => [name, document[field]])));
+}

@@ -1,0 +1,54 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { WriterContext } from '../contract.ts';
+import { type Collections, limited } from './collections.ts';
+
+/** The schema of this release. */
+const SCHEMA_VERSION = 1;
+const SCHEMA_ID = 'version';
+
+/** Makes what is missing, in steps that any number of processes may take at the same moment. */
+export async function prepare(collections: Collections): Promise<void> {
+  const { schema, records, label } = collections;
+  await limited(
+    schema.updateOne({ _id: SCHEMA_ID }, { $setOnInsert: { version: SCHEMA_VERSION } }, { upsert: true }),
+  );
+  checkVersion(await versionOf(collections), label);
+  await limited(records.createIndex({ site: 1, date: -1, _id: -1 }, { name: 'site_date' }));
+}
+
+/** Throws for what is not there, and for another schema than this release reads. */
+export async function checkReadable(collections: Collections): Promise<void> {
+  const found = await versionOf(collections);
+  const { label } = collections;
+  if (found === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
+  checkVersion(found, label);
+  if (found < SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_OLDER', { value: label, found, known: SCHEMA_VERSION });
+  }
+}
+
+/** Enters the site. Throws where it is kept in another time zone. */
+export async function openSite(collections: Collections, { site, timeZone }: WriterContext): Promise<void> {
+  const { sites, label } = collections;
+  await limited(
+    sites.updateOne(
+      { _id: site },
+      { $setOnInsert: { time_zone: timeZone, summaries: [] } },
+      { upsert: true },
+    ),
+  );
+  const found = (await limited(sites.findOne({ _id: site })))?.time_zone;
+  if (found !== timeZone) {
+    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
+  }
+}
+
+async function versionOf({ schema }: Collections): Promise<number | undefined> {
+  return (await limited(schema.findOne({ _id: SCHEMA_ID })))?.version as number | undefined;
+}
+
+function checkVersion(found: number | undefined, value: string): void {
+  if (found !== undefined && found > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
+  }
+}

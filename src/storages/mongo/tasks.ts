@@ -1,0 +1,13 @@
+/** Does all of them, `most` at a time, and waits for each; then throws what the first one failed with. */
+export async function atOnce(tasks: readonly (() => Promise<void>)[], most: number): Promise<void> {
+  const failures: unknown[] = [];
+  const waiting = tasks.values();
+  const work = async () => {
+    for (const task of waiting) {
+      if (failures.length > 0) return;
+      await task().catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: most }, work));
+  if (failures.length > 0) throw failures[0];
+}

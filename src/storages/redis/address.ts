@@ -1,0 +1,77 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import type { RedisClient } from './client.ts';
+
+/** One server, as its URL says. */
+export interface RedisAddress {
+  host: string;
+  port: number;
+  tls: boolean;
+  username: string;
+  password: string;
+  database: number;
+}
+
+/** Whether a scheme means TLS. */
+const SCHEMES: Readonly<Record<string, boolean>> = {
+  'redis:': false,
+  'rediss:': true,
+  'valkey:': false,
+  'valkeys:': true,
+};
+const DEFAULT_PORT = 6379;
+
+/** What a URL says, such as `redis://user:password@host:6379/0`. */
+export function addressOf(given: unknown): RedisAddress {
+  const url = typeof given === 'string' ? URL.parse(given) : null;
+  const tls = SCHEMES[url?.protocol ?? ''];
+  // Never the URL itself: it may hold a password.
+  if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
+    throw wrongServer(typeof given === 'string' ? 'a text of another form' : show(given));
+  }
+  try {
+    return {
+      host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(url.port || DEFAULT_PORT),
+      tls,
+      username: decodeURIComponent(url.username),
+      password: decodeURIComponent(url.password),
+      database: Number(url.pathname.slice(1)),
+    };
+  } catch {
+    throw wrongServer('a text with a percent sign that encodes nothing');
+  }
+}
+
+/** Where it is, without what is secret: processes of the same place adopt each other's journals. */
+export function placeOf({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
+  return `redis://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
+}
+
+/** The same of a client, as far as it can be seen. */
+export function placeOfClient(client: RedisClient): string {
+  const { options, startupNodes } = client as {
+    options?: {
+      host?: string;
+      port?: number;
+      db?: number;
+      database?: number;
+      socket?: { host?: string; port?: number };
+    };
+    startupNodes?: readonly { host?: string; port?: number }[];
+  };
+  const { host, port } = options?.socket ?? startupNodes?.[0] ?? options ?? {};
+  if (!host && !port) return 'redis://client';
+  return placeOf({
+    host: host ?? 'localhost',
+    port: port ?? DEFAULT_PORT,
+    database: options?.db ?? options?.database ?? 0,
+  });
+}
+
+export function wrongServer(value: string): TrackUsageError {
+  return new TrackUsageError('OPTION_INVALID', {
+    name: 'server',
+    value,
+    expected: 'a URL such as "redis://user:password@localhost:6379/0", or a client of redis or ioredis',
+  });
+}

@@ -1,0 +1,147 @@
+import type { RecordBatch } from '../../batch.ts';
+import type { DeltaGroup } from '../../summaries/fold.ts';
+import type { Calendar } from '../../summaries/periods.ts';
+import type { Batch } from '../contract.ts';
+import type { RedisPlace } from './index.ts';
+import { type Keys, seriesName } from './keys.ts';
+import { jsonOf } from './records.ts';
+import { ADD, RECORD } from './scripts.ts';
+
+/** One call of a script. */
+export interface Call {
+  script: string;
+  keys: string[];
+  args: string[];
+}
+
+/** What is done in one slot, call after call. */
+export interface Chain {
+  guard: string;
+  calls: Iterable<Call>;
+}
+
+/** Rows of sums, and records, of a call: Redis does nothing else meanwhile, for a millisecond or two. */
+const ROWS = 500;
+const RECORDS = 200;
+/** UTF-16 units after which a call is long enough: keys and records may be large. */
+const TEXT = 256 * 1024;
+/** How old a record may be when it comes without being noted: most requests are shorter. In ms. */
+export const LATENESS = 10_000;
+const DAY = 86_400_000;
+
+/** The chains of a batch, each in the order of the batch: the scripts count their rows. */
+export class BatchCalls {
+  readonly #batch: Batch;
+  readonly #keys: Keys;
+  readonly #place: RedisPlace;
+  readonly #calendar: Calendar;
+  readonly #site: string;
+  /** The numbers of a group's rows: those of its hour, day and month are mostly the same. */
+  readonly #numbers = new Map<Float64Array, string[]>();
+
+  constructor(batch: Batch, keys: Keys, place: RedisPlace, calendar: Calendar, site: string) {
+    this.#batch = batch;
+    this.#keys = keys;
+    this.#place = place;
+    this.#calendar = calendar;
+    this.#site = site;
+  }
+
+  /** The sums of each series, by its name. */
+  series(): Map<string, DeltaGroup[]> {
+    const filled = this.#batch.deltas.filter(({ key }) => key.length > 0);
+    return Map.groupBy(filled, ({ summary, period, bucket }) =>
+      seriesName(summary.name, period, this.#calendar.format(this.#calendar.monthOf(bucket)).slice(0, 7)),
+    );
+  }
+
+  chains(series: Map<string, DeltaGroup[]>): Chain[] {
+    const chains = [...series].map(([name, groups]): Chain => {
+      const keys = this.#keys.of(this.#site, name);
+      const guard = keys.guard(this.#batch.journal);
+      return { guard, calls: this.#add(groups, keys, guard) };
+    });
+    if (this.#batch.records.length > 0 && this.#place.maxRecords > 0) {
+      const keys = this.#keys.records(this.#site);
+      const guard = keys.guard(this.#batch.journal);
+      chains.push({ guard, calls: this.#record(this.#batch.records, [guard, keys.stream, keys.late]) });
+    }
+    return chains;
+  }
+
+  *#add(groups: readonly DeltaGroup[], keys: ReturnType<Keys['of']>, guard: string): Generator<Call> {
+    const { strings } = this.#batch.records;
+    const position = String(this.#batch.to.position);
+    const [{ period, bucket: first }] = groups as [DeltaGroup];
+    const expires = this.#expires(period, this.#calendar.next('month', this.#calendar.monthOf(first)));
+    let before = 0;
+    let rows = 0;
+    let text = 0;
+    let call!: Call;
+    const begin = () => {
+      call = { script: ADD, keys: [guard, keys.buckets], args: [position, String(before), expires] };
+      rows = 0;
+      text = 0;
+    };
+    begin();
+    for (const group of groups) {
+      const { bucket, key } = group;
+      const date = this.#calendar.format(bucket);
+      const numbers = this.#numbersOf(group);
+      for (let i = 0; i < key.length; ) {
+        call.keys.push(keys.sums(date), keys.tops(date));
+        call.args.push(date, String(bucket), this.#expires(period, this.#calendar.next(period, bucket)), '');
+        const count = call.args.length - 1;
+        const from = i;
+        while (i < key.length && rows < ROWS && text < TEXT) {
+          const name = strings[key[i]!] ?? '';
+          call.args.push(name, numbers[i]!);
+          text += name.length;
+          rows += 1;
+          i += 1;
+        }
+        call.args[count] = String(i - from);
+        if (rows < ROWS && text < TEXT) continue;
+        before += rows;
+        yield call;
+        begin();
+      }
+    }
+    if (rows > 0) yield call;
+  }
+
+  *#record(records: RecordBatch, keys: string[]): Generator<Call> {
+    const position = String(this.#batch.to.position);
+    for (let i = 0; i < records.length; ) {
+      const args = [position, String(i), String(this.#place.maxRecords), String(LATENESS)];
+      for (let text = 0, n = 0; i < records.length && n < RECORDS && text < TEXT; i++, n++) {
+        const json = jsonOf(records, i);
+        args.push(String(Math.floor(records.date[i]!)), json);
+        text += json.length;
+      }
+      yield { script: RECORD, keys, args };
+    }
+  }
+
+  #expires(period: DeltaGroup['period'], end: number): string {
+    const days = this.#place.ttl[period];
+    return days === undefined ? '0' : String(end + days * DAY);
+  }
+
+  #numbersOf({ hits, transfer, errors, duration }: DeltaGroup): string[] {
+    let numbers = this.#numbers.get(hits);
+    if (!numbers) {
+      numbers = Array.from(
+        hits,
+        (count, i) => `${whole(count)} ${whole(transfer[i]!)} ${whole(errors[i]!)} ${whole(duration[i]!)}`,
+      );
+      this.#numbers.set(hits, numbers);
+    }
+    return numbers;
+  }
+}
+
+/** All of its digits: beyond 10^21 a number is written with an exponent. */
+function whole(value: number): string {
+  return Number.isSafeInteger(value) ? String(value) : BigInt(Math.round(value)).toString();
+}

@@ -1,0 +1,48 @@
+/** The page about ClickHouse: its program and its queries, on the engine. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
+import { Newcomer, read } from './newcomer.ts';
+
+/** The blocks that only run where ClickHouse does. */
+function blocks(language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language} clickhouse\\n(.*?)^\`\`\`$`, 'gms');
+  return [...read('docs/clickhouse.md').matchAll(fence)].map(([, text = '']) => text);
+}
+
+const DATABASE = 'usage';
+let newcomer: Newcomer;
+let clickhouse: ClickhouseServer;
+
+beforeAll(async () => {
+  newcomer = new Newcomer();
+  clickhouse = await clickhouseServer();
+  const storage = new ClickhouseStorage(clickhouse.url(DATABASE));
+  const writer = await openWriter(storage);
+  await writer.apply(new TestJournal('a', storage.summaries).batch([{ route: '/' }, { status: 404 }]));
+  await writer.close();
+});
+afterAll(async () => {
+  newcomer?.leave();
+  await clickhouse?.close();
+});
+
+it.each(blocks('js').map((program) => [program]))('%s', async (program) => {
+  const url = /clickhouse:\/\/user:password@localhost:8123\/usage/;
+  expect(program).toMatch(url);
+  const own = program.replace(url, clickhouse.url(DATABASE));
+  const { stderr, code } = await newcomer.run(own, newcomer.directory(), undefined, 2_000);
+  expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
+});
+
+const queries = blocks('sql');
+it.each(queries.map((query) => [query]))('%s', async (query) => {
+  const named = query.replace(/\busage_\w+/g, (table) => `${DATABASE}.${table}`);
+  const answer = await clickhouse.sql(named);
+  if (/^SELECT .* FROM usage_(?:daily|monthly)/s.test(query)) expect(answer).toContain('http://localhost/');
+  else expect(answer).not.toContain('Exception');
+});
+
+it('has queries', () => expect(queries.length).toBeGreaterThan(3));

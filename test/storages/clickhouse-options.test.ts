@@ -1,0 +1,229 @@
+/** What can be set, what is refused, and what a message must not tell. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { storageAt } from '../../src/storages/by-url.ts';
+import { connect } from '../../src/storages/clickhouse/driver.ts';
+import {
+  type ClickhouseClient,
+  type ClickhouseOptions,
+  ClickhouseStorage,
+  type ClickhouseStorageOptions,
+} from '../../src/storages/clickhouse/index.ts';
+import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
+import { CLICKHOUSE_PASSWORD } from '../support/servers/clickhouse-password.ts';
+
+const DATABASE = 'track_usage_options';
+let clickhouse: ClickhouseServer;
+/** Statements that change something, since `commands` was emptied. */
+const commands: string[] = [];
+let client: ClickhouseClient;
+
+beforeAll(async () => {
+  clickhouse = await clickhouseServer();
+  const options = new ClickhouseStorage(clickhouse.url(DATABASE)).options as ClickhouseOptions;
+  const real = await connect(options);
+  client = {
+    query: real.query.bind(real),
+    exec: real.exec.bind(real),
+    close: () => real.close(),
+    command(params) {
+      commands.push(params.query);
+      return real.command(params);
+    },
+  };
+});
+afterAll(async () => {
+  await client?.close();
+  await clickhouse?.close();
+});
+
+async function empty(): Promise<void> {
+  await clickhouse.sql(`DROP DATABASE IF EXISTS ${DATABASE} SYNC`);
+}
+
+async function open(options: ClickhouseStorageOptions, context = {}): Promise<void> {
+  commands.length = 0;
+  const writer = await openWriter(new ClickhouseStorage(client, { database: DATABASE, ...options }), context);
+  await writer.close();
+}
+
+function engineOf(table: string): Promise<string> {
+  return clickhouse.sql(
+    `SELECT engine_full FROM system.tables WHERE database = '${DATABASE}' AND name = '${table}'`,
+  );
+}
+
+describe('ttl', () => {
+  beforeAll(empty);
+
+  it('is set, left alone, changed and removed', async () => {
+    const ttl = { records: 30, hour: 90, month: 3650 };
+    await open({ ttl });
+    expect(await engineOf('usage_records')).toContain('TTL toDateTime(date) + toIntervalDay(30) SETTINGS');
+    expect(await engineOf('usage_sums')).toContain(
+      "TTL bucket + toIntervalDay(90) WHERE period = \\'hour\\', bucket + toIntervalDay(3650) WHERE period = \\'month\\'",
+    );
+    await open({ ttl });
+    expect(commands).toEqual([]);
+    await open({});
+    expect(commands).toEqual([]);
+    await open({ ttl: { ...ttl, records: 31 } });
+    expect(commands.length).toBe(1);
+    await open({ ttl: {} });
+    expect(await engineOf('usage_records')).not.toContain('TTL');
+    expect(await engineOf('usage_sums')).not.toContain('TTL');
+  });
+
+  it('deletes what is older, and neither what is not nor the positions', async () => {
+    const storage = new ClickhouseStorage(client, {
+      database: DATABASE,
+      hooks: ['urls'],
+      ttl: { records: 1, day: 1 },
+    });
+    const writer = await openWriter(storage);
+    const journal = new TestJournal('a', storage.summaries);
+    const batch = journal.batch([{ date: Date.now() }, { date: NOON - 400 * 24 * 3_600_000 }]);
+    await writer.apply(batch);
+    for (const table of ['usage_records', 'usage_sums']) {
+      await clickhouse.sql(`OPTIMIZE TABLE ${DATABASE}.${table} FINAL`);
+    }
+    expect((await storage.getUsage()).length).toBe(1);
+    const hits = async (period: 'hour' | 'day') => (await storage.getSum('urls', { period })).length;
+    expect([await hits('hour'), await hits('day')]).toEqual([2, 1]);
+    expect((await writer.position(journal.id))?.position).toBe(batch.to.position);
+    await writer.close();
+    await storage.close();
+  });
+});
+
+describe('durable', () => {
+  it('has the server write to the disk before it answers, set once', async () => {
+    await empty();
+    await open({}, { durable: true });
+    expect(await engineOf('usage_sums')).toMatch(/fsync_after_insert = 1/);
+    await open({}, { durable: true });
+    expect(commands).toEqual([]);
+  });
+});
+
+describe('a place', () => {
+  beforeAll(empty);
+
+  it('with a table of somebody else is refused, and not changed', async () => {
+    await clickhouse.sql(`CREATE DATABASE ${DATABASE}`);
+    await clickhouse.sql(`CREATE TABLE ${DATABASE}.usage_records (a UInt8) ENGINE = Log`);
+    await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
+    expect(commands).toEqual([]);
+    await empty();
+  });
+
+  it('of a newer release is refused', async () => {
+    await open({});
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 2'`);
+    await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
+    const storage = new ClickhouseStorage(client, { database: DATABASE });
+    await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
+    await storage.close();
+  });
+
+  it('that was made by half is empty for readers, and completed by the next writer', async () => {
+    await clickhouse.sql(`DROP TABLE ${DATABASE}.usage_sums SYNC`);
+    const storage = new ClickhouseStorage(client, { database: DATABASE });
+    expect(await storage.getUsage()).toEqual([]);
+    await open({});
+    expect(await engineOf('usage_sums')).toMatch(/^SummingMergeTree/);
+    expect(await storage.getUsage()).toEqual([]);
+    await storage.close();
+  });
+
+  it('is answered by views too', async () => {
+    await empty();
+    const storage = new ClickhouseStorage(client, { database: DATABASE, hooks: ['urls', 'referrers'] });
+    const writer = await openWriter(storage);
+    const journal = new TestJournal('a', storage.summaries);
+    for (let n = 0; n < 2; n++) await writer.apply(journal.batch([{ status: 500 }, { referrer: 'r' }]));
+    await writer.close();
+    const view = await clickhouse.sql(
+      `SELECT * FROM ${DATABASE}.usage_daily ORDER BY summary, key NULLS LAST`,
+    );
+    expect(view).toBe(
+      [
+        'default\treferrers\t2026-11-24 00:00:00\tr\t2\t10\t0\t3000',
+        'default\treferrers\t2026-11-24 00:00:00\t\\N\t2\t10\t2\t3000',
+        'default\turls\t2026-11-24 00:00:00\thttp://localhost/\t4\t20\t2\t6000',
+        '',
+      ].join('\n'),
+    );
+  });
+});
+
+describe('the server', () => {
+  it('is refused where it is too old', async () => {
+    // As 18.16 of Debian answers.
+    const old: ClickhouseClient = {
+      ...client,
+      query: async () => ({ json: async () => [{ version: '18.16.1', known: 0 }] }),
+    };
+    const storage = new ClickhouseStorage(old, { database: 'usage' });
+    const message =
+      'clickhouse://client/usage is a server of version 18.16.1, which does not know the settings ' +
+      'insert_deduplication_token and input_format_native_allow_types_conversion; upgrade the server.';
+    await expect(openWriter(storage)).rejects.toMatchObject({ code: 'STORAGE_SERVER', message });
+    await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_SERVER' });
+  });
+
+  it('is named without the password, whatever goes wrong', async () => {
+    const { port } = new URL(clickhouse.url('x').replace('clickhouse', 'http'));
+    const told: string[] = [];
+    for (const [user, at] of [
+      ['default:wr0ng%40pass', port],
+      [`default:${encodeURIComponent(CLICKHOUSE_PASSWORD)}`, '1'],
+    ]) {
+      const storage = new ClickhouseStorage(`clickhouse://${user}@127.0.0.1:${at}/usage`);
+      expect(`${storage.label} ${storage.identity}`).not.toMatch(/default|pass/);
+      const error: Error = await openWriter(storage).then(
+        () => expect.unreachable(),
+        (failure) => failure,
+      );
+      told.push(`${error.message} ${error.stack} ${JSON.stringify(error)}`);
+    }
+    for (const text of told) {
+      expect(text).not.toContain('wr0ng');
+      expect(text).not.toContain(CLICKHOUSE_PASSWORD);
+      expect(text).not.toContain(encodeURIComponent(CLICKHOUSE_PASSWORD));
+    }
+  });
+
+  it.each([
+    ['clickhouse://localhost', 'clickhouse://localhost:8123/default'],
+    ['clickhouse://u:p@db.example:9123/usage', 'clickhouse://db.example:9123/usage'],
+    ['clickhouse://localhost:80/usage', 'clickhouse://localhost/usage'],
+    ['clickhouses://[::1]/a%20b', 'clickhouse://[::1]:8443/a b'],
+    ['http://localhost:8123', 'clickhouse://localhost:8123/default'],
+    ['https://cloud.example/usage', 'clickhouse://cloud.example/usage'],
+  ])('%s is %s', (url, label) => {
+    expect(new ClickhouseStorage(url).label).toBe(label);
+  });
+
+  it('is found by the scheme of a URL', async () => {
+    expect(await storageAt('clickhouse://localhost/usage').open()).toBeInstanceOf(ClickhouseStorage);
+    expect(storageAt('clickhouses://localhost/usage').scheme).toBe('clickhouses');
+  });
+});
+
+describe('options that are wrong in themselves', () => {
+  it.each([
+    [() => new ClickhouseStorage(''), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage('postgres://u:secret@host/db'), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage('clickhouse://'), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage(null as never), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage({} as never), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage('clickhouse://h', { cluser: 'x' } as never), 'OPTION_UNKNOWN'],
+    [() => new ClickhouseStorage('clickhouse://h', { cluster: '' }), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage('clickhouse://h', { ttl: { records: 0 } }), 'OPTION_INVALID'],
+    [() => new ClickhouseStorage('clickhouse://h', { ttl: { hours: 1 } as never }), 'OPTION_UNKNOWN'],
+  ])('%s', (make, code) => {
+    expect(make).toThrow(expect.objectContaining({ code, message: expect.not.stringContaining('secret') }));
+  });
+});

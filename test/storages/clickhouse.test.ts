@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import {
+  type ClickhouseClient,
+  ClickhouseStorage,
+  type ClickhouseStorageOptions,
+} from '../../src/storages/clickhouse/index.ts';
+import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
+
+let server: ClickhouseServer;
+beforeAll(async () => {
+  server = await clickhouseServer(process.env.TEST_CLICKHOUSE_URL);
+});
+afterAll(() => server?.close());
+
+/** The suite asks before the server runs. */
+const stoppable: TestServer | undefined = process.env.TEST_CLICKHOUSE_URL
+  ? undefined
+  : {
+      get port() {
+        return server.server!.port;
+      },
+      stop: () => server.server!.stop(),
+      start: () => server.server!.start(),
+    };
+
+function clientAt(port?: number): ClickhouseClient & { close(): Promise<void> } {
+  const { protocol, host, username, password } = new URL(server.url('', port).replace('clickhouse', 'http'));
+  return createClient({
+    url: `${protocol}//${host}`,
+    username,
+    password: decodeURIComponent(password),
+    request_timeout: 30_000,
+    log: { level: ClickHouseLogLevel.OFF },
+  });
+}
+
+async function dropped(database: string): Promise<void> {
+  const client = clientAt();
+  await client.command({ query: `DROP DATABASE IF EXISTS ${database} SYNC` });
+  await client.close();
+}
+
+function newDatabase(): string {
+  return `track_usage_${randomUUID().replaceAll('-', '')}`;
+}
+
+async function place(options: ClickhouseStorageOptions = {}): Promise<TestPlace> {
+  const database = newDatabase();
+  return {
+    storage: (hooks, port) =>
+      new ClickhouseStorage(server.url(database, port), hooks ? { ...options, hooks } : options),
+    remove: () => dropped(database),
+  };
+}
+
+async function placeOfClients(): Promise<TestPlace> {
+  const database = newDatabase();
+  const clients: ClickhouseClient[] = [];
+  return {
+    storage(hooks, port) {
+      const client = clientAt(port);
+      clients.push(client);
+      return new ClickhouseStorage(client, hooks ? { hooks, database } : { database });
+    },
+    async remove() {
+      for (const client of clients) await client.close();
+      await dropped(database);
+    },
+  };
+}
+
+describe('by URL, in the thread', () => {
+  const cases = storageCases({
+    name: 'clickhouse',
+    place: () => place(),
+    ...(stoppable && { server: stoppable }),
+  });
+  it.each(cases)('$name', ({ run }) => run());
+});
+
+describe('by a client of the app', () => {
+  const cases = storageCases({
+    name: 'clickhouse, own client',
+    place: placeOfClients,
+    ...(stoppable && { server: stoppable }),
+  });
+  it.each(cases)('$name', ({ run }) => run());
+});
+
+// The server of the tests is a cluster of itself, without Keeper: what is tested are the distributed tables.
+if (stoppable) {
+  describe('on a cluster of one, by URL', () => {
+    const cases = storageCases({
+      name: 'clickhouse, cluster',
+      place: () => place({ cluster: 'one' }),
+      server: stoppable,
+    });
+    it.each(cases)('$name', ({ run }) => run());
+  });
+}

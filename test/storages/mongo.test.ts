@@ -1,0 +1,362 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { copy } from '../../src/copy/copy.ts';
+import { storageAt } from '../../src/storages/by-url.ts';
+import { MongoStorage } from '../../src/storages/mongo/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
+
+let mongo: MongoServer;
+let places = 0;
+const nameOfPlace = () => `usage_${process.pid}_${++places}`;
+
+beforeAll(async () => {
+  if (hasMongo) mongo = await mongoServer();
+});
+afterAll(() => mongo?.close());
+
+async function drop(name: string): Promise<void> {
+  await using client = new MongoClient(mongo.url(name));
+  await client.db(name).dropDatabase();
+}
+
+/** A URL is used in the writer's thread. */
+async function placeOfUrl(): Promise<TestPlace> {
+  const name = nameOfPlace();
+  return {
+    storage: (hooks, port) => new MongoStorage(mongo.url(name, port), hooks ? { hooks } : {}),
+    remove: () => drop(name),
+  };
+}
+
+/** A client of the user's is used in the app's thread. */
+async function placeOfClient(): Promise<TestPlace> {
+  const name = nameOfPlace();
+  const clients = new Map<number | undefined, MongoClient>();
+  return {
+    storage(hooks, port) {
+      const options = { serverSelectionTimeoutMS: 2_000 };
+      const client = clients.get(port) ?? new MongoClient(mongo.url(name, port), options);
+      clients.set(port, client);
+      return new MongoStorage(client, { ...(hooks && { hooks }), database: name });
+    },
+    async remove() {
+      for (const client of clients.values()) await client.close();
+      await drop(name);
+    },
+  };
+}
+
+/** Known when the tests are listed, the server only when they run. */
+const server: Subject['server'] = process.env.TEST_MONGO_URL
+  ? undefined
+  : {
+      get port() {
+        return mongo.server!.port;
+      },
+      stop: () => mongo.server!.stop(),
+      start: () => mongo.server!.start(),
+    };
+const SUBJECTS: Subject[] = [
+  { name: 'a URL, in the thread', place: placeOfUrl, ...(server && { server }) },
+  { name: 'a client of the user’s, in the app', place: placeOfClient, ...(server && { server }) },
+];
+
+describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
+  // The test server makes some thousand updates a second.
+  it.each(storageCases(subject))('$name', { timeout: 300_000 }, ({ run }) => run());
+});
+
+/** A database of its own with a client beside the storages. */
+async function ownPlace() {
+  const name = nameOfPlace();
+  const client = new MongoClient(mongo.url(name));
+  onTestFinished(async () => {
+    await client.db(name).dropDatabase();
+    await client.close();
+  });
+  const storage = (...hooks: string[]) => {
+    const made = new MongoStorage(mongo.url(name), { hooks });
+    onTestFinished(() => made.close());
+    return made;
+  };
+  return { name, client, db: client.db(name), storage };
+}
+
+describe.skipIf(!hasMongo)('documents', () => {
+  it('are to be read in a shell', async () => {
+    const { db, storage } = await ownPlace();
+    const urls = storage('urls', 'referrers');
+    const writer = await openWriter(urls);
+    const extra = { vars: { plan: 'gold' }, routeParams: { id: '7' } };
+    await writer.apply(
+      new TestJournal('a', urls.summaries).batch([{ url: 'http://localhost/a', country: 'AT', extra }, {}]),
+    );
+    await writer.close();
+    const [record] = await db.collection('usageTracking').find({ 'vars.plan': 'gold' }).toArray();
+    expect(record).toEqual({
+      _id: expect.stringMatching(/^[0-9a-f]{28}$/),
+      date: new Date(NOON),
+      site: 'default',
+      server_name: 'default',
+      method: 'GET',
+      url: 'http://localhost/a',
+      protocol: 'HTTP/1.1',
+      country: 'AT',
+      status: 200,
+      content_length: 5,
+      duration: 1_500,
+      authorization: false,
+      bot: false,
+      vars: { plan: 'gold' },
+      route_params: { id: '7' },
+    });
+    const sums = db.collection('usageTracking_urls_hourly');
+    expect(await sums.findOne({ key: 'http://localhost/a' })).toEqual({
+      _id: expect.stringMatching(/^1795521600-[\w-]{22}$/),
+      site: 'default',
+      date: new Date('2026-11-24T12:00:00Z'),
+      key: 'http://localhost/a',
+      hits: 1,
+      transfer: 5,
+      errors: 0,
+      duration: 1_500,
+      applied: { s0: 128 },
+    });
+    expect(await db.collection('usageTracking_referrers_monthly').findOne({ none: true })).toMatchObject({
+      hits: 2,
+      date: new Date('2026-11-01T00:00:00Z'),
+    });
+    const names = (await db.listCollections().toArray()).map(({ name }) => name).sort();
+    expect(names).toEqual([
+      'usageTracking',
+      'usageTracking_journals',
+      'usageTracking_referrers_daily',
+      'usageTracking_referrers_hourly',
+      'usageTracking_referrers_monthly',
+      'usageTracking_schema',
+      'usageTracking_sites',
+      'usageTracking_slots',
+      'usageTracking_urls_daily',
+      'usageTracking_urls_hourly',
+      'usageTracking_urls_monthly',
+    ]);
+  });
+
+  it('hold what no document can as text', async () => {
+    const { storage } = await ownPlace();
+    const urls = storage('urls');
+    const writer = await openWriter(urls);
+    const all: Record<string, unknown>[] = [
+      { 'a.b': 1 },
+      { $set: { a: 1 } },
+      { '': 1 },
+      { '\0': '\0' },
+      { deep: { list: [[1], { $x: 1 }] } },
+      { _bsontype: 'ObjectId', id: 'x' },
+      JSON.parse('{"__proto__":{"a":1}}'),
+      { toBSON: 'x' },
+      { text: '\0' },
+      { a: 1.5, b: -(2 ** 40), c: [null, true, { d: '' }], 7: 'seven' },
+    ];
+    const records = all.map((vars, n) => ({ date: NOON + n, extra: { vars } }));
+    await writer.apply(new TestJournal('a', urls.summaries).batch(records));
+    await writer.close();
+    const read = (await urls.getUsage()).reverse().map(({ vars }) => JSON.stringify(vars));
+    expect(read).toEqual(all.map((vars) => JSON.stringify(vars)));
+  });
+});
+
+describe.skipIf(!hasMongo)('a batch that comes again', () => {
+  it('after a part of it was stored is stored once, also where nobody knows that it was begun', async () => {
+    const { db, storage } = await ownPlace();
+    const urls = storage('urls');
+    const writer = await openWriter(urls);
+    const journal = new TestJournal('a', urls.summaries);
+    const journals = db.collection<{ _id: string }>('usageTracking_journals');
+    const url = (n: number) => ({ url: `http://localhost/${n}` });
+    await writer.apply(journal.batch([url(0), url(1)]));
+    const second = journal.batch([url(1), url(1), url(2), url(3)]);
+    await writer.apply(second);
+    const wanted = await rows(urls, 'urls', 'hour');
+    for (const begun of [true, false]) {
+      // As a server has it that got all but the last message, and lost some of the others.
+      const back = { position: second.from.position, ...(begun && { pending: second.to.position }) };
+      await journals.updateOne({ _id: journal.id }, { $set: back });
+      await db.collection('usageTracking_urls_hourly').deleteOne({ key: 'http://localhost/3' });
+      expect(await writer.apply(second)).toBe(true);
+      expect(await rows(urls, 'urls', 'hour')).toEqual(wanted);
+      expect((await urls.getUsage()).length).toBe(6);
+    }
+    await writer.close();
+  });
+});
+
+describe.skipIf(!hasMongo)('slots', () => {
+  it('go from a journal that is gone to the next one, so that sums gather no marks', async () => {
+    const { db, storage } = await ownPlace();
+    const urls = storage('urls');
+    const writer = await openWriter(urls);
+    for (const id of ['a', 'b', 'c', 'd']) {
+      const journal = new TestJournal(id, urls.summaries);
+      for (let n = 0; n < 3; n++) expect(await writer.apply(journal.batch([{}, {}]))).toBe(true);
+      await writer.forget(journal.id);
+      await writer.forget(journal.id);
+    }
+    await writer.close();
+    const [sum] = await db.collection('usageTracking_urls_monthly').find().toArray();
+    expect(sum).toMatchObject({ hits: 24, applied: { s0: 4 * 3 * 128 } });
+    expect(await db.collection('usageTracking_slots').find().toArray()).toEqual([
+      { _id: 0, journal: null, base: 4 * 3 * 128 },
+    ]);
+  });
+
+  it('go from one that is idle, which takes another when it comes back; not where a batch is under way', async () => {
+    const { db, storage } = await ownPlace();
+    const urls = storage('urls');
+    const writer = await openWriter(urls);
+    const journals = db.collection<{ _id: string }>('usageTracking_journals');
+    const yesterday = { date: new Date(Date.now() - 25 * 3_600_000) };
+    const [idle, stuck, third] = ['a', 'b', 'c'].map((id) => new TestJournal(id, urls.summaries));
+    await writer.apply(idle!.batch([{}]));
+    await writer.apply(stuck!.batch([{}]));
+    await journals.updateOne({ _id: idle!.id }, { $set: yesterday });
+    await journals.updateOne({ _id: stuck!.id }, { $set: { ...yesterday, pending: 128 } });
+    await writer.apply(third!.batch([{}]));
+    expect(await journals.findOne({ _id: third!.id })).toMatchObject({ slot: 0, base: 64 });
+    expect((await writer.position(idle!.id))?.position).toBe(64);
+    expect(await writer.apply(idle!.batch([{}]))).toBe(true);
+    expect(await journals.findOne({ _id: idle!.id })).toMatchObject({ slot: 2, position: 128 });
+    expect(await writer.apply(stuck!.batch([{}]))).toBe(true);
+    expect(await rows(urls, 'urls', 'month')).toEqual([['http://localhost/', 5, 25, 0, 7_500]]);
+    await writer.close();
+  });
+});
+
+describe.skipIf(!hasMongo)('copy', () => {
+  it('from SQLite and back', { timeout: 120_000 }, async () => {
+    const { storage } = await ownPlace();
+    const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    const sqlite = (name: string) => {
+      const made = new SqliteStorage(join(directory, name), { hooks: ['urls', 'referrers'] });
+      onTestFinished(() => made.close());
+      return made;
+    };
+    const from = sqlite('a.db');
+    const writer = await openWriter(from);
+    const journal = new TestJournal('a', from.summaries);
+    await writer.apply(
+      journal.batch(
+        HOSTILE_TEXTS.map((text, n) => ({
+          url: text,
+          referrer: n % 2 ? null : text,
+          date: NOON - n * 1_000_000,
+          extra: { vars: { [text]: text }, keys: { plans: [text] } },
+        })),
+      ),
+    );
+    await writer.close();
+    const to = storage('urls', 'referrers');
+    const copied = await copy({ from, to, site: 'default' });
+    expect(copied.records).toBe(HOSTILE_TEXTS.length);
+    expect(await copy({ from: to, to: sqlite('b.db'), site: 'default' })).toEqual(copied);
+  });
+});
+
+describe.skipIf(!hasMongo)('a client of the user’s', () => {
+  it('may be a Db, with options of its own, and stays open', async () => {
+    const { name } = await ownPlace();
+    await using client = new MongoClient(mongo.url(name), {
+      promoteValues: false,
+      promoteLongs: false,
+      ignoreUndefined: true,
+      readPreference: 'secondaryPreferred',
+    });
+    const db = client.db(name);
+    const storage = new MongoStorage(db, { hooks: ['urls'], collection: 'visits' });
+    const writer = await openWriter(storage);
+    const records = [{ contentLength: 2 ** 52, duration: 2 ** 40 }, {}];
+    expect(await writer.apply(new TestJournal('a', storage.summaries).batch(records))).toBe(true);
+    await writer.close();
+    const [row] = await storage.getSum('urls', { period: 'day' });
+    expect(row).toMatchObject({ hits: 2, transfer: 2 ** 52 + 5, duration: 2 ** 40 + 1_500 });
+    expect(await storage.getUsage()).toMatchObject([{ contentLength: 5 }, { contentLength: 2 ** 52 }]);
+    await storage.close();
+    expect((await db.collection('visits').find().toArray()).length).toBe(2);
+    expect(storage.label).toBe(`${mongo.url(name)}.visits`);
+    expect(() => new MongoStorage(db, { database: 'other' })).toThrow('"MongoStorage.database" is "other"');
+  });
+});
+
+describe.skipIf(!hasMongo)('another schema', () => {
+  it('is neither read nor written', async () => {
+    const { db, storage } = await ownPlace();
+    const urls = storage('urls');
+    await expect(urls.reader.timeZone('default')).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
+    await (await openWriter(urls)).close();
+    expect(await urls.reader.timeZone('default')).toBe('UTC');
+    const schema = db.collection<{ _id: string }>('usageTracking_schema');
+    const set = (version: number) => schema.updateOne({ _id: 'version' }, { $set: { version } });
+    await set(2);
+    await expect(openWriter(urls)).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
+    await expect(storage('urls').getUsage()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
+    await set(0);
+    await expect(storage('urls').getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
+  });
+});
+
+describe('what is given', () => {
+  it('is checked, and a password is never shown', async () => {
+    for (const server of [
+      'postgres://jane:p4ss@localhost/usage',
+      'mongodb://jane:p4ss@',
+      'mongodb://jane:p4ss@localhost/a%20b',
+      'mongodb://jane:p4/ss@localhost/usage',
+      { password: 'p4ss' },
+      undefined,
+    ]) {
+      const make = () => new MongoStorage(server as string);
+      expect(make).toThrow('option "server" is ');
+      expect(make).not.toThrow('p4');
+    }
+    expect(() => new MongoStorage('mongodb://localhost', { database: 'a/b' })).toThrow('"a/b"');
+    expect(() => new MongoStorage('mongodb://localhost', { collection: '$x' })).toThrow('"$x"');
+    expect(() => new MongoStorage('mongodb://localhost', { colection: 'x' } as object)).toThrow('colection');
+    const labels = ['localhost', 'jane:p4ss@a:1,b:2/?replicaSet=x', 'jane:p4ss@a/shop?authSource=admin'].map(
+      (rest) => new MongoStorage(`mongodb://${rest}`).label,
+    );
+    expect(labels).toEqual([
+      'mongodb://localhost/usage.usageTracking',
+      'mongodb://a:1,b:2/usage.usageTracking',
+      'mongodb://a/shop.usageTracking',
+    ]);
+    expect((await storageAt('mongodb+srv://jane:p4ss@cluster/shop').open()).label).toBe(
+      'mongodb://cluster/shop.usageTracking',
+    );
+  });
+
+  it('is shown without the password where it does not work', async () => {
+    for (const url of [
+      // Nobody listens there.
+      'mongodb://jane:p4ss@127.0.0.1:1/usage?serverSelectionTimeoutMS=50',
+      'mongodb://jane:p4ss@127.0.0.1:1/usage?noSuchOption=1',
+      'mongodb://jane:p4ss@127.0.0.1:x/usage',
+    ]) {
+      const storage = new MongoStorage(url);
+      const error = await openWriter(storage).then(
+        () => undefined,
+        (reason: Error) => reason,
+      );
+      expect(error).toBeInstanceOf(Error);
+      expect(`${error!.stack} ${error!.message} ${String(error!.cause)}`).not.toContain('p4ss');
+    }
+  });
+});

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
+import { type Subject, storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { RedisServer } from '../support/servers/redis.ts';
+
+const given = process.env.TEST_REDIS_URL;
+let server: RedisServer | undefined;
+beforeAll(async () => {
+  if (!given) server = await RedisServer.start();
+});
+afterAll(() => server?.close());
+
+/** The suite asks before the server runs. */
+const stoppable: TestServer | undefined = given
+  ? undefined
+  : {
+      get port() {
+        return server!.port;
+      },
+      stop: () => server!.stop(),
+      start: () => server!.start(),
+    };
+
+function urlAt(port?: number): string {
+  const url = new URL(given ?? server!.url);
+  if (port) url.port = String(port);
+  return url.href;
+}
+
+async function emptied(prefix: string): Promise<void> {
+  const client = createClient({ url: urlAt() });
+  await client.connect();
+  for await (const keys of client.scanIterator({ MATCH: `${prefix}:*`, COUNT: 1_000 })) {
+    if (keys.length > 0) await client.unlink(keys);
+  }
+  client.destroy();
+}
+
+async function place(): Promise<TestPlace> {
+  const prefix = `test-${randomUUID()}`;
+  return {
+    storage: (hooks, port) => new RedisStorage(urlAt(port), { prefix, ...(hooks && { hooks }) }),
+    remove: () => emptied(prefix),
+  };
+}
+
+/** Opens clients as an app does; each is closed with the place. */
+function placeOf(open: (url: string) => { client: RedisClient; close(): void }) {
+  return async (): Promise<TestPlace> => {
+    const prefix = `test-${randomUUID()}`;
+    const opened: { close(): void }[] = [];
+    return {
+      storage(hooks, port) {
+        const each = open(urlAt(port));
+        opened.push(each);
+        return new RedisStorage(each.client, { prefix, ...(hooks && { hooks }) });
+      },
+      async remove() {
+        for (const each of opened) each.close();
+        await emptied(prefix);
+      },
+    };
+  };
+}
+
+function openNodeRedis(url: string) {
+  const client = createClient({ url, socket: { reconnectStrategy: 50 } });
+  client.on('error', () => {});
+  client.connect().catch(() => {});
+  return { client, close: () => client.destroy() };
+}
+
+function openIoRedis(url: string) {
+  const client = new Redis(url, { retryStrategy: () => 50 });
+  client.on('error', () => {});
+  return { client, close: () => client.disconnect() };
+}
+
+const subjects: Subject[] = [
+  { name: 'by URL, in the thread', place },
+  { name: 'by a client of redis', place: placeOf(openNodeRedis) },
+  { name: 'by a client of ioredis', place: placeOf(openIoRedis) },
+];
+describe.each(subjects)('$name', (subject) => {
+  const cases = storageCases({
+    ...subject,
+    ...(stoppable && { server: stoppable }),
+    cannot: { records: 'a stream holds the newest ones, by default 100,000' },
+  });
+  it.each(cases)('$name', ({ run }) => run());
+});

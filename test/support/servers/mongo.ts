@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestServer } from '../../../src/testing/index.ts';
+import { programOf } from '../services.ts';
+
+export interface MongoServer {
+  /** The URL of a database there, `port` instead of the server's own. */
+  url(database: string, port?: number): string;
+  /** What the suite needs to stop it; not for a server that somebody else started. */
+  server: TestServer | undefined;
+  /** Ends it, and removes what it stored. */
+  close(): Promise<void>;
+}
+
+/** Whether there is a server to test with. */
+export const hasMongo = process.env.TEST_MONGO_URL !== undefined || programOf('ferretdb') !== undefined;
+
+/** Starts FerretDB on 127.0.0.1, or takes the server of `TEST_MONGO_URL` (`mongodb://user:password@host:27017`). */
+export async function mongoServer(): Promise<MongoServer> {
+  const given = process.env.TEST_MONGO_URL;
+  if (given) {
+    const [, server, query = ''] = /^(\w+(?:\+srv)?:\/\/[^/?]+)[^?]*(\?.*)?$/.exec(given) ?? [];
+    return { url: (database) => `${server}/${database}${query}`, server: undefined, close: async () => {} };
+  }
+  const server = new FerretDb(await freePort());
+  await server.start();
+  return {
+    url: (database, port = server.port) => `mongodb://127.0.0.1:${port}/${database}`,
+    server,
+    async close() {
+      await server.stop();
+      server.remove();
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+class FerretDb implements TestServer {
+  readonly port: number;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'track-usage-mongo-'));
+  readonly #kill = () => this.#child?.kill('SIGKILL');
+  #child: ChildProcess | undefined;
+
+  constructor(port: number) {
+    this.port = port;
+    mkdirSync(join(this.#directory, 'data'));
+    // However the tests end.
+    process.once('exit', this.#kill);
+  }
+
+  async start(): Promise<void> {
+    // Without waiting for the disk: processes are killed here, no machine.
+    const pragmas = ['busy_timeout(10000)', 'journal_mode(wal)', 'synchronous(off)'];
+    const data = `file:${join(this.#directory, 'data')}/?${pragmas.map((each) => `_pragma=${each}`).join('&')}`;
+    const child = spawn(
+      programOf('ferretdb')!,
+      [
+        '--handler=sqlite',
+        `--sqlite-url=${data}`,
+        `--state-dir=${this.#directory}`,
+        `--listen-addr=127.0.0.1:${this.port}`,
+        '--debug-addr=-',
+        '--telemetry=disable',
+        '--log-level=info',
+        '--log-format=text',
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH } },
+    );
+    this.#child = child;
+    const lines = createInterface(child.stderr!);
+    const said: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      lines.on('line', (line) => {
+        if (/Listening on TCP/.test(line)) resolve();
+        else if (said.length < 20) said.push(line);
+      });
+      child.once('exit', () => reject(new Error(`FerretDB ended:\n${said.join('\n')}`)));
+    });
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  remove(): void {
+    process.removeListener('exit', this.#kill);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
