@@ -102,11 +102,9 @@ function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS
   writeFileSync(password, POSTGRES_PASSWORD);
   for (const { name, target } of links) symlinkSync(target, join(library, name));
   const env = {
-    LD_LIBRARY_PATH: [
-      library,
-      join(bin, '../lib'),
-      ...[process.env.LD_LIBRARY_PATH ?? []].flat(),
-    ].join(delimiter),
+    LD_LIBRARY_PATH: [library, join(bin, '../lib'), ...[process.env.LD_LIBRARY_PATH ?? []].flat()].join(
+      delimiter,
+    ),
     LC_ALL: 'C',
   };
   const user = serverUser();
