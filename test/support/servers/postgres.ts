@@ -52,12 +52,6 @@ export function npmPostgres(): PostgresPrograms {
   };
 }
 
-/** The oldest that Debian's packages have installed here. */
-export function debianPostgres(): PostgresPrograms | undefined {
-  const [bin] = globSync('/usr/lib/postgresql/*/bin').sort();
-  return bin === undefined ? undefined : { bin, links: [] };
-}
-
 /**
  * Starts PostgreSQL on 127.0.0.1, or takes the server of `TEST_POSTGRES_URL`
  * (`postgres://user:password@host:5432/database`).

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { Cluster } from 'ioredis';
+import { createCluster } from 'redis';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { Random } from '../../src/testing/random.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { type RedisServer, redisCluster } from '../support/servers/redis.ts';
+
+let nodes: RedisServer[] = [];
+beforeAll(async () => {
+  nodes = await redisCluster();
+});
+afterAll(async () => {
+  for (const node of nodes) await node.close();
+});
+
+/** The cluster is the test's own and goes as a whole. */
+async function place(): Promise<TestPlace> {
+  const prefix = randomUUID();
+  return {
+    storage: (hooks) => new RedisStorage(nodes[0]!.url, { prefix, ...(hooks && { hooks }) }),
+    remove: async () => {},
+  };
+}
+
+describe('by the URL of one of its nodes', () => {
+  const cases = storageCases({
+    name: 'redis cluster',
+    place,
+    cannot: { records: 'a stream holds the newest ones, by default 100,000' },
+  });
+  it.each(cases)('$name', ({ run }) => run());
+});
+
+it('each call keeps to one slot, and all nodes hold some', async () => {
+  const prefix = randomUUID();
+  const storage = new RedisStorage(nodes[1]!.url, { prefix, hooks: ['basic'] });
+  onTestFinished(() => storage.close());
+  // Sites whose names could end a hash tag.
+  for (const [n, site] of ['a', '}', '{', '{}', 'a}b', 'ü:%'].entries()) {
+    const writer = await openWriter(storage, { site });
+    const journal = new TestJournal(`c${n}`, storage.summaries, 'UTC', site);
+    expect(await writer.apply(journal.batch([{ url: 'x' }, { url: 'y' }]))).toBe(true);
+    expect(await rows(storage, 'urls', 'day', { site })).toHaveLength(2);
+    expect(await storage.getUsage({ site })).toHaveLength(2);
+    await writer.close();
+  }
+  for (const node of nodes) expect(node.cli('keys', `${prefix}:*`)).toContain(':tops');
+});
+
+const openNodeRedis = async () => {
+  const client = createCluster({ rootNodes: [{ url: nodes[2]!.url }] });
+  client.on('error', () => {});
+  await client.connect();
+  return { client, close: () => client.destroy() };
+};
+const openIoRedis = async () => {
+  const client = new Cluster([{ host: '127.0.0.1', port: nodes[2]!.port }]);
+  return { client, close: () => client.disconnect() };
+};
+it.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
+  ['redis', openNodeRedis],
+  ['ioredis', openIoRedis],
+])('by a client of %s', async (_, open) => {
+  const { client, close } = await open();
+  onTestFinished(close);
+  const storage = new RedisStorage(client, { prefix: randomUUID(), hooks: ['basic', 'visitors'] });
+  const writer = await openWriter(storage);
+  const random = new Random(5);
+  const journal = new TestJournal('a', storage.summaries);
+  for (let n = 0; n < 3; n++) {
+    const batch = journal.batch(Array.from({ length: 2_000 }, () => random.record()));
+    expect(await writer.apply(batch)).toBe(true);
+    expect(await writer.apply(batch)).toBe(false);
+  }
+  const hits = (await rows(storage, 'urls', 'month')).map(([, count]) => count as number);
+  expect(hits.reduce((sum, count) => sum + count)).toBe(6_000);
+  expect(await storage.getUsage({ limit: 0 })).toHaveLength(6_000);
+});

@@ -1,0 +1,337 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient } from 'redis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { copy } from '../../src/copy/copy.ts';
+import { storageAt } from '../../src/storages/by-url.ts';
+import { sendWith, within } from '../../src/storages/redis/client.ts';
+import { RedisStorage, type RedisStorageOptions } from '../../src/storages/redis/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import type { Storage } from '../../src/storages/storage.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { Random } from '../../src/testing/random.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { RedisServer } from '../support/servers/redis.ts';
+
+const DAY = 86_400_000;
+const TODAY = Math.floor(Date.now() / DAY) * DAY;
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+afterAll(() => server?.close());
+beforeEach(() => void server.cli('flushall'));
+
+function kept<T extends Storage>(storage: T): T {
+  onTestFinished(() => storage.close());
+  return storage;
+}
+
+async function opened(options: RedisStorageOptions = {}) {
+  const storage = kept(new RedisStorage(server.url, { hooks: ['urls'], ...options }));
+  const writer = await openWriter(storage);
+  onTestFinished(() => writer.close());
+  return { storage, writer, journal: new TestJournal('a', storage.summaries) };
+}
+
+describe('what is given', () => {
+  it('is an address or a client', () => {
+    const wrong = (given: unknown, ...words: string[]) => {
+      const make = () => new RedisStorage(given as string);
+      for (const word of words) expect(make).toThrow(word);
+      expect(make).not.toThrow('secret');
+    };
+    wrong('http://user:secret@host', '"server" is a text of another form');
+    wrong('redis://user:secret@host:99999', 'a text of another form');
+    wrong('redis://user:secret@host/x', 'a text of another form');
+    wrong('redis://user:secret%@host', 'encodes nothing');
+    wrong([], 'an empty list');
+    wrong(['redis://a', 7], '"server" is 7');
+    wrong({}, '"server" is {}');
+    wrong(undefined, 'pass a URL such as "redis://');
+    expect(new RedisStorage('rediss://user:secret@[::1]/3').label).toBe('redis://[::1]:6379/3');
+    expect(new RedisStorage('redis://host', { prefix: 'shop' }).label).toBe('redis://host:6379/0 shop');
+  });
+
+  it('has options that are checked', () => {
+    const make = (options: unknown) => () => new RedisStorage('redis://host', options as RedisStorageOptions);
+    expect(make({ maxRecord: 1 })).toThrow('unknown option "maxRecord"');
+    expect(make({ prefix: 'a{b}' })).toThrow('"RedisStorage.prefix" is "a{b}"');
+    expect(make({ maxRecords: -1 })).toThrow('"RedisStorage.maxRecords" is -1');
+    expect(make({ ttl: { week: 1 } })).toThrow('unknown option "week"');
+    expect(make({ ttl: { hour: 0 } })).toThrow('"RedisStorage.ttl.hour" is 0');
+  });
+
+  it('is opened by its scheme', async () => {
+    const storage = kept(await storageAt(server.url).open(['urls']));
+    expect(storage).toBeInstanceOf(RedisStorage);
+    expect(await storage.getUsage()).toEqual([]);
+    // A question makes nothing.
+    expect(server.cli('dbsize')).toBe('0');
+  });
+
+  it('names the same place as a client that is connected there', async () => {
+    const client = createClient({ url: `${server.url}/2` });
+    expect(new RedisStorage(client).identity).toBe(new RedisStorage(`${server.url}/2`).identity);
+    const storage = kept(new RedisStorage(`${server.url}/2`, { hooks: ['urls'] }));
+    const writer = await openWriter(storage);
+    await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
+    await writer.close();
+    expect(server.cli('-n', '2', 'exists', 'usage:schema')).toBe('1');
+  });
+});
+
+describe('a place', () => {
+  it('of somebody else is left alone, and one of a newer release too', async () => {
+    server.cli('set', 'usage:schema', 'mine');
+    await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
+    await expect(kept(new RedisStorage(server.url)).getUsage()).rejects.toMatchObject({
+      code: 'STORAGE_FOREIGN',
+    });
+    server.cli('del', 'usage:schema');
+    server.cli('rpush', 'usage:schema', 'mine');
+    await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
+    expect(server.cli('dbsize')).toBe('1');
+    server.cli('set', 'usage:schema', '2');
+    await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
+  });
+
+  it('that asks for a password tells nobody which one was wrong', async () => {
+    const locked = await RedisServer.start('--requirepass', 'right');
+    onTestFinished(() => locked.close());
+    const at = (password: string) => locked.url.replace('//', `//:${password}@`);
+    const failure = await openWriter(new RedisStorage(at('secret'))).catch((error: Error) => error);
+    expect((failure as Error).message).toMatch(/WRONGPASS/);
+    expect((failure as Error).message).not.toMatch(/secret/);
+    const writer = await openWriter(new RedisStorage(at('right')));
+    expect(await writer.position('a')).toBeUndefined();
+    await writer.close();
+  });
+
+  it('that was emptied is filled again from where the journal says', async () => {
+    const { storage, writer, journal } = await opened();
+    const [first, second] = [journal.batch([{}]), journal.batch([{}, {}])];
+    await writer.apply(first);
+    server.cli('flushall');
+    expect(await writer.apply(second)).toBe(false);
+    expect(await writer.position(journal.id)).toBeUndefined();
+    expect(await writer.apply(first)).toBe(true);
+    expect(await writer.apply(second)).toBe(true);
+    expect(await rows(storage, 'urls')).toEqual([['http://localhost/', 3, 15, 0, 4500]]);
+    expect(await storage.reader.timeZone('default')).toBe('UTC');
+  });
+
+  it('with a key of another kind where ours belongs is not counted into', async () => {
+    const { storage, writer, journal } = await opened();
+    const tops = 'usage:{default:urls:day:2026-11}:2026-11-24T00:00:00+00:00:tops';
+    server.cli('set', tops, 'mine');
+    const batch = journal.batch([{}]);
+    for (let n = 0; n < 2; n++) await expect(writer.apply(batch)).rejects.toThrow('of somebody else');
+    server.cli('del', tops);
+    expect(await writer.apply(batch)).toBe(true);
+    for (const period of ['hour', 'day', 'month'] as const) {
+      expect(await rows(storage, 'urls', period)).toEqual([['http://localhost/', 1, 5, 0, 1500]]);
+    }
+  });
+});
+
+describe('calls', () => {
+  it('that arrive late, twice or in another size change nothing', async () => {
+    const { storage, writer, journal } = await opened();
+    const client = createClient({ url: server.url });
+    await client.connect();
+    onTestFinished(() => client.destroy());
+    const sent: string[][] = [];
+    const spy = new RedisStorage(
+      {
+        sendCommand(args: string[]) {
+          sent.push(args);
+          // The second half of the calls is lost.
+          if (args[0] === 'EVAL' && sent.filter(([name]) => name === 'EVAL').length > 6) {
+            return Promise.reject(new Error('lost'));
+          }
+          return sendWith(client, '', args);
+        },
+      },
+      { hooks: ['urls'] },
+    );
+    const records = Array.from({ length: 1_600 }, (_, n) => ({ url: `u${n}` }));
+    const batch = journal.batch(records);
+    await expect((await openWriter(spy)).apply(batch)).rejects.toThrow('lost');
+    expect(await writer.apply(batch)).toBe(true);
+    const calls = sent.filter(([name]) => name === 'EVAL');
+    expect(calls.length).toBeGreaterThan(6);
+    const next = journal.batch(records);
+    for (const call of calls) await client.sendCommand(call);
+    expect(await writer.apply(next)).toBe(true);
+    for (const call of calls) await client.sendCommand(call);
+    for (const period of ['hour', 'day', 'month'] as const) {
+      const found = await rows(storage, 'urls', period);
+      expect(found.length).toBe(1_600);
+      expect(found.filter(([, hits]) => hits !== 2)).toEqual([]);
+    }
+    expect(await storage.getUsage({ limit: 0 })).toHaveLength(3_200);
+  });
+
+  it('leave guards that go by themselves', async () => {
+    const { writer, journal } = await opened();
+    await writer.apply(journal.batch([{}]));
+    const guards = server.cli('keys', 'usage:*:at:*').split('\n');
+    expect(guards).toHaveLength(4);
+    for (const guard of guards) expect(Number(server.cli('ttl', guard))).toBeGreaterThan(86_000);
+    expect(server.cli('persist', 'usage:journals')).toBe('0');
+  });
+
+  it('do not wait for ever', async () => {
+    await expect(within(20, () => new Promise(() => {}))).rejects.toMatchObject({ code: 'TIMEOUT' });
+    const client = createClient({ url: server.url });
+    const offline = kept(new RedisStorage(client));
+    await expect(offline.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OFFLINE' });
+  });
+});
+
+describe('sums', () => {
+  it('are exact beyond 64 bits', async () => {
+    const { storage, writer, journal } = await opened();
+    const record = { contentLength: Number.MAX_SAFE_INTEGER, duration: 1 };
+    for (let n = 0; n < 3; n++)
+      await writer.apply(journal.batch(Array.from({ length: 1_000 }, () => record)));
+    const sums = 'usage:{default:urls:month:2026-11}:2026-11-01T00:00:00+00:00:sums';
+    // Each batch adds a double: 1000 × (2^53 - 1) rounds to a multiple of 1024.
+    const added = BigInt(
+      Array.from({ length: 1_000 }).reduce<number>((sum) => sum + Number.MAX_SAFE_INTEGER, 0),
+    );
+    const [hits, transfer] = server.cli('hget', sums, 'http://localhost/').split(' ');
+    expect([hits, transfer]).toEqual(['3000', String(added * 3n)]);
+    const [row] = await rows(storage, 'urls', 'month');
+    expect(row).toEqual(['http://localhost/', 3_000, Number(added * 3n), 0, 3_000]);
+  });
+
+  it('expire after so many days from the end of their hour, day or month', async () => {
+    const { storage, writer, journal } = await opened({ ttl: { hour: 2, day: 40 } });
+    await writer.apply(
+      journal.batch([
+        { date: TODAY, url: 'new' },
+        { date: TODAY - 3 * DAY, url: 'old' },
+      ]),
+    );
+    const keys = async (period: 'hour' | 'day' | 'month') =>
+      (await rows(storage, 'urls', period)).map(([key]) => key).sort();
+    // What had expired before it came is not there.
+    expect(await keys('hour')).toEqual(['new']);
+    expect(await keys('day')).toEqual(['new', 'old']);
+    const ends = (pattern: string) =>
+      server
+        .cli('keys', pattern)
+        .split('\n')
+        .map((key) => Number(server.cli('pexpiretime', key)));
+    expect(ends('usage:{default:urls:hour:*}:*:sums')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
+    expect(ends('usage:{default:urls:hour:*}:*:tops')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
+    expect(ends('usage:{default:urls:day:*}:*:tops').sort()).toEqual([TODAY + 38 * DAY, TODAY + 41 * DAY]);
+    expect(Math.min(...ends('usage:{default:urls:day:*}:buckets'))).toBeGreaterThanOrEqual(TODAY + 38 * DAY);
+    expect(new Set(ends('usage:{default:urls:month:*}:*s'))).toEqual(new Set([-1]));
+  });
+});
+
+describe('records', () => {
+  const dates = async (storage: Storage, options = {}) =>
+    (await storage.getUsage({ limit: 0, ...options })).map(({ date }) => date - NOON);
+
+  it('are the newest that came, up to a number', async () => {
+    const { storage, writer, journal } = await opened({ maxRecords: 3 });
+    await writer.apply(journal.batch(Array.from({ length: 5 }, (_, n) => ({ date: NOON + n }))));
+    expect(await dates(storage)).toEqual([4, 3, 2]);
+    await writer.apply(journal.batch([{ date: NOON + 9 }]));
+    expect(await dates(storage)).toEqual([9, 4, 3]);
+    expect((await rows(storage, 'urls'))[0]?.[1]).toBe(6);
+  });
+
+  it('may be none', async () => {
+    const { storage, writer, journal } = await opened({ maxRecords: 0 });
+    expect(await writer.apply(journal.batch([{}]))).toBe(true);
+    expect(await storage.getUsage()).toEqual([]);
+    expect((await rows(storage, 'urls'))[0]?.[1]).toBe(1);
+    expect(server.cli('keys', 'usage:{default:records}*')).not.toContain('usage:{default:records}\n');
+  });
+
+  it('that come long after their date are found by it, and read in its order', async () => {
+    const { storage, writer, journal } = await opened();
+    const random = new Random(3);
+    // Pieces of 1,000 are read at once.
+    const all = Array.from({ length: 4_500 }, (_, n) => n * 1_000);
+    const shuffled = [...all].sort(() => random.next() - 0.5);
+    for (let n = 0; n < shuffled.length; n += 1_500) {
+      await writer.apply(journal.batch(shuffled.slice(n, n + 1_500).map((ms) => ({ date: NOON + ms }))));
+    }
+    const newest = all.toReversed();
+    expect(await dates(storage)).toEqual(newest);
+    expect(await dates(storage, { limit: 10 })).toEqual(newest.slice(0, 10));
+    expect(await dates(storage, { limit: 10, page: 200 })).toEqual(newest.slice(1_990, 2_000));
+    expect(await dates(storage, { from: NOON + 5_000, to: NOON + 9_999 })).toEqual(
+      [9, 8, 7, 6, 5].map((s) => s * 1_000),
+    );
+    const found: number[] = [];
+    let after: string | undefined;
+    do {
+      const { records, next } = await storage.reader.scan({ site: 'default', after, limit: 700 });
+      found.push(...records.map(({ ms }) => ms - NOON));
+      after = next;
+    } while (after !== undefined);
+    expect(found).toEqual(all);
+  });
+
+  it('that came late are forgotten as such when they are gone', async () => {
+    const { writer, journal } = await opened({ maxRecords: 2 });
+    await writer.apply(journal.batch([{ date: NOON }, { date: NOON - DAY }]));
+    const late = 'usage:{default:records}:late';
+    expect(server.cli('hget', late, 'ms')).toBe(String(DAY));
+    const [entry] = server.cli('xrevrange', 'usage:{default:records}', '+', '-', 'count', '1').split('\n');
+    expect(server.cli('hget', late, 'until')).toBe(entry);
+  });
+
+  it('before 1970 are read too', async () => {
+    const { storage, writer, journal } = await opened();
+    await writer.apply(journal.batch([{ date: -5_000 }, { date: 3 }]));
+    expect((await storage.getUsage()).map(({ date }) => date)).toEqual([3, -5_000]);
+    expect((await storage.getUsage({ to: 0 })).map(({ date }) => date)).toEqual([-5_000]);
+    const { records } = await storage.reader.scan({ site: 'default', after: undefined, limit: 5 });
+    expect(records.map(({ ms }) => ms)).toEqual([-5_000, 3]);
+  });
+});
+
+describe('copy', () => {
+  it('from SQLite and back', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    const sqlite = (name: string) =>
+      kept(new SqliteStorage(join(directory, name), { hooks: STANDARD_SUMMARIES }));
+    const [from, back] = [sqlite('a.db'), sqlite('b.db')];
+    const timeZone = 'Asia/Kathmandu';
+    const writer = await openWriter(from, { site: 'shop', timeZone });
+    const journal = new TestJournal('a', STANDARD_SUMMARIES, timeZone, 'shop');
+    const random = new Random(7);
+    const records = Array.from({ length: 11_000 }, (_, n) => ({
+      ...random.record(),
+      extra: { vars: { n } },
+    }));
+    await writer.apply(journal.batch(records));
+    await writer.apply(
+      journal.batch(HOSTILE_TEXTS.map((text, n) => ({ url: text, agent: text, date: NOON + n }))),
+    );
+    await writer.close();
+    const count = records.length + HOSTILE_TEXTS.length;
+    const redis = kept(new RedisStorage(server.url, { hooks: STANDARD_SUMMARIES }));
+    expect((await copy({ from, to: redis, site: 'shop' })).records).toBe(count);
+    expect((await copy({ from: redis, to: back, site: 'shop' })).records).toBe(count);
+    const usage = { site: 'shop', limit: 300 };
+    expect(await redis.getUsage(usage)).toEqual(await from.getUsage(usage));
+    expect(await back.getUsage(usage)).toEqual(await from.getUsage(usage));
+    expect(await rows(back, 'urls', 'month', { site: 'shop' })).toEqual(
+      await rows(from, 'urls', 'month', { site: 'shop' }),
+    );
+  });
+});
