@@ -71,7 +71,7 @@ export class ClickhouseStorage extends Storage {
       super({
         label: parts.label,
         identity: parts.label,
-        module: moduleUrl('./module', import.meta.url),
+        module: moduleUrl('../../storages/clickhouse/module', import.meta.url),
         options: parts,
         maxRecords: MAX_RECORDS,
         hooks,

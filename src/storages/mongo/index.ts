@@ -68,7 +68,7 @@ export class MongoStorage extends Storage {
       super({
         label: parts.label,
         identity: parts.label,
-        module: moduleUrl('./module', import.meta.url),
+        module: moduleUrl('../../storages/mongo/module', import.meta.url),
         options: parts,
         hooks,
       });

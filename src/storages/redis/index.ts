@@ -70,7 +70,7 @@ export class RedisStorage extends Storage {
       super({
         label,
         identity: label,
-        module: moduleUrl('./module', import.meta.url),
+        module: moduleUrl('../../storages/redis/module', import.meta.url),
         options: { ...common, label, addresses } satisfies RedisOptions,
         hooks,
       });

@@ -1,0 +1,62 @@
+/** The first program of the page of each database, on a real server. */
+import { describe, expect, it } from 'vitest';
+import { hasMongo, mongoServer } from '../support/servers/mongo.ts';
+import { postgresServer } from '../support/servers/postgres.ts';
+import { RedisServer } from '../support/servers/redis.ts';
+import { programOf } from '../support/services.ts';
+import { Newcomer, read } from './newcomer.ts';
+
+const PAGES = [
+  {
+    name: 'postgres',
+    runs: true,
+    shown: /postgres:\/\/user:password@localhost:5432\/usage/,
+    start: async () => {
+      const server = await postgresServer();
+      return { url: server.url(), close: () => server.close() };
+    },
+  },
+  {
+    name: 'mongo',
+    runs: hasMongo,
+    shown: /mongodb:\/\/user:password@localhost:27017\/usage/,
+    start: async () => {
+      const server = await mongoServer();
+      return { url: server.url('usage'), close: () => server.close() };
+    },
+  },
+  {
+    name: 'redis',
+    runs: programOf('redis') !== undefined,
+    shown: /redis:\/\/user:password@localhost:6379\/0/,
+    start: () => RedisServer.start(),
+  },
+];
+
+describe.each(PAGES)('docs/$name.md', ({ name, runs, shown, start }) => {
+  it.skipIf(!runs)('its program runs', async () => {
+    const [, program = ''] =
+      new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/${name}.md`)) ?? [];
+    expect(program).toMatch(shown);
+    const newcomer = new Newcomer();
+    const server = await start();
+    try {
+      const own = program.replace(shown, server.url).replace(
+        /$/,
+        `
+await new Promise((resolve) => server.once('listening', resolve));
+await (await fetch('http://127.0.0.1:3000/')).text();
+await usage.ready();
+await usage.flush();
+console.log((await usage.getSum('urls', { period: 'month' }))[0].hits);
+await usage.close();
+server.close();`,
+      );
+      const { stdout, stderr, code } = await newcomer.run(own, newcomer.directory());
+      expect({ stdout, stderr, code }).toEqual({ stdout: '1\n', stderr: '', code: 0 });
+    } finally {
+      await server.close();
+      newcomer.leave();
+    }
+  });
+});
