@@ -94,11 +94,12 @@ function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS
   mkdirSync(library);
   writeFileSync(password, POSTGRES_PASSWORD);
   for (const { name, target } of links) symlinkSync(target, join(library, name));
+  // A library that is found by its link looks for others beside the link.
+  const libraries = [library, join(bin, '../lib')].join(delimiter);
   const env = {
-    LD_LIBRARY_PATH: [library, join(bin, '../lib'), ...[process.env.LD_LIBRARY_PATH ?? []].flat()].join(
-      delimiter,
-    ),
     LC_ALL: 'C',
+    LD_LIBRARY_PATH: libraries,
+    DYLD_LIBRARY_PATH: libraries,
   };
   const user = serverUser();
   giveTo(user, directory, data, password);
