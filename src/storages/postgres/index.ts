@@ -30,6 +30,11 @@ export interface PostgresStorageOptions {
 /** How many questions are asked of the server at the same time. */
 export const READERS = 4;
 
+/** Records of a batch: of a larger one fewer rows of the summaries have to be changed. */
+const MAX_RECORDS = 65_536;
+/** The same in the app's thread, which does nothing else while it encodes them. */
+const MAX_RECORDS_OF_APP = 4_096;
+
 /** Keeps records and summaries in PostgreSQL (15 or newer), through `pg`. */
 export class PostgresStorage extends Storage {
   /**
@@ -39,7 +44,13 @@ export class PostgresStorage extends Storage {
   constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
     checkOptions('PostgresStorage', options, ['hooks', 'schema']);
     const { place, ...ends } = describe(server, options.schema);
-    super({ label: place.label, identity: place.label, ...ends, hooks: options.hooks });
+    super({
+      label: place.label,
+      identity: place.label,
+      ...ends,
+      maxRecords: 'module' in ends ? MAX_RECORDS : MAX_RECORDS_OF_APP,
+      hooks: options.hooks,
+    });
   }
 }
 
