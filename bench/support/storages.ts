@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
+import { RedisServer } from '../../test/support/servers/redis.ts';
 import { load } from './library.ts';
 
 /** A place to store in, which is gone when it is stopped. */
@@ -88,6 +89,26 @@ export const ENGINES: readonly Engine[] = [
     async storage(url, hooks) {
       const { PostgresStorage } = await load<Class<'PostgresStorage'>>('storages/postgres/index.js');
       return new PostgresStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'redis',
+    async start() {
+      // As Redis itself advises: its append-only file is synced each second.
+      const server = await RedisServer.start('--appendfsync', 'everysec');
+      return {
+        url: server.url,
+        // In memory: that is where it lies.
+        bytes: async () => Number(/^used_memory:(\d+)/m.exec(server.cli('info', 'memory'))?.[1]),
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { RedisStorage } = (await load('storages/redis/index.js')) as {
+        RedisStorage: new (url: string, options: { hooks: readonly string[]; maxRecords: number }) => Storage;
+      };
+      // All that are measured are kept.
+      return new RedisStorage(url, { hooks, maxRecords: 10_000_000 });
     },
   },
 ];
