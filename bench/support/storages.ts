@@ -1,8 +1,10 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
+import { mongoServer } from '../../test/support/servers/mongo.ts';
 import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
 import { RedisServer } from '../../test/support/servers/redis.ts';
 import { load } from './library.ts';
@@ -63,6 +65,25 @@ export const ENGINES: readonly Engine[] = [
     async storage(url, hooks) {
       const { ClickhouseStorage } = await load<Class<'ClickhouseStorage'>>('storages/clickhouse/index.js');
       return new ClickhouseStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'mongo',
+    async start() {
+      const server = await mongoServer();
+      const url = server.url('bench');
+      return {
+        url,
+        async bytes() {
+          await using client = new MongoClient(url);
+          return (await client.db().stats()).totalSize as number;
+        },
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { MongoStorage } = await load<Class<'MongoStorage'>>('storages/mongo/index.js');
+      return new MongoStorage(url, { hooks });
     },
   },
   {

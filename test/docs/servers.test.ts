@@ -1,6 +1,5 @@
-/** The first program of the page of each database, on a real server. */
+/** The first program of the pages about PostgreSQL and Redis, on a real server. */
 import { describe, expect, it } from 'vitest';
-import { hasMongo, mongoServer } from '../support/servers/mongo.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 import { programOf } from '../support/services.ts';
@@ -14,15 +13,6 @@ const PAGES = [
     start: async () => {
       const server = await postgresServer();
       return { url: server.url(), close: () => server.close() };
-    },
-  },
-  {
-    name: 'mongo',
-    runs: hasMongo,
-    shown: /mongodb:\/\/user:password@localhost:27017\/usage/,
-    start: async () => {
-      const server = await mongoServer();
-      return { url: server.url('usage'), close: () => server.close() };
     },
   },
   {

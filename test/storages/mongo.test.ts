@@ -313,6 +313,23 @@ describe.skipIf(!hasMongo)('another schema', () => {
   });
 });
 
+describe.skipIf(!hasMongo)('a collection of Flask-Track-Usage', () => {
+  it('is neither read nor changed; another one beside it may be used', async () => {
+    const { db, name, storage } = await ownPlace();
+    const theirs = db.collection('usageTracking');
+    await theirs.insertOne({ website: 'default', url: 'http://localhost/', status: 200 });
+    const urls = storage('urls');
+    await expect(openWriter(urls)).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
+    await expect(urls.reader.timeZone('default')).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
+    expect((await db.listCollections().toArray()).map((each) => each.name)).toEqual(['usageTracking']);
+    const beside = new MongoStorage(mongo.url(name), { hooks: ['urls'], collection: 'usage' });
+    await (await openWriter(beside)).close();
+    expect(await beside.getUsage()).toEqual([]);
+    await beside.close();
+    expect(await theirs.countDocuments()).toBe(1);
+  });
+});
+
 describe('what is given', () => {
   it('is checked, and a password is never shown', async () => {
     for (const server of [

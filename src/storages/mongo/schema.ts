@@ -9,6 +9,7 @@ const SCHEMA_ID = 'version';
 /** Makes what is missing, in steps that any number of processes may take at the same moment. */
 export async function prepare(collections: Collections): Promise<void> {
   const { schema, records, label } = collections;
+  await checkOwn(collections);
   await limited(
     schema.updateOne({ _id: SCHEMA_ID }, { $setOnInsert: { version: SCHEMA_VERSION } }, { upsert: true }),
   );
@@ -41,6 +42,15 @@ export async function openSite(collections: Collections, { site, timeZone }: Wri
   if (found !== timeZone) {
     throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
   }
+}
+
+/** Throws where the records' collection is somebody else's, such as one of Flask-Track-Usage. Changes nothing. */
+async function checkOwn(collections: Collections): Promise<void> {
+  if ((await versionOf(collections)) !== undefined) return;
+  if ((await limited(collections.records.findOne({}))) === null) return;
+  // Somebody who started at the same moment enters the schema before the first record.
+  if ((await versionOf(collections)) !== undefined) return;
+  throw new TrackUsageError('STORAGE_FOREIGN', { value: collections.label });
 }
 
 async function versionOf({ schema }: Collections): Promise<number | undefined> {

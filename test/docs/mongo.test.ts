@@ -1,0 +1,73 @@
+/** The page about MongoDB: its program and its queries, on the test server. */
+import { type Document, MongoClient } from 'mongodb';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MongoStorage } from '../../src/storages/mongo/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
+import { Newcomer, read } from './newcomer.ts';
+
+const blocks = (kind: string) =>
+  [...read('docs/mongo.md').matchAll(/^```js (\w+)\n(.*?)^```$/gms)]
+    .filter(([, found]) => found === kind)
+    .map(([, , text = '']) => text);
+
+const DATABASE = `docs_${process.pid}`;
+let newcomer: Newcomer;
+let mongo: MongoServer;
+let client: MongoClient;
+
+beforeAll(async () => {
+  if (!hasMongo) return;
+  newcomer = new Newcomer();
+  mongo = await mongoServer();
+  client = new MongoClient(mongo.url(DATABASE));
+  const storage = new MongoStorage(mongo.url(DATABASE));
+  const writer = await openWriter(storage);
+  await writer.apply(
+    new TestJournal('a', storage.summaries).batch([{ extra: { vars: { plan: 'gold' } } }, { status: 500 }]),
+  );
+  await writer.close();
+});
+afterAll(async () => {
+  newcomer?.leave();
+  await client?.db().dropDatabase();
+  await client?.close();
+  await mongo?.close();
+});
+
+/** As much of mongosh as the page uses. */
+async function shell(text: string): Promise<unknown> {
+  const db = {
+    getCollection(name: string) {
+      const collection = client.db().collection(name);
+      return {
+        find: (filter: Document, projection?: Document) =>
+          collection.find(filter, projection ? { projection } : {}),
+        aggregate: (pipeline: Document[]) => collection.aggregate(pipeline),
+        deleteMany: (filter: Document) => collection.deleteMany(filter),
+      };
+    },
+  };
+  const run = new Function('db', 'ISODate', `return ${text}`);
+  const result = await run(db, (date: string) => new Date(date));
+  return typeof result?.toArray === 'function' ? result.toArray() : result;
+}
+
+describe.skipIf(!hasMongo)('the page about MongoDB', () => {
+  it.each(blocks('mongo').map((program) => [program]))('%s', async (program) => {
+    const url = 'mongodb://user:password@localhost:27017/usage';
+    expect(program).toContain(url);
+    const own = program.replace(url, mongo.url(DATABASE));
+    const { stderr, code } = await newcomer.run(own, newcomer.directory(), undefined, 2_000);
+    expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
+  });
+
+  const queries = blocks('mongosh');
+  it('has queries', () => expect(queries.length).toBeGreaterThan(3));
+  it.each(queries.map((query) => [query]))('%s', async (query) => {
+    const answer = await shell(query);
+    if (query.includes('delete')) expect(answer).toEqual({ acknowledged: true, deletedCount: 0 });
+    else expect((answer as unknown[]).length).toBeGreaterThan(0);
+  });
+});
