@@ -38,6 +38,8 @@ export interface MongoStorageOptions {
   collection?: string;
 }
 
+/** Records of a batch in the app's thread, which has other things to do. */
+const MOST_IN_APP = 2_048;
 const DEFAULT_DATABASE = 'usage';
 const DEFAULT_COLLECTION = 'usageTracking';
 /** Several servers may stand in it, so it is no URL that Node could read. */
@@ -81,6 +83,7 @@ export class MongoStorage extends Storage {
         identity: label,
         openWriter: (context) => openWriter(place, context),
         openReader: () => openReader(place),
+        maxRecords: MOST_IN_APP,
         hooks,
       });
     }

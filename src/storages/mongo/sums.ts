@@ -1,15 +1,14 @@
 import { hash } from 'node:crypto';
 import type { AnyBulkWriteOperation, Collection } from 'mongodb';
 import type { DeltaGroup } from '../../summaries/fold.ts';
-import { PERIODS } from '../../summaries/periods.ts';
 import type { Batch } from '../contract.ts';
 import { type Collections, type Doc, insertMissing, limited, wereDuplicates } from './collections.ts';
 import type { Begun } from './journals.ts';
 import { atOnce } from './tasks.ts';
 
 /** Sums that are changed with one message. */
-const PIECE = 1_000;
-/** Messages that are under way at the same time. */
+const PIECE = 500;
+/** Collections that are written to at the same time. */
 const MESSAGES = 4;
 /** Characters of a key's hash in an `_id`: 132 bits. */
 const HASH_LENGTH = 22;
@@ -37,26 +36,18 @@ export class Sums {
   /** Adds a batch. What has its part of it already stays as it is. */
   async add({ deltas, records }: Batch, begun: Begun): Promise<void> {
     const keys = new Keys(this.#site, records.strings);
-    const tasks: (() => Promise<void>)[] = [];
-    const bySummary = Map.groupBy(
-      deltas.filter(({ key }) => key.length > 0),
-      ({ summary }) => summary.name,
+    const filled = deltas.filter(({ key }) => key.length > 0);
+    await this.#enter([...new Set(filled.map(({ summary }) => summary.name))]);
+    const byCollection = Map.groupBy(filled, ({ summary, period }) =>
+      this.#collections.sums(summary.name, period),
     );
-    await this.#enter([...bySummary.keys()]);
-    for (const [summary, groups] of bySummary) {
-      for (const period of PERIODS) {
-        const changes = groups
-          .filter((group) => group.period === period)
-          .flatMap((group) => this.#changes(group, keys));
-        if (changes.length === 0) continue;
-        const collection = this.#collections.sums(summary, period);
-        await this.#prepare(collection);
-        for (let at = 0; at < changes.length; at += PIECE) {
-          const piece = changes.slice(at, at + PIECE);
-          tasks.push(() => change(collection, piece, begun));
-        }
+    const tasks = [...byCollection].map(([collection, groups]) => async () => {
+      await this.#prepare(collection);
+      const changes = groups.flatMap((group) => this.#changes(group, keys));
+      for (let at = 0; at < changes.length; at += PIECE) {
+        await change(collection, changes.slice(at, at + PIECE), begun);
       }
-    }
+    });
     await atOnce(tasks, MESSAGES);
   }
 

@@ -6,7 +6,7 @@ import { documentsOf } from './records.ts';
 import { Sums } from './sums.ts';
 
 /** Records that are sent with one message. */
-const PIECE = 1_000;
+const PIECE = 500;
 
 /** Codes of the server that say that a document is refused: by the user's validation, for its size, for its key's. */
 const REFUSALS = new Set([121, 10_334, 17_280]);
