@@ -1,27 +1,17 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../journal/support.ts';
+import { freePort } from '../support/servers/free-port.ts';
 import { Load } from './client.ts';
 import type { Settings } from './server.ts';
 import { expectExact, journalsIn, SERVER, signalTo } from './support.ts';
 
 const BIN = createRequire(import.meta.url).resolve('pm2/bin/pm2');
 const INSTANCES = 3;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** A PM2 of its own, with the app in cluster mode. Both are ended after the test. */
 async function startPm2(settings: Settings) {

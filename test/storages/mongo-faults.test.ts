@@ -1,79 +1,24 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
-import { TrackUsage } from '../../src/index.ts';
-import { listJournals } from '../../src/journal/directory.ts';
+import { onTestFinished, test } from 'vitest';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
-import { CuttingProxy } from '../../src/testing/index.ts';
 import { openWriter } from '../../src/testing/support.ts';
-import { type Ledger, load, newLedger } from '../crash/load.ts';
-import { temporaryDirectory } from '../journal/support.ts';
 import { hasMongo, mongoServer } from '../support/servers/mongo.ts';
-import { journalsOf } from '../support/tracked-app.ts';
-
-const APP = join(import.meta.dirname, '../support/tracked-app.ts');
-const ROUNDS = 10;
-/** The test server reads some thousand documents a second. */
-const CONNECTIONS = 2;
-
-/** The app of the next round, which adopts what the one before left. */
-async function startApp(directory: string, url: string) {
-  const child = spawn(process.execPath, [APP, directory, url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return { child, port: Number(/^listening (\d+)$/.exec(line)?.[1]), ended: once(child, 'exit') };
-}
-
-/** At moments that differ from round to round: messages are lost, the server dies and comes back, the app dies. */
-async function break_(
-  child: ChildProcess,
-  proxy: CuttingProxy,
-  server: { stop(): Promise<void>; start(): Promise<void> },
-) {
-  const random = () => Math.floor(Math.random() * 6);
-  for (const how of ['before', 'after'] as const) {
-    proxy.arm(random(), how);
-    await sleep(Math.random() * 600);
-  }
-  await server.stop();
-  await sleep(Math.random() * 300);
-  await server.start();
-  await sleep(Math.random() * 1_200);
-  child.kill('SIGKILL');
-}
+import { faultRounds } from './fault-rounds.ts';
 
 test.skipIf(!hasMongo)(
-  `${ROUNDS} rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received`,
-  {
-    timeout: 300_000,
-  },
+  '10 rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received',
+  { timeout: 300_000 },
   async () => {
     const mongo = await mongoServer();
     onTestFinished(() => mongo.close());
     const { server } = mongo;
     if (!server) throw new Error('the server of TEST_MONGO_URL cannot be killed');
-    const proxy = await CuttingProxy.start(server.port);
-    onTestFinished(() => proxy.close());
-    const directory = temporaryDirectory();
-    const url = mongo.url('usage', proxy.port);
     await createCollections(mongo.url('usage'));
-    const ledger = newLedger();
-    let unique = 0;
-    for (let round = 0; round < ROUNDS; round++) {
-      const { child, port, ended } = await startApp(directory, url);
-      const loaded = load(port, CONNECTIONS, ledger, () => `/page/${unique++ % 300}`);
-      await break_(child, proxy, server);
-      await loaded;
-      await ended;
-    }
-    // What it was told to lose last may not have come.
-    proxy.arm(Number.POSITIVE_INFINITY, 'before');
-    expect(ledger.received.size).toBe(300);
-    await expectExact(directory, new MongoStorage(url, { hooks: ['urls', 'server'] }), ledger);
+    await faultRounds(server, (port) => mongo.url('usage', port), {
+      // The test server reads some thousand documents a second.
+      connections: 2,
+      patience: 120_000,
+    });
   },
 );
 
@@ -83,34 +28,4 @@ async function createCollections(url: string): Promise<void> {
   const writer = await openWriter(storage, { site: 'other' });
   await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'other').batch([{}]));
   await writer.close();
-}
-
-/** What was received is stored once; a response that a kill cut off may be there or not. */
-async function expectExact(directory: string, storage: MongoStorage, ledger: Ledger): Promise<void> {
-  const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
-  onTestFinished(() => usage.close());
-  await usage.ready();
-  // Only the own journal remains when all others are adopted.
-  await expect.poll(() => listJournals(journalsOf(directory)).length, { timeout: 120_000 }).toBe(1);
-  const hits = new Map<string, number>();
-  for (const { key, hits: more } of await usage.getSum('urls', { period: 'month', limit: 0 })) {
-    // Each app had a port of its own.
-    const { pathname } = new URL(key!);
-    hits.set(pathname, (hits.get(pathname) ?? 0) + more);
-  }
-  const wrong: string[] = [];
-  for (const [path, received] of ledger.received) {
-    const surplus = (hits.get(path) ?? 0) - received.hits;
-    if (surplus < 0 || surplus > (ledger.cut.get(path) ?? 0)) {
-      wrong.push(`${path}: received ${received.hits}, stored ${hits.get(path)}`);
-    }
-  }
-  expect(wrong).toEqual([]);
-  const total = [...hits.values()].reduce((sum, more) => sum + more, 0);
-  const ofServer = await usage.getSum('server', { period: 'hour', limit: 0 });
-  const records = await usage.getUsage({ limit: 0 });
-  expect({ server: ofServer.reduce((sum, row) => sum + row.hits, 0), records: records.length }).toEqual({
-    server: total,
-    records: total,
-  });
 }

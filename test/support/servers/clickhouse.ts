@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { CLICKHOUSE_PASSWORD } from './clickhouse-password.ts';
+import { kill } from './kill.ts';
 
 const PROGRAM = join(import.meta.dirname, 'clickhouse-process.ts');
 
@@ -91,9 +92,6 @@ class ServerProcess implements TestServer {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await kill(child);
   }
 }

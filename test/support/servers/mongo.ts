@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
+import { kill } from './kill.ts';
 
 export interface MongoServer {
   /** The URL of a database there, `port` instead of the server's own. */
@@ -102,10 +103,7 @@ class FerretDb implements TestServer {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await kill(child);
   }
 
   remove(): void {

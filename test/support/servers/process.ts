@@ -1,9 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestServer } from '../../../src/testing/index.ts';
+import { freePort } from './free-port.ts';
 
 const GUARD = join(import.meta.dirname, 'guard.ts');
 /** Of what a crash left, the server may need a moment to let go. */
@@ -86,13 +86,4 @@ export class ServerProcess implements TestServer {
     if (isReady) this.#guard = guard;
     return said;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

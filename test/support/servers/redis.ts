@@ -1,5 +1,4 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { createInterface } from 'node:readline';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
 import { freePort } from './free-port.ts';
+import { kill } from './kill.ts';
 
 /** What is set for all: nothing but its append-only file, which is synced before each answer. */
 const SETTINGS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
@@ -65,10 +65,7 @@ export class RedisServer implements TestServer {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await kill(child);
   }
 
   /** Ends it, and removes what it stored. */
