@@ -1,4 +1,4 @@
-import { TrackUsageError } from '../../errors.ts';
+import { loadDriver } from '../load-driver.ts';
 import type { ClickhouseClient } from './client.ts';
 import type { ClickhouseOptions } from './index.ts';
 
@@ -8,7 +8,11 @@ const REQUEST_TIMEOUT = 60_000;
 
 /** A client of the server that a URL names. It connects when it is used. */
 export async function connect(options: ClickhouseOptions): Promise<ClickhouseClient> {
-  const { createClient, ClickHouseLogLevel } = await load();
+  const { createClient, ClickHouseLogLevel } = await loadDriver(
+    'ClickhouseStorage',
+    DRIVER,
+    () => import('@clickhouse/client'),
+  );
   return createClient({
     url: options.url,
     username: options.username,
@@ -17,12 +21,4 @@ export async function connect(options: ClickhouseOptions): Promise<ClickhouseCli
     request_timeout: REQUEST_TIMEOUT,
     log: { level: ClickHouseLogLevel.OFF },
   });
-}
-
-async function load(): Promise<typeof import('@clickhouse/client')> {
-  try {
-    return await import('@clickhouse/client');
-  } catch (cause) {
-    throw new TrackUsageError('DRIVER_MISSING', { storage: 'ClickhouseStorage', driver: DRIVER }, { cause });
-  }
 }

@@ -1,4 +1,5 @@
 import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { orClose } from '../or-close.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
 import type { ClickhousePlace } from './index.ts';
 import { ClickhouseReader } from './reader.ts';
@@ -33,13 +34,4 @@ export async function openReader(
     await checkReadable(statements, tables, place);
     return new ClickhouseReader(statements, tables, close);
   });
-}
-
-async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
-  try {
-    return await open();
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { loadDriver } from '../load-driver.ts';
 import type { MongoDatabase } from './collections.ts';
 import type { MongoOptions } from './index.ts';
 
@@ -16,7 +17,7 @@ export async function connect({ url, database, collection, label }: MongoOptions
   place: MongoDatabase;
   close(): Promise<void>;
 }> {
-  const { MongoClient } = await load();
+  const { MongoClient } = await loadDriver('MongoStorage', 'mongodb', () => import('mongodb'));
   try {
     const options = Object.entries(DEFAULTS).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(url));
     const client = new MongoClient(url, Object.fromEntries(options));
@@ -29,13 +30,5 @@ export async function connect({ url, database, collection, label }: MongoOptions
       value: `one that the driver refuses (${reason})`,
       expected: 'a URL such as "mongodb://user:password@localhost:27017/usage"',
     });
-  }
-}
-
-async function load(): Promise<typeof import('mongodb')> {
-  try {
-    return await import('mongodb');
-  } catch (cause) {
-    throw new TrackUsageError('DRIVER_MISSING', { storage: 'MongoStorage', driver: 'mongodb' }, { cause });
   }
 }

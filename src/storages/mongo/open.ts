@@ -1,4 +1,5 @@
 import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { orClose } from '../or-close.ts';
 import { Collections, type MongoDatabase } from './collections.ts';
 import { MongoReader } from './reader.ts';
 import { checkReadable, openSite, prepare } from './schema.ts';
@@ -24,13 +25,4 @@ export function openReader(place: MongoDatabase, close = async () => {}): Promis
     await checkReadable(collections);
     return new MongoReader(collections, close);
   });
-}
-
-async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
-  try {
-    return await open();
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
-import type { Pool, PoolConfig } from 'pg';
-import { TrackUsageError } from '../../errors.ts';
+import type { PoolConfig } from 'pg';
+import { loadDriver } from '../load-driver.ts';
 import type { PostgresConfig } from './place.ts';
 import { type PostgresPlace, Session } from './session.ts';
 
@@ -12,7 +12,8 @@ export async function connect(
   place: PostgresPlace,
   connections: number,
 ): Promise<Session> {
-  const pool = new (await load())({
+  const { Pool } = (await loadDriver('PostgresStorage', 'pg', () => import('pg'))).default;
+  const pool = new Pool({
     application_name: 'track-usage',
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
@@ -28,12 +29,4 @@ export async function connect(
     ended ??= pool.end();
     return ended;
   });
-}
-
-async function load(): Promise<typeof Pool> {
-  try {
-    return (await import('pg')).default.Pool;
-  } catch (cause) {
-    throw new TrackUsageError('DRIVER_MISSING', { storage: 'PostgresStorage', driver: 'pg' }, { cause });
-  }
 }

@@ -1,27 +1,25 @@
 import { TrackUsageError } from '../../errors.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { orClose } from '../or-close.ts';
 import { PostgresReader } from './reader.ts';
 import { isReadable } from './schema.ts';
 import type { Session } from './session.ts';
 import { PostgresWriter } from './writer.ts';
 
 export async function openWriter(session: Session, context: WriterContext): Promise<StorageWriter> {
-  return orClose(session, () => PostgresWriter.open(session, context));
+  return orClose(
+    () => session.close(),
+    () => PostgresWriter.open(session, context),
+  );
 }
 
 export async function openReader(session: Session): Promise<StorageReader> {
-  return orClose(session, async () => {
-    if (!(await isReadable(session)))
-      throw new TrackUsageError('STORAGE_NOT_FOUND', { value: session.label });
-    return new PostgresReader(session);
-  });
-}
-
-async function orClose<T>(session: Session, open: () => Promise<T>): Promise<T> {
-  try {
-    return await open();
-  } catch (error) {
-    await session.close();
-    throw error;
-  }
+  return orClose(
+    () => session.close(),
+    async () => {
+      if (!(await isReadable(session)))
+        throw new TrackUsageError('STORAGE_NOT_FOUND', { value: session.label });
+      return new PostgresReader(session);
+    },
+  );
 }

@@ -1,4 +1,4 @@
-import { TrackUsageError } from '../../errors.ts';
+import { loadDriver } from '../load-driver.ts';
 import type { RedisAddress } from './address.ts';
 import { type Server, sendWith, within } from './client.ts';
 
@@ -62,7 +62,7 @@ async function connect(addresses: readonly RedisAddress[]): Promise<Connected> {
 }
 
 async function connectTo(address: RedisAddress, addresses: readonly RedisAddress[]): Promise<Connected> {
-  const { createClient, createCluster } = await load();
+  const { createClient, createCluster } = await loadDriver('RedisStorage', 'redis', () => import('redis'));
   const client = await opened(createClient(optionsOf(address)));
   if (modeOf(await client.sendCommand(['HELLO'])) !== 'cluster') {
     return {
@@ -122,12 +122,4 @@ async function opened<
 function modeOf(hello: unknown): unknown {
   if (Array.isArray(hello)) return hello[hello.indexOf('mode') + 1];
   return (hello as { mode?: unknown }).mode;
-}
-
-async function load(): Promise<typeof import('redis')> {
-  try {
-    return await import('redis');
-  } catch (cause) {
-    throw new TrackUsageError('DRIVER_MISSING', { storage: 'RedisStorage', driver: 'redis' }, { cause });
-  }
 }
