@@ -1,10 +1,9 @@
-import { TrackUsageError } from '../errors.ts';
 import type { Storage } from '../storages/storage.ts';
-import { openWritingEnd } from '../storages/writer.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
-import { begin, type CopyProgress, copyRecords, isKnown, journalOf } from './copy.ts';
+import { type CopyProgress, copyRecords } from './copy.ts';
 import type { FlaskSource } from './flask-source.ts';
+import { journalOf, openTarget } from './target.ts';
 
 export interface FlaskCopyOptions {
   from: FlaskSource;
@@ -28,14 +27,9 @@ export async function copyFlask({
   onProgress = () => {},
 }: FlaskCopyOptions): Promise<{ records: number }> {
   const zone = calendar(timeZone);
-  const known = await isKnown(to.reader, site);
-  const writer = await openWritingEnd(to, { site, timeZone, durable: false });
+  const journal = (part: string) => journalOf('flask', from.label, site, part);
+  const writer = await openTarget(to, site, timeZone, journal('begun'));
   try {
-    const journal = (part: string) => journalOf('flask', from.label, site, part);
-    if (known && (await writer.position(journal('begun'))) === undefined) {
-      throw new TrackUsageError('COPY_TARGET', { value: to.label, site });
-    }
-    await begin(writer, journal('begun'));
     const records = await copyRecords(
       (request) => from.scan(request),
       writer,

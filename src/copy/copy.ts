@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Cursor } from '../journal/reader.ts';
@@ -12,10 +11,10 @@ import type {
 } from '../storages/contract.ts';
 import { batchOf } from '../storages/record-row.ts';
 import type { Storage } from '../storages/storage.ts';
-import { openWritingEnd } from '../storages/writer.ts';
 import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
-import { LAST, PIECE, sumsOf } from './rows.ts';
+import { PIECE, sumsOf } from './rows.ts';
+import { journalOf, nothingThere, openTarget } from './target.ts';
 import { verify } from './verify.ts';
 
 export interface CopyOptions {
@@ -57,14 +56,9 @@ export async function copy({
   const timeZone = await from.reader.timeZone(site).catch(nothingThere);
   if (timeZone === undefined) throw new TrackUsageError('COPY_EMPTY', { value: from.label, site });
   const summaries = await from.reader.summaries(site);
-  const known = await isKnown(to.reader, toSite);
-  const writer = await openWritingEnd(to, { site: toSite, timeZone, durable: false });
   const journal = (part: string) => journalOf(from.identity, site, toSite, part);
+  const writer = await openTarget(to, toSite, timeZone, journal('begun'));
   try {
-    if (known && (await writer.position(journal('begun'))) === undefined) {
-      throw new TrackUsageError('COPY_TARGET', { value: to.label, site: toSite });
-    }
-    await begin(writer, journal('begun'));
     const scan: Scan = (request) => from.reader.scan(request);
     const records = await copyRecords(scan, writer, { site, toSite, journal: journal('records') }, (rows) =>
       onProgress({ step: 'records', rows }),
@@ -89,42 +83,6 @@ export async function copy({
   } finally {
     await writer.close();
   }
-}
-
-/** A place where nothing of the site is may be written to. */
-export async function isKnown(reader: StorageReader, site: string): Promise<boolean> {
-  try {
-    if ((await reader.summaries(site)).length > 0) return true;
-    return (await reader.usage({ site, from: -LAST, to: LAST, limit: 1, offset: 0 })).length > 0;
-  } catch (error) {
-    nothingThere(error);
-    return false;
-  }
-}
-
-function nothingThere(error: unknown): undefined {
-  if ((error as TrackUsageError).code !== 'STORAGE_NOT_FOUND') throw error;
-  return undefined;
-}
-
-/** Each part of a copy is a journal of its own, so that its position says how far it is. */
-export function journalOf(...parts: string[]): string {
-  return createHash('sha256')
-    .update(JSON.stringify(['copy', ...parts]))
-    .digest('hex')
-    .slice(0, 32);
-}
-
-export async function begin(writer: StorageWriter, journal: string): Promise<void> {
-  if (await writer.position(journal)) return;
-  const from = { position: 0, ordinal: 0 };
-  await writer.apply({
-    journal,
-    from,
-    to: { position: 1, ordinal: 0 },
-    records: new RecordBatch(1),
-    deltas: [],
-  });
 }
 
 type Scan = (request: ScanRequest) => Promise<Scanned>;
