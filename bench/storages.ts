@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Adopted, Applied } from './storing.ts';
 import { Child } from './support/child.ts';
 import { decimals, spread, table, whole } from './support/figures.ts';
-import { library } from './support/library.ts';
+import { writeJournal } from './support/journal.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { newDirectory, removeDirectory } from './support/place.ts';
 import { ENGINES, type Engine } from './support/storages.ts';
@@ -60,7 +60,8 @@ async function inChild<T extends { records: number }>(
   const child = new Child(STORING);
   try {
     const { url } = place;
-    const journal = await writeJournal(directory, engine, url, records);
+    const { identity } = await engine.storage(url, []);
+    const journal = await writeJournal(directory, identity, traffic(records, 'zipf'));
     const answer = await child.ask<T>(question, { directory, journal, engine: engine.name, url });
     if (answer.records !== records) throw new Error(`${answer.records} of ${records} records were stored`);
     return { answer, bytes: await place.bytes() };
@@ -69,30 +70,6 @@ async function inChild<T extends { records: number }>(
     await place.stop();
     removeDirectory(directory);
   }
-}
-
-/** Writes a journal as a process leaves it that dies before its writer has begun; returns its place. */
-async function writeJournal(
-  directory: string,
-  engine: Engine,
-  url: string,
-  records: number,
-): Promise<string> {
-  const { Journal, journalsDirectory } = await library();
-  const { identity } = await engine.storage(url, []);
-  const journal = new Journal({
-    directory: journalsDirectory(join(directory, 'journal'), JSON.stringify(['default', identity])),
-    mode: 'group',
-    maxBytes: 64 * 1024 ** 3,
-    segmentBytes: 16 * 1024 ** 2,
-    header: { site: 'default', serverName: 'default' },
-    onProblem(problem) {
-      throw problem;
-    },
-  });
-  for (const facts of traffic(records, 'zipf')) journal.append(facts);
-  journal.close({ discard: false });
-  return journal.path;
 }
 
 function tableOf(data: Record<string, Stored[]>): string {

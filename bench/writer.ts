@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Child } from './support/child.ts';
 import { decimals, spread, table, whole } from './support/figures.ts';
+import { writeJournal } from './support/journal.ts';
 import { library } from './support/library.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { newDirectory, removeDirectory } from './support/place.ts';
@@ -27,7 +28,7 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
     for (const kind of Object.keys(KINDS) as Kind[]) {
       progress(`writer: round ${round} of ${rounds}, ${kind}`);
       const ours = await inChild(records, async (child, directory) =>
-        child.ask<Written>('adopt', { directory, journal: await writeJournal(directory, records, kind) }),
+        child.ask<Written>('adopt', { directory, journal: await leftBehind(directory, records, kind) }),
       );
       const ceiling = await inChild(records, (child, directory) =>
         child.ask<Written>('insert', { directory, records, kind }),
@@ -66,23 +67,10 @@ async function inChild(
   }
 }
 
-/** Writes a journal as a process leaves it that dies before its writer has begun; returns its place. */
-async function writeJournal(directory: string, records: number, kind: Kind): Promise<string> {
-  const { Journal, journalsDirectory, SqliteStorage } = await library();
+async function leftBehind(directory: string, records: number, kind: Kind): Promise<string> {
+  const { SqliteStorage } = await library();
   const { identity } = new SqliteStorage(join(directory, 'usage.db'));
-  const journal = new Journal({
-    directory: journalsDirectory(join(directory, 'journal'), JSON.stringify(['default', identity])),
-    mode: 'group',
-    maxBytes: 64 * 1024 ** 3,
-    segmentBytes: 16 * 1024 ** 2,
-    header: { site: 'default', serverName: 'default' },
-    onProblem(problem) {
-      throw problem;
-    },
-  });
-  for (const facts of traffic(records, kind)) journal.append(facts);
-  journal.close({ discard: false });
-  return journal.path;
+  return writeJournal(directory, identity, traffic(records, kind));
 }
 
 function tableOf(results: readonly Result[]): string {

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import type { Facts } from '../../src/journal/codec.ts';
+import { library } from './library.ts';
+
+/**
+ * Writes a journal as a process leaves it that dies before its writer has begun; returns its place.
+ * @param identity Of the storage that it is for.
+ */
+export async function writeJournal(
+  directory: string,
+  identity: string,
+  requests: Iterable<Facts>,
+): Promise<string> {
+  const { Journal, journalsDirectory } = await library();
+  const journal = new Journal({
+    directory: journalsDirectory(join(directory, 'journal'), JSON.stringify(['default', identity])),
+    mode: 'group',
+    maxBytes: 64 * 1024 ** 3,
+    segmentBytes: 16 * 1024 ** 2,
+    header: { site: 'default', serverName: 'default' },
+    onProblem(problem) {
+      throw problem;
+    },
+  });
+  for (const facts of requests) journal.append(facts);
+  journal.close({ discard: false });
+  return journal.path;
+}
