@@ -17,6 +17,7 @@ import {
   type RequestReader,
   type Response,
 } from './exchange.ts';
+import { extraOf, jsonOf } from './extra.ts';
 import { type HeaderFacts, readHeaders } from './headers.ts';
 import { Holder } from './hold.ts';
 import { headerIn, hookHttp2ServerResponse, hookServerResponse } from './hooks.ts';
@@ -54,6 +55,8 @@ export class Capture {
   readonly #holder: Holder | undefined;
   readonly #vars = new RequestVars();
   #stopped = false;
+  readonly #onVars = (error: unknown) =>
+    this.#options.onError("a request's vars, which were left out,", error);
   /** One object, used for every record. */
   readonly #facts: Facts & HeaderFacts = {
     date: 0,
@@ -317,24 +320,10 @@ export class Capture {
     facts.extra = this.#extraOf(facts.route === '' ? undefined : reader.routeParams(request), request);
   }
 
-  /** JSON of an `Extra`; `''` where there is nothing in it. What is too long is left out. */
   #extraOf(routeParams: object | undefined, request: Request): string {
     const noted = this.#vars.peek(request);
     const keys = this.#options.closures.length === 0 ? '' : this.#keysOf(routeParams, noted);
-    let room = TEXT_LIMITS.extra - EXTRA_FRAME;
-    // An app may replace a parameter by anything, such as a document that refers to itself.
-    const params = routeParams === undefined ? '' : jsonOf(routeParams, room, () => {});
-    room -= params.length;
-    const vars =
-      noted === undefined
-        ? ''
-        : jsonOf(noted, room, (error) =>
-            this.#options.onError("a request's vars, which were left out,", error),
-          );
-    if (vars === '' && keys === '') return params === '' ? '' : `{"routeParams":${params}}`;
-    if (keys === '') return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
-    const parts = [params && `"routeParams":${params}`, vars && `"vars":${vars}`, `"keys":${keys}`];
-    return `{${parts.filter((part) => part !== '').join(',')}}`;
+    return extraOf(routeParams, noted, keys, this.#onVars);
   }
 
   /** JSON of the keys in the summaries whose key is a closure. */
@@ -444,28 +433,6 @@ function unmapped(address: string): string {
 function firstOf(list: string): string {
   const comma = list.indexOf(',');
   return (comma < 0 ? list : list.slice(0, comma)).trim();
-}
-
-/** What stands around two values in the JSON of an `Extra`. */
-const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
-
-/** `''` for an empty object, and for what is no object in JSON or longer than `limit`, of which `onFailure` is told. */
-function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
-  let json: string | undefined;
-  try {
-    json = JSON.stringify(values);
-  } catch (error) {
-    onFailure(error);
-    return '';
-  }
-  if (json === undefined || json === '{}') return '';
-  if (json[0] !== '{') {
-    onFailure(new TypeError('their toJSON gives no object'));
-    return '';
-  }
-  if (json.length <= limit) return json;
-  onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
-  return '';
 }
 
 /** Adds a cookie to those that the app sets, wherever it sets them. */

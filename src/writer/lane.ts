@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { appendFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RecordBatch, RecordBatchData } from '../batch.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
@@ -11,6 +9,7 @@ import { calendar } from '../summaries/periods.ts';
 import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller, MAX_RECORDS } from './fill.ts';
+import { HookRoom } from './hook-room.ts';
 import { InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
@@ -22,6 +21,7 @@ import {
   type StorageData,
   type WriterData,
 } from './protocol.ts';
+import { setAside } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
 
 /** How often an idle lane looks for records. In ms. */
@@ -31,11 +31,6 @@ const GATHER = 1_000;
 /** The first and the longest pause after a failure. In ms. */
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
-/** Rejected records beyond this size of their file are only counted. In bytes. */
-const REJECT_FILE_LIMIT = 64 * 1024 * 1024;
-
-/** The most that waits for the hooks of a storage; beyond it they are not called, and it is counted. */
-const HOOK_QUEUE: HookLoad = { records: 65_536, units: 32 * 1024 * 1024 };
 
 const START: Cursor = { position: 0, ordinal: 0 };
 
@@ -62,8 +57,7 @@ export class Lane {
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #onStored: (records: RecordBatchData, units: number) => void;
   readonly #calls: AppCalls;
-  /** What was sent to the app for its hooks and is not through. */
-  readonly #sent: HookLoad = { records: 0, units: 0 };
+  readonly #hookRoom = new HookRoom();
   #writer: StorageWriter | undefined;
   /** Where its writing end needs it. */
   #inFlight: InFlight | undefined;
@@ -135,10 +129,8 @@ export class Lane {
   }
 
   /** The app's hooks are through with so much more. */
-  called({ records, units }: HookLoad): void {
-    // What was sent before the thread was started again comes back too.
-    this.#sent.records = Math.max(0, this.#sent.records - records);
-    this.#sent.units = Math.max(0, this.#sent.units - units);
+  called(load: HookLoad): void {
+    this.#hookRoom.give(load);
   }
 
   /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
@@ -280,18 +272,10 @@ export class Lane {
   }
 
   #giveToHooks(records: RecordBatch): void {
-    if (records.length === 0) return;
-    const sent = this.#sent;
     const { length, units } = records;
-    const isTooMuch = sent.records + length > HOOK_QUEUE.records || sent.units + units > HOOK_QUEUE.units;
-    // A batch alone may be larger, where a geography service says much.
-    if (isTooMuch && sent.records > 0) {
-      this.status.unhooked += length;
-      return;
-    }
-    sent.records += length;
-    sent.units += units;
-    this.#onStored(records.toData(), units);
+    if (length === 0) return;
+    if (this.#hookRoom.take({ records: length, units })) this.#onStored(records.toData(), units);
+    else this.status.unhooked += length;
   }
 
   async #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {
@@ -356,16 +340,10 @@ export class Lane {
   }
 
   #reject({ records }: Batch, error: unknown): void {
-    const file = join(this.#data.directory, 'rejected.ndjson');
     const reason = reasonOf(error);
-    const line = JSON.stringify({ storage: this.#storage.label, reason, record: records.record(0) });
-    try {
-      const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-      if (size < REJECT_FILE_LIMIT) appendFileSync(file, `${line}\n`, { mode: 0o600 });
-    } catch {
-      // Counted all the same.
-    }
-    this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage: this.#storage.label, reason, file }));
+    const { label: storage } = this.#storage;
+    const file = setAside(this.#data.directory, { storage, reason, record: records.record(0) });
+    this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage, reason, file }));
   }
 
   #nextBackoff(): number {

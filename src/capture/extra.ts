@@ -1,0 +1,45 @@
+import { TEXT_LIMITS } from '../text.ts';
+
+/** What stands around two values in the JSON of an `Extra`. */
+const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
+
+/**
+ * JSON of an `Extra`; `''` where there is nothing in it. What is too long is left out.
+ * @param keys JSON of the keys in summaries whose key is a closure, or `''`; they have room of their own.
+ * @param onVars Told why what the app noted was left out.
+ */
+export function extraOf(
+  routeParams: object | undefined,
+  noted: object | undefined,
+  keys: string,
+  onVars: (error: unknown) => void,
+): string {
+  let room = TEXT_LIMITS.extra - EXTRA_FRAME;
+  // An app may replace a parameter by anything, such as a document that refers to itself.
+  const params = routeParams === undefined ? '' : jsonOf(routeParams, room, () => {});
+  room -= params.length;
+  const vars = noted === undefined ? '' : jsonOf(noted, room, onVars);
+  if (vars === '' && keys === '') return params === '' ? '' : `{"routeParams":${params}}`;
+  if (keys === '') return params === '' ? `{"vars":${vars}}` : `{"routeParams":${params},"vars":${vars}}`;
+  const parts = [params && `"routeParams":${params}`, vars && `"vars":${vars}`, `"keys":${keys}`];
+  return `{${parts.filter((part) => part !== '').join(',')}}`;
+}
+
+/** `''` for an empty object, and for what is no object in JSON or longer than `limit`, of which `onFailure` is told. */
+export function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(values);
+  } catch (error) {
+    onFailure(error);
+    return '';
+  }
+  if (json === undefined || json === '{}') return '';
+  if (json[0] !== '{') {
+    onFailure(new TypeError('their toJSON gives no object'));
+    return '';
+  }
+  if (json.length <= limit) return json;
+  onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
+  return '';
+}
