@@ -5,7 +5,7 @@ import { decimals, spread, table, whole } from './support/figures.ts';
 import { writeJournal } from './support/journal.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { newDirectory, removeDirectory } from './support/place.ts';
-import { ENGINES, type Engine } from './support/storages.ts';
+import { ENGINES, type Engine, engineOf } from './support/storages.ts';
 import { traffic } from './support/traffic.ts';
 
 interface Stored {
@@ -16,20 +16,24 @@ interface Stored {
 }
 
 const STORING = join(import.meta.dirname, 'storing.ts');
+const ONE_BY_ONE = join(import.meta.dirname, 'one-by-one.ts');
 
 /** How fast the writer carries a dead process's journal into each storage, whose server shares the cores with it. */
 export async function run({ quick, storage, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const records = quick ? 100_000 : 1_000_000;
-  const engines = ENGINES.filter(({ name }) => storage === undefined || name === storage);
-  if (engines.length === 0)
-    throw new Error(`no storage ${storage}: ${ENGINES.map(({ name }) => name).join(', ')}`);
+  const engines = storage === undefined ? ENGINES : [engineOf(storage)];
   const data: Record<string, Stored[]> = {};
+  const single: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const engine of engines) {
       progress(`storages: round ${round} of ${rounds}, ${engine.name}`);
       const stored = data[engine.name] ?? [];
       stored.push(await measure(engine, records));
       data[engine.name] = stored;
+    }
+    if (engines.some(({ name }) => name === 'postgres')) {
+      progress(`storages: round ${round} of ${rounds}, one by one`);
+      single.push(await oneByOne(quick ? 1_000 : 10_000));
     }
   }
   return {
@@ -38,8 +42,11 @@ export async function run({ quick, storage, rounds = quick ? 1 : 3 }: BenchOptio
       `${whole(records)} records of one day (10,000 URLs and 20,000 visitors, few of them most of it), from a ` +
       `journal on disk into each storage with seven summaries; its server on the same cores. "stored" is what the ` +
       `storage alone takes, "whole way" has decoding, geography, user agents and folding too. Rounds: ${rounds}, alternating. Median (min–max).`,
-    tables: [{ title: 'Records and seven summaries', text: tableOf(data) }],
-    data,
+    tables: [
+      { title: 'Records and seven summaries', text: tableOf(data) },
+      ...(single.length > 0 ? [{ title: 'One by one', text: tableOfSingle(single) }] : []),
+    ],
+    data: { ...data, single },
   };
 }
 
@@ -70,6 +77,25 @@ async function inChild<T extends { records: number }>(
     await place.stop();
     removeDirectory(directory);
   }
+}
+
+/** The parent's way into the same PostgreSQL: in requests a second. */
+async function oneByOne(requests: number): Promise<number> {
+  const directory = newDirectory();
+  const place = await engineOf('postgres').start(directory);
+  const child = new Child(ONE_BY_ONE);
+  try {
+    return requests / (await child.ask<number>('store', { url: place.url, count: requests }));
+  } finally {
+    await child.stop();
+    await place.stop();
+    removeDirectory(directory);
+  }
+}
+
+function tableOfSingle(single: readonly number[]): string {
+  const way = 'PostgreSQL, a transaction a request: a row and 15 upserts';
+  return table(['', 'requests/s'], [[way, spread(single, whole)]]);
 }
 
 function tableOf(data: Record<string, Stored[]>): string {

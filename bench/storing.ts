@@ -6,7 +6,7 @@ import type { Batch, StorageModule, StorageWriter, WriterContext } from '../src/
 import type { Storage } from '../src/storages/storage.ts';
 import { answer } from './support/child.ts';
 import { ALL_HOOKS, library, onError } from './support/library.ts';
-import { ENGINES } from './support/storages.ts';
+import { engineOf } from './support/storages.ts';
 
 interface Question {
   directory: string;
@@ -72,7 +72,7 @@ answer({
 });
 
 async function open(engine: string, url: string): Promise<Storage> {
-  return ENGINES.find(({ name }) => name === engine)!.storage(url, ALL_HOOKS);
+  return engineOf(engine).storage(url, ALL_HOOKS);
 }
 
 function settings(directory: string) {

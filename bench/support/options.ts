@@ -8,9 +8,9 @@ export interface BenchOptions {
   rounds: number | undefined;
   /** Only these; empty for the benchmark's own choice. */
   frameworks: readonly Framework[];
-  /** How long the soak lasts; `undefined` for the benchmark's own choice. */
+  /** How long the soak, or the outage, lasts; `undefined` for the benchmark's own choice. */
   minutes: number | undefined;
-  /** Of the benchmark of storages: only this one. */
+  /** Of the benchmarks of storages: only this one. */
   storage: string | undefined;
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
+import type { TestServer } from '../../src/testing/index.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { mongoServer } from '../../test/support/servers/mongo.ts';
 import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
@@ -12,6 +13,8 @@ import { load } from './library.ts';
 /** A place to store in, which is gone when it is stopped. */
 interface Place {
   url: string;
+  /** Where there is one that may be stopped and started. */
+  server?: TestServer | undefined;
   /** What it takes on disk by now. */
   bytes(): Promise<number>;
   stop(): Promise<void>;
@@ -50,6 +53,7 @@ export const ENGINES: readonly Engine[] = [
       const server = await clickhouseServer();
       return {
         url: server.url('bench'),
+        server: server.server,
         async bytes() {
           await server.sql('OPTIMIZE TABLE bench.usage_records FINAL');
           await server.sql('OPTIMIZE TABLE bench.usage_sums FINAL');
@@ -74,6 +78,7 @@ export const ENGINES: readonly Engine[] = [
       const url = server.url('bench');
       return {
         url,
+        server: server.server,
         async bytes() {
           await using client = new MongoClient(url);
           return (await client.db().stats()).totalSize as number;
@@ -94,6 +99,7 @@ export const ENGINES: readonly Engine[] = [
       const url = server.url();
       return {
         url,
+        server: server.server,
         async bytes() {
           const client = new pg.Client(url);
           await client.connect();
@@ -119,6 +125,7 @@ export const ENGINES: readonly Engine[] = [
       const server = await RedisServer.start('--appendfsync', 'everysec');
       return {
         url: server.url,
+        server,
         // In memory: that is where it lies.
         bytes: async () => Number(/^used_memory:(\d+)/m.exec(server.cli('info', 'memory'))?.[1]),
         stop: () => server.close(),
@@ -133,3 +140,10 @@ export const ENGINES: readonly Engine[] = [
     },
   },
 ];
+
+/** Throws for a name that none has. */
+export function engineOf(name: string): Engine {
+  const engine = ENGINES.find((each) => each.name === name);
+  if (!engine) throw new Error(`no storage ${name}: ${ENGINES.map(({ name }) => name).join(', ')}`);
+  return engine;
+}

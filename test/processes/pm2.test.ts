@@ -35,12 +35,12 @@ async function startPm2(settings: Settings) {
     kill_timeout: 10_000,
   };
   writeFileSync(file, JSON.stringify({ apps: [app] }));
-  let daemon = 0;
+  let daemon: number | undefined;
   // Its workers end when they lose it.
   onTestFinished(() =>
     pm2('kill').then(
       () => {},
-      () => signalTo(daemon, 'SIGKILL'),
+      () => daemon && signalTo(daemon, 'SIGKILL'),
     ),
   );
   await pm2('start', file);

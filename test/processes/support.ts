@@ -71,8 +71,10 @@ export class App {
   }
 }
 
-/** Sends a signal to a process, or to nobody where it has ended. */
+/** Sends a signal to a process, or to a group where it is negative; to nobody where it has ended. */
 export function signalTo(pid: number, signal: NodeJS.Signals): void {
+  // 0 would be the tests themselves, and -1 everybody.
+  if (!Number.isInteger(pid) || pid === 0 || pid === -1) throw new Error(`${pid} is no process`);
   try {
     process.kill(pid, signal);
   } catch {

@@ -1,0 +1,70 @@
+/** The process that stores requests as the parent does, one after the other: a row, and 15 sums by single upserts. */
+import pg from 'pg';
+import type { Facts } from '../src/journal/codec.ts';
+import { answer } from './support/child.ts';
+import { traffic } from './support/traffic.ts';
+
+const PERIODS = { hourly: 3_600_000, daily: 86_400_000, monthly: 31 * 86_400_000 };
+/** The summaries of its storage in SQL. */
+const KEYS: Record<string, (facts: Facts) => string> = {
+  url: ({ url }) => url,
+  remote: ({ remoteAddr }) => remoteAddr,
+  useragent: ({ agent }) => agent,
+  language: ({ acceptLanguage }) => acceptLanguage,
+  server: () => 'server',
+};
+
+answer({
+  /** How long `count` requests take, in s. */
+  async store({ url, count }: { url: string; count: number }): Promise<number> {
+    const client = new pg.Client(url);
+    await client.connect();
+    await client.query(`
+      CREATE TABLE flask_usage (
+        id serial PRIMARY KEY, url text, agent text, blueprint text, view_args text, status int, remote_addr text,
+        xforwardedfor text, "authorization" boolean, ip_info text, path text, speed float, datetime timestamp)`);
+    for (const summary of Object.keys(KEYS)) {
+      for (const period of Object.keys(PERIODS)) {
+        await client.query(`
+          CREATE TABLE ${summary}_${period} (
+            date timestamp, key text, hits int, transfer bigint, PRIMARY KEY (date, key))`);
+      }
+    }
+    const started = performance.now();
+    for (const facts of traffic(count, 'zipf')) await storeOne(client, facts);
+    const seconds = (performance.now() - started) / 1000;
+    await client.end();
+    return seconds;
+  },
+});
+
+async function storeOne(client: pg.Client, facts: Facts): Promise<void> {
+  const date = new Date(facts.date);
+  await client.query('BEGIN');
+  await client.query({
+    name: 'row',
+    text: `INSERT INTO flask_usage (url, agent, status, remote_addr, "authorization", path, speed, datetime)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    values: [
+      facts.url,
+      facts.agent,
+      facts.status,
+      facts.remoteAddr,
+      facts.credentials,
+      new URL(facts.url).pathname,
+      facts.duration / 1e6,
+      date,
+    ],
+  });
+  for (const [summary, keyOf] of Object.entries(KEYS)) {
+    for (const [period, length] of Object.entries(PERIODS)) {
+      await client.query({
+        name: `${summary} ${period}`,
+        text: `INSERT INTO ${summary}_${period} AS t VALUES ($1, $2, 1, $3)
+               ON CONFLICT (date, key) DO UPDATE SET hits = t.hits + 1, transfer = t.transfer + excluded.transfer`,
+        values: [new Date(facts.date - (facts.date % length)), keyOf(facts), facts.contentLength],
+      });
+    }
+  }
+  await client.query('COMMIT');
+}

@@ -1,0 +1,41 @@
+/** The process of a tracked server of node:http whose storage is one of those that are measured. */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { UsageStatus } from '../src/index.ts';
+import { handled } from './servers/handler.ts';
+import { buildNode } from './servers/node.ts';
+import { answer } from './support/child.ts';
+import { ALL_HOOKS, library } from './support/library.ts';
+import { engineOf } from './support/storages.ts';
+
+interface Place {
+  directory: string;
+  engine: string;
+  url: string;
+}
+
+let usage: InstanceType<Awaited<ReturnType<typeof library>>['TrackUsage']>;
+
+answer({
+  /** Answers its port. */
+  async serve({ directory, engine, url }: Place): Promise<number> {
+    const { TrackUsage } = await library();
+    const storage = await engineOf(engine).storage(url, ALL_HOOKS);
+    const { app, listen } = await buildNode({ options: undefined, middleware: undefined, plugIn: () => {} });
+    // That the storage is down is what is measured.
+    usage = new TrackUsage(app, storage, { journal: { dir: join(directory, 'journal') }, onError: () => {} });
+    const server = listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await usage.ready();
+    return (server.address() as AddressInfo).port;
+  },
+  status: (): UsageStatus => usage.status(),
+  handled: () => handled.count,
+  /** Waits until all is stored, and says how many hits that are. */
+  async stored(): Promise<number> {
+    await usage.flush({ timeout: 3_600_000 });
+    const months = await usage.getSum('server', { period: 'month' });
+    return months.reduce((sum, { hits }) => sum + hits, 0);
+  },
+});
