@@ -19,6 +19,10 @@ export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
   { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
   { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
+  // The packages that start no server of their own.
+  { name: 'mariadb', program: 'mariadbd', packages: ['mariadb-server-core', 'mariadb-client-core'] },
+  // The oldest that is supported, beside the newest, which npm brings.
+  { name: 'postgresql-15', program: '/usr/lib/postgresql/15/bin/postgres', packages: ['postgresql-15'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
