@@ -36,6 +36,11 @@ export function programOf(name: ServiceName): string | undefined {
   return places.map((place) => join(place, program)).find((file) => existsSync(file));
 }
 
+/** Whether its tests run: where it is installed, and in CI, where they fail without it rather than say so. */
+export function isWanted(name: ServiceName): boolean {
+  return programOf(name) !== undefined || process.env.CI !== undefined;
+}
+
 export function missingServices(): Service[] {
   return SERVICES.filter(({ name }) => programOf(name) === undefined);
 }
