@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,6 +10,7 @@ import { copyFlask } from '../../src/copy/flask/copy-flask.ts';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { CuttingProxy } from '../../src/testing/index.ts';
 import { rows } from '../../src/testing/support.ts';
 import { run } from '../cli/support.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
@@ -98,6 +99,20 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
       after = next;
     } while (after !== undefined);
     expect(found).toEqual(Array.from({ length: 7 }, (_, n) => Date.UTC(2020, 0, 1, 0, n)));
+  });
+
+  it('tells that the connection was lost', async () => {
+    if (name === 'SQLite') return;
+    const database = await newDatabase();
+    await database.add(visits(7));
+    const port = Number(/:(\d+)\//.exec(database.url)?.[1]);
+    const proxy = await CuttingProxy.start(port);
+    const source = await flaskSource(database.url.replace(`:${port}/`, `:${proxy.port}/`));
+    onTestFinished(() => source.close());
+    const scan = () => source.scan({ site: 'shop', after: undefined, limit: 2 });
+    expect((await scan()).records).toHaveLength(2);
+    await proxy.close();
+    await expect(scan()).rejects.toMatchObject({ code: 'COPY_SOURCE' });
   });
 
   it('says what is not there, and never the password', async () => {
@@ -224,16 +239,23 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
 });
 
 describe('a server that never answers', () => {
-  it.each(['postgres', 'mysql', 'mongodb'])('%s is given up after 10 s', async (scheme) => {
-    const sockets = new Set<Socket>();
-    const silent = createServer((socket) => sockets.add(socket.on('error', () => {}))).listen(0, '127.0.0.1');
-    await once(silent, 'listening');
+  it('is given up after 10 s, and no connection is left', async () => {
+    const closed: Promise<unknown>[] = [];
+    const silent = createServer((socket) =>
+      closed.push(once(socket.on('error', () => {}).resume(), 'close')),
+    );
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
     const { port } = silent.address() as AddressInfo;
     const started = performance.now();
-    const url = `flask+${scheme}://jane:wr0ng@127.0.0.1:${port}/app`;
-    await expect(flaskSource(url)).rejects.toMatchObject({ code: 'COPY_SOURCE' });
+    const opened = ['postgres', 'mysql', 'mongodb'].map((scheme) =>
+      expect(flaskSource(`flask+${scheme}://jane:wr0ng@127.0.0.1:${port}/app`)).rejects.toMatchObject({
+        code: 'COPY_SOURCE',
+      }),
+    );
+    await Promise.all(opened);
     expect(performance.now() - started).toBeLessThan(12_000);
-    for (const socket of sockets) socket.destroy();
+    await Promise.all(closed);
+    expect(closed.length).toBeGreaterThanOrEqual(3);
     silent.close();
   });
 });
