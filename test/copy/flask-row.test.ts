@@ -75,6 +75,11 @@ describe('a row', () => {
     expect(extra).toBe('{"vars":{"plan":"gold"}}');
   });
 
+  it('keeps no secret of its URL', () => {
+    const { url } = rowOfFlask({ url: 'http://jane:secret@localhost/?token=secret&x=1' }, 'shop');
+    expect(url).toBe('http://localhost/?token=REDACTED&x=1');
+  });
+
   it('says in its access log line how it was asked', () => {
     const line =
       '127.0.0.1 - - [26/Mar/2017:01:30:05 ] "PUT http://localhost/a HTTP/1.0" 200 7 "http://localhost/a" "curl/8"';

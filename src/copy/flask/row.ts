@@ -1,3 +1,4 @@
+import { createRedactor } from '../../capture/redact.ts';
 import type { RecordRow } from '../../storages/record-row.ts';
 import { cut, TEXT_LIMITS } from '../../text.ts';
 import { COUNTRY_PATHS, fitForEngines, LONGEST_GEO, placeInAnswer } from '../../writer/geo-answer.ts';
@@ -10,6 +11,8 @@ const { url: URL_LIMIT, agent: AGENT_LIMIT, acceptLanguage: SHORT } = TEXT_LIMIT
 /** `GET http://localhost/ HTTP/1.1`, by itself or in a line of an access log. */
 const REQUEST = /^(?<method>\S+) .* (?<protocol>\S+)$/s;
 const LOGGED = /\] "(?<method>[A-Z]+) .*? (?<protocol>HTTP\/[\d.]+)" \d/s;
+/** It stored secrets in URLs as they came. */
+const redacted = createRedactor();
 /** As engines and their drivers say it. */
 const TRUE: readonly unknown[] = [true, 1, '1', 't', 'true'];
 
@@ -31,7 +34,7 @@ export function rowOfFlask(row: FlaskRow, site: string): RecordRow {
     site,
     server_name: text(row.server_name) ?? site,
     method: cut(request?.groups?.method ?? '-', TEXT_LIMITS.method),
-    url: text(row.url, URL_LIMIT) ?? text(row.path, URL_LIMIT) ?? '/',
+    url: cut(redacted(text(row.url, Infinity) ?? text(row.path, Infinity) ?? '/'), URL_LIMIT),
     route: null,
     protocol: cut(request?.groups?.protocol ?? '-', TEXT_LIMITS.protocol),
     status: number(row.status, 999),
