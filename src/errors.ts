@@ -30,7 +30,7 @@ const TABLE = {
     'cannot open storage {value}',
     'use the form sqlite:PATH, for example --storage sqlite:usage.db',
   ],
-  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path; a tracked app creates the file'],
+  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path or URL; a tracked app creates it'],
   STORAGE_FOREIGN: [
     '{value} is not a track-usage database',
     'choose another file; nothing was changed in this one',
