@@ -30,7 +30,7 @@ const TABLE = {
     'cannot open storage {value}',
     'use the form sqlite:PATH, for example --storage sqlite:usage.db',
   ],
-  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path; a tracked app creates the file'],
+  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path or URL; a tracked app creates it'],
   STORAGE_FOREIGN: [
     '{value} is not a track-usage database',
     'choose another file; nothing was changed in this one',
@@ -51,6 +51,7 @@ const TABLE = {
     'the copy is not equal: {what} is {found} in {to} and {wanted} in {from}',
     'stop what writes to {from}, and copy into an empty database',
   ],
+  COPY_SOURCE: ['{value} cannot be read: {reason}', 'check --from and --table; nothing was changed there'],
   COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
   STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
   STORAGE_OFFLINE: [

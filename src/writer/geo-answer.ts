@@ -58,14 +58,13 @@ function whatFits(answer: Record<string, unknown>): Place['geo'] {
     room -= size;
     return true;
   });
-  return entries.length === 0 ? null : fitForEngines(Object.fromEntries(entries));
+  return entries.length === 0 ? null : JSON.parse(fitForEngines(JSON.stringify(Object.fromEntries(entries))));
 }
 
-/** Without NUL and halves of surrogate pairs, which JSON may hold as escapes and database engines refuse. */
-function fitForEngines(geo: Record<string, unknown>): Record<string, unknown> {
+/** JSON without NUL and halves of surrogate pairs, which it may hold as escapes and database engines refuse. */
+export function fitForEngines(json: string): string {
   // Whole pairs are written as they are, so that an escape in this range is half of one.
-  const json = JSON.stringify(geo).replace(/\\(?:u0000|ud[89a-f]..|(.))/g, (whole, other?: string) =>
+  return json.replace(/\\(?:u0000|ud[89a-f]..|(.))/g, (whole, other?: string) =>
     other === undefined ? '\ufffd' : whole,
   );
-  return JSON.parse(json) as Record<string, unknown>;
 }

@@ -78,7 +78,7 @@ test('a database that is not there is not made', async () => {
     expect(await run([...command, '--storage', `sqlite:${path}`])).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: there is no database at ${path}; check the path; a tracked app creates the file.\n`,
+      err: `track-usage: there is no database at ${path}; check the path or URL; a tracked app creates it.\n`,
     });
   }
   expect(await readdir(directory.path)).toEqual([]);

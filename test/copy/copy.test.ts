@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import { defineSummary } from '../../src/index.ts';
@@ -141,57 +140,5 @@ describe('track-usage copy', () => {
     expect(out).toMatch(new RegExp(`^${count} records and [\\d,]+ rows of summaries, compared and equal\n$`));
     expect(await run(['copy', '--from', url('none.db'), '--to', url('b.db')])).toMatchObject({ code: 1 });
     expect(await run(['copy', '--from', url('a.db')])).toMatchObject({ code: 2 });
-  });
-
-  it('takes the records of Flask-Track-Usage, and builds the summaries anew', async () => {
-    const path = join(directory, 'flask.db');
-    const database = new DatabaseSync(path);
-    // As its SQLStorage creates it.
-    database.exec(`
-      CREATE TABLE flask_usage (
-        id INTEGER NOT NULL PRIMARY KEY, url VARCHAR(128), ua_browser VARCHAR(16), ua_language VARCHAR(16),
-        ua_platform VARCHAR(16), ua_version VARCHAR(16), blueprint VARCHAR(16), view_args VARCHAR(64), status INTEGER,
-        remote_addr VARCHAR(24), xforwardedfor VARCHAR(24), authorization BOOLEAN, ip_info VARCHAR(128),
-        path VARCHAR(32), speed FLOAT, datetime DATETIME
-      );
-      INSERT INTO flask_usage VALUES
-        (1, 'http://localhost/a?x=1', 'firefox', 'de', 'linux', '128.0', 'shop', '{"id": 7}', 200, '127.0.0.1', NULL, 0,
-         '{"country_code": "DE", "city": "Berlin"}', '/a', 0.0125, '2017-02-28 23:30:00.000000'),
-        (2, 'http://localhost/b', NULL, NULL, NULL, NULL, NULL, '{"cut": ', 500, NULL, '10.0.0.1', 1, NULL, '/b', NULL,
-         '2017-03-01 00:30:00')`);
-    database.close();
-    const to = `sqlite:${join(directory, 'new.db')}`;
-    const argv = ['copy', '--from', `flask+sqlite:${path}`, '--to', to, '--time-zone', 'Europe/Berlin'];
-    expect(await run(argv)).toEqual({ code: 0, out: '2 records, and their summaries\n', err: '' });
-    // Once more: what is there is not copied again.
-    expect(await run(argv)).toMatchObject({ code: 0 });
-    const storage = sqlite('new.db');
-    const [second, first] = await storage.getUsage();
-    expect(first).toMatchObject({
-      date: Date.UTC(2017, 1, 28, 23, 30),
-      url: 'http://localhost/a?x=1',
-      query: { x: '1' },
-      routeParams: { id: 7 },
-      status: 200,
-      duration: 12_500,
-      userAgent: { string: 'firefox/128.0 (linux)', browser: 'firefox', version: '128.0', platform: 'linux' },
-      language: 'de',
-      country: 'DE',
-      geo: { city: 'Berlin' },
-      blueprint: 'shop',
-      method: '-',
-    });
-    expect(second).toMatchObject({
-      status: 500,
-      authorization: true,
-      userAgent: null,
-      forwardedFor: '10.0.0.1',
-      vars: null,
-    });
-    const days = await storage.getSum('urls', { period: 'day' });
-    expect(days.map(({ date, key, hits }) => [date, key, hits])).toEqual([
-      ['2017-03-01T00:00:00+01:00', 'http://localhost/a?x=1', 1],
-      ['2017-03-01T00:00:00+01:00', 'http://localhost/b', 1],
-    ]);
   });
 });

@@ -19,6 +19,10 @@ export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
   { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
   { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
+  // The packages that start no server of their own.
+  { name: 'mariadb', program: 'mariadbd', packages: ['mariadb-server-core', 'mariadb-client-core'] },
+  // The oldest that is supported, beside the newest, which npm brings.
+  { name: 'postgresql-15', program: '/usr/lib/postgresql/15/bin/postgres', packages: ['postgresql-15'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
@@ -30,6 +34,11 @@ export function programOf(name: ServiceName): string | undefined {
   // The system's own programs are not on every user's path.
   const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   return places.map((place) => join(place, program)).find((file) => existsSync(file));
+}
+
+/** Whether its tests run: where it is installed, and in CI, where they fail without it rather than say so. */
+export function isWanted(name: ServiceName): boolean {
+  return programOf(name) !== undefined || process.env.CI !== undefined;
 }
 
 export function missingServices(): Service[] {

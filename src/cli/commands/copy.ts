@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type CopyProgress, copy } from '../../copy/copy.ts';
-import { copyFlask } from '../../copy/copy-flask.ts';
-import { flaskSource } from '../../copy/flask-source.ts';
+import { copyFlask } from '../../copy/flask/copy-flask.ts';
+import { flaskSource } from '../../copy/flask/source.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { whole } from '../formats/numbers.ts';
@@ -13,6 +13,7 @@ interface Options {
   site: string;
   toSite?: string;
   table?: string;
+  website?: string;
   timeZone: string;
 }
 
@@ -20,6 +21,9 @@ const EXAMPLES = `
 Examples:
   track-usage copy --from sqlite:usage.db --to postgres://user@host/usage
   track-usage copy --from flask+sqlite:old.db --to sqlite:usage.db --time-zone Europe/Berlin
+  track-usage copy --from flask+postgres://user@host/app --to sqlite:usage.db
+  track-usage copy --from flask+mysql://user@host/app --table visits --to sqlite:usage.db
+  track-usage copy --from flask+mongodb://host/app --website shop --to-site shop --to sqlite:usage.db
 
 A copy that was interrupted goes on where it stopped when the same command is given again. Stop the app, or let it
 track into the new storage first under another name of the site: nothing may write to a site that is copied.`;
@@ -38,19 +42,23 @@ export function addCopyCommand(program: Command, io: Io): void {
     .addOption(
       new Option('--time-zone <zone>', 'zone of the new site, from Flask-Track-Usage').default('UTC'),
     )
-    .option('--table <table>', 'table or collection of Flask-Track-Usage (default: "flask_usage")')
+    .option(
+      '--table <table>',
+      'table or collection of Flask-Track-Usage (default: "flask_usage", in MongoDB "usageTracking")',
+    )
+    .option('--website <website>', 'website of Flask-Track-Usage, in MongoDB (default: all)')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { from, to, site, toSite = site, table, timeZone } = options;
+  const { from, to, site, toSite = site, table, website, timeZone } = options;
   const target = await storageAt(to).open(STANDARD_SUMMARIES);
   const progress = new Progress(io);
   const onProgress = (each: CopyProgress) => progress.show(each);
   try {
     if (from.startsWith('flask+')) {
-      const source = await flaskSource(from, table);
+      const source = await flaskSource(from, { table, website });
       try {
         const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
         await progress.end();

@@ -1,3 +1,4 @@
+import type { Db } from 'mongodb';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { loadDriver } from '../load-driver.ts';
 import type { MongoDatabase } from './collections.ts';
@@ -14,7 +15,7 @@ const DEFAULTS = {
 
 /** The database that a URL names. The driver connects when it is used, again and again where need be. */
 export async function connect({ url, database, collection, label }: MongoOptions): Promise<{
-  place: MongoDatabase;
+  place: Omit<MongoDatabase, 'db'> & { db: Db };
   close(): Promise<void>;
 }> {
   const { MongoClient } = await loadDriver('MongoStorage', 'mongodb', () => import('mongodb'));

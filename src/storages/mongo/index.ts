@@ -5,6 +5,7 @@ import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 import type { MongoDatabase } from './collections.ts';
 import { openReader, openWriter } from './open.ts';
+import { DATABASE_FORM, DEFAULT_COLLECTION, placeOfUrl, wrongServer } from './place.ts';
 
 /** What is used of a `Db` of the driver `mongodb`, version 6 or newer. */
 export interface MongoDbLike {
@@ -40,13 +41,6 @@ export interface MongoStorageOptions {
 
 /** Records of a batch in the app's thread, which has other things to do. */
 const MOST_IN_APP = 2_048;
-const DEFAULT_DATABASE = 'usage';
-const DEFAULT_COLLECTION = 'usageTracking';
-/** Several servers may stand in it, so it is no URL that Node could read. */
-const URL_FORM =
-  /^mongodb(\+srv)?:\/\/(?:[^/?#@]*@)?(?<hosts>[^/?#@]+)(?:\/(?<database>[^?#/]*))?(?:\?[^#]*)?$/s;
-/** What MongoDB takes everywhere, on Windows too. */
-const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 const COLLECTION_FORM = /^(?!system\.)[^$.\0][^$\0]{0,99}$/;
 
 /**
@@ -66,7 +60,7 @@ export class MongoStorage extends Storage {
     const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
     checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
     if (typeof server === 'string') {
-      const parts = optionsOf(server, database, collection);
+      const parts = placeOfUrl(server, database, collection);
       super({
         label: parts.label,
         identity: parts.label,
@@ -87,23 +81,6 @@ export class MongoStorage extends Storage {
         hooks,
       });
     }
-  }
-}
-
-function optionsOf(url: string, database: string | undefined, collection: string): MongoOptions {
-  const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
-  // Never the URL itself: it may hold a password.
-  if (!hosts) throw wrongServer('a text of another form');
-  const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
-  if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);
-  return { url, database: name, collection, label: `mongodb://${hosts}/${name}.${collection}` };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
   }
 }
 
@@ -132,13 +109,4 @@ function addressOf(db: MongoDbLike): string {
   const { client } = db as { client?: { options?: { hosts?: unknown; srvHost?: string } } };
   const { hosts, srvHost } = client?.options ?? {};
   return `mongodb://${srvHost ?? (Array.isArray(hosts) ? hosts.join(',') : 'client')}`;
-}
-
-function wrongServer(value: string): TrackUsageError {
-  return new TrackUsageError('OPTION_INVALID', {
-    name: 'server',
-    value,
-    expected:
-      'a URL such as "mongodb://user:password@localhost:27017/usage", or a MongoClient or Db of mongodb',
-  });
 }

@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join, resolve } from 'node:path';
 import type { TestServer } from '../../../src/testing/index.ts';
+import { programOf } from '../services.ts';
 import { giveTo, ServerProcess, serverUser } from './process.ts';
 
 /** With what URLs have to escape. */
@@ -49,6 +50,13 @@ export function npmPostgres(): PostgresPrograms {
       .filter(({ target }) => target.startsWith('native/lib/') && !existsSync(join(home, target)))
       .map(({ source, target }) => ({ name: basename(target), target: join(home, source) })),
   };
+}
+
+/** The oldest that is supported. */
+export function debianPostgres15(): PostgresPrograms {
+  const program = programOf('postgresql-15');
+  if (!program) throw new Error('PostgreSQL 15 is not installed: npm run services');
+  return { bin: dirname(program), links: [] };
 }
 
 /**

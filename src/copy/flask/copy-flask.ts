@@ -1,9 +1,9 @@
-import type { Storage } from '../storages/storage.ts';
-import { fold } from '../summaries/fold.ts';
-import { calendar } from '../summaries/periods.ts';
-import { type CopyProgress, copyRecords } from './copy.ts';
-import type { FlaskSource } from './flask-source.ts';
-import { journalOf, openTarget } from './target.ts';
+import type { Storage } from '../../storages/storage.ts';
+import { fold } from '../../summaries/fold.ts';
+import { calendar } from '../../summaries/periods.ts';
+import { type CopyProgress, copyRecords } from '../copy.ts';
+import { journalOf, openTarget } from '../target.ts';
+import type { FlaskSource } from './source.ts';
 
 export interface FlaskCopyOptions {
   from: FlaskSource;

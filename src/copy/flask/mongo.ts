@@ -1,0 +1,62 @@
+import type { Document } from 'mongodb';
+import { TrackUsageError } from '../../errors.ts';
+import { loadDriver } from '../../storages/load-driver.ts';
+import { connect } from '../../storages/mongo/driver.ts';
+import { DEFAULT_COLLECTION, placeOfUrl } from '../../storages/mongo/place.ts';
+import { orClose } from '../../storages/or-close.ts';
+import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading } from './table.ts';
+
+/** The types of an `_id`, in the order in which MongoDB sorts by them. */
+const ID_TYPES = ['number', 'string', 'object', 'binData', 'objectId', 'date'] as const;
+const IN_TYPE: Readonly<Record<string, (typeof ID_TYPES)[number]>> = {
+  ObjectId: 'objectId',
+  Binary: 'binData',
+  Long: 'number',
+  Int32: 'number',
+  Double: 'number',
+  Decimal128: 'number',
+};
+
+export async function openMongo({ url, table, website }: FlaskPlace): Promise<FlaskTable> {
+  const place = placeOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
+  const label = website === undefined ? place.label : `${place.label}, website ${website}`;
+  const { EJSON } = (await loadDriver('track-usage copy', 'mongodb', () => import('mongodb'))).BSON;
+  const {
+    place: { db },
+    close,
+  } = await connect(place);
+  const ask = <T>(call: () => Promise<T>) => reading(label, () => false, call);
+  return orClose(close, () =>
+    ask(async () => {
+      const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
+      if (!found) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
+      const collection = db.collection(place.collection);
+      const ours = website === undefined ? {} : { website };
+      return {
+        label,
+        rows: (after, limit) =>
+          ask(() => {
+            const behind = after === undefined ? {} : behindId(EJSON.parse(after, { relaxed: false }));
+            const options = { sort: { _id: 1 }, limit, batchSize: limit, maxTimeMS: READ_TIMEOUT } as const;
+            return collection.find({ ...ours, ...behind }, options).toArray();
+          }),
+        // With its type: an ObjectId is no text, and a number neither.
+        idOf: ({ _id }) => EJSON.stringify(_id, { relaxed: false }),
+        close,
+      };
+    }),
+  );
+}
+
+/** `$gt` finds ids of the same type alone; those of other types stand behind them. */
+function behindId(id: unknown): Document {
+  const type = typeOf(id);
+  const later = ID_TYPES.slice(ID_TYPES.indexOf(type) + 1);
+  return { $or: [{ _id: { $gt: id } }, ...later.map((each) => ({ _id: { $type: each } }))] };
+}
+
+function typeOf(id: unknown): (typeof ID_TYPES)[number] {
+  if (typeof id === 'number' || typeof id === 'string') return typeof id as 'number' | 'string';
+  if (id instanceof Date) return 'date';
+  return IN_TYPE[(id as { _bsontype?: string } | null)?._bsontype ?? ''] ?? 'object';
+}

@@ -1,0 +1,68 @@
+import { loadDriver } from '../../storages/load-driver.ts';
+import { orClose } from '../../storages/or-close.ts';
+import { DEFAULT_SCHEMA, placeOfUrl } from '../../storages/postgres/place.ts';
+import type { FlaskRow } from './row.ts';
+import {
+  CONNECT_TIMEOUT,
+  type FlaskPlace,
+  type FlaskTable,
+  hasCode,
+  quoted,
+  READ_TIMEOUT,
+  reading,
+  SQL_COLUMNS,
+  SQL_TABLE,
+} from './table.ts';
+
+/** No such table, schema, database. */
+const isMissing = hasCode('42P01', '3F000', '3D000');
+/** The ids of the types date, timestamp and timestamptz. */
+const DATES: readonly number[] = [1082, 1114, 1184];
+/** However the server, the database or the user is set. */
+const BEGIN = `BEGIN READ ONLY; SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC'`;
+
+export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
+  const label = `${placeOfUrl(url, DEFAULT_SCHEMA).label}, table ${table}`;
+  const name = quoted(table, '"');
+  const ask = <T>(call: () => Promise<T>) => reading(label, isMissing, call);
+  const { Client, types } = (await loadDriver('track-usage copy', 'pg', () => import('pg'))).default;
+  const client = await ask(
+    async () =>
+      new Client({
+        connectionString: url,
+        application_name: 'track-usage',
+        connectionTimeoutMillis: CONNECT_TIMEOUT,
+        query_timeout: READ_TIMEOUT,
+        types: {
+          // The driver takes a time without a zone for local time.
+          getTypeParser: ((type: number, format: 'text') =>
+            DATES.includes(type)
+              ? (text: string) => text
+              : types.getTypeParser(type, format)) as typeof types.getTypeParser,
+        },
+      }),
+  );
+  // A connection that is lost: the next statement says so.
+  client.on('error', () => {});
+  const close = () => client.end();
+  return orClose(close, () =>
+    ask(async () => {
+      await client.connect();
+      await client.query(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`);
+      return {
+        label,
+        rows: (after, limit) =>
+          ask(async () => {
+            await client.query(BEGIN);
+            const [where, values] = after === undefined ? ['', []] : ['WHERE id > $1', [after]];
+            const text = `SELECT * FROM ${name} ${where} ORDER BY id LIMIT ${limit}`;
+            const { rows } = await client.query<FlaskRow>(text, values);
+            await client.query('COMMIT');
+            return rows;
+          }),
+        idOf: ({ id }) => String(id),
+        close,
+      };
+    }),
+  );
+}

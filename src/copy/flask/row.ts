@@ -1,0 +1,116 @@
+import { createRedactor } from '../../capture/redact.ts';
+import type { RecordRow } from '../../storages/record-row.ts';
+import { cut, TEXT_LIMITS } from '../../text.ts';
+import { COUNTRY_PATHS, fitForEngines, LONGEST_GEO, placeInAnswer } from '../../writer/geo-answer.ts';
+import { dateOf } from './date.ts';
+
+/** A row of Flask-Track-Usage's table, or a document of its collection, by the names of its columns. */
+export type FlaskRow = Record<string, unknown>;
+
+const { url: URL_LIMIT, agent: AGENT_LIMIT, acceptLanguage: SHORT } = TEXT_LIMITS;
+/** `GET http://localhost/ HTTP/1.1`, by itself or in a line of an access log. */
+const REQUEST = /^(?<method>\S+) .* (?<protocol>\S+)$/s;
+const LOGGED = /\] "(?<method>[A-Z]+) .*? (?<protocol>HTTP\/[\d.]+)" \d/s;
+/** It stored secrets in URLs as they came. */
+const redacted = createRedactor();
+/** As engines and their drivers say it. */
+const TRUE: readonly unknown[] = [true, 1, '1', 't', 'true'];
+
+/** A row as a record. What it does not hold is `-`, 0 or `null`. */
+export function rowOfFlask(row: FlaskRow, site: string): RecordRow {
+  const agent = objectOf(row.user_agent);
+  const agentPart = (name: string) => text(agent[name] ?? row[`ua_${name}`]);
+  const [browser, version, platform] = ['browser', 'version', 'platform'].map(agentPart) as [
+    string | null,
+    string | null,
+    string | null,
+  ];
+  const request =
+    text(row.request, Infinity)?.match(REQUEST) ?? text(row.apache_combined_log, Infinity)?.match(LOGGED);
+  const vars = objectOf(row.track_var);
+  const { country, geo } = placeOf(row.ip_info);
+  return {
+    ms: dateOf(row.datetime ?? row.date),
+    site,
+    server_name: text(row.server_name) ?? site,
+    method: cut(request?.groups?.method ?? '-', TEXT_LIMITS.method),
+    url: cut(redacted(text(row.url, Infinity) ?? text(row.path, Infinity) ?? '/'), URL_LIMIT),
+    route: null,
+    protocol: cut(request?.groups?.protocol ?? '-', TEXT_LIMITS.protocol),
+    status: number(row.status, 999),
+    content_length: number(row.content_length),
+    duration: number(Number(row.speed) * 1e6),
+    remote_addr: text(row.remote_addr, TEXT_LIMITS.remoteAddr),
+    forwarded_for: text(row.xforwardedfor, TEXT_LIMITS.forwardedFor),
+    user_agent: text(agent.string, AGENT_LIMIT) ?? agentOf(browser, version, platform),
+    browser,
+    version,
+    platform,
+    language: agentPart('language'),
+    referrer: null,
+    username: text(row.username, TEXT_LIMITS.username),
+    authorization: TRUE.includes(row.authorization) ? 1 : 0,
+    visitor: text(vars.visitor ?? row.visitor_id, TEXT_LIMITS.visitor),
+    country,
+    bot: 0,
+    blueprint: text(row.blueprint, TEXT_LIMITS.blueprint),
+    extra: extraOf({ routeParams: objectOf(row.view_args), vars, geo }),
+  };
+}
+
+/** Where it holds no string of the user agent: what it holds of it, in the form of one. */
+function agentOf(browser: string | null, version: string | null, platform: string | null): string | null {
+  if (browser === null) return null;
+  return `${browser}${version === null ? '' : `/${version}`}${platform === null ? '' : ` (${platform})`}`;
+}
+
+/** JSON that was cut at the column's length is none, and told nothing. */
+function objectOf(value: unknown): Record<string, unknown> {
+  let found = value;
+  if (typeof value === 'string') {
+    try {
+      found = JSON.parse(value);
+    } catch {
+      return {};
+    }
+  }
+  return typeof found === 'object' && found !== null && !Array.isArray(found)
+    ? (found as Record<string, unknown>)
+    : {};
+}
+
+function placeOf(info: unknown): { country: string | null; geo: Record<string, unknown> | null } {
+  const answer = objectOf(info);
+  try {
+    return placeInAnswer(JSON.stringify(answer), COUNTRY_PATHS);
+  } catch {
+    return { country: null, geo: JSON.stringify(answer).length > LONGEST_GEO ? null : answer };
+  }
+}
+
+/** JSON of an `Extra`, or `null`; of what is too long together, the first is kept. */
+function extraOf(parts: Record<string, Record<string, unknown> | null>): string | null {
+  let room = TEXT_LIMITS.extra;
+  const kept: string[] = [];
+  for (const [name, value] of Object.entries(parts)) {
+    const json = fitForEngines(JSON.stringify(value ?? {}));
+    const entry = `"${name}":${json}`;
+    if (json === '{}' || entry.length + ','.length > room) continue;
+    room -= entry.length + ','.length;
+    kept.push(entry);
+  }
+  return kept.length === 0 ? null : `{${kept.join(',')}}`;
+}
+
+/** A whole number from 0 to `most`. */
+function number(value: unknown, most = Number.MAX_SAFE_INTEGER): number {
+  const whole = Math.round(Number(value));
+  return whole >= 0 && whole <= most ? whole : 0;
+}
+
+/** Fit for every engine, as what is captured is. */
+function text(value: unknown, limit: number = SHORT): string | null {
+  if (value === null || value === undefined) return null;
+  const whole = String(value).toWellFormed().replaceAll('\0', '\ufffd');
+  return whole === '' ? null : cut(whole, limit);
+}

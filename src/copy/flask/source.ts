@@ -1,0 +1,68 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import { withoutPassword } from '../../storages/by-url.ts';
+import type { Scanned, ScanRequest } from '../../storages/contract.ts';
+import { openMongo } from './mongo.ts';
+import { openMysql } from './mysql.ts';
+import { openPostgres } from './postgres.ts';
+import { rowOfFlask } from './row.ts';
+import { openSqlite } from './sqlite.ts';
+import type { FlaskPlace, FlaskTable } from './table.ts';
+
+/** A database of Flask-Track-Usage, to be read. */
+export interface FlaskSource {
+  /** Names database and table; holds no password. */
+  label: string;
+  scan(request: ScanRequest): Promise<Scanned>;
+  close(): Promise<void>;
+}
+
+type Opener = (place: FlaskPlace) => Promise<FlaskTable>;
+
+const OPENERS: Readonly<Record<string, Opener>> = {
+  sqlite: openSqlite,
+  postgres: openPostgres,
+  postgresql: openPostgres,
+  mysql: openMysql,
+  mariadb: openMysql,
+  mongodb: openMongo,
+  'mongodb+srv': openMongo,
+};
+
+export interface FlaskOptions {
+  /** Its table or collection. Defaults to its own default, `flask_usage` and `usageTracking`. */
+  table?: string | undefined;
+  /** With MongoDB, the `website` whose documents are wanted. Defaults to all. */
+  website?: string | undefined;
+}
+
+/**
+ * Opens the database that `flask+sqlite:PATH` names, and so on for the engines that Flask-Track-Usage stores in. What
+ * stands behind `flask+` may be a URL of SQLAlchemy, such as `postgresql+psycopg2://…`.
+ */
+export async function flaskSource(url: string, { table, website }: FlaskOptions = {}): Promise<FlaskSource> {
+  // The driver of Python is not ours to load; `mongodb+srv` is a scheme of its own.
+  const [, scheme = '', rest = ''] = /^flask\+(mongodb\+srv|[a-z]+)(?:\+[a-z0-9]+)?:(.*)$/s.exec(url) ?? [];
+  const open = OPENERS[scheme];
+  if (!open) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(withoutPassword(url)) });
+  if (website !== undefined && open !== openMongo) {
+    throw new TrackUsageError('QUERY_INVALID', {
+      name: '--website',
+      value: show(website),
+      expected: 'none where --from is no MongoDB, the only one in which Flask-Track-Usage keeps it',
+    });
+  }
+  // SQLAlchemy writes `sqlite:///PATH`.
+  const place = scheme === 'sqlite' ? rest.replace(/^\/\/\//, '') : `${scheme}:${rest}`;
+  const source = await open({ url: place, table, website });
+  return {
+    label: source.label,
+    async scan({ site, after, limit }) {
+      const rows = await source.rows(after, limit);
+      return {
+        records: rows.map((row) => rowOfFlask(row, site)),
+        next: rows.length < limit ? undefined : source.idOf(rows.at(-1)!),
+      };
+    },
+    close: () => source.close(),
+  };
+}

@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { closeDatabase, sqlite } from '../../sqlite.ts';
+import { orClose } from '../../storages/or-close.ts';
+import type { FlaskRow } from './row.ts';
+import { type FlaskPlace, type FlaskTable, quoted, reading, SQL_COLUMNS, SQL_TABLE } from './table.ts';
+
+const isMissing = (error: unknown) => /^no such table/.test(reasonOf(error));
+
+export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
+  if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+  const label = `sqlite:${resolve(path)}, table ${table}`;
+  const name = quoted(table, '"');
+  const open = async () => new (sqlite().DatabaseSync)(path, { readOnly: true });
+  const database = await reading(label, isMissing, open);
+  const close = async () => closeDatabase(database);
+  const ask = <T>(call: () => T) => reading(label, isMissing, async () => call());
+  return orClose(close, () =>
+    ask(() => {
+      database.prepare(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`).all();
+      const first = database.prepare(`SELECT * FROM ${name} ORDER BY id LIMIT ?`);
+      const next = database.prepare(`SELECT * FROM ${name} WHERE id > ? ORDER BY id LIMIT ?`);
+      return {
+        label,
+        rows: (after, limit) =>
+          ask(() => (after === undefined ? first.all(limit) : next.all(Number(after), limit)) as FlaskRow[]),
+        idOf: ({ id }) => String(id),
+        close,
+      };
+    }),
+  );
+}

@@ -1,0 +1,37 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import type { MongoOptions } from './index.ts';
+
+const DEFAULT_DATABASE = 'usage';
+export const DEFAULT_COLLECTION = 'usageTracking';
+/** Several servers may stand in it, so it is no URL that Node could read. */
+const URL_FORM =
+  /^mongodb(\+srv)?:\/\/(?:[^/?#@]*@)?(?<hosts>[^/?#@]+)(?:\/(?<database>[^?#/]*))?(?:\?[^#]*)?$/s;
+/** What MongoDB takes everywhere, on Windows too. */
+export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
+
+/** What a URL says. It is given to the driver as it is. */
+export function placeOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
+  const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
+  // Never the URL itself: it may hold a password.
+  if (!hosts) throw wrongServer('a text of another form');
+  const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
+  if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);
+  return { url, database: name, collection, label: `mongodb://${hosts}/${name}.${collection}` };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export function wrongServer(value: string): TrackUsageError {
+  return new TrackUsageError('OPTION_INVALID', {
+    name: 'server',
+    value,
+    expected:
+      'a URL such as "mongodb://user:password@localhost:27017/usage", or a MongoClient or Db of mongodb',
+  });
+}

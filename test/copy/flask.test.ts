@@ -1,0 +1,298 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Binary, type Collection, Long, MongoClient, ObjectId } from 'mongodb';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { copyFlask } from '../../src/copy/flask/copy-flask.ts';
+import { flaskSource } from '../../src/copy/flask/source.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { CuttingProxy } from '../../src/testing/index.ts';
+import { rows } from '../../src/testing/support.ts';
+import { run } from '../cli/support.ts';
+import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
+import { ENGINES, type FlaskDatabase, type FlaskServer } from './flask-engines.ts';
+import { RECORDS, ROWS, URL_SUMS, visits } from './flask-rows.ts';
+
+let directory = '';
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+/** As it is after `track-usage copy --to`. */
+function storageAt(name: string): SqliteStorage {
+  const storage = new SqliteStorage(join(directory, name));
+  onTestFinished(() => storage.close());
+  return storage;
+}
+
+describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name, start, refusal }) => {
+  let server: FlaskServer;
+  let databases = 0;
+  beforeAll(async () => {
+    server = await start();
+  });
+  afterAll(() => server?.close());
+
+  const newDatabase = (): Promise<FlaskDatabase> => server.database(`app_${process.pid}_${++databases}`);
+
+  it('takes the records, and builds the summaries anew', async () => {
+    const database = await newDatabase();
+    await database.add(ROWS);
+    const before = await database.all();
+    const to = `sqlite:${join(directory, 'new.db')}`;
+    const argv = ['copy', '--from', database.url, '--to', to, '--time-zone', 'Europe/Berlin'];
+    const done = { code: 0, out: '6 records, and their summaries\n', err: '' };
+    expect(await run(argv)).toEqual(done);
+    // Once more: what is there is not copied again.
+    expect(await run(argv)).toEqual(done);
+    const storage = storageAt('new.db');
+    const byDate = RECORDS.toSorted((a, b) => b.date - a.date);
+    expect(await storage.getUsage()).toMatchObject(byDate);
+    for (const period of ['hour', 'day', 'month'] as const) {
+      const sums = await storage.getSum('urls', { period });
+      expect(sums.map(({ date, key, hits, errors }) => [date, key, hits, errors])).toEqual(URL_SUMS[period]);
+    }
+    expect(await database.all()).toEqual(before);
+  });
+
+  it('in pieces, going on where it was interrupted, and later with what has come since', async () => {
+    const database = await newDatabase();
+    await database.add(visits(10_005));
+    const to = new MemoryStorage({ hooks: ['urls'] });
+    const copied = async (stopAt = Infinity) => {
+      const from = await flaskSource(database.url);
+      const onProgress = ({ rows }: { rows: number }) => {
+        if (rows >= stopAt) throw new Error('interrupted');
+      };
+      try {
+        return await copyFlask({ from, to, site: 'shop', timeZone: 'UTC', onProgress });
+      } finally {
+        await from.close();
+      }
+    };
+    await expect(copied(10_000)).rejects.toThrow('interrupted');
+    expect(await copied()).toEqual({ records: 10_005 });
+    await database.add(visits(4, 10_005));
+    expect(await copied()).toEqual({ records: 10_009 });
+    expect((await rows(to, 'urls', 'month', { site: 'shop' })).map(([key, hits]) => [key, hits])).toEqual([
+      ['http://localhost/0', 3_337],
+      ['http://localhost/1', 3_336],
+      ['http://localhost/2', 3_336],
+    ]);
+  });
+
+  it('each row once, however small the pieces are', async () => {
+    const database = await newDatabase();
+    await database.add(visits(7));
+    const source = await flaskSource(database.url);
+    onTestFinished(() => source.close());
+    const found: number[] = [];
+    let after: string | undefined;
+    do {
+      const { records, next } = await source.scan({ site: 'shop', after, limit: 2 });
+      found.push(...records.map(({ ms }) => ms));
+      after = next;
+    } while (after !== undefined);
+    expect(found).toEqual(Array.from({ length: 7 }, (_, n) => Date.UTC(2020, 0, 1, 0, n)));
+  });
+
+  it('tells that the connection was lost', async () => {
+    if (name === 'SQLite') return;
+    const database = await newDatabase();
+    await database.add(visits(7));
+    const port = Number(/:(\d+)\//.exec(database.url)?.[1]);
+    const proxy = await CuttingProxy.start(port);
+    const source = await flaskSource(database.url.replace(`:${port}/`, `:${proxy.port}/`));
+    onTestFinished(() => source.close());
+    const scan = () => source.scan({ site: 'shop', after: undefined, limit: 2 });
+    expect((await scan()).records).toHaveLength(2);
+    await proxy.close();
+    await expect(scan()).rejects.toMatchObject({ code: 'COPY_SOURCE' });
+  });
+
+  it('says what is not there, and never the password', async () => {
+    const { url } = await newDatabase();
+    const opened = async (from: string, table?: string) => {
+      const error = await flaskSource(from, { table }).then(
+        () => expect.unreachable(),
+        (reason: Error) => reason,
+      );
+      expect(`${error.stack} ${String(error.cause)}`).not.toMatch(/p@ss|p%40ss|wr0ng/);
+      return error;
+    };
+    const code = 'STORAGE_NOT_FOUND';
+    expect(await opened(url, 'none')).toMatchObject({ code, message: expect.stringContaining('none') });
+    expect(await opened(url.replace(/[^/]+$/, 'none'))).toMatchObject({ code });
+    if (name !== 'MongoDB') {
+      // A table of somebody else's.
+      expect(await opened(url, 'flask_usage_url_hourly')).toMatchObject({ code: 'COPY_SOURCE' });
+    }
+    if (name === 'SQLite') return;
+    const nobody = `${url.replace(/(:\/\/)[^/]+\//, '$1jane:wr0ng@127.0.0.1:1/')}${name === 'MongoDB' ? '?serverSelectionTimeoutMS=50' : ''}`;
+    expect(await opened(nobody)).toMatchObject({
+      code: 'COPY_SOURCE',
+      message: expect.stringMatching(/127\.0\.0\.1:1\/.* cannot be read: .*ECONNREFUSED/),
+    });
+    if (!refusal) return;
+    expect(await opened(url.replace(/:[^:@]+@/, ':wr0ng@'))).toMatchObject({
+      code: 'COPY_SOURCE',
+      message: expect.stringMatching(refusal),
+    });
+  });
+});
+
+describe.runIf(hasMongo)('the documents of MongoDB', () => {
+  let server: MongoServer;
+  let client: MongoClient;
+  beforeAll(async () => {
+    server = await mongoServer();
+    client = new MongoClient(server.url('admin'));
+  });
+  afterAll(async () => {
+    await client?.close();
+    await server?.close();
+  });
+
+  /** A collection of its own. */
+  function newCollection(name: string): Collection<{ _id: unknown }> {
+    onTestFinished(async () => void (await client.db(name).dropDatabase()));
+    return client.db(name).collection('visits');
+  }
+
+  async function recordsOf(name: string, website?: string, limit = 1_000) {
+    const source = await flaskSource(`flask+${server.url(name)}`, { table: 'visits', website });
+    onTestFinished(() => source.close());
+    const found = [];
+    let after: string | undefined;
+    do {
+      const { records, next } = await source.scan({ site: 'shop', after, limit });
+      found.push(...records);
+      after = next;
+    } while (after !== undefined);
+    return found;
+  }
+
+  it('are those of MongoStorage too, which has all that it knew', async () => {
+    const visits = newCollection('piggyback');
+    await visits.insertOne({
+      url: 'http://localhost/item/7?x=1',
+      user_agent: { browser: 'firefox', language: null, platform: 'linux', version: '128.0' },
+      server_name: 'shopapp',
+      blueprint: null,
+      view_args: { id: 7, at: new Date(0), by: new ObjectId('6b070c04057a4d74f3027033') },
+      status: 200,
+      ip_info: { country: 'Germany', countryCode: 'DE' },
+      speed: 0.00017,
+      date: new Date(Date.UTC(2017, 2, 26, 0, 30)),
+      content_length: 7,
+      request: 'POST http://localhost/item/7?x=1 HTTP/1.1',
+      url_args: { x: '1' },
+      track_var: { plan: 'g\0ld' },
+    } as never);
+    expect(await recordsOf('piggyback')).toMatchObject([
+      {
+        ms: Date.UTC(2017, 2, 26, 0, 30),
+        server_name: 'shopapp',
+        method: 'POST',
+        protocol: 'HTTP/1.1',
+        content_length: 7,
+        duration: 170,
+        country: 'DE',
+        user_agent: 'firefox/128.0 (linux)',
+        extra:
+          '{"routeParams":{"id":7,"at":"1970-01-01T00:00:00.000Z","by":"6b070c04057a4d74f3027033"},"vars":{"plan":"g\ufffdld"},"geo":{"country":"Germany"}}',
+      },
+    ]);
+  });
+
+  it('may have ids of several types', async () => {
+    const visits = newCollection('ids');
+    const ids = [
+      7,
+      2.5,
+      'b',
+      'a',
+      new Long(2, 2 ** 30),
+      new ObjectId(),
+      new ObjectId(),
+      new Binary(Buffer.of(1)),
+    ];
+    await visits.insertMany(ids.map((_id, n) => ({ _id, status: n + 1 })));
+    const found = (await recordsOf('ids', undefined, 1)).map(({ status }) => status);
+    expect(found).toEqual([2, 1, 5, 4, 3, 8, 6, 7]);
+  });
+
+  it('may be those of one website alone', async () => {
+    const visits = newCollection('websites');
+    const websites = ['shop', 'blog', 'shop', undefined];
+    await visits.insertMany(websites.map((website, n) => ({ _id: n, website, status: n })));
+    const statuses = async (website?: string) =>
+      (await recordsOf('websites', website, 1)).map(({ status }) => status);
+    expect(await statuses('shop')).toEqual([0, 2]);
+    expect(await statuses()).toEqual([0, 1, 2, 3]);
+  });
+});
+
+describe('a server that never answers', () => {
+  it('is given up after 10 s, and no connection is left', async () => {
+    const closed: Promise<unknown>[] = [];
+    const silent = createServer((socket) =>
+      closed.push(once(socket.on('error', () => {}).resume(), 'close')),
+    );
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const started = performance.now();
+    const opened = ['postgres', 'mysql', 'mongodb'].map((scheme) =>
+      expect(flaskSource(`flask+${scheme}://jane:wr0ng@127.0.0.1:${port}/app`)).rejects.toMatchObject({
+        code: 'COPY_SOURCE',
+      }),
+    );
+    await Promise.all(opened);
+    expect(performance.now() - started).toBeLessThan(12_000);
+    await Promise.all(closed);
+    expect(closed.length).toBeGreaterThanOrEqual(3);
+    silent.close();
+  });
+});
+
+describe('what --from names', () => {
+  it('may be a URL of SQLAlchemy', async () => {
+    const path = join(directory, 'old.db');
+    const database = new DatabaseSync(path);
+    database.exec('CREATE TABLE flask_usage (id INTEGER PRIMARY KEY, url TEXT, datetime TEXT)');
+    database.close();
+    for (const url of [
+      `flask+sqlite:${path}`,
+      `flask+sqlite:///${path}`,
+      `flask+sqlite+pysqlite:///${path}`,
+    ]) {
+      const source = await flaskSource(url);
+      expect(source.label).toBe(`sqlite:${path}, table flask_usage`);
+      await source.close();
+    }
+    await expect(flaskSource('flask+mysql+pymysql://jane:wr0ng@127.0.0.1:1/app')).rejects.toMatchObject({
+      code: 'COPY_SOURCE',
+      message: expect.stringContaining('mysql://127.0.0.1:1/app, table flask_usage'),
+    });
+  });
+
+  it('is refused where it is something else, and never shown with the password', async () => {
+    for (const [url, code] of [
+      ['flask+oracle://jane:wr0ng@localhost/app', 'STORAGE_UNKNOWN'],
+      ['flask+postgres://jane:wr0ng@localhost:x/app', 'OPTION_INVALID'],
+      ['flask+mysql://jane:wr0ng@localhost:x/app', 'OPTION_INVALID'],
+      ['flask+mongodb://jane:wr0ng@', 'OPTION_INVALID'],
+    ] as const) {
+      const error = await flaskSource(url).catch((reason: Error) => reason);
+      expect(error).toMatchObject({ code });
+      expect((error as Error).stack).not.toContain('wr0ng');
+    }
+    const argv = ['copy', '--from', 'flask+sqlite:old.db', '--website', 'shop', '--to', 'sqlite:new.db'];
+    expect(await run(argv)).toMatchObject({ code: 2, err: expect.stringContaining('--website is "shop"') });
+  });
+});

@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PostgresStorage } from '../../src/storages/postgres/index.ts';
+import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
+
+/**
+ * Registers the conformance suite, by URL and by a pool.
+ * @param version Of the server, as `SHOW server_version` begins; `undefined` for one that somebody else started.
+ */
+export function postgresCases(version: string | undefined, programs: () => PostgresPrograms): void {
+  const name = `PostgreSQL ${version ?? 'of TEST_POSTGRES_URL'}`;
+  describe(name, () => {
+    let server: PostgresServer;
+    beforeAll(async () => {
+      server = await postgresServer(programs());
+    });
+    afterAll(() => server?.close());
+
+    /** The suite asks before the server runs. */
+    const stoppable: TestServer | undefined =
+      version === undefined
+        ? undefined
+        : {
+            get port() {
+              return server.server!.port;
+            },
+            stop: () => server.server!.stop(),
+            start: () => server.server!.start(),
+          };
+    const faulty = stoppable && { server: stoppable };
+
+    const newSchema = () => `test_${randomUUID().replaceAll('-', '')}`;
+
+    async function ask(text: string): Promise<unknown[]> {
+      const client = new pg.Client(server.url());
+      await client.connect();
+      const { rows } = await client.query(text);
+      await client.end();
+      return rows;
+    }
+
+    const drop = async (schema: string) => void (await ask(`DROP SCHEMA IF EXISTS ${schema} CASCADE`));
+
+    async function place(): Promise<TestPlace> {
+      const schema = newSchema();
+      return {
+        storage: (hooks, port) =>
+          new PostgresStorage(server.url(port), hooks ? { hooks, schema } : { schema }),
+        remove: () => drop(schema),
+      };
+    }
+
+    async function placeOfPools(): Promise<TestPlace> {
+      const schema = newSchema();
+      const pools: pg.Pool[] = [];
+      return {
+        storage(hooks, port) {
+          const pool = new pg.Pool({ connectionString: server.url(port), max: 3 });
+          pool.on('error', () => {});
+          pools.push(pool);
+          return new PostgresStorage(pool, hooks ? { hooks, schema } : { schema });
+        },
+        async remove() {
+          for (const pool of pools) await pool.end();
+          await drop(schema);
+        },
+      };
+    }
+
+    it.runIf(version !== undefined)('is what is tested', async () => {
+      const [found] = await ask('SHOW server_version');
+      expect(found).toEqual({ server_version: expect.stringMatching(new RegExp(`^${version}\\.`)) });
+    });
+
+    describe('by URL, in the thread', () => {
+      it.each(storageCases({ name: 'postgres', place, ...faulty }))('$name', ({ run }) => run());
+    });
+
+    describe('by a pool of the app', () => {
+      const subject = { name: 'postgres, own pool', place: placeOfPools, ...faulty };
+      it.each(storageCases(subject))('$name', ({ run }) => run());
+    });
+  });
+}
