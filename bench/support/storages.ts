@@ -1,11 +1,13 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
+import mysql from 'mysql2/promise';
 import pg from 'pg';
 import type { Storage } from '../../src/storages/storage.ts';
 import type { TestServer } from '../../src/testing/index.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { mongoServer } from '../../test/support/servers/mongo.ts';
+import { mysqlServer } from '../../test/support/servers/mysql.ts';
 import { npmPostgres, postgresServer } from '../../test/support/servers/postgres.ts';
 import { RedisServer } from '../../test/support/servers/redis.ts';
 import { load } from './library.ts';
@@ -116,6 +118,30 @@ export const ENGINES: readonly Engine[] = [
     async storage(url, hooks) {
       const { PostgresStorage } = await load<Class<'PostgresStorage'>>('storages/postgres/index.js');
       return new PostgresStorage(url, { hooks });
+    },
+  },
+  {
+    name: 'mysql',
+    async start() {
+      // As it is installed: every commit waits for the disk.
+      const server = await mysqlServer([]);
+      const url = server.url('bench');
+      return {
+        url,
+        async bytes() {
+          const connection = await mysql.createConnection(url);
+          const [rows] = await connection.query<mysql.RowDataPacket[]>(
+            "SELECT sum(file_size) AS bytes FROM information_schema.innodb_sys_tablespaces WHERE name LIKE 'bench/%'",
+          );
+          await connection.end();
+          return Number(rows[0]!.bytes);
+        },
+        stop: () => server.close(),
+      };
+    },
+    async storage(url, hooks) {
+      const { MysqlStorage } = await load<Class<'MysqlStorage'>>('storages/mysql/index.js');
+      return new MysqlStorage(url, { hooks });
     },
   },
   {

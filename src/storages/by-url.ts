@@ -22,6 +22,8 @@ const redis: Opener = async (url, options) =>
   new (await import('./redis/index.ts')).RedisStorage(url, options);
 const postgres: Opener = async (url, options) =>
   new (await import('./postgres/index.ts')).PostgresStorage(url, options);
+const mysql: Opener = async (url, options) =>
+  new (await import('./mysql/index.ts')).MysqlStorage(url, options);
 
 /** By the scheme of the URL. Each loads its driver only when it is wanted. */
 const OPENERS: Readonly<Record<string, Opener>> = {
@@ -36,6 +38,8 @@ const OPENERS: Readonly<Record<string, Opener>> = {
   valkeys: redis,
   postgres,
   postgresql: postgres,
+  mysql,
+  mariadb: mysql,
 };
 
 /** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */

@@ -1,5 +1,6 @@
-/** The first program of the pages about PostgreSQL and Redis, on a real server. */
+/** The first program of the pages about PostgreSQL, MySQL and Redis, on a real server. */
 import { describe, expect, it } from 'vitest';
+import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 import { programOf } from '../support/services.ts';
@@ -13,6 +14,15 @@ const PAGES = [
     start: async () => {
       const server = await postgresServer();
       return { url: server.url(), close: () => server.close() };
+    },
+  },
+  {
+    name: 'mysql',
+    runs: hasMysql,
+    shown: /mysql:\/\/user:password@localhost:3306\/usage/,
+    start: async () => {
+      const server = await mysqlServer();
+      return { url: server.url(`docs_program_${process.pid}`), close: () => server.close() };
     },
   },
   {

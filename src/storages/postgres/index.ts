@@ -1,10 +1,10 @@
 import { checkOptions } from '../../options.ts';
 import { moduleUrl } from '../../threads.ts';
-import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 import { connect } from './driver.ts';
-import { openReader, openWriter } from './open.ts';
+import * as opening from './open.ts';
 import { type PostgresConfig, placeOfConfig, placeOfPool, placeOfUrl, wrongServer } from './place.ts';
 import { type PostgresPlace, type PostgresPool, Session } from './session.ts';
 
@@ -27,14 +27,6 @@ export interface PostgresStorageOptions {
   schema?: string;
 }
 
-/** How many questions are asked of the server at the same time. */
-export const READERS = 4;
-
-/** Records of a batch: of a larger one fewer rows of the summaries have to be changed. */
-const MAX_RECORDS = 65_536;
-/** The same in the app's thread, which does nothing else while it encodes them. */
-const MAX_RECORDS_OF_APP = 4_096;
-
 /** Keeps records and summaries in PostgreSQL (15 or newer), through `pg`. */
 export class PostgresStorage extends Storage {
   /**
@@ -48,23 +40,16 @@ export class PostgresStorage extends Storage {
       label: place.label,
       identity: place.label,
       ...ends,
-      maxRecords: 'module' in ends ? MAX_RECORDS : MAX_RECORDS_OF_APP,
+      maxRecords: maxRecordsOf(ends),
       hooks: options.hooks,
     });
   }
 }
 
-type Ends =
-  | { module: string; options: PostgresOptions }
-  | {
-      openWriter(context: WriterContext): Promise<StorageWriter>;
-      openReader(): Promise<StorageReader>;
-    };
-
 function describe(
   server: string | PostgresConfig | PostgresPool,
   schema: string | undefined,
-): { place: PostgresPlace } & Ends {
+): { place: PostgresPlace } & Ends<PostgresOptions> {
   if (typeof server === 'string') {
     const place = placeOfUrl(server, schema);
     return { place, ...inThread({ config: { connectionString: server }, place }) };
@@ -72,20 +57,11 @@ function describe(
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
     const place = placeOfPool(server, schema);
-    const session = () => new Session(server, place);
-    return {
-      place,
-      openWriter: (context) => openWriter(session(), context),
-      openReader: () => openReader(session()),
-    };
+    return { place, ...endsInApp(opening, () => new Session(server, place)) };
   }
   const place = placeOfConfig(server, schema);
   if (!hasFunctions(server)) return { place, ...inThread({ config: server, place }) };
-  return {
-    place,
-    openWriter: async (context) => openWriter(await connect(server, place, 1), context),
-    openReader: async () => openReader(await connect(server, place, READERS)),
-  };
+  return { place, ...endsInApp(opening, (connections) => connect(server, place, connections)) };
 }
 
 function inThread(options: PostgresOptions) {
@@ -94,11 +70,4 @@ function inThread(options: PostgresOptions) {
 
 function isPool(server: PostgresConfig | PostgresPool): server is PostgresPool {
   return typeof server.query === 'function';
-}
-
-/** What holds a function cannot cross to a thread. */
-function hasFunctions(value: unknown): boolean {
-  if (typeof value === 'function') return true;
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
-  return Object.values(value).some(hasFunctions);
 }

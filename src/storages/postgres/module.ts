@@ -1,7 +1,8 @@
 /** What the threads load: see `StorageModule`. */
 import type { StorageModule } from '../contract.ts';
+import { READERS } from '../sql/ends.ts';
 import { connect } from './driver.ts';
-import { type PostgresOptions, READERS } from './index.ts';
+import type { PostgresOptions } from './index.ts';
 import * as open from './open.ts';
 
 export const openWriter: StorageModule['openWriter'] = async (options, context) => {

@@ -1,5 +1,6 @@
 import { TrackUsageError } from '../../errors.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { textsOfRecord } from '../sql/joins.ts';
 import type { Session } from './session.ts';
 
 /** The table of each period. */
@@ -218,22 +219,5 @@ export function recordsOf(schema: string, from: string): string {
     agents.version, agents.platform, language.text AS language, referrer.text AS referrer,
     username.text AS username, e.credentials = 1 AS "authorization", visitor.text AS visitor, country.text AS country,
     coalesce(agents.bot, false) AS bot, blueprint.text AS blueprint, r.extra, r.journal, r.ordinal
-  FROM ${from} r
-    JOIN ${schema}.sites ON sites.id = r.site
-    JOIN ${schema}.endpoints e ON e.id = r.endpoint
-    LEFT JOIN ${schema}.strings server ON server.id = e.server_name
-    LEFT JOIN ${schema}.strings method ON method.id = e.method
-    LEFT JOIN ${schema}.strings protocol ON protocol.id = e.protocol
-    LEFT JOIN ${schema}.strings route ON route.id = e.route
-    LEFT JOIN ${schema}.strings blueprint ON blueprint.id = e.blueprint
-    LEFT JOIN ${schema}.strings url ON url.id = r.url
-    LEFT JOIN ${schema}.strings remote ON remote.id = r.remote_addr
-    LEFT JOIN ${schema}.strings forwarded ON forwarded.id = r.forwarded_for
-    LEFT JOIN ${schema}.strings agent ON agent.id = r.agent
-    LEFT JOIN ${schema}.agents ON agents.id = r.agent
-    LEFT JOIN ${schema}.strings language ON language.id = r.language
-    LEFT JOIN ${schema}.strings referrer ON referrer.id = r.referrer
-    LEFT JOIN ${schema}.strings username ON username.id = r.username
-    LEFT JOIN ${schema}.strings visitor ON visitor.id = r.visitor
-    LEFT JOIN ${schema}.strings country ON country.id = r.country`;
+  FROM ${from} r ${textsOfRecord((name) => `${schema}.${name}`)}`;
 }

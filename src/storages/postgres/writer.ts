@@ -1,11 +1,11 @@
 import type { RecordBatch } from '../../batch.ts';
-import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import { Agents } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
+import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
 import { type SumRows, sumRows } from '../sql/sums.ts';
 import { type Text, Texts } from '../sql/texts.ts';
 import { idsOf, int4s, int8s, texts, timestamps, uuids } from './arrays.ts';
@@ -41,7 +41,14 @@ export class PostgresWriter implements StorageWriter {
 
   static async open(session: Session, context: WriterContext): Promise<PostgresWriter> {
     await migrate(session);
-    return new PostgresWriter(session, await openSite(session, context), context.timeZone);
+    const { site, addSite } = statementsOf(session.schema);
+    const id = await openSite(
+      context,
+      session.label,
+      async () => (await session.query<SiteRow>(site, [context.site]))[0],
+      () => session.query(addSite, [context.site, context.timeZone]),
+    );
+    return new PostgresWriter(session, id, context.timeZone);
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
@@ -132,9 +139,12 @@ export class PostgresWriter implements StorageWriter {
     for (const { summary } of deltas) {
       if (this.#series.has(summary.name)) continue;
       const values = [this.#site, summary.name];
-      const id = await findOrAdd(this.#session, this.#statements.series, this.#statements.addSeries, values);
+      const { id } = await findOrAdd(
+        async () => (await this.#session.query<{ id: number }>(this.#statements.series, values))[0],
+        () => this.#session.query(this.#statements.addSeries, values),
+      );
       await createViews(this.#session, summary.name);
-      this.#series.set(summary.name, id);
+      this.#series.set(summary.name, Number(id));
     }
   }
 
@@ -184,32 +194,4 @@ function sumColumns({ series, bucket, key, hits, transfer, errors, duration }: S
     int8s(errors),
     int8s(duration),
   ];
-}
-
-async function openSite(session: Session, { site, timeZone }: WriterContext): Promise<number> {
-  const { site: find, addSite } = statementsOf(session.schema);
-  const read = () => session.query<{ id: number; time_zone: string }>(find, [site]);
-  let [found] = await read();
-  if (!found) {
-    await session.query(addSite, [site, timeZone]);
-    [found] = await read();
-  }
-  if (found!.time_zone !== timeZone) {
-    throw new TrackUsageError('STORAGE_TIME_ZONE', {
-      site,
-      value: session.label,
-      found: found!.time_zone,
-      wanted: timeZone,
-    });
-  }
-  return Number(found!.id);
-}
-
-async function findOrAdd(session: Session, find: string, add: string, values: unknown[]): Promise<number> {
-  let [found] = await session.query<{ id: number }>(find, values);
-  if (!found) {
-    await session.query(add, values);
-    [found] = await session.query<{ id: number }>(find, values);
-  }
-  return Number(found!.id);
 }

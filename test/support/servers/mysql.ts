@@ -77,7 +77,7 @@ function initialize(directory: string): string {
   giveTo(user, directory, data, temporary, first);
   const home = dirname(dirname(programOf('mariadb')!));
   execFileSync(
-    'mariadb-install-db',
+    join(home, 'bin/mariadb-install-db'),
     [
       ...['--no-defaults', `--datadir=${data}`, `--basedir=${home}`, `--extra-file=${first}`],
       ...['--auth-root-authentication-method=normal', '--skip-test-db'],

@@ -1,0 +1,47 @@
+import type { PoolOptions } from 'mysql2';
+import { loadDriver } from '../load-driver.ts';
+import type { MysqlConfig } from './place.ts';
+import { type MysqlPlace, Session } from './session.ts';
+
+/** How long connecting may take. In ms. */
+const CONNECT_TIMEOUT = 10_000;
+
+/** A pool of our own. It connects when it is used, and again after each loss. */
+export async function connect(config: MysqlConfig, place: MysqlPlace, connections: number): Promise<Session> {
+  const { createPool } = (await loadDriver('MysqlStorage', 'mysql2', () => import('mysql2'))).default;
+  const { database: _, ...server } = config as PoolOptions;
+  const options: PoolOptions = {
+    connectTimeout: CONNECT_TIMEOUT,
+    ...server,
+    waitForConnections: true,
+    queueLimit: 0,
+    connectionLimit: connections,
+    maxIdle: connections,
+  };
+  const pool = createPool({ ...options, database: place.database });
+  // One that is lost while idle: the next statement gets another.
+  pool.on('connection', (connection) => connection.on('error', () => {}));
+  // An idle connection keeps no process.
+  pool.on('release', (connection) => streamOf(connection).unref?.());
+  pool.on('acquire', (connection) => streamOf(connection).ref?.());
+  let ended: Promise<void> | undefined;
+  return new Session(pool, place, {
+    async createDatabase() {
+      const pool = createPool(options).promise();
+      try {
+        const name = `\`${place.database.replaceAll('`', '``')}\``;
+        await pool.query(`CREATE DATABASE IF NOT EXISTS ${name} CHARACTER SET utf8mb4`);
+      } finally {
+        await pool.end();
+      }
+    },
+    close() {
+      ended ??= pool.promise().end();
+      return ended;
+    },
+  });
+}
+
+function streamOf(connection: unknown): { ref?(): void; unref?(): void } {
+  return (connection as { stream?: { ref?(): void; unref?(): void } }).stream ?? {};
+}

@@ -1,0 +1,24 @@
+import type { WriterContext } from '../contract.ts';
+import type { Session } from './session.ts';
+
+/** What is lost with a value of `innodb_flush_log_at_trx_commit` other than 1. */
+const LOSSES: Readonly<Record<string, string>> = {
+  0: 'when the server is killed',
+  2: 'when the machine loses its power',
+};
+
+/** Those that were warned of: a writer may be opened often. */
+const warned = new Set<string>();
+
+/** A session cannot make the server write its commits to the disk: what it forgets, the journal has no longer. */
+export async function warnOfFlush(session: Session, context: WriterContext): Promise<void> {
+  const [row] = await session.query('SELECT @@innodb_flush_log_at_trx_commit AS flush');
+  const loss = LOSSES[row?.flush ?? ''];
+  if (loss === undefined || (row!.flush === '2' && !context.durable)) return;
+  if (warned.has(session.label)) return;
+  warned.add(session.label);
+  process.emitWarning(
+    `${session.label} forgets the last second of commits ${loss}; set innodb_flush_log_at_trx_commit = 1`,
+    { type: 'TrackUsageWarning', code: 'TRACK_USAGE_MYSQL_FLUSH' },
+  );
+}

@@ -1,0 +1,75 @@
+import { checkOptions } from '../../options.ts';
+import { moduleUrl } from '../../threads.ts';
+import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
+import { Storage } from '../storage.ts';
+import type { Hook } from '../writer.ts';
+import { connect } from './driver.ts';
+import * as opening from './open.ts';
+import { configOf, type MysqlConfig, placeOfConfig, placeOfPool, wrongServer } from './place.ts';
+import { type MysqlPlace, type MysqlPool, Session } from './session.ts';
+
+export type { MysqlConfig } from './place.ts';
+export type { MysqlPool } from './session.ts';
+
+/** What the threads need to open it. */
+export interface MysqlOptions {
+  config: MysqlConfig;
+  place: MysqlPlace;
+}
+
+export interface MysqlStorageOptions {
+  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  hooks?: readonly Hook[];
+  /**
+   * What the names of all tables and views begin with: up to 16 lower case letters, digits and underscores. Defaults to
+   * the URL's `?prefix=`, or `usage_`.
+   */
+  prefix?: string;
+}
+
+/** Keeps records and summaries in MySQL (8.0 or newer) or MariaDB (10.11 or newer), through `mysql2`. */
+export class MysqlStorage extends Storage {
+  /**
+   * @param server `mysql://user:password@host:3306/database`, or what `createPool()` of `mysql2` takes, or a pool of
+   * `mysql2` or `mysql2/promise`: with a pool, or a function among the options, writing and reading happen in the app's
+   * thread.
+   */
+  constructor(server: string | MysqlConfig | MysqlPool, options: MysqlStorageOptions = {}) {
+    checkOptions('MysqlStorage', options, ['hooks', 'prefix']);
+    const { place, ...ends } = describe(server, options.prefix);
+    super({
+      label: place.label,
+      identity: place.label,
+      ...ends,
+      maxRecords: maxRecordsOf(ends),
+      hooks: options.hooks,
+    });
+  }
+}
+
+function describe(
+  server: string | MysqlConfig | MysqlPool,
+  givenPrefix: string | undefined,
+): { place: MysqlPlace } & Ends<MysqlOptions> {
+  if (typeof server !== 'string' && (typeof server !== 'object' || server === null)) {
+    throw wrongServer(server);
+  }
+  if (isPool(server)) {
+    const place = placeOfPool(server, givenPrefix);
+    return { place, ...endsInApp(opening, () => new Session(server, place)) };
+  }
+  const { config, prefix } = configOf(server);
+  const place = placeOfConfig(config, givenPrefix ?? prefix);
+  if (hasFunctions(config)) {
+    return { place, ...endsInApp(opening, (connections) => connect(config, place, connections)) };
+  }
+  return {
+    place,
+    module: moduleUrl('../../storages/mysql/module', import.meta.url),
+    options: { config, place },
+  };
+}
+
+function isPool(server: string | MysqlConfig | MysqlPool): server is MysqlPool {
+  return typeof server === 'object' && typeof server.getConnection === 'function';
+}

@@ -1,0 +1,107 @@
+import { ENDPOINT_COLUMNS, type Endpoint } from '../sql/endpoints.ts';
+import type { Text } from '../sql/texts.ts';
+import { binary } from './literals.ts';
+import { type RowsStatement, send } from './packets.ts';
+import type { Row, Session } from './session.ts';
+import { addEndpoints, addTexts } from './statements.ts';
+
+/** Of a longer list MariaDB makes a table first. */
+const LONGEST_LIST = 900;
+/** As many conditions as both servers still look up in the index, one by one. */
+const MOST_CONDITIONS = 200;
+
+type EndpointRow = Endpoint & { id: number };
+
+/** What is looked up, and added where it is missing: first looked up, since what fails to be added takes an id. */
+export class Lookups {
+  readonly #session: Session;
+  #packet: number | undefined;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** The server's `max_allowed_packet`. In bytes. */
+  async packet(): Promise<number> {
+    if (this.#packet === undefined) {
+      const [row] = await this.#session.query('SELECT @@max_allowed_packet AS packet');
+      this.#packet = Number(row!.packet);
+    }
+    return this.#packet;
+  }
+
+  /** After a failure. */
+  forget(): void {
+    this.#packet = undefined;
+  }
+
+  async texts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
+    const found = await this.#findTexts(wanted);
+    const known = new Set(found.map(({ hash }) => hash));
+    const missing = wanted.filter(({ hash }) => !known.has(hash.toString('hex')));
+    if (missing.length === 0) return found;
+    await this.add(addTexts(this.#session.table, missing));
+    return [...found, ...(await this.#findTexts(missing))];
+  }
+
+  async endpoints(wanted: readonly Endpoint[]): Promise<EndpointRow[]> {
+    const found = await this.#findEndpoints(wanted);
+    if (found.length === wanted.length) return found;
+    const known = new Set(found.map(nameOf));
+    const missing = wanted.filter((endpoint) => !known.has(nameOf(endpoint)));
+    await this.add(addEndpoints(this.#session.table, missing));
+    return [...found, ...(await this.#findEndpoints(missing))];
+  }
+
+  async add(statement: RowsStatement): Promise<void> {
+    const packet = await this.packet();
+    await this.#session.lease((query) => send(query, statement, packet));
+  }
+
+  async #findTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
+    const rows = await this.#find(LONGEST_LIST, wanted, (some) => ({
+      head: `SELECT LOWER(HEX(hash)) AS hash, id FROM ${this.#session.table('strings')} WHERE hash IN (`,
+      rows: some.map(({ hash }) => binary(hash)),
+      tail: ')',
+    }));
+    return rows.map(({ hash, id }) => ({ hash: hash!, id: Number(id) }));
+  }
+
+  async #findEndpoints(wanted: readonly Endpoint[]): Promise<EndpointRow[]> {
+    const rows = await this.#find(MOST_CONDITIONS, wanted, (some) => ({
+      head: `SELECT id, server_name AS serverName, method, protocol, route, blueprint, credentials
+        FROM ${this.#session.table('endpoints')} WHERE `,
+      rows: some.map(
+        ({ serverName, method, protocol, route, blueprint, credentials }) =>
+          `(server_name = ${serverName} AND method = ${method} AND protocol = ${protocol} AND route = ${route}` +
+          ` AND blueprint = ${blueprint} AND credentials = ${credentials})`,
+      ),
+      tail: '',
+      separator: ' OR ',
+    }));
+    return rows.map((row) => {
+      const values = Object.entries(row).map(([column, value]) => [column, Number(value)]);
+      return Object.fromEntries(values) as EndpointRow;
+    });
+  }
+
+  /** The rows for many, so many at once. */
+  async #find<T>(
+    most: number,
+    wanted: readonly T[],
+    statement: (some: readonly T[]) => RowsStatement,
+  ): Promise<Row[]> {
+    const packet = await this.packet();
+    return this.#session.lease(async (query) => {
+      const rows: Row[] = [];
+      for (let at = 0; at < wanted.length; at += most) {
+        rows.push(...(await send(query, statement(wanted.slice(at, at + most)), packet)));
+      }
+      return rows;
+    });
+  }
+}
+
+function nameOf(endpoint: Endpoint): string {
+  return ENDPOINT_COLUMNS.map((column) => endpoint[column]).join(' ');
+}

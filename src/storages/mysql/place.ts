@@ -1,0 +1,105 @@
+import { show, TrackUsageError } from '../../errors.ts';
+import { checkOption } from '../../options.ts';
+import type { MysqlPlace, MysqlPool } from './session.ts';
+
+/** How to connect: what `createPool()` of `mysql2` takes, of which these are named here. */
+export interface MysqlConfig {
+  /** Instead of `host`, `port`, `user`, `password` and `database`, or beside some of them. */
+  uri?: string;
+  host?: string;
+  port?: number;
+  /** Instead of `host` and `port`. */
+  socketPath?: string;
+  /** Created when it does not exist and the user may. Defaults to `usage`. */
+  database?: string;
+  user?: string;
+  password?: string;
+  ssl?: unknown;
+  [option: string]: unknown;
+}
+
+const DEFAULT_DATABASE = 'usage';
+export const DEFAULT_PREFIX = 'usage_';
+/** The longest name is that of a view: prefix, summary, period. MySQL takes 64 characters. */
+const PREFIX = /^[a-z][a-z0-9_]{0,15}$/;
+
+/** A URL as options of `mysql2`, and its `?prefix=`. Options are given, with what their `uri` says besides. */
+export function configOf(server: string | MysqlConfig): { config: MysqlConfig; prefix: string | undefined } {
+  if (typeof server !== 'string') {
+    const { uri, ...rest } = server;
+    if (typeof uri !== 'string') return { config: rest, prefix: undefined };
+    const { config, prefix } = configOf(uri);
+    return { config: { ...config, ...rest }, prefix };
+  }
+  const parsed = /^(?:mysql|mariadb):\/\//.test(server)
+    ? URL.parse(server.replace(/^\w+/, 'mysql'))
+    : undefined;
+  try {
+    return configOfUrl(parsed!);
+  } catch {
+    // Never the URL itself: it may hold a password.
+    throw wrongServer('a text of another form');
+  }
+}
+
+function configOfUrl({ hostname, port, pathname, username, password, searchParams }: URL) {
+  const { prefix, ...options } = Object.fromEntries(searchParams);
+  const given: MysqlConfig = {
+    host: decodeURIComponent(hostname.replace(/^\[(.*)\]$/, '$1')),
+    port: port === '' ? 3306 : Number(port),
+    database: decodeURIComponent(pathname.slice(1)),
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+  };
+  const config: MysqlConfig = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
+  for (const [name, value] of Object.entries(options)) config[name] ??= optionOf(value);
+  // The driver wants the options of TLS.
+  if (config.ssl === true) config.ssl = {};
+  return { config, prefix };
+}
+
+/** As `mysql2` reads it. */
+function optionOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The label is the place's identity too, however it was given. */
+export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlPlace {
+  const { host, port, socketPath, database = DEFAULT_DATABASE } = config;
+  const valid = typeof prefix === 'string' && PREFIX.test(prefix);
+  checkOption(
+    'MysqlStorage.prefix',
+    prefix,
+    valid,
+    'up to 16 lower case letters, digits and underscores, a letter first',
+  );
+  if (typeof database !== 'string' || database === '' || database.length > 64) {
+    throw wrongServer('one with a database of no such name');
+  }
+  const named = host?.includes(':') ? `[${host}]` : host;
+  const address = socketPath ?? `${named || 'localhost'}:${port || 3306}`;
+  const suffix = prefix === DEFAULT_PREFIX ? '' : `?prefix=${prefix}`;
+  return { label: `mysql://${address}/${database}${suffix}`, database, prefix };
+}
+
+/** Where a pool leads: processes of the same place adopt each other's journals. */
+export function placeOfPool(pool: MysqlPool, prefix: string | undefined): MysqlPlace {
+  const core = (pool as { pool?: object }).pool ?? pool;
+  const { config } = core as { config?: { connectionConfig?: MysqlConfig } };
+  const { database, ...rest } = config?.connectionConfig ?? {};
+  if (!database) throw wrongServer('a pool without a database');
+  return placeOfConfig({ ...rest, database }, prefix);
+}
+
+export function wrongServer(value: unknown): TrackUsageError {
+  return new TrackUsageError('OPTION_INVALID', {
+    name: 'server',
+    value: typeof value === 'string' ? value : show(typeof value),
+    expected:
+      'a URL such as "mysql://user:password@localhost:3306/app", the options of a connection, or a pool of mysql2 with a database',
+  });
+}

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { TrackUsageError } from '../../errors.ts';
+import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import type { Query, Session } from './session.ts';
+import { MARK, MIGRATIONS, SCHEMA_VERSION, TABLE_NAMES, VERSION_TABLE, versionTable } from './tables.ts';
+import { createView, SUMMARY_VIEWS, viewOfRecords, viewOfSummary } from './views.ts';
+
+/** The oldest servers that are taken: of MariaDB the oldest that is tested. */
+const OLDEST = { mariadb: { name: 'MariaDB', version: [10, 11] }, mysql: { name: 'MySQL', version: [8, 0] } };
+/** How long another process may take to migrate. In s. */
+const LOCK_TIMEOUT = 50;
+const RECORDS_VIEW = 'records';
+/** Of an error of the server: no such database. */
+export const UNKNOWN_DATABASE = 1049;
+
+/** Brings the tables to the newest version: of several processes that start at the same moment one does it. */
+export async function migrate(session: Session): Promise<void> {
+  const find = () => session.lease((query) => versionOf(session, query));
+  let found: number;
+  try {
+    found = await find();
+  } catch (error) {
+    if (!session.createDatabase || (error as { errno?: number }).errno !== UNKNOWN_DATABASE) throw error;
+    await session.createDatabase();
+    found = await find();
+  }
+  if (found !== SCHEMA_VERSION) await session.lease((query) => migrateWith(session, query));
+}
+
+async function migrateWith(session: Session, query: Query): Promise<void> {
+  const { table } = session;
+  const lock = lockOf(session);
+  const [locked] = await query(`SELECT GET_LOCK('${lock}', ${LOCK_TIMEOUT}) AS locked`);
+  // It goes with the connection, where this fails.
+  if (locked!.locked !== '1') throw new Error('another process has been migrating the tables for long');
+  const present = await namesIn(session, query, [...TABLE_NAMES, RECORDS_VIEW]);
+  if (present.length > 0 && !present.includes(VERSION_TABLE)) {
+    throw new TrackUsageError('STORAGE_FOREIGN', { value: session.label });
+  }
+  const version = table(VERSION_TABLE);
+  await query(versionTable(version));
+  await query(`INSERT INTO ${version} (id, version) VALUES (1, 0) ON DUPLICATE KEY UPDATE id = id`);
+  const from = await versionOf(session, query);
+  for (const [index, statements] of MIGRATIONS.entries()) {
+    if (index < from) continue;
+    for (const statement of statements) {
+      await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
+    }
+    await query(createView(table(RECORDS_VIEW), viewOfRecords(table)));
+    for (const { name } of STANDARD_SUMMARIES) await createViewsWith(session, query, name);
+    await query(`UPDATE ${version} SET version = ${index + 1} WHERE id = 1`);
+  }
+  await query(`SELECT RELEASE_LOCK('${lock}')`);
+}
+
+/** Whether there is anything to read. Throws for another version than this release reads. */
+export async function isReadable(session: Session): Promise<boolean> {
+  let found: number;
+  try {
+    found = await session.lease((query) => versionOf(session, query));
+  } catch (error) {
+    if ((error as { errno?: number }).errno === UNKNOWN_DATABASE) return false;
+    throw error;
+  }
+  if (found > 0 && found < SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_OLDER', { value: session.label, found, known: SCHEMA_VERSION });
+  }
+  return found > 0;
+}
+
+/** 0 where there are no tables yet. */
+async function versionOf(session: Session, query: Query): Promise<number> {
+  const { label: value, place, table } = session;
+  const [server] = await query('SELECT VERSION() AS version');
+  checkServer(value, server!.version!);
+  const [mark] = await query(`
+    SELECT table_comment AS comment FROM information_schema.tables
+    WHERE table_schema = ${quoted(place.database)} AND table_name = ${quoted(place.prefix + VERSION_TABLE)}`);
+  if (!mark) return 0;
+  if (mark.comment !== MARK) throw new TrackUsageError('STORAGE_FOREIGN', { value });
+  const [row] = await query(`SELECT version FROM ${table(VERSION_TABLE)}`);
+  const found = Number(row?.version ?? 0);
+  if (found > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
+  }
+  return found;
+}
+
+/** @param version As the server says it: `10.11.6-MariaDB-…`, `8.4.3`. */
+export function checkServer(value: string, version: string): void {
+  const { name, version: oldest } = /mariadb/i.test(version) ? OLDEST.mariadb : OLDEST.mysql;
+  // What some MariaDB put before their own.
+  const [major = 0, minor = 0] = version
+    .replace(/^5\.5\.5-/, '')
+    .split(/[.-]/)
+    .map(Number);
+  if (major > oldest[0]! || (major === oldest[0]! && minor >= oldest[1]!)) return;
+  const reason = `is older than ${name} ${oldest.join('.')}`;
+  throw new TrackUsageError('STORAGE_SERVER', { value, found: version, reason });
+}
+
+/** Makes the views of a summary, such as `usage_urls_daily`, where they are not there yet. */
+export async function createViews(session: Session, summary: string): Promise<void> {
+  await session.lease((query) => createViewsWith(session, query, summary));
+}
+
+async function createViewsWith(session: Session, query: Query, summary: string): Promise<void> {
+  const views = SUMMARY_VIEWS.map((view) => ({ ...view, name: view.nameOf(summary) }));
+  const present = await namesIn(
+    session,
+    query,
+    views.map(({ name }) => name),
+  );
+  for (const { name, of } of views) {
+    if (present.includes(name)) continue;
+    await query(createView(session.table(name), viewOfSummary(session.table, of, summary)));
+  }
+}
+
+/** Which of these tables and views are there. */
+async function namesIn(
+  { place: { database, prefix } }: Session,
+  query: Query,
+  names: readonly string[],
+): Promise<string[]> {
+  const rows = await query(`
+    SELECT table_name AS name FROM information_schema.tables
+    WHERE table_schema = ${quoted(database)} AND table_name IN (${names.map((name) => quoted(prefix + name)).join(', ')})`);
+  return rows.map(({ name }) => name!.slice(prefix.length));
+}
+
+/** Within the 64 characters of a lock's name, whatever the database's is. */
+function lockOf({ table }: Session): string {
+  return `track-usage ${createHash('sha256').update(table('')).digest('hex').slice(0, 32)}`;
+}
+
+function quoted(name: string): string {
+  return `_utf8mb4 x'${Buffer.from(name).toString('hex')}'`;
+}

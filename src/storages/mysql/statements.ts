@@ -1,0 +1,141 @@
+import type { RecordBatch } from '../../batch.ts';
+import type { Agent } from '../sql/agents.ts';
+import type { Endpoint } from '../sql/endpoints.ts';
+import type { SumRows } from '../sql/sums.ts';
+import type { Text } from '../sql/texts.ts';
+import { binary, datetime, datetimes, idOrNull, integer, text } from './literals.ts';
+import type { RowsStatement } from './packets.ts';
+import { TABLES } from './tables.ts';
+
+/** Gives the quoted name of a table. */
+type NameOf = (table: string) => string;
+
+/** Records of one millisecond are in the order of their ordinals, of which so many are told apart. */
+const ORDINALS = 2 ** 31;
+/** A row that is there stays as it is: `IGNORE` would hide other errors too. */
+const KEEP = ' ON DUPLICATE KEY UPDATE ';
+
+export function addTexts(table: NameOf, texts: readonly Text[]): RowsStatement {
+  return {
+    head: `INSERT INTO ${table('strings')} (hash, text) VALUES `,
+    rows: texts.map((each) => `(${binary(each.hash)},${text(each.text)})`),
+    tail: `${KEEP}id = id`,
+  };
+}
+
+export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[]): RowsStatement {
+  return {
+    head: `INSERT INTO ${table('endpoints')} (server_name, method, protocol, route, blueprint, credentials) VALUES `,
+    rows: endpoints.map(
+      ({ serverName, method, protocol, route, blueprint, credentials }) =>
+        `(${serverName},${method},${protocol},${route},${blueprint},${credentials})`,
+    ),
+    tail: `${KEEP}id = id`,
+  };
+}
+
+export function addAgents(table: NameOf, agents: readonly Agent[]): RowsStatement {
+  return {
+    head: `INSERT INTO ${table('agents')} (id, browser, version, platform, bot) VALUES `,
+    rows: agents.map(
+      ({ id, browser, version, platform, bot }) =>
+        `(${id},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0})`,
+    ),
+    tail: `${KEEP}id = id`,
+  };
+}
+
+/** @param dates The buckets, and what a reader sees of each. */
+export function addBuckets(
+  table: NameOf,
+  site: number,
+  dates: readonly { bucket: number; date: string }[],
+): RowsStatement {
+  return {
+    head: `INSERT INTO ${table('buckets')} (site, bucket, date) VALUES `,
+    rows: dates.map(({ bucket, date }) => `(${site},${datetime(bucket)},${text(date)})`),
+    tail: `${KEEP}site = site`,
+  };
+}
+
+export function addSums(table: NameOf, sums: SumRows): RowsStatement {
+  const plus = (column: string) => `${column} = ${column} + VALUES(${column})`;
+  return {
+    head: `INSERT INTO ${table(TABLES[sums.period])} (series, bucket, \`key\`, hits, transfer, errors, duration) VALUES `,
+    rows: rowsOfSums(sums),
+    tail: `${KEEP}${['hits', 'transfer', 'errors', 'duration'].map(plus).join(', ')}`,
+  };
+}
+
+function* rowsOfSums({ length, series, bucket, key, hits, transfer, errors, duration }: SumRows) {
+  const date = datetimes();
+  for (let i = 0; i < length; i++) {
+    const sums = `${integer(hits[i]!)},${integer(transfer[i]!)},${integer(errors[i]!)},${integer(duration[i]!)}`;
+    yield `(${series[i]},${date(bucket[i]!)},${key[i]},${sums})`;
+  }
+}
+
+/** What the records of a batch have in common. */
+export interface Origin {
+  site: number;
+  /** The number of the journal. */
+  journal: number;
+  /** The ordinal of the first. */
+  first: number;
+}
+
+/** @param ids Those of the batch's texts. @param endpoints Each record's. */
+export function addRecords(
+  table: NameOf,
+  origin: Origin,
+  records: RecordBatch,
+  ids: Float64Array,
+  endpoints: Int32Array,
+): RowsStatement {
+  const columns = textColumns(records);
+  const { extra } = records;
+  const named = [...columns.keys(), ...(extra.size > 0 ? ['extra'] : [])];
+  return {
+    head: `INSERT INTO ${table('requests')} (${[...COLUMNS, ...named].join(', ')}) VALUES `,
+    rows: rowsOfRecords(origin, records, ids, endpoints, [...columns.values()]),
+    tail: '',
+  };
+}
+
+/** Those that every record has, in the order of the rows. */
+const COLUMNS = [
+  ...['site', 'date', 'journal', 'ordinal', 'endpoint', 'status', 'url'],
+  ...['content_length', 'duration'],
+] as const;
+
+/** The texts that some record of the batch has, by column: most of a statement's time goes into reading it. */
+function textColumns({ length, text }: RecordBatch): Map<string, Int32Array> {
+  const columns: [string, Int32Array][] = [
+    ['remote_addr', text.remoteAddr],
+    ['forwarded_for', text.forwardedFor],
+    ['agent', text.agent],
+    ['language', text.language],
+    ['referrer', text.referrer],
+    ['username', text.username],
+    ['visitor', text.visitor],
+    ['country', text.country],
+  ];
+  return new Map(columns.filter(([, ids]) => ids.subarray(0, length).some((id) => id !== 0)));
+}
+
+function* rowsOfRecords(
+  { site, journal, first }: Origin,
+  { length, text: { url }, date, duration, contentLength, status, extra }: RecordBatch,
+  ids: Float64Array,
+  endpoints: Int32Array,
+  columns: readonly Int32Array[],
+) {
+  const dateOf = datetimes();
+  for (let i = 0; i < length; i++) {
+    let row = `(${site},${dateOf(date[i]!)},${journal},${(first + i) % ORDINALS},${endpoints[i]},${status[i]}`;
+    row += `,${ids[url[i]!]},${integer(contentLength[i]!)},${integer(duration[i]!)}`;
+    for (const column of columns) row += `,${idOrNull(ids[column[i]!]!)}`;
+    if (extra.size > 0) row += `,${text(extra.get(i) ?? null)}`;
+    yield `${row})`;
+  }
+}

@@ -1,0 +1,179 @@
+import type { RecordBatch } from '../../batch.ts';
+import type { Cursor } from '../../journal/reader.ts';
+import type { Deltas } from '../../summaries/fold.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
+import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import { Agents } from '../sql/agents.ts';
+import { Endpoints } from '../sql/endpoints.ts';
+import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
+import { sumRows } from '../sql/sums.ts';
+import { hashOf, Texts } from '../sql/texts.ts';
+import { warnOfFlush } from './durability.ts';
+import { isConflict, isRefusal } from './failures.ts';
+import { moveJournal } from './journals.ts';
+import { binary, text } from './literals.ts';
+import { Lookups } from './lookups.ts';
+import { send } from './packets.ts';
+import { createViews, migrate } from './schema.ts';
+import type { Query, Session } from './session.ts';
+import * as statements from './statements.ts';
+
+/** How often a batch is tried until a deadlock is told of. */
+const TRIES = 5;
+
+export class MysqlWriter implements StorageWriter {
+  readonly #session: Session;
+  readonly #site: number;
+  readonly #calendar: Calendar;
+  readonly #series = new Map<string, number>();
+  readonly #lookups: Lookups;
+  readonly #texts: Texts;
+  readonly #endpoints: Endpoints;
+  readonly #agents = new Agents();
+  /** The buckets of the last batches: their dates are there. */
+  #buckets = new Set<number>();
+
+  private constructor(session: Session, site: number, timeZone: string) {
+    this.#session = session;
+    this.#site = site;
+    this.#calendar = calendar(timeZone);
+    this.#lookups = new Lookups(session);
+    this.#texts = new Texts((wanted) => this.#lookups.texts(wanted));
+    this.#endpoints = new Endpoints((wanted) => this.#lookups.endpoints(wanted));
+  }
+
+  static async open(session: Session, context: WriterContext): Promise<MysqlWriter> {
+    await migrate(session);
+    await warnOfFlush(session, context);
+    const sites = session.table('sites');
+    const hash = binary(hashOf(context.site));
+    const values = `${hash}, ${text(context.site)}, ${text(context.timeZone)}`;
+    const id = await openSite(
+      context,
+      session.label,
+      async () =>
+        (await session.query(`SELECT id, time_zone FROM ${sites} WHERE hash = ${hash}`))[0] as
+          | SiteRow
+          | undefined,
+      () =>
+        session.query(
+          `INSERT INTO ${sites} (hash, name, time_zone) VALUES (${values}) ON DUPLICATE KEY UPDATE id = id`,
+        ),
+    );
+    return new MysqlWriter(session, id, context.timeZone);
+  }
+
+  async position(journal: string): Promise<Cursor | undefined> {
+    const [row] = await this.#session.query(
+      `SELECT position, ordinal FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`,
+    );
+    return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
+  }
+
+  async apply(batch: Batch): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#try(batch);
+      } catch (error) {
+        this.#forget();
+        if (tries === TRIES || !isConflict(error)) throw error;
+      }
+    }
+  }
+
+  async forget(journal: string): Promise<void> {
+    await this.#session.query(`DELETE FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`);
+  }
+
+  refuses(error: unknown): boolean {
+    return isRefusal(error);
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  async #try(batch: Batch): Promise<boolean> {
+    const { records, deltas } = batch;
+    const ids = await this.#texts.idsOf(records);
+    const endpoints = await this.#endpoints.idsOf(records, ids);
+    await this.#addAgents(records, ids);
+    await this.#openSeries(deltas);
+    const buckets = new Set(deltas.map(({ bucket }) => bucket));
+    const packet = await this.#lookups.packet();
+    const stored = await this.#session.lease(async (query) => {
+      await query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      await query('START TRANSACTION');
+      const journal = await moveJournal(query, this.#session.table, batch);
+      if (journal === undefined) {
+        await query('ROLLBACK');
+        return false;
+      }
+      for (const insert of this.#inserts(batch, journal, ids, endpoints, buckets)) {
+        await send(query, insert, packet);
+      }
+      await query('COMMIT');
+      return true;
+    });
+    if (stored) this.#buckets = buckets;
+    return stored;
+  }
+
+  #inserts(
+    { from, records, deltas }: Batch,
+    journal: number,
+    ids: Float64Array,
+    endpoints: Int32Array,
+    buckets: ReadonlySet<number>,
+  ) {
+    const { table } = this.#session;
+    const origin = { site: this.#site, journal, first: from.ordinal };
+    const dates = [...buckets]
+      .filter((bucket) => !this.#buckets.has(bucket))
+      .sort((a, b) => a - b)
+      .map((bucket) => ({ bucket, date: this.#calendar.format(bucket) }));
+    return [
+      statements.addRecords(table, origin, records, ids, endpoints),
+      statements.addBuckets(table, this.#site, dates),
+      ...sumRows(deltas, ids, (summary) => this.#series.get(summary)!).map((sums) =>
+        statements.addSums(table, sums),
+      ),
+    ];
+  }
+
+  async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {
+    const agents = this.#agents.unknown(records, ids);
+    if (agents.length === 0) return;
+    await this.#lookups.add(statements.addAgents(this.#session.table, agents));
+    this.#agents.add(agents);
+  }
+
+  async #openSeries(deltas: Deltas): Promise<void> {
+    const series = this.#session.table('series');
+    const query: Query = (sql) => this.#session.query(sql);
+    for (const { summary } of deltas) {
+      if (this.#series.has(summary.name)) continue;
+      const name = text(summary.name);
+      const { id } = await findOrAdd(
+        async () =>
+          (await query(`SELECT id FROM ${series} WHERE site = ${this.#site} AND summary = ${name}`))[0],
+        () =>
+          query(
+            `INSERT INTO ${series} (site, summary) VALUES (${this.#site}, ${name}) ON DUPLICATE KEY UPDATE id = id`,
+          ),
+      );
+      await createViews(this.#session, summary.name);
+      this.#series.set(summary.name, Number(id));
+    }
+  }
+
+  /** After a failure: the server may have been exchanged for another one, or for an older copy of itself. */
+  #forget(): void {
+    this.#lookups.forget();
+    this.#texts.forget();
+    this.#endpoints.forget();
+    this.#agents.forget();
+    this.#series.clear();
+    this.#buckets = new Set();
+  }
+}

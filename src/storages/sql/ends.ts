@@ -1,0 +1,46 @@
+import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+
+/** Both ends in the app's thread. */
+export interface AppEnds {
+  openWriter(context: WriterContext): Promise<StorageWriter>;
+  openReader(): Promise<StorageReader>;
+}
+
+/** Where both ends run: see `WritingEnd`. */
+export type Ends<Options> = { module: string; options: Options } | AppEnds;
+
+/** How an engine opens its ends, once it has a session. */
+export interface Opening<Session> {
+  openWriter(session: Session, context: WriterContext): Promise<StorageWriter>;
+  openReader(session: Session): Promise<StorageReader>;
+}
+
+/** How many questions are asked of the server at the same time. */
+export const READERS = 4;
+
+/** Records of a batch: of a larger one fewer rows of the summaries have to be changed. */
+const MAX_RECORDS = 65_536;
+/** The same in the app's thread, which does nothing else while it encodes them. */
+const MAX_RECORDS_OF_APP = 4_096;
+
+export function maxRecordsOf(ends: Ends<unknown>): number {
+  return 'module' in ends ? MAX_RECORDS : MAX_RECORDS_OF_APP;
+}
+
+/** @param connect Gives a session with so many connections. */
+export function endsInApp<Session>(
+  opening: Opening<Session>,
+  connect: (connections: number) => Session | Promise<Session>,
+): AppEnds {
+  return {
+    openWriter: async (context) => opening.openWriter(await connect(1), context),
+    openReader: async () => opening.openReader(await connect(READERS)),
+  };
+}
+
+/** What holds a function cannot cross to a thread. */
+export function hasFunctions(value: unknown): boolean {
+  if (typeof value === 'function') return true;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
+  return Object.values(value).some(hasFunctions);
+}

@@ -1,0 +1,393 @@
+import { randomUUID } from 'node:crypto';
+import { createPool } from 'mysql2';
+import mysql from 'mysql2/promise';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { storageAt } from '../../src/storages/by-url.ts';
+import { MysqlStorage, type MysqlStorageOptions } from '../../src/storages/mysql/index.ts';
+import { checkServer } from '../../src/storages/mysql/schema.ts';
+import { defineSummary } from '../../src/summaries/define.ts';
+import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { hasMysql, MYSQL_PASSWORD, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
+
+let server: MysqlServer;
+let root: mysql.Connection;
+let database: string;
+
+beforeAll(async () => {
+  if (!hasMysql) return;
+  server = await mysqlServer();
+  root = await mysql.createConnection(server.url());
+});
+afterAll(async () => {
+  await root?.end();
+  await server?.close();
+});
+beforeEach(() => {
+  database = `places_${randomUUID().replaceAll('-', '')}`;
+  onTestFinished(async () => void (await root?.query(`DROP DATABASE IF EXISTS ${database}`)));
+});
+
+async function ask(sql: string): Promise<mysql.RowDataPacket[]> {
+  const [found] = await root.query<mysql.RowDataPacket[]>(sql);
+  return found;
+}
+
+/** A setting of the server, until the test has ended. */
+async function setGlobal(name: string, value: number): Promise<void> {
+  const [before] = await ask(`SELECT @@GLOBAL.${name} AS value`);
+  await root.query(`SET GLOBAL ${name} = ${value}`);
+  onTestFinished(async () => void (await root.query(`SET GLOBAL ${name} = ${before!.value}`)));
+}
+
+async function opened(options: MysqlStorageOptions = {}, given: unknown = server.url(database)) {
+  const storage = new MysqlStorage(given as string, { hooks: ['urls'], ...options });
+  onTestFinished(() => storage.close());
+  const writer = await openWriter(storage);
+  onTestFinished(() => writer.close());
+  return { storage, writer, journal: new TestJournal('a', storage.summaries) };
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'it did not fail',
+    (error: Error) => error.message,
+  );
+}
+
+describe('what is given', () => {
+  it.each([
+    ['mysql://user:secret@host:3307/app', 'mysql://host:3307/app'],
+    ['mariadb://user:secret@host/app', 'mysql://host:3306/app'],
+    ['mysql://host', 'mysql://host:3306/usage'],
+    ['mysql://user:secret@[::1]:3307/my%20app', 'mysql://[::1]:3307/my app'],
+    ['mysql://host/app?prefix=shop_&ssl=true&charset=utf8mb4', 'mysql://host:3306/app?prefix=shop_'],
+    [{ user: 'u', password: 'secret' }, 'mysql://localhost:3306/usage'],
+    [{ host: '::1', port: 3307, database: 'app' }, 'mysql://[::1]:3307/app'],
+    [{ uri: 'mysql://u:secret@host/app?prefix=shop_' }, 'mysql://host:3306/app?prefix=shop_'],
+    [{ uri: 'mysql://u:secret@host/app', database: 'other' }, 'mysql://host:3306/other'],
+    [{ socketPath: '/run/mysqld.sock', database: 'app' }, 'mysql:///run/mysqld.sock/app'],
+  ])('%o leads to %s', (given, label) => {
+    const storage = new MysqlStorage(given as string);
+    expect(storage.label).toBe(label);
+    expect(storage.identity).toBe(label);
+    expect(storage.module).toMatch(/mysql\/module/);
+    expect(storage.maxRecords).toBe(65_536);
+  });
+
+  it('a pool, or options with a function, are used in the app’s thread', async () => {
+    const pool = createPool('mysql://user:secret@host/app');
+    const storages = [
+      new MysqlStorage(pool),
+      new MysqlStorage(pool.promise()),
+      new MysqlStorage({ host: 'host', database: 'app', authPlugins: { x: () => () => '' } }),
+    ];
+    for (const { label, module, maxRecords } of storages) {
+      expect({ label, module, maxRecords }).toEqual({
+        label: 'mysql://host:3306/app',
+        module: undefined,
+        maxRecords: 4_096,
+      });
+    }
+    pool.end();
+  });
+
+  it('is checked, and no password is shown', () => {
+    const wrong = (given: unknown, options: object, ...words: string[]) => {
+      const make = () => new MysqlStorage(given as string, options);
+      for (const word of words) expect(make).toThrow(word);
+      expect(make).not.toThrow('secret');
+    };
+    wrong('postgres://u:secret@host/app', {}, '"server" is a text of another form');
+    wrong('mysql://u:secret@host:99999/app', {}, 'a text of another form');
+    wrong('mysql://u:secret%@host/app', {}, 'a text of another form');
+    wrong(undefined, {}, 'pass a URL such as "mysql://');
+    wrong(7, {}, '"server" is "number"');
+    wrong({ database: '' }, {}, 'a database of no such name');
+    wrong(createPool({ password: 'secret' }), {}, 'a pool without a database');
+    for (const prefix of ['', 'A', '1a', 'a-b', 'a`b', 'a'.repeat(17), 7]) {
+      wrong('mysql://host/app', { prefix }, '"MysqlStorage.prefix" is', 'up to 16 lower case letters');
+    }
+    wrong('mysql://host/app', { schema: 'a' }, 'unknown option "schema"');
+  });
+
+  it('is opened by its URL', async () => {
+    for (const scheme of ['mysql', 'mariadb']) {
+      const storage = await storageAt(`${scheme}://user:secret@host/app`).open();
+      expect(storage.label).toBe('mysql://host:3306/app');
+    }
+  });
+
+  it('takes servers that are new enough', () => {
+    const found = (version: string) => {
+      try {
+        checkServer('it', version);
+        return 'taken';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    const taken = [
+      '10.11.6-MariaDB-0+deb12u1',
+      '5.5.5-10.11.6-MariaDB',
+      '11.4.2-MariaDB',
+      '8.0.11',
+      '8.4.3',
+      '9.1.0-log',
+    ];
+    expect(taken.map(found)).toEqual(taken.map(() => 'taken'));
+    expect(found('5.7.44-log')).toContain(
+      'it is a server of version 5.7.44-log, which is older than MySQL 8.0',
+    );
+    expect(found('10.6.18-MariaDB')).toContain('which is older than MariaDB 10.11');
+  });
+});
+
+describe.skipIf(!hasMysql)('the database', () => {
+  it('is created, by ten writers at once, and reading creates nothing', async () => {
+    const storage = new MysqlStorage(server.url(database), { hooks: ['urls'] });
+    onTestFinished(() => storage.close());
+    expect(await storage.getUsage()).toEqual([]);
+    expect(await ask(`SHOW DATABASES LIKE '${database}'`)).toEqual([]);
+    const writers = await Promise.all(Array.from({ length: 10 }, () => openWriter(storage)));
+    for (const writer of writers) await writer.close();
+    const [made] = await ask(
+      `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = '${database}' AND engine = 'InnoDB'`,
+    );
+    expect(made!.tables).toBe(12);
+  });
+
+  it('is missing or closed: the server’s own words, and no password', async () => {
+    await root.query(`CREATE DATABASE ${database}`);
+    await root.query(`CREATE USER 'guest'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
+    onTestFinished(async () => void (await root.query(`DROP USER 'guest'@'127.0.0.1'`)));
+    const guest = server.url(database).replace(/\/\/.*@/, '//guest:s3cret@');
+    const wrong = server.url(database).replace(/\/\/.*@/, '//guest:0ther@');
+    const messages = [
+      await messageOf(openWriter(new MysqlStorage(guest))),
+      await messageOf(openWriter(new MysqlStorage(guest.replace(database, 'elsewhere')))),
+      await messageOf(openWriter(new MysqlStorage(wrong))),
+      await messageOf(openWriter(new MysqlStorage('mysql://guest:s3cret@127.0.0.1:1/app'))),
+    ];
+    expect(messages[0]).toMatch(/Access denied for user 'guest'.* to database/);
+    expect(messages[1]).toMatch(/Access denied for user 'guest'.* to database 'elsewhere'/);
+    expect(messages[2]).toMatch(/Access denied for user 'guest'.*using password: YES/);
+    expect(messages[3]).toMatch(/ECONNREFUSED/);
+    expect(messages.join()).not.toMatch(/s3cret|0ther/);
+  });
+
+  it('of somebody else, or of a newer release, is not touched', async () => {
+    await root.query(`CREATE DATABASE ${database}`);
+    await root.query(`CREATE TABLE ${database}.usage_strings (id INT PRIMARY KEY)`);
+    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
+    expect(await ask(`SHOW TABLES FROM ${database}`)).toHaveLength(1);
+    await root.query(`CREATE TABLE ${database}.usage_schema_version (version INT PRIMARY KEY)`);
+    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
+    const { writer, journal, storage } = await opened({ prefix: 'own_' });
+    await writer.apply(journal.batch([{}]));
+    await root.query(`UPDATE ${database}.own_schema_version SET version = 99`);
+    const newer = expect.objectContaining({
+      code: 'STORAGE_NEWER',
+      message: expect.stringContaining('?prefix=own_ has schema version 99'),
+    });
+    await expect(opened({ prefix: 'own_' })).rejects.toThrow(newer);
+    await expect(storage.getUsage()).rejects.toThrow(newer);
+  });
+
+  it('is finished where a process died while it made the tables', async () => {
+    await opened();
+    await root.query(`DROP TABLE ${database}.usage_days, ${database}.usage_requests`);
+    await root.query(`DROP VIEW ${database}.usage_urls_daily`);
+    await root.query(`DELETE FROM ${database}.usage_schema_version`);
+    const { storage, writer, journal } = await opened();
+    await writer.apply(journal.batch([{}]));
+    expect(await rows(storage, 'urls')).toHaveLength(1);
+    expect(await ask(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 1 }]);
+    expect(await ask(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
+  });
+
+  it('has views that read well, also of a summary of the user’s own, beside another prefix', async () => {
+    const tags = defineSummary({ name: 'blog-tags', key: () => null });
+    const { writer, storage } = await opened({ hooks: ['urls', tags] });
+    const other = await opened({ prefix: 'usage_blog_' });
+    const batch = [
+      { url: 'http://a/', extra: { keys: { 'blog-tags': ['x'] } } },
+      { url: 'http://b/' },
+      { url: 'http://a/' },
+    ];
+    await writer.apply(new TestJournal('a', storage.summaries).batch(batch));
+    await other.writer.apply(other.journal.batch([{ url: 'http://c/' }]));
+    expect(await ask(`SELECT site, date, \`key\`, hits FROM ${database}.usage_urls_daily`)).toEqual([
+      { site: 'default', date: '2026-11-24T00:00:00+00:00', key: 'http://a/', hits: 2 },
+      { site: 'default', date: '2026-11-24T00:00:00+00:00', key: 'http://b/', hits: 1 },
+    ]);
+    expect(await ask(`SELECT \`key\`, hits FROM ${database}.usage_blog_tags_monthly`)).toEqual([
+      { key: null, hits: 2 },
+      { key: 'x', hits: 1 },
+    ]);
+    const found = await ask(
+      `SELECT CAST(date AS CHAR) AS date, url, status, \`authorization\` FROM ${database}.usage_blog_records`,
+    );
+    expect(found).toEqual([
+      { date: '2026-11-24 12:34:56.789', url: 'http://c/', status: 200, authorization: 0 },
+    ]);
+  });
+});
+
+describe.skipIf(!hasMysql)('a batch', () => {
+  it('is sent in pieces that the server takes; a row that it never takes is refused', async () => {
+    await setGlobal('max_allowed_packet', 32 * 1024);
+    const { storage, writer, journal } = await opened();
+    const long = (n: number, text: string) => ({ url: `http://localhost/${n}/${text}` });
+    const batch = journal.batch(Array.from({ length: 3_000 }, (_, n) => long(n, 'x'.repeat(200 + n))));
+    expect(await writer.apply(batch)).toBe(true);
+    expect(await rows(storage, 'urls')).toHaveLength(3_000);
+    const error = await writer
+      .apply(journal.batch([{ extra: { vars: { text: '漢'.repeat(8_000) } } }]))
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      message: expect.stringContaining('max_allowed_packet of the server is 32768'),
+    });
+    expect(writer.refuses(error)).toBe(true);
+    expect((await writer.position(batch.journal))?.position).toBe(batch.to.position);
+  });
+
+  it('is tried again after a deadlock', async () => {
+    const { storage, writer, journal } = await opened();
+    await writer.apply(journal.batch([{}]));
+    const other = await mysql.createConnection(server.url(database));
+    onTestFinished(() => other.end());
+    await other.query('CREATE TABLE heavy (id INT PRIMARY KEY)');
+    await other.query('START TRANSACTION');
+    // Of two, the one that changed less is ended.
+    const ids = Array.from({ length: 2_000 }, (_, n) => `(${n})`);
+    await other.query(`INSERT INTO heavy VALUES ${ids.join()}`);
+    await other.query('UPDATE usage_months SET errors = errors');
+    await other.query('SELECT * FROM usage_months FOR UPDATE');
+    const before = await deadlocks();
+    const stored = writer.apply(journal.batch([{}, {}]));
+    // The writer has the journal by now, and waits.
+    await vi.waitFor(async () => expect(await waiting()).toBe(true), { timeout: 10_000, interval: 300 });
+    await other.query('SELECT * FROM usage_journals FOR UPDATE');
+    await other.query('COMMIT');
+    expect(await stored).toBe(true);
+    expect(await deadlocks()).toBeGreaterThan(before);
+    expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 3, 15, 0, 4500]]);
+  });
+
+  it('is tried again when somebody held a row for long', async () => {
+    await setGlobal('innodb_lock_wait_timeout', 1);
+    const { storage, writer, journal } = await opened();
+    await writer.apply(journal.batch([{}]));
+    const other = await mysql.createConnection(server.url(database));
+    onTestFinished(() => other.end());
+    await other.query('START TRANSACTION');
+    await other.query('SELECT * FROM usage_months FOR UPDATE');
+    const stored = writer.apply(journal.batch([{}]));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await other.query('COMMIT');
+    expect(await stored).toBe(true);
+    expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 2, 10, 0, 3000]]);
+  });
+
+  it('is refused for its values, and for nothing else', async () => {
+    const { writer, journal } = await opened();
+    await root.query(`ALTER TABLE ${database}.usage_requests ADD CHECK (status <> 418)`);
+    const refused = await writer.apply(journal.batch([{ status: 418 }])).catch((error: unknown) => error);
+    expect(writer.refuses(refused)).toBe(true);
+    const early = new TestJournal('b', []).batch([{ date: 8e14 }]);
+    expect(writer.refuses(await writer.apply(early).catch((error: unknown) => error))).toBe(true);
+    await root.query(`RENAME TABLE ${database}.usage_days TO ${database}.gone`);
+    const next = new TestJournal('c', [{ name: 'urls', title: 'sumUrls' }]).batch([{}]);
+    const missing = await writer.apply(next).catch((error: unknown) => error);
+    expect(missing).toMatchObject({ code: 'ER_NO_SUCH_TABLE' });
+    expect(writer.refuses(missing)).toBe(false);
+    await root.query(`RENAME TABLE ${database}.gone TO ${database}.usage_days`);
+    expect(await writer.apply(next)).toBe(true);
+  });
+});
+
+describe.skipIf(!hasMysql)('a pool of the app', () => {
+  const MODES =
+    'NO_BACKSLASH_ESCAPES,ANSI_QUOTES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH,HIGH_NOT_PRECEDENCE,IGNORE_SPACE';
+
+  it('keeps its settings, and they do no harm', async () => {
+    await root.query(`CREATE DATABASE ${database}`);
+    const pool = createPool({
+      uri: server.url(database),
+      connectionLimit: 1,
+      charset: 'latin1',
+      dateStrings: true,
+      decimalNumbers: true,
+      namedPlaceholders: true,
+      nestTables: true,
+      rowsAsArray: true,
+      timezone: '+05:00',
+      typeCast: () => 'cast',
+    });
+    onTestFinished(() => new Promise<void>((resolve) => void pool.end(() => resolve())));
+    pool.on('connection', (connection) => {
+      connection.query(`SET sql_mode = '${MODES}', autocommit = 0, time_zone = '+05:00'`);
+    });
+    const { storage, writer, journal } = await opened({}, pool);
+    for (const urls of [HOSTILE_TEXTS, [...HOSTILE_TEXTS].reverse()]) {
+      await writer.apply(journal.batch(urls.map((url) => ({ url, date: NOON, extra: { vars: { url } } }))));
+    }
+    const sorted = [...HOSTILE_TEXTS].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    expect((await rows(storage, 'urls')).map(([key, hits]) => [key, hits])).toEqual(
+      sorted.map((key) => [key, 2]),
+    );
+    const [newest] = await storage.getUsage({ limit: 1 });
+    expect([newest!.date, newest!.url]).toEqual([NOON, HOSTILE_TEXTS[0]]);
+    const [after] = await new Promise<[unknown, unknown]>((resolve, reject) => {
+      pool.query(
+        {
+          sql: 'SELECT @@sql_mode AS mode, @@autocommit AS autocommit, @@character_set_results AS charset',
+          rowsAsArray: false,
+          nestTables: false,
+          typeCast: (_, next) => next(),
+        } as mysql.QueryOptions,
+        (error, found) => (error ? reject(error) : resolve(found as [unknown, unknown])),
+      );
+    });
+    const { mode, ...others } = after as { mode: string };
+    expect(others).toEqual({ autocommit: 0, charset: 'latin1' });
+    expect(mode.split(',').sort()).toEqual(MODES.split(',').sort());
+  });
+});
+
+describe.skipIf(!hasMysql)('a server that forgets commits', () => {
+  it('is warned of', async () => {
+    const warnings: string[] = [];
+    const hear = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', hear);
+    onTestFinished(() => void process.off('warning', hear));
+    await setGlobal('innodb_flush_log_at_trx_commit', 2);
+    await opened();
+    await new Promise(setImmediate);
+    expect(warnings).toEqual([]);
+    await root.query('SET GLOBAL innodb_flush_log_at_trx_commit = 0');
+    await opened();
+    await new Promise(setImmediate);
+    expect(warnings).toEqual([
+      expect.stringContaining('when the server is killed; set innodb_flush_log_at_trx_commit = 1'),
+    ]);
+    expect(warnings[0]).not.toContain(MYSQL_PASSWORD);
+  });
+});
+
+async function deadlocks(): Promise<number> {
+  const [row] = await ask(
+    "SELECT variable_value AS n FROM information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'",
+  );
+  return Number(row!.n);
+}
+
+/** Asked more often than each 100 ms, the server repeats its last answer. */
+async function waiting(): Promise<boolean> {
+  const [row] = await ask(
+    "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+  );
+  return Number(row!.n) > 0;
+}

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import mysql from 'mysql2/promise';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { MysqlStorage } from '../../src/storages/mysql/index.ts';
+import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
+
+let server: MysqlServer;
+beforeAll(async () => {
+  if (hasMysql) server = await mysqlServer();
+});
+afterAll(() => server?.close());
+
+/** The suite asks before the server runs. */
+const stoppable: TestServer | undefined = process.env.TEST_MYSQL_URL
+  ? undefined
+  : {
+      get port() {
+        return server.server!.port;
+      },
+      stop: () => server.server!.stop(),
+      start: () => server.server!.start(),
+    };
+const faulty = stoppable && { server: stoppable };
+
+const newDatabase = () => `test_${randomUUID().replaceAll('-', '')}`;
+
+async function ask(sql: string): Promise<void> {
+  const connection = await mysql.createConnection(server.url());
+  await connection.query(sql);
+  await connection.end();
+}
+
+async function place(): Promise<TestPlace> {
+  const database = newDatabase();
+  return {
+    storage: (hooks, port) => new MysqlStorage(server.url(database, port), hooks ? { hooks } : {}),
+    remove: () => ask(`DROP DATABASE IF EXISTS ${database}`),
+  };
+}
+
+async function placeOfPools(): Promise<TestPlace> {
+  const database = newDatabase();
+  await ask(`CREATE DATABASE ${database}`);
+  const pools: mysql.Pool[] = [];
+  return {
+    storage(hooks, port) {
+      const pool = mysql.createPool({ uri: server.url(database, port), connectionLimit: 3 });
+      pools.push(pool);
+      return new MysqlStorage(pool, hooks ? { hooks } : {});
+    },
+    async remove() {
+      for (const pool of pools) await pool.end();
+      await ask(`DROP DATABASE IF EXISTS ${database}`);
+    },
+  };
+}
+
+describe.skipIf(!hasMysql)('by URL, in the thread', () => {
+  it.each(storageCases({ name: 'mysql', place, ...faulty }))('$name', ({ run }) => run());
+});
+
+describe.skipIf(!hasMysql)('by a pool of the app', () => {
+  it.each(storageCases({ name: 'mysql, own pool', place: placeOfPools, ...faulty }))('$name', ({ run }) =>
+    run(),
+  );
+});
