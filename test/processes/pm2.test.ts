@@ -40,7 +40,9 @@ async function startPm2(settings: Settings) {
   onTestFinished(() =>
     pm2('kill').then(
       () => {},
-      () => daemon && signalTo(daemon, 'SIGKILL'),
+      () => {
+        if (daemon) signalTo(daemon, 'SIGKILL');
+      },
     ),
   );
   await pm2('start', file);
