@@ -73,7 +73,7 @@ describe('what is given', () => {
     expect(storage.label).toBe(label);
     expect(storage.identity).toBe(label);
     expect(storage.module).toMatch(/mysql\/module/);
-    expect(storage.maxRecords).toBe(65_536);
+    expect(storage.maxRecords).toBe(131_072);
   });
 
   it('a pool, or options with a function, are used in the app’s thread', async () => {
@@ -175,6 +175,20 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(messages[2]).toMatch(/Access denied for user 'guest'.*using password: YES/);
     expect(messages[3]).toMatch(/ECONNREFUSED/);
     expect(messages.join()).not.toMatch(/s3cret|0ther/);
+  });
+
+  it('needs the rights that the page names, and no others', async () => {
+    await root.query(`CREATE DATABASE ${database}`);
+    await root.query(`CREATE USER 'few'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
+    onTestFinished(async () => void (await root.query(`DROP USER 'few'@'127.0.0.1'`)));
+    const rights = 'SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE VIEW';
+    await root.query(`GRANT ${rights} ON ${database}.* TO 'few'@'127.0.0.1'`);
+    const tags = defineSummary({ name: 'tags', key: () => null });
+    const url = server.url(database).replace(/\/\/.*@/, '//few:s3cret@');
+    const { writer, storage, journal } = await opened({ hooks: ['urls', tags] }, url);
+    expect(await writer.apply(journal.batch([{}]))).toBe(true);
+    await writer.forget(journal.id);
+    expect(await rows(storage, 'tags')).toEqual([[null, 1, 5, 0, 1500]]);
   });
 
   it('of somebody else, or of a newer release, is not touched', async () => {

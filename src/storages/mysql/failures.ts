@@ -2,6 +2,8 @@ import { RowTooLarge } from './packets.ts';
 
 /** Numbers of the servers' errors. */
 export const DUPLICATE = 1062;
+export const TABLE_EXISTS = 1050;
+export const UNKNOWN_DATABASE = 1049;
 /** A deadlock, and a lock that somebody held for long. */
 const CONFLICTS = new Set([1213, 1205]);
 /** Values that are refused under no SQLSTATE that says so: a character, and a check of the user's. */

@@ -27,6 +27,9 @@ export interface MysqlStorageOptions {
   prefix?: string;
 }
 
+/** Records of a batch in a thread: with half as many, fewer by an eighth are stored in a second, with less memory. */
+const MAX_RECORDS = 131_072;
+
 /** Keeps records and summaries in MySQL (8.0 or newer) or MariaDB (10.11 or newer), through `mysql2`. */
 export class MysqlStorage extends Storage {
   /**
@@ -41,7 +44,7 @@ export class MysqlStorage extends Storage {
       label: place.label,
       identity: place.label,
       ...ends,
-      maxRecords: maxRecordsOf(ends),
+      maxRecords: maxRecordsOf(ends, MAX_RECORDS),
       hooks: options.hooks,
     });
   }

@@ -55,7 +55,7 @@ export class Lookups {
 
   async add(statement: RowsStatement): Promise<void> {
     const packet = await this.packet();
-    await this.#session.lease((query) => send(query, statement, packet));
+    await this.#session.lease((query) => send(query, [statement], packet));
   }
 
   async #findTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
@@ -92,13 +92,9 @@ export class Lookups {
     statement: (some: readonly T[]) => RowsStatement,
   ): Promise<Row[]> {
     const packet = await this.packet();
-    return this.#session.lease(async (query) => {
-      const rows: Row[] = [];
-      for (let at = 0; at < wanted.length; at += most) {
-        rows.push(...(await send(query, statement(wanted.slice(at, at + most)), packet)));
-      }
-      return rows;
-    });
+    const statements: RowsStatement[] = [];
+    for (let at = 0; at < wanted.length; at += most) statements.push(statement(wanted.slice(at, at + most)));
+    return this.#session.lease((query) => send(query, statements, packet));
   }
 }
 

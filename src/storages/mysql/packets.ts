@@ -26,18 +26,24 @@ export class RowTooLarge extends Error {
 }
 
 /**
- * Sends a statement for many rows as statements that the server takes: while it works on one, the next is made.
+ * Sends statements for many rows as statements that the server takes: while it works on one, the next is made.
  * Everything in them is ASCII.
  * @param packet The server's `max_allowed_packet`. In bytes.
  */
-export async function send(query: Query, statement: RowsStatement, packet: number): Promise<Row[]> {
+export async function send(
+  query: Query,
+  statements: Iterable<RowsStatement>,
+  packet: number,
+): Promise<Row[]> {
   const found: Row[] = [];
   let sent: Promise<Row[]> | undefined;
-  for (const piece of piecesOf(statement, packet)) {
-    if (sent) found.push(...(await sent));
-    sent = query(piece);
-    // Making the next one may fail before this is waited for.
-    sent.catch(() => {});
+  for (const statement of statements) {
+    for (const piece of piecesOf(statement, packet)) {
+      if (sent) found.push(...(await sent));
+      sent = query(piece);
+      // Making the next one may fail before this is waited for.
+      sent.catch(() => {});
+    }
   }
   if (sent) found.push(...(await sent));
   return found;

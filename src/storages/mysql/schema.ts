@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { TrackUsageError } from '../../errors.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { numberOf, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
 import type { Query, Session } from './session.ts';
 import { MARK, MIGRATIONS, SCHEMA_VERSION, TABLE_NAMES, VERSION_TABLE, versionTable } from './tables.ts';
 import { createView, SUMMARY_VIEWS, viewOfRecords, viewOfSummary } from './views.ts';
@@ -10,8 +11,6 @@ const OLDEST = { mariadb: { name: 'MariaDB', version: [10, 11] }, mysql: { name:
 /** How long another process may take to migrate. In s. */
 const LOCK_TIMEOUT = 50;
 const RECORDS_VIEW = 'records';
-/** Of an error of the server: no such database. */
-export const UNKNOWN_DATABASE = 1049;
 
 /** Brings the tables to the newest version: of several processes that start at the same moment one does it. */
 export async function migrate(session: Session): Promise<void> {
@@ -20,7 +19,7 @@ export async function migrate(session: Session): Promise<void> {
   try {
     found = await find();
   } catch (error) {
-    if (!session.createDatabase || (error as { errno?: number }).errno !== UNKNOWN_DATABASE) throw error;
+    if (!session.createDatabase || numberOf(error) !== UNKNOWN_DATABASE) throw error;
     await session.createDatabase();
     found = await find();
   }
@@ -46,7 +45,7 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
     for (const statement of statements) {
       await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
     }
-    await query(createView(table(RECORDS_VIEW), viewOfRecords(table)));
+    await addView(query, createView(table(RECORDS_VIEW), viewOfRecords(table)));
     for (const { name } of STANDARD_SUMMARIES) await createViewsWith(session, query, name);
     await query(`UPDATE ${version} SET version = ${index + 1} WHERE id = 1`);
   }
@@ -59,7 +58,7 @@ export async function isReadable(session: Session): Promise<boolean> {
   try {
     found = await session.lease((query) => versionOf(session, query));
   } catch (error) {
-    if ((error as { errno?: number }).errno === UNKNOWN_DATABASE) return false;
+    if (numberOf(error) === UNKNOWN_DATABASE) return false;
     throw error;
   }
   if (found > 0 && found < SCHEMA_VERSION) {
@@ -113,7 +112,17 @@ async function createViewsWith(session: Session, query: Query, summary: string):
   );
   for (const { name, of } of views) {
     if (present.includes(name)) continue;
-    await query(createView(session.table(name), viewOfSummary(session.table, of, summary)));
+    await addView(query, createView(session.table(name), viewOfSummary(session.table, of, summary)));
+  }
+}
+
+/** `OR REPLACE` would need the right to drop it. */
+async function addView(query: Query, statement: string): Promise<void> {
+  try {
+    await query(statement);
+  } catch (error) {
+    // Somebody else was faster, or a process died here.
+    if (numberOf(error) !== TABLE_EXISTS) throw error;
   }
 }
 

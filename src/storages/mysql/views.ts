@@ -19,7 +19,7 @@ export const SUMMARY_VIEWS = (
 
 /** It has the rights of who reads it: so it outlives the user that made it. */
 export function createView(name: string, select: string): string {
-  return `CREATE OR REPLACE SQL SECURITY INVOKER VIEW ${name} AS ${select}`;
+  return `CREATE SQL SECURITY INVOKER VIEW ${name} AS ${select}`;
 }
 
 export function viewOfSummary(table: NameOf, of: string, summary: string): string {

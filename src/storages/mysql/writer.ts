@@ -109,9 +109,7 @@ export class MysqlWriter implements StorageWriter {
         await query('ROLLBACK');
         return false;
       }
-      for (const insert of this.#inserts(batch, journal, ids, endpoints, buckets)) {
-        await send(query, insert, packet);
-      }
+      await send(query, this.#inserts(batch, journal, ids, endpoints, buckets), packet);
       await query('COMMIT');
       return true;
     });
@@ -119,7 +117,7 @@ export class MysqlWriter implements StorageWriter {
     return stored;
   }
 
-  #inserts(
+  *#inserts(
     { from, records, deltas }: Batch,
     journal: number,
     ids: Float64Array,
@@ -132,13 +130,11 @@ export class MysqlWriter implements StorageWriter {
       .filter((bucket) => !this.#buckets.has(bucket))
       .sort((a, b) => a - b)
       .map((bucket) => ({ bucket, date: this.#calendar.format(bucket) }));
-    return [
-      statements.addRecords(table, origin, records, ids, endpoints),
-      statements.addBuckets(table, this.#site, dates),
-      ...sumRows(deltas, ids, (summary) => this.#series.get(summary)!).map((sums) =>
-        statements.addSums(table, sums),
-      ),
-    ];
+    yield statements.addRecords(table, origin, records, ids, endpoints);
+    yield statements.addBuckets(table, this.#site, dates);
+    for (const sums of sumRows(deltas, ids, (summary) => this.#series.get(summary)!)) {
+      yield statements.addSums(table, sums);
+    }
   }
 
   async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {

@@ -23,8 +23,9 @@ const MAX_RECORDS = 65_536;
 /** The same in the app's thread, which does nothing else while it encodes them. */
 const MAX_RECORDS_OF_APP = 4_096;
 
-export function maxRecordsOf(ends: Ends<unknown>): number {
-  return 'module' in ends ? MAX_RECORDS : MAX_RECORDS_OF_APP;
+/** @param inThread The most in a thread of their own. Defaults to 65,536. */
+export function maxRecordsOf(ends: Ends<unknown>, inThread = MAX_RECORDS): number {
+  return 'module' in ends ? inThread : MAX_RECORDS_OF_APP;
 }
 
 /** @param connect Gives a session with so many connections. */
