@@ -28,6 +28,8 @@ export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient;
 
 /** Where commands go. */
 export interface Server {
+  /** Whether what is about one slot is carried out in the order in which it is sent. */
+  readonly isOrdered: boolean;
   /** @param key One that the command is about: in a cluster it says which node gets it. */
   send(key: string, args: readonly string[]): Promise<unknown>;
   close(): Promise<void>;
@@ -52,6 +54,8 @@ function isIoRedis(client: RedisClient): client is IoRedisClient {
 /** The user's client, which connects, and is closed, by the user. */
 export function serverOf(client: RedisClient): Server {
   return {
+    // A pool sends on several connections.
+    isOrdered: false,
     send: (key, args) => sendWith(client, key, [...args]),
     close: async () => {},
   };

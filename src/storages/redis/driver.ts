@@ -15,6 +15,7 @@ interface Connected {
  * one by then, and with nothing left over in it.
  */
 export class Connection implements Server {
+  readonly isOrdered = true;
   readonly #addresses: readonly RedisAddress[];
   #connected: Promise<Connected> | undefined;
 

@@ -40,7 +40,9 @@ export interface RedisStorageOptions {
 
 const DEFAULT_PREFIX = 'usage';
 const DEFAULT_MAX_RECORDS = 100_000;
-/** The most records of a batch in the app's thread, which does nothing else while it encodes a piece of them. */
+/** Records of a batch in a thread: of a larger one fewer rows of the summaries have to be changed. */
+const MAX_RECORDS = 131_072;
+/** The same in the app's thread, which does nothing else while it encodes a piece of them. */
 const MAX_RECORDS_OF_APP = 4_096;
 
 /** Keeps live counters, and the newest records, in Redis 7 or Valkey, alone or as a cluster. */
@@ -72,6 +74,7 @@ export class RedisStorage extends Storage {
         identity: label,
         module: moduleUrl('../../storages/redis/module', import.meta.url),
         options: { ...common, label, addresses } satisfies RedisOptions,
+        maxRecords: MAX_RECORDS,
         hooks,
       });
       return;

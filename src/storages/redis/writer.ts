@@ -7,6 +7,8 @@ import type { RedisPlace } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { MOVE } from './scripts.ts';
 
+/** Calls of a chain that may be on their way at once: the next are made while the server works on the last. */
+const UNDER_WAY = 4;
 /** How long guards stay after their batch is stored: a call that was lost on its way may still arrive. In ms. */
 const GUARD_TTL = 86_400_000;
 
@@ -77,22 +79,25 @@ export class RedisWriter implements StorageWriter {
     ]);
   }
 
-  /** The chains beside each other, the calls of each one after the other. Settles when nothing is on its way. */
+  /** The chains beside each other, the calls of each in their order. Settles when nothing is on its way. */
   async #runAll(chains: readonly Chain[]): Promise<void> {
+    const most = this.#server.isOrdered ? UNDER_WAY : 1;
     let failure: { error: unknown } | undefined;
     const runChain = async ({ calls }: Chain) => {
+      const underWay = new Set<Promise<unknown>>();
       for (const { script, keys, args } of calls) {
-        if (failure) return;
-        await run(this.#server, script, keys, args);
+        const sent: Promise<unknown> = run(this.#server, script, keys, args)
+          .catch((error: unknown) => {
+            failure ??= { error };
+          })
+          .finally(() => underWay.delete(sent));
+        underWay.add(sent);
+        if (underWay.size === most) await Promise.race(underWay);
+        if (failure) break;
       }
+      await Promise.all(underWay);
     };
-    await Promise.all(
-      chains.map((chain) =>
-        runChain(chain).catch((error: unknown) => {
-          failure ??= { error };
-        }),
-      ),
-    );
+    await Promise.all(chains.map(runChain));
     if (failure) throw failure.error;
   }
 
