@@ -36,3 +36,11 @@ export function cut(text: string, limit: number): string {
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
+
+/** JSON without NUL and halves of surrogate pairs, which it may hold as escapes and database engines refuse. */
+export function fitForEngines(json: string): string {
+  // Whole pairs are written as they are, so that an escape in this range is half of one.
+  return json.replace(/\\(?:u0000|ud[89a-f]..|(.))/g, (whole, other?: string) =>
+    other === undefined ? '\ufffd' : whole,
+  );
+}

@@ -1,4 +1,4 @@
-import { TEXT_LIMITS } from '../text.ts';
+import { fitForEngines, TEXT_LIMITS } from '../text.ts';
 
 /** What stands around two values in the JSON of an `Extra`. */
 const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
@@ -39,7 +39,7 @@ export function jsonOf(values: object, limit: number, onFailure: (error: unknown
     onFailure(new TypeError('their toJSON gives no object'));
     return '';
   }
-  if (json.length <= limit) return json;
+  if (json.length <= limit) return json.includes('\\u') ? fitForEngines(json) : json;
   onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
   return '';
 }

@@ -46,7 +46,8 @@ export abstract class RecordWriter {
   readonly identity: string;
   /** See `WritingEnd`; `undefined` where the writing end runs in the app's thread. */
   readonly module: string | undefined;
-  readonly options: unknown;
+  /** Not among what is printed of a storage: it may hold a password. */
+  declare readonly options: unknown;
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
   readonly positions: 'storage' | 'journal';
   readonly maxRecords: number | undefined;
@@ -69,7 +70,7 @@ export abstract class RecordWriter {
     this.identity = identity;
     const inThread = 'module' in description;
     this.module = inThread ? description.module : undefined;
-    this.options = inThread ? description.options : undefined;
+    Object.defineProperty(this, 'options', { value: inThread ? description.options : undefined });
     this.openWriter = inThread ? undefined : (context) => description.openWriter(context);
     this.positions = positions;
     this.maxRecords = maxRecords;

@@ -1,3 +1,4 @@
+import { fitForEngines } from '../text.ts';
 import { countryCode, isObject, type Place } from './geo.ts';
 
 /** Where the services that are known have the country's ISO 3166 code in their answers. */
@@ -59,12 +60,4 @@ function whatFits(answer: Record<string, unknown>): Place['geo'] {
     return true;
   });
   return entries.length === 0 ? null : JSON.parse(fitForEngines(JSON.stringify(Object.fromEntries(entries))));
-}
-
-/** JSON without NUL and halves of surrogate pairs, which it may hold as escapes and database engines refuse. */
-export function fitForEngines(json: string): string {
-  // Whole pairs are written as they are, so that an escape in this range is half of one.
-  return json.replace(/\\(?:u0000|ud[89a-f]..|(.))/g, (whole, other?: string) =>
-    other === undefined ? '\ufffd' : whole,
-  );
 }

@@ -196,6 +196,8 @@ describe.skipIf(!hasMysql)('the database', () => {
     await root.query(`CREATE TABLE ${database}.usage_strings (id INT PRIMARY KEY)`);
     await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
     expect(await ask(`SHOW TABLES FROM ${database}`)).toHaveLength(1);
+    await root.query(`RENAME TABLE ${database}.usage_strings TO ${database}.usage_urls_daily`);
+    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
     await root.query(`CREATE TABLE ${database}.usage_schema_version (version INT PRIMARY KEY)`);
     await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
     const { writer, journal, storage } = await opened({ prefix: 'own_' });
@@ -342,7 +344,9 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
     });
     onTestFinished(() => new Promise<void>((resolve) => void pool.end(() => resolve())));
     pool.on('connection', (connection) => {
-      connection.query(`SET sql_mode = '${MODES}', autocommit = 0, time_zone = '+05:00'`);
+      connection.query(
+        `SET sql_mode = '${MODES}', autocommit = 0, time_zone = '+05:00', sql_select_limit = 1, max_join_size = 10`,
+      );
     });
     const { storage, writer, journal } = await opened({}, pool);
     for (const urls of [HOSTILE_TEXTS, [...HOSTILE_TEXTS].reverse()]) {
@@ -352,12 +356,14 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
     expect((await rows(storage, 'urls')).map(([key, hits]) => [key, hits])).toEqual(
       sorted.map((key) => [key, 2]),
     );
+    expect(await storage.getUsage({ limit: 0 })).toHaveLength(2 * HOSTILE_TEXTS.length);
     const [newest] = await storage.getUsage({ limit: 1 });
     expect([newest!.date, newest!.url]).toEqual([NOON, HOSTILE_TEXTS[0]]);
     const [after] = await new Promise<[unknown, unknown]>((resolve, reject) => {
       pool.query(
         {
-          sql: 'SELECT @@sql_mode AS mode, @@autocommit AS autocommit, @@character_set_results AS charset',
+          sql: `SELECT @@sql_mode AS mode, @@autocommit AS autocommit, @@character_set_results AS charset,
+                @@sql_select_limit AS most, @@sql_big_selects AS big`,
           rowsAsArray: false,
           nestTables: false,
           typeCast: (_, next) => next(),
@@ -366,7 +372,7 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
       );
     });
     const { mode, ...others } = after as { mode: string };
-    expect(others).toEqual({ autocommit: 0, charset: 'latin1' });
+    expect(others).toEqual({ autocommit: 0, charset: 'latin1', most: 1, big: 0 });
     expect(mode.split(',').sort()).toEqual(MODES.split(',').sort());
   });
 });

@@ -1,6 +1,7 @@
 import { TrackUsageError } from '../../errors.ts';
 import { loadDriver } from '../../storages/load-driver.ts';
 import { orClose } from '../../storages/or-close.ts';
+import { ESCAPED, isAmbiguous } from '../../storages/server-url.ts';
 import type { FlaskRow } from './row.ts';
 import {
   CONNECT_TIMEOUT,
@@ -61,13 +62,13 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise
 }
 
 function labelOf(url: string): string {
-  const parsed = URL.parse(url);
+  const parsed = isAmbiguous(url) ? null : URL.parse(url);
   // Never the URL itself: it may hold a password.
   if (!parsed?.hostname) {
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'server',
       value: 'a text of another form',
-      expected: 'a URL such as "mysql://user:password@localhost:3306/app"',
+      expected: `a URL such as "mysql://user:password@localhost:3306/app" ${ESCAPED}`,
     });
   }
   return `mysql://${parsed.hostname}:${parsed.port || 3306}${parsed.pathname}`;

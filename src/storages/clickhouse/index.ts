@@ -1,6 +1,7 @@
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText } from '../../options.ts';
 import { moduleUrl } from '../../threads.ts';
+import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 import type { ClickhouseClient } from './client.ts';
@@ -98,7 +99,7 @@ function partsOf(given: string, options: Omit<ClickhousePlace, 'label'>): Clickh
   const [protocol = '', defaultPort] = SCHEMES[parsed?.[1] ?? ''] ?? [parsed?.[1]];
   const url = URL.parse(`${protocol}${parsed?.[2]}`);
   // Never the URL itself: it holds a password.
-  if (!url || !/^https?:$/.test(protocol)) throw wrongServer('a text of another form');
+  if (!url || !/^https?:$/.test(protocol) || isAmbiguous(given)) throw wrongServer('a text of another form');
   if (defaultPort && !/^\/\/(?:[^/]*@)?[^/]*:\d+(?:\/|$)/s.test(parsed![2]!)) url.port = defaultPort;
   const database = options.database ?? (decodeURIComponent(url.pathname.slice(1)) || 'default');
   return {
@@ -125,7 +126,6 @@ function wrongServer(value: string): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
     value,
-    expected:
-      'a URL such as "clickhouse://user:password@localhost:8123/usage", or a client of @clickhouse/client',
+    expected: `a URL such as "clickhouse://user:password@localhost:8123/usage" ${ESCAPED}, or a client of @clickhouse/client`,
   });
 }

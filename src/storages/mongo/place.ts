@@ -1,4 +1,5 @@
 import { show, TrackUsageError } from '../../errors.ts';
+import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { MongoOptions } from './index.ts';
 
 const DEFAULT_DATABASE = 'usage';
@@ -13,7 +14,7 @@ export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 export function placeOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
   const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
   // Never the URL itself: it may hold a password.
-  if (!hosts) throw wrongServer('a text of another form');
+  if (!hosts || isAmbiguous(url)) throw wrongServer('a text of another form');
   const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
   if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);
   return { url, database: name, collection, label: `mongodb://${hosts}/${name}.${collection}` };
@@ -31,7 +32,6 @@ export function wrongServer(value: string): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
     value,
-    expected:
-      'a URL such as "mongodb://user:password@localhost:27017/usage", or a MongoClient or Db of mongodb',
+    expected: `a URL such as "mongodb://user:password@localhost:27017/usage" ${ESCAPED}, or a MongoClient or Db of mongodb`,
   });
 }

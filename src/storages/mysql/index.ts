@@ -57,9 +57,13 @@ function describe(
   if (typeof server !== 'string' && (typeof server !== 'object' || server === null)) {
     throw wrongServer(server);
   }
+  if (Array.isArray(server)) throw wrongServer('a list');
   if (isPool(server)) {
     const place = placeOfPool(server, givenPrefix);
     return { place, ...endsInApp(opening, () => new Session(server, place)) };
+  }
+  if (typeof server === 'object' && typeof server.execute === 'function') {
+    throw wrongServer('one connection, which no two can use at once');
   }
   const { config, prefix } = configOf(server);
   const place = placeOfConfig(config, givenPrefix ?? prefix);

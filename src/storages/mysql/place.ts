@@ -1,5 +1,6 @@
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
+import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { MysqlPlace, MysqlPool } from './session.ts';
 
 /** How to connect: what `createPool()` of `mysql2` takes, of which these are named here. */
@@ -19,6 +20,8 @@ export interface MysqlConfig {
 }
 
 const DEFAULT_DATABASE = 'usage';
+/** The only text that `mysql2` takes for the options of TLS. */
+const SSL_PROFILE = 'Amazon RDS';
 export const DEFAULT_PREFIX = 'usage_';
 /** The longest name is that of a view: prefix, summary, period. MySQL takes 64 characters. */
 const PREFIX = /^[a-z][a-z0-9_]{0,15}$/;
@@ -31,9 +34,8 @@ export function configOf(server: string | MysqlConfig): { config: MysqlConfig; p
     const { config, prefix } = configOf(uri);
     return { config: { ...config, ...rest }, prefix };
   }
-  const parsed = /^(?:mysql|mariadb):\/\//.test(server)
-    ? URL.parse(server.replace(/^\w+/, 'mysql'))
-    : undefined;
+  const isUrl = /^(?:mysql|mariadb):\/\//.test(server) && !isAmbiguous(server);
+  const parsed = isUrl ? URL.parse(server.replace(/^\w+/, 'mysql')) : undefined;
   try {
     return configOfUrl(parsed!);
   } catch {
@@ -69,7 +71,9 @@ function optionOf(text: string): unknown {
 
 /** The label is the place's identity too, however it was given. */
 export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlPlace {
-  const { host, port, socketPath, database = DEFAULT_DATABASE } = config;
+  const { host, port, socketPath, ssl, database = DEFAULT_DATABASE } = config;
+  // The driver would show what it does not know, a key among it.
+  if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('one with an "ssl" that is no JSON');
   const valid = typeof prefix === 'string' && PREFIX.test(prefix);
   checkOption(
     'MysqlStorage.prefix',
@@ -99,7 +103,6 @@ export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
     value: typeof value === 'string' ? value : show(typeof value),
-    expected:
-      'a URL such as "mysql://user:password@localhost:3306/app", the options of a connection, or a pool of mysql2 with a database',
+    expected: `a URL such as "mysql://user:password@localhost:3306/app" ${ESCAPED}, the options of a connection, or a pool of mysql2 with a database`,
   });
 }

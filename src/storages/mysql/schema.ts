@@ -32,7 +32,8 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   const [locked] = await query(`SELECT GET_LOCK('${lock}', ${LOCK_TIMEOUT}) AS locked`);
   // It goes with the connection, where this fails.
   if (locked!.locked !== '1') throw new Error('another process has been migrating the tables for long');
-  const present = await namesIn(session, query, [...TABLE_NAMES, RECORDS_VIEW]);
+  const views = STANDARD_SUMMARIES.flatMap(({ name }) => SUMMARY_VIEWS.map(({ nameOf }) => nameOf(name)));
+  const present = await namesIn(session, query, [...TABLE_NAMES, RECORDS_VIEW, ...views]);
   if (present.length > 0 && !present.includes(VERSION_TABLE)) {
     throw new TrackUsageError('STORAGE_FOREIGN', { value: session.label });
   }
@@ -135,7 +136,8 @@ async function namesIn(
   const rows = await query(`
     SELECT table_name AS name FROM information_schema.tables
     WHERE table_schema = ${quoted(database)} AND table_name IN (${names.map((name) => quoted(prefix + name)).join(', ')})`);
-  return rows.map(({ name }) => name!.slice(prefix.length));
+  // The server may compare without regard to case, where its file system tells names apart by it.
+  return rows.map(({ name }) => name!.slice(prefix.length)).filter((name) => names.includes(name));
 }
 
 /** Within the 64 characters of a lock's name, whatever the database's is. */

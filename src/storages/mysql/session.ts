@@ -33,13 +33,16 @@ interface Connection {
 
 /**
  * What a connection needs: nothing is cut in silence, no other engine takes the place of InnoDB, each statement is a
- * transaction unless one is begun, texts come as they are, and long ones are ordered by all of their bytes.
+ * transaction unless one is begun, texts come as they are, long ones are ordered by all of their bytes, and answers
+ * come whole.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   sql_mode: "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
   autocommit: '1',
   character_set_results: "'utf8mb4'",
   max_sort_length: '16384',
+  sql_select_limit: '18446744073709551615',
+  sql_big_selects: '1',
 };
 const NAMES = Object.keys(SETTINGS);
 const SET = `SET ${[

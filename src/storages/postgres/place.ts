@@ -1,5 +1,6 @@
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
+import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { PostgresPlace, PostgresPool } from './session.ts';
 
 /** How to connect: what `new Pool()` of `pg` takes, of which these are named here. */
@@ -20,7 +21,8 @@ const SCHEMA = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
 
 /** What a URL says. It is given to `pg` as it is. */
 export function placeOfUrl(url: string, schema: string | undefined): PostgresPlace {
-  const parsed = /^postgres(?:ql)?:\/\//.test(url) ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
+  const isUrl = /^postgres(?:ql)?:\/\//.test(url) && !isAmbiguous(url);
+  const parsed = isUrl ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
   // Never the URL itself: it may hold a password.
   if (!parsed) throw wrongServer('a text of another form');
   const { hostname, port, pathname, searchParams } = parsed;
@@ -60,7 +62,6 @@ export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
     value: typeof value === 'string' ? value : show(typeof value),
-    expected:
-      'a URL such as "postgres://user:password@localhost:5432/app", the options of a connection, or a pool of pg',
+    expected: `a URL such as "postgres://user:password@localhost:5432/app" ${ESCAPED}, the options of a connection, or a pool of pg`,
   });
 }

@@ -1,4 +1,5 @@
 import { show, TrackUsageError } from '../../errors.ts';
+import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { RedisClient } from './client.ts';
 
 /** One server, as its URL says. */
@@ -22,7 +23,7 @@ const DEFAULT_PORT = 6379;
 
 /** What a URL says, such as `redis://user:password@host:6379/0`. */
 export function addressOf(given: unknown): RedisAddress {
-  const url = typeof given === 'string' ? URL.parse(given) : null;
+  const url = typeof given === 'string' && !isAmbiguous(given) ? URL.parse(given) : null;
   const tls = SCHEMES[url?.protocol ?? ''];
   // Never the URL itself: it may hold a password.
   if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
@@ -72,6 +73,6 @@ export function wrongServer(value: string): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
     value,
-    expected: 'a URL such as "redis://user:password@localhost:6379/0", or a client of redis or ioredis',
+    expected: `a URL such as "redis://user:password@localhost:6379/0" ${ESCAPED}, or a client of redis or ioredis`,
   });
 }
