@@ -26,18 +26,15 @@ const TABLE = {
     '{writer} cannot keep the summary {name}: a writer only takes records, one after the other',
     'give the summary to a storage, such as new SqliteStorage("usage.db"), beside it',
   ],
-  STORAGE_UNKNOWN: [
-    'cannot open storage {value}',
-    'use the form sqlite:PATH, for example --storage sqlite:usage.db',
-  ],
+  STORAGE_UNKNOWN: ['cannot open storage {value}', 'use one of the forms {known}'],
   STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path or URL; a tracked app creates it'],
   STORAGE_FOREIGN: [
     '{value} is not a track-usage database',
-    'choose another file; nothing was changed in this one',
+    'choose another file or database, or another prefix, schema or collection in it; nothing was changed in this one',
   ],
   STORAGE_NEWER: [
     '{value} has schema version {found}, this release knows up to {known}',
-    'upgrade track-usage, or use another database file',
+    'upgrade track-usage, or use another file or database, or another prefix, schema or collection in it',
   ],
   STORAGE_OLDER: [
     '{value} has schema version {found}, this release reads version {known}',
@@ -51,7 +48,18 @@ const TABLE = {
     'the copy is not equal: {what} is {found} in {to} and {wanted} in {from}',
     'stop what writes to {from}, and copy into an empty database',
   ],
-  COPY_SOURCE: ['{value} cannot be read: {reason}', 'check --from and --table; nothing was changed there'],
+  COPY_SHRUNK: [
+    '{value} holds {found} records now, and {copied} were copied before',
+    'what was copied is kept; for a copy of what is left, copy into an empty database, or under another name: --to-site NAME',
+  ],
+  COPY_SOURCE: [
+    '{value} cannot be read: {reason}',
+    'check --from, --table and --website; nothing was changed there',
+  ],
+  COPY_OWN: [
+    '{value} is a collection of track-usage, not of Flask-Track-Usage',
+    'leave out flask+: --from mongodb://…, or name the collection of Flask-Track-Usage: --table NAME',
+  ],
   COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
   STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
   STORAGE_OFFLINE: [

@@ -13,13 +13,19 @@ const FAILED = 1;
 const WRONG_USE = 2;
 
 /** The errors that another command line mends. */
-const USE_CODES: readonly ErrorCode[] = ['QUERY_INVALID', 'STORAGE_UNKNOWN', 'SUMMARY_UNKNOWN'];
+const USE_CODES: readonly ErrorCode[] = [
+  'COPY_OWN',
+  'OPTION_INVALID',
+  'QUERY_INVALID',
+  'STORAGE_UNKNOWN',
+  'SUMMARY_UNKNOWN',
+];
 
 const EXAMPLES = `
 Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
   track-usage sum languages --storage sqlite:usage.db --period month --format json
-  track-usage usage --storage sqlite:usage.db --limit 20
+  track-usage usage --storage postgres://user@host/app --limit 20
 
 Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
 

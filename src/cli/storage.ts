@@ -19,6 +19,8 @@ const EMPTY: StorageReader = {
 export async function withReader<T>(storage: string, ask: (reader: StorageReader) => Promise<T>): Promise<T> {
   const reader = await openReader(storage);
   try {
+    // An app that asks before anything is stored is answered with nothing; here a missing database is a slip.
+    await reader.timeZone('default');
     return await ask(reader);
   } finally {
     await reader.close();

@@ -60,8 +60,11 @@ export async function copy({
   const writer = await openTarget(to, toSite, timeZone, journal('begun'));
   try {
     const scan: Scan = (request) => from.reader.scan(request);
-    const records = await copyRecords(scan, writer, { site, toSite, journal: journal('records') }, (rows) =>
-      onProgress({ step: 'records', rows }),
+    const records = await copyRecords(
+      scan,
+      writer,
+      { label: from.label, site, toSite, journal: journal('records') },
+      (rows) => onProgress({ step: 'records', rows }),
     );
     let sums = 0;
     for (const summary of summaries) {
@@ -87,16 +90,23 @@ export async function copy({
 
 type Scan = (request: ScanRequest) => Promise<Scanned>;
 
-/** Returns how many there are. With `folded`, they are added to summaries too. */
+interface RecordsToCopy {
+  /** Of the source. */
+  label: string;
+  site: string;
+  toSite: string;
+  journal: string;
+  folded?: (records: RecordBatch) => Deltas;
+}
+
+/**
+ * Returns how many there are. Throws where there are fewer than were copied before. With `folded`, they are added to
+ * summaries too.
+ */
 export async function copyRecords(
   scan: Scan,
   writer: StorageWriter,
-  {
-    site,
-    toSite,
-    journal,
-    folded,
-  }: { site: string; toSite: string; journal: string; folded?: (records: RecordBatch) => Deltas },
+  { label, site, toSite, journal, folded }: RecordsToCopy,
   onRows: (rows: number) => void,
 ): Promise<number> {
   let at = (await writer.position(journal)) ?? { position: 0, ordinal: 0 };
@@ -114,6 +124,9 @@ export async function copyRecords(
     after = next;
     onRows(read);
   } while (after !== undefined);
+  if (read < at.ordinal) {
+    throw new TrackUsageError('COPY_SHRUNK', { value: label, found: read, copied: at.ordinal });
+  }
   return read;
 }
 

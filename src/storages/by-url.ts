@@ -49,12 +49,24 @@ export function storageAt(url: string): StorageUrl {
   const scheme = sqlite === undefined ? (/^([a-z+]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
   const open = OPENERS[scheme];
   // Never the whole URL: it may hold a password.
-  if (!open) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(withoutPassword(url)) });
+  if (!open) throw unknownStorage(url, formsOf(OPENERS));
   const path = sqlite ?? url;
   return { scheme, path, open: (hooks) => open(path, hooks ? { hooks } : {}) };
 }
 
+/** Of each scheme, what it looks like, such as `sqlite:PATH` and `mysql://…`. */
+export function formsOf(openers: Readonly<Record<string, unknown>>, prefix = ''): string[] {
+  return Object.keys(openers).map((scheme) => `${prefix}${scheme}:${scheme === 'sqlite' ? 'PATH' : '//…'}`);
+}
+
+export function unknownStorage(url: string, forms: readonly string[]): TrackUsageError {
+  return new TrackUsageError('STORAGE_UNKNOWN', {
+    value: show(withoutPassword(url)),
+    known: forms.join(', '),
+  });
+}
+
 /** The URL as it may be shown. */
-export function withoutPassword(url: string): string {
+function withoutPassword(url: string): string {
   return url.replace(/(\/\/[^/@:]*):.*@/s, '$1:***@');
 }

@@ -4,7 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { run, temporaryDirectory, track } from './support.ts';
 
-const EXAMPLE = 'use the form sqlite:PATH, for example --storage sqlite:usage.db.';
+const FORMS =
+  'use one of the forms sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://….';
+const COPY = ['copy', '--from', 'a.db', '--to', 'b.db'];
 
 test.each([
   [['sum', 'urls'], "required option '-s, --storage <storage>' not specified"],
@@ -29,9 +31,32 @@ test.each([
   ],
   [['usage', '--storage', 'a.db', '--limit', '-1'], /argument '-1' is invalid. Expected a whole number/],
   [['usage', '--storage', 'a.db', '--page', 'x'], /argument 'x' is invalid. Expected a whole number/],
-  [['usage', '--storage', 'mysql://host/usage'], `cannot open storage "mysql://host/usage"; ${EXAMPLE}`],
-  [['usage', '--storage', 'sqlite:'], `cannot open storage "sqlite:"; ${EXAMPLE}`],
-  [['usage', '--storage', 'usage.txt'], `cannot open storage "usage.txt"; ${EXAMPLE}`],
+  [['usage', '--storage', 'oracle://host/usage'], `cannot open storage "oracle://host/usage"; ${FORMS}`],
+  [['usage', '--storage', 'sqlite:'], `cannot open storage "sqlite:"; ${FORMS}`],
+  [['usage', '--storage', 'usage.txt'], `cannot open storage "usage.txt"; ${FORMS}`],
+  [
+    ['usage', '--storage', 'mysql://host:x/usage'],
+    /^option "server" is a text of another form, expected a URL/,
+  ],
+  [
+    ['usage', '--storage', 'mysql://host/usage?prefix=1'],
+    /^option "MysqlStorage.prefix" is "1", expected up/,
+  ],
+  [['copy', '--from', 'a.db', '--to', 'b.txt'], `cannot open storage "b.txt"; ${FORMS}`],
+  [
+    ['copy', '--from', 'flask+oracle://host/app', '--to', 'b.db'],
+    /^cannot open storage .*; use one of the forms flask\+sqlite:PATH, flask\+postgres:\/\/…, .*, flask\+mongodb\+srv:\/\/…\.$/,
+  ],
+  [
+    ['copy', '--from', 'flask+sqlite:a.db', '--to', 'b.db', '--time-zone', 'Mars/X'],
+    /^option '--time-zone <zone>' argument 'Mars\/X' is invalid\. unknown time zone "Mars\/X"; use an IANA name/,
+  ],
+  [
+    [...COPY, '--time-zone', 'UTC'],
+    /^--time-zone is "UTC", expected none where --from does not begin with flask/,
+  ],
+  [[...COPY, '--table', 'a b'], /^--table is "a b", expected none where --from does not begin with flask/],
+  [[...COPY, '--website', 'x'], /^--website is "x", expected none where --from does not begin with flask/],
   [['graph'], "unknown command 'graph'"],
 ] as const)('wrong use: %j', async (argv, message) => {
   const { code, out, err } = await run(argv);
@@ -94,7 +119,7 @@ test('what is there, and no database of ours', async () => {
     expect(await run(['usage', '--storage', at(name)])).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: ${at(name)} is not a track-usage database; choose another file; nothing was changed in this one.\n`,
+      err: `track-usage: ${at(name)} is not a track-usage database; choose another file or database, or another prefix, schema or collection in it; nothing was changed in this one.\n`,
     });
   }
   await mkdir(at('directory.db'));

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import { defineSummary } from '../../src/index.ts';
@@ -113,6 +114,20 @@ describe('copy', () => {
     await expect(copy({ from, to, site: 'nothing' })).rejects.toMatchObject({ code: 'COPY_EMPTY' });
     await expect(copy({ from: sqlite('none.db'), to, site: 'shop' })).rejects.toMatchObject({
       code: 'COPY_EMPTY',
+    });
+  });
+
+  it('tells that the source has fewer records than were copied before', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    const count = await fill(from, 10);
+    await copy({ from, to, site: 'shop' });
+    using database = new DatabaseSync(join(directory, 'a.db'));
+    database.exec('DELETE FROM records WHERE rowid IN (SELECT rowid FROM records LIMIT 3)');
+    await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({
+      code: 'COPY_SHRUNK',
+      message: expect.stringContaining(
+        `a.db holds ${count - 3} records now, and ${count} were copied before; what was copied is kept`,
+      ),
     });
   });
 

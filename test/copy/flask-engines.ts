@@ -15,6 +15,8 @@ export interface FlaskDatabase {
   /** For `--from`. */
   url: string;
   add(rows: readonly Row[]): Promise<void>;
+  /** Deletes all but the first rows. */
+  keep(rows: number): Promise<void>;
   /** All that it holds. */
   all(): Promise<unknown>;
 }
@@ -86,6 +88,7 @@ async function sqlDatabase(url: string, dialect: Dialect, query: Query): Promise
         );
       }
     },
+    keep: async (rows) => void (await query(`DELETE FROM flask_usage WHERE id > ${rows}`)),
     all: () =>
       Promise.all(
         ['flask_usage', 'flask_usage_url_hourly'].map((table) => query(`SELECT * FROM ${table} ORDER BY 1`)),
@@ -201,6 +204,10 @@ const mongodb: FlaskEngine = {
         return {
           url: `flask+${server.url(name)}`,
           add: async (rows) => void (await records.insertMany(rows.map(documentOf))),
+          async keep(rows) {
+            const rest = await records.find().sort({ _id: 1 }).skip(rows).toArray();
+            await records.deleteMany({ _id: { $in: rest.map(({ _id }) => _id) } });
+          },
           all: async () => [await records.find().toArray(), await sums.find().toArray()],
         };
       },

@@ -62,6 +62,22 @@ describe('a row', () => {
     }
   });
 
+  it('may hold text as bytes; other bytes say nothing', () => {
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    const row = {
+      url: bytes('/é'),
+      datetime: bytes('2017-03-26 01:30:05'),
+      track_var: bytes('{"plan":"gold"}'),
+    };
+    expect(rowOfFlask(row, 'shop')).toMatchObject({ url: '/é', ms: AT, extra: '{"vars":{"plan":"gold"}}' });
+    const binary = Uint8Array.of(255, 254);
+    expect(rowOfFlask({ url: binary, path: '/a', username: binary, status: binary }, 'shop')).toMatchObject({
+      url: '/a',
+      username: null,
+      status: 0,
+    });
+  });
+
   it('is cut as a request is, and two long URLs stay two', () => {
     const [one, other] = ['a', 'b'].map(
       (end) => rowOfFlask({ url: `/${'x'.repeat(9_000)}${end}` }, 'shop').url,

@@ -9,9 +9,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import { copyFlask } from '../../src/copy/flask/copy-flask.ts';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
 import { CuttingProxy } from '../../src/testing/index.ts';
-import { rows } from '../../src/testing/support.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
 import { run } from '../cli/support.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 import { ENGINES, type FlaskDatabase, type FlaskServer } from './flask-engines.ts';
@@ -101,6 +103,22 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(found).toEqual(Array.from({ length: 7 }, (_, n) => Date.UTC(2020, 0, 1, 0, n)));
   });
 
+  it('tells that fewer are left than were copied', async () => {
+    const database = await newDatabase();
+    await database.add(visits(7));
+    const argv = ['copy', '--from', database.url, '--to', `sqlite:${join(directory, 'new.db')}`];
+    expect(await run(argv)).toMatchObject({ code: 0 });
+    await database.keep(2);
+    expect(await run(argv)).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(
+        /^track-usage: .* holds 2 records now, and 7 were copied before; .*--to-site/,
+      ),
+    });
+    expect(await storageAt('new.db').getUsage()).toHaveLength(7);
+  });
+
   it('tells that the connection was lost', async () => {
     if (name === 'SQLite') return;
     const database = await newDatabase();
@@ -125,8 +143,9 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
       expect(`${error.stack} ${String(error.cause)}`).not.toMatch(/p@ss|p%40ss|wr0ng/);
       return error;
     };
-    const code = 'STORAGE_NOT_FOUND';
-    expect(await opened(url, 'none')).toMatchObject({ code, message: expect.stringContaining('none') });
+    const code = 'COPY_SOURCE';
+    const said = expect.stringMatching(/none cannot be read: .*; check --from, --table and --website; /);
+    expect(await opened(url, 'none')).toMatchObject({ code, message: said });
     expect(await opened(url.replace(/[^/]+$/, 'none'))).toMatchObject({ code });
     if (name !== 'MongoDB') {
       // A table of somebody else's.
@@ -235,6 +254,28 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
       (await recordsOf('websites', website, 1)).map(({ status }) => status);
     expect(await statuses('shop')).toEqual([0, 2]);
     expect(await statuses()).toEqual([0, 1, 2, 3]);
+    await expect(statuses('sh0p')).rejects.toMatchObject({
+      code: 'COPY_SOURCE',
+      message: expect.stringContaining('website sh0p cannot be read: no document is of this website'),
+    });
+  });
+
+  it('are not those of track-usage, whose collection has the same name', async () => {
+    newCollection('own');
+    const storage = new MongoStorage(server.url('own'));
+    const writer = await openWriter(storage);
+    await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
+    await writer.close();
+    await storage.close();
+    const to = `sqlite:${join(directory, 'new.db')}`;
+    expect(await run(['copy', '--from', `flask+${server.url('own')}`, '--to', to])).toEqual({
+      code: 2,
+      out: '',
+      err: expect.stringMatching(
+        /own\.usageTracking is a collection of track-usage, .* --from mongodb:\/\/…/,
+      ),
+    });
+    expect(await run(['copy', '--from', server.url('own'), '--to', to])).toMatchObject({ code: 0, err: '' });
   });
 });
 

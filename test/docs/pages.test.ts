@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/redact.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
+import { storageAt } from '../../src/storages/by-url.ts';
 import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text.ts';
@@ -30,6 +31,14 @@ describe('the pages', () => {
     expect(section('docs/status.md', 'codes')).toBe(
       ['| code | what happened | what to do |', '| --- | --- | --- |', ...rows].join('\n'),
     );
+  });
+
+  it('name every form of a URL', () => {
+    const known = () => storageAt('');
+    expect(known).toThrow(/mysql:\/\/…/);
+    for (const [, form = ''] of message(known).matchAll(/(\w[\w+]*:(?:\/\/|PATH))/g)) {
+      expect(read('docs/cli.md')).toContain(`\`${form}`);
+    }
   });
 
   it('name every secret that is redacted', () => {
@@ -62,6 +71,15 @@ describe('the pages', () => {
     for (const limit of ofKeys) expect(read('docs/own-summaries.md')).toContain(`| ${limit}`);
   });
 });
+
+function message(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return '';
+}
 
 /** The anchors of a page's headings, as GitHub makes them. */
 function anchorsOf(page: string): string[] {

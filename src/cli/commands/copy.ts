@@ -1,8 +1,10 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { type CopyProgress, copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
+import { reasonOf, show, TrackUsageError } from '../../errors.ts';
 import { storageAt } from '../../storages/by-url.ts';
+import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { whole } from '../formats/numbers.ts';
 import { type Io, print } from '../io.ts';
@@ -14,7 +16,7 @@ interface Options {
   toSite?: string;
   table?: string;
   website?: string;
-  timeZone: string;
+  timeZone?: string;
 }
 
 const EXAMPLES = `
@@ -39,8 +41,10 @@ export function addCopyCommand(program: Command, io: Io): void {
     .requiredOption('--to <storage>', 'where to copy it, such as postgres://user@host/usage')
     .option('--site <site>', 'site', 'default')
     .option('--to-site <site>', 'its name in the copy; the same where it is left out')
-    .addOption(
-      new Option('--time-zone <zone>', 'zone of the new site, from Flask-Track-Usage').default('UTC'),
+    .option(
+      '--time-zone <zone>',
+      'zone of the new site, from Flask-Track-Usage (default: "UTC")',
+      knownTimeZone,
     )
     .option(
       '--table <table>',
@@ -52,12 +56,14 @@ export function addCopyCommand(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { from, to, site, toSite = site, table, website, timeZone } = options;
+  const { from, to, site, toSite = site, table, website, timeZone = 'UTC' } = options;
+  const isFlask = from.startsWith('flask+');
+  if (!isFlask) refuseFlaskOptions(options);
   const target = await storageAt(to).open(STANDARD_SUMMARIES);
   const progress = new Progress(io);
   const onProgress = (each: CopyProgress) => progress.show(each);
   try {
-    if (from.startsWith('flask+')) {
+    if (isFlask) {
       const source = await flaskSource(from, { table, website });
       try {
         const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
@@ -80,6 +86,26 @@ async function run(options: Options, io: Io): Promise<void> {
   } finally {
     await progress.end();
     await target.close();
+  }
+}
+
+function refuseFlaskOptions({ table, website, timeZone }: Options): void {
+  const given = { '--time-zone': timeZone, '--table': table, '--website': website };
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    throw new TrackUsageError('QUERY_INVALID', {
+      name,
+      value: show(value),
+      expected: 'none where --from does not begin with flask+',
+    });
+  }
+}
+
+function knownTimeZone(text: string): string {
+  try {
+    return calendar(text).timeZone;
+  } catch (error) {
+    throw new InvalidArgumentError(reasonOf(error));
   }
 }
 

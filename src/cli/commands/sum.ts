@@ -22,6 +22,7 @@ const EXAMPLES = `
 Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
   track-usage sum referrers --storage sqlite:usage.db --period month --target https://example.com/
+  track-usage sum urls --storage mysql://user@host/usage --limit 10
   track-usage sum user-agents --storage usage.db --limit 0 --format csv > agents.csv`;
 
 /** The key stands last: only there can hostile text not be taken for another column. */

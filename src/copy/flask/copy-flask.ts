@@ -34,6 +34,7 @@ export async function copyFlask({
       (request) => from.scan(request),
       writer,
       {
+        label: from.label,
         site,
         toSite: site,
         journal: journal('records'),

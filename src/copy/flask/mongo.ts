@@ -1,10 +1,11 @@
 import type { Document } from 'mongodb';
 import { TrackUsageError } from '../../errors.ts';
 import { loadDriver } from '../../storages/load-driver.ts';
+import { Collections } from '../../storages/mongo/collections.ts';
 import { connect } from '../../storages/mongo/driver.ts';
 import { DEFAULT_COLLECTION, placeOfUrl } from '../../storages/mongo/place.ts';
 import { orClose } from '../../storages/or-close.ts';
-import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading } from './table.ts';
+import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading, unreadable } from './table.ts';
 
 /** The types of an `_id`, in the order in which MongoDB sorts by them. */
 const ID_TYPES = ['number', 'string', 'object', 'binData', 'objectId', 'date'] as const;
@@ -21,17 +22,22 @@ export async function openMongo({ url, table, website }: FlaskPlace): Promise<Fl
   const place = placeOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
   const label = website === undefined ? place.label : `${place.label}, website ${website}`;
   const { EJSON } = (await loadDriver('track-usage copy', 'mongodb', () => import('mongodb'))).BSON;
-  const {
-    place: { db },
-    close,
-  } = await connect(place);
-  const ask = <T>(call: () => Promise<T>) => reading(label, () => false, call);
+  const { place: connected, close } = await connect(place);
+  const { db } = connected;
+  const ask = <T>(call: () => Promise<T>) => reading(label, call);
   return orClose(close, () =>
     ask(async () => {
       const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
-      if (!found) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
+      if (!found) throw unreadable(label, 'there is no such collection');
+      // Ours has the same name by default.
+      if (await new Collections(connected).schema.findOne({})) {
+        throw new TrackUsageError('COPY_OWN', { value: label });
+      }
       const collection = db.collection(place.collection);
       const ours = website === undefined ? {} : { website };
+      if (website !== undefined && !(await collection.findOne(ours, { maxTimeMS: READ_TIMEOUT }))) {
+        throw unreadable(label, 'no document is of this website');
+      }
       return {
         label,
         rows: (after, limit) =>

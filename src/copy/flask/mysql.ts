@@ -7,7 +7,6 @@ import {
   CONNECT_TIMEOUT,
   type FlaskPlace,
   type FlaskTable,
-  hasCode,
   quoted,
   READ_TIMEOUT,
   reading,
@@ -15,13 +14,11 @@ import {
   SQL_TABLE,
 } from './table.ts';
 
-const isMissing = hasCode('ER_NO_SUCH_TABLE', 'ER_BAD_DB_ERROR');
-
 export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
   const uri = url.replace(/^\w+/, 'mysql');
   const label = `${labelOf(uri)}, table ${table}`;
   const name = quoted(table, '`');
-  const ask = <T>(call: () => Promise<T>) => reading(label, isMissing, call);
+  const ask = <T>(call: () => Promise<T>) => reading(label, call);
   const { createConnection } = await loadDriver('track-usage copy', 'mysql2', () => import('mysql2/promise'));
   const connection = await ask(() =>
     createConnection({

@@ -6,7 +6,6 @@ import {
   CONNECT_TIMEOUT,
   type FlaskPlace,
   type FlaskTable,
-  hasCode,
   quoted,
   READ_TIMEOUT,
   reading,
@@ -14,8 +13,6 @@ import {
   SQL_TABLE,
 } from './table.ts';
 
-/** No such table, schema, database. */
-const isMissing = hasCode('42P01', '3F000', '3D000');
 /** The ids of the types date, timestamp and timestamptz. */
 const DATES: readonly number[] = [1082, 1114, 1184];
 /** However the server, the database or the user is set. */
@@ -24,7 +21,7 @@ const BEGIN = `BEGIN READ ONLY; SET LOCAL datestyle = 'ISO'; SET LOCAL timezone 
 export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
   const label = `${placeOfUrl(url, DEFAULT_SCHEMA).label}, table ${table}`;
   const name = quoted(table, '"');
-  const ask = <T>(call: () => Promise<T>) => reading(label, isMissing, call);
+  const ask = <T>(call: () => Promise<T>) => reading(label, call);
   const { Client, types } = (await loadDriver('track-usage copy', 'pg', () => import('pg'))).default;
   const client = await ask(
     async () =>

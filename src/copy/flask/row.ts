@@ -13,11 +13,13 @@ const REQUEST = /^(?<method>\S+) .* (?<protocol>\S+)$/s;
 const LOGGED = /\] "(?<method>[A-Z]+) .*? (?<protocol>HTTP\/[\d.]+)" \d/s;
 /** It stored secrets in URLs as they came. */
 const redacted = createRedactor();
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
 /** As engines and their drivers say it. */
 const TRUE: readonly unknown[] = [true, 1, '1', 't', 'true'];
 
 /** A row as a record. What it does not hold is `-`, 0 or `null`. */
-export function rowOfFlask(row: FlaskRow, site: string): RecordRow {
+export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
+  const row = withoutBytes(given);
   const agent = objectOf(row.user_agent);
   const agentPart = (name: string) => text(agent[name] ?? row[`ua_${name}`]);
   const [browser, version, platform] = ['browser', 'version', 'platform'].map(agentPart) as [
@@ -56,6 +58,21 @@ export function rowOfFlask(row: FlaskRow, site: string): RecordRow {
     blueprint: text(row.blueprint, TEXT_LIMITS.blueprint),
     extra: extraOf({ routeParams: objectOf(row.view_args), vars, geo }),
   };
+}
+
+/** Text that an engine keeps as bytes is read as what it is; other bytes say nothing. */
+function withoutBytes(row: FlaskRow): FlaskRow {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? decoded(value) : value]),
+  );
+}
+
+function decoded(bytes: Uint8Array): string | null {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return null;
+  }
 }
 
 /** Where it holds no string of the user agent: what it holds of it, in the form of one. */

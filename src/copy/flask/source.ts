@@ -1,5 +1,5 @@
 import { show, TrackUsageError } from '../../errors.ts';
-import { withoutPassword } from '../../storages/by-url.ts';
+import { formsOf, unknownStorage } from '../../storages/by-url.ts';
 import type { Scanned, ScanRequest } from '../../storages/contract.ts';
 import { openMongo } from './mongo.ts';
 import { openMysql } from './mysql.ts';
@@ -43,7 +43,7 @@ export async function flaskSource(url: string, { table, website }: FlaskOptions 
   // The driver of Python is not ours to load; `mongodb+srv` is a scheme of its own.
   const [, scheme = '', rest = ''] = /^flask\+(mongodb\+srv|[a-z]+)(?:\+[a-z0-9]+)?:(.*)$/s.exec(url) ?? [];
   const open = OPENERS[scheme];
-  if (!open) throw new TrackUsageError('STORAGE_UNKNOWN', { value: show(withoutPassword(url)) });
+  if (!open) throw unknownStorage(url, formsOf(OPENERS, 'flask+'));
   if (website !== undefined && open !== openMongo) {
     throw new TrackUsageError('QUERY_INVALID', {
       name: '--website',

@@ -1,21 +1,26 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { closeDatabase, sqlite } from '../../sqlite.ts';
 import { orClose } from '../../storages/or-close.ts';
 import type { FlaskRow } from './row.ts';
-import { type FlaskPlace, type FlaskTable, quoted, reading, SQL_COLUMNS, SQL_TABLE } from './table.ts';
-
-const isMissing = (error: unknown) => /^no such table/.test(reasonOf(error));
+import {
+  type FlaskPlace,
+  type FlaskTable,
+  quoted,
+  reading,
+  SQL_COLUMNS,
+  SQL_TABLE,
+  unreadable,
+} from './table.ts';
 
 export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
-  if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
   const label = `sqlite:${resolve(path)}, table ${table}`;
+  if (!existsSync(path)) throw unreadable(label, 'there is no such file');
   const name = quoted(table, '"');
   const open = async () => new (sqlite().DatabaseSync)(path, { readOnly: true });
-  const database = await reading(label, isMissing, open);
+  const database = await reading(label, open);
   const close = async () => closeDatabase(database);
-  const ask = <T>(call: () => T) => reading(label, isMissing, async () => call());
+  const ask = <T>(call: () => T) => reading(label, async () => call());
   return orClose(close, () =>
     ask(() => {
       database.prepare(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`).all();

@@ -40,24 +40,19 @@ export function quoted(table: string, quote: '"' | '`'): string {
     .join('.');
 }
 
+/** Where something that is asked for is not there. */
+export function unreadable(label: string, reason: string): TrackUsageError {
+  return new TrackUsageError('COPY_SOURCE', { value: label, reason });
+}
+
 /** What `call` gives. What fails is told with the label in place of the URL, which may hold a password. */
-export async function reading<T>(
-  label: string,
-  isMissing: (error: unknown) => boolean,
-  call: () => Promise<T>,
-): Promise<T> {
+export async function reading<T>(label: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (error instanceof TrackUsageError) throw error;
-    if (isMissing(error)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label }, { cause: error });
     // Several addresses that refuse leave no message, but a code.
     const reason = reasonOf(error) || String((error as { code?: unknown }).code);
     throw new TrackUsageError('COPY_SOURCE', { value: label, reason }, { cause: error });
   }
-}
-
-/** For `reading`: whether the code is one of those by which an engine says that there is no such table or database. */
-export function hasCode(...codes: readonly unknown[]): (error: unknown) => boolean {
-  return (error) => codes.includes((error as { code?: unknown } | null)?.code);
 }
