@@ -103,7 +103,7 @@ describe('what is given', () => {
     wrong('mysql://u:secret@host:99999/app', {}, 'a text of another form');
     wrong('mysql://u:secret%@host/app', {}, 'a text of another form');
     wrong(undefined, {}, 'pass a URL such as "mysql://');
-    wrong(7, {}, '"server" is "number"');
+    wrong(7, {}, '"server" is 7');
     wrong({ database: '' }, {}, 'a database of no such name');
     wrong(createPool({ password: 'secret' }), {}, 'a pool without a database');
     for (const prefix of ['', 'A', '1a', 'a-b', 'a`b', 'a'.repeat(17), 7]) {

@@ -48,7 +48,7 @@ describe('what is given', () => {
     wrong('http://user:secret@host', '"server" is a text of another form');
     wrong('redis://user:secret@host:99999', 'a text of another form');
     wrong('redis://user:secret@host/x', 'a text of another form');
-    wrong('redis://user:secret%@host', 'encodes nothing');
+    wrong('redis://user:secret%@host', 'percent-encoded');
     wrong([], 'an empty list');
     wrong(['redis://a', 7], '"server" is 7');
     wrong({}, '"server" is {}');

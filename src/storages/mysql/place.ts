@@ -102,7 +102,7 @@ export function placeOfPool(pool: MysqlPool, prefix: string | undefined): MysqlP
 export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
-    value: typeof value === 'string' ? value : show(typeof value),
+    value: typeof value === 'string' ? value : show(value),
     expected: `a URL such as "mysql://user:password@localhost:3306/app" ${ESCAPED}, the options of a connection, or a pool of mysql2 with a database`,
   });
 }

@@ -61,7 +61,7 @@ function place(
 export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
-    value: typeof value === 'string' ? value : show(typeof value),
+    value: typeof value === 'string' ? value : show(value),
     expected: `a URL such as "postgres://user:password@localhost:5432/app" ${ESCAPED}, the options of a connection, or a pool of pg`,
   });
 }

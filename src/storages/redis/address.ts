@@ -29,18 +29,14 @@ export function addressOf(given: unknown): RedisAddress {
   if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
     throw wrongServer(typeof given === 'string' ? 'a text of another form' : show(given));
   }
-  try {
-    return {
-      host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: Number(url.port || DEFAULT_PORT),
-      tls,
-      username: decodeURIComponent(url.username),
-      password: decodeURIComponent(url.password),
-      database: Number(url.pathname.slice(1)),
-    };
-  } catch {
-    throw wrongServer('a text with a percent sign that encodes nothing');
-  }
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: Number(url.port || DEFAULT_PORT),
+    tls,
+    username: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: Number(url.pathname.slice(1)),
+  };
 }
 
 /** Where it is, without what is secret: processes of the same place adopt each other's journals. */
