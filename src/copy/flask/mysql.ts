@@ -1,7 +1,7 @@
-import { TrackUsageError } from '../../errors.ts';
+import type { ConnectionOptions } from 'mysql2';
 import { loadDriver } from '../../storages/load-driver.ts';
+import { addressOf, configOf } from '../../storages/mysql/place.ts';
 import { orClose } from '../../storages/or-close.ts';
-import { ESCAPED, isAmbiguous } from '../../storages/server-url.ts';
 import type { FlaskRow } from './row.ts';
 import {
   CONNECT_TIMEOUT,
@@ -15,14 +15,14 @@ import {
 } from './table.ts';
 
 export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
-  const uri = url.replace(/^\w+/, 'mysql');
-  const label = `${labelOf(uri)}, table ${table}`;
+  const { config } = configOf(url);
+  const label = `${addressOf(config)}/${config.database ?? ''}, table ${table}`;
   const name = quoted(table, '`');
   const ask = <T>(call: () => Promise<T>) => reading(label, call);
   const { createConnection } = await loadDriver('track-usage copy', 'mysql2', () => import('mysql2/promise'));
   const connection = await ask(() =>
     createConnection({
-      uri,
+      ...(config as ConnectionOptions),
       charset: 'utf8mb4',
       connectTimeout: CONNECT_TIMEOUT,
       // The driver takes a time without a zone for local time.
@@ -56,17 +56,4 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise
       };
     }),
   );
-}
-
-function labelOf(url: string): string {
-  const parsed = isAmbiguous(url) ? null : URL.parse(url);
-  // Never the URL itself: it may hold a password.
-  if (!parsed?.hostname) {
-    throw new TrackUsageError('OPTION_INVALID', {
-      name: 'server',
-      value: 'a text of another form',
-      expected: `a URL such as "mysql://user:password@localhost:3306/app" ${ESCAPED}`,
-    });
-  }
-  return `mysql://${parsed.hostname}:${parsed.port || 3306}${parsed.pathname}`;
 }

@@ -30,18 +30,23 @@ const PREFIX = /^[a-z][a-z0-9_]{0,15}$/;
 export function configOf(server: string | MysqlConfig): { config: MysqlConfig; prefix: string | undefined } {
   if (typeof server !== 'string') {
     const { uri, ...rest } = server;
+    checkSsl(rest);
     if (typeof uri !== 'string') return { config: rest, prefix: undefined };
     const { config, prefix } = configOf(uri);
     return { config: { ...config, ...rest }, prefix };
   }
   const isUrl = /^(?:mysql|mariadb):\/\//.test(server) && !isAmbiguous(server);
   const parsed = isUrl ? URL.parse(server.replace(/^\w+/, 'mysql')) : undefined;
-  try {
-    return configOfUrl(parsed!);
-  } catch {
-    // Never the URL itself: it may hold a password.
-    throw wrongServer('a text of another form');
-  }
+  // Never the URL itself: it may hold a password.
+  if (!parsed) throw wrongServer('a text of another form');
+  const found = configOfUrl(parsed);
+  checkSsl(found.config);
+  return found;
+}
+
+/** The driver would show what it does not know, a key among it. */
+function checkSsl({ ssl }: MysqlConfig): void {
+  if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('one with an "ssl" that is no JSON');
 }
 
 function configOfUrl({ hostname, port, pathname, username, password, searchParams }: URL) {
@@ -71,9 +76,7 @@ function optionOf(text: string): unknown {
 
 /** The label is the place's identity too, however it was given. */
 export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlPlace {
-  const { host, port, socketPath, ssl, database = DEFAULT_DATABASE } = config;
-  // The driver would show what it does not know, a key among it.
-  if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('one with an "ssl" that is no JSON');
+  const { database = DEFAULT_DATABASE } = config;
   const valid = typeof prefix === 'string' && PREFIX.test(prefix);
   checkOption(
     'MysqlStorage.prefix',
@@ -84,10 +87,14 @@ export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREF
   if (typeof database !== 'string' || database === '' || database.length > 64) {
     throw wrongServer('one with a database of no such name');
   }
-  const named = host?.includes(':') ? `[${host}]` : host;
-  const address = socketPath ?? `${named || 'localhost'}:${port || 3306}`;
   const suffix = prefix === DEFAULT_PREFIX ? '' : `?prefix=${prefix}`;
-  return { label: `mysql://${address}/${database}${suffix}`, database, prefix };
+  return { label: `${addressOf(config)}/${database}${suffix}`, database, prefix };
+}
+
+/** Where the server is, for messages. */
+export function addressOf({ host, port, socketPath }: MysqlConfig): string {
+  const named = host?.includes(':') ? `[${host}]` : host;
+  return `mysql://${socketPath ?? `${named || 'localhost'}:${port || 3306}`}`;
 }
 
 /** Where a pool leads: processes of the same place adopt each other's journals. */
