@@ -83,21 +83,25 @@ export class RedisWriter implements StorageWriter {
   async #runAll(chains: readonly Chain[]): Promise<void> {
     const most = this.#server.isOrdered ? UNDER_WAY : 1;
     let failure: { error: unknown } | undefined;
+    const failed = (error: unknown) => {
+      failure ??= { error };
+    };
     const runChain = async ({ calls }: Chain) => {
       const underWay = new Set<Promise<unknown>>();
-      for (const { script, keys, args } of calls) {
-        const sent: Promise<unknown> = run(this.#server, script, keys, args)
-          .catch((error: unknown) => {
-            failure ??= { error };
-          })
-          .finally(() => underWay.delete(sent));
-        underWay.add(sent);
-        if (underWay.size === most) await Promise.race(underWay);
-        if (failure) break;
+      try {
+        for (const { script, keys, args } of calls) {
+          const sent: Promise<unknown> = run(this.#server, script, keys, args)
+            .catch(failed)
+            .finally(() => underWay.delete(sent));
+          underWay.add(sent);
+          if (underWay.size === most) await Promise.race(underWay);
+          if (failure) break;
+        }
+      } finally {
+        await Promise.all(underWay);
       }
-      await Promise.all(underWay);
     };
-    await Promise.all(chains.map(runChain));
+    await Promise.all(chains.map((chain) => runChain(chain).catch(failed)));
     if (failure) throw failure.error;
   }
 
