@@ -1,17 +1,13 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { UsageStatus } from '../src/index.ts';
 import { Child } from './support/child.ts';
 import { decimals, table, whole } from './support/figures.ts';
-import { requireLoadTools } from './support/load.ts';
+import { load, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { newDirectory, removeDirectory } from './support/place.ts';
 import { engineOf } from './support/storages.ts';
 
-const run_ = promisify(execFile);
 const SERVING = join(import.meta.dirname, 'serving.ts');
-const SCRIPT = join(import.meta.dirname, 'load.lua');
 const CONNECTIONS = 16;
 
 /** What the clients saw of a while. Latencies in ms. */
@@ -45,9 +41,9 @@ export async function run({
     const whiles: While[] = [];
     const pass = async (name: string) => {
       progress(`outage: ${storage}, ${name}`);
-      whiles.push(await load(name, port, seconds, app));
+      whiles.push(await clients(name, port, seconds, app));
     };
-    await load('warm-up', port, Math.ceil(seconds / 10), app);
+    await load(port, { connections: CONNECTIONS, seconds: Math.ceil(seconds / 10) });
     await pass('up');
     await server.stop();
     await pass('stopped');
@@ -74,22 +70,17 @@ export async function run({
   }
 }
 
-async function load(name: string, port: number, seconds: number, app: Child): Promise<While> {
-  const { stdout } = await run_('wrk', [
-    ...['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', '--timeout', '60s', '-s', SCRIPT],
-    `http://127.0.0.1:${port}/`,
-  ]);
-  const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
-  if (wrong) throw new Error(`${name}: ${wrong.trim()}`);
+async function clients(name: string, port: number, seconds: number, app: Child): Promise<While> {
+  const said = await load(port, { connections: CONNECTIONS, seconds, flags: ['--latency'] });
   const { storages } = await app.ask<UsageStatus>('status');
-  const number = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1]);
+  const number = (pattern: RegExp) => Number(pattern.exec(said)?.[1]);
   return {
     name,
     requests: number(/(\d+) requests in/),
     perSecond: number(/Requests\/sec:\s+([\d.]+)/),
-    p50: milliseconds(/^\s+50%\s+(\S+)/m.exec(stdout)?.[1]),
-    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(stdout)?.[1]),
-    max: milliseconds(/^\s+Latency\s+\S+\s+\S+\s+(\S+)/m.exec(stdout)?.[1]),
+    p50: milliseconds(/^\s+50%\s+(\S+)/m.exec(said)?.[1]),
+    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(said)?.[1]),
+    max: milliseconds(/^\s+Latency\s+\S+\s+\S+\s+(\S+)/m.exec(said)?.[1]),
     waiting: storages[0]!.lag.records,
   };
 }

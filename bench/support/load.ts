@@ -25,6 +25,34 @@ export interface Measurement {
   end: End;
 }
 
+/**
+ * Puts a server under load for so many seconds; what `wrk` says. Rejects where anything but 200 came: refused or cut
+ * connections and error pages would make a server look faster than it is.
+ * @param core The core that it may use; without it any.
+ */
+export async function load(
+  port: number,
+  { connections, seconds, core, flags = [] }: LoadOptions,
+): Promise<string> {
+  const pinned = core === undefined ? [] : ['taskset', '-c', String(core)];
+  const [program = '', ...args] = [
+    ...[...pinned, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', ...flags],
+    ...['-s', SCRIPT, `http://127.0.0.1:${port}/`],
+  ];
+  const { stdout } = await run(program, args);
+  const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
+  if (wrong) throw new Error(wrong.trim());
+  return stdout;
+}
+
+interface LoadOptions {
+  connections: number;
+  seconds: number;
+  core?: number;
+  /** More of `wrk`'s. */
+  flags?: readonly string[];
+}
+
 /** Says what is missing on this machine. */
 export function requireLoadTools(): void {
   if (availableParallelism() < 2)
@@ -56,17 +84,14 @@ export async function underLoad<T>(
   try {
     const port = await server.ask<number>('port');
     server.moveOtherThreads(1);
-    const duration = `${Math.ceil(seconds + 0.5)}s`;
-    const load = run('taskset', [
-      ...['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${duration}`, '--timeout', '60s', '-s', SCRIPT],
-      `http://127.0.0.1:${port}/`,
-    ]);
-    load.catch(() => {});
+    const loaded = load(port, { connections: CONNECTIONS, seconds: Math.ceil(seconds + 0.5), core: 1 });
+    loaded.catch(() => {});
     const found = await work(server);
-    const { stdout } = await load;
-    // Refused or cut connections and error pages would make a server look faster than it is.
-    const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
-    if (wrong) throw new Error(`${framework}, ${variant}: ${wrong.trim()}`);
+    try {
+      await loaded;
+    } catch (cause) {
+      throw new Error(`${framework}, ${variant}: ${(cause as Error).message}`, { cause });
+    }
     const end = await server.ask<End>('end');
     if (end.stored !== undefined && end.stored !== end.handled) {
       throw new Error(
