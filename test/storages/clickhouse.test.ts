@@ -6,8 +6,9 @@ import {
   ClickhouseStorage,
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
-import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
+import { laterServer } from '../support/servers/later.ts';
 
 let server: ClickhouseServer;
 beforeAll(async () => {
@@ -15,16 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-/** The suite asks before the server runs. */
-const stoppable: TestServer | undefined = process.env.TEST_CLICKHOUSE_URL
-  ? undefined
-  : {
-      get port() {
-        return server.server!.port;
-      },
-      stop: () => server.server!.stop(),
-      start: () => server.server!.start(),
-    };
+const stoppable = laterServer(process.env.TEST_CLICKHOUSE_URL, () => server.server!);
 
 function clientAt(port?: number): ClickhouseClient & { close(): Promise<void> } {
   const { protocol, host, username, password } = new URL(server.url('', port).replace('clickhouse', 'http'));

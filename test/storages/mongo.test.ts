@@ -11,6 +11,7 @@ import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
+import { laterServer } from '../support/servers/later.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 
 let mongo: MongoServer;
@@ -54,16 +55,7 @@ async function placeOfClient(): Promise<TestPlace> {
   };
 }
 
-/** Known when the tests are listed, the server only when they run. */
-const server: Subject['server'] = process.env.TEST_MONGO_URL
-  ? undefined
-  : {
-      get port() {
-        return mongo.server!.port;
-      },
-      stop: () => mongo.server!.stop(),
-      start: () => mongo.server!.start(),
-    };
+const server = laterServer(process.env.TEST_MONGO_URL, () => mongo.server!);
 const SUBJECTS: Subject[] = [
   { name: 'a URL, in the thread', place: placeOfUrl, ...(server && { server }) },
   { name: 'a client of the user’s, in the app', place: placeOfClient, ...(server && { server }) },

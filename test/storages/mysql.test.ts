@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
-import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { laterServer } from '../support/servers/later.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 
 let server: MysqlServer;
@@ -11,16 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-/** The suite asks before the server runs. */
-const stoppable: TestServer | undefined = process.env.TEST_MYSQL_URL
-  ? undefined
-  : {
-      get port() {
-        return server.server!.port;
-      },
-      stop: () => server.server!.stop(),
-      start: () => server.server!.start(),
-    };
+const stoppable = laterServer(process.env.TEST_MYSQL_URL, () => server.server!);
 const faulty = stoppable && { server: stoppable };
 
 const newDatabase = () => `test_${randomUUID().replaceAll('-', '')}`;

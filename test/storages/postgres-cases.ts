@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
-import { storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { laterServer } from '../support/servers/later.ts';
 import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 
 /**
@@ -18,17 +19,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
     afterAll(() => server?.close());
 
-    /** The suite asks before the server runs. */
-    const stoppable: TestServer | undefined =
-      version === undefined
-        ? undefined
-        : {
-            get port() {
-              return server.server!.port;
-            },
-            stop: () => server.server!.stop(),
-            start: () => server.server!.start(),
-          };
+    const stoppable = version === undefined ? undefined : laterServer(undefined, () => server.server!);
     const faulty = stoppable && { server: stoppable };
 
     const newSchema = () => `test_${randomUUID().replaceAll('-', '')}`;

@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
-import { type Subject, storageCases, type TestPlace, type TestServer } from '../../src/testing/index.ts';
+import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { laterServer } from '../support/servers/later.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
 const given = process.env.TEST_REDIS_URL;
@@ -13,16 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-/** The suite asks before the server runs. */
-const stoppable: TestServer | undefined = given
-  ? undefined
-  : {
-      get port() {
-        return server!.port;
-      },
-      stop: () => server!.stop(),
-      start: () => server!.start(),
-    };
+const stoppable = laterServer(given, () => server!);
 
 function urlAt(port?: number): string {
   const url = new URL(given ?? server!.url);
