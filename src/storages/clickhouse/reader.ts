@@ -1,6 +1,7 @@
 import type { UsageRecord } from '../../record.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { sumRowOf } from '../sum-row.ts';
 import { literal, type Statements } from './client.ts';
 import { type Tables, timeZoneOf } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
@@ -48,15 +49,7 @@ export class ClickhouseReader implements StorageReader {
           AND toDateTime(${seconds(Math.floor(to / 1000))}, 'UTC') ${ofKey}
       GROUP BY bucket, absent, s.key
       ORDER BY bucket DESC, hits DESC, absent, s.key ${page(limit, offset)}`);
-    // Sums may pass 2^53: then they are rounded, however they come.
-    return rows.map((row) => ({
-      bucket: Number(row.start) * 1000,
-      key: row.key,
-      hits: Number(row.hits),
-      transfer: Number(row.transfer),
-      errors: Number(row.errors),
-      duration: Number(row.duration),
-    }));
+    return rows.map((row) => sumRowOf(Number(row.start) * 1000, row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

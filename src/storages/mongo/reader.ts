@@ -1,6 +1,7 @@
 import type { UsageRecord } from '../../record.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { recordOf } from '../record-row.ts';
+import { sumRowOf } from '../sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
 
@@ -44,15 +45,7 @@ export class MongoReader implements StorageReader {
         .allowDiskUse(true)
         .toArray(),
     );
-    return documents.map(({ date, key, hits, transfer, errors, duration }) => ({
-      bucket: (date as Date).getTime(),
-      key: (key ?? null) as string | null,
-      // Those beyond 2^53 come as objects of the driver.
-      hits: Number(hits),
-      transfer: Number(transfer),
-      errors: Number(errors),
-      duration: Number(duration),
-    }));
+    return documents.map(({ date, key, ...sums }) => sumRowOf((date as Date).getTime(), key, sums));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

@@ -4,7 +4,7 @@ import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 import { connect } from './driver.ts';
-import * as opening from './open.ts';
+import { opening } from './open.ts';
 import { configOf, type MysqlConfig, placeOfConfig, placeOfPool, wrongServer } from './place.ts';
 import { type MysqlPlace, type MysqlPool, Session } from './session.ts';
 

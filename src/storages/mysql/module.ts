@@ -3,14 +3,14 @@ import type { StorageModule } from '../contract.ts';
 import { READERS } from '../sql/ends.ts';
 import { connect } from './driver.ts';
 import type { MysqlOptions } from './index.ts';
-import * as open from './open.ts';
+import { opening } from './open.ts';
 
 export const openWriter: StorageModule['openWriter'] = async (options, context) => {
   const { config, place } = options as MysqlOptions;
-  return open.openWriter(await connect(config, place, 1), context);
+  return opening.openWriter(await connect(config, place, 1), context);
 };
 
 export const openReader: NonNullable<StorageModule['openReader']> = async (options) => {
   const { config, place } = options as MysqlOptions;
-  return open.openReader(await connect(config, place, READERS));
+  return opening.openReader(await connect(config, place, READERS));
 };

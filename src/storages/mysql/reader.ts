@@ -2,6 +2,7 @@ import type { UsageRecord } from '../../record.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { hashOf } from '../sql/texts.ts';
+import { sumRowOf } from '../sum-row.ts';
 import { binary, datetime, text } from './literals.ts';
 import type { Row, Session } from './session.ts';
 import { TABLES } from './tables.ts';
@@ -58,15 +59,7 @@ export class MysqlReader implements StorageReader {
        ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, CAST(strings.text AS BINARY)
        LIMIT ${limitOf(limit)} OFFSET ${offset}`,
     );
-    // Sums may pass 2^53: then they are rounded.
-    return rows.map((row) => ({
-      bucket: Number(row.bucket),
-      key: row.key ?? null,
-      hits: Number(row.hits),
-      transfer: Number(row.transfer),
-      errors: Number(row.errors),
-      duration: Number(row.duration),
-    }));
+    return rows.map((row) => sumRowOf(Number(row.bucket), row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

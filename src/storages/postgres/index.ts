@@ -4,7 +4,7 @@ import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 import { connect } from './driver.ts';
-import * as opening from './open.ts';
+import { opening } from './open.ts';
 import { type PostgresConfig, placeOfConfig, placeOfPool, placeOfUrl, wrongServer } from './place.ts';
 import { type PostgresPlace, type PostgresPool, Session } from './session.ts';
 

@@ -2,6 +2,7 @@ import type { UsageRecord } from '../../record.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { hashOf } from '../sql/texts.ts';
+import { sumRowOf } from '../sum-row.ts';
 import { timestamp } from './arrays.ts';
 import { recordsOf, TABLES } from './schema.ts';
 import type { Session } from './session.ts';
@@ -61,15 +62,7 @@ export class PostgresReader implements StorageReader {
         ...(typeof target === 'string' ? [hashOf(target)] : []),
       ],
     );
-    // Sums may pass 2^53: then they are rounded.
-    return rows.map((row) => ({
-      bucket: Number(row.bucket),
-      key: row.key,
-      hits: Number(row.hits),
-      transfer: Number(row.transfer),
-      errors: Number(row.errors),
-      duration: Number(row.duration),
-    }));
+    return rows.map((row) => sumRowOf(Number(row.bucket), row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

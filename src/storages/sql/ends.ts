@@ -1,4 +1,6 @@
+import { TrackUsageError } from '../../errors.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
+import { orClose } from '../or-close.ts';
 
 /** Both ends in the app's thread. */
 export interface AppEnds {
@@ -13,6 +15,32 @@ export type Ends<Options> = { module: string; options: Options } | AppEnds;
 export interface Opening<Session> {
   openWriter(session: Session, context: WriterContext): Promise<StorageWriter>;
   openReader(session: Session): Promise<StorageReader>;
+}
+
+/**
+ * Opens the ends of an engine; a session with which that fails is closed.
+ * @param isReadable Whether there is anything to read.
+ */
+export function openingOf<Session extends { readonly label: string; close(): Promise<void> }>(engine: {
+  writer(session: Session, context: WriterContext): Promise<StorageWriter>;
+  isReadable(session: Session): Promise<boolean>;
+  reader(session: Session): StorageReader;
+}): Opening<Session> {
+  return {
+    openWriter: (session, context) =>
+      orClose(
+        () => session.close(),
+        () => engine.writer(session, context),
+      ),
+    openReader: (session) =>
+      orClose(
+        () => session.close(),
+        async () => {
+          if (await engine.isReadable(session)) return engine.reader(session);
+          throw new TrackUsageError('STORAGE_NOT_FOUND', { value: session.label });
+        },
+      ),
+  };
 }
 
 /** How many questions are asked of the server at the same time. */

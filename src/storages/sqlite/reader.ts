@@ -5,6 +5,7 @@ import type { UsageRecord } from '../../record.ts';
 import { closeDatabase, sqlite } from '../../sqlite.ts';
 import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { sumRowOf } from '../sum-row.ts';
 import type { SqliteOptions } from './index.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
@@ -67,14 +68,7 @@ export class SqliteReader implements StorageReader {
       limit === 0 ? -1 : limit,
       offset,
     );
-    return rows.map((row) => ({
-      bucket: Number(row.bucket) * 1000,
-      key: row.key as string | null,
-      hits: Number(row.hits),
-      transfer: Number(row.transfer),
-      errors: Number(row.errors),
-      duration: Number(row.duration),
-    }));
+    return rows.map((row) => sumRowOf(Number(row.bucket) * 1000, row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
