@@ -92,6 +92,10 @@ const TABLE = {
     'mend {module}; until then the records wait in the journal',
   ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
+  FILTER_UNSUPPORTED: [
+    'this storage cannot search its records, so that its answers cannot be filtered',
+    'ask without a filter, or keep the records in SQLite, PostgreSQL, MySQL, MongoDB or ClickHouse beside it',
+  ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
     'cannot read the country database {value}: {reason}',

@@ -22,6 +22,7 @@ export type { Period } from './summaries/periods.ts';
 export {
   STANDARD_SUMMARIES,
   sumBasic,
+  sumBots,
   sumBrowsers,
   sumGeo,
   sumLanguages,

@@ -71,7 +71,8 @@ export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'count
 
 /**
  * The columns of a record that hold text. Their values are held once in a batch and once in a database.
- * `agent` is the user agent's string, `client` the name of its browser, `state` the status code as text.
+ * `agent` is the user agent's string, `browser` its name, `robot` the name of one that says it is no person's,
+ * `state` the status code as text.
  */
 export const TEXT_COLUMNS = [
   'serverName',
@@ -92,6 +93,7 @@ export const TEXT_COLUMNS = [
   'country',
   'blueprint',
   'state',
+  'robot',
 ] as const;
 
 export type TextColumn = (typeof TEXT_COLUMNS)[number];

@@ -1,20 +1,12 @@
 import type { Worker } from 'node:worker_threads';
 import { TrackUsageError } from '../errors.ts';
-import type { UsageRecord } from '../record.ts';
-import type {
-  Scanned,
-  ScanRequest,
-  StorageReader,
-  SumRow,
-  SumsRequest,
-  UsageRequest,
-} from '../storages/contract.ts';
+import { type CompleteReader, forwardingReader, type QuestionName } from '../storages/complete-reader.ts';
 import { moduleUrl, type PlainError, reviveError, startThread } from '../threads.ts';
 
 /** A question to the reading thread, and its answer. */
 export interface Question {
   id: number;
-  method: 'timeZone' | 'summaries' | 'sums' | 'usage' | 'scan';
+  method: QuestionName;
   argument: unknown;
 }
 export interface Answer {
@@ -29,7 +21,15 @@ interface Waiting {
 }
 
 /** A storage's reading end, in a thread of its own: a long question neither blocks the app nor the writer. */
-export class ReaderThread implements StorageReader {
+export function threadReader(module: string, options: unknown): CompleteReader {
+  const thread = new ReaderThread(module, options);
+  return forwardingReader(
+    (method, argument) => thread.ask(method, argument),
+    () => thread.close(),
+  );
+}
+
+class ReaderThread {
   readonly #module: string;
   readonly #options: unknown;
   readonly #waiting = new Map<number, Waiting>();
@@ -41,31 +41,11 @@ export class ReaderThread implements StorageReader {
     this.#options = options;
   }
 
-  timeZone(site: string): Promise<string | undefined> {
-    return this.#ask('timeZone', site) as Promise<string | undefined>;
-  }
-
-  summaries(site: string): Promise<string[]> {
-    return this.#ask('summaries', site) as Promise<string[]>;
-  }
-
-  sums(request: SumsRequest): Promise<SumRow[]> {
-    return this.#ask('sums', request) as Promise<SumRow[]>;
-  }
-
-  usage(request: UsageRequest): Promise<UsageRecord[]> {
-    return this.#ask('usage', request) as Promise<UsageRecord[]>;
-  }
-
-  scan(request: ScanRequest): Promise<Scanned> {
-    return this.#ask('scan', request) as Promise<Scanned>;
-  }
-
   async close(): Promise<void> {
     await this.#worker?.terminate();
   }
 
-  async #ask(method: Question['method'], argument: unknown): Promise<unknown> {
+  async ask(method: Question['method'], argument: unknown): Promise<unknown> {
     const worker = this.#start();
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {

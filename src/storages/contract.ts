@@ -1,6 +1,6 @@
 import type { RecordBatch } from '../batch.ts';
 import type { Cursor } from '../journal/reader.ts';
-import type { UsageRecord } from '../record.ts';
+import type { TextColumn, UsageRecord } from '../record.ts';
 import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RecordRow } from './record-row.ts';
@@ -51,11 +51,8 @@ export interface StorageWriter {
   close(): Promise<void>;
 }
 
-/** One key of one bucket, as the storage knows it. */
-export interface SumRow {
-  /** ms since 1970: the bucket's start. */
-  bucket: number;
-  key: string | null;
+/** What is added up. */
+export interface Measures {
   hits: number;
   /** Bytes. */
   transfer: number;
@@ -63,6 +60,13 @@ export interface SumRow {
   errors: number;
   /** µs, all requests together. */
   duration: number;
+}
+
+/** One key of one bucket, as the storage knows it. */
+export interface SumRow extends Measures {
+  /** ms since 1970: the bucket's start. */
+  bucket: number;
+  key: string | null;
 }
 
 /** Both ends inclusive, in ms since 1970. */
@@ -86,6 +90,118 @@ export interface UsageRequest extends Range {
   site: string;
   limit: number;
   offset: number;
+}
+
+/** The buckets of one period whose start lies within. Several that share no instant make up a range of time. */
+export interface Span extends Range {
+  period: Period;
+}
+
+/** What keys are ordered by, the largest first; `average` is the time of a request. */
+export const ORDERS = ['hits', 'transfer', 'errors', 'duration', 'average'] as const;
+export type Order = (typeof ORDERS)[number];
+
+/** Which of the keys that were found are wanted. Ties: hits (most first), then key (UTF-8 bytes, `null` last). */
+interface KeysPage {
+  order: Order;
+  /** Part of the key, in whatever case (of ASCII letters at least); `undefined` for all keys. */
+  search: string | undefined;
+  /** 0 for all. */
+  limit: number;
+  offset: number;
+}
+
+/** The keys of a summary, each added up over all spans. */
+export interface KeysRequest extends KeysPage {
+  site: string;
+  summary: string;
+  spans: readonly Span[];
+}
+
+export interface KeyRow extends Measures {
+  key: string | null;
+}
+
+export interface Keys {
+  /** Those of the page. */
+  rows: KeyRow[];
+  /** How many keys match, `null` among them. */
+  count: number;
+  /** All keys that match together. */
+  total: Measures;
+}
+
+/** A summary, added up over all spans. */
+export interface TotalRequest {
+  site: string;
+  summary: string;
+  spans: readonly Span[];
+  /** An exact key; `undefined` for all. */
+  target: string | null | undefined;
+}
+
+export interface Total extends Measures {
+  /** How many different keys there are in all spans together, `null` not among them. */
+  keys: number;
+}
+
+/** The buckets of a summary, all keys of each together. */
+export interface SeriesRequest extends Range {
+  site: string;
+  summary: string;
+  period: Period;
+  /** An exact key; `undefined` for all. */
+  target: string | null | undefined;
+}
+
+export interface SeriesRow extends Total {
+  /** ms since 1970: the bucket's start. */
+  bucket: number;
+}
+
+/** What a record must have in a column. */
+export interface Condition {
+  column: TextColumn;
+  value: string | null;
+}
+
+/** Records of a site whose date lies within and which meet all conditions. */
+export interface Matching extends Range {
+  site: string;
+  where: readonly Condition[];
+}
+
+/** As `KeysRequest`, from the records that match. */
+export interface MatchingKeysRequest extends Matching, KeysPage {
+  column: TextColumn;
+}
+
+/** Of the records that match, what falls between each bound and the next; the last bound is the end of the last. */
+export interface MatchingSeriesRequest extends Matching {
+  /** ms since 1970, ascending, at least two. */
+  bounds: readonly number[];
+}
+
+export interface MatchingRow extends Measures {
+  /** ms since 1970: the bound at which it begins. */
+  bucket: number;
+  /** How many different cookie visitors there are. */
+  visitors: number;
+  /** Requests of robots. */
+  bots: number;
+}
+
+/** Records that match, newest first, a piece at a time. */
+export interface MatchingRecordsRequest extends Matching {
+  /** The `next` of the piece before; `undefined` for the first. */
+  after: string | undefined;
+  limit: number;
+}
+
+export interface FoundRecords {
+  records: UsageRecord[];
+  /** Where the next piece begins; `undefined` when there are no more. */
+  next: string | undefined;
 }
 
 /** A piece of all records of a site, oldest first. */
@@ -114,6 +230,17 @@ export interface StorageReader {
   usage(request: UsageRequest): Promise<UsageRecord[]>;
   /** All records of a site in pieces, each once, oldest first and otherwise as they were stored: for copies. */
   scan(request: ScanRequest): Promise<Scanned>;
+  /** Where it is left out, the rows of `sums` are added up. */
+  keys?(request: KeysRequest): Promise<Keys>;
+  /** Where it is left out, the rows of `sums` are added up. */
+  total?(request: TotalRequest): Promise<Total>;
+  /** Oldest first, without the buckets that are empty. Where it is left out, the rows of `sums` are added up. */
+  series?(request: SeriesRequest): Promise<SeriesRow[]>;
+  /** The three that search the records. An engine that cannot leaves out all of them. */
+  matchingKeys?(request: MatchingKeysRequest): Promise<Keys>;
+  /** Oldest first, without those that are empty. */
+  matchingSeries?(request: MatchingSeriesRequest): Promise<MatchingRow[]>;
+  matchingRecords?(request: MatchingRecordsRequest): Promise<FoundRecords>;
   close(): Promise<void>;
 }
 

@@ -6,11 +6,12 @@ import {
   summaryName,
   type UsageOptions,
 } from '../query/ask.ts';
-import { ReaderThread } from '../query/reader-thread.ts';
+import { threadReader } from '../query/reader-thread.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Summary } from '../summaries/define.ts';
+import type { CompleteReader } from './complete-reader.ts';
 import type { StorageReader } from './contract.ts';
-import { LazyReader } from './lazy-reader.ts';
+import { lazyReader } from './lazy-reader.ts';
 import { RecordWriter, type WriterDescription } from './writer.ts';
 
 /**
@@ -26,14 +27,14 @@ export type StorageDescription = WriterDescription &
  */
 export class Storage extends RecordWriter {
   /** The reading end. */
-  readonly reader: StorageReader;
+  readonly reader: CompleteReader;
 
   constructor(description: StorageDescription) {
     super(description, ['basic']);
     this.reader =
       'module' in description
-        ? new ReaderThread(description.module, this.options)
-        : new LazyReader(() => description.openReader());
+        ? threadReader(description.module, this.options)
+        : lazyReader(() => description.openReader());
   }
 
   /** The summary of that name, where it keeps it and so can answer for it. */

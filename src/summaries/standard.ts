@@ -61,6 +61,9 @@ export const sumBrowsers: Summary = {
   column: 'browser',
 };
 
+/** Each robot by its name, such as `Googlebot`; the requests of people are counted under `null`. */
+export const sumBots: Summary = { name: 'bots', title: 'sumBots', column: 'robot' };
+
 /** URLs, remotes, user agents, languages and server in one word; what a storage keeps without `hooks`. */
 export const sumBasic: SummaryGroup = {
   name: 'basic',
@@ -81,6 +84,7 @@ export const STANDARD_SUMMARIES: readonly Summary[] = [
   sumStatus,
   sumReferrers,
   sumBrowsers,
+  sumBots,
 ];
 
 const KNOWN = new Map<string, Summary | SummaryGroup>(

@@ -18,7 +18,7 @@ export class BatchFiller {
   readonly #enricher: Enricher;
   readonly #statuses = new Map<number, number>();
   /** What was found for the texts of this batch, by their ids. */
-  readonly #agents = new Map<number, { browser: number; version: number; platform: number; bot: boolean }>();
+  readonly #agents = new Map<number, { browser: number; version: number; platform: number; robot: number }>();
   readonly #languages = new Map<string, number>();
   readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
   readonly #keys: OwnSummaries;
@@ -86,7 +86,8 @@ export class BatchFiller {
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
-    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.bot ? FLAG_BOT : 0);
+    text.robot[i] = agent.robot;
+    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.robot !== 0 ? FLAG_BOT : 0);
 
     const addressId = batch.intern(facts.remoteAddr);
     const place = this.#place(addressId);
@@ -163,7 +164,12 @@ export class BatchFiller {
     if (!agent) {
       const { browser, version, platform, bot } = this.#enricher.userAgent(this.batch.strings[id] ?? '');
       const intern = (text: string | null) => this.batch.intern(text);
-      agent = { browser: intern(browser), version: intern(version), platform: intern(platform), bot };
+      agent = {
+        browser: intern(browser),
+        version: intern(version),
+        platform: intern(platform),
+        robot: bot ? intern(browser) || id : 0,
+      };
       this.#agents.set(id, agent);
     }
     return agent;

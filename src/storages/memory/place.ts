@@ -4,6 +4,13 @@ import type { UsageRecord } from '../../record.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type {
   Batch,
+  FoundRecords,
+  Keys,
+  MatchingKeysRequest,
+  MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Range,
   Scanned,
   ScanRequest,
   StorageReader,
@@ -13,6 +20,8 @@ import type {
   UsageRequest,
   WriterContext,
 } from '../contract.ts';
+import { matchingKeys, matchingRecords, matchingSeries } from '../fold-records.ts';
+import { compareKeys } from '../fold-sums.ts';
 import type { RecordRow } from '../record-row.ts';
 
 interface Kept {
@@ -76,9 +85,7 @@ export class MemoryPlace implements StorageReader {
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    const kept = (this.#records.get(site) ?? []).map(({ record }) => record);
-    const records = kept.filter(({ date }) => date >= from && date <= to);
-    return structuredClone(page(records.reverse(), limit, offset));
+    return structuredClone(page(this.#dated({ site, from, to }).reverse(), limit, offset));
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
@@ -88,8 +95,27 @@ export class MemoryPlace implements StorageReader {
     return { records, next: from + limit >= kept.length ? undefined : String(from + limit) };
   }
 
+  async matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    return matchingKeys(this.#dated(request), request);
+  }
+
+  async matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return matchingSeries(this.#dated(request), request);
+  }
+
+  async matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
+    const { records, next } = matchingRecords(this.#dated(request), request);
+    return { records: structuredClone(records), next };
+  }
+
   /** The reading end is closed; the memory stays. */
   async close(): Promise<void> {}
+
+  /** Oldest first. */
+  #dated({ site, from, to }: { site: string } & Range): UsageRecord[] {
+    const kept = (this.#records.get(site) ?? []).map(({ record }) => record);
+    return kept.filter(({ date }) => date >= from && date <= to);
+  }
 
   #apply(site: string, { journal, from, to, records, deltas }: Batch): boolean {
     if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
@@ -169,12 +195,6 @@ function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
     map.set(key, value);
   }
   return value;
-}
-
-/** By UTF-8 bytes, `null` last. */
-function compareKeys(a: string | null, b: string | null): number {
-  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 function page<T>(rows: T[], limit: number, offset: number): T[] {

@@ -1,0 +1,114 @@
+import type {
+  KeyRow,
+  Keys,
+  KeysRequest,
+  Measures,
+  Order,
+  SeriesRequest,
+  SeriesRow,
+  Span,
+  StorageReader,
+  SumRow,
+  Total,
+  TotalRequest,
+} from './contract.ts';
+
+type Sums = Pick<StorageReader, 'sums'>;
+
+/** `keys` for an engine that has rows of sums alone. */
+export async function foldKeys(reader: Sums, request: KeysRequest): Promise<Keys> {
+  const keys = new Map<string | null, KeyRow>();
+  for (const row of await rowsOf(reader, request, undefined)) addTo(keys, row);
+  return pageOfKeys([...keys.values()], request);
+}
+
+/** `total` for an engine that has rows of sums alone. */
+export async function foldTotal(reader: Sums, request: TotalRequest): Promise<Total> {
+  return totalOf(await rowsOf(reader, request, request.target));
+}
+
+/** `series` for an engine that has rows of sums alone. */
+export async function foldSeries(reader: Sums, request: SeriesRequest): Promise<SeriesRow[]> {
+  const buckets = new Map<number, SumRow[]>();
+  for (const row of await reader.sums({ ...request, limit: 0, offset: 0 })) {
+    const rows = buckets.get(row.bucket);
+    if (rows) rows.push(row);
+    else buckets.set(row.bucket, [row]);
+  }
+  return [...buckets]
+    .sort(([a], [b]) => a - b)
+    .map(([bucket, rows]): SeriesRow => ({ bucket, ...totalOf(rows) }));
+}
+
+/** Adds a row to the one of its key. */
+export function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): void {
+  const row = keys.get(key);
+  if (row) add(row, measures);
+  else keys.set(key, { key, ...pick(measures) });
+}
+
+/** The page that was asked for, of rows in any order, each with a key of its own. */
+export function pageOfKeys(
+  found: readonly KeyRow[],
+  { search, order, limit, offset }: Pick<KeysRequest, 'search' | 'order' | 'limit' | 'offset'>,
+): Keys {
+  const part = search?.toLowerCase();
+  const matching =
+    part === undefined ? found : found.filter(({ key }) => key?.toLowerCase().includes(part) ?? false);
+  const sorted = [...matching].sort(
+    (a, b) => rank(b, order) - rank(a, order) || b.hits - a.hits || compareKeys(a.key, b.key),
+  );
+  const total = noMeasures();
+  for (const row of matching) add(total, row);
+  return {
+    rows: sorted.slice(offset, limit === 0 ? undefined : offset + limit),
+    count: matching.length,
+    total,
+  };
+}
+
+/** By UTF-8 bytes, `null` last. */
+export function compareKeys(a: string | null, b: string | null): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+export function noMeasures(): Measures {
+  return { hits: 0, transfer: 0, errors: 0, duration: 0 };
+}
+
+export function add(to: Measures, { hits, transfer, errors, duration }: Measures): void {
+  to.hits += hits;
+  to.transfer += transfer;
+  to.errors += errors;
+  to.duration += duration;
+}
+
+function pick({ hits, transfer, errors, duration }: Measures): Measures {
+  return { hits, transfer, errors, duration };
+}
+
+function rank(row: Measures, order: Order): number {
+  return order === 'average' ? row.duration / row.hits : row[order];
+}
+
+function totalOf(rows: readonly SumRow[]): Total {
+  const total = noMeasures();
+  const keys = new Set<string>();
+  for (const row of rows) {
+    add(total, row);
+    if (row.key !== null) keys.add(row.key);
+  }
+  return { ...total, keys: keys.size };
+}
+
+async function rowsOf(
+  reader: Sums,
+  { site, summary, spans }: { site: string; summary: string; spans: readonly Span[] },
+  target: string | null | undefined,
+): Promise<SumRow[]> {
+  const pieces = await Promise.all(
+    spans.map((span) => reader.sums({ site, summary, ...span, target, limit: 0, offset: 0 })),
+  );
+  return pieces.flat();
+}
