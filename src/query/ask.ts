@@ -150,7 +150,7 @@ function invalid(name: string, value: unknown, expected: string): TrackUsageErro
 }
 
 /** Where no database is yet, nothing is stored yet. */
-async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
+export async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
   try {
     return await answer;
   } catch (error) {

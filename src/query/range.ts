@@ -1,0 +1,139 @@
+import { show, TrackUsageError } from '../errors.ts';
+import type { Span } from '../storages/contract.ts';
+import type { Calendar, Period } from '../summaries/periods.ts';
+import type { When } from './ask.ts';
+
+/** Ranges by name; all of them end now. `7d`: today and the six days before. */
+export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;
+export type RangeName = (typeof RANGES)[number];
+
+export interface RangeOptions {
+  /** Instead of `from` and `to`. Defaults to `30d` where neither is given. */
+  range?: RangeName;
+  /** Inclusive, and rounded down to the hour. Defaults to the beginning of what is stored. */
+  from?: When;
+  /** Inclusive: the whole hour, day (`2026-11-25`) or month (`2026-11`) that it names. Defaults to now. */
+  to?: When;
+}
+
+/** Whole hours of a site's calendar. In ms since 1970. */
+export interface HourRange {
+  start: number;
+  /** Exclusive. */
+  end: number;
+  /** Whether it lasts until now, so that nothing can lie between its end and the end of that day or month. */
+  open: boolean;
+  /** What one step back to the period before is measured in. */
+  unit: 'day' | 'month';
+}
+
+/** The periods by which a range can be drawn, and the longest range that each is drawn for by itself. In days. */
+const LONGEST_BY_HOUR = 3;
+const LONGEST_BY_DAY = 100;
+const DAY = 24 * 60 * 60 * 1000;
+
+const DAYS: Partial<Record<RangeName, number>> = { today: 1, '7d': 7, '30d': 30, '90d': 90 };
+const MONTHS: Partial<Record<RangeName, number>> = { month: 1, '12mo': 12 };
+
+/**
+ * The hours that are meant.
+ * @param first The first instant of which something is stored; asked for only where it matters.
+ */
+export async function rangeOf(
+  { range, from, to }: RangeOptions,
+  zone: Calendar,
+  now: number,
+  first: () => Promise<number | undefined>,
+): Promise<HourRange> {
+  if (range !== undefined && !RANGES.includes(range)) {
+    throw invalid('range', range, RANGES.map((name) => `"${name}"`).join(', '));
+  }
+  if (range !== undefined && (from !== undefined || to !== undefined)) {
+    throw invalid('range', range, 'either range or from and to');
+  }
+  const until = zone.next('hour', zone.hourOf(now));
+  const named = range ?? (from === undefined && to === undefined ? '30d' : undefined);
+  if (named !== undefined && named !== 'all') {
+    const months = MONTHS[named];
+    const start =
+      months === undefined
+        ? back(zone, 'day', zone.dayOf(now), DAYS[named]! - 1)
+        : back(zone, 'month', zone.monthOf(now), months - 1);
+    return { start, end: until, open: true, unit: months === undefined ? 'day' : 'month' };
+  }
+  const last = to === undefined ? until : endOf(to, zone);
+  const start =
+    from === undefined ? zone.monthOf((await first()) ?? now) : zone.hourOf(zone.parse(from, 'from'));
+  if (start >= last && from !== undefined) throw invalid('from', from, 'a time that is not after "to"');
+  const end = Math.max(start, Math.min(last, until));
+  const isMonths = zone.monthOf(start) === start && (last >= until || zone.monthOf(last) === last);
+  return { start, end, open: last >= until, unit: isMonths && end - start > 27 * DAY ? 'month' : 'day' };
+}
+
+/** The range of the same length just before, and cut as short where the range itself is not over yet. */
+export function previousOf({ start, end, unit }: HourRange, zone: Calendar): HourRange {
+  let steps = 0;
+  for (let at = zone.bucketOf(unit, start); at < end; at = zone.next(unit, at)) steps += 1;
+  const shift = (ms: number) => {
+    const bucket = zone.bucketOf(unit, ms);
+    const shifted = back(zone, unit, bucket, steps);
+    return Math.min(zone.hourOf(shifted + (ms - bucket)), zone.next(unit, shifted));
+  };
+  return { start: shift(start), end: Math.min(shift(end), start), open: false, unit };
+}
+
+/** The fewest buckets that make up the range: its months, then the days and hours that are left at its ends. */
+export function spansOf({ start, end, open }: HourRange, zone: Calendar): Span[] {
+  // Nothing is stored of the time to come: a month that is not over is one bucket all the same.
+  const last = open ? zone.next('month', zone.monthOf(end - 1)) : end;
+  const spans: Span[] = [];
+  split(['month', 'day', 'hour'], start, last, zone, spans);
+  return spans;
+}
+
+function split(periods: readonly Period[], start: number, end: number, zone: Calendar, spans: Span[]): void {
+  const [period, ...shorter] = periods;
+  if (period === undefined || start >= end) return;
+  const first = zone.bucketOf(period, start);
+  const begin = first === start ? start : zone.next(period, first);
+  const finish = zone.bucketOf(period, end);
+  if (begin >= finish) {
+    split(shorter, start, end, zone, spans);
+    return;
+  }
+  split(shorter, start, begin, zone, spans);
+  spans.push({ period, from: begin, to: finish - 1 });
+  split(shorter, finish, end, zone, spans);
+}
+
+/** The period in which a range is best drawn. */
+export function periodOf({ start, end }: HourRange): Period {
+  const days = (end - start) / DAY;
+  if (days <= LONGEST_BY_HOUR) return 'hour';
+  return days <= LONGEST_BY_DAY ? 'day' : 'month';
+}
+
+/** The starts of the buckets that the range touches; the first may begin before it. */
+export function bucketsOf({ start, end }: HourRange, period: Period, zone: Calendar): number[] {
+  const buckets: number[] = [];
+  for (let at = zone.bucketOf(period, start); at < end; at = zone.next(period, at)) buckets.push(at);
+  return buckets;
+}
+
+function endOf(to: When, zone: Calendar): number {
+  const at = zone.parse(to, 'to');
+  const text = typeof to === 'string' ? to : '';
+  if (/^\d{4}-\d\d$/.test(text)) return zone.next('month', at);
+  if (/^\d{4}-\d\d-\d\d$/.test(text)) return zone.next('day', at);
+  return zone.next('hour', zone.hourOf(at));
+}
+
+function back(zone: Calendar, unit: 'day' | 'month', bucket: number, steps: number): number {
+  let at = bucket;
+  for (let i = 0; i < steps; i++) at = zone.bucketOf(unit, at - 1);
+  return at;
+}
+
+function invalid(name: string, value: unknown, expected: string): TrackUsageError {
+  return new TrackUsageError('QUERY_INVALID', { name, value: show(value), expected });
+}
