@@ -36,7 +36,7 @@ function endpoint<P extends z.ZodType, A extends z.ZodType>(given: {
   parameters: P;
   answer: A;
   ask(source: HandlerSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
-  lines?: (source: HandlerSource, parameters: Of<P>, summary: string) => Lines;
+  lines?: (source: HandlerSource, parameters: Of<P>, summary: string) => unknown;
 }): Endpoint {
   return given as unknown as Endpoint;
 }
@@ -50,7 +50,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     ask: async ({ query, status, version }, { site }) => ({
       ...(await query.site(defined({ site }))),
       version,
-      status: status() as unknown as Record<string, unknown> | null,
+      status: shown(status()),
     }),
   }),
   endpoint({
@@ -58,7 +58,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     summary: 'How the app is: what waits, what was dropped, what failed last.',
     parameters: schemas.siteParameters.omit({ site: true }),
     answer: schemas.statusAnswer,
-    ask: async ({ status }) => ({ status: status() as unknown as Record<string, unknown> | null }),
+    ask: async ({ status }) => ({ status: shown(status()) }),
   }),
   endpoint({
     path: '/totals',
@@ -95,6 +95,13 @@ export const ENDPOINTS: readonly Endpoint[] = [
     lines: ({ query }, parameters) => recordLines(query, optionsOf(parameters)),
   }),
 ];
+
+/** Where files lie on the server's disk is nobody's business. */
+export function shown(status: UsageStatus | null): Record<string, unknown> | null {
+  if (status === null) return null;
+  const { directory: _, ...journal } = status.journal;
+  return { ...status, journal };
+}
 
 function seriesOptions(parameters: Of<typeof schemas.seriesParameters>) {
   const { key, ...rest } = parameters;

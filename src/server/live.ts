@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HandlerSource } from './api.ts';
+import { type HandlerSource, shown } from './api.ts';
 
 /** How often it is looked whether something was stored, and how often a stream without news shows that it lives. In ms. */
 const LOOK = 1_000;
@@ -66,7 +66,7 @@ export class LiveStreams {
       // The dashboard's own questions say what is wrong.
     }
     const now = Date.now();
-    const data = JSON.stringify({ status, stored: stored ?? null });
+    const data = JSON.stringify({ status: shown(status), stored: stored ?? null });
     if (data !== this.#last) {
       this.#last = data;
       this.#tell('usage', data, now);
