@@ -14,14 +14,18 @@ import {
   summaryName,
   type UsageOptions,
 } from './query/ask.ts';
+import { UsageQuery } from './query/query.ts';
 import type { UsageRecord } from './record.ts';
 import { requireRuntime } from './runtime.ts';
+import { createHandler, type UsageHandler } from './server/handler.ts';
+import type { HandlerOptions } from './server/options.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
 import type { Storage } from './storages/storage.ts';
 import { RecordWriter } from './storages/writer.ts';
 import { isSame, type Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
+import { version } from './version.ts';
 import { WriterClient } from './writer/client.ts';
 import { hasDefaultGeo } from './writer/default-geo.ts';
 
@@ -49,6 +53,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #views: MarkedViews;
   readonly #capture: Capture;
   readonly #onExit: () => void;
+  #query: UsageQuery | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -199,6 +204,28 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   async getUsage(options: UsageOptions = {}): Promise<UsageRecord[]> {
     const storage = this.#first(() => true)!;
     return getUsage(storage.reader, { site: this.#site, ...options }, this.#timeZone);
+  }
+
+  /** Questions over a range of time, to the first storage: totals, series, top keys, records. */
+  get query(): UsageQuery {
+    const storage = this.#first(() => true)!;
+    this.#query ??= new UsageQuery(storage.reader, {
+      site: this.#site,
+      timeZone: this.#timeZone,
+      summaries: storage.summaries,
+    });
+    return this.#query;
+  }
+
+  /**
+   * The dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, with Fastify
+   * `app.register(usage.handler())`. Its own requests are not tracked.
+   *
+   * Without `token`, `authorize` or `public` it answers this machine alone, to who has the link that it prints.
+   */
+  handler(options: HandlerOptions = {}): UsageHandler {
+    const source = { query: this.query, status: () => this.status(), version: version() };
+    return createHandler(source, options, (path) => this.#views.leaveOut(path));
   }
 
   /** What happened so far, and what is wrong at the moment. Costs nothing; never throws. */

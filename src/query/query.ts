@@ -225,6 +225,11 @@ export class UsageQuery {
     this.#now = context.now ?? Date.now;
   }
 
+  /** The same questions about another site. */
+  of(site: string): UsageQuery {
+    return new UsageQuery(this.#reader, { ...this.#context, site });
+  }
+
   /** The site's time zone, and what can be asked for. */
   async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
     const { name, zone } = await this.#site(site);

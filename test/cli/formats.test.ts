@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { csv } from '../../src/cli/formats/csv.ts';
+import { csv } from '../../src/formats/csv.ts';
 import { bytes, milliseconds, whole } from '../../src/cli/formats/numbers.ts';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { escapeJson, escapeText } from '../../src/escape.ts';

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
+import { csv } from '../../formats/csv.ts';
 import { getSum, type Sum, type SumOptions, summaryName } from '../../query/ask.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
-import { csv } from '../formats/csv.ts';
 import { jsonArray } from '../formats/json.ts';
 import { bucket, bytes, milliseconds, whole } from '../formats/numbers.ts';
 import { type Column, table } from '../formats/table.ts';
