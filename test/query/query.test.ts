@@ -424,10 +424,12 @@ describe('totals', () => {
       query.totals({ filter: { status: '500' } }),
       query.series({ filter: { status: '500' } }),
       query.top('urls', { filter: { status: '500' } }),
-      query.records(),
+      query.records({ filter: { status: '500' } }),
     ]) {
       await expect(answer).rejects.toMatchObject({ code: 'FILTER_UNSUPPORTED' });
     }
+    const all = await query.records({ from: '2026-09' });
+    expect([all.records.length, all.next]).toEqual([6, null]);
   });
 });
 
