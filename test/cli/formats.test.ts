@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { csv } from '../../src/formats/csv.ts';
-import { bytes, milliseconds, whole } from '../../src/cli/formats/numbers.ts';
+import { bytes, milliseconds, whole } from '../../src/formats/numbers.ts';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { escapeJson, escapeText } from '../../src/escape.ts';
 import { lines } from './support.ts';
