@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
 import { showControls } from '../escape.ts';
 import { requireRuntime } from '../runtime.ts';
+import { version } from '../version.ts';
 import { addCopyCommand } from './commands/copy.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
@@ -92,9 +92,4 @@ async function report(error: unknown, texts: { out: string; err: string }, io: I
 
 async function complain(io: Io, message: string): Promise<void> {
   await io.stderr(`track-usage: ${showControls(message)}\n`);
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
