@@ -2,6 +2,8 @@ import type { RecordBatch } from '../batch.ts';
 
 /** So many different routes are told apart; requests of any further one count as those of the route `other`. */
 export const MAX_ROUTES = 200;
+/** And so many combinations of route, method and class, for clients choose methods; beyond them it is `other` too. */
+export const MAX_SERIES = 2_000;
 const OTHER = 'other';
 /** The methods that are told apart; the last stands for all others, which a client may make up. */
 export const METHODS = [
@@ -135,8 +137,9 @@ export class TrafficFold {
   #count(route: number, method: number, status: number, duration: number, bytes: number): void {
     const hundreds = (status / 100) | 0;
     const group = hundreds >= 1 && hundreds <= 5 ? hundreds - 1 : OTHER_CLASS;
-    const combination = (route * METHODS.length + method) * CLASSES.length + group;
-    const at = ((this.#series[combination] || this.#begin(combination)) - 1) * WIDTH;
+    const number =
+      this.#series[combinationOf(route, method, group)] || this.#numberOfNew(route, method, group);
+    const at = (number - 1) * WIDTH;
     let bucket = 0;
     while (bucket < BOUNDS.length && duration > BOUNDS[bucket]!) bucket += 1;
     const values = this.#values;
@@ -145,8 +148,11 @@ export class TrafficFold {
     values[at + BYTES]! += bytes;
   }
 
-  /** Makes room for a series. */
-  #begin(combination: number): number {
+  /** Makes room for a series, where there may be one more. */
+  #numberOfNew(route: number, method: number, group: number): number {
+    const isFull = this.#combinations.length >= MAX_SERIES;
+    const combination = combinationOf(isFull ? OTHER_ROUTE : route, method, group);
+    if (isFull && this.#series[combination]) return this.#series[combination];
     const number = this.#combinations.push(combination);
     this.#series[combination] = number;
     if (number * WIDTH > this.#values.length) {
@@ -164,6 +170,10 @@ export class TrafficFold {
     this.#routes.set(route, this.#routes.size);
     return this.#routes.size - 1;
   }
+}
+
+function combinationOf(route: number, method: number, group: number): number {
+  return (route * METHODS.length + method) * CLASSES.length + group;
 }
 
 function methodNumber(method: string): number {
