@@ -10,7 +10,9 @@ export function version(): string {
 
 function read(): string {
   try {
-    const { name, version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    // Bundlers would take the file along if this were one expression.
+    const here = import.meta.url;
+    const { name, version } = JSON.parse(readFileSync(new URL('../package.json', here), 'utf8'));
     // Beside a bundle stands another package's.
     if (name === 'track-usage') return String(version);
   } catch {}

@@ -1,4 +1,4 @@
-import type { RecordBatch } from '../batch.ts';
+import { type RecordBatch, unpinned } from '../batch.ts';
 
 /** So many different routes are told apart; requests of any further one count as those of the route `other`. */
 export const MAX_ROUTES = 200;
@@ -167,7 +167,7 @@ export class TrafficFold {
     const known = this.#routes.get(route);
     if (known !== undefined) return known;
     if (route === OTHER || this.#routes.size > MAX_ROUTES) return OTHER_ROUTE;
-    this.#routes.set(route, this.#routes.size);
+    this.#routes.set(unpinned(route), this.#routes.size);
     return this.#routes.size - 1;
   }
 }
