@@ -8,6 +8,8 @@ import type { Range } from '../contract.ts';
 export interface Dialect {
   /** Numbers may come as text or as BigInt. */
   query(sql: string): Promise<Row[]>;
+  /** With what a statement says how long it may take. Defaults to nothing. */
+  readonly hint?: string;
   /** The quoted name of a table, with where it is. */
   table(name: string): string;
   /** Of each period, the name of the table of its sums. */

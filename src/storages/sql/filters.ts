@@ -183,7 +183,7 @@ export class FilterQuestions {
       FROM ${this.#dialect.table(this.#dialect.records)} r WHERE ${this.#where(filter, range)}
       GROUP BY n, r.visitor`;
     return this.#dialect.query(
-      `SELECT x.n, ${sumsOf('x')}, SUM(x.bots) AS bots, COUNT(x.visitor) AS visitors
+      `SELECT ${this.#dialect.hint ?? ''} x.n, ${sumsOf('x')}, SUM(x.bots) AS bots, COUNT(x.visitor) AS visitors
        FROM (${each}) x GROUP BY x.n ORDER BY x.n`,
     );
   }

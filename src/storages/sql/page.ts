@@ -40,7 +40,7 @@ export async function askPage(
          WHERE z.hits IS NULL OR ${rank('f')} > z.place OR (${rank('f')} = z.place AND f.hits >= z.hits)`;
   const rows = await query(`
     WITH found AS (${found})
-    SELECT p.*, a.* FROM (
+    SELECT ${dialect.hint ?? ''} p.*, a.* FROM (
       SELECT COUNT(*) AS all_keys, ${MEASURES.map((name) => `SUM(f.${name}) AS all_${name}`).join(', ')} FROM found f
     ) a LEFT JOIN (
       SELECT ${key} AS text, ${sorted} AS sorted, ${rank('f')} AS place, 1 AS present,

@@ -39,7 +39,7 @@ export class SumQuestions {
     const series = await this.#series(site, summary, target);
     if (!series || spans.length === 0) return { ...noMeasures(), keys: 0 };
     const [row] = await this.#dialect.query(
-      `SELECT ${sumsOf('t')}, COUNT(DISTINCT NULLIF(t.k, 0)) AS different FROM (${this.#rows(series, spans)}) t`,
+      `SELECT ${this.#dialect.hint ?? ''} ${sumsOf('t')}, COUNT(DISTINCT NULLIF(t.k, 0)) AS different FROM (${this.#rows(series, spans)}) t`,
     );
     return { ...measuresOf(row!), keys: Number(row!.different) };
   }
@@ -48,7 +48,7 @@ export class SumQuestions {
     const series = await this.#series(site, summary, target);
     if (!series) return [];
     const rows = await this.#dialect.query(
-      `SELECT ${this.#dialect.bucketMs('t.bucket')} AS ms, ${sumsOf('t')}, COUNT(NULLIF(t.k, 0)) AS different
+      `SELECT ${this.#dialect.hint ?? ''} ${this.#dialect.bucketMs('t.bucket')} AS ms, ${sumsOf('t')}, COUNT(NULLIF(t.k, 0)) AS different
        FROM (${this.#rows(series, [{ period, from, to }])}) t GROUP BY t.bucket ORDER BY t.bucket`,
     );
     return rows.map((row) => ({ bucket: Number(row.ms), ...measuresOf(row), keys: Number(row.different) }));
