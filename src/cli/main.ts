@@ -4,6 +4,7 @@ import { showControls } from '../escape.ts';
 import { requireRuntime } from '../runtime.ts';
 import { version } from '../version.ts';
 import { addCopyCommand } from './commands/copy.ts';
+import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
@@ -27,6 +28,7 @@ Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
   track-usage sum languages --storage sqlite:usage.db --period month --format json
   track-usage usage --storage postgres://user@host/app --limit 20
+  track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
   track-usage serve --storage sqlite:usage.db
 
 Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
@@ -65,6 +67,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addSumCommand(program, io);
   addUsageCommand(program, io);
   addCopyCommand(program, io);
+  addReportCommand(program, io);
   addServeCommand(program, io);
   // Each command answers both.
   for (const command of program.commands) {

@@ -38,7 +38,7 @@ export interface QuestionOptions extends RangeOptions {
 }
 
 export interface ComparedOptions extends QuestionOptions {
-  /** Whether the period before is answered too. Defaults to false. */
+  /** Whether the period before is answered too, where the range is no longer than 10,000 days. Defaults to false. */
   compare?: boolean;
 }
 
@@ -550,9 +550,8 @@ function columnOf(name: string): TextColumn | undefined {
 function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions): HourRange | undefined {
   if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
   if (!compare) return undefined;
-  if (range.end - range.start > MOST_BUCKETS * SHORTEST[range.unit]) {
-    throw invalid('compare', compare, `false for a range of more than ${MOST_BUCKETS} ${range.unit}s`);
-  }
+  // There is nothing before so much time, and counting its days back would take a while.
+  if (range.end - range.start > MOST_BUCKETS * SHORTEST[range.unit]) return undefined;
   return previousOf(range, zone);
 }
 
