@@ -3,6 +3,7 @@ export type { Mark, Views } from './capture/views.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
+export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
 export type {
   AnsweredRange,
@@ -58,7 +59,7 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export { TrackUsage } from './tracker.ts';
+export { type MetricsOptions, TrackUsage } from './tracker.ts';
 export type { FreeGeoIpSettings } from './writer/free-geo-ip-settings.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './writers/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './writers/output.ts';

@@ -5,6 +5,8 @@ import { type App, innerApp, prepareMark, track } from './frameworks/index.ts';
 import type { Trust } from './frameworks/node.ts';
 import { journalsDirectory } from './journal/directory.ts';
 import { Journal } from './journal/journal.ts';
+import { OPENMETRICS_END } from './metrics/exposition.ts';
+import { healthText } from './metrics/health.ts';
 import { Problems } from './problems.ts';
 import {
   getSum,
@@ -17,6 +19,7 @@ import {
 import { UsageQuery } from './query/query.ts';
 import type { UsageRecord } from './record.ts';
 import { requireRuntime } from './runtime.ts';
+import type { HandlerSource } from './server/api.ts';
 import { createHandler, type UsageHandler } from './server/handler.ts';
 import type { HandlerOptions } from './server/options.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
@@ -31,6 +34,11 @@ import { hasDefaultGeo } from './writer/default-geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
+
+export interface MetricsOptions {
+  /** The text of OpenMetrics 1.0 instead of Prometheus's own. Defaults to `false`. */
+  openMetrics?: boolean;
+}
 
 /** The apps that are tracked: two records for one request help nobody. */
 const trackedApps = new WeakSet<object>();
@@ -224,13 +232,34 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * Without `token`, `authorize` or `public` it answers this machine alone, to who has the link that it prints.
    */
   handler(options: HandlerOptions = {}): UsageHandler {
-    const source = { query: this.query, status: () => this.status(), version: version() };
+    const source: HandlerSource = {
+      query: this.query,
+      status: () => this.status(),
+      metrics: (formats) => this.metrics(formats),
+      version: version(),
+    };
     return createHandler(source, options, (path) => this.#views.leaveOut(path));
   }
 
   /** What happened so far, and what is wrong at the moment. Costs nothing; never throws. */
   status(): UsageStatus {
     return statusOf(this.#journal, this.#writer, this.storages, this.#problems);
+  }
+
+  /**
+   * The app's figures for Prometheus, as text: requests, bytes and durations by route, method and class of statuses,
+   * and what `status()` says. Answer it with the content type `METRICS_CONTENT_TYPE`, or
+   * `OPENMETRICS_CONTENT_TYPE` where `openMetrics` is set.
+   *
+   * Never rejects. Where the writer's thread does not answer within 2,000 ms, it holds what `status()` says alone, and
+   * `track_usage_metrics_complete` is 0.
+   */
+  async metrics(options?: MetricsOptions): Promise<string> {
+    const openMetrics = options?.openMetrics === true;
+    this.#journal.appendPending();
+    const traffic = await this.#writer?.metrics(openMetrics);
+    const health = healthText(this.status(), traffic !== undefined, openMetrics);
+    return `${health}${traffic ?? ''}${openMetrics ? OPENMETRICS_END : ''}`;
   }
 
   /**
