@@ -234,6 +234,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   handler(options: HandlerOptions = {}): UsageHandler {
     const source: HandlerSource = {
       query: this.query,
+      site: this.#site,
       status: () => this.status(),
       metrics: (formats) => this.metrics(formats),
       version: version(),

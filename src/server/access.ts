@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseCookie, stringifySetCookie } from 'cookie';
 import { BoundedCache } from '../cache.ts';
+import { within } from './gate.ts';
 import type { HandlerSettings } from './options.ts';
 import type { Problem } from './problem.ts';
 
@@ -15,7 +16,9 @@ const MEMORY = 60_000;
 /** Addresses whose failures are remembered. */
 const REMEMBERED = 10_000;
 const LINKS = 16;
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+/** What proxies and tunnels add. */
+const FORWARDED =
+  /^(?:x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|fastly-client-ip|cf-.*)$/;
 
 /** Who may look: see `HandlerOptions`. */
 export class Access {
@@ -57,7 +60,8 @@ export class Access {
   refusal(request: IncomingMessage): Problem | undefined {
     const { hosts, public: isPublic } = this.#settings;
     const isNear =
-      isLoopback(request.socket.remoteAddress) && !FORWARDED.some((name) => name in request.headers);
+      isLoopback(request.socket.remoteAddress) &&
+      !Object.keys(request.headers).some((name) => FORWARDED.test(name));
     if (this.isLocal && !isNear) {
       return {
         status: 403,
@@ -86,18 +90,19 @@ export class Access {
     if (isPublic || this.hasSession(request)) return true;
     if (authorize) {
       try {
-        if ((await authorize(request)) === true) return true;
+        const answer = await within(Promise.resolve(authorize(request)), this.#settings.timeout);
+        if (answer === true) return true;
       } catch {
         // Keeps it out.
       }
     }
-    const [, bearer] = /^Bearer ([\w.~+/=-]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const [, bearer] = /^Bearer +([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '') ?? [];
     if (token === undefined || bearer === undefined) return false;
     return this.#try(request, () => isSame(bearer, token));
   }
 
-  /** The cookie for who knows the token, or has a link. */
-  signIn(request: IncomingMessage, given: string, path: string): string | Problem {
+  /** The cookie for who knows the token, or types in what a link ends with. */
+  signIn(request: IncomingMessage, given: string): string | Problem {
     const { token } = this.#settings;
     const isRight = this.#try(
       request,
@@ -107,11 +112,31 @@ export class Access {
     if (!isRight) {
       return { status: 401, title: 'That is not the token', detail: 'Try again.', code: 'TOKEN_WRONG' };
     }
+    return this.#cookie(request);
+  }
+
+  /**
+   * The cookie for who has a link. The token itself is not taken from a URL, where it would stay in logs and histories;
+   * and wrong ones are not counted, or pages of others could have somebody locked out with an image.
+   */
+  enter(request: IncomingMessage, given: string): string | Problem | undefined {
+    if (this.#takeLink(given)) return this.#cookie(request);
+    // The link was used before, perhaps by the very same person.
+    if (this.hasSession(request)) return undefined;
+    return {
+      status: 401,
+      title: 'This link was used already, or is not one',
+      detail: 'Links work once. Open the dashboard without it to sign in.',
+      code: 'LINK_WRONG',
+    };
+  }
+
+  #cookie(request: IncomingMessage): string {
     const expires = Math.floor(Date.now() / 1000) + SESSION;
     return stringifySetCookie({
       name: COOKIE,
       value: `${expires}.${this.#sign(expires)}`,
-      path,
+      path: this.#settings.path,
       httpOnly: true,
       sameSite: 'strict',
       secure: isSecure(request),
@@ -170,19 +195,29 @@ function isLoopback(address = ''): boolean {
 }
 
 function isLocalName(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost') || (isIP(host) !== 0 && isLoopback(host));
+  return /^(?:[a-z0-9-]+\.)*localhost$/.test(host) || (isIP(host) !== 0 && isLoopback(host));
 }
 
-/** The Host header (with HTTP/2 `:authority`) without its port and brackets. */
-function hostOf({ headers }: IncomingMessage): string {
+/** The Host header, or what stands for it in HTTP/2. */
+export function authorityOf({ headers }: IncomingMessage): string {
   const given = headers.host ?? headers[':authority'];
-  const host = (typeof given === 'string' ? given : '').toLowerCase();
+  return (typeof given === 'string' ? given : '').toLowerCase();
+}
+
+/** Without its port and brackets. */
+function hostOf(request: IncomingMessage): string {
+  const host = authorityOf(request);
   return /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d+$/, '');
 }
 
-/** An IPv6 user has 2^64 addresses. */
+/** An IPv6 user has 2^64 addresses: the first four groups tell users apart. */
 function networkOf(address: string): string {
-  return address.includes(':') && !address.includes('.') ? address.split(':').slice(0, 4).join(':') : address;
+  if (isIP(address) !== 6 || address.includes('.')) return address;
+  const [head = '', tail] = address.replace(/%.*/, '').split('::');
+  const groups = head.split(':').filter((group) => group !== '');
+  const after = tail?.split(':') ?? [];
+  while (groups.length + after.length < 8 && groups.length < 4) groups.push('0');
+  return [...groups, ...after].slice(0, 4).join(':');
 }
 
 function isSecure(request: IncomingMessage): boolean {

@@ -4,9 +4,16 @@ import type { UsageStatus } from '../status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
 import * as schemas from './schemas.ts';
 
+/** The questions of the API. */
+export type Questions = Pick<UsageQuery, 'site' | 'totals' | 'series' | 'top' | 'records'>;
+
 /** What the handler shows. */
 export interface HandlerSource {
-  query: UsageQuery;
+  query: Questions;
+  /** The site that is asked about where none is named. */
+  site: string;
+  /** Whether everybody may look. */
+  isPublic?: boolean;
   /** `null` where there is no app, only what it stored. */
   status(): UsageStatus | null;
   /** The text of the metrics; `undefined` where there is no app. */
@@ -47,10 +54,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
     summary: 'The time zone of the site, the summaries that can be asked for, and how the app is.',
     parameters: schemas.siteParameters,
     answer: schemas.siteAnswer,
-    ask: async ({ query, status, version }, { site }) => ({
+    ask: async ({ query, version, ...source }, { site }) => ({
       ...(await query.site(defined({ site }))),
       version,
-      status: shown(status()),
+      status: shown(source),
     }),
   }),
   endpoint({
@@ -58,7 +65,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     summary: 'How the app is: what waits, what was dropped, what failed last.',
     parameters: schemas.siteParameters.omit({ site: true }),
     answer: schemas.statusAnswer,
-    ask: async ({ status }) => ({ status: shown(status()) }),
+    ask: async (source) => ({ status: shown(source) }),
   }),
   endpoint({
     path: '/totals',
@@ -96,11 +103,30 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
 ];
 
-/** Where files lie on the server's disk is nobody's business. */
-export function shown(status: UsageStatus | null): Record<string, unknown> | null {
+/**
+ * Where files lie on the server's disk is nobody's business; and what is everybody's names no host or database either:
+ * there the code of what is wrong has to do.
+ */
+export function shown({ status: statusOf, isPublic }: Pick<HandlerSource, 'status' | 'isPublic'>) {
+  const status = statusOf();
   if (status === null) return null;
   const { directory: _, ...journal } = status.journal;
-  return { ...status, journal };
+  if (!isPublic) return { ...status, journal };
+  const { storages, lastError } = status;
+  return {
+    ...status,
+    journal,
+    storages: storages.map((one) => ({
+      ...one,
+      storage: /^[a-z]+(?=:|$)/.exec(one.storage)?.[0] ?? 'storage',
+      error: one.error && codeAlone(one.error),
+    })),
+    lastError: lastError && { ...codeAlone(lastError), date: lastError.date },
+  };
+}
+
+function codeAlone({ code }: { code: string | null }) {
+  return { code, message: code ?? 'unknown' };
 }
 
 function seriesOptions(parameters: Of<typeof schemas.seriesParameters>) {

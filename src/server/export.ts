@@ -1,9 +1,10 @@
 import { type Cell, csv } from '../formats/csv.ts';
 import { RECORD_CELLS } from '../formats/record-cells.ts';
-import type { Bucket, RecordsOptions, SeriesOptions, TopOptions, UsageQuery } from '../query/query.ts';
+import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query/query.ts';
 import type { UsageRecord } from '../record.ts';
 import type { KeyRow } from '../storages/contract.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
+import type { Questions } from './api.ts';
 
 /** A download: rows in pieces, whose number has no limit. */
 export interface Lines<Row = never> {
@@ -16,7 +17,9 @@ export interface Lines<Row = never> {
 
 /** Rows that are read at once. */
 const KEYS = 50_000;
-const RECORDS = 5_000;
+const RECORDS = 1_000;
+/** Rows that are made text of at once: between them the app has its turn. */
+const WRITTEN = 500;
 
 const MEASURES = {
   hits: ({ hits }) => hits,
@@ -25,7 +28,7 @@ const MEASURES = {
   duration: ({ duration }) => duration,
 } satisfies Lines<KeyRow | Bucket>['cells'];
 
-export function bucketLines(query: UsageQuery, options: SeriesOptions): Lines<Bucket> {
+export function bucketLines(query: Questions, options: SeriesOptions): Lines<Bucket> {
   async function* pieces() {
     const { buckets, timeZone } = await query.series({ ...options, compare: false });
     yield { rows: buckets, timeZone };
@@ -42,7 +45,7 @@ export function bucketLines(query: UsageQuery, options: SeriesOptions): Lines<Bu
   };
 }
 
-export function topLines(query: UsageQuery, summary: string, options: TopOptions): Lines<KeyRow> {
+export function topLines(query: Questions, summary: string, options: TopOptions): Lines<KeyRow> {
   async function* pieces() {
     const { limit = 0 } = options;
     for (let page = options.page ?? 1; ; page++) {
@@ -55,7 +58,7 @@ export function topLines(query: UsageQuery, summary: string, options: TopOptions
   return { name: summary, cells: { key: ({ key }) => key, ...MEASURES }, pieces: pieces() };
 }
 
-export function recordLines(query: UsageQuery, options: RecordsOptions): Lines<UsageRecord> {
+export function recordLines(query: Questions, options: RecordsOptions): Lines<UsageRecord> {
   async function* pieces() {
     let { after, limit: left = Number.POSITIVE_INFINITY } = options;
     while (left > 0) {
@@ -71,18 +74,28 @@ export function recordLines(query: UsageQuery, options: RecordsOptions): Lines<U
 }
 
 export async function* csvOf<Row>({ cells, pieces }: Lines<Row>): AsyncGenerator<string> {
-  const [heading] = csv(Object.keys(cells), []);
-  yield heading!;
+  // With the first rows, not before them: that they cannot be had is told by another answer.
+  let [heading = ''] = csv(Object.keys(cells), []);
   for await (const { rows, timeZone } of pieces) {
     const zone = calendar(timeZone);
-    const [, ...lines] = csv(
-      [],
-      rows.map((row) => Object.values(cells).map((cell) => cell(row, zone))),
-    );
-    yield lines.join('');
+    for (const some of parts(rows)) {
+      const [, ...lines] = csv(
+        [],
+        some.map((row) => Object.values(cells).map((cell) => cell(row, zone))),
+      );
+      yield heading + lines.join('');
+      heading = '';
+    }
   }
+  if (heading !== '') yield heading;
 }
 
 export async function* ndjsonOf<Row>({ pieces }: Lines<Row>): AsyncGenerator<string> {
-  for await (const { rows } of pieces) yield rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  for await (const { rows } of pieces) {
+    for (const some of parts(rows)) yield some.map((row) => `${JSON.stringify(row)}\n`).join('');
+  }
+}
+
+function* parts<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
+  for (let from = 0; from < rows.length; from += WRITTEN) yield rows.slice(from, from + WRITTEN);
 }

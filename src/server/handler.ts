@@ -1,8 +1,11 @@
+import { writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { reasonOf } from '../errors.ts';
+import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import { Access } from './access.ts';
 import type { HandlerSource } from './api.ts';
+import { protect } from './headers.ts';
 import { type HandlerOptions, type HandlerSettings, readHandlerOptions } from './options.ts';
+import { sendProblem } from './problem.ts';
 import type { Responder } from './respond.ts';
 
 /**
@@ -46,11 +49,11 @@ export interface FastifyInstance {
 
 interface FastifyExchange {
   request: { raw: IncomingMessage & { originalUrl?: string }; body: unknown };
-  reply: { raw: ServerResponse; hijack(): unknown };
+  reply: { raw: ServerResponse; hijack(): unknown; callNotFound(): unknown };
 }
 
 const FORM = 'application/x-www-form-urlencoded';
-/** How often the link is printed at most. In ms. */
+/** How often the link, and what failed, is printed at most. In ms. */
 const PRINT = 60_000;
 
 /** @param leaveOut Told the path, whose requests are not tracked. */
@@ -85,6 +88,7 @@ class Mount {
   readonly #access: Access;
   #responder: Promise<Responder> | undefined;
   #printed = Number.NEGATIVE_INFINITY;
+  #failed = Number.NEGATIVE_INFINITY;
 
   constructor(source: HandlerSource, settings: HandlerSettings) {
     this.path = settings.path;
@@ -104,14 +108,14 @@ class Mount {
     response: ServerResponse,
     next?: (error?: unknown) => void,
   ): boolean {
-    const url = this.#below(request.originalUrl ?? request.url);
+    const url = this.below(request.originalUrl ?? request.url);
     if (url !== undefined) void this.answer(request, response, url, request.body);
     else next?.();
     return url !== undefined;
   }
 
   async koa(context: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
-    const url = this.#below(context.originalUrl);
+    const url = this.below(context.originalUrl);
     if (url === undefined) return next();
     context.respond = false;
     const { body } = (context as { request?: { body?: unknown } }).request ?? {};
@@ -121,14 +125,22 @@ class Mount {
 
   async hono(context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
     const { incoming, outgoing } = context.env as { incoming: IncomingMessage; outgoing: ServerResponse };
-    const url = this.#below(incoming.url);
+    const { parseBody } = context.req as { parseBody?: () => Promise<unknown> };
+    const url = this.below(incoming.url);
     if (url === undefined) {
       await next();
       return undefined;
     }
-    await this.answer(incoming, outgoing, url);
-    // What @hono/node-server takes for an answer that was sent past it.
-    return new Response(null, { headers: { 'x-hono-already-sent': 'true' } });
+    // What middleware has read, Hono remembers.
+    const body = incoming.readableDidRead
+      ? await parseBody?.call(context.req).catch(() => undefined)
+      : undefined;
+    await this.answer(incoming, outgoing, url, body);
+    // What @hono/node-server takes for an answer that was sent past it: not by its own short way, on which it looks at
+    // no header, and which it leaves when somebody looks at the body.
+    const sent = new Response(null, { headers: { 'x-hono-already-sent': 'true' } });
+    void sent.body;
+    return sent;
   }
 
   /** Never rejects. */
@@ -142,21 +154,44 @@ class Mount {
     try {
       this.#print(request, url);
       // Loaded when it is first asked: an app that nobody looks at does not pay for it.
-      this.#responder ??= import('./respond.ts').then(
-        ({ Responder }) => new Responder(this.#source, this.#access, this.#settings),
-      );
+      this.#responder ??= this.#load();
       await (await this.#responder).answer(request, response, url, body);
     } catch (error) {
-      if (response.headersSent) response.destroy();
-      else {
-        process.stderr.write(`track-usage: the dashboard failed: ${reasonOf(error)}\n`);
-        response.writeHead(500, { 'content-type': 'text/plain' }).end('The dashboard failed.');
-      }
+      this.#fail(response, error);
+    }
+  }
+
+  async #load(): Promise<Responder> {
+    try {
+      const { Responder } = await import('./respond.ts');
+      return new Responder(this.#source, this.#access, this.#settings);
+    } catch (error) {
+      this.#responder = undefined;
+      throw error;
+    }
+  }
+
+  #fail(response: ServerResponse, error: unknown): void {
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    if (performance.now() - this.#failed > PRINT) {
+      this.#failed = performance.now();
+      print(`the dashboard failed: ${reasonOf(error)}`);
+    }
+    try {
+      protect(response);
+      const title = 'The dashboard failed';
+      const detail = 'The app says why on its standard error.';
+      sendProblem(response, { status: 500, title, detail, code: 'HANDLER_FAILED' });
+    } catch {
+      response.destroy();
     }
   }
 
   /** What of the URL lies behind the path; `undefined` where it lies elsewhere. */
-  #below(url = ''): string | undefined {
+  below(url = ''): string | undefined {
     if (!url.startsWith(this.path)) return undefined;
     const rest = url.slice(this.path.length);
     return rest === '' || rest.startsWith('/') || rest.startsWith('?') ? rest : undefined;
@@ -169,7 +204,7 @@ class Mount {
     const scheme = 'encrypted' in request.socket ? 'https' : 'http';
     const link = this.link(`${scheme}://${request.headers.host}`);
     this.#printed = performance.now();
-    process.stderr.write(`track-usage: the dashboard, by a link that works once: ${link}\n`);
+    print(`the dashboard, by a link that works once: ${link}`);
   }
 }
 
@@ -179,16 +214,32 @@ function register(app: FastifyInstance, mount: Mount, done?: (error?: Error) => 
     app.addContentTypeParser(FORM, unread as never);
   }
   const handler = async (request: FastifyExchange['request'], reply: FastifyExchange['reply']) => {
+    // Fastify finds a route by other spellings too, such as /%75sage.
+    const url = mount.below(request.raw.originalUrl ?? request.raw.url);
+    if (url === undefined) return reply.callNotFound();
     reply.hijack();
-    const url = request.raw.originalUrl ?? request.raw.url ?? '';
-    await mount.answer(request.raw, reply.raw, url.slice(mount.path.length), request.body ?? undefined);
+    await mount.answer(request.raw, reply.raw, url, request.body ?? undefined);
   };
-  // The prefix of the plugin may be part of the path.
-  const url = mount.path.startsWith(app.prefix) ? mount.path.slice(app.prefix.length) : mount.path;
+  // The path is what is requested: the prefix of the plugin is part of it.
+  const isBelow = mount.path === app.prefix || mount.path.startsWith(`${app.prefix}/`);
+  if (!isBelow) {
+    const expected = `a path below the prefix that it is registered with, such as "${app.prefix}/usage"`;
+    const option = { name: 'handler.path', value: show(mount.path), expected };
+    done?.(new TrackUsageError('OPTION_INVALID', option));
+    return;
+  }
+  const url = mount.path.slice(app.prefix.length);
   for (const pattern of [url, `${url}/*`]) {
     app.route({ method: ['GET', 'HEAD', 'POST'], url: pattern, exposeHeadRoute: false, handler } as never);
   }
   done?.();
+}
+
+/** What ends when nobody reads the other end any more must not end the app. */
+function print(text: string): void {
+  try {
+    writeSync(2, `track-usage: ${text}\n`);
+  } catch {}
 }
 
 function isFastify(given: unknown): given is FastifyInstance {

@@ -1,5 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { UsageStatus } from '../status.ts';
 import { type HandlerSource, shown } from './api.ts';
+
+/** The server that a connection is of. */
+interface Listener {
+  listening?: boolean;
+}
 
 /** How often it is looked whether something was stored, and how often a stream without news shows that it lives. In ms. */
 const LOOK = 1_000;
@@ -7,12 +13,14 @@ const LOOK_IN_STORAGE = 2_000;
 const PING = 15_000;
 /** What may wait for a client that does not read; then it is let go. In bytes. */
 const MOST_WAITING = 65_536;
+/** How long a stream lasts; then the dashboard comes again, if it still may. In ms. */
+const LONGEST = 60 * 60 * 1000;
 
 /** The event streams of the dashboards that are open: one look for all of them, and none without them. */
 export class LiveStreams {
   readonly #source: HandlerSource;
   readonly #most: number;
-  readonly #open = new Set<ServerResponse>();
+  readonly #open = new Map<ServerResponse, { server: Listener | undefined; since: number }>();
   #timer: NodeJS.Timeout | undefined;
   #last = '';
   #told = 0;
@@ -33,8 +41,14 @@ export class LiveStreams {
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     response.write('retry: 3000\n\n');
-    this.#open.add(response);
+    const { server } = request.socket as { server?: Listener };
+    this.#open.set(response, { server, since: Date.now() });
+    if (this.#last !== '') response.write(message('usage', this.#last));
     const end = () => this.#open.delete(response);
     response.on('close', end);
     response.on('error', end);
@@ -56,9 +70,11 @@ export class LiveStreams {
       this.#timer = undefined;
       return;
     }
-    const status = this.#source.status();
+    this.#end();
     let stored: number | undefined;
+    let status: UsageStatus | null = null;
     try {
+      status = this.#source.status();
       stored = status
         ? status.storages.reduce((sum, { committed, adopted }) => sum + committed + adopted, 0)
         : (await this.#source.query.totals({ range: 'today' })).totals.hits;
@@ -66,7 +82,10 @@ export class LiveStreams {
       // The dashboard's own questions say what is wrong.
     }
     const now = Date.now();
-    const data = JSON.stringify({ status: shown(status), stored: stored ?? null });
+    const data = JSON.stringify({
+      status: shown({ ...this.#source, status: () => status }),
+      stored: stored ?? null,
+    });
     if (data !== this.#last) {
       this.#last = data;
       this.#tell('usage', data, now);
@@ -78,9 +97,20 @@ export class LiveStreams {
 
   #tell(event: string, data: string, now: number): void {
     this.#told = now;
-    for (const response of this.#open) {
+    for (const response of this.#open.keys()) {
       if (response.writableLength > MOST_WAITING) response.destroy();
-      else response.write(`event: ${event}\ndata: ${data}\n\n`);
+      else response.write(message(event, data));
     }
   }
+
+  /** A server that closes waits for its connections: an open dashboard must not keep the app from ending. */
+  #end(): void {
+    for (const [response, { server, since }] of this.#open) {
+      if (server?.listening === false || Date.now() - since > LONGEST) response.end();
+    }
+  }
+}
+
+function message(event: string, data: string): string {
+  return `event: ${event}\ndata: ${data}\n\n`;
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { checkOption, checkOptions, isText } from '../options.ts';
+import { checkOption, checkOptions, isText, isWholeNumber } from '../options.ts';
 
 /** Options of `usage.handler()`. All may be left out. */
 export interface HandlerOptions {
@@ -10,7 +10,10 @@ export interface HandlerOptions {
    * request is that of Node.
    */
   authorize?: (request: IncomingMessage) => boolean | Promise<boolean>;
-  /** A secret of 16 characters or more, which programs send as `Authorization: Bearer …` and people sign in with. */
+  /**
+   * A secret of 16 characters or more (ASCII, without blanks), which programs send as `Authorization: Bearer …` and
+   * people sign in with.
+   */
   token?: string;
   /** Lets everybody look. Defaults to false. */
   public?: boolean;
@@ -21,6 +24,15 @@ export interface HandlerOptions {
   hosts?: readonly string[];
   /** The most event streams at the same time. Defaults to 100. */
   maxStreams?: number;
+  /** The most downloads at the same time. Defaults to 8. */
+  maxDownloads?: number;
+  /** The most questions that the storage is asked at the same time; twelve times as many may wait. Defaults to 8. */
+  maxQuestions?: number;
+  /**
+   * How long the storage may take for an answer, `authorize` for its own, somebody who signs in for the form, and a client
+   * that downloads for reading on. Defaults to `30000` ms (30 seconds).
+   */
+  timeout?: number;
 }
 
 export interface HandlerSettings {
@@ -30,6 +42,9 @@ export interface HandlerSettings {
   public: boolean;
   hosts: readonly string[] | undefined;
   maxStreams: number;
+  maxDownloads: number;
+  maxQuestions: number;
+  timeout: number;
 }
 
 const OPTIONS = [
@@ -39,32 +54,54 @@ const OPTIONS = [
   'public',
   'hosts',
   'maxStreams',
+  'maxDownloads',
+  'maxQuestions',
+  'timeout',
 ] as const satisfies readonly (keyof HandlerOptions)[];
 const DEFAULT_PATH = '/usage';
 const DEFAULT_MAX_STREAMS = 100;
-/** What cannot be guessed, even if somebody tries for years. */
-const SHORTEST_TOKEN = 16;
+const DEFAULT_MAX_DOWNLOADS = 8;
+const DEFAULT_MAX_QUESTIONS = 8;
+const DEFAULT_TIMEOUT = 30_000;
+/** What a timer of Node can wait, less what is made of it. In ms. */
+const LONGEST_TIMEOUT = 60 * 60 * 1000;
+/** What cannot be guessed, even if somebody tries for years, and can be sent in a header. */
+const TOKEN = /^[\x21-\x7e]{16,}$/;
 /** Segments of a path that need no escaping. */
 const PATH = /^(?:\/[\w.~-]+)+$/;
 
 /** The options, checked, with their defaults. */
 export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   checkOptions('handler', options, OPTIONS);
-  const { path = DEFAULT_PATH, authorize, token, hosts, maxStreams = DEFAULT_MAX_STREAMS } = options;
+  const { path = DEFAULT_PATH, authorize, token, hosts } = options;
+  const {
+    maxStreams = DEFAULT_MAX_STREAMS,
+    maxDownloads = DEFAULT_MAX_DOWNLOADS,
+    maxQuestions = DEFAULT_MAX_QUESTIONS,
+    timeout = DEFAULT_TIMEOUT,
+  } = options;
   const isPublic = options.public ?? false;
   checkOption('handler.path', path, PATH.test(path), 'a path such as "/usage"');
   checkOption('handler.authorize', authorize, typeof authorize === 'function', 'a function');
-  if (token !== undefined && !(isText(token) && token.length >= SHORTEST_TOKEN)) {
+  if (token !== undefined && !(isText(token) && TOKEN.test(token))) {
     // The value is a secret, even one that is too short.
-    checkOption('handler.token', typeof token, false, `a text of ${SHORTEST_TOKEN} characters or more`);
+    checkOption(
+      'handler.token',
+      typeof token,
+      false,
+      'a text of 16 characters or more, of ASCII, without blanks',
+    );
   }
   checkOption('handler.public', isPublic, typeof isPublic === 'boolean', 'true or false');
   checkOption('handler.hosts', hosts, Array.isArray(hosts) && hosts.every(isText), 'a list of host names');
+  checkOption('handler.maxStreams', maxStreams, isWholeNumber(maxStreams, 0), 'a whole number');
+  checkOption('handler.maxDownloads', maxDownloads, isWholeNumber(maxDownloads, 0), 'a whole number');
+  checkOption('handler.maxQuestions', maxQuestions, isWholeNumber(maxQuestions, 1), 'a whole number from 1');
   checkOption(
-    'handler.maxStreams',
-    maxStreams,
-    Number.isSafeInteger(maxStreams) && maxStreams >= 0,
-    'a whole number',
+    'handler.timeout',
+    timeout,
+    isWholeNumber(timeout, 1) && timeout <= LONGEST_TIMEOUT,
+    `a whole number of ms, up to ${LONGEST_TIMEOUT}`,
   );
   if (isPublic && (token !== undefined || authorize !== undefined)) {
     checkOption('handler.public', true, false, 'false, since a token or authorize is given');
@@ -76,5 +113,8 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
     public: isPublic,
     hosts: hosts?.map((host) => host.toLowerCase()),
     maxStreams,
+    maxDownloads,
+    maxQuestions,
+    timeout,
   };
 }

@@ -7,8 +7,6 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   SUMMARY_UNKNOWN: 404,
   TIME_ZONE_UNKNOWN: 400,
   FILTER_UNSUPPORTED: 422,
-  STORAGE_NOT_FOUND: 503,
-  STORAGE_OFFLINE: 503,
 };
 
 /** An answer of RFC 9457. `code` is that of the table of errors, where it is one of it. */
@@ -18,10 +16,22 @@ export interface Problem {
   detail: string;
   code: string;
   headers?: Record<string, string>;
+  /** Whether the connection ends with it, since the rest of the request is not read. */
+  ends?: boolean;
 }
 
-/** What went wrong, without what is nobody's business: neither a stack nor the words of a database. */
+/** Thrown where something is refused. */
+export class Refusal extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.title);
+    this.problem = problem;
+  }
+}
+
+/** What went wrong, without what is nobody's business: no stack, no words of a database, no place where one is. */
 export function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) return error.problem;
   const status = error instanceof TrackUsageError ? STATUSES[error.code] : undefined;
   if (error instanceof TrackUsageError && status !== undefined) {
     return { status, title: TITLES[status]!, detail: error.message, code: error.code };
@@ -44,7 +54,7 @@ const TITLES: Readonly<Record<number, string>> = {
 
 export function sendProblem(
   response: ServerResponse,
-  { status, title, detail, code, headers }: Problem,
+  { status, title, detail, code, headers, ends }: Problem,
 ): void {
   if (response.headersSent) {
     response.destroy();
@@ -56,6 +66,8 @@ export function sendProblem(
     'cache-control': 'no-store',
     'content-length': Buffer.byteLength(body),
     ...headers,
+    ...(ends && response.req.httpVersionMajor < 2 && { connection: 'close' }),
   });
-  response.end(body);
+  // HTTP/2 of Node takes no body here.
+  response.end(response.req.method === 'HEAD' ? undefined : body);
 }

@@ -1,32 +1,20 @@
-import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { etag } from 'etag';
 import fresh from 'fresh';
-import sirv from 'sirv';
 import type { z } from 'zod';
-import type { Access } from './access.ts';
+import { type Access, authorityOf } from './access.ts';
 import { ENDPOINTS, type Endpoint, type HandlerSource } from './api.ts';
 import { csvOf, type Lines, ndjsonOf } from './export.ts';
+import { readFiles, sendFile } from './files.ts';
 import { readForm } from './form.ts';
+import { Gate, gated } from './gate.ts';
+import { protect } from './headers.ts';
 import { LiveStreams } from './live.ts';
 import { openApi } from './openapi.ts';
 import type { HandlerSettings } from './options.ts';
-import { type Problem, problemOf, sendProblem } from './problem.ts';
-
-const HEADERS = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-resource-policy': 'same-origin',
-  'cross-origin-opener-policy': 'same-origin',
-  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
-  'x-robots-tag': 'noindex, nofollow',
-} as const;
+import { type Problem, problemOf, Refusal, sendProblem } from './problem.ts';
 
 const DASHBOARD = fileURLToPath(new URL('../dashboard', import.meta.url));
 const OPEN_METRICS = 'application/openmetrics-text';
@@ -37,16 +25,17 @@ export class Responder {
   readonly #access: Access;
   readonly #settings: HandlerSettings;
   readonly #live: LiveStreams;
-  readonly #files: ReturnType<typeof sirv> | undefined;
+  readonly #files = readFiles(DASHBOARD);
+  #downloads = 0;
 
   constructor(source: HandlerSource, access: Access, settings: HandlerSettings) {
-    this.#source = source;
+    const gate = new Gate(settings.maxQuestions, settings.timeout);
+    this.#source = { ...source, query: gated(source.query, gate), isPublic: settings.public };
     this.#access = access;
     this.#settings = settings;
-    this.#live = new LiveStreams(source, settings.maxStreams);
-    if (existsSync(DASHBOARD)) {
-      this.#files = sirv(DASHBOARD, { etag: true, brotli: true, gzip: true, setHeaders: cacheFiles });
-    }
+    this.#live = new LiveStreams(this.#source, settings.maxStreams);
+    // Told when a file is asked for.
+    this.#files.catch(() => {});
   }
 
   /**
@@ -59,7 +48,7 @@ export class Responder {
     url: string,
     body?: unknown,
   ): Promise<void> {
-    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    protect(response);
     const refusal = this.#access.refusal(request);
     if (refusal) return sendProblem(response, refusal);
     const query = url.indexOf('?');
@@ -74,7 +63,8 @@ export class Responder {
     }
     // Relative links need the slash.
     if (path === '') return redirect(response, `${this.#settings.path}/${url.slice(path.length)}`);
-    const token = path === '/' ? parameters.get('token') : null;
+    // A program that only looks where a link leads must not use it up.
+    const token = path === '/' && request.method === 'GET' ? parameters.get('token') : null;
     if (token !== null) {
       parameters.delete('token');
       return this.#enter(request, response, token, parameters);
@@ -122,10 +112,16 @@ export class Responder {
         response,
         problem(400, 'The request is not understood', reasonsOf(given.error), 'QUERY_INVALID'),
       );
-    const { format = 'json' } = given.data as { format?: string };
+    const { format = 'json', site } = given.data as { format?: string; site?: string };
+    if (this.#settings.public && site !== undefined && site !== this.#source.site) {
+      return sendProblem(
+        response,
+        problem(403, 'This dashboard is open for its own site alone', 'Leave out site.', 'SITE_REFUSED'),
+      );
+    }
     try {
       if (format !== 'json' && endpoint.lines) {
-        await sendLines(
+        await this.#download(
           request,
           response,
           endpoint.lines(this.#source, given.data as never, summary),
@@ -139,6 +135,27 @@ export class Responder {
     }
   }
 
+  async #download(
+    request: IncomingMessage,
+    response: ServerResponse,
+    lines: Lines,
+    format: string,
+  ): Promise<void> {
+    const { maxDownloads, timeout } = this.#settings;
+    if (this.#downloads >= maxDownloads) {
+      throw new Refusal({
+        ...problem(503, 'Too many downloads', 'Try again when one has ended.', 'DOWNLOADS_FULL'),
+        headers: { 'retry-after': '30' },
+      });
+    }
+    this.#downloads += 1;
+    try {
+      await sendLines(request, response, lines, format, timeout);
+    } finally {
+      this.#downloads -= 1;
+    }
+  }
+
   async #metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { metrics } = this.#source;
     if (!metrics) {
@@ -148,6 +165,18 @@ export class Responder {
       );
     }
     const openMetrics = (request.headers.accept ?? '').includes(OPEN_METRICS);
+    if (this.#settings.public) {
+      // They name the storages.
+      return sendProblem(
+        response,
+        problem(
+          403,
+          'Metrics are not for everybody',
+          'Give the handler a token, or another one.',
+          'METRICS_PRIVATE',
+        ),
+      );
+    }
     const text = await metrics({ openMetrics });
     response.writeHead(200, {
       'content-type': openMetrics
@@ -159,44 +188,50 @@ export class Responder {
   }
 
   async #login(request: IncomingMessage, response: ServerResponse, body: unknown): Promise<void> {
-    if (request.method !== 'POST' || !isOwn(request)) {
+    if (request.method !== 'POST') {
+      return sendProblem(response, {
+        ...problem(405, 'Only POST is understood here', `${request.method} is not.`, 'METHOD_UNKNOWN'),
+        headers: { allow: 'POST' },
+      });
+    }
+    if (!isOwn(request)) {
       return sendProblem(
         response,
         problem(403, 'Sign in from the dashboard', 'This is not its form.', 'ACCESS_ORIGIN'),
       );
     }
-    const form = await readForm(request, body);
-    this.#signIn(request, response, form?.get('token') ?? '', `${this.#settings.path}/`);
+    let form: URLSearchParams;
+    try {
+      form = await readForm(request, body, this.#settings.timeout);
+    } catch (error) {
+      return sendProblem(response, problemOf(error));
+    }
+    const cookie = this.#access.signIn(request, form.get('token') ?? '');
+    this.#letIn(response, cookie, `${this.#settings.path}/`);
   }
 
   /** A link is exchanged for a cookie at once, so that its token stays in no history and no Referer. */
   #enter(request: IncomingMessage, response: ServerResponse, token: string, rest: URLSearchParams): void {
     const search = rest.size > 0 ? `?${rest}` : '';
-    this.#signIn(request, response, token, `${this.#settings.path}/${search}`);
+    this.#letIn(response, this.#access.enter(request, token), `${this.#settings.path}/${search}`);
   }
 
-  #signIn(request: IncomingMessage, response: ServerResponse, token: string, location: string): void {
-    const cookie = this.#access.signIn(request, token, this.#settings.path);
+  #letIn(response: ServerResponse, cookie: string | Problem | undefined, location: string): void {
     if (typeof cookie === 'object') {
       sendProblem(response, cookie);
       return;
     }
-    response.setHeader('set-cookie', cookie);
+    if (cookie !== undefined) response.appendHeader('set-cookie', cookie);
     redirect(response, location);
   }
 
   /** The files of the dashboard hold no numbers: whoever may ask at all may have them. */
-  #file(request: IncomingMessage, response: ServerResponse, path: string): void {
-    const missing = () =>
-      sendProblem(
-        response,
-        problem(404, 'There is no such thing', 'The dashboard has no such file.', 'PATH_UNKNOWN'),
-      );
-    const { url } = request;
-    request.url = path;
-    if (this.#files) this.#files(request, response, missing);
-    else missing();
-    if (url !== undefined) request.url = url;
+  async #file(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    if (sendFile(request, response, await this.#files, path)) return;
+    sendProblem(
+      response,
+      problem(404, 'There is no such thing', 'The dashboard has no such file.', 'PATH_UNKNOWN'),
+    );
   }
 
   #unknown(): Problem {
@@ -263,6 +298,7 @@ async function sendLines(
   response: ServerResponse,
   lines: Lines,
   format: string,
+  timeout: number,
 ): Promise<void> {
   const pieces = format === 'csv' ? csvOf(lines) : ndjsonOf(lines);
   // What is wrong shows at the first piece, while there can still be another answer.
@@ -275,28 +311,34 @@ async function sendLines(
   });
   if (request.method === 'HEAD') {
     response.end();
+    await pieces.return(undefined);
     return;
   }
   async function* all() {
-    if (!first.done) yield first.value;
-    yield* pieces;
+    for (let piece = first; !piece.done; piece = await pieces.next()) {
+      // Who does not read on keeps its place no longer than that.
+      const stalled = setTimeout(() => response.destroy(), timeout);
+      stalled.unref();
+      try {
+        yield piece.value;
+      } finally {
+        clearTimeout(stalled);
+      }
+    }
   }
   // A client that leaves, or a storage that fails in the middle, ends the download: it is not taken for a whole one.
   await pipeline(all(), response).catch(() => response.destroy());
-}
-
-/** Names with a hash never change. */
-function cacheFiles(response: ServerResponse, pathname: string): void {
-  const isHashed = /-[\w-]{8}\.\w+$/.test(pathname);
-  response.setHeader('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
+  await pieces.return(undefined).catch(() => {});
 }
 
 /** Whether a form was sent by a page of ours: no other site's page signs somebody in. */
-function isOwn({ headers }: IncomingMessage): boolean {
+function isOwn(request: IncomingMessage): boolean {
+  const { headers } = request;
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin' || site === 'none';
   if (headers.origin === undefined) return true;
-  return URL.parse(headers.origin)?.host === headers.host;
+  const host = URL.parse(headers.origin)?.host ?? '';
+  return host !== '' && host === authorityOf(request);
 }
 
 function redirect(response: ServerResponse, location: string): void {

@@ -10,7 +10,11 @@ const LONGEST = 4_096;
 const MOST_ROWS = 1_000;
 const MOST_FILTERS = 20;
 
-const text = z.string().max(LONGEST);
+/** No text that is stored holds NUL, and some databases know none. */
+const text = z
+  .string()
+  .max(LONGEST)
+  .regex(/^[^\0]*$/, 'expected text without NUL');
 /** Numbers come as text; `Number` reads a blank one as 0. */
 const whole = (least: number, most: number) =>
   z

@@ -53,7 +53,12 @@ async function serve(options: Options, io: Io): Promise<void> {
     // A missing database is a slip here, and not an app that has yet to start.
     await storage.reader.timeZone(site ?? 'default');
     const handler = createHandler(
-      { query: site === undefined ? query : query.of(site), status: () => null, version: version() },
+      {
+        query: site === undefined ? query : query.of(site),
+        site: site ?? 'default',
+        status: () => null,
+        version: version(),
+      },
       { ...(token !== undefined && { token }), ...(options.public && { public: true }) },
     );
     const server = createServer((request, response) => {
