@@ -1,5 +1,5 @@
 import { escapeText } from '../escape.ts';
-import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import { bytes, whole } from '../formats/numbers.ts';
 import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
 import type { Measures } from '../storages/contract.ts';
 import { type Bar, barChart } from './chart.ts';
@@ -21,6 +21,7 @@ import {
   rangeText,
   type Stat,
   statsOf,
+  timeText,
 } from './words.ts';
 
 /** Nothing is loaded and nothing runs, whatever a key looks like. */
@@ -108,6 +109,7 @@ function arrowOf(direction: 'up' | 'down'): string {
 }
 
 function chart(report: Report): string {
+  if (report.totals.totals.hits === 0) return '';
   const { buckets, period, previous } = report.series;
   const hasErrors = buckets.some(({ errors }) => errors > 0);
   const before = report.totals.previous?.totals.hits ? (previous?.buckets ?? []) : [];
@@ -208,7 +210,7 @@ function daysSection({ series }: Report): string {
   columns.push(
     ['Errors', ({ errors }) => whole(errors)],
     ['Transfer', ({ transfer }) => bytes(transfer)],
-    ['Average time', (bucket) => (bucket.hits === 0 ? '–' : `${milliseconds(averageTime(bucket))} ms`)],
+    ['Average time', (bucket) => timeText(averageTime(bucket))],
   );
   const heading = `${period[0]!.toUpperCase()}${period.slice(1)}`;
   return `<section class="days" id="numbers">

@@ -1,5 +1,5 @@
 import { escapeText } from '../escape.ts';
-import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import { bytes, whole } from '../formats/numbers.ts';
 import type { TopAnswer } from '../query/query.ts';
 import type { Measures } from '../storages/contract.ts';
 import type { Imprint, Report } from './report.ts';
@@ -17,6 +17,7 @@ import {
   percentOf,
   rangeText,
   statsOf,
+  timeText,
 } from './words.ts';
 
 /** Markdown with the tables of GitHub, for a mail or an issue. */
@@ -62,7 +63,7 @@ function days({ series }: Report): string {
       whole(bucket.hits),
       whole(bucket.errors),
       bytes(bucket.transfer),
-      bucket.hits === 0 ? '' : `${milliseconds(averageTime(bucket))} ms`,
+      timeText(averageTime(bucket)),
       bar(bucket.hits / most),
     ]),
   );

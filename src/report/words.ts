@@ -160,10 +160,15 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
     ...stat('Requests', ({ hits }) => hits, whole),
     ...stat('Visitors', ({ visitors }) => visitors, whole, 'different cookies'),
     ...stat('Transfer', ({ transfer }) => transfer, bytes, `${bytes(average(totals.transfer, totals))} each`),
-    ...stat('Average time', averageTime, (us) => `${milliseconds(us)} ms`, undefined, true),
+    ...stat('Average time', averageTime, timeText, undefined, true),
     ...stat('Errors', ({ errors }) => errors, whole, share(totals.errors), true),
     ...stat('Robots', ({ bots }) => bots, whole, share(totals.bots)),
   ];
+}
+
+/** A time that nothing took is none. */
+export function timeText(us: number): string {
+  return us === 0 ? '–' : `${milliseconds(us)} ms`;
 }
 
 /** In µs. */

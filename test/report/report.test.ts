@@ -73,8 +73,8 @@ test('markdown', async () => {
     | --- | --: | --: | --: | --: | --- |
     | 2 October 2026 | 2 | 1 | 2.0 kB | 1.5 ms | ██████████ |
     | 3 October 2026 | 1 | 0 | 5 B | 1.5 ms | █████ |
-    | 4 October 2026 | 0 | 0 | 0 B |  |  |
-    | 5 October 2026 | 0 | 0 | 0 B |  |  |
+    | 4 October 2026 | 0 | 0 | 0 B | – |  |
+    | 5 October 2026 | 0 | 0 | 0 B | – |  |
 
     ## URLs
 
@@ -234,6 +234,8 @@ describe('html', () => {
     const text = htmlReport(await reportOf(VISITS, { from: '2026-08', to: '2026-08' }), IMPRINT);
     expect(text).toContain('Nothing is stored of the site &#34;shop&#34; in this range.');
     expect(text.match(/Nothing is stored in this range/g)).toHaveLength(ALL.length);
+    expect(text).not.toContain('<figure');
+    expect(text).toContain('<dt>Average time</dt><dd class="value">–</dd>');
     expect(text).not.toContain('NaN');
     expect(text).not.toContain('Infinity');
   });
