@@ -1,5 +1,5 @@
 import { show, TrackUsageError } from '../errors.ts';
-import type { TextColumn, UsageRecord } from '../record.ts';
+import type { TextColumn } from '../record.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
 import {
   type Condition,
@@ -10,151 +10,30 @@ import {
   type MatchingRow,
   type Measures,
   ORDERS,
-  type Order,
   type Total,
 } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { orElse, summaryName } from './ask.ts';
-import {
-  bucketsOf,
-  type HourRange,
-  periodOf,
-  previousOf,
-  type RangeOptions,
-  rangeOf,
-  spansOf,
-} from './range.ts';
+import type {
+  AnsweredRange,
+  Bucket,
+  ComparedOptions,
+  QuestionOptions,
+  RecordsAnswer,
+  RecordsOptions,
+  SeriesAnswer,
+  SeriesOptions,
+  SiteAnswer,
+  TopAnswer,
+  TopOptions,
+  Totals,
+  TotalsAnswer,
+} from './questions.ts';
+import { bucketsOf, type HourRange, periodOf, previousOf, rangeOf, spansOf } from './range.ts';
 
-/** What an answer is narrowed to, by the name of a summary: its key, or `null` for the requests without one. */
-export type Filter = Readonly<Record<string, string | null>>;
-
-export interface QuestionOptions extends RangeOptions {
-  /** Defaults to the site of the TrackUsage, or `default`. */
-  site?: string;
-  /** Answered from the records, where the storage can search them. Defaults to none. */
-  filter?: Filter;
-}
-
-export interface ComparedOptions extends QuestionOptions {
-  /** Whether the period before is answered too, where the range is no longer than 10,000 days. Defaults to false. */
-  compare?: boolean;
-}
-
-export interface SeriesOptions extends ComparedOptions {
-  /** Defaults to what suits the range. */
-  period?: Period;
-  /** A summary of which one key alone is wanted. */
-  summary?: Summary | string;
-  /** That key; `null` for the requests without one. */
-  key?: string | null;
-}
-
-export interface TopOptions extends ComparedOptions {
-  /** The largest first. Defaults to `hits`. */
-  order?: Order;
-  /** Part of the key. Defaults to all keys. */
-  search?: string;
-  /** Rows on a page; 0 for all. Defaults to 10. */
-  limit?: number;
-  /** Counted from 1. Defaults to 1. */
-  page?: number;
-}
-
-export interface RecordsOptions extends QuestionOptions {
-  /** The `next` of the answer before. */
-  after?: string;
-  /** 1 to 10,000. Defaults to 100. */
-  limit?: number;
-}
-
-/** A range as it was answered, in whole hours. With the site's offset. */
-export interface AnsweredRange {
-  /** The first hour. */
-  from: string;
-  /** The last hour: inclusive. */
-  to: string;
-}
-
-export interface Totals extends Measures {
-  /** Different cookie visitors; `null` where no summary tells. */
-  visitors: number | null;
-  /** Requests of robots; `null` where no summary tells. */
-  bots: number | null;
-}
-
-export interface TotalsAnswer {
-  site: string;
-  timeZone: string;
-  range: AnsweredRange;
-  totals: Totals;
-  previous: { range: AnsweredRange; totals: Totals } | null;
-}
-
-export interface Bucket extends Totals {
-  /** Its beginning, with the site's offset. */
-  date: string;
-}
-
-export interface SeriesAnswer {
-  site: string;
-  timeZone: string;
-  range: AnsweredRange;
-  period: Period;
-  /** Oldest first, each bucket of the range up to now, the empty ones too. */
-  buckets: Bucket[];
-  previous: { range: AnsweredRange; buckets: Bucket[] } | null;
-}
-
-export interface TopRow extends KeyRow {
-  /** What the key had in the period before; `null` where that was not asked for. */
-  previous: Measures | null;
-}
-
-export interface TopAnswer {
-  site: string;
-  timeZone: string;
-  range: AnsweredRange;
-  summary: string;
-  order: Order;
-  rows: TopRow[];
-  /** How many keys match. */
-  count: number;
-  /** All keys that match together. */
-  total: Measures;
-  /** `total` without the rows. */
-  others: Measures;
-}
-
-export interface RecordsAnswer {
-  site: string;
-  timeZone: string;
-  range: AnsweredRange;
-  /** Newest first. */
-  records: UsageRecord[];
-  /** For `after`; `null` when there are no more. */
-  next: string | null;
-}
-
-/** A summary that can be asked for. */
-export interface SummaryInfo {
-  name: string;
-  /** How the documentation calls it, such as `sumUrls`. */
-  title: string;
-  /** Whether it is the user's own. */
-  own: boolean;
-  /** Whether answers can be filtered by its keys. */
-  filter: boolean;
-}
-
-export interface SiteAnswer {
-  site: string;
-  timeZone: string;
-  /** Whether the storage can filter. */
-  filter: boolean;
-  summaries: SummaryInfo[];
-}
+export type * from './questions.ts';
 
 /** The summaries from which the whole is read, those with the fewest keys first: each request has one key in each. */
 const WHOLE = [
