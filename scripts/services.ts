@@ -1,8 +1,12 @@
 /**
  * `npm run services`: installs the programs that the tests need beyond what npm brings, with the system's package
- * manager (Debian and Ubuntu), or builds them. Nothing is started: each test starts its own server and ends it.
+ * manager (Debian and Ubuntu), or builds them. Nothing is started, now or when the system starts: each test starts its
+ * own server and ends it.
  */
 import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { missingServices, SERVICES } from '../test/support/services.ts';
 import { buildFerretdb, findGo } from './ferretdb.ts';
 
@@ -21,10 +25,37 @@ const run = (...command: string[]) => {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   });
 };
+
+/** What Debian asks before a package starts a service. */
+const POLICY = '/usr/sbin/policy-rc.d';
+const isService = (daemon: string) => existsSync(join('/etc/init.d', daemon));
+
+/** So that none of their services is started; one that was there before stays as it is. */
+function install(packages: readonly string[], daemons: readonly string[]): void {
+  const added = daemons.filter((daemon) => !isService(daemon));
+  const directory = mkdtempSync(join(tmpdir(), 'services-'));
+  const isPolicyOurs = !existsSync(POLICY);
+  try {
+    if (isPolicyOurs) {
+      const none = join(directory, 'policy');
+      writeFileSync(none, '#!/bin/sh\nexit 101\n');
+      run('install', '-m', '755', none, POLICY);
+    }
+    run('apt-get', 'install', '-q', '-y', '--no-install-recommends', ...packages);
+  } finally {
+    if (isPolicyOurs) run('rm', '-f', POLICY);
+    rmSync(directory, { recursive: true, force: true });
+    for (const daemon of added.filter(isService)) run('update-rc.d', daemon, 'disable');
+  }
+}
+
 try {
   if (packages.length > 0) {
     run('apt-get', 'update', '-q');
-    run('apt-get', 'install', '-q', '-y', '--no-install-recommends', ...packages);
+    install(
+      packages,
+      missing.flatMap(({ daemons = [] }) => daemons),
+    );
   }
 } catch {
   console.error(`could not install them; on Debian, as root: apt-get install ${packages.join(' ')}`);

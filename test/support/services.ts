@@ -8,6 +8,8 @@ export interface Service {
   program: string;
   /** The packages of Debian that bring it. */
   packages: readonly string[];
+  /** What they would have the system start as a service of its own, which is prevented. */
+  daemons?: readonly string[];
   /** Whether it is built here, by `scripts/<name>.ts`; then `packages` are what that needs. */
   built?: boolean;
 }
@@ -18,11 +20,19 @@ export const BUILT = join(import.meta.dirname, '../../.services');
 export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
   { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
-  { name: 'redis', program: 'redis-server', packages: ['redis-server'] },
+  { name: 'redis', program: 'redis-server', packages: ['redis-server'], daemons: ['redis-server'] },
   // The packages that start no server of their own.
   { name: 'mariadb', program: 'mariadbd', packages: ['mariadb-server-core', 'mariadb-client-core'] },
   // The oldest that is supported, beside the newest, which npm brings.
-  { name: 'postgresql-15', program: '/usr/lib/postgresql/15/bin/postgres', packages: ['postgresql-15'] },
+  {
+    name: 'postgresql-15',
+    program: '/usr/lib/postgresql/15/bin/postgres',
+    packages: ['postgresql-15'],
+    daemons: ['postgresql'],
+  },
+  { name: 'chromium', program: 'chromium', packages: ['chromium'] },
+  // With promtool beside it.
+  { name: 'prometheus', program: 'prometheus', packages: ['prometheus'], daemons: ['prometheus'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
