@@ -14,6 +14,8 @@ interface Question {
   journal: string;
   engine: string;
   url: string;
+  /** Defaults to the parent's seven summaries. */
+  hooks?: readonly string[];
 }
 
 /** CPU time in µs. */
@@ -35,9 +37,9 @@ export interface Applied {
 
 answer({
   /** The whole way: decoding, user agents, geography, folding, storing. */
-  async adopt({ directory, journal, engine, url }: Question): Promise<Adopted> {
+  async adopt({ directory, journal, engine, url, hooks }: Question): Promise<Adopted> {
     const { TrackUsage, sumServer } = await library();
-    const storage = await open(engine, url);
+    const storage = await open(engine, url, hooks);
     const started = performance.now();
     const before = process.cpuUsage();
     const usage = new TrackUsage(undefined, storage, settings(directory));
@@ -71,8 +73,8 @@ answer({
   },
 });
 
-async function open(engine: string, url: string): Promise<Storage> {
-  return engineOf(engine).storage(url, ALL_HOOKS);
+async function open(engine: string, url: string, hooks: readonly string[] = ALL_HOOKS): Promise<Storage> {
+  return engineOf(engine).storage(url, hooks);
 }
 
 function settings(directory: string) {

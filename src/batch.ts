@@ -216,7 +216,7 @@ export class RecordBatch {
 const scratch = Buffer.alloc(4096);
 
 /** A copy of a text that was cut from a longer one, which the cut would keep in memory as long as itself. */
-function unpinned(text: string): string {
+export function unpinned(text: string): string {
   return text.length * 3 > scratch.length ? text : scratch.toString('utf8', 0, scratch.write(text));
 }
 

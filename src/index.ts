@@ -3,10 +3,34 @@ export type { Mark, Views } from './capture/views.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
+export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
+export type {
+  AnsweredRange,
+  Bucket,
+  ComparedOptions,
+  Filter,
+  QuestionOptions,
+  RecordsAnswer,
+  RecordsOptions,
+  SeriesAnswer,
+  SeriesOptions,
+  SiteAnswer,
+  SummaryInfo,
+  TopAnswer,
+  TopOptions,
+  TopRow,
+  Totals,
+  TotalsAnswer,
+  UsageQuery,
+} from './query/query.ts';
+export type { RangeName, RangeOptions } from './query/range.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
+export type { UsageHandler } from './server/handler.ts';
+export type { HandlerOptions } from './server/options.ts';
 export type { JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
+export type { KeyRow, Measures, Order } from './storages/contract.ts';
 export { Storage, type StorageDescription } from './storages/storage.ts';
 export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storages/writer.ts';
 export {
@@ -35,7 +59,7 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export { TrackUsage } from './tracker.ts';
+export { type MetricsOptions, TrackUsage } from './tracker.ts';
 export type { FreeGeoIpSettings } from './writer/free-geo-ip-settings.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './writers/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './writers/output.ts';

@@ -5,6 +5,8 @@ import { type App, innerApp, prepareMark, track } from './frameworks/index.ts';
 import type { Trust } from './frameworks/node.ts';
 import { journalsDirectory } from './journal/directory.ts';
 import { Journal } from './journal/journal.ts';
+import { OPENMETRICS_END } from './metrics/exposition.ts';
+import { healthText } from './metrics/health.ts';
 import { Problems } from './problems.ts';
 import {
   getSum,
@@ -14,19 +16,29 @@ import {
   summaryName,
   type UsageOptions,
 } from './query/ask.ts';
+import { UsageQuery } from './query/query.ts';
 import type { UsageRecord } from './record.ts';
 import { requireRuntime } from './runtime.ts';
+import type { HandlerSource } from './server/api.ts';
+import { createHandler, type UsageHandler } from './server/handler.ts';
+import type { HandlerOptions } from './server/options.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
 import type { Storage } from './storages/storage.ts';
 import { RecordWriter } from './storages/writer.ts';
 import { isSame, type Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
+import { version } from './version.ts';
 import { WriterClient } from './writer/client.ts';
 import { hasDefaultGeo } from './writer/default-geo.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
+
+export interface MetricsOptions {
+  /** The text of OpenMetrics 1.0 instead of Prometheus's own. Defaults to `false`. */
+  openMetrics?: boolean;
+}
 
 /** The apps that are tracked: two records for one request help nobody. */
 const trackedApps = new WeakSet<object>();
@@ -49,6 +61,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #views: MarkedViews;
   readonly #capture: Capture;
   readonly #onExit: () => void;
+  #query: UsageQuery | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -201,9 +214,53 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return getUsage(storage.reader, { site: this.#site, ...options }, this.#timeZone);
   }
 
+  /** Questions over a range of time, to the first storage: totals, series, top keys, records. */
+  get query(): UsageQuery {
+    const storage = this.#first(() => true)!;
+    this.#query ??= new UsageQuery(storage.reader, {
+      site: this.#site,
+      timeZone: this.#timeZone,
+      summaries: storage.summaries,
+    });
+    return this.#query;
+  }
+
+  /**
+   * The dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, with Fastify
+   * `app.register(usage.handler())`. Its own requests are not tracked.
+   *
+   * Without `token`, `authorize` or `public` it answers this machine alone, to who has the link that it prints.
+   */
+  handler(options: HandlerOptions = {}): UsageHandler {
+    const source: HandlerSource = {
+      query: this.query,
+      site: this.#site,
+      status: () => this.status(),
+      metrics: (formats) => this.metrics(formats),
+      version: version(),
+    };
+    return createHandler(source, options, (path) => this.#views.leaveOut(path));
+  }
+
   /** What happened so far, and what is wrong at the moment. Costs nothing; never throws. */
   status(): UsageStatus {
     return statusOf(this.#journal, this.#writer, this.storages, this.#problems);
+  }
+
+  /**
+   * The app's figures for Prometheus, as text: requests, bytes and durations by route, method and class of statuses,
+   * and what `status()` says. Answer it with the content type `METRICS_CONTENT_TYPE`, or
+   * `OPENMETRICS_CONTENT_TYPE` where `openMetrics` is set.
+   *
+   * Never rejects. Where the writer's thread does not answer within 2,000 ms, it holds what `status()` says alone, and
+   * `track_usage_metrics_complete` is 0.
+   */
+  async metrics(options?: MetricsOptions): Promise<string> {
+    const openMetrics = options?.openMetrics === true;
+    this.#journal.appendPending();
+    const traffic = await this.#writer?.metrics(openMetrics);
+    const health = healthText(this.status(), traffic !== undefined, openMetrics);
+    return `${health}${traffic ?? ''}${openMetrics ? OPENMETRICS_END : ''}`;
   }
 
   /**

@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { parseArgs } from 'node:util';
+import express, { type Express } from 'express';
 import { STANDARD_SUMMARIES, TrackUsage } from 'track-usage';
 import { SqliteStorage } from 'track-usage/sqlite';
-import { createShop } from './shop.ts';
+import { addShop } from './shop.ts';
 import { showLive } from './table.ts';
 import { visit } from './visitors.ts';
 
 const DATABASE = 'usage.db';
-const HELP = `An example shop whose usage is counted, and shown here while it runs.
+const HELP = `An example shop whose usage is counted, and shown here while it runs and on a dashboard.
 
   npm start                   the shop on http://localhost:3000
   npm start -- --visitors     and visitors who look around in it
@@ -26,13 +27,17 @@ async function main(): Promise<void> {
 
   let problem = '';
   const goesOn = existsSync(DATABASE);
-  const app = createShop();
+  const app = express();
   const usage = new TrackUsage(app, [new SqliteStorage(DATABASE, { hooks: STANDARD_SUMMARIES })], {
     cookie: true,
     onError: (error) => {
       problem = error.message;
     },
   });
+
+  const dashboard = usage.handler();
+  app.use(dashboard);
+  addShop(app);
 
   let server: Server | undefined;
   try {
@@ -47,6 +52,7 @@ async function main(): Promise<void> {
   const origin = `http://localhost:${port}`;
   process.stdout.write(
     `The shop is open: ${origin}${goesOn ? `, going on with ${DATABASE}` : ''}\n` +
+      `Its dashboard, by a link that works once: ${dashboard.link(origin)}\n` +
       `${visitors ? 'Visitors are looking around.' : 'For visitors, start it with: npm start -- --visitors'}` +
       ' Ctrl-C ends it.\n\n',
   );
@@ -85,7 +91,7 @@ function readArguments(): { port: number; visitors: boolean; help: boolean } {
   return { ...values, port };
 }
 
-function listen(app: ReturnType<typeof createShop>, port: number): Promise<Server> {
+function listen(app: Express, port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = app.listen(port, (error?: Error) => {
       if (error === undefined) resolve(server);

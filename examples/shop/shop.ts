@@ -9,9 +9,8 @@ const OFFER_FAILS = 0.2;
 const BASKET = 'basket';
 const LARGEST_BASKET = 20;
 
-/** A shop like any other: it knows nothing of being counted. */
-export function createShop(): Express {
-  const app = express();
+/** Adds the pages of a shop like any other: it knows nothing of being counted. */
+export function addShop(app: Express): void {
   app.disable('x-powered-by');
   // The example's visitors come "through a proxy" on this machine, each with an address of its own.
   app.set('trust proxy', 'loopback');
@@ -59,7 +58,6 @@ export function createShop(): Express {
     else response.status(500).send(page('That went wrong', '<p>Now and then it does. Try again.</p>'));
   };
   app.use(onError);
-  return app;
 }
 
 /** Mounted under /products: its routes are counted as /products/ and /products/:id. */

@@ -25,6 +25,7 @@ export class MarkedViews {
   readonly #patterns: RegExp[] = [];
   readonly #handlers = new Set<unknown>();
   readonly #holders: object[] = [];
+  readonly #leftOut: string[] = [];
   #any = false;
 
   constructor(mode: Views) {
@@ -57,6 +58,11 @@ export class MarkedViews {
     this.#any = true;
   }
 
+  /** What lies at or below the path is never tracked, whatever the mode. */
+  leaveOut(path: string): void {
+    this.#leftOut.push(path);
+  }
+
   /** Whether the function was marked. */
   has(given: unknown): boolean {
     return this.#handlers.has(given);
@@ -64,6 +70,8 @@ export class MarkedViews {
 
   /** Whether the request becomes a record. To be asked when its route is known. */
   tracks(exchange: Exchange): boolean {
+    if (this.#leftOut.length > 0 && this.#leftOut.some((path) => isAtOrBelow(exchange.target, path)))
+      return false;
     const own = exchange.reader.tracked?.(exchange.request);
     if (own !== undefined) return own;
     if (!this.#any) return this.#mode === 'exclude';
@@ -81,6 +89,12 @@ export class MarkedViews {
     for (const holder of this.#holders) if (reader.holds?.(holder, request)) return true;
     return this.#handlers.size > 0 && reader.handlers(request).some((handler) => this.#handlers.has(handler));
   }
+}
+
+function isAtOrBelow(target: string, path: string): boolean {
+  if (!target.startsWith(path)) return false;
+  const next = target[path.length];
+  return next === undefined || next === '/' || next === '?';
 }
 
 /** The middleware that a router of Koa is mounted by stands for it. Apps of Express have a `router` too. */

@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
 import { showControls } from '../escape.ts';
 import { requireRuntime } from '../runtime.ts';
+import { version } from '../version.ts';
 import { addCopyCommand } from './commands/copy.ts';
+import { addReportCommand } from './commands/report.ts';
+import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
 import { type Io, isClosedPipe } from './io.ts';
@@ -26,6 +28,8 @@ Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
   track-usage sum languages --storage sqlite:usage.db --period month --format json
   track-usage usage --storage postgres://user@host/app --limit 20
+  track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
+  track-usage serve --storage sqlite:usage.db
 
 Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
 
@@ -44,7 +48,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
 function createProgram(io: Io, texts: { out: string; err: string }): Command {
   const width = () => io.columns ?? 80;
   const program = new Command('track-usage')
-    .description('Asks what track-usage stored, and copies it.')
+    .description('Asks what track-usage stored, shows it, and copies it.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -63,6 +67,8 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addSumCommand(program, io);
   addUsageCommand(program, io);
   addCopyCommand(program, io);
+  addReportCommand(program, io);
+  addServeCommand(program, io);
   // Each command answers both.
   for (const command of program.commands) {
     command
@@ -92,9 +98,4 @@ async function report(error: unknown, texts: { out: string; err: string }, io: I
 
 async function complain(io: Io, message: string): Promise<void> {
   await io.stderr(`track-usage: ${showControls(message)}\n`);
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

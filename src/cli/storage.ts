@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { storageAt } from '../storages/by-url.ts';
+import { type CompleteReader, complete } from '../storages/complete-reader.ts';
 import type { StorageReader } from '../storages/contract.ts';
 import { SqliteReader } from '../storages/sqlite/reader.ts';
 
@@ -16,7 +17,10 @@ const EMPTY: StorageReader = {
 };
 
 /** Opens the storage, asks, and closes it whatever happens. */
-export async function withReader<T>(storage: string, ask: (reader: StorageReader) => Promise<T>): Promise<T> {
+export async function withReader<T>(
+  storage: string,
+  ask: (reader: CompleteReader) => Promise<T>,
+): Promise<T> {
   const reader = await openReader(storage);
   try {
     // An app that asks before anything is stored is answered with nothing; here a missing database is a slip.
@@ -28,10 +32,10 @@ export async function withReader<T>(storage: string, ask: (reader: StorageReader
 }
 
 /** The reading end of what `--storage` names. Creates no file. */
-async function openReader(url: string): Promise<StorageReader> {
+async function openReader(url: string): Promise<CompleteReader> {
   const { scheme, open, path } = storageAt(url);
   // Without a thread: the command has nothing else to do.
-  return scheme === 'sqlite' ? openSqlite(resolve(path)) : (await open()).reader;
+  return scheme === 'sqlite' ? complete(openSqlite(resolve(path))) : (await open()).reader;
 }
 
 function openSqlite(path: string): StorageReader {

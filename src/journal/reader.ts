@@ -22,6 +22,9 @@ export interface ReadReport {
   gone(): void;
 }
 
+/** Is given a record and the position behind it; whether it was taken. */
+type Take = (facts: Facts, behind: number) => boolean;
+
 type Piece = { start: number; ordinal: number; end: number; last: boolean } & (
   | { file: string; memory?: undefined }
   | { memory: Buffer; file?: undefined }
@@ -83,7 +86,7 @@ export class JournalReader {
    * Reads records from `from` on until `take` returns false (the record it was called with counts as not taken),
    * or the journal's end for now, or `until`. Returns the place behind the last record taken.
    */
-  read(from: Cursor, until: number, take: (facts: Facts) => boolean, report: ReadReport): Cursor {
+  read(from: Cursor, until: number, take: Take, report: ReadReport): Cursor {
     const cursor = { ...from };
     this.#segments = undefined;
     const end = Math.min(until, this.#live?.end ?? Number.POSITIVE_INFINITY);
@@ -123,13 +126,7 @@ export class JournalReader {
   }
 
   /** Reads from one piece; false where `take` wants no more. */
-  #readPiece(
-    piece: Piece,
-    cursor: Cursor,
-    end: number,
-    take: (facts: Facts) => boolean,
-    report: ReadReport,
-  ): boolean {
+  #readPiece(piece: Piece, cursor: Cursor, end: number, take: Take, report: ReadReport): boolean {
     const damage = (to: number) => {
       report.damaged(to - cursor.position, piece.file ?? 'memory');
       cursor.position = to;
@@ -145,7 +142,7 @@ export class JournalReader {
       while (at < bytes.length) {
         const size = this.#decoder.sizeAt(at, bytes.length);
         if (size > 0) {
-          if (!take(this.#decoder.read(at, size))) return false;
+          if (!take(this.#decoder.read(at, size), cursor.position + size)) return false;
           at += size;
           cursor.position += size;
           cursor.ordinal += 1;

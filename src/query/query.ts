@@ -4,10 +4,14 @@ import type { CompleteReader } from '../storages/complete-reader.ts';
 import {
   type Condition,
   type KeyRow,
+  type Keys,
+  type KeysRequest,
   type Matching,
+  type MatchingRow,
   type Measures,
   ORDERS,
   type Order,
+  type Total,
 } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
@@ -34,7 +38,7 @@ export interface QuestionOptions extends RangeOptions {
 }
 
 export interface ComparedOptions extends QuestionOptions {
-  /** Whether the period before is answered too. Defaults to false. */
+  /** Whether the period before is answered too, where the range is no longer than 10,000 days. Defaults to false. */
   compare?: boolean;
 }
 
@@ -171,6 +175,25 @@ const DEFAULT_SITE = 'default';
 const MOST_RECORDS = 10_000;
 /** More buckets than a chart has room for are a slip. */
 const MOST_BUCKETS = 10_000;
+/** How long a bucket is at least, in ms. */
+const SHORTEST: Readonly<Record<Period, number>> = {
+  hour: 3_600_000,
+  day: 24 * 3_600_000,
+  month: 28 * 24 * 3_600_000,
+};
+const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
+/** Keys that are looked for one by one in the period before. */
+const MOST_LOOKUPS = 50;
+
+/** What each bucket holds, by its beginning. */
+type Series = (start: number) => Totals;
+
+/** The summaries that an answer is read from. */
+interface Source {
+  whole: string | undefined;
+  visitors: boolean;
+  bots: boolean;
+}
 
 interface Asked {
   site: string;
@@ -202,6 +225,11 @@ export class UsageQuery {
     this.#now = context.now ?? Date.now;
   }
 
+  /** The same questions about another site. */
+  of(site: string): UsageQuery {
+    return new UsageQuery(this.#reader, { ...this.#context, site });
+  }
+
   /** The site's time zone, and what can be asked for. */
   async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
     const { name, zone } = await this.#site(site);
@@ -228,7 +256,7 @@ export class UsageQuery {
   async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
     const asked = await this.#ask(options);
     const of = (range: HourRange) => this.#totals({ ...asked, range });
-    const before = options.compare ? previousOf(asked.range, asked.zone) : undefined;
+    const before = beforeOf(asked, options);
     return {
       ...answered(asked),
       totals: await of(asked.range),
@@ -241,14 +269,16 @@ export class UsageQuery {
     const asked = await this.#ask(options);
     const { period = periodOf(asked.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
-    if (summary !== undefined && key === undefined)
-      throw invalid('key', key, 'a key of the summary, or null');
-    if (asked.range.end - asked.range.start > MOST_BUCKETS * 3_600_000 && period === 'hour') {
-      throw invalid('period', period, `"day" or "month" for a range of more than ${MOST_BUCKETS} hours`);
+    if (summary === undefined && key !== undefined) {
+      throw invalid('summary', summary, 'the summary of the key');
+    }
+    if (summary !== undefined && !isKey(key)) throw invalid('key', key, 'a key of the summary, or null');
+    if (asked.range.end - asked.range.start > MOST_BUCKETS * SHORTEST[period]) {
+      throw invalid('period', period, `one of which the range has no more than ${MOST_BUCKETS}`);
     }
     const name = summary === undefined ? undefined : await this.#summary(asked.site, summary);
     const of = (range: HourRange) => this.#series({ ...asked, range }, period, name, key);
-    const before = options.compare ? previousOf(asked.range, asked.zone) : undefined;
+    const before = beforeOf(asked, options);
     return {
       ...answered(asked),
       period,
@@ -267,19 +297,14 @@ export class UsageQuery {
     if (!isWhole(page, 1) || !isWhole(limit * (page - 1), 0)) {
       throw invalid('page', page, 'a whole number from 1');
     }
+    if (limit === 0 && page > 1) throw invalid('page', page, '1, since limit 0 puts all on one page');
+    if (search !== undefined && typeof search !== 'string') {
+      throw invalid('search', search, 'a part of the keys');
+    }
     const wanted = { order, search: search === '' ? undefined : search, limit, offset: limit * (page - 1) };
-    const { rows, count, total } = await orElse(
-      asked.where.length > 0
-        ? this.#reader.matchingKeys({ ...matching(asked), column: this.#column(name), ...wanted })
-        : this.#reader.keys({
-            site: asked.site,
-            summary: name,
-            spans: spansOf(asked.range, asked.zone),
-            ...wanted,
-          }),
-      { rows: [], count: 0, total: nothing() },
-    );
-    const before = options.compare ? await this.#before(asked, name, rows) : undefined;
+    const { rows, count, total } = await this.#keys(asked, name, wanted);
+    const range = beforeOf(asked, options);
+    const before = range && (await this.#before({ ...asked, range }, name, rows));
     return {
       ...answered(asked),
       summary: name,
@@ -298,7 +323,7 @@ export class UsageQuery {
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
     }
-    if (after !== undefined && !/^-?\d+( \d+)*$/.test(after)) {
+    if (after !== undefined && (typeof after !== 'string' || !/^-?\d+( \d+)*$/.test(after))) {
       throw invalid('after', after, 'the "next" of the answer before');
     }
     const { records, next } = await orElse(
@@ -308,22 +333,21 @@ export class UsageQuery {
     return { ...answered(asked), records, next: next ?? null };
   }
 
-  async #totals({ site, zone, range, where }: Asked): Promise<Totals> {
-    if (where.length > 0) {
-      const bounds = [range.start, range.end];
-      const request = { ...matching({ site, zone, range, where }), bounds };
-      const [row] = await orElse(this.#reader.matchingSeries(request), []);
-      return row ? totalsOf(row) : { ...nothing(), visitors: 0, bots: 0 };
+  async #totals(asked: Asked): Promise<Totals> {
+    const { site, zone, range } = asked;
+    const source = await this.#source(asked);
+    if (source === 'records') {
+      const row = await this.#matched(asked);
+      if (row) return totalsOf(row);
+      return asked.where.length > 0 ? { ...nothing(), visitors: 0, bots: 0 } : unknown();
     }
     const spans = spansOf(range, zone);
     const total = (summary: string, target?: null) => this.#reader.total({ site, summary, spans, target });
-    const names = await this.#kept(site);
-    const whole = WHOLE.find((name) => names.has(name));
     const [all, visitors, bots, people] = await Promise.all([
-      whole ? total(whole) : { ...nothing(), keys: 0 },
-      names.has('visitors') ? total('visitors') : undefined,
-      names.has('bots') ? total('bots') : undefined,
-      names.has('bots') ? total('bots', null) : undefined,
+      source.whole === undefined ? nothing() : total(source.whole),
+      source.visitors ? total('visitors') : undefined,
+      source.bots ? total('bots') : undefined,
+      source.bots ? total('bots', null) : undefined,
     ]);
     return {
       ...pick(all),
@@ -333,81 +357,142 @@ export class UsageQuery {
   }
 
   async #series(
-    { site, zone, range, where }: Asked,
+    asked: Asked,
     period: Period,
-    summary: string | undefined,
-    key: string | null | undefined,
+    summary?: string,
+    key: string | null = null,
   ): Promise<Bucket[]> {
+    const { zone, range, where } = asked;
     const starts = bucketsOf(range, period, zone);
-    const found = new Map<number, Totals>();
-    if (where.length > 0) {
-      const conditions =
-        summary === undefined ? where : [...where, { column: this.#column(summary), value: key ?? null }];
-      const bounds = [range.start, ...starts.filter((start) => start > range.start), range.end];
-      const request = { ...matching({ site, zone, range, where: conditions }), bounds };
-      const rows = await orElse(this.#reader.matchingSeries(request), []);
-      for (const row of rows) found.set(zone.bucketOf(period, row.bucket), totalsOf(row));
-    } else {
-      const names = await this.#kept(site);
-      const span = { period, from: starts[0] ?? range.start, to: range.end - 1 };
-      const ask = async (of: string, target?: string | null) => {
-        const rows = await this.#reader.series({ site, summary: of, ...span, target });
-        return new Map(rows.map((row) => [row.bucket, row]));
-      };
-      const whole = summary ?? WHOLE.find((name) => names.has(name));
-      const isAll = summary === undefined;
-      const [all, visitors, bots, people] = await Promise.all([
-        whole ? ask(whole, key) : undefined,
-        isAll && names.has('visitors') ? ask('visitors') : undefined,
-        isAll && names.has('bots') ? ask('bots') : undefined,
-        isAll && names.has('bots') ? ask('bots', null) : undefined,
-      ]);
-      for (const start of starts) {
-        found.set(start, {
-          ...pick(all?.get(start) ?? nothing()),
-          visitors: visitors ? (visitors.get(start)?.keys ?? 0) : null,
-          bots: bots ? (bots.get(start)?.hits ?? 0) - (people?.get(start)?.hits ?? 0) : null,
-        });
-      }
-    }
-    return starts.map((start) => ({
-      date: zone.format(start),
-      ...(found.get(start) ?? { ...nothing(), visitors: 0, bots: 0 }),
-    }));
+    if (starts.length === 0) return [];
+    const source = await this.#source(asked, summary);
+    const conditions =
+      source === 'records' && summary !== undefined
+        ? [...where, { column: columnFor(summary, 'summary'), value: key }]
+        : where;
+    const found =
+      source === 'records'
+        ? await this.#recordSeries({ ...asked, where: conditions }, period, starts)
+        : await this.#sumSeries(asked, period, starts, source, summary === undefined ? undefined : key);
+    return starts.map((start) => ({ date: zone.format(start), ...found(start) }));
   }
 
-  /** What the keys had in the period before. */
+  async #recordSeries(asked: Asked, period: Period, starts: readonly number[]): Promise<Series> {
+    const { start, end } = asked.range;
+    const bounds = [start, ...starts.filter((each) => each > start), end];
+    const rows = await orElse(this.#reader.matchingSeries({ ...matching(asked), bounds }), []);
+    const found = new Map(rows.map((row) => [asked.zone.bucketOf(period, row.bucket), totalsOf(row)]));
+    const empty =
+      asked.where.length > 0 || rows.length > 0 ? { ...unknown(), visitors: 0, bots: 0 } : unknown();
+    return (each) => found.get(each) ?? empty;
+  }
+
+  async #sumSeries(
+    { site, zone, range }: Asked,
+    period: Period,
+    starts: readonly number[],
+    { whole, visitors, bots }: Source,
+    key: string | null | undefined,
+  ): Promise<Series> {
+    // A bucket that lies in the range in part counts in part, as it does in the totals.
+    const parts = starts.filter((start) => {
+      const isOver = !range.open || start !== starts.at(-1);
+      return start < range.start || (isOver && zone.next(period, start) > range.end);
+    });
+    const ask = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
+      const span = { period, from: starts[0]!, to: range.end - 1 };
+      const [rows, ...partial] = await Promise.all([
+        this.#reader.series({ site, summary, ...span, target }),
+        ...parts.map((start) => {
+          const end = Math.min(range.end, zone.next(period, start));
+          const part = { ...range, start: Math.max(range.start, start), end };
+          // Only the last bucket can last until now.
+          part.open &&= end === range.end;
+          return this.#reader.total({ site, summary, spans: spansOf(part, zone), target });
+        }),
+      ]);
+      const found = new Map<number, Total>(rows.map((row) => [row.bucket, row]));
+      parts.forEach((start, index) => {
+        found.set(start, partial[index]!);
+      });
+      return found;
+    };
+    const [all, people, robots, noRobots] = await Promise.all([
+      whole === undefined ? undefined : ask(whole, key),
+      visitors ? ask('visitors') : undefined,
+      bots ? ask('bots') : undefined,
+      bots ? ask('bots', null) : undefined,
+    ]);
+    return (start) => ({
+      ...pick(all?.get(start) ?? nothing()),
+      visitors: people ? (people.get(start)?.keys ?? 0) : null,
+      bots: robots ? (robots.get(start)?.hits ?? 0) - (noRobots?.get(start)?.hits ?? 0) : null,
+    });
+  }
+
+  /** From where an answer is read: the records, where it is filtered or no summary holds the whole. */
+  async #source({ site, where }: Asked, summary?: string): Promise<'records' | Source> {
+    if (where.length > 0) return 'records';
+    if (summary !== undefined) return { whole: summary, visitors: false, bots: false };
+    const names = await this.#kept(site);
+    const whole = WHOLE.find((name) => names.has(name));
+    if (whole === undefined && (await orElse(this.#reader.canFilter(), false))) return 'records';
+    return { whole, visitors: names.has('visitors'), bots: names.has('bots') };
+  }
+
+  /** What the keys had in the period before, which is the range of `asked`. */
   async #before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[]> {
-    const range = previousOf(asked.range, asked.zone);
-    const { site, zone, where } = asked;
+    const { site, zone, range, where } = asked;
+    if (rows.length > MOST_LOOKUPS) {
+      const { rows: all } = await this.#keys(asked, summary, EVERY_KEY);
+      const found = new Map(all.map((row) => [row.key, row]));
+      return rows.map(({ key }) => pick(found.get(key) ?? nothing()));
+    }
+    const spans = spansOf(range, zone);
     return Promise.all(
       rows.map(async ({ key }) => {
-        if (where.length === 0) {
-          return pick(await this.#reader.total({ site, summary, spans: spansOf(range, zone), target: key }));
-        }
-        const conditions = [...where, { column: this.#column(summary), value: key }];
-        const request = {
-          ...matching({ site, zone, range, where: conditions }),
-          bounds: [range.start, range.end],
-        };
-        const [row] = await this.#reader.matchingSeries(request);
-        return row ? pick(row) : nothing();
+        if (where.length === 0) return pick(await this.#reader.total({ site, summary, spans, target: key }));
+        const conditions = [...where, { column: columnFor(summary, 'summary'), value: key }];
+        return pick((await this.#matched({ ...asked, where: conditions })) ?? nothing());
       }),
     );
   }
 
+  /** A page of a summary's keys. */
+  #keys(asked: Asked, summary: string, page: Omit<KeysRequest, 'site' | 'summary' | 'spans'>): Promise<Keys> {
+    const { site, zone, range, where } = asked;
+    const answer =
+      where.length > 0
+        ? this.#reader.matchingKeys({ ...matching(asked), column: columnFor(summary, 'summary'), ...page })
+        : this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...page });
+    return orElse(answer, { rows: [], count: 0, total: nothing() });
+  }
+
+  /** All records that match, added up; `undefined` where there are none. */
+  async #matched(asked: Asked): Promise<MatchingRow | undefined> {
+    const { start, end } = asked.range;
+    if (start >= end) return undefined;
+    const request = { ...matching(asked), bounds: [start, end] };
+    const [row] = await orElse<MatchingRow[], MatchingRow[]>(this.#reader.matchingSeries(request), []);
+    return row;
+  }
+
   async #ask(options: QuestionOptions): Promise<Asked> {
     const { name: site, zone } = await this.#site(options.site);
-    const where = Object.entries(options.filter ?? {}).map(([name, value]): Condition => {
-      if (value !== null && typeof value !== 'string') throw invalid('filter', value, 'a key, or null');
-      return { column: this.#column(name), value };
+    const { filter = {} } = options;
+    if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+      throw invalid('filter', filter, 'an object of keys by the names of their summaries');
+    }
+    const where = Object.entries(filter).map(([name, value]): Condition => {
+      if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
+      return { column: columnFor(name, 'filter'), value };
     });
     const range = await rangeOf(options, zone, this.#now(), () => this.#first(site));
     return { site, zone, range, where };
   }
 
   async #site(given: string | undefined): Promise<{ name: string; zone: Calendar }> {
-    const name = given ?? this.#context.site ?? DEFAULT_SITE;
+    const name = given === undefined ? (this.#context.site ?? DEFAULT_SITE) : given;
     if (typeof name !== 'string') throw invalid('site', name, 'the name of a site');
     const stored = await orElse(this.#reader.timeZone(name), undefined);
     return { name, zone: calendar(stored ?? this.#context.timeZone ?? 'UTC') };
@@ -445,17 +530,29 @@ export class UsageQuery {
     if (names.has(name)) return name;
     throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...names].join(', ') });
   }
+}
 
-  #column(name: string): TextColumn {
-    const column = columnOf(name);
-    if (column !== undefined) return column;
-    const names = STANDARD_SUMMARIES.map((standard) => standard.name).join(', ');
-    throw invalid('filter', name, `a summary whose keys stand in the records: ${names}`);
-  }
+/** The column of the records that holds a summary's keys. */
+function columnFor(summary: string, option: 'filter' | 'summary'): TextColumn {
+  const column = columnOf(summary);
+  if (column !== undefined) return column;
+  const names = STANDARD_SUMMARIES.map((standard) => standard.name).join(', ');
+  const where = option === 'filter' ? '' : ' where the answer is filtered';
+  throw invalid(option, summary, `a summary whose keys stand in the records${where}: ${names}`);
 }
 
 function columnOf(name: string): TextColumn | undefined {
-  return STANDARD_SUMMARIES.find((standard) => standard.name === name)?.column;
+  const found = known(name);
+  return found && 'column' in found ? found.column : undefined;
+}
+
+/** The period before, where it is asked for. */
+function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions): HourRange | undefined {
+  if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
+  if (!compare) return undefined;
+  // There is nothing before so much time, and counting its days back would take a while.
+  if (range.end - range.start > MOST_BUCKETS * SHORTEST[range.unit]) return undefined;
+  return previousOf(range, zone);
 }
 
 function matching({ site, range, where }: Asked): Matching {
@@ -474,6 +571,10 @@ function nothing(): Measures {
   return { hits: 0, transfer: 0, errors: 0, duration: 0 };
 }
 
+function unknown(): Totals {
+  return { ...nothing(), visitors: null, bots: null };
+}
+
 function pick({ hits, transfer, errors, duration }: Measures): Measures {
   return { hits, transfer, errors, duration };
 }
@@ -489,6 +590,10 @@ function minus(from: Measures, less: Measures): Measures {
     errors: from.errors - less.errors,
     duration: from.duration - less.duration,
   };
+}
+
+function isKey(value: unknown): value is string | null {
+  return value === null || typeof value === 'string';
 }
 
 function isWhole(value: number, least: number): boolean {

@@ -31,6 +31,10 @@ export interface HourRange {
 const LONGEST_BY_HOUR = 3;
 const LONGEST_BY_DAY = 100;
 const DAY = 24 * 60 * 60 * 1000;
+const SHORTEST_MONTH = 27 * DAY;
+
+/** What a date without a time names, by how long it is: `2026-11`, `2026-11-25`. */
+const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
 
 const DAYS: Partial<Record<RangeName, number>> = { today: 1, '7d': 7, '30d': 30, '90d': 90 };
 const MONTHS: Partial<Record<RangeName, number>> = { month: 1, '12mo': 12 };
@@ -64,16 +68,24 @@ export async function rangeOf(
   const last = to === undefined ? until : endOf(to, zone);
   const start =
     from === undefined ? zone.monthOf((await first()) ?? now) : zone.hourOf(zone.parse(from, 'from'));
-  if (start >= last && from !== undefined) throw invalid('from', from, 'a time that is not after "to"');
+  if (start >= last && from !== undefined) {
+    throw invalid('from', from, to === undefined ? 'a time that has begun' : 'a time that is not after "to"');
+  }
   const end = Math.max(start, Math.min(last, until));
-  const isMonths = zone.monthOf(start) === start && (last >= until || zone.monthOf(last) === last);
-  return { start, end, open: last >= until, unit: isMonths && end - start > 27 * DAY ? 'month' : 'day' };
+  // A range until now is one of months as soon as it is about as long as one.
+  const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > SHORTEST_MONTH);
+  const unit = endsMonth && zone.monthOf(start) === start ? 'month' : 'day';
+  return { start, end, open: last >= until, unit };
 }
 
-/** The range of the same length just before, and cut as short where the range itself is not over yet. */
+/**
+ * The range of the same length just before, in whole days or months: of the same hours where it is made of parts of
+ * days, and cut as short where the range itself is not over yet.
+ */
 export function previousOf({ start, end, unit }: HourRange, zone: Calendar): HourRange {
   let steps = 0;
-  for (let at = zone.bucketOf(unit, start); at < end; at = zone.next(unit, at)) steps += 1;
+  const first = zone.bucketOf(unit, start);
+  for (let at = first; at + (start - first) < end; at = zone.next(unit, at)) steps += 1;
   const shift = (ms: number) => {
     const bucket = zone.bucketOf(unit, ms);
     const shifted = back(zone, unit, bucket, steps);
@@ -84,6 +96,7 @@ export function previousOf({ start, end, unit }: HourRange, zone: Calendar): Hou
 
 /** The fewest buckets that make up the range: its months, then the days and hours that are left at its ends. */
 export function spansOf({ start, end, open }: HourRange, zone: Calendar): Span[] {
+  if (start >= end) return [];
   // Nothing is stored of the time to come: a month that is not over is one bucket all the same.
   const last = open ? zone.next('month', zone.monthOf(end - 1)) : end;
   const spans: Span[] = [];
@@ -123,9 +136,10 @@ export function bucketsOf({ start, end }: HourRange, period: Period, zone: Calen
 function endOf(to: When, zone: Calendar): number {
   const at = zone.parse(to, 'to');
   const text = typeof to === 'string' ? to : '';
-  if (/^\d{4}-\d\d$/.test(text)) return zone.next('month', at);
-  if (/^\d{4}-\d\d-\d\d$/.test(text)) return zone.next('day', at);
-  return zone.next('hour', zone.hourOf(at));
+  const period = NAMED_BY_LENGTH[text.length];
+  if (period === undefined) return zone.next('hour', zone.hourOf(at));
+  // Of a day that the calendar skipped, nothing: it ends where it would have begun.
+  return zone.format(at).slice(0, text.length) > text ? at : zone.next(period, at);
 }
 
 function back(zone: Calendar, unit: 'day' | 'month', bucket: number, steps: number): number {

@@ -48,11 +48,29 @@ export function matchingRecords(
   records: readonly UsageRecord[],
   { where, after, limit }: MatchingRecordsRequest,
 ): FoundRecords {
-  // Counted from the oldest, so that what is stored meanwhile moves nothing.
   const found = matching(records, where);
-  const end = after === undefined ? found.length : Number(after);
+  const end = after === undefined ? found.length : placeOf(found, after);
   const begin = Math.max(0, end - limit);
-  return { records: found.slice(begin, end).reverse(), next: begin === 0 ? undefined : String(begin) };
+  const next = begin === 0 ? undefined : cursorAt(found, begin);
+  return { records: found.slice(begin, end).reverse(), next };
+}
+
+/**
+ * The date of a record, and how many of that date are older: what is stored meanwhile moves neither, nor does a range
+ * that begins later.
+ */
+function cursorAt(found: readonly UsageRecord[], index: number): string {
+  const { date } = found[index]!;
+  return `${date} ${index - found.findIndex((record) => record.date === date)}`;
+}
+
+/** Where the piece ends whose predecessor began at the cursor. */
+function placeOf(found: readonly UsageRecord[], cursor: string): number {
+  const [date = 0, older = 0] = cursor.split(' ').map(Number);
+  const newer = found.findIndex((record) => record.date > date);
+  const first = found.findIndex((record) => record.date >= date);
+  if (first === -1) return found.length;
+  return Math.min(first + older, newer === -1 ? found.length : newer);
 }
 
 function matching(records: readonly UsageRecord[], where: readonly Condition[]): UsageRecord[] {

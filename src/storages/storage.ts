@@ -6,6 +6,7 @@ import {
   summaryName,
   type UsageOptions,
 } from '../query/ask.ts';
+import { UsageQuery } from '../query/query.ts';
 import { threadReader } from '../query/reader-thread.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -40,6 +41,11 @@ export class Storage extends RecordWriter {
   /** The summary of that name, where it keeps it and so can answer for it. */
   kept(name: string): Summary | undefined {
     return this.summaries.find((summary) => summary.name === name);
+  }
+
+  /** Questions over a range of time: see `TrackUsage.query`. */
+  get query(): UsageQuery {
+    return new UsageQuery(this.reader, { summaries: this.summaries });
   }
 
   /** The buckets of a summary: see `TrackUsage.getSum`. */

@@ -1,7 +1,9 @@
 import type { Storage } from '../storages/storage.ts';
 import type { Hook } from '../storages/writer.ts';
 import { faultCases } from './faults.ts';
+import { filterCases } from './filters.ts';
 import { lifeCases } from './life.ts';
+import { questionCases } from './questions.ts';
 import { recordCases } from './records.ts';
 import { sumCases } from './sums.ts';
 
@@ -33,7 +35,9 @@ export type Capability =
   /** Several processes write to the same place. */
   | 'processes'
   /** Every record is kept, whatever their number. */
-  | 'records';
+  | 'records'
+  /** Records are found by what they hold: `matchingKeys` and its like. */
+  | 'filter';
 
 /** A storage, as the conformance suite wants it. */
 export interface Subject {
@@ -60,5 +64,7 @@ export interface TestCase {
  * ```
  */
 export function storageCases(subject: Subject): TestCase[] {
-  return [recordCases, sumCases, lifeCases, faultCases].flatMap((cases) => cases(subject));
+  return [recordCases, sumCases, questionCases, filterCases, lifeCases, faultCases].flatMap((cases) =>
+    cases(subject),
+  );
 }

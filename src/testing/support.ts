@@ -1,6 +1,11 @@
+import { deepStrictEqual as equal } from 'node:assert';
+import type { CompleteReader } from '../storages/complete-reader.ts';
 import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
+import { MemoryStorage } from '../storages/memory/index.ts';
 import type { Storage } from '../storages/storage.ts';
 import { openWritingEnd, type RecordWriter } from '../storages/writer.ts';
+import type { Summary } from '../summaries/define.ts';
+import { TestJournal, type TestRecord } from './batches.ts';
 import type { Subject, TestPlace } from './index.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
@@ -34,6 +39,30 @@ export async function at(
     for (const each of opened.reverse()) await each.close().catch(() => {});
     await place.remove();
   }
+}
+
+/** Runs a test with the storage and one in memory, to which the same is written. */
+export function besideMemory(
+  subject: Subject,
+  summaries: readonly Summary[],
+  run: (both: {
+    storage: Storage;
+    readers: [storage: CompleteReader, memory: CompleteReader];
+    apply(records: readonly TestRecord[]): Promise<void>;
+    keep<T extends { close(): Promise<unknown> }>(opened: T): T;
+  }) => Promise<void>,
+): Promise<void> {
+  return at(subject, async ({ storage: open, keep }) => {
+    const storage = open(summaries);
+    const memory = keep(new MemoryStorage({ hooks: summaries }));
+    const writers = [keep(await openWriter(storage)), keep(await openWriter(memory))];
+    const journal = new TestJournal('a', storage.summaries);
+    const apply = async (records: readonly TestRecord[]) => {
+      const batch = journal.batch(records);
+      for (const writer of writers) equal(await writer.apply(batch), true);
+    };
+    await run({ storage, readers: [storage.reader, memory.reader], apply, keep });
+  });
 }
 
 /** Stores a batch as the writer's thread does: what fails is tried again, from where the storage says it is. */

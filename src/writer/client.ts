@@ -14,6 +14,7 @@ import {
   type ToWriter,
   type WriterData,
 } from './protocol.ts';
+import type { CountedTraffic } from './traffic.ts';
 
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
 const FIRST_RESTART = 100;
@@ -21,6 +22,8 @@ const LAST_RESTART = 30_000;
 /** How exactly a lag is known. In ms. */
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
+/** How long the thread is waited for with its metrics: whoever scrapes them has little patience. In ms. */
+const METRICS_TIMEOUT = 2_000;
 
 /** What a lane counts from its start on, and the client over all starts. */
 const COUNTS = ['adopted', 'rejected', 'lost', 'unhooked'] as const satisfies (keyof LaneStatus)[];
@@ -52,12 +55,17 @@ export class WriterClient {
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
-  readonly #data: WriterData;
+  readonly #data: Omit<WriterData, 'counted'>;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
   readonly #ends: AppEnds;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
+  /** Who waits for metrics, by id. */
+  readonly #asked = new Map<number, { openMetrics: boolean; resolve: (text?: string) => void }>();
+  /** What is being asked for, by format. */
+  readonly #asking = new Map<boolean, Promise<string | undefined>>();
+  #counted: CountedTraffic | undefined;
   #waits = 0;
   /** How many records there were, and when. */
   readonly #samples: { time: number; records: number }[] = [];
@@ -72,7 +80,7 @@ export class WriterClient {
   #ended = false;
 
   constructor(
-    data: Omit<WriterData, 'storages'>,
+    data: Omit<WriterData, 'storages' | 'counted'>,
     storages: readonly RecordWriter[],
     journal: Journal,
     onProblem: (error: Error) => void,
@@ -165,6 +173,36 @@ export class WriterClient {
     });
   }
 
+  /**
+   * What was counted of the requests, as text; `undefined` where the thread does not say so in time. Never rejects.
+   * Whoever asks while somebody waits gets the same: many who ask are no load.
+   */
+  metrics(openMetrics: boolean): Promise<string | undefined> {
+    let asking = this.#asking.get(openMetrics);
+    if (!asking) {
+      asking = this.#askMetrics(openMetrics);
+      this.#asking.set(openMetrics, asking);
+      void asking.then(() => this.#asking.delete(openMetrics));
+    }
+    return asking;
+  }
+
+  async #askMetrics(openMetrics: boolean): Promise<string | undefined> {
+    if (this.#obstacle || this.#ended) return undefined;
+    const id = ++this.#lastId;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve) => {
+        this.#asked.set(id, { openMetrics, resolve });
+        timer = setTimeout(() => resolve(undefined), METRICS_TIMEOUT);
+        this.#send({ type: 'metrics', id, openMetrics });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#asked.delete(id);
+    }
+  }
+
   async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
     if (this.#obstacle) throw this.#obstacle;
     const id = ++this.#lastId;
@@ -209,7 +247,7 @@ export class WriterClient {
     try {
       worker = startThread(moduleUrl('../writer/thread', import.meta.url), {
         name: 'track-usage writer',
-        workerData: this.#data,
+        workerData: { ...this.#data, counted: this.#counted } satisfies WriterData,
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
     } catch (error) {
@@ -221,6 +259,7 @@ export class WriterClient {
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
     for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
+    for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
     let failure: unknown = 'it ended';
     worker.on('message', (message: FromWriter) => this.#receive(message));
     worker.on('error', (error) => {
@@ -233,6 +272,7 @@ export class WriterClient {
       });
       if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
       if (!this.#ended) this.#stopped(failure);
+      else for (const { resolve } of this.#asked.values()) resolve();
     });
     if (this.#waits === 0) worker.unref();
   }
@@ -243,6 +283,8 @@ export class WriterClient {
       const before = this.#before[message.storage]!;
       const status = { ...message.status };
       for (const count of COUNTS) status[count] += before[count];
+      // A thread that has not heard of its storage knows less than the one before.
+      if (!status.opened) status.ordinal = this.statuses[message.storage]?.ordinal ?? 0;
       this.statuses[message.storage] = status;
       this.#sample();
       for (const check of this.#checks) check();
@@ -262,6 +304,9 @@ export class WriterClient {
       void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
     } else if (message.type === 'stored') {
       this.hooks[message.storage]!.add(message.records, message.units);
+    } else if (message.type === 'metrics') {
+      this.#counted = message.counted;
+      this.#asked.get(message.id)?.resolve(message.text);
     } else {
       // After its last answer the thread ends, and may have ended before anybody here goes on.
       if (message.id === this.#closeId) this.#ended = true;

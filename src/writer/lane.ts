@@ -23,6 +23,7 @@ import {
 } from './protocol.ts';
 import { setAside } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
+import type { Traffic } from './traffic.ts';
 
 /** How often an idle lane looks for records. In ms. */
 const IDLE_POLL = 100;
@@ -50,6 +51,7 @@ export class Lane {
   readonly #storage: StorageData;
   readonly #data: WriterData;
   readonly #journals: Journals;
+  readonly #traffic: Traffic;
   readonly #own: OwnSummaries;
   readonly #filler: BatchFiller;
   readonly #readings = new Map<HeldJournal, Reading>();
@@ -72,6 +74,7 @@ export class Lane {
     number: number,
     data: WriterData,
     journals: Journals,
+    traffic: Traffic,
     enricher: Enricher,
     calls: AppCalls,
     {
@@ -88,6 +91,7 @@ export class Lane {
     this.#storage = data.storages[number]!;
     this.#data = data;
     this.#journals = journals;
+    this.#traffic = traffic;
     this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks take no more at once.
@@ -284,6 +288,9 @@ export class Lane {
     const { reader } = reading;
     reading.header ??= reader.header();
     filler.begin(reading.header ?? { site, serverName });
+    // Behind a failure, or behind another storage's lane, the records are counted already.
+    const { position } = this.#traffic;
+    let counted = 0;
     let lost = 0;
     const report: ReadReport = {
       lost: (records) => {
@@ -297,13 +304,15 @@ export class Lane {
     const to = reader.read(
       from,
       until,
-      (facts) => {
+      (facts, behind) => {
         if (filler.isFull || filler.batch.length >= maxRecords) return false;
         filler.add(facts);
+        if (behind <= position) counted += 1;
         return true;
       },
       report,
     );
+    if (journal.live) this.#traffic.read(filler.batch, counted, from, to);
     const located = filler.locate();
     if (located) await located;
     filler.complete();

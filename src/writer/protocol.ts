@@ -4,6 +4,7 @@ import type { Summary } from '../summaries/define.ts';
 import type { PlainError } from '../threads.ts';
 import type { FreeGeoIpData } from './free-geo-ip-settings.ts';
 import type { GeoOption } from './geo.ts';
+import type { CountedTraffic } from './traffic.ts';
 
 /** What the writer's thread is started with: plain data only. */
 export interface WriterData {
@@ -20,6 +21,8 @@ export interface WriterData {
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
   storages: readonly StorageData[];
+  /** What an earlier thread told last of what it had counted. */
+  counted: CountedTraffic | undefined;
 }
 
 export interface StorageData {
@@ -63,6 +66,8 @@ export type ToWriter =
   | ({ type: 'result' } & AppResult)
   /** The hooks of a storage are through with so much more. */
   | ({ type: 'called'; storage: number } & HookLoad)
+  /** Answered by `metrics`. */
+  | { type: 'metrics'; id: number; openMetrics: boolean }
   /** Answered by `done` when every storage has what the journal holds now. */
   | { type: 'flush'; id: number }
   /** As `flush`, and then everything is closed. */
@@ -119,4 +124,5 @@ export type FromWriter =
   | ({ type: 'call' } & AppCall)
   /** A storage has committed these, for its hooks. */
   | { type: 'stored'; storage: number; records: RecordBatchData; units: number }
+  | { type: 'metrics'; id: number; text: string; counted: CountedTraffic }
   | { type: 'done'; id: number };

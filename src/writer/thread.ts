@@ -9,6 +9,7 @@ import { emptyJournal, Journals } from './journals.ts';
 import { Lane } from './lane.ts';
 import type { FromWriter, ToWriter, WriterData } from './protocol.ts';
 import { AppCalls } from './remote.ts';
+import { Traffic } from './traffic.ts';
 
 /** How often journals of dead processes are looked for. In ms. */
 const ADOPTION_INTERVAL = 3_000;
@@ -16,6 +17,7 @@ const ADOPTION_INTERVAL = 3_000;
 const data = workerData as WriterData;
 const shared = new SharedState(data.shared);
 const journals = new Journals(data.directory, data.journal, shared, data.storages.length);
+const traffic = new Traffic(journals.own, data.counted);
 const waiting: { id: number; end: number }[] = [];
 let closing = false;
 
@@ -28,7 +30,7 @@ const service = data.freeGeoIp && new (await import('./free-geo-ip.ts')).FreeGeo
 const enricher = new Enricher(geo(), service);
 const lanes = data.storages.map(
   (_, storage): Lane =>
-    new Lane(storage, data, journals, enricher, calls, {
+    new Lane(storage, data, journals, traffic, enricher, calls, {
       onStatus: () => onStatus(storage),
       onProblem,
       onStored: (records, units) => send({ type: 'stored', storage, records, units }),
@@ -51,6 +53,10 @@ parentPort!.on('message', (message: ToWriter) => {
     const { bytes } = message.piece;
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     journals.own.memory.push({ ...message.piece, bytes: view });
+    return;
+  }
+  if (message.type === 'metrics') {
+    send({ type: 'metrics', id: message.id, ...traffic.answer(message.openMetrics) });
     return;
   }
   waiting.push({ id: message.id, end: shared.end });

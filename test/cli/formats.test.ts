@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { csv } from '../../src/cli/formats/csv.ts';
-import { bytes, milliseconds, whole } from '../../src/cli/formats/numbers.ts';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { escapeJson, escapeText } from '../../src/escape.ts';
+import { csv } from '../../src/formats/csv.ts';
+import { bytes, milliseconds, whole } from '../../src/formats/numbers.ts';
 import { lines } from './support.ts';
 
 describe('table', () => {

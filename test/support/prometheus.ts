@@ -104,7 +104,7 @@ function program(): string {
 }
 
 /** Debian installs both together. */
-function promtool(): string {
+export function promtool(): string {
   return program().replace(/prometheus$/, 'promtool');
 }
 

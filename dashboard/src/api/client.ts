@@ -10,7 +10,7 @@ export class ApiError extends Error {
   }
 
   get needsToken(): boolean {
-    return this.status === 401;
+    return this.code === 'AUTH_REQUIRED';
   }
 }
 

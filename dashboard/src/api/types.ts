@@ -2,7 +2,6 @@ import type { SiteAnswer } from '../../../src/query/query.ts';
 import type { UsageStatus } from '../../../src/status.ts';
 
 export type {
-  Bucket,
   RecordsAnswer,
   SeriesAnswer,
   SummaryInfo,

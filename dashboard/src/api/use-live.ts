@@ -21,6 +21,7 @@ export function useLive(site: string | null, isWanted: boolean): Live {
   const [tick, setTick] = useState(0);
   const isVisible = useVisible();
   const last = useRef(0);
+  const stored = useRef<number | null>(null);
   const hasSlept = useRef(false);
 
   useEffect(() => {
@@ -39,15 +40,21 @@ export function useLive(site: string | null, isWanted: boolean): Live {
     source.addEventListener('ping', () => setState('connected'));
     source.addEventListener('usage', (event) => {
       setState('connected');
-      setStatus(statusIn((event as MessageEvent<string>).data));
-      timer ??= setTimeout(
-        () => {
-          timer = undefined;
-          last.current = Date.now();
-          setTick((count) => count + 1);
-        },
-        Math.max(0, last.current + PAUSE - Date.now()),
-      );
+      const told = read((event as MessageEvent<string>).data);
+      setStatus(told.status);
+      if (typeof told.stored !== 'number' || told.stored === stored.current) return;
+      const isNews = stored.current !== null;
+      stored.current = told.stored;
+      // The first is what the page has read itself, just now.
+      if (isNews)
+        timer ??= setTimeout(
+          () => {
+            timer = undefined;
+            last.current = Date.now();
+            setTick((count) => count + 1);
+          },
+          Math.max(0, last.current + PAUSE - Date.now()),
+        );
     });
     return () => {
       source.close();
@@ -58,11 +65,16 @@ export function useLive(site: string | null, isWanted: boolean): Live {
   return { state, status, tick };
 }
 
-function statusIn(data: string): UsageStatus | null | undefined {
+interface Told {
+  status?: UsageStatus | null;
+  stored?: number | null;
+}
+
+function read(data: string): Told {
   try {
-    return (JSON.parse(data) as { status?: UsageStatus | null }).status;
+    return JSON.parse(data) as Told;
   } catch {
-    return undefined;
+    return {};
   }
 }
 

@@ -25,10 +25,14 @@ export function App() {
   );
   const isKnown = site.data !== undefined && !site.error;
   const live = useLive(view.site, isLive && isKnown);
+  const [hasAny, setHasAny] = useState<boolean>();
   const ever = useAnswer<TotalsAnswer>(
-    isKnown ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
+    isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
+    live.tick,
   );
-  const hasAny = ever.data === undefined || ever.data.totals.hits > 0 || live.tick > 0;
+  useEffect(() => {
+    if (ever.data) setHasAny(ever.data.totals.hits > 0);
+  }, [ever.data]);
   const isOpen = isNamed(view.range) || view.range.to >= today(site.data?.timeZone);
 
   useEffect(() => {
@@ -36,7 +40,7 @@ export function App() {
   }, [site.data]);
 
   const error = site.error ?? (ever.error?.needsToken ? ever.error : undefined);
-  if (error?.needsToken) return <SignIn onDone={() => location.reload()} />;
+  if (error?.needsToken) return <SignIn hint={error.message} onDone={() => location.reload()} />;
   if (site.error) {
     return (
       <main class="page alone">
@@ -59,7 +63,7 @@ export function App() {
         theme={theme.theme}
         onTheme={theme.choose}
       />
-      <main class="page">{hasAny ? <Main /> : <Empty />}</main>
+      <main class="page">{hasAny === false ? <Empty /> : <Main />}</main>
       <Footer version={site.data.version} />
     </PageContext.Provider>
   );

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { signIn } from '../api/client.ts';
 
 /** Asks for the token that the server wants. */
-export function SignIn({ onDone }: { onDone(): void }) {
+export function SignIn({ hint, onDone }: { hint: string; onDone(): void }) {
   const [problem, setProblem] = useState('');
   const [isBusy, setIsBusy] = useState(false);
 
@@ -25,7 +25,7 @@ export function SignIn({ onDone }: { onDone(): void }) {
     <main class="page alone">
       <form class="card sign-in" method="post" action="login" onSubmit={submit}>
         <h1>Usage</h1>
-        <p class="muted">This page is for those who have its token.</p>
+        <p class="muted">{hint}</p>
         <label class="field">
           Token
           <input

@@ -3,10 +3,10 @@ import { type CopyProgress, copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
 import { reasonOf, show, TrackUsageError } from '../../errors.ts';
+import { whole } from '../../formats/numbers.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
-import { whole } from '../formats/numbers.ts';
 import { type Io, print } from '../io.ts';
 
 interface Options {

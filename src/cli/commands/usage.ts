@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { csv } from '../../formats/csv.ts';
+import { bytes, instant, milliseconds } from '../../formats/numbers.ts';
+import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import { getUsage } from '../../query/ask.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import { type Cell, csv } from '../formats/csv.ts';
-import { json, jsonArray } from '../formats/json.ts';
-import { bytes, instant, milliseconds } from '../formats/numbers.ts';
+import { jsonArray } from '../formats/json.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
@@ -36,7 +37,7 @@ async function usage(options: CommonOptions, io: Io): Promise<void> {
     case 'json':
       return print(io, jsonArray(records));
     case 'csv': {
-      const fields = Object.entries(FIELDS);
+      const fields = Object.entries(RECORD_CELLS);
       return print(
         io,
         csv(
@@ -75,44 +76,4 @@ function columns(zone: Calendar): readonly Column<UsageRecord>[] {
 function colourOf(status: number): 'red' | 'yellow' | undefined {
   if (status >= 500) return 'red';
   return status >= 400 ? 'yellow' : undefined;
-}
-
-/** Each field of a record, flat: what holds several values is JSON. */
-const FIELDS = {
-  date: ({ date }, zone) => zone.format(date),
-  site: ({ site }) => site,
-  serverName: ({ serverName }) => serverName,
-  method: ({ method }) => method,
-  url: ({ url }) => url,
-  path: ({ path }) => path,
-  route: ({ route }) => route,
-  routeParams: ({ routeParams }) => jsonOrNull(routeParams),
-  query: ({ query }) => jsonOrNull(query),
-  protocol: ({ protocol }) => protocol,
-  status: ({ status }) => status,
-  contentLength: ({ contentLength }) => contentLength,
-  duration: ({ duration }) => duration,
-  remoteAddr: ({ remoteAddr }) => remoteAddr,
-  forwardedFor: ({ forwardedFor }) => forwardedFor,
-  userAgent: ({ userAgent }) => userAgent?.string ?? null,
-  browser: ({ userAgent }) => userAgent?.browser ?? null,
-  version: ({ userAgent }) => userAgent?.version ?? null,
-  platform: ({ userAgent }) => userAgent?.platform ?? null,
-  language: ({ language }) => language,
-  referrer: ({ referrer }) => referrer,
-  username: ({ username }) => username,
-  authorization: ({ authorization }) => authorization,
-  visitor: ({ visitor }) => visitor,
-  country: ({ country }) => country,
-  geo: ({ geo }) => jsonOrNull(geo),
-  bot: ({ bot }) => bot,
-  vars: ({ vars }) => jsonOrNull(vars),
-  blueprint: ({ blueprint }) => blueprint,
-} satisfies Record<
-  keyof UsageRecord | 'browser' | 'version' | 'platform',
-  (record: UsageRecord, zone: Calendar) => Cell
->;
-
-function jsonOrNull(value: object | null): Cell {
-  return value === null ? null : { json: json(value) };
 }

@@ -1,29 +1,49 @@
 import type { UsageRecord } from '../../record.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  Keys,
+  KeysRequest,
+  MatchingKeysRequest,
+  MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Scanned,
+  ScanRequest,
+  SeriesRequest,
+  SeriesRow,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  Total,
+  TotalRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { FilterQuestions } from '../sql/filters.ts';
+import { SumQuestions } from '../sql/questions.ts';
 import { hashOf } from '../sql/texts.ts';
 import { sumRowOf } from '../sum-row.ts';
+import { dialectOf, FIRST, HINT, limited, ms, range } from './dialect.ts';
 import { binary, datetime, text } from './literals.ts';
 import type { Row, Session } from './session.ts';
 import { TABLES } from './tables.ts';
 import { recordsOf } from './views.ts';
 
-/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
-const FIRST = -62_135_596_800_000;
-const LAST = 253_402_300_799_999;
 /** MySQL's own word for all. */
 const ALL = '18446744073709551615';
-
-/** ms since 1970. */
-const ms = (column: string) => `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) DIV 1000`;
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration', 'authorization', 'bot'] as const;
 
 export class MysqlReader implements StorageReader {
   readonly #session: Session;
+  readonly #sums: SumQuestions;
+  readonly #filters: FilterQuestions;
 
   constructor(session: Session) {
     this.#session = session;
+    const dialect = dialectOf(session);
+    this.#sums = new SumQuestions(dialect);
+    this.#filters = new FilterQuestions(dialect);
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -66,7 +86,7 @@ export class MysqlReader implements StorageReader {
     const rows = await this.#records(
       site,
       `date BETWEEN ${range(from, to)}`,
-      'date DESC, journal DESC, ordinal DESC',
+      NEWEST,
       `${limitOf(limit)} OFFSET ${offset}`,
     );
     return rows.map(recordOf);
@@ -85,6 +105,35 @@ export class MysqlReader implements StorageReader {
     return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
   }
 
+  keys(request: KeysRequest): Promise<Keys> {
+    return this.#sums.keys(request);
+  }
+
+  total(request: TotalRequest): Promise<Total> {
+    return this.#sums.total(request);
+  }
+
+  series(request: SeriesRequest): Promise<SeriesRow[]> {
+    return this.#sums.series(request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    return this.#filters.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#filters.matchingSeries(request);
+  }
+
+  async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const where = await this.#filters.where(request);
+    if (where === undefined) return { records: [], next: undefined };
+    const some = `SELECT * FROM ${this.#session.table('requests')} r
+      WHERE ${where} ${after === undefined ? '' : `AND ${isBefore(after)}`} ORDER BY ${NEWEST} LIMIT ${limit}`;
+    const rows = (await this.#session.query(limited(this.#selectRecords(some, NEWEST)))).map(placedRow);
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+  }
+
   close(): Promise<void> {
     return this.#session.close();
   }
@@ -94,18 +143,20 @@ export class MysqlReader implements StorageReader {
   }
 
   async #records(site: string, where: string, order: string, limit: string): Promise<PlacedRow[]> {
-    const { table } = this.#session;
-    const some = `(
-      SELECT * FROM ${table('requests')} WHERE site = ${this.#site(site)} AND ${where}
-      ORDER BY ${order} LIMIT ${limit}
-    )`;
-    const rows = await this.#session.query(
-      `SELECT ${ms('date')} AS ms, ${RECORD_COLUMNS.map((column) => `\`${column}\``).join(', ')}, journal, ordinal
-       FROM (${recordsOf(table, some)}) records ORDER BY ${order}`,
-    );
-    return rows.map(placedRow);
+    const some = `SELECT * FROM ${this.#session.table('requests')}
+      WHERE site = ${this.#site(site)} AND ${where} ORDER BY ${order} LIMIT ${limit}`;
+    return (await this.#session.query(this.#selectRecords(some, order))).map(placedRow);
+  }
+
+  /** @param some Gives rows of the table. */
+  #selectRecords(some: string, order: string): string {
+    const columns = RECORD_COLUMNS.map((column) => `\`${column}\``).join(', ');
+    return `SELECT ${HINT} ${ms('date')} AS ms, ${columns}, journal, ordinal
+       FROM (${recordsOf(this.#session.table, `(${some})`)}) records ORDER BY ${order}`;
   }
 }
+
+const NEWEST = 'date DESC, journal DESC, ordinal DESC';
 
 type PlacedRow = RecordRow & { journal: string; ordinal: string };
 
@@ -118,8 +169,11 @@ function placeOf({ ms, journal, ordinal }: PlacedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
-function range(from: number, to: number): string {
-  return `${datetime(Math.ceil(Math.max(from, FIRST)))} AND ${datetime(Math.min(to, LAST))}`;
+/** As one comparison of three columns no index would be used. @param place Of the last record before: see `placeOf`. */
+function isBefore(place: string): string {
+  const [date, journal, ordinal] = place.split(' ').map(Number);
+  return `r.date <= ${datetime(date!)} AND (r.date < ${datetime(date!)}
+    OR r.journal < ${journal} OR (r.journal = ${journal} AND r.ordinal < ${ordinal}))`;
 }
 
 function limitOf(limit: number): string {

@@ -1,26 +1,45 @@
 import type { UsageRecord } from '../../record.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  Keys,
+  KeysRequest,
+  MatchingKeysRequest,
+  MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Scanned,
+  ScanRequest,
+  SeriesRequest,
+  SeriesRow,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  Total,
+  TotalRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { FilterQuestions } from '../sql/filters.ts';
+import { SumQuestions } from '../sql/questions.ts';
 import { hashOf } from '../sql/texts.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { timestamp } from './arrays.ts';
+import { dialectOf, FIRST, LAST, literal, ms } from './dialect.ts';
 import { recordsOf, TABLES } from './schema.ts';
 import type { Session } from './session.ts';
-
-/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
-const FIRST = -62_135_596_800_000;
-const LAST = 253_402_300_799_999;
-
-/** ms since 1970. */
-const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::int8`;
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration'] as const;
 
 export class PostgresReader implements StorageReader {
   readonly #session: Session;
+  readonly #sums: SumQuestions;
+  readonly #filters: FilterQuestions;
 
   constructor(session: Session) {
     this.#session = session;
+    const dialect = dialectOf(session);
+    this.#sums = new SumQuestions(dialect);
+    this.#filters = new FilterQuestions(dialect);
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -66,11 +85,12 @@ export class PostgresReader implements StorageReader {
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    const rows = await this.#records(
-      'date DESC, journal DESC, ordinal DESC',
-      'date BETWEEN $2::timestamptz AND $3::timestamptz',
-      [site, ...range(from, to), limit === 0 ? null : limit, offset],
-    );
+    const rows = await this.#records(NEWEST, 'date BETWEEN $2::timestamptz AND $3::timestamptz', [
+      site,
+      ...range(from, to),
+      limit === 0 ? null : limit,
+      offset,
+    ]);
     return rows.map(recordOf);
   }
 
@@ -84,24 +104,58 @@ export class PostgresReader implements StorageReader {
     return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
   }
 
+  keys(request: KeysRequest): Promise<Keys> {
+    return this.#sums.keys(request);
+  }
+
+  total(request: TotalRequest): Promise<Total> {
+    return this.#sums.total(request);
+  }
+
+  series(request: SeriesRequest): Promise<SeriesRow[]> {
+    return this.#sums.series(request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    return this.#filters.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#filters.matchingSeries(request);
+  }
+
+  async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const where = await this.#filters.where(request);
+    if (where === undefined) return { records: [], next: undefined };
+    const rows = rowsOf(
+      await this.#session.limited<PlacedRow>(
+        this.#selectRecords(
+          `SELECT * FROM @.records r WHERE ${where} ${after === undefined ? '' : `AND ${isBefore(after)}`}
+           ORDER BY ${NEWEST} LIMIT ${limit}`,
+          NEWEST,
+        ),
+      ),
+    );
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+  }
+
   close(): Promise<void> {
     return this.#session.close();
   }
 
   /** Records of the site `$1`, at most `$4` of them after the first `$5`. */
   async #records(order: string, where: string, values: unknown[]): Promise<PlacedRow[]> {
-    const some = `(
+    const some = `
       SELECT * FROM @.records WHERE site = (SELECT id FROM @.sites WHERE name = $1) AND ${where}
-      ORDER BY ${order} LIMIT $4::int8 OFFSET $5::int8
-    )`;
+      ORDER BY ${order} LIMIT $4::int8 OFFSET $5::int8`;
+    return rowsOf(await this.#session.query<PlacedRow>(this.#selectRecords(some, order), values));
+  }
+
+  /** @param some Gives rows of the table. */
+  #selectRecords(some: string, order: string): string {
     const columns = RECORD_COLUMNS.map((column) => COLUMNS[column] ?? column);
-    const rows = await this.#query<PlacedRow>(
-      `SELECT ${ms('date')} AS ms, ${columns.join(', ')}, journal, ordinal
-       FROM (${recordsOf('@', some)}) records ORDER BY ${order}`,
-      values,
-    );
-    for (const row of rows) for (const column of NUMBERS) row[column] = Number(row[column]);
-    return rows;
+    return `SELECT ${ms('date')} AS ms, ${columns.join(', ')}, journal, ordinal
+      FROM (${recordsOf('@', `(${some})`)}) records ORDER BY ${order}`.replaceAll('@', this.#session.schema);
   }
 
   #query<Row>(text: string, values: unknown[]): Promise<Row[]> {
@@ -110,6 +164,19 @@ export class PostgresReader implements StorageReader {
 }
 
 type PlacedRow = RecordRow & { journal: number; ordinal: number };
+
+const NEWEST = 'date DESC, journal DESC, ordinal DESC';
+
+function rowsOf(rows: PlacedRow[]): PlacedRow[] {
+  for (const row of rows) for (const column of NUMBERS) row[column] = Number(row[column]);
+  return rows;
+}
+
+/** @param place Of the last record before: see `placeOf`. */
+function isBefore(place: string): string {
+  const [date, journal, ordinal] = place.split(' ').map(Number);
+  return `(r.date, r.journal, r.ordinal) < (${literal(date!)}, ${journal}, ${ordinal})`;
+}
 
 function placeOf({ ms, journal, ordinal }: PlacedRow): string {
   return `${ms} ${journal} ${ordinal}`;

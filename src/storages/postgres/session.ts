@@ -1,5 +1,7 @@
 /** How long the server may take for a statement. In ms. */
 const STATEMENT_TIMEOUT = 60_000;
+/** The same for a question that may go through all records, which the server then ends by itself. In ms. */
+const QUESTION_TIMEOUT = 30_000;
 
 /** What is used of a pool of `pg`. */
 export interface PostgresPool {
@@ -39,6 +41,16 @@ export class Session {
   async query<Row>(text: string, values: unknown[] = []): Promise<Row[]> {
     const { rows } = await this.#pool.query({ text, values, query_timeout: STATEMENT_TIMEOUT });
     return rows;
+  }
+
+  /** A statement without values that the server ends when it takes for long. */
+  async limited<Row>(text: string): Promise<Row[]> {
+    // Both in one message, and so in one transaction, whose end ends the setting.
+    const results: unknown = await this.#pool.query({
+      text: `SET LOCAL statement_timeout = ${QUESTION_TIMEOUT}; ${text}`,
+      query_timeout: STATEMENT_TIMEOUT,
+    });
+    return (results as { rows: Row[] }[]).at(-1)!.rows;
   }
 
   /** Several statements without values, in one transaction. */

@@ -3,17 +3,40 @@ import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
 import { closeDatabase, sqlite } from '../../sqlite.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  Keys,
+  KeysRequest,
+  MatchingKeysRequest,
+  MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Scanned,
+  ScanRequest,
+  SeriesRequest,
+  SeriesRow,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  Total,
+  TotalRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+import { FilterQuestions } from '../sql/filters.ts';
+import { SumQuestions } from '../sql/questions.ts';
 import { sumRowOf } from '../sum-row.ts';
+import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
-/** 2^43 ms, in the year 2248: what the id of a record can hold. */
-const LAST_DATE = 2 ** (63 - DATE_SHIFT) - 1;
+/** The largest integer: no record has it as its id. */
+const BEHIND_ALL = String(2n ** 63n - 1n);
 
 export class SqliteReader implements StorageReader {
   readonly #database: DatabaseSync;
+  readonly #sums: SumQuestions;
+  readonly #filters: FilterQuestions;
 
   constructor({ path }: SqliteOptions) {
     if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
@@ -26,6 +49,9 @@ export class SqliteReader implements StorageReader {
       this.#database.close();
       throw notADatabase(error, path);
     }
+    const dialect = dialectOf(this.#database);
+    this.#sums = new SumQuestions(dialect);
+    this.#filters = new FilterQuestions(dialect);
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -96,6 +122,39 @@ export class SqliteReader implements StorageReader {
     );
     const rows = statement.all(after ?? '-1', site, limit) as unknown as (RecordRow & { id: string })[];
     return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
+  }
+
+  keys(request: KeysRequest): Promise<Keys> {
+    return this.#sums.keys(request);
+  }
+
+  total(request: TotalRequest): Promise<Total> {
+    return this.#sums.total(request);
+  }
+
+  series(request: SeriesRequest): Promise<SeriesRow[]> {
+    return this.#sums.series(request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    return this.#filters.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#filters.matchingSeries(request);
+  }
+
+  async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const where = await this.#filters.where(request);
+    if (where === undefined) return { records: [], next: undefined };
+    const rows = this.#database
+      .prepare(`
+        SELECT CAST(id AS TEXT) AS place, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
+        WHERE id IN (
+          SELECT r.id FROM records r WHERE r.id < CAST(? AS INTEGER) AND ${where} ORDER BY r.id DESC LIMIT ?
+        ) ORDER BY id DESC`)
+      .all(after ?? BEHIND_ALL, limit) as unknown as (RecordRow & { place: string })[];
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : rows.at(-1)!.place };
   }
 
   async close(): Promise<void> {

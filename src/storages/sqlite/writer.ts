@@ -267,14 +267,15 @@ class Endpoints {
 
   of(index: number): number {
     const { text, flags, strings } = this.#records;
-    const route = text.route[index]! * strings.length + text.blueprint[index]!;
+    const server = text.serverName[index]! * strings.length;
+    const place = (server + text.route[index]!) * strings.length + text.blueprint[index]!;
     const manner =
       (text.method[index]! * strings.length + text.protocol[index]!) * 2 +
       (flags[index]! & FLAG_AUTHORIZATION);
-    let manners = this.#known.get(route);
+    let manners = this.#known.get(place);
     if (!manners) {
       manners = new Map();
-      this.#known.set(route, manners);
+      this.#known.set(place, manners);
     }
     let id = manners.get(manner);
     if (id === undefined) {

@@ -1,4 +1,4 @@
-import type { Period } from '../../summaries/periods.ts';
+import type { Period } from '../summaries/periods.ts';
 
 const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat('en-US', { minimumFractionDigits: 1, maximumFractionDigits: 1 });

@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import type { UsageQuery } from '../src/query/query.ts';
+import type { RangeName } from '../src/query/range.ts';
+import type { Storage } from '../src/storages/storage.ts';
+import type { Adopted } from './storing.ts';
+import { Child } from './support/child.ts';
+import { decimals, spread, table, whole } from './support/figures.ts';
+import { writeJournal } from './support/journal.ts';
+import { library, load } from './support/library.ts';
+import { type BenchOptions, progress, type Report } from './support/options.ts';
+import { newDirectory, removeDirectory } from './support/place.ts';
+import { engineOf } from './support/storages.ts';
+import { BEGIN, traffic } from './support/traffic.ts';
+
+const STORING = join(import.meta.dirname, 'storing.ts');
+const DAYS = 365;
+const DAY = 24 * 60 * 60 * 1000;
+/** The last instant of the year: what the dashboard takes for now. */
+const NOW = BEGIN + DAYS * DAY - 1;
+const ENGINES = ['sqlite', 'postgres'];
+const RANGES: readonly RangeName[] = ['30d', '12mo'];
+/** The panels that a dashboard opens with. */
+const PANELS = ['urls', 'referrers', 'geo', 'browsers', 'remotes', 'status'];
+
+type Ask = (query: UsageQuery, range: RangeName) => Promise<unknown>;
+
+const top =
+  (summary: string, more: object = {}): Ask =>
+  (query, range) =>
+    query.top(summary, { range, ...more });
+
+const QUESTIONS: Readonly<Record<string, Ask>> = {
+  'first screen, all of it': async (query, range) => {
+    await query.site();
+    await Promise.all([
+      query.totals({ range, compare: true }),
+      query.series({ range, compare: true }),
+      ...PANELS.map((summary) => query.top(summary, { range })),
+    ]);
+  },
+  'totals, with the period before': (query, range) => query.totals({ range, compare: true }),
+  'chart, with the period before': (query, range) => query.series({ range, compare: true }),
+  'chart by day': (query, range) => query.series({ range, period: 'day' }),
+  ...Object.fromEntries(
+    [
+      'urls',
+      'routes',
+      'referrers',
+      'geo',
+      'languages',
+      'browsers',
+      'user-agents',
+      'bots',
+      'remotes',
+      'status',
+    ].map((summary) => [`panel ${summary}`, top(summary)]),
+  ),
+  'panel visitors': top('visitors'),
+  'panel urls by time': top('urls', { order: 'duration' }),
+  'panel urls, searched': top('urls', { search: 'shoes+12' }),
+  'panel urls, 50 rows, page 20': top('urls', { limit: 50, page: 20 }),
+  'panel urls, with the period before': top('urls', { compare: true }),
+  'chart of one URL': (query, range) =>
+    query.series({ range, summary: 'urls', key: 'https://shop.example.org/products/0' }),
+  'newest 100 requests': (query, range) => query.records({ range }),
+  'totals, filtered by a country': (query, range) => query.totals({ range, filter: { geo: 'DE' } }),
+  'panel urls, filtered by a country': top('urls', { filter: { geo: 'DE' } }),
+};
+/** What reads records instead of sums; asked less often. */
+const SLOW = /filtered/;
+
+/** How long the dashboard's questions take over a year of many records. */
+export async function run({ quick, storage, rounds = quick ? 2 : 5 }: BenchOptions): Promise<Report> {
+  const records = quick ? 200_000 : 10_000_000;
+  const engines = storage === undefined ? ENGINES : [engineOf(storage).name];
+  const tables: Report['tables'] = [];
+  const data: Record<string, Record<string, number[]>> = {};
+  for (const engine of engines) {
+    const found = await measure(engine, records, rounds);
+    data[engine] = found;
+    tables.push({ title: `${engine}, ms`, text: tableOf(found) });
+  }
+  return {
+    title: 'Questions',
+    method:
+      `${whole(records)} records spread over ${DAYS} days (10,000 URLs and 20,000 visitors, few of them most of it), ` +
+      `in all ${(await hooks()).length} standard summaries; then the dashboard's questions, each ${rounds} times after a first ` +
+      '(filtered ones, which read the records, twice), by the library without HTTP. Median (min–max).',
+    tables,
+    data,
+  };
+}
+
+async function measure(name: string, records: number, rounds: number): Promise<Record<string, number[]>> {
+  const engine = engineOf(name);
+  const directory = newDirectory();
+  const place = await engine.start(directory);
+  const child = new Child(STORING);
+  let storage: Storage | undefined;
+  try {
+    storage = await engine.storage(place.url, await hooks());
+    progress(`questions: ${name}, writing ${whole(records)} records`);
+    const journal = await writeJournal(directory, storage.identity, traffic(records, 'zipf', DAYS));
+    progress(`questions: ${name}, storing them`);
+    const stored = await child.ask<Adopted>('adopt', {
+      directory,
+      journal,
+      engine: name,
+      url: place.url,
+      hooks: await hooks(),
+    });
+    if (stored.records !== records) throw new Error(`${stored.records} of ${records} records were stored`);
+    await child.stop();
+    const { UsageQuery: Query } = await load<{ UsageQuery: typeof UsageQuery }>('query/query.js');
+    const query = new Query(storage.reader, { now: () => NOW });
+    const found: Record<string, number[]> = {};
+    for (const range of RANGES) {
+      for (const [question, ask] of Object.entries(QUESTIONS)) {
+        progress(`questions: ${name}, ${range}, ${question}`);
+        await ask(query, range);
+        const times: number[] = [];
+        for (let round = 0; round < (SLOW.test(question) ? Math.min(2, rounds) : rounds); round++) {
+          const started = performance.now();
+          await ask(query, range);
+          times.push(performance.now() - started);
+        }
+        found[`${range} ${question}`] = times;
+      }
+    }
+    return found;
+  } finally {
+    await storage?.close();
+    await child.stop();
+    await place.stop();
+    removeDirectory(directory);
+  }
+}
+
+async function hooks(): Promise<string[]> {
+  return (await library()).STANDARD_SUMMARIES.map(({ name }) => name);
+}
+
+function tableOf(found: Record<string, number[]>): string {
+  const rows = Object.keys(QUESTIONS).map((question) => [
+    question,
+    ...RANGES.map((range) => spread(found[`${range} ${question}`]!, decimals(1))),
+  ]);
+  return table(['', ...RANGES], rows);
+}

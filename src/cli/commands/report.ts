@@ -1,0 +1,96 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UsageQuery } from '../../query/query.ts';
+import { RANGES, type RangeName } from '../../query/range.ts';
+import { htmlReport } from '../../report/html.ts';
+import { markdownReport } from '../../report/markdown.ts';
+import { type Imprint, makeReport, type Report, type ReportOptions } from '../../report/report.ts';
+import { emptyText } from '../../report/words.ts';
+import { version } from '../../version.ts';
+import { json } from '../formats/json.ts';
+import { type Io, print } from '../io.ts';
+import { replaceFile } from '../replace-file.ts';
+import { withReader } from '../storage.ts';
+
+const FORMATS = {
+  html: htmlReport,
+  markdown: markdownReport,
+  json: jsonReport,
+} as const satisfies Record<string, (report: Report, imprint: Imprint) => string>;
+
+interface Options {
+  storage: string;
+  month?: string;
+  range?: RangeName;
+  from?: string;
+  to?: string;
+  site: string;
+  format: keyof typeof FORMATS;
+  out?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
+  track-usage report --storage postgres://user@host/app --range 30d --format markdown
+  track-usage report --storage usage.db --from 2026-11-01 --to 2026-11-15 --format json
+
+Without a range it reports the last whole month. Print the page, or save it as PDF, with a browser.`;
+
+export function addReportCommand(program: Command, io: Io): void {
+  program
+    .command('report')
+    .summary('a page to print, mail or keep: totals, days and top lists of a month')
+    .description('Writes a report about a month, or another range, compared with the one before.')
+    .requiredOption(
+      '-s, --storage <storage>',
+      'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
+    )
+    .addOption(
+      new Option('--month <month>', 'a month, such as 2026-10 (default: the last whole one)')
+        .argParser(monthText)
+        .conflicts(['range', 'from', 'to']),
+    )
+    .addOption(
+      new Option('--range <range>', 'a range that ends now').choices(RANGES).conflicts(['from', 'to']),
+    )
+    .option('--from <date>', "first hour, day or month; in the site's time zone")
+    .option('--to <date>', 'last hour, day or month, inclusive (default: now)')
+    .option('--site <site>', 'site', 'default')
+    .addOption(new Option('--format <format>', 'format').choices(Object.keys(FORMATS)).default('html'))
+    .option('-o, --out <file>', 'where to write it; - for the output (default)')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const { storage, site, format, out = '-' } = options;
+  const now = Date.now();
+  const report = await withReader(storage, (reader) =>
+    makeReport(new UsageQuery(reader, { now: () => now }), { site, ...rangeOf(options) }, now),
+  );
+  const text = FORMATS[format](report, { now, version: version() });
+  if (out === '-') await print(io, [text]);
+  else await replaceFile(out, text);
+  const empty = emptyText(report);
+  if (empty !== undefined) await io.stderr(`${empty}\n`);
+}
+
+function rangeOf({ month, range, from, to }: Options): ReportOptions {
+  if (month !== undefined) return { from: month, to: month };
+  return { ...(range && { range }), ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+}
+
+/** The answers themselves. */
+function jsonReport(report: Report): string {
+  const parts = Object.entries(report).map(([name, answer]) => {
+    if (!Array.isArray(answer)) return `${json(name)}:${json(answer)}`;
+    return `${json(name)}:[${answer.map((each) => `\n${json(each)}`).join(',')}]`;
+  });
+  return `{\n${parts.join(',\n')}\n}\n`;
+}
+
+function monthText(text: string): string {
+  if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(text))
+    throw new InvalidArgumentError('Expected a month such as 2026-10.');
+  return text;
+}

@@ -1,0 +1,107 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Command, InvalidArgumentError } from 'commander';
+import { createHandler } from '../../server/handler.ts';
+import { storageAt } from '../../storages/by-url.ts';
+import { version } from '../../version.ts';
+import type { Io } from '../io.ts';
+
+interface Options {
+  storage: string;
+  site?: string;
+  port: number;
+  host: string;
+  token?: string;
+  public?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage serve --storage sqlite:usage.db
+  track-usage serve --storage postgres://user@host/app --port 8080
+  TRACK_USAGE_TOKEN=… track-usage serve --storage usage.db --host 0.0.0.0
+
+Without a token only this machine can look, by the link that is printed; it works once. Ctrl-C ends it.`;
+
+export function addServeCommand(program: Command, io: Io): void {
+  program
+    .command('serve')
+    .summary('the dashboard of a storage, without the app')
+    .description('Serves the dashboard and the HTTP API of what an app stored, on a port of its own.')
+    .requiredOption(
+      '-s, --storage <storage>',
+      'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
+    )
+    .option('--site <site>', 'the name under which the app stores')
+    .option('--port <port>', 'port; 0 for any that is free', portNumber, 3001)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option(
+      '--token <token>',
+      'what people sign in with, 16 characters or more; better as TRACK_USAGE_TOKEN, which other users of the machine do not see',
+    )
+    .option('--public', 'let everybody look')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => serve(options, io));
+}
+
+async function serve(options: Options, io: Io): Promise<void> {
+  const { site, host, port } = options;
+  const token = options.token ?? (io.env.TRACK_USAGE_TOKEN || undefined);
+  const storage = await storageAt(options.storage).open();
+  try {
+    const query = storage.query;
+    // A missing database is a slip here, and not an app that has yet to start.
+    await storage.reader.timeZone(site ?? 'default');
+    const handler = createHandler(
+      {
+        query: site === undefined ? query : query.of(site),
+        site: site ?? 'default',
+        status: () => null,
+        version: version(),
+      },
+      { ...(token !== undefined && { token }), ...(options.public && { public: true }) },
+    );
+    const server = createServer((request, response) => {
+      if (handler(request, response)) return;
+      response.writeHead(request.url === '/' ? 302 : 404, { location: `${handler.path}/` }).end();
+    });
+    await listen(server, port, host);
+    const { address, family, port: found } = server.address() as AddressInfo;
+    const isLocal = ['127.0.0.1', '::1'].includes(address);
+    const name = isLocal ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+    await io.stdout(`The dashboard: ${handler.link(`http://${name}:${found}`)}\n`);
+    await io.stderr('Ctrl-C ends it.\n');
+    await interrupted();
+    server.close();
+    server.closeAllConnections();
+  } finally {
+    await storage.close();
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`port ${port} is in use; choose another: --port ${port + 1}`)
+          : error,
+      ),
+    );
+    server.listen(port, host, resolve);
+  });
+}
+
+function interrupted(): Promise<unknown> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('expected a number from 0 to 65535');
+  return port;
+}

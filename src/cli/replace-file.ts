@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { reasonOf } from '../errors.ts';
+
+/**
+ * Writes a file as a whole: who reads it meanwhile, or after a failure, finds the old one. What is no file, such as a
+ * pipe, is written to.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  try {
+    // What a link points to is replaced, not the link.
+    const target = await realpath(path).catch(() => resolve(path));
+    const old = await stat(target).catch(() => undefined);
+    if (old && !old.isFile()) return await writeFile(target, text);
+    const beside = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+    try {
+      const file = await open(beside, 'wx');
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      if (old) await chmod(beside, old.mode);
+      await rename(beside, target);
+    } catch (error) {
+      await rm(beside, { force: true });
+      throw error;
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`cannot write ${path}: ${code ?? reasonOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,44 @@
+import { escapeJson } from '../escape.ts';
+import type { UsageRecord } from '../record.ts';
+import type { Calendar } from '../summaries/periods.ts';
+import type { Cell } from './csv.ts';
+
+/** Each field of a record, flat: what holds several values is JSON. */
+export const RECORD_CELLS = {
+  date: ({ date }, zone) => zone.format(date),
+  site: ({ site }) => site,
+  serverName: ({ serverName }) => serverName,
+  method: ({ method }) => method,
+  url: ({ url }) => url,
+  path: ({ path }) => path,
+  route: ({ route }) => route,
+  routeParams: ({ routeParams }) => jsonOrNull(routeParams),
+  query: ({ query }) => jsonOrNull(query),
+  protocol: ({ protocol }) => protocol,
+  status: ({ status }) => status,
+  contentLength: ({ contentLength }) => contentLength,
+  duration: ({ duration }) => duration,
+  remoteAddr: ({ remoteAddr }) => remoteAddr,
+  forwardedFor: ({ forwardedFor }) => forwardedFor,
+  userAgent: ({ userAgent }) => userAgent?.string ?? null,
+  browser: ({ userAgent }) => userAgent?.browser ?? null,
+  version: ({ userAgent }) => userAgent?.version ?? null,
+  platform: ({ userAgent }) => userAgent?.platform ?? null,
+  language: ({ language }) => language,
+  referrer: ({ referrer }) => referrer,
+  username: ({ username }) => username,
+  authorization: ({ authorization }) => authorization,
+  visitor: ({ visitor }) => visitor,
+  country: ({ country }) => country,
+  geo: ({ geo }) => jsonOrNull(geo),
+  bot: ({ bot }) => bot,
+  vars: ({ vars }) => jsonOrNull(vars),
+  blueprint: ({ blueprint }) => blueprint,
+} satisfies Record<
+  keyof UsageRecord | 'browser' | 'version' | 'platform',
+  (record: UsageRecord, zone: Calendar) => Cell
+>;
+
+function jsonOrNull(value: object | null): Cell {
+  return value === null ? null : { json: escapeJson(JSON.stringify(value)) };
+}

@@ -1,0 +1,95 @@
+import { whole } from '../formats/numbers.ts';
+
+/** A bar chart as SVG, in the colours of the page around it (classes). Texts must be escaped already. */
+export interface Chart {
+  title: string;
+  description: string;
+  bars: Bar[];
+  /** The values of the period before, in order: a line over the bars. */
+  before: number[];
+}
+
+export interface Bar {
+  /** Below the axis. */
+  short: string;
+  /** With the pointer on it. */
+  long: string;
+  value: number;
+  /** The part of it at the bottom, in another colour. */
+  bad: number;
+}
+
+const WIDTH = 720;
+const HEIGHT = 220;
+const TOP = 10;
+const BOTTOM = 24;
+const RIGHT = 10;
+/** px that a digit of the axis takes. */
+const DIGIT = 6.4;
+const MOST_LABELS = 12;
+const TICKS = 4;
+const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
+
+export function barChart({ title, description, bars, before }: Chart): string {
+  const ticks = ticksUpTo(Math.max(1, ...bars.map(({ value }) => value), ...before.slice(0, bars.length)));
+  const most = ticks.at(-1)!;
+  const labels = ticks.map((tick) => compact.format(tick));
+  const left = Math.ceil(Math.max(...labels.map(({ length }) => length)) * DIGIT) + 8;
+  const step = (WIDTH - left - RIGHT) / Math.max(1, bars.length);
+  const width = Math.max(1, Math.min(step * 0.74, 44));
+  const y = (value: number) => round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most));
+  const x = (index: number) => left + step * (index + 0.5);
+  const bottom = y(0);
+  const every = Math.ceil(bars.length / MOST_LABELS);
+  const grid = ticks.map(
+    (tick, index) =>
+      `<line class="${index === 0 ? 'axis' : 'grid'}" x1="${left}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/>` +
+      `<text class="tick" x="${left - 6}" y="${round(y(tick) + 3.5)}" text-anchor="end">${labels[index]}</text>`,
+  );
+  const columns = bars.map(({ short, long, value, bad }, index) => {
+    const from = round(x(index) - width / 2);
+    const rect = (kind: string, top: number, end: number) =>
+      `<rect class="${kind}" x="${from}" y="${round(top)}" width="${round(width)}" height="${round(end - top)}"/>`;
+    // What is there is seen, however little it is.
+    const seen = (part: number) => Math.min(y(part), bottom - 1);
+    const label =
+      index % every === 0
+        ? `<text class="tick" x="${round(x(index))}" y="${HEIGHT - 7}" text-anchor="middle">${short}</text>`
+        : '';
+    const pile =
+      (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');
+    const errors = bad > 0 ? `, ${whole(bad)} of them errors` : '';
+    return (
+      `<g><title>${long}: ${whole(value)}${errors}</title>` +
+      `<rect class="room" x="${round(x(index) - step / 2)}" y="${TOP}" width="${round(step)}" height="${round(bottom - TOP)}"/>` +
+      `${pile}</g>${label}`
+    );
+  });
+  const points = before.slice(0, bars.length).map((value, index) => `${round(x(index))},${y(value)}`);
+  // Twice: the first keeps it apart from the bars.
+  const line = (kind: string) =>
+    points.length > 1 ? `<polyline class="${kind}" points="${points.join(' ')}"/>` : '';
+  return [
+    `<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="chart-title chart-desc">`,
+    `<title id="chart-title">${title}</title>`,
+    `<desc id="chart-desc">${description}</desc>`,
+    ...grid,
+    ...columns,
+    line('before-edge'),
+    line('before'),
+    '</svg>',
+  ].join('\n');
+}
+
+/** From 0 in round steps to the first that is not below `most`. Never between two whole numbers. */
+function ticksUpTo(most: number): number[] {
+  const rough = most / TICKS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const factor = [1, 2, 2.5, 5, 10].find((each) => each * power >= rough)!;
+  const step = Math.max(1, Math.ceil(factor * power));
+  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

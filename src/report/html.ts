@@ -1,0 +1,230 @@
+import { escapeText } from '../escape.ts';
+import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
+import type { Measures } from '../storages/contract.ts';
+import { type Bar, barChart } from './chart.ts';
+import type { Imprint, Report } from './report.ts';
+import { STYLE } from './style.ts';
+import {
+  averageTime,
+  bucketText,
+  changeOf,
+  chartDescription,
+  chartTitle,
+  comparison,
+  emptyText,
+  headingOf,
+  keyText,
+  notes,
+  othersText,
+  percentOf,
+  rangeText,
+  type Stat,
+  statsOf,
+} from './words.ts';
+
+/** Nothing is loaded and nothing runs, whatever a key looks like. */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/** A page that needs nothing but itself: its style and its charts stand in it. */
+export function htmlReport(report: Report, imprint: Imprint): string {
+  const { site, totals } = report;
+  const name = html(escapeText(site.site));
+  const range = html(rangeText(totals.range));
+  const compared = comparison(report);
+  const empty = emptyText(report);
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${html(POLICY)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="robots" content="noindex">
+<link rel="icon" href="data:,">
+<title>${name}: usage in ${range}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>
+<p class="kicker">Usage report</p>
+<h1><bdi>${name}</bdi></h1>
+<p>${range} <span class="soft">· time zone ${html(escapeText(site.timeZone))}</span></p>
+</header>
+<main>
+${empty === undefined ? '' : `<p class="empty">${html(empty)}</p>\n`}${stats(statsOf(report))}
+${compared === undefined ? '' : `<p class="soft" style="margin-top:.6rem">${html(compared)}</p>\n`}${chart(report)}
+<div class="tops wide">
+${topSections(report, true)}
+</div>
+<div class="tops narrow">
+${topSections(report, false)}
+</div>
+<section class="notes">
+<h2>How these numbers are made</h2>
+<ul>
+${notes(report, imprint)
+  .map((note) => `<li>${html(note)}</li>`)
+  .join('\n')}
+</ul>
+</section>
+${daysSection(report)}
+</main>
+</body>
+</html>
+`;
+}
+
+/** Text as it stands in an element or an attribute in quotes. */
+function html(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function stats(all: readonly Stat[]): string {
+  const tiles = all.map(({ label, value, detail, before, change, isBad }) => {
+    const changed =
+      change && before !== undefined
+        ? change.direction === 'same'
+          ? `<dd>same as before</dd>`
+          : `<dd><span class="${toneOf(change.direction, isBad)}">${arrowOf(change.direction)} ${html(change.text)}</span> from ${html(before)}</dd>`
+        : '';
+    return `<div><dt>${html(label)}</dt><dd class="value">${html(value)}</dd>${changed}${
+      detail === undefined ? '' : `<dd>${html(detail)}</dd>`
+    }</div>`;
+  });
+  return `<dl class="stats of${all.length}">\n${tiles.join('\n')}\n</dl>`;
+}
+
+/** More is better or worse only where that is certain. */
+function toneOf(direction: 'up' | 'down', isBad: boolean): string {
+  if (!isBad) return 'change';
+  return direction === 'up' ? 'worse' : 'better';
+}
+
+function arrowOf(direction: 'up' | 'down'): string {
+  const [arrow, word] = direction === 'up' ? ['▲', 'up'] : ['▼', 'down'];
+  return `<span role="img" aria-label="${word}">${arrow}</span>`;
+}
+
+function chart(report: Report): string {
+  const { buckets, period, previous } = report.series;
+  const hasErrors = buckets.some(({ errors }) => errors > 0);
+  const before = report.totals.previous?.totals.hits ? (previous?.buckets ?? []) : [];
+  const bars = buckets.map(({ date, hits, errors }): Bar => {
+    const { short, long } = bucketText(period, date);
+    return { short: html(short), long: html(long), value: hits, bad: errors };
+  });
+  const svg = barChart({
+    title: html(chartTitle(report)),
+    description: html(chartDescription(report)),
+    bars,
+    before: before.map(({ hits }) => hits),
+  });
+  const sample = (shape: string, text: string) =>
+    `<span><svg class="chart" viewBox="0 0 22 10" aria-hidden="true">${shape}</svg>${text}</span>`;
+  const legend = [
+    sample('<rect class="bar" x="0" y="0" width="22" height="10"/>', 'requests'),
+    ...(hasErrors
+      ? [sample('<rect class="bad" x="0" y="0" width="22" height="10"/>', 'of them errors')]
+      : []),
+    ...(before.length > 1
+      ? [sample('<polyline class="before" points="0,5 22,5"/>', 'the period before')]
+      : []),
+  ];
+  return `<figure>
+<h2>${html(chartTitle(report))}</h2>
+${svg}
+<figcaption class="legend">${legend.join('')}<a href="#numbers" style="color:inherit">the numbers in a table</a></figcaption>
+</figure>`;
+}
+
+/** Those whose keys need the whole width, or those that stand in two columns. */
+function topSections({ top }: Report, isLong: boolean): string {
+  return top
+    .filter(({ summary }) => headingOf(summary).isLong === isLong)
+    .map(topSection)
+    .join('\n');
+}
+
+function topSection(answer: TopAnswer): string {
+  const { summary, rows, total, others, count } = answer;
+  const { title, key, isLong } = headingOf(summary);
+  const open = `<section>\n<h2>${html(title)}</h2>`;
+  if (rows.length === 0) return `${open}\n<p class="soft">Nothing is stored in this range.</p>\n</section>`;
+  const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
+  const line = (kind: string, head: string, row: Measures, before: Measures | null) => {
+    const cells = [
+      `<td class="number">${whole(row.hits)}</td>`,
+      `<td class="share">${meter(row.hits, total.hits)}<span>${html(percentOf(row.hits, total.hits))}</span></td>`,
+      ...(isLong ? [`<td class="number bytes">${html(bytes(row.transfer))}</td>`] : []),
+      ...(isLong && isCompared ? [`<td class="number changes">${changeCell(row, before)}</td>`] : []),
+    ];
+    return `<tr${kind}><th scope="row" class="key">${head}</th>${cells.join('')}</tr>`;
+  };
+  const lines = rows.map((row) => line('', keyCell(summary, row), row, row.previous));
+  if (count > rows.length) lines.push(line(' class="others"', html(othersText(answer)), others, null));
+  const headings = [
+    `<th scope="col">${html(key)}</th>`,
+    '<th scope="col" class="number">Requests</th>',
+    '<th scope="col" class="number">Share</th>',
+    ...(isLong ? ['<th scope="col" class="number bytes">Transfer</th>'] : []),
+    ...(isLong && isCompared ? ['<th scope="col" class="number changes">Change</th>'] : []),
+  ];
+  return `${open}
+<table>
+<thead><tr>${headings.join('')}</tr></thead>
+<tbody>
+${lines.join('\n')}
+</tbody>
+</table>
+</section>`;
+}
+
+function keyCell(summary: string, { key }: TopRow): string {
+  const { text, name } = keyText(summary, key);
+  if (text === undefined) return `<span class="none">${html(name ?? '')}</span>`;
+  const shown = `<bdi>${html(text)}</bdi>`;
+  return name === undefined ? shown : `${shown} <span class="soft">${html(name)}</span>`;
+}
+
+function changeCell(row: Measures, before: Measures | null): string {
+  return before === null ? '' : html(changeOf(row.hits, before.hits).text);
+}
+
+function meter(part: number, of: number): string {
+  const percent = of === 0 ? 0 : (100 * part) / of;
+  return `<span class="meter" aria-hidden="true"><i style="width:${percent.toFixed(1)}%"></i></span>`;
+}
+
+function daysSection({ series }: Report): string {
+  const { buckets, period } = series;
+  const shows = (of: (bucket: Bucket) => number | null) => buckets.some((bucket) => of(bucket) !== null);
+  const columns: [heading: string, text: (bucket: Bucket) => string][] = [
+    ['Requests', ({ hits }) => whole(hits)],
+  ];
+  if (shows(({ visitors }) => visitors)) columns.push(['Visitors', ({ visitors }) => whole(visitors ?? 0)]);
+  if (shows(({ bots }) => bots)) columns.push(['Robots', ({ bots }) => whole(bots ?? 0)]);
+  columns.push(
+    ['Errors', ({ errors }) => whole(errors)],
+    ['Transfer', ({ transfer }) => bytes(transfer)],
+    ['Average time', (bucket) => (bucket.hits === 0 ? '–' : `${milliseconds(averageTime(bucket))} ms`)],
+  );
+  const heading = `${period[0]!.toUpperCase()}${period.slice(1)}`;
+  return `<section class="days" id="numbers">
+<h2>${heading} by ${period}</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="${heading} by ${period}">
+<table>
+<thead><tr><th scope="col">${heading}</th>${columns.map(([text]) => `<th scope="col" class="number">${text}</th>`).join('')}</tr></thead>
+<tbody>
+${buckets
+  .map((bucket) => {
+    const cells = columns.map(([, text]) => `<td class="number">${html(text(bucket))}</td>`).join('');
+    return `<tr><th scope="row">${html(bucketText(period, bucket.date).long)}</th>${cells}</tr>`;
+  })
+  .join('\n')}
+</tbody>
+</table>
+</div>
+</section>`;
+}

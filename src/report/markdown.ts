@@ -1,0 +1,128 @@
+import { escapeText } from '../escape.ts';
+import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import type { TopAnswer } from '../query/query.ts';
+import type { Measures } from '../storages/contract.ts';
+import type { Imprint, Report } from './report.ts';
+import {
+  averageTime,
+  bucketText,
+  changeOf,
+  chartTitle,
+  comparison,
+  emptyText,
+  headingOf,
+  keyText,
+  notes,
+  othersText,
+  percentOf,
+  rangeText,
+  statsOf,
+} from './words.ts';
+
+/** Markdown with the tables of GitHub, for a mail or an issue. */
+export function markdownReport(report: Report, imprint: Imprint): string {
+  const { site, totals } = report;
+  const empty = emptyText(report);
+  const compared = comparison(report);
+  const parts = [
+    `# Usage of ${code(escapeText(site.site))}`,
+    `**${rangeText(totals.range)}**, time zone ${code(escapeText(site.timeZone))}`,
+    ...(empty === undefined ? [] : [`> ${plain(empty)}`]),
+    table(
+      ['', 'number', 'before', 'change', ''],
+      '-rrr-',
+      statsOf(report).map(({ label, value, before, change, detail }) => [
+        label,
+        value,
+        before ?? '',
+        change?.text ?? '',
+        detail ?? '',
+      ]),
+    ),
+    ...(compared === undefined ? [] : [compared]),
+    `## ${chartTitle(report)}`,
+    days(report),
+    ...report.top.flatMap((answer) => [`## ${plain(headingOf(answer.summary).title)}`, top(answer)]),
+    '## How these numbers are made',
+    notes(report, imprint)
+      .map((note) => `- ${plain(note)}`)
+      .join('\n'),
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+function days({ series }: Report): string {
+  const { buckets, period } = series;
+  const most = Math.max(1, ...buckets.map(({ hits }) => hits));
+  return table(
+    [period, 'requests', 'errors', 'transfer', 'average', ''],
+    '-rrrr-',
+    buckets.map((bucket) => [
+      bucketText(period, bucket.date).long,
+      whole(bucket.hits),
+      whole(bucket.errors),
+      bytes(bucket.transfer),
+      bucket.hits === 0 ? '' : `${milliseconds(averageTime(bucket))} ms`,
+      bar(bucket.hits / most),
+    ]),
+  );
+}
+
+function top(answer: TopAnswer): string {
+  const { summary, rows, total, others, count } = answer;
+  if (rows.length === 0) return 'Nothing is stored in this range.';
+  const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
+  const line = (head: string, row: Measures, before: Measures | null) => [
+    head,
+    whole(row.hits),
+    percentOf(row.hits, total.hits),
+    bytes(row.transfer),
+    ...(isCompared ? [before === null ? '' : changeOf(row.hits, before.hits).text] : []),
+  ];
+  const lines = rows.map((row) => {
+    const { text, name = '' } = keyText(summary, row.key);
+    const head = text === undefined ? `*${name}*` : `${code(text)}${name === '' ? '' : ` ${plain(name)}`}`;
+    return line(head, row, row.previous);
+  });
+  if (count > rows.length) lines.push(line(`*${othersText(answer)}*`, others, null));
+  const headings = [
+    headingOf(summary).key,
+    'requests',
+    'share',
+    'transfer',
+    ...(isCompared ? ['change'] : []),
+  ];
+  return table(headings, '-rrrr'.slice(0, headings.length), lines);
+}
+
+/** @param alignment A letter for each column: `r` stands at the right. */
+function table(headings: readonly string[], alignment: string, rows: readonly string[][]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rule = [...alignment].map((side) => (side === 'r' ? '--:' : '---'));
+  return [line(headings), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
+}
+
+/**
+ * Text that nobody reads as anything else: in code there are neither links nor mentions. What is shown has every
+ * backslash twice (`escapeText`), so that none stands alone before the `|` that a table escapes.
+ */
+function code(text: string): string {
+  const runs = text.match(/`+/g) ?? [];
+  const fence = '`'.repeat(Math.max(0, ...runs.map(({ length }) => length)) + 1);
+  // Of a space at both ends one is taken away.
+  const room = /^`|`$|^ .*[^ ].* $/s.test(text) ? ' ' : '';
+  return `${fence}${room}${text}${room}${fence}`;
+}
+
+/** Words of our own, in which a name may stand that somebody chose. */
+function plain(text: string): string {
+  return text.replace(/[\\`*_{}[\]()<>#|~&@!]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** Ten characters for the largest. */
+function bar(share: number): string {
+  const eighths = Math.round(share * 80);
+  const rest = ' ▏▎▍▌▋▊▉'[eighths % 8]!;
+  return `${'█'.repeat(Math.floor(eighths / 8))}${rest === ' ' ? '' : rest}`;
+}

@@ -1,0 +1,286 @@
+import { STATUS_CODES } from 'node:http';
+import { escapeText } from '../escape.ts';
+import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import type { AnsweredRange, Bucket, TopAnswer, Totals } from '../query/query.ts';
+import type { Measures } from '../storages/contract.ts';
+import type { Period } from '../summaries/periods.ts';
+import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import type { Imprint, Report } from './report.ts';
+
+/** What a report says in words, the same in every format. Nothing here is escaped for one but for the keys. */
+
+/** How a summary is headed, what a key of it is, and what the requests without one are. */
+const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
+  Object.entries({
+    urls: ['URLs', 'URL', 'no URL'],
+    remotes: ['Addresses', 'Address', 'unknown'],
+    'user-agents': ['User agents', 'User agent', 'not sent'],
+    languages: ['Languages', 'Language', 'not sent'],
+    server: ['Servers', 'Server', 'unknown'],
+    visitors: ['Visitors', 'Visitor', 'without a cookie'],
+    geo: ['Countries', 'Country', 'unknown'],
+    routes: ['Routes', 'Route', 'no route'],
+    status: ['Status codes', 'Status', 'unknown'],
+    referrers: ['Referrers', 'Referrer', 'not sent'],
+    browsers: ['Browsers', 'Browser', 'unknown'],
+    bots: ['Robots', 'Robot', 'people'],
+  }),
+);
+/** Those whose keys are long, so that they need the whole width. */
+const LONG_KEYS = ['urls', 'user-agents', 'referrers', 'routes'];
+/** The longest key that is shown whole. */
+const MAX_KEY = 160;
+const MONTHS = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+];
+const regions = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' });
+const languages = new Intl.DisplayNames('en', { type: 'language', fallback: 'none' });
+
+export interface Heading {
+  title: string;
+  key: string;
+  isLong: boolean;
+}
+
+export function headingOf(summary: string): Heading {
+  const [title, key] = HEADINGS.get(summary) ?? [escapeText(summary), 'Key'];
+  return { title, key, isLong: LONG_KEYS.includes(summary) || !HEADINGS.has(summary) };
+}
+
+/** A key as it can be read: `name` says what it means, where that is known. */
+export interface KeyText {
+  /** With all that is dangerous visible, and cut where it is too long; `undefined` for the requests without a key. */
+  text: string | undefined;
+  name: string | undefined;
+}
+
+export function keyText(summary: string, key: string | null): KeyText {
+  if (key === null) return { text: undefined, name: HEADINGS.get(summary)?.[2] ?? 'without a key' };
+  const text = escapeText(key);
+  return { text: text.length > MAX_KEY ? `${cut(text)}…` : text, name: nameOf(summary, key) };
+}
+
+/** Never through the middle of a character. */
+function cut(text: string): string {
+  return text.slice(0, MAX_KEY).replace(/[\ud800-\udbff]$/, '');
+}
+
+function nameOf(summary: string, key: string): string | undefined {
+  if (summary === 'status' && /^\d{3}$/.test(key)) return STATUS_CODES[key];
+  // Only what looks like a code: the rest is refused by an error.
+  if (summary === 'geo' && /^[A-Z]{2}$/.test(key)) return regions.of(key);
+  if (summary === 'languages' && /^[a-z]{2,3}(-[a-z0-9]{2,8})*$/i.test(key)) {
+    try {
+      return languages.of(key);
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** How a number stands to the one before. */
+export interface Change {
+  direction: 'up' | 'down' | 'same';
+  /** `+12.5 %`, `×14`, `new`, `same`. */
+  text: string;
+}
+
+const SAME: Change = { direction: 'same', text: 'same' };
+
+export function changeOf(now: number, before: number): Change {
+  if (now === before) return SAME;
+  const direction = now > before ? 'up' : 'down';
+  if (before === 0) return { direction, text: 'new' };
+  const ratio = now / before;
+  if (ratio >= 10) return { direction, text: `×${whole(ratio)}` };
+  const percent = percentOf(Math.abs(now - before), before);
+  return { direction, text: `${direction === 'up' ? '+' : '−'}${percent}` };
+}
+
+/** `12.5 %`; what is there is never shown as 0. */
+export function percentOf(part: number, of: number): string {
+  if (of === 0 || part === 0) return '0 %';
+  const percent = (100 * part) / of;
+  if (percent < 0.1) return '< 0.1 %';
+  if (percent > 99.9 && percent < 100) return '> 99.9 %';
+  return `${percent < 100 ? percent.toFixed(1) : whole(percent)} %`;
+}
+
+/** One of the totals. */
+export interface Stat {
+  label: string;
+  value: string;
+  /** What it means beside the others. */
+  detail: string | undefined;
+  /** The number in the period before, where there was one. */
+  before: string | undefined;
+  change: Change | undefined;
+  /** Whether more of it is worse. */
+  isBad: boolean;
+}
+
+export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
+  const before = previous && previous.totals.hits > 0 ? previous.totals : undefined;
+  const stat = (
+    label: string,
+    measure: (of: Totals) => number | null,
+    show: (value: number) => string,
+    detail?: string,
+    isBad = false,
+  ): Stat[] => {
+    const value = measure(totals);
+    if (value === null) return [];
+    const earlier = before && measure(before);
+    const isKnown = earlier !== undefined && earlier !== null;
+    return [
+      {
+        label,
+        value: show(value),
+        detail,
+        before: isKnown ? show(earlier) : undefined,
+        change: isKnown ? (show(value) === show(earlier) ? SAME : changeOf(value, earlier)) : undefined,
+        isBad,
+      },
+    ];
+  };
+  const share = (part: number | null) => `${percentOf(part ?? 0, totals.hits)} of requests`;
+  return [
+    ...stat('Requests', ({ hits }) => hits, whole),
+    ...stat('Visitors', ({ visitors }) => visitors, whole, 'different cookies'),
+    ...stat('Transfer', ({ transfer }) => transfer, bytes, `${bytes(average(totals.transfer, totals))} each`),
+    ...stat('Average time', averageTime, (us) => `${milliseconds(us)} ms`, undefined, true),
+    ...stat('Errors', ({ errors }) => errors, whole, share(totals.errors), true),
+    ...stat('Robots', ({ bots }) => bots, whole, share(totals.bots)),
+  ];
+}
+
+/** In µs. */
+export function averageTime(of: Measures): number {
+  return average(of.duration, of);
+}
+
+function average(value: number, { hits }: Measures): number {
+  return hits === 0 ? 0 : value / hits;
+}
+
+/** What the keys that are not shown have together. */
+export function othersText({ count, rows }: TopAnswer): string {
+  const others = count - rows.length;
+  return `${whole(others)} ${others === 1 ? 'other' : 'others'}`;
+}
+
+/** `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */
+export function rangeText({ from, to }: AnsweredRange): string {
+  const [first, last] = [dateOf(from), dateOf(to)];
+  if (first.time !== '00:00' || !last.time.startsWith('23:')) {
+    const end = last.time.replace(/:\d\d$/, ':59');
+    if (first.text === last.text) return `${first.text}, ${first.time} to ${end}`;
+    const begin = first.time === '00:00' ? first.text : `${first.text}, ${first.time}`;
+    return `${begin} to ${last.text}, ${end}`;
+  }
+  if (first.text === last.text) return first.text;
+  const isMonths = first.day === 1 && last.day === new Date(Date.UTC(last.year, last.month, 0)).getUTCDate();
+  if (first.year !== last.year) {
+    return isMonths ? `${first.monthText} to ${last.monthText}` : `${first.text} to ${last.text}`;
+  }
+  const [month, until] = [MONTHS[first.month - 1]!, MONTHS[last.month - 1]!];
+  if (first.month === last.month) return isMonths ? last.monthText : `${first.day} to ${last.text}`;
+  return isMonths ? `${month} to ${until} ${last.year}` : `${first.day} ${month} to ${last.text}`;
+}
+
+/** The beginning of a bucket, as a chart and a table say it. */
+export function bucketText(period: Period, date: string): { short: string; long: string } {
+  const { day, month, text, monthText, time, offset } = dateOf(date);
+  const short = MONTHS[month - 1]!.slice(0, 3);
+  if (period === 'month') return { short, long: monthText };
+  if (period === 'day') return { short: `${day} ${short}`, long: text };
+  return { short: time, long: `${text}, ${time} ${offset}` };
+}
+
+/** A date with the site's offset, as it is answered. */
+function dateOf(date: string) {
+  const [, y = '', m = '', d = '', time = '', offset = ''] =
+    /^(\d+)-(\d\d)-(\d\d)T(\d\d:\d\d).*([+-]\d\d:\d\d)$/.exec(date) ?? [];
+  const [year, month, day] = [Number(y), Number(m), Number(d)];
+  const monthText = `${MONTHS[month - 1]} ${year}`;
+  return { year, month, day, time, offset, monthText, text: `${day} ${monthText}` };
+}
+
+/** What the bars of the chart are. */
+export function chartTitle({ series }: Report): string {
+  return `Requests by ${series.period}`;
+}
+
+export function chartDescription({ series }: Report): string {
+  const { buckets, period } = series;
+  const most = buckets.reduce<Bucket | undefined>(
+    (found, bucket) => (found && found.hits >= bucket.hits ? found : bucket),
+    undefined,
+  );
+  if (!most || most.hits === 0) return 'There were none.';
+  const least = buckets.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
+  const say = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${whole(hits)}`;
+  return `The most: ${say(most)}. The fewest: ${say(least)}. The numbers stand in a table below.`;
+}
+
+/** What must be known to read the numbers; each a sentence or two. */
+export function notes({ site, totals }: Report, { now, version }: Imprint): string[] {
+  const kept = new Set(site.summaries.map(({ name }) => name));
+  const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
+  return [
+    'Counted by the server itself: every request that the app answered, once. Nothing runs in the browser, and nothing is estimated or sampled.',
+    `Days and months are those of the time zone ${escapeText(site.timeZone)}.`,
+    'Transfer: bytes of the bodies. Errors: responses with a status of 500 or more. Average time: from the arrival of a request to the write that completed its response.',
+    ...(totals.totals.visitors === null
+      ? []
+      : [
+          'Visitors: different cookies in the whole range, so that who came on several days is one. Clients that keep no cookies count with each request: it is an upper bound.',
+        ]),
+    ...(totals.totals.bots === null
+      ? ['Robots are among the requests.']
+      : ['Robots are among the requests. A robot is who says so in its user agent.']),
+    ...(site.summaries.some(({ own }) => own)
+      ? [
+          "A summary of the app's own can give a request several keys: its rows may add up to more than the requests.",
+        ]
+      : []),
+    ...(missing.length === 0
+      ? []
+      : [
+          `Nothing is stored of ${missing.join(', ')}: what is added to the hooks of the storage counts from then on.`,
+        ]),
+    `Made on ${new Date(now).toISOString().slice(0, 16).replace('T', ' at ')} UTC with track-usage ${version}.`,
+  ];
+}
+
+/** Why there is nothing to see; `undefined` where there is something. */
+export function emptyText({ site, totals }: Report): string | undefined {
+  if (totals.totals.hits > 0) return undefined;
+  const name = `"${escapeText(site.site)}"`;
+  if (site.summaries.length === 0) {
+    return `Nothing is stored of the site ${name}: check the storage and the name of the site.`;
+  }
+  return `Nothing is stored of the site ${name} in this range.`;
+}
+
+/** Which time the changes are held against; `undefined` where there is none. */
+export function comparison({ totals }: Report): string | undefined {
+  const { previous } = totals;
+  if (!previous) return undefined;
+  const range = rangeText(previous.range);
+  return previous.totals.hits > 0
+    ? `Compared with ${range}.`
+    : `Nothing is stored of the time before, ${range}, to compare with.`;
+}

@@ -1,0 +1,225 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { parseCookie, stringifySetCookie } from 'cookie';
+import { BoundedCache } from '../cache.ts';
+import { within } from './gate.ts';
+import type { HandlerSettings } from './options.ts';
+import type { Problem } from './problem.ts';
+
+const COOKIE = 'track-usage-session';
+/** How long somebody who signed in stays so. In s. */
+const SESSION = 7 * 24 * 60 * 60;
+/** Wrong tokens that an address may send before it has to wait, and how long that is remembered. */
+const FAILURES = 5;
+const MEMORY = 60_000;
+/** Addresses whose failures are remembered. */
+const REMEMBERED = 10_000;
+const LINKS = 16;
+/** What proxies and tunnels add. */
+const FORWARDED =
+  /^(?:x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|fastly-client-ip|cf-.*)$/;
+
+/** Who may look: see `HandlerOptions`. */
+export class Access {
+  readonly #settings: HandlerSettings;
+  /** Signs sessions; the same in each process that has the same token. */
+  readonly #key: Buffer;
+  /** Tokens of links that nobody used yet. */
+  readonly #links = new Set<string>();
+  readonly #failures = new BoundedCache<string, { count: number; until: number }>(REMEMBERED);
+
+  constructor(settings: HandlerSettings) {
+    this.#settings = settings;
+    const { token } = settings;
+    this.#key =
+      token === undefined ? randomBytes(32) : createHmac('sha256', token).update('track-usage').digest();
+  }
+
+  /** Whether nothing guards it: then it is for this machine alone, and for who has a link. */
+  get isLocal(): boolean {
+    const { authorize, token, public: isPublic } = this.#settings;
+    return authorize === undefined && token === undefined && !isPublic;
+  }
+
+  /** Whether people sign in with a token. */
+  get hasSignIn(): boolean {
+    return this.#settings.token !== undefined || this.isLocal;
+  }
+
+  /** A token for one link. Of those that nobody used the oldest are forgotten. */
+  createLink(): string {
+    const link = randomBytes(24).toString('base64url');
+    this.#links.add(link);
+    const [oldest] = this.#links;
+    if (this.#links.size > LINKS) this.#links.delete(oldest!);
+    return link;
+  }
+
+  /** Why a request may not even ask, whoever it is from; `undefined` where it may. */
+  refusal(request: IncomingMessage): Problem | undefined {
+    const { hosts, public: isPublic } = this.#settings;
+    const isNear =
+      isLoopback(request.socket.remoteAddress) &&
+      !Object.keys(request.headers).some((name) => FORWARDED.test(name));
+    if (this.isLocal && !isNear) {
+      return {
+        status: 403,
+        title: 'This dashboard is for the machine it runs on',
+        detail: 'Pass a token, authorize or public: true to usage.handler() to open it to others.',
+        code: 'ACCESS_LOCAL',
+      };
+    }
+    const host = hostOf(request);
+    const isExpected = hosts
+      ? hosts.includes(host)
+      : !(isNear && (this.isLocal || isPublic)) || isLocalName(host);
+    if (isExpected) return undefined;
+    // Another site's name that was made to mean this machine (DNS rebinding).
+    return {
+      status: 421,
+      title: 'This is not the host that was asked for',
+      detail: 'Add the name to hosts of usage.handler() where it is yours.',
+      code: 'ACCESS_HOST',
+    };
+  }
+
+  /** Whether the request is from somebody who may look. */
+  async allows(request: IncomingMessage): Promise<boolean | Problem> {
+    const { authorize, token, public: isPublic } = this.#settings;
+    if (isPublic || this.hasSession(request)) return true;
+    if (authorize) {
+      try {
+        const answer = await within(Promise.resolve(authorize(request)), this.#settings.timeout);
+        if (answer === true) return true;
+      } catch {
+        // Keeps it out.
+      }
+    }
+    const [, bearer] = /^Bearer +([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    if (token === undefined || bearer === undefined) return false;
+    return this.#try(request, () => isSame(bearer, token));
+  }
+
+  /** The cookie for who knows the token, or types in what a link ends with. */
+  signIn(request: IncomingMessage, given: string): string | Problem {
+    const { token } = this.#settings;
+    const isRight = this.#try(
+      request,
+      () => this.#takeLink(given) || (token !== undefined && isSame(given, token)),
+    );
+    if (typeof isRight === 'object') return isRight;
+    if (!isRight) {
+      return { status: 401, title: 'That is not the token', detail: 'Try again.', code: 'TOKEN_WRONG' };
+    }
+    return this.#cookie(request);
+  }
+
+  /**
+   * The cookie for who has a link. The token itself is not taken from a URL, where it would stay in logs and histories;
+   * and wrong ones are not counted, or pages of others could have somebody locked out with an image.
+   */
+  enter(request: IncomingMessage, given: string): string | Problem | undefined {
+    if (this.#takeLink(given)) return this.#cookie(request);
+    // The link was used before, perhaps by the very same person.
+    if (this.hasSession(request)) return undefined;
+    return {
+      status: 401,
+      title: 'This link was used already, or is not one',
+      detail: 'Links work once. Open the dashboard without it to sign in.',
+      code: 'LINK_WRONG',
+    };
+  }
+
+  #cookie(request: IncomingMessage): string {
+    const expires = Math.floor(Date.now() / 1000) + SESSION;
+    return stringifySetCookie({
+      name: COOKIE,
+      value: `${expires}.${this.#sign(expires)}`,
+      path: this.#settings.path,
+      httpOnly: true,
+      sameSite: 'strict',
+      secure: isSecure(request),
+      maxAge: SESSION,
+    });
+  }
+
+  /** Each works once. */
+  #takeLink(given: string): boolean {
+    const found = [...this.#links].filter((link) => isSame(link, given));
+    for (const link of found) this.#links.delete(link);
+    return found.length > 0;
+  }
+
+  hasSession(request: IncomingMessage): boolean {
+    const [expires, signature] = (parseCookie(request.headers.cookie ?? '')[COOKIE] ?? '').split('.');
+    if (expires === undefined || signature === undefined || !/^\d{10}$/.test(expires)) return false;
+    return Number(expires) * 1000 > Date.now() && isSame(signature, this.#sign(Number(expires)));
+  }
+
+  #sign(expires: number): string {
+    return createHmac('sha256', this.#key).update(`${this.#settings.path} ${expires}`).digest('base64url');
+  }
+
+  /** Tries a token, unless this address has guessed too often. */
+  #try(request: IncomingMessage, isRight: () => boolean): boolean | Problem {
+    const address = networkOf(request.socket.remoteAddress ?? '');
+    const now = Date.now();
+    const before = this.#failures.get(address);
+    const failures = before !== undefined && before.until > now ? before : { count: 0, until: 0 };
+    if (failures.count >= FAILURES) {
+      const seconds = Math.ceil((failures.until - now) / 1000);
+      return {
+        status: 429,
+        title: 'Too many wrong tokens',
+        detail: `Try again in ${seconds} s.`,
+        code: 'ACCESS_SLOWED',
+        headers: { 'retry-after': String(seconds) },
+      };
+    }
+    if (isRight()) return true;
+    this.#failures.set(address, { count: failures.count + 1, until: now + MEMORY });
+    return false;
+  }
+}
+
+/** In constant time, whatever the lengths. */
+function isSame(one: string, other: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(one), hash(other));
+}
+
+function isLoopback(address = ''): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  return plain === '::1' || /^127\./.test(plain);
+}
+
+function isLocalName(host: string): boolean {
+  return /^(?:[a-z0-9-]+\.)*localhost$/.test(host) || (isIP(host) !== 0 && isLoopback(host));
+}
+
+/** The Host header, or what stands for it in HTTP/2. */
+export function authorityOf({ headers }: IncomingMessage): string {
+  const given = headers.host ?? headers[':authority'];
+  return (typeof given === 'string' ? given : '').toLowerCase();
+}
+
+/** Without its port and brackets. */
+function hostOf(request: IncomingMessage): string {
+  const host = authorityOf(request);
+  return /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d+$/, '');
+}
+
+/** An IPv6 user has 2^64 addresses: the first four groups tell users apart. */
+function networkOf(address: string): string {
+  if (isIP(address) !== 6 || address.includes('.')) return address;
+  const [head = '', tail] = address.replace(/%.*/, '').split('::');
+  const groups = head.split(':').filter((group) => group !== '');
+  const after = tail?.split(':') ?? [];
+  while (groups.length + after.length < 8 && groups.length < 4) groups.push('0');
+  return [...groups, ...after].slice(0, 4).join(':');
+}
+
+function isSecure(request: IncomingMessage): boolean {
+  return 'encrypted' in request.socket || request.headers['x-forwarded-proto'] === 'https';
+}

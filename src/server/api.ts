@@ -1,0 +1,163 @@
+import type { z } from 'zod';
+import type { Filter, UsageQuery } from '../query/query.ts';
+import type { UsageStatus } from '../status.ts';
+import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
+import * as schemas from './schemas.ts';
+
+/** The questions of the API. */
+export type Questions = Pick<UsageQuery, 'site' | 'totals' | 'series' | 'top' | 'records'>;
+
+/** What the handler shows. */
+export interface HandlerSource {
+  query: Questions;
+  /** The site that is asked about where none is named. */
+  site: string;
+  /** Whether everybody may look. */
+  isPublic?: boolean;
+  /** `null` where there is no app, only what it stored. */
+  status(): UsageStatus | null;
+  /** The text of the metrics; `undefined` where there is no app. */
+  metrics?: ((options: { openMetrics: boolean }) => Promise<string>) | undefined;
+  version: string;
+}
+
+/** One question of the HTTP API. */
+export interface Endpoint {
+  /** Behind `/api/v1`; `{summary}` is any segment. */
+  path: string;
+  summary: string;
+  parameters: z.ZodType;
+  answer: z.ZodType;
+  /** @param summary What stands for `{summary}` in the path. */
+  ask(source: HandlerSource, parameters: never, summary: string): Promise<unknown>;
+  /** The same without an end, line by line. */
+  lines?: (source: HandlerSource, parameters: never, summary: string) => Lines;
+}
+
+type Of<S extends z.ZodType> = z.infer<S>;
+type Common = { filter?: string[] | undefined };
+
+function endpoint<P extends z.ZodType, A extends z.ZodType>(given: {
+  path: string;
+  summary: string;
+  parameters: P;
+  answer: A;
+  ask(source: HandlerSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
+  lines?: (source: HandlerSource, parameters: Of<P>, summary: string) => unknown;
+}): Endpoint {
+  return given as unknown as Endpoint;
+}
+
+export const ENDPOINTS: readonly Endpoint[] = [
+  endpoint({
+    path: '/site',
+    summary: 'The time zone of the site, the summaries that can be asked for, and how the app is.',
+    parameters: schemas.siteParameters,
+    answer: schemas.siteAnswer,
+    ask: async ({ query, version, ...source }, { site }) => ({
+      ...(await query.site(defined({ site }))),
+      version,
+      status: shown(source),
+    }),
+  }),
+  endpoint({
+    path: '/status',
+    summary: 'How the app is: what waits, what was dropped, what failed last.',
+    parameters: schemas.siteParameters.omit({ site: true }),
+    answer: schemas.statusAnswer,
+    ask: async (source) => ({ status: shown(source) }),
+  }),
+  endpoint({
+    path: '/totals',
+    summary: 'Hits, bytes, errors, time, visitors and robots of a range.',
+    parameters: schemas.totalsParameters,
+    answer: schemas.totalsAnswer,
+    ask: ({ query }, parameters) => query.totals(optionsOf(parameters)),
+  }),
+  endpoint({
+    path: '/series',
+    summary: 'The same for each hour, day or month of a range, or for one key of a summary.',
+    parameters: schemas.seriesParameters,
+    answer: schemas.seriesAnswer,
+    ask: ({ query }, parameters) => query.series(seriesOptions(parameters)),
+    lines: ({ query }, parameters) => bucketLines(query, seriesOptions(parameters)),
+  }),
+  endpoint({
+    path: '/summaries/{summary}',
+    summary: 'The keys of a summary, those with the most first, and what the others have together.',
+    parameters: schemas.topParameters,
+    answer: schemas.topAnswer,
+    ask: ({ query }, parameters, summary) => query.top(summary, topOptions(parameters)),
+    lines: ({ query }, parameters, summary) => topLines(query, summary, topOptions(parameters)),
+  }),
+  endpoint({
+    path: '/records',
+    summary: 'Requests, newest first.',
+    parameters: schemas.recordsParameters,
+    answer: schemas.recordsAnswer,
+    ask: async ({ query }, parameters) => {
+      const answer = await query.records(optionsOf(parameters));
+      return { ...answer, records: answer.records as unknown as Record<string, unknown>[] };
+    },
+    lines: ({ query }, parameters) => recordLines(query, optionsOf(parameters)),
+  }),
+];
+
+/**
+ * Where files lie on the server's disk is nobody's business; and what is everybody's names no host or database either:
+ * there the code of what is wrong has to do.
+ */
+export function shown({ status: statusOf, isPublic }: Pick<HandlerSource, 'status' | 'isPublic'>) {
+  const status = statusOf();
+  if (status === null) return null;
+  const { directory: _, ...journal } = status.journal;
+  if (!isPublic) return { ...status, journal };
+  const { storages, lastError } = status;
+  return {
+    ...status,
+    journal,
+    storages: storages.map((one) => ({
+      ...one,
+      storage: /^[a-z]+(?=:|$)/.exec(one.storage)?.[0] ?? 'storage',
+      error: one.error && codeAlone(one.error),
+    })),
+    lastError: lastError && { ...codeAlone(lastError), date: lastError.date },
+  };
+}
+
+function codeAlone({ code }: { code: string | null }) {
+  return { code, message: code ?? 'unknown' };
+}
+
+function seriesOptions(parameters: Of<typeof schemas.seriesParameters>) {
+  const { key, ...rest } = parameters;
+  return { ...optionsOf(rest), ...(key !== undefined && { key: key === '' ? null : key }) };
+}
+
+function topOptions(parameters: Of<typeof schemas.topParameters>) {
+  return optionsOf(parameters);
+}
+
+/** As the questions take them: without `format`, and with the filter by summary. */
+function optionsOf<P extends Common & { format?: unknown }>(parameters: P) {
+  const { filter, format: _, ...rest } = parameters;
+  return defined({ ...rest, filter: filter && filterOf(filter) });
+}
+
+function filterOf(given: readonly string[]): Filter {
+  return Object.fromEntries(
+    given.map((text) => {
+      const colon = text.indexOf(':');
+      return [text.slice(0, colon), text.slice(colon + 1) || null];
+    }),
+  );
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without what is undefined. */
+function defined<T extends object>(given: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<
+    Defined<T>
+  >;
+}

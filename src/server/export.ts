@@ -1,0 +1,101 @@
+import { type Cell, csv } from '../formats/csv.ts';
+import { RECORD_CELLS } from '../formats/record-cells.ts';
+import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query/query.ts';
+import type { UsageRecord } from '../record.ts';
+import type { KeyRow } from '../storages/contract.ts';
+import { type Calendar, calendar } from '../summaries/periods.ts';
+import type { Questions } from './api.ts';
+
+/** A download: rows in pieces, whose number has no limit. */
+export interface Lines<Row = never> {
+  /** The file's name without its ending. */
+  name: string;
+  /** What a row has, as a table. */
+  cells: Readonly<Record<string, (row: Row, zone: Calendar) => Cell>>;
+  pieces: AsyncIterable<{ rows: readonly Row[]; timeZone: string }>;
+}
+
+/** Rows that are read at once. */
+const KEYS = 50_000;
+const RECORDS = 1_000;
+/** Rows that are made text of at once: between them the app has its turn. */
+const WRITTEN = 500;
+
+const MEASURES = {
+  hits: ({ hits }) => hits,
+  transfer: ({ transfer }) => transfer,
+  errors: ({ errors }) => errors,
+  duration: ({ duration }) => duration,
+} satisfies Lines<KeyRow | Bucket>['cells'];
+
+export function bucketLines(query: Questions, options: SeriesOptions): Lines<Bucket> {
+  async function* pieces() {
+    const { buckets, timeZone } = await query.series({ ...options, compare: false });
+    yield { rows: buckets, timeZone };
+  }
+  return {
+    name: 'series',
+    cells: {
+      date: ({ date }) => date,
+      ...MEASURES,
+      visitors: ({ visitors }) => visitors,
+      bots: ({ bots }) => bots,
+    },
+    pieces: pieces(),
+  };
+}
+
+export function topLines(query: Questions, summary: string, options: TopOptions): Lines<KeyRow> {
+  async function* pieces() {
+    const { limit = 0 } = options;
+    for (let page = options.page ?? 1; ; page++) {
+      const wanted = { ...options, compare: false, limit: limit || KEYS, page };
+      const { rows, timeZone } = await query.top(summary, wanted);
+      yield { rows: rows.map(({ previous: _, ...row }) => row), timeZone };
+      if (limit || rows.length < KEYS) return;
+    }
+  }
+  return { name: summary, cells: { key: ({ key }) => key, ...MEASURES }, pieces: pieces() };
+}
+
+export function recordLines(query: Questions, options: RecordsOptions): Lines<UsageRecord> {
+  async function* pieces() {
+    let { after, limit: left = Number.POSITIVE_INFINITY } = options;
+    while (left > 0) {
+      const wanted = { ...options, ...(after !== undefined && { after }), limit: Math.min(left, RECORDS) };
+      const { records, timeZone, next } = await query.records(wanted);
+      yield { rows: records, timeZone };
+      if (next === null) return;
+      after = next;
+      left -= records.length;
+    }
+  }
+  return { name: 'requests', cells: RECORD_CELLS, pieces: pieces() };
+}
+
+export async function* csvOf<Row>({ cells, pieces }: Lines<Row>): AsyncGenerator<string> {
+  // With the first rows, not before them: that they cannot be had is told by another answer.
+  let [heading = ''] = csv(Object.keys(cells), []);
+  for await (const { rows, timeZone } of pieces) {
+    const zone = calendar(timeZone);
+    for (const some of parts(rows)) {
+      const [, ...lines] = csv(
+        [],
+        some.map((row) => Object.values(cells).map((cell) => cell(row, zone))),
+      );
+      yield heading + lines.join('');
+      heading = '';
+    }
+  }
+  if (heading !== '') yield heading;
+}
+
+export async function* ndjsonOf<Row>({ pieces }: Lines<Row>): AsyncGenerator<string> {
+  for await (const { rows } of pieces) {
+    for (const some of parts(rows)) yield some.map((row) => `${JSON.stringify(row)}\n`).join('');
+  }
+}
+
+function* parts<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
+  for (let from = 0; from < rows.length; from += WRITTEN) yield rows.slice(from, from + WRITTEN);
+}

@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http';
+import { Refusal } from './problem.ts';
+
+const LONGEST = 8_192;
+
+/**
+ * The fields of a form. What the framework has read of it already is taken from there.
+ * @param timeout How long the client may take to send it. In ms.
+ */
+export async function readForm(
+  request: IncomingMessage,
+  body: unknown,
+  timeout: number,
+): Promise<URLSearchParams> {
+  if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(String(body));
+  if (typeof body === 'object' && body !== null) {
+    const { token } = body as { token?: unknown };
+    return new URLSearchParams(typeof token === 'string' ? { token } : {});
+  }
+  return new URLSearchParams(await readText(request, timeout));
+}
+
+/** The request is not destroyed where it is too long or too slow: it still has to be answered. */
+function readText(request: IncomingMessage, timeout: number): Promise<string> {
+  if (request.readableEnded || request.destroyed) return Promise.resolve('');
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    const settle = (error?: Error) => {
+      clearTimeout(limit);
+      request.off('data', take);
+      // Nobody may be left to hear that the client went away.
+      request.on('error', () => {});
+      if (error) reject(error);
+      else resolve(Buffer.concat(pieces).toString());
+    };
+    const take = (piece: Buffer) => {
+      pieces.push(piece);
+      length += piece.length;
+      if (length > LONGEST) settle(refusal(413, 'The form is too long', 'FORM_LONG'));
+    };
+    const limit = setTimeout(() => settle(refusal(408, 'The form came too slowly', 'FORM_SLOW')), timeout);
+    limit.unref();
+    request
+      .on('data', take)
+      .on('end', () => settle())
+      .on('close', () => settle())
+      .on('error', () => settle());
+  });
+}
+
+function refusal(status: number, title: string, code: string): Refusal {
+  const detail = 'A form with a token is all that is wanted.';
+  return new Refusal({ status, title, detail, code, ends: true });
+}

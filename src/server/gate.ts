@@ -1,0 +1,114 @@
+import type { Questions } from './api.ts';
+import { Refusal } from './problem.ts';
+
+/** Questions that may wait for each that may run. */
+const WAITING = 12;
+/** A question that the storage has not answered after so many time limits is not counted any more. */
+const LOST = 10;
+
+/**
+ * How many questions a storage is asked at once. The others wait for their turn, up to a number and a time: whoever may
+ * look must not be able to stop the database.
+ */
+export class Gate {
+  readonly #most: number;
+  readonly #timeout: number;
+  readonly #waiting = new Set<() => void>();
+  #running = 0;
+
+  /** @param timeout How long an answer may take, the wait included. In ms. */
+  constructor(most: number, timeout: number) {
+    this.#most = most;
+    this.#timeout = timeout;
+  }
+
+  run<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#most && this.#waiting.size >= this.#most * WAITING) {
+      return Promise.reject(
+        new Refusal({
+          status: 503,
+          title: 'Too many questions at once',
+          detail: 'Ask again in a few seconds.',
+          code: 'QUERY_BUSY',
+          headers: { 'retry-after': '5' },
+        }),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const start = () => {
+        this.#waiting.delete(start);
+        this.#occupy(ask).then(resolve, reject);
+      };
+      const limit = setTimeout(() => {
+        this.#waiting.delete(start);
+        reject(slow(this.#timeout));
+      }, this.#timeout);
+      limit.unref();
+      // Whichever comes first; a settled promise ignores the other.
+      const settle =
+        <V>(how: (value: V) => void) =>
+        (value: V) => {
+          clearTimeout(limit);
+          how(value);
+        };
+      [resolve, reject] = [settle(resolve), settle(reject)];
+      if (this.#running < this.#most) start();
+      else this.#waiting.add(start);
+    });
+  }
+
+  /** The storage works on, also after nobody waits any more: so long its place is taken. */
+  async #occupy<T>(ask: () => Promise<T>): Promise<T> {
+    this.#running += 1;
+    let isTaken = true;
+    const free = () => {
+      if (!isTaken) return;
+      isTaken = false;
+      clearTimeout(lost);
+      this.#running -= 1;
+      const [next] = this.#waiting;
+      next?.();
+    };
+    const lost = setTimeout(free, this.#timeout * LOST);
+    lost.unref();
+    try {
+      return await ask();
+    } finally {
+      free();
+    }
+  }
+}
+
+/** The questions, each through the gate. */
+export function gated(query: Questions, gate: Gate): Questions {
+  return {
+    site: (...given) => gate.run(() => query.site(...given)),
+    totals: (...given) => gate.run(() => query.totals(...given)),
+    series: (...given) => gate.run(() => query.series(...given)),
+    top: (...given) => gate.run(() => query.top(...given)),
+    records: (...given) => gate.run(() => query.records(...given)),
+  };
+}
+
+/** What is asked, or `undefined` when it takes longer than `timeout` ms. */
+export async function within<T>(promise: Promise<T>, timeout: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, timeout, undefined);
+    timer.unref();
+  });
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function slow(timeout: number): Refusal {
+  return new Refusal({
+    status: 503,
+    title: 'The storage takes too long',
+    detail: `There was no answer within ${timeout} ms. Ask about a shorter range, or without a filter.`,
+    code: 'QUERY_SLOW',
+  });
+}

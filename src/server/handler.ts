@@ -1,0 +1,258 @@
+import { writeSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { reasonOf, show, TrackUsageError } from '../errors.ts';
+import { Access } from './access.ts';
+import type { HandlerSource } from './api.ts';
+import { protect } from './headers.ts';
+import { type HandlerOptions, type HandlerSettings, readHandlerOptions } from './options.ts';
+import { sendProblem } from './problem.ts';
+import type { Responder } from './respond.ts';
+
+/**
+ * The dashboard, its HTTP API and the metrics. It is middleware of Express, Koa and Hono, a plugin of Fastify, and a
+ * listener of node:http: `app.use(usage.handler())`, `app.register(usage.handler())`.
+ */
+export interface UsageHandler {
+  /** Node, Express, NestJS: answers what lies below its path, and calls `next` for everything else. */
+  (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): boolean;
+  /** Koa. */
+  (context: KoaContext, next: () => Promise<unknown>): Promise<unknown>;
+  /** Hono on `@hono/node-server`. */
+  (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined>;
+  /** Fastify. */
+  (app: FastifyInstance, options: object, done?: (error?: Error) => void): void;
+  /** Where the dashboard is. */
+  readonly path: string;
+  /**
+   * A link to the dashboard that works once, where nothing else guards it; otherwise without a token.
+   * @param origin Such as `http://localhost:3000`.
+   */
+  link(origin: string): string;
+}
+
+export interface KoaContext {
+  req: IncomingMessage;
+  res: ServerResponse;
+  respond?: boolean;
+  originalUrl: string;
+}
+export interface HonoContext {
+  env: unknown;
+  req: object;
+}
+export interface FastifyInstance {
+  prefix: string;
+  route(route: never): unknown;
+  hasContentTypeParser(type: string): boolean;
+  addContentTypeParser(type: string, parser: never): unknown;
+}
+
+interface FastifyExchange {
+  request: { raw: IncomingMessage & { originalUrl?: string }; body: unknown };
+  reply: { raw: ServerResponse; hijack(): unknown; callNotFound(): unknown };
+}
+
+const FORM = 'application/x-www-form-urlencoded';
+/** How often the link, and what failed, is printed at most. In ms. */
+const PRINT = 60_000;
+
+/** @param leaveOut Told the path, whose requests are not tracked. */
+export function createHandler(
+  source: HandlerSource,
+  options: HandlerOptions = {},
+  leaveOut: (path: string) => void = () => {},
+): UsageHandler {
+  const settings = readHandlerOptions(options);
+  leaveOut(settings.path);
+  const mount = new Mount(source, settings);
+  const handler = (...given: unknown[]): unknown => {
+    const [first, second, third] = given as [never, never, never];
+    if (isFastify(first)) return register(first, mount, third);
+    if (isHono(first)) return mount.hono(first, second);
+    if (isKoa(first)) return mount.koa(first, second);
+    return mount.node(first, second, third);
+  };
+  // Express takes a function with four parameters for one of errors, and Fastify looks at their number too.
+  Object.defineProperty(handler, 'length', { value: 3 });
+  return Object.assign(handler, {
+    path: settings.path,
+    link: (origin: string) => mount.link(origin),
+    [Symbol.for('fastify.display-name')]: 'track-usage-handler',
+  }) as UsageHandler;
+}
+
+class Mount {
+  readonly path: string;
+  readonly #source: HandlerSource;
+  readonly #settings: HandlerSettings;
+  readonly #access: Access;
+  #responder: Promise<Responder> | undefined;
+  #printed = Number.NEGATIVE_INFINITY;
+  #failed = Number.NEGATIVE_INFINITY;
+
+  constructor(source: HandlerSource, settings: HandlerSettings) {
+    this.path = settings.path;
+    this.#source = source;
+    this.#settings = settings;
+    this.#access = new Access(settings);
+  }
+
+  link(origin: string): string {
+    this.#printed = Number.POSITIVE_INFINITY;
+    const page = `${origin}${this.path}/`;
+    return this.#access.isLocal ? `${page}?token=${this.#access.createLink()}` : page;
+  }
+
+  node(
+    request: IncomingMessage & { originalUrl?: string; body?: unknown },
+    response: ServerResponse,
+    next?: (error?: unknown) => void,
+  ): boolean {
+    const url = this.below(request.originalUrl ?? request.url);
+    if (url !== undefined) void this.answer(request, response, url, request.body);
+    else next?.();
+    return url !== undefined;
+  }
+
+  async koa(context: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
+    const url = this.below(context.originalUrl);
+    if (url === undefined) return next();
+    context.respond = false;
+    const { body } = (context as { request?: { body?: unknown } }).request ?? {};
+    await this.answer(context.req, context.res, url, body);
+    return undefined;
+  }
+
+  async hono(context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
+    const { incoming, outgoing } = context.env as { incoming: IncomingMessage; outgoing: ServerResponse };
+    const { parseBody } = context.req as { parseBody?: () => Promise<unknown> };
+    const url = this.below(incoming.url);
+    if (url === undefined) {
+      await next();
+      return undefined;
+    }
+    // What middleware has read, Hono remembers.
+    const body = incoming.readableDidRead
+      ? await parseBody?.call(context.req).catch(() => undefined)
+      : undefined;
+    await this.answer(incoming, outgoing, url, body);
+    // What @hono/node-server takes for an answer that was sent past it: not by its own short way, on which it looks at
+    // no header, and which it leaves when somebody looks at the body.
+    const sent = new Response(null, { headers: { 'x-hono-already-sent': 'true' } });
+    void sent.body;
+    return sent;
+  }
+
+  /** Never rejects. */
+  async answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    body?: unknown,
+  ): Promise<void> {
+    response.on('error', () => {});
+    try {
+      this.#print(request, url);
+      // Loaded when it is first asked: an app that nobody looks at does not pay for it.
+      this.#responder ??= this.#load();
+      await (await this.#responder).answer(request, response, url, body);
+    } catch (error) {
+      this.#fail(response, error);
+    }
+  }
+
+  async #load(): Promise<Responder> {
+    try {
+      const { Responder } = await import('./respond.ts');
+      return new Responder(this.#source, this.#access, this.#settings);
+    } catch (error) {
+      this.#responder = undefined;
+      throw error;
+    }
+  }
+
+  #fail(response: ServerResponse, error: unknown): void {
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    if (performance.now() - this.#failed > PRINT) {
+      this.#failed = performance.now();
+      print(`the dashboard failed: ${reasonOf(error)}`);
+    }
+    try {
+      protect(response);
+      const title = 'The dashboard failed';
+      const detail = 'The app says why on its standard error.';
+      sendProblem(response, { status: 500, title, detail, code: 'HANDLER_FAILED' });
+    } catch {
+      response.destroy();
+    }
+  }
+
+  /** What of the URL lies behind the path; `undefined` where it lies elsewhere. */
+  below(url = ''): string | undefined {
+    if (!url.startsWith(this.path)) return undefined;
+    const rest = url.slice(this.path.length);
+    return rest === '' || rest.startsWith('/') || rest.startsWith('?') ? rest : undefined;
+  }
+
+  /** Who opens the page on this machine finds the way in where the app runs. */
+  #print(request: IncomingMessage, url: string): void {
+    if (!this.#access.isLocal || url !== '/' || this.#access.refusal(request)) return;
+    if (this.#access.hasSession(request) || performance.now() - this.#printed < PRINT) return;
+    const scheme = 'encrypted' in request.socket ? 'https' : 'http';
+    const link = this.link(`${scheme}://${request.headers.host}`);
+    this.#printed = performance.now();
+    print(`the dashboard, by a link that works once: ${link}`);
+  }
+}
+
+function register(app: FastifyInstance, mount: Mount, done?: (error?: Error) => void): void {
+  if (!app.hasContentTypeParser(FORM)) {
+    const unread = (_request: unknown, _payload: unknown, parsed: (error: null) => void) => parsed(null);
+    app.addContentTypeParser(FORM, unread as never);
+  }
+  const handler = async (request: FastifyExchange['request'], reply: FastifyExchange['reply']) => {
+    // Fastify finds a route by other spellings too, such as /%75sage.
+    const url = mount.below(request.raw.originalUrl ?? request.raw.url);
+    if (url === undefined) return reply.callNotFound();
+    reply.hijack();
+    await mount.answer(request.raw, reply.raw, url, request.body ?? undefined);
+  };
+  // The path is what is requested: the prefix of the plugin is part of it.
+  const isBelow = mount.path === app.prefix || mount.path.startsWith(`${app.prefix}/`);
+  if (!isBelow) {
+    const expected = `a path below the prefix that it is registered with, such as "${app.prefix}/usage"`;
+    const option = { name: 'handler.path', value: show(mount.path), expected };
+    done?.(new TrackUsageError('OPTION_INVALID', option));
+    return;
+  }
+  const url = mount.path.slice(app.prefix.length);
+  for (const pattern of [url, `${url}/*`]) {
+    app.route({ method: ['GET', 'HEAD', 'POST'], url: pattern, exposeHeadRoute: false, handler } as never);
+  }
+  done?.();
+}
+
+/** What ends when nobody reads the other end any more must not end the app. */
+function print(text: string): void {
+  try {
+    writeSync(2, `track-usage: ${text}\n`);
+  } catch {}
+}
+
+function isFastify(given: unknown): given is FastifyInstance {
+  return typeof (given as Partial<FastifyInstance> | null)?.addContentTypeParser === 'function';
+}
+
+function isHono(given: unknown): given is HonoContext {
+  const { env, req } = (given ?? {}) as Partial<HonoContext>;
+  return typeof req === 'object' && typeof env === 'object' && env !== null && 'incoming' in env;
+}
+
+/** Its context has its own request and response beside those of Node. */
+function isKoa(given: unknown): given is KoaContext {
+  const { request, response, req, res } = (given ?? {}) as Record<string, unknown>;
+  return [request, response, req, res].every((part) => typeof part === 'object');
+}

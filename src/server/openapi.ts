@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { ENDPOINTS, type Endpoint } from './api.ts';
+import { problem } from './schemas.ts';
+
+type Json = Record<string, unknown>;
+
+/** The OpenAPI 3.1 document of the HTTP API, made of the schemas that check the requests. */
+export function openApi(version: string, path: string): Json {
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'track-usage',
+      version,
+      summary: 'What a web app served: hits, bytes, errors and time.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: `${path}/api/v1` }],
+    security: [{ token: [] }, { session: [] }],
+    paths: Object.fromEntries(ENDPOINTS.map((endpoint) => [endpoint.path, { get: operation(endpoint) }])),
+    components: {
+      schemas: { Problem: jsonSchema(problem, 'output') },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: 'track-usage-session' },
+      },
+    },
+  };
+}
+
+function operation({ path, summary, parameters, answer, lines }: Endpoint): Json {
+  const { properties = {} } = jsonSchema(parameters, 'input') as { properties?: Record<string, Json> };
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const inQuery = Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: false,
+    ...(description !== undefined && { description }),
+    schema,
+  }));
+  return {
+    operationId: path
+      .replace(/^\//, '')
+      .replace(/\/\{.*/, '')
+      .replace('summaries', 'top'),
+    summary,
+    parameters: [...inPath, ...inQuery],
+    responses: {
+      200: {
+        description: 'The answer.',
+        content: {
+          'application/json': { schema: jsonSchema(answer, 'output') },
+          ...(lines && {
+            'text/csv': { schema: { type: 'string' } },
+            'application/x-ndjson': { schema: { type: 'string' } },
+          }),
+        },
+      },
+      304: { description: 'As it was, by its ETag.' },
+      default: {
+        description: 'What is wrong (RFC 9457).',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    },
+  };
+}
+
+/** The dialect is that of OpenAPI 3.1, and need not be named again. */
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io }) as Json;
+  return json;
+}

@@ -1,0 +1,73 @@
+import type { ServerResponse } from 'node:http';
+import { type ErrorCode, TrackUsageError } from '../errors.ts';
+
+/** The statuses of what a question can be answered with instead of an answer; everything else is ours: 500. */
+const STATUSES: Partial<Record<ErrorCode, number>> = {
+  QUERY_INVALID: 400,
+  SUMMARY_UNKNOWN: 404,
+  TIME_ZONE_UNKNOWN: 400,
+  FILTER_UNSUPPORTED: 422,
+};
+
+/** An answer of RFC 9457. `code` is that of the table of errors, where it is one of it. */
+export interface Problem {
+  status: number;
+  title: string;
+  detail: string;
+  code: string;
+  headers?: Record<string, string>;
+  /** Whether the connection ends with it, since the rest of the request is not read. */
+  ends?: boolean;
+}
+
+/** Thrown where something is refused. */
+export class Refusal extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.title);
+    this.problem = problem;
+  }
+}
+
+/** What went wrong, without what is nobody's business: no stack, no words of a database, no place where one is. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) return error.problem;
+  const status = error instanceof TrackUsageError ? STATUSES[error.code] : undefined;
+  if (error instanceof TrackUsageError && status !== undefined) {
+    return { status, title: TITLES[status]!, detail: error.message, code: error.code };
+  }
+  return {
+    status: 503,
+    title: TITLES[503]!,
+    detail:
+      'The storage did not answer this question; the app that writes to it says why, by onError and status().',
+    code: 'STORAGE_SILENT',
+  };
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'The request is not understood',
+  404: 'There is no such thing',
+  422: 'The storage cannot do that',
+  503: 'The storage does not answer',
+};
+
+export function sendProblem(
+  response: ServerResponse,
+  { status, title, detail, code, headers, ends }: Problem,
+): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail, code });
+  response.writeHead(status, {
+    'content-type': 'application/problem+json; charset=utf-8',
+    'cache-control': 'no-store',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+    ...(ends && response.req.httpVersionMajor < 2 && { connection: 'close' }),
+  });
+  // HTTP/2 of Node takes no body here.
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}

@@ -1,0 +1,60 @@
+import type { Range } from '../contract.ts';
+import type { Dialect } from '../sql/dialect.ts';
+import { hashOf } from '../sql/texts.ts';
+import { binary, datetime, text } from './literals.ts';
+import type { Session } from './session.ts';
+import { TABLES } from './tables.ts';
+
+/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
+export const FIRST = -62_135_596_800_000;
+const LAST = 253_402_300_799_999;
+
+/** How long the server may take for a question that may go through all records. In s. */
+const QUESTION_TIMEOUT = 30;
+/** What MySQL heeds and MariaDB does not, in the outermost SELECT. */
+export const HINT = `/*+ MAX_EXECUTION_TIME(${QUESTION_TIMEOUT * 1000}) */`;
+
+/** ms since 1970. */
+export const ms = (column: string) => `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) DIV 1000`;
+
+/** How MySQL and MariaDB say what is asked. */
+export function dialectOf(session: Session): Dialect {
+  return {
+    query: (sql) => session.query(limited(sql)),
+    hint: HINT,
+    table: session.table,
+    sums: TABLES,
+    records: 'requests',
+    text,
+    isText: (value) => `strings.hash = ${binary(hashOf(value))}`,
+    isSite: (name) => `sites.hash = ${binary(hashOf(name))}`,
+    // No collation of both servers tells all texts apart: most do not even see blanks at the end.
+    bytes: (value) => `CAST(${value} AS BINARY)`,
+    unbytes: (bytes) => `CONVERT(${bytes} USING utf8mb4)`,
+    contains: (value, part) => `LOCATE(LOWER(${part} COLLATE utf8mb4_bin), LOWER(${value})) > 0`,
+    digits: (number) => `CAST(${number} AS CHAR)`,
+    real: (number) => `(${number} + 0e0)`,
+    isTrue: (flag) => `${flag} = 1`,
+    bucketWithin: (bucket, { from, to }) => `${bucket} BETWEEN ${range(from, to)}`,
+    bucketMs: ms,
+    // Both columns, so that it goes from each bucket straight to the next one.
+    buckets: (table, series, { from, to }) =>
+      `SELECT DISTINCT t.series, t.bucket FROM ${table} t
+       WHERE t.series = ${series} AND t.bucket BETWEEN ${range(from, to)}`,
+    recordWithin: (site, { from, to }: Range) => `r.site = ${site} AND r.date BETWEEN ${range(from, to)}`,
+    intervalOf: (bounds) => `INTERVAL(${ms('r.date')}, ${bounds.join(', ')}) - 1`,
+  };
+}
+
+/** Begins with what MariaDB heeds and MySQL does not. */
+export function limited(sql: string): string {
+  return `/*M! SET STATEMENT max_statement_time = ${QUESTION_TIMEOUT} FOR */ ${sql}`;
+}
+
+export function range(from: number, to: number): string {
+  return `${literal(Math.ceil(from))} AND ${literal(to)}`;
+}
+
+function literal(at: number): string {
+  return datetime(Math.min(Math.max(at, FIRST), LAST));
+}

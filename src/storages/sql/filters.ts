@@ -1,0 +1,216 @@
+import type { TextColumn } from '../../record.ts';
+import type {
+  Condition,
+  Keys,
+  Matching,
+  MatchingKeysRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Range,
+} from '../contract.ts';
+import { noMeasures } from '../fold-sums.ts';
+import { type Dialect, sumsOf } from './dialect.ts';
+import { askPage } from './page.ts';
+import { measuresOf } from './questions.ts';
+
+/** Where the id of a text stands: in the record, or in its endpoint. */
+const RECORD_IDS: Partial<Record<TextColumn, string>> = {
+  url: 'url',
+  remoteAddr: 'remote_addr',
+  forwardedFor: 'forwarded_for',
+  agent: 'agent',
+  language: 'language',
+  referrer: 'referrer',
+  username: 'username',
+  visitor: 'visitor',
+  country: 'country',
+};
+const ENDPOINT_IDS: Partial<Record<TextColumn, string>> = {
+  serverName: 'server_name',
+  method: 'method',
+  protocol: 'protocol',
+  route: 'route',
+  blueprint: 'blueprint',
+};
+/** Columns that hold a text themselves, of what a user agent says. */
+type AgentColumn = 'browser' | 'version' | 'platform';
+
+/** Measures of records `r`. */
+const OF_RECORDS = `COUNT(*) AS hits, SUM(r.content_length) AS transfer,
+  SUM(CASE WHEN r.status >= 500 THEN 1 ELSE 0 END) AS errors, SUM(r.duration) AS duration`;
+
+/** A condition that no record can meet. */
+const NONE = Symbol('none');
+
+/** What records `r` have to be; nothing about their dates. */
+interface Filter {
+  site: number;
+  conditions: string[];
+}
+
+/** Answers from the records that match. Texts are looked up first: then only ids are compared. */
+export class FilterQuestions {
+  readonly #dialect: Dialect;
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+  }
+
+  async matchingKeys({ column, ...request }: MatchingKeysRequest): Promise<Keys> {
+    const where = await this.where(request);
+    if (where === undefined) return { rows: [], count: 0, total: noMeasures() };
+    const { sums, kind } = this.#sums(column, where);
+    return askPage(this.#dialect, sums, kind, request);
+  }
+
+  async matchingSeries({ bounds, ...request }: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    const filter = await this.#filter(request);
+    if (!filter) return [];
+    const starts = bounds.map(Math.ceil);
+    const range = cut(request, { from: starts[0]!, to: starts.at(-1)! - 1 });
+    const rows = this.#dialect.intervalOf
+      ? await this.#intervals(filter, range, this.#dialect.intervalOf(starts))
+      : await this.#eachInterval(filter, range, starts);
+    return rows.map(({ n, visitors, bots, ...row }) => ({
+      bucket: bounds[Number(n)]!,
+      ...measuresOf(row),
+      visitors: Number(visitors),
+      bots: Number(bots),
+    }));
+  }
+
+  /** What a record `r` has to be; `undefined` where none can match. */
+  async where(request: Matching): Promise<string | undefined> {
+    const filter = await this.#filter(request);
+    return filter && this.#where(filter, cut(request, request));
+  }
+
+  #where({ site, conditions }: Filter, range: Range): string {
+    return [this.#dialect.recordWithin(site, range), ...conditions].join(' AND ');
+  }
+
+  async #filter({ site, where }: Matching): Promise<Filter | undefined> {
+    const { query, table, isSite, isText, endpointOf } = this.#dialect;
+    const ids = where.map(({ value }, n) =>
+      value === null
+        ? ''
+        : `, (SELECT strings.id FROM ${table('strings')} strings WHERE ${isText(value)}) AS v${n}`,
+    );
+    const [row] = await query(
+      `SELECT sites.id${ids.join('')} FROM ${table('sites')} sites WHERE ${isSite(site)}`,
+    );
+    if (!row) return undefined;
+    const id = Number(row.id);
+    const conditions: string[] = [];
+    const ofEndpoint = endpointOf ? [endpointOf(id)] : [];
+    for (const [n, condition] of where.entries()) {
+      const known = row[`v${n}`] ?? undefined;
+      const endpoint = ENDPOINT_IDS[condition.column];
+      if (condition.value !== null && known === undefined && HELD.has(condition.column)) return undefined;
+      if (endpoint) {
+        ofEndpoint.push(`${endpoint} = ${Number(known ?? 0)}`);
+        continue;
+      }
+      const found = this.#condition(condition, Number(known ?? 0));
+      if (found === NONE) return undefined;
+      conditions.push(found);
+    }
+    if (ofEndpoint.length > 0) {
+      conditions.push(
+        `r.endpoint IN (SELECT id FROM ${table('endpoints')} WHERE ${ofEndpoint.join(' AND ')})`,
+      );
+    }
+    return { site: id, conditions };
+  }
+
+  /** @param id Of the text, 0 where no text is asked for, or it is unknown. */
+  #condition({ column, value }: Condition, id: number): string | typeof NONE {
+    const { text, bytes, isTrue } = this.#dialect;
+    switch (column) {
+      case 'state':
+        return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? `r.status = ${value}` : NONE;
+      case 'browser':
+      case 'version':
+      case 'platform':
+        return value === null
+          ? this.#agents(`${column} IS NULL`, true)
+          : this.#agents(`${bytes(column)} = ${bytes(text(value))}`, false);
+      case 'robot':
+        return value === null
+          ? this.#agents(`NOT (${isTrue('bot')})`, true)
+          : this.#agents(
+              `${isTrue('bot')} AND (${bytes('browser')} = ${bytes(text(value))} OR (browser IS NULL AND id = ${id}))`,
+              false,
+            );
+      default: {
+        const name = RECORD_IDS[column]!;
+        return value === null ? `r.${name} IS NULL` : `r.${name} = ${id}`;
+      }
+    }
+  }
+
+  #agents(where: string, orNone: boolean): string {
+    const found = `r.agent IN (SELECT id FROM ${this.#dialect.table('agents')} WHERE ${where})`;
+    return orNone ? `(r.agent IS NULL OR ${found})` : found;
+  }
+
+  /** Grouped by ids, of which there are few, before anything is joined. */
+  #sums(column: TextColumn, where: string): { sums: string; kind: 'ids' | 'texts' } {
+    const { table, digits, bytes, isTrue } = this.#dialect;
+    const byId = (id: string) =>
+      `SELECT ${id} AS k, ${OF_RECORDS} FROM ${table(this.#dialect.records)} r WHERE ${where} GROUP BY ${id}`;
+    const again = (key: string, id: string, joins: string) =>
+      `SELECT ${key} AS k, ${sumsOf('x')} FROM (${byId(id)}) x ${joins} GROUP BY ${key}`;
+    const agents = `LEFT JOIN ${table('agents')} a ON a.id = x.k`;
+    const inRecord = RECORD_IDS[column];
+    if (inRecord) return { sums: byId(`COALESCE(r.${inRecord}, 0)`), kind: 'ids' };
+    const inEndpoint = ENDPOINT_IDS[column];
+    if (inEndpoint) {
+      const endpoints = `JOIN ${table('endpoints')} e ON e.id = x.k`;
+      return { sums: again(`e.${inEndpoint}`, 'r.endpoint', endpoints), kind: 'ids' };
+    }
+    if (column === 'state') return { sums: again(bytes(digits('x.k')), 'r.status', ''), kind: 'texts' };
+    if (column !== 'robot')
+      return { sums: again(bytes(`a.${column as AgentColumn}`), 'r.agent', agents), kind: 'texts' };
+    const name = `CASE WHEN ${isTrue('a.bot')} THEN COALESCE(a.browser, u.text) END`;
+    const strings = `LEFT JOIN ${table('strings')} u ON u.id = x.k`;
+    return { sums: again(bytes(name), 'r.agent', `${agents} ${strings}`), kind: 'texts' };
+  }
+
+  /** Visitors are told apart by grouping, which engines do better than counting what is distinct. */
+  #intervals(filter: Filter, range: Range, interval: string) {
+    const each = `SELECT ${interval} AS n, r.visitor, ${OF_RECORDS}, ${this.#bots()} AS bots
+      FROM ${this.#dialect.table(this.#dialect.records)} r WHERE ${this.#where(filter, range)}
+      GROUP BY n, r.visitor`;
+    return this.#dialect.query(
+      `SELECT ${this.#dialect.hint ?? ''} x.n, ${sumsOf('x')}, SUM(x.bots) AS bots, COUNT(x.visitor) AS visitors
+       FROM (${each}) x GROUP BY x.n ORDER BY x.n`,
+    );
+  }
+
+  async #eachInterval(filter: Filter, range: Range, starts: readonly number[]) {
+    const found: Record<string, unknown>[] = [];
+    for (const [n, to] of starts.slice(1).entries()) {
+      const within = cut(range, { from: starts[n]!, to: to - 1 });
+      if (within.from > within.to) continue;
+      const [row] = await this.#dialect.query(
+        `SELECT ${OF_RECORDS}, ${this.#bots()} AS bots, COUNT(DISTINCT r.visitor) AS visitors
+         FROM ${this.#dialect.table(this.#dialect.records)} r WHERE ${this.#where(filter, within)}`,
+      );
+      if (Number(row!.hits) > 0) found.push({ ...row, n });
+    }
+    return found;
+  }
+
+  #bots(): string {
+    return `SUM(CASE WHEN ${this.#agents(this.#dialect.isTrue('bot'), false)} THEN 1 ELSE 0 END)`;
+  }
+}
+
+/** Columns whose texts stand in `strings`. */
+const HELD = new Set([...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
+
+/** What is in both, in whole ms. */
+function cut(a: Range, b: Range): Range {
+  return { from: Math.ceil(Math.max(a.from, b.from)), to: Math.floor(Math.min(a.to, b.to)) };
+}

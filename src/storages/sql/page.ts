@@ -1,0 +1,62 @@
+import type { Keys, KeysRequest } from '../contract.ts';
+import { type Dialect, MEASURES } from './dialect.ts';
+import { measuresOf } from './questions.ts';
+
+/** More than there are. */
+const ALL = 2n ** 62n;
+
+/**
+ * The page of keys that was asked for, and what all of them are together: from one statement, so that they belong to
+ * each other. Only keys that may be on the page have their texts looked up, unless they are searched.
+ * @param sums Gives a row for each key `k` and its measures.
+ * @param kind Whether `k` is the id of a text (0 for null), or a text as bytes.
+ */
+export async function askPage(
+  dialect: Dialect,
+  sums: string,
+  kind: 'ids' | 'texts',
+  { order, search, limit, offset }: Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>,
+): Promise<Keys> {
+  const { query, table, text, bytes, unbytes, contains, real } = dialect;
+  const strings = `${table('strings')} strings ON strings.id = f.k`;
+  const rank = (alias: string) =>
+    order === 'average' ? `${real(`${alias}.duration`)} / ${alias}.hits` : `${alias}.${order}`;
+  const [join, key, sorted] =
+    kind === 'ids'
+      ? [`LEFT JOIN ${strings}`, 'strings.text', bytes('strings.text')]
+      : ['', unbytes('f.k'), 'f.k'];
+  const found =
+    search === undefined
+      ? sums
+      : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `JOIN ${strings}` : ''}
+         WHERE ${contains(key, text(search))}`;
+  // The last that is on the page: what is behind it, or equal to it, is told by the measures alone.
+  const last = `SELECT ${rank('f')} AS place, f.hits FROM found f
+    ORDER BY place DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;
+  const before =
+    limit === 0
+      ? ''
+      : `LEFT JOIN (${last}) z ON 1 = 1
+         WHERE z.hits IS NULL OR ${rank('f')} > z.place OR (${rank('f')} = z.place AND f.hits >= z.hits)`;
+  const rows = await query(`
+    WITH found AS (${found})
+    SELECT ${dialect.hint ?? ''} p.*, a.* FROM (
+      SELECT COUNT(*) AS all_keys, ${MEASURES.map((name) => `SUM(f.${name}) AS all_${name}`).join(', ')} FROM found f
+    ) a LEFT JOIN (
+      SELECT ${key} AS text, ${sorted} AS sorted, ${rank('f')} AS place, 1 AS present,
+        ${MEASURES.map((name) => `f.${name}`).join(', ')}
+      FROM found f ${join} ${before}
+      ORDER BY place DESC, f.hits DESC, ${sorted} IS NULL, ${sorted}
+      LIMIT ${limit === 0 ? ALL : limit} OFFSET ${offset}
+    ) p ON 1 = 1
+    ORDER BY p.place DESC, p.hits DESC, p.sorted IS NULL, p.sorted`);
+  const [first] = rows;
+  const all = Object.fromEntries(MEASURES.map((name) => [name, first?.[`all_${name}`]]));
+  return {
+    rows: rows
+      .filter(({ present }) => present !== null)
+      .map((row) => ({ key: (row.text ?? null) as string | null, ...measuresOf(row) })),
+    count: Number(first?.all_keys ?? 0),
+    total: measuresOf(all),
+  };
+}

@@ -1,0 +1,103 @@
+import type { Period } from '../../summaries/periods.ts';
+import type {
+  Keys,
+  KeysRequest,
+  Measures,
+  Range,
+  SeriesRequest,
+  SeriesRow,
+  Span,
+  Total,
+  TotalRequest,
+} from '../contract.ts';
+import { noMeasures } from '../fold-sums.ts';
+import { type Dialect, MEASURES, type Row, sumsOf } from './dialect.ts';
+import { askPage } from './page.ts';
+
+interface Series {
+  id: number;
+  /** The id of the key; 0 for null, `undefined` for all. */
+  key: number | undefined;
+}
+
+/** Answers from the sums. */
+export class SumQuestions {
+  readonly #dialect: Dialect;
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+  }
+
+  async keys({ site, summary, spans, ...page }: KeysRequest): Promise<Keys> {
+    const series = await this.#series(site, summary, undefined);
+    if (!series || spans.length === 0) return { rows: [], count: 0, total: noMeasures() };
+    const sums = `SELECT t.k, ${sumsOf('t')} FROM (${this.#rows(series, spans)}) t GROUP BY t.k`;
+    return askPage(this.#dialect, sums, 'ids', page);
+  }
+
+  async total({ site, summary, spans, target }: TotalRequest): Promise<Total> {
+    const series = await this.#series(site, summary, target);
+    if (!series || spans.length === 0) return { ...noMeasures(), keys: 0 };
+    const [row] = await this.#dialect.query(
+      `SELECT ${this.#dialect.hint ?? ''} ${sumsOf('t')}, COUNT(DISTINCT NULLIF(t.k, 0)) AS different FROM (${this.#rows(series, spans)}) t`,
+    );
+    return { ...measuresOf(row!), keys: Number(row!.different) };
+  }
+
+  async series({ site, summary, period, target, from, to }: SeriesRequest): Promise<SeriesRow[]> {
+    const series = await this.#series(site, summary, target);
+    if (!series) return [];
+    const rows = await this.#dialect.query(
+      `SELECT ${this.#dialect.hint ?? ''} ${this.#dialect.bucketMs('t.bucket')} AS ms, ${sumsOf('t')}, COUNT(NULLIF(t.k, 0)) AS different
+       FROM (${this.#rows(series, [{ period, from, to }])}) t GROUP BY t.bucket ORDER BY t.bucket`,
+    );
+    return rows.map((row) => ({ bucket: Number(row.ms), ...measuresOf(row), keys: Number(row.different) }));
+  }
+
+  /** `undefined` where nothing of it is stored, or not that key. */
+  async #series(
+    site: string,
+    summary: string,
+    target: string | null | undefined,
+  ): Promise<Series | undefined> {
+    const { query, table, text, isSite, isText } = this.#dialect;
+    const key =
+      typeof target === 'string'
+        ? `(SELECT strings.id FROM ${table('strings')} strings WHERE ${isText(target)})`
+        : 'NULL';
+    const [row] = await query(
+      `SELECT series.id, ${key} AS target
+       FROM ${table('series')} series JOIN ${table('sites')} sites ON sites.id = series.site
+       WHERE ${isSite(site)} AND series.summary = ${text(summary)}`,
+    );
+    if (!row || (typeof target === 'string' && row.target === null)) return undefined;
+    return { id: Number(row.id), key: target === undefined ? undefined : Number(row.target ?? 0) };
+  }
+
+  /** The rows of all spans, with the ids of their keys as `k`. */
+  #rows(series: Series, spans: readonly Span[]): string {
+    return spans.map(({ period, ...range }) => this.#rowsOf(series, period, range)).join(' UNION ALL ');
+  }
+
+  #rowsOf({ id, key }: Series, period: Period, range: Range): string {
+    const { table, sums, bucketWithin, buckets } = this.#dialect;
+    const name = table(sums[period]);
+    const columns = ['bucket', ...MEASURES].map((column) => `s.${column}`).join(', ');
+    if (key === undefined) {
+      return `SELECT s.key AS k, ${columns} FROM ${name} s
+        WHERE s.series = ${id} AND ${bucketWithin('s.bucket', range)}`;
+    }
+    return `SELECT s.key AS k, ${columns} FROM (${buckets(name, id, range)}) b
+      JOIN ${name} s ON s.series = ${id} AND s.bucket = b.bucket AND s.key = ${key}`;
+  }
+}
+
+/** Those that pass 2^53 are rounded. Of nothing the sums are 0. */
+export function measuresOf({ hits, transfer, errors, duration }: Row): Measures {
+  return {
+    hits: Number(hits ?? 0),
+    transfer: Number(transfer ?? 0),
+    errors: Number(errors ?? 0),
+    duration: Number(duration ?? 0),
+  };
+}

@@ -1,0 +1,56 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Range } from '../contract.ts';
+import { type Dialect, skipping } from '../sql/dialect.ts';
+import { DATE_SHIFT, TABLES } from './schema.ts';
+
+/** 2^43 ms, in the year 2248: what the id of a record can hold. */
+export const LAST_DATE = 2 ** (63 - DATE_SHIFT) - 1;
+
+/** How SQLite says what is asked. */
+export function dialectOf(database: DatabaseSync): Dialect {
+  return {
+    async query(sql) {
+      const statement = database.prepare(sql);
+      // Sums may pass 2^53: then they are read as BigInt and rounded, rather than refused.
+      statement.setReadBigInts(true);
+      return statement.all();
+    },
+    table: (name) => name,
+    sums: TABLES,
+    records: 'records',
+    text,
+    isText: (value) => `strings.text = ${text(value)}`,
+    isSite: (name) => `sites.name = ${text(name)}`,
+    bytes: (value) => value,
+    unbytes: (value) => value,
+    contains: (value, part) => `instr(lower(${value}), lower(${part})) > 0`,
+    digits: (number) => `CAST(${number} AS TEXT)`,
+    real: (number) => `CAST(${number} AS REAL)`,
+    isTrue: (flag) => `${flag} = 1`,
+    bucketWithin: (bucket, range) => `${bucket} BETWEEN ${seconds(range).join(' AND ')}`,
+    bucketMs: (bucket) => `${bucket} * 1000`,
+    buckets: (table, series, range) => skipping(table, series, ...seconds(range)),
+    recordWithin: (_, range) => `r.id BETWEEN ${idsOf(range)}`,
+    endpointOf: (site) => `site = ${site}`,
+  };
+}
+
+/** A literal, whatever the text holds. */
+function text(value: string): string {
+  return `CAST(x'${Buffer.from(value).toString('hex')}' AS TEXT)`;
+}
+
+/** The first and the last second. */
+function seconds({ from, to }: Range): [string, string] {
+  return [
+    String(Math.max(Math.ceil(from / 1000), -LAST_DATE)),
+    String(Math.min(Math.floor(to / 1000), LAST_DATE)),
+  ];
+}
+
+/** The first and the last id that a record of that time can have. */
+function idsOf({ from, to }: Range): string {
+  const first = BigInt(Math.min(Math.max(from, 0), LAST_DATE)) << BigInt(DATE_SHIFT);
+  const last = ((BigInt(Math.max(Math.min(to, LAST_DATE), -1)) + 1n) << BigInt(DATE_SHIFT)) - 1n;
+  return `${first} AND ${last}`;
+}

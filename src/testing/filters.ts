@@ -1,0 +1,249 @@
+import { deepStrictEqual as equal, rejects } from 'node:assert';
+import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from '../record.ts';
+import type { CompleteReader } from '../storages/complete-reader.ts';
+import { type Condition, type Matching, ORDERS } from '../storages/contract.ts';
+import { NOON, type TestRecord } from './batches.ts';
+import { HOSTILE_TEXTS } from './hostile.ts';
+import type { Subject, TestCase } from './index.ts';
+import { Random } from './random.ts';
+import { at, besideMemory, openWriter } from './support.ts';
+
+const DAY = 24 * 3_600_000;
+const ALL = { site: 'default', from: NOON - 100 * DAY, to: NOON + 100 * DAY };
+const PAGE = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
+const NOTHING = { rows: [], count: 0, total: { hits: 0, transfer: 0, errors: 0, duration: 0 } };
+
+/** What user agents say of themselves. */
+const AGENTS: Partial<TestRecord>[] = [
+  {},
+  { agent: 'Mozilla/5.0 (X11)', browser: 'Firefox', version: '128.0', platform: 'Linux' },
+  { agent: 'Mozilla/5.0 (Windows)', browser: 'Firefox', version: '127.0', platform: 'Windows' },
+  { agent: 'mozilla/5.0 (x11)', browser: 'firefox', version: '128.0 ', platform: 'linux' },
+  { agent: 'Googlebot/2.1', browser: 'Googlebot', version: null, platform: null, bot: true },
+  { agent: 'curl/8.5.0', browser: null, version: null, platform: null, bot: true },
+  { agent: 'a browser', browser: 'curl/8.5.0', version: null, platform: 'Windows' },
+];
+
+/** What is answered from the records that match. */
+export function filterCases(subject: Subject): TestCase[] {
+  if (subject.cannot?.filter) return [refusal(subject)];
+  return [
+    {
+      name: 'filters: keys of each column are those of the storage in memory, in every order',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          await apply(records(1_500, 1));
+          for (const column of TEXT_COLUMNS) {
+            for (const order of ORDERS) {
+              for (const [limit, offset, search] of PAGES) {
+                const request = { ...ALL, where: [], column, order, limit, offset, search };
+                equal(await reader.matchingKeys(request), await memory.matchingKeys(request), column + order);
+              }
+            }
+          }
+        }),
+    },
+    {
+      name: 'filters: conditions on each column, on what is missing, and on several columns at once',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          await apply(records(800, 2));
+          const same = async (where: Condition[]) => {
+            await agree(reader, memory, { ...ALL, where });
+          };
+          for (const column of TEXT_COLUMNS) {
+            const request = { ...ALL, ...PAGE, where: [], column };
+            const { rows } = await memory.matchingKeys(request);
+            for (const { key } of rows.slice(0, 4)) await same([{ column, value: key }]);
+            await same([{ column, value: null }]);
+            await same([{ column, value: 'nobody' }]);
+            await same([
+              { column, value: rows[0]!.key },
+              { column: 'state', value: '200' },
+            ]);
+          }
+          for (const value of ['0200', '2e2', ' 200', '', '-1', '99999999999', '404']) {
+            await same([{ column: 'state', value }]);
+          }
+          await same([
+            { column: 'browser', value: 'Firefox' },
+            { column: 'platform', value: 'Linux' },
+            { column: 'country', value: 'DE' },
+            { column: 'route', value: '/page/:id' },
+            { column: 'language', value: null },
+          ]);
+          await same([
+            { column: 'method', value: 'GET' },
+            { column: 'method', value: 'POST' },
+          ]);
+        }),
+    },
+    {
+      name: 'filters: texts that engines take for equal stay apart',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          await apply(HOSTILE_TEXTS.map((text) => ({ url: text, route: text, agent: text, browser: text })));
+          for (const column of ['url', 'route', 'agent', 'browser'] as const) {
+            const request = { ...ALL, ...PAGE, where: [], column };
+            equal(await reader.matchingKeys(request), await memory.matchingKeys(request), column);
+            for (const value of HOSTILE_TEXTS) {
+              const { rows } = await reader.matchingKeys({ ...request, where: [{ column, value }] });
+              equal(
+                rows.map(({ key, hits }) => [key, hits]),
+                [[value, 1]],
+              );
+            }
+          }
+        }),
+    },
+    {
+      name: 'filters: both ends of the range belong to it, and other sites do not',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply, storage, keep }) => {
+          keep(await openWriter(storage, { site: 'other' }));
+          await apply([-2, -1, 0, 0, 1, 2].map((ms) => ({ date: NOON + ms, url: `${ms}` })));
+          const where = [{ column: 'method', value: 'GET' } as const];
+          for (const [from, to] of [
+            [NOON - 1, NOON + 1],
+            [NOON, NOON],
+            [NOON + 3, NOON + 4],
+            [NOON + 1, NOON - 1],
+            [-8.64e15, 8.64e15],
+          ] as const) {
+            await agree(reader, memory, { site: 'default', from, to, where });
+          }
+          for (const site of ['other', 'nobody']) {
+            const range = { ...ALL, site, where };
+            equal(await reader.matchingKeys({ ...range, ...PAGE, column: 'url' }), NOTHING);
+            equal(await reader.matchingSeries({ ...range, bounds: [NOON, NOON + DAY] }), []);
+            equal(await walk(reader, range, 5), []);
+          }
+        }),
+    },
+    {
+      name: 'filters: a series has what falls between its bounds, its visitors and robots',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          await apply(records(1_200, 3));
+          await apply([-1, 0, 1].map((ms) => ({ date: NOON + ms, visitor: `v${ms}` })));
+          const days = Array.from({ length: 92 }, (_, n) => NOON + (n - 46) * DAY);
+          for (const bounds of [
+            days,
+            [NOON - 50 * DAY, NOON + 50 * DAY],
+            [NOON, NOON + 1],
+            [NOON - DAY, NOON, NOON + 0.5 * DAY, NOON + 40 * DAY],
+            [NOON + 60 * DAY, NOON + 61 * DAY],
+          ]) {
+            for (const where of [
+              [],
+              [{ column: 'robot', value: null }],
+              [{ column: 'visitor', value: 'v1' }],
+            ]) {
+              for (const range of [ALL, { ...ALL, from: NOON - 3 * DAY, to: NOON }]) {
+                const request = { ...range, where: where as Condition[], bounds };
+                equal(await reader.matchingSeries(request), await memory.matchingSeries(request));
+              }
+            }
+          }
+        }),
+    },
+    {
+      name: 'filters: records are walked once each, newest first, many of them in one millisecond',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          for (const seed of [4, 5]) {
+            const batch = records(60, seed);
+            await apply(
+              batch.map((record, n) => ({ ...record, date: NOON + Math.floor(n / 25), username: `${n}` })),
+            );
+          }
+          for (const where of [
+            [],
+            [{ column: 'method', value: 'GET' }],
+            [{ column: 'browser', value: 'Firefox' }],
+          ]) {
+            for (const limit of [3, 30, 1_000]) {
+              const request = { ...ALL, where: where as Condition[] };
+              equal(await walk(reader, request, limit), await walk(memory, request, 1_000));
+            }
+          }
+        }),
+    },
+    {
+      name: 'filters: where nothing is stored the answers are empty',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([]);
+          place.keep(await openWriter(storage));
+          const range = { ...ALL, where: [{ column: 'browser', value: 'Firefox' } as const] };
+          equal(await storage.reader.matchingKeys({ ...range, ...PAGE, column: 'url' }), NOTHING);
+          equal(await storage.reader.matchingSeries({ ...range, bounds: [NOON, NOON + 1] }), []);
+          equal(await walk(storage.reader, range, 5), []);
+          equal(await storage.reader.canFilter(), true);
+        }),
+    },
+  ];
+}
+
+const PAGES = [
+  [0, 0, undefined],
+  [3, 0, undefined],
+  [2, 1, 'F'],
+] as const;
+
+function refusal(subject: Subject): TestCase {
+  return {
+    name: 'filters: the storage says that it cannot search its records',
+    run: () =>
+      at(subject, async (place) => {
+        const storage = place.storage([]);
+        place.keep(await openWriter(storage));
+        equal(await storage.reader.canFilter(), false);
+        const code = 'FILTER_UNSUPPORTED';
+        const range = { ...ALL, where: [] };
+        await rejects(storage.reader.matchingKeys({ ...range, ...PAGE, column: 'url' }), { code });
+        await rejects(storage.reader.matchingSeries({ ...range, bounds: [NOON, NOON + 1] }), { code });
+        await rejects(storage.reader.matchingRecords({ ...range, after: undefined, limit: 1 }), { code });
+      }),
+  };
+}
+
+/** What a user agent says is the same in all of its records. */
+function records(count: number, seed: number): TestRecord[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => ({
+    ...random.record(),
+    ...{ agent: null, browser: null, version: null, platform: null },
+    ...random.of(AGENTS),
+    url: `https://example.com/${random.below(40)}`,
+    method: random.of(['GET', 'POST', 'get']),
+    protocol: random.of(['HTTP/1.1', 'HTTP/2.0']),
+    serverName: random.of(['a', 'A']),
+    forwardedFor: random.of([null, '10.0.0.1']),
+    username: random.of([null, 'jane', 'Jane']),
+    blueprint: random.of([null, '/a', '/A']),
+    authorization: random.below(2) === 1,
+  }));
+}
+
+/** All three questions. */
+async function agree(reader: CompleteReader, memory: CompleteReader, range: Matching): Promise<void> {
+  for (const column of ['url', 'agent'] satisfies TextColumn[]) {
+    const request = { ...range, ...PAGE, column };
+    equal(await reader.matchingKeys(request), await memory.matchingKeys(request), JSON.stringify(request));
+  }
+  const series = { ...range, bounds: [NOON - 50 * DAY, NOON, NOON + 50 * DAY] };
+  equal(await reader.matchingSeries(series), await memory.matchingSeries(series), JSON.stringify(series));
+  equal(await walk(reader, range, 300), await walk(memory, range, 1_000), JSON.stringify(range));
+}
+
+async function walk(reader: CompleteReader, range: Matching, limit: number): Promise<UsageRecord[]> {
+  const found: UsageRecord[] = [];
+  let after: string | undefined;
+  do {
+    const piece = await reader.matchingRecords({ ...range, after, limit });
+    found.push(...piece.records);
+    after = piece.next;
+  } while (after !== undefined);
+  return structuredClone(found);
+}

@@ -1,0 +1,192 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bound, Exposition, label } from '../../src/metrics/exposition.ts';
+import { TrafficFold } from '../../src/metrics/fold.ts';
+import { healthText } from '../../src/metrics/health.ts';
+import { trafficText } from '../../src/metrics/traffic.ts';
+import type { UsageStatus } from '../../src/status.ts';
+import { checkMetrics } from '../support/prometheus.ts';
+import { isWanted } from '../support/services.ts';
+import { valuesOf } from './values.ts';
+
+const lines = (text: string) => text.trim().split('\n');
+
+describe('the text', () => {
+  test.each([
+    [false, '# HELP lamps_total Lit.', '# TYPE lamps_total counter'],
+    [true, '# HELP lamps Lit.', '# TYPE lamps counter'],
+  ])('of a counter (OpenMetrics: %s)', (openMetrics, ...head) => {
+    const text = new Exposition(openMetrics).begin('lamps', 'counter', 'Lit.');
+    text.sample(3, label('colour', 'red')).sample(4);
+    expect(lines(text.toString())).toEqual([...head, 'lamps_total{colour="red"} 3', 'lamps_total 4']);
+  });
+
+  test('of requests', () => {
+    const fold = new TrafficFold();
+    fold.add('/users/:id', 'GET', 200, 1_000, 10);
+    fold.add('/users/:id', 'GET', 204, 1_001, 0);
+    fold.add('', 'BREW', 418, 10_000_001, 5);
+    const users = 'route="/users/:id",method="GET",status="2xx"';
+    const other = 'route="",method="other",status="4xx"';
+    const buckets = (labels: string, counts: number[]) =>
+      [
+        '0.001',
+        '0.005',
+        '0.01',
+        '0.025',
+        '0.05',
+        '0.1',
+        '0.25',
+        '0.5',
+        '1.0',
+        '2.5',
+        '5.0',
+        '10.0',
+        '+Inf',
+      ].map(
+        (le, i) =>
+          `track_usage_http_request_duration_seconds_bucket{${labels},le="${le}"} ${counts[Math.min(i, counts.length - 1)]}`,
+      );
+    expect(lines(trafficText(fold, true))).toEqual([
+      '# HELP track_usage_http_requests Requests that were seen to their end.',
+      '# TYPE track_usage_http_requests counter',
+      `track_usage_http_requests_total{${users}} 2`,
+      `track_usage_http_requests_total{${other}} 1`,
+      '# HELP track_usage_http_response_bytes Body bytes of the responses.',
+      '# TYPE track_usage_http_response_bytes counter',
+      `track_usage_http_response_bytes_total{${users}} 10`,
+      `track_usage_http_response_bytes_total{${other}} 5`,
+      '# HELP track_usage_http_request_duration_seconds Time from the arrival of a request to the end of its response.',
+      '# TYPE track_usage_http_request_duration_seconds histogram',
+      ...buckets(users, [1, 2]),
+      `track_usage_http_request_duration_seconds_sum{${users}} 0.002001`,
+      `track_usage_http_request_duration_seconds_count{${users}} 2`,
+      ...buckets(other, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+      `track_usage_http_request_duration_seconds_sum{${other}} 10.000001`,
+      `track_usage_http_request_duration_seconds_count{${other}} 1`,
+    ]);
+  });
+
+  test('of bounds is one and the same number in both formats', () => {
+    expect([0.001, 0.25, 1, 2.5, 10].map(bound)).toEqual(['0.001', '0.25', '1.0', '2.5', '10.0']);
+  });
+});
+
+describe('labels', () => {
+  test('are escaped', () => {
+    expect(label('route', 'a"b\\c\nd\re\0f\\n{}#,')).toBe('route="a\\"b\\\\c\\nd\re\ufffdf\\\\n{}#,"');
+  });
+
+  test('stand on one line, and are read back as they were', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (a, b) => {
+        const text = new Exposition(false).begin('lamps', 'gauge', 'Lit.');
+        text.sample(1, [label('a', a), label('b', b)].join());
+        const clean = (value: string) => value.replaceAll('\0', '\ufffd');
+        expect([...valuesOf(text.toString())]).toEqual([
+          [JSON.stringify(['lamps', { a: clean(a), b: clean(b) }]), 1],
+        ]);
+      }),
+    );
+  });
+});
+
+const storage: UsageStatus['storages'][number] = {
+  storage: 'sqlite:usage.db',
+  ok: true,
+  committed: 5,
+  adopted: 6,
+  rejected: 7,
+  lost: 8,
+  hooks: { pending: 9, dropped: 10, failed: 11 },
+  lag: { records: 12, seconds: 1.5 },
+  error: null,
+};
+const status: UsageStatus = {
+  captured: 1,
+  journaled: 2,
+  journal: { directory: '/srv', state: 'file', slowAppends: 3 },
+  dropped: { journal: 13, capture: 14 },
+  storages: [storage],
+  freeGeoIp: null,
+  writerRestarts: 4,
+  lastError: null,
+};
+
+describe('the health', () => {
+  test('is what status() says', () => {
+    const values = Object.fromEntries(valuesOf(healthText(status, true, false)));
+    const of = (name: string, labels = {}) => values[JSON.stringify([`track_usage_${name}`, labels])];
+    expect(of('captured_requests_total')).toBe(1);
+    expect(of('journaled_records_total')).toBe(2);
+    expect(of('journal_slow_appends_total')).toBe(3);
+    expect(of('writer_restarts_total')).toBe(4);
+    expect(of('journal_on_disk')).toBe(1);
+    expect(of('metrics_complete')).toBe(1);
+    expect(of('dropped_records_total', { reason: 'journal' })).toBe(13);
+    expect(of('dropped_records_total', { reason: 'capture' })).toBe(14);
+    const names = ['committed_records', 'adopted_records', 'rejected_records', 'lost_records'].map(
+      (name) => `${name}_total`,
+    );
+    const hooks = ['hooks_pending_records', 'hooks_dropped_records_total', 'hooks_failed_calls_total'];
+    expect(
+      ['up', ...names, ...hooks, 'lag_records', 'lag_seconds'].map((name) =>
+        of(`storage_${name}`, { storage: 'sqlite:usage.db' }),
+      ),
+    ).toEqual([1, 5, 6, 7, 8, 9, 10, 11, 12, 1.5]);
+  });
+
+  test('says what is down', () => {
+    const down: UsageStatus = {
+      ...status,
+      journal: { ...status.journal, state: 'memory' },
+      storages: [{ ...storage, ok: false }],
+    };
+    const text = healthText(down, false, false);
+    expect(text).toMatch(/^track_usage_journal_on_disk 0$/m);
+    expect(text).toMatch(/^track_usage_metrics_complete 0$/m);
+    expect(text).toMatch(/^track_usage_storage_up\{storage="sqlite:usage.db"\} 0$/m);
+  });
+
+  test('tells storages with one label apart', () => {
+    const named = (...labels: string[]) => ({
+      ...status,
+      storages: labels.map((label) => ({ ...storage, storage: label })),
+    });
+    const text = healthText(named('a', 'a', 'a (2)', 'b', 'a'), true, false);
+    expect([...text.matchAll(/storage_up\{storage="(.*)"\}/g)].map(([, name]) => name)).toEqual([
+      'a',
+      'a (2)',
+      'a (2) (2)',
+      'b',
+      'a (3)',
+    ]);
+  });
+});
+
+describe.runIf(isWanted('prometheus'))('promtool', () => {
+  test('has nothing to say, whatever the routes and storages are called', () => {
+    const fold = new TrafficFold();
+    const hostile = [
+      '"',
+      '\\',
+      '\n',
+      '\r',
+      '\0',
+      '"} 1\nx 2',
+      '# EOF',
+      '\u2028',
+      '🜁',
+      '\x1b[31m',
+      ' ',
+      '\\n',
+    ];
+    for (const route of hostile) fold.add(route, 'GET', 200, 1, 1);
+    const storages = hostile.map((name) => ({ ...storage, storage: name }));
+    const text = healthText({ ...status, storages }, true, false) + trafficText(fold, false);
+    expect(checkMetrics(text)).toBe('');
+    const nothing =
+      healthText({ ...status, storages: [] }, true, false) + trafficText(new TrafficFold(), false);
+    expect(checkMetrics(nothing)).toBe('');
+  });
+});

@@ -1,0 +1,769 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type Bucket,
+  type Filter,
+  type QueryContext,
+  type TopOptions,
+  UsageQuery,
+} from '../../src/query/query.ts';
+import type { RangeOptions } from '../../src/query/range.ts';
+import type { UsageRecord } from '../../src/record.ts';
+import { complete } from '../../src/storages/complete-reader.ts';
+import type { Measures, Order } from '../../src/storages/contract.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { defineSummary, type Summary } from '../../src/summaries/define.ts';
+import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+
+const HOUR = 3_600_000;
+const NOW = Date.parse('2026-11-25T20:36:00Z');
+const ALL = STANDARD_SUMMARIES.map(({ name }) => name);
+const sumPlans = defineSummary({ name: 'plans', key: () => null });
+
+interface Given extends QueryContext {
+  hooks?: readonly (string | Summary)[];
+  /** Those of which something is stored, where they are not the hooks. */
+  folded?: readonly Summary[];
+}
+
+/** A storage in memory with these records of the site `shop`, and the questions to it. */
+async function ask(records: readonly TestRecord[], given: Given = {}): Promise<UsageQuery> {
+  const { hooks = ALL, timeZone = 'UTC', ...context } = given;
+  const storage = new MemoryStorage({ hooks });
+  if (records.length > 0) {
+    const writer = await openWriter(storage, { site: 'shop', timeZone });
+    const journal = new TestJournal('a', given.folded ?? storage.summaries, timeZone, 'shop');
+    // In two batches: what a storage holds came in pieces.
+    const half = Math.ceil(records.length / 2);
+    for (const part of [records.slice(0, half), records.slice(half)]) await writer.apply(journal.batch(part));
+  }
+  return new UsageQuery(storage.reader, { site: 'shop', now: () => NOW, ...context });
+}
+
+const at = (text: string) => Date.parse(text);
+
+/** Naive answers, from all records of a storage. */
+class Counted {
+  readonly #records: readonly UsageRecord[];
+
+  constructor(records: readonly UsageRecord[]) {
+    this.#records = records;
+  }
+
+  static async of(records: readonly TestRecord[], timeZone: string): Promise<Counted> {
+    const storage = new MemoryStorage({ hooks: [] });
+    const writer = await openWriter(storage, { site: 'shop', timeZone });
+    await writer.apply(new TestJournal('a', [], timeZone, 'shop').batch(records));
+    return new Counted(await storage.getUsage({ site: 'shop', limit: 0 }));
+  }
+
+  where(keep: (record: UsageRecord) => boolean): Counted {
+    return new Counted(this.#records.filter(keep));
+  }
+
+  get records(): readonly UsageRecord[] {
+    return this.#records;
+  }
+
+  measures(): Measures {
+    const sum = (of: (record: UsageRecord) => number) =>
+      this.#records.reduce((total, record) => total + of(record), 0);
+    return {
+      hits: this.#records.length,
+      transfer: sum((record) => record.contentLength),
+      errors: sum((record) => Number(record.status >= 500)),
+      duration: sum((record) => record.duration),
+    };
+  }
+
+  totals() {
+    const visitors = new Set(this.#records.map((record) => record.visitor));
+    visitors.delete(null);
+    return {
+      ...this.measures(),
+      visitors: visitors.size,
+      bots: this.#records.filter((record) => record.bot).length,
+    };
+  }
+
+  keys(summary: string): (Measures & { key: string | null })[] {
+    const keys = [...new Set(this.#records.map((record) => keyOf(record, summary)))];
+    return keys.map((key) => ({
+      key,
+      ...this.where((record) => keyOf(record, summary) === key).measures(),
+    }));
+  }
+}
+
+/** Written from the documentation of the summaries, not from their columns. */
+function keyOf(record: UsageRecord, summary: string): string | null {
+  switch (summary) {
+    case 'urls':
+      return record.url;
+    case 'remotes':
+      return record.remoteAddr;
+    case 'user-agents':
+      return record.userAgent?.string ?? null;
+    case 'languages':
+      return record.language;
+    case 'server':
+      return record.serverName;
+    case 'visitors':
+      return record.visitor;
+    case 'geo':
+      return record.country;
+    case 'routes':
+      return record.route;
+    case 'status':
+      return `${record.status}`;
+    case 'referrers':
+      return record.referrer;
+    case 'browsers':
+      return record.userAgent?.browser ?? null;
+    case 'bots':
+      return record.bot ? (record.userAgent?.browser ?? record.userAgent?.string ?? null) : null;
+    default:
+      throw new Error(summary);
+  }
+}
+
+const orNull = <T>(...values: T[]) => fc.constantFrom(...values, null);
+/** Few keys, so that they meet; dates around the ends of months, and of the hour that comes twice. */
+const record: fc.Arbitrary<TestRecord> = fc
+  .record({
+    date: fc.oneof(
+      fc.integer({ min: at('2026-09-20T00:00:00Z'), max: NOW }),
+      fc.integer({ min: at('2026-10-24T20:00:00Z'), max: at('2026-10-25T04:00:00Z') }),
+      fc.integer({ min: at('2026-10-31T20:00:00Z'), max: at('2026-11-01T04:00:00Z') }),
+      fc.integer({ min: NOW - 4 * HOUR, max: NOW }),
+    ),
+    url: fc.constantFrom('http://shop/', 'http://shop/a', 'http://shop/A?b=1'),
+    remoteAddr: orNull('198.51.100.1', '2001:db8::1'),
+    agent: orNull('Mozilla/5.0', 'curl/8.5.0', 'Googlebot/2.1'),
+    browser: orNull('Firefox', 'curl'),
+    language: orNull('de', 'en-US'),
+    serverName: fc.constantFrom('web-1', 'web-2'),
+    visitor: orNull('v1', 'v2', 'v3', 'v4'),
+    country: orNull('DE', 'AT'),
+    route: orNull('/', '/a'),
+    referrer: orNull('https://peer.example/'),
+    status: fc.constantFrom(200, 404, 500, 503),
+    contentLength: fc.integer({ min: 0, max: 5_000 }),
+    duration: fc.integer({ min: 0, max: 5_000 }),
+    bot: fc.boolean(),
+  })
+  // Only of a user agent anything can be known.
+  .map((each) => (each.agent === null ? { ...each, browser: null, bot: false } : each));
+
+const hour = fc
+  .integer({ min: at('2026-10-01T00:00:00Z') / HOUR, max: Math.floor(NOW / HOUR) })
+  .map((hours) => hours * HOUR);
+const range: fc.Arbitrary<RangeOptions> = fc.oneof(
+  fc.constantFrom<RangeOptions>(
+    { range: 'today' },
+    { range: '7d' },
+    { range: '30d' },
+    { range: 'month' },
+    { range: '12mo' },
+    { range: 'all' },
+    { from: '2026-10', to: '2026-10' },
+    { from: '2026-10-20', to: '2026-11-10' },
+    { from: '2026-10-20T05:00' },
+    { from: '2026-10-25', to: '2026-10-25' },
+    { to: '2026-11-02' },
+    { from: '2027-01-03', to: '2027-02-01' },
+  ),
+  fc.tuple(hour, hour).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) })),
+);
+const filter: fc.Arbitrary<Filter> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({}) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Filter>(
+      { urls: 'http://shop/a' },
+      { remotes: '2001:db8::1' },
+      { remotes: null },
+      { 'user-agents': 'curl/8.5.0' },
+      { languages: 'de', status: '200' },
+      { server: 'web-2' },
+      { visitors: 'v1' },
+      { geo: null, sumBrowsers: 'curl' },
+      { routes: '/a' },
+      { status: '503' },
+      { referrers: 'https://peer.example/' },
+      { browsers: 'Firefox' },
+      { bots: null },
+      { bots: 'Googlebot/2.1' },
+    ),
+  },
+);
+const world = fc.record({
+  records: fc.array(record, { maxLength: 60 }),
+  timeZone: fc.constantFrom('UTC', 'Europe/Berlin', 'America/St_Johns', 'Asia/Kathmandu'),
+  range,
+  filter,
+});
+type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
+
+function bare(name: string): string {
+  return STANDARD_SUMMARIES.find(({ title }) => title === name)?.name ?? name;
+}
+
+/** What is asked, and the records among which the answer lies. */
+async function asked({ records, timeZone, filter }: World) {
+  const query = await ask(records, { timeZone });
+  const all = await Counted.of(records, timeZone);
+  const zone = calendar(records.length > 0 ? timeZone : 'UTC');
+  const matching = all.where((each) =>
+    Object.entries(filter).every(([name, key]) => keyOf(each, bare(name)) === key),
+  );
+  const within = ({ from, to }: { from: string; to: string }, isEmpty = false): Counted => {
+    const end = isEmpty ? at(from) : zone.next('hour', at(to));
+    return matching.where(({ date }) => date >= at(from) && date < end);
+  };
+  const isFuture = ({ from }: { from: string }) => at(from) > NOW;
+  return {
+    query,
+    zone,
+    counted: (answer: { range: { from: string; to: string } }) =>
+      within(answer.range, isFuture(answer.range)),
+    earlier: (range: { from: string; to: string }) => within(range),
+  };
+}
+
+/** Nothing tells who visited where nothing is stored. */
+function orUnknown<T extends { visitors: number | null; bots: number | null }>(totals: T, given: World) {
+  const isKnown = given.records.length > 0 || Object.keys(given.filter).length > 0;
+  return isKnown ? totals : { ...totals, visitors: null, bots: null };
+}
+
+describe('every answer is what counting the records gives', () => {
+  test('totals, and those of the period before', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, async (given) => {
+        const { query, counted, earlier } = await asked(given);
+        const answer = await query.totals({ ...given.range, filter: given.filter, compare: true });
+        expect(answer.totals).toEqual(orUnknown(counted(answer).totals(), given));
+        if ('from' in given.range && given.range.from === '2027-01-03') return;
+        expect(answer.previous!.totals).toEqual(orUnknown(earlier(answer.previous!.range).totals(), given));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('series: every bucket up to now, the empty ones too, and they add up to the totals', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, fc.constantFrom<Period>(...PERIODS), async (given, period) => {
+        const { query, zone, counted, earlier } = await asked(given);
+        const options = { ...given.range, filter: given.filter, compare: true };
+        const answer = await query.series({ ...options, period });
+        const naive = (records: Counted, buckets: readonly Bucket[]) =>
+          buckets.map(({ date }) => ({
+            date,
+            ...orUnknown(records.where((r) => zone.bucketOf(period, r.date) === at(date)).totals(), given),
+          }));
+        expect(answer.buckets).toEqual(naive(counted(answer), answer.buckets));
+        const sum = answer.buckets.reduce((total, { hits }) => total + hits, 0);
+        expect(sum).toBe((await query.totals(options)).totals.hits);
+        if (answer.buckets.length === 0) return;
+        const starts = answer.buckets.map(({ date }) => at(date));
+        expect(starts[0]).toBe(zone.bucketOf(period, at(answer.range.from)));
+        expect(starts.slice(1)).toEqual(starts.slice(0, -1).map((start) => zone.next(period, start)));
+        expect(starts.at(-1)).toBe(zone.bucketOf(period, at(answer.range.to)));
+        const { range, buckets } = answer.previous!;
+        expect(buckets).toEqual(naive(earlier(range), buckets));
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  test('series of one key', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, fc.constantFrom(...ALL), async (given, summary) => {
+        const { query, zone, counted } = await asked(given);
+        for (const key of [null, 'v1', 'DE', '200', 'web-1', 'nobody']) {
+          const answer = await query.series({ ...given.range, filter: given.filter, summary, key });
+          const records = counted(answer).where((each) => keyOf(each, summary) === key);
+          for (const { date, hits, transfer, errors, duration } of answer.buckets) {
+            const own = records.where((each) => zone.bucketOf(answer.period, each.date) === at(date));
+            expect({ hits, transfer, errors, duration }).toEqual(own.measures());
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('top: in order, and the rows with the others are the whole', async () => {
+    const page = fc.record({
+      order: fc.constantFrom<Order>('hits', 'transfer', 'errors', 'duration', 'average'),
+      search: fc.constantFrom('', 'A', 'fire', '1', 'nobody', '%'),
+      limit: fc.constantFrom(0, 1, 2, 10),
+      page: fc.constantFrom(1, 2, 3),
+    });
+    await fc.assert(
+      fc.asyncProperty(world, fc.constantFrom(...ALL), page, async (given, summary, options) => {
+        const paged: TopOptions = options.limit === 0 ? { ...options, page: 1 } : options;
+        const { query, counted, earlier } = await asked(given);
+        const answer = await query.top(summary, {
+          ...given.range,
+          ...paged,
+          filter: given.filter,
+          compare: true,
+        });
+        const { order, search, limit, page } = options;
+        const keys = counted(answer)
+          .keys(summary)
+          .filter(({ key }) => search === '' || key?.toLowerCase().includes(search.toLowerCase()));
+        const rank = (row: Measures) => (order === 'average' ? row.duration / row.hits : row[order]);
+        keys.sort(
+          (a, b) =>
+            rank(b) - rank(a) ||
+            b.hits - a.hits ||
+            (a.key === null ? 1 : b.key === null ? -1 : a.key < b.key ? -1 : 1),
+        );
+        const wanted = limit === 0 ? keys : keys.slice(limit * (page - 1), limit * page);
+        expect(answer.rows.map(({ previous, ...row }) => row)).toEqual(wanted);
+        expect(answer.count).toBe(keys.length);
+        const add = (rows: readonly Measures[]) => rows.reduce((sum, { hits }) => sum + hits, 0);
+        expect(answer.total.hits).toBe(add(keys));
+        expect(answer.others.hits).toBe(answer.total.hits - add(wanted));
+        if (answer.rows.length === 0) return;
+        const totals = await query.totals({ ...given.range, filter: given.filter, compare: true });
+        const recordsBefore = earlier(totals.previous!.range);
+        for (const { key, previous } of answer.rows) {
+          expect(previous).toEqual(recordsBefore.where((each) => keyOf(each, summary) === key).measures());
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('records: each once, newest first, whatever the size of the pieces', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, fc.constantFrom(1, 2, 7, 100), async (given, limit) => {
+        const { query, counted } = await asked(given);
+        const found: UsageRecord[] = [];
+        let after: string | undefined;
+        for (;;) {
+          const options = { ...given.range, filter: given.filter, limit };
+          const answer = await query.records({ ...options, ...(after !== undefined && { after }) });
+          expect(answer.records.length).toBeLessThanOrEqual(limit);
+          found.push(...answer.records);
+          if (answer.next === null) {
+            expect(found).toEqual(counted(answer).records);
+            return;
+          }
+          after = answer.next;
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('totals', () => {
+  const visits = [
+    { date: at('2026-09-30T23:59:59Z'), visitor: 'v9' },
+    { date: at('2026-10-02T10:00:00Z'), visitor: 'v1' },
+    { date: at('2026-10-31T10:00:00Z'), visitor: 'v1', status: 500 },
+    { date: at('2026-11-01T10:00:00Z'), visitor: 'v1' },
+    { date: at('2026-11-02T01:00:00Z'), visitor: 'v2', bot: true, browser: 'Googlebot' },
+    { date: at('2026-11-02T02:00:00Z'), visitor: null },
+  ];
+
+  test('a visitor of several months, days and hours is one', async () => {
+    const query = await ask(visits);
+    expect(await query.totals({ from: '2026-10', to: '2026-11-02T02:59' })).toEqual({
+      site: 'shop',
+      timeZone: 'UTC',
+      range: { from: '2026-10-01T00:00:00+00:00', to: '2026-11-02T02:00:00+00:00' },
+      totals: { hits: 5, transfer: 25, errors: 1, duration: 7_500, visitors: 2, bots: 1 },
+      previous: null,
+    });
+  });
+
+  test('what no summary tells is unknown, not 0', async () => {
+    const query = await ask(visits, { hooks: ['urls', 'visitors'] });
+    expect((await query.totals({ range: 'all' })).totals).toMatchObject({ hits: 6, visitors: 3, bots: null });
+    const basic = await ask(visits, { hooks: ['basic'] });
+    expect((await basic.totals({ range: 'all' })).totals).toMatchObject({
+      hits: 6,
+      visitors: null,
+      bots: null,
+    });
+    const [bucket] = (await basic.series({ range: 'all' })).buckets;
+    expect(bucket).toMatchObject({ visitors: null, bots: null });
+  });
+
+  test('where no summary holds the whole, the records do', async () => {
+    const query = await ask(visits, { hooks: [sumPlans] });
+    const wanted = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: 3, bots: 1 };
+    expect((await query.totals({ from: '2026-09' })).totals).toEqual(wanted);
+    const { buckets } = await query.series({ from: '2026-09', period: 'month' });
+    expect(buckets.map(({ hits, visitors, bots }) => [hits, visitors, bots])).toEqual([
+      [1, 1, 0],
+      [2, 1, 0],
+      [3, 2, 1],
+    ]);
+  });
+
+  test('where records cannot be searched either, nothing is known', async () => {
+    const storage = new MemoryStorage({ hooks: [sumPlans] });
+    const writer = await openWriter(storage, { site: 'shop' });
+    await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
+    const { timeZone, summaries, sums, usage, scan, close } = storage.reader;
+    const reader = complete({ timeZone, summaries, sums, usage, scan, close });
+    const query = new UsageQuery(reader, { site: 'shop', now: () => NOW });
+    expect((await query.totals()).totals).toMatchObject({ hits: 0, visitors: null, bots: null });
+    expect((await query.site()).filter).toBe(false);
+    for (const answer of [
+      query.totals({ filter: { status: '500' } }),
+      query.series({ filter: { status: '500' } }),
+      query.top('urls', { filter: { status: '500' } }),
+      query.records({ filter: { status: '500' } }),
+    ]) {
+      await expect(answer).rejects.toMatchObject({ code: 'FILTER_UNSUPPORTED' });
+    }
+    const all = await query.records({ from: '2026-09' });
+    expect([all.records.length, all.next]).toEqual([6, null]);
+  });
+});
+
+test('before the beginning of time there is nothing to compare with', async () => {
+  const query = await ask([{ date: NOW }]);
+  const options = { compare: true, from: '1970-01-02' };
+  expect((await query.totals(options)).previous).toBeNull();
+  expect((await query.series(options)).previous).toBeNull();
+  expect((await query.top('urls', options)).rows[0]!.previous).toBeNull();
+});
+
+describe('series', () => {
+  test('a bucket that the range holds in part counts in part', async () => {
+    const query = await ask([
+      { date: at('2026-11-10T09:00:00Z'), visitor: 'v1' },
+      { date: at('2026-11-10T10:00:00Z'), visitor: 'v2' },
+      { date: at('2026-11-10T15:00:00Z'), visitor: 'v2' },
+      { date: at('2026-11-12T11:59:00Z'), visitor: 'v3' },
+      { date: at('2026-11-12T12:00:00Z'), visitor: 'v4' },
+    ]);
+    const options = { from: '2026-11-10T10:00', to: '2026-11-12T11:00', period: 'day' } as const;
+    const short = ({ date, hits, visitors }: Bucket) => [date.slice(0, 10), hits, visitors];
+    const wanted = [
+      ['2026-11-10', 2, 1],
+      ['2026-11-11', 0, 0],
+      ['2026-11-12', 1, 1],
+    ];
+    expect((await query.series(options)).buckets.map(short)).toEqual(wanted);
+    expect((await query.series({ ...options, filter: { status: '200' } })).buckets.map(short)).toEqual(
+      wanted,
+    );
+  });
+
+  test('on the day that has 25 hours', async () => {
+    const query = await ask(
+      [
+        { date: at('2026-10-25T00:30:00Z') },
+        { date: at('2026-10-25T01:30:00Z') },
+        { date: at('2026-10-25T01:40:00Z') },
+      ],
+      { timeZone: 'Europe/Berlin' },
+    );
+    const { buckets, period } = await query.series({ from: '2026-10-25', to: '2026-10-25' });
+    expect([period, buckets.length]).toEqual(['hour', 25]);
+    expect(buckets.slice(2, 4).map(({ date, hits }) => [date, hits])).toEqual([
+      ['2026-10-25T02:00:00+02:00', 1],
+      ['2026-10-25T02:00:00+01:00', 2],
+    ]);
+  });
+
+  test('the period before has as many days as there are', async () => {
+    const query = await ask([{ date: at('2026-10-31T12:00:00Z') }]);
+    const { buckets, previous } = await query.series({ from: '2026-11', to: '2026-11', compare: true });
+    expect([buckets.length, previous!.buckets.length]).toEqual([25, 25]);
+    const whole = await query.series({ from: '2026-10', to: '2026-10', compare: true });
+    expect([whole.buckets.length, whole.previous!.buckets.length]).toEqual([31, 30]);
+    expect(whole.previous!.range).toEqual({
+      from: '2026-09-01T00:00:00+00:00',
+      to: '2026-09-30T23:00:00+00:00',
+    });
+  });
+});
+
+describe('top', () => {
+  const pages = Array.from({ length: 120 }, (_, n) => ({
+    date: at('2026-11-20T00:00:00Z') + n,
+    url: `http://shop/${n}`,
+    contentLength: n,
+  }));
+
+  test('all keys with what each had before', async () => {
+    const earlier = pages.map((page) => ({ ...page, date: page.date - 10 * 24 * HOUR, contentLength: 1 }));
+    const query = await ask([...pages, ...earlier.slice(0, 100)]);
+    for (const filter of [{}, { status: '200' }]) {
+      const options = { from: '2026-11-11', to: '2026-11-20', compare: true, limit: 0 } as const;
+      const { rows } = await query.top('urls', {
+        ...options,
+        order: 'transfer',
+        filter,
+      });
+      expect(rows.map(({ key, previous }) => [key, previous?.hits])).toEqual(
+        pages.toReversed().map(({ url }, n) => [url, n < 20 ? 0 : 1]),
+      );
+    }
+  });
+
+  test('a page after the last is empty, and all is with the others', async () => {
+    const { rows, count, total, others } = await (await ask(pages)).top('urls', { page: 100 });
+    expect({ rows, count, total: total.hits, others: others.hits }).toEqual({
+      rows: [],
+      count: 120,
+      total: 120,
+      others: 120,
+    });
+  });
+
+  test('a summary by itself, by either of its names', async () => {
+    const query = await ask(pages);
+    const byName = await query.top('urls');
+    expect(byName.rows.length).toBe(10);
+    expect(await query.top('sumUrls')).toEqual(byName);
+    expect(await query.top(STANDARD_SUMMARIES[0]!)).toEqual(byName);
+  });
+
+  test("a summary of one's own: each of a record's keys counts", async () => {
+    const query = await ask(
+      [
+        { date: at('2026-11-20T00:00:00Z'), extra: { keys: { plans: ['gold', 'trial'] } } },
+        { date: at('2026-11-20T01:00:00Z'), extra: { keys: { plans: ['gold'] } } },
+        { date: at('2026-11-20T02:00:00Z') },
+      ],
+      { hooks: ['urls', sumPlans], summaries: [sumPlans] },
+    );
+    for (const summary of ['plans', sumPlans]) {
+      const { rows, count, total } = await query.top(summary);
+      expect([rows.map(({ key, hits }) => [key, hits]), count, total.hits]).toEqual([
+        [
+          ['gold', 2],
+          ['trial', 1],
+          [null, 1],
+        ],
+        3,
+        4,
+      ]);
+    }
+    const { buckets } = await query.series({
+      range: 'month',
+      period: 'month',
+      summary: 'plans',
+      key: 'gold',
+    });
+    expect(buckets.map(({ hits, visitors }) => [hits, visitors])).toEqual([[2, null]]);
+    await expect(query.totals({ filter: { plans: 'gold' } })).rejects.toThrow(
+      'filter is "plans", expected a summary whose keys stand in the records: urls, ',
+    );
+    await expect(query.top('plans', { filter: { status: '200' } })).rejects.toThrow(
+      'summary is "plans", expected a summary whose keys stand in the records where the answer is filtered: urls, ',
+    );
+    await expect(query.series({ summary: 'plans', key: 'gold', filter: { status: '200' } })).rejects.toThrow(
+      'summary is "plans"',
+    );
+    await expect(query.top('plan')).rejects.toThrow(
+      /there is no summary "plan"; use one of: urls, .*, plans\./,
+    );
+  });
+});
+
+describe('records', () => {
+  test('what is stored meanwhile, and a range that moves on, neither repeat nor skip one', async () => {
+    const storage = new MemoryStorage({ hooks: [] });
+    const writer = await openWriter(storage, { site: 'shop' });
+    const journal = new TestJournal('a', [], 'UTC', 'shop');
+    let now = at('2026-11-25T23:50:00Z');
+    const query = new UsageQuery(storage.reader, { site: 'shop', now: () => now });
+    const visit = (n: number, date: string) => ({ date: at(date), url: `http://shop/${n}` });
+    await writer.apply(
+      journal.batch([
+        visit(0, '2026-11-19T10:00:00Z'),
+        visit(1, '2026-11-20T10:00:00Z'),
+        visit(2, '2026-11-21T10:00:00Z'),
+        visit(3, '2026-11-21T10:00:00Z'),
+        visit(4, '2026-11-21T10:00:00Z'),
+      ]),
+    );
+    const urls = (records: readonly UsageRecord[]) => records.map(({ path }) => path);
+    const first = await query.records({ range: '7d', limit: 2 });
+    expect(urls(first.records)).toEqual(['/4', '/3']);
+    now = at('2026-11-26T00:10:00Z');
+    await writer.apply(
+      journal.batch([visit(5, '2026-11-26T00:05:00Z'), visit(6, '2026-11-21T10:00:00.001Z')]),
+    );
+    const second = await query.records({ range: '7d', limit: 2, after: first.next! });
+    expect(urls(second.records)).toEqual(['/2', '/1']);
+    expect(second.next).toBeNull();
+  });
+});
+
+describe('nothing stored', () => {
+  test.each([
+    ['an empty storage', [], 'shop'],
+    ['a site that is not stored', [{ date: NOW }], 'other'],
+  ])('%s', async (_, records, site) => {
+    const query = await ask(records as TestRecord[], { summaries: [sumPlans] });
+    const range = { from: '2026-10-27T00:00:00+00:00', to: '2026-11-25T20:00:00+00:00' };
+    const head = { site, timeZone: 'UTC', range };
+    const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
+    const unknown = { ...nothing, visitors: null, bots: null };
+    expect(await query.totals({ site, compare: true })).toEqual({
+      ...head,
+      totals: unknown,
+      previous: {
+        range: { from: '2026-09-27T00:00:00+00:00', to: '2026-10-26T20:00:00+00:00' },
+        totals: unknown,
+      },
+    });
+    const { buckets } = await query.series({ site });
+    expect(buckets.length).toBe(30);
+    expect(buckets[0]).toEqual({ date: '2026-10-27T00:00:00+00:00', ...unknown });
+    for (const summary of ['urls', 'plans']) {
+      expect(await query.top(summary, { site, compare: true })).toEqual({
+        ...head,
+        summary,
+        order: 'hits',
+        rows: [],
+        count: 0,
+        total: nothing,
+        others: nothing,
+      });
+    }
+    expect(await query.records({ site })).toEqual({ ...head, records: [], next: null });
+    expect((await query.totals({ site, range: 'all' })).range.from).toBe('2026-11-01T00:00:00+00:00');
+    expect((await query.totals({ site, filter: { status: '200' } })).totals).toEqual({
+      ...nothing,
+      visitors: 0,
+      bots: 0,
+    });
+    expect(await query.site({ site })).toEqual({
+      site,
+      timeZone: 'UTC',
+      filter: true,
+      summaries: [{ name: 'plans', title: 'plans', own: true, filter: false }],
+    });
+  });
+
+  test('the zone of a site not stored is the one that is told', async () => {
+    const query = await ask([], { timeZone: 'UTC' });
+    expect((await query.site()).timeZone).toBe('UTC');
+    const told = new UsageQuery(new MemoryStorage().reader, { timeZone: 'Asia/Kathmandu', now: () => NOW });
+    expect(await told.site()).toMatchObject({ site: 'default', timeZone: 'Asia/Kathmandu' });
+    expect((await told.totals({ range: 'today' })).range).toEqual({
+      from: '2026-11-26T00:00:00+05:45',
+      to: '2026-11-26T02:00:00+05:45',
+    });
+  });
+});
+
+test('the summaries of a site, in the order of the documentation, those of its own last', async () => {
+  const query = await ask([{ date: NOW }], {
+    hooks: [sumPlans, 'status', 'urls'],
+    folded: [],
+    timeZone: 'Europe/Berlin',
+    summaries: [sumPlans],
+  });
+  expect((await query.site()).summaries.map(({ name }) => name)).toEqual(['plans']);
+  const stored = await ask([{ date: NOW }], {
+    hooks: [sumPlans, 'status', 'urls'],
+    timeZone: 'Europe/Berlin',
+  });
+  expect(await stored.site()).toEqual({
+    site: 'shop',
+    timeZone: 'Europe/Berlin',
+    filter: true,
+    summaries: [
+      { name: 'urls', title: 'sumUrls', own: false, filter: true },
+      { name: 'status', title: 'sumStatus', own: false, filter: true },
+      { name: 'plans', title: 'plans', own: true, filter: false },
+    ],
+  });
+});
+
+describe('wrong input is refused by its name', () => {
+  const filters = [
+    ['filter', { filter: 'status' }],
+    ['filter', { filter: null }],
+    ['filter', { filter: ['status'] }],
+    ['filter', { filter: { nobody: 'x' } }],
+    ['filter', { filter: { basic: 'x' } }],
+    ['filter', { filter: { __proto__: null, toString: 'x' } }],
+    ['filter.status', { filter: { status: 200 } }],
+    ['filter.status', { filter: { status: undefined } }],
+    ['site', { site: 5 }],
+    ['site', { site: null }],
+    ['range', { range: 'yesterday' }],
+    ['range', { range: '7d', to: '2026-11-01' }],
+    ['from', { from: 'yesterday' }],
+    ['from', { from: '2026-11-20', to: '2026-11-19' }],
+    ['to', { to: '2026-13' }],
+  ];
+  const compared = [...filters, ['compare', { compare: 'yes' }]];
+  const cases: Record<string, [name: string, options: object][]> = {
+    totals: compared as [string, object][],
+    series: [
+      ...compared,
+      ['period', { period: 'week' }],
+      ['period', { period: null }],
+      ['period', { period: 'hour', from: '2025-01-01' }],
+      ['period', { period: 'day', from: '1990-01-01' }],
+      ['period', { from: '0001-01' }],
+      ['key', { summary: 'urls' }],
+      ['key', { summary: 'urls', key: 5 }],
+      ['summary', { key: 'x' }],
+      ['summary', { summary: 5, key: 'x' }],
+      ['summary', { summary: 'basic', key: 'x' }],
+    ] as [string, object][],
+    top: [
+      ...compared,
+      ['order', { order: 'size' }],
+      ['order', { order: null }],
+      ['search', { search: 5 }],
+      ['search', { search: null }],
+      ['limit', { limit: -1 }],
+      ['limit', { limit: 1.5 }],
+      ['limit', { limit: '10' }],
+      ['page', { page: 0 }],
+      ['page', { page: '1' }],
+      ['page', { page: Number.MAX_SAFE_INTEGER }],
+      ['page', { limit: 0, page: 2 }],
+    ] as [string, object][],
+    records: [
+      ...filters,
+      ['limit', { limit: 0 }],
+      ['limit', { limit: 10_001 }],
+      ['after', { after: 'x' }],
+      ['after', { after: 5 }],
+      ['after', { after: '' }],
+    ] as [string, object][],
+    site: [['site', { site: 5 }]],
+  };
+  for (const [method, wrong] of Object.entries(cases)) {
+    test.each(wrong)(`${method}: %s %o`, async (name, options) => {
+      const query = await ask([{ date: NOW }], { timeZone: 'Europe/Berlin' });
+      const asking = query as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
+      const answer = method === 'top' ? asking.top!('urls', options) : asking[method]!(options);
+      await expect(answer).rejects.toMatchObject({
+        code: 'QUERY_INVALID',
+        message: expect.stringMatching(new RegExp(`^${name.replace('.', '\\.')} is `)),
+      });
+    });
+  }
+
+  test('top of what is no summary', async () => {
+    const query = await ask([]);
+    for (const summary of [undefined, null, 5, 'basic', {}]) {
+      await expect(query.top(summary as never)).rejects.toMatchObject({ code: 'QUERY_INVALID' });
+    }
+  });
+});

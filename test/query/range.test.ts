@@ -1,0 +1,526 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  bucketsOf,
+  type HourRange,
+  periodOf,
+  previousOf,
+  RANGES,
+  type RangeOptions,
+  rangeOf,
+  spansOf,
+} from '../../src/query/range.ts';
+import type { Span } from '../../src/storages/contract.ts';
+import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const ZONES = [
+  'UTC',
+  'Europe/Berlin',
+  'Asia/Kathmandu',
+  'America/St_Johns',
+  'Pacific/Apia',
+  'America/Havana',
+  'America/Sao_Paulo',
+  'Australia/Lord_Howe',
+];
+
+/** As the zone prints both ends; the second is exclusive. */
+async function range(zone: string, now: string, options: RangeOptions, first?: string) {
+  const here = calendar(zone);
+  const stored = first === undefined ? undefined : Date.parse(first);
+  return show(zone, await rangeOf(options, here, Date.parse(now), async () => stored));
+}
+
+function show(zone: string, { start, end }: HourRange): [from: string, until: string] {
+  const here = calendar(zone);
+  return [here.format(start), here.format(end)];
+}
+
+describe('ranges by name end with the hour of now', () => {
+  const rows: [zone: string, now: string, range: RangeOptions['range'], from: string, until: string][] = [
+    ['UTC', '2026-11-25T20:36:00Z', 'today', '2026-11-25T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '7d', '2026-11-19T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '30d', '2026-10-27T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '90d', '2026-08-28T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', 'month', '2026-11-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '12mo', '2025-12-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    // The hour begins with its first instant.
+    ['UTC', '2026-11-25T21:00:00Z', 'today', '2026-11-25T00:00:00+00:00', '2026-11-25T22:00:00+00:00'],
+    ['UTC', '2026-12-31T23:59:59.999Z', 'month', '2026-12-01T00:00:00+00:00', '2027-01-01T00:00:00+00:00'],
+    // The days in which the clock changes.
+    [
+      'Europe/Berlin',
+      '2026-03-29T20:00:00Z',
+      'today',
+      '2026-03-29T00:00:00+01:00',
+      '2026-03-29T23:00:00+02:00',
+    ],
+    ['Europe/Berlin', '2026-03-31T20:00:00Z', '7d', '2026-03-25T00:00:00+01:00', '2026-03-31T23:00:00+02:00'],
+    // In the hour that comes twice.
+    [
+      'Europe/Berlin',
+      '2026-10-25T00:30:00Z',
+      'today',
+      '2026-10-25T00:00:00+02:00',
+      '2026-10-25T02:00:00+01:00',
+    ],
+    [
+      'Europe/Berlin',
+      '2026-10-25T01:30:00Z',
+      'today',
+      '2026-10-25T00:00:00+02:00',
+      '2026-10-25T03:00:00+01:00',
+    ],
+    [
+      'Europe/Berlin',
+      '2026-10-31T23:30:00Z',
+      'month',
+      '2026-11-01T00:00:00+01:00',
+      '2026-11-01T01:00:00+01:00',
+    ],
+    [
+      'Europe/Berlin',
+      '2026-11-25T20:00:00Z',
+      '12mo',
+      '2025-12-01T00:00:00+01:00',
+      '2026-11-25T22:00:00+01:00',
+    ],
+    [
+      'Asia/Kathmandu',
+      '2026-11-25T18:20:00Z',
+      'today',
+      '2026-11-26T00:00:00+05:45',
+      '2026-11-26T01:00:00+05:45',
+    ],
+    [
+      'America/St_Johns',
+      '2026-03-08T12:10:00Z',
+      '7d',
+      '2026-03-02T00:00:00-03:30',
+      '2026-03-08T10:00:00-02:30',
+    ],
+    // Friday the 30th of December 2011 was skipped: the 24th takes its place.
+    ['Pacific/Apia', '2011-12-31T05:00:00Z', '7d', '2011-12-24T00:00:00-10:00', '2011-12-31T20:00:00+14:00'],
+  ];
+  test.each(rows)('%s at %s: %s', async (zone, now, name, from, until) => {
+    expect(await range(zone, now, { range: name! })).toEqual([from, until]);
+  });
+
+  test('all: from the month of what is stored first, or this month', async () => {
+    const now = '2026-11-25T20:36:00Z';
+    expect(await range('UTC', now, { range: 'all' }, '2024-02-29T12:00:00Z')).toEqual([
+      '2024-02-01T00:00:00+00:00',
+      '2026-11-25T21:00:00+00:00',
+    ]);
+    expect(await range('UTC', now, { range: 'all' })).toEqual([
+      '2026-11-01T00:00:00+00:00',
+      '2026-11-25T21:00:00+00:00',
+    ]);
+  });
+
+  test('30d where nothing is said, and what is stored first is not asked for', async () => {
+    const here = calendar('UTC');
+    const now = Date.parse('2026-11-25T20:36:00Z');
+    const never = async () => {
+      throw new Error('asked');
+    };
+    expect(await rangeOf({}, here, now, never)).toEqual(await rangeOf({ range: '30d' }, here, now, never));
+  });
+});
+
+describe('from and to, both inclusive', () => {
+  const rows: [what: string, zone: string, options: RangeOptions, from: string, until: string][] = [
+    [
+      'a day',
+      'Europe/Berlin',
+      { from: '2026-10-25', to: '2026-10-25' },
+      '2026-10-25T00:00:00+02:00',
+      '2026-10-26T00:00:00+01:00',
+    ],
+    [
+      'a month',
+      'Europe/Berlin',
+      { from: '2026-10', to: '2026-10' },
+      '2026-10-01T00:00:00+02:00',
+      '2026-11-01T00:00:00+01:00',
+    ],
+    [
+      'an hour',
+      'UTC',
+      { from: '2026-10-25T10:59', to: '2026-10-25T10:00' },
+      '2026-10-25T10:00:00+00:00',
+      '2026-10-25T11:00:00+00:00',
+    ],
+    [
+      'the hour that comes twice: the first of the two, unless the offset is said',
+      'Europe/Berlin',
+      { from: '2026-10-25T02:30', to: '2026-10-25T02:30:00+01:00' },
+      '2026-10-25T02:00:00+02:00',
+      '2026-10-25T03:00:00+01:00',
+    ],
+    [
+      'the hour that is skipped: the one after it',
+      'Europe/Berlin',
+      { from: '2026-03-29T02:30', to: '2026-03-29T02:30' },
+      '2026-03-29T03:00:00+02:00',
+      '2026-03-29T04:00:00+02:00',
+    ],
+    [
+      'dates and numbers',
+      'Asia/Kathmandu',
+      { from: new Date('2026-11-01T00:00:00Z'), to: Date.parse('2026-11-01T00:20:00Z') },
+      '2026-11-01T05:00:00+05:45',
+      '2026-11-01T07:00:00+05:45',
+    ],
+    [
+      'up to now where the end is left out',
+      'UTC',
+      { from: '2026-11-20' },
+      '2026-11-20T00:00:00+00:00',
+      '2026-11-25T21:00:00+00:00',
+    ],
+    [
+      'not beyond now',
+      'UTC',
+      { from: '2026-11', to: '2026-12' },
+      '2026-11-01T00:00:00+00:00',
+      '2026-11-25T21:00:00+00:00',
+    ],
+    [
+      'from what is stored first where the beginning is left out',
+      'UTC',
+      { to: '2026-03-10' },
+      '2026-02-01T00:00:00+00:00',
+      '2026-03-11T00:00:00+00:00',
+    ],
+    [
+      'nothing where the end lies before that',
+      'UTC',
+      { to: '2026-01-10' },
+      '2026-02-01T00:00:00+00:00',
+      '2026-02-01T00:00:00+00:00',
+    ],
+    [
+      'nothing in the time to come',
+      'UTC',
+      { from: '2027-01-15', to: '2027-02-01' },
+      '2027-01-15T00:00:00+00:00',
+      '2027-01-15T00:00:00+00:00',
+    ],
+    [
+      'until a day that was skipped: not the one after it',
+      'Pacific/Apia',
+      { from: '2011-12-29', to: '2011-12-30' },
+      '2011-12-29T00:00:00-10:00',
+      '2011-12-31T00:00:00+14:00',
+    ],
+    [
+      'a day without midnight',
+      'America/Sao_Paulo',
+      { from: '2018-11-04', to: '2018-11-04' },
+      '2018-11-04T01:00:00-02:00',
+      '2018-11-05T00:00:00-02:00',
+    ],
+  ];
+  test.each(rows)('%s', async (_, zone, options, from, until) => {
+    expect(await range(zone, '2026-11-25T20:36:00Z', options, '2026-02-03T00:00:00Z')).toEqual([from, until]);
+  });
+
+  test('what is no range is refused', async () => {
+    const refused = async (options: object) => {
+      const answer = rangeOf(options, calendar('UTC'), Date.UTC(2026, 10, 25), async () => undefined);
+      await expect(answer).rejects.toMatchObject({ code: 'QUERY_INVALID' });
+      return answer.catch(({ message }) => message as string);
+    };
+    expect(await refused({ range: '8d' })).toBe(
+      `range is "8d", expected ${RANGES.map((name) => `"${name}"`).join(', ')}; pass ${RANGES.map((name) => `"${name}"`).join(', ')}.`,
+    );
+    expect(await refused({ range: null })).toMatch(/^range is null/);
+    expect(await refused({ range: '7d', from: '2026-11-01' })).toMatch(/either range or from and to/);
+    expect(await refused({ range: '7d', to: 5 })).toMatch(/either range or from and to/);
+    expect(await refused({ from: '2026-02-30' })).toMatch(/^from is "2026-02-30"/);
+    expect(await refused({ from: null })).toMatch(/^from is null/);
+    expect(await refused({ to: 'tomorrow' })).toMatch(/^to is "tomorrow"/);
+    expect(await refused({ to: Number.NaN })).toMatch(/^to is NaN/);
+    expect(await refused({ from: '2026-11-02', to: '2026-11-01' })).toMatch(
+      /^from is "2026-11-02", expected a time that is not after "to"/,
+    );
+    expect(await refused({ from: '2026-12-01' })).toMatch(
+      /^from is "2026-12-01", expected a time that has begun/,
+    );
+  });
+});
+
+/** Whole hours, at any place of a year in which each zone changes its clock. */
+const ranges = fc
+  .record({
+    zone: fc.constantFrom(...ZONES),
+    start: fc.integer({ min: Date.UTC(2011, 9, 1), max: Date.UTC(2012, 10, 30) }),
+    length: fc.oneof(
+      { weight: 6, arbitrary: fc.integer({ min: 0, max: 3 * DAY }) },
+      { weight: 6, arbitrary: fc.integer({ min: 0, max: 40 * DAY }) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 100 * DAY }) },
+    ),
+    alignStart: fc.constantFrom<Period>(...PERIODS),
+    alignEnd: fc.constantFrom<Period>(...PERIODS),
+  })
+  .map(({ zone, start, length, alignStart, alignEnd }) => {
+    const here = calendar(zone);
+    const begin = here.bucketOf(alignStart, start);
+    const end = Math.max(begin, here.bucketOf(alignEnd, begin + length));
+    return { zone, range: { start: begin, end, open: false, unit: 'day' } satisfies HourRange };
+  });
+
+describe('spans', () => {
+  /** The hours of the buckets that a span names. */
+  function hoursOf({ period, from, to }: Span, zone: string): number[] {
+    const here = calendar(zone);
+    const hours: number[] = [];
+    // As a storage finds them: the buckets that begin within.
+    let bucket = here.bucketOf(period, from);
+    if (bucket < from) bucket = here.next(period, bucket);
+    for (; bucket <= to; bucket = here.next(period, bucket)) {
+      const end = here.next(period, bucket);
+      for (let hour = bucket; hour < end; hour = here.next('hour', hour)) hours.push(hour);
+    }
+    return hours;
+  }
+
+  test('name exactly the hours of the range, each once', () => {
+    fc.assert(
+      fc.property(ranges, ({ zone, range }) => {
+        const hours = spansOf(range, calendar(zone)).flatMap((span) => hoursOf(span, zone));
+        expect(hours.sort((a, b) => a - b)).toEqual(bucketsOf(range, 'hour', calendar(zone)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('are of the fewest buckets: every month and day that lies in the range is one', () => {
+    fc.assert(
+      fc.property(ranges, ({ zone, range }) => {
+        const here = calendar(zone);
+        const lies = (period: Period) => (bucket: number) =>
+          bucket >= range.start && here.next(period, bucket) <= range.end;
+        const buckets = (period: Period) => bucketsOf(range, period, here);
+        const months = buckets('month').filter(lies('month'));
+        const days = buckets('day').filter((day) => lies('day')(day) && !months.includes(here.monthOf(day)));
+        const hours = buckets('hour').filter(
+          (hour) => !months.includes(here.monthOf(hour)) && !days.includes(here.dayOf(hour)),
+        );
+        const spans = spansOf(range, here);
+        const named = (period: Period) =>
+          spans
+            .filter((span) => span.period === period)
+            .flatMap(({ from, to }) =>
+              bucketsOf({ start: from, end: to + 1, open: false, unit: 'day' }, period, here),
+            );
+        expect({ month: named('month'), day: named('day'), hour: named('hour') }).toEqual({
+          month: months,
+          day: days,
+          hour: hours,
+        });
+        // Runs of buckets are one question.
+        expect(spans.length).toBeLessThanOrEqual(5);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('a month that is not over is one bucket', async () => {
+    const here = calendar('Europe/Berlin');
+    const now = Date.parse('2026-11-25T20:36:00Z');
+    const spans = async (options: RangeOptions) =>
+      spansOf(await rangeOf(options, here, now, async () => undefined), here).map(({ period, from, to }) => [
+        period,
+        here.format(from),
+        here.format(to + 1),
+      ]);
+    expect(await spans({ range: '12mo' })).toEqual([
+      ['month', '2025-12-01T00:00:00+01:00', '2026-12-01T00:00:00+01:00'],
+    ]);
+    expect(await spans({ range: 'today' })).toEqual([
+      ['day', '2026-11-25T00:00:00+01:00', '2026-12-01T00:00:00+01:00'],
+    ]);
+    expect(await spans({ range: '30d' })).toEqual([
+      ['day', '2026-10-27T00:00:00+01:00', '2026-11-01T00:00:00+01:00'],
+      ['month', '2026-11-01T00:00:00+01:00', '2026-12-01T00:00:00+01:00'],
+    ]);
+    expect(await spans({ from: '2027-01-15', to: '2027-02-01' })).toEqual([]);
+  });
+});
+
+describe('the period before', () => {
+  async function previous(zone: string, now: string, options: RangeOptions) {
+    const here = calendar(zone);
+    const asked = await rangeOf(options, here, Date.parse(now), async () => undefined);
+    return show(zone, previousOf(asked, here));
+  }
+  const NOW = '2026-11-25T20:36:00Z';
+  const rows: [
+    what: string,
+    zone: string,
+    now: string,
+    options: RangeOptions,
+    from: string,
+    until: string,
+  ][] = [
+    [
+      'of today: yesterday, until the same hour',
+      'UTC',
+      NOW,
+      { range: 'today' },
+      '2026-11-24T00:00:00+00:00',
+      '2026-11-24T21:00:00+00:00',
+    ],
+    [
+      'of seven days: the seven before, until the same hour of the last',
+      'UTC',
+      NOW,
+      { range: '7d' },
+      '2026-11-12T00:00:00+00:00',
+      '2026-11-18T21:00:00+00:00',
+    ],
+    [
+      'of this month: the one before, until the same hour of the same day',
+      'UTC',
+      NOW,
+      { range: 'month' },
+      '2026-10-01T00:00:00+00:00',
+      '2026-10-25T21:00:00+00:00',
+    ],
+    [
+      'of this month by its name: the same',
+      'UTC',
+      NOW,
+      { from: '2026-11', to: '2026-11' },
+      '2026-10-01T00:00:00+00:00',
+      '2026-10-25T21:00:00+00:00',
+    ],
+    [
+      'of the 30th of March: a February that is over',
+      'UTC',
+      '2026-03-30T12:00:00Z',
+      { range: 'month' },
+      '2026-02-01T00:00:00+00:00',
+      '2026-03-01T00:00:00+00:00',
+    ],
+    [
+      'of twelve months: the twelve before',
+      'UTC',
+      NOW,
+      { range: '12mo' },
+      '2024-12-01T00:00:00+00:00',
+      '2025-11-25T21:00:00+00:00',
+    ],
+    [
+      'of a month: the one before, however long',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-03', to: '2026-03' },
+      '2026-02-01T00:00:00+01:00',
+      '2026-03-01T00:00:00+01:00',
+    ],
+    [
+      'of a February in days: still January',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-02-01', to: '2026-02-28' },
+      '2026-01-01T00:00:00+01:00',
+      '2026-02-01T00:00:00+01:00',
+    ],
+    [
+      'of two months: the two before',
+      'UTC',
+      NOW,
+      { from: '2026-07', to: '2026-08' },
+      '2026-05-01T00:00:00+00:00',
+      '2026-07-01T00:00:00+00:00',
+    ],
+    [
+      'of days across a clock put forward: as many days',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-03-27', to: '2026-03-30' },
+      '2026-03-23T00:00:00+01:00',
+      '2026-03-27T00:00:00+01:00',
+    ],
+    [
+      'of a day that is 25 hours long',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-10-25', to: '2026-10-25' },
+      '2026-10-24T00:00:00+02:00',
+      '2026-10-25T00:00:00+02:00',
+    ],
+    [
+      'of a day after one of 25 hours',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-10-26', to: '2026-10-26' },
+      '2026-10-25T00:00:00+02:00',
+      '2026-10-26T00:00:00+01:00',
+    ],
+    [
+      'of a day after one that was skipped',
+      'Pacific/Apia',
+      NOW,
+      { from: '2011-12-31', to: '2012-01-01' },
+      '2011-12-28T00:00:00-10:00',
+      '2011-12-31T00:00:00+14:00',
+    ],
+    [
+      'of hours: the same hours the day before',
+      'America/St_Johns',
+      NOW,
+      { from: '2026-11-10T08:00', to: '2026-11-10T11:00' },
+      '2026-11-09T08:00:00-03:30',
+      '2026-11-09T12:00:00-03:30',
+    ],
+    [
+      'of a night: the one before',
+      'Europe/Berlin',
+      NOW,
+      { from: '2026-11-10T22:00', to: '2026-11-11T03:00' },
+      '2026-11-09T22:00:00+01:00',
+      '2026-11-10T04:00:00+01:00',
+    ],
+  ];
+  test.each(rows)('%s', async (_, zone, now, options, from, until) => {
+    expect(await previous(zone, now, options)).toEqual([from, until]);
+  });
+
+  test('is as long in days, ends where the range begins, and overlaps it never', () => {
+    fc.assert(
+      fc.property(ranges, ({ zone, range }) => {
+        const here = calendar(zone);
+        const before = previousOf(range, here);
+        expect(before.end).toBeLessThanOrEqual(range.start);
+        expect(before.start).toBeLessThanOrEqual(before.end);
+        expect([here.hourOf(before.start), here.hourOf(before.end)]).toEqual([before.start, before.end]);
+        if (here.dayOf(range.start) !== range.start || here.dayOf(range.end) !== range.end) return;
+        expect(before.end).toBe(range.start);
+        expect(bucketsOf(before, 'day', here).length).toBe(bucketsOf(range, 'day', here).length);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('what a range is drawn by', () => {
+  test.each<[RangeOptions, Period, number]>([
+    [{ range: 'today' }, 'hour', 21],
+    [{ from: '2026-10-24', to: '2026-10-25' }, 'hour', 49],
+    [{ range: '7d' }, 'day', 7],
+    [{ range: '30d' }, 'day', 30],
+    [{ range: '90d' }, 'day', 90],
+    [{ range: 'month' }, 'day', 25],
+    [{ range: '12mo' }, 'month', 12],
+  ])('%o', async (options, period, count) => {
+    const here = calendar('Europe/Berlin');
+    const asked = await rangeOf(options, here, Date.parse('2026-11-25T19:36:00Z'), async () => undefined);
+    expect([periodOf(asked), bucketsOf(asked, periodOf(asked), here).length]).toEqual([period, count]);
+  });
+});

@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
+import { UsageQuery } from '../../src/query/query.ts';
+import type { HandlerSource } from '../../src/server/api.ts';
+import { createHandler, type UsageHandler } from '../../src/server/handler.ts';
+import type { HandlerOptions } from '../../src/server/options.ts';
+import type { UsageStatus } from '../../src/status.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import type { Storage } from '../../src/storages/storage.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { type Answer, type Ask, http1Client } from '../support/client.ts';
+
+export const TOKEN = 'a-token-of-22-letters!';
+export const HOST = '127.0.0.1';
+export const NOW = Date.parse('2026-11-25T20:36:00Z');
+export const ALL = STANDARD_SUMMARIES.map(({ name }) => name);
+
+/** A storage with these records of the site `shop`. */
+export async function filled<S extends Storage>(storage: S, records: readonly TestRecord[]): Promise<S> {
+  const writer = await openWriter(storage, { site: 'shop', timeZone: 'UTC' });
+  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+  await writer.close();
+  return storage;
+}
+
+export function sourceOf(storage: Storage, given: Partial<HandlerSource> = {}): HandlerSource {
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  return { query, site: 'shop', status: () => null, version: '1.2.3', ...given };
+}
+
+export const nothingStored = () => sourceOf(new MemoryStorage({ hooks: ALL }));
+
+export interface Served {
+  handler: UsageHandler;
+  server: http.Server;
+  port: number;
+  ask(path: string, ask?: Omit<Ask, 'path'>): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** A server of Node with the handler before an app that says `app`. */
+export async function serve(
+  source: HandlerSource,
+  options: HandlerOptions = { public: true },
+  host = HOST,
+): Promise<Served> {
+  const handler = createHandler(source, options);
+  const server = http.createServer((request, response) => {
+    if (!handler(request, response)) response.end('app');
+  });
+  await listening(server.listen(0, host));
+  const { port } = server.address() as AddressInfo;
+  return {
+    handler,
+    server,
+    port,
+    async ask(path, ask = {}) {
+      const client = http1Client({ host: host === '0.0.0.0' ? HOST : host, port, secure: false });
+      try {
+        return await client.ask({ path, ...ask });
+      } finally {
+        client.close();
+      }
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+export async function listening(server: Server): Promise<Server> {
+  if (!server.listening) await once(server, 'listening');
+  return server;
+}
+
+export const bearer = (token = TOKEN) => ({ authorization: `Bearer ${token}` });
+
+export const form = (token: string): Omit<Ask, 'path'> => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  body: `token=${encodeURIComponent(token)}`,
+});
+
+/** The cookie that an answer sets, as it is sent back. */
+export function cookieOf({ headers }: Answer): string {
+  const [cookie = ''] = [headers['set-cookie'] ?? []].flat();
+  return String(cookie).split(';')[0]!;
+}
+
+export const jsonOf = ({ body }: Answer) => JSON.parse(body.toString());
+
+/** Nothing went wrong, nothing happened. */
+export function statusOf(given: Partial<UsageStatus> = {}): UsageStatus {
+  return {
+    captured: 0,
+    journaled: 0,
+    journal: { directory: '/srv/secret/journal', state: 'file', slowAppends: 0 },
+    dropped: { journal: 0, capture: 0 },
+    storages: [],
+    freeGeoIp: null,
+    writerRestarts: 0,
+    lastError: null,
+    ...given,
+  };
+}
