@@ -1,23 +1,40 @@
 import type { UsageRecord } from '../../record.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  Keys,
+  KeysRequest,
+  MatchingKeysRequest,
+  MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Scanned,
+  ScanRequest,
+  SeriesRequest,
+  SeriesRow,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  Total,
+  TotalRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { literal, type Statements } from './client.ts';
+import { LAST_BUCKET, LAST_DATE, Questions } from './questions.ts';
 import { type Tables, timeZoneOf } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
-
-/** The last second that a bucket can begin with, and the last date of a record. */
-const LAST_BUCKET = 2 ** 32 - 1;
-const LAST_DATE = LAST_BUCKET * 1000;
 
 export class ClickhouseReader implements StorageReader {
   readonly #statements: Statements;
   readonly #tables: Tables;
+  readonly #questions: Questions;
   readonly #close: () => Promise<void>;
 
   constructor(statements: Statements, tables: Tables, close: () => Promise<void>) {
     this.#statements = statements;
     this.#tables = tables;
+    this.#questions = new Questions(statements, tables);
     this.#close = close;
   }
 
@@ -63,20 +80,44 @@ export class ClickhouseReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [ms = '0', journal = '', ordinal = '0'] = after?.split(' ') ?? [];
-    const behind =
-      after === undefined
-        ? ''
-        : `AND (date, journal, ordinal) > (fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC'), ${literal(journal)}, ${ordinal})`;
-    const rows = await this.#statements.rows<RecordRow & { journal: string; ordinal: string | number }>(`
+    const behind = after === undefined ? '' : `AND (date, journal, ordinal) > ${tupleOf(after)}`;
+    const rows = await this.#statements.rows<PlacedRow>(`
       SELECT toUnixTimestamp64Milli(date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
       FROM ${this.#tables.records} WHERE site = ${literal(site)} ${behind}
       ORDER BY site, date, journal, ordinal LIMIT ${limit}`);
-    const last = rows.at(-1);
-    return {
-      records: rows.map(({ journal: _, ordinal: __, ...row }) => plain(row)),
-      next: rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`,
-    };
+    return { records: rows.map(plain), next: nextOf(rows, limit) };
+  }
+
+  keys(request: KeysRequest): Promise<Keys> {
+    return this.#questions.keys(request);
+  }
+
+  total(request: TotalRequest): Promise<Total> {
+    return this.#questions.total(request);
+  }
+
+  series(request: SeriesRequest): Promise<SeriesRow[]> {
+    return this.#questions.series(request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    return this.#questions.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#questions.matchingSeries(request);
+  }
+
+  async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const before = after === undefined ? '' : `AND (r.date, r.journal, r.ordinal) < ${tupleOf(after)}`;
+    return foundIn(
+      await this.#statements.limited<PlacedRow>(
+        `SELECT toUnixTimestamp64Milli(r.date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
+         FROM ${this.#questions.matching(request)} ${before}
+         ORDER BY r.site DESC, r.date DESC, r.journal DESC, r.ordinal DESC LIMIT ${limit}`,
+      ),
+      limit,
+    );
   }
 
   close(): Promise<void> {
@@ -84,8 +125,26 @@ export class ClickhouseReader implements StorageReader {
   }
 }
 
+type PlacedRow = RecordRow & { journal: string; ordinal: string | number };
+
+/** Where the rows behind these begin, if there may be any. */
+function nextOf(rows: readonly PlacedRow[], limit: number): string | undefined {
+  const last = rows.at(-1);
+  return rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`;
+}
+
+/** @param place As `nextOf` gives it. */
+function tupleOf(place: string): string {
+  const [ms, journal, ordinal] = place.split(' ');
+  return `(fromUnixTimestamp64Milli(toInt64(${Number(ms)}), 'UTC'), ${literal(journal!)}, ${Number(ordinal)})`;
+}
+
+function foundIn(rows: readonly PlacedRow[], limit: number): FoundRecords {
+  return { records: rows.map((row) => recordOf(plain(row))), next: nextOf(rows, limit) };
+}
+
 /** 64-bit numbers come as text. */
-function plain(row: RecordRow): RecordRow {
+function plain({ journal: _, ordinal: __, ...row }: RecordRow & Partial<PlacedRow>): RecordRow {
   return {
     ...row,
     ms: Number(row.ms),

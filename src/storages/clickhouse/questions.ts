@@ -1,0 +1,178 @@
+import type { TextColumn } from '../../record.ts';
+import type {
+  Condition,
+  Keys,
+  KeysRequest,
+  Matching,
+  MatchingKeysRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
+  Measures,
+  Range,
+  SeriesRequest,
+  SeriesRow,
+  Span,
+  Total,
+  TotalRequest,
+} from '../contract.ts';
+import { literal, type Statements } from './client.ts';
+import type { Tables } from './schema.ts';
+
+/** The last second that a bucket can begin with, and the last date of a record. */
+export const LAST_BUCKET = 2 ** 32 - 1;
+export const LAST_DATE = LAST_BUCKET * 1000;
+
+const MEASURES = ['hits', 'transfer', 'errors', 'duration'] as const;
+const OF_SUMS = MEASURES.map((name) => `sum(s.${name}) AS ${name}`).join(', ');
+const OF_RECORDS = `count() AS hits, sum(r.content_length) AS transfer, countIf(r.status >= 500) AS errors,
+  sum(r.duration) AS duration`;
+
+/** What is asked for in a record, where it is not the column of that name. */
+const TEXTS: Partial<Record<TextColumn, string>> = {
+  serverName: 'r.server_name',
+  remoteAddr: 'r.remote_addr',
+  forwardedFor: 'r.forwarded_for',
+  agent: 'r.user_agent',
+  state: 'toString(r.status)',
+  robot: 'if(r.bot = 1, coalesce(r.browser, r.user_agent), NULL)',
+};
+
+type Row = Record<string, unknown>;
+type Page = Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>;
+
+/** Answers over a range, and from the records that match. */
+export class Questions {
+  readonly #statements: Statements;
+  readonly #tables: Tables;
+
+  constructor(statements: Statements, tables: Tables) {
+    this.#statements = statements;
+    this.#tables = tables;
+  }
+
+  keys({ spans, ...request }: KeysRequest): Promise<Keys> {
+    const grouped = `SELECT if(s.absent = 1, NULL, s.key) AS name, ${OF_SUMS}
+      FROM ${this.#sums(request, spans)} GROUP BY s.absent, s.key`;
+    return this.#page(grouped, request);
+  }
+
+  async total({ spans, target, ...request }: TotalRequest): Promise<Total> {
+    const [row] = await this.#statements.limited<Row>(
+      `SELECT ${OF_SUMS}, uniqExactIf(s.key, s.absent = 0) AS different
+       FROM ${this.#sums(request, spans)} ${ofKey(target)}`,
+    );
+    return { ...measuresOf(row!), keys: Number(row!.different) };
+  }
+
+  async series({ period, from, to, target, ...request }: SeriesRequest): Promise<SeriesRow[]> {
+    const rows = await this.#statements.limited<Row>(
+      `SELECT toUnixTimestamp(s.bucket) AS start, ${OF_SUMS}, uniqExactIf(s.key, s.absent = 0) AS different
+       FROM ${this.#sums(request, [{ period, from, to }])} ${ofKey(target)} GROUP BY s.bucket ORDER BY s.bucket`,
+    );
+    return rows.map((row) => ({
+      bucket: Number(row.start) * 1000,
+      ...measuresOf(row),
+      keys: Number(row.different),
+    }));
+  }
+
+  matchingKeys({ column, ...request }: MatchingKeysRequest): Promise<Keys> {
+    return this.#page(
+      `SELECT ${textOf(column)} AS name, ${OF_RECORDS} FROM ${this.matching(request)} GROUP BY name`,
+      request,
+    );
+  }
+
+  async matchingSeries({ bounds, ...request }: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    const starts = new Map(bounds.map((bound) => [clamp(Math.ceil(bound), LAST_DATE + 1), bound]));
+    const range = {
+      from: Math.max(request.from, bounds[0]!),
+      to: Math.min(request.to, Math.ceil(bounds.at(-1)!) - 1),
+    };
+    const rows = await this.#statements.limited<Row>(
+      `SELECT roundDown(toUnixTimestamp64Milli(r.date), CAST([${[...starts.keys()]}] AS Array(Int64))) AS start,
+         ${OF_RECORDS}, uniqExact(r.visitor) AS visitors, countIf(r.bot = 1) AS bots
+       FROM ${this.matching({ ...request, ...range })} GROUP BY start ORDER BY start`,
+    );
+    return rows.map((row) => ({
+      bucket: starts.get(Number(row.start))!,
+      ...measuresOf(row),
+      visitors: Number(row.visitors),
+      bots: Number(row.bots),
+    }));
+  }
+
+  /** The table of records `r`, and which of them match. */
+  matching({ site, where, ...range }: Matching): string {
+    const conditions = [`r.site = ${literal(site)}`, `r.date ${dates(range)}`, ...where.map(conditionOf)];
+    return `${this.#tables.records} AS r WHERE ${conditions.join(' AND ')}`;
+  }
+
+  /** The table of sums `s`, and which of them are of these spans. */
+  #sums({ site, summary }: { site: string; summary: string }, spans: readonly Span[]): string {
+    const within = spans.map(
+      ({ period, from, to }) =>
+        `(s.period = ${literal(period)} AND s.bucket BETWEEN toDateTime(${clamp(Math.ceil(from / 1000), LAST_BUCKET)}, 'UTC')
+          AND toDateTime(${clamp(Math.floor(to / 1000), LAST_BUCKET)}, 'UTC'))`,
+    );
+    return `${this.#tables.sums} AS s WHERE s.site = ${literal(site)} AND s.summary = ${literal(summary)}
+      AND (${within.join(' OR ') || 'false'})`;
+  }
+
+  async #page(grouped: string, { order, search, limit, offset }: Page): Promise<Keys> {
+    const rank = order === 'average' ? 'g.duration / g.hits' : `g.${order}`;
+    const found =
+      search === undefined ? '' : `WHERE ifNull(positionCaseInsensitive(g.name, ${literal(search)}), 0) > 0`;
+    const all = MEASURES.map((name) => `sum(g.${name}) OVER () AS all_${name}`).join(', ');
+    const ask = (rows: number, from: number) =>
+      this.#statements.limited<Row>(
+        `SELECT g.*, count() OVER () AS all_keys, ${all} FROM (${grouped}) AS g ${found}
+         ORDER BY ${rank} DESC, g.hits DESC, g.name IS NULL, g.name
+         LIMIT ${rows === 0 ? Number.MAX_SAFE_INTEGER : rows} OFFSET ${from}`,
+      );
+    const rows = await ask(limit, offset);
+    // Behind the last page there are none that say what all are together.
+    const [first] = rows.length === 0 && offset > 0 ? await ask(1, 0) : rows;
+    return {
+      rows: rows.map((row) => ({ key: (row.name ?? null) as string | null, ...measuresOf(row) })),
+      count: Number(first?.all_keys ?? 0),
+      total: measuresOf(Object.fromEntries(MEASURES.map((name) => [name, first?.[`all_${name}`]]))),
+    };
+  }
+}
+
+function ofKey(target: string | null | undefined): string {
+  if (target === undefined) return '';
+  return target === null ? 'AND s.absent = 1' : `AND s.absent = 0 AND s.key = ${literal(target)}`;
+}
+
+function textOf(column: TextColumn): string {
+  return TEXTS[column] ?? `r.${column}`;
+}
+
+function conditionOf({ column, value }: Condition): string {
+  if (value === null) return `${textOf(column)} IS NULL`;
+  // As a number, which the column is: but only where it is written as one is.
+  if (column === 'state') return /^(?:0|[1-9]\d{0,4})$/.test(value) ? `r.status = ${value}` : 'false';
+  return `${textOf(column)} = ${literal(value)}`;
+}
+
+function dates({ from, to }: Range): string {
+  const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC')`;
+  const [first, last] = [Math.max(Math.ceil(from), 0), Math.min(Math.floor(to), LAST_DATE)];
+  return `BETWEEN ${date(Math.min(first, LAST_DATE + 1))} AND ${date(Math.max(last, -1))}`;
+}
+
+function clamp(value: number, last: number): number {
+  return Math.min(Math.max(value, 0), last);
+}
+
+/** 64-bit numbers come as text. */
+function measuresOf({ hits, transfer, errors, duration }: Row): Measures {
+  return {
+    hits: Number(hits ?? 0),
+    transfer: Number(transfer ?? 0),
+    errors: Number(errors ?? 0),
+    duration: Number(duration ?? 0),
+  };
+}
