@@ -10,6 +10,8 @@ export interface Sample {
   time: number;
   handled: number;
   rss: number;
+  /** Of the app's thread: what V8 has for its heap, and how much of that is used. */
+  heapTotal: number;
   heapUsed: number;
   /** How late the event loop was since the sample before. In ms. */
   delay: { median: number; p99: number; max: number };
@@ -26,12 +28,13 @@ export function watch({ status }: Tracking): () => Sample {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION });
   histogram.enable();
   return () => {
-    const { rss, heapUsed } = process.memoryUsage();
+    const { rss, heapTotal, heapUsed } = process.memoryUsage();
     const { journal, storages } = status();
     const sample = {
       time: performance.now(),
       handled: handled.count,
       rss,
+      heapTotal,
       heapUsed,
       delay: delays(histogram),
       lag: storages[0]!.lag,

@@ -29,6 +29,8 @@ export function extraOf(
 export function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
   let json: string | undefined;
   try {
+    const flat = flatJsonOf(values);
+    if (flat !== undefined && flat.length <= limit) return flat;
     json = JSON.stringify(values);
   } catch (error) {
     onFailure(error);
@@ -42,4 +44,23 @@ export function jsonOf(values: object, limit: number, onFailure: (error: unknown
   if (json.length <= limit) return json.includes('\\u') ? fitForEngines(json) : json;
   onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
   return '';
+}
+
+/** What JSON writes in another way than it is. */
+const ESCAPED = /["\\\0-\x1f\ud800-\udfff]/;
+
+/**
+ * The same in half the time for an object of plain texts, as route parameters usually are; `''` for an empty one,
+ * `undefined` for all others.
+ */
+function flatJsonOf(values: object): string | undefined {
+  if (Array.isArray(values) || 'toJSON' in values) return undefined;
+  let json = '';
+  for (const name in values) {
+    const value = (values as Record<string, unknown>)[name];
+    if (typeof value !== 'string' || !Object.hasOwn(values, name)) return undefined;
+    if (ESCAPED.test(name) || ESCAPED.test(value)) return undefined;
+    json += `${json === '' ? '{' : ','}"${name}":"${value}"`;
+  }
+  return json === '' ? '' : `${json}}`;
 }

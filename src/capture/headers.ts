@@ -15,64 +15,79 @@ export interface HeaderFacts {
  * Reads them from the raw list: `request.headers` is made at its first use, which costs more than all the rest
  * here. Of a header that stands several times the first counts, but lists and cookies are joined (as Node does).
  */
-export function readHeaders(raw: readonly string[], facts: HeaderFacts): void {
-  facts.host = '';
-  facts.agent = '';
-  facts.acceptLanguage = '';
-  facts.referrer = '';
-  facts.forwardedFor = '';
-  facts.forwardedProto = '';
-  facts.forwardedHost = '';
-  facts.authorization = '';
-  facts.cookie = '';
+export function readHeaders(raw: readonly string[]): HeaderFacts {
+  let host = '';
+  let agent = '';
+  let acceptLanguage = '';
+  let referrer = '';
+  let forwardedFor = '';
+  let forwardedProto = '';
+  let forwardedHost = '';
+  let authorization = '';
+  let cookie = '';
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     // Most names are ruled out by their length alone.
     switch (name.length) {
       case 4:
-        if (facts.host === '' && is(name, 'Host', 'host')) facts.host = raw[i + 1]!;
+        if (host === '' && is(name, 'Host', 'host')) host = raw[i + 1]!;
         break;
       case 6:
-        if (is(name, 'Cookie', 'cookie')) facts.cookie = join(facts.cookie, raw[i + 1]!, '; ');
+        if (is(name, 'Cookie', 'cookie')) cookie = join(cookie, raw[i + 1]!, '; ');
         break;
       case 7:
-        if (facts.referrer === '' && is(name, 'Referer', 'referer')) facts.referrer = raw[i + 1]!;
+        if (referrer === '' && is(name, 'Referer', 'referer')) referrer = raw[i + 1]!;
         break;
       case 10:
-        if (name === ':authority') facts.host = raw[i + 1]!;
-        else if (facts.agent === '' && is(name, 'User-Agent', 'user-agent')) facts.agent = raw[i + 1]!;
+        if (is(name, 'User-Agent', 'user-agent')) {
+          if (agent === '') agent = raw[i + 1]!;
+        } else if (is(name, ':authority', ':authority')) host = raw[i + 1]!;
         break;
       case 13:
-        if (facts.authorization === '' && is(name, 'Authorization', 'authorization')) {
-          facts.authorization = raw[i + 1]!;
+        if (authorization === '' && is(name, 'Authorization', 'authorization')) {
+          authorization = raw[i + 1]!;
         }
         break;
       case 15:
         if (is(name, 'Accept-Language', 'accept-language')) {
-          facts.acceptLanguage = join(facts.acceptLanguage, raw[i + 1]!, ', ');
+          acceptLanguage = join(acceptLanguage, raw[i + 1]!, ', ');
         } else if (is(name, 'X-Forwarded-For', 'x-forwarded-for')) {
-          facts.forwardedFor = join(facts.forwardedFor, raw[i + 1]!, ', ');
+          forwardedFor = join(forwardedFor, raw[i + 1]!, ', ');
         }
         break;
       case 16:
-        if (facts.forwardedHost === '' && is(name, 'X-Forwarded-Host', 'x-forwarded-host')) {
-          facts.forwardedHost = raw[i + 1]!;
+        if (forwardedHost === '' && is(name, 'X-Forwarded-Host', 'x-forwarded-host')) {
+          forwardedHost = raw[i + 1]!;
         }
         break;
       case 17:
-        if (facts.forwardedProto === '' && is(name, 'X-Forwarded-Proto', 'x-forwarded-proto')) {
-          facts.forwardedProto = raw[i + 1]!;
+        if (forwardedProto === '' && is(name, 'X-Forwarded-Proto', 'x-forwarded-proto')) {
+          forwardedProto = raw[i + 1]!;
         }
         break;
     }
   }
+  return {
+    host,
+    agent,
+    acceptLanguage,
+    referrer,
+    forwardedFor,
+    forwardedProto,
+    forwardedHost,
+    authorization,
+    cookie,
+  };
 }
 
-/** Of another name of that length (`Accept-Encoding`) the last letter differs: only then is a copy made. */
+/**
+ * Names of the same length differ in their last letter (`Accept-Encoding`, `Accept-Language`; `Accept`, `Cookie`),
+ * so that few texts are compared, which is what costs here.
+ */
 function is(name: string, usual: string, lower: string): boolean {
-  if (name === usual || name === lower) return true;
   const last = name.length - 1;
-  return (name.charCodeAt(last) | 32) === lower.charCodeAt(last) && name.toLowerCase() === lower;
+  if ((name.charCodeAt(last) | 32) !== lower.charCodeAt(last)) return false;
+  return name === usual || name === lower || name.toLowerCase() === lower;
 }
 
 function join(before: string, value: string, separator: string): string {

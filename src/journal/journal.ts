@@ -118,12 +118,15 @@ export class Journal {
     return this.#ordinal + this.#pendingRecords;
   }
 
-  /** Takes a record. In the modes `append` and `power` it is in the file when this returns. */
-  append(facts: Facts): void {
-    if (!this.#encoder.hasRoom(this.#pending)) this.appendPending();
+  /**
+   * Takes a record. In the modes `append` and `power` it is in the file when this returns.
+   * @param now On the monotonic clock, in ms.
+   */
+  append(facts: Facts, now = performance.now()): void {
+    if (!this.#encoder.hasRoom(this.#pending)) this.appendPending(now);
     this.#pending += this.#encoder.encode(this.#pending, facts);
     this.#pendingRecords += 1;
-    if (!this.#perTurn) this.appendPending();
+    if (!this.#perTurn) this.appendPending(now);
     else if (!this.#turnScheduled) {
       this.#turnScheduled = true;
       setImmediate(this.#endTurn);
@@ -136,13 +139,13 @@ export class Journal {
   };
 
   /** Appends what waits for the turn's end, and lets its responses go. */
-  appendPending(): void {
+  appendPending(now = performance.now()): void {
     const bytes = this.#pending;
     const records = this.#pendingRecords;
     if (bytes > 0) {
       this.#pending = 0;
       this.#pendingRecords = 0;
-      if (!this.#toFile(bytes)) {
+      if (!this.#toFile(bytes, now)) {
         if (!this.#toMemory(bytes, records)) {
           this.dropped += records;
           this.afterTurn();
@@ -192,10 +195,9 @@ export class Journal {
     }
   }
 
-  #toFile(length: number): boolean {
+  #toFile(length: number, started: number): boolean {
     if (this.#fd === undefined && !this.#open()) return false;
     const fd = this.#fd!;
-    const started = performance.now();
     try {
       for (let at = 0; at < length; ) at += writeSync(fd, this.#encoder.bytes, at, length - at);
     } catch (error) {

@@ -54,7 +54,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
     const seen = (part: number) => Math.min(y(part), bottom - 1);
     const label =
       index % every === 0
-        ? `<text class="tick" x="${round(x(index))}" y="${HEIGHT - 7}" text-anchor="middle">${short}</text>`
+        ? `<text class="tick${index % (2 * every) === 0 ? '' : ' spare'}" x="${round(x(index))}" y="${HEIGHT - 7}" text-anchor="middle">${short}</text>`
         : '';
     const pile =
       (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');

@@ -87,7 +87,9 @@ tfoot th, tfoot td { color: var(--ink); font-size: .875rem; font-weight: 600; bo
   body { padding: 1.5rem 1rem; }
   .stats, .stats.of4, .stats.of5 { grid-template-columns: 1fr 1fr; }
   .narrow { columns: 1; }
-  .wide .bytes, .wide .changes { display: none; }
+  .chart .tick { font-size: 18px; }
+  .chart .spare { display: none; }
+  .wide .bytes, .wide .changes, .wide .meter { display: none; }
 }
 @page { size: A4; margin: 15mm 14mm 17mm; }
 @media print {

@@ -10,20 +10,22 @@ import type { Imprint, Report } from './report.ts';
 /** What a report says in words, the same in every format. Nothing here is escaped for one but for the keys. */
 
 /** How a summary is headed, what a key of it is, and what the requests without one are. */
-const HEADINGS: Readonly<Record<string, [title: string, key: string, without: string]>> = {
-  urls: ['URLs', 'URL', 'no URL'],
-  remotes: ['Addresses', 'Address', 'unknown'],
-  'user-agents': ['User agents', 'User agent', 'not sent'],
-  languages: ['Languages', 'Language', 'not sent'],
-  server: ['Servers', 'Server', 'unknown'],
-  visitors: ['Visitors', 'Visitor', 'without a cookie'],
-  geo: ['Countries', 'Country', 'unknown'],
-  routes: ['Routes', 'Route', 'no route'],
-  status: ['Status codes', 'Status', 'unknown'],
-  referrers: ['Referrers', 'Referrer', 'not sent'],
-  browsers: ['Browsers', 'Browser', 'unknown'],
-  bots: ['Robots', 'Robot', 'people'],
-};
+const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
+  Object.entries({
+    urls: ['URLs', 'URL', 'no URL'],
+    remotes: ['Addresses', 'Address', 'unknown'],
+    'user-agents': ['User agents', 'User agent', 'not sent'],
+    languages: ['Languages', 'Language', 'not sent'],
+    server: ['Servers', 'Server', 'unknown'],
+    visitors: ['Visitors', 'Visitor', 'without a cookie'],
+    geo: ['Countries', 'Country', 'unknown'],
+    routes: ['Routes', 'Route', 'no route'],
+    status: ['Status codes', 'Status', 'unknown'],
+    referrers: ['Referrers', 'Referrer', 'not sent'],
+    browsers: ['Browsers', 'Browser', 'unknown'],
+    bots: ['Robots', 'Robot', 'people'],
+  }),
+);
 /** Those whose keys are long, so that they need the whole width. */
 const LONG_KEYS = ['urls', 'user-agents', 'referrers', 'routes'];
 /** The longest key that is shown whole. */
@@ -52,8 +54,8 @@ export interface Heading {
 }
 
 export function headingOf(summary: string): Heading {
-  const [title, key] = HEADINGS[summary] ?? [escapeText(summary), 'Key'];
-  return { title, key, isLong: LONG_KEYS.includes(summary) || HEADINGS[summary] === undefined };
+  const [title, key] = HEADINGS.get(summary) ?? [escapeText(summary), 'Key'];
+  return { title, key, isLong: LONG_KEYS.includes(summary) || !HEADINGS.has(summary) };
 }
 
 /** A key as it can be read: `name` says what it means, where that is known. */
@@ -64,7 +66,7 @@ export interface KeyText {
 }
 
 export function keyText(summary: string, key: string | null): KeyText {
-  if (key === null) return { text: undefined, name: HEADINGS[summary]?.[2] ?? 'without a key' };
+  if (key === null) return { text: undefined, name: HEADINGS.get(summary)?.[2] ?? 'without a key' };
   const text = escapeText(key);
   return { text: text.length > MAX_KEY ? `${cut(text)}…` : text, name: nameOf(summary, key) };
 }
@@ -75,7 +77,7 @@ function cut(text: string): string {
 }
 
 function nameOf(summary: string, key: string): string | undefined {
-  if (summary === 'status') return STATUS_CODES[key];
+  if (summary === 'status' && /^\d{3}$/.test(key)) return STATUS_CODES[key];
   // Only what looks like a code: the rest is refused by an error.
   if (summary === 'geo' && /^[A-Z]{2}$/.test(key)) return regions.of(key);
   if (summary === 'languages' && /^[a-z]{2,3}(-[a-z0-9]{2,8})*$/i.test(key)) {
@@ -184,8 +186,9 @@ export function rangeText({ from, to }: AnsweredRange): string {
   const [first, last] = [dateOf(from), dateOf(to)];
   if (first.time !== '00:00' || !last.time.startsWith('23:')) {
     const end = last.time.replace(/:\d\d$/, ':59');
-    const day = first.text === last.text ? '' : `${last.text}, `;
-    return `${first.text}, ${first.time} to ${day}${end}`;
+    if (first.text === last.text) return `${first.text}, ${first.time} to ${end}`;
+    const begin = first.time === '00:00' ? first.text : `${first.text}, ${first.time}`;
+    return `${begin} to ${last.text}, ${end}`;
   }
   if (first.text === last.text) return first.text;
   const isMonths = first.day === 1 && last.day === new Date(Date.UTC(last.year, last.month, 0)).getUTCDate();

@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../errors.ts';
+import { ClosedMonths } from './closed-months.ts';
 import type { FoundRecords, MatchingRecordsRequest, StorageReader } from './contract.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
 
@@ -30,14 +31,18 @@ export function complete(reader: StorageReader): CompleteReader {
   const refuse = async (): Promise<never> => {
     throw new TrackUsageError('FILTER_UNSUPPORTED');
   };
+  const sums = new ClosedMonths({
+    keys: (request) => reader.keys?.(request) ?? foldKeys(reader, request),
+    total: (request) => reader.total?.(request) ?? foldTotal(reader, request),
+  });
   return {
     timeZone: (site) => reader.timeZone(site),
     summaries: (site) => reader.summaries(site),
     sums: (request) => reader.sums(request),
     usage: (request) => reader.usage(request),
     scan: (request) => reader.scan(request),
-    keys: (request) => reader.keys?.(request) ?? foldKeys(reader, request),
-    total: (request) => reader.total?.(request) ?? foldTotal(reader, request),
+    keys: (request) => sums.keys(request),
+    total: (request) => sums.total(request),
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? refuse(),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? refuse(),

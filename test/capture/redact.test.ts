@@ -1,7 +1,9 @@
 import { isIP, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { anonymizeForwarded, anonymizeIp, createRedactor, SECRET_NAMES } from '../../src/capture/redact.ts';
+import { anonymizeForwarded, anonymizeIp } from '../../src/capture/anonymize.ts';
+import { createRedactor } from '../../src/capture/redact.ts';
+import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 
 const redact = createRedactor();
 

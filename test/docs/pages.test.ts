@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { SECRET_NAMES } from '../../src/capture/redact.ts';
+import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';

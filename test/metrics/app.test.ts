@@ -182,10 +182,11 @@ describe('the requests', () => {
   });
 
   test('go on where the thread died, and the storage’s counts do not fall', async () => {
-    const { usage, getMany, steer } = await steeredServer();
-    await getMany(10);
+    const { usage, getMany, steer } = await steeredServer({ journal: { maxBytes: 1024 ** 2 } });
+    // More than a segment of the journal, which is deleted when it is stored.
+    await getMany(200, `/${'x'.repeat(1_000)}`);
     await usage.flush();
-    expect(await requests(usage)).toBe(10);
+    expect(await requests(usage)).toBe(200);
     // Stored, and not asked for before the thread dies.
     await getMany(7);
     await usage.flush();
@@ -196,13 +197,46 @@ describe('the requests', () => {
       10_000,
     );
     expect(await figure(usage, 'writer_restarts_total')).toBeGreaterThan(0);
-    expect(await figure(usage, 'storage_committed_records_total')).toBe(17);
+    expect(await figure(usage, 'storage_committed_records_total')).toBe(207);
     expect(await figure(usage, 'storage_lag_records')).toBe(5);
-    expect(await requests(usage)).toBe(22);
+    expect(await requests(usage)).toBe(212);
     steer('well');
     await usage.flush();
     await getMany(3);
+    expect(await requests(usage)).toBe(215);
+  });
+
+  test('go on where the thread died, if nobody asks before the next one has stored more', async () => {
+    const { usage, getMany, steer } = await steeredServer();
+    await getMany(10);
+    expect(await requests(usage)).toBe(10);
+    await getMany(7);
+    await usage.flush();
+    steer('dies');
+    await getMany(5);
+    await vi.waitFor(() => expect(usage.status().writerRestarts).toBeGreaterThan(0), 10_000);
+    steer('well');
+    await getMany(3);
+    await usage.flush();
+    expect(await serverHits(usage)).toBe(25);
     expect(await requests(usage)).toBe(25);
+  });
+
+  test('count once where one storage is down, and catches up', async () => {
+    const directory = temporaryDirectory();
+    const [up, down] = [steered(directory, 'up'), steered(directory, 'down')];
+    down.steer('refuses');
+    const { usage, getMany } = await trackedServer({ directory, storages: [down.storage, up.storage] });
+    await getMany(12);
+    await vi.waitFor(() => expect(usage.status().storages[1]!.committed).toBe(12), 5_000);
+    expect(await requests(usage)).toBe(12);
+    expect(await figure(usage, 'storage_up', { storage: 'up' })).toBe(1);
+    expect(await figure(usage, 'storage_up', { storage: 'down' })).toBe(0);
+    await getMany(3);
+    down.steer('well');
+    await usage.flush();
+    expect(await requests(usage)).toBe(15);
+    expect(usage.status().storages.map(({ committed }) => committed)).toEqual([15, 15]);
   });
 
   test('of a dead process are not this one’s', async () => {

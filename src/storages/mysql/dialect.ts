@@ -25,6 +25,7 @@ export function dialectOf(session: Session): Dialect {
     table: session.table,
     sums: TABLES,
     records: 'requests',
+    join: 'STRAIGHT_JOIN',
     text,
     isText: (value) => `strings.hash = ${binary(hashOf(value))}`,
     isSite: (name) => `sites.hash = ${binary(hashOf(name))}`,

@@ -16,6 +16,12 @@ export interface Dialect {
   readonly sums: Readonly<Record<Period, string>>;
   /** The name of the table of records. */
   readonly records: string;
+  /** A join that looks for each row of its left side on its right side, never the other way round. */
+  readonly join: string;
+  /** What keeps a named query that is used several times from being asked several times, where it needs a word. */
+  readonly once?: string;
+  /** Whether it groups by hashes, and counts what is distinct by sorting it. */
+  readonly hashes?: boolean;
   text(value: string): string;
   /** Finds a text in `strings`. */
   isText(value: string): string;

@@ -28,7 +28,7 @@ export async function askPage(
   const found =
     search === undefined
       ? sums
-      : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `JOIN ${strings}` : ''}
+      : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `${dialect.join} ${strings}` : ''}
          WHERE ${contains(key, text(search))}`;
   // The last that is on the page: what is behind it, or equal to it, is told by the measures alone.
   const last = `SELECT ${rank('f')} AS place, f.hits FROM found f
@@ -39,7 +39,7 @@ export async function askPage(
       : `LEFT JOIN (${last}) z ON 1 = 1
          WHERE z.hits IS NULL OR ${rank('f')} > z.place OR (${rank('f')} = z.place AND f.hits >= z.hits)`;
   const rows = await query(`
-    WITH found AS (${found})
+    WITH found AS ${dialect.once ?? ''} (${found})
     SELECT ${dialect.hint ?? ''} p.*, a.* FROM (
       SELECT COUNT(*) AS all_keys, ${MEASURES.map((name) => `SUM(f.${name}) AS all_${name}`).join(', ')} FROM found f
     ) a LEFT JOIN (

@@ -38,9 +38,11 @@ export class SumQuestions {
   async total({ site, summary, spans, target }: TotalRequest): Promise<Total> {
     const series = await this.#series(site, summary, target);
     if (!series || spans.length === 0) return { ...noMeasures(), keys: 0 };
-    const [row] = await this.#dialect.query(
-      `SELECT ${this.#dialect.hint ?? ''} ${sumsOf('t')}, COUNT(DISTINCT NULLIF(t.k, 0)) AS different FROM (${this.#rows(series, spans)}) t`,
-    );
+    const { query, hint = '', hashes } = this.#dialect;
+    const rows = this.#rows(series, spans);
+    const keys = hashes ? `SELECT t.k, ${sumsOf('t')} FROM (${rows}) t GROUP BY t.k` : rows;
+    const different = hashes ? 'COUNT(NULLIF(t.k, 0))' : 'COUNT(DISTINCT NULLIF(t.k, 0))';
+    const [row] = await query(`SELECT ${hint} ${sumsOf('t')}, ${different} AS different FROM (${keys}) t`);
     return { ...measuresOf(row!), keys: Number(row!.different) };
   }
 
@@ -80,7 +82,7 @@ export class SumQuestions {
   }
 
   #rowsOf({ id, key }: Series, period: Period, range: Range): string {
-    const { table, sums, bucketWithin, buckets } = this.#dialect;
+    const { table, sums, join, bucketWithin, buckets } = this.#dialect;
     const name = table(sums[period]);
     const columns = ['bucket', ...MEASURES].map((column) => `s.${column}`).join(', ');
     if (key === undefined) {
@@ -88,7 +90,7 @@ export class SumQuestions {
         WHERE s.series = ${id} AND ${bucketWithin('s.bucket', range)}`;
     }
     return `SELECT s.key AS k, ${columns} FROM (${buckets(name, id, range)}) b
-      JOIN ${name} s ON s.series = ${id} AND s.bucket = b.bucket AND s.key = ${key}`;
+      ${join} ${name} s ON s.series = ${id} AND s.bucket = b.bucket AND s.key = ${key}`;
   }
 }
 

@@ -18,6 +18,8 @@ export function dialectOf(database: DatabaseSync): Dialect {
     table: (name) => name,
     sums: TABLES,
     records: 'records',
+    join: 'CROSS JOIN',
+    once: 'MATERIALIZED',
     text,
     isText: (value) => `strings.text = ${text(value)}`,
     isSite: (name) => `sites.name = ${text(name)}`,

@@ -42,7 +42,8 @@ export class SqliteReader implements StorageReader {
     if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     this.#database = new (sqlite().DatabaseSync)(path, { readOnly: true });
     try {
-      this.#database.exec('PRAGMA busy_timeout = 5000');
+      // With 32 MiB most of what is sorted is not written to a file first.
+      this.#database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
       // The empty file of an app that is just starting.
       if (!isReadable(this.#database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     } catch (error) {

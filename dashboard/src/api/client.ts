@@ -1,0 +1,67 @@
+/** What the API says is wrong (RFC 9457), or that it could not be asked. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string | null;
+
+  constructor(message: string, status = 0, code: string | null = null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+
+  get needsToken(): boolean {
+    return this.code === 'AUTH_REQUIRED';
+  }
+}
+
+/** Asks the API. `path` is what stands behind `api/v1/`. */
+export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`api/v1/${path}`, {
+      headers: { accept: 'application/json' },
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError('The server cannot be reached.');
+  }
+  if (!response.ok) throw await problemOf(response);
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError('The answer of the server was cut off or is no JSON.', response.status);
+  }
+}
+
+/** Signs in; throws an `ApiError` with what the reader should know. */
+export async function signIn(token: string): Promise<void> {
+  let response: Response;
+  try {
+    response = await fetch('login', {
+      method: 'POST',
+      body: new URLSearchParams({ token }),
+      redirect: 'manual',
+    });
+  } catch {
+    throw new ApiError('The server cannot be reached.');
+  }
+  if (response.type === 'opaqueredirect' || response.ok) return;
+  if (response.status === 401) throw new ApiError('That is not the token.', 401);
+  if (response.status !== 429) throw await problemOf(response);
+  const seconds = Number(response.headers.get('retry-after'));
+  const pause = seconds > 0 ? `${seconds} seconds` : 'a while';
+  throw new ApiError(`Too many tries. Wait ${pause}, then try again.`, 429);
+}
+
+async function problemOf(response: Response): Promise<ApiError> {
+  const body: unknown = await response.json().catch(() => null);
+  const { detail, title, code } = (body ?? {}) as Record<string, unknown>;
+  const text = [detail, title].find((each) => typeof each === 'string' && each !== '');
+  return new ApiError(
+    typeof text === 'string' ? text : `The server answered with status ${response.status}.`,
+    response.status,
+    typeof code === 'string' ? code : null,
+  );
+}

@@ -1,0 +1,25 @@
+import { isNamed, type View } from '../state/view.ts';
+
+type Extra = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** What stands behind `api/v1/` for a question within a view. */
+export function pathOf(question: string, view: View, extra: Extra = {}): string {
+  const query = new URLSearchParams();
+  if (view.site !== null) query.set('site', view.site);
+  if (isNamed(view.range)) query.set('range', view.range);
+  else {
+    query.set('from', view.range.from);
+    query.set('to', view.range.to);
+  }
+  for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
+  for (const [name, value] of Object.entries(extra)) {
+    if (value === undefined || value === false) continue;
+    query.set(name, String(value ?? ''));
+  }
+  return `${question}?${query}`;
+}
+
+/** The same as a file to keep. */
+export function downloadOf(path: string, format: 'csv' | 'ndjson'): string {
+  return `api/v1/${path}&format=${format}`;
+}

@@ -1,0 +1,23 @@
+import type { SiteAnswer } from '../../../src/query/query.ts';
+import type { UsageStatus } from '../../../src/status.ts';
+
+export type {
+  RecordsAnswer,
+  SeriesAnswer,
+  SummaryInfo,
+  TopAnswer,
+  TopRow,
+  Totals,
+  TotalsAnswer,
+} from '../../../src/query/query.ts';
+export type { RangeName } from '../../../src/query/range.ts';
+export type { UsageRecord } from '../../../src/record.ts';
+export type { UsageStatus } from '../../../src/status.ts';
+export type { Measures, Order } from '../../../src/storages/contract.ts';
+export type { Period } from '../../../src/summaries/periods.ts';
+
+export interface SiteInfo extends SiteAnswer {
+  version: string;
+  /** `null` where nothing is tracked here: a view of a database. */
+  status: UsageStatus | null;
+}

@@ -1,0 +1,63 @@
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { ApiError, ask } from './client.ts';
+
+export interface Asked<T> {
+  /** The last answer, which stays until the next has come. */
+  data: T | undefined;
+  error: ApiError | undefined;
+  /** Whether another answer than the one in `data` was asked for. */
+  isLoading: boolean;
+  retry(): void;
+}
+
+/**
+ * An answer of the API, asked again when `path` or `tick` changes.
+ * @param path Nothing is asked while it is `null`.
+ * @param tick Counts what has become new; while an answer is on its way, the next is asked for after it.
+ */
+export function useAnswer<T>(path: string | null, tick = 0): Asked<T> {
+  const [state, setState] = useState<{ path: string | null; data?: T; error?: ApiError }>({ path: null });
+  const [attempt, setAttempt] = useState(0);
+  const [isBusy, setIsBusy] = useState(false);
+  const pending = useRef(false);
+  const asked = useRef<{ tick: number; key: string }>({ tick, key: '' });
+
+  const load = useCallback(async (of: string, signal: AbortSignal) => {
+    pending.current = true;
+    try {
+      const data = await ask<T>(of, signal);
+      if (!signal.aborted) setState({ path: of, data });
+    } catch (cause) {
+      if (signal.aborted) return;
+      const error = cause instanceof ApiError ? cause : new ApiError(String(cause));
+      setState((before) => ({ ...before, path: of, error }));
+    } finally {
+      if (!signal.aborted) {
+        pending.current = false;
+        setIsBusy(false);
+      }
+    }
+  }, []);
+
+  const controller = useRef<AbortController | undefined>(undefined);
+  const key = `${attempt} ${path}`;
+  useEffect(() => {
+    if (path === null) return;
+    const isSame = asked.current.key === key;
+    if (isSame && (asked.current.tick === tick || pending.current)) return;
+    asked.current = { tick, key };
+    controller.current?.abort();
+    controller.current = new AbortController();
+    if (!isSame) setIsBusy(true);
+    void load(path, controller.current.signal);
+  }, [path, key, tick, load]);
+  useEffect(() => () => controller.current?.abort(), []);
+
+  const retry = useCallback(() => setAttempt((count) => count + 1), []);
+  return {
+    data: state.data,
+    error: state.error,
+    isLoading: isBusy || (path !== null && state.path !== path),
+    retry,
+  };
+}

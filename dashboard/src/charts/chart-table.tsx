@@ -1,0 +1,46 @@
+import type { SeriesAnswer } from '../api/types.ts';
+import { type ChartMeasure, pointsOf } from './data.ts';
+
+/** What the chart draws, newest first, in words and numbers. */
+export function ChartTable({ answer, measure }: { answer: SeriesAnswer; measure: ChartMeasure }) {
+  const points = pointsOf(answer, measure).reverse();
+  const show = (value: number | null | undefined) => (value == null ? '–' : measure.full(value));
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+    <section class="scroll chart-table" tabIndex={0} aria-label={`Table of ${measure.label}`}>
+      <table>
+        <caption class="hidden">{measure.label} over time</caption>
+        <thead>
+          <tr>
+            <th scope="col">Date</th>
+            <th scope="col" class="number">
+              {measure.label}
+            </th>
+            {answer.previous && (
+              <>
+                <th scope="col">Before</th>
+                <th scope="col" class="number">
+                  {measure.label} before
+                </th>
+              </>
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          {points.map(({ date, value, before }) => (
+            <tr key={date}>
+              <th scope="row">{date}</th>
+              <td class="number">{show(value)}</td>
+              {answer.previous && (
+                <>
+                  <td>{before?.date ?? '–'}</td>
+                  <td class="number">{show(before?.value)}</td>
+                </>
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

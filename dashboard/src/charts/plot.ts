@@ -1,0 +1,130 @@
+import uPlot from 'uplot';
+import type { SeriesAnswer } from '../api/types.ts';
+import { type ChartMeasure, ceilingOf, type Point, ticksOf, tickText } from './data.ts';
+
+/** Px for one label below the chart. */
+const LABEL = 76;
+/** Steps of the axis of a count: whole numbers. */
+const WHOLE = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((step) => step * 10 ** zeros)).flat();
+
+/** What a plot reads at each drawing, so that new data needs no new plot. */
+export interface Shown {
+  answer: SeriesAnswer;
+  measure: ChartMeasure;
+  points: readonly Point[];
+}
+
+export function dataOf({ points, answer }: Shown): uPlot.AlignedData {
+  const values = points.map(({ value }) => value);
+  const indices = points.map((_, index) => index);
+  return answer.previous
+    ? [indices, values, points.map(({ before }) => before?.value ?? null)]
+    : [indices, values];
+}
+
+/**
+ * @param shown What is drawn, as it is then.
+ * @param onCursor The bucket under the cursor, and where it is in the element; `null` for none.
+ */
+export function optionsOf(
+  element: HTMLElement,
+  height: number,
+  shown: () => Shown,
+  onCursor: (index: number | null, left: number) => void,
+): uPlot.Options {
+  const color = (name: string) => getComputedStyle(element).getPropertyValue(name).trim();
+  const accent = color('--accent');
+  const muted = color('--muted');
+  const font = `12px ${getComputedStyle(element).fontFamily}`;
+  const isCount = ['hits', 'visitors', 'bots', 'errors'].includes(shown().measure.id);
+  const isRate = shown().measure.id === 'errors' && shown().measure.label === 'Error rate';
+  const paths = uPlot.paths.spline!();
+  const isLone = shown().points.length < 2;
+  const series: uPlot.Series[] = [
+    {},
+    {
+      stroke: accent,
+      width: 2,
+      paths,
+      // Where nothing was asked for there is no average; the line goes on all the same.
+      spanGaps: true,
+      points: { show: isLone, size: 7, fill: accent },
+      fill: (plot) => {
+        const { top, height: tall } = plot.bbox;
+        const gradient = plot.ctx.createLinearGradient(0, top, 0, top + tall);
+        gradient.addColorStop(0, color('--area'));
+        gradient.addColorStop(1, 'transparent');
+        return gradient;
+      },
+    },
+  ];
+  if (shown().answer.previous) {
+    series.push({
+      stroke: color('--before'),
+      width: 1.5,
+      dash: [5, 5],
+      spanGaps: true,
+      paths,
+      points: { show: isLone, size: 5 },
+    });
+  }
+  return {
+    width: element.clientWidth,
+    height,
+    padding: [10, 26, 0, 0],
+    legend: { show: false },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false, setScale: false },
+      points: { size: 9, width: 2, fill: color('--surface') },
+    },
+    scales: {
+      x: { time: false, range: (_, min, max) => (min === max ? [min - 0.5, max + 0.5] : [min, max]) },
+      y: {
+        range: () => {
+          const { points, measure } = shown();
+          return [
+            0,
+            ceilingOf(
+              points.flatMap(({ value, before }) => [value, before?.value ?? null]),
+              measure.id,
+            ),
+          ];
+        },
+      },
+    },
+    axes: [
+      {
+        stroke: muted,
+        font,
+        grid: { show: false },
+        ticks: { show: false },
+        gap: 8,
+        size: 34,
+        splits: (plot) =>
+          ticksOf(shown().points.length, Math.floor(plot.bbox.width / devicePixelRatio / LABEL)),
+        values: (_, splits) => splits.map((index) => tickText(shown().answer, index)),
+      },
+      {
+        stroke: muted,
+        font,
+        size: 60,
+        gap: 8,
+        space: 46,
+        grid: { stroke: color('--line'), width: 1 },
+        ticks: { show: false },
+        ...(isCount && !isRate ? { incrs: WHOLE } : {}),
+        values: (_, splits) => splits.map((value) => shown().measure.short(value)),
+      },
+    ],
+    series,
+    hooks: {
+      setCursor: [
+        ({ cursor, over }) => {
+          const { idx, left } = cursor;
+          onCursor(left === undefined || left < 0 ? null : (idx ?? null), (left ?? 0) + over.offsetLeft);
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import { useEffect, useState } from 'preact/hooks';
+import { pathOf } from '../api/paths.ts';
+import type { SiteInfo, TotalsAnswer } from '../api/types.ts';
+import { useAnswer } from '../api/use-answer.ts';
+import { useLive } from '../api/use-live.ts';
+import { PageContext } from '../state/context.ts';
+import { useTheme } from '../state/theme.ts';
+import { useView } from '../state/use-view.ts';
+import { DEFAULT_VIEW, isNamed } from '../state/view.ts';
+import { Empty } from './empty.tsx';
+import { Footer } from './footer.tsx';
+import { Header } from './header.tsx';
+import { Main } from './main-part.tsx';
+import { Problem } from './problem.tsx';
+import { SignIn } from './sign-in.tsx';
+import { Skeleton } from './skeleton.tsx';
+
+/** The page: who it is about, then what was served. */
+export function App() {
+  const [view, change] = useView();
+  const theme = useTheme();
+  const [isLive, setIsLive] = useState(true);
+  const site = useAnswer<SiteInfo>(
+    `site${view.site === null ? '' : `?${new URLSearchParams({ site: view.site })}`}`,
+  );
+  const isKnown = site.data !== undefined && !site.error;
+  const live = useLive(view.site, isLive && isKnown);
+  const [hasAny, setHasAny] = useState<boolean>();
+  const ever = useAnswer<TotalsAnswer>(
+    isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
+    live.tick,
+  );
+  useEffect(() => {
+    if (ever.data) setHasAny(ever.data.totals.hits > 0);
+  }, [ever.data]);
+  const isOpen = isNamed(view.range) || view.range.to >= today(site.data?.timeZone);
+
+  useEffect(() => {
+    if (site.data) document.title = `${site.data.site} · usage`;
+  }, [site.data]);
+
+  const error = site.error ?? (ever.error?.needsToken ? ever.error : undefined);
+  if (error?.needsToken) return <SignIn hint={error.message} onDone={() => location.reload()} />;
+  if (site.error) {
+    return (
+      <main class="page alone">
+        <h1>Usage</h1>
+        <Problem error={site.error} onRetry={site.retry} />
+      </main>
+    );
+  }
+  if (!site.data) return <Skeleton />;
+  const status = live.status === undefined ? site.data.status : live.status;
+  return (
+    <PageContext.Provider
+      value={{ site: site.data, view, change, tick: isOpen ? live.tick : 0, scheme: theme.scheme }}
+    >
+      <Header
+        live={live.state}
+        isLive={isLive}
+        onLive={setIsLive}
+        status={status}
+        theme={theme.theme}
+        onTheme={theme.choose}
+      />
+      <main class="page">{hasAny === false ? <Empty /> : <Main />}</main>
+      <Footer version={site.data.version} />
+    </PageContext.Provider>
+  );
+}
+
+/** The day that it is there, as `2026-11-25`. */
+function today(timeZone = 'UTC'): string {
+  return new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format();
+}

@@ -1,0 +1,58 @@
+import type { UsageStatus } from '../api/types.ts';
+import type { LiveState } from '../api/use-live.ts';
+import { healthOf } from '../format/health.ts';
+import { Popover } from './popover.tsx';
+
+const LIVE = {
+  connecting: { level: 'warn', label: 'Connecting' },
+  connected: { level: 'good', label: 'Live' },
+  paused: { level: 'none', label: 'Paused' },
+  lost: { level: 'bad', label: 'Offline' },
+} as const;
+
+interface LiveBadgeProps {
+  state: LiveState;
+  isWanted: boolean;
+  onToggle(): void;
+}
+
+/** Whether new requests show up by themselves. */
+export function LiveBadge({ state, isWanted, onToggle }: LiveBadgeProps) {
+  const { level, label } = LIVE[state];
+  return (
+    <button
+      type="button"
+      class={`badge ${level}`}
+      aria-pressed={isWanted}
+      title={isWanted ? 'New requests show up by themselves: press to pause' : 'Paused: press to go on'}
+      onClick={onToggle}
+    >
+      <span class={`dot ${state === 'connected' ? 'pulse' : ''}`} />
+      {label}
+    </button>
+  );
+}
+
+/** Whether the numbers are whole and fresh, and what is wrong with them otherwise. */
+export function HealthBadge({ status }: { status: UsageStatus | null }) {
+  const { level, label, lines } = healthOf(status);
+  return (
+    <Popover
+      class={`badge ${level}`}
+      label={
+        <>
+          <span class="dot" />
+          {label}
+        </>
+      }
+    >
+      {() => (
+        <ul class="lines">
+          {lines.map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      )}
+    </Popover>
+  );
+}

@@ -1,0 +1,129 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { downloadOf, pathOf } from '../api/paths.ts';
+import type { TopAnswer, Totals } from '../api/types.ts';
+import { useAnswer } from '../api/use-answer.ts';
+import { usePage } from '../state/context.ts';
+import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
+import { Icon } from './icons.tsx';
+import { Pager } from './pager.tsx';
+import { panelsOf } from './panel-list.ts';
+import { Problem } from './problem.tsx';
+import { SearchBox } from './search-box.tsx';
+import { BoneRows } from './skeleton.tsx';
+import { WideKeys } from './wide-keys.tsx';
+
+const ROWS = 50;
+
+/** One panel over the whole window, with all that is known of its keys. */
+export function Expanded({ name }: { name: string; total: Totals | undefined }) {
+  const { site, view, change, tick } = usePage();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [note, setNote] = useState('');
+  const info = panelsOf(site.summaries).find((panel) => panel.name === name);
+  const panel = view.panels[name] ?? DEFAULT_PANEL;
+  const tab = info?.tabs.find(({ summary }) => summary === panel.tab) ?? info?.tabs[0];
+  const question = `summaries/${encodeURIComponent(tab?.summary ?? '')}`;
+  const rows = { order: panel.order, search: panel.search || undefined };
+  const path = tab
+    ? pathOf(question, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
+    : null;
+  const asked = useAnswer<TopAnswer>(path, tick);
+  const data = asked.data?.summary === tab?.summary ? asked.data : undefined;
+
+  useEffect(() => {
+    const element = dialog.current;
+    if (element && !element.open) element.showModal();
+    return () => element?.close();
+  }, [info]);
+  if (!info || !tab) return null;
+
+  const close = () => change((now) => ({ ...withPanel(now, name, { page: 1 }), open: null, key: undefined }));
+  const set = (next: Partial<PanelView>, how?: 'push' | 'replace') => {
+    setNote('');
+    change((now) => ({ ...withPanel(now, name, { page: 1, ...next }), key: undefined }), how);
+  };
+  const all = pathOf(question, view, { ...rows, limit: 0 });
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself
+    <dialog
+      ref={dialog}
+      class="expanded"
+      aria-labelledby="expanded"
+      onCancel={(event) => {
+        event.preventDefault();
+        close();
+      }}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
+      <div class="expanded-inner">
+        <div class="panel-head">
+          <h2 id="expanded">{tab.label}</h2>
+          {info.tabs.length > 1 && (
+            <div class="tabs">
+              {info.tabs.map(({ summary, label }) => (
+                <button
+                  key={summary}
+                  type="button"
+                  class="tab"
+                  aria-pressed={summary === tab.summary}
+                  onClick={() => set({ tab: summary === info.tabs[0]!.summary ? null : summary, search: '' })}
+                >
+                  {label}
+                </button>
+              ))}
+            </div>
+          )}
+          <button type="button" class="square quiet" aria-label="Close" onClick={close}>
+            <Icon name="close" />
+          </button>
+        </div>
+        <div class="expanded-tools">
+          <SearchBox
+            value={panel.search}
+            label={`Search ${tab.label}`}
+            onSearch={(text) => set({ search: text }, 'replace')}
+          />
+          <div class="links">
+            <a class="quiet" href={downloadOf(all, 'csv')} download>
+              <Icon name="download" /> CSV
+            </a>
+            <a class="quiet" href={downloadOf(all, 'ndjson')} download>
+              <Icon name="download" /> NDJSON
+            </a>
+          </div>
+        </div>
+        <p class="note" role="status">
+          {note}
+        </p>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys */}
+        <section class="expanded-body" tabIndex={0} aria-label={`All ${tab.label}`}>
+          {asked.error ? (
+            <Problem error={asked.error} onRetry={asked.retry} />
+          ) : data ? (
+            <div class={asked.isLoading ? 'stale' : ''}>
+              <WideKeys
+                answer={data}
+                label={tab.label}
+                onOrder={(order) => set({ order })}
+                onNote={setNote}
+              />
+            </div>
+          ) : (
+            <BoneRows count={12} />
+          )}
+        </section>
+        <div class="panel-foot">
+          {data && (
+            <Pager
+              label={tab.label}
+              page={panel.page}
+              size={ROWS}
+              count={data.count}
+              onPage={(page) => set({ page })}
+            />
+          )}
+        </div>
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,65 @@
+import { keyText, linkOf } from '../format/keys.ts';
+import { usePage } from '../state/context.ts';
+import { withFilter, withoutFilter } from '../state/view.ts';
+import { Icon } from './icons.tsx';
+import { KeyLabel } from './key-label.tsx';
+
+interface KeyCellProps {
+  summary: string;
+  keyOf: string | null;
+  origin: string | null;
+  /** The length of the bar, 0 to 1. */
+  part: number;
+  /** Told why a row cannot filter. */
+  onNote(note: string): void;
+  /** After filtering. */
+  onDone?(): void;
+}
+
+/** A key before its bar: a press narrows the page to it, another press widens it again. */
+export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCellProps) {
+  const { site, view, change } = usePage();
+  const text = keyText(summary, keyOf, origin);
+  const canFilter = site.summaries.find(({ name }) => name === summary)?.filter ?? false;
+  const isOn = view.filters.some((filter) => filter.summary === summary && filter.key === keyOf);
+  const link = summary === 'referrers' ? linkOf(keyOf) : null;
+  const press = () => {
+    if (!canFilter) {
+      onNote(
+        site.filter
+          ? 'These keys are the app’s own and do not stand in the records, so the page cannot be filtered by them.'
+          : 'This storage cannot search its records, so the page cannot be filtered.',
+      );
+      return;
+    }
+    change((now) => (isOn ? withoutFilter(now, summary) : withFilter(now, { summary, key: keyOf })));
+    onDone?.();
+  };
+  return (
+    <th scope="row" class="key">
+      <span class="bar" style={{ width: `${Math.max(part * 100, 0.5)}%` }} />
+      <span class="key-line">
+        <button
+          type="button"
+          class={`key-button ${keyOf === null ? 'none' : ''}`}
+          aria-pressed={canFilter ? isOn : undefined}
+          aria-disabled={!canFilter}
+          onClick={press}
+        >
+          <KeyLabel {...text} />
+        </button>
+        {link !== null && (
+          <a
+            class="out"
+            href={link}
+            target="_blank"
+            rel="noreferrer noopener"
+            aria-label={`Open ${link.slice(0, 80)}`}
+          >
+            <Icon name="out" />
+          </a>
+        )}
+      </span>
+    </th>
+  );
+}

@@ -1,0 +1,17 @@
+import { inTwo, type KeyText } from '../format/keys.ts';
+
+/** A key, cut in its middle where there is no room for all of it. */
+export function KeyLabel({ text, title, mark }: KeyText) {
+  const [head, tail] = inTwo(text);
+  return (
+    <bdi class="key-label" dir="ltr" title={title || undefined}>
+      {mark && (
+        <span class="mark" aria-hidden="true">
+          {mark}
+        </span>
+      )}
+      <span class="key-head">{head}</span>
+      {tail !== '' && <span class="key-tail">{tail}</span>}
+    </bdi>
+  );
+}

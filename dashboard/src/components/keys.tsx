@@ -1,0 +1,93 @@
+import type { Order, TopAnswer, TopRow, Totals } from '../api/types.ts';
+import { sharedOrigin } from '../format/keys.ts';
+import { showFull, showValue, worth } from '../format/measures.ts';
+import { compact, full, percent } from '../format/numbers.ts';
+import { ORDER_LABELS } from '../state/view.ts';
+import { KeyCell } from './key-cell.tsx';
+
+interface KeysProps {
+  answer: TopAnswer;
+  label: string;
+  total: Totals | undefined;
+  onOrder(order: Order): void;
+  onNote(note: string): void;
+}
+
+/** The rows of a panel, and what the others have together. */
+export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
+  const { rows, others, total, order, count, summary } = answer;
+  const origin = sharedOrigin(rows.map(({ key }) => key));
+  const most = Math.max(...rows.map((row) => worth(row, order)), 0);
+  const rest = count - rows.length;
+  if (rows.length === 0) return <p class="nothing">Nothing found in this range.</p>;
+  return (
+    <table class="keys">
+      <caption class="hidden">
+        {label} by {ORDER_LABELS[order].toLowerCase()}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">{label}</th>
+          {order !== 'hits' && (
+            <th scope="col" class="number" aria-sort="descending">
+              {ORDER_LABELS[order]}
+            </th>
+          )}
+          <th scope="col" class="number" aria-sort={order === 'hits' ? 'descending' : undefined}>
+            <button type="button" class="sort" onClick={() => onOrder('hits')}>
+              Hits
+            </button>
+          </th>
+          <th scope="col" class="number share">
+            Share
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <Row key={row.key ?? ''} {...{ row, order, most, onNote, summary, origin }} hits={total.hits} />
+        ))}
+      </tbody>
+      {others.hits > 0 && (
+        <tfoot>
+          <tr>
+            <th scope="row">{full(rest)} others</th>
+            {order !== 'hits' && <td class="number">{showValue(worth(others, order), order)}</td>}
+            <td class="number" title={full(others.hits)}>
+              {compact(others.hits)}
+            </td>
+            <td class="number share">{percent(others.hits / total.hits)}</td>
+          </tr>
+        </tfoot>
+      )}
+    </table>
+  );
+}
+
+interface RowProps {
+  row: TopRow;
+  order: Order;
+  most: number;
+  hits: number;
+  summary: string;
+  origin: string | null;
+  onNote(note: string): void;
+}
+
+function Row({ row, order, most, hits, summary, origin, onNote }: RowProps) {
+  const value = worth(row, order);
+  return (
+    <tr>
+      <KeyCell {...{ summary, origin, onNote }} keyOf={row.key} part={most === 0 ? 0 : value / most} />
+      {order !== 'hits' && (
+        <td class="number" title={showFull(value, order)}>
+          {showValue(value, order)}
+        </td>
+      )}
+      <td class="number" title={full(row.hits)}>
+        {compact(row.hits)}
+      </td>
+      <td class="number share">{percent(row.hits / hits)}</td>
+    </tr>
+  );
+}

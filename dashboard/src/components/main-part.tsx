@@ -1,0 +1,39 @@
+import { pathOf } from '../api/paths.ts';
+import type { TotalsAnswer } from '../api/types.ts';
+import { useAnswer } from '../api/use-answer.ts';
+import { usePage } from '../state/context.ts';
+import { Boundary } from './boundary.tsx';
+import { Chips } from './chips.tsx';
+import { Course } from './course.tsx';
+import { Expanded } from './expanded.tsx';
+import { Panels } from './panels.tsx';
+import { Requests } from './requests.tsx';
+import { Strip } from './strip.tsx';
+
+/** Totals, their course, the panels and the latest requests. */
+export function Main() {
+  const { view, tick } = usePage();
+  const totals = useAnswer<TotalsAnswer>(pathOf('totals', view, { compare: view.compare }), tick);
+  return (
+    <>
+      <Chips />
+      <section class="card overview" aria-labelledby="overview">
+        <h2 id="overview" class="hidden">
+          Overview
+        </h2>
+        <Strip totals={totals} />
+        <Boundary>
+          <Course />
+        </Boundary>
+      </section>
+      <Panels total={totals.data?.totals} />
+      <Boundary>
+        <Requests />
+      </Boundary>
+      {view.open !== null && <Expanded name={view.open} total={totals.data?.totals} />}
+      <p class="hidden" role="status">
+        {totals.data && `${totals.data.totals.hits} hits`}
+      </p>
+    </>
+  );
+}

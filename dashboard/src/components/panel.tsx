@@ -1,0 +1,119 @@
+import { useState } from 'preact/hooks';
+import { pathOf } from '../api/paths.ts';
+import type { TopAnswer, Totals } from '../api/types.ts';
+import { useAnswer } from '../api/use-answer.ts';
+import { usePage } from '../state/context.ts';
+import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
+import { Icon } from './icons.tsx';
+import { Keys } from './keys.tsx';
+import { Pager } from './pager.tsx';
+import type { PanelInfo } from './panel-list.ts';
+import { Problem } from './problem.tsx';
+import { SearchBox } from './search-box.tsx';
+import { BoneRows } from './skeleton.tsx';
+
+const ROWS = 8;
+
+/** The keys of one summary that have the most, and tabs for its neighbours. */
+export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefined }) {
+  const { view, change, tick } = usePage();
+  const panel = view.panels[info.name] ?? DEFAULT_PANEL;
+  const tab = info.tabs.find(({ summary }) => summary === panel.tab) ?? info.tabs[0]!;
+  const [note, setNote] = useState('');
+  const set = (next: Partial<PanelView>, how?: 'push' | 'replace') => {
+    setNote('');
+    change((now) => withPanel(now, info.name, { page: 1, ...next }), how);
+  };
+  const isOpen = view.open === info.name;
+  const { order, search } = panel;
+  const page = isOpen ? 1 : panel.page;
+  const path = pathOf(`summaries/${encodeURIComponent(tab.summary)}`, view, {
+    order,
+    search: search || undefined,
+    limit: ROWS,
+    page,
+  });
+  const asked = useAnswer<TopAnswer>(path, tick);
+  const data = asked.data?.summary === tab.summary ? asked.data : undefined;
+  const title = `panel-${info.name}`;
+  return (
+    <section class="card panel" aria-labelledby={title}>
+      <div class="panel-head">
+        <h2 id={title}>{info.title}</h2>
+        {info.tabs.length > 1 && (
+          <div class="tabs">
+            {info.tabs.map(({ summary, label }) => (
+              <button
+                key={summary}
+                type="button"
+                class="tab"
+                aria-pressed={summary === tab.summary}
+                onClick={() => set({ tab: summary === info.tabs[0]!.summary ? null : summary, search: '' })}
+              >
+                {label}
+              </button>
+            ))}
+          </div>
+        )}
+        <button
+          type="button"
+          class="square quiet"
+          title={`All ${tab.label.toLowerCase()}`}
+          aria-label={`Show all ${tab.label}`}
+          onClick={() => change((now) => ({ ...withPanel(now, info.name, { page: 1 }), open: info.name }))}
+        >
+          <Icon name="expand" />
+        </button>
+      </div>
+      <div class="panel-body">
+        {asked.error ? (
+          <Problem error={asked.error} onRetry={asked.retry} />
+        ) : data ? (
+          <div class={asked.isLoading ? 'stale' : ''}>
+            <Keys
+              answer={data}
+              label={tab.label}
+              total={total}
+              onOrder={(to) => set({ order: to })}
+              onNote={setNote}
+            />
+          </div>
+        ) : (
+          <BoneRows count={ROWS + 1} />
+        )}
+      </div>
+      <p class="note" role="status">
+        {note}
+      </p>
+      <div class="panel-foot">
+        <SearchBox
+          value={search}
+          label={`Search ${tab.label}`}
+          onSearch={(text) => set({ search: text }, 'replace')}
+        />
+        <label class="order">
+          <span class="hidden">Order {tab.label} by</span>
+          <select
+            value={order}
+            onChange={(event) => set({ order: event.currentTarget.value as PanelView['order'] })}
+          >
+            {Object.entries(ORDER_LABELS).map(([value, label]) => (
+              <option key={value} value={value}>
+                By {label.toLowerCase()}
+              </option>
+            ))}
+          </select>
+        </label>
+        {data && (
+          <Pager
+            label={tab.label}
+            page={page}
+            size={ROWS}
+            count={data.count}
+            onPage={(to) => set({ page: to })}
+          />
+        )}
+      </div>
+    </section>
+  );
+}

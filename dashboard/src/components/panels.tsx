@@ -1,0 +1,41 @@
+import type { Totals } from '../api/types.ts';
+import { usePage } from '../state/context.ts';
+import { Boundary } from './boundary.tsx';
+import { Panel } from './panel.tsx';
+import { allTabs, panelsOf } from './panel-list.ts';
+
+/** All panels; what is not kept is one line at their end. */
+export function Panels({ total }: { total: Totals | undefined }) {
+  const { site } = usePage();
+  const panels = panelsOf(site.summaries);
+  const missing = panels.filter(({ tabs }) => tabs.length === 0);
+  return (
+    <>
+      <div class="panels">
+        {panels
+          .filter(({ tabs }) => tabs.length > 0)
+          .map((info) => (
+            <Boundary key={info.name}>
+              <Panel info={info} total={total} />
+            </Boundary>
+          ))}
+      </div>
+      {missing.length > 0 && (
+        <ul class="missing">
+          {missing.map(({ name, title }) => (
+            <li key={name}>
+              <strong>{title}</strong> are not kept. To keep them:{' '}
+              <code>
+                hooks: [
+                {allTabs(name)
+                  .map(({ hook }) => hook)
+                  .join(', ')}
+                ]
+              </code>
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,86 @@
+import type { RecordsAnswer, UsageRecord } from '../api/types.ts';
+import { showInstant } from '../format/dates.ts';
+import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
+import { bytes, duration, full } from '../format/numbers.ts';
+import { KeyLabel } from './key-label.tsx';
+
+/** Requests, newest first. */
+export function RequestTable({ pages }: { pages: readonly RecordsAnswer[] }) {
+  const records = pages.flatMap((page) => page.records);
+  const timeZone = pages[0]?.timeZone ?? 'UTC';
+  const origin = sharedOrigin(records.map(({ url }) => url));
+  if (records.length === 0) return <p class="nothing">No requests in this range.</p>;
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+    <section class="scroll" tabIndex={0} aria-label="Table of requests">
+      <table class="records">
+        <caption class="hidden">Requests, newest first</caption>
+        <thead>
+          <tr>
+            <th scope="col">Time</th>
+            <th scope="col">Status</th>
+            <th scope="col">Request</th>
+            <th scope="col" class="number">
+              Took
+            </th>
+            <th scope="col" class="number">
+              Size
+            </th>
+            <th scope="col">From</th>
+            <th scope="col">Client</th>
+          </tr>
+        </thead>
+        <tbody>
+          {records.map((record, index) => (
+            <Request key={index} {...{ record, timeZone, origin }} />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+interface RequestProps {
+  record: UsageRecord;
+  timeZone: string;
+  origin: string | null;
+}
+
+function Request({ record, timeZone, origin }: RequestProps) {
+  const { status, method, url, contentLength, remoteAddr, country, userAgent, bot } = record;
+  const date = showInstant(record.date, timeZone);
+  const place = country === null ? null : countryName(country);
+  const client = [userAgent?.browser ?? userAgent?.string ?? '–', userAgent?.platform]
+    .filter(Boolean)
+    .join(', ');
+  return (
+    <tr>
+      <td class="when" title={date.full}>
+        {date.text}
+      </td>
+      <td>
+        <span class={`status s${String(status)[0]}`}>{status}</span>
+      </td>
+      <td>
+        <span class="request">
+          <span class="muted method">{visible(method.slice(0, 20))}</span>
+          <KeyLabel {...keyText('urls', url, origin)} />
+        </span>
+      </td>
+      <td class="number" title={`${full(record.duration)} µs`}>
+        {duration(record.duration)}
+      </td>
+      <td class="number" title={`${full(contentLength)} bytes`}>
+        {bytes(contentLength)}
+      </td>
+      <td class="from" title={place ?? undefined}>
+        {remoteAddr === null ? '–' : visible(remoteAddr.slice(0, 60))}
+        {country !== null && <span class="muted"> {visible(country.slice(0, 8))}</span>}
+      </td>
+      <td class="client" title={userAgent?.string}>
+        {visible(client.slice(0, 80))}
+        {bot && <span class="tag">bot</span>}
+      </td>
+    </tr>
+  );
+}

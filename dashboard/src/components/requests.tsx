@@ -1,0 +1,90 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, ask } from '../api/client.ts';
+import { downloadOf, pathOf } from '../api/paths.ts';
+import type { RecordsAnswer } from '../api/types.ts';
+import { useAnswer } from '../api/use-answer.ts';
+import { usePage } from '../state/context.ts';
+import { Icon } from './icons.tsx';
+import { Problem } from './problem.tsx';
+import { RequestTable } from './request-table.tsx';
+import { BoneRows } from './skeleton.tsx';
+
+const ROWS = 25;
+
+interface Older {
+  /** What they are older than. */
+  path: string;
+  answers: RecordsAnswer[];
+}
+
+/** The latest requests, and those before them as far as one likes. */
+export function Requests() {
+  const { view, change, tick } = usePage();
+  const path = pathOf('records', view, { limit: ROWS });
+  const [older, setOlder] = useState<Older>({ path: '', answers: [] });
+  const [failure, setFailure] = useState<ApiError>();
+  const [isBusy, setIsBusy] = useState(false);
+  const more = older.path === path ? older.answers : [];
+  // What was loaded below goes on from the rows above: they stay as they are.
+  const first = useAnswer<RecordsAnswer>(view.requests ? path : null, more.length > 0 ? 0 : tick);
+  const pages = first.data ? [first.data, ...more] : [];
+  const next = pages.at(-1)?.next ?? null;
+  const isImpossible = first.error?.code === 'FILTER_UNSUPPORTED';
+
+  useEffect(() => setFailure(undefined), [path]);
+  const loadOlder = async () => {
+    setIsBusy(true);
+    setFailure(undefined);
+    try {
+      const answer = await ask<RecordsAnswer>(pathOf('records', view, { limit: ROWS, after: next }));
+      setOlder({ path, answers: [...more, answer] });
+    } catch (error) {
+      setFailure(error instanceof ApiError ? error : new ApiError(String(error)));
+    } finally {
+      setIsBusy(false);
+    }
+  };
+
+  return (
+    <section class="card requests" aria-labelledby="requests">
+      <div class="panel-head">
+        <h2 id="requests">
+          <button
+            type="button"
+            class="fold"
+            aria-expanded={view.requests}
+            onClick={() => change((now) => ({ ...now, requests: !now.requests }))}
+          >
+            <Icon name={view.requests ? 'down' : 'right'} /> Latest requests
+          </button>
+        </h2>
+        <div class="links">
+          <a class="quiet" href={downloadOf(pathOf('records', view), 'csv')} download>
+            <Icon name="download" /> CSV
+          </a>
+          <a class="quiet" href={downloadOf(pathOf('records', view), 'ndjson')} download>
+            <Icon name="download" /> NDJSON
+          </a>
+        </div>
+      </div>
+      {view.requests &&
+        (isImpossible ? (
+          <p class="nothing">This storage cannot search its records.</p>
+        ) : first.error ? (
+          <Problem error={first.error} onRetry={first.retry} />
+        ) : pages.length === 0 ? (
+          <BoneRows count={10} />
+        ) : (
+          <div class={first.isLoading ? 'stale' : ''}>
+            <RequestTable pages={pages} />
+            {failure && <Problem error={failure} onRetry={loadOlder} />}
+            {next !== null && !failure && (
+              <button type="button" class="button older" disabled={isBusy} onClick={loadOlder}>
+                {isBusy ? 'Loading…' : 'Load older'}
+              </button>
+            )}
+          </div>
+        ))}
+    </section>
+  );
+}

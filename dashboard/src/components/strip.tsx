@@ -1,0 +1,45 @@
+import type { TotalsAnswer } from '../api/types.ts';
+import type { Asked } from '../api/use-answer.ts';
+import { difference } from '../format/change.ts';
+import { MEASURES, type Measure } from '../format/measures.ts';
+import { usePage } from '../state/context.ts';
+import { ChangeMark } from './change-mark.tsx';
+import { Problem } from './problem.tsx';
+
+/** The totals; each shows its course below when it is pressed. */
+export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
+  if (totals.error) return <Problem error={totals.error} onRetry={totals.retry} />;
+  return (
+    <div class={`strip ${totals.isLoading && totals.data ? 'stale' : ''}`}>
+      {MEASURES.map((measure) => (
+        <Total key={measure.id} measure={measure} answer={totals.data} />
+      ))}
+    </div>
+  );
+}
+
+function Total({ measure, answer }: { measure: Measure; answer: TotalsAnswer | undefined }) {
+  const { view, change } = usePage();
+  const value = answer ? measure.of(answer.totals) : null;
+  const before = answer?.previous ? measure.of(answer.previous.totals) : null;
+  const isMissing = answer !== undefined && value === null && measure.needs !== null;
+  const title = isMissing ? `Kept by the hook ${measure.needs}` : value === null ? '' : measure.full(value);
+  return (
+    <button
+      type="button"
+      class="total"
+      title={title}
+      aria-pressed={view.measure === measure.id}
+      disabled={isMissing}
+      onClick={() => change((now) => ({ ...now, measure: measure.id }))}
+    >
+      <span class="total-label">{measure.label}</span>
+      <span class="total-value">
+        {answer ? value === null ? '–' : measure.short(value) : <span class="bone bone-text" />}
+      </span>
+      <span class="total-change">
+        {answer?.previous && <ChangeMark difference={difference(value, before, measure.better)} />}
+      </span>
+    </button>
+  );
+}

@@ -1,0 +1,22 @@
+import { THEMES, type Theme } from '../state/theme.ts';
+import { Icon } from './icons.tsx';
+
+const ICONS = { system: 'system', light: 'sun', dark: 'moon' } as const;
+const LABELS = { system: 'as the system', light: 'light', dark: 'dark' } as const;
+
+/** Goes round the themes. */
+export function ThemeSwitch({ theme, onTheme }: { theme: Theme; onTheme(theme: Theme): void }) {
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
+  const label = `Theme: ${LABELS[theme]}`;
+  return (
+    <button
+      type="button"
+      class="button square"
+      aria-label={label}
+      title={`${label}. Press for ${LABELS[next]}`}
+      onClick={() => onTheme(next)}
+    >
+      <Icon name={ICONS[theme]} />
+    </button>
+  );
+}

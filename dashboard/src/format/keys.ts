@@ -1,0 +1,99 @@
+const WITHOUT: Readonly<Record<string, string>> = {
+  referrers: 'Direct',
+  bots: 'People',
+  geo: 'Unknown',
+  languages: 'Unknown',
+  browsers: 'Unknown',
+  'user-agents': 'Unknown',
+  routes: 'No route',
+  visitors: 'Without a cookie',
+};
+/** More is never seen in a row. */
+const LONGEST = 400;
+const TAIL = 14;
+
+let countries: Intl.DisplayNames | undefined;
+let languages: Intl.DisplayNames | undefined;
+
+export interface KeyText {
+  text: string;
+  /** The whole key. */
+  title: string;
+  /** Stands before the text. */
+  mark?: string;
+}
+
+/** What a key reads like. Whatever it holds, it is text. */
+export function keyText(summary: string, key: string | null, origin: string | null = null): KeyText {
+  if (key === null) return { text: WITHOUT[summary] ?? '(none)', title: '' };
+  if (summary === 'geo') {
+    const name = countryName(key);
+    if (name !== null) return { text: name, title: key, mark: key };
+  }
+  if (summary === 'languages') {
+    const name = languageName(key);
+    if (name !== null) return { text: name, title: key };
+  }
+  const text =
+    summary === 'urls' ? withoutOrigin(key, origin) : summary === 'referrers' ? withoutScheme(key) : key;
+  return { text: visible(text), title: key };
+}
+
+/** The name of a country by its ISO 3166 code. */
+export function countryName(code: string): string | null {
+  if (!/^[A-Z]{2}$/.test(code)) return null;
+  countries ??= new Intl.DisplayNames('en', { type: 'region' });
+  return countries.of(code) ?? null;
+}
+
+export function languageName(tag: string): string | null {
+  languages ??= new Intl.DisplayNames('en', { type: 'language', fallback: 'none' });
+  try {
+    return languages.of(tag) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The scheme and host that more than half of the URLs have; `null` where none has. */
+export function sharedOrigin(urls: readonly (string | null)[]): string | null {
+  const counts = new Map<string, number>();
+  for (const url of urls) {
+    const origin = /^https?:\/\/[^/?#\s]+/.exec(url ?? '')?.[0];
+    if (origin !== undefined) counts.set(origin, (counts.get(origin) ?? 0) + 1);
+  }
+  const [most] = [...counts].sort((a, b) => b[1] - a[1]);
+  return most && most[1] * 2 > urls.length ? most[0] : null;
+}
+
+function withoutOrigin(url: string, origin: string | null): string {
+  if (origin === null) return url;
+  const rest = url.startsWith(origin) ? url.slice(origin.length) : '';
+  return rest.startsWith('/') ? rest : url;
+}
+
+function withoutScheme(url: string): string {
+  return url.replace(/^https?:\/\/(?=[^/])/, '');
+}
+
+/** What would not be seen, or would turn the text around, is shown as a sign. */
+export function visible(text: string): string {
+  if (text.trim() === '') return `“${text}”`;
+  return text
+    .slice(0, 10_000)
+    .replace(/[\0-\x1f]/g, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)))
+    .replace(/[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, '\ufffd');
+}
+
+/** A text in two parts, of which the first may be cut off at its end: so the middle goes first. */
+export function inTwo(text: string): [head: string, tail: string] {
+  const signs = [...text];
+  if (signs.length <= 2 * TAIL) return [text, ''];
+  return [signs.slice(0, -TAIL).slice(0, LONGEST).join(''), signs.slice(-TAIL).join('')];
+}
+
+/** A referrer that may be opened; `null` for any other text. */
+export function linkOf(key: string | null): string | null {
+  if (key === null || !/^https?:\/\//i.test(key)) return null;
+  return URL.canParse(key) ? key : null;
+}

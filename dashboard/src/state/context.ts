@@ -1,0 +1,22 @@
+import { createContext } from 'preact';
+import { useContext } from 'preact/hooks';
+import type { SiteInfo } from '../api/types.ts';
+import type { Scheme } from './theme.ts';
+import type { Change } from './use-view.ts';
+import type { View } from './view.ts';
+
+/** What all parts of the page know. */
+export interface Page {
+  site: SiteInfo;
+  view: View;
+  change: Change;
+  /** Counts what has become new within the range. */
+  tick: number;
+  scheme: Scheme;
+}
+
+export const PageContext = createContext<Page | undefined>(undefined);
+
+export function usePage(): Page {
+  return useContext(PageContext)!;
+}

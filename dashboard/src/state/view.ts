@@ -1,0 +1,175 @@
+import type { Order, RangeName } from '../api/types.ts';
+
+export const RANGE_LABELS = {
+  today: 'Today',
+  '7d': '7 days',
+  '30d': '30 days',
+  '90d': '90 days',
+  month: 'This month',
+  '12mo': '12 months',
+  all: 'All',
+} as const satisfies Record<RangeName, string>;
+export const MEASURE_IDS = ['hits', 'visitors', 'transfer', 'errors', 'average', 'bots'] as const;
+export type MeasureId = (typeof MEASURE_IDS)[number];
+export const ORDER_LABELS = {
+  hits: 'Hits',
+  transfer: 'Bytes',
+  errors: 'Errors',
+  duration: 'Time in all',
+  average: 'Average time',
+} as const satisfies Record<Order, string>;
+
+/** Dates of the site's calendar, both inclusive. */
+export interface Dates {
+  from: string;
+  to: string;
+}
+
+export interface Filter {
+  summary: string;
+  key: string | null;
+}
+
+/** What one panel shows. */
+export interface PanelView {
+  /** The summary; `null` for the first. */
+  tab: string | null;
+  order: Order;
+  search: string;
+  page: number;
+}
+
+/** All that the page shows, as it stands in the URL. */
+export interface View {
+  site: string | null;
+  range: RangeName | Dates;
+  compare: boolean;
+  measure: MeasureId;
+  filters: readonly Filter[];
+  /** Whether the chart is shown as a table. */
+  table: boolean;
+  /** Whether the latest requests are shown. */
+  requests: boolean;
+  panels: Readonly<Record<string, PanelView>>;
+  /** The panel that is shown in full. */
+  open: string | null;
+  /** The key whose own course is shown in there; `undefined` for none. */
+  key: string | null | undefined;
+}
+
+export const DEFAULT_PANEL: PanelView = { tab: null, order: 'hits', search: '', page: 1 };
+export const DEFAULT_VIEW: View = {
+  site: null,
+  range: '30d',
+  compare: true,
+  measure: 'hits',
+  filters: [],
+  table: false,
+  requests: true,
+  panels: {},
+  open: null,
+  key: undefined,
+};
+
+const DATE = /^\d{4}-\d\d-\d\d$/;
+
+export function isNamed(range: View['range']): range is RangeName {
+  return typeof range === 'string';
+}
+
+/** Reads a query string. What it does not understand has its default. */
+export function parseView(search: string): View {
+  const query = new URLSearchParams(search);
+  const [from, to] = [query.get('from') ?? '', query.get('to') ?? ''];
+  const range = query.get('range');
+  const panels: Record<string, PanelView> = {};
+  for (const [name, value] of query) {
+    const [, panel, part] = /^(\w+)\.(tab|order|search|page)$/.exec(name) ?? [];
+    if (panel === undefined || Object.hasOwn(Object.prototype, panel)) continue;
+    panels[panel] = { ...(panels[panel] ?? DEFAULT_PANEL), ...panelPart(part!, value) };
+  }
+  return {
+    site: query.get('site'),
+    range:
+      DATE.test(from) && DATE.test(to) && from <= to
+        ? { from, to }
+        : oneOf(range, Object.keys(RANGE_LABELS) as RangeName[], DEFAULT_VIEW.range as RangeName),
+    compare: query.get('compare') !== 'false',
+    measure: oneOf(query.get('measure'), MEASURE_IDS, DEFAULT_VIEW.measure),
+    filters: filtersOf(query.getAll('filter')),
+    table: query.get('table') === 'true',
+    requests: query.get('requests') !== 'false',
+    panels,
+    open: query.get('open'),
+    key: query.has('key') ? query.get('key') || null : undefined,
+  };
+}
+
+/** The query string of a view, `''` for the default one. */
+export function searchOf(view: View): string {
+  const query = new URLSearchParams();
+  if (view.site !== null) query.set('site', view.site);
+  if (!isNamed(view.range)) {
+    query.set('from', view.range.from);
+    query.set('to', view.range.to);
+  } else if (view.range !== DEFAULT_VIEW.range) query.set('range', view.range);
+  if (!view.compare) query.set('compare', 'false');
+  if (view.measure !== DEFAULT_VIEW.measure) query.set('measure', view.measure);
+  for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
+  if (view.table) query.set('table', 'true');
+  if (!view.requests) query.set('requests', 'false');
+  for (const [name, panel] of Object.entries(view.panels)) {
+    for (const part of ['tab', 'order', 'search', 'page'] as const) {
+      if (panel[part] !== DEFAULT_PANEL[part]) query.set(`${name}.${part}`, String(panel[part]));
+    }
+  }
+  if (view.open !== null) query.set('open', view.open);
+  if (view.key !== undefined) query.set('key', view.key ?? '');
+  const text = query.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+/** The view with one more filter: an answer has one key of a summary at a time. */
+export function withFilter(view: View, filter: Filter): View {
+  const others = view.filters.filter(({ summary }) => summary !== filter.summary);
+  return { ...firstPages(view), filters: [...others, filter] };
+}
+
+export function withoutFilter(view: View, summary: string): View {
+  return { ...firstPages(view), filters: view.filters.filter((filter) => filter.summary !== summary) };
+}
+
+export function withPanel(view: View, name: string, change: Partial<PanelView>): View {
+  const panel = { ...(view.panels[name] ?? DEFAULT_PANEL), ...change };
+  return { ...view, panels: { ...view.panels, [name]: panel } };
+}
+
+/** The view with each panel at its first page: what else is asked for has other pages. */
+export function firstPages(view: View): View {
+  const panels = Object.entries(view.panels).map(([name, panel]) => [name, { ...panel, page: 1 }]);
+  return { ...view, panels: Object.fromEntries(panels) };
+}
+
+function panelPart(part: string, value: string): Partial<PanelView> {
+  if (part === 'page') {
+    const page = Number(value);
+    return Number.isSafeInteger(page) && page >= 1 && page < 1e9 ? { page } : {};
+  }
+  if (part === 'order') return { order: oneOf(value, Object.keys(ORDER_LABELS) as Order[], 'hits') };
+  return { [part]: value };
+}
+
+function filtersOf(texts: readonly string[]): Filter[] {
+  const found = new Map<string, Filter>();
+  for (const text of texts) {
+    const colon = text.indexOf(':');
+    if (colon < 1) continue;
+    const summary = text.slice(0, colon);
+    found.set(summary, { summary, key: text.slice(colon + 1) || null });
+  }
+  return [...found.values()];
+}
+
+function oneOf<T extends string>(value: string | null, known: readonly T[], otherwise: T): T {
+  return known.includes(value as T) ? (value as T) : otherwise;
+}

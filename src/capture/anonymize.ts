@@ -1,0 +1,81 @@
+import { isIP } from 'node:net';
+import { digitAt } from './digits.ts';
+
+const COLON = 58;
+
+/**
+ * The network of an address: IPv4 with a last byte of 0, of IPv6 the first 48 bits, as a site has them. In canonical
+ * form (RFC 5952), IPv4 within IPv6 as IPv4. `null` for what is no address.
+ */
+export function anonymizeIp(address: string): string | null {
+  const version = isIP(address);
+  if (version === 4) return `${address.slice(0, address.lastIndexOf('.'))}.0`;
+  if (version === 0) return null;
+  readGroups(withoutZone(address));
+  // By index: taking such an array apart costs more than reading the address.
+  const a = GROUPS[0]!;
+  const b = GROUPS[1]!;
+  const c = GROUPS[2]!;
+  if ((a | b | c | GROUPS[3]! | GROUPS[4]!) === 0 && GROUPS[5] === 0xffff) {
+    return `${GROUPS[6]! >> 8}.${GROUPS[6]! & 255}.${GROUPS[7]! >> 8}.0`;
+  }
+  if (c !== 0) return `${a.toString(16)}:${b.toString(16)}:${c.toString(16)}::`;
+  if (b !== 0) return `${a.toString(16)}:${b.toString(16)}::`;
+  return a === 0 ? '::' : `${a.toString(16)}::`;
+}
+
+/** The eight groups of the IPv6 address that was read last: one array for all. */
+const GROUPS = new Uint16Array(8);
+
+/** Reads a valid IPv6 address into `GROUPS`. */
+function readGroups(address: string): void {
+  const text = address.includes('.') ? withoutDots(address) : address;
+  let count = 0;
+  let gap = -1;
+  let group = -1;
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) !== COLON) {
+      group = (group < 0 ? 0 : group << 4) | digitAt(text, i);
+      continue;
+    }
+    if (group >= 0) GROUPS[count++] = group;
+    group = -1;
+    if (text.charCodeAt(i + 1) === COLON) gap = count;
+  }
+  if (group >= 0) GROUPS[count++] = group;
+  if (gap < 0) return;
+  const tail = 8 - (count - gap);
+  GROUPS.copyWithin(tail, gap, count);
+  GROUPS.fill(0, gap, tail);
+}
+
+/** The dotted end of an IPv6 address as two groups. */
+function withoutDots(address: string): string {
+  const end = address.lastIndexOf(':') + 1;
+  const [a = 0, b = 0, c = 0, d = 0] = address.slice(end).split('.').map(Number);
+  return `${address.slice(0, end)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+}
+
+function withoutZone(address: string): string {
+  const percent = address.indexOf('%');
+  return percent < 0 ? address : address.slice(0, percent);
+}
+
+/** More hops than that are nobody's proxies; what follows is left out. */
+const MOST_HOPS = 64;
+
+/** Masks each address of an X-Forwarded-For header; ports go, and what is no address becomes `unknown`. */
+export function anonymizeForwarded(header: string): string {
+  return header
+    .split(',', MOST_HOPS)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+    .map((entry) => anonymizeIp(withoutPort(entry)) ?? 'unknown')
+    .join(', ');
+}
+
+/** Some proxies add the client's port: `192.0.2.1:5000`, `[2001:db8::1]:5000`. */
+function withoutPort(entry: string): string {
+  const [, v6, v4] = /^"?(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)"?$/.exec(entry) ?? [];
+  return v6 ?? v4 ?? entry;
+}

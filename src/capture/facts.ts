@@ -1,0 +1,171 @@
+import { isIP } from 'node:net';
+import proxyAddr from 'proxy-addr';
+import type { Facts } from '../journal/codec.ts';
+import { keysOf } from '../summaries/keys.ts';
+import { cut, TEXT_LIMITS } from '../text.ts';
+import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
+import { atOnce } from './at-once.ts';
+import { capturedRecord } from './captured.ts';
+import type { Cookies } from './cookies.ts';
+import type { Exchange, Request } from './exchange.ts';
+import { extraOf, jsonOf } from './extra.ts';
+import { readHeaders } from './headers.ts';
+import type { CaptureOptions } from './options.ts';
+import { firstOf, isTrusted } from './trust.ts';
+import { UrlMaker } from './url.ts';
+import type { RequestVars } from './vars.ts';
+
+/** Reads what a record is made of, fit to be stored. */
+export class FactsReader {
+  readonly #options: CaptureOptions;
+  readonly #vars: RequestVars;
+  readonly #cookies: Cookies;
+  readonly #urls: UrlMaker;
+  readonly #onVars = (error: unknown) =>
+    this.#options.onError("a request's vars, which were left out,", error);
+
+  constructor(options: CaptureOptions, vars: RequestVars, cookies: Cookies) {
+    this.#options = options;
+    this.#vars = vars;
+    this.#cookies = cookies;
+    this.#urls = new UrlMaker(options.redact);
+  }
+
+  /**
+   * All but the duration, which is not over.
+   * @param hadHeaders Whether the visitor's cookie was looked at when the response's headers were made.
+   */
+  read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): Facts {
+    const { request, reader, connection } = exchange;
+    const { redact } = this.#options;
+    const sent = readHeaders(request.rawHeaders);
+    const peer = connection?.address ?? '';
+    let scheme = connection?.scheme ?? 'https://';
+    let { host, forwardedFor } = sent;
+    let remoteAddr = peer;
+    if (forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
+      const trusts = (address: string, hop: number) =>
+        isTrusted(exchange, address, hop, this.#options.onError);
+      if (forwardedFor !== '') remoteAddr = clientAddress(peer, forwardedFor, trusts);
+      if (trusts(peer, 0)) {
+        if (sent.forwardedProto !== '')
+          scheme = firstOf(sent.forwardedProto) === 'https' ? 'https://' : 'http://';
+        if (sent.forwardedHost !== '') host = firstOf(sent.forwardedHost);
+      }
+    }
+    remoteAddr = unmapped(remoteAddr);
+    if (this.#options.anonymizeIp) {
+      remoteAddr = remoteAddr === '' ? '' : (anonymizeIp(remoteAddr) ?? '');
+      if (forwardedFor !== '') forwardedFor = anonymizeForwarded(forwardedFor);
+    }
+    const { acceptLanguage } = sent;
+    const route = cut(reader.route(request), TEXT_LIMITS.route);
+    const facts: Facts = {
+      date: exchange.date,
+      contentLength: bytes,
+      duration: 0,
+      status,
+      credentials: sent.authorization !== '',
+      method: cut(request.method ?? '', TEXT_LIMITS.method),
+      url: cut(this.#urls.make(scheme, host, exchange.target), TEXT_LIMITS.url),
+      route,
+      protocol: PROTOCOLS[request.httpVersion] ?? cut(`HTTP/${request.httpVersion}`, TEXT_LIMITS.protocol),
+      remoteAddr,
+      forwardedFor: cut(forwardedFor, TEXT_LIMITS.forwardedFor),
+      agent: cut(sent.agent, TEXT_LIMITS.agent),
+      acceptLanguage:
+        acceptLanguage.length > TEXT_LIMITS.acceptLanguage
+          ? acceptLanguage.slice(0, TEXT_LIMITS.acceptLanguage)
+          : acceptLanguage,
+      referrer: sent.referrer === '' ? '' : cut(redact(sent.referrer), TEXT_LIMITS.referrer),
+      username: this.#username(request, sent.authorization),
+      visitor: exchange.visitor,
+      blueprint: route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint),
+      extra: '',
+    };
+    // It left before the headers; a known visitor is still one.
+    if (!hadHeaders && facts.visitor === '') facts.visitor = this.#cookies.visitorOf(exchange, sent);
+    facts.extra = this.#extraOf(facts, exchange, route === '' ? undefined : reader.routeParams(request));
+    return facts;
+  }
+
+  #extraOf(facts: Facts, exchange: Exchange, routeParams: object | undefined): string {
+    const noted = this.#vars.peek(exchange.request);
+    let keys = '';
+    if (this.#options.closures.length > 0) {
+      facts.duration = microsSince(exchange.started, performance.now());
+      keys = this.#keysOf(facts, routeParams, noted);
+    }
+    return extraOf(routeParams, noted, keys, this.#onVars);
+  }
+
+  /** JSON of the keys in the summaries whose key is a closure. */
+  #keysOf(facts: Facts, routeParams: object | undefined, vars: Record<string, unknown> | undefined): string {
+    const { closures, names, onError } = this.#options;
+    const record = capturedRecord(facts, names, routeParams, vars);
+    const keys: Record<string, string[]> = {};
+    for (const { name, key } of closures) {
+      try {
+        const found = keysOf(key!(record));
+        if (found.length > 0) keys[name] = found;
+      } catch (error) {
+        onError(`the key of the summary "${name}"`, error);
+      }
+    }
+    return jsonOf(keys, TEXT_LIMITS.keys, (error) =>
+      onError("a request's keys in the app's own summaries, which were left out,", error),
+    );
+  }
+
+  #username(request: Request, authorization: string): string {
+    const { username, onError } = this.#options;
+    if (username) {
+      try {
+        const name = atOnce(username(request));
+        return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
+      } catch (error) {
+        onError('username', error);
+        return '';
+      }
+    }
+    // RFC 7617: Basic base64(user-id ":" password)
+    if (authorization === '' || !/^basic /i.test(authorization)) return '';
+    const text = Buffer.from(authorization.slice(6).trim(), 'base64').toString();
+    const colon = text.indexOf(':');
+    return colon < 1 ? '' : cut(text.slice(0, colon), TEXT_LIMITS.username);
+  }
+}
+
+/** In whole µs, of two moments in ms. */
+export function microsSince(started: number, now: number): number {
+  return Math.round((now - started) * 1000);
+}
+
+const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0', '2.0': 'HTTP/2.0' };
+
+/** The client's address as the proxies that are trusted tell it. */
+function clientAddress(
+  peer: string,
+  forwardedFor: string,
+  trusts: (address: string, hop: number) => boolean,
+): string {
+  try {
+    // The library wants a request; these are the parts that it looks at.
+    const request = {
+      headers: { 'x-forwarded-for': forwardedFor },
+      socket: { remoteAddress: peer },
+      connection: { remoteAddress: peer },
+    };
+    const address = proxyAddr(request as unknown as Parameters<typeof proxyAddr>[0], trusts);
+    if (address !== undefined && isIP(address) !== 0) return address;
+  } catch {
+    // An entry that is no address.
+  }
+  // The peer is what is known.
+  return peer;
+}
+
+/** An IPv4 address as IPv4, also on a socket that serves both (`::ffff:192.0.2.1`). */
+function unmapped(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}

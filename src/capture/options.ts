@@ -1,0 +1,24 @@
+import type { Journal } from '../journal/journal.ts';
+import type { Summary } from '../summaries/define.ts';
+import type { Request } from './exchange.ts';
+import type { MarkedViews } from './views.ts';
+import type { VisitorCookie } from './visitor.ts';
+
+export interface CaptureOptions {
+  journal: Journal;
+  /** Cleans a URL or referrer of secrets. */
+  redact(url: string): string;
+  anonymizeIp: boolean;
+  /** Which requests become records. */
+  views: MarkedViews;
+  cookie: VisitorCookie | undefined;
+  /** Whether the visitor agreed to a cookie. */
+  cookieWhen: ((request: Request) => boolean) | undefined;
+  username: ((request: Request) => string | null | undefined) | undefined;
+  /** The names that stand in every record. */
+  names: { site: string; serverName: string };
+  /** The summaries whose key is a function of the user's. */
+  closures: readonly Summary[];
+  /** Told when something of ours, or a function of the user's, threw. */
+  onError(what: string, error: unknown): void;
+}
