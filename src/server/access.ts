@@ -217,7 +217,8 @@ function networkOf(address: string): string {
   const groups = head.split(':').filter((group) => group !== '');
   const after = tail?.split(':') ?? [];
   while (groups.length + after.length < 8 && groups.length < 4) groups.push('0');
-  return [...groups, ...after].slice(0, 4).join(':');
+  const network = [...groups, ...after].slice(0, 4);
+  return network.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
 }
 
 function isSecure(request: IncomingMessage): boolean {

