@@ -87,6 +87,7 @@ describe('keys', () => {
   test('what cannot be seen, or turns the text around, is a sign', () => {
     expect(visible('a\u202eb\n')).toBe('a\ufffdb\u240a');
     expect(visible(' ')).toBe('“ ”');
+    expect(visible('\n')).toBe('“\u240a”');
   });
 
   test('long ones are cut in the middle, between whole signs', () => {
