@@ -71,7 +71,7 @@ export function optionsOf(
   return {
     width: element.clientWidth,
     height,
-    padding: [10, 26, 0, 0],
+    padding: [10, 34, 0, 0],
     legend: { show: false },
     cursor: {
       y: false,

@@ -8,6 +8,7 @@ import { Icon } from './icons.tsx';
 import { Pager } from './pager.tsx';
 import { panelsOf } from './panel-list.ts';
 import { Problem } from './problem.tsx';
+import { whyNoAnswer } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
 import { WideKeys } from './wide-keys.tsx';
@@ -24,9 +25,11 @@ export function Expanded({ name }: { name: string; total: Totals | undefined }) 
   const tab = info?.tabs.find(({ summary }) => summary === panel.tab) ?? info?.tabs[0];
   const question = `summaries/${encodeURIComponent(tab?.summary ?? '')}`;
   const rows = { order: panel.order, search: panel.search || undefined };
-  const path = tab
-    ? pathOf(question, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
-    : null;
+  const reason = tab ? whyNoAnswer(site, view, tab.summary) : null;
+  const path =
+    tab && reason === null
+      ? pathOf(question, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
+      : null;
   const asked = useAnswer<TopAnswer>(path, tick);
   const data = asked.data?.summary === tab?.summary ? asked.data : undefined;
 
@@ -97,7 +100,9 @@ export function Expanded({ name }: { name: string; total: Totals | undefined }) 
         </p>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys */}
         <section class="expanded-body" tabIndex={0} aria-label={`All ${tab.label}`}>
-          {asked.error ? (
+          {reason !== null ? (
+            <p class="nothing">{reason}</p>
+          ) : asked.error ? (
             <Problem error={asked.error} onRetry={asked.retry} />
           ) : data ? (
             <div class={asked.isLoading ? 'stale' : ''}>

@@ -3,6 +3,7 @@ import { usePage } from '../state/context.ts';
 import { withFilter, withoutFilter } from '../state/view.ts';
 import { Icon } from './icons.tsx';
 import { KeyLabel } from './key-label.tsx';
+import { whyNoFilter } from './reasons.ts';
 
 interface KeyCellProps {
   summary: string;
@@ -20,16 +21,13 @@ interface KeyCellProps {
 export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCellProps) {
   const { site, view, change } = usePage();
   const text = keyText(summary, keyOf, origin);
-  const canFilter = site.summaries.find(({ name }) => name === summary)?.filter ?? false;
+  const reason = whyNoFilter(site, summary);
+  const canFilter = reason === null;
   const isOn = view.filters.some((filter) => filter.summary === summary && filter.key === keyOf);
   const link = summary === 'referrers' ? linkOf(keyOf) : null;
   const press = () => {
-    if (!canFilter) {
-      onNote(
-        site.filter
-          ? 'These keys are the app’s own and do not stand in the records, so the page cannot be filtered by them.'
-          : 'This storage cannot search its records, so the page cannot be filtered.',
-      );
+    if (reason !== null) {
+      onNote(reason);
       return;
     }
     change((now) => (isOn ? withoutFilter(now, summary) : withFilter(now, { summary, key: keyOf })));

@@ -9,6 +9,7 @@ import { Keys } from './keys.tsx';
 import { Pager } from './pager.tsx';
 import type { PanelInfo } from './panel-list.ts';
 import { Problem } from './problem.tsx';
+import { whyNoAnswer } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
 
@@ -16,7 +17,7 @@ const ROWS = 8;
 
 /** The keys of one summary that have the most, and tabs for its neighbours. */
 export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefined }) {
-  const { view, change, tick } = usePage();
+  const { site, view, change, tick } = usePage();
   const panel = view.panels[info.name] ?? DEFAULT_PANEL;
   const tab = info.tabs.find(({ summary }) => summary === panel.tab) ?? info.tabs[0]!;
   const [note, setNote] = useState('');
@@ -24,6 +25,7 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
     setNote('');
     change((now) => withPanel(now, info.name, { page: 1, ...next }), how);
   };
+  const reason = whyNoAnswer(site, view, tab.summary);
   const isOpen = view.open === info.name;
   const { order, search } = panel;
   const page = isOpen ? 1 : panel.page;
@@ -33,7 +35,7 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
     limit: ROWS,
     page,
   });
-  const asked = useAnswer<TopAnswer>(path, tick);
+  const asked = useAnswer<TopAnswer>(reason === null ? path : null, tick);
   const data = asked.data?.summary === tab.summary ? asked.data : undefined;
   const title = `panel-${info.name}`;
   return (
@@ -66,7 +68,9 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
         </button>
       </div>
       <div class="panel-body">
-        {asked.error ? (
+        {reason !== null ? (
+          <p class="nothing">{reason}</p>
+        ) : asked.error ? (
           <Problem error={asked.error} onRetry={asked.retry} />
         ) : data ? (
           <div class={asked.isLoading ? 'stale' : ''}>
@@ -104,7 +108,7 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
             ))}
           </select>
         </label>
-        {data && (
+        {data && reason === null && (
           <Pager
             label={tab.label}
             page={page}

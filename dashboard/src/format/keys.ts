@@ -78,11 +78,11 @@ function withoutScheme(url: string): string {
 
 /** What would not be seen, or would turn the text around, is shown as a sign. */
 export function visible(text: string): string {
-  if (text.trim() === '') return `“${text}”`;
-  return text
+  const shown = text
     .slice(0, 10_000)
     .replace(/[\0-\x1f]/g, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)))
     .replace(/[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, '\ufffd');
+  return text.trim() === '' ? `“${shown}”` : shown;
 }
 
 /** A text in two parts, of which the first may be cut off at its end: so the middle goes first. */

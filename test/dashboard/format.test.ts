@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest';
+import { ceilingOf, ticksOf } from '../../dashboard/src/charts/data.ts';
+import { difference } from '../../dashboard/src/format/change.ts';
+import { showBucket, showInstant, showRange, showTick } from '../../dashboard/src/format/dates.ts';
+import { healthOf } from '../../dashboard/src/format/health.ts';
+import { inTwo, keyText, linkOf, sharedOrigin, visible } from '../../dashboard/src/format/keys.ts';
+import { bytes, compact, duration, percent } from '../../dashboard/src/format/numbers.ts';
+import { statusOf } from '../server/support.ts';
+
+describe('numbers', () => {
+  test.each([
+    [compact, 0, '0'],
+    [compact, 12_345, '12.3K'],
+    [bytes, 0, '0 B'],
+    [bytes, 999, '999 B'],
+    [bytes, 1_000, '1 kB'],
+    [bytes, 999_960, '1 MB'],
+    [bytes, 3.5e15, '3.5 PB'],
+    [bytes, 3.5e18, '3500 PB'],
+    [duration, 850, '850 µs'],
+    [duration, 999.7, '1 ms'],
+    [duration, 1_234_000, '1.2 s'],
+    [duration, 90_000_000, '1.5 min'],
+    [duration, 7_200_000_000, '2 h'],
+    [percent, 0, '0%'],
+    [percent, 0.0001, '<0.1%'],
+    [percent, 0.999_9, '99.9%'],
+    [percent, 1, '100%'],
+    [percent, 0.123, '12%'],
+  ])('%o of %d is %s', (format, value, text) => expect(format(value)).toBe(text));
+});
+
+describe('changes', () => {
+  test.each([
+    [120, 100, 'up', { text: '20%', meaning: 'good', direction: 'up' }],
+    [80, 100, 'up', { text: '20%', meaning: 'bad', direction: 'down' }],
+    [120, 100, 'down', { text: '20%', meaning: 'bad', direction: 'up' }],
+    [120, 100, null, { text: '20%', meaning: 'neutral', direction: 'up' }],
+    [1, 0, 'down', { text: 'new', meaning: 'bad', direction: 'up' }],
+    [100_000, 1, 'up', { text: '>999%', meaning: 'good', direction: 'up' }],
+    [100_001, 100_000, 'up', { text: '0%', meaning: 'neutral', direction: 'same' }],
+    [5, 5, 'up', { text: '0%', meaning: 'neutral', direction: 'same' }],
+    [0, 0, 'up', null],
+    [null, 1, 'up', null],
+    [1, undefined, 'up', null],
+  ] as const)('from %o to %o', (value, before, better, expected) => {
+    expect(difference(value, before, better)).toEqual(expected);
+  });
+});
+
+describe('dates', () => {
+  test('are those of the site’s clocks, wherever the browser is', () => {
+    const date = '2026-11-25T00:00:00+14:00';
+    expect(showBucket(date, 'day')).toBe('Wed, 25 Nov 2026');
+    expect(showBucket(date, 'month')).toBe('November 2026');
+    expect(showBucket('2026-11-25T21:00:00-08:00', 'hour')).toMatch(/^Wed,? 25 Nov,? 21:00$/);
+    expect(showTick(date, 'hour', true)).toBe('25 Nov');
+    expect(showTick(date, 'hour', false)).toBe('00:00');
+    expect(showRange({ from: '2025-12-01T00:00:00Z', to: '2026-11-25T20:00:00Z' })).toBe(
+      '1 Dec 2025 – 25 Nov 2026',
+    );
+    expect(showRange({ from: date, to: date })).toBe('Wed, 25 Nov 2026');
+    expect(showInstant(0, 'Asia/Tokyo').text).toBe('1 Jan, 09:00:00');
+  });
+});
+
+describe('keys', () => {
+  test('are called by their names, and what has none is said in words', () => {
+    expect(keyText('geo', 'DE')).toEqual({ text: 'Germany', title: 'DE', mark: 'DE' });
+    expect(keyText('geo', 'germany').text).toBe('germany');
+    expect(keyText('languages', 'de-AT').text).toBe('Austrian German');
+    expect(keyText('languages', '!').text).toBe('!');
+    expect(keyText('referrers', null).text).toBe('Direct');
+    expect(keyText('bots', null).text).toBe('People');
+    expect(keyText('plans', null).text).toBe('(none)');
+    expect(keyText('referrers', 'https://example.org/a').text).toBe('example.org/a');
+  });
+
+  test('URLs go without the origin that most of them have', () => {
+    const urls = ['http://a/1', 'http://a/2', 'http://b/', null];
+    expect(sharedOrigin(urls)).toBe(null);
+    expect(sharedOrigin(urls.slice(0, 3))).toBe('http://a');
+    expect(keyText('urls', 'http://a/1', 'http://a').text).toBe('/1');
+    expect(keyText('urls', 'http://a.example/', 'http://a').text).toBe('http://a.example/');
+  });
+
+  test('what cannot be seen, or turns the text around, is a sign', () => {
+    expect(visible('a\u202eb\n')).toBe('a\ufffdb\u240a');
+    expect(visible(' ')).toBe('“ ”');
+    expect(visible('\n')).toBe('“\u240a”');
+  });
+
+  test('long ones are cut in the middle, between whole signs', () => {
+    expect(inTwo('short')).toEqual(['short', '']);
+    const [head, tail] = inTwo('😀'.repeat(1_000));
+    expect([[...head].length, [...tail].length]).toEqual([400, 14]);
+    expect(head.isWellFormed() && tail.isWellFormed()).toBe(true);
+  });
+
+  test('only a web address is a link', () => {
+    expect(linkOf('https://example.org/')).toBe('https://example.org/');
+    for (const text of ['javascript:alert(1)', ' https://a', 'data:text/html,x', 'https://', '//a', null]) {
+      expect(linkOf(text)).toBe(null);
+    }
+  });
+});
+
+describe('charts', () => {
+  test('as many labels as there is room for, and always the last', () => {
+    expect(ticksOf(30, 10)).toEqual([2, 5, 8, 11, 14, 17, 20, 23, 26, 29]);
+    expect(ticksOf(1, 10)).toEqual([0]);
+    expect(ticksOf(0, 10)).toEqual([]);
+  });
+
+  test('the axis has a height where there is nothing', () => {
+    expect(ceilingOf([null, 0], 'hits')).toBe(4);
+    expect(ceilingOf([100, null], 'hits')).toBeCloseTo(108);
+  });
+});
+
+describe('health', () => {
+  const storage = {
+    storage: 'sqlite:usage.db',
+    ok: true,
+    committed: 1,
+    adopted: 0,
+    rejected: 0,
+    lost: 0,
+    hooks: { pending: 0, dropped: 0, failed: 0 },
+    lag: { records: 0, seconds: 0 },
+    error: null,
+  };
+
+  test.each([
+    ['none', null],
+    ['good', statusOf({ storages: [storage] })],
+    ['warn', statusOf({ storages: [{ ...storage, rejected: 1 }] })],
+    ['warn', statusOf({ storages: [{ ...storage, lag: { records: 9, seconds: 10 } }] })],
+    ['bad', statusOf({ storages: [{ ...storage, lag: { records: 9, seconds: 100 } }] })],
+    ['bad', statusOf({ storages: [{ ...storage, lost: 1 }] })],
+    ['bad', statusOf({ storages: [{ ...storage, ok: false, error: { code: null, message: 'no disk' } }] })],
+    ['bad', statusOf({ journal: { directory: '/', state: 'memory', slowAppends: 0 } })],
+  ] as const)('is %s, and says why', (level, status) => {
+    const health = healthOf(status);
+    expect(health.level).toBe(level);
+    expect(health.lines.length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,387 @@
+import { mkdirSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { UsageQuery } from '../../src/query/query.ts';
+import type { HandlerOptions } from '../../src/server/options.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { defineSummary } from '../../src/summaries/define.ts';
+import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { statusOf, TOKEN } from '../server/support.ts';
+import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
+
+/** The built one: the page lies beside it. */
+const built = new URL('../../dist/server/handler.js', import.meta.url).href;
+const { createHandler } = (await import(built)) as typeof import('../../src/server/handler.ts');
+
+const HOUR = 3_600_000;
+const sumPlans = defineSummary({ name: 'plans', key: () => null });
+const summaries = [...STANDARD_SUMMARIES, sumPlans];
+const browser = fileBrowser();
+const closing: (() => unknown)[] = [];
+mkdirSync('test-screenshots', { recursive: true });
+afterAll(() => {
+  for (const close of closing) close();
+});
+
+/** A site with its page, and how to serve more requests of it. */
+async function siteWith(records: readonly TestRecord[], options: HandlerOptions = { public: true }) {
+  const storage = new MemoryStorage({ hooks: summaries });
+  const writer = await openWriter(storage, { site: 'shop', timeZone: 'Europe/Berlin' });
+  const journal = new TestJournal('a', summaries, 'Europe/Berlin', 'shop');
+  let committed = 0;
+  const store = async (more: readonly TestRecord[]) => {
+    if (more.length > 0) await writer.apply(journal.batch(more));
+    committed += more.length;
+  };
+  await store(records);
+  let failing = '';
+  const query = new UsageQuery(storage.reader, { site: 'shop', timeZone: 'Europe/Berlin', summaries });
+  const hooks = { pending: 0, dropped: 0, failed: 0 };
+  const status = () =>
+    statusOf({
+      journaled: committed,
+      storages: [
+        {
+          storage: 'memory',
+          ok: true,
+          committed,
+          adopted: 0,
+          rejected: 0,
+          lost: 0,
+          hooks,
+          lag: { records: 0, seconds: 0 },
+          error: null,
+        },
+      ],
+    });
+  const handler = createHandler({ query, site: 'shop', status, version: '1.2.3' }, options);
+  const server = http.createServer((request, response) => {
+    if (failing !== '' && request.url?.includes(failing)) response.writeHead(500).end();
+    else if (!handler(request, response)) response.end('app');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/usage/`;
+  return {
+    url,
+    store,
+    fail: (path: string) => {
+      failing = path;
+    },
+  };
+}
+
+function visits(count: number): TestRecord[] {
+  const now = Date.now();
+  return Array.from({ length: count }, (_, i) => ({
+    date: now - ((i * 7) % (40 * 24)) * HOUR,
+    url: `http://shop.example/${i % 5 === 0 ? '' : `articles/${i % 90}?from=list`}`,
+    route: i % 5 === 0 ? '/' : '/articles/:id',
+    status: i % 50 === 0 ? 503 : i % 20 === 0 ? 404 : 200,
+    duration: 800 + ((i * 37) % 5_000),
+    contentLength: 1_000 + i,
+    remoteAddr: `192.0.2.${i % 60}`,
+    agent: `Agent ${i % 12}`,
+    browser: ['Chrome', 'Firefox', 'Safari'][i % 3]!,
+    language: ['en-US', 'de', null][i % 3]!,
+    referrer: i % 4 === 0 ? 'https://search.example/?q=shoes' : null,
+    visitor: i % 2 === 0 ? `v${i % 40}` : null,
+    country: ['DE', 'US', null][i % 3]!,
+    bot: i % 10 === 0,
+    extra: { keys: { plans: [i % 2 ? 'gold' : 'free'] } },
+  }));
+}
+
+const shoot = (page: Page, name: string, fullPage = true) =>
+  page.screenshot({ path: `test-screenshots/dashboard-${name}.png`, fullPage });
+const panel = (page: Page, name: string) =>
+  page.locator('.panel', { has: page.getByRole('heading', { name, exact: true }) });
+const hits = (page: Page) => page.locator('.total', { hasText: 'Hits' }).getAttribute('title');
+const query = (page: Page) => new URL(page.url()).searchParams;
+
+describe('a site with many requests', () => {
+  let site: Awaited<ReturnType<typeof siteWith>>;
+  beforeAll(async () => {
+    site = await siteWith(visits(3_000));
+  });
+
+  const open = async (search = '', options?: OpenOptions) => {
+    const opened = await browser.openPage(site.url + search, {
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
+    await opened.page.locator('.keys').first().waitFor();
+    await opened.page.locator('.records').waitFor();
+    return opened;
+  };
+
+  test.each([
+    ['light', { colorScheme: 'light' }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
+  ] as const)('%s: nothing bars the way, nothing is asked of others', async (name, options) => {
+    await using opened = await open('', options);
+    const { page, complaints, elsewhere } = opened;
+    await page.waitForFunction('document.querySelectorAll(".panel .keys").length === 7');
+    await shoot(page, name);
+    expect(await barriers(page)).toEqual([]);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    await page.locator('.panel').first().getByRole('button', { name: 'Show all URLs' }).click();
+    await page.locator('dialog .wide').waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await shoot(page, `${name}-expanded`, false);
+    expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
+  });
+
+  test('ranges, comparison, measures and the table are in the URL, and the back button undoes them', async () => {
+    await using opened = await open();
+    const { page, complaints } = opened;
+    for (const [label, name] of [
+      ['Today', 'today'],
+      ['7 days', '7d'],
+      ['90 days', '90d'],
+      ['This month', 'month'],
+      ['12 months', '12mo'],
+      ['All', 'all'],
+    ] as const) {
+      await page.getByRole('button', { name: label, exact: true }).click();
+      expect(query(page).get('range')).toBe(name);
+    }
+    await page.locator('.total[title="3,000"]').waitFor();
+    await page.goBack();
+    expect(query(page).get('range')).toBe('12mo');
+    await page.getByRole('button', { name: 'Custom' }).click();
+    await page.getByLabel('From').fill('2020-01-01');
+    await page.getByLabel('To').fill('2020-01-31');
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    await page.getByText('1 Jan – 31 Jan 2020').first().waitFor();
+    await page.getByText('No requests in this range.').waitFor();
+    await page.goBack();
+    await page.getByRole('button', { name: 'Compare' }).click();
+    expect(query(page).get('compare')).toBe('false');
+    for (const [label, id] of [
+      ['Visitors', 'visitors'],
+      ['Transfer', 'transfer'],
+      ['Error rate', 'errors'],
+      ['Average time', 'average'],
+      ['Bots', 'bots'],
+    ] as const) {
+      await page.locator('.total', { hasText: label }).click();
+      expect(query(page).get('measure')).toBe(id);
+      await page.getByRole('slider', { name: `${label} over time` }).waitFor();
+    }
+    await page.getByRole('button', { name: 'Show as table' }).click();
+    await page.locator('.chart-table tbody tr').first().waitFor();
+    expect(await barriers(page)).toEqual([]);
+    const shared = page.url();
+    await page.goto(shared);
+    await page.locator('.chart-table tbody tr').first().waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test('the chart is read with the arrow keys', async () => {
+    await using opened = await open('?range=7d');
+    const chart = opened.page.getByRole('slider');
+    await chart.focus();
+    await chart.press('Home');
+    await expect.poll(() => chart.getAttribute('aria-valuenow')).toBe('0');
+    await chart.press('ArrowRight');
+    await expect.poll(() => chart.getAttribute('aria-valuenow')).toBe('1');
+    expect(await opened.page.locator('.tooltip').innerText()).toContain('Hits');
+    await chart.press('Escape');
+    await opened.page.locator('.tooltip').waitFor({ state: 'detached' });
+  });
+
+  test('a row narrows the page, chips widen it', async () => {
+    await using opened = await open();
+    const { page, complaints } = opened;
+    const all = await hits(page);
+    await panel(page, 'Places').getByRole('button', { name: 'Germany' }).click();
+    await expect.poll(() => hits(page)).not.toBe(all);
+    await panel(page, 'Clients').getByRole('button', { name: 'Bots' }).click();
+    await panel(page, 'Clients').getByRole('button', { name: 'People' }).click();
+    expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots:']);
+    await panel(page, 'Own').getByText('do not stand in the records').waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await shoot(page, 'filters');
+    await page.getByRole('button', { name: 'Remove the filter Countries' }).click();
+    expect(query(page).getAll('filter')).toEqual(['bots:']);
+    await page.getByRole('button', { name: 'Remove the filter Bots' }).click();
+    await expect.poll(() => hits(page)).toBe(all);
+    await panel(page, 'Own').getByRole('button', { name: 'gold' }).click({ force: true });
+    await panel(page, 'Own').getByRole('status').getByText('cannot be filtered').waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test('panels are searched, ordered and paged', async () => {
+    await using opened = await open();
+    const { page, complaints } = opened;
+    const pages = panel(page, 'Pages');
+    await pages.getByRole('button', { name: 'Next page' }).click();
+    expect(query(page).get('pages.page')).toBe('2');
+    await pages.getByRole('button', { name: 'Previous page' }).click();
+    await pages.getByRole('combobox').selectOption('transfer');
+    await pages.locator('th', { hasText: 'Bytes' }).waitFor();
+    await pages.getByRole('searchbox').fill('articles/13?');
+    await expect.poll(() => pages.locator('tbody tr').count()).toBe(1);
+    expect(query(page).get('pages.search')).toBe('articles/13?');
+    await pages.getByRole('button', { name: 'Routes' }).click();
+    await pages.getByRole('button', { name: '/articles/:id' }).waitFor();
+    const link = panel(page, 'Sources').getByRole('link');
+    expect(await link.getAttribute('rel')).toBe('noreferrer noopener');
+    expect(complaints).toEqual([]);
+  });
+
+  test('a panel in full: all measures, a key’s own course, downloads', async () => {
+    await using opened = await open('?open=pages');
+    const { page, complaints } = opened;
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Average time' }).click();
+    await expect
+      .poll(() => dialog.locator('th[aria-sort="descending"]').innerText())
+      .toContain('Average time');
+    await dialog.getByRole('button', { name: 'Next page' }).click();
+    expect(query(page).get('pages.page')).toBe('2');
+    await dialog
+      .getByRole('button', { name: /^Course of/ })
+      .first()
+      .click();
+    await dialog.getByRole('slider').waitFor();
+    expect(await barriers(page)).toEqual([]);
+    for (const name of ['CSV', 'NDJSON']) {
+      const download = page.waitForEvent('download');
+      await dialog.getByRole('link', { name }).click();
+      expect((await download).suggestedFilename()).toMatch(new RegExp(`\\.${name.toLowerCase()}$`));
+    }
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.goBack();
+    await dialog.waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    expect(complaints).toEqual([]);
+  });
+
+  test('requests: older ones, and none', async () => {
+    await using opened = await open();
+    const { page } = opened;
+    await page.getByRole('button', { name: 'Load older' }).click();
+    await expect.poll(() => page.locator('.records tbody tr').count()).toBe(50);
+    await page.getByRole('button', { name: 'Latest requests' }).click();
+    await page.locator('.records').waitFor({ state: 'detached' });
+    expect(query(page).get('requests')).toBe('false');
+  });
+
+  test('the theme that is chosen is kept', async () => {
+    await using opened = await open('', { colorScheme: 'light' });
+    const { page } = opened;
+    const theme = () => page.evaluate('document.documentElement.dataset.theme');
+    for (const expected of ['light', 'dark']) {
+      await page.getByRole('button', { name: /^Theme/ }).click();
+      expect(await theme()).toBe(expected);
+    }
+    await page.reload();
+    expect(await theme()).toBe('dark');
+    expect(await page.evaluate('getComputedStyle(document.documentElement).colorScheme')).toBe('dark');
+  });
+
+  test('what is stored meanwhile shows up, unless it is paused', async () => {
+    await using opened = await open('?range=all');
+    const { page } = opened;
+    const badge = page.getByRole('button', { name: 'Live' });
+    await badge.waitFor();
+    await page.waitForTimeout(1_500);
+    const before = Number((await hits(page))!.replace(',', ''));
+    await site.store(visits(5));
+    await expect.poll(() => hits(page), { timeout: 10_000 }).toBe((before + 5).toLocaleString('en'));
+    await badge.click();
+    await page.getByRole('button', { name: 'Paused' }).waitFor();
+    await page.getByRole('button', { name: 'Data complete' }).click();
+    await page.getByText('requests of this process are stored').waitFor();
+    expect(await barriers(page)).toEqual([]);
+  });
+
+  test('what fails says so in its place, and is tried again', async () => {
+    await using opened = await open();
+    const { page } = opened;
+    site.fail('summaries/geo');
+    await page.getByRole('button', { name: '7 days' }).click();
+    await panel(page, 'Places').getByRole('button', { name: 'Try again' }).waitFor();
+    await shoot(page, 'error');
+    expect(await barriers(page)).toEqual([]);
+    site.fail('');
+    await panel(page, 'Places').getByRole('button', { name: 'Try again' }).click();
+    await panel(page, 'Places').getByRole('button', { name: 'Germany' }).waitFor();
+  });
+});
+
+test('nothing is stored yet: it says what to do, until something is', async () => {
+  const site = await siteWith([]);
+  await using opened = await browser.openPage(site.url);
+  const { page, complaints } = opened;
+  await page.getByRole('heading', { name: 'Nothing is stored yet' }).waitFor();
+  expect(await barriers(page)).toEqual([]);
+  await shoot(page, 'empty');
+  await page.waitForTimeout(1_500);
+  await site.store(visits(3));
+  await page.locator('.total[title="3"]').waitFor({ timeout: 10_000 });
+  expect(complaints).toEqual([]);
+});
+
+test('hostile texts are texts', async () => {
+  const texts = [...HOSTILE_TEXTS, '<img src=x onerror=alert(1)>', 'javascript:alert(1)', 'x'.repeat(5_000)];
+  const site = await siteWith(
+    texts.map((text) => ({
+      date: Date.now(),
+      url: `http://shop.example/${text}`,
+      referrer: text,
+      agent: text,
+      browser: text,
+      remoteAddr: text,
+      language: text,
+      route: text,
+      visitor: text,
+      serverName: text,
+      country: text,
+      extra: { keys: { plans: [text] } },
+    })),
+  );
+  await using opened = await browser.openPage(`${site.url}?open=sources`);
+  const { page, complaints, elsewhere } = opened;
+  await page.locator('dialog .wide').waitFor();
+  await page.waitForFunction('document.querySelectorAll(".panel .keys").length === 7');
+  expect(await page.locator('img, script:not([src]), a[href^="javascript"]').count()).toBe(0);
+  expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+  expect(await barriers(page)).toEqual([]);
+  await shoot(page, 'hostile', false);
+  expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
+});
+
+test('who has no token signs in', async () => {
+  const site = await siteWith(visits(10), { token: TOKEN });
+  await using opened = await browser.openPage(site.url);
+  const { page } = opened;
+  const token = page.getByLabel('Token');
+  await token.fill('not-the-token-at-all');
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('That is not the token.').waitFor();
+  for (let i = 0; i < 5; i++) {
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor();
+  }
+  await page.getByText(/Too many tries/).waitFor();
+  const other = await siteWith(visits(10), { token: TOKEN });
+  await page.goto(other.url);
+  await page.getByLabel('Token').fill(TOKEN);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator('.total[title="10"]').waitFor();
+});
