@@ -1,0 +1,44 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ENDPOINTS } from '../../src/server/api.ts';
+import { ROOT, read, section } from '../docs/newcomer.ts';
+
+const API = read('docs/http-api.md');
+
+describe('the page of the HTTP API', () => {
+  test('names every endpoint and parameter', () => {
+    for (const { path, parameters } of ENDPOINTS) {
+      expect(API).toContain(`| \`GET ${path}\` |`);
+      const { properties = {} } = z.toJSONSchema(parameters, { io: 'input' });
+      for (const name of Object.keys(properties)) expect(API).toContain(`\`${name}\``);
+    }
+  });
+
+  test('names every code of a problem', () => {
+    const sources = globSync('src/server/*.ts', { cwd: ROOT }).map((file) =>
+      readFileSync(join(ROOT, file), 'utf8'),
+    );
+    const codes = new Set(
+      sources.flatMap((source) => [
+        ...[...source.matchAll(/'([A-Z]+_[A-Z]+)'/g)].map(([, code]) => code),
+        ...[...source.matchAll(/^ {2}([A-Z_]+): 4\d\d,$/gm)].map(([, code]) => code),
+      ]),
+    );
+    // Thrown where the handler is made, and of the command line's time zone.
+    for (const code of ['OPTION_INVALID', 'TIME_ZONE_UNKNOWN']) codes.delete(code);
+    const named = [...section('docs/http-api.md', 'codes').matchAll(/^\| `(\w+)` \|/gm)].map(
+      ([, code]) => code,
+    );
+    expect(named.toSorted()).toEqual([...codes].toSorted());
+  });
+});
+
+test('the page of security names tests that there are', () => {
+  const tests = read('test/server/security.test.ts');
+  const rows = [...read('docs/security.md').matchAll(/^\| (?!promise|---).* \| ([^|]+) \|$/gm)];
+  const names = rows.flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name));
+  expect(names.length).toBeGreaterThan(20);
+  for (const name of names) expect(tests).toContain(name);
+});
