@@ -36,6 +36,8 @@ export class LiveStreams {
 
   /** Server-sent events, until the client leaves. */
   begin(request: IncomingMessage, response: ServerResponse): void {
+    // With HTTP/1 the connection ends with the stream, so that a server that closes does not wait for it once more.
+    if (request.httpVersionMajor === 1) response.shouldKeepAlive = false;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
