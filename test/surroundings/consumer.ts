@@ -19,7 +19,15 @@ import { startRegistry } from './registry.ts';
 export const ROOT = join(import.meta.dirname, '../..');
 const APPS = join(import.meta.dirname, 'apps');
 /** What `npm pack` needs besides node_modules. */
-const SOURCES = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'README.md', 'LICENSE', 'src'];
+const SOURCES = [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'README.md',
+  'LICENSE',
+  'src',
+  'dashboard',
+];
 
 export interface Said {
   code: number | null;
