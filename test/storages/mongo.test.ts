@@ -63,7 +63,11 @@ const SUBJECTS: Subject[] = [
 
 describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
   // The test server makes some thousand updates a second.
-  it.each(storageCases(subject))('$name', { timeout: 300_000 }, ({ run }) => run());
+  const cases = storageCases({
+    ...subject,
+    cannot: { filter: 'its questions about records are not written yet' },
+  });
+  it.each(cases)('$name', { timeout: 300_000 }, ({ run }) => run());
 });
 
 /** A database of its own with a client beside the storages. */
