@@ -16,7 +16,6 @@ import { openApi } from './openapi.ts';
 import type { HandlerSettings } from './options.ts';
 import { type Problem, problemOf, Refusal, sendProblem } from './problem.ts';
 
-const DASHBOARD = fileURLToPath(new URL('../dashboard', import.meta.url));
 const OPEN_METRICS = 'application/openmetrics-text';
 
 /** Answers what is asked below the handler's path. */
@@ -25,7 +24,7 @@ export class Responder {
   readonly #access: Access;
   readonly #settings: HandlerSettings;
   readonly #live: LiveStreams;
-  readonly #files = readFiles(DASHBOARD);
+  readonly #files = readFiles(dashboard());
   #downloads = 0;
 
   constructor(source: HandlerSource, access: Access, settings: HandlerSettings) {
@@ -347,4 +346,11 @@ function redirect(response: ServerResponse, location: string): void {
 
 function problem(status: number, title: string, detail: string, code: string): Problem {
   return { status, title, detail, code };
+}
+
+/** Where the dashboard's files are; in a bundle they are not. */
+function dashboard(): string {
+  // Bundlers would look for the folder if this were one expression.
+  const here = import.meta.url;
+  return fileURLToPath(new URL('../dashboard', here));
 }

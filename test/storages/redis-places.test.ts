@@ -304,7 +304,7 @@ describe('records', () => {
 });
 
 describe('copy', () => {
-  it('from SQLite and back', { timeout: 120_000 }, async () => {
+  it('from SQLite and back', { timeout: 400_000 }, async () => {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
     const sqlite = (name: string) =>
