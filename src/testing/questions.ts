@@ -46,10 +46,10 @@ export function questionCases(subject: Subject): TestCase[] {
       run: () =>
         besideMemory(subject, SUMMARIES, async ({ readers: [reader, memory], apply }) => {
           const random = new Random(20_261_201);
-          for (const size of [1_200, 400]) await apply(Array.from({ length: size }, () => random.record()));
+          for (const size of [500, 200]) await apply(Array.from({ length: size }, () => random.record()));
           // All of the same size: what decides is the next measure, and in the end the key.
           await apply(
-            Array.from({ length: 300 }, (_, n) => ({
+            Array.from({ length: 150 }, (_, n) => ({
               ...random.record(),
               duration: 8,
               contentLength: n % 2,
@@ -104,7 +104,7 @@ export function questionCases(subject: Subject): TestCase[] {
       run: () =>
         besideMemory(subject, SUMMARIES, async ({ readers: [reader, memory], apply }) => {
           const random = new Random(20_261_202);
-          await apply(Array.from({ length: 1_000 }, () => random.record()));
+          await apply(Array.from({ length: 400 }, () => random.record()));
           for (const { name: summary } of SUMMARIES) {
             for (const target of [
               undefined,

@@ -67,7 +67,7 @@ describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
     ...subject,
     cannot: { filter: 'its questions about records are not written yet' },
   });
-  it.each(cases)('$name', { timeout: 300_000 }, ({ run }) => run());
+  it.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
 });
 
 /** A database of its own with a client beside the storages. */
