@@ -9,7 +9,8 @@ import type {
   Total,
   TotalRequest,
 } from './contract.ts';
-import { add, addTo, noMeasures, pageOfKeys } from './fold-sums.ts';
+import { addTo, pageOfKeys } from './fold-sums.ts';
+import { addMeasures, noMeasures } from './measures.ts';
 
 /** A summary with one key, or few, to which every record adds: it tells whether something came to the months since. */
 const WITNESS = 'server';
@@ -47,7 +48,7 @@ export class ClosedMonths implements Reader {
     const rows = request.target === undefined ? await this.#rows(request) : undefined;
     if (!rows) return this.#engine.total(request);
     const total: Measures = noMeasures();
-    for (const row of rows) add(total, row);
+    for (const row of rows) addMeasures(total, row);
     return { ...total, keys: rows.filter(({ key }) => key !== null).length };
   }
 

@@ -10,7 +10,8 @@ import type {
   MatchingSeriesRequest,
   Measures,
 } from './contract.ts';
-import { add, addTo, noMeasures, pageOfKeys } from './fold-sums.ts';
+import { addTo, pageOfKeys } from './fold-sums.ts';
+import { addMeasures, noMeasures } from './measures.ts';
 
 /** Answers from records that lie in memory, all of the range, oldest first. */
 
@@ -35,7 +36,7 @@ export function matchingSeries(
       row = { bucket, ...noMeasures(), visitors: 0, bots: 0, seen: new Set() };
       rows.set(bucket, row);
     }
-    add(row, measuresOf(record));
+    addMeasures(row, measuresOf(record));
     if (record.bot) row.bots += 1;
     if (record.visitor !== null) row.seen.add(record.visitor);
   }

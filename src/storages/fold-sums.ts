@@ -12,6 +12,7 @@ import type {
   Total,
   TotalRequest,
 } from './contract.ts';
+import { addMeasures, noMeasures, onlyMeasures } from './measures.ts';
 
 type Sums = Pick<StorageReader, 'sums'>;
 
@@ -43,8 +44,8 @@ export async function foldSeries(reader: Sums, request: SeriesRequest): Promise<
 /** Adds a row to the one of its key. */
 export function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): void {
   const row = keys.get(key);
-  if (row) add(row, measures);
-  else keys.set(key, { key, ...pick(measures) });
+  if (row) addMeasures(row, measures);
+  else keys.set(key, { key, ...onlyMeasures(measures) });
 }
 
 /** The page that was asked for, of rows in any order, each with a key of its own. */
@@ -59,7 +60,7 @@ export function pageOfKeys(
     (a, b) => rank(b, order) - rank(a, order) || b.hits - a.hits || compareKeys(a.key, b.key),
   );
   const total = noMeasures();
-  for (const row of matching) add(total, row);
+  for (const row of matching) addMeasures(total, row);
   return {
     rows: sorted.slice(offset, limit === 0 ? undefined : offset + limit),
     count: matching.length,
@@ -73,21 +74,6 @@ export function compareKeys(a: string | null, b: string | null): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-export function noMeasures(): Measures {
-  return { hits: 0, transfer: 0, errors: 0, duration: 0 };
-}
-
-export function add(to: Measures, { hits, transfer, errors, duration }: Measures): void {
-  to.hits += hits;
-  to.transfer += transfer;
-  to.errors += errors;
-  to.duration += duration;
-}
-
-function pick({ hits, transfer, errors, duration }: Measures): Measures {
-  return { hits, transfer, errors, duration };
-}
-
 function rank(row: Measures, order: Order): number {
   return order === 'average' ? row.duration / row.hits : row[order];
 }
@@ -96,7 +82,7 @@ function totalOf(rows: readonly SumRow[]): Total {
   const total = noMeasures();
   const keys = new Set<string>();
   for (const row of rows) {
-    add(total, row);
+    addMeasures(total, row);
     if (row.key !== null) keys.add(row.key);
   }
   return { ...total, keys: keys.size };

@@ -2,6 +2,7 @@ import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import type { TextColumn } from '../../record.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import type { Batch } from '../contract.ts';
+import { MEASURES } from '../measures.ts';
 import { type NativeColumn, nativeBlock, numbers, numbers64, ownTexts, sameText, texts } from './native.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
@@ -155,5 +156,3 @@ function sumRows(
     numbers64('ordinal', 'UInt64', ordinal),
   ]);
 }
-
-const MEASURES = ['hits', 'transfer', 'errors', 'duration'] as const;

@@ -7,7 +7,6 @@ import type {
   MatchingKeysRequest,
   MatchingRow,
   MatchingSeriesRequest,
-  Measures,
   Range,
   SeriesRequest,
   SeriesRow,
@@ -15,6 +14,7 @@ import type {
   Total,
   TotalRequest,
 } from '../contract.ts';
+import { MEASURES, measuresOf } from '../measures.ts';
 import { literal, type Statements } from './client.ts';
 import type { Tables } from './schema.ts';
 
@@ -22,7 +22,6 @@ import type { Tables } from './schema.ts';
 export const LAST_BUCKET = 2 ** 32 - 1;
 export const LAST_DATE = LAST_BUCKET * 1000;
 
-const MEASURES = ['hits', 'transfer', 'errors', 'duration'] as const;
 const OF_SUMS = MEASURES.map((name) => `sum(s.${name}) AS ${name}`).join(', ');
 const OF_RECORDS = `count() AS hits, sum(r.content_length) AS transfer, countIf(r.status >= 500) AS errors,
   sum(r.duration) AS duration`;
@@ -165,14 +164,4 @@ function dates({ from, to }: Range): string {
 
 function clamp(value: number, last: number): number {
   return Math.min(Math.max(value, 0), last);
-}
-
-/** 64-bit numbers come as text. */
-function measuresOf({ hits, transfer, errors, duration }: Row): Measures {
-  return {
-    hits: Number(hits ?? 0),
-    transfer: Number(transfer ?? 0),
-    errors: Number(errors ?? 0),
-    duration: Number(duration ?? 0),
-  };
 }

@@ -1,21 +1,13 @@
 import type { UsageRecord } from '../../record.ts';
+import { AnsweringReader } from '../answering-reader.ts';
 import type {
   FoundRecords,
-  Keys,
-  KeysRequest,
-  MatchingKeysRequest,
   MatchingRecordsRequest,
-  MatchingRow,
-  MatchingSeriesRequest,
   Scanned,
   ScanRequest,
-  SeriesRequest,
-  SeriesRow,
   StorageReader,
   SumRow,
   SumsRequest,
-  Total,
-  TotalRequest,
   UsageRequest,
 } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
@@ -25,16 +17,16 @@ import { LAST_BUCKET, LAST_DATE, Questions } from './questions.ts';
 import { type Tables, timeZoneOf } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
-export class ClickhouseReader implements StorageReader {
+export class ClickhouseReader extends AnsweringReader<Questions> implements StorageReader {
   readonly #statements: Statements;
   readonly #tables: Tables;
-  readonly #questions: Questions;
   readonly #close: () => Promise<void>;
 
   constructor(statements: Statements, tables: Tables, close: () => Promise<void>) {
+    const questions = new Questions(statements, tables);
+    super(questions, questions);
     this.#statements = statements;
     this.#tables = tables;
-    this.#questions = new Questions(statements, tables);
     this.#close = close;
   }
 
@@ -88,32 +80,12 @@ export class ClickhouseReader implements StorageReader {
     return { records: rows.map(plain), next: nextOf(rows, limit) };
   }
 
-  keys(request: KeysRequest): Promise<Keys> {
-    return this.#questions.keys(request);
-  }
-
-  total(request: TotalRequest): Promise<Total> {
-    return this.#questions.total(request);
-  }
-
-  series(request: SeriesRequest): Promise<SeriesRow[]> {
-    return this.#questions.series(request);
-  }
-
-  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
-    return this.#questions.matchingKeys(request);
-  }
-
-  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
-    return this.#questions.matchingSeries(request);
-  }
-
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
     const before = after === undefined ? '' : `AND (r.date, r.journal, r.ordinal) < ${tupleOf(after)}`;
     return foundIn(
       await this.#statements.limited<PlacedRow>(
         `SELECT toUnixTimestamp64Milli(r.date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
-         FROM ${this.#questions.matching(request)} ${before}
+         FROM ${this.filters.matching(request)} ${before}
          ORDER BY r.site DESC, r.date DESC, r.journal DESC, r.ordinal DESC LIMIT ${limit}`,
       ),
       limit,

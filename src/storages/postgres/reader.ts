@@ -1,26 +1,16 @@
 import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
-  Keys,
-  KeysRequest,
-  MatchingKeysRequest,
   MatchingRecordsRequest,
-  MatchingRow,
-  MatchingSeriesRequest,
   Scanned,
   ScanRequest,
-  SeriesRequest,
-  SeriesRow,
   StorageReader,
   SumRow,
   SumsRequest,
-  Total,
-  TotalRequest,
   UsageRequest,
 } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
-import { FilterQuestions } from '../sql/filters.ts';
-import { SumQuestions } from '../sql/questions.ts';
+import { SqlReader } from '../sql/sql-reader.ts';
 import { hashOf } from '../sql/texts.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { timestamp } from './arrays.ts';
@@ -30,16 +20,12 @@ import type { Session } from './session.ts';
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration'] as const;
 
-export class PostgresReader implements StorageReader {
+export class PostgresReader extends SqlReader implements StorageReader {
   readonly #session: Session;
-  readonly #sums: SumQuestions;
-  readonly #filters: FilterQuestions;
 
   constructor(session: Session) {
+    super(dialectOf(session));
     this.#session = session;
-    const dialect = dialectOf(session);
-    this.#sums = new SumQuestions(dialect);
-    this.#filters = new FilterQuestions(dialect);
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -104,28 +90,8 @@ export class PostgresReader implements StorageReader {
     return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
   }
 
-  keys(request: KeysRequest): Promise<Keys> {
-    return this.#sums.keys(request);
-  }
-
-  total(request: TotalRequest): Promise<Total> {
-    return this.#sums.total(request);
-  }
-
-  series(request: SeriesRequest): Promise<SeriesRow[]> {
-    return this.#sums.series(request);
-  }
-
-  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
-    return this.#filters.matchingKeys(request);
-  }
-
-  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
-    return this.#filters.matchingSeries(request);
-  }
-
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
-    const where = await this.#filters.where(request);
+    const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const rows = rowsOf(
       await this.#session.limited<PlacedRow>(

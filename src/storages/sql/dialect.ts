@@ -1,5 +1,6 @@
 import type { Period } from '../../summaries/periods.ts';
 import type { Range } from '../contract.ts';
+import { MEASURES } from '../measures.ts';
 
 /**
  * How an engine says what `SqlQuestions` asks. The schemas are alike: `strings` holds every text once, the tables of
@@ -54,8 +55,6 @@ export interface Dialect {
 }
 
 export type Row = Readonly<Record<string, unknown>>;
-
-export const MEASURES = ['hits', 'transfer', 'errors', 'duration'] as const;
 
 /** Columns, added up, under their names. */
 export function sumsOf(alias: string): string {

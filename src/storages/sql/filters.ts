@@ -8,10 +8,9 @@ import type {
   MatchingSeriesRequest,
   Range,
 } from '../contract.ts';
-import { noMeasures } from '../fold-sums.ts';
+import { measuresOf, noMeasures } from '../measures.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
-import { measuresOf } from './questions.ts';
 
 /** Where the id of a text stands: in the record, or in its endpoint. */
 const RECORD_IDS: Partial<Record<TextColumn, string>> = {

@@ -1,6 +1,6 @@
 import type { Keys, KeysRequest } from '../contract.ts';
-import { type Dialect, MEASURES } from './dialect.ts';
-import { measuresOf } from './questions.ts';
+import { MEASURES, measuresOf } from '../measures.ts';
+import type { Dialect } from './dialect.ts';
 
 /** More than there are. */
 const ALL = 2n ** 62n;

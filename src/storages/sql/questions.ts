@@ -2,7 +2,6 @@ import type { Period } from '../../summaries/periods.ts';
 import type {
   Keys,
   KeysRequest,
-  Measures,
   Range,
   SeriesRequest,
   SeriesRow,
@@ -10,8 +9,8 @@ import type {
   Total,
   TotalRequest,
 } from '../contract.ts';
-import { noMeasures } from '../fold-sums.ts';
-import { type Dialect, MEASURES, type Row, sumsOf } from './dialect.ts';
+import { MEASURES, measuresOf, noMeasures } from '../measures.ts';
+import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
 
 interface Series {
@@ -92,14 +91,4 @@ export class SumQuestions {
     return `SELECT s.key AS k, ${columns} FROM (${buckets(name, id, range)}) b
       ${join} ${name} s ON s.series = ${id} AND s.bucket = b.bucket AND s.key = ${key}`;
   }
-}
-
-/** Those that pass 2^53 are rounded. Of nothing the sums are 0. */
-export function measuresOf({ hits, transfer, errors, duration }: Row): Measures {
-  return {
-    hits: Number(hits ?? 0),
-    transfer: Number(transfer ?? 0),
-    errors: Number(errors ?? 0),
-    duration: Number(duration ?? 0),
-  };
 }

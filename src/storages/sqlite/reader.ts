@@ -5,26 +5,16 @@ import type { UsageRecord } from '../../record.ts';
 import { closeDatabase, sqlite } from '../../sqlite.ts';
 import type {
   FoundRecords,
-  Keys,
-  KeysRequest,
-  MatchingKeysRequest,
   MatchingRecordsRequest,
-  MatchingRow,
-  MatchingSeriesRequest,
   Scanned,
   ScanRequest,
-  SeriesRequest,
-  SeriesRow,
   StorageReader,
   SumRow,
   SumsRequest,
-  Total,
-  TotalRequest,
   UsageRequest,
 } from '../contract.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
-import { FilterQuestions } from '../sql/filters.ts';
-import { SumQuestions } from '../sql/questions.ts';
+import { SqlReader } from '../sql/sql-reader.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
@@ -33,26 +23,23 @@ import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 /** The largest integer: no record has it as its id. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
 
-export class SqliteReader implements StorageReader {
+export class SqliteReader extends SqlReader implements StorageReader {
   readonly #database: DatabaseSync;
-  readonly #sums: SumQuestions;
-  readonly #filters: FilterQuestions;
 
   constructor({ path }: SqliteOptions) {
     if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
-    this.#database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+    const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
     try {
       // With 32 MiB most of what is sorted is not written to a file first.
-      this.#database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
+      database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
       // The empty file of an app that is just starting.
-      if (!isReadable(this.#database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+      if (!isReadable(database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     } catch (error) {
-      this.#database.close();
+      database.close();
       throw notADatabase(error, path);
     }
-    const dialect = dialectOf(this.#database);
-    this.#sums = new SumQuestions(dialect);
-    this.#filters = new FilterQuestions(dialect);
+    super(dialectOf(database));
+    this.#database = database;
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -125,28 +112,8 @@ export class SqliteReader implements StorageReader {
     return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
   }
 
-  keys(request: KeysRequest): Promise<Keys> {
-    return this.#sums.keys(request);
-  }
-
-  total(request: TotalRequest): Promise<Total> {
-    return this.#sums.total(request);
-  }
-
-  series(request: SeriesRequest): Promise<SeriesRow[]> {
-    return this.#sums.series(request);
-  }
-
-  matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
-    return this.#filters.matchingKeys(request);
-  }
-
-  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
-    return this.#filters.matchingSeries(request);
-  }
-
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
-    const where = await this.#filters.where(request);
+    const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const rows = this.#database
       .prepare(`
