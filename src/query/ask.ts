@@ -4,6 +4,7 @@ import type { StorageReader } from '../storages/contract.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { invalid } from './invalid.ts';
 
 /** A point in time: a Date, ms since 1970, or ISO text; text without an offset is read in the site's time zone. */
 export type When = Date | number | string;
@@ -111,17 +112,31 @@ export async function getUsage(
   return orElse(reader.usage({ site, ...rangeOf(options, zone), ...page }), []);
 }
 
-/** A name that is misspelt must not look like a summary of which nothing is stored yet. */
-async function checkKept(reader: StorageReader, site: string, name: string): Promise<void> {
-  const kept = await orElse<string[], string[]>(reader.summaries(site), []);
-  if (kept.includes(name)) return;
-  const names = new Set([...STANDARD_SUMMARIES.map((standard) => standard.name), ...kept]);
-  throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...names].join(', ') });
+/**
+ * A name that is misspelt must not look like a summary of which nothing is stored yet.
+ * @param kept Those that are kept, whether or not anything is stored of them.
+ */
+export async function checkKept(
+  reader: StorageReader,
+  site: string,
+  name: string,
+  kept: readonly string[] = [],
+): Promise<void> {
+  const names = new Set([...kept, ...(await storedSummaries(reader, site))]);
+  if (names.has(name)) return;
+  const all = new Set([...STANDARD_SUMMARIES.map((standard) => standard.name), ...names]);
+  throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...all].join(', ') });
 }
 
-async function siteOf(
+/** The names of the summaries of which something is stored. */
+export function storedSummaries(reader: StorageReader, site: string): Promise<string[]> {
+  return orElse<string[], string[]>(reader.summaries(site), []);
+}
+
+/** The site that is meant, and its calendar. */
+export async function siteOf(
   reader: StorageReader,
-  { site = DEFAULT_SITE }: UsageOptions,
+  { site = DEFAULT_SITE }: { site?: unknown },
   timeZone: string,
 ): Promise<{ site: string; zone: Calendar }> {
   if (typeof site !== 'string') throw invalid('site', site, 'the name of a site');
@@ -143,10 +158,6 @@ function pageOf({ limit = DEFAULT_LIMIT, page = 1 }: UsageOptions): { limit: num
     throw invalid('page', page, 'a whole number');
   if (limit === 0 && page > 1) throw invalid('page', page, '1, since limit 0 puts all on one page');
   return { limit, offset };
-}
-
-function invalid(name: string, value: unknown, expected: string): TrackUsageError {
-  return new TrackUsageError('QUERY_INVALID', { name, value: show(value), expected });
 }
 
 /** Where no database is yet, nothing is stored yet. */

@@ -1,24 +1,13 @@
-import { show, TrackUsageError } from '../errors.ts';
-import type { TextColumn } from '../record.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
-import {
-  type Condition,
-  type KeyRow,
-  type Keys,
-  type KeysRequest,
-  type Matching,
-  type MatchingRow,
-  type Measures,
-  ORDERS,
-  type Total,
-} from '../storages/contract.ts';
+import { type Condition, type Measures, ORDERS } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
-import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { orElse, summaryName } from './ask.ts';
+import { Answers, type Asked, columnFor, columnOf, matching } from './answers.ts';
+import { checkKept, orElse, siteOf, storedSummaries, summaryName } from './ask.ts';
+import { invalid } from './invalid.ts';
 import type {
   AnsweredRange,
-  Bucket,
   ComparedOptions,
   QuestionOptions,
   RecordsAnswer,
@@ -28,29 +17,12 @@ import type {
   SiteAnswer,
   TopAnswer,
   TopOptions,
-  Totals,
   TotalsAnswer,
 } from './questions.ts';
-import { bucketsOf, type HourRange, periodOf, previousOf, rangeOf, spansOf } from './range.ts';
+import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
 
 export type * from './questions.ts';
 
-/** The summaries from which the whole is read, those with the fewest keys first: each request has one key in each. */
-const WHOLE = [
-  'server',
-  'status',
-  'bots',
-  'languages',
-  'geo',
-  'browsers',
-  'routes',
-  'remotes',
-  'user-agents',
-  'referrers',
-  'urls',
-  'visitors',
-];
-const DEFAULT_SITE = 'default';
 const MOST_RECORDS = 10_000;
 /** More buckets than a chart has room for are a slip. */
 const MOST_BUCKETS = 10_000;
@@ -60,27 +32,6 @@ const SHORTEST: Readonly<Record<Period, number>> = {
   day: 24 * 3_600_000,
   month: 28 * 24 * 3_600_000,
 };
-const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-/** Keys that are looked for one by one in the period before. */
-const MOST_LOOKUPS = 50;
-
-/** What each bucket holds, by its beginning. */
-type Series = (start: number) => Totals;
-
-/** The summaries that an answer is read from. */
-interface Source {
-  whole: string | undefined;
-  visitors: boolean;
-  bots: boolean;
-}
-
-interface Asked {
-  site: string;
-  zone: Calendar;
-  range: HourRange;
-  where: Condition[];
-}
-
 /** What a `UsageQuery` is told by whoever makes it. */
 export interface QueryContext {
   site?: string;
@@ -97,11 +48,13 @@ export class UsageQuery {
   readonly #reader: CompleteReader;
   readonly #context: QueryContext;
   readonly #now: () => number;
+  readonly #answers: Answers;
 
   constructor(reader: CompleteReader, context: QueryContext = {}) {
     this.#reader = reader;
     this.#context = context;
     this.#now = context.now ?? Date.now;
+    this.#answers = new Answers(reader);
   }
 
   /** The same questions about another site. */
@@ -111,13 +64,12 @@ export class UsageQuery {
 
   /** The site's time zone, and what can be asked for. */
   async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
-    const { name, zone } = await this.#site(site);
-    const stored = await orElse<string[], string[]>(this.#reader.summaries(name), []);
-    const kept = (this.#context.summaries ?? []).map((summary) => summary.name);
+    const { site: name, zone } = await this.#site(site);
+    const stored = await storedSummaries(this.#reader, name);
     const filter = await orElse(this.#reader.canFilter(), false);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
     const place = (of: string) => (order.includes(of) ? order.indexOf(of) : order.length);
-    const names = [...new Set([...kept, ...stored])].sort((a, b) => place(a) - place(b));
+    const names = [...new Set([...this.#kept, ...stored])].sort((a, b) => place(a) - place(b));
     return {
       site: name,
       timeZone: zone.timeZone,
@@ -134,7 +86,8 @@ export class UsageQuery {
   /** Hits, bytes, errors, time, visitors and robots of a range, all together. */
   async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
     const asked = await this.#ask(options);
-    const of = (range: HourRange) => this.#totals({ ...asked, range });
+    const source = await this.#answers.source(asked);
+    const of = (range: HourRange) => this.#answers.totals({ ...asked, range }, source);
     const before = beforeOf(asked, options);
     return {
       ...answered(asked),
@@ -155,8 +108,12 @@ export class UsageQuery {
     if (asked.range.end - asked.range.start > MOST_BUCKETS * SHORTEST[period]) {
       throw invalid('period', period, `one of which the range has no more than ${MOST_BUCKETS}`);
     }
-    const name = summary === undefined ? undefined : await this.#summary(asked.site, summary);
-    const of = (range: HourRange) => this.#series({ ...asked, range }, period, name, key);
+    const one =
+      summary === undefined
+        ? undefined
+        : { summary: await this.#summary(asked.site, summary), key: key ?? null };
+    const source = await this.#answers.source(asked, one?.summary);
+    const of = (range: HourRange) => this.#answers.series({ ...asked, range }, source, period, one);
     const before = beforeOf(asked, options);
     return {
       ...answered(asked),
@@ -181,9 +138,9 @@ export class UsageQuery {
       throw invalid('search', search, 'a part of the keys');
     }
     const wanted = { order, search: search === '' ? undefined : search, limit, offset: limit * (page - 1) };
-    const { rows, count, total } = await this.#keys(asked, name, wanted);
+    const { rows, count, total } = await this.#answers.keys(asked, name, wanted);
     const range = beforeOf(asked, options);
-    const before = range && (await this.#before({ ...asked, range }, name, rows));
+    const before = range && (await this.#answers.before({ ...asked, range }, name, rows));
     return {
       ...answered(asked),
       summary: name,
@@ -212,152 +169,8 @@ export class UsageQuery {
     return { ...answered(asked), records, next: next ?? null };
   }
 
-  async #totals(asked: Asked): Promise<Totals> {
-    const { site, zone, range } = asked;
-    const source = await this.#source(asked);
-    if (source === 'records') {
-      const row = await this.#matched(asked);
-      if (row) return totalsOf(row);
-      return asked.where.length > 0 ? { ...nothing(), visitors: 0, bots: 0 } : unknown();
-    }
-    const spans = spansOf(range, zone);
-    const total = (summary: string, target?: null) => this.#reader.total({ site, summary, spans, target });
-    const [all, visitors, bots, people] = await Promise.all([
-      source.whole === undefined ? nothing() : total(source.whole),
-      source.visitors ? total('visitors') : undefined,
-      source.bots ? total('bots') : undefined,
-      source.bots ? total('bots', null) : undefined,
-    ]);
-    return {
-      ...pick(all),
-      visitors: visitors?.keys ?? null,
-      bots: bots && people ? bots.hits - people.hits : null,
-    };
-  }
-
-  async #series(
-    asked: Asked,
-    period: Period,
-    summary?: string,
-    key: string | null = null,
-  ): Promise<Bucket[]> {
-    const { zone, range, where } = asked;
-    const starts = bucketsOf(range, period, zone);
-    if (starts.length === 0) return [];
-    const source = await this.#source(asked, summary);
-    const conditions =
-      source === 'records' && summary !== undefined
-        ? [...where, { column: columnFor(summary, 'summary'), value: key }]
-        : where;
-    const found =
-      source === 'records'
-        ? await this.#recordSeries({ ...asked, where: conditions }, period, starts)
-        : await this.#sumSeries(asked, period, starts, source, summary === undefined ? undefined : key);
-    return starts.map((start) => ({ date: zone.format(start), ...found(start) }));
-  }
-
-  async #recordSeries(asked: Asked, period: Period, starts: readonly number[]): Promise<Series> {
-    const { start, end } = asked.range;
-    const bounds = [start, ...starts.filter((each) => each > start), end];
-    const rows = await orElse(this.#reader.matchingSeries({ ...matching(asked), bounds }), []);
-    const found = new Map(rows.map((row) => [asked.zone.bucketOf(period, row.bucket), totalsOf(row)]));
-    const empty =
-      asked.where.length > 0 || rows.length > 0 ? { ...unknown(), visitors: 0, bots: 0 } : unknown();
-    return (each) => found.get(each) ?? empty;
-  }
-
-  async #sumSeries(
-    { site, zone, range }: Asked,
-    period: Period,
-    starts: readonly number[],
-    { whole, visitors, bots }: Source,
-    key: string | null | undefined,
-  ): Promise<Series> {
-    // A bucket that lies in the range in part counts in part, as it does in the totals.
-    const parts = starts.filter((start) => {
-      const isOver = !range.open || start !== starts.at(-1);
-      return start < range.start || (isOver && zone.next(period, start) > range.end);
-    });
-    const ask = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
-      const span = { period, from: starts[0]!, to: range.end - 1 };
-      const [rows, ...partial] = await Promise.all([
-        this.#reader.series({ site, summary, ...span, target }),
-        ...parts.map((start) => {
-          const end = Math.min(range.end, zone.next(period, start));
-          const part = { ...range, start: Math.max(range.start, start), end };
-          // Only the last bucket can last until now.
-          part.open &&= end === range.end;
-          return this.#reader.total({ site, summary, spans: spansOf(part, zone), target });
-        }),
-      ]);
-      const found = new Map<number, Total>(rows.map((row) => [row.bucket, row]));
-      parts.forEach((start, index) => {
-        found.set(start, partial[index]!);
-      });
-      return found;
-    };
-    const [all, people, robots, noRobots] = await Promise.all([
-      whole === undefined ? undefined : ask(whole, key),
-      visitors ? ask('visitors') : undefined,
-      bots ? ask('bots') : undefined,
-      bots ? ask('bots', null) : undefined,
-    ]);
-    return (start) => ({
-      ...pick(all?.get(start) ?? nothing()),
-      visitors: people ? (people.get(start)?.keys ?? 0) : null,
-      bots: robots ? (robots.get(start)?.hits ?? 0) - (noRobots?.get(start)?.hits ?? 0) : null,
-    });
-  }
-
-  /** From where an answer is read: the records, where it is filtered or no summary holds the whole. */
-  async #source({ site, where }: Asked, summary?: string): Promise<'records' | Source> {
-    if (where.length > 0) return 'records';
-    if (summary !== undefined) return { whole: summary, visitors: false, bots: false };
-    const names = await this.#kept(site);
-    const whole = WHOLE.find((name) => names.has(name));
-    if (whole === undefined && (await orElse(this.#reader.canFilter(), false))) return 'records';
-    return { whole, visitors: names.has('visitors'), bots: names.has('bots') };
-  }
-
-  /** What the keys had in the period before, which is the range of `asked`. */
-  async #before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[]> {
-    const { site, zone, range, where } = asked;
-    if (rows.length > MOST_LOOKUPS) {
-      const { rows: all } = await this.#keys(asked, summary, EVERY_KEY);
-      const found = new Map(all.map((row) => [row.key, row]));
-      return rows.map(({ key }) => pick(found.get(key) ?? nothing()));
-    }
-    const spans = spansOf(range, zone);
-    return Promise.all(
-      rows.map(async ({ key }) => {
-        if (where.length === 0) return pick(await this.#reader.total({ site, summary, spans, target: key }));
-        const conditions = [...where, { column: columnFor(summary, 'summary'), value: key }];
-        return pick((await this.#matched({ ...asked, where: conditions })) ?? nothing());
-      }),
-    );
-  }
-
-  /** A page of a summary's keys. */
-  #keys(asked: Asked, summary: string, page: Omit<KeysRequest, 'site' | 'summary' | 'spans'>): Promise<Keys> {
-    const { site, zone, range, where } = asked;
-    const answer =
-      where.length > 0
-        ? this.#reader.matchingKeys({ ...matching(asked), column: columnFor(summary, 'summary'), ...page })
-        : this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...page });
-    return orElse(answer, { rows: [], count: 0, total: nothing() });
-  }
-
-  /** All records that match, added up; `undefined` where there are none. */
-  async #matched(asked: Asked): Promise<MatchingRow | undefined> {
-    const { start, end } = asked.range;
-    if (start >= end) return undefined;
-    const request = { ...matching(asked), bounds: [start, end] };
-    const [row] = await orElse<MatchingRow[], MatchingRow[]>(this.#reader.matchingSeries(request), []);
-    return row;
-  }
-
   async #ask(options: QuestionOptions): Promise<Asked> {
-    const { name: site, zone } = await this.#site(options.site);
+    const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
     if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
       throw invalid('filter', filter, 'an object of keys by the names of their summaries');
@@ -366,63 +179,25 @@ export class UsageQuery {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
       return { column: columnFor(name, 'filter'), value };
     });
-    const range = await rangeOf(options, zone, this.#now(), () => this.#first(site));
+    const range = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
     return { site, zone, range, where };
   }
 
-  async #site(given: string | undefined): Promise<{ name: string; zone: Calendar }> {
-    const name = given === undefined ? (this.#context.site ?? DEFAULT_SITE) : given;
-    if (typeof name !== 'string') throw invalid('site', name, 'the name of a site');
-    const stored = await orElse(this.#reader.timeZone(name), undefined);
-    return { name, zone: calendar(stored ?? this.#context.timeZone ?? 'UTC') };
-  }
-
-  /** The beginning of the first month of which something is stored. */
-  async #first(site: string): Promise<number | undefined> {
-    const names = await this.#kept(site);
-    const whole = WHOLE.find((name) => names.has(name)) ?? [...names][0];
-    if (whole === undefined) return undefined;
-    const all = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
-    const [row] = await this.#reader.series({
-      site,
-      summary: whole,
-      period: 'month',
-      ...all,
-      target: undefined,
-    });
-    return row?.bucket;
-  }
-
-  async #kept(site: string): Promise<Set<string>> {
-    return new Set(await orElse<string[], string[]>(this.#reader.summaries(site), []));
+  #site(given: string | undefined): Promise<{ site: string; zone: Calendar }> {
+    const { site, timeZone = 'UTC' } = this.#context;
+    return siteOf(this.#reader, { site: given === undefined ? site : given }, timeZone);
   }
 
   /** The name of a summary that is stored or kept. */
   async #summary(site: string, summary: Summary | string): Promise<string> {
     const name = summaryName(summary);
-    if (typeof summary !== 'string' || known(name)) return name;
-    const names = new Set([
-      ...STANDARD_SUMMARIES.map((standard) => standard.name),
-      ...(this.#context.summaries ?? []).map((kept) => kept.name),
-      ...(await this.#kept(site)),
-    ]);
-    if (names.has(name)) return name;
-    throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...names].join(', ') });
+    if (typeof summary === 'string' && !known(name)) await checkKept(this.#reader, site, name, this.#kept);
+    return name;
   }
-}
 
-/** The column of the records that holds a summary's keys. */
-function columnFor(summary: string, option: 'filter' | 'summary'): TextColumn {
-  const column = columnOf(summary);
-  if (column !== undefined) return column;
-  const names = STANDARD_SUMMARIES.map((standard) => standard.name).join(', ');
-  const where = option === 'filter' ? '' : ' where the answer is filtered';
-  throw invalid(option, summary, `a summary whose keys stand in the records${where}: ${names}`);
-}
-
-function columnOf(name: string): TextColumn | undefined {
-  const found = known(name);
-  return found && 'column' in found ? found.column : undefined;
+  get #kept(): string[] {
+    return (this.#context.summaries ?? []).map(({ name }) => name);
+  }
 }
 
 /** The period before, where it is asked for. */
@@ -434,32 +209,12 @@ function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions):
   return previousOf(range, zone);
 }
 
-function matching({ site, range, where }: Asked): Matching {
-  return { site, from: range.start, to: range.end - 1, where };
-}
-
 function answered({ site, zone, range }: Asked) {
   return { site, timeZone: zone.timeZone, range: shown(range, zone) };
 }
 
 function shown({ start, end }: HourRange, zone: Calendar): AnsweredRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
-}
-
-function nothing(): Measures {
-  return { hits: 0, transfer: 0, errors: 0, duration: 0 };
-}
-
-function unknown(): Totals {
-  return { ...nothing(), visitors: null, bots: null };
-}
-
-function pick({ hits, transfer, errors, duration }: Measures): Measures {
-  return { hits, transfer, errors, duration };
-}
-
-function totalsOf(row: Measures & { visitors: number; bots: number }): Totals {
-  return { ...pick(row), visitors: row.visitors, bots: row.bots };
 }
 
 function minus(from: Measures, less: Measures): Measures {
@@ -477,8 +232,4 @@ function isKey(value: unknown): value is string | null {
 
 function isWhole(value: number, least: number): boolean {
   return Number.isSafeInteger(value) && value >= least;
-}
-
-function invalid(name: string, value: unknown, expected: string): TrackUsageError {
-  return new TrackUsageError('QUERY_INVALID', { name, value: show(value), expected });
 }

@@ -1,7 +1,7 @@
-import { show, TrackUsageError } from '../errors.ts';
 import type { Span } from '../storages/contract.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import type { When } from './ask.ts';
+import { invalid } from './invalid.ts';
 
 /** Ranges by name; all of them end now. `7d`: today and the six days before. */
 export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;
@@ -146,8 +146,4 @@ function back(zone: Calendar, unit: 'day' | 'month', bucket: number, steps: numb
   let at = bucket;
   for (let i = 0; i < steps; i++) at = zone.bucketOf(unit, at - 1);
   return at;
-}
-
-function invalid(name: string, value: unknown, expected: string): TrackUsageError {
-  return new TrackUsageError('QUERY_INVALID', { name, value: show(value), expected });
 }
