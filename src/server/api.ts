@@ -161,3 +161,31 @@ function defined<T extends object>(given: T): Partial<Defined<T>> {
     Defined<T>
   >;
 }
+
+/** The question of a path behind the handler's own, and what stands in it for `{summary}`. */
+export function findEndpoint(path: string): { endpoint: Endpoint; summary: string } | undefined {
+  if (!path.startsWith('/api/v1/')) return undefined;
+  const own = path.slice('/api/v1'.length);
+  const [, summary] = /^\/summaries\/([a-z][a-z0-9-]*)$/.exec(own) ?? [];
+  const pattern = summary === undefined ? own : '/summaries/{summary}';
+  const endpoint = ENDPOINTS.find((candidate) => candidate.path === pattern);
+  return endpoint && { endpoint, summary: summary ?? '' };
+}
+
+/** The parameters of a question, by its schema. */
+export function readParameters({ parameters }: Endpoint, given: URLSearchParams) {
+  const values: Record<string, string | string[]> = Object.create(null);
+  for (const name of new Set(given.keys())) {
+    const all = given.getAll(name);
+    values[name] = name === 'filter' ? all : all.length === 1 ? all[0]! : all;
+  }
+  return parameters.safeParse({ ...values });
+}
+
+/** Why they are not understood. */
+export function reasonsOf({ issues }: z.ZodError): string {
+  return issues
+    .map(({ path, message }) => `${path.join('.') || 'parameters'}: ${message}`)
+    .join('; ')
+    .slice(0, 1_000);
+}

@@ -29,6 +29,17 @@ export class Refusal extends Error {
   }
 }
 
+/** Refuses: see `Refusal`. */
+export function refuse(
+  status: number,
+  title: string,
+  detail: string,
+  code: string,
+  headers?: Record<string, string>,
+): never {
+  throw new Refusal({ status, title, detail, code, ...(headers && { headers }) });
+}
+
 /** What went wrong, without what is nobody's business: no stack, no words of a database, no place where one is. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Refusal) return error.problem;
