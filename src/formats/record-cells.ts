@@ -1,7 +1,7 @@
-import { escapeJson } from '../escape.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Calendar } from '../summaries/periods.ts';
 import type { Cell } from './csv.ts';
+import { json } from './json.ts';
 
 /** Each field of a record, flat: what holds several values is JSON. */
 export const RECORD_CELLS = {
@@ -40,5 +40,5 @@ export const RECORD_CELLS = {
 >;
 
 function jsonOrNull(value: object | null): Cell {
-  return value === null ? null : { json: escapeJson(JSON.stringify(value)) };
+  return value === null ? null : { json: json(value) };
 }

@@ -16,13 +16,17 @@ export interface CommonOptions extends UsageOptions {
 
 const DEFAULT_LIMIT = 500;
 
+/** What every command that asks one storage needs. */
+export function addStorageOption(command: Command): Command {
+  return command.requiredOption(
+    '-s, --storage <storage>',
+    'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
+  );
+}
+
 /** @param instant What `from` and `to` are held against. */
 export function addCommonOptions(command: Command, instant: string): Command {
-  return command
-    .requiredOption(
-      '-s, --storage <storage>',
-      'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
-    )
+  return addStorageOption(command)
     .option(
       '--from <date>',
       `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { json } from '../../formats/json.ts';
 import { UsageQuery } from '../../query/query.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
 import { htmlReport } from '../../report/html.ts';
@@ -6,10 +7,10 @@ import { markdownReport } from '../../report/markdown.ts';
 import { type Imprint, makeReport, type Report, type ReportOptions } from '../../report/report.ts';
 import { emptyText } from '../../report/words.ts';
 import { version } from '../../version.ts';
-import { json } from '../formats/json.ts';
 import { type Io, print } from '../io.ts';
 import { replaceFile } from '../replace-file.ts';
 import { withReader } from '../storage.ts';
+import { addStorageOption } from './options.ts';
 
 const FORMATS = {
   html: htmlReport,
@@ -37,14 +38,11 @@ Examples:
 Without a range it reports the last whole month. Print the page, or save it as PDF, with a browser.`;
 
 export function addReportCommand(program: Command, io: Io): void {
-  program
+  const command = program
     .command('report')
     .summary('a page to print, mail or keep: totals, days and top lists of a month')
-    .description('Writes a report about a month, or another range, compared with the one before.')
-    .requiredOption(
-      '-s, --storage <storage>',
-      'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
-    )
+    .description('Writes a report about a month, or another range, compared with the one before.');
+  addStorageOption(command)
     .addOption(
       new Option('--month <month>', 'a month, such as 2026-10 (default: the last whole one)')
         .argParser(monthText)

@@ -5,6 +5,7 @@ import { createHandler } from '../../server/handler.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { version } from '../../version.ts';
 import type { Io } from '../io.ts';
+import { addStorageOption } from './options.ts';
 
 interface Options {
   storage: string;
@@ -24,14 +25,11 @@ Examples:
 Without a token only this machine can look, by the link that is printed; it works once. Ctrl-C ends it.`;
 
 export function addServeCommand(program: Command, io: Io): void {
-  program
+  const command = program
     .command('serve')
     .summary('the dashboard of a storage, without the app')
-    .description('Serves the dashboard and the HTTP API of what an app stored, on a port of its own.')
-    .requiredOption(
-      '-s, --storage <storage>',
-      'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
-    )
+    .description('Serves the dashboard and the HTTP API of what an app stored, on a port of its own.');
+  addStorageOption(command)
     .option('--site <site>', 'the name under which the app stores')
     .option('--port <port>', 'port; 0 for any that is free', portNumber, 3001)
     .option('--host <address>', 'address to listen on', '127.0.0.1')

@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import { csv } from '../../formats/csv.ts';
+import { jsonArray } from '../../formats/json.ts';
 import { bucket, bytes, milliseconds, whole } from '../../formats/numbers.ts';
 import { getSum, type Sum, type SumOptions, summaryName } from '../../query/ask.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
-import { jsonArray } from '../formats/json.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { csv } from '../../formats/csv.ts';
+import { jsonArray } from '../../formats/json.ts';
 import { bytes, instant, milliseconds } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import { getUsage } from '../../query/ask.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import { jsonArray } from '../formats/json.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
