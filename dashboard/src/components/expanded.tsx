@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { downloadOf, pathOf } from '../api/paths.ts';
-import type { TopAnswer, Totals } from '../api/types.ts';
+import type { TopAnswer } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
@@ -11,12 +11,13 @@ import { Problem } from './problem.tsx';
 import { whyNoAnswer } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
+import { Tabs } from './tabs.tsx';
 import { WideKeys } from './wide-keys.tsx';
 
 const ROWS = 50;
 
 /** One panel over the whole window, with all that is known of its keys. */
-export function Expanded({ name }: { name: string; total: Totals | undefined }) {
+export function Expanded({ name }: { name: string }) {
   const { site, view, change, tick } = usePage();
   const dialog = useRef<HTMLDialogElement>(null);
   const [note, setNote] = useState('');
@@ -61,21 +62,7 @@ export function Expanded({ name }: { name: string; total: Totals | undefined }) 
       <div class="expanded-inner">
         <div class="panel-head">
           <h2 id="expanded">{tab.label}</h2>
-          {info.tabs.length > 1 && (
-            <div class="tabs">
-              {info.tabs.map(({ summary, label }) => (
-                <button
-                  key={summary}
-                  type="button"
-                  class="tab"
-                  aria-pressed={summary === tab.summary}
-                  onClick={() => set({ tab: summary === info.tabs[0]!.summary ? null : summary, search: '' })}
-                >
-                  {label}
-                </button>
-              ))}
-            </div>
-          )}
+          <Tabs info={info} shown={tab.summary} onTab={(to) => set({ tab: to, search: '' })} />
           <button type="button" class="square quiet" aria-label="Close" onClick={close}>
             <Icon name="close" />
           </button>

@@ -1,4 +1,4 @@
-import type { Order, TopAnswer, TopRow, Totals } from '../api/types.ts';
+import type { Order, TopAnswer, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
 import { compact, full, percent } from '../format/numbers.ts';
@@ -8,7 +8,6 @@ import { KeyCell } from './key-cell.tsx';
 interface KeysProps {
   answer: TopAnswer;
   label: string;
-  total: Totals | undefined;
   onOrder(order: Order): void;
   onNote(note: string): void;
 }

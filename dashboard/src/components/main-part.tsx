@@ -26,11 +26,11 @@ export function Main() {
           <Course />
         </Boundary>
       </section>
-      <Panels total={totals.data?.totals} />
+      <Panels />
       <Boundary>
         <Requests />
       </Boundary>
-      {view.open !== null && <Expanded name={view.open} total={totals.data?.totals} />}
+      {view.open !== null && <Expanded name={view.open} />}
       <p class="hidden" role="status">
         {totals.data && `${totals.data.totals.hits} hits`}
       </p>

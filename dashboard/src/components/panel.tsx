@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
-import type { TopAnswer, Totals } from '../api/types.ts';
+import type { TopAnswer } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
@@ -12,11 +12,12 @@ import { Problem } from './problem.tsx';
 import { whyNoAnswer } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
+import { Tabs } from './tabs.tsx';
 
 const ROWS = 8;
 
 /** The keys of one summary that have the most, and tabs for its neighbours. */
-export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefined }) {
+export function Panel({ info }: { info: PanelInfo }) {
   const { site, view, change, tick } = usePage();
   const panel = view.panels[info.name] ?? DEFAULT_PANEL;
   const tab = info.tabs.find(({ summary }) => summary === panel.tab) ?? info.tabs[0]!;
@@ -42,21 +43,7 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
     <section class="card panel" aria-labelledby={title}>
       <div class="panel-head">
         <h2 id={title}>{info.title}</h2>
-        {info.tabs.length > 1 && (
-          <div class="tabs">
-            {info.tabs.map(({ summary, label }) => (
-              <button
-                key={summary}
-                type="button"
-                class="tab"
-                aria-pressed={summary === tab.summary}
-                onClick={() => set({ tab: summary === info.tabs[0]!.summary ? null : summary, search: '' })}
-              >
-                {label}
-              </button>
-            ))}
-          </div>
-        )}
+        <Tabs info={info} shown={tab.summary} onTab={(to) => set({ tab: to, search: '' })} />
         <button
           type="button"
           class="square quiet"
@@ -74,13 +61,7 @@ export function Panel({ info, total }: { info: PanelInfo; total: Totals | undefi
           <Problem error={asked.error} onRetry={asked.retry} />
         ) : data ? (
           <div class={asked.isLoading ? 'stale' : ''}>
-            <Keys
-              answer={data}
-              label={tab.label}
-              total={total}
-              onOrder={(to) => set({ order: to })}
-              onNote={setNote}
-            />
+            <Keys answer={data} label={tab.label} onOrder={(to) => set({ order: to })} onNote={setNote} />
           </div>
         ) : (
           <BoneRows count={ROWS + 1} />

@@ -1,11 +1,10 @@
-import type { Totals } from '../api/types.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
 import { Panel } from './panel.tsx';
 import { allTabs, panelsOf } from './panel-list.ts';
 
 /** All panels; what is not kept is one line at their end. */
-export function Panels({ total }: { total: Totals | undefined }) {
+export function Panels() {
   const { site } = usePage();
   const panels = panelsOf(site.summaries);
   const missing = panels.filter(({ tabs }) => tabs.length === 0);
@@ -16,7 +15,7 @@ export function Panels({ total }: { total: Totals | undefined }) {
           .filter(({ tabs }) => tabs.length > 0)
           .map((info) => (
             <Boundary key={info.name}>
-              <Panel info={info} total={total} />
+              <Panel info={info} />
             </Boundary>
           ))}
       </div>
