@@ -210,6 +210,8 @@ describe('a site with many requests', () => {
     await panel(page, 'Clients').getByRole('button', { name: 'People' }).click();
     expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots:']);
     await panel(page, 'Own').getByText('do not stand in the records').waitFor();
+    // What is being asked for anew is paler until it is there.
+    await expect.poll(() => page.locator('.stale').count()).toBe(0);
     expect(await barriers(page)).toEqual([]);
     await shoot(page, 'filters');
     await page.getByRole('button', { name: 'Remove the filter Countries' }).click();
