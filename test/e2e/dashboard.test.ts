@@ -1,111 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { UsageQuery } from '../../src/query/query.ts';
-import type { HandlerOptions } from '../../src/server/options.ts';
-import { MemoryStorage } from '../../src/storages/memory/index.ts';
-import { defineSummary } from '../../src/summaries/define.ts';
-import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
-import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
-import { openWriter } from '../../src/testing/support.ts';
-import { statusOf, TOKEN } from '../server/support.ts';
+import { TOKEN } from '../server/support.ts';
 import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
+import { fileSites, hits, panel, query, shoot, visits } from './support.ts';
 
-/** The built one: the page lies beside it. */
-const built = new URL('../../dist/server/handler.js', import.meta.url).href;
-const { createHandler } = (await import(built)) as typeof import('../../src/server/handler.ts');
-
-const HOUR = 3_600_000;
-const sumPlans = defineSummary({ name: 'plans', key: () => null });
-const summaries = [...STANDARD_SUMMARIES, sumPlans];
 const browser = fileBrowser();
-const closing: (() => unknown)[] = [];
-mkdirSync('test-screenshots', { recursive: true });
-afterAll(() => {
-  for (const close of closing) close();
-});
-
-/** A site with its page, and how to serve more requests of it. */
-async function siteWith(records: readonly TestRecord[], options: HandlerOptions = { public: true }) {
-  const storage = new MemoryStorage({ hooks: summaries });
-  const writer = await openWriter(storage, { site: 'shop', timeZone: 'Europe/Berlin' });
-  const journal = new TestJournal('a', summaries, 'Europe/Berlin', 'shop');
-  let committed = 0;
-  const store = async (more: readonly TestRecord[]) => {
-    if (more.length > 0) await writer.apply(journal.batch(more));
-    committed += more.length;
-  };
-  await store(records);
-  let failing = '';
-  const query = new UsageQuery(storage.reader, { site: 'shop', timeZone: 'Europe/Berlin', summaries });
-  const hooks = { pending: 0, dropped: 0, failed: 0 };
-  const status = () =>
-    statusOf({
-      journaled: committed,
-      storages: [
-        {
-          storage: 'memory',
-          ok: true,
-          committed,
-          adopted: 0,
-          rejected: 0,
-          lost: 0,
-          hooks,
-          lag: { records: 0, seconds: 0 },
-          error: null,
-        },
-      ],
-    });
-  const handler = createHandler({ query, site: 'shop', status, version: '1.2.3' }, options);
-  const server = http.createServer((request, response) => {
-    if (failing !== '' && request.url?.includes(failing)) response.writeHead(500).end();
-    else if (!handler(request, response)) response.end('app');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/usage/`;
-  return {
-    url,
-    store,
-    fail: (path: string) => {
-      failing = path;
-    },
-  };
-}
-
-function visits(count: number): TestRecord[] {
-  const now = Date.now();
-  return Array.from({ length: count }, (_, i) => ({
-    date: now - ((i * 7) % (40 * 24)) * HOUR,
-    url: `http://shop.example/${i % 5 === 0 ? '' : `articles/${i % 90}?from=list`}`,
-    route: i % 5 === 0 ? '/' : '/articles/:id',
-    status: i % 50 === 0 ? 503 : i % 20 === 0 ? 404 : 200,
-    duration: 800 + ((i * 37) % 5_000),
-    contentLength: 1_000 + i,
-    remoteAddr: `192.0.2.${i % 60}`,
-    agent: `Agent ${i % 12}`,
-    browser: ['Chrome', 'Firefox', 'Safari'][i % 3]!,
-    language: ['en-US', 'de', null][i % 3]!,
-    referrer: i % 4 === 0 ? 'https://search.example/?q=shoes' : null,
-    visitor: i % 2 === 0 ? `v${i % 40}` : null,
-    country: ['DE', 'US', null][i % 3]!,
-    bot: i % 10 === 0,
-    extra: { keys: { plans: [i % 2 ? 'gold' : 'free'] } },
-  }));
-}
-
-const shoot = (page: Page, name: string, fullPage = true) =>
-  page.screenshot({ path: `test-screenshots/dashboard-${name}.png`, fullPage });
-const panel = (page: Page, name: string) =>
-  page.locator('.panel', { has: page.getByRole('heading', { name, exact: true }) });
-const hits = (page: Page) => page.locator('.total', { hasText: 'Hits' }).getAttribute('title');
-const query = (page: Page) => new URL(page.url()).searchParams;
+const siteWith = fileSites();
 
 describe('a site with many requests', () => {
   let site: Awaited<ReturnType<typeof siteWith>>;
@@ -368,7 +268,7 @@ test('hostile texts are texts', async () => {
 });
 
 test('who has no token signs in', async () => {
-  const site = await siteWith(visits(10), { token: TOKEN });
+  const site = await siteWith(visits(10), { handler: { token: TOKEN } });
   await using opened = await browser.openPage(site.url);
   const { page } = opened;
   const token = page.getByLabel('Token');
@@ -381,7 +281,7 @@ test('who has no token signs in', async () => {
     await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor();
   }
   await page.getByText(/Too many tries/).waitFor();
-  const other = await siteWith(visits(10), { token: TOKEN });
+  const other = await siteWith(visits(10), { handler: { token: TOKEN } });
   await page.goto(other.url);
   await page.getByLabel('Token').fill(TOKEN);
   await page.getByRole('button', { name: 'Sign in' }).click();

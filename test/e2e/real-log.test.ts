@@ -1,0 +1,96 @@
+import type { Locator } from 'playwright-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
+import { realLog } from '../support/real-log.ts';
+import { fileSites, hits, panel, query, shoot } from './support.ts';
+
+const RANGE = '?from=2015-05-17&to=2015-05-20';
+const browser = fileBrowser();
+const siteWith = fileSites();
+
+/** The figures that stand here were counted without this project: see `support/data/README.md`. */
+describe('the requests of a real log', () => {
+  let site: Awaited<ReturnType<typeof siteWith>>;
+  beforeAll(async () => {
+    site = await siteWith(realLog(), { sqlite: true, timeZone: 'UTC' });
+  });
+
+  const open = async (search = RANGE, options?: OpenOptions) => {
+    const opened = await browser.openPage(site.url + search, {
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
+    await opened.page.locator('.keys').nth(5).waitFor();
+    await opened.page.locator('.records').waitFor();
+    return opened;
+  };
+
+  test.each([
+    ['light', { colorScheme: 'light' }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
+  ] as const)('%s: all of the totals, and no barrier', async (name, options) => {
+    await using opened = await open(RANGE, options);
+    const { page, complaints, elsewhere } = opened;
+    const total = (label: string) => page.locator('.total', { hasText: label }).getAttribute('title');
+    expect(await total('Hits')).toBe('9,999');
+    expect(await total('Transfer')).toContain('2,747,282,505');
+    expect(await total('Error rate')).toBe('0.03%');
+    expect(await barriers(page)).toEqual([]);
+    await shoot(page, `log-${name}`);
+    expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
+  });
+
+  test('days and hours of the chart', async () => {
+    await using opened = await open(`${RANGE}&period=day&table=true`);
+    const { page } = opened;
+    const rows = page.locator('.chart-table tbody tr');
+    await rows.nth(3).waitFor();
+    const days = await Promise.all((await rows.all()).map((row) => row.innerText()));
+    expect(days.map((day) => /\t([\d,]+)/.exec(day)?.[1])).toEqual(['2,578', '2,896', '2,893', '1,632']);
+  });
+
+  test('keys of the panels', async () => {
+    await using opened = await open();
+    const { page } = opened;
+    const counts = (rows: Locator) =>
+      rows.evaluateAll((all) =>
+        (all as unknown as Row[]).map((row) => `${row.cells[0]!.innerText} ${row.cells[1]!.title}`),
+      );
+    const top = async (name: string) => {
+      const rows = panel(page, name).locator('tbody tr');
+      return (await counts(rows)).map((text) => text.replace(/\s+/g, ' ').trim());
+    };
+    const size = (name: string) => panel(page, name).locator('.pager span').first().innerText();
+    expect((await top('Pages')).slice(0, 3)).toEqual([
+      '/favicon.ico 807',
+      '/style2.css 546',
+      '/reset.css 538',
+    ]);
+    expect(await size('Pages')).toBe('1–8 of 1,498');
+    expect(await size('Addresses')).toBe('1–8 of 1,753');
+    await panel(page, 'Clients').getByRole('button', { name: 'User agents' }).click();
+    await expect.poll(() => size('Clients')).toBe('1–8 of 558');
+    expect((await top('Answers')).map((row) => row.replace(/ .* /, ' '))).toEqual([
+      '200 9,125',
+      '304 445',
+      '404 213',
+      '301 164',
+      '206 45',
+      '500 3',
+      '403 2',
+      '416 2',
+    ]);
+    await panel(page, 'Answers').getByRole('button', { name: /^404/ }).click();
+    await expect.poll(() => hits(page)).toBe('213');
+    expect(query(page).getAll('filter')).toEqual(['status:404']);
+    await page.getByRole('button', { name: 'Remove the filter Status' }).click();
+    await panel(page, 'Pages').getByRole('searchbox').fill('favicon');
+    await expect.poll(() => top('Pages')).toEqual(['/favicon.ico 807', '//favicon.ico 1']);
+  });
+});
+
+/** What is looked at of a row within the page. */
+interface Row {
+  cells: { innerText: string; title: string }[];
+}
