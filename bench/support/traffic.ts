@@ -9,8 +9,8 @@ import { randomNumbers, zipf } from './random.ts';
 export type Kind = 'zipf' | 'urls' | 'distinct';
 
 const DAY = 24 * 60 * 60 * 1000;
-/** When they begin. In ms since 1970. */
-export const BEGIN = Date.UTC(2026, 0, 15);
+/** When they begin where it does not matter. In ms since 1970. */
+const BEGIN = Date.UTC(2026, 0, 15);
 const HOST = 'https://shop.example.org';
 const URLS = 10_000;
 const ADDRESSES = 20_000;
@@ -41,8 +41,8 @@ const NETWORKS_6 = [
   '240e:3b0',
 ];
 
-/** The facts of `count` requests, spread evenly over some time from 15 January, one after the other in one object. */
-export function* traffic(count: number, kind: Kind, days = 1): Generator<Facts> {
+/** The facts of `count` requests, spread evenly over some days, one after the other in one object. */
+export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Generator<Facts> {
   const random = randomNumbers(20_260_115);
   const ofUrls = zipf(URLS, random);
   const ofAddresses = zipf(ADDRESSES, random);
@@ -81,7 +81,7 @@ export function* traffic(count: number, kind: Kind, days = 1): Generator<Facts> 
     const who = ofAddresses();
     const route = ROUTES[url % ROUTES.length]!;
     const chance = random();
-    facts.date = BEGIN + Math.floor((i / count) * days * DAY);
+    facts.date = begin + Math.floor((i / count) * days * DAY);
     facts.status =
       chance < 0.9 ? 200 : chance < 0.94 ? 304 : chance < 0.96 ? 302 : chance < 0.995 ? 404 : 500;
     facts.contentLength = facts.status === 304 ? 0 : 500 + below(20_000);

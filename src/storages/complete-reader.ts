@@ -31,9 +31,9 @@ export function complete(reader: StorageReader): CompleteReader {
   const refuse = async (): Promise<never> => {
     throw new TrackUsageError('FILTER_UNSUPPORTED');
   };
-  const sums = new ClosedMonths({
-    keys: (request) => reader.keys?.(request) ?? foldKeys(reader, request),
-    total: (request) => reader.total?.(request) ?? foldTotal(reader, request),
+  const folded = new ClosedMonths({
+    keys: (request) => foldKeys(reader, request),
+    total: (request) => foldTotal(reader, request),
   });
   return {
     timeZone: (site) => reader.timeZone(site),
@@ -41,8 +41,8 @@ export function complete(reader: StorageReader): CompleteReader {
     sums: (request) => reader.sums(request),
     usage: (request) => reader.usage(request),
     scan: (request) => reader.scan(request),
-    keys: (request) => sums.keys(request),
-    total: (request) => sums.total(request),
+    keys: (request) => reader.keys?.(request) ?? folded.keys(request),
+    total: (request) => reader.total?.(request) ?? folded.total(request),
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? refuse(),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? refuse(),

@@ -1,3 +1,4 @@
+import { compareKeys } from './compare-keys.ts';
 import type {
   KeyRow,
   Keys,
@@ -66,12 +67,6 @@ export function pageOfKeys(
     count: matching.length,
     total,
   };
-}
-
-/** By UTF-8 bytes, `null` last. */
-export function compareKeys(a: string | null, b: string | null): number {
-  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 function rank(row: Measures, order: Order): number {

@@ -2,6 +2,7 @@ import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { UsageRecord } from '../../record.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
+import { compareKeys } from '../compare-keys.ts';
 import type {
   Batch,
   FoundRecords,
@@ -21,7 +22,6 @@ import type {
   WriterContext,
 } from '../contract.ts';
 import { matchingKeys, matchingRecords, matchingSeries } from '../fold-records.ts';
-import { compareKeys } from '../fold-sums.ts';
 import type { RecordRow } from '../record-row.ts';
 
 interface Kept {

@@ -2,6 +2,7 @@ import type { Period } from '../../summaries/periods.ts';
 import type {
   Keys,
   KeysRequest,
+  Measures,
   Range,
   SeriesRequest,
   SeriesRow,
@@ -18,6 +19,14 @@ interface Series {
   /** The id of the key; 0 for null, `undefined` for all. */
   key: number | undefined;
 }
+
+/** A key by the id of its text, 0 for null. */
+export interface IdRow extends Measures {
+  id: number;
+}
+
+/** Ids that are looked up with one statement. */
+const LOOKED_UP = 5_000;
 
 /** Answers from the sums. */
 export class SumQuestions {
@@ -53,6 +62,41 @@ export class SumQuestions {
        FROM (${this.#rows(series, [{ period, from, to }])}) t GROUP BY t.bucket ORDER BY t.bucket`,
     );
     return rows.map((row) => ({ bucket: Number(row.ms), ...measuresOf(row), keys: Number(row.different) }));
+  }
+
+  /**
+   * Keys as they come, at most so many of them.
+   * @param isOne Whether the spans are one bucket, in which no key stands twice.
+   */
+  async ids(
+    { site, summary, spans }: Omit<TotalRequest, 'target'>,
+    limit: number,
+    isOne: boolean,
+  ): Promise<IdRow[]> {
+    const series = await this.#series(site, summary, undefined);
+    if (!series) return [];
+    const { query, real, hint = '' } = this.#dialect;
+    // Numbers with fractions come as such, not as text or BigInt, from most drivers.
+    const sums = MEASURES.map((name) => `${real(isOne ? `t.${name}` : `SUM(t.${name})`)} AS ${name}`);
+    const rows = await query(
+      `SELECT ${hint} ${real('t.k')} AS id, ${sums.join(', ')} FROM (${this.#rows(series, spans)}) t
+       ${isOne ? '' : 'GROUP BY t.k'} LIMIT ${limit}`,
+    );
+    return rows.map((row) => ({ id: Number(row.id), ...measuresOf(row) }));
+  }
+
+  /** The texts behind ids. */
+  async texts(ids: readonly number[]): Promise<Map<number, string>> {
+    const { query, table, hint = '' } = this.#dialect;
+    const texts = new Map<number, string>();
+    for (let from = 0; from < ids.length; from += LOOKED_UP) {
+      const some = ids.slice(from, from + LOOKED_UP).join(', ');
+      const rows = await query(
+        `SELECT ${hint} strings.id, strings.text FROM ${table('strings')} strings WHERE strings.id IN (${some})`,
+      );
+      for (const { id, text } of rows) texts.set(Number(id), text as string);
+    }
+    return texts;
   }
 
   /** `undefined` where nothing of it is stored, or not that key. */

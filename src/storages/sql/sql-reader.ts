@@ -2,10 +2,16 @@ import { AnsweringReader } from '../answering-reader.ts';
 import type { Dialect } from './dialect.ts';
 import { FilterQuestions } from './filters.ts';
 import { SumQuestions } from './questions.ts';
+import { RememberedSums } from './remembered-sums.ts';
 
 /** A reading end whose questions over a range are asked in the SQL of a dialect. */
 export abstract class SqlReader extends AnsweringReader<FilterQuestions> {
   constructor(dialect: Dialect) {
-    super(new SumQuestions(dialect), new FilterQuestions(dialect));
+    super(
+      new RememberedSums(new SumQuestions(dialect), (site) => this.timeZone(site)),
+      new FilterQuestions(dialect),
+    );
   }
+
+  abstract timeZone(site: string): Promise<string | undefined>;
 }

@@ -1,0 +1,185 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, expect, test } from 'vitest';
+import { STANDARD_SUMMARIES, type Summary, sumUrls } from '../../src/index.ts';
+import { type KeysRequest, ORDERS, type Span } from '../../src/storages/contract.ts';
+import { SumQuestions } from '../../src/storages/sql/questions.ts';
+import { RememberedSums } from '../../src/storages/sql/remembered-sums.ts';
+import { dialectOf } from '../../src/storages/sqlite/dialect.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { Random } from '../../src/testing/random.ts';
+import { openWriter } from '../../src/testing/support.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const NOW = Date.UTC(2026, 10, 24, 12);
+const PAGE = { order: 'hits', search: undefined, limit: 10, offset: 0 } as const;
+/** As a range until now is divided: months, the days before them, and this month as one. */
+const YEAR: Span[] = [
+  { period: 'day', from: Date.UTC(2025, 10, 20), to: Date.UTC(2025, 11, 1) - 1 },
+  { period: 'month', from: Date.UTC(2025, 11, 1), to: Date.UTC(2026, 11, 1) - 1 },
+];
+const DAYS: Span[] = [{ period: 'day', from: Date.UTC(2026, 9, 26), to: Date.UTC(2026, 11, 1) - 1 }];
+const OVER: Span[] = [{ period: 'hour', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 2) - 1 }];
+
+const directory = mkdtempSync(join(tmpdir(), 'track-usage-remembered-'));
+const closing: (() => unknown)[] = [() => rmSync(directory, { recursive: true })];
+afterAll(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+/** A database, what remembers its sums, what does not, and how often keys of whole spans were read. */
+async function place(hooks: readonly Summary[], records: readonly TestRecord[]) {
+  const path = join(directory, `${closing.length}.db`);
+  const storage = new SqliteStorage(path, { hooks });
+  const writer = await openWriter(storage);
+  const journal = new TestJournal('a', storage.summaries);
+  const add = (more: readonly TestRecord[]) => writer.apply(journal.batch(more));
+  await add(records);
+  const database = new DatabaseSync(path, { readOnly: true });
+  closing.push(
+    () => writer.close(),
+    () => database.close(),
+  );
+  const engine = new SumQuestions(dialectOf(database));
+  const read: string[] = [];
+  const { ids, keys, series } = engine;
+  engine.ids = (request, ...rest) => {
+    read.push(`ids of ${request.summary}, ${request.spans[0]!.from < NOW - (NOW % DAY) ? 'over' : 'today'}`);
+    return ids.call(engine, request, ...rest);
+  };
+  engine.keys = (request) => {
+    read.push(`keys of ${request.summary}`);
+    return keys.call(engine, request);
+  };
+  engine.series = (request) => {
+    read.push(`series of ${request.summary}, ${request.from < NOW - (NOW % DAY) ? 'over' : 'today'}`);
+    return series.call(engine, request);
+  };
+  const clock = { now: NOW };
+  const sums = new RememberedSums(
+    engine,
+    (site) => storage.reader.timeZone(site),
+    () => clock.now,
+  );
+  closing.push(() => storage.close());
+  return { add, read, clock, sums, engine: new SumQuestions(dialectOf(database)) };
+}
+
+/** More URLs than are left to the engine. */
+function requests(count: number): TestRecord[] {
+  const random = new Random(7);
+  return Array.from({ length: count }, (_, i) => ({
+    date: NOW - random.below(370) * DAY - random.below(DAY),
+    url: `/${i < 2_000 ? i : random.below(2_000)}${random.below(3) === 0 ? '\u{1F600}' : '\uFFFD'}`,
+    visitor: random.below(9) === 0 ? null : `v${random.below(1_500)}`,
+    status: random.of([200, 404, 500]),
+    duration: random.below(5) * 1_000,
+    contentLength: random.below(4) * 100,
+  }));
+}
+
+test('the answers are those of the engine, in every order, searched and paged', async () => {
+  const { sums, engine } = await place(STANDARD_SUMMARIES, requests(6_000));
+  for (const spans of [YEAR, DAYS, OVER, [...OVER, ...DAYS.slice(1)]]) {
+    for (const summary of ['urls', 'visitors', 'status']) {
+      const asked = { site: 'default', summary, spans };
+      for (const order of ORDERS) {
+        for (const page of [
+          { limit: 10, offset: 0 },
+          { limit: 50, offset: 700 },
+          { limit: 0, offset: 3 },
+        ]) {
+          const request: KeysRequest = { ...asked, ...page, order, search: undefined };
+          expect(await sums.keys(request)).toEqual(await engine.keys(request));
+          const searched = { ...request, search: 'V1' };
+          expect(await sums.keys(searched)).toEqual(await engine.keys(searched));
+        }
+      }
+      for (const target of [undefined, null, 'v3']) {
+        expect(await sums.total({ ...asked, target })).toEqual(await engine.total({ ...asked, target }));
+      }
+    }
+  }
+  for (const period of ['hour', 'day', 'month'] as const) {
+    for (const summary of ['visitors', 'server']) {
+      for (const from of [NOW - 400 * DAY, NOW - DAY, NOW - (NOW % DAY), NOW + 40 * DAY]) {
+        const request = { site: 'default', summary, period, from, to: NOW + 50 * DAY, target: undefined };
+        expect(await sums.series(request)).toEqual(await engine.series(request));
+      }
+    }
+  }
+});
+
+test('what is over is read once, today each time', async () => {
+  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: DAYS, ...PAGE };
+  const series = {
+    site: 'default',
+    summary: 'urls',
+    period: 'day' as const,
+    from: NOW - 30 * DAY,
+    to: NOW,
+    target: undefined,
+  };
+  await sums.keys({ ...request, spans: YEAR });
+  await Promise.all([sums.keys(request), sums.keys(request), sums.series(series)]);
+  read.length = 0;
+  for (let time = 1; time <= 2; time++) {
+    await add([{ date: NOW, url: '/new' }]);
+    expect(await sums.keys({ ...request, search: '/new' })).toMatchObject({ rows: [{ hits: time }] });
+    expect(await sums.series(series)).toEqual(await engine.series(series));
+    await sums.total({ ...request, target: undefined });
+  }
+  const each = ['ids of urls, today', 'series of urls, today', 'ids of urls, today'];
+  expect(read).toEqual([...each, ...each]);
+});
+
+test('what comes late to a time that is over is there at once', async () => {
+  const { add, sums, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  await sums.keys(request);
+  await add(
+    Array.from({ length: 99 }, (_, i) => ({ date: Date.UTC(2026, i % 2 ? 2 : 10, 5), url: '/late' })),
+  );
+  expect((await sums.keys(request)).rows[0]).toMatchObject({ key: '/late', hits: 99 });
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+});
+
+test('the next day, yesterday is over', async () => {
+  const { add, clock, sums, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: DAYS, ...PAGE };
+  await sums.keys(request);
+  clock.now += DAY;
+  for (const date of [NOW, clock.now, NOW]) {
+    await add(Array.from({ length: 60 }, () => ({ date, url: '/late' })));
+    expect(await sums.keys(request)).toEqual(await engine.keys(request));
+  }
+});
+
+test('without the summary of the whole server nothing is remembered', async () => {
+  const { add, sums, engine } = await place([sumUrls], requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  for (let i = 0; i < 2; i++) {
+    expect(await sums.keys(request)).toEqual(await engine.keys(request));
+    await add([{ date: Date.UTC(2026, 2, 5), url: '/late' }]);
+  }
+});
+
+test('of a summary with few keys, and of one with very many, the engine answers', async () => {
+  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(3_000));
+  const status = { site: 'default', summary: 'status', spans: YEAR, ...PAGE };
+  await sums.keys(status);
+  read.length = 0;
+  await sums.keys(status);
+  expect(read).toEqual(['keys of status']);
+  await add(Array.from({ length: 50_001 }, (_, i) => ({ date: NOW - DAY, url: `/distinct/${i}` })));
+  const urls = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  for (let i = 0; i < 2; i++) expect(await sums.keys(urls)).toEqual(await engine.keys(urls));
+  read.length = 0;
+  expect(await sums.keys(urls)).toEqual(await engine.keys(urls));
+  expect(read).toEqual(['ids of urls, today', 'keys of urls']);
+});
