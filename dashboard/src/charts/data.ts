@@ -1,6 +1,9 @@
 import type { SeriesAnswer } from '../api/types.ts';
 import { showBucket, showTick } from '../format/dates.ts';
 
+/** The last of a range is named by its beginning. */
+const HOUR = 3_600_000;
+
 type Buckets = SeriesAnswer['buckets'];
 
 /** What a chart draws of a bucket. */
@@ -19,15 +22,22 @@ export interface Point {
 }
 
 /** Each bucket beside the one of the period before that has its place. */
-export function pointsOf({ buckets, previous, period }: SeriesAnswer, measure: ChartMeasure): Point[] {
+export function pointsOf(answer: SeriesAnswer, measure: ChartMeasure): Point[] {
+  const { buckets, previous, period } = answer;
+  const last = buckets.length - 1;
   return buckets.map((bucket, index) => {
     const before = previous?.buckets[index];
     return {
-      date: showBucket(bucket.date, period),
+      date: `${showBucket(bucket.date, period)}${index === last && isUnderWay(answer) ? ', so far' : ''}`,
       value: measure.of(bucket),
       before: before ? { date: showBucket(before.date, period), value: measure.of(before) } : null,
     };
   });
+}
+
+/** Whether the range lasts until now, so that its last bucket has not all it will have. */
+export function isUnderWay({ range }: SeriesAnswer): boolean {
+  return Date.parse(range.to) + HOUR > Date.now();
 }
 
 /** The buckets that have a label below the chart: as many as there is room for, evenly, the last preferred. */

@@ -1,6 +1,6 @@
 import uPlot from 'uplot';
 import type { SeriesAnswer } from '../api/types.ts';
-import { type ChartMeasure, ceilingOf, type Point, ticksOf, tickText } from './data.ts';
+import { type ChartMeasure, ceilingOf, isUnderWay, type Point, ticksOf, tickText } from './data.ts';
 
 /** Px for one label below the chart. */
 const LABEL = 76;
@@ -14,12 +14,16 @@ export interface Shown {
   points: readonly Point[];
 }
 
+/** The values of each line: up to what is over, the step to a last bucket that is under way, and the period before. */
 export function dataOf({ points, answer }: Shown): uPlot.AlignedData {
   const values = points.map(({ value }) => value);
   const indices = points.map((_, index) => index);
-  return answer.previous
-    ? [indices, values, points.map(({ before }) => before?.value ?? null)]
-    : [indices, values];
+  const last = points.length - 1;
+  const isOpen = last > 1 && isUnderWay(answer);
+  const over = isOpen ? [...values.slice(0, last), null] : values;
+  const open = values.map((value, index) => (isOpen && index >= last - 1 ? value : null));
+  const before = answer.previous ? [points.map((point) => point.before?.value ?? null)] : [];
+  return [indices, over, open, ...before];
 }
 
 /**
@@ -40,23 +44,23 @@ export function optionsOf(
   const isRate = shown().measure.id === 'errors' && shown().measure.label === 'Error rate';
   const paths = uPlot.paths.spline!();
   const isLone = shown().points.length < 2;
+  const course: uPlot.Series = {
+    stroke: accent,
+    width: 2,
+    // Where nothing was asked for there is no average; the line goes on all the same.
+    spanGaps: true,
+    fill: (plot) => {
+      const { top, height: tall } = plot.bbox;
+      const gradient = plot.ctx.createLinearGradient(0, top, 0, top + tall);
+      gradient.addColorStop(0, color('--area'));
+      gradient.addColorStop(1, 'transparent');
+      return gradient;
+    },
+  };
   const series: uPlot.Series[] = [
     {},
-    {
-      stroke: accent,
-      width: 2,
-      paths,
-      // Where nothing was asked for there is no average; the line goes on all the same.
-      spanGaps: true,
-      points: { show: isLone, size: 7, fill: accent },
-      fill: (plot) => {
-        const { top, height: tall } = plot.bbox;
-        const gradient = plot.ctx.createLinearGradient(0, top, 0, top + tall);
-        gradient.addColorStop(0, color('--area'));
-        gradient.addColorStop(1, 'transparent');
-        return gradient;
-      },
-    },
+    { ...course, paths, points: { show: isLone, size: 7, fill: accent } },
+    { ...course, dash: [3, 4], points: { show: false } },
   ];
   if (shown().answer.previous) {
     series.push({

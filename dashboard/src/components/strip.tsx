@@ -21,7 +21,8 @@ export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
 function Total({ measure, answer }: { measure: Measure; answer: TotalsAnswer | undefined }) {
   const { view, change } = usePage();
   const value = answer ? measure.of(answer.totals) : null;
-  const before = answer?.previous ? measure.of(answer.previous.totals) : null;
+  // Where nothing was stored before, everything would be new.
+  const before = answer?.previous?.totals.hits ? measure.of(answer.previous.totals) : null;
   const isMissing = answer !== undefined && value === null && measure.needs !== null;
   const title = isMissing ? `Kept by the hook ${measure.needs}` : value === null ? '' : measure.full(value);
   return (
