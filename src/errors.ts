@@ -93,7 +93,7 @@ const TABLE = {
   ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
   FILTER_UNSUPPORTED: [
-    'this storage cannot search its records, so that its answers cannot be filtered',
+    'this storage cannot add up the records that match, so that only records can be filtered',
     'ask without a filter, or keep the records in SQLite, PostgreSQL, MySQL or ClickHouse beside it',
   ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],

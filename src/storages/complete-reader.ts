@@ -1,11 +1,15 @@
 import { TrackUsageError } from '../errors.ts';
 import { ClosedMonths } from './closed-months.ts';
-import type { FoundRecords, MatchingRecordsRequest, StorageReader } from './contract.ts';
+import type { StorageReader } from './contract.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
+import { walkRecords } from './walk-records.ts';
 
 /** A reading end that answers every question, or says that its engine cannot. */
 export interface CompleteReader extends Required<StorageReader> {
-  /** Whether the records can be searched: without that, `matchingKeys` and its like reject with `FILTER_UNSUPPORTED`. */
+  /**
+   * Whether what matches can be added up: without that, `matchingKeys` and `matchingSeries` reject with
+   * `FILTER_UNSUPPORTED`.
+   */
   canFilter(): Promise<boolean>;
 }
 
@@ -46,27 +50,10 @@ export function complete(reader: StorageReader): CompleteReader {
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? refuse(),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? refuse(),
-    matchingRecords: (request) =>
-      reader.matchingRecords?.(request) ?? (request.where.length === 0 ? newest(reader, request) : refuse()),
+    matchingRecords: (request) => reader.matchingRecords?.(request) ?? walkRecords(reader, request),
     canFilter: async () => reader.matchingKeys !== undefined,
     close: () => reader.close(),
   };
-}
-
-/**
- * All records of a range in pieces, from those of a page. A piece begins at the date of the last record before it, and
- * leaves out as many of that date as were given already: what is stored meanwhile moves nothing.
- */
-async function newest(
-  reader: Pick<StorageReader, 'usage'>,
-  { site, from, to, after, limit }: MatchingRecordsRequest,
-): Promise<FoundRecords> {
-  const [date = to, given = 0] = after?.split(' ').map(Number) ?? [];
-  const records = await reader.usage({ site, from, to: Math.min(date, to), limit, offset: given });
-  const last = records.at(-1)?.date;
-  if (last === undefined || records.length < limit) return { records, next: undefined };
-  const same = records.filter((record) => record.date === last).length;
-  return { records, next: `${last} ${last === date ? given + same : same}` };
 }
 
 /** A reading end whose questions are passed on to wherever they are answered. */

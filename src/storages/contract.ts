@@ -199,6 +199,7 @@ export interface MatchingRecordsRequest extends Matching {
 }
 
 export interface FoundRecords {
+  /** Up to as many as were asked for; fewer, or none, does not mean that there are no more. */
   records: UsageRecord[];
   /** Where the next piece begins; `undefined` when there are no more. */
   next: string | undefined;

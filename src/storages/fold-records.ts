@@ -75,7 +75,12 @@ function placeOf(found: readonly UsageRecord[], cursor: string): number {
 }
 
 function matching(records: readonly UsageRecord[], where: readonly Condition[]): UsageRecord[] {
-  return records.filter((record) => where.every(({ column, value }) => textOf(record, column) === value));
+  return records.filter((record) => matches(record, where));
+}
+
+/** Whether a record meets all conditions. */
+export function matches(record: UsageRecord, where: readonly Condition[]): boolean {
+  return where.every(({ column, value }) => textOf(record, column) === value);
 }
 
 function measuresOf({ contentLength, status, duration }: UsageRecord): Measures {

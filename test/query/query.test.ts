@@ -411,7 +411,7 @@ describe('totals', () => {
     ]);
   });
 
-  test('where records cannot be searched either, nothing is known', async () => {
+  test('where records cannot be added up either, nothing is known, but they are searched', async () => {
     const storage = new MemoryStorage({ hooks: [sumPlans] });
     const writer = await openWriter(storage, { site: 'shop' });
     await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
@@ -424,12 +424,14 @@ describe('totals', () => {
       query.totals({ filter: { status: '500' } }),
       query.series({ filter: { status: '500' } }),
       query.top('urls', { filter: { status: '500' } }),
-      query.records({ filter: { status: '500' } }),
     ]) {
       await expect(answer).rejects.toMatchObject({ code: 'FILTER_UNSUPPORTED' });
     }
     const all = await query.records({ from: '2026-09' });
     expect([all.records.length, all.next]).toEqual([6, null]);
+    const { url } = all.records[0]!;
+    const some = await query.records({ from: '2026-09', filter: { urls: url } });
+    expect(some.records).toEqual(all.records.filter((record) => record.url === url));
   });
 });
 

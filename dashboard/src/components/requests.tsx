@@ -29,7 +29,6 @@ export function Requests() {
   const first = useAnswer<RecordsAnswer>(view.requests ? path : null, more.length > 0 ? 0 : tick);
   const pages = first.data ? [first.data, ...more] : [];
   const next = pages.at(-1)?.next ?? null;
-  const isImpossible = first.error?.code === 'FILTER_UNSUPPORTED';
 
   useEffect(() => setFailure(undefined), [path]);
   const loadOlder = async () => {
@@ -68,9 +67,7 @@ export function Requests() {
         </div>
       </div>
       {view.requests &&
-        (isImpossible ? (
-          <p class="nothing">This storage cannot search its records.</p>
-        ) : first.error ? (
+        (first.error ? (
           <Problem error={first.error} onRetry={first.retry} />
         ) : pages.length === 0 ? (
           <BoneRows count={10} />
