@@ -2,7 +2,7 @@ import { TrackUsageError } from '../errors.ts';
 import { ClosedMonths } from './closed-months.ts';
 import type { StorageReader } from './contract.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
-import { walkRecords } from './walk-records.ts';
+import { olderByDate, searchRecords } from './search-records.ts';
 
 /** A reading end that answers every question, or says that its engine cannot. */
 export interface CompleteReader extends Required<StorageReader> {
@@ -50,7 +50,8 @@ export function complete(reader: StorageReader): CompleteReader {
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? refuse(),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? refuse(),
-    matchingRecords: (request) => reader.matchingRecords?.(request) ?? walkRecords(reader, request),
+    matchingRecords: (request) =>
+      reader.matchingRecords?.(request) ?? searchRecords(olderByDate(reader, request), request),
     canFilter: async () => reader.matchingKeys !== undefined,
     close: () => reader.close(),
   };

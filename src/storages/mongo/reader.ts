@@ -1,6 +1,16 @@
 import type { UsageRecord } from '../../record.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  MatchingRecordsRequest,
+  Scanned,
+  ScanRequest,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { recordOf } from '../record-row.ts';
+import { searchRecords } from '../search-records.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
@@ -58,6 +68,28 @@ export class MongoReader implements StorageReader {
         .toArray(),
     );
     return documents.map((document) => recordOf(rowOf(document)));
+  }
+
+  matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
+    const { site, from, to } = request;
+    return searchRecords(async (after, limit) => {
+      const [ms, id] = after?.split(' ') ?? [];
+      const date = new Date(Number(ms));
+      const further =
+        after === undefined ? {} : { $or: [{ date: { $lt: date } }, { date, _id: { $lt: id! } }] };
+      const last = after === undefined ? to : Math.min(to, date.getTime());
+      const documents = await limited(
+        this.#collections.records
+          .find({ site, date: range(from, last), ...further })
+          .sort({ date: -1, _id: -1 })
+          .limit(limit)
+          .toArray(),
+      );
+      return documents.map((document) => {
+        const row = rowOf(document);
+        return { record: recordOf(row), place: `${row.ms} ${document._id}` };
+      });
+    }, request);
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {

@@ -33,6 +33,7 @@ export function dialectOf(session: Session): Dialect {
     bytes: (value) => `CAST(${value} AS BINARY)`,
     unbytes: (bytes) => `CONVERT(${bytes} USING utf8mb4)`,
     contains: (value, part) => `LOCATE(LOWER(${part} COLLATE utf8mb4_bin), LOWER(${value})) > 0`,
+    fold: (value) => value.toWellFormed().toLowerCase(),
     digits: (number) => `CAST(${number} AS CHAR)`,
     real: (number) => `(${number} + 0e0)`,
     isTrue: (flag) => `${flag} = 1`,

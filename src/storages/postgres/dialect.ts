@@ -1,5 +1,5 @@
 import type { Range } from '../contract.ts';
-import { type Dialect, type Row, skipping } from '../sql/dialect.ts';
+import { type Dialect, foldAscii, type Row, skipping } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { TABLES } from './schema.ts';
 import type { Session } from './session.ts';
@@ -28,6 +28,7 @@ export function dialectOf(session: Session): Dialect {
     bytes: (value) => `(${value} COLLATE "C")`,
     unbytes: (value) => value,
     contains: (value, part) => `strpos(lower(${value} COLLATE "C"), lower(${part})) > 0`,
+    fold: (value) => foldAscii(value.replaceAll('\0', '\ufffd')),
     digits: (number) => `${number}::text`,
     real: (number) => `${number}::float8`,
     isTrue: (flag) => flag,

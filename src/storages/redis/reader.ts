@@ -1,11 +1,21 @@
 import type { UsageRecord } from '../../record.ts';
-import type { Scanned, ScanRequest, StorageReader, SumRow, SumsRequest, UsageRequest } from '../contract.ts';
+import type {
+  FoundRecords,
+  MatchingRecordsRequest,
+  Scanned,
+  ScanRequest,
+  StorageReader,
+  SumRow,
+  SumsRequest,
+  UsageRequest,
+} from '../contract.ts';
 import { recordOf } from '../record-row.ts';
+import { searchRecords } from '../search-records.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
 import { rowOf } from './records.ts';
 import { ONE, PAGE } from './scripts.ts';
-import { RecordStream } from './stream.ts';
+import { type Entry, RecordStream } from './stream.ts';
 
 /** Rows of a page that are read at once, for a millisecond or so in which Redis does nothing else. */
 const ROWS = 1_000;
@@ -66,10 +76,21 @@ export class RedisReader implements StorageReader {
     return entries.slice(offset).map(({ date, json }) => recordOf(rowOf(site, date, json)));
   }
 
+  matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
+    const { site, from, to } = request;
+    return searchRecords(async (after, limit) => {
+      const before = entryAt(after);
+      const last = before ? Math.min(to, before.date) : to;
+      const entries = await this.#stream(site).newest(from, last, limit, before);
+      return entries.map(({ date, id, json }) => ({
+        record: recordOf(rowOf(site, date, json)),
+        place: `${date} ${id}`,
+      }));
+    }, request);
+  }
+
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [date, id = ''] = after?.split(' ') ?? [];
-    const last = date === undefined ? undefined : { date: Number(date), id, json: '' };
-    const { entries, more } = await this.#stream(site).oldest(last, limit);
+    const { entries, more } = await this.#stream(site).oldest(entryAt(after), limit);
     const next = entries.at(-1);
     return {
       records: entries.map((entry) => rowOf(site, entry.date, entry.json)),
@@ -153,4 +174,11 @@ export class RedisReader implements StorageReader {
 function rowFrom(bucket: number, key: string | null, numbers: unknown): SumRow {
   const [hits = 0, transfer = 0, errors = 0, duration = 0] = String(numbers).split(' ').map(Number);
   return { bucket, key, hits, transfer, errors, duration };
+}
+
+/** What a place that was given out tells of its entry. */
+function entryAt(place: string | undefined): Entry | undefined {
+  if (place === undefined) return undefined;
+  const [date, id = ''] = place.split(' ');
+  return { date: Number(date), id, json: '' };
 }

@@ -25,14 +25,18 @@ export class RecordStream {
     this.#late = late;
   }
 
-  /** The newest so many of those dated `from` to `to`, both inclusive and in ms. */
-  async newest(from: number, to: number, count: number): Promise<Entry[]> {
+  /**
+   * The newest so many of those dated `from` to `to`, both inclusive and in ms.
+   * @param before Only those that come after this one.
+   */
+  async newest(from: number, to: number, count: number, before?: Entry): Promise<Entry[]> {
     const start = String(Math.max(0, Math.ceil(from)));
     let end = String(Math.floor(to) + (await this.#lateness()));
     const found: Entry[] = [];
     for (let more = Number(start) <= Number(end); more; ) {
       const entries = await this.#read('XREVRANGE', end, start);
-      found.push(...entries.filter(({ date }) => date >= from && date <= to));
+      const within = entries.filter(({ date }) => date >= from && date <= to);
+      found.push(...(before ? within.filter((entry) => compare(entry, before) < 0) : within));
       const last = entries.at(-1);
       more = entries.length === PIECE;
       end = `(${last?.id}`;

@@ -33,6 +33,8 @@ export interface Dialect {
   unbytes(bytes: string): string;
   /** Whether a text has a part, in whatever case. */
   contains(text: string, part: string): string;
+  /** A text as `contains` compares it. */
+  fold(text: string): string;
   /** A whole number as text. */
   digits(number: string): string;
   /** A whole number as one with fractions. */
@@ -55,6 +57,11 @@ export interface Dialect {
 }
 
 export type Row = Readonly<Record<string, unknown>>;
+
+/** `fold` for an engine that knows the letters of ASCII alone. */
+export function foldAscii(text: string): string {
+  return text.toWellFormed().replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
 
 /** Columns, added up, under their names. */
 export function sumsOf(alias: string): string {

@@ -66,23 +66,28 @@ export class SumQuestions {
 
   /**
    * Keys as they come, at most so many of them.
-   * @param isOne Whether the spans are one bucket, in which no key stands twice.
+   * @param isRaw Each bucket by itself, so that a key may come several times.
    */
   async ids(
     { site, summary, spans }: Omit<TotalRequest, 'target'>,
     limit: number,
-    isOne: boolean,
+    isRaw: boolean,
   ): Promise<IdRow[]> {
     const series = await this.#series(site, summary, undefined);
     if (!series) return [];
     const { query, real, hint = '' } = this.#dialect;
     // Numbers with fractions come as such, not as text or BigInt, from most drivers.
-    const sums = MEASURES.map((name) => `${real(isOne ? `t.${name}` : `SUM(t.${name})`)} AS ${name}`);
+    const sums = MEASURES.map((name) => `${real(isRaw ? `t.${name}` : `SUM(t.${name})`)} AS ${name}`);
     const rows = await query(
       `SELECT ${hint} ${real('t.k')} AS id, ${sums.join(', ')} FROM (${this.#rows(series, spans)}) t
-       ${isOne ? '' : 'GROUP BY t.k'} LIMIT ${limit}`,
+       ${isRaw ? '' : 'GROUP BY t.k'} LIMIT ${limit}`,
     );
     return rows.map((row) => ({ id: Number(row.id), ...measuresOf(row) }));
+  }
+
+  /** A text as it is searched. */
+  fold(text: string): string {
+    return this.#dialect.fold(text);
   }
 
   /** The texts behind ids. */

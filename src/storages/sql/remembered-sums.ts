@@ -10,6 +10,7 @@ import type {
   Total,
   TotalRequest,
 } from '../contract.ts';
+import { addMeasures, MEASURES, noMeasures } from '../measures.ts';
 import { KeyTable, type Piece } from './key-table.ts';
 import type { SumQuestions } from './questions.ts';
 
@@ -17,48 +18,66 @@ import type { SumQuestions } from './questions.ts';
 const WITNESS = 'server';
 /** Summaries with fewer keys are added up by the engine as fast. */
 const FEW_KEYS = 1_000;
-/** With more keys in a piece the engine adds up, each time. */
+/** With more keys in a piece the engine adds up. */
 const MOST_KEYS = 50_000;
-/** Keys that are held in all, about 150 bytes each, and as much again in their pieces. */
-const MOST_HELD = 200_000;
-/** Pieces of a summary, and series, that are held at least; twice as many at most. */
+/** Keys and their parts in pieces that are held in all: about 150 bytes for a key, 36 for each part. */
+const MOST_HELD = 600_000;
+/** Pieces of a summary that are held; of series twice as many. */
 const KEPT = 12;
+/** Summaries that are known of, those that do not exist included. */
+const MOST_SUMMARIES = 200;
+/** How long a summary is left to the engine where it is not worth it, or not safe, to remember its keys. In ms. */
+const LEFT_ALONE = 60_000;
+/** After so long it is read again: an app that does not keep the witness may have added to it. In ms. */
+const OLDEST = 15 * 60_000;
 /** After so long without a question all is forgotten. In ms. */
-const IDLE = 15 * 60 * 1000;
+const IDLE = 15 * 60_000;
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
 /** What was read, while the witness still says the same. */
 interface Held<T> {
   witness: Measures;
+  /** By the clock that never steps back. */
+  until: number;
   value: Promise<T>;
 }
+interface Cache<T> {
+  get(name: string): Held<T> | undefined;
+  set(name: string, value: Held<T>): unknown;
+  delete(name: string): unknown;
+}
 
-/** A summary's keys, and its pieces by their spans; a piece without a value has too many keys. */
+/** A summary's keys, and its pieces by their spans. */
 interface Remembered {
   table: KeyTable;
-  pieces: BoundedCache<string, Held<Piece | undefined>>;
-  /** Whether the engine is asked, since there are so few keys. */
-  isSmall: boolean;
+  pieces: Map<string, Held<Piece | undefined>>;
+  /** How many keys each piece has; those asked for last stand last. */
+  sizes: Map<string, number>;
+  /** Until when the engine is asked, by the clock that never steps back. */
+  engineUntil: number;
 }
 
 /**
- * Remembers what was read of times before today, so that of a long range only today's keys are read again. What came to
- * such a time later, from a journal that was adopted or a copy, changes the sums of `server` in it as well, with the
- * same commit: so nothing that is answered is older than what is stored.
+ * Remembers what was read of days before today, so that of a long range only today's keys are read again.
+ *
+ * What came to such a day later, from a journal that was adopted, changes the sums of `server` in it with the same
+ * commit. Only what has the very same sums is remembered: so that summary was kept just as long. As long as every app that
+ * writes to the site keeps it, nothing that is answered is older than what was stored when it was asked.
  */
 export class RememberedSums {
   readonly #engine: SumQuestions;
   readonly #zoneOf: (site: string) => Promise<string | undefined>;
   readonly #now: () => number;
-  readonly #zones = new Map<string, Calendar>();
+  #zones = new Map<string, Calendar>();
   /** Those asked for last stand last. */
-  readonly #summaries = new Map<string, Remembered>();
-  readonly #series = new BoundedCache<string, Held<SeriesRow[]>>(KEPT);
-  /** Witnesses that are being read: the panels of a page ask for the same ones at once. */
+  #summaries = new Map<string, Remembered>();
+  #series = new BoundedCache<string, Held<SeriesRow[]>>(KEPT);
+  /** Witnesses that are asked for in the same turn, as the panels of a page do. */
   readonly #witnesses = new Map<string, Promise<Measures>>();
   #idle: NodeJS.Timeout | undefined;
 
+  /** @param now In ms since 1970: which day is today. */
   constructor(
     engine: SumQuestions,
     zoneOf: (site: string) => Promise<string | undefined>,
@@ -70,20 +89,15 @@ export class RememberedSums {
   }
 
   async keys(request: KeysRequest): Promise<Keys> {
-    const summary = this.#summary(request);
-    const pieces = await this.#pieces(request, summary);
-    if (pieces) return summary.table.page(pieces, request);
-    const answer = await this.#engine.keys(request);
-    // It has grown.
-    if (answer.count > FEW_KEYS) summary.isSmall = false;
-    return answer;
+    const remembered = await this.#pieces(request);
+    return remembered ? remembered.table.page(remembered.pieces, request) : this.#engine.keys(request);
   }
 
   async total({ target, ...request }: TotalRequest): Promise<Total> {
-    if (target !== undefined) return this.#engine.total({ target, ...request });
-    const summary = this.#summary(request);
-    const pieces = await this.#pieces(request, summary);
-    return pieces ? summary.table.total(pieces) : this.#engine.total({ target, ...request });
+    const remembered = target === undefined ? await this.#pieces(request) : undefined;
+    return remembered
+      ? remembered.table.total(remembered.pieces)
+      : this.#engine.total({ target, ...request });
   }
 
   async series(request: SeriesRequest): Promise<SeriesRow[]> {
@@ -101,81 +115,111 @@ export class RememberedSums {
   }
 
   async #seriesOver(request: SeriesRequest): Promise<SeriesRow[]> {
+    this.#keepAwake();
     const { site, summary, period, from, to } = request;
     const witness = await this.#witness(site, { period, from, to });
     const name = JSON.stringify([site, summary, period, from, to]);
-    const hits = (rows: SeriesRow[]) => rows.reduce((sum, row) => sum + row.hits, 0);
-    return held(this.#series, name, witness, () => this.#engine.series(request), hits);
+    return held(this.#series, name, witness, () => this.#engine.series(request), totalOf);
   }
 
   /** The pieces that make up the range; `undefined` where the engine is to answer. */
-  async #pieces(request: Whole, summary: Remembered): Promise<Piece[] | undefined> {
-    const { site, summary: name, spans } = request;
-    if (name === WITNESS || summary.isSmall) return undefined;
+  async #pieces(request: Whole): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
+    const { site, summary, spans } = request;
     const zone = await this.#zone(site);
-    if (!zone) return undefined;
-    const today = zone.dayOf(this.#now());
-    const found = await Promise.all(
-      apart(spans, zone, today).map((span) =>
-        span.from < today
-          ? this.#over(request, summary, span)
-          : this.#read(request, summary, span, span.period === 'day' && span.from === today),
-      ),
-    );
-    const pieces = found.filter((piece) => piece !== undefined);
-    if (pieces.length < found.length) return undefined;
-    summary.isSmall = summary.table.size < FEW_KEYS;
-    this.#forget();
-    return pieces;
+    if (summary === WITNESS || !zone || spans.length === 0) return undefined;
+    const remembered = this.#summary(request);
+    if (performance.now() < remembered.engineUntil) return undefined;
+    const { table } = remembered;
+    try {
+      const today = zone.dayOf(this.#now());
+      const parts = apart(spans, zone, today).map((span) =>
+        span.from < today ? this.#over(request, remembered, span) : this.#read(request, table, span, true),
+      );
+      const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);
+      if (!isCurrent) this.#forgetAll();
+      const pieces = found.filter((piece) => piece !== undefined);
+      const isWorthIt = pieces.length === found.length && table.size >= FEW_KEYS;
+      if (!isWorthIt) remembered.engineUntil = performance.now() + LEFT_ALONE;
+      return isCurrent && pieces.length === found.length ? { table, pieces } : undefined;
+    } catch (error) {
+      // Who knows what the database is when it is there again.
+      this.#forgetAll();
+      throw error;
+    } finally {
+      this.#makeRoom();
+    }
   }
 
-  async #over(request: Whole, summary: Remembered, span: Span): Promise<Piece | undefined> {
+  /** `undefined` where it is not remembered. */
+  async #over(request: Whole, { table, pieces, sizes }: Remembered, span: Span): Promise<Piece | undefined> {
     const witness = await this.#witness(request.site, span);
-    const read = () => this.#read(request, summary, span, false);
-    return held(summary.pieces, JSON.stringify(span), witness, read, (piece) => piece?.total ?? 0);
+    const read = () => this.#read(request, table, span, false);
+    const name = JSON.stringify(span);
+    const piece = await held(pieces, name, witness, read, (value) => value?.total);
+    if (!piece || !isSame(piece.total, witness)) return undefined;
+    sizes.delete(name);
+    sizes.set(name, piece.places.length);
+    for (const oldest of sizes.keys()) {
+      if (sizes.size <= KEPT) break;
+      sizes.delete(oldest);
+      pieces.delete(oldest);
+    }
+    return piece;
   }
 
   /** `undefined` where there are too many keys. */
   async #read(
     { site, summary }: Whole,
-    { table }: Remembered,
+    table: KeyTable,
     span: Span,
-    isOne: boolean,
+    isRaw: boolean,
   ): Promise<Piece | undefined> {
-    const rows = await this.#engine.ids({ site, summary, spans: [span] }, MOST_KEYS + 1, isOne);
+    const rows = await this.#engine.ids({ site, summary, spans: [span] }, MOST_KEYS + 1, isRaw);
     return rows.length > MOST_KEYS ? undefined : table.piece(rows);
   }
 
-  #summary({ site, summary }: Pick<KeysRequest, 'site' | 'summary'>): Remembered {
-    clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => this.#clear(), IDLE);
-    this.#idle.unref();
+  #summary({ site, summary }: Whole): Remembered {
+    this.#keepAwake();
     const name = JSON.stringify([site, summary]);
-    const remembered = this.#summaries.get(name) ?? {
-      table: new KeyTable((ids) => this.#engine.texts(ids)),
-      pieces: new BoundedCache(KEPT),
-      isSmall: false,
-    };
+    const remembered = this.#summaries.get(name) ?? this.#empty();
     this.#summaries.delete(name);
     this.#summaries.set(name, remembered);
+    const [oldest] = this.#summaries.keys();
+    if (this.#summaries.size > MOST_SUMMARIES) this.#summaries.delete(oldest!);
     return remembered;
   }
 
-  /** Summaries that were not asked for of late, until there is room. */
-  #forget(): void {
-    let size = 0;
-    for (const { table } of this.#summaries.values()) size += table.size;
-    for (const [name, { table }] of this.#summaries) {
+  #empty(engineUntil = 0): Remembered {
+    const table = new KeyTable(
+      (ids) => this.#engine.texts(ids),
+      (text) => this.#engine.fold(text),
+    );
+    return { table, pieces: new Map(), sizes: new Map(), engineUntil };
+  }
+
+  /** Leaves those to the engine that were not asked for of late, until there is room. */
+  #makeRoom(): void {
+    const sizes = [...this.#summaries].map(([name, { table, sizes }]) => {
+      return { name, size: [...sizes.values()].reduce((sum, size) => sum + size, table.size) };
+    });
+    let size = sizes.reduce((sum, each) => sum + each.size, 0);
+    for (const each of sizes) {
       if (size <= MOST_HELD) return;
-      size -= table.size;
-      this.#summaries.delete(name);
+      size -= each.size;
+      if (each.size > 0) this.#summaries.set(each.name, this.#empty(performance.now() + LEFT_ALONE));
     }
   }
 
-  #clear(): void {
-    this.#summaries.clear();
-    this.#series.clear();
-    this.#zones.clear();
+  #keepAwake(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#forgetAll(), IDLE);
+    this.#idle.unref();
+  }
+
+  #forgetAll(): void {
+    this.#summaries = new Map();
+    this.#series = new BoundedCache(KEPT);
+    this.#zones = new Map();
   }
 
   #witness(site: string, span: Span): Promise<Measures> {
@@ -184,8 +228,10 @@ export class RememberedSums {
     if (!reading) {
       reading = this.#engine.total({ site, summary: WITNESS, spans: [span], target: undefined });
       this.#witnesses.set(name, reading);
+      // Who asks later wants to know what was committed until then.
       const done = () => this.#witnesses.delete(name);
       reading.then(done, done);
+      process.nextTick(done);
     }
     return reading;
   }
@@ -204,23 +250,25 @@ export class RememberedSums {
 
 /**
  * The value while the witness says the same, else what is read anew.
- * @param hitsOf With more hits than the witness has, there are requests that it does not tell of: nothing is held.
+ * @param sumsOf Of a value that may be held; it is if they are those of the witness.
  */
 async function held<T>(
-  cache: BoundedCache<string, Held<T>>,
+  cache: Cache<T>,
   name: string,
   witness: Measures,
   read: () => Promise<T>,
-  hitsOf: (value: T) => number,
+  sumsOf: (value: T) => Measures | undefined,
 ): Promise<T> {
   const known = cache.get(name);
-  if (known && isSame(known.witness, witness)) return known.value;
-  const reading = { witness, value: read() };
+  const now = performance.now();
+  if (known && known.until > now && witness.hits > 0 && isSame(known.witness, witness)) return known.value;
+  const reading = { witness, until: now + OLDEST, value: read() };
   cache.set(name, reading);
   let isHeld = false;
   try {
     const value = await reading.value;
-    isHeld = hitsOf(value) <= witness.hits;
+    const sums = sumsOf(value);
+    isHeld = sums !== undefined && isSame(sums, witness);
     return value;
   } finally {
     // What failed is tried again.
@@ -228,8 +276,15 @@ async function held<T>(
   }
 }
 
+function totalOf(rows: readonly SeriesRow[]): Measures {
+  const total = noMeasures();
+  for (const row of rows) addMeasures(total, row);
+  return total;
+}
+
+/** Exactly: beyond 2^53 nobody knows. */
 function isSame(a: Measures, b: Measures): boolean {
-  return a.hits === b.hits && a.transfer === b.transfer && a.errors === b.errors && a.duration === b.duration;
+  return MEASURES.every((name) => a[name] === b[name] && Number.isSafeInteger(a[name]));
 }
 
 /** The same buckets, today's apart from those before: of this month, which is one bucket, its days. */
