@@ -1,3 +1,4 @@
+import { checkOptions } from '../options.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
 import { type Condition, type Measures, ORDERS } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -32,6 +33,16 @@ const SHORTEST: Readonly<Record<Period, number>> = {
   day: 24 * 3_600_000,
   month: 28 * 24 * 3_600_000,
 };
+const COMMON = ['range', 'from', 'to', 'site', 'filter'];
+const COMPARED = [...COMMON, 'compare'];
+/** What each question takes. */
+const OPTIONS = {
+  totals: COMPARED,
+  series: [...COMPARED, 'period', 'summary', 'key'],
+  top: [...COMPARED, 'order', 'search', 'limit', 'page'],
+  records: [...COMMON, 'after', 'limit'],
+};
+
 /** What a `UsageQuery` is told by whoever makes it. */
 export interface QueryContext {
   site?: string;
@@ -85,7 +96,7 @@ export class UsageQuery {
 
   /** Hits, bytes, errors, time, visitors and robots of a range, all together. */
   async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
-    const asked = await this.#ask(options);
+    const asked = await this.#ask(options, 'totals');
     const source = await this.#answers.source(asked);
     const of = (range: HourRange) => this.#answers.totals({ ...asked, range }, source);
     const before = beforeOf(asked, options);
@@ -98,7 +109,7 @@ export class UsageQuery {
 
   /** The same for each hour, day or month of a range; or for one key of a summary, without visitors and robots. */
   async series(options: SeriesOptions = {}): Promise<SeriesAnswer> {
-    const asked = await this.#ask(options);
+    const asked = await this.#ask(options, 'series');
     const { period = periodOf(asked.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
     if (summary === undefined && key !== undefined) {
@@ -125,7 +136,7 @@ export class UsageQuery {
 
   /** The keys of a summary over a range, those with the most first, and what the others have together. */
   async top(summary: Summary | string, options: TopOptions = {}): Promise<TopAnswer> {
-    const asked = await this.#ask(options);
+    const asked = await this.#ask(options, 'top');
     const name = await this.#summary(asked.site, summary);
     const { order = 'hits', search, limit = 10, page = 1 } = options;
     if (!ORDERS.includes(order)) throw invalid('order', order, ORDERS.map((o) => `"${o}"`).join(', '));
@@ -154,7 +165,7 @@ export class UsageQuery {
 
   /** Records, newest first, a page at a time. */
   async records(options: RecordsOptions = {}): Promise<RecordsAnswer> {
-    const asked = await this.#ask(options);
+    const asked = await this.#ask(options, 'records');
     const { after, limit = 100 } = options;
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
@@ -169,7 +180,8 @@ export class UsageQuery {
     return { ...answered(asked), records, next: next ?? null };
   }
 
-  async #ask(options: QuestionOptions): Promise<Asked> {
+  async #ask(options: QuestionOptions, question: keyof typeof OPTIONS): Promise<Asked> {
+    checkOptions(`query.${question}`, options, OPTIONS[question]);
     const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
     if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {

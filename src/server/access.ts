@@ -23,14 +23,17 @@ const FORWARDED =
 /** Who may look: see `HandlerOptions`. */
 export class Access {
   readonly #settings: HandlerSettings;
+  readonly #onFailure: (error: unknown) => void;
   /** Signs sessions; the same in each process that has the same token. */
   readonly #key: Buffer;
   /** Tokens of links that nobody used yet. */
   readonly #links = new Set<string>();
   readonly #failures = new BoundedCache<string, { count: number; until: number }>(REMEMBERED);
 
-  constructor(settings: HandlerSettings) {
+  /** @param onFailure Told what `authorize` throws. */
+  constructor(settings: HandlerSettings, onFailure: (error: unknown) => void = () => {}) {
     this.#settings = settings;
+    this.#onFailure = onFailure;
     const { token } = settings;
     this.#key =
       token === undefined ? randomBytes(32) : createHmac('sha256', token).update('track-usage').digest();
@@ -92,13 +95,14 @@ export class Access {
       try {
         const answer = await within(Promise.resolve(authorize(request)), this.#settings.timeout);
         if (answer === true) return true;
-      } catch {
+      } catch (error) {
         // Keeps it out.
+        this.#onFailure(error);
       }
     }
     const [, bearer] = /^Bearer +([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '') ?? [];
     if (token === undefined || bearer === undefined) return false;
-    return this.#try(request, () => isSame(bearer, token));
+    return this.#try(request, 'bearer', () => isSame(bearer, token));
   }
 
   /** The cookie for who knows the token, or types in what a link ends with. */
@@ -106,6 +110,7 @@ export class Access {
     const { token } = this.#settings;
     const isRight = this.#try(
       request,
+      'form',
       () => this.#takeLink(given) || (token !== undefined && isSame(given, token)),
     );
     if (typeof isRight === 'object') return isRight;
@@ -161,9 +166,9 @@ export class Access {
     return createHmac('sha256', this.#key).update(`${this.#settings.path} ${expires}`).digest('base64url');
   }
 
-  /** Tries a token, unless this address has guessed too often. */
-  #try(request: IncomingMessage, isRight: () => boolean): boolean | Problem {
-    const address = networkOf(request.socket.remoteAddress ?? '');
+  /** Tries a token, unless this address has guessed too often in that way. */
+  #try(request: IncomingMessage, way: 'bearer' | 'form', isRight: () => boolean): boolean | Problem {
+    const address = `${way} ${networkOf(request.socket.remoteAddress ?? '')}`;
     const now = Date.now();
     const before = this.#failures.get(address);
     const failures = before !== undefined && before.until > now ? before : { count: 0, until: 0 };

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { invalid } from '../query/invalid.ts';
 import type { Filter, UsageQuery } from '../query/query.ts';
 import type { UsageStatus } from '../status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
@@ -145,12 +146,15 @@ function optionsOf<P extends Common & { format?: unknown }>(parameters: P) {
 }
 
 function filterOf(given: readonly string[]): Filter {
-  return Object.fromEntries(
-    given.map((text) => {
-      const colon = text.indexOf(':');
-      return [text.slice(0, colon), text.slice(colon + 1) || null];
-    }),
-  );
+  const filter: Record<string, string | null> = {};
+  for (const text of given) {
+    const colon = text.indexOf(':');
+    const summary = text.slice(0, colon);
+    // A request has one key of each.
+    if (Object.hasOwn(filter, summary)) throw invalid('filter', text, `one key of ${summary}`);
+    filter[summary] = text.slice(colon + 1) || null;
+  }
+  return filter;
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
@@ -166,7 +170,7 @@ function defined<T extends object>(given: T): Partial<Defined<T>> {
 export function findEndpoint(path: string): { endpoint: Endpoint; summary: string } | undefined {
   if (!path.startsWith('/api/v1/')) return undefined;
   const own = path.slice('/api/v1'.length);
-  const [, summary] = /^\/summaries\/([a-z][a-z0-9-]*)$/.exec(own) ?? [];
+  const [, summary] = /^\/summaries\/([\w-]+)$/.exec(own) ?? [];
   const pattern = summary === undefined ? own : '/summaries/{summary}';
   const endpoint = ENDPOINTS.find((candidate) => candidate.path === pattern);
   return endpoint && { endpoint, summary: summary ?? '' };

@@ -1,5 +1,6 @@
 import { type Cell, csv } from '../formats/csv.ts';
 import { RECORD_CELLS } from '../formats/record-cells.ts';
+import { invalid } from '../query/invalid.ts';
 import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query/query.ts';
 import type { UsageRecord } from '../record.ts';
 import type { KeyRow } from '../storages/contract.ts';
@@ -46,6 +47,9 @@ export function bucketLines(query: Questions, options: SeriesOptions): Lines<Buc
 }
 
 export function topLines(query: Questions, summary: string, options: TopOptions): Lines<KeyRow> {
+  if (!options.limit && (options.page ?? 1) > 1) {
+    throw invalid('page', options.page, '1, since without a limit all are on one page');
+  }
   async function* pieces() {
     const { limit = 0 } = options;
     for (let page = options.page ?? 1; ; page++) {

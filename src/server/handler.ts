@@ -94,12 +94,16 @@ class Mount {
     this.path = settings.path;
     this.#source = source;
     this.#settings = settings;
-    this.#access = new Access(settings);
+    this.#access = new Access(settings, (error) => this.#tell(`authorize failed: ${reasonOf(error)}`));
   }
 
   link(origin: string): string {
-    this.#printed = Number.POSITIVE_INFINITY;
-    const page = `${origin}${this.path}/`;
+    if (!URL.canParse(origin)) {
+      const expected = 'where the app is found, such as "http://localhost:3000"';
+      throw new TrackUsageError('OPTION_INVALID', { name: 'link', value: show(origin), expected });
+    }
+    this.#printed = performance.now();
+    const page = `${origin.replace(/\/+$/, '')}${this.path}/`;
     return this.#access.isLocal ? `${page}?token=${this.#access.createLink()}` : page;
   }
 
@@ -176,10 +180,7 @@ class Mount {
       response.destroy();
       return;
     }
-    if (performance.now() - this.#failed > PRINT) {
-      this.#failed = performance.now();
-      print(`the dashboard failed: ${reasonOf(error)}`);
-    }
+    this.#tell(`the dashboard failed: ${reasonOf(error)}`);
     try {
       protect(response);
       const title = 'The dashboard failed';
@@ -188,6 +189,12 @@ class Mount {
     } catch {
       response.destroy();
     }
+  }
+
+  #tell(failure: string): void {
+    if (performance.now() - this.#failed <= PRINT) return;
+    this.#failed = performance.now();
+    print(failure);
   }
 
   /** What of the URL lies behind the path; `undefined` where it lies elsewhere. */

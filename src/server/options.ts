@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../options.ts';
 
 /** Options of `usage.handler()`. All may be left out. */
@@ -93,7 +94,12 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
     );
   }
   checkOption('handler.public', isPublic, typeof isPublic === 'boolean', 'true or false');
-  checkOption('handler.hosts', hosts, Array.isArray(hosts) && hosts.every(isText), 'a list of host names');
+  checkOption(
+    'handler.hosts',
+    hosts,
+    Array.isArray(hosts) && hosts.every((host) => isText(host) && (isIP(host) === 6 || !/[:/]/.test(host))),
+    'a list of host names, without ports',
+  );
   checkOption('handler.maxStreams', maxStreams, isWholeNumber(maxStreams, 0), 'a whole number');
   checkOption('handler.maxDownloads', maxDownloads, isWholeNumber(maxDownloads, 0), 'a whole number');
   checkOption('handler.maxQuestions', maxQuestions, isWholeNumber(maxQuestions, 1), 'a whole number from 1');

@@ -177,8 +177,15 @@ export class Responder {
 
   /** A link is exchanged for a cookie at once, so that its token stays in no history and no Referer. */
   #enter(request: IncomingMessage, response: ServerResponse, token: string, rest: URLSearchParams): void {
+    const cookie = this.#access.enter(request, token);
+    if (typeof cookie === 'object' && (request.headers.accept ?? '').includes('text/html')) {
+      // Who follows a link with a browser is told on the page.
+      rest.set('link', 'wrong');
+      redirect(response, `${this.#settings.path}/?${rest}`);
+      return;
+    }
     const search = rest.size > 0 ? `?${rest}` : '';
-    this.#letIn(response, this.#access.enter(request, token), `${this.#settings.path}/${search}`);
+    this.#letIn(response, cookie, `${this.#settings.path}/${search}`);
   }
 
   #letIn(response: ServerResponse, cookie: string | Problem | undefined, location: string): void {

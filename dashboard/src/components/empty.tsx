@@ -3,6 +3,18 @@ import { usePage } from '../state/context.ts';
 /** Nothing was ever stored. */
 export function Empty() {
   const { site } = usePage();
+  if (site.status === null) {
+    return (
+      <section class="card empty" aria-labelledby="empty">
+        <h2 id="empty">Nothing is stored here</h2>
+        <p>
+          The storage has no requests of the site “{site.site}”. Look at the name: <code>--site</code> is what
+          the app has as its option <code>site</code>.
+        </p>
+        <p class="muted">What is stored from now on shows up by itself.</p>
+      </section>
+    );
+  }
   return (
     <section class="card empty" aria-labelledby="empty">
       <h2 id="empty">Nothing is stored yet</h2>

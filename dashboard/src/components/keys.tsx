@@ -1,7 +1,7 @@
 import type { Order, TopAnswer, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
-import { compact, full, percent } from '../format/numbers.ts';
+import { compact, full, othersText, percent } from '../format/numbers.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { KeyCell } from './key-cell.tsx';
 
@@ -50,7 +50,7 @@ export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
       {others.hits > 0 && (
         <tfoot>
           <tr>
-            <th scope="row">{full(rest)} others</th>
+            <th scope="row">{othersText(rest)}</th>
             {order !== 'hits' && <td class="number">{showValue(worth(others, order), order)}</td>}
             <td class="number" title={full(others.hits)}>
               {compact(others.hits)}

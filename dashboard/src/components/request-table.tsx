@@ -78,8 +78,8 @@ function Request({ record, timeZone, origin }: RequestProps) {
         {country !== null && <span class="muted"> {visible(country.slice(0, 8))}</span>}
       </td>
       <td class="client" title={userAgent?.string}>
-        {visible(client.slice(0, 80))}
         {bot && <span class="tag">bot</span>}
+        {visible(client.slice(0, 80))}
       </td>
     </tr>
   );

@@ -1,9 +1,12 @@
 import { useState } from 'preact/hooks';
 import { signIn } from '../api/client.ts';
 
+/** Whether somebody came by a link that does not work. */
+const FROM_LINK = new URLSearchParams(location.search).has('link');
+
 /** Asks for the token that the server wants. */
 export function SignIn({ hint, onDone }: { hint: string; onDone(): void }) {
-  const [problem, setProblem] = useState('');
+  const [problem, setProblem] = useState(FROM_LINK ? 'That link was used already, or is not one.' : '');
   const [isBusy, setIsBusy] = useState(false);
 
   const submit = async (event: SubmitEvent) => {

@@ -2,7 +2,7 @@ import type { Measures, Order, TopAnswer, TopRow } from '../api/types.ts';
 import { difference } from '../format/change.ts';
 import { keyText, sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
-import { full, percent } from '../format/numbers.ts';
+import { othersText, percent } from '../format/numbers.ts';
 import { usePage } from '../state/context.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { ChangeMark } from './change-mark.tsx';
@@ -66,7 +66,7 @@ export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
       {others.hits > 0 && (
         <tfoot>
           <tr>
-            <th scope="row">{full(count - rows.length)} others</th>
+            <th scope="row">{othersText(count - rows.length)}</th>
             <Numbers row={others} total={total.hits} />
             {view.compare && <td />}
             <td />

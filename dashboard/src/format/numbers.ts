@@ -44,3 +44,8 @@ export function percent(value: number): string {
 function short(value: number): string {
   return value < 9.95 ? String(Math.round(value * 10) / 10) : String(Math.round(value));
 }
+
+/** How many keys are not shown. */
+export function othersText(count: number): string {
+  return `${full(count)} ${count === 1 ? 'other' : 'others'}`;
+}

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Command, InvalidArgumentError } from 'commander';
+import { show, TrackUsageError } from '../../errors.ts';
 import { createHandler } from '../../server/handler.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { version } from '../../version.ts';
@@ -22,7 +23,8 @@ Examples:
   track-usage serve --storage postgres://user@host/app --port 8080
   TRACK_USAGE_TOKEN=… track-usage serve --storage usage.db --host 0.0.0.0
 
-Without a token only this machine can look, by the link that is printed; it works once. Ctrl-C ends it.`;
+Without a token only this machine can look, by the link that is printed; it works once. Other machines need a token,
+or --public. Ctrl-C ends it.`;
 
 export function addServeCommand(program: Command, io: Io): void {
   const command = program
@@ -45,6 +47,10 @@ export function addServeCommand(program: Command, io: Io): void {
 async function serve(options: Options, io: Io): Promise<void> {
   const { site, host, port } = options;
   const token = options.token ?? (io.env.TRACK_USAGE_TOKEN || undefined);
+  if (token === undefined && !options.public && !isLoopback(host)) {
+    const expected = 'an address of this machine, unless there is a token (TRACK_USAGE_TOKEN) or --public';
+    throw new TrackUsageError('OPTION_INVALID', { name: '--host', value: show(host), expected });
+  }
   const storage = await storageAt(options.storage).open();
   try {
     const query = storage.query;
@@ -88,6 +94,10 @@ function listen(server: Server, port: number, host: string): Promise<void> {
     );
     server.listen(port, host, resolve);
   });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d+){3}$/.test(host);
 }
 
 function interrupted(): Promise<unknown> {
