@@ -67,13 +67,10 @@ export async function rangeOf(
   }
   const last = to === undefined ? until : endOf(to, zone);
   const start =
-    from === undefined
-      ? Math.min(zone.monthOf((await first()) ?? now), zone.dayOf(last - 1))
-      : zone.hourOf(zone.parse(from, 'from'));
-  if (start >= last && from !== undefined && to !== undefined) {
-    throw invalid('from', from, 'a time that is not after "to"');
+    from === undefined ? zone.monthOf((await first()) ?? now) : zone.hourOf(zone.parse(from, 'from'));
+  if (start >= last && from !== undefined) {
+    throw invalid('from', from, to === undefined ? 'a time that has begun' : 'a time that is not after "to"');
   }
-  if (start >= until) throw invalid('from', from, 'a time that has begun');
   const end = Math.max(start, Math.min(last, until));
   // A range until now is one of months as soon as it is about as long as one.
   const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > SHORTEST_MONTH);

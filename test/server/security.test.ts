@@ -226,6 +226,8 @@ describe('the token', () => {
     const cookie = cookieOf(await ask('/usage/login', form(TOKEN)));
     for (let i = 0; i < 5; i++) {
       expect((await ask(SITE, { headers: bearer(`guess-${i}`) })).status).toBe(401);
+      // The form counts by itself: programs that guess keep nobody from signing in.
+      expect((await ask('/usage/login', form(`guess-${i}`))).status).toBe(401);
     }
     for (const answer of [await ask(SITE, { headers: bearer() }), await ask('/usage/login', form(TOKEN))]) {
       expect(codeOf(answer)).toEqual([429, 'ACCESS_SLOWED']);
@@ -352,7 +354,11 @@ describe('the session', () => {
 
   test('of one process without a token is not one of another', async () => {
     const one = await start({});
-    const cookie = cookieOf(await one.ask(one.handler.link(''), { headers: LOCAL }));
+    const cookie = cookieOf(
+      await one.ask(one.handler.link('http://localhost').slice('http://localhost'.length), {
+        headers: LOCAL,
+      }),
+    );
     expect((await one.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
     const other = await start({});
     expect((await other.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(401);
