@@ -41,6 +41,20 @@ describe('the requests of a real log', () => {
     expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
   });
 
+  test('on paper: light, without what is pressed, nothing cut off', async () => {
+    await using opened = await open(RANGE, { colorScheme: 'dark', viewport: { width: 760, height: 1000 } });
+    const { page } = opened;
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.evaluate('getComputedStyle(document.querySelector(".card")).backgroundColor')).toBe(
+      'rgb(255, 255, 255)',
+    );
+    expect(await page.locator('.range, .panel-foot, .older').filter({ visible: true }).count()).toBe(0);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    const table = page.locator('.requests .scroll');
+    expect(await table.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+    await shoot(page, 'log-print');
+  });
+
   test('days and hours of the chart', async () => {
     await using opened = await open(`${RANGE}&period=day&table=true`);
     const { page } = opened;
