@@ -199,7 +199,8 @@ function isLoopback(address = ''): boolean {
   return plain === '::1' || /^127\./.test(plain);
 }
 
-function isLocalName(host: string): boolean {
+/** Whether a name or address is this machine's own, and nobody else's. */
+export function isLocalName(host: string): boolean {
   return /^(?:[a-z0-9-]+\.)*localhost$/.test(host) || (isIP(host) !== 0 && isLoopback(host));
 }
 

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Command, InvalidArgumentError } from 'commander';
 import { show, TrackUsageError } from '../../errors.ts';
+import { isLocalName } from '../../server/access.ts';
 import { createHandler } from '../../server/handler.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { version } from '../../version.ts';
@@ -47,7 +48,7 @@ export function addServeCommand(program: Command, io: Io): void {
 async function serve(options: Options, io: Io): Promise<void> {
   const { site, host, port } = options;
   const token = options.token ?? (io.env.TRACK_USAGE_TOKEN || undefined);
-  if (token === undefined && !options.public && !isLoopback(host)) {
+  if (token === undefined && !options.public && !isLocalName(host)) {
     const expected = 'an address of this machine, unless there is a token (TRACK_USAGE_TOKEN) or --public';
     throw new TrackUsageError('OPTION_INVALID', { name: '--host', value: show(host), expected });
   }
@@ -94,10 +95,6 @@ function listen(server: Server, port: number, host: string): Promise<void> {
     );
     server.listen(port, host, resolve);
   });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d+){3}$/.test(host);
 }
 
 function interrupted(): Promise<unknown> {

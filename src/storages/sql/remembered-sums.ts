@@ -1,5 +1,5 @@
 import { BoundedCache } from '../../cache.ts';
-import { Calendar } from '../../summaries/periods.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type {
   Keys,
   KeysRequest,
@@ -242,7 +242,7 @@ export class RememberedSums {
     if (known) return known;
     const name = await this.#zoneOf(site);
     if (name === undefined) return undefined;
-    const zone = new Calendar(name);
+    const zone = calendar(name);
     this.#zones.set(site, zone);
     return zone;
   }
