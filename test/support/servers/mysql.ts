@@ -42,13 +42,15 @@ export async function mysqlServer(
     return { url, server: undefined, close: async () => {} };
   }
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-mysql-'));
-  const data = initialize(directory);
+  const { data, temporary } = initialize(directory);
   const server = await ServerProcess.start((port) => ({
     program: programOf('mariadb')!,
     args: [
       '--no-defaults',
       ...[`--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1', '--skip-name-resolve'],
       ...[`--socket=${join(directory, 'socket')}`, `--pid-file=${join(directory, 'pid')}`],
+      // Of its own: a server that starts removes every temporary table from there, another server's too.
+      `--tmpdir=${temporary}`,
       ...settings.map((setting) => `--${setting}`),
     ],
     ready: /ready for connections/,
@@ -63,8 +65,8 @@ export async function mysqlServer(
   };
 }
 
-/** Makes the server's files; returns where its data is. */
-function initialize(directory: string): string {
+/** Makes the server's files; returns where its data and its temporary tables are. */
+function initialize(directory: string): { data: string; temporary: string } {
   const [data, temporary, first] = ['data', 'tmp', 'first.sql'].map((name) => join(directory, name)) as [
     string,
     string,
@@ -84,5 +86,5 @@ function initialize(directory: string): string {
     ],
     { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, TMPDIR: temporary }, ...user },
   );
-  return data;
+  return { data, temporary };
 }
