@@ -48,7 +48,9 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
   const read: string[] = [];
   const { ids, keys, series, texts } = engine;
   engine.ids = (request, ...rest) => {
-    read.push(`ids of ${request.summary}, ${request.spans[0]!.from < NOW - (NOW % DAY) ? 'over' : 'today'}`);
+    const isOver = request.spans[0]!.from < NOW - (NOW % DAY);
+    const how = request.less?.length ? 'by what is left of a month' : 'over';
+    read.push(`ids of ${request.summary}, ${isOver ? how : 'today'}`);
     return ids.call(engine, request, ...rest);
   };
   engine.keys = (request) => {
@@ -71,7 +73,8 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     () => clock.now,
   );
   closing.push(() => storage.close());
-  return { add, read, replace, writer, storage, clock, sums, engine: new SumQuestions(dialectOf(database)) };
+  const questions = new SumQuestions(dialectOf(database));
+  return { add, read, replace, path, writer, storage, clock, sums, engine: questions };
 }
 
 /** More URLs than are left to the engine. */
@@ -143,6 +146,59 @@ test('what is over is read once, today each time', async () => {
   }
   const each = ['ids of urls, today', 'series of urls, today', 'ids of urls, today'];
   expect(read).toEqual([...each, ...each]);
+});
+
+/** Where most days of a month are asked for, or few. */
+const days = (from: number, to: number): Span[] => [{ period: 'day', from, to: to - 1 }];
+const MOST = [
+  days(Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 20)),
+  days(Date.UTC(2026, 9, 5), Date.UTC(2026, 10, 1)),
+  days(Date.UTC(2026, 8, 3), Date.UTC(2026, 9, 28)),
+  days(Date.UTC(2026, 7, 3), Date.UTC(2026, 9, 3)),
+];
+const FEW = [
+  days(Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 10)),
+  days(Date.UTC(2026, 9, 20), Date.UTC(2026, 10, 10)),
+];
+
+test('most days of a month are its sums less those of its other days', async () => {
+  const ahead = [NOW + 3 * DAY, NOW + 12 * HOUR, NOW + DAY];
+  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, [
+    ...requests(20_000),
+    ...ahead.map((date) => ({ date, url: '/ahead' })),
+  ]);
+  await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
+  for (const [spans, way] of [
+    ...MOST.map((span) => [span, 'by what is left of a month'] as const),
+    ...FEW.map((span) => [span, 'over'] as const),
+  ]) {
+    const request = { site: 'default', summary: 'urls', spans, ...PAGE, limit: 0 };
+    read.length = 0;
+    expect(await sums.keys(request)).toEqual(await engine.keys(request));
+    expect(read).toEqual([`ids of urls, ${way}`]);
+    for (const date of [spans[0]!.from, spans[0]!.from - DAY, spans[0]!.to + 1]) {
+      await add([{ date, url: '/late', status: 500, duration: 7 }]);
+      expect(await sums.keys(request)).toEqual(await engine.keys(request));
+      expect(await sums.total({ ...request, target: undefined })).toEqual(
+        await engine.total({ ...request, target: undefined }),
+      );
+    }
+  }
+});
+
+test('where days of a month are no longer kept, those that are there are added up', async () => {
+  const { path, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(20_000));
+  await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
+  read.length = 0;
+  const database = new DatabaseSync(path);
+  database.exec(`DELETE FROM daily WHERE bucket < ${Date.UTC(2026, 9, 15) / 1000}`);
+  database.close();
+  for (const spans of MOST) {
+    const request = { site: 'default', summary: 'urls', spans, ...PAGE };
+    expect(await sums.keys(request)).toEqual(await engine.keys(request));
+  }
+  expect(read).toContain('ids of urls, by what is left of a month');
+  expect(read).toContain('keys of urls');
 });
 
 test('what comes late to a time that is over is there at once', async () => {

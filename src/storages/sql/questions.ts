@@ -65,11 +65,12 @@ export class SumQuestions {
   }
 
   /**
-   * Keys as they come, at most so many of them.
+   * Keys as they come, at most so many of them, and none without hits.
+   * @param request `less`: spans whose sums are taken off.
    * @param isRaw Each bucket by itself, so that a key may come several times.
    */
   async ids(
-    { site, summary, spans }: Omit<TotalRequest, 'target'>,
+    { site, summary, spans, less = [] }: Omit<TotalRequest, 'target'> & { less?: readonly Span[] },
     limit: number,
     isRaw: boolean,
   ): Promise<IdRow[]> {
@@ -78,9 +79,10 @@ export class SumQuestions {
     const { query, real, hint = '' } = this.#dialect;
     // Numbers with fractions come as such, not as text or BigInt, from most drivers.
     const sums = MEASURES.map((name) => `${real(isRaw ? `t.${name}` : `SUM(t.${name})`)} AS ${name}`);
+    const added = [this.#rows(series, spans), this.#rows(series, less, '-')].filter((rows) => rows !== '');
     const rows = await query(
-      `SELECT ${hint} ${real('t.k')} AS id, ${sums.join(', ')} FROM (${this.#rows(series, spans)}) t
-       ${isRaw ? '' : 'GROUP BY t.k'} LIMIT ${limit}`,
+      `SELECT ${hint} ${real('t.k')} AS id, ${sums.join(', ')} FROM (${added.join(' UNION ALL ')}) t
+       ${isRaw ? '' : 'GROUP BY t.k HAVING SUM(t.hits) <> 0'} LIMIT ${limit}`,
     );
     return rows.map((row) => ({ id: Number(row.id), ...measuresOf(row) }));
   }
@@ -125,14 +127,14 @@ export class SumQuestions {
   }
 
   /** The rows of all spans, with the ids of their keys as `k`. */
-  #rows(series: Series, spans: readonly Span[]): string {
-    return spans.map(({ period, ...range }) => this.#rowsOf(series, period, range)).join(' UNION ALL ');
+  #rows(series: Series, spans: readonly Span[], sign: '' | '-' = ''): string {
+    return spans.map(({ period, ...range }) => this.#rowsOf(series, period, range, sign)).join(' UNION ALL ');
   }
 
-  #rowsOf({ id, key }: Series, period: Period, range: Range): string {
+  #rowsOf({ id, key }: Series, period: Period, range: Range, sign: '' | '-'): string {
     const { table, sums, join, bucketWithin, buckets } = this.#dialect;
     const name = table(sums[period]);
-    const columns = ['bucket', ...MEASURES].map((column) => `s.${column}`).join(', ');
+    const columns = ['s.bucket', ...MEASURES.map((column) => `${sign}s.${column} AS ${column}`)].join(', ');
     if (key === undefined) {
       return `SELECT s.key AS k, ${columns} FROM ${name} s
         WHERE s.series = ${id} AND ${bucketWithin('s.bucket', range)}`;

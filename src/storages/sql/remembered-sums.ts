@@ -32,6 +32,15 @@ const LEFT_ALONE = 60_000;
 const OLDEST = 15 * 60_000;
 /** After so long without a question all is forgotten. In ms. */
 const IDLE = 15 * 60_000;
+const DAY = 24 * 60 * 60_000;
+/** A month has about as many keys as so many of its days. */
+const DAYS_OF_MONTH = 3;
+
+/** Spans that are added up, less others. */
+interface Buckets {
+  spans: Span[];
+  less: Span[];
+}
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
@@ -133,7 +142,9 @@ export class RememberedSums {
     try {
       const today = zone.dayOf(this.#now());
       const parts = apart(spans, zone, today).map((span) =>
-        span.from < today ? this.#over(request, remembered, span) : this.#read(request, table, span, true),
+        span.from < today
+          ? this.#over(request, remembered, span, fewestOf(span, zone, today))
+          : this.#read(request, table, { spans: [span], less: [] }, true),
       );
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);
       if (!isCurrent) this.#forgetAll();
@@ -151,9 +162,14 @@ export class RememberedSums {
   }
 
   /** `undefined` where it is not remembered. */
-  async #over(request: Whole, { table, pieces, sizes }: Remembered, span: Span): Promise<Piece | undefined> {
+  async #over(
+    request: Whole,
+    { table, pieces, sizes }: Remembered,
+    span: Span,
+    buckets: Buckets,
+  ): Promise<Piece | undefined> {
     const witness = await this.#witness(request.site, span);
-    const read = () => this.#read(request, table, span, false);
+    const read = () => this.#read(request, table, buckets, false);
     const name = JSON.stringify(span);
     const piece = await held(pieces, name, witness, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, witness)) return undefined;
@@ -171,10 +187,10 @@ export class RememberedSums {
   async #read(
     { site, summary }: Whole,
     table: KeyTable,
-    span: Span,
+    buckets: Buckets,
     isRaw: boolean,
   ): Promise<Piece | undefined> {
-    const rows = await this.#engine.ids({ site, summary, spans: [span] }, MOST_KEYS + 1, isRaw);
+    const rows = await this.#engine.ids({ site, summary, ...buckets }, MOST_KEYS + 1, isRaw);
     return rows.length > MOST_KEYS ? undefined : table.piece(rows);
   }
 
@@ -305,4 +321,34 @@ function apart(spans: readonly Span[], zone: Calendar, today: number): Span[] {
       { ...span, from: Math.max(span.from, today) },
     ])
     .filter(({ from, to }) => from <= to);
+}
+
+/** How to read a span with few rows: most days of a month are the month's sums less those of its other days. */
+function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
+  if (span.period !== 'day') return { spans: [span], less: [] };
+  const [spans, less]: [Span[], Span[]] = [[], []];
+  for (let month = zone.monthOf(span.from); month <= span.to; month = zone.next('month', month)) {
+    const last = zone.next('month', month) - 1;
+    const within = { ...span, from: Math.max(span.from, month), to: Math.min(span.to, last) };
+    const others = [
+      { ...span, from: month, to: within.from - 1 },
+      { ...span, from: within.to + 1, to: last },
+    ].filter(({ from, to }) => from <= to);
+    // Hardly anything is stored of the days to come.
+    const rest = others.reduce(
+      (sum, { from, to }) => sum + daysOf(from, Math.min(to, zone.next('day', today))),
+      0,
+    );
+    if (daysOf(within.from, within.to) > DAYS_OF_MONTH + 2 * rest) {
+      spans.push({ period: 'month', from: month, to: last });
+      less.push(...others);
+    } else {
+      spans.push(within);
+    }
+  }
+  return { spans, less };
+}
+
+function daysOf(from: number, to: number): number {
+  return Math.max(0, to - from) / DAY;
 }
