@@ -62,9 +62,11 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     return series.call(engine, request);
   };
   /** What the texts of ids are from now on. */
-  const replace = (other: (text: string) => string) => {
-    engine.texts = async (of) =>
-      new Map([...(await texts.call(engine, of))].map(([id, text]) => [id, other(text)]));
+  const replace = (other: (text: string) => string | undefined) => {
+    engine.texts = async (of) => {
+      const found = [...(await texts.call(engine, of))].map(([id, text]) => [id, other(text)] as const);
+      return new Map(found.filter((each): each is [number, string] => each[1] !== undefined));
+    };
   };
   const clock = { now: NOW };
   const sums = new RememberedSums(
@@ -247,6 +249,15 @@ test('where ids mean other texts, as in a database that was replaced, all is for
   expect((await sums.keys(request)).rows.map(({ key }) => key)).toEqual(
     rows.map(({ key }) => `/other${key}`),
   );
+});
+
+test('an id without a text is an error, and nothing is made of it later', async () => {
+  const { sums, engine, replace } = await place(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  replace((text) => (text.startsWith('/7') ? undefined : text));
+  await expect(sums.keys(request)).rejects.toThrow('the text of the key');
+  replace((text) => text);
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
 });
 
 test('without the summary of the whole server nothing is remembered', async () => {

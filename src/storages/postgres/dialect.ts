@@ -22,6 +22,7 @@ export function dialectOf(session: Session): Dialect {
     join: 'JOIN',
     once: 'MATERIALIZED',
     hashes: true,
+    jsonOf: (column) => `json_agg(${column})::text`,
     text,
     isText: (value) => `strings.hash = '${hashOf(value).toString('hex')}'::uuid`,
     isSite: (name) => `sites.name = ${text(name)}`,

@@ -23,6 +23,11 @@ export interface Dialect {
   readonly once?: string;
   /** Whether it groups by hashes, and counts what is distinct by sorting it. */
   readonly hashes?: boolean;
+  /**
+   * All values of a column as the text of one JSON array, null where there are none. Read several times as fast as so
+   * many rows; left out where such a text may be cut off.
+   */
+  readonly jsonOf?: (column: string) => string;
   text(value: string): string;
   /** Finds a text in `strings`. */
   isText(value: string): string;

@@ -1,7 +1,7 @@
 import { compareKeys } from '../compare-keys.ts';
 import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../contract.ts';
-import { addMeasures, MEASURES, noMeasures } from '../measures.ts';
-import type { IdRow } from './questions.ts';
+import { MEASURES, noMeasures } from '../measures.ts';
+import type { IdColumns } from './questions.ts';
 
 /** Keys with their sums over some buckets, as a table of numbers. */
 export interface Piece {
@@ -22,12 +22,13 @@ export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
   readonly #fold: (text: string) => string;
   readonly #placeOf = new Map<number, number>();
-  readonly #keys: (string | null)[] = [];
+  /** `undefined` where the text was not looked up yet. */
+  readonly #keys: (string | null | undefined)[] = [];
   /** Of each key that was searched, the text that is searched. */
   readonly #folded: string[] = [];
   #lastId = 0;
-  /** One piece after the other, so that no key gets two places. */
-  #adding: Promise<unknown> = Promise.resolve();
+  #unknown: number[] = [];
+  #lookingUp: Promise<unknown> = Promise.resolve();
 
   /**
    * @param texts Looks up keys by their ids.
@@ -47,37 +48,62 @@ export class KeyTable {
 
   /** Whether the ids still mean the same texts: the database may be another one, or an older copy. */
   async isCurrent(): Promise<boolean> {
-    const [id, place] = [this.#lastId, this.#placeOf.get(this.#lastId)];
-    return place === undefined || (await this.#texts([id])).get(id) === this.#keys[place];
+    const id = this.#lastId;
+    const known = this.#keys[this.#placeOf.get(id) ?? -1];
+    return typeof known !== 'string' || (await this.#texts([id])).get(id) === known;
   }
 
-  /** Rows as a piece; what is not known of their keys is looked up. */
-  piece(rows: readonly IdRow[]): Promise<Piece> {
-    const adding = this.#adding.catch(() => {}).then(() => this.#add(rows));
-    this.#adding = adding;
-    return adding;
-  }
-
-  async #add(rows: readonly IdRow[]): Promise<Piece> {
-    const unknown = new Set<number>();
-    for (const { id } of rows) if (!this.#placeOf.has(id)) unknown.add(id);
-    const texts = unknown.size === 0 ? undefined : await this.#texts([...unknown].filter((id) => id !== 0));
-    for (const id of unknown) {
-      const text = id === 0 ? null : texts?.get(id);
-      if (text === undefined) throw new Error(`the text of the key ${id} is missing`);
-      this.#placeOf.set(id, this.#keys.length);
-      this.#keys.push(text);
-      this.#lastId = Math.max(this.#lastId, id);
-    }
-    const { length } = rows;
-    const piece = { ...emptySums(length), places: new Int32Array(length), total: noMeasures() };
+  /** Keys as a piece. Of those that are new the text of the last one is looked up, for `isCurrent`. */
+  async piece({ id: ids, ...sums }: IdColumns): Promise<Piece> {
+    const { length } = ids;
+    const rowOf = new Map<number, number>();
+    const rows = new Int32Array(length);
     for (let i = 0; i < length; i++) {
-      const row = rows[i]!;
-      piece.places[i] = this.#placeOf.get(row.id)!;
-      for (const name of MEASURES) piece[name][i] = row[name];
-      addMeasures(piece.total, row);
+      const row = rowOf.get(ids[i]!) ?? rowOf.size;
+      if (row === rowOf.size) rowOf.set(ids[i]!, row);
+      rows[i] = row;
     }
+    const places = Int32Array.from(rowOf.keys(), (id) => this.#placeOf.get(id) ?? this.#add(id));
+    const piece = { ...emptySums(rowOf.size), places, total: noMeasures() };
+    for (const name of MEASURES) {
+      const [from, to] = [sums[name], piece[name]];
+      for (let i = 0; i < length; i++) {
+        to[rows[i]!]! += from[i]!;
+        piece.total[name] += from[i]!;
+      }
+    }
+    const last = this.#lastId;
+    if (this.#keys[this.#placeOf.get(last) ?? -1] === undefined && last > 0)
+      this.#learn(await this.#texts([last]));
     return piece;
+  }
+
+  #add(id: number): number {
+    const place = this.#keys.length;
+    this.#placeOf.set(id, place);
+    this.#keys.push(id === 0 ? null : undefined);
+    if (id !== 0) this.#unknown.push(id);
+    this.#lastId = Math.max(this.#lastId, id);
+    return place;
+  }
+
+  #learn(texts: ReadonlyMap<number, string>): void {
+    for (const [id, text] of texts) this.#keys[this.#placeOf.get(id)!] = text;
+  }
+
+  /** Looks up all texts that are not known; those who ask meanwhile wait for each other. */
+  #lookUp(): Promise<unknown> {
+    this.#lookingUp = this.#lookingUp
+      .catch(() => {})
+      .then(async () => {
+        const ids = this.#unknown;
+        if (ids.length === 0) return;
+        this.#learn(await this.#texts(ids));
+        this.#unknown = this.#unknown.slice(ids.length);
+        const missing = ids.find((id) => this.#keys[this.#placeOf.get(id)!] === undefined);
+        if (missing !== undefined) throw new Error(`the text of the key ${missing} is missing`);
+      });
+    return this.#lookingUp;
   }
 
   /** What all pieces have together. */
@@ -89,10 +115,11 @@ export class KeyTable {
   }
 
   /** The page of keys that is asked for, over all pieces. */
-  page(
+  async page(
     pieces: readonly Piece[],
     { order, search, limit, offset }: Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>,
-  ): Keys {
+  ): Promise<Keys> {
+    await this.#lookUp();
     const sums = this.#together(pieces);
     const { hits } = sums;
     const rank = order === 'average' ? sums.duration.map((sum, place) => sum / hits[place]!) : sums[order];

@@ -20,10 +20,12 @@ interface Series {
   key: number | undefined;
 }
 
-/** A key by the id of its text, 0 for null. */
-export interface IdRow extends Measures {
-  id: number;
-}
+/** A table by its columns: keys by the ids of their texts, 0 for null, and their sums. */
+export type IdColumns = Record<'id' | keyof Measures, readonly number[]>;
+
+const ID_COLUMNS = ['id', ...MEASURES] as const;
+/** Buckets of keys that are handed over, where adding them up takes the engine longer. */
+const MOST_ROWS = 300_000;
 
 /** Ids that are looked up with one statement. */
 const LOOKED_UP = 5_000;
@@ -65,26 +67,54 @@ export class SumQuestions {
   }
 
   /**
-   * Keys as they come, at most so many of them, and none without hits.
+   * The keys that are there, each of them once or several times; `undefined` where there are more than `most`.
    * @param request `less`: spans whose sums are taken off.
-   * @param isRaw Each bucket by itself, so that a key may come several times.
+   * @param isRaw Whether hardly any key has several buckets, so that there is nothing to add up.
    */
   async ids(
     { site, summary, spans, less = [] }: Omit<TotalRequest, 'target'> & { less?: readonly Span[] },
-    limit: number,
+    most: number,
     isRaw: boolean,
-  ): Promise<IdRow[]> {
+  ): Promise<IdColumns | undefined> {
     const series = await this.#series(site, summary, undefined);
-    if (!series) return [];
-    const { query, real, hint = '' } = this.#dialect;
-    // Numbers with fractions come as such, not as text or BigInt, from most drivers.
-    const sums = MEASURES.map((name) => `${real(isRaw ? `t.${name}` : `SUM(t.${name})`)} AS ${name}`);
+    if (!series) return { id: [], hits: [], transfer: [], errors: [], duration: [] };
+    const { hashes, jsonOf } = this.#dialect;
     const added = [this.#rows(series, spans), this.#rows(series, less, '-')].filter((rows) => rows !== '');
-    const rows = await query(
-      `SELECT ${hint} ${real('t.k')} AS id, ${sums.join(', ')} FROM (${added.join(' UNION ALL ')}) t
-       ${isRaw ? '' : 'GROUP BY t.k HAVING SUM(t.hits) <> 0'} LIMIT ${limit}`,
+    const rows = `(${added.join(' UNION ALL ')}) t`;
+    if (isRaw || (jsonOf && !hashes)) {
+      const each = MEASURES.map((name) => `t.${name}`).join(', ');
+      const columns = await this.#columns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${MOST_ROWS + 1}`);
+      const { length } = columns.id;
+      if (length <= most || (length <= MOST_ROWS && new Set(columns.id).size <= most)) return columns;
+      if (length <= MOST_ROWS) return undefined;
+    }
+    const columns = await this.#columns(
+      `SELECT t.k AS id, ${sumsOf('t')} FROM ${rows} GROUP BY t.k HAVING SUM(t.hits) <> 0 LIMIT ${most + 1}`,
     );
-    return rows.map((row) => ({ id: Number(row.id), ...measuresOf(row) }));
+    return columns.id.length > most ? undefined : columns;
+  }
+
+  /** @param table A statement that selects `ID_COLUMNS`. */
+  async #columns(table: string): Promise<IdColumns> {
+    const { query, hint = '', real, jsonOf } = this.#dialect;
+    const select = (of: (column: string) => string) =>
+      query(
+        `SELECT ${hint} ${ID_COLUMNS.map((name) => `${of(`r.${name}`)} AS ${name}`).join(', ')} FROM (${table}) r`,
+      );
+    const columns = (of: (name: keyof IdColumns) => number[]): IdColumns => ({
+      id: of('id'),
+      hits: of('hits'),
+      transfer: of('transfer'),
+      errors: of('errors'),
+      duration: of('duration'),
+    });
+    if (jsonOf) {
+      const [row] = await select(jsonOf);
+      return columns((name) => JSON.parse((row![name] as string | null) ?? '[]') as number[]);
+    }
+    // Numbers with fractions come as such, not as text or BigInt, from most drivers.
+    const rows = await select(real);
+    return columns((name) => rows.map((row) => Number(row[name])));
   }
 
   /** A text as it is searched. */
@@ -94,14 +124,23 @@ export class SumQuestions {
 
   /** The texts behind ids. */
   async texts(ids: readonly number[]): Promise<Map<number, string>> {
-    const { query, table, hint = '' } = this.#dialect;
+    const { query, table, hint = '', jsonOf } = this.#dialect;
     const texts = new Map<number, string>();
     for (let from = 0; from < ids.length; from += LOOKED_UP) {
       const some = ids.slice(from, from + LOOKED_UP).join(', ');
+      const [id, text] = ['strings.id', 'strings.text'].map((column) => (jsonOf ? jsonOf(column) : column));
       const rows = await query(
-        `SELECT ${hint} strings.id, strings.text FROM ${table('strings')} strings WHERE strings.id IN (${some})`,
+        `SELECT ${hint} ${id} AS id, ${text} AS text FROM ${table('strings')} strings WHERE strings.id IN (${some})`,
       );
-      for (const { id, text } of rows) texts.set(Number(id), text as string);
+      for (const row of rows) {
+        if (!jsonOf) texts.set(Number(row.id), row.text as string);
+        else if (row.id !== null) {
+          const found = JSON.parse(row.text as string) as string[];
+          (JSON.parse(row.id as string) as number[]).forEach((each, i) => {
+            texts.set(each, found[i]!);
+          });
+        }
+      }
     }
     return texts;
   }

@@ -99,7 +99,13 @@ export class RememberedSums {
 
   async keys(request: KeysRequest): Promise<Keys> {
     const remembered = await this.#pieces(request);
-    return remembered ? remembered.table.page(remembered.pieces, request) : this.#engine.keys(request);
+    if (!remembered) return this.#engine.keys(request);
+    try {
+      return await remembered.table.page(remembered.pieces, request);
+    } catch (error) {
+      this.#forgetAll();
+      throw error;
+    }
   }
 
   async total({ target, ...request }: TotalRequest): Promise<Total> {
@@ -190,8 +196,8 @@ export class RememberedSums {
     buckets: Buckets,
     isRaw: boolean,
   ): Promise<Piece | undefined> {
-    const rows = await this.#engine.ids({ site, summary, ...buckets }, MOST_KEYS + 1, isRaw);
-    return rows.length > MOST_KEYS ? undefined : table.piece(rows);
+    const columns = await this.#engine.ids({ site, summary, ...buckets }, MOST_KEYS, isRaw);
+    return columns && table.piece(columns);
   }
 
   #summary({ site, summary }: Whole): Remembered {

@@ -20,6 +20,7 @@ export function dialectOf(database: DatabaseSync): Dialect {
     records: 'records',
     join: 'CROSS JOIN',
     once: 'MATERIALIZED',
+    jsonOf: (column) => `json_group_array(${column})`,
     text,
     isText: (value) => `strings.text = ${text(value)}`,
     isSite: (name) => `sites.name = ${text(name)}`,
