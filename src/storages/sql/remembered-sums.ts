@@ -175,7 +175,9 @@ export class RememberedSums {
     buckets: Buckets,
   ): Promise<Piece | undefined> {
     const witness = await this.#witness(request.site, span);
-    const read = () => this.#read(request, table, buckets, false);
+    // Where there is nothing, looking for it costs nothing, and what is found is not held.
+    const least = witness.hits === 0 ? { spans: [span], less: [] } : buckets;
+    const read = () => this.#read(request, table, least, false);
     const name = JSON.stringify(span);
     const piece = await held(pieces, name, witness, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, witness)) return undefined;
