@@ -188,6 +188,19 @@ test('most days of a month are its sums less those of its other days', async () 
   }
 });
 
+test('for days with nothing the rest of their month is not read', async () => {
+  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+  await add([{ date: Date.UTC(2024, 4, 31), url: '/first' }]);
+  await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
+  read.length = 0;
+  const spans = days(Date.UTC(2024, 4, 1), Date.UTC(2024, 4, 31));
+  const request = { site: 'default', summary: 'urls', spans, ...PAGE };
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+  expect(read).toEqual(['ids of urls, over']);
+  await add([{ date: Date.UTC(2024, 4, 7), url: '/late' }]);
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+});
+
 test('where days of a month are no longer kept, those that are there are added up', async () => {
   const { path, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(20_000));
   await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
