@@ -76,7 +76,7 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
   );
   closing.push(() => storage.close());
   const questions = new SumQuestions(dialectOf(database));
-  return { add, read, replace, path, writer, storage, clock, sums, engine: questions };
+  return { add, read, replace, path, writer, storage, clock, sums, watched: engine, engine: questions };
 }
 
 /** More URLs than are left to the engine. */
@@ -271,6 +271,29 @@ test('an id without a text is an error, and nothing is made of it later', async 
   await expect(sums.keys(request)).rejects.toThrow('the text of the key');
   replace((text) => text);
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
+});
+
+test('keys that become known while others are looked up are looked up after them', async () => {
+  const { add, sums, watched, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  const { texts } = watched;
+  const gate = Promise.withResolvers<void>();
+  const waiting = Promise.withResolvers<void>();
+  watched.texts = async (ids) => {
+    if (ids.length > 1) {
+      waiting.resolve();
+      await gate.promise;
+    }
+    return texts.call(watched, ids);
+  };
+  const first = sums.keys(request);
+  await waiting.promise;
+  await add(Array.from({ length: 5 }, (_, i) => ({ date: NOW, url: `/meanwhile/${i}` })));
+  await sums.total({ ...request, target: undefined });
+  const second = sums.keys({ ...request, search: '/meanwhile' });
+  gate.resolve();
+  await first;
+  expect(await second).toEqual(await engine.keys({ ...request, search: '/meanwhile' }));
 });
 
 test('without the summary of the whole server nothing is remembered', async () => {

@@ -96,12 +96,13 @@ export class KeyTable {
     this.#lookingUp = this.#lookingUp
       .catch(() => {})
       .then(async () => {
-        const ids = this.#unknown;
+        // More may be added while these are looked up.
+        const ids = [...this.#unknown];
         if (ids.length === 0) return;
         this.#learn(await this.#texts(ids));
-        this.#unknown = this.#unknown.slice(ids.length);
         const missing = ids.find((id) => this.#keys[this.#placeOf.get(id)!] === undefined);
         if (missing !== undefined) throw new Error(`the text of the key ${missing} is missing`);
+        this.#unknown = this.#unknown.slice(ids.length);
       });
     return this.#lookingUp;
   }

@@ -69,7 +69,7 @@ export class SumQuestions {
   /**
    * The keys that are there, each of them once or several times; `undefined` where there are more than `most`.
    * @param request `less`: spans whose sums are taken off.
-   * @param isRaw Whether hardly any key has several buckets, so that there is nothing to add up.
+   * @param isRaw Whether hardly any key has several buckets: nothing is added up, and each bucket counts as a key.
    */
   async ids(
     { site, summary, spans, less = [] }: Omit<TotalRequest, 'target'> & { less?: readonly Span[] },
@@ -83,10 +83,11 @@ export class SumQuestions {
     const rows = `(${added.join(' UNION ALL ')}) t`;
     if (isRaw || (jsonOf && !hashes)) {
       const each = MEASURES.map((name) => `t.${name}`).join(', ');
-      const columns = await this.#columns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${MOST_ROWS + 1}`);
+      const limit = isRaw ? most : MOST_ROWS;
+      const columns = await this.#columns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${limit + 1}`);
       const { length } = columns.id;
-      if (length <= most || (length <= MOST_ROWS && new Set(columns.id).size <= most)) return columns;
-      if (length <= MOST_ROWS) return undefined;
+      if (length <= most || (length <= limit && new Set(columns.id).size <= most)) return columns;
+      if (isRaw || length <= limit) return undefined;
     }
     const columns = await this.#columns(
       `SELECT t.k AS id, ${sumsOf('t')} FROM ${rows} GROUP BY t.k HAVING SUM(t.hits) <> 0 LIMIT ${most + 1}`,
