@@ -24,8 +24,8 @@ export interface Dialect {
   /** Whether it groups by hashes, and counts what is distinct by sorting it. */
   readonly hashes?: boolean;
   /**
-   * All values of a column as the text of one JSON array, null or an empty one where there are none. Read several times as fast as so
-   * many rows; left out where such a text may be cut off.
+   * All values of a column as the text of one JSON array, null or an empty one where there are none. It is read several
+   * times as fast as so many rows; left out where such a text may be cut off, and numbers come as text then.
    */
   readonly jsonOf?: (column: string) => string;
   text(value: string): string;

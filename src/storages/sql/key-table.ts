@@ -49,8 +49,8 @@ export class KeyTable {
   /** Whether the ids still mean the same texts: the database may be another one, or an older copy. */
   async isCurrent(): Promise<boolean> {
     const id = this.#lastId;
-    const known = this.#keys[this.#placeOf.get(id) ?? -1];
-    return typeof known !== 'string' || (await this.#texts([id])).get(id) === known;
+    const known = this.#textOf(id);
+    return known === undefined || (await this.#texts([id])).get(id) === known;
   }
 
   /** Keys as a piece. Of those that are new the text of the last one is looked up, for `isCurrent`. */
@@ -73,9 +73,13 @@ export class KeyTable {
       }
     }
     const last = this.#lastId;
-    if (this.#keys[this.#placeOf.get(last) ?? -1] === undefined && last > 0)
-      this.#learn(await this.#texts([last]));
+    if (last > 0 && this.#textOf(last) === undefined) this.#learn(await this.#texts([last]));
     return piece;
+  }
+
+  /** `undefined` where it was not looked up yet, or there is no text. */
+  #textOf(id: number): string | undefined {
+    return this.#keys[this.#placeOf.get(id) ?? -1] ?? undefined;
   }
 
   #add(id: number): number {
@@ -100,7 +104,7 @@ export class KeyTable {
         const ids = [...this.#unknown];
         if (ids.length === 0) return;
         this.#learn(await this.#texts(ids));
-        const missing = ids.find((id) => this.#keys[this.#placeOf.get(id)!] === undefined);
+        const missing = ids.find((id) => this.#textOf(id) === undefined);
         if (missing !== undefined) throw new Error(`the text of the key ${missing} is missing`);
         this.#unknown = this.#unknown.slice(ids.length);
       });

@@ -11,6 +11,7 @@ import type {
   TotalRequest,
 } from '../contract.ts';
 import { MEASURES, measuresOf, noMeasures } from '../measures.ts';
+import type { Buckets } from './buckets.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
 
@@ -68,11 +69,10 @@ export class SumQuestions {
 
   /**
    * The keys that are there, each of them once or several times; `undefined` where there are more than `most`.
-   * @param request `less`: spans whose sums are taken off.
    * @param isRaw Whether hardly any key has several buckets: nothing is added up, and each bucket counts as a key.
    */
   async ids(
-    { site, summary, spans, less = [] }: Omit<TotalRequest, 'target'> & { less?: readonly Span[] },
+    { site, summary, spans, less = [] }: Pick<TotalRequest, 'site' | 'summary'> & Buckets,
     most: number,
     isRaw: boolean,
   ): Promise<IdColumns | undefined> {
@@ -84,38 +84,43 @@ export class SumQuestions {
     if (isRaw || (jsonOf && !hashes)) {
       const each = MEASURES.map((name) => `t.${name}`).join(', ');
       const limit = isRaw ? most : MOST_ROWS;
-      const columns = await this.#columns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${limit + 1}`);
+      const columns = await this.#idColumns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${limit + 1}`);
       const { length } = columns.id;
       if (length <= most || (length <= limit && new Set(columns.id).size <= most)) return columns;
       if (isRaw || length <= limit) return undefined;
     }
-    const columns = await this.#columns(
+    const columns = await this.#idColumns(
       `SELECT t.k AS id, ${sumsOf('t')} FROM ${rows} GROUP BY t.k HAVING SUM(t.hits) <> 0 LIMIT ${most + 1}`,
     );
     return columns.id.length > most ? undefined : columns;
   }
 
-  /** @param table A statement that selects `ID_COLUMNS`. */
-  async #columns(table: string): Promise<IdColumns> {
-    const { query, hint = '', real, jsonOf } = this.#dialect;
-    const select = (of: (column: string) => string) =>
-      query(
-        `SELECT ${hint} ${ID_COLUMNS.map((name) => `${of(`r.${name}`)} AS ${name}`).join(', ')} FROM (${table}) r`,
-      );
-    const columns = (of: (name: keyof IdColumns) => number[]): IdColumns => ({
-      id: of('id'),
-      hits: of('hits'),
-      transfer: of('transfer'),
-      errors: of('errors'),
-      duration: of('duration'),
-    });
-    if (jsonOf) {
-      const [row] = await select(jsonOf);
-      return columns((name) => JSON.parse((row![name] as string | null) ?? '[]') as number[]);
-    }
-    // Numbers with fractions come as such, not as text or BigInt, from most drivers.
-    const rows = await select(real);
-    return columns((name) => rows.map((row) => Number(row[name])));
+  /** What a statement selects, as whole columns. */
+  async #columns<Name extends string>(
+    names: readonly Name[],
+    statement: string,
+  ): Promise<Record<Name, readonly unknown[]>> {
+    const { query, hint = '', jsonOf } = this.#dialect;
+    const selected = names
+      .map((name) => `${jsonOf ? jsonOf(`r.${name}`) : `r.${name}`} AS ${name}`)
+      .join(', ');
+    const rows = await query(`SELECT ${hint} ${selected} FROM (${statement}) r`);
+    const column = (name: Name): unknown[] =>
+      jsonOf ? JSON.parse(String(rows[0]![name] ?? '[]')) : rows.map((row) => row[name]);
+    return Object.fromEntries(names.map((name) => [name, column(name)])) as Record<Name, unknown[]>;
+  }
+
+  /** The same of keys by their ids, and their sums. */
+  async #idColumns(statement: string): Promise<IdColumns> {
+    const { id, hits, transfer, errors, duration } = await this.#columns(ID_COLUMNS, statement);
+    const numbers = (values: readonly unknown[]) => values.map(Number);
+    return {
+      id: numbers(id),
+      hits: numbers(hits),
+      transfer: numbers(transfer),
+      errors: numbers(errors),
+      duration: numbers(duration),
+    };
   }
 
   /** A text as it is searched. */
@@ -125,23 +130,17 @@ export class SumQuestions {
 
   /** The texts behind ids. */
   async texts(ids: readonly number[]): Promise<Map<number, string>> {
-    const { query, table, hint = '', jsonOf } = this.#dialect;
+    const strings = this.#dialect.table('strings');
     const texts = new Map<number, string>();
     for (let from = 0; from < ids.length; from += LOOKED_UP) {
       const some = ids.slice(from, from + LOOKED_UP).join(', ');
-      const [id, text] = ['strings.id', 'strings.text'].map((column) => (jsonOf ? jsonOf(column) : column));
-      const rows = await query(
-        `SELECT ${hint} ${id} AS id, ${text} AS text FROM ${table('strings')} strings WHERE strings.id IN (${some})`,
+      const found = await this.#columns(
+        ['id', 'text'],
+        `SELECT strings.id, strings.text FROM ${strings} strings WHERE strings.id IN (${some})`,
       );
-      for (const row of rows) {
-        if (!jsonOf) texts.set(Number(row.id), row.text as string);
-        else if (row.id !== null) {
-          const found = JSON.parse(row.text as string) as string[];
-          (JSON.parse(row.id as string) as number[]).forEach((each, i) => {
-            texts.set(each, found[i]!);
-          });
-        }
-      }
+      found.id.forEach((id, i) => {
+        texts.set(Number(id), found.text[i] as string);
+      });
     }
     return texts;
   }

@@ -11,6 +11,7 @@ import type {
   TotalRequest,
 } from '../contract.ts';
 import { addMeasures, MEASURES, noMeasures } from '../measures.ts';
+import { apart, type Buckets, fewestOf } from './buckets.ts';
 import { KeyTable, type Piece } from './key-table.ts';
 import type { SumQuestions } from './questions.ts';
 
@@ -32,15 +33,6 @@ const LEFT_ALONE = 60_000;
 const OLDEST = 15 * 60_000;
 /** After so long without a question all is forgotten. In ms. */
 const IDLE = 15 * 60_000;
-const DAY = 24 * 60 * 60_000;
-/** A month has about as many keys as so many of its days. */
-const DAYS_OF_MONTH = 3;
-
-/** Spans that are added up, less others. */
-interface Buckets {
-  spans: Span[];
-  less: Span[];
-}
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
@@ -149,8 +141,8 @@ export class RememberedSums {
       const today = zone.dayOf(this.#now());
       const parts = apart(spans, zone, today).map((span) =>
         span.from < today
-          ? this.#over(request, remembered, span, fewestOf(span, zone, today))
-          : this.#read(request, table, { spans: [span], less: [] }, true),
+          ? this.#over(request, remembered, span, () => fewestOf(span, zone, today))
+          : this.#read(request, table, { spans: [span] }, true),
       );
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);
       if (!isCurrent) this.#forgetAll();
@@ -172,12 +164,11 @@ export class RememberedSums {
     request: Whole,
     { table, pieces, sizes }: Remembered,
     span: Span,
-    buckets: Buckets,
+    fewest: () => Buckets,
   ): Promise<Piece | undefined> {
     const witness = await this.#witness(request.site, span);
     // Where there is nothing, looking for it costs nothing, and what is found is not held.
-    const least = witness.hits === 0 ? { spans: [span], less: [] } : buckets;
-    const read = () => this.#read(request, table, least, false);
+    const read = () => this.#read(request, table, witness.hits === 0 ? { spans: [span] } : fewest(), false);
     const name = JSON.stringify(span);
     const piece = await held(pieces, name, witness, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, witness)) return undefined;
@@ -309,54 +300,4 @@ function totalOf(rows: readonly SeriesRow[]): Measures {
 /** Exactly: beyond 2^53 nobody knows. */
 function isSame(a: Measures, b: Measures): boolean {
   return MEASURES.every((name) => a[name] === b[name] && Number.isSafeInteger(a[name]));
-}
-
-/** The same buckets, today's apart from those before: of this month, which is one bucket, its days. */
-function apart(spans: readonly Span[], zone: Calendar, today: number): Span[] {
-  const month = zone.monthOf(today);
-  return spans
-    .flatMap((span): Span[] =>
-      span.period === 'month' && span.from <= month && month <= span.to
-        ? [
-            { ...span, to: month - 1 },
-            { period: 'day', from: month, to: zone.next('month', month) - 1 },
-            { ...span, from: zone.next('month', month) },
-          ]
-        : [span],
-    )
-    .flatMap((span) => [
-      { ...span, to: Math.min(span.to, today - 1) },
-      { ...span, from: Math.max(span.from, today) },
-    ])
-    .filter(({ from, to }) => from <= to);
-}
-
-/** How to read a span with few rows: most days of a month are the month's sums less those of its other days. */
-function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
-  if (span.period !== 'day') return { spans: [span], less: [] };
-  const [spans, less]: [Span[], Span[]] = [[], []];
-  for (let month = zone.monthOf(span.from); month <= span.to; month = zone.next('month', month)) {
-    const last = zone.next('month', month) - 1;
-    const within = { ...span, from: Math.max(span.from, month), to: Math.min(span.to, last) };
-    const others = [
-      { ...span, from: month, to: within.from - 1 },
-      { ...span, from: within.to + 1, to: last },
-    ].filter(({ from, to }) => from <= to);
-    // Hardly anything is stored of the days to come.
-    const rest = others.reduce(
-      (sum, { from, to }) => sum + daysOf(from, Math.min(to, zone.next('day', today))),
-      0,
-    );
-    if (daysOf(within.from, within.to) > DAYS_OF_MONTH + 2 * rest) {
-      spans.push({ period: 'month', from: month, to: last });
-      less.push(...others);
-    } else {
-      spans.push(within);
-    }
-  }
-  return { spans, less };
-}
-
-function daysOf(from: number, to: number): number {
-  return Math.max(0, to - from) / DAY;
 }

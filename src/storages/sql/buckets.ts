@@ -1,0 +1,63 @@
+import type { Calendar } from '../../summaries/periods.ts';
+import type { Span } from '../contract.ts';
+
+const DAY = 24 * 60 * 60_000;
+/** A month has about as many keys as so many of its days. */
+const DAYS_OF_MONTH = 3;
+
+/** Spans that are added up, less others. */
+export interface Buckets {
+  spans: readonly Span[];
+  /** Defaults to none. */
+  less?: readonly Span[];
+}
+
+/** The same buckets, today's apart from those before: of this month, which is one bucket, its days. */
+export function apart(spans: readonly Span[], zone: Calendar, today: number): Span[] {
+  const month = zone.monthOf(today);
+  return spans
+    .flatMap((span): Span[] =>
+      span.period === 'month' && span.from <= month && month <= span.to
+        ? [
+            { ...span, to: month - 1 },
+            { period: 'day', from: month, to: zone.next('month', month) - 1 },
+            { ...span, from: zone.next('month', month) },
+          ]
+        : [span],
+    )
+    .flatMap((span) => [
+      { ...span, to: Math.min(span.to, today - 1) },
+      { ...span, from: Math.max(span.from, today) },
+    ])
+    .filter(({ from, to }) => from <= to);
+}
+
+/** How to read a span with few rows: most days of a month are the month's sums less those of its other days. */
+export function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
+  if (span.period !== 'day') return { spans: [span] };
+  const [spans, less]: [Span[], Span[]] = [[], []];
+  for (let month = zone.monthOf(span.from); month <= span.to; month = zone.next('month', month)) {
+    const last = zone.next('month', month) - 1;
+    const within = { ...span, from: Math.max(span.from, month), to: Math.min(span.to, last) };
+    const others = [
+      { ...span, from: month, to: within.from - 1 },
+      { ...span, from: within.to + 1, to: last },
+    ].filter(({ from, to }) => from <= to);
+    // Hardly anything is stored of the days to come.
+    const rest = others.reduce(
+      (sum, { from, to }) => sum + daysOf(from, Math.min(to, zone.next('day', today))),
+      0,
+    );
+    if (daysOf(within.from, within.to) > DAYS_OF_MONTH + 2 * rest) {
+      spans.push({ period: 'month', from: month, to: last });
+      less.push(...others);
+    } else {
+      spans.push(within);
+    }
+  }
+  return { spans, less };
+}
+
+function daysOf(from: number, to: number): number {
+  return Math.max(0, to - from) / DAY;
+}
