@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Journal } from '../journal/journal.ts';
 import { Cookies } from './cookies.ts';
 import {

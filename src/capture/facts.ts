@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import proxyAddr from 'proxy-addr';
 import type { Facts } from '../journal/codec.ts';
 import { keysOf } from '../summaries/keys.ts';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import { type Exchange, exchangeOf, exchangeOf2, type Response } from './exchange.ts';

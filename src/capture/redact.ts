@@ -80,7 +80,8 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
         clean += url.slice(copied, valueStart) + value;
         copied = i;
       }
-      if (url.charCodeAt(i) === HASH) inFragment = true;
+      // Beyond its end a text has no units; to ask makes this function slow for good.
+      if (i < url.length && url.charCodeAt(i) === HASH) inFragment = true;
       i++;
     }
     return copied === 0 ? url : clean + url.slice(copied);

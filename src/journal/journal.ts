@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fdatasync, ftruncateSync, mkdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
 import { enforceLimit, prepareDirectory } from './directory.ts';
