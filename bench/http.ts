@@ -1,12 +1,9 @@
 import type { End, Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
 import { decimals, median, signed, spread, table, whole } from './support/figures.ts';
-import { type Measurement, measure, requireLoadTools } from './support/load.ts';
+import { LoadedServer, type Measurement, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
-
-/** So many are compared with one measurement of the bare server, the one just before them. */
-const BETWEEN = 3;
 
 /** CPU time in µs a request. */
 interface Cost {
@@ -15,7 +12,7 @@ interface Cost {
   process: number;
 }
 
-/** One server under load, and the bare server before it. */
+/** One server under load, and the bare server: the mean of before it and after it. */
 interface Result extends Cost, End {
   bare: Cost;
 }
@@ -23,46 +20,66 @@ interface Result extends Cost, End {
 type Results = Partial<Record<VariantName, Result[]>>;
 
 /** What a request costs, beside the bare server and beside others. */
-export async function run({ quick, rounds = quick ? 1 : 3, frameworks }: BenchOptions): Promise<Report> {
+export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
-  const window = quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 5 };
+  // Short, so that a machine that becomes slower or faster does so between two neighbours seldom.
+  const window = quick ? { warmUp: 0.3, measured: 0.5 } : { warmUp: 0.5, measured: 2 };
   const chosen = frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[]);
   const data: Partial<Record<Framework, Results>> = {};
-  for (let round = 1; round <= rounds; round++) {
-    for (const framework of chosen) {
-      const results = data[framework] ?? {};
-      data[framework] = results;
-      const add = (variant: VariantName, result: Result) => {
-        results[variant] = [...(results[variant] ?? []), result];
-      };
-      const costs = async (variant: VariantName) => {
-        progress(`http: round ${round} of ${rounds}, ${framework}, ${variant}`);
-        const measurement = await measure(framework, variant, window);
-        return { ...costOf(measurement), ...measurement.end };
-      };
-      let bare!: Result['bare'];
-      for (const [i, variant] of LINE_UP[framework].entries()) {
-        if (i % BETWEEN === 0) {
-          const result = await costs('bare');
-          bare = result;
-          add('bare', { ...result, bare });
-        }
-        add(variant, { ...(await costs(variant)), bare });
-      }
+  for (const framework of chosen) {
+    const variants = ['bare', ...LINE_UP[framework]] as const;
+    const servers = new Map(variants.map((variant) => [variant, new LoadedServer(framework, variant)]));
+    const costs = async (variant: VariantName): Promise<Cost & End> => {
+      const measurement = await servers.get(variant)!.measure(window);
+      return { ...costOf(measurement), ...measurement.end };
+    };
+    try {
+      progress(`http: ${framework}, warming up`);
+      for (const variant of variants) await costs(variant);
+      data[framework] = await roundsOf(framework, rounds, costs);
+    } finally {
+      for (const server of servers.values()) await server.stop();
     }
   }
   return {
     title: 'A request',
     method:
       'The app thread alone on one core; its other threads, such as our writer, share the other with the load: ' +
-      '64 connections with browser-like requests, ' +
-      `alternating, rounds: ${rounds}. Median (min–max); shares and differences are to the bare server measured ` +
-      'just before. Of track-usage every request that the server handled was found in the storage.',
+      '64 connections with browser-like requests. All servers of a framework run, and one at a time is under load, ' +
+      `for ${window.measured} s and a little before; rounds: ${rounds}. Median (min–max); shares and differences ` +
+      'are to the mean of the bare server measured just before and just after. Of track-usage every request that ' +
+      'the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
     short: shortOf(data),
     data,
   };
+}
+
+/** Each variant between two measurements of the bare server, again and again. */
+async function roundsOf(
+  framework: Framework,
+  rounds: number,
+  costs: (variant: VariantName) => Promise<Cost & End>,
+): Promise<Results> {
+  const results: Results = { bare: [] };
+  for (let round = 1; round <= rounds; round++) {
+    progress(`http: ${framework}, round ${round} of ${rounds}`);
+    let before = await costs('bare');
+    for (const variant of LINE_UP[framework]) {
+      const found = await costs(variant);
+      const after = await costs('bare');
+      results[variant] = [...(results[variant] ?? []), { ...found, bare: meanOf(before, after) }];
+      results.bare!.push({ ...after, bare: after });
+      before = after;
+    }
+  }
+  return results;
+}
+
+function meanOf(one: Cost, other: Cost): Cost {
+  const mean = (pick: keyof Cost) => (one[pick] + other[pick]) / 2;
+  return { throughput: mean('throughput'), thread: mean('thread'), process: mean('process') };
 }
 
 function costOf({ begin, finish }: Measurement): Cost {

@@ -3,7 +3,7 @@ import type { Framework } from './servers/main.ts';
 import { LINE_UP } from './servers/variants.ts';
 import type { Child } from './support/child.ts';
 import { table } from './support/figures.ts';
-import { measure, requireLoadTools } from './support/load.ts';
+import { requireLoadTools, withServer } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
@@ -18,16 +18,13 @@ export async function run({ quick, frameworks }: BenchOptions): Promise<Report> 
   for (const framework of frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[])) {
     progress(`profile: ${framework}`);
     let profile!: Profiler.Profile;
-    const { begin, finish } = await measure(
-      framework,
-      'track-usage',
-      quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 8 },
-      {
+    const { begin, finish } = await withServer(framework, 'track-usage', (loaded) =>
+      loaded.measure(quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 8 }, {
         begin: (server: Child) => server.ask('profile'),
         finish: async (server: Child) => {
           profile = await server.ask<Profiler.Profile>('profiled');
         },
-      },
+      }),
     );
     data[framework] = profile;
     tables.push({ title: framework, text: tableOf(profile, finish.handled - begin.handled) });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sample } from './servers/watching.ts';
 import { decimals, median, table, whole } from './support/figures.ts';
-import { requireLoadTools, underLoad } from './support/load.ts';
+import { requireLoadTools, withServer } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
@@ -55,17 +55,19 @@ export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: Be
   const framework = frameworks[0] ?? 'Fastify 5';
   const seconds = minutes * 60;
   const interval = Math.min(10, seconds / 30);
-  const { found: samples, end } = await underLoad(framework, 'track-usage', seconds, async (server) => {
-    const first = await server.ask<Sample>('watch');
-    const samples: Sample[] = [];
-    for (let at = interval; at <= seconds; at += interval) {
-      // Held against the beginning, so that a late sample does not delay the next.
-      await sleep(Math.max(0, first.time + at * 1000 - (samples.at(-1) ?? first).time));
-      samples.push(await server.ask<Sample>('sample'));
-      progress(`soak: ${framework}, ${whole(at)} of ${whole(seconds)} s`);
-    }
-    return samples;
-  });
+  const { found: samples, end } = await withServer(framework, 'track-usage', (loaded) =>
+    loaded.underLoad(seconds, async (server) => {
+      const first = await server.ask<Sample>('watch');
+      const samples: Sample[] = [];
+      for (let at = interval; at <= seconds; at += interval) {
+        // Held against the beginning, so that a late sample does not delay the next.
+        await sleep(Math.max(0, first.time + at * 1000 - (samples.at(-1) ?? first).time));
+        samples.push(await server.ask<Sample>('sample'));
+        progress(`soak: ${framework}, ${whole(at)} of ${whole(seconds)} s`);
+      }
+      return samples;
+    }),
+  );
   const warm = samples.slice(Math.ceil(samples.length * WARM_UP));
   const third = Math.floor(warm.length / 3);
   const [first, last] = [warm.slice(0, third), warm.slice(-third)];

@@ -10,6 +10,7 @@ import { buildExpress } from './express.ts';
 import { buildFastify } from './fastify.ts';
 import { type Addition, type Built, handled } from './handler.ts';
 import { buildHono } from './hono.ts';
+import { InMemoryClients } from './in-memory.ts';
 import { buildKoa } from './koa.ts';
 import { buildNode } from './node.ts';
 import { VARIANTS, type Variant, type VariantName } from './variants.ts';
@@ -60,6 +61,7 @@ if (process.argv[1] === import.meta.filename) {
   ) => Promise<object>;
 
   let sample: (() => Sample) | undefined;
+  let clients: InMemoryClients | undefined;
 
   answer({
     port: () => (server.address() as AddressInfo).port,
@@ -73,6 +75,13 @@ if (process.argv[1] === import.meta.filename) {
         handled: handled.count,
         rss: process.memoryUsage.rss(),
       };
+    },
+    async 'from-memory'(requests: number): Promise<number> {
+      clients ??= new InMemoryClients(server);
+      const before = process.threadCpuUsage();
+      await clients.ask(requests);
+      const { user, system } = process.threadCpuUsage(before);
+      return (user + system) / requests;
     },
     watch(): Sample {
       if (!tracking) throw new Error(`${name}: there is nothing to watch`);

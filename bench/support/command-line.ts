@@ -5,13 +5,13 @@ import type { BenchOptions } from './options.ts';
 
 /** What runs when no name is given. */
 const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'soak'];
+const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'in-memory', 'soak'];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --quick            short: shows that it runs, not what it costs
   --rounds n         repeats each measurement
-  --framework name   http, profile, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
+  --framework name   http, profile, in-memory, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
   --storage name     storages, questions: only this one; outage: which one, postgres without it
   --minutes n        soak: how long, 10 without it; outage: how long the storage is stopped, 1 without it
   --write            puts the figures into docs/benchmarks.md and README.md`;

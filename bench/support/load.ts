@@ -69,19 +69,23 @@ export function requireLoadTools(): void {
   }
 }
 
-/**
- * Starts a server of its own whose app has core 0 and whose other threads share core 1 with the load, and puts it
- * under load for as long as `work` needs, in s.
- */
-export async function underLoad<T>(
-  framework: Framework,
-  variant: VariantName,
-  seconds: number,
-  work: (server: Child) => Promise<T>,
-): Promise<{ found: T; end: End }> {
-  const directory = newDirectory();
-  const server = new Child(SERVER, { args: [framework, variant, directory], core: 0 });
-  try {
+/** A server of its own, whose app has core 0 and whose other threads share core 1 with the load. */
+export class LoadedServer {
+  readonly #name: string;
+  readonly #directory: string;
+  readonly #process: Child;
+  #pinned = false;
+
+  /** It is to be stopped at the end. */
+  constructor(framework: Framework, variant: VariantName) {
+    this.#name = `${framework}, ${variant}`;
+    this.#directory = newDirectory();
+    this.#process = new Child(SERVER, { args: [framework, variant, this.#directory], core: 0 });
+  }
+
+  /** Puts it under load for as long as `work` needs, in s, and waits until all is stored. */
+  async underLoad<T>(seconds: number, work: (server: Child) => Promise<T>): Promise<{ found: T; end: End }> {
+    const server = this.#process;
     const port = await server.ask<number>('port');
     server.moveOtherThreads(1);
     const loaded = load(port, { connections: CONNECTIONS, seconds: Math.ceil(seconds + 0.5), core: 1 });
@@ -90,36 +94,61 @@ export async function underLoad<T>(
     try {
       await loaded;
     } catch (cause) {
-      throw new Error(`${framework}, ${variant}: ${(cause as Error).message}`, { cause });
+      throw new Error(`${this.#name}: ${(cause as Error).message}`, { cause });
     }
     const end = await server.ask<End>('end');
     if (end.stored !== undefined && end.stored !== end.handled) {
       throw new Error(
-        `${framework}, ${variant}: the server handled ${end.handled} requests, the storage has ${end.stored} hits`,
+        `${this.#name}: the server handled ${end.handled} requests, the storage has ${end.stored} hits`,
       );
     }
     return { found, end };
-  } finally {
-    await server.stop();
-    removeDirectory(directory);
+  }
+
+  /** Asks it what it costs, in the middle of the load. */
+  async measure(
+    { warmUp, measured }: Window,
+    during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
+  ): Promise<Measurement> {
+    const { found, end } = await this.underLoad(warmUp + measured, async (server) => {
+      await sleep(warmUp * 1000);
+      await during?.begin(server);
+      const begin = await server.ask<Mark>('mark');
+      await sleep(measured * 1000);
+      const finish = await server.ask<Mark>('mark');
+      await during?.finish(server);
+      return { begin, finish };
+    });
+    return { ...found, end };
+  }
+
+  /** Has it answer so many requests that come from memory; what each cost the app's thread, in µs. */
+  async askFromMemory(requests: number): Promise<number> {
+    const server = this.#process;
+    if (!this.#pinned) {
+      await server.ask('port');
+      server.moveOtherThreads(1);
+      this.#pinned = true;
+    }
+    return server.ask<number>('from-memory', requests);
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+    removeDirectory(this.#directory);
   }
 }
 
-/** Asks a server under load what it cost, in the middle of the load. */
-export async function measure(
+/** Works with a server while it runs. */
+export async function withServer<T>(
   framework: Framework,
   variant: VariantName,
-  { warmUp, measured }: Window,
-  during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
-): Promise<Measurement> {
-  const { found, end } = await underLoad(framework, variant, warmUp + measured, async (server) => {
-    await sleep(warmUp * 1000);
-    await during?.begin(server);
-    const begin = await server.ask<Mark>('mark');
-    await sleep(measured * 1000);
-    const finish = await server.ask<Mark>('mark');
-    await during?.finish(server);
-    return { begin, finish };
-  });
-  return { ...found, end };
+  work: (server: LoadedServer) => Promise<T>,
+): Promise<T> {
+  const server = new LoadedServer(framework, variant);
+  try {
+    return await work(server);
+  } finally {
+    await server.stop();
+  }
 }
