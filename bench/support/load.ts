@@ -71,6 +71,7 @@ export function requireLoadTools(): void {
 
 /** A server of its own, whose app has core 0 and whose other threads share core 1 with the load. */
 export class LoadedServer {
+  readonly variant: VariantName;
   readonly #name: string;
   readonly #directory: string;
   readonly #process: Child;
@@ -78,6 +79,7 @@ export class LoadedServer {
 
   /** It is to be stopped at the end. */
   constructor(framework: Framework, variant: VariantName) {
+    this.variant = variant;
     this.#name = `${framework}, ${variant}`;
     this.#directory = newDirectory();
     this.#process = new Child(SERVER, { args: [framework, variant, this.#directory], core: 0 });
