@@ -1,6 +1,6 @@
 import type { Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
-import { decimals, median, quarters, signed, table } from './support/figures.ts';
+import { decimals, median, signed, spread, table } from './support/figures.ts';
 import { LoadedServer, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
@@ -11,35 +11,24 @@ interface Cost {
   bare: number;
 }
 
-/** One value a round. */
+/** One value a round, which has processes of its own: two of the same program may differ for as long as they run. */
 type Costs = Partial<Record<VariantName, Cost[]>>;
 
 /** In a window, which takes about 30 ms: so short that a machine seldom slows down between two of them. */
 const REQUESTS = 2_000;
-const WARM_UP = 30_000;
+const WINDOWS = 8;
+const WARM_UP = 20_000;
 
 /** What a request costs the app's thread beside the network, which the noise of a shared machine is mostly of. */
-export async function run({ quick, rounds = quick ? 10 : 100, frameworks }: BenchOptions): Promise<Report> {
+export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
   const data: Partial<Record<Framework, Costs>> = {};
   for (const framework of frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[])) {
-    progress(`in-memory: ${framework}`);
-    const bareServer = new LoadedServer(framework, 'bare');
-    const servers = LINE_UP[framework].map((variant) => new LoadedServer(framework, variant));
     const costs: Costs = { bare: [] };
-    try {
-      for (const server of [bareServer, ...servers]) await server.askFromMemory(WARM_UP);
-      for (let round = 0; round < rounds; round++) {
-        for (const server of servers) {
-          const bare = await bareServer.askFromMemory(REQUESTS);
-          const own = await server.askFromMemory(REQUESTS);
-          costs[server.variant] = [...(costs[server.variant] ?? []), { own, bare }];
-          costs.bare!.push({ own: bare, bare });
-        }
-      }
-    } finally {
-      for (const server of [bareServer, ...servers]) await server.stop();
+    for (let round = 1; round <= rounds; round++) {
+      progress(`in-memory: ${framework}, round ${round} of ${rounds}`);
+      await addRound(framework, costs, quick ? 2 : WINDOWS);
     }
     data[framework] = costs;
   }
@@ -47,12 +36,34 @@ export async function run({ quick, rounds = quick ? 10 : 100, frameworks }: Benc
     title: 'A request without a network',
     method:
       'CPU time of the app thread alone on its core. Requests come from memory by streams and responses go nowhere, ' +
-      `so the bare server costs less than with sockets. ${REQUESTS.toLocaleString('en')} requests of each in turn, ` +
-      `${rounds} times, each after as many of the bare server; median (lower quarter–upper quarter), differences to the bare server measured just before.`,
+      `so the bare server costs less than with sockets. ${REQUESTS.toLocaleString('en')} requests of each, ` +
+      `${WINDOWS} times, each time after as many of the bare server, of whose difference the median counts; ` +
+      `${rounds} rounds, each with new processes. Median (min–max) of the rounds.`,
     tables: Object.entries(data).map(([title, costs]) => ({ title, text: tableOf(costs) })),
     short: shortOf(data),
     data,
   };
+}
+
+async function addRound(framework: Framework, costs: Costs, windows: number): Promise<void> {
+  const bareServer = new LoadedServer(framework, 'bare');
+  const servers = LINE_UP[framework].map((variant) => new LoadedServer(framework, variant));
+  try {
+    for (const server of [bareServer, ...servers]) await server.askFromMemory(WARM_UP);
+    for (const server of servers) {
+      const found: Cost[] = [];
+      for (let i = 0; i < windows; i++) {
+        const bare = await bareServer.askFromMemory(REQUESTS);
+        found.push({ own: await server.askFromMemory(REQUESTS), bare });
+      }
+      const bare = median(found.map((cost) => cost.bare));
+      const own = bare + median(overBare(found));
+      costs[server.variant] = [...(costs[server.variant] ?? []), { own, bare }];
+      costs.bare!.push({ own: bare, bare });
+    }
+  } finally {
+    for (const server of [bareServer, ...servers]) await server.stop();
+  }
 }
 
 /** What is more than the bare server's. */
@@ -65,11 +76,11 @@ function tableOf(costs: Costs): string {
     ['', 'µs/request', 'over bare'],
     Object.entries(costs).map(([variant, list]) => [
       variant,
-      quarters(
+      spread(
         list.map(({ own }) => own),
         decimals(1),
       ),
-      variant === 'bare' ? '–' : quarters(overBare(list), signed),
+      variant === 'bare' ? '–' : spread(overBare(list), signed),
     ]),
   );
 }

@@ -12,13 +12,6 @@ export function spread(values: readonly number[], show: (value: number) => strin
   return `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
 }
 
-/** `median (lower quarter–upper quarter)`, for many values of a machine that is disturbed now and then. */
-export function quarters(values: readonly number[], show: (value: number) => string): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) => show(sorted[Math.round((sorted.length - 1) * share)]!);
-  return `${show(median(values))} (${at(0.25)}–${at(0.75)})`;
-}
-
 export const whole = (value: number): string => Math.round(value).toLocaleString('en');
 export const decimals =
   (digits: number) =>
