@@ -38,7 +38,8 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
       'CPU time of the app thread alone on its core. Requests come from memory by streams and responses go nowhere, ' +
       `so the bare server costs less than with sockets. ${REQUESTS.toLocaleString('en')} requests of each, ` +
       `${WINDOWS} times, each time after as many of the bare server, of whose difference the median counts; ` +
-      `${rounds} rounds, each with new processes. Median (min–max) of the rounds.`,
+      `${rounds} rounds, each with new processes that first had some full collections, as any that has run for a ` +
+      'while. Median (min–max) of the rounds.',
     tables: Object.entries(data).map(([title, costs]) => ({ title, text: tableOf(costs) })),
     short: shortOf(data),
     data,
@@ -48,8 +49,11 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
 async function addRound(framework: Framework, costs: Costs, windows: number): Promise<void> {
   const bareServer = new LoadedServer(framework, 'bare');
   const servers = LINE_UP[framework].map((variant) => new LoadedServer(framework, variant));
+  const all = [bareServer, ...servers];
   try {
-    for (const server of [bareServer, ...servers]) await server.askFromMemory(WARM_UP);
+    for (const server of all) await server.askFromMemory(WARM_UP / 4);
+    await Promise.all(all.map((server) => server.age()));
+    for (const server of all) await server.askFromMemory(WARM_UP);
     for (const server of servers) {
       const found: Cost[] = [];
       for (let i = 0; i < windows; i++) {
@@ -62,7 +66,7 @@ async function addRound(framework: Framework, costs: Costs, windows: number): Pr
       costs.bare!.push({ own: bare, bare });
     }
   } finally {
-    for (const server of [bareServer, ...servers]) await server.stop();
+    for (const server of all) await server.stop();
   }
 }
 
