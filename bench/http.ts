@@ -1,6 +1,6 @@
 import type { End, Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
-import { decimals, median, signed, spread, table, whole } from './support/figures.ts';
+import { decimals, overview, signed, spread, table, whole } from './support/figures.ts';
 import { LoadedServer, type Measurement, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
@@ -51,7 +51,7 @@ export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOp
       'are to the mean of the bare server measured just before and just after. Of track-usage every request that ' +
       'the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
-    short: shortOf(data),
+    short: overview(data, ({ thread, bare }) => ({ own: thread, bare: bare.thread })),
     data,
   };
 }
@@ -89,23 +89,6 @@ function costOf({ begin, finish }: Measurement): Cost {
     thread: (finish.thread - begin.thread) / requests,
     process: (finish.process - begin.process) / requests,
   };
-}
-
-/** The app thread alone: a row for each variant, a column for each framework. */
-function shortOf(data: Partial<Record<Framework, Results>>): string {
-  const variants = new Set(Object.values(data).flatMap((results) => Object.keys(results) as VariantName[]));
-  const cell = (list: Result[] | undefined, variant: VariantName) => {
-    if (!list) return '–';
-    if (variant === 'bare') return `${median(list.map(({ thread }) => thread)).toFixed(1)} in all`;
-    return signed(median(list.map(({ thread, bare }) => thread - bare.thread)));
-  };
-  return table(
-    ['app thread, µs/request', ...Object.keys(data)],
-    [...variants].map((variant) => [
-      variant,
-      ...Object.values(data).map((results) => cell(results[variant], variant)),
-    ]),
-  );
 }
 
 function tableOf(results: Results): string {

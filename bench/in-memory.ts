@@ -1,6 +1,6 @@
 import type { Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
-import { decimals, median, signed, spread, table } from './support/figures.ts';
+import { decimals, median, overview, signed, spread, table } from './support/figures.ts';
 import { LoadedServer, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
@@ -41,7 +41,7 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
       `${rounds} rounds, each with new processes that first had some full collections, as any that has run for a ` +
       'while. Median (min–max) of the rounds.',
     tables: Object.entries(data).map(([title, costs]) => ({ title, text: tableOf(costs) })),
-    short: shortOf(data),
+    short: overview(data, (cost) => cost),
     data,
   };
 }
@@ -85,23 +85,6 @@ function tableOf(costs: Costs): string {
         decimals(1),
       ),
       variant === 'bare' ? '–' : spread(overBare(list), signed),
-    ]),
-  );
-}
-
-/** A row for each variant, a column for each framework. */
-function shortOf(data: Partial<Record<Framework, Costs>>): string {
-  const variants = new Set(Object.values(data).flatMap((costs) => Object.keys(costs) as VariantName[]));
-  const cell = (list: Cost[] | undefined, variant: VariantName) => {
-    if (!list) return '–';
-    if (variant === 'bare') return `${median(list.map(({ own }) => own)).toFixed(1)} in all`;
-    return signed(median(overBare(list)));
-  };
-  return table(
-    ['app thread, µs/request', ...Object.keys(data)],
-    [...variants].map((variant) => [
-      variant,
-      ...Object.values(data).map((costs) => cell(costs[variant], variant)),
     ]),
   );
 }

@@ -28,3 +28,24 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
+
+/** The app thread alone: a row for each variant, a column for each framework. */
+export function overview<T>(
+  data: Record<string, Record<string, readonly T[]>>,
+  costs: (found: T) => { own: number; bare: number },
+): string {
+  const variants = new Set(Object.values(data).flatMap((results) => Object.keys(results)));
+  const cell = (list: readonly T[] | undefined, variant: string) => {
+    if (!list) return '–';
+    const found = list.map(costs);
+    if (variant === 'bare') return `${median(found.map(({ own }) => own)).toFixed(1)} in all`;
+    return signed(median(found.map(({ own, bare }) => own - bare)));
+  };
+  return table(
+    ['app thread, µs/request', ...Object.keys(data)],
+    [...variants].map((variant) => [
+      variant,
+      ...Object.values(data).map((results) => cell(results[variant], variant)),
+    ]),
+  );
+}
