@@ -1,7 +1,13 @@
 import type { End, Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
 import { decimals, overview, signed, spread, table, whole } from './support/figures.ts';
-import { LoadedServer, type Measurement, requireLoadTools } from './support/load.ts';
+import {
+  type LoadedServer,
+  type Measurement,
+  requireLoadTools,
+  type Window,
+  withServers,
+} from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
@@ -19,62 +25,59 @@ interface Result extends Cost, End {
 
 type Results = Partial<Record<VariantName, Result[]>>;
 
+/** Short, so that a machine that becomes slower or faster does so between two neighbours seldom. */
+const WINDOW = { warmUp: 0.5, measured: 2 };
+const QUICK = { warmUp: 0.2, measured: 0.3 };
+
 /** What a request costs, beside the bare server and beside others. */
 export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
-  // Short, so that a machine that becomes slower or faster does so between two neighbours seldom.
-  const window = quick ? { warmUp: 0.3, measured: 0.5 } : { warmUp: 0.5, measured: 2 };
   const chosen = frameworks.length > 0 ? frameworks : (Object.keys(LINE_UP) as Framework[]);
   const data: Partial<Record<Framework, Results>> = {};
   for (const framework of chosen) {
-    const variants = ['bare', ...LINE_UP[framework]] as const;
-    const servers = new Map(variants.map((variant) => [variant, new LoadedServer(framework, variant)]));
-    const costs = async (variant: VariantName): Promise<Cost & End> => {
-      const measurement = await servers.get(variant)!.measure(window);
-      return { ...costOf(measurement), ...measurement.end };
-    };
-    try {
-      progress(`http: ${framework}, warming up`);
-      for (const variant of variants) await costs(variant);
-      data[framework] = await roundsOf(framework, rounds, costs);
-    } finally {
-      for (const server of servers.values()) await server.stop();
+    const results: Results = { bare: [] };
+    for (let round = 1; round <= rounds; round++) {
+      progress(`http: ${framework}, round ${round} of ${rounds}`);
+      await addRound(framework, results, quick ? QUICK : WINDOW);
     }
+    data[framework] = results;
   }
   return {
     title: 'A request',
     method:
       'The app thread alone on one core; its other threads, such as our writer, share the other with the load: ' +
       '64 connections with browser-like requests. All servers of a framework run, and one at a time is under load, ' +
-      `for ${window.measured} s and a little before; rounds: ${rounds}. Median (min–max); shares and differences ` +
-      'are to the mean of the bare server measured just before and just after. Of track-usage every request that ' +
-      'the server handled was found in the storage.',
+      `for ${WINDOW.measured} s and a little before; rounds: ${rounds}, each with new processes that first had some ` +
+      'full collections, as any that has run for a while. Median (min–max); shares and differences are to the mean ' +
+      'of the bare server measured just before and just after. Of track-usage every request that the server handled ' +
+      'was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
     short: overview(data, ({ thread, bare }) => ({ own: thread, bare: bare.thread })),
     data,
   };
 }
 
-/** Each variant between two measurements of the bare server, again and again. */
-async function roundsOf(
-  framework: Framework,
-  rounds: number,
-  costs: (variant: VariantName) => Promise<Cost & End>,
-): Promise<Results> {
-  const results: Results = { bare: [] };
-  for (let round = 1; round <= rounds; round++) {
-    progress(`http: ${framework}, round ${round} of ${rounds}`);
-    let before = await costs('bare');
-    for (const variant of LINE_UP[framework]) {
-      const found = await costs(variant);
-      const after = await costs('bare');
-      results[variant] = [...(results[variant] ?? []), { ...found, bare: meanOf(before, after) }];
+/** Each variant between two measurements of the bare server. */
+async function addRound(framework: Framework, results: Results, window: Window): Promise<void> {
+  const costs = async (server: LoadedServer): Promise<Cost & End> => {
+    const measurement = await server.measure(window);
+    return { ...costOf(measurement), ...measurement.end };
+  };
+  const warmUp = (server: LoadedServer) => server.measure(QUICK);
+  await withServers(framework, ['bare', ...LINE_UP[framework]], warmUp, async ([bare, ...servers]) => {
+    let before = await costs(bare!);
+    for (const server of servers) {
+      const found = await costs(server);
+      const after = await costs(bare!);
+      results[server.variant] = [
+        ...(results[server.variant] ?? []),
+        { ...found, bare: meanOf(before, after) },
+      ];
       results.bare!.push({ ...after, bare: after });
       before = after;
     }
-  }
-  return results;
+  });
 }
 
 function meanOf(one: Cost, other: Cost): Cost {

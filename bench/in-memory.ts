@@ -1,7 +1,7 @@
 import type { Framework } from './servers/main.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
 import { decimals, median, overview, signed, spread, table } from './support/figures.ts';
-import { LoadedServer, requireLoadTools } from './support/load.ts';
+import { type LoadedServer, requireLoadTools, withServers } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
@@ -17,7 +17,7 @@ type Costs = Partial<Record<VariantName, Cost[]>>;
 /** In a window, which takes about 30 ms: so short that a machine seldom slows down between two of them. */
 const REQUESTS = 2_000;
 const WINDOWS = 8;
-const WARM_UP = 20_000;
+const WARM_UP = 10_000;
 
 /** What a request costs the app's thread beside the network, which the noise of a shared machine is mostly of. */
 export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOptions): Promise<Report> {
@@ -47,17 +47,12 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
 }
 
 async function addRound(framework: Framework, costs: Costs, windows: number): Promise<void> {
-  const bareServer = new LoadedServer(framework, 'bare');
-  const servers = LINE_UP[framework].map((variant) => new LoadedServer(framework, variant));
-  const all = [bareServer, ...servers];
-  try {
-    for (const server of all) await server.askFromMemory(WARM_UP / 4);
-    await Promise.all(all.map((server) => server.age()));
-    for (const server of all) await server.askFromMemory(WARM_UP);
+  const warmUp = (server: LoadedServer) => server.askFromMemory(WARM_UP);
+  await withServers(framework, ['bare', ...LINE_UP[framework]], warmUp, async ([bareServer, ...servers]) => {
     for (const server of servers) {
       const found: Cost[] = [];
       for (let i = 0; i < windows; i++) {
-        const bare = await bareServer.askFromMemory(REQUESTS);
+        const bare = await bareServer!.askFromMemory(REQUESTS);
         found.push({ own: await server.askFromMemory(REQUESTS), bare });
       }
       const bare = median(found.map((cost) => cost.bare));
@@ -65,9 +60,7 @@ async function addRound(framework: Framework, costs: Costs, windows: number): Pr
       costs[server.variant] = [...(costs[server.variant] ?? []), { own, bare }];
       costs.bare!.push({ own: bare, bare });
     }
-  } finally {
-    for (const server of all) await server.stop();
-  }
+  });
 }
 
 /** What is more than the bare server's. */

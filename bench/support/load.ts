@@ -156,6 +156,28 @@ export class LoadedServer {
   }
 }
 
+/**
+ * Works with new servers, each of which has run for a while: two processes of the same program may differ for as long
+ * as they run, so what is compared takes new ones for each round.
+ * @param warmUp Has one answer some thousand requests.
+ */
+export async function withServers<T>(
+  framework: Framework,
+  variants: readonly VariantName[],
+  warmUp: (server: LoadedServer) => Promise<unknown>,
+  work: (servers: readonly LoadedServer[]) => Promise<T>,
+): Promise<T> {
+  const servers = variants.map((variant) => new LoadedServer(framework, variant));
+  try {
+    for (const server of servers) await warmUp(server);
+    await Promise.all(servers.map((server) => server.age()));
+    for (const server of servers) await warmUp(server);
+    return await work(servers);
+  } finally {
+    for (const server of servers) await server.stop();
+  }
+}
+
 /** Works with a server while it runs. */
 export async function withServer<T>(
   framework: Framework,
