@@ -144,15 +144,19 @@ export class Lane {
     this.wake();
   }
 
-  /** Gives the storage all there is; false where it failed. */
+  /**
+   * Gives the storage all that was there when it began; false where it failed. What comes meanwhile gathers for the
+   * next round: under load there is always some, and batches of a few records cost many times as much a record.
+   */
   async #round(): Promise<boolean> {
     try {
       this.#writer ??= await this.#open();
+      const { end } = this.#journals.own.live!;
       // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
       for (let progress = true; progress && !this.#stopped; ) {
         progress = false;
         for (const journal of this.#journals.all) {
-          if (await this.#advance(journal, this.#writer)) progress = true;
+          if (await this.#advance(journal, this.#writer, end)) progress = true;
           // A storage may work without ever waiting; the thread's messages come in here.
           await new Promise((resolve) => setImmediate(resolve));
         }
@@ -199,16 +203,17 @@ export class Lane {
     return new JournalPositions(writer, directory, name);
   }
 
-  /** Gives the storage one batch of a journal; false where there was none. */
-  async #advance(journal: HeldJournal, writer: StorageWriter): Promise<boolean> {
+  /** Gives the storage one batch of a journal; false where there was none, or none that begins before `end`. */
+  async #advance(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
     const reading = this.#readingOf(journal);
     if (!reading.cursor) {
       reading.cursor = (await writer.position(journal.id)) ?? START;
       this.#note(journal, reading.cursor);
     }
     const from = reading.cursor;
+    if (journal.live && from.position >= end) return false;
     if (reading.reader.atEnd(from.position)) {
-      if (!journal.live) this.#finish(journal, reading.reader);
+      this.#finish(journal, reading.reader);
       return false;
     }
     reading.cursor = await this.#store(journal, reading, from, writer);
