@@ -145,15 +145,22 @@ export class Lane {
   }
 
   /**
-   * Gives the storage all that was there when it began; false where it failed. What comes meanwhile gathers for the
-   * next round: under load there is always some, and batches of a few records cost many times as much a record.
+   * Gives the storage all that was there when it began; false where it failed. What comes meanwhile gathers for as
+   * long as elsewhere: under load there is always some, and batches of a few records cost many times as much a record.
    */
   async #round(): Promise<boolean> {
     try {
       this.#writer ??= await this.#open();
-      const { end } = this.#journals.own.live!;
+      const live = this.#journals.own.live!;
+      let end = 0;
+      let marked = Number.NEGATIVE_INFINITY;
       // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
       for (let progress = true; progress && !this.#stopped; ) {
+        if (this.#hurry || performance.now() - marked >= GATHER) {
+          this.#hurry = false;
+          marked = performance.now();
+          end = live.end;
+        }
         progress = false;
         for (const journal of this.#journals.all) {
           if (await this.#advance(journal, this.#writer, end)) progress = true;
