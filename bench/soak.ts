@@ -31,7 +31,8 @@ const SERIES: readonly Series[] = [
   { name: "used in the app thread's heap, MB", of: ({ heapUsed }) => heapUsed / MB, by: floor, slack: 5 },
   { name: 'event loop late, median, ms', of: ({ delay }) => delay.median, slack: 1 },
   { name: 'event loop late, 99 %, ms', of: ({ delay }) => delay.p99, slack: 5 },
-  { name: 'lag, s', of: ({ lag }) => lag.seconds, slack: 0.5 },
+  // Between nothing and the second for which records gather, by when the sample is taken.
+  { name: 'lag, s', of: ({ lag }) => lag.seconds, slack: 1 },
   // Two segments: one is filled while the one before it is stored.
   { name: 'journal, MB', of: ({ journalBytes }) => journalBytes / MB, slack: 32 },
 ];

@@ -202,10 +202,26 @@ export class JournalReader {
 
   /** The piece that holds `position`, or the first behind it. */
   #pieceAt(position: number): Piece | undefined {
-    const found = this.#choose(position);
+    const found = this.#memoryAt(position) ?? this.#choose(position);
     if (found || this.#segments === undefined) return found;
     this.#segments = undefined;
     return this.#choose(position);
+  }
+
+  /** The piece in memory that holds `position`, found by halves: there may be one for each of many records. */
+  #memoryAt(position: number): Piece | undefined {
+    let low = 0;
+    let high = this.#memory.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#memory[middle]!.start <= position) low = middle + 1;
+      else high = middle;
+    }
+    const piece = this.#memory[low - 1];
+    if (!piece) return undefined;
+    const { start, ordinal, bytes } = piece;
+    const end = start + bytes.length;
+    return position < end ? { start, ordinal, end, last: false, memory: bytes } : undefined;
   }
 
   #choose(position: number): Piece | undefined {

@@ -69,6 +69,8 @@ export class WriterClient {
   #waits = 0;
   /** How many records there were, and when. */
   readonly #samples: { time: number; records: number }[] = [];
+  /** Nobody may have asked before, and the thread reports about once a second only. */
+  readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL).unref();
   #worker: Worker | undefined;
   #lastId = 0;
   #backoff = FIRST_RESTART;
@@ -120,6 +122,7 @@ export class WriterClient {
     }
     this.#ended = true;
     clearTimeout(this.#restart);
+    clearInterval(this.#sampling);
     await this.#worker?.terminate();
     await this.#hooksAreThrough(until - performance.now());
     if (!finished && !this.#obstacle) {
@@ -151,10 +154,12 @@ export class WriterClient {
   #sample(): void {
     const samples = this.#samples;
     const time = performance.now();
-    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL) return;
+    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL / 2) return;
+    const { records } = this.#journal;
     const stored = Math.min(...this.statuses.map((status) => status?.ordinal ?? 0));
     while (samples[0] && samples[0].records <= stored) samples.shift();
-    if (samples.length < MAX_SAMPLES) samples.push({ time, records: this.#journal.records });
+    if (samples.length === MAX_SAMPLES || records <= Math.max(stored, samples.at(-1)?.records ?? 0)) return;
+    samples.push({ time, records });
   }
 
   /** Resolves when every storage has been opened; rejects with what is wrong where one cannot be. */

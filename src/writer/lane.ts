@@ -67,6 +67,8 @@ export class Lane {
   #stopped = false;
   #forgetsOwn = false;
   #hurry = false;
+  /** Whether somebody waits for more than the round was begun for. */
+  #wanted = false;
   #stored = 0;
   #wake: () => void = () => {};
 
@@ -129,6 +131,7 @@ export class Lane {
   /** Ends the pause: somebody waits. */
   wake(): void {
     this.#hurry = true;
+    this.#wanted = true;
     this.#wake();
   }
 
@@ -156,8 +159,8 @@ export class Lane {
       let marked = Number.NEGATIVE_INFINITY;
       // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
       for (let progress = true; progress && !this.#stopped; ) {
-        if (this.#hurry || performance.now() - marked >= GATHER) {
-          this.#hurry = false;
+        if (this.#wanted || performance.now() - marked >= GATHER) {
+          this.#wanted = false;
           marked = performance.now();
           end = live.end;
         }

@@ -26,9 +26,10 @@ it('records that come while a batch is stored gather for the next one', async ()
   await using app = await tracked(() => [storage]);
   // So that there is more as soon as the first batch is stored, as always under load.
   meanwhile = () => app.ask('/meanwhile');
+  await app.usage.ready();
   let asked = 0;
   for (; app.usage.status().storages[0]!.committed === 0; asked++) await app.ask('/before');
-  for (let n = 0; n < 50; n++) await app.ask('/after');
+  await Promise.all(Array.from({ length: 50 }, () => app.ask('/after')));
   await app.usage.flush();
   expect(sizes[0]! + sizes[1]!).toBeGreaterThan(asked + 25);
 });
