@@ -1,38 +1,16 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
-import { Storage } from '../../src/index.ts';
-import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { tracked } from '../writers/support.ts';
+import { memoryStorageWith, tracked } from '../writers/support.ts';
 
 /** A storage that is down until it is told to come back. */
-function unreliable(hooks: Parameters<typeof storageWith>[0]) {
+function unreliable(hooks: Parameters<typeof memoryStorageWith>[0]['hooks']) {
   const state = { isDown: false, tries: 0 };
-  return { state, storage: storageWith(hooks, state) };
-}
-
-function storageWith(
-  hooks: NonNullable<ConstructorParameters<typeof MemoryStorage>[0]>['hooks'],
-  state: { isDown: boolean; tries: number },
-) {
-  const memory = new MemoryStorage();
-  return new Storage({
-    label: 'unreliable',
-    identity: 'unreliable',
-    hooks,
-    openReader: async () => memory.reader,
-    async openWriter(context) {
-      const writer = await memory.openWriter!(context);
-      return {
-        ...writer,
-        async apply(batch) {
-          state.tries += 1;
-          if (state.isDown) throw new Error('nobody answers');
-          return writer.apply(batch);
-        },
-      };
-    },
-  });
+  const before = () => {
+    state.tries += 1;
+    if (state.isDown) throw new Error('nobody answers');
+  };
+  return { state, storage: memoryStorageWith({ label: 'unreliable', hooks, before }) };
 }
 
 it('one that is down keeps no other back, and catches up by itself', async () => {

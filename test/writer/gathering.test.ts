@@ -1,26 +1,14 @@
 import { expect, it } from 'vitest';
-import { Storage } from '../../src/index.ts';
-import { MemoryStorage } from '../../src/storages/memory/index.ts';
-import { tracked } from '../writers/support.ts';
+import { memoryStorageWith, tracked } from '../writers/support.ts';
 
 it('records that come while a batch is stored gather for the next one', async () => {
-  const memory = new MemoryStorage();
   const sizes: number[] = [];
   let meanwhile = async (): Promise<unknown> => undefined;
-  const storage = new Storage({
+  const storage = memoryStorageWith({
     label: 'counting',
-    identity: 'counting',
-    openReader: async () => memory.reader,
-    async openWriter(context) {
-      const writer = await memory.openWriter!(context);
-      return {
-        ...writer,
-        async apply(batch) {
-          sizes.push(batch.records.length);
-          if (sizes.length === 1) await meanwhile();
-          return writer.apply(batch);
-        },
-      };
+    async before(batch) {
+      sizes.push(batch.records.length);
+      if (sizes.length === 1) await meanwhile();
     },
   });
   await using app = await tracked(() => [storage]);

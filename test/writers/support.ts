@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { type RecordWriter, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+import { type RecordWriter, Storage, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+import type { Batch } from '../../src/storages/contract.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
 
 /** Waits until the check holds, also on a machine that is busy. */
 export function eventually(check: () => void): Promise<void> {
@@ -44,4 +46,33 @@ export async function tracked(
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** A storage in memory that waits for `before` with each batch, and fails where that does. */
+export function memoryStorageWith({
+  label,
+  hooks,
+  before,
+}: {
+  label: string;
+  hooks?: NonNullable<ConstructorParameters<typeof MemoryStorage>[0]>['hooks'];
+  before: (batch: Batch) => unknown;
+}): Storage {
+  const memory = new MemoryStorage();
+  return new Storage({
+    label,
+    identity: label,
+    ...(hooks && { hooks }),
+    openReader: async () => memory.reader,
+    async openWriter(context) {
+      const writer = await memory.openWriter!(context);
+      return {
+        ...writer,
+        async apply(batch) {
+          await before(batch);
+          return writer.apply(batch);
+        },
+      };
+    },
+  });
 }
