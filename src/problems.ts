@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { monotonicClock, wallClock } from './clock.ts';
 import { TrackUsageError } from './errors.ts';
 
 /** A problem of one kind is told at most this often. In ms. */
@@ -17,10 +18,10 @@ export class Problems {
 
   report(error: Error): void {
     const code = error instanceof TrackUsageError ? error.code : null;
-    this.last = { date: Date.now(), code, message: error.message };
+    this.last = { date: wallClock.now(), code, message: error.message };
     // Several storages, hooks and summaries may each have their own problem of one kind.
     const kind = code === null || code === 'SUMMARY_IDLE' || code === 'STORAGE_FAILED' ? error.message : code;
-    const now = performance.now();
+    const now = monotonicClock.now();
     const told = this.#told.get(kind);
     if (told !== undefined && now - told < INTERVAL) return;
     if (this.#told.size > 100) this.#told.clear();

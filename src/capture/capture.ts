@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks';
+import { monotonicClock } from '../clock.ts';
 import type { Journal } from '../journal/journal.ts';
 import { Cookies } from './cookies.ts';
 import {
@@ -185,7 +185,7 @@ export class Capture {
     try {
       if (!this.#options.views.tracks(exchange)) return;
       const facts = this.#facts.read(exchange, status, bytes, response !== undefined);
-      const ended = performance.now();
+      const ended = monotonicClock.now();
       facts.duration = microsSince(exchange.started, ended);
       this.#journal.append(facts, ended);
     } catch (error) {

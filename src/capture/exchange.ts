@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
+import { monotonicClock, wallClock } from '../clock.ts';
 import type { Capture } from './capture.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
@@ -75,8 +75,8 @@ export class Exchange {
     this.reader = reader;
     this.connection = connection;
     this.target = target;
-    this.date = Date.now();
-    this.started = performance.now();
+    this.date = wallClock.now();
+    this.started = monotonicClock.now();
     this.bytes = 0;
     this.begun = false;
     this.active = false;

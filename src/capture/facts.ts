@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import proxyAddr from 'proxy-addr';
+import { monotonicClock } from '../clock.ts';
 import type { Facts } from '../journal/codec.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text.ts';
@@ -94,7 +94,7 @@ export class FactsReader {
     const noted = this.#vars.peek(exchange.request);
     let keys = '';
     if (this.#options.closures.length > 0) {
-      facts.duration = microsSince(exchange.started, performance.now());
+      facts.duration = microsSince(exchange.started, monotonicClock.now());
       keys = this.#keysOf(facts, routeParams, noted);
     }
     return extraOf(routeParams, noted, keys, this.#onVars);

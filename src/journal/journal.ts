@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fdatasync, ftruncateSync, mkdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
+import { monotonicClock, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
 import { enforceLimit, prepareDirectory } from './directory.ts';
@@ -123,7 +123,7 @@ export class Journal {
    * Takes a record. In the modes `append` and `power` it is in the file when this returns.
    * @param now On the monotonic clock, in ms.
    */
-  append(facts: Facts, now = performance.now()): void {
+  append(facts: Facts, now = monotonicClock.now()): void {
     if (!this.#encoder.hasRoom(this.#pending)) this.appendPending(now);
     this.#pending += this.#encoder.encode(this.#pending, facts);
     this.#pendingRecords += 1;
@@ -140,7 +140,7 @@ export class Journal {
   };
 
   /** Appends what waits for the turn's end, and lets its responses go. */
-  appendPending(now = performance.now()): void {
+  appendPending(now = monotonicClock.now()): void {
     const bytes = this.#pending;
     const records = this.#pendingRecords;
     if (bytes > 0) {
@@ -206,7 +206,7 @@ export class Journal {
       this.#fail(error);
       return false;
     }
-    if (performance.now() - started > SLOW_APPEND) this.#slow();
+    if (monotonicClock.now() - started > SLOW_APPEND) this.#slow();
     else this.#slowInARow = 0;
     if (this.#options.mode === 'power') this.#sync();
     return true;
@@ -226,7 +226,7 @@ export class Journal {
 
   /** Opens the next segment, and before the first one the journal itself. */
   #open(): boolean {
-    if (this.#closed || performance.now() - this.#failedAt < RETRY) return false;
+    if (this.#closed || monotonicClock.now() - this.#failedAt < RETRY) return false;
     try {
       // Somebody may have deleted the directory; `stat` does not open the file, which would drop the lock.
       if (this.#lock && !DirectoryLock.existsIn(this.path)) {
@@ -292,7 +292,7 @@ export class Journal {
       }
       this.#fd = undefined;
     }
-    this.#failedAt = performance.now();
+    this.#failedAt = monotonicClock.now();
     this.#report(error);
   }
 

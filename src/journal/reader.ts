@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { monotonicClock } from '../clock.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordDecoder } from './codec.ts';
 import { listSegments, type Segment } from './directory.ts';
 import type { MemoryPiece } from './journal.ts';
@@ -263,7 +264,7 @@ export class JournalReader {
 
   #believesGap(): boolean {
     if (!this.#live) return true;
-    const now = performance.now();
+    const now = monotonicClock.now();
     this.#gapSince ??= now;
     return now - this.#gapSince >= this.#gapPatience;
   }

@@ -1,3 +1,4 @@
+import { wallClock } from '../clock.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
 import type { StorageReader } from '../storages/contract.ts';
@@ -90,7 +91,7 @@ export async function getSum<const O extends SumOptions>(
     const { from, to } = rangeOf(options, zone);
     return (await ask(period, from, to)) as SumAnswer<O>;
   }
-  const holds = options.from === undefined ? Date.now() : zone.parse(options.from, 'from');
+  const holds = options.from === undefined ? wallClock.now() : zone.parse(options.from, 'from');
   const until = options.to === undefined ? undefined : zone.parse(options.to, 'to');
   const lists = await Promise.all(
     PERIODS.map((of) => {

@@ -1,3 +1,4 @@
+import { wallClock } from '../clock.ts';
 import { checkOptions } from '../options.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
 import { type Condition, type Measures, ORDERS } from '../storages/contract.ts';
@@ -64,7 +65,7 @@ export class UsageQuery {
   constructor(reader: CompleteReader, context: QueryContext = {}) {
     this.#reader = reader;
     this.#context = context;
-    this.#now = context.now ?? Date.now;
+    this.#now = context.now ?? (() => wallClock.now());
     this.#answers = new Answers(reader);
   }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseCookie, stringifySetCookie } from 'cookie';
 import { BoundedCache } from '../cache.ts';
+import { wallClock } from '../clock.ts';
 import { within } from './gate.ts';
 import type { HandlerSettings } from './options.ts';
 import type { Problem } from './problem.ts';
@@ -137,7 +138,7 @@ export class Access {
   }
 
   #cookie(request: IncomingMessage): string {
-    const expires = Math.floor(Date.now() / 1000) + SESSION;
+    const expires = Math.floor(wallClock.now() / 1000) + SESSION;
     return stringifySetCookie({
       name: COOKIE,
       value: `${expires}.${this.#sign(expires)}`,
@@ -159,7 +160,7 @@ export class Access {
   hasSession(request: IncomingMessage): boolean {
     const [expires, signature] = (parseCookie(request.headers.cookie ?? '')[COOKIE] ?? '').split('.');
     if (expires === undefined || signature === undefined || !/^\d{10}$/.test(expires)) return false;
-    return Number(expires) * 1000 > Date.now() && isSame(signature, this.#sign(Number(expires)));
+    return Number(expires) * 1000 > wallClock.now() && isSame(signature, this.#sign(Number(expires)));
   }
 
   #sign(expires: number): string {
@@ -169,7 +170,7 @@ export class Access {
   /** Tries a token, unless this address has guessed too often in that way. */
   #try(request: IncomingMessage, way: 'bearer' | 'form', isRight: () => boolean): boolean | Problem {
     const address = `${way} ${networkOf(request.socket.remoteAddress ?? '')}`;
-    const now = Date.now();
+    const now = wallClock.now();
     const before = this.#failures.get(address);
     const failures = before !== undefined && before.until > now ? before : { count: 0, until: 0 };
     if (failures.count >= FAILURES) {

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from '../clock.ts';
 import type { Questions } from './api.ts';
 import { Refusal } from './problem.ts';
 

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { monotonicClock } from '../clock.ts';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import { Access } from './access.ts';
 import type { HandlerSource } from './api.ts';
@@ -102,7 +103,7 @@ class Mount {
       const expected = 'where the app is found, such as "http://localhost:3000"';
       throw new TrackUsageError('OPTION_INVALID', { name: 'link', value: show(origin), expected });
     }
-    this.#printed = performance.now();
+    this.#printed = monotonicClock.now();
     const page = `${origin.replace(/\/+$/, '')}${this.path}/`;
     return this.#access.isLocal ? `${page}?token=${this.#access.createLink()}` : page;
   }
@@ -192,8 +193,8 @@ class Mount {
   }
 
   #tell(failure: string): void {
-    if (performance.now() - this.#failed <= PRINT) return;
-    this.#failed = performance.now();
+    if (monotonicClock.now() - this.#failed <= PRINT) return;
+    this.#failed = monotonicClock.now();
     print(failure);
   }
 
@@ -207,10 +208,10 @@ class Mount {
   /** Who opens the page on this machine finds the way in where the app runs. */
   #print(request: IncomingMessage, url: string): void {
     if (!this.#access.isLocal || url !== '/' || this.#access.refusal(request)) return;
-    if (this.#access.hasSession(request) || performance.now() - this.#printed < PRINT) return;
+    if (this.#access.hasSession(request) || monotonicClock.now() - this.#printed < PRINT) return;
     const scheme = 'encrypted' in request.socket ? 'https' : 'http';
     const link = this.link(`${scheme}://${request.headers.host}`);
-    this.#printed = performance.now();
+    this.#printed = monotonicClock.now();
     print(`the dashboard, by a link that works once: ${link}`);
   }
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout, wallClock } from '../clock.ts';
 import type { UsageStatus } from '../status.ts';
 import { type HandlerSource, shown } from './api.ts';
 
@@ -49,7 +50,7 @@ export class LiveStreams {
     }
     response.write('retry: 3000\n\n');
     const { server } = request.socket as { server?: Listener };
-    this.#open.set(response, { server, since: Date.now() });
+    this.#open.set(response, { server, since: wallClock.now() });
     if (this.#last !== '') response.write(message('usage', this.#last));
     const end = () => this.#open.delete(response);
     response.on('close', end);
@@ -83,7 +84,7 @@ export class LiveStreams {
     } catch {
       // The dashboard's own questions say what is wrong.
     }
-    const now = Date.now();
+    const now = wallClock.now();
     const data = JSON.stringify({
       status: shown({ ...this.#source, status: () => status }),
       stored: stored ?? null,
@@ -108,7 +109,7 @@ export class LiveStreams {
   /** A server that closes waits for its connections: an open dashboard must not keep the app from ending. */
   #end(): void {
     for (const [response, { server, since }] of this.#open) {
-      if (server?.listening === false || Date.now() - since > LONGEST) response.end();
+      if (server?.listening === false || wallClock.now() - since > LONGEST) response.end();
     }
   }
 }

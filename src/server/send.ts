@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { etag } from 'etag';
 import fresh from 'fresh';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { csvOf, type Lines, ndjsonOf } from './export.ts';
 
 export function sendJson(request: IncomingMessage, response: ServerResponse, answer: unknown): void {

@@ -1,4 +1,5 @@
 import type { Worker } from 'node:worker_threads';
+import { clearInterval, clearTimeout, monotonicClock, setInterval, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RecordWriter } from '../storages/writer.ts';
@@ -112,7 +113,7 @@ export class WriterClient {
    */
   async close(timeout: number): Promise<boolean> {
     this.#closeId = this.#lastId + 1;
-    const until = performance.now() + timeout;
+    const until = monotonicClock.now() + timeout;
     let finished = false;
     if (!this.#obstacle) {
       finished = await this.#request('close', timeout).then(
@@ -124,7 +125,7 @@ export class WriterClient {
     clearTimeout(this.#restart);
     clearInterval(this.#sampling);
     await this.#worker?.terminate();
-    await this.#hooksAreThrough(until - performance.now());
+    await this.#hooksAreThrough(until - monotonicClock.now());
     if (!finished && !this.#obstacle) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     }
@@ -147,13 +148,13 @@ export class WriterClient {
     this.#sample();
     const stored = this.statuses[storage]?.ordinal ?? 0;
     const first = this.#samples.find(({ records }) => records > stored);
-    return first ? Math.round(performance.now() - first.time) / 1000 : 0;
+    return first ? Math.round(monotonicClock.now() - first.time) / 1000 : 0;
   }
 
   /** Notes how many records there are now. */
   #sample(): void {
     const samples = this.#samples;
-    const time = performance.now();
+    const time = monotonicClock.now();
     if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL / 2) return;
     const { records } = this.#journal;
     const stored = Math.min(...this.statuses.map((status) => status?.ordinal ?? 0));

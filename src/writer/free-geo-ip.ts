@@ -1,4 +1,5 @@
 import { BoundedCache } from '../cache.ts';
+import { clearTimeout, monotonicClock, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type FreeGeoIpData, urlFor } from './free-geo-ip-settings.ts';
 import { NOWHERE, type Place, publicAddress } from './geo.ts';
@@ -77,7 +78,7 @@ export class FreeGeoIp {
     data: FreeGeoIpData,
     onProblem: (error: TrackUsageError) => void,
     limits: Partial<typeof SERVICE_LIMITS> = {},
-    now = () => performance.now(),
+    now = () => monotonicClock.now(),
   ) {
     this.#data = data;
     this.#onProblem = onProblem;

@@ -1,4 +1,5 @@
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { RecordHook, RecordWriter } from '../storages/writer.ts';
 import { Turns } from '../turns.ts';

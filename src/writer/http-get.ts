@@ -2,6 +2,7 @@ import { lookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { clearTimeout, monotonicClock, setTimeout } from '../clock.ts';
 
 /** What one GET request may cost. */
 export interface GetLimits {
@@ -30,13 +31,13 @@ const agents = {
  * goes to nobody else. Rejects with a reason to be shown.
  */
 export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
-  const end = performance.now() + timeout;
+  const end = monotonicClock.now() + timeout;
   let from = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const limits = { timeout: end - performance.now(), maxBytes };
+    const limits = { timeout: end - monotonicClock.now(), maxBytes };
     const answer = await getOnce(from, limits).catch((error: Error & { reused?: boolean }) => {
       // The server closed a kept connection just when it was used again.
-      if (error.reused) return getOnce(from, { ...limits, timeout: end - performance.now() });
+      if (error.reused) return getOnce(from, { ...limits, timeout: end - monotonicClock.now() });
       throw error;
     });
     const { location } = answer.headers;

@@ -1,5 +1,6 @@
 import { rmSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { wallClock } from '../clock.ts';
 import { listJournals, listSegments } from '../journal/directory.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import { DirectoryLock } from '../journal/lock.ts';
@@ -46,7 +47,7 @@ export class Journals {
       const directory = join(this.#directory, id);
       try {
         // Whoever creates a journal locks it before its first segment; whoever deletes one does that last.
-        if (listSegments(directory).length === 0 && Date.now() - statSync(directory).mtimeMs < FRESH)
+        if (listSegments(directory).length === 0 && wallClock.now() - statSync(directory).mtimeMs < FRESH)
           continue;
         const lock = DirectoryLock.take(directory);
         if (lock) this.#adopted.push(this.#hold(id, undefined, lock));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { RecordBatch, RecordBatchData } from '../batch.ts';
+import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
@@ -110,11 +111,11 @@ export class Lane {
     while (!this.#stopped) {
       this.#hurry = false;
       const before = this.#stored;
-      const began = performance.now();
+      const began = monotonicClock.now();
       const failed = !(await this.#round());
       let pause = IDLE_POLL;
       if (failed) pause = this.#nextBackoff();
-      else if (this.#stored > before) pause = Math.max(0, GATHER - (performance.now() - began));
+      else if (this.#stored > before) pause = Math.max(0, GATHER - (monotonicClock.now() - began));
       await this.#pause(pause);
     }
     for (const { reader } of this.#readings.values()) reader.close();
@@ -159,9 +160,9 @@ export class Lane {
       let marked = Number.NEGATIVE_INFINITY;
       // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
       for (let progress = true; progress && !this.#stopped; ) {
-        if (this.#wanted || performance.now() - marked >= GATHER) {
+        if (this.#wanted || monotonicClock.now() - marked >= GATHER) {
           this.#wanted = false;
-          marked = performance.now();
+          marked = monotonicClock.now();
           end = live.end;
         }
         progress = false;

@@ -1,5 +1,6 @@
 /** The writer's thread: reads the journals, enriches, folds, and hands each storage its batches. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { clearInterval, setInterval } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { SharedState } from '../journal/shared.ts';
 import { plainError } from '../threads.ts';

@@ -1,4 +1,5 @@
 import type { RecordBatch } from '../batch.ts';
+import { monotonicClock } from '../clock.ts';
 import { type Cursor, JournalReader } from '../journal/reader.ts';
 import { TrafficFold, type TrafficState } from '../metrics/fold.ts';
 import { trafficText } from '../metrics/traffic.ts';
@@ -59,14 +60,14 @@ export class Traffic {
     if (this.#position >= live!.end) return;
     // Its own each time, without patience for gaps: a piece in memory may still be on its way.
     const reader = new JournalReader(directory, live, memory, Number.POSITIVE_INFINITY);
-    const deadline = performance.now() + PATIENCE;
+    const deadline = monotonicClock.now() + PATIENCE;
     let records = 0;
     try {
       const { position } = reader.read(
         { position: this.#position, ordinal: 0 },
         end,
         (facts, behind) => {
-          if (++records % STRIDE === 0 && performance.now() > deadline) return false;
+          if (++records % STRIDE === 0 && monotonicClock.now() > deadline) return false;
           const { route, method, status, duration, contentLength } = facts;
           this.#fold.add(route, method, status, duration, contentLength);
           this.#position = behind;

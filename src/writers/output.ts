@@ -1,4 +1,5 @@
 import type { RecordBatch } from '../batch.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOption, checkOptions } from '../options.ts';
 import { letGo } from '../promises.ts';

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { wallClock } from '../../src/clock.ts';
 import { sumBasic, sumStatus } from '../../src/index.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => directory[Symbol.asyncDispose]());
 beforeEach(() => {
-  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.parse('2026-11-25T20:36:00Z'));
+  const clock = vi.spyOn(wallClock, 'now').mockReturnValue(Date.parse('2026-11-25T20:36:00Z'));
   return () => clock.mockRestore();
 });
 

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { vi } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
+import { wallClock } from '../../src/clock.ts';
 import { type SummaryLike, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
@@ -68,7 +69,7 @@ export async function track(
 }
 
 async function send(port: number, { at, path, method = 'GET', headers = {} }: Visit): Promise<void> {
-  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.parse(at));
+  const clock = vi.spyOn(wallClock, 'now').mockReturnValue(Date.parse(at));
   try {
     const socket = net.connect(port, '127.0.0.1');
     const lines = Object.entries({ Host: 'shop.example', Connection: 'close', ...headers });

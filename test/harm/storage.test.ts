@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileS
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test, vi } from 'vitest';
+import { wallClock } from '../../src/clock.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { Storage } from '../../src/storages/storage.ts';
 import { temporaryDirectory } from '../journal/support.ts';
@@ -221,9 +222,9 @@ describe('whatever the journal’s disk does, requests are answered and status()
 
 test('a clock that jumps back: every request is counted, under the time that the clock said', async () => {
   const { usage, getMany } = await trackedServer();
-  const now = Date.now;
+  const { now } = wallClock;
   await getMany(3);
-  vi.spyOn(Date, 'now').mockImplementation(() => now() - 3 * 86_400_000);
+  vi.spyOn(wallClock, 'now').mockImplementation(() => now() - 3 * 86_400_000);
   try {
     await getMany(4);
   } finally {

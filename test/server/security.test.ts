@@ -8,6 +8,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { wallClock } from '../../src/clock.ts';
 import { TrackUsageError } from '../../src/errors.ts';
 import { Access } from '../../src/server/access.ts';
 import { ENDPOINTS, type HandlerSource, type Questions } from '../../src/server/api.ts';
@@ -36,7 +37,6 @@ import {
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
-  vi.useRealTimers();
   vi.restoreAllMocks();
   for (const close of closing.splice(0).reverse()) await close();
 });
@@ -253,7 +253,7 @@ describe('the token', () => {
     const before = process.memoryUsage().heapUsed;
     for (let i = 0; i < 100_000; i++) await from(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 'guess');
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
-    vi.useFakeTimers({ now: Date.now() + 61_000 });
+    vi.spyOn(wallClock, 'now').mockReturnValue(Date.now() + 61_000);
     expect(await from('2001:db8::1', TOKEN)).toBe(true);
   });
 
@@ -348,7 +348,7 @@ describe('the session', () => {
     }
     const same = await start({ token: TOKEN });
     expect((await same.ask(SITE, { headers: { cookie } })).status).toBe(200);
-    vi.useFakeTimers({ now: Date.now() + 7 * 24 * 3_600_000 + 1_000, toFake: ['Date'] });
+    vi.spyOn(wallClock, 'now').mockReturnValue(Date.now() + 7 * 24 * 3_600_000 + 1_000);
     expect((await one.ask(SITE, { headers: { cookie } })).status).toBe(401);
   });
 

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { monotonicClock } from '../../clock.ts';
 import { type CopyProgress, copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
@@ -120,7 +121,7 @@ class Progress {
   }
 
   show({ step, summary, rows }: CopyProgress): void {
-    const now = performance.now();
+    const now = monotonicClock.now();
     if (!this.#io.showsProgress || now - this.#shown < 100) return;
     this.#shown = now;
     this.#open = true;

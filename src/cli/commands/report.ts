@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { wallClock } from '../../clock.ts';
 import { json } from '../../formats/json.ts';
 import { UsageQuery } from '../../query/query.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
@@ -62,7 +63,7 @@ export function addReportCommand(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const { storage, site, format, out = '-' } = options;
-  const now = Date.now();
+  const now = wallClock.now();
   const report = await withReader(storage, (reader) =>
     makeReport(new UsageQuery(reader, { now: () => now }), { site, ...rangeOf(options) }, now),
   );

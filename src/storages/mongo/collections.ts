@@ -1,4 +1,5 @@
 import type { Collection, Document } from 'mongodb';
+import { clearTimeout, setTimeout } from '../../clock.ts';
 import type { Period } from '../../summaries/periods.ts';
 import type { MongoDbLike } from './index.ts';
 

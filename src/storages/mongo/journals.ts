@@ -1,4 +1,5 @@
 import type { Document } from 'mongodb';
+import { wallClock } from '../../clock.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Batch } from '../contract.ts';
 import { type Collections, limited, wereDuplicates } from './collections.ts';
@@ -59,7 +60,7 @@ export class Journals {
       const found = (await limited(
         this.#collections.journals.findOneAndUpdate(
           { _id: journal, position: from.position, slot: { $exists: true } },
-          { $set: { pending: to.position, date: new Date() } },
+          { $set: { pending: to.position, date: new Date(wallClock.now()) } },
           { returnDocument: 'before', includeResultMetadata: false },
         ),
       )) as JournalDoc | null;
@@ -83,7 +84,10 @@ export class Journals {
     const { matchedCount } = await limited(
       this.#collections.journals.updateOne(
         { _id: journal, position: from.position },
-        { $set: { position: to.position, ordinal: to.ordinal, date: new Date() }, $unset: { pending: '' } },
+        {
+          $set: { position: to.position, ordinal: to.ordinal, date: new Date(wallClock.now()) },
+          $unset: { pending: '' },
+        },
         { writeConcern: { w: 'majority', journal: true } },
       ),
     );
@@ -117,7 +121,14 @@ export class Journals {
     }
     try {
       await limited(
-        journals.insertOne({ _id: journal, position: 0, ordinal: 0, slot, base, date: new Date() }),
+        journals.insertOne({
+          _id: journal,
+          position: 0,
+          ordinal: 0,
+          slot,
+          base,
+          date: new Date(wallClock.now()),
+        }),
       );
     } catch (error) {
       // An earlier try came through after all, and entered the journal with its slot.
@@ -158,7 +169,7 @@ export class Journals {
       journals.findOne({
         slot: { $exists: true },
         pending: { $exists: false },
-        date: { $lt: new Date(Date.now() - IDLE) },
+        date: { $lt: new Date(wallClock.now() - IDLE) },
       }),
     )) as Document as JournalDoc | null;
     if (!idle) return false;

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { clearTimeout, setTimeout } from '../../clock.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 
 /** A client of `redis`: `createClient()`, or a pool of them. */

@@ -1,4 +1,5 @@
 import { BoundedCache } from '../../cache.ts';
+import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../clock.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type {
   Keys,
@@ -82,7 +83,7 @@ export class RememberedSums {
   constructor(
     engine: SumQuestions,
     zoneOf: (site: string) => Promise<string | undefined>,
-    now: () => number = Date.now,
+    now: () => number = () => wallClock.now(),
   ) {
     this.#engine = engine;
     this.#zoneOf = zoneOf;
@@ -135,7 +136,7 @@ export class RememberedSums {
     const zone = await this.#zone(site);
     if (summary === WITNESS || !zone || spans.length === 0) return undefined;
     const remembered = this.#summary(request);
-    if (performance.now() < remembered.engineUntil) return undefined;
+    if (monotonicClock.now() < remembered.engineUntil) return undefined;
     const { table } = remembered;
     try {
       const today = zone.dayOf(this.#now());
@@ -148,7 +149,7 @@ export class RememberedSums {
       if (!isCurrent) this.#forgetAll();
       const pieces = found.filter((piece) => piece !== undefined);
       const isWorthIt = pieces.length === found.length && table.size >= FEW_KEYS;
-      if (!isWorthIt) remembered.engineUntil = performance.now() + LEFT_ALONE;
+      if (!isWorthIt) remembered.engineUntil = monotonicClock.now() + LEFT_ALONE;
       return isCurrent && pieces.length === found.length ? { table, pieces } : undefined;
     } catch (error) {
       // Who knows what the database is when it is there again.
@@ -221,7 +222,7 @@ export class RememberedSums {
     for (const each of sizes) {
       if (size <= MOST_HELD) return;
       size -= each.size;
-      if (each.size > 0) this.#summaries.set(each.name, this.#empty(performance.now() + LEFT_ALONE));
+      if (each.size > 0) this.#summaries.set(each.name, this.#empty(monotonicClock.now() + LEFT_ALONE));
     }
   }
 
@@ -246,7 +247,7 @@ export class RememberedSums {
       // Who asks later wants to know what was committed until then.
       const done = () => this.#witnesses.delete(name);
       reading.then(done, done);
-      process.nextTick(done);
+      nextTick(done);
     }
     return reading;
   }
@@ -275,7 +276,7 @@ async function held<T>(
   sumsOf: (value: T) => Measures | undefined,
 ): Promise<T> {
   const known = cache.get(name);
-  const now = performance.now();
+  const now = monotonicClock.now();
   if (known && known.until > now && witness.hits > 0 && isSame(known.witness, witness)) return known.value;
   const reading = { witness, until: now + OLDEST, value: read() };
   cache.set(name, reading);
