@@ -20,12 +20,12 @@ export function checkModule(url: string): void {
     const address = new URL(url);
     if (address.protocol === 'file:') accessSync(address, constants.R_OK);
   } catch (error) {
-    throw refusal(url, error);
+    throw threadRefusal(url, error);
   }
 }
 
 /** Node's permission model refuses, or the file is not where this package has it. */
-function refusal(value: string, cause: unknown): TrackUsageError {
+export function threadRefusal(value: string, cause: unknown): TrackUsageError {
   const code =
     (cause as { code?: string }).code === 'ERR_ACCESS_DENIED' ? 'PERMISSION_MISSING' : 'WRITER_FILE';
   return new TrackUsageError(code, { value, reason: reasonOf(cause) }, { cause });
@@ -54,7 +54,7 @@ export function startThread(url: string, options: WorkerOptions): Worker {
   try {
     return new Worker(new URL(url), { execArgv: permissionFlags(), argv: [], ...options });
   } catch (error) {
-    throw refusal(url, error);
+    throw threadRefusal(url, error);
   }
 }
 

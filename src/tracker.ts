@@ -8,6 +8,7 @@ import { Journal } from './journal/journal.ts';
 import { OPENMETRICS_END } from './metrics/exposition.ts';
 import { healthText } from './metrics/health.ts';
 import { Problems } from './problems.ts';
+import { onProcessExit } from './process-exit.ts';
 import {
   getSum,
   getUsage,
@@ -60,7 +61,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #writer: WriterClient | undefined;
   readonly #views: MarkedViews;
   readonly #capture: Capture;
-  readonly #onExit: () => void;
+  readonly #offExit: () => void;
   #query: UsageQuery | undefined;
   #closing: Promise<void> | undefined;
 
@@ -118,8 +119,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       this.#journal.close({ discard: true });
       throw error;
     }
-    this.#onExit = () => this.#journal.appendPending();
-    process.on('exit', this.#onExit);
+    this.#offExit = onProcessExit(() => this.#journal.appendPending());
     this.#writer =
       this.storages.length === 0
         ? undefined
@@ -296,7 +296,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   async #close(timeout: number): Promise<void> {
     this.#capture.stop();
     this.#journal.appendPending();
-    process.off('exit', this.#onExit);
+    this.#offExit();
     const finished = await this.#writer?.close(timeout);
     this.#journal.close({ discard: finished === true });
     await Promise.all(this.storages.map((storage) => storage.close()));

@@ -5,7 +5,7 @@ import type { BenchOptions } from './options.ts';
 
 /** What runs when no name is given. */
 const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'in-memory', 'soak'];
+const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'in-memory', 'instances', 'soak'];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…

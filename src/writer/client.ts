@@ -1,9 +1,9 @@
-import type { Worker } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { clearInterval, clearTimeout, monotonicClock, setInterval, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RecordWriter } from '../storages/writer.ts';
-import { moduleUrl, plainError, reviveError, startThread } from '../threads.ts';
+import { plainError, reviveError } from '../threads.ts';
 import { AppEnds } from './app-ends.ts';
 import { HookQueue } from './hook-queue.ts';
 import {
@@ -15,11 +15,9 @@ import {
   type ToWriter,
   type WriterData,
 } from './protocol.ts';
+import { SharedThread, type ThreadMember } from './shared-thread.ts';
 import type { CountedTraffic } from './traffic.ts';
 
-/** The first and the longest pause before a thread that stopped is started again. In ms. */
-const FIRST_RESTART = 100;
-const LAST_RESTART = 30_000;
 /** How exactly a lag is known. In ms. */
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
@@ -44,8 +42,8 @@ function dataOf(storage: RecordWriter): StorageData {
   };
 }
 
-/** The app's end of the writer's thread: starts it, starts it again when it dies, and waits for it. */
-export class WriterClient {
+/** An instance's end of the writer's thread: tells it what to do, and waits for it. */
+export class WriterClient implements ThreadMember {
   /** By storage; `undefined` until the thread has said something. */
   readonly statuses: (LaneStatus | undefined)[];
   /** By storage, the calls of its hooks. */
@@ -67,15 +65,14 @@ export class WriterClient {
   /** What is being asked for, by format. */
   readonly #asking = new Map<boolean, Promise<string | undefined>>();
   #counted: CountedTraffic | undefined;
-  #waits = 0;
   /** How many records there were, and when. */
   readonly #samples: { time: number; records: number }[] = [];
   /** Nobody may have asked before, and the thread reports about once a second only. */
   readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL).unref();
-  #worker: Worker | undefined;
+  readonly #thread: SharedThread;
+  /** To this instance's part of the thread, while one runs. */
+  #port: MessagePort | undefined;
   #lastId = 0;
-  #backoff = FIRST_RESTART;
-  #restart: NodeJS.Timeout | undefined;
   /** Why there is no thread, where there can be none. */
   #obstacle: TrackUsageError | undefined;
   /** The id of the request to close, once there is one. */
@@ -99,7 +96,7 @@ export class WriterClient {
     this.statuses = storages.map(() => undefined);
     this.#before = storages.map(() => ({ adopted: 0, rejected: 0, lost: 0, unhooked: 0 }));
     journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
-    this.#start();
+    this.#thread = SharedThread.join(this);
   }
 
   /** Resolves when every storage has what the journal holds now; rejects after `timeout` ms. */
@@ -108,8 +105,8 @@ export class WriterClient {
   }
 
   /**
-   * As `flush`, and the thread ends; false where it did not finish within `timeout` ms and was ended. A thread that
-   * dies meanwhile is started again.
+   * As `flush`, and the thread does nothing for this instance any more; false where it did not finish within
+   * `timeout` ms. A thread that dies meanwhile is started again.
    */
   async close(timeout: number): Promise<boolean> {
     this.#closeId = this.#lastId + 1;
@@ -122,9 +119,10 @@ export class WriterClient {
       );
     }
     this.#ended = true;
-    clearTimeout(this.#restart);
     clearInterval(this.#sampling);
-    await this.#worker?.terminate();
+    await this.#thread.leave(this, finished ? undefined : this.#port);
+    this.#port?.close();
+    for (const { resolve } of this.#asked.values()) resolve();
     await this.#hooksAreThrough(until - monotonicClock.now());
     if (!finished && !this.#obstacle) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
@@ -230,62 +228,67 @@ export class WriterClient {
 
   /** While somebody waits for the thread, the process stays. */
   async #waitFor(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
-    this.#waits += 1;
-    this.#worker?.ref();
-    this.#restart?.ref();
+    this.#thread.hold();
     try {
       await new Promise<void>(start);
     } finally {
-      this.#waits -= 1;
-      if (this.#waits === 0) {
-        this.#worker?.unref();
-        this.#restart?.unref();
-      }
+      this.#thread.release();
     }
   }
 
   #send(message: ToWriter): void {
-    this.#worker?.postMessage(message);
+    this.#port?.postMessage(message);
   }
 
-  #start(): void {
-    let worker: Worker;
-    try {
-      worker = startThread(moduleUrl('../writer/thread', import.meta.url), {
-        name: 'track-usage writer',
-        workerData: { ...this.#data, counted: this.#counted } satisfies WriterData,
-        resourceLimits: { maxYoungGenerationSizeMb: 8 },
-      });
-    } catch (error) {
-      this.#cannotStart(error as TrackUsageError);
-      return;
-    }
+  data(): WriterData {
+    return { ...this.#data, counted: this.#counted };
+  }
+
+  started(port: MessagePort): void {
     this.#obstacle = undefined;
-    this.#worker = worker;
+    this.#port = port;
     // What an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
     for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
-    let failure: unknown = 'it ended';
-    worker.on('message', (message: FromWriter) => this.#receive(message));
-    worker.on('error', (error) => {
-      failure = error;
+    port.on('message', (message: FromWriter) => this.#receive(message));
+  }
+
+  stopped(failure: unknown): void {
+    this.#leavePort();
+    this.statuses.forEach((status, index) => {
+      if (status) this.#before[index] = status;
     });
-    worker.on('exit', () => {
-      this.#worker = undefined;
-      this.statuses.forEach((status, index) => {
-        if (status) this.#before[index] = status;
-      });
-      if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
-      if (!this.#ended) this.#stopped(failure);
-      else for (const { resolve } of this.#asked.values()) resolve();
+    if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
+    if (this.#ended) return;
+    this.restarts += 1;
+    this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
+  }
+
+  /** Only another configuration mends this, or the end of an installation: told once. */
+  refused(error: TrackUsageError): void {
+    if (!this.#obstacle) this.#onProblem(error);
+    this.#obstacle = error;
+    this.statuses.forEach((status = NOTHING_YET, index) => {
+      this.statuses[index] = { ...status, error: plainError(error) };
     });
-    if (this.#waits === 0) worker.unref();
+    for (const check of this.#checks) check();
+  }
+
+  /** Takes what the thread had said before it died; later, it would be taken for the next one's. */
+  #leavePort(): void {
+    const port = this.#port;
+    if (!port) return;
+    this.#port = undefined;
+    port.removeAllListeners('message');
+    for (let said = receiveMessageOnPort(port); said; said = receiveMessageOnPort(port)) {
+      this.#receive(said.message as FromWriter);
+    }
+    port.close();
   }
 
   #receive(message: FromWriter): void {
     if (message.type === 'status') {
-      this.#backoff = FIRST_RESTART;
       const before = this.#before[message.storage]!;
       const status = { ...message.status };
       for (const count of COUNTS) status[count] += before[count];
@@ -318,28 +321,5 @@ export class WriterClient {
       if (message.id === this.#closeId) this.#ended = true;
       this.#done.get(message.id)?.();
     }
-  }
-
-  #stopped(failure: unknown): void {
-    this.restarts += 1;
-    this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
-    this.#startIn(this.#backoff);
-    this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
-  }
-
-  /** Only another configuration mends this, or the end of an installation: told once, tried again seldom. */
-  #cannotStart(error: TrackUsageError): void {
-    if (!this.#obstacle) this.#onProblem(error);
-    this.#obstacle = error;
-    this.statuses.forEach((status = NOTHING_YET, index) => {
-      this.statuses[index] = { ...status, error: plainError(error) };
-    });
-    for (const check of this.#checks) check();
-    this.#startIn(LAST_RESTART);
-  }
-
-  #startIn(pause: number): void {
-    this.#restart = setTimeout(() => this.#start(), pause);
-    if (this.#waits === 0) this.#restart.unref();
   }
 }

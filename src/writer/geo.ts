@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { BlockList, isIP, SocketAddress } from 'node:net';
 import { Reader, type Response } from 'maxmind';
 import { reasonOf, TrackUsageError } from '../errors.ts';
@@ -37,10 +37,20 @@ export function openGeo(option: GeoOption): GeoSource | undefined {
   };
 }
 
+/** The databases in use, by file: several instances in one thread share the memory. */
+const databases = new Map<string, WeakRef<Reader<Response>>>();
+
 function openDatabase(path: string): Reader<Response> {
   try {
-    // Addresses are cached by the enricher, so the reader keeps nothing.
-    return new Reader<Response>(readFileSync(path));
+    const { ino, size, mtimeMs } = statSync(path);
+    const file = `${path} ${ino} ${size} ${mtimeMs}`;
+    let reader = databases.get(file)?.deref();
+    if (!reader) {
+      // Addresses are cached by the enricher, so the reader keeps nothing.
+      reader = new Reader<Response>(readFileSync(path));
+      databases.set(file, new WeakRef(reader));
+    }
+    return reader;
   } catch (cause) {
     // What a file in another format makes the reader say tells nobody what is wrong.
     const isFileError = cause instanceof Error && 'syscall' in cause;

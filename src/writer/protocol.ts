@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -6,7 +7,13 @@ import type { FreeGeoIpData } from './free-geo-ip-settings.ts';
 import type { GeoOption } from './geo.ts';
 import type { CountedTraffic } from './traffic.ts';
 
-/** What the writer's thread is started with: plain data only. */
+/** The first message to the writer's thread about an instance; all others go through the port. */
+export interface OpenInstance {
+  port: MessagePort;
+  data: WriterData;
+}
+
+/** What the writer's thread is told about an instance: plain data only. */
 export interface WriterData {
   /** The directory of the journals of this identity. */
   directory: string;
@@ -70,8 +77,10 @@ export type ToWriter =
   | { type: 'metrics'; id: number; openMetrics: boolean }
   /** Answered by `done` when every storage has what the journal holds now. */
   | { type: 'flush'; id: number }
-  /** As `flush`, and then everything is closed. */
-  | { type: 'close'; id: number };
+  /** As `flush`, and then everything of the instance is closed, and its port. */
+  | { type: 'close'; id: number }
+  /** Nobody waits any longer: everything is closed as it is, and the port. */
+  | { type: 'abandon' };
 
 /** How far one storage is. */
 export interface LaneStatus {

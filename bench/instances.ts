@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { Child } from './support/child.ts';
+import { decimals, spread, table } from './support/figures.ts';
+import { type BenchOptions, progress, type Report } from './support/options.ts';
+import { newDirectory, removeDirectory } from './support/place.ts';
+
+const SERVER = join(import.meta.dirname, 'servers', 'instances.ts');
+const COUNTS = [0, 1, 2, 25] as const;
+
+/** Resident sizes of the process, in bytes. */
+interface Result {
+  stored: number;
+  /** After a query to each instance, which starts a reader thread for its storage. */
+  queried: number;
+}
+
+/** Memory of a process with several TrackUsage instances. */
+export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
+  const data: Record<number, Result[]> = {};
+  for (let round = 1; round <= rounds; round++) {
+    for (const count of COUNTS) {
+      progress(`instances: round ${round} of ${rounds}, ${count}`);
+      data[count] = [...(data[count] ?? []), await measure(count)];
+    }
+  }
+  return {
+    title: 'Several instances in one process',
+    method:
+      'Servers of node:http, each with its own TrackUsage and SQLite database with the seven summaries of the parent, after ' +
+      `200 requests to each, all stored and garbage collected. Rounds: ${rounds}. Median (min–max), MB.`,
+    tables: [{ title: 'Resident size of the process', text: tableOf(data) }],
+    data,
+  };
+}
+
+async function measure(count: number): Promise<Result> {
+  const directory = newDirectory();
+  const server = new Child(SERVER, { args: [directory, String(count)], flags: ['--expose-gc'] });
+  try {
+    return { stored: await server.ask<number>('stored'), queried: await server.ask<number>('queried') };
+  } finally {
+    await server.stop();
+    removeDirectory(directory);
+  }
+}
+
+function tableOf(data: Record<number, Result[]>): string {
+  const megabytes = (results: Result[], of: (result: Result) => number) =>
+    spread(
+      results.map((result) => of(result) / 1e6),
+      decimals(0),
+    );
+  return table(
+    ['instances', 'stored', 'queried too'],
+    Object.entries(data).map(([count, results]) => [
+      count,
+      megabytes(results, ({ stored }) => stored),
+      megabytes(results, ({ queried }) => queried),
+    ]),
+  );
+}

@@ -1,0 +1,18 @@
+const callbacks = new Set<() => void>();
+
+function callAll(): void {
+  for (const callback of callbacks) callback();
+}
+
+/**
+ * Calls back when the process exits, synchronously. All callbacks share one listener, so that a process with many
+ * instances gets no MaxListenersExceededWarning.
+ * @returns Removes the callback.
+ */
+export function onProcessExit(callback: () => void): () => void {
+  if (callbacks.size === 0) process.on('exit', callAll);
+  callbacks.add(callback);
+  return () => {
+    if (callbacks.delete(callback) && callbacks.size === 0) process.off('exit', callAll);
+  };
+}

@@ -1,0 +1,153 @@
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { clearTimeout, monotonicClock, setTimeout } from '../clock.ts';
+import type { TrackUsageError } from '../errors.ts';
+import { moduleUrl, startThread, threadRefusal } from '../threads.ts';
+import type { OpenInstance, ToWriter, WriterData } from './protocol.ts';
+
+/** The first and the longest pause before a thread that stopped is started again. In ms. */
+const FIRST_RESTART = 100;
+const LAST_RESTART = 30_000;
+/** A thread that ran for so long did not stop for what ended the one before. In ms. */
+const STABLE = 1_000;
+/** How long an instance that could not close in time may take to stop its work, beside others. In ms. */
+const ABANDON_TIMEOUT = 250;
+
+/** A TrackUsage that the thread serves. */
+export interface ThreadMember {
+  /** What a thread that starts is told about it. */
+  data(): WriterData;
+  /** A thread runs, and answers through the port. */
+  started(port: MessagePort): void;
+  /** The thread ended unexpectedly; another one starts soon. */
+  stopped(failure: unknown): void;
+  /** No thread can be started at the moment; it is tried again from time to time. */
+  refused(error: TrackUsageError): void;
+}
+
+let current: SharedThread | undefined;
+
+/**
+ * The writer's thread of this process: one for all its TrackUsage instances, since each thread takes some 20 MB.
+ * The first instance starts it and the last one ends it; it is restarted for all of them when it dies.
+ */
+export class SharedThread {
+  readonly #members = new Set<ThreadMember>();
+  #worker: Worker | undefined;
+  #startedAt = 0;
+  /** Why it ended, where that is known. */
+  #failure: unknown;
+  #restart: NodeJS.Timeout | undefined;
+  #backoff = FIRST_RESTART;
+  /** How many wait for the thread, so that the process must stay. */
+  #holds = 0;
+
+  /** Adds an instance to the process's thread, which is started where none runs. */
+  static join(member: ThreadMember): SharedThread {
+    current ??= new SharedThread();
+    current.#members.add(member);
+    if (current.#worker) current.#connect(member, current.#worker);
+    else current.#start();
+    return current;
+  }
+
+  /** Keeps the process alive until `release`. */
+  hold(): void {
+    this.#holds += 1;
+    this.#worker?.ref();
+    this.#restart?.ref();
+  }
+
+  release(): void {
+    this.#holds -= 1;
+    this.#unrefIfIdle();
+  }
+
+  /**
+   * Removes an instance. When this resolves, the thread does nothing for it any more.
+   * @param port Where its work in the thread has not ended: leads to it.
+   */
+  async leave(member: ThreadMember, port: MessagePort | undefined): Promise<void> {
+    this.#members.delete(member);
+    if (this.#members.size === 0) {
+      if (current === this) current = undefined;
+      clearTimeout(this.#restart);
+      await this.#worker?.terminate();
+    } else if (port && this.#worker && !(await abandon(port))) {
+      // The records of the other instances are in their journals; the next thread goes on with them.
+      this.#failure = 'another TrackUsage of this process could not be closed in time';
+      await this.#worker?.terminate();
+    }
+  }
+
+  #start(): void {
+    clearTimeout(this.#restart);
+    this.#restart = undefined;
+    let worker: Worker;
+    try {
+      worker = startThread(moduleUrl('../writer/thread', import.meta.url), {
+        name: 'track-usage writer',
+        resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      });
+    } catch (error) {
+      // Only another configuration helps, or the end of an installation.
+      for (const member of this.#members) member.refused(error as TrackUsageError);
+      this.#startIn(LAST_RESTART);
+      return;
+    }
+    this.#worker = worker;
+    this.#startedAt = monotonicClock.now();
+    this.#failure = 'it ended';
+    worker.on('error', (error) => {
+      this.#failure = error;
+    });
+    worker.on('exit', () => this.#stopped());
+    this.#unrefIfIdle();
+    for (const member of this.#members) this.#connect(member, worker);
+  }
+
+  #connect(member: ThreadMember, worker: Worker): void {
+    const { port1, port2 } = new MessageChannel();
+    try {
+      worker.postMessage({ port: port2, data: member.data() } satisfies OpenInstance, [port2]);
+    } catch (error) {
+      port1.close();
+      member.refused(threadRefusal('its options', error));
+      return;
+    }
+    member.started(port1);
+    // Adding its listener has taken a reference; `hold` keeps the process alive by the thread itself.
+    port1.unref();
+  }
+
+  #stopped(): void {
+    this.#worker = undefined;
+    if (this.#members.size === 0) return;
+    for (const member of this.#members) member.stopped(this.#failure);
+    if (monotonicClock.now() - this.#startedAt >= STABLE) this.#backoff = FIRST_RESTART;
+    this.#startIn(this.#backoff);
+    this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
+  }
+
+  #startIn(pause: number): void {
+    this.#restart = setTimeout(() => this.#start(), pause);
+    this.#unrefIfIdle();
+  }
+
+  #unrefIfIdle(): void {
+    if (this.#holds > 0) return;
+    this.#worker?.unref();
+    this.#restart?.unref();
+  }
+}
+
+/** Ends an instance's work in the thread; whether that worked in time. */
+async function abandon(port: MessagePort): Promise<boolean> {
+  port.postMessage({ type: 'abandon' } satisfies ToWriter);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ABANDON_TIMEOUT);
+    port.once('close', () => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
