@@ -10,7 +10,7 @@ const LAST_RESTART = 30_000;
 /** A thread that ran for so long did not stop for what ended the one before. In ms. */
 const STABLE = 1_000;
 /** How long an instance that could not close in time may take to stop its work, beside others. In ms. */
-const ABANDON_TIMEOUT = 250;
+const ABANDON_TIMEOUT = 1_000;
 
 /** A TrackUsage that the thread serves. */
 export interface ThreadMember {
