@@ -42,9 +42,22 @@ export async function print(io: Io, lines: Iterable<string>): Promise<void> {
   if (text !== '') await io.stdout(text);
 }
 
-/** Whether the reader of a pipe has gone, as `head` does when it has enough. */
-export function isClosedPipe(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === 'EPIPE';
+/** The reader of a pipe has gone, as `head` does when it has enough. */
+export class OutputClosed extends Error {}
+
+/** Marks a closed output: a connection to a database may fail with the same code, and that is no end of the output. */
+export function withClosedOutput(io: Io): Io {
+  return {
+    ...io,
+    async stdout(text) {
+      try {
+        await io.stdout(text);
+      } catch (cause) {
+        const isClosed = (cause as { code?: unknown } | null)?.code === 'EPIPE';
+        throw isClosed ? new OutputClosed('the output was closed', { cause }) : cause;
+      }
+    },
+  };
 }
 
 function writeTo(stream: Writable): (text: string) => Promise<void> {

@@ -8,7 +8,7 @@ import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
-import { type Io, isClosedPipe } from './io.ts';
+import { type Io, OutputClosed, withClosedOutput } from './io.ts';
 
 const OK = 0;
 const FAILED = 1;
@@ -34,7 +34,8 @@ Examples:
 Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
 
 /** @param argv What stands after the name of the program. */
-export async function main(argv: readonly string[], io: Io): Promise<number> {
+export async function main(argv: readonly string[], given: Io): Promise<number> {
+  const io = withClosedOutput(given);
   const texts = { out: '', err: '' };
   try {
     requireRuntime();
@@ -79,7 +80,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
 }
 
 async function report(error: unknown, texts: { out: string; err: string }, io: Io): Promise<number> {
-  if (isClosedPipe(error)) return OK;
+  if (error instanceof OutputClosed) return OK;
   if (error instanceof CommanderError) {
     const isMessage = error.message.startsWith('error: ');
     try {

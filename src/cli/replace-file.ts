@@ -10,8 +10,8 @@ import { reasonOf } from '../errors.ts';
 export async function replaceFile(path: string, text: string): Promise<void> {
   try {
     // What a link points to is replaced, not the link.
-    const target = await realpath(path).catch(() => resolve(path));
-    const old = await stat(target).catch(() => undefined);
+    const target = (await realpath(path).catch(absent)) ?? resolve(path);
+    const old = await stat(target).catch(absent);
     if (old && !old.isFile()) return await writeFile(target, text);
     const beside = `${target}.${randomBytes(6).toString('hex')}.tmp`;
     try {
@@ -32,4 +32,10 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     const { code } = cause as NodeJS.ErrnoException;
     throw new Error(`cannot write ${path}: ${code ?? reasonOf(cause)}`, { cause });
   }
+}
+
+/** Only a path that does not exist is absent; any other failure is one. */
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
 }

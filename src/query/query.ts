@@ -171,13 +171,15 @@ export class UsageQuery {
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
     }
-    if (after !== undefined && (typeof after !== 'string' || !/^-?\d+( \d+)*$/.test(after))) {
-      throw invalid('after', after, 'the "next" of the answer before');
+    // What a cursor holds is the storage's own business.
+    if (after !== undefined && typeof after !== 'string') {
+      throw invalid('after', after, 'the "next" of the previous answer');
     }
-    const { records, next } = await orElse(
-      this.#reader.matchingRecords({ ...matching(asked), after, limit }),
-      { records: [], next: undefined },
-    );
+    const answer = this.#reader.matchingRecords({ ...matching(asked), after, limit });
+    // A database that is gone when the next page is asked for is not the end of the records.
+    const { records, next } = await (after === undefined
+      ? orElse(answer, { records: [], next: undefined })
+      : answer);
     return { ...answered(asked), records, next: next ?? null };
   }
 

@@ -42,7 +42,7 @@ export interface TopOptions extends ComparedOptions {
 }
 
 export interface RecordsOptions extends QuestionOptions {
-  /** The `next` of the answer before. */
+  /** The `next` of the previous answer: opaque, and valid for the storage that gave it alone. */
   after?: string;
   /** 1 to 10,000. Defaults to 100. */
   limit?: number;

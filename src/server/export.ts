@@ -52,11 +52,19 @@ export function topLines(query: Questions, summary: string, options: TopOptions)
   }
   async function* pieces() {
     const { limit = 0 } = options;
+    let known = 0;
+    let read = 0;
     for (let page = options.page ?? 1; ; page++) {
       const wanted = { ...options, compare: false, limit: limit || KEYS, page };
-      const { rows, timeZone } = await query.top(summary, wanted);
+      const { rows, count, timeZone } = await query.top(summary, wanted);
       yield { rows: rows.map(({ previous: _, ...row }) => row), timeZone };
-      if (limit || rows.length < KEYS) return;
+      if (limit) return;
+      known = Math.max(known, count);
+      read += rows.length;
+      if (rows.length === KEYS) continue;
+      // Keys that are gone since the first page, such as those of a database that was dropped, are not the end.
+      if (read < known) throw new Error(`${known - read} of ${known} keys were gone before they were read`);
+      return;
     }
   }
   return { name: summary, cells: { key: ({ key }) => key, ...MEASURES }, pieces: pieces() };

@@ -156,6 +156,8 @@ class Mount {
     body?: unknown,
   ): Promise<void> {
     response.on('error', () => {});
+    // An HTTP/2 stream that is reset reports it here.
+    request.on('error', () => {});
     try {
       this.#print(request, url);
       // Loaded when it is first asked: an app that nobody looks at does not pay for it.
@@ -177,11 +179,11 @@ class Mount {
   }
 
   #fail(response: ServerResponse, error: unknown): void {
+    this.#tell(`the dashboard failed: ${reasonOf(error)}`);
     if (response.headersSent || response.destroyed) {
       response.destroy();
       return;
     }
-    this.#tell(`the dashboard failed: ${reasonOf(error)}`);
     try {
       protect(response);
       const title = 'The dashboard failed';

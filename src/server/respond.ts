@@ -120,6 +120,8 @@ export class Responder {
         sendJson(request, response, await endpoint.ask(this.#source, given.data as never, summary));
       }
     } catch (error) {
+      // A download that broke off can be answered with nothing else any more.
+      if (response.headersSent) throw error;
       sendProblem(response, problemOf(error));
     }
   }

@@ -69,10 +69,7 @@ export const topParameters = z.strictObject({
 });
 export const recordsParameters = z.strictObject({
   ...common,
-  after: text
-    .regex(/^-?\d+( \d+)*$/, 'expected the "next" of the answer before')
-    .optional()
-    .describe('The `next` of the answer before.'),
+  after: text.optional().describe('The `next` of the previous answer.'),
   limit: whole(1, MOST_ROWS).optional().describe('Defaults to 100; with CSV and NDJSON to all.'),
   format: format.optional(),
 });

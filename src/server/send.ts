@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type Http2ServerResponse } from 'node:http2';
 import { pipeline } from 'node:stream/promises';
 import { etag } from 'etag';
 import fresh from 'fresh';
@@ -49,7 +50,7 @@ export async function sendLines(
   async function* all() {
     for (let piece = first; !piece.done; piece = await pieces.next()) {
       // Who does not read on keeps its place no longer than that.
-      const stalled = setTimeout(() => response.destroy(), timeout);
+      const stalled = setTimeout(() => breakOff(response), timeout);
       stalled.unref();
       try {
         yield piece.value;
@@ -58,9 +59,39 @@ export async function sendLines(
       }
     }
   }
-  // A client that leaves, or a storage that fails in the middle, ends the download: it is not taken for a whole one.
-  await pipeline(all(), response).catch(() => response.destroy());
+  let failure: { error: unknown } | undefined;
+  async function* told() {
+    try {
+      yield* all();
+    } catch (error) {
+      failure = { error };
+      // Before the pipeline destroys the response, which some clients would take for its end.
+      breakOff(response);
+      throw error;
+    }
+  }
+  // A client that leaves ends the download as well.
+  await pipeline(told(), response).catch(() => breakOff(response));
   await pieces.return(undefined).catch(() => {});
+  if (failure) throw failure.error;
+}
+
+/**
+ * Ends a response in the middle so that no client takes it for a whole one: with HTTP/1.0 the end of the connection is
+ * the end of the body, unless the connection is reset; with HTTP/2 the stream is.
+ */
+export function breakOff(response: ServerResponse): void {
+  const { stream } = response as unknown as Partial<Http2ServerResponse>;
+  if (stream) {
+    if (!stream.destroyed) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return;
+  }
+  try {
+    response.socket?.resetAndDestroy();
+  } catch {
+    // Not a TCP socket: TLS tells an end from a lost connection by itself.
+  }
+  response.destroy();
 }
 
 export function redirect(response: ServerResponse, location: string): void {

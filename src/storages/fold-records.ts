@@ -1,11 +1,9 @@
 import type { TextColumn, UsageRecord } from '../record.ts';
 import type {
   Condition,
-  FoundRecords,
   KeyRow,
   Keys,
   MatchingKeysRequest,
-  MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
   Measures,
@@ -43,35 +41,6 @@ export function matchingSeries(
   return [...rows.values()]
     .sort((a, b) => a.bucket - b.bucket)
     .map(({ seen, ...row }) => ({ ...row, visitors: seen.size }));
-}
-
-export function matchingRecords(
-  records: readonly UsageRecord[],
-  { where, after, limit }: MatchingRecordsRequest,
-): FoundRecords {
-  const found = matching(records, where);
-  const end = after === undefined ? found.length : placeOf(found, after);
-  const begin = Math.max(0, end - limit);
-  const next = begin === 0 ? undefined : cursorAt(found, begin);
-  return { records: found.slice(begin, end).reverse(), next };
-}
-
-/**
- * The date of a record, and how many of that date are older: what is stored meanwhile moves neither, nor does a range
- * that begins later.
- */
-function cursorAt(found: readonly UsageRecord[], index: number): string {
-  const { date } = found[index]!;
-  return `${date} ${index - found.findIndex((record) => record.date === date)}`;
-}
-
-/** Where the piece ends whose predecessor began at the cursor. */
-function placeOf(found: readonly UsageRecord[], cursor: string): number {
-  const [date = 0, older = 0] = cursor.split(' ').map(Number);
-  const newer = found.findIndex((record) => record.date > date);
-  const first = found.findIndex((record) => record.date >= date);
-  if (first === -1) return found.length;
-  return Math.min(first + older, newer === -1 ? found.length : newer);
 }
 
 function matching(records: readonly UsageRecord[], where: readonly Condition[]): UsageRecord[] {

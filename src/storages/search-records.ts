@@ -1,9 +1,11 @@
 import type { UsageRecord } from '../record.ts';
 import type { FoundRecords, MatchingRecordsRequest, StorageReader } from './contract.ts';
+import { ANY_DATE, cursorNumbers } from './cursor.ts';
 import { matches } from './fold-records.ts';
 
 /** Records that are read at once where few of them may match. */
 const READ_AT_ONCE = 1_000;
+const COUNT = { from: 0, to: Number.MAX_SAFE_INTEGER };
 /** Records that are read for one piece: then it ends, however many were found. */
 const READ_AT_MOST = 20_000;
 
@@ -46,7 +48,7 @@ export function olderByDate(
   { site, from, to }: MatchingRecordsRequest,
 ): OlderRecords {
   return async (after, limit) => {
-    let [date = to, given = 0] = after?.split(' ').map(Number) ?? [];
+    let [date = to, given = 0] = after === undefined ? [] : cursorNumbers(after, ANY_DATE, COUNT);
     const records = await reader.usage({ site, from, to: Math.min(date, to), limit, offset: given });
     return records.map((record) => {
       given = record.date === date ? given + 1 : 1;

@@ -1,8 +1,10 @@
 import { deepStrictEqual as equal, rejects } from 'node:assert';
+import type { TrackUsageError } from '../errors.ts';
+import { UsageQuery } from '../query/query.ts';
 import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
 import { type Condition, type Matching, type MatchingKeysRequest, ORDERS } from '../storages/contract.ts';
-import { NOON, type TestRecord } from './batches.ts';
+import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './index.ts';
 import { Random } from './random.ts';
@@ -27,7 +29,7 @@ const AGENTS: Partial<TestRecord>[] = [
 
 /** What is answered from the records that match. */
 export function filterCases(subject: Subject): TestCase[] {
-  if (subject.cannot?.filter) return [refusal(subject), walking(subject)];
+  if (subject.cannot?.filter) return [refusal(subject), ...listCases(subject)];
   return [
     {
       name: 'filters: keys of each column are those of the storage in memory, in every order',
@@ -160,7 +162,7 @@ export function filterCases(subject: Subject): TestCase[] {
           }
         }),
     },
-    walking(subject),
+    ...listCases(subject),
     {
       name: 'filters: where nothing is stored the answers are empty',
       run: () =>
@@ -194,6 +196,105 @@ function refusal(subject: Subject): TestCase {
 }
 
 /** Lists of records: every storage has them. */
+function listCases(subject: Subject): TestCase[] {
+  return [walking(subject), growing(subject), foreignCursors(subject)];
+}
+
+function growing(subject: Subject): TestCase {
+  return {
+    name: 'filters: what is stored between two pages neither moves nor repeats what was there before',
+    run: () =>
+      at(subject, async (place) => {
+        const storage = place.storage([]);
+        const writer = place.keep(await openWriter(storage));
+        const journals = ['a', 'b', 'c'].map((id) => new TestJournal(id, []));
+        const store = async (prefix: string) => {
+          for (const [n, journal] of journals.entries()) {
+            const records = [0, 1, 2, 3].map((ms) => ({ date: NOON + ms, url: `${prefix}${n}${ms}` }));
+            // Out of their order, and several of each journal in one millisecond.
+            await writer.apply(journal.batch([...records, ...records].reverse()));
+          }
+        };
+        await store('old');
+        const query = new UsageQuery(storage.reader, { now: () => NOON + DAY });
+        for (const limit of [1, 5]) {
+          const found: UsageRecord[] = [];
+          let after: string | undefined;
+          let pages = 0;
+          do {
+            const range = { from: '2026-11-24', to: '2026-11-24', limit };
+            const { records, next } = await query.records({
+              ...range,
+              ...(after !== undefined && { after }),
+            });
+            found.push(...records);
+            after = next ?? undefined;
+            pages += 1;
+            if (pages % 3 === 0 && pages < 10) await store(`new${limit}`);
+          } while (after !== undefined);
+          const dates = found.map(({ date }) => date);
+          equal(
+            dates,
+            [...dates].sort((a, b) => b - a),
+          );
+          const old = found.map(({ url }) => url).filter((url) => url.startsWith('old'));
+          equal(old.length, 24);
+          equal(new Set(old).size, 12);
+        }
+      }),
+  };
+}
+
+/** As clients may send them: cursors of other storages, cut off ones, and attempts to reach the engine. */
+const NO_CURSORS = [
+  '',
+  ' ',
+  'next',
+  'null',
+  'NaN NaN',
+  '-',
+  '0x10',
+  '1e3',
+  '1.5 1 1',
+  '1 2 3 4 5',
+  `${'9'.repeat(40)}`,
+  '9223372036854775808 1',
+  `${'9'.repeat(17)} 1 1`,
+  `1 ${'9'.repeat(25)} 1`,
+  "1' OR 1=1 --",
+  '1 1 1; DROP TABLE records',
+  "1 a' 1",
+  '1) OR (1=1',
+  '1 {"$gt":""}',
+  '1 0-0-0',
+  '1 1-1 1-1',
+  '\u0661 \u0661',
+  '1\n1',
+  'x'.repeat(5_000),
+];
+
+function foreignCursors(subject: Subject): TestCase {
+  return {
+    name: 'filters: a cursor that the storage did not give out is refused',
+    run: () =>
+      at(subject, async (place) => {
+        const storage = place.storage([]);
+        const writer = place.keep(await openWriter(storage));
+        await writer.apply(new TestJournal('a', []).batch([{}, {}, {}]));
+        const query = new UsageQuery(storage.reader, { now: () => NOON });
+        for (const after of NO_CURSORS) {
+          await rejects(
+            query.records({ after }),
+            (error: TrackUsageError) =>
+              error.code === 'QUERY_INVALID' && /expected the "next" of/.test(error.message),
+            `after ${JSON.stringify(after)}`,
+          );
+        }
+        equal((await query.records()).records.length, 3);
+      }),
+  };
+}
+
 function walking(subject: Subject): TestCase {
   const filters: Condition[][] = [
     [],

@@ -1,7 +1,8 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { SqliteReader } from '../../src/storages/sqlite/reader.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
 const FORMS =
@@ -159,4 +160,18 @@ test('an output that fails', async () => {
     out: '',
     err: 'track-usage: write ENOSPC\n',
   });
+});
+
+test('a lost connection to the database is not a closed output', async () => {
+  await using directory = await temporaryDirectory();
+  await using _app = await track(directory.path);
+  const lost = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+  for (const method of ['sums', 'usage'] as const) {
+    const asked = vi.spyOn(SqliteReader.prototype, method).mockRejectedValue(lost);
+    onTestFinished(() => asked.mockRestore());
+  }
+  for (const command of [['sum', 'urls'], ['usage']]) {
+    const found = await run([...command, '--storage', join(directory.path, 'usage.db'), '--format', 'csv']);
+    expect(found).toEqual({ code: 1, out: '', err: 'track-usage: write EPIPE\n' });
+  }
 });

@@ -121,11 +121,16 @@ function valuesOf(name: string, schema: Schema): fc.Arbitrary<string> {
       return fc.oneof(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 0, max: 2 ** 31 })).map(String);
     case 'after':
       return fc
-        .array(fc.oneof(fc.nat(), fc.maxSafeNat(), fc.bigInt({ min: 0n, max: 10n ** 30n })), {
-          minLength: 1,
-          maxLength: 4,
-        })
-        .map((numbers) => encodeURIComponent(numbers.join(' ')));
+        .array(
+          fc.oneof(
+            fc.nat(),
+            fc.maxSafeNat(),
+            fc.bigInt({ min: 0n, max: 10n ** 30n }),
+            fc.string({ unit: 'binary' }).map((text) => text.toWellFormed()),
+          ),
+          { minLength: 1, maxLength: 4 },
+        )
+        .map((parts) => encodeURIComponent(parts.join(' ')));
     default:
       return fc
         .string({ unit: 'binary', maxLength: 50 })

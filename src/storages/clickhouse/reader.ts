@@ -10,6 +10,7 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { cursorParts, invalidCursor } from '../cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { literal, type Statements } from './client.ts';
@@ -97,6 +98,8 @@ export class ClickhouseReader extends AnsweringReader<Questions> implements Stor
   }
 }
 
+const LAST_ORDINAL = 2n ** 64n - 1n;
+
 type PlacedRow = RecordRow & { journal: string; ordinal: string | number };
 
 /** Where the rows behind these begin, if there may be any. */
@@ -105,10 +108,11 @@ function nextOf(rows: readonly PlacedRow[], limit: number): string | undefined {
   return rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`;
 }
 
-/** @param place As `nextOf` gives it. */
-function tupleOf(place: string): string {
-  const [ms, journal, ordinal] = place.split(' ');
-  return `(fromUnixTimestamp64Milli(toInt64(${Number(ms)}), 'UTC'), ${literal(journal!)}, ${Number(ordinal)})`;
+/** @param after As `nextOf` gives it. */
+function tupleOf(after: string): string {
+  const [ms = '', journal = '', ordinal = ''] = cursorParts(after, /^(\d{1,13}) ([0-9a-f]{32}) (\d{1,20})$/);
+  if (Number(ms) > LAST_DATE || BigInt(ordinal) > LAST_ORDINAL) throw invalidCursor(after);
+  return `(fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC'), ${literal(journal)}, toUInt64(${ordinal}))`;
 }
 
 function foundIn(rows: readonly PlacedRow[], limit: number): FoundRecords {

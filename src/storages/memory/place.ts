@@ -21,10 +21,13 @@ import type {
   UsageRequest,
   WriterContext,
 } from '../contract.ts';
-import { matchingKeys, matchingRecords, matchingSeries } from '../fold-records.ts';
+import { ANY_DATE, cursorNumbers } from '../cursor.ts';
+import { matches, matchingKeys, matchingSeries } from '../fold-records.ts';
 import type { RecordRow } from '../record-row.ts';
 
 interface Kept {
+  /** Grows with each record that is stored: those of one millisecond are in this order. */
+  place: number;
   record: UsageRecord;
   extra: string | null;
 }
@@ -38,6 +41,7 @@ export class MemoryPlace implements StorageReader {
   readonly #records = new Map<string, Kept[]>();
   /** By site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
+  #places = 0;
 
   constructor(maxRecords: number) {
     this.#maxRecords = maxRecords;
@@ -85,36 +89,51 @@ export class MemoryPlace implements StorageReader {
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    return structuredClone(page(this.#dated({ site, from, to }).reverse(), limit, offset));
+    const records = this.#dated({ site, from, to }).map(({ record }) => record);
+    return structuredClone(page(records.reverse(), limit, offset));
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const from = Number(after ?? 0);
+    const place = after === undefined ? undefined : placeAt(after);
     const kept = this.#records.get(site) ?? [];
-    const records = kept.slice(from, from + limit).map(rowOf);
-    return { records, next: from + limit >= kept.length ? undefined : String(from + limit) };
+    const behind = place ? kept.filter((each) => compare(each, place) > 0) : kept;
+    const found = behind.slice(0, limit);
+    return { records: found.map(rowOf), next: found.length < behind.length ? cursorOf(found) : undefined };
   }
 
   async matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
-    return matchingKeys(this.#dated(request), request);
+    return matchingKeys(
+      this.#dated(request).map(({ record }) => record),
+      request,
+    );
   }
 
   async matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
-    return matchingSeries(this.#dated(request), request);
+    return matchingSeries(
+      this.#dated(request).map(({ record }) => record),
+      request,
+    );
   }
 
   async matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
-    const { records, next } = matchingRecords(this.#dated(request), request);
-    return { records: structuredClone(records), next };
+    const { where, after, limit } = request;
+    const place = after === undefined ? undefined : placeAt(after);
+    const behind = this.#dated(request)
+      .filter((each) => matches(each.record, where) && (!place || compare(each, place) < 0))
+      .reverse();
+    const found = behind.slice(0, limit);
+    return {
+      records: structuredClone(found.map(({ record }) => record)),
+      next: found.length < behind.length ? cursorOf(found) : undefined,
+    };
   }
 
   /** The reading end is closed; the memory stays. */
   async close(): Promise<void> {}
 
   /** Oldest first. */
-  #dated({ site, from, to }: { site: string } & Range): UsageRecord[] {
-    const kept = (this.#records.get(site) ?? []).map(({ record }) => record);
-    return kept.filter(({ date }) => date >= from && date <= to);
+  #dated({ site, from, to }: { site: string } & Range): Kept[] {
+    return (this.#records.get(site) ?? []).filter(({ record: { date } }) => date >= from && date <= to);
   }
 
   #apply(site: string, { journal, from, to, records, deltas }: Batch): boolean {
@@ -123,6 +142,7 @@ export class MemoryPlace implements StorageReader {
     for (let i = 0; i < records.length; i++) {
       const record = records.record(i);
       kept.push({
+        place: ++this.#places,
         record: { ...record, date: Math.floor(record.date) },
         extra: records.extra.get(i) ?? null,
       });
@@ -156,6 +176,22 @@ export class MemoryPlace implements StorageReader {
       row.duration += group.duration[i]!;
     }
   }
+}
+
+type Place = [date: number, place: number];
+
+/** Of the last one. */
+function cursorOf(found: readonly Kept[]): string {
+  const { record, place } = found.at(-1)!;
+  return `${record.date} ${place}`;
+}
+
+function placeAt(after: string): Place {
+  return cursorNumbers(after, ANY_DATE, { from: 1, to: Number.MAX_SAFE_INTEGER }) as Place;
+}
+
+function compare({ record, place }: Kept, [date, other]: Place): number {
+  return record.date - date || place - other;
 }
 
 function rowOf({ record, extra }: Kept): RecordRow {

@@ -9,14 +9,12 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
 import { recordOf } from '../record-row.ts';
 import { searchRecords } from '../search-records.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
-
-/** The last ms that a `Date` can hold, and so the first one with a minus. */
-const LAST_DATE = 8.64e15;
 
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
@@ -73,11 +71,9 @@ export class MongoReader implements StorageReader {
   matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
     const { site, from, to } = request;
     return searchRecords(async (after, limit) => {
-      const [ms, id] = after?.split(' ') ?? [];
-      const date = new Date(Number(ms));
-      const further =
-        after === undefined ? {} : { $or: [{ date: { $lt: date } }, { date, _id: { $lt: id! } }] };
-      const last = after === undefined ? to : Math.min(to, date.getTime());
+      const { date, id } = after === undefined ? NO_PLACE : placeAt(after);
+      const further = date ? { $or: [{ date: { $lt: date } }, { date, _id: { $lt: id } }] } : {};
+      const last = date ? Math.min(to, date.getTime()) : to;
       const documents = await limited(
         this.#collections.records
           .find({ site, date: range(from, last), ...further })
@@ -93,10 +89,8 @@ export class MongoReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [ms, id] = after?.split(' ') ?? [];
-    const date = new Date(Number(ms));
-    const further =
-      after === undefined ? {} : { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id! } }] };
+    const { date, id } = after === undefined ? NO_PLACE : placeAt(after);
+    const further = date ? { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id } }] } : {};
     const documents = await limited(
       this.#collections.records
         .find({ site, ...further })
@@ -116,7 +110,18 @@ export class MongoReader implements StorageReader {
 
 function range(from: number, to: number): { $gte: Date; $lte: Date } {
   return {
-    $gte: new Date(Math.max(Math.ceil(from), -LAST_DATE)),
-    $lte: new Date(Math.min(Math.floor(to), LAST_DATE)),
+    $gte: new Date(Math.max(Math.ceil(from), ANY_DATE.from)),
+    $lte: new Date(Math.min(Math.floor(to), ANY_DATE.to)),
   };
+}
+
+/** Where no cursor was given. */
+const NO_PLACE = { date: undefined, id: '' };
+
+/** The date and the `_id` of the last record before. */
+function placeAt(after: string): { date: Date; id: string } {
+  const [ms, id = ''] = cursorParts(after, /^(-?\d{1,16}) ([0-9a-f]{1,64})$/);
+  const date = new Date(Number(ms));
+  if (Number.isNaN(date.getTime())) throw invalidCursor(after);
+  return { date, id };
 }

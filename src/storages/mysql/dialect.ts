@@ -7,7 +7,7 @@ import { TABLES } from './tables.ts';
 
 /** What both calendars hold: the years 1 to 9999. In ms since 1970. */
 export const FIRST = -62_135_596_800_000;
-const LAST = 253_402_300_799_999;
+export const LAST = 253_402_300_799_999;
 
 /** How long the server may take for a question that may go through all records. In s. */
 const QUESTION_TIMEOUT = 30;

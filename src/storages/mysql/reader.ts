@@ -9,11 +9,12 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { cursorNumbers } from '../cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { hashOf } from '../sql/texts.ts';
 import { sumRowOf } from '../sum-row.ts';
-import { dialectOf, FIRST, HINT, limited, ms, range } from './dialect.ts';
+import { dialectOf, FIRST, HINT, LAST, limited, ms, range } from './dialect.ts';
 import { binary, datetime, text } from './literals.ts';
 import type { Row, Session } from './session.ts';
 import { TABLES } from './tables.ts';
@@ -79,7 +80,7 @@ export class MysqlReader extends SqlReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [date = FIRST, journal = -1, ordinal = 0] = after?.split(' ').map(Number) ?? [];
+    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : placeAt(after);
     // As one comparison of three columns no index would be used.
     const rows = await this.#records(
       site,
@@ -92,10 +93,11 @@ export class MysqlReader extends SqlReader implements StorageReader {
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const before = after === undefined ? '' : `AND ${isBefore(after)}`;
     const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const some = `SELECT * FROM ${this.#session.table('requests')} r
-      WHERE ${where} ${after === undefined ? '' : `AND ${isBefore(after)}`} ORDER BY ${NEWEST} LIMIT ${limit}`;
+      WHERE ${where} ${before} ORDER BY ${NEWEST} LIMIT ${limit}`;
     const rows = (await this.#session.query(limited(this.#selectRecords(some, NEWEST)))).map(placedRow);
     return { records: rows.map(recordOf), next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
   }
@@ -122,6 +124,7 @@ export class MysqlReader extends SqlReader implements StorageReader {
   }
 }
 
+const INT = { from: 0, to: 2 ** 31 - 1 };
 const NEWEST = 'date DESC, journal DESC, ordinal DESC';
 
 type PlacedRow = RecordRow & { journal: string; ordinal: string };
@@ -135,11 +138,15 @@ function placeOf({ ms, journal, ordinal }: PlacedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
-/** As one comparison of three columns no index would be used. @param place Of the last record before: see `placeOf`. */
-function isBefore(place: string): string {
-  const [date, journal, ordinal] = place.split(' ').map(Number);
-  return `r.date <= ${datetime(date!)} AND (r.date < ${datetime(date!)}
+/** As one comparison of three columns no index would be used. @param after The place of the last record before: see `placeOf`. */
+function isBefore(after: string): string {
+  const [date, journal, ordinal] = placeAt(after);
+  return `r.date <= ${datetime(date)} AND (r.date < ${datetime(date)}
     OR r.journal < ${journal} OR (r.journal = ${journal} AND r.ordinal < ${ordinal}))`;
+}
+
+function placeAt(after: string): [date: number, journal: number, ordinal: number] {
+  return cursorNumbers(after, { from: FIRST, to: LAST }, INT, INT) as [number, number, number];
 }
 
 function limitOf(limit: number): string {

@@ -9,6 +9,7 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { cursorNumbers } from '../cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { hashOf } from '../sql/texts.ts';
@@ -81,7 +82,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [date = FIRST, journal = -1, ordinal = 0] = after?.split(' ').map(Number) ?? [];
+    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : placeAt(after);
     const rows = await this.#records(
       'date, journal, ordinal',
       '(date, journal, ordinal) > ($2::timestamptz, $3::int4, $6::int4)',
@@ -91,12 +92,13 @@ export class PostgresReader extends SqlReader implements StorageReader {
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const before = after === undefined ? '' : `AND ${isBefore(after)}`;
     const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const rows = rowsOf(
       await this.#session.limited<PlacedRow>(
         this.#selectRecords(
-          `SELECT * FROM @.records r WHERE ${where} ${after === undefined ? '' : `AND ${isBefore(after)}`}
+          `SELECT * FROM @.records r WHERE ${where} ${before}
            ORDER BY ${NEWEST} LIMIT ${limit}`,
           NEWEST,
         ),
@@ -131,6 +133,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
 
 type PlacedRow = RecordRow & { journal: number; ordinal: number };
 
+const INT4 = { from: 0, to: 2 ** 31 - 1 };
 const NEWEST = 'date DESC, journal DESC, ordinal DESC';
 
 function rowsOf(rows: PlacedRow[]): PlacedRow[] {
@@ -138,10 +141,14 @@ function rowsOf(rows: PlacedRow[]): PlacedRow[] {
   return rows;
 }
 
-/** @param place Of the last record before: see `placeOf`. */
-function isBefore(place: string): string {
-  const [date, journal, ordinal] = place.split(' ').map(Number);
-  return `(r.date, r.journal, r.ordinal) < (${literal(date!)}, ${journal}, ${ordinal})`;
+/** @param after The place of the last record before: see `placeOf`. */
+function isBefore(after: string): string {
+  const [date, journal, ordinal] = placeAt(after);
+  return `(r.date, r.journal, r.ordinal) < (${literal(date)}, ${journal}, ${ordinal})`;
+}
+
+function placeAt(after: string): [date: number, journal: number, ordinal: number] {
+  return cursorNumbers(after, { from: FIRST, to: LAST }, INT4, INT4) as [number, number, number];
 }
 
 function placeOf({ ms, journal, ordinal }: PlacedRow): string {

@@ -9,6 +9,7 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
 import { recordOf } from '../record-row.ts';
 import { searchRecords } from '../search-records.ts';
 import { run, type Server } from './client.ts';
@@ -177,8 +178,9 @@ function rowFrom(bucket: number, key: string | null, numbers: unknown): SumRow {
 }
 
 /** What a place that was given out tells of its entry. */
-function entryAt(place: string | undefined): Entry | undefined {
-  if (place === undefined) return undefined;
-  const [date, id = ''] = place.split(' ');
+function entryAt(after: string | undefined): Entry | undefined {
+  if (after === undefined) return undefined;
+  const [date, id = ''] = cursorParts(after, /^(-?\d{1,16}) (\d{1,16}-\d{1,20})$/);
+  if (Number(date) > ANY_DATE.to) throw invalidCursor(after);
   return { date: Number(date), id, json: '' };
 }

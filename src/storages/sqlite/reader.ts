@@ -13,6 +13,7 @@ import type {
   SumsRequest,
   UsageRequest,
 } from '../contract.ts';
+import { cursorParts, invalidCursor } from '../cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { sumRowOf } from '../sum-row.ts';
@@ -108,11 +109,16 @@ export class SqliteReader extends SqlReader implements StorageReader {
       `SELECT CAST(id AS TEXT) AS id, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
        WHERE id > CAST(? AS INTEGER) AND site = ? ORDER BY id LIMIT ?`,
     );
-    const rows = statement.all(after ?? '-1', site, limit) as unknown as (RecordRow & { id: string })[];
+    const rows = statement.all(
+      after === undefined ? '-1' : idOf(after),
+      site,
+      limit,
+    ) as unknown as (RecordRow & { id: string })[];
     return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
+    const before = after === undefined ? BEHIND_ALL : idOf(after);
     const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const rows = this.#database
@@ -121,13 +127,21 @@ export class SqliteReader extends SqlReader implements StorageReader {
         WHERE id IN (
           SELECT r.id FROM records r WHERE r.id < CAST(? AS INTEGER) AND ${where} ORDER BY r.id DESC LIMIT ?
         ) ORDER BY id DESC`)
-      .all(after ?? BEHIND_ALL, limit) as unknown as (RecordRow & { place: string })[];
+      .all(before, limit) as unknown as (RecordRow & { place: string })[];
     return { records: rows.map(recordOf), next: rows.length < limit ? undefined : rows.at(-1)!.place };
   }
 
   async close(): Promise<void> {
     closeDatabase(this.#database);
   }
+}
+
+/** The id of the last record before. */
+function idOf(after: string): string {
+  const [id = ''] = cursorParts(after, /^(\d{1,19})$/);
+  // A greater one is no integer of SQLite's.
+  if (BigInt(id) > BigInt(BEHIND_ALL)) throw invalidCursor(after);
+  return id;
 }
 
 /** SQLite's own words for a file of another kind (26: SQLITE_NOTADB) name no file. */
