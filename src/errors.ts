@@ -130,9 +130,41 @@ const TABLE = {
     '{value} is on a network file system ({kind}), where locks and appends cannot be relied on',
     'set journal: { dir } to a local disk; until then records wait in bounded memory',
   ],
+  JOURNAL_UNREADABLE: [
+    'cannot read {value}: {reason}',
+    'free file descriptors, make it readable or check the disk; it is retried, and no record is given up meanwhile',
+  ],
+  JOURNAL_UNSYNCED: [
+    'the journal {value} could not be synchronized with its disk: {reason}',
+    'check the disk; a power failure now may lose records, a crash of the process does not',
+  ],
+  JOURNAL_UNDELETED: [
+    'cannot delete {value}: {reason}',
+    'make its directory writable; it is retried, and no record is stored twice meanwhile',
+  ],
   JOURNAL_CORRUPT: [
-    '{bytes} bytes of {value} are damaged and were skipped',
-    'check the disk; the records around the damage are stored',
+    '{bytes} bytes of the journal {value} are damaged, and {records} of its records are lost',
+    'check the disk; all other records are stored',
+  ],
+  JOURNAL_DROPPED: [
+    '{records} records of the journal {value} are lost: their file was dropped at the limit, or deleted',
+    'fix the storage that lags, or raise journal: { maxBytes }; all other records are stored',
+  ],
+  BATCH_CORRUPT: [
+    '{value}, a batch on its way to a storage, is damaged',
+    'check the disk; the batch is made again from the journal, and what the storage had taken of it may be counted twice',
+  ],
+  BATCH_UNWRITABLE: [
+    'cannot write {value}: {reason}',
+    'free disk space or make the directory writable; until then records are stored one by one, each once',
+  ],
+  POSITION_CORRUPT: [
+    '{value}, which says what was written, is damaged',
+    'check the disk; what the journal still holds is written again',
+  ],
+  POSITION_UNWRITABLE: [
+    'cannot write {value}: {reason}',
+    'free disk space or make the directory writable; until then a crash makes records be written again',
   ],
   JOURNAL_GONE: [
     'the journal {value} was deleted while it was in use',
@@ -148,6 +180,14 @@ const TABLE = {
   ],
   STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
   RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
+  REJECT_FILE_UNWRITABLE: [
+    'cannot write {value}, where refused records are kept: {reason}',
+    'free disk space or make the directory writable; it is retried for 30 s, and the records behind wait',
+  ],
+  RECORD_DISCARDED: [
+    '{storage} refused a record: {reason}; it could not be kept in {file}: {why}',
+    'free disk space, move or delete the file, or make its directory writable; the record is counted as rejected',
+  ],
   HOOK_FAILED: ['{what} failed: {reason}', 'the request was answered and counted; mend the function'],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],

@@ -5,6 +5,9 @@ import { TrackUsageError } from './errors.ts';
 /** A problem of one kind is told at most this often. In ms. */
 const INTERVAL = 60_000;
 
+/** Codes under which several storages, summaries or journals may each have a problem of their own. */
+const SEVERAL = new Set<string>(['SUMMARY_IDLE', 'STORAGE_FAILED', 'JOURNAL_CORRUPT', 'JOURNAL_DROPPED']);
+
 /** Tells the user what goes wrong: each kind at most once a minute, and never into the app. */
 export class Problems {
   /** What was reported last, told or not. */
@@ -19,8 +22,7 @@ export class Problems {
   report(error: Error): void {
     const code = error instanceof TrackUsageError ? error.code : null;
     this.last = { date: wallClock.now(), code, message: error.message };
-    // Several storages, hooks and summaries may each have their own problem of one kind.
-    const kind = code === null || code === 'SUMMARY_IDLE' || code === 'STORAGE_FAILED' ? error.message : code;
+    const kind = code === null || SEVERAL.has(code) ? error.message : code;
     const now = monotonicClock.now();
     const told = this.#told.get(kind);
     if (told !== undefined && now - told < INTERVAL) return;

@@ -3,7 +3,7 @@ import type { Problems } from './problems.ts';
 import type { RecordWriter } from './storages/writer.ts';
 import type { PlainError } from './threads.ts';
 import type { WriterClient } from './writer/client.ts';
-import type { FreeGeoIpStatus } from './writer/protocol.ts';
+import { type FreeGeoIpStatus, NOTHING_YET } from './writer/protocol.ts';
 
 /** What `usage.status()` says. Counts are of this process, since its start. */
 export interface UsageStatus {
@@ -36,14 +36,17 @@ export interface UsageStatus {
 
 export interface StorageStatus {
   storage: string;
-  /** Whether it was opened and its last batch went well. */
+  /** Whether it was opened, its last batch went well, and every journal can be read. */
   ok: boolean;
   /** Records of this process that it has; those that a dead process left to it are in `adopted`. */
   committed: number;
   adopted: number;
-  /** Records that its engine refused; they are in the reject file. */
+  /** Records that its engine refused, those of dead processes included; they are in the reject file. */
   rejected: number;
-  /** Records lost on the way to it: dropped at the journal's limit, or damaged on disk. */
+  /**
+   * Records lost on the way to it, those of dead processes included: dropped at the journal's limit, damaged on disk, or
+   * deleted with their file.
+   */
   lost: number;
   /** Calls of the functions among its hooks. */
   hooks: {
@@ -88,22 +91,23 @@ function storageStatus(
   writer: WriterClient | undefined,
 ): StorageStatus {
   const status = writer?.statuses[index];
-  const records = Math.max(0, journal.records - (status?.ordinal ?? 0));
-  const own = (status?.ordinal ?? 0) - (status?.lost ?? 0) - (status?.rejected ?? 0);
+  const { ordinal, adopted, adoptedRejected, adoptedLost, rejected, lost } = status ?? NOTHING_YET;
+  const records = Math.max(0, journal.records - ordinal);
+  const error = status?.error ?? status?.journalError;
   return {
     storage,
-    ok: status?.opened === true && !status.error,
-    committed: own,
-    adopted: status?.adopted ?? 0,
-    rejected: status?.rejected ?? 0,
-    lost: status?.lost ?? 0,
+    ok: status?.opened === true && !error,
+    committed: ordinal - lost - rejected,
+    adopted,
+    rejected: rejected + adoptedRejected,
+    lost: lost + adoptedLost,
     hooks: {
       pending: writer?.hooks[index]?.pending ?? 0,
       dropped: status?.unhooked ?? 0,
       failed: writer?.hooks[index]?.failed ?? 0,
     },
     lag: { records, seconds: records === 0 ? 0 : (writer?.secondsBehind(index) ?? 0) },
-    error: status?.error ? plain(status.error) : null,
+    error: error ? plain(error) : null,
   };
 }
 

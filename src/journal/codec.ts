@@ -9,12 +9,17 @@
  *  16  f64  contentLength
  *  24  f64  duration
  *  32  u16  status
- *  34  u8   bytes of padding at the end
- *  35  u8   flags
- *  36  u16  × 14: length of each text, in UTF-16 units; 0 is null
+ *  34  u16  bits 0-2: bytes of padding at the end; bit 8: credentials; bits 9-15: bits 16-22 of the ordinal
+ *  36  u16  × 13: length of each text, in UTF-16 units; 0 is null
+ *  62  u16  bits 0-15 of the ordinal
  *  64       the texts, one after the other, UTF-8
+ *
+ * The ordinal is the number of records before this one in the journal. A reader that comes upon damage knows by it how
+ * many records the damage took.
  */
 export const HEAD_BYTES = 64;
+/** What of an ordinal a record holds. A segment has fewer records. */
+export const ORDINAL_MASK = 2 ** 23 - 1;
 /** No record is larger: the sum of the text limits, three bytes a unit, and the head. */
 export const MAX_RECORD_BYTES = 256 * 1024;
 
@@ -63,7 +68,7 @@ export class RecordEncoder {
   }
 
   /** Writes the record at `offset` (a multiple of 8) and returns its size. */
-  encode(offset: number, facts: Facts): number {
+  encode(offset: number, facts: Facts, ordinal: number): number {
     const u16 = this.#u16;
     const f64 = offset >>> 3;
     this.#f64[f64 + 1] = facts.date;
@@ -84,7 +89,7 @@ export class RecordEncoder {
     u16[l + 12] = facts.visitor.length;
     u16[l + 13] = facts.blueprint.length;
     u16[l + 14] = facts.extra.length;
-    u16[l + 15] = 0;
+    u16[l + 15] = ordinal & 0xffff;
     // One long string and one native call are cheaper than thirteen short ones.
     const text =
       facts.method +
@@ -105,7 +110,7 @@ export class RecordEncoder {
     const size = ((end + 7) & ~7) - offset;
     const padding = offset + size - end;
     for (let i = 0; i < padding; i++) this.bytes[end + i] = 0;
-    u16[l + 1] = padding | (facts.credentials ? 256 : 0);
+    u16[l + 1] = padding | (facts.credentials ? 256 : 0) | (((ordinal >>> 16) & 127) << 9);
     const u32 = offset >>> 2;
     this.#u32[u32] = size;
     this.#u32[u32 + 1] = checksum(this.#u32, u32 + 2, (offset + size) >>> 2);
@@ -166,11 +171,35 @@ export class RecordDecoder {
    */
   sizeAt(offset: number, end: number): number {
     if (offset + 8 > end) return 0;
-    const size = this.#u32[offset >>> 2]!;
-    if (size < HEAD_BYTES || size > MAX_RECORD_BYTES || (size & 7) !== 0) return -1;
+    const size = this.saidSizeAt(offset);
+    if (size === 0) return -1;
     if (offset + size > end) return 0;
     const sum = checksum(this.#u32, (offset >>> 2) + 2, (offset + size) >>> 2);
     return sum === this.#u32[(offset >>> 2) + 1] ? size : -1;
+  }
+
+  /** The ordinal in the head at `offset`, which must lie within the piece, as far as a record holds it. */
+  ordinalAt(offset: number): number {
+    const l = (offset >>> 1) + 16;
+    return ((this.#u16[l + 1]! >>> 9) << 16) | this.#u16[l + 15]!;
+  }
+
+  /** The size that the head at `offset` says, of a record that may be damaged; 0 where no record has such a size. */
+  saidSizeAt(offset: number): number {
+    const size = this.#u32[offset >>> 2]!;
+    return size < HEAD_BYTES || size > MAX_RECORD_BYTES || (size & 7) !== 0 ? 0 : size;
+  }
+
+  /** The size that a record at `offset` has at least, by the lengths of its texts. */
+  leastSizeAt(offset: number): number {
+    const l = (offset >>> 1) + 16;
+    let units = 0;
+    for (let i = 2; i < 15; i++) units += this.#u16[l + i]!;
+    return HEAD_BYTES + units;
+  }
+
+  isAscii(from: number, to: number): boolean {
+    return this.#bytes.subarray(from, to).every((byte) => byte < 128);
   }
 
   /** Reads the record of `size` bytes at `offset` into `facts`. */
@@ -186,7 +215,7 @@ export class RecordDecoder {
     const bits = u16[l + 1]!;
     facts.credentials = (bits & 256) !== 0;
     const start = offset + HEAD_BYTES;
-    const end = offset + size - (bits & 255);
+    const end = offset + size - (bits & 7);
     let units = 0;
     for (let i = 2; i < 15; i++) units += u16[l + i]!;
     // As many bytes as units: all ASCII, which is read several times faster.

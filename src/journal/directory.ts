@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
+import { ifPresent, isFileProblem, removing } from './files.ts';
 
 /** File system types (statfs) on which neither locks nor appends can be relied on. */
 const NETWORK_FILE_SYSTEMS: Record<number, string> = {
@@ -59,38 +60,65 @@ export function listSegments(directory: string): Segment[] {
   return segments.sort((a, b) => a.start - b.start);
 }
 
-/**
- * Drops the oldest segments of all journals in the directory until they hold at most `maxBytes`; the segment
- * that a journal is at stays. Whoever still had to read a dropped one sees the gap, and counts it.
- */
-export function enforceLimit(directory: string, maxBytes: number): number {
-  const closed: { path: string; bytes: number; age: number }[] = [];
-  let total = 0;
-  for (const id of listJournals(directory)) {
-    const segments = listSegments(join(directory, id));
-    segments.forEach((segment, index) => {
-      const file = statSync(segment.path, { throwIfNoEntry: false });
-      if (!file) return;
-      total += file.size;
-      if (index < segments.length - 1)
-        closed.push({ path: segment.path, bytes: file.size, age: file.mtimeMs });
-    });
-  }
-  let dropped = 0;
-  for (const segment of closed.sort((a, b) => a.age - b.age)) {
-    if (total <= maxBytes) break;
-    // Another process may just have dropped or stored it.
-    rmSync(segment.path, { force: true });
-    total -= segment.bytes;
-    dropped += 1;
-  }
-  return dropped;
+/** Deletes a segment; one that is gone already is fine. Throws `JOURNAL_UNDELETED`. */
+export function removeSegment(path: string): void {
+  removing(path, () => unlinkSync(path));
 }
 
-function entries(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
+/** Deletes the records of a journal and keeps its other files; returns false where new records came meanwhile. */
+export function emptyJournal(directory: string): boolean {
+  for (const { path } of listSegments(directory)) removeSegment(path);
+  return listSegments(directory).length === 0;
+}
+
+/**
+ * Drops the oldest segments of all journals in the directory until they hold at most `maxBytes`; the newest segment
+ * of each journal stays. A reader that still needed a dropped one sees the gap, and counts it.
+ *
+ * A journal that cannot be read is left out: its error is returned, and the others keep to the limit.
+ */
+export function enforceLimit(
+  directory: string,
+  maxBytes: number,
+): { dropped: number; error: TrackUsageError | undefined } {
+  const closed: { path: string; bytes: number; age: number }[] = [];
+  let total = 0;
+  let dropped = 0;
+  let error: TrackUsageError | undefined;
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (thrown) {
+      if (!isFileProblem(thrown)) throw thrown;
+      error ??= thrown;
+    }
+  };
+  const measure = (segment: Segment, isNewest: boolean) => {
+    const file = ifPresent(segment.path, () => statSync(segment.path));
+    if (!file) return;
+    total += file.size;
+    if (!isNewest) closed.push({ path: segment.path, bytes: file.size, age: file.mtimeMs });
+  };
+  attempt(() => {
+    for (const id of listJournals(directory)) {
+      attempt(() => {
+        const segments = listSegments(join(directory, id));
+        for (const segment of segments) attempt(() => measure(segment, segment === segments.at(-1)));
+      });
+    }
+  });
+  for (const segment of closed.sort((a, b) => a.age - b.age)) {
+    if (total <= maxBytes) break;
+    attempt(() => {
+      removeSegment(segment.path);
+      total -= segment.bytes;
+      dropped += 1;
+    });
   }
+  return { dropped, error };
+}
+
+/** The names in a directory; none where there is no directory. Throws `JOURNAL_UNREADABLE`. */
+function entries(directory: string): string[] {
+  return ifPresent(directory, () => readdirSync(directory)) ?? [];
 }

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { monotonicClock, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
-import { enforceLimit, prepareDirectory } from './directory.ts';
+import { emptyJournal, enforceLimit, prepareDirectory } from './directory.ts';
+import { isFileProblem } from './files.ts';
 import { DirectoryLock } from './lock.ts';
-import { createSegment, type SegmentHeader } from './segment.ts';
+import { createSegment, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 import { SharedState } from './shared.ts';
 
 /**
@@ -71,7 +72,6 @@ export class Journal {
   readonly #encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
   #lock: DirectoryLock | undefined;
   #fd: number | undefined;
-  #headerBytes = 0;
   #segmentStart = 0;
   #end = 0;
   #ordinal = 0;
@@ -125,7 +125,7 @@ export class Journal {
    */
   append(facts: Facts, now = monotonicClock.now()): void {
     if (!this.#encoder.hasRoom(this.#pending)) this.appendPending(now);
-    this.#pending += this.#encoder.encode(this.#pending, facts);
+    this.#pending += this.#encoder.encode(this.#pending, facts, this.#ordinal + this.#pendingRecords);
     this.#pendingRecords += 1;
     if (!this.#perTurn) this.appendPending(now);
     else if (!this.#turnScheduled) {
@@ -187,12 +187,19 @@ export class Journal {
     this.appendPending();
     this.#closed = true;
     this.#closeFile();
-    this.#lock?.release();
-    if (!discard) return;
     try {
-      rmSync(this.path, { recursive: true, force: true });
-    } catch {
-      // An empty journal, which the next process adopts and deletes.
+      // While the lock is held: what shows how far it is stored must not go before the records do.
+      const empty = discard && emptyJournal(this.path);
+      this.#lock?.release();
+      if (empty) rmSync(this.path, { recursive: true, force: true });
+    } catch (error) {
+      // Every record is stored, and the storages know: the next process adopts what is left, and deletes it.
+      this.#lock?.release();
+      this.#report(
+        isFileProblem(error)
+          ? error
+          : new TrackUsageError('JOURNAL_UNDELETED', { value: this.path, reason: reasonOf(error) }),
+      );
     }
   }
 
@@ -241,9 +248,7 @@ export class Journal {
           this.#lock = DirectoryLock.take(this.path);
         if (!this.#lock) throw new Error('its lock is held by another process');
       }
-      const segment = createSegment(this.path, this.#end, this.#ordinal, this.#options.header);
-      this.#fd = segment.fd;
-      this.#headerBytes = segment.headerBytes;
+      this.#fd = createSegment(this.path, this.#end, this.#ordinal, this.#options.header);
       this.#segmentStart = this.#end;
       this.#lastProblem = undefined;
       return true;
@@ -256,7 +261,7 @@ export class Journal {
   /** Takes back what a failed append left in the file, so that the segment ends with a whole record. */
   #undo(fd: number): void {
     try {
-      ftruncateSync(fd, this.#headerBytes + this.#end - this.#segmentStart);
+      ftruncateSync(fd, SEGMENT_HEAD_BYTES + this.#end - this.#segmentStart);
     } catch {
       // Readers stop at the beginning of the next segment, and know a torn record by its checksum.
     }
@@ -266,9 +271,9 @@ export class Journal {
     this.#closeFile();
     const { directory, maxBytes, onProblem } = this.#options;
     try {
-      if (enforceLimit(directory, maxBytes) > 0) {
-        onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
-      }
+      const { dropped, error } = enforceLimit(directory, maxBytes);
+      if (dropped > 0) onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
+      if (error) this.#report(error);
     } catch (error) {
       this.#report(error);
     }
@@ -279,8 +284,28 @@ export class Journal {
     const fd = this.#fd;
     if (fd === undefined) return;
     this.#fd = undefined;
-    if (this.#options.mode === 'power') fdatasync(fd, () => closeSync(fd));
-    else closeSync(fd);
+    if (this.#options.mode !== 'power') this.#closeDescriptor(fd);
+    else {
+      fdatasync(fd, (error) => {
+        if (error) this.#unsynced(error);
+        this.#closeDescriptor(fd);
+      });
+    }
+  }
+
+  /** The descriptor is free afterwards, also where closing fails. */
+  #closeDescriptor(fd: number): void {
+    try {
+      closeSync(fd);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #unsynced(error: Error): void {
+    this.#report(
+      new TrackUsageError('JOURNAL_UNSYNCED', { value: this.path, reason: error.message }, { cause: error }),
+    );
   }
 
   #fail(error: unknown): void {
@@ -328,8 +353,9 @@ export class Journal {
         this.#syncing = false;
         return;
       }
-      fdatasync(this.#fd, () => {
+      fdatasync(this.#fd, (error) => {
         this.#syncing = false;
+        if (error) this.#unsynced(error);
         if (this.#dirty && !this.#closed) this.#sync();
       });
     }, SYNC_PAUSE).unref();

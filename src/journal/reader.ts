@@ -1,9 +1,11 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { monotonicClock } from '../clock.ts';
-import { type Facts, MAX_RECORD_BYTES, RecordDecoder } from './codec.ts';
+import { type Facts, HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
+import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
+import { ifPresent, unreadable } from './files.ts';
 import type { MemoryPiece } from './journal.ts';
-import { readHeader, type SegmentHeader } from './segment.ts';
+import { readFully, readHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 import type { SharedState } from './shared.ts';
 
 /** A place between two records. */
@@ -13,12 +15,14 @@ export interface Cursor {
   ordinal: number;
 }
 
+/** Why records are gone: their bytes are damaged, or their file was dropped at the limit or deleted. */
+export type LossCause = 'damaged' | 'dropped';
+
 /** What a reader came upon besides records. */
 export interface ReadReport {
-  /** Bytes that were no record, and the file they stand in. */
-  damaged(bytes: number, file: string): void;
-  /** Records that are gone: damaged, or in a segment that was dropped. */
-  lost(records: number): void;
+  /** Bytes that are not what was written. */
+  damaged(bytes: number): void;
+  lost(records: number, cause: LossCause): void;
   /** Nothing is there of what should be: somebody deleted the file that the journal is at. */
   gone(): void;
 }
@@ -31,12 +35,8 @@ type Piece = { start: number; ordinal: number; end: number; last: boolean } & (
   | { memory: Buffer; file?: undefined }
 );
 
-interface OpenSegment {
-  file: string;
-  fd: number;
-  header: SegmentHeader | undefined;
-  headerBytes: number;
-}
+/** How reading a piece ended: at its end for now, because `take` wants no more, or because its file is gone. */
+type Outcome = 'end' | 'full' | 'gone';
 
 /** How long a gap must stay before it is believed: a piece in memory may still be on its way. In ms. */
 const GAP_PATIENCE = 1_000;
@@ -44,6 +44,9 @@ const GAP_PATIENCE = 1_000;
 /**
  * Reads one journal, the own one while it grows or that of a dead process to its end. A journal is a row of
  * pieces, each a file or, where no file could be written, in memory.
+ *
+ * A file that is not there was dropped. Any other error of the file system says nothing about the journal: it is thrown
+ * as `JOURNAL_UNREADABLE`, and the caller reads again later from where it was.
  */
 export class JournalReader {
   readonly directory: string;
@@ -52,7 +55,7 @@ export class JournalReader {
   readonly #gapPatience: number;
   readonly #buffer = Buffer.from(new ArrayBuffer(4 * MAX_RECORD_BYTES));
   readonly #decoder = new RecordDecoder();
-  #open: OpenSegment | undefined;
+  #open: { file: string; fd: number } | undefined;
   #segments: Segment[] | undefined;
   #gapSince: number | undefined;
 
@@ -69,11 +72,11 @@ export class JournalReader {
     this.#gapPatience = gapPatience;
   }
 
-  /** What the records have in common. `undefined` for a journal without a readable segment. */
+  /** What the records have in common, from the first head that is intact; `undefined` where none is. */
   header(): SegmentHeader | undefined {
     for (const { path } of this.#list()) {
-      const opened = this.#openFile(path);
-      if (opened?.header) return opened.header;
+      const header = this.#reading(path, (fd) => readHead(fd).header);
+      if (header) return header;
     }
     return undefined;
   }
@@ -91,6 +94,7 @@ export class JournalReader {
     const cursor = { ...from };
     this.#segments = undefined;
     const end = Math.min(until, this.#live?.end ?? Number.POSITIVE_INFINITY);
+    let missing: string | undefined;
     while (cursor.position < end) {
       const piece = this.#pieceAt(cursor.position);
       if (!piece) {
@@ -99,106 +103,129 @@ export class JournalReader {
       }
       if (piece.start > cursor.position) {
         if (!this.#believesGap()) break;
-        report.lost(piece.ordinal - cursor.ordinal);
+        this.#pass(piece.ordinal, cursor, 'dropped', report);
         cursor.position = piece.start;
-        cursor.ordinal = piece.ordinal;
-      } else if (piece.start === cursor.position && piece.ordinal > cursor.ordinal) {
+      } else if (piece.start === cursor.position) {
         // Damage in the piece before swallowed records.
-        report.lost(piece.ordinal - cursor.ordinal);
-        cursor.ordinal = piece.ordinal;
+        this.#pass(piece.ordinal, cursor, 'damaged', report);
       }
       this.#gapSince = undefined;
-      if (!this.#readPiece(piece, cursor, Math.min(end, piece.end), take, report)) return cursor;
-      if (cursor.position < Math.min(end, piece.end)) break;
+      const outcome = this.#readPiece(piece, cursor, Math.min(end, piece.end), take, report);
+      if (outcome === 'full') return cursor;
+      if (outcome === 'gone') {
+        // Dropped between the listing and now. Listed again, it is a gap.
+        if (missing === piece.file) throw unreadable(piece.file!, new Error('it is listed but not there'));
+        missing = piece.file;
+        this.#segments = undefined;
+      } else if (cursor.position < Math.min(end, piece.end)) break;
     }
     if (this.#live && cursor.position === this.#live.end) {
       const { ordinal } = this.#live;
-      if (ordinal > cursor.ordinal && cursor.position === this.#live.end) {
-        report.lost(ordinal - cursor.ordinal);
-        cursor.ordinal = ordinal;
-      }
+      if (cursor.position === this.#live.end) this.#pass(ordinal, cursor, 'damaged', report);
     }
     return cursor;
   }
 
   close(): void {
-    if (this.#open) closeSync(this.#open.fd);
+    const open = this.#open;
     this.#open = undefined;
+    try {
+      if (open) closeSync(open.fd);
+    } catch {
+      // The descriptor is free either way, and closing a file that was only read loses nothing.
+    }
   }
 
-  /** Reads from one piece; false where `take` wants no more. */
-  #readPiece(piece: Piece, cursor: Cursor, end: number, take: Take, report: ReadReport): boolean {
-    const damage = (to: number) => {
-      report.damaged(to - cursor.position, piece.file ?? 'memory');
-      cursor.position = to;
+  /** Counts the records between the cursor and `ordinal` as lost. */
+  #pass(ordinal: number, cursor: Cursor, cause: LossCause, report: ReadReport): void {
+    if (ordinal <= cursor.ordinal) return;
+    report.lost(ordinal - cursor.ordinal, cause);
+    cursor.ordinal = ordinal;
+  }
+
+  /** Reads from one piece up to `end`. */
+  #readPiece(piece: Piece, cursor: Cursor, end: number, take: Take, report: ReadReport): Outcome {
+    let headDamage: number | undefined = 0;
+    if (piece.file && cursor.position === piece.start) {
+      headDamage = this.#reading(piece.file, (fd) => readHead(fd).damaged);
+      if (headDamage === undefined) return 'gone';
+    }
+    const moved = () => {
+      if (headDamage) report.damaged(headDamage);
+      headDamage = 0;
     };
+    // Nothing but its own records tells how many the newest segment of a dead process held.
+    const tail = piece.last && !this.#live ? piece.end : undefined;
+    let damage: Damage | undefined;
+    let isCounted = false;
     while (cursor.position < end) {
       const bytes = this.#load(piece, cursor.position, end);
-      if (bytes.length === 0) {
-        damage(end);
-        return true;
-      }
+      if (bytes === undefined) return 'gone';
+      const isWhole = bytes.length === Math.min(this.#buffer.length, end - cursor.position);
+      const begin = cursor.position;
+      const goesOn = isWhole && begin + bytes.length < end;
       this.#decoder.use(bytes);
-      let at = 0;
-      while (at < bytes.length) {
+      for (let at = 0; at < bytes.length; at = cursor.position - begin) {
         const size = this.#decoder.sizeAt(at, bytes.length);
+        // Cut by the buffer: it is loaded again from here.
+        if (goesOn && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
         if (size > 0) {
-          if (!take(this.#decoder.read(at, size), cursor.position + size)) return false;
-          at += size;
+          if (damage) report.damaged(cursor.position - damage.from.position);
+          damage = undefined;
+          if (!isCounted) {
+            const missing = (this.#decoder.ordinalAt(at) - cursor.ordinal) & ORDINAL_MASK;
+            const fit = missing * HEAD_BYTES <= cursor.position - piece.start;
+            if (fit) this.#pass(cursor.ordinal + missing, cursor, 'damaged', report);
+            isCounted = true;
+          }
+          if (!take(this.#decoder.read(at, size), cursor.position + size)) return 'full';
+          moved();
           cursor.position += size;
           cursor.ordinal += 1;
-        } else if (size === 0 && at > 0) {
-          break; // cut by the buffer: load again from here
         } else {
-          // Cut off for good, or no record: go on at the next that is one.
-          let next = at + 8;
-          while (next < bytes.length && this.#decoder.sizeAt(next, bytes.length) <= 0) next += 8;
-          const to = cursor.position + Math.min(next, bytes.length) - at;
-          // The torn tail of a process that died while it wrote is no damage: its response was not sent.
-          if (piece.last && !this.#live && to >= piece.end) cursor.position = to;
-          else damage(to);
-          at = next;
+          moved();
+          damage ??= new Damage(cursor, tail);
+          damage.look(this.#decoder, at, cursor.position, bytes.length);
+          isCounted = false;
+          cursor.position += 8;
         }
       }
+      if (!isWhole) {
+        // The file is shorter than what was written to it.
+        damage ??= new Damage(cursor, undefined);
+        cursor.position = end;
+      }
     }
-    return true;
+    if (damage && (tail === undefined || damage.records > 0)) {
+      report.damaged(cursor.position - damage.from.position);
+      this.#pass(cursor.ordinal + damage.records, cursor, 'damaged', report);
+    }
+    return 'end';
   }
 
-  /** The bytes from `position` on, as many as fit. */
-  #load(piece: Piece, position: number, end: number): Buffer {
+  /** The bytes from `position` on, as many as fit; `undefined` where the file is gone. */
+  #load(piece: Piece, position: number, end: number): Buffer | undefined {
     const length = Math.min(this.#buffer.length, end - position);
     if (piece.memory) {
-      const copied = piece.memory.copy(
-        this.#buffer,
-        0,
-        position - piece.start,
-        position - piece.start + length,
-      );
-      return this.#buffer.subarray(0, copied);
+      const at = position - piece.start;
+      return this.#buffer.subarray(0, piece.memory.copy(this.#buffer, 0, at, at + length));
     }
-    const opened = this.#openFile(piece.file);
-    if (!opened?.header) return this.#buffer.subarray(0, 0);
-    let read = 0;
-    while (read < length) {
-      const at = opened.headerBytes + position - piece.start + read;
-      const got = readSync(opened.fd, this.#buffer, read, length - read, at);
-      if (got === 0) break;
-      read += got;
-    }
-    return this.#buffer.subarray(0, read);
+    const at = SEGMENT_HEAD_BYTES + position - piece.start;
+    return this.#reading(piece.file, (fd) =>
+      this.#buffer.subarray(0, readFully(fd, this.#buffer, length, at) & ~7),
+    );
   }
 
-  #openFile(file: string): OpenSegment | undefined {
-    if (this.#open?.file === file) return this.#open;
-    this.close();
-    try {
-      const fd = openSync(file, 'r');
-      const header = readHeader(fd);
-      this.#open = { file, fd, header: header?.header, headerBytes: header?.headerBytes ?? 0 };
-    } catch {
-      // Dropped between the listing and now.
+  /** Calls `read` with the descriptor of a segment; `undefined` where there is no such file. */
+  #reading<T>(file: string, read: (fd: number) => T): T | undefined {
+    if (this.#open?.file !== file) {
+      this.close();
+      const fd = ifPresent(file, () => openSync(file, 'r'));
+      if (fd === undefined) return undefined;
+      this.#open = { file, fd };
     }
-    return this.#open;
+    const { fd } = this.#open;
+    return ifPresent(file, () => read(fd));
   }
 
   /** The piece that holds `position`, or the first behind it. */
@@ -251,10 +278,10 @@ export class JournalReader {
     return undefined;
   }
 
-  /** Where the last segment of a dead journal ends, as far as its file tells. */
-  #endOfFile(piece: Piece): number {
-    const opened = this.#openFile(piece.file!);
-    return opened ? piece.start + Math.max(0, (fstatSync(opened.fd).size - opened.headerBytes) & ~7) : 0;
+  /** Where the last segment of a dead journal ends, as far as its file tells; 0 where it is gone. */
+  #endOfFile({ file, start }: Piece): number {
+    const size = this.#reading(file!, (fd) => fstatSync(fd).size);
+    return size === undefined ? 0 : start + Math.max(0, (size - SEGMENT_HEAD_BYTES) & ~7);
   }
 
   #list(): Segment[] {

@@ -1,55 +1,85 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { segmentName } from './directory.ts';
 
-const MAGIC = 0x314a5554; // "TUJ1"
+/** "TUJ2" */
+const MAGIC = 0x324a5554;
+/** The head holds the same text twice, so that damage to one copy is repaired from the other. */
+const COPY_BYTES = 2048;
+/** Fixed, so that the records are found whatever happened to the head. */
+export const SEGMENT_HEAD_BYTES = 2 * COPY_BYTES;
 
-/** What all records of a segment have in common. */
+/** What all records of a segment have in common; the same in all segments of a journal. */
 export interface SegmentHeader {
   site: string;
   serverName: string;
 }
 
-/** Creates a segment and writes its header; returns the open file and the header's length. */
+/** Creates a segment, writes its head, and returns the open file. */
 export function createSegment(
   directory: string,
   start: number,
   ordinal: number,
   header: SegmentHeader,
-): { fd: number; headerBytes: number } {
+): number {
   // A segment of that name can only be one whose first append failed: it holds no record.
   const fd = openSync(join(directory, segmentName(start, ordinal)), 'w', 0o600);
   try {
-    const bytes = encodeHeader(header);
+    const copy = encodeHeader(header);
+    const bytes = Buffer.concat([copy, copy]);
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    return { fd, headerBytes: bytes.length };
+    return fd;
   } catch (error) {
     closeSync(fd);
     throw error;
   }
 }
 
-/** The header of an open segment; `undefined` where it is cut off or damaged. */
-export function readHeader(fd: number): { header: SegmentHeader; headerBytes: number } | undefined {
-  const head = Buffer.alloc(8);
-  if (readSync(fd, head, 0, 8, 0) < 8 || head.readUInt32LE(0) !== MAGIC) return undefined;
-  const headerBytes = head.readUInt32LE(4);
-  if (headerBytes > 65_536) return undefined;
-  const bytes = Buffer.alloc(headerBytes - 8);
-  if (readSync(fd, bytes, 0, bytes.length, 8) < bytes.length) return undefined;
-  try {
-    return { header: JSON.parse(bytes.toString()) as SegmentHeader, headerBytes };
-  } catch {
-    return undefined;
-  }
+/**
+ * Reads the head of an open segment: the header from the first copy that is intact, and how many bytes of the head are
+ * damaged. A file that ends within its head holds no record, and nothing of it counts as damaged.
+ */
+export function readHead(fd: number): { header: SegmentHeader | undefined; damaged: number } {
+  const bytes = Buffer.alloc(SEGMENT_HEAD_BYTES);
+  if (readFully(fd, bytes, bytes.length, 0) < bytes.length) return { header: undefined, damaged: 0 };
+  const copies = [bytes.subarray(0, COPY_BYTES), bytes.subarray(COPY_BYTES)].map(decodeHeader);
+  const damaged = copies.filter((copy) => copy === undefined).length * COPY_BYTES;
+  return { header: copies[0] ?? copies[1], damaged };
 }
 
-/** Magic, length, JSON, and blanks up to a multiple of 8, so that records begin on one. */
-function encodeHeader(header: SegmentHeader): Buffer {
-  const json = Buffer.from(JSON.stringify(header));
-  const bytes = Buffer.alloc((8 + json.length + 7) & ~7, ' ');
+/** Reads `length` bytes at `position` of the file, or as many as there are. A read may return less than it could. */
+export function readFully(fd: number, into: Buffer, length: number, position: number): number {
+  let read = 0;
+  while (read < length) {
+    const got = readSync(fd, into, read, length - read, position + read);
+    if (got === 0) break;
+    read += got;
+  }
+  return read;
+}
+
+/**
+ * Magic, checksum of all that follows, the lengths of both texts, the texts in UTF-8, zeros. Both texts have at most
+ * 255 UTF-16 units (see `readSettings`), so they fit.
+ */
+function encodeHeader({ site, serverName }: SegmentHeader): Buffer {
+  const texts = [Buffer.from(site), Buffer.from(serverName)] as const;
+  const bytes = Buffer.alloc(COPY_BYTES);
   bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt32LE(bytes.length, 4);
-  json.copy(bytes, 8);
+  bytes.writeUInt16LE(texts[0].length, 8);
+  bytes.writeUInt16LE(texts[1].length, 10);
+  texts[0].copy(bytes, 12);
+  texts[1].copy(bytes, 12 + texts[0].length);
+  bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
   return bytes;
+}
+
+function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
+  if (bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(4) !== crc32(bytes.subarray(8))) return undefined;
+  const middle = 12 + bytes.readUInt16LE(8);
+  return {
+    site: bytes.toString('utf8', 12, middle),
+    serverName: bytes.toString('utf8', middle, middle + bytes.readUInt16LE(10)),
+  };
 }

@@ -35,7 +35,7 @@ const OF_STORAGE: Metric<StorageStatus>[] = [
   [
     'lost_records',
     'counter',
-    'Records that were dropped at the limit of the journal, or damaged on disk.',
+    'Records dropped at the limit of the journal, damaged on disk, or deleted with their file.',
     (s) => s.lost,
   ],
   ['lag_records', 'gauge', 'Records that are journaled and not stored yet.', ({ lag }) => lag.records],

@@ -25,7 +25,14 @@ const MAX_SAMPLES = 10_000;
 const METRICS_TIMEOUT = 2_000;
 
 /** What a lane counts from its start on, and the client over all starts. */
-const COUNTS = ['adopted', 'rejected', 'lost', 'unhooked'] as const satisfies (keyof LaneStatus)[];
+const COUNTS = [
+  'adopted',
+  'adoptedRejected',
+  'adoptedLost',
+  'rejected',
+  'lost',
+  'unhooked',
+] as const satisfies (keyof LaneStatus)[];
 
 /** What the thread is told of a storage: plain data. */
 function dataOf(storage: RecordWriter): StorageData {
@@ -94,7 +101,7 @@ export class WriterClient implements ThreadMember {
     this.#journal = journal;
     this.#onProblem = onProblem;
     this.statuses = storages.map(() => undefined);
-    this.#before = storages.map(() => ({ adopted: 0, rejected: 0, lost: 0, unhooked: 0 }));
+    this.#before = storages.map(() => NOTHING_YET);
     journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
     this.#thread = SharedThread.join(this);
   }

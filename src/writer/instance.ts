@@ -1,12 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import { clearInterval, setInterval } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { emptyJournal } from '../journal/directory.ts';
+import { isFileProblem } from '../journal/files.ts';
 import { SharedState } from '../journal/shared.ts';
 import { plainError } from '../threads.ts';
 import { Enricher } from './enrich.ts';
 import type { FreeGeoIp } from './free-geo-ip.ts';
 import { openGeo } from './geo.ts';
-import { emptyJournal, Journals } from './journals.ts';
+import { Journals } from './journals.ts';
 import { Lane } from './lane.ts';
 import type { FromWriter, ToWriter, WriterData } from './protocol.ts';
 import { AppCalls } from './remote.ts';
@@ -52,7 +54,13 @@ class Instance {
     this.#service = service;
     this.#onProblem = onProblem;
     this.#shared = new SharedState(data.shared);
-    this.#journals = new Journals(data.directory, data.journal, this.#shared, data.storages.length);
+    this.#journals = new Journals(
+      data.directory,
+      data.journal,
+      this.#shared,
+      data.storages.length,
+      onProblem,
+    );
     this.#traffic = new Traffic(this.#journals.own, data.counted);
     this.#calls = new AppCalls((call) => this.#send({ type: 'call', ...call }));
     const enricher = new Enricher(this.#geo(), service);
@@ -120,7 +128,21 @@ class Instance {
   }
 
   async #close(id: number): Promise<void> {
-    await this.#end(emptyJournal(this.#journals.own.directory), id);
+    await this.#end(this.#emptyOwn(), id);
+  }
+
+  /**
+   * Deletes the own journal's records. Where that fails, its positions must stay: the app's end tries again, or the
+   * next process, which adopts it and finds it stored.
+   */
+  #emptyOwn(): boolean {
+    try {
+      return emptyJournal(this.#journals.own.directory);
+    } catch (error) {
+      if (!isFileProblem(error)) throw error;
+      this.#onProblem(error);
+      return false;
+    }
   }
 
   /** @param forgetsOwn The own journal is deleted, so that the storages need its position no more. */

@@ -1,7 +1,9 @@
-import { rmSync, statSync, unlinkSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { wallClock } from '../clock.ts';
-import { listJournals, listSegments } from '../journal/directory.ts';
+import type { TrackUsageError } from '../errors.ts';
+import { emptyJournal, listJournals, listSegments, removeSegment } from '../journal/directory.ts';
+import { isFileProblem, removing } from '../journal/files.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import { DirectoryLock } from '../journal/lock.ts';
 import type { SharedState } from '../journal/shared.ts';
@@ -20,6 +22,8 @@ export interface HeldJournal {
   /** How far each storage has committed it, by the storage's number. */
   readonly committed: number[];
   readonly lock: DirectoryLock | undefined;
+  /** What was reported of its losses. */
+  readonly reported: Set<string>;
 }
 
 /** The journals of a directory, as far as they are this process's to read. */
@@ -27,11 +31,20 @@ export class Journals {
   readonly own: HeldJournal;
   readonly #directory: string;
   readonly #storages: number;
+  readonly #onProblem: (problem: TrackUsageError) => void;
   readonly #adopted: HeldJournal[] = [];
 
-  constructor(directory: string, id: string, live: SharedState, storages: number) {
+  /** @param onProblem Called with what cannot be read or deleted, and is tried again. */
+  constructor(
+    directory: string,
+    id: string,
+    live: SharedState,
+    storages: number,
+    onProblem: (problem: TrackUsageError) => void,
+  ) {
     this.#directory = directory;
     this.#storages = storages;
+    this.#onProblem = onProblem;
     this.own = this.#hold(id, live, undefined);
   }
 
@@ -42,7 +55,7 @@ export class Journals {
 
   /** Takes over the journals whose processes have died. Their locks decide, not their ids. */
   adopt(): void {
-    for (const id of listJournals(this.#directory)) {
+    for (const id of this.#listed()) {
       if (this.all.some((journal) => journal.id === id)) continue;
       const directory = join(this.#directory, id);
       try {
@@ -51,42 +64,65 @@ export class Journals {
           continue;
         const lock = DirectoryLock.take(directory);
         if (lock) this.#adopted.push(this.#hold(id, undefined, lock));
-      } catch {
+      } catch (error) {
         // Deleted by who held it, or not readable for us: the next round sees.
+        if (isFileProblem(error)) this.#onProblem(error);
       }
     }
   }
 
-  /** Notes how far a storage is, and deletes the segments that none needs any more. */
+  #listed(): string[] {
+    try {
+      return listJournals(this.#directory);
+    } catch (error) {
+      if (!isFileProblem(error)) throw error;
+      this.#onProblem(error);
+      return [];
+    }
+  }
+
+  /**
+   * Notes how far a storage is, and deletes the segments that none needs any more. What cannot be deleted is reported,
+   * and the next commit tries again: it takes space and nothing else.
+   */
   commit(journal: HeldJournal, storage: number, position: number): void {
     journal.committed[storage] = position;
     const all = Math.min(...journal.committed);
     if (!Number.isFinite(all)) return;
-    const segments = listSegments(journal.directory);
-    segments.forEach((segment, index) => {
-      const next = segments[index + 1];
-      if (next && next.start <= all) remove(segment.path);
-    });
     while (journal.memory[0] && journal.memory[0].start + journal.memory[0].bytes.length <= all) {
       journal.memory.shift();
     }
     if (journal.live) journal.live.committed = all;
+    try {
+      const segments = listSegments(journal.directory);
+      segments.forEach((segment, index) => {
+        const next = segments[index + 1];
+        if (next && next.start <= all) removeSegment(segment.path);
+      });
+    } catch (error) {
+      if (!isFileProblem(error)) throw error;
+      this.#onProblem(error);
+    }
   }
 
   /**
-   * Deletes a dead process's journal, which every storage has to its end. One that cannot be deleted stays held:
-   * if it were let go, its positions would be forgotten, and whoever adopts it next would store it again.
+   * Deletes a dead process's journal, which every storage has to its end. One whose records cannot be deleted stays
+   * held: if it were let go, its positions would be forgotten, and whoever adopts it next would store it again.
+   * Throws the reason; the caller tries again.
    */
   discard(journal: HeldJournal): void {
     // The lock is held until the records are gone: nobody may find and store them again.
     if (!emptyJournal(journal.directory)) return;
     this.#adopted.splice(this.#adopted.indexOf(journal), 1);
     try {
-      rmSync(journal.directory, { recursive: true, force: true });
-    } catch {
-      // A rival made its lock file in it just now. It holds no record; somebody deletes it later.
+      removing(journal.directory, () => rmSync(journal.directory, { recursive: true }));
+    } catch (error) {
+      // It holds no record any more. A rival may just have made its lock file in it; somebody deletes it later.
+      if (isFileProblem(error) && (error.cause as NodeJS.ErrnoException).code !== 'ENOTEMPTY')
+        this.#onProblem(error);
+    } finally {
+      journal.lock?.release();
     }
-    journal.lock?.release();
   }
 
   /** Lets the journals of dead processes go, for others to adopt. */
@@ -96,20 +132,14 @@ export class Journals {
 
   #hold(id: string, live: SharedState | undefined, lock: DirectoryLock | undefined): HeldJournal {
     const committed = new Array<number>(this.#storages).fill(Number.NEGATIVE_INFINITY);
-    return { id, directory: join(this.#directory, id), live, memory: [], committed, lock };
-  }
-}
-
-/** Deletes the records of a journal, and leaves its lock; whether none is left. */
-export function emptyJournal(directory: string): boolean {
-  for (const { path } of listSegments(directory)) remove(path);
-  return listSegments(directory).length === 0;
-}
-
-function remove(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already, or on a file system that has become read-only: the next commit tries again.
+    return {
+      id,
+      directory: join(this.#directory, id),
+      live,
+      memory: [],
+      committed,
+      lock,
+      reported: new Set(),
+    };
   }
 }

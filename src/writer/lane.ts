@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import type { RecordBatch, RecordBatchData } from '../batch.ts';
 import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { isFileProblem } from '../journal/files.ts';
+import type { MemoryPiece } from '../journal/journal.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
@@ -11,9 +14,10 @@ import { checkModule, plainError } from '../threads.ts';
 import type { Enricher } from './enrich.ts';
 import { BatchFiller, MAX_RECORDS } from './fill.ts';
 import { HookRoom } from './hook-room.ts';
-import { InFlight } from './in-flight.ts';
+import { type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
+import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
 import { OwnSummaries } from './own-summaries.ts';
 import {
   type HookLoad,
@@ -22,7 +26,7 @@ import {
   type StorageData,
   type WriterData,
 } from './protocol.ts';
-import { setAside } from './reject-file.ts';
+import { RejectFileFull, setAside } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -33,6 +37,8 @@ const GATHER = 1_000;
 /** The first and the longest pause after a failure. In ms. */
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
+/** For how long a refused record that cannot be set aside keeps the records behind it waiting. In ms. */
+const SET_ASIDE_PATIENCE = 30_000;
 
 const START: Cursor = { position: 0, ordinal: 0 };
 
@@ -41,6 +47,14 @@ interface Reading {
   header: SegmentHeader | undefined;
   /** Where the storage is, as far as it is known; asked anew after every failure. */
   cursor: Cursor | undefined;
+  readonly losses: LossReport;
+  /** Whether this thread has stored nothing of it yet. */
+  isFirst: boolean;
+  /** Why the journal could not be read or deleted at the last try. */
+  failure: TrackUsageError | undefined;
+  /** When it is tried again, and the pause after the next failure. In ms. */
+  retryAt: number;
+  backoff: number;
 }
 
 /**
@@ -64,13 +78,21 @@ export class Lane {
   #writer: StorageWriter | undefined;
   /** Where its writing end needs it. */
   #inFlight: InFlight | undefined;
+  /** Where its writing end has no place for them. */
+  #positions: JournalPositions | undefined;
   #backoff = FIRST_BACKOFF;
   #stopped = false;
   #forgetsOwn = false;
   #hurry = false;
+  /** Whether the round is one that somebody waits for. */
+  #urgent = false;
   /** Whether somebody waits for more than the round was begun for. */
   #wanted = false;
   #stored = 0;
+  /** The journal and position of the record that was set aside last. */
+  #setAside: string | undefined;
+  /** Since when the reject file cannot be written. */
+  #setAsideSince: number | undefined;
   #wake: () => void = () => {};
 
   constructor(
@@ -109,6 +131,7 @@ export class Lane {
   /** Works until `stop`. Never rejects. */
   async run(): Promise<void> {
     while (!this.#stopped) {
+      this.#urgent = this.#hurry;
       this.#hurry = false;
       const before = this.#stored;
       const began = monotonicClock.now();
@@ -118,7 +141,10 @@ export class Lane {
       else if (this.#stored > before) pause = Math.max(0, GATHER - (monotonicClock.now() - began));
       await this.#pause(pause);
     }
-    for (const { reader } of this.#readings.values()) reader.close();
+    for (const { reader, losses } of this.#readings.values()) {
+      reader.close();
+      losses.tell(true);
+    }
     const writer = this.#writer;
     if (!writer) return;
     try {
@@ -167,15 +193,24 @@ export class Lane {
         }
         progress = false;
         for (const journal of this.#journals.all) {
-          if (await this.#advance(journal, this.#writer, end)) progress = true;
+          if (await this.#attempt(journal, this.#writer, end)) progress = true;
           // A storage may work without ever waiting; the thread's messages come in here.
           await new Promise((resolve) => setImmediate(resolve));
         }
       }
       await this.#forgetDiscarded(this.#writer);
+      this.#positions?.retry();
       this.#backoff = FIRST_BACKOFF;
-      if (this.status.error || !this.status.opened) {
+      for (const { losses } of this.#readings.values()) losses.tell(false);
+      const failure = this.#journals.all.find((journal) => this.#readings.get(journal)?.failure);
+      const journalError = failure && plainError(this.#readings.get(failure)!.failure);
+      if (
+        this.status.error ||
+        !this.status.opened ||
+        this.status.journalError?.message !== journalError?.message
+      ) {
         this.status.error = undefined;
+        this.status.journalError = journalError;
         this.status.opened = true;
         this.#onStatus();
       }
@@ -211,12 +246,37 @@ export class Lane {
     const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
-    return new JournalPositions(writer, directory, name);
+    this.#positions = new JournalPositions(writer, directory, name, this.#onProblem);
+    return this.#positions;
+  }
+
+  /** As `#advance`. A journal whose files cannot be read or deleted is tried again later; the others go on. */
+  async #attempt(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
+    const reading = this.#readingOf(journal);
+    if (monotonicClock.now() < reading.retryAt && !this.#urgent) return false;
+    try {
+      const progress = await this.#advance(journal, reading, writer, end);
+      reading.failure = undefined;
+      reading.backoff = FIRST_BACKOFF;
+      return progress;
+    } catch (error) {
+      if (!isFileProblem(error)) throw error;
+      reading.cursor = undefined;
+      reading.failure = error;
+      reading.retryAt = monotonicClock.now() + reading.backoff;
+      reading.backoff = Math.min(LAST_BACKOFF, reading.backoff * 2);
+      this.#onProblem(error);
+      return false;
+    }
   }
 
   /** Gives the storage one batch of a journal; false where there was none, or none that begins before `end`. */
-  async #advance(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
-    const reading = this.#readingOf(journal);
+  async #advance(
+    journal: HeldJournal,
+    reading: Reading,
+    writer: StorageWriter,
+    end: number,
+  ): Promise<boolean> {
     if (!reading.cursor) {
       reading.cursor = (await writer.position(journal.id)) ?? START;
       this.#note(journal, reading.cursor);
@@ -224,7 +284,7 @@ export class Lane {
     const from = reading.cursor;
     if (journal.live && from.position >= end) return false;
     if (reading.reader.atEnd(from.position)) {
-      this.#finish(journal, reading.reader);
+      this.#finish(journal, reading);
       return false;
     }
     reading.cursor = await this.#store(journal, reading, from, writer);
@@ -240,7 +300,16 @@ export class Lane {
     let reading = this.#readings.get(journal);
     if (!reading) {
       const reader = new JournalReader(journal.directory, journal.live, journal.memory);
-      reading = { reader, header: undefined, cursor: undefined };
+      reading = {
+        reader,
+        header: undefined,
+        cursor: undefined,
+        losses: new LossReport(journal, this.#onProblem),
+        isFirst: true,
+        failure: undefined,
+        retryAt: 0,
+        backoff: FIRST_BACKOFF,
+      };
       this.#readings.set(journal, reading);
     }
     return reading;
@@ -258,10 +327,10 @@ export class Lane {
     until = Number.POSITIVE_INFINITY,
     maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
-    const { batch, to, lost } =
-      this.#inFlight?.load(journal.id, from) ?? (await this.#fill(journal, reading, from, until, maxRecords));
+    const filled = await this.#next(journal, reading, from, until, maxRecords);
+    const { batch, losses } = filled;
+    const { to } = batch;
     if (to.position === from.position) return from;
-    this.#inFlight?.save(batch);
     try {
       if (!(await writer.apply(batch))) return undefined;
     } catch (error) {
@@ -275,20 +344,53 @@ export class Lane {
       }
       this.#reject(batch, error);
       batch.records.clear();
-      const nothing = { ...batch, deltas: [] };
-      this.#inFlight?.save(nothing);
-      if (!(await writer.apply(nothing))) return undefined;
-      this.#inFlight?.clear(journal.id);
+      const nothing = { batch: { ...batch, deltas: [] }, losses };
+      if (this.#inFlight?.save(nothing) === false) this.#inFlight.keep(nothing);
+      if (!(await writer.apply(nothing.batch))) return undefined;
+      this.#inFlight?.done(journal.id);
       // Only now: what is tried again is refused again.
       if (journal.live) this.status.rejected += 1;
+      else this.status.adoptedRejected += 1;
+      this.#lose(journal, reading, losses);
       return to;
     }
-    this.#inFlight?.clear(journal.id);
+    this.#inFlight?.done(journal.id);
+    reading.isFirst = false;
     this.#stored += batch.records.length;
     if (journal.live && this.#storage.hooked) this.#giveToHooks(batch.records);
-    if (journal.live) this.status.lost += lost;
-    else this.status.adopted += batch.records.length;
+    if (!journal.live) this.status.adopted += batch.records.length;
+    this.#lose(journal, reading, losses);
     return to;
+  }
+
+  /** Counts what was missing, once the position behind it is committed: until then it is read again. */
+  #lose(journal: HeldJournal, reading: Reading, losses: Losses): void {
+    const records = losses.damaged + losses.dropped;
+    if (journal.live) this.status.lost += records;
+    else this.status.adoptedLost += records;
+    reading.losses.add(losses);
+  }
+
+  /** The next batch: the one on its way where there is one, and where the storage needs it, one that can come again. */
+  async #next(
+    journal: HeldJournal,
+    reading: Reading,
+    from: Cursor,
+    until: number,
+    maxRecords: number,
+  ): Promise<FilledBatch> {
+    const inFlight = this.#inFlight;
+    const fill = (end: number, most: number) => this.#fill(journal, reading, from, end, most);
+    if (!inFlight) return fill(until, maxRecords);
+    const before = inFlight.load(journal.id, from);
+    if (before) return before;
+    let filled = await fill(until, reading.isFirst ? 1 : maxRecords);
+    if (filled.batch.to.position === from.position || inFlight.save(filled)) return filled;
+    const memoryEnd = endOfMemory(journal.memory, from.position);
+    if (memoryEnd === undefined) filled = await fill(until, 1);
+    else if (filled.batch.to.position > memoryEnd) filled = await fill(memoryEnd, maxRecords);
+    inFlight.keep(filled);
+    return filled;
   }
 
   #giveToHooks(records: RecordBatch): void {
@@ -298,7 +400,13 @@ export class Lane {
     else this.status.unhooked += length;
   }
 
-  async #fill(journal: HeldJournal, reading: Reading, from: Cursor, until: number, maxRecords: number) {
+  async #fill(
+    journal: HeldJournal,
+    reading: Reading,
+    from: Cursor,
+    until: number,
+    maxRecords: number,
+  ): Promise<FilledBatch> {
     const filler = this.#filler;
     const { site, serverName, timeZone } = this.#data;
     const { reader } = reading;
@@ -307,14 +415,9 @@ export class Lane {
     // Behind a failure, or behind another storage's lane, the records are counted already.
     const { position } = this.#traffic;
     let counted = 0;
-    let lost = 0;
+    const losses = { ...NO_LOSSES };
     const report: ReadReport = {
-      lost: (records) => {
-        lost += records;
-      },
-      damaged: (bytes, file) => {
-        this.#onProblem(new TrackUsageError('JOURNAL_CORRUPT', { bytes, value: file }));
-      },
+      ...counting(losses),
       gone: () => this.#onProblem(new TrackUsageError('JOURNAL_GONE', { value: journal.directory })),
     };
     const to = reader.read(
@@ -335,7 +438,7 @@ export class Lane {
     const { batch: records } = filler;
     const deltas = fold(records, this.#storage.summaries, calendar(timeZone));
     const batch: Batch = { journal: journal.id, from, to, records, deltas };
-    return { batch, to, lost };
+    return { batch, losses };
   }
 
   #note(journal: HeldJournal, cursor: Cursor): void {
@@ -349,8 +452,9 @@ export class Lane {
   }
 
   /** A dead process's journal is at its end here; the last storage to get there deletes it. */
-  #finish(journal: HeldJournal, reader: JournalReader): void {
+  #finish(journal: HeldJournal, { reader, losses }: Reading): void {
     reader.close();
+    losses.tell(true);
     journal.committed[this.#number] = Number.POSITIVE_INFINITY;
     if (Math.min(...journal.committed) === Number.POSITIVE_INFINITY) this.#journals.discard(journal);
   }
@@ -364,11 +468,27 @@ export class Lane {
     }
   }
 
-  #reject({ records }: Batch, error: unknown): void {
+  /** Sets the record aside. Throws where that fails, to be tried again; but not for ever. */
+  #reject({ journal, from, records }: Batch, error: unknown): void {
     const reason = reasonOf(error);
     const { label: storage } = this.#storage;
-    const file = setAside(this.#data.directory, { storage, reason, record: records.record(0) });
-    this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage, reason, file }));
+    const place = `${journal} ${from.position}`;
+    // It was refused before, and the position could not be moved then.
+    if (this.#setAside === place) return;
+    const file = join(this.#data.directory, 'rejected.ndjson');
+    try {
+      setAside(file, { storage, reason, record: records.record(0) });
+      this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage, reason, file }));
+    } catch (failure) {
+      this.#setAsideSince ??= monotonicClock.now();
+      const isFull = failure instanceof RejectFileFull;
+      if (!isFull && monotonicClock.now() - this.#setAsideSince < SET_ASIDE_PATIENCE) throw failure;
+      this.#onProblem(
+        new TrackUsageError('RECORD_DISCARDED', { storage, reason, file, why: reasonOf(failure) }),
+      );
+    }
+    this.#setAside = place;
+    this.#setAsideSince = undefined;
   }
 
   #nextBackoff(): number {
@@ -387,4 +507,13 @@ export class Lane {
       };
     });
   }
+}
+
+/** Where the run of pieces in memory ends that holds `position`; `undefined` where a file holds it. */
+function endOfMemory(pieces: readonly MemoryPiece[], position: number): number | undefined {
+  let end: number | undefined;
+  for (const { start, bytes } of pieces) {
+    if (start <= (end ?? position) && (end ?? position) < start + bytes.length) end = start + bytes.length;
+  }
+  return end;
 }

@@ -92,6 +92,10 @@ export interface LaneStatus {
   position: number;
   /** Records of dead processes that this thread gave it. */
   adopted: number;
+  /** Records of dead processes that its engine refused. */
+  adoptedRejected: number;
+  /** Records of dead processes that were gone before it could take them: dropped at the limit, or damaged. */
+  adoptedLost: number;
   /** Records of the own journal that its engine refused. */
   rejected: number;
   /** Records of the own journal that were gone before it could take them: dropped at the limit, or damaged. */
@@ -100,6 +104,8 @@ export interface LaneStatus {
   unhooked: number;
   /** What it fails with at the moment. */
   error: PlainError | undefined;
+  /** Why a journal cannot be read or deleted at the moment; the others go on. */
+  journalError: PlainError | undefined;
 }
 
 /** What became of the questions to the geography service. */
@@ -119,10 +125,13 @@ export const NOTHING_YET: Readonly<LaneStatus> = {
   ordinal: 0,
   position: 0,
   adopted: 0,
+  adoptedRejected: 0,
+  adoptedLost: 0,
   rejected: 0,
   lost: 0,
   unhooked: 0,
   error: undefined,
+  journalError: undefined,
 };
 
 /** From the writer to the app. */

@@ -1,21 +1,39 @@
-import { appendFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
 
 /** Rejected records beyond this size of their file are only counted. In bytes. */
-const REJECT_FILE_LIMIT = 64 * 1024 * 1024;
+const LIMIT = 64 * 1024 * 1024;
 
-/** Sets aside a record that an engine refused, with the reason; returns the file. Never throws. */
+const NEW_LINE = 10;
+
+export class RejectFileFull extends Error {
+  override readonly message = `it has reached its limit of ${LIMIT} bytes`;
+}
+
+/** Appends a record that an engine refused, with the reason. Throws where it cannot be kept. */
 export function setAside(
-  directory: string,
+  file: string,
   rejected: { storage: string; reason: string; record: UsageRecord },
-): string {
-  const file = join(directory, 'rejected.ndjson');
+): void {
+  let fd: number | undefined;
   try {
-    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    if (size < REJECT_FILE_LIMIT) appendFileSync(file, `${JSON.stringify(rejected)}\n`, { mode: 0o600 });
-  } catch {
-    // Counted all the same.
+    fd = openSync(file, 'a+', 0o600);
+    const { size } = fstatSync(fd);
+    if (size >= LIMIT) throw new RejectFileFull();
+    // A full disk may have taken a part of the line before.
+    const last = Buffer.alloc(1, NEW_LINE);
+    if (size > 0) readSync(fd, last, 0, 1, size - 1);
+    const line = Buffer.from(`${last[0] === NEW_LINE ? '' : '\n'}${JSON.stringify(rejected)}\n`);
+    for (let at = 0; at < line.length; ) at += writeSync(fd, line, at);
+  } catch (error) {
+    if (error instanceof RejectFileFull) throw error;
+    throw new TrackUsageError(
+      'REJECT_FILE_UNWRITABLE',
+      { value: file, reason: reasonOf(error) },
+      { cause: error },
+    );
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
-  return file;
 }

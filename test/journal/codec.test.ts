@@ -52,7 +52,7 @@ describe('a record as bytes', () => {
       fc.property(fc.array(facts, { minLength: 1, maxLength: 5 }), (records) => {
         const encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
         let end = 0;
-        for (const record of records) end += encoder.encode(end, record);
+        for (const [i, record] of records.entries()) end += encoder.encode(end, record, i);
         expect(decodeAll(encoder.bytes.subarray(0, end))).toEqual(
           records.map((record) =>
             Object.fromEntries(
@@ -71,7 +71,7 @@ describe('a record as bytes', () => {
     fc.assert(
       fc.property(facts, fc.nat(), fc.nat({ max: 7 }), (record, where, bit) => {
         const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
-        const size = encoder.encode(0, record);
+        const size = encoder.encode(0, record, 0);
         const decoder = new RecordDecoder();
         decoder.use(encoder.bytes);
         expect(decoder.sizeAt(0, size)).toBe(size);
@@ -89,7 +89,7 @@ describe('a record as bytes', () => {
     const record = Object.fromEntries(
       Object.entries(fc.sample(facts, 1)[0]!).map(([k, v]) => [k, typeof v === 'string' ? long : v]),
     ) as unknown as Facts;
-    const size = encoder.encode(8, record);
+    const size = encoder.encode(8, record, 0);
     expect(size).toBeGreaterThan(HEAD_BYTES + 13 * 6000 * 3 - 8);
     expect(size).toBeLessThan(MAX_RECORD_BYTES);
   });

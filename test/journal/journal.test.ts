@@ -13,6 +13,7 @@ import { describe, expect, test } from 'vitest';
 import { enforceLimit, listJournals, listSegments } from '../../src/journal/directory.ts';
 import type { MemoryPiece } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
+import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
 
 const unexpected = () => expect.unreachable();
@@ -88,7 +89,7 @@ describe('the journal', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
     for (const url of names(0, 100)) journal.append(factsOf(url));
     const [, second] = listSegments(journal.path);
-    damage(second!.path, 700, 20);
+    damage(second!.path, SEGMENT_HEAD_BYTES + 700, 20);
     const live = readAll(liveReader(journal));
     expect(live.urls).toHaveLength(99);
     expect(live.lost).toBe(1);
@@ -102,8 +103,8 @@ describe('the journal', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
     for (const url of names(0, 200)) journal.append(factsOf(url));
     const segments = listSegments(journal.path);
-    truncateSync(segments[1]!.path, 1000);
-    damage(segments[3]!.path, 0, 8);
+    truncateSync(segments[1]!.path, SEGMENT_HEAD_BYTES + 1000);
+    damage(segments[3]!.path, 0, SEGMENT_HEAD_BYTES + 8);
     const read = readAll(liveReader(journal));
     expect(read.cursor).toEqual({ position: journal.shared.end, ordinal: 200 });
     expect(read.urls.length + read.lost).toBe(200);
@@ -132,7 +133,7 @@ describe('the journal', () => {
     expect(read.urls).toEqual(names(read.lost, 2000));
     const total = listSegments(journal.path).reduce((sum, { path }) => sum + statSync(path).size, 0);
     expect(total).toBeLessThan(18 * 4096);
-    expect(enforceLimit(directory, 0)).toBeGreaterThan(0);
+    expect(enforceLimit(directory, 0).dropped).toBeGreaterThan(0);
     expect(listSegments(journal.path)).toHaveLength(1);
   });
 

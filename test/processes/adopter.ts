@@ -6,8 +6,10 @@ import { SharedState } from '../../src/journal/shared.ts';
 import { Journals } from '../../src/writer/journals.ts';
 
 const [directory = ''] = process.argv.slice(2);
-const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1);
 const thrown: string[] = [];
+const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1, (problem) =>
+  thrown.push(problem.message),
+);
 let deleted = 0;
 
 function round(): void {

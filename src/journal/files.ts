@@ -1,0 +1,43 @@
+import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
+
+/** Error codes about a journal's files. The journal concerned is retried; the others are not affected. */
+const CODES = new Set<ErrorCode>(['JOURNAL_UNREADABLE', 'JOURNAL_UNDELETED']);
+
+/** Returns true for an error of one journal's files, as thrown by `ifPresent` and `remove`. */
+export function isFileProblem(error: unknown): error is TrackUsageError {
+  return error instanceof TrackUsageError && CODES.has(error.code);
+}
+
+/** Returns true where an error of the file system says that nothing is there. Any other error leaves that open. */
+export function isAbsence(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** Calls `read`; returns `undefined` where there is no such file, and throws `JOURNAL_UNREADABLE` otherwise. */
+export function ifPresent<T>(path: string, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw unreadable(path, error);
+  }
+}
+
+export function unreadable(path: string, cause: unknown): TrackUsageError {
+  return new TrackUsageError('JOURNAL_UNREADABLE', { value: path, reason: reasonOf(cause) }, { cause });
+}
+
+/** Calls `remove`; does nothing where the file is gone already, and throws `JOURNAL_UNDELETED` otherwise. */
+export function removing(path: string, remove: () => void): void {
+  try {
+    remove();
+  } catch (error) {
+    if (isAbsence(error)) return;
+    throw new TrackUsageError(
+      'JOURNAL_UNDELETED',
+      { value: path, reason: reasonOf(error) },
+      { cause: error },
+    );
+  }
+}
