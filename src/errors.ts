@@ -13,6 +13,10 @@ const TABLE = {
     'this Fastify app takes no more hooks: {reason}',
     'create the TrackUsage before app.listen(), app.ready() and app.inject()',
   ],
+  TRUST_PROXY_UNUSED: [
+    'the option "trustProxy" has no effect on {framework}, which has a setting of its own',
+    'leave "trustProxy" out, and set {setting}',
+  ],
   APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
   STORAGE_INVALID: [
     '{value} is neither a storage nor a writer',
@@ -189,6 +193,10 @@ const TABLE = {
     'free disk space, move or delete the file, or make its directory writable; the record is counted as rejected',
   ],
   HOOK_FAILED: ['{what} failed: {reason}', 'the request was answered and counted; mend the function'],
+  ADDRESS_UNREADABLE: [
+    'the trusted proxy {proxy} forwards {value}, which is not an IP address; such requests count for the proxy',
+    "configure the proxy to forward the client's IP address in X-Forwarded-For or Forwarded; this is reported once",
+  ],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
   RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],

@@ -38,8 +38,9 @@ export interface TrackUsageOptions {
    */
   freeGeoIp?: boolean | FreeGeoIpSettings;
   /**
-   * For Hono and servers of node:http, https and http2: the proxies whose X-Forwarded headers are believed, as `proxy-addr`
-   * takes them. Express, Fastify and Koa have their own setting. Defaults to none.
+   * The proxies whose X-Forwarded headers, or `Forwarded` where there are none, are trusted: for Hono and servers of
+   * node:http, https and http2, as `proxy-addr` takes them. Express, Fastify and Koa have a setting of their own, and
+   * to pass this option with them throws `TRUST_PROXY_UNUSED`. Defaults to none.
    */
   trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
   /** Who made the request. Defaults to the user of Basic credentials. */
@@ -139,7 +140,7 @@ export function readSettings(options: TrackUsageOptions) {
     // Who asks a service wants its answers, not those of a package that happens to be there.
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
-    trust: readTrust(options.trustProxy),
+    trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
     redact: createRedactor(redact),
   };
 }
@@ -160,8 +161,10 @@ function readGeo(geo: GeoOption): GeoOption {
   return { database: resolve(geo.database) };
 }
 
-function readTrust(given: TrackUsageOptions['trustProxy']): (address: string, hop: number) => boolean {
-  if (given === undefined || typeof given === 'boolean') return () => given === true;
+function readTrust(
+  given: NonNullable<TrackUsageOptions['trustProxy']>,
+): (address: string, hop: number) => boolean {
+  if (typeof given === 'boolean') return () => given;
   if (typeof given === 'function') return given;
   try {
     return proxyAddr.compile(

@@ -55,7 +55,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly storages: readonly RecordWriter[];
   readonly #site: string;
   readonly #timeZone: string;
-  readonly #trust: Trust;
+  readonly #trust: Trust | undefined;
   readonly #problems: Problems;
   readonly #journal: Journal;
   readonly #writer: WriterClient | undefined;
@@ -108,6 +108,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       username: options.username,
       names: { site: this.#site, serverName: settings.serverName },
       closures,
+      onProblem,
       onError: (what, error) =>
         onProblem(new TrackUsageError('HOOK_FAILED', { what, reason: reasonOf(error) }, { cause: error })),
     });
@@ -155,7 +156,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** What a middleware or a plugin tracks with. @internal */
-  openCapture(): { capture: Capture; trust: Trust } {
+  openCapture(): { capture: Capture; trust: Trust | undefined } {
     if (this.#closing) throw new TrackUsageError('CLOSED');
     return { capture: this.#capture, trust: this.#trust };
   }
@@ -239,7 +240,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       metrics: (formats) => this.metrics(formats),
       version: version(),
     };
-    return createHandler(source, options, (path) => this.#views.leaveOut(path));
+    return createHandler(source, options, (request) => this.#views.leaveOut(request));
   }
 
   /** What happened so far, and what is wrong at the moment. Costs nothing; never throws. */

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
+import { addressOf } from './address.ts';
 import { digitAt } from './digits.ts';
+import { hopsOf, MAX_HOPS } from './forwarded.ts';
 
 const COLON = 58;
 
@@ -61,21 +63,10 @@ function withoutZone(address: string): string {
   return percent < 0 ? address : address.slice(0, percent);
 }
 
-/** More hops than that are nobody's proxies; what follows is left out. */
-const MOST_HOPS = 64;
-
 /** Masks each address of an X-Forwarded-For header; ports go, and what is no address becomes `unknown`. */
 export function anonymizeForwarded(header: string): string {
-  return header
-    .split(',', MOST_HOPS)
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-    .map((entry) => anonymizeIp(withoutPort(entry)) ?? 'unknown')
+  return hopsOf(header)
+    .slice(0, MAX_HOPS)
+    .map((hop) => anonymizeIp(addressOf(hop)) ?? 'unknown')
     .join(', ');
-}
-
-/** Some proxies add the client's port: `192.0.2.1:5000`, `[2001:db8::1]:5000`. */
-function withoutPort(entry: string): string {
-  const [, v6, v4] = /^"?(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)"?$/.exec(entry) ?? [];
-  return v6 ?? v4 ?? entry;
 }

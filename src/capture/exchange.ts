@@ -11,6 +11,8 @@ export type Response = ServerResponse | Http2ServerResponse;
 export interface RequestReader {
   /** Whether the framework trusts the proxy at `address`, `hop` proxies away. */
   trusts(request: Request, address: string, hop: number): boolean;
+  /** The path that the framework routes by. Defaults to that of the target, as it was sent. */
+  path?(request: Request, target: string): string;
   /** The route's pattern; `''` where there is none or it cannot be known. */
   route(request: Request): string;
   /** The pattern under which the route's router is mounted; `''` for the app itself. */
@@ -100,7 +102,12 @@ type Tracked<T> = T & { [CONNECTION]?: Connection; [EXCHANGE]?: Exchange | undef
  */
 export class Connection {
   readonly exchange = new Exchange();
-  readonly socket: Duplex & { remoteAddress?: string; encrypted?: boolean };
+  readonly socket: Duplex & {
+    remoteAddress?: string;
+    localAddress?: string;
+    localPort?: number;
+    encrypted?: boolean;
+  };
   /** The peer's address, which the socket forgets when it is closed. */
   readonly address: string;
   readonly scheme: string;

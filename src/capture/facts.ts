@@ -1,19 +1,22 @@
-import { isIP } from 'node:net';
-import proxyAddr from 'proxy-addr';
 import { monotonicClock } from '../clock.ts';
+import { show, TrackUsageError } from '../errors.ts';
 import type { Facts } from '../journal/codec.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text.ts';
+import { addressOf, isWithheld, withoutMapping } from './address.ts';
 import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
 import { atOnce } from './at-once.ts';
 import { capturedRecord } from './captured.ts';
 import type { Cookies } from './cookies.ts';
 import type { Exchange, Request } from './exchange.ts';
 import { extraOf, jsonOf } from './extra.ts';
-import { readHeaders } from './headers.ts';
+import { hopsOf, parseForwarded } from './forwarded.ts';
+import { type HeaderFacts, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
+import { redactReferrer } from './redact.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { UrlMaker } from './url.ts';
+import { decodeUtf8 } from './utf8.ts';
 import type { RequestVars } from './vars.ts';
 
 /** Reads what a record is made of, fit to be stored. */
@@ -24,6 +27,7 @@ export class FactsReader {
   readonly #urls: UrlMaker;
   readonly #onVars = (error: unknown) =>
     this.#options.onError("a request's vars, which were left out,", error);
+  #reportedAddress = false;
 
   constructor(options: CaptureOptions, vars: RequestVars, cookies: Cookies) {
     this.#options = options;
@@ -43,18 +47,23 @@ export class FactsReader {
     const peer = connection?.address ?? '';
     let scheme = connection?.scheme ?? 'https://';
     let { host, forwardedFor } = sent;
-    let remoteAddr = peer;
-    if (forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
+    let remoteAddr = withoutMapping(peer);
+    if (
+      forwardedFor !== '' ||
+      sent.forwardedProto !== '' ||
+      sent.forwardedHost !== '' ||
+      sent.forwarded !== ''
+    ) {
       const trusts = (address: string, hop: number) =>
         isTrusted(exchange, address, hop, this.#options.onError);
-      if (forwardedFor !== '') remoteAddr = clientAddress(peer, forwardedFor, trusts);
+      const { hops, proto, host: forwardedHost } = forwardedOf(sent);
+      if (forwardedFor === '') forwardedFor = hops.join(', ');
+      remoteAddr = this.#clientAddress(peer, hops, trusts);
       if (trusts(peer, 0)) {
-        if (sent.forwardedProto !== '')
-          scheme = firstOf(sent.forwardedProto) === 'https' ? 'https://' : 'http://';
-        if (sent.forwardedHost !== '') host = firstOf(sent.forwardedHost);
+        if (proto !== '') scheme = proto.toLowerCase() === 'https' ? 'https://' : 'http://';
+        if (forwardedHost !== '') host = forwardedHost;
       }
     }
-    remoteAddr = unmapped(remoteAddr);
     if (this.#options.anonymizeIp) {
       remoteAddr = remoteAddr === '' ? '' : (anonymizeIp(remoteAddr) ?? '');
       if (forwardedFor !== '') forwardedFor = anonymizeForwarded(forwardedFor);
@@ -68,17 +77,20 @@ export class FactsReader {
       status,
       credentials: sent.authorization !== '',
       method: cut(request.method ?? '', TEXT_LIMITS.method),
-      url: cut(this.#urls.make(scheme, host, exchange.target), TEXT_LIMITS.url),
+      url: cut(this.#urls.make(scheme, host, decodeUtf8(exchange.target), exchange), TEXT_LIMITS.url),
       route,
       protocol: PROTOCOLS[request.httpVersion] ?? cut(`HTTP/${request.httpVersion}`, TEXT_LIMITS.protocol),
       remoteAddr,
       forwardedFor: cut(forwardedFor, TEXT_LIMITS.forwardedFor),
-      agent: cut(sent.agent, TEXT_LIMITS.agent),
+      agent: cut(decodeUtf8(sent.agent), TEXT_LIMITS.agent),
       acceptLanguage:
         acceptLanguage.length > TEXT_LIMITS.acceptLanguage
           ? acceptLanguage.slice(0, TEXT_LIMITS.acceptLanguage)
           : acceptLanguage,
-      referrer: sent.referrer === '' ? '' : cut(redact(sent.referrer), TEXT_LIMITS.referrer),
+      referrer:
+        sent.referrer === ''
+          ? ''
+          : cut(redactReferrer(redact, decodeUtf8(sent.referrer)), TEXT_LIMITS.referrer),
       username: this.#username(request, sent.authorization),
       visitor: exchange.visitor,
       blueprint: route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint),
@@ -118,6 +130,35 @@ export class FactsReader {
     );
   }
 
+  /**
+   * The client's address as the trusted proxies tell it. Where one of them tells no address, the address of the
+   * proxy itself is the nearest that is known.
+   */
+  #clientAddress(
+    peer: string,
+    hops: readonly string[],
+    trusts: (address: string, hop: number) => boolean,
+  ): string {
+    let nearest = peer;
+    for (let hop = 0; hop < hops.length && trusts(nearest, hop); hop++) {
+      const told = hops[hops.length - 1 - hop]!;
+      const address = addressOf(told);
+      if (address === '') {
+        if (!isWithheld(told)) this.#reportAddress(nearest, told);
+        break;
+      }
+      nearest = address;
+    }
+    return withoutMapping(nearest);
+  }
+
+  /** Once: whoever is trusted may send it with each request. */
+  #reportAddress(proxy: string, told: string): void {
+    if (this.#reportedAddress) return;
+    this.#reportedAddress = true;
+    this.#options.onProblem(new TrackUsageError('ADDRESS_UNREADABLE', { proxy, value: show(told) }));
+  }
+
   #username(request: Request, authorization: string): string {
     const { username, onError } = this.#options;
     if (username) {
@@ -144,29 +185,16 @@ export function microsSince(started: number, now: number): number {
 
 const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0', '2.0': 'HTTP/2.0' };
 
-/** The client's address as the proxies that are trusted tell it. */
-function clientAddress(
-  peer: string,
-  forwardedFor: string,
-  trusts: (address: string, hop: number) => boolean,
-): string {
-  try {
-    // The library wants a request; these are the parts that it looks at.
-    const request = {
-      headers: { 'x-forwarded-for': forwardedFor },
-      socket: { remoteAddress: peer },
-      connection: { remoteAddress: peer },
+/** What proxies say of a request: in X-Forwarded headers, or where there are none in `Forwarded` (RFC 7239). */
+function forwardedOf(sent: HeaderFacts): { hops: string[]; proto: string; host: string } {
+  if (sent.forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
+    return {
+      hops: hopsOf(sent.forwardedFor),
+      proto: firstOf(sent.forwardedProto),
+      host: firstOf(sent.forwardedHost),
     };
-    const address = proxyAddr(request as unknown as Parameters<typeof proxyAddr>[0], trusts);
-    if (address !== undefined && isIP(address) !== 0) return address;
-  } catch {
-    // An entry that is no address.
   }
-  // The peer is what is known.
-  return peer;
-}
-
-/** An IPv4 address as IPv4, also on a socket that serves both (`::ffff:192.0.2.1`). */
-function unmapped(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  const elements = parseForwarded(sent.forwarded);
+  const { proto = '', host = '' } = elements[0] ?? {};
+  return { hops: elements.map((element) => element.for), proto, host };
 }

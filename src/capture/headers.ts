@@ -7,6 +7,8 @@ export interface HeaderFacts {
   forwardedFor: string;
   forwardedProto: string;
   forwardedHost: string;
+  /** RFC 7239. */
+  forwarded: string;
   authorization: string;
   cookie: string;
 }
@@ -23,6 +25,7 @@ export function readHeaders(raw: readonly string[]): HeaderFacts {
   let forwardedFor = '';
   let forwardedProto = '';
   let forwardedHost = '';
+  let forwarded = '';
   let authorization = '';
   let cookie = '';
   for (let i = 0; i < raw.length; i += 2) {
@@ -37,6 +40,9 @@ export function readHeaders(raw: readonly string[]): HeaderFacts {
         break;
       case 7:
         if (referrer === '' && is(name, 'Referer', 'referer')) referrer = raw[i + 1]!;
+        break;
+      case 9:
+        if (is(name, 'Forwarded', 'forwarded')) forwarded = join(forwarded, raw[i + 1]!, ', ');
         break;
       case 10:
         if (is(name, 'User-Agent', 'user-agent')) {
@@ -75,6 +81,7 @@ export function readHeaders(raw: readonly string[]): HeaderFacts {
     forwardedFor,
     forwardedProto,
     forwardedHost,
+    forwarded,
     authorization,
     cookie,
   };

@@ -1,3 +1,4 @@
+import type { TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Request } from './exchange.ts';
@@ -21,4 +22,6 @@ export interface CaptureOptions {
   closures: readonly Summary[];
   /** Told when something of ours, or a function of the user's, threw. */
   onError(what: string, error: unknown): void;
+  /** Told of a problem with what was received, as it is to be reported. */
+  onProblem(problem: TrackUsageError): void;
 }

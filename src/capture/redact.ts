@@ -1,15 +1,14 @@
 import { digitAt, isDigit } from './digits.ts';
+import { isEncodedEquals, isEncodedMark, NestedSecrets, REDACTED } from './nested-secrets.ts';
 import { SECRET_NAMES } from './secret-names.ts';
-
-const REDACTED = 'REDACTED';
 
 /**
  * A function that takes the secrets out of a request target, a URL or a referrer: the values of parameters with a
  * secret's name, in the query and in the fragment, become `REDACTED`; `user:password@` goes, and so do values in
  * `;name=value` of a path. All else stays byte for byte, and a text without any of them is returned as it is.
  *
- * A name counts by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. A URL within a value
- * (`next=/login?token=…`, also encoded once) is cleaned too. Never throws.
+ * A name counts by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. What a value holds is cleaned
+ * too, however often it is encoded: parameters, the user of a URL, members of JSON. Never throws.
  *
  * @param names Defaults to `SECRET_NAMES`; what is given replaces them.
  */
@@ -17,6 +16,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
   const secrets = new Set(names.map(plainName));
   secrets.delete('');
   const isSecret = (name: string): boolean => secrets.has(plainName(name));
+  const nested = new NestedSecrets(isSecret);
   // Most names are ruled out by a hash, made while they are read past.
   const hashes = new Uint8Array(HASHES);
   for (const name of secrets) hashes[hashOf(name)] = 1;
@@ -33,18 +33,22 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
       let hash = 0;
       let outerHash = 0;
       let isNamed = false;
-      let isAscii = true;
+      let isPlain = true;
+      let hidesEquals = false;
       for (; i < url.length; i++) {
         unit = url.charCodeAt(i);
         if (unit === EQUALS || isSeparator(unit)) break;
         if (unit === PERCENT) {
+          hidesEquals ||= isEncodedEquals(url, i);
           const byte = byteAt(url, i + 1);
           if (byte >= 0) {
             unit = byte;
             i += 2;
           }
+          // Encoded twice: the hash is made of what is decoded once.
+          if (unit === PERCENT) isPlain = false;
         }
-        if (unit > 127) isAscii = false;
+        if (unit > 127) isPlain = false;
         const folded = FOLDED[unit & 127]!;
         if (folded === IGNORED) continue;
         if (folded === NESTING) {
@@ -56,28 +60,33 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           isNamed ||= !isDigit(folded);
         }
       }
-      if (i === url.length) break;
-      const nameEnd = i++;
-      if (unit === HASH) inFragment = true;
-      if (unit !== EQUALS) continue;
-
-      const valueStart = i;
-      const maybeSecret = !isAscii || hashes[(isNamed ? hash : outerHash) & (HASHES - 1)] === 1;
+      // Of the name alone, where no `=` follows.
+      let from = nameStart;
       let value: string | undefined;
-      if (maybeSecret && isSecret(url.slice(nameStart, nameEnd))) {
-        i = endOfSecret(url, i, inFragment);
-        if (i > valueStart) value = REDACTED;
+      if (i === url.length || unit !== EQUALS) {
+        if (hidesEquals) value = nested.redact(url.slice(nameStart, i));
       } else {
-        let hasEncodedEquals = false;
-        for (; i < url.length; i++) {
-          unit = url.charCodeAt(i);
-          if (isSeparator(unit)) break;
-          if (unit === PERCENT && isEncodedEquals(url, i)) hasEncodedEquals = true;
+        const valueStart = i + 1;
+        const maybeSecret = !isPlain || hashes[(isNamed ? hash : outerHash) & (HASHES - 1)] === 1;
+        if (maybeSecret && isSecret(url.slice(nameStart, i))) {
+          from = valueStart;
+          i = endOfSecret(url, from, inFragment);
+          if (i > from) value = REDACTED;
+        } else {
+          let mayHold = hidesEquals;
+          for (i++; i < url.length; i++) {
+            const role = ROLES[url.charCodeAt(i) & 127]!;
+            if (role === ORDINARY) continue;
+            if (role === SEPARATOR && isSeparator(url.charCodeAt(i))) break;
+            if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayHold = true;
+          }
+          // A name that holds an encoded `=` holds a value too.
+          if (!hidesEquals) from = valueStart;
+          if (mayHold) value = nested.redact(url.slice(from, i));
         }
-        if (hasEncodedEquals) value = redactEncoded(url.slice(valueStart, i));
       }
       if (value !== undefined) {
-        clean += url.slice(copied, valueStart) + value;
+        clean += url.slice(copied, from) + value;
         copied = i;
       }
       // Beyond its end a text has no units; to ask makes this function slow for good.
@@ -86,19 +95,6 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
     }
     return copied === 0 ? url : clean + url.slice(copied);
   };
-
-  /** The parameters of a URL that is a value itself. */
-  const redactEncoded = (value: string): string =>
-    value
-      .split(ENCODED_SEPARATOR)
-      .map((part) => {
-        const equals = part.search(ENCODED_EQUALS);
-        const end = equals + 3;
-        return equals > 0 && end < part.length && isSecret(part.slice(0, equals))
-          ? part.slice(0, end) + REDACTED
-          : part;
-      })
-      .join('');
 
   /** Parameters of path segments, as in `/shop;jsessionid=…`. */
   const redactPath = (path: string): string =>
@@ -109,13 +105,21 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
   return (url) => {
     const bare = url.includes('@') ? withoutUser(url) : url;
     const start = startOfParameters(bare);
-    const semicolon = bare.indexOf(';');
-    if (semicolon < 0 || semicolon >= start) {
-      return start === bare.length ? bare : redactParameters(bare, start);
+    let path = bare;
+    if (start < bare.length) path = bare.slice(0, start);
+    if (path.includes(';')) path = redactPath(path);
+    if (path.includes('%')) {
+      // A link that was encoded once too often.
+      const hidden = path.search(ENCODED_START);
+      if (hidden >= 0) path = path.slice(0, hidden) + nested.redact(path.slice(hidden));
     }
-    const path = redactPath(bare.slice(0, start));
-    return path + redactParameters(bare.slice(start), 0);
+    return start === bare.length ? path : path + redactParameters(bare.slice(start), 0);
   };
+}
+
+/** The same for a referrer, which names an authority also where it begins with `//`. */
+export function redactReferrer(redact: (url: string) => string, referrer: string): string {
+  return /^[\\/]{2}/.test(referrer) ? redact(`http:${referrer}`).slice('http:'.length) : redact(referrer);
 }
 
 /** With a hundred names, one harmless name in forty needs a closer look. A power of two. */
@@ -127,12 +131,26 @@ const AMPERSAND = 38;
 const SEMICOLON = 59;
 const QUESTION = 63;
 const HASH = 35;
+const AT = 64;
+const QUOTE = 34;
 
-/** The borders of a name's parts: `user[password]`, `filter.token`, `#/token`, `#!token`. */
-const PARTS = /[.[\]/!]/;
-const ENCODED_EQUALS = /%3d/i;
-/** `?`, `&` and `#`, kept by `split`. */
-const ENCODED_SEPARATOR = /(%3f|%26|%23)/i;
+const ORDINARY = 0;
+const SEPARATOR = 1;
+const MARK = 2;
+const ENCODED = 3;
+/** Of each ASCII character what it may be in a value; of any other too, which costs it a closer look. */
+const ROLES = Uint8Array.from({ length: 128 }, (_, unit) => {
+  if (isSeparator(unit)) return SEPARATOR;
+  if (unit === PERCENT) return ENCODED;
+  return unit === EQUALS || unit === AT || unit === QUOTE ? MARK : ORDINARY;
+});
+
+/** The borders of a name's parts: `user[password]`, `filter.token`, `#/token`, `#!token`, `a=1;token`. */
+const PARTS = /[.[\]/!;]/;
+/** `?` and `#`, encoded any number of times. */
+const ENCODED_START = /%(?:25)*(?:3f|23)/i;
+/** A server decodes at most so often: itself, a framework, and whoever follows the link. */
+const MAX_DECODINGS = 4;
 
 const IGNORED = 254;
 const NESTING = 255;
@@ -171,10 +189,6 @@ function isSeparator(unit: number): boolean {
   return unit === AMPERSAND || unit === SEMICOLON || unit === QUESTION || unit === HASH;
 }
 
-function isEncodedEquals(url: string, index: number): boolean {
-  return url.charCodeAt(index + 1) === 51 && (url.charCodeAt(index + 2) | 32) === 100;
-}
-
 /**
  * Where a secret ends: at `&`, at the fragment, and at a `;` only where another parameter follows, for many parsers
  * take `;` and `?` for a part of the value.
@@ -193,7 +207,12 @@ function endOfSecret(url: string, start: number, inFragment: boolean): number {
 
 /** Percent-decoded; what is malformed stays. (`decodeURIComponent` throws for it, which costs 5 µs a name.) */
 function decode(text: string): string {
-  if (!text.includes('%')) return text;
+  let decoded = text;
+  for (let i = 0; i < MAX_DECODINGS && decoded.includes('%'); i++) decoded = decodeOnce(decoded);
+  return decoded;
+}
+
+function decodeOnce(text: string): string {
   const bytes = text.replace(/%([\da-f]{2})/gi, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
@@ -202,16 +221,20 @@ function decode(text: string): string {
 
 /** The part of a name that counts, the same for all spellings. Of `token[]` and `token[0]` it is `token`. */
 function plainName(sent: string): string {
-  const parts = fold(decode(sent)).split(PARTS);
+  // Full-width letters and characters without a width look the same, and some servers take them for the same.
+  const parts = fold(decode(sent).normalize('NFKC')).split(PARTS);
   return parts.findLast((part) => part !== '' && !/^\d+$/.test(part)) ?? '';
 }
 
 function fold(name: string): string {
-  return name.toLowerCase().replace(/[-_+\s]/g, '');
+  return name.toLowerCase().replace(/[-_+\s=\p{C}]/gu, '');
 }
 
-/** Without `user:password@`. The path of a request target is no authority, whatever it looks like. */
+/**
+ * Without `user:password@`. The path of a request target is no authority, whatever it looks like. Browsers read `\` as
+ * `/` in the URLs of the web, and take any number of either.
+ */
 function withoutUser(url: string): string {
-  const authority = /^[a-z][a-z\d+.-]*:\/\/([^/\\?#]*)@/i.exec(url);
-  return authority ? url.slice(0, url.indexOf('//') + 2) + url.slice(authority[0].length) : url;
+  const [whole, start] = /^((?:https?|wss?|ftp):[\\/]*|[a-z][a-z\d+.-]*:\/\/)[^/\\?#]*@/i.exec(url) ?? [];
+  return whole === undefined ? url : start + url.slice(whole.length);
 }

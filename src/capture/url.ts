@@ -1,8 +1,11 @@
-/** Such a host holds nothing that would have to be redacted, nor ends what it stands for. */
-const PLAIN_HOST = /^[\w.:[\]-]*$/;
+import { withoutMapping } from './address.ts';
+import type { Exchange } from './exchange.ts';
+
+/** A host, with its port, as it may stand in a URL: a name, or an address in brackets; no user, and no more. */
+const HOST = /^(?:[^\0- "#%/:<>?@[\\\]^`{|}\x7f]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 const SLASH = 47;
 
-/** Makes the URLs of requests, without secrets. */
+/** Makes the URLs of requests, without secrets. Each reads back as the host and the path that were asked for. */
 export class UrlMaker {
   readonly #redact: (url: string) => string;
   /** What was asked last, and nearly always is asked next. */
@@ -14,22 +17,38 @@ export class UrlMaker {
     this.#redact = redact;
   }
 
-  /** @param target As it stands in the request. */
-  make(scheme: string, host: string, target: string): string {
-    if (target.charCodeAt(0) !== SLASH) return this.#redact(absolute(scheme, host, target));
+  /**
+   * @param host Where it is missing or no host, that of the URL is the server's own address (RFC 9112 §3.3).
+   * @param target As it stands in the request.
+   */
+  make(scheme: string, host: string, target: string, exchange: Exchange): string {
+    if (target.charCodeAt(0) === SLASH) {
+      // The target alone is in one piece already.
+      return this.#originOf(scheme, host, exchange) + this.#redact(target);
+    }
+    // CONNECT alone names an authority and no more (RFC 9112 §3.2.3).
+    const url = exchange.request.method === 'CONNECT' ? scheme + target : target;
+    const [, authority = ''] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(url) ?? [];
+    if (HOST.test(authority)) return this.#redact(url);
+    // `*`, of OPTIONS, or what an app made of the target.
+    return this.#originOf(scheme, host, exchange) + this.#redact(`/${target}`);
+  }
+
+  #originOf(scheme: string, host: string, exchange: Exchange): string {
     if (host !== this.#host || scheme !== this.#scheme) {
-      if (!PLAIN_HOST.test(host)) return this.#redact(scheme + host + target);
+      if (!HOST.test(host)) return scheme + ownHostOf(exchange);
       this.#scheme = scheme;
       this.#host = host;
       this.#origin = scheme + host;
     }
-    // The target alone is in one piece already.
-    return this.#origin + this.#redact(target);
+    return this.#origin;
   }
 }
 
-/** The URL of a target that is no path: absolute, `*` (OPTIONS), or an authority (CONNECT). */
-function absolute(scheme: string, host: string, target: string): string {
-  if (/^[a-z][a-z\d+.-]*:\/\//i.test(target)) return target;
-  return target === '*' || target === '' ? `${scheme}${host}/${target}` : `${scheme}${target}`;
+/** The server's own address and port, where the request names no host; `localhost` on a socket without an address. */
+function ownHostOf({ connection }: Exchange): string {
+  const { localAddress = '', localPort } = connection?.socket ?? {};
+  const address = withoutMapping(localAddress);
+  if (address === '') return 'localhost';
+  return `${address.includes(':') ? `[${address.replace(/%.*/, '')}]` : address}:${localPort}`;
 }

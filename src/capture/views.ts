@@ -1,5 +1,6 @@
 import { show, TrackUsageError } from '../errors.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, Request } from './exchange.ts';
+import { pathOf } from './target.ts';
 
 /** Which requests are tracked: all but those that are marked, or those alone. */
 export const VIEWS = ['exclude', 'include'] as const;
@@ -25,7 +26,9 @@ export class MarkedViews {
   readonly #patterns: RegExp[] = [];
   readonly #handlers = new Set<unknown>();
   readonly #holders: object[] = [];
-  readonly #leftOut: string[] = [];
+  /** Requests that the dashboard answers. */
+  readonly #leftOut = new WeakSet<object>();
+  #leavesOut = false;
   #any = false;
 
   constructor(mode: Views) {
@@ -58,9 +61,10 @@ export class MarkedViews {
     this.#any = true;
   }
 
-  /** What lies at or below the path is never tracked, whatever the mode. */
-  leaveOut(path: string): void {
-    this.#leftOut.push(path);
+  /** Keeps a request from being tracked, whatever the mode: the dashboard answers it. */
+  leaveOut(request: Request): void {
+    this.#leavesOut = true;
+    this.#leftOut.add(request);
   }
 
   /** Whether the function was marked. */
@@ -70,8 +74,7 @@ export class MarkedViews {
 
   /** Whether the request becomes a record. To be asked when its route is known. */
   tracks(exchange: Exchange): boolean {
-    if (this.#leftOut.length > 0 && this.#leftOut.some((path) => isAtOrBelow(exchange.target, path)))
-      return false;
+    if (this.#leavesOut && this.#leftOut.has(exchange.request)) return false;
     const own = exchange.reader.tracked?.(exchange.request);
     if (own !== undefined) return own;
     if (!this.#any) return this.#mode === 'exclude';
@@ -79,8 +82,7 @@ export class MarkedViews {
   }
 
   #isMarked({ request, reader, target }: Exchange): boolean {
-    const query = target.indexOf('?');
-    const path = query < 0 ? target : target.slice(0, query);
+    const path = reader.path?.(request, target) ?? pathOf(target);
     if (this.#texts.has(path) || this.#texts.has(reader.route(request))) return true;
     for (const prefix of this.#prefixes) {
       if (path.startsWith(prefix) || path === prefix.slice(0, -1)) return true;
@@ -89,12 +91,6 @@ export class MarkedViews {
     for (const holder of this.#holders) if (reader.holds?.(holder, request)) return true;
     return this.#handlers.size > 0 && reader.handlers(request).some((handler) => this.#handlers.has(handler));
   }
-}
-
-function isAtOrBelow(target: string, path: string): boolean {
-  if (!target.startsWith(path)) return false;
-  const next = target[path.length];
-  return next === undefined || next === '/' || next === '?';
 }
 
 /** The middleware that a router of Koa is mounted by stands for it. Apps of Express have a `router` too. */

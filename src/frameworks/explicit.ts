@@ -12,7 +12,7 @@ export type UsageSource =
   | ({ storages: RecordWriter | readonly RecordWriter[] } & TrackUsageOptions);
 
 /** What a middleware tracks with. Throws for what is no TrackUsage. */
-export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust } {
+export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust | undefined } {
   if (usage instanceof TrackUsage) return usage.openCapture();
   throw new TrackUsageError('OPTION_INVALID', {
     name: 'usage',

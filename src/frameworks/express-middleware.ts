@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TrackUsage } from '../tracker.ts';
 import { captureOf } from './explicit.ts';
 import { expressReader } from './express.ts';
+import { refuseTrust } from './node.ts';
 
 /** Middleware of Express, by a structural type: ours need no Express. */
 export type ExpressMiddleware = (
@@ -15,7 +16,8 @@ export type ExpressMiddleware = (
  * it are tracked; `new TrackUsage(app, storages)` sees all.
  */
 export function trackUsage(usage: TrackUsage<object>): ExpressMiddleware {
-  const { capture } = captureOf(usage);
+  const { capture, trust } = captureOf(usage);
+  refuseTrust('Express', trust);
   return (request, response, next) => {
     const { originalUrl = request.url ?? '' } = request as IncomingMessage & { originalUrl?: string };
     capture.begin(request, response, originalUrl, expressReader);

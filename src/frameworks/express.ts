@@ -54,7 +54,11 @@ const ROUTERS = Symbol('track-usage Express routers');
 export function isExpressApp(app: unknown): app is ExpressApp {
   const express = app as Partial<ExpressApp> | null | undefined;
   return (
-    typeof app === 'function' && typeof express?.handle === 'function' && typeof express.use === 'function'
+    typeof app === 'function' &&
+    typeof express?.handle === 'function' &&
+    typeof express.use === 'function' &&
+    // Apps of Connect have all but this.
+    typeof express.get === 'function'
   );
 }
 

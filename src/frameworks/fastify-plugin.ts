@@ -1,6 +1,7 @@
 import { checkOption } from '../options.ts';
 import { captureOf, type UsageSource, usageOf } from './explicit.ts';
 import { type FastifyApp, hookFastify, trackFastify } from './fastify.ts';
+import { refuseTrust } from './node.ts';
 
 /** What the plugin is registered with. */
 export type TrackUsagePluginOptions = UsageSource & {
@@ -18,7 +19,8 @@ export async function trackUsage(app: FastifyApp, options: TrackUsagePluginOptio
   const { usage, isOwn } = usageOf('track-usage/fastify', source);
   // Fastify calls it when connections have ended.
   if (isOwn) app.addHook('onClose' as never, (async () => usage.close()) as never);
-  const { capture } = captureOf(usage);
+  const { capture, trust } = captureOf(usage);
+  refuseTrust('Fastify', trust);
   if (encapsulate) hookFastify(app, capture);
   else trackFastify(app, capture);
 }

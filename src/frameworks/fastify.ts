@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
+import { pathOf } from '../capture/target.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Holder, PLUGINS, watchPlugins } from './fastify-marks.ts';
 import { type NodeServer, trackServer } from './node.ts';
@@ -85,6 +86,18 @@ export function hookFastify(app: FastifyApp, capture: Capture): void {
   watchPlugins(app, (plugin) => capture.isMarked(plugin));
 }
 
+/** As its router decodes it: all but the characters that have a meaning in a URL. */
+function decodedPathOf(target: string): string {
+  const path = pathOf(target);
+  if (!path.includes('%')) return path;
+  try {
+    return decodeURI(path);
+  } catch {
+    // Malformed: Fastify answers 400, or looks for the route by what was sent.
+    return path;
+  }
+}
+
 const fastifyRequest = (request: Request) => (request as Tracked)[REQUEST];
 
 /** Fastify makes it anew whenever it is asked. Requests that match no route have one without a URL. */
@@ -94,6 +107,7 @@ function optionsOf(request: Tracked): RouteOptions | undefined {
 }
 
 const fastifyReader: RequestReader = {
+  path: (_request, target) => decodedPathOf(target),
   trusts(request, _address, hop) {
     // Its `trustProxy`, which it does not show, as it applied it.
     const { ips } = fastifyRequest(request) ?? {};

@@ -2,6 +2,7 @@ import type { Request, RequestReader, Response } from '../capture/exchange.ts';
 import type { TrackUsage } from '../tracker.ts';
 import { captureOf } from './explicit.ts';
 import { honoReader, type Route, setRoutes } from './hono.ts';
+import { trustBy } from './node.ts';
 
 /** Middleware of Hono, by a structural type: ours need no Hono. */
 export type HonoMiddleware = (
@@ -12,6 +13,7 @@ export type HonoMiddleware = (
 /** What Hono says of a request. */
 interface HonoRequest {
   matchedRoutes: Route[];
+  path: string;
   param(): Record<string, string>;
 }
 
@@ -26,7 +28,7 @@ export function trackUsage(usage: TrackUsage<object>): HonoMiddleware {
   const { capture, trust } = captureOf(usage);
   const reader: RequestReader = {
     ...honoReader,
-    trusts: (_request, address, hop) => trust(address, hop),
+    trusts: trustBy(trust),
     routeParams: (request) => (request as Tracked)[REQUEST]?.param(),
   };
   return (context, next) => {
@@ -34,7 +36,7 @@ export function trackUsage(usage: TrackUsage<object>): HonoMiddleware {
     if (incoming && outgoing) {
       const request = context.req as HonoRequest;
       incoming[REQUEST] = request;
-      setRoutes(incoming, request.matchedRoutes);
+      setRoutes(incoming, request.matchedRoutes, request.path);
       capture.begin(incoming, outgoing, incoming.url ?? '', reader);
     }
     return next();

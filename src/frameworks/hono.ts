@@ -1,6 +1,7 @@
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader, Response } from '../capture/exchange.ts';
-import type { Trust } from './node.ts';
+import { normalizedPathOf } from '../capture/target.ts';
+import { type Trust, trustBy } from './node.ts';
 
 /** A Hono 4 app, as far as it is used here: our types need no Hono. */
 export interface HonoApp {
@@ -33,7 +34,8 @@ interface NodeBindings {
 }
 
 const MATCH = Symbol('track-usage Hono match');
-type Tracked = Request & { [MATCH]?: MatchResult };
+const PATH = Symbol('track-usage Hono path');
+type Tracked = Request & { [MATCH]?: MatchResult; [PATH]?: string };
 
 export function isHonoApp(app: unknown): app is HonoApp {
   const hono = app as Partial<HonoApp> | null | undefined;
@@ -49,8 +51,8 @@ export function isHonoApp(app: unknown): app is HonoApp {
  * Sees every request that `@hono/node-server` gives to the app's `fetch`, which must be read after this. Hono knows
  * no proxies, so those of the option `trustProxy` are `trust`ed.
  */
-export function trackHono(app: HonoApp, capture: Capture, trust: Trust): void {
-  const reader: RequestReader = { ...honoReader, trusts: (_request, address, hop) => trust(address, hop) };
+export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefined): void {
+  const reader: RequestReader = { ...honoReader, trusts: trustBy(trust) };
   // Hono matches the path before `fetch` returns.
   let current: Tracked | undefined;
   const { fetch, router } = app;
@@ -73,15 +75,19 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust): void {
     add: (method, path, handler) => router.add(method, path, handler),
     match(method, path) {
       const result = router.match(method, path);
-      if (current !== undefined) current[MATCH] = result as MatchResult;
+      if (current !== undefined) {
+        current[MATCH] = result as MatchResult;
+        current[PATH] = path;
+      }
       return result;
     },
   };
 }
 
-/** For requests whose routes Hono has matched. */
-export function setRoutes(request: Request, routes: Route[]): void {
-  (request as Tracked)[MATCH] = [routes.map((route) => [[route.handler, route], {}])];
+/** For requests whose routes Hono has matched, by that path. */
+export function setRoutes(request: Tracked, routes: Route[], path: string): void {
+  request[PATH] = path;
+  request[MATCH] = [routes.map((route) => [[route.handler, route], {}])];
 }
 
 /** The handler of the request: the first match that is no middleware, which takes a second argument. */
@@ -109,6 +115,8 @@ function isCopy(copy: Route, { path, basePath, method, handler }: Route): boolea
 const withoutSlash = (path: string) => (path.endsWith('/') ? path.slice(0, -1) : path);
 
 export const honoReader: Omit<RequestReader, 'trusts'> = {
+  // As Hono decoded it; until it has matched a route, as it will be but for that.
+  path: (request, target) => (request as Tracked)[PATH] ?? normalizedPathOf(target),
   route: (request) => handlerOf(request)?.[0][1].path ?? '',
   blueprint(request) {
     const base = handlerOf(request)?.[0][1].basePath ?? '';

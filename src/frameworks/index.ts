@@ -4,7 +4,7 @@ import { type ExpressApp, isExpressApp, trackExpress, watchRouter } from './expr
 import { type FastifyApp, isFastifyApp, trackFastify } from './fastify.ts';
 import { type HonoApp, isHonoApp, trackHono } from './hono.ts';
 import { isKoaApp, type KoaApp, trackKoa } from './koa.ts';
-import { isNodeServer, type NodeServer, nodeReader, type Trust, trackServer } from './node.ts';
+import { isNodeServer, type NodeServer, nodeReader, refuseTrust, type Trust, trackServer } from './node.ts';
 
 /** A NestJS app: it stands on one of Express or of Fastify. */
 export interface NestApp {
@@ -14,12 +14,21 @@ export interface NestApp {
 /** What can be tracked. */
 export type App = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
 
-/** Recognises an app by its shape and has its requests captured. `trust` is for apps that know no proxies. */
-export function track(app: unknown, capture: Capture, trust: Trust): void {
-  if (isExpressApp(app)) trackExpress(app, capture);
-  else if (isFastifyApp(app)) trackFastify(app, capture);
-  else if (isKoaApp(app)) trackKoa(app, capture);
-  else if (isHonoApp(app)) trackHono(app, capture, trust);
+/**
+ * Recognizes an app by its shape and has its requests captured. `trust` is for apps that have no setting for proxies;
+ * with one that has, it throws.
+ */
+export function track(app: unknown, capture: Capture, trust: Trust | undefined): void {
+  if (isExpressApp(app)) {
+    refuseTrust('Express', trust);
+    trackExpress(app, capture);
+  } else if (isFastifyApp(app)) {
+    refuseTrust('Fastify', trust);
+    trackFastify(app, capture);
+  } else if (isKoaApp(app)) {
+    refuseTrust('Koa', trust);
+    trackKoa(app, capture);
+  } else if (isHonoApp(app)) trackHono(app, capture, trust);
   else if (isNodeServer(app)) trackServer(app, capture, nodeReader(trust));
   else throw new TrackUsageError('APP_UNKNOWN', { value: show(app) });
 }

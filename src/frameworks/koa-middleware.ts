@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TrackUsage } from '../tracker.ts';
 import { captureOf } from './explicit.ts';
 import { koaReader, setContext } from './koa.ts';
+import { refuseTrust } from './node.ts';
 
 /** Middleware of Koa, by a structural type: ours need no Koa. */
 export type KoaMiddleware = (
@@ -14,7 +15,8 @@ export type KoaMiddleware = (
  * `new TrackUsage(app, storages)` sees all.
  */
 export function trackUsage(usage: TrackUsage<object>): KoaMiddleware {
-  const { capture } = captureOf(usage);
+  const { capture, trust } = captureOf(usage);
+  refuseTrust('Koa', trust);
   return (context, next) => {
     setContext(context.req, context);
     capture.begin(context.req, context.res, context.originalUrl, koaReader);

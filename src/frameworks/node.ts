@@ -2,6 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Capture } from '../capture/capture.ts';
 import type { RequestReader } from '../capture/exchange.ts';
+import { normalizedPathOf } from '../capture/target.ts';
+import { TrackUsageError } from '../errors.ts';
 
 /** What a server of node:http, https or http2 has in common. */
 export interface NodeServer {
@@ -9,6 +11,23 @@ export interface NodeServer {
 }
 
 export type Trust = (address: string, hop: number) => boolean;
+
+/** The framework's own setting for trusted proxies, by which the option `trustProxy` would have no effect. */
+const OWN_TRUST = {
+  Express: "app.set('trust proxy', …)",
+  Fastify: 'Fastify({ trustProxy: … })',
+  Koa: 'app.proxy = true',
+};
+
+/** Throws where `trustProxy` was given for a framework that has a setting of its own. */
+export function refuseTrust(framework: keyof typeof OWN_TRUST, trust: Trust | undefined): void {
+  if (trust) throw new TrackUsageError('TRUST_PROXY_UNUSED', { framework, setting: OWN_TRUST[framework] });
+}
+
+/** Whether a proxy is trusted where the option `trustProxy` says so: by default none is. */
+export function trustBy(trust: Trust | undefined): RequestReader['trusts'] {
+  return trust ? (_request, address, hop) => trust(address, hop) : () => false;
+}
 
 export function isNodeServer(app: unknown): app is NodeServer {
   const server = app as Partial<Server> | null;
@@ -22,9 +41,10 @@ export function isNodeServer(app: unknown): app is NodeServer {
 }
 
 /** A plain server knows no routes; which proxies it trusts is the option `trustProxy`. */
-export function nodeReader(trust: Trust): RequestReader {
+export function nodeReader(trust: Trust | undefined): RequestReader {
   return {
-    trusts: (_request, address, hop) => trust(address, hop),
+    trusts: trustBy(trust),
+    path: (_request, target) => normalizedPathOf(target),
     route: () => '',
     blueprint: () => '',
     handlers: () => [],

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hasDotSegments, pathOf } from '../capture/target.ts';
 import { monotonicClock } from '../clock.ts';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import { Access } from './access.ts';
@@ -57,15 +58,14 @@ const FORM = 'application/x-www-form-urlencoded';
 /** How often the link, and what failed, is printed at most. In ms. */
 const PRINT = 60_000;
 
-/** @param leaveOut Told the path, whose requests are not tracked. */
+/** @param leaveOut Called with each request that it answers, which is not tracked. */
 export function createHandler(
   source: HandlerSource,
   options: HandlerOptions = {},
-  leaveOut: (path: string) => void = () => {},
+  leaveOut: (request: IncomingMessage) => void = () => {},
 ): UsageHandler {
   const settings = readHandlerOptions(options);
-  leaveOut(settings.path);
-  const mount = new Mount(source, settings);
+  const mount = new Mount(source, settings, leaveOut);
   const handler = (...given: unknown[]): unknown => {
     const [first, second, third] = given as [never, never, never];
     if (isFastify(first)) return register(first, mount, third);
@@ -87,14 +87,20 @@ class Mount {
   readonly #source: HandlerSource;
   readonly #settings: HandlerSettings;
   readonly #access: Access;
+  readonly #leaveOut: (request: IncomingMessage) => void;
   #responder: Promise<Responder> | undefined;
   #printed = Number.NEGATIVE_INFINITY;
   #failed = Number.NEGATIVE_INFINITY;
 
-  constructor(source: HandlerSource, settings: HandlerSettings) {
+  constructor(
+    source: HandlerSource,
+    settings: HandlerSettings,
+    leaveOut: (request: IncomingMessage) => void,
+  ) {
     this.path = settings.path;
     this.#source = source;
     this.#settings = settings;
+    this.#leaveOut = leaveOut;
     this.#access = new Access(settings, (error) => this.#tell(`authorize failed: ${reasonOf(error)}`));
   }
 
@@ -131,7 +137,9 @@ class Mount {
   async hono(context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
     const { incoming, outgoing } = context.env as { incoming: IncomingMessage; outgoing: ServerResponse };
     const { parseBody } = context.req as { parseBody?: () => Promise<unknown> };
-    const url = this.below(incoming.url);
+    // Hono routes by the URL that it made of the target, without dot segments.
+    const { pathname, search } = new URL((context.req as { url: string }).url);
+    const url = this.below(pathname + search);
     if (url === undefined) {
       await next();
       return undefined;
@@ -155,6 +163,7 @@ class Mount {
     url: string,
     body?: unknown,
   ): Promise<void> {
+    this.#leaveOut(request);
     response.on('error', () => {});
     // An HTTP/2 stream that is reset reports it here.
     request.on('error', () => {});
@@ -202,7 +211,8 @@ class Mount {
 
   /** What of the URL lies behind the path; `undefined` where it lies elsewhere. */
   below(url = ''): string | undefined {
-    if (!url.startsWith(this.path)) return undefined;
+    // With dot segments it may be another path, for the app to answer.
+    if (!url.startsWith(this.path) || hasDotSegments(pathOf(url))) return undefined;
     const rest = url.slice(this.path.length);
     return rest === '' || rest.startsWith('/') || rest.startsWith('?') ? rest : undefined;
   }

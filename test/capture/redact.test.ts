@@ -2,7 +2,7 @@ import { isIP, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anonymizeForwarded, anonymizeIp } from '../../src/capture/anonymize.ts';
-import { createRedactor } from '../../src/capture/redact.ts';
+import { createRedactor, redactReferrer } from '../../src/capture/redact.ts';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 
 const redact = createRedactor();
@@ -70,16 +70,83 @@ describe('createRedactor', () => {
       '/login?next=%2Fcb%3Fcode%3DREDACTED%26page%3D2%23top&x=1',
     ],
     ['/?next=a%3fTOKEN%3d', '/?next=a%3fTOKEN%3d'],
+    ['/?next=%252Fl%253Ftoken%253Dabc%2526page%253D2', '/?next=%252Fl%253Ftoken%253DREDACTED%2526page%253D2'],
+    // What is encoded more often than the equals sign is part of the value
+    ['/?next=%2Fl%3Ftoken%3Da%2526b%26c%3D1', '/?next=%2Fl%3Ftoken%3DREDACTED%26c%3D1'],
+    ['/?a=%23token=abc', '/?a=%23token=REDACTED'],
+    ['/?a=%26token=abc&b=1', '/?a=%26token=REDACTED&b=1'],
+    ['/?a=1%26token=abc', '/?a=1%26token=REDACTED'],
+    ['/?a=1%3Btoken%3Dabc', '/?a=1%3Btoken%3DREDACTED'],
+    ['/?a=token=abc', '/?a=token=REDACTED'],
+    ['/?a=b==', '/?a=b=='],
+    // Encoded where a server expects it raw, or decoded once more than it should be
+    ['/?token%3Dabc', '/?token%3DREDACTED'],
+    ['/?a=1&token%3dabc&b=2', '/?a=1&token%3dREDACTED&b=2'],
+    ['/?token%253Dabc', '/?token%253DREDACTED'],
+    ['/?a%3D1=2', '/?a%3D1=2'],
+    ['/?tok%65n%3d=abc', '/?tok%65n%3d=REDACTED'],
+    ['/?%2574oken=abc', '/?%2574oken=REDACTED'],
+    ['/?token%00=abc&%00token=abc', '/?token%00=REDACTED&%00token=REDACTED'],
+    ['/?%E2%80%8Btoken=abc', '/?%E2%80%8Btoken=REDACTED'],
+    ['/?ｔｏｋｅｎ=abc', '/?ｔｏｋｅｎ=REDACTED'],
+    ['/login%3Ftoken=abc', '/login%3Ftoken=REDACTED'],
+    ['/cb%23access_token%3Dabc%26x%3D1?page=2', '/cb%23access_token%3DREDACTED%26x%3D1?page=2'],
+    // Users of URLs within values
+    ['/?u=https://bob:abc@example.org/&x=1', '/?u=https://example.org/&x=1'],
+    ['/?u=https%3A%2F%2Fbob%3Aabc%40example.org%2Fa%40b', '/?u=https%3A%2F%2Fexample.org%2Fa%40b'],
+    ['/?u=https%253A%252F%252Fbob%253Aabc%2540example.org', '/?u=https%253A%252F%252Fexample.org'],
+    ['/?u=//bob:abc@example.org&v=a@b//c', '/?u=//example.org&v=a@b//c'],
+    ['/?u=https%3A%2F%2Fexample.org%2Fa%40b', '/?u=https%3A%2F%2Fexample.org%2Fa%40b'],
+    // JSON within values
+    ['/?q={"password":"abc","page":2}', '/?q={"password":"REDACTED","page":2}'],
+    ['/?q=%7B%22api_key%22:%20%22a%5C%22b%22%7D', '/?q=%7B%22api_key%22:%20%22REDACTED%22%7D'],
+    ['/?q={"user":{"pin":1234}}', '/?q={"user":{"pin":REDACTED}}'],
+    ['/?q={"name":"token","token":""}', '/?q={"name":"token","token":""}'],
     // Users
     ['http://user:pass@example.org/', 'http://example.org/'],
     ['https://user@example.org/a@b?c=d@e', 'https://example.org/a@b?c=d@e'],
     ['https://a:b@c@example.org?token=x', 'https://example.org?token=REDACTED'],
+    ['https:\\\\user:pass@example.org/', 'https:\\\\example.org/'],
+    ['https:/user:pass@example.org/', 'https:/example.org/'],
     ['https://example.org/user:pass@host/', 'https://example.org/user:pass@host/'],
     ['//user:pass@host/', '//user:pass@host/'],
     ['/?mail=a@example.org', '/?mail=a@example.org'],
     ['android-app://org.example.app/', 'android-app://org.example.app/'],
   ])('%s', (url, expected) => {
     expect(redact(url)).toBe(expected);
+  });
+
+  test('a referrer names an authority also where it begins with slashes', () => {
+    expect(redactReferrer(redact, '//bob:abc@example.org/?token=x')).toBe('//example.org/?token=REDACTED');
+    expect(redactReferrer(redact, '\\\\bob:abc@example.org/')).toBe('\\\\example.org/');
+    expect(redactReferrer(redact, '/a@b')).toBe('/a@b');
+  });
+
+  test('no secret survives within a value, however often it is encoded', () => {
+    const encode = (text: string, times: number): string =>
+      times === 0 ? text : encode(encodeURIComponent(text), times - 1);
+    const word = fc.string({ unit: fc.constantFrom(...'abcxyz019-_.~/'), minLength: 1, maxLength: 6 });
+    const inner = fc.oneof(
+      fc.tuple(word, word).map(([start, end]) => `/${start}?page=1&token=S3CRET&${end}=2`),
+      word.map((name) => `https://bob:S3CRET@example.org/${name}?x=1`),
+      word.map((name) => `#access_token=S3CRET&q=${name}`),
+      word.map((name) => `{"q":"${name}","password":"S3CRET"}`),
+    );
+    fc.assert(
+      fc.property(inner, word, fc.nat(3), fc.nat(3), (value, name, inside, outside) => {
+        // The value of a parameter in a URL that is a value itself.
+        const next = `/l?q${name}=${encode(value, inside + 1)}&page=3`;
+        const url = `/?next=${encode(next, outside + 1)}&last=4`;
+        const clean = redact(url);
+        expect(clean).not.toContain('S3CRET');
+        expect(clean.endsWith('&last=4')).toBe(true);
+        let decoded = clean.slice('/?next='.length, -'&last=4'.length);
+        for (let i = 0; i <= outside; i++) decoded = decodeURIComponent(decoded);
+        expect(decoded.startsWith(`/l?q${name}=`) && decoded.endsWith('&page=3')).toBe(true);
+        expect(redact(clean)).toBe(clean);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test('own names replace the default ones', () => {
@@ -109,6 +176,11 @@ describe('createRedactor', () => {
           '%',
           '%3D',
           '%26',
+          '%253D',
+          '%40',
+          '"',
+          '%22',
+          ':',
           '%3f',
           '%74',
           '://',
@@ -181,9 +253,26 @@ describe('createRedactor', () => {
       'x[',
       '%3d',
       '__=&',
+      '%25',
+      '%253d',
+      '//',
+      '//@',
+      '%2F%2F@',
+      '"a":"',
+      '%22a%22:%22',
     ];
     for (const part of parts) {
-      for (const start of ['/', '/?', '/#', '/?a=', '/?token=', 'http://', '/?next=%3D']) {
+      for (const start of [
+        '/',
+        '/?',
+        '/#',
+        '/?a=',
+        '/?token=',
+        'http://',
+        '/?next=%3D',
+        '/%3F',
+        '/?a="token":',
+      ]) {
         const url = start + part.repeat(65_536 / part.length);
         const began = performance.now();
         redact(url);

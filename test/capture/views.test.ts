@@ -11,7 +11,7 @@ import Koa from 'koa';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import { TrackUsage, type TrackUsageOptions, type Views } from '../../src/index.ts';
-import { http1Client } from '../support/client.ts';
+import { exchange, http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 
@@ -162,6 +162,141 @@ describe.each(FRAMEWORKS)('%s', (_, make) => {
       make((path, handler) => (path === '/users/:id' ? usage.exclude(handler) : handler), usage),
     );
     expect(paths).toEqual(without('/users/7'));
+  });
+});
+
+describe('a path with dots', () => {
+  /** What answers `target`, and whether it was counted. */
+  async function answered(
+    make: (answer: (text: string) => string, usage: TrackUsage) => Made,
+    targets: readonly string[],
+    mark: string,
+  ): Promise<[string, string, number][]> {
+    const recorder = await Recorder.create();
+    let said = '';
+    const count = async () => {
+      await recorder.usage.flush();
+      return (await recorder.usage.getUsage({ limit: 0 })).length;
+    };
+    const made = make((text) => {
+      said = text;
+      return text;
+    }, recorder.usage);
+    recorder.usage.exclude(mark);
+    if (!made.attached) recorder.usage.attach(made.app as App);
+    const server = await made.start();
+    if (!server.listening) await once(server, 'listening');
+    const address = { host: HOST, port: (server.address() as AddressInfo).port, secure: false };
+    const found: [string, string, number][] = [];
+    for (const target of targets) {
+      said = 'nobody';
+      const before = await count();
+      await exchange(address, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+      found.push([target, said, (await count()) - before]);
+    }
+    await closeServer(server);
+    expect(recorder.errors).toEqual([]);
+    await recorder.close();
+    return found;
+  }
+  const TARGETS = ['/health/x', '/health/../admin', '/health/%2e%2e/admin', '/x/../health/y', '/%68ealth/x'];
+
+  test('with Hono, which answers by the path without them, decoded', async () => {
+    const make = (answer: (text: string) => string) => {
+      const app = new Hono();
+      app.get('/health/:what', (context) => context.text(answer('health')));
+      app.get('/admin', (context) => context.text(answer('admin')));
+      const fetch = (...args: Parameters<typeof app.fetch>) => app.fetch(...args);
+      return { app, start: () => serveHono({ fetch, port: 0, hostname: HOST }) as Server };
+    };
+    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+      ['/health/x', 'health', 0],
+      ['/health/../admin', 'admin', 1],
+      ['/health/%2e%2e/admin', 'admin', 1],
+      ['/x/../health/y', 'health', 0],
+      ['/%68ealth/x', 'health', 0],
+    ]);
+  });
+
+  test('with a server of Node that reads URLs', async () => {
+    const make = (answer: (text: string) => string) => {
+      const app = createServer((request, response) => {
+        response.end(answer(new URL(request.url!, 'http://h').pathname));
+      });
+      return { app, start: () => app.listen(0, HOST) };
+    };
+    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+      ['/health/x', '/health/x', 0],
+      ['/health/../admin', '/admin', 1],
+      ['/health/%2e%2e/admin', '/admin', 1],
+      ['/x/../health/y', '/health/y', 0],
+      ['/%68ealth/x', '/%68ealth/x', 1],
+    ]);
+  });
+
+  test('with Express, which answers by what was sent', async () => {
+    const make = (answer: (text: string) => string) => {
+      const app = express();
+      app.get('/health/*what', (_request, response) => void response.send(answer('health')));
+      app.get('/admin', (_request, response) => void response.send(answer('admin')));
+      return { app, start: () => app.listen(0, HOST) };
+    };
+    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+      ['/health/x', 'health', 0],
+      ['/health/../admin', 'health', 0],
+      ['/health/%2e%2e/admin', 'health', 0],
+      ['/x/../health/y', 'nobody', 1],
+      ['/%68ealth/x', 'nobody', 1],
+    ]);
+  });
+
+  test('with Fastify, which decodes it', async () => {
+    const make = (answer: (text: string) => string, usage: TrackUsage) => {
+      const app = fastify();
+      usage.attach(app);
+      app.get('/health/*', async () => answer('health'));
+      app.get('/admin', async () => answer('admin'));
+      return {
+        app,
+        attached: true,
+        async start() {
+          await app.listen({ port: 0, host: HOST });
+          return app.server;
+        },
+      };
+    };
+    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+      ['/health/x', 'health', 0],
+      ['/health/../admin', 'health', 0],
+      ['/health/%2e%2e/admin', 'health', 0],
+      ['/x/../health/y', 'nobody', 1],
+      ['/%68ealth/x', 'health', 0],
+    ]);
+  });
+
+  test("is the app's and counted, where it seems to lie below the dashboard", async () => {
+    const make = (answer: (text: string) => string, usage: TrackUsage) => {
+      const handler = usage.handler({ token: 'a-token-of-22-letters!' });
+      const app = new Hono();
+      app.use(handler);
+      app.get('/admin', (context) => context.text(answer('admin')));
+      const fetch = (...args: Parameters<typeof app.fetch>) => app.fetch(...args);
+      return { app, start: () => serveHono({ fetch, port: 0, hostname: HOST }) as Server };
+    };
+    const targets = [
+      '/usage/',
+      '/usage/../admin',
+      '/usage/%2e%2e/admin',
+      '/x/../usage/api/v1/site',
+      '/usages',
+    ];
+    expect(await answered(make, targets, '/health')).toEqual([
+      ['/usage/', 'nobody', 0],
+      ['/usage/../admin', 'admin', 1],
+      ['/usage/%2e%2e/admin', 'admin', 1],
+      ['/x/../usage/api/v1/site', 'nobody', 0],
+      ['/usages', 'nobody', 1],
+    ]);
   });
 });
 

@@ -86,12 +86,16 @@ describe('without permission', () => {
   test('spellings of a URL are no way in', async () => {
     const served = await start({ token: TOKEN });
     for (const path of [
-      ...['/usage//api/v1/site', '/usage/./api/v1/site', '/usage/x/../api/v1/site', '/usage/%61pi/v1/site'],
+      ...['/usage//api/v1/site', '/usage/%61pi/v1/site'],
       ...['/usage/API/v1/site', '/usage/api\\v1\\site', '/usage/api/v1/site/', '/usage/api/v1/site%00'],
       ...['/usage/api%2fv1%2fsite', '/usage/metrics/', '/usage/;/api/v1/site', '/usage/?/api/v1/site'],
     ]) {
       const { status } = await served.ask(path);
       expect([path, status]).toEqual([path, expect.toBeOneOf([401, 404])]);
+    }
+    // The app may take them for another path, so that they are its own.
+    for (const path of ['/usage/./api/v1/site', '/usage/x/../api/v1/site', '/usage/%2e/api/v1/site']) {
+      expect([path, String((await served.ask(path)).body)]).toEqual([path, 'app']);
     }
   });
 });
@@ -591,16 +595,13 @@ describe('the request line', () => {
       '*',
       '//usage/api/v1/site',
       '/./usage/',
+      '/usage/../',
+      '/usage/%2e%2e/%2e%2e/',
+      '/usage/\\..\\..',
     ]) {
       expect([target, (await raw(target)).endsWith('app')]).toEqual([target, true]);
     }
-    for (const target of [
-      '/usage/../',
-      '/usage/..%2f..%2fetc/passwd',
-      '/usage/%2e%2e/%2e%2e/',
-      '/usage/\\..\\..',
-      '/usage/%00',
-    ]) {
+    for (const target of ['/usage/..%2f..%2fetc/passwd', '/usage/%00']) {
       const said = await raw(target);
       expect([target, said.slice(0, 13)]).toEqual([target, 'HTTP/1.1 404 ']);
       expect(said).toContain('PATH_UNKNOWN');

@@ -1,0 +1,31 @@
+import { isIP, SocketAddress } from 'node:net';
+
+/**
+ * The IP address in a hop of X-Forwarded-For or in a node of `Forwarded` (RFC 7239 §6), in canonical form (RFC 5952):
+ * without quotes, brackets, port and zone; IPv4 within IPv6 as IPv4. `''` where there is none.
+ */
+export function addressOf(hop: string): string {
+  const version = isIP(hop);
+  if (version === 4) return hop;
+  if (version === 6) return canonical(hop);
+  // 192.0.2.1:5000 (Azure, IIS), [2001:db8::1], "[2001:db8::1]:443"; a port may be obfuscated: _port (RFC 7239 §6.2).
+  const [, v6, v4] = /^"?(?:\[([^\]]*)\]|([\d.]+))(?::[\w.-]*)?"?$/.exec(hop) ?? [];
+  if (v4 !== undefined) return isIP(v4) === 4 ? v4 : '';
+  return v6 !== undefined && isIP(v6) === 6 ? canonical(v6) : '';
+}
+
+/** Whether a proxy says that it does not know the address, or does not tell it (RFC 7239 §6.2, §6.3). */
+export function isWithheld(hop: string): boolean {
+  return /^"?(?:unknown|_[\w.-]+)(?::[\w.-]*)?"?$/i.test(hop);
+}
+
+function canonical(address: string): string {
+  const zone = address.indexOf('%');
+  const bare = zone < 0 ? address : address.slice(0, zone);
+  return withoutMapping(new SocketAddress({ address: bare, family: 'ipv6' }).address);
+}
+
+/** An IPv4 address as IPv4, also on a socket that serves both (`::ffff:192.0.2.1`). */
+export function withoutMapping(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}
