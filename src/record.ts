@@ -38,7 +38,7 @@ export interface UsageRecord {
   duration: number;
   /** The client's address; behind a proxy what the framework's trust setting says. */
   remoteAddr: string | null;
-  /** The X-Forwarded-For header. */
+  /** The X-Forwarded-For header, or the nodes of `Forwarded` where there is none. */
   forwardedFor: string | null;
   userAgent: UserAgent | null;
   /** The best of Accept-Language, such as `en-US`. */
