@@ -11,44 +11,51 @@ import type {
   Total,
 } from '../storages/contract.ts';
 import { noMeasures, onlyMeasures } from '../storages/measures.ts';
+import { COVERAGE } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { orElse, storedSummaries } from './ask.ts';
+import { storedSummaries } from './ask.ts';
+import {
+  allOf,
+  completeCoverage,
+  countedOf,
+  coverageOf,
+  hasLater,
+  type StoredBucket,
+  storedIn,
+} from './coverage.ts';
 import { invalid } from './invalid.ts';
-import type { Bucket, Totals } from './questions.ts';
+import { orElse } from './or-else.ts';
+import type { Bucket, Coverage, Totals } from './questions.ts';
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
 
-/** The summaries from which the whole is read, those with the fewest keys first: each request has one key in each. */
-const WHOLE = [
-  'server',
-  'status',
-  'bots',
-  'languages',
-  'geo',
-  'browsers',
-  'routes',
-  'remotes',
-  'user-agents',
-  'referrers',
-  'urls',
-  'visitors',
-];
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Keys that are looked for one by one in the period before. */
 const MOST_LOOKUPS = 50;
 
+type Page = Omit<KeysRequest, 'site' | 'summary' | 'spans'>;
+
 /** What each bucket holds, by its beginning. */
 type Series = (start: number) => Totals;
 
-/** The summaries that an answer is read from. */
-interface Sums {
-  whole: string | undefined;
-  visitors: boolean;
-  bots: boolean;
+/** Summaries that totals need besides what is kept of all requests, where they are stored. */
+const DETAILS = ['visitors', 'bots'] as const;
+type Detail = (typeof DETAILS)[number];
+
+/** From where an answer is read: the records, or the sums, and which of the details are stored. */
+export type Source = 'records' | readonly Detail[];
+
+/** An answer, and what it covers. */
+interface Covered<T> {
+  value: T;
+  coverage: Coverage;
 }
 
-/** From where an answer is read: the records, or these summaries. */
-export type Source = 'records' | Sums;
+/** One key of a summary. */
+export interface OneKey {
+  summary: string;
+  key: string | null;
+}
 
 /** A question as it is understood. */
 export interface Asked {
@@ -66,117 +73,159 @@ export class Answers {
     this.#reader = reader;
   }
 
-  /** All of the range together. */
-  async totals(asked: Asked, source: Source): Promise<Totals> {
+  /**
+   * Adds up all of the range.
+   * @param isBefore Whether it is the period before: what is known in part alone compares with nothing.
+   */
+  async totals(asked: Asked, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
     const { site, zone, range } = asked;
     if (source === 'records') {
       const row = await this.#matched(asked);
-      if (row) return totalsOf(row);
-      return asked.where.length > 0 ? { ...noMeasures(), visitors: 0, bots: 0 } : unknown();
+      return {
+        value: row ? totalsOf(row) : { ...noMeasures(), visitors: 0, bots: 0 },
+        coverage: completeCoverage(),
+      };
     }
     const spans = spansOf(range, zone);
-    const total = (summary: string, target?: null) => this.#reader.total({ site, summary, spans, target });
-    const [all, visitors, bots, people] = await Promise.all([
-      source.whole === undefined ? noMeasures() : total(source.whole),
-      source.visitors ? total('visitors') : undefined,
-      source.bots ? total('bots') : undefined,
-      source.bots ? total('bots', null) : undefined,
+    const total = (summary: Detail, target?: null) =>
+      source.includes(summary) ? this.#reader.total({ site, summary, spans, target }) : undefined;
+    const [buckets, visitors, bots, people] = await Promise.all([
+      storedIn(this.#reader, site, spans),
+      total('visitors'),
+      total('bots'),
+      total('bots', null),
     ]);
+    const all = allOf(buckets);
+    const tells = tellsOf(buckets, all.hits, isBefore);
     return {
-      ...onlyMeasures(all),
-      visitors: visitors?.keys ?? null,
-      bots: bots && people ? bots.hits - people.hits : null,
+      value: {
+        ...all,
+        visitors: visitors && tells('visitors') ? visitors.keys : null,
+        bots: bots && people && tells('bots') ? bots.hits - people.hits : null,
+      },
+      coverage: await this.#coverage(asked, buckets, source),
     };
   }
 
   /**
-   * Each bucket of the range.
-   * @param one The summary and its key, where one alone is wanted.
+   * Answers each bucket of the range.
+   * @param one The summary and its key, where one alone is wanted. @param isBefore As for `totals`.
    */
   async series(
     asked: Asked,
     source: Source,
     period: Period,
-    one?: { summary: string; key: string | null },
-  ): Promise<Bucket[]> {
+    isBefore: boolean,
+    one?: OneKey,
+  ): Promise<Covered<Bucket[]>> {
     const { zone, range, where } = asked;
     const starts = bucketsOf(range, period, zone);
-    if (starts.length === 0) return [];
-    const found =
+    if (starts.length === 0) return { value: [], coverage: completeCoverage() };
+    const { value: found, coverage } =
       source === 'records'
         ? await this.#recordSeries({ ...asked, where: one ? withKey(where, one) : where }, period, starts)
-        : await this.#sumSeries(asked, period, starts, source, one?.key);
-    return starts.map((start) => ({ date: zone.format(start), ...found(start) }));
+        : await this.#sumSeries(asked, period, starts, source, isBefore, one);
+    return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), coverage };
   }
 
-  async #recordSeries(asked: Asked, period: Period, starts: readonly number[]): Promise<Series> {
+  async #recordSeries(asked: Asked, period: Period, starts: readonly number[]): Promise<Covered<Series>> {
     const { start, end } = asked.range;
     const bounds = [start, ...starts.filter((each) => each > start), end];
     const rows = await orElse(this.#reader.matchingSeries({ ...matching(asked), bounds }), []);
     const found = new Map(rows.map((row) => [asked.zone.bucketOf(period, row.bucket), totalsOf(row)]));
-    const empty =
-      asked.where.length > 0 || rows.length > 0 ? { ...unknown(), visitors: 0, bots: 0 } : unknown();
-    return (each) => found.get(each) ?? empty;
+    const empty = { ...noMeasures(), visitors: 0, bots: 0 };
+    return { value: (each) => found.get(each) ?? empty, coverage: completeCoverage() };
   }
 
   async #sumSeries(
-    { site, zone, range }: Asked,
+    asked: Asked,
     period: Period,
     starts: readonly number[],
-    { whole, visitors, bots }: Sums,
-    key: string | null | undefined,
-  ): Promise<Series> {
+    details: readonly Detail[],
+    isBefore: boolean,
+    one: OneKey | undefined,
+  ): Promise<Covered<Series>> {
+    const { site, zone, range } = asked;
     // A bucket that lies in the range in part counts in part, as it does in the totals.
-    const parts = starts.filter((start) => {
-      const isOver = !range.open || start !== starts.at(-1);
-      return start < range.start || (isOver && zone.next(period, start) > range.end);
-    });
+    const parts = starts
+      .filter((start) => {
+        const isOver = !range.open || start !== starts.at(-1);
+        return start < range.start || (isOver && zone.next(period, start) > range.end);
+      })
+      .map((start) => {
+        const end = Math.min(range.end, zone.next(period, start));
+        const part = { ...range, start: Math.max(range.start, start), end };
+        // Only the last bucket can last until now.
+        part.open &&= end === range.end;
+        return { start, spans: spansOf(part, zone) };
+      });
+    const span = { period, from: starts[0]!, to: range.end - 1 };
     const ask = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
-      const span = { period, from: starts[0]!, to: range.end - 1 };
       const [rows, ...partial] = await Promise.all([
         this.#reader.series({ site, summary, ...span, target }),
-        ...parts.map((start) => {
-          const end = Math.min(range.end, zone.next(period, start));
-          const part = { ...range, start: Math.max(range.start, start), end };
-          // Only the last bucket can last until now.
-          part.open &&= end === range.end;
-          return this.#reader.total({ site, summary, spans: spansOf(part, zone), target });
-        }),
+        ...parts.map(({ spans }) => this.#reader.total({ site, summary, spans, target })),
       ]);
       const found = new Map<number, Total>(rows.map((row) => [row.bucket, row]));
-      parts.forEach((start, index) => {
+      parts.forEach(({ start }, index) => {
         found.set(start, partial[index]!);
       });
       return found;
     };
-    const [all, people, robots, noRobots] = await Promise.all([
-      whole === undefined ? undefined : ask(whole, key),
-      visitors ? ask('visitors') : undefined,
-      bots ? ask('bots') : undefined,
-      bots ? ask('bots', null) : undefined,
+    const [rows, ...partial] = await Promise.all([
+      storedIn(this.#reader, site, [span]),
+      ...parts.map(({ spans }) => storedIn(this.#reader, site, spans)),
     ]);
-    return (start) => ({
-      ...onlyMeasures(all?.get(start) ?? noMeasures()),
-      visitors: people ? (people.get(start)?.keys ?? 0) : null,
-      bots: robots ? (robots.get(start)?.hits ?? 0) - (noRobots?.get(start)?.hits ?? 0) : null,
+    const stored = new Map(rows.map((bucket) => [bucket.start, [bucket]]));
+    parts.forEach(({ start }, index) => {
+      stored.set(start, partial[index]!);
     });
+    const buckets = [...stored].sort(([a], [b]) => a - b).flatMap(([, of]) => of);
+    if (one) {
+      const found = await ask(one.summary, one.key);
+      return {
+        value: (start) => ({ ...onlyMeasures(found.get(start) ?? noMeasures()), visitors: null, bots: null }),
+        coverage: await this.#coverage(asked, buckets, [one.summary]),
+      };
+    }
+    const wanted = (detail: Detail, target?: null) =>
+      details.includes(detail) ? ask(detail, target) : undefined;
+    const [people, robots, noRobots] = await Promise.all([
+      wanted('visitors'),
+      wanted('bots'),
+      wanted('bots', null),
+    ]);
+    return {
+      value: (start) => {
+        const of = stored.get(start) ?? [];
+        const all = allOf(of);
+        const tells = tellsOf(of, all.hits, isBefore);
+        const bots = (robots?.get(start)?.hits ?? 0) - (noRobots?.get(start)?.hits ?? 0);
+        return {
+          ...all,
+          visitors: people && tells('visitors') ? (people.get(start)?.keys ?? 0) : null,
+          bots: robots && tells('bots') ? bots : null,
+        };
+      },
+      coverage: await this.#coverage(asked, buckets, details),
+    };
   }
 
-  /** From where an answer is read: the records, where it is filtered or no summary holds the whole. */
-  async source({ site, where }: Asked, summary?: string): Promise<Source> {
+  /** Finds from where an answer is read: the records, where it is filtered. */
+  async source({ site, where }: Asked): Promise<Source> {
     if (where.length > 0) return 'records';
-    if (summary !== undefined) return { whole: summary, visitors: false, bots: false };
-    const names = new Set(await storedSummaries(this.#reader, site));
-    const whole = WHOLE.find((name) => names.has(name));
-    if (whole === undefined && (await orElse(this.#reader.canFilter(), false))) return 'records';
-    return { whole, visitors: names.has('visitors'), bots: names.has('bots') };
+    const names = await storedSummaries(this.#reader, site);
+    return DETAILS.filter((detail) => names.includes(detail));
   }
 
-  /** What the keys had in the period before, which is the range of `asked`. */
-  async before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[]> {
+  /**
+   * Finds what the keys had in the period before, which is the range of `asked`; `undefined` where the summary does not
+   * cover all of it, since nothing compares with a part.
+   */
+  async before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[] | undefined> {
     const { site, zone, range, where } = asked;
+    if (!(await this.coverage(asked, summary)).complete) return undefined;
     if (rows.length > MOST_LOOKUPS) {
-      const { rows: all } = await this.keys(asked, summary, EVERY_KEY);
+      const { rows: all } = await this.#keys(asked, summary, EVERY_KEY);
       const found = new Map(all.map((row) => [row.key, row]));
       return rows.map(({ key }) => onlyMeasures(found.get(key) ?? noMeasures()));
     }
@@ -191,8 +240,27 @@ export class Answers {
     );
   }
 
-  /** A page of a summary's keys. */
-  keys(asked: Asked, summary: string, page: Omit<KeysRequest, 'site' | 'summary' | 'spans'>): Promise<Keys> {
+  /** Answers a page of a summary's keys. */
+  async keys(asked: Asked, summary: string, page: Page): Promise<Covered<Keys>> {
+    const [value, coverage] = await Promise.all([
+      this.#keys(asked, summary, page),
+      this.coverage(asked, summary),
+    ]);
+    return { value, coverage };
+  }
+
+  /** Tells what a summary leaves out of the range. */
+  async coverage(asked: Asked, summary: string): Promise<Coverage> {
+    const { site, zone, range, where } = asked;
+    if (where.length > 0) return completeCoverage();
+    return this.#coverage(asked, await storedIn(this.#reader, site, spansOf(range, zone)), [summary]);
+  }
+
+  #coverage({ site, zone, range }: Asked, buckets: readonly StoredBucket[], summaries: readonly string[]) {
+    return coverageOf(this.#reader, { site, zone, end: range.end }, buckets, summaries);
+  }
+
+  #keys(asked: Asked, summary: string, page: Page): Promise<Keys> {
     const { site, zone, range, where } = asked;
     const answer =
       where.length > 0
@@ -210,21 +278,29 @@ export class Answers {
     return row;
   }
 
-  /** The beginning of the first month of which something is stored. */
+  /** Finds the beginning of the first month of which something is stored. */
   async first(site: string): Promise<number | undefined> {
-    const names = new Set(await storedSummaries(this.#reader, site));
-    const whole = WHOLE.find((name) => names.has(name)) ?? [...names][0];
-    if (whole === undefined) return undefined;
     const all = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
-    const [row] = await this.#reader.series({
-      site,
-      summary: whole,
-      period: 'month',
-      ...all,
-      target: undefined,
-    });
+    const [row] = await orElse(
+      this.#reader.series({ site, summary: COVERAGE.name, period: 'month', ...all, target: undefined }),
+      [],
+    );
     return row?.bucket;
   }
+
+  /** Returns the range; as open only where nothing is stored behind it that its last month would hold too. */
+  async settled(site: string, zone: Calendar, range: HourRange): Promise<HourRange> {
+    if (!range.open || range.start >= range.end) return range;
+    return { ...range, open: !(await hasLater(this.#reader, { site, zone, end: range.end })) };
+  }
+}
+
+/** Whether a summary tells something of what these buckets hold, or where they are compared with, all of it. */
+function tellsOf(buckets: readonly StoredBucket[], hits: number, isBefore: boolean) {
+  return (summary: Detail): boolean => {
+    const counted = countedOf(buckets, summary);
+    return hits === 0 || (isBefore ? counted === hits : counted > 0);
+  };
 }
 
 /** The column of the records that holds a summary's keys. */
@@ -251,10 +327,6 @@ function withKey(
 
 export function matching({ site, range, where }: Asked): Matching {
   return { site, from: range.start, to: range.end - 1, where };
-}
-
-function unknown(): Totals {
-  return { ...noMeasures(), visitors: null, bots: null };
 }
 
 function totalsOf(row: MatchingRow): Totals {

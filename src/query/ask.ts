@@ -1,11 +1,17 @@
 import { wallClock } from '../clock.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
-import type { StorageReader } from '../storages/contract.ts';
+import type { CompleteReader } from '../storages/complete-reader.ts';
+import type { KeyRow, Span, SumRow, SumsRequest } from '../storages/contract.ts';
+import { COVERAGE } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
+import { orElse } from './or-else.ts';
+import type { Coverage } from './questions.ts';
+import { spansOf } from './range.ts';
 
 /** A point in time: a Date, ms since 1970, or ISO text; text without an offset is read in the site's time zone. */
 export type When = Date | number | string;
@@ -13,7 +19,7 @@ export type When = Date | number | string;
 export interface UsageOptions {
   /** Inclusive. Defaults to the beginning. */
   from?: When;
-  /** Inclusive. Defaults to the end. */
+  /** Inclusive. Defaults to the end of this hour: what is dated later is answered when it is asked for. */
   to?: When;
   /** Rows on a page; 0 for all. Defaults to 500. */
   limit?: number;
@@ -62,12 +68,16 @@ export function summaryName(summary: Summary | string): string {
   return found.name;
 }
 
-/** Asks a storage's reading end for the buckets of a summary. `timeZone` is that of a site not stored yet. */
+/**
+ * Asks a storage's reading end for the buckets of a summary.
+ * @param timeZone Of a site that is not stored yet. @param now In ms since 1970.
+ */
 export async function getSum<const O extends SumOptions>(
-  reader: StorageReader,
+  reader: CompleteReader,
   summary: Summary | string,
   options: O,
   timeZone = 'UTC',
+  now = wallClock.now(),
 ): Promise<SumAnswer<O>> {
   const name = summaryName(summary);
   const { period, target } = options;
@@ -81,17 +91,16 @@ export async function getSum<const O extends SumOptions>(
   const { site, zone } = await siteOf(reader, options, timeZone);
   if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
   const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
-    const rows = await orElse(
-      reader.sums({ site, summary: name, period: of, from, to, target, ...page }),
-      [],
-    );
+    const request = { site, summary: name, period: of, from, to, target, ...page };
+    const answer = options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
+    const rows = await orElse(answer, []);
     return rows.map(({ bucket, ...row }) => ({ period: of, date: zone.format(bucket), ...row }));
   };
   if (period) {
     const { from, to } = rangeOf(options, zone);
     return (await ask(period, from, to)) as SumAnswer<O>;
   }
-  const holds = options.from === undefined ? wallClock.now() : zone.parse(options.from, 'from');
+  const holds = options.from === undefined ? now : zone.parse(options.from, 'from');
   const until = options.to === undefined ? undefined : zone.parse(options.to, 'to');
   const lists = await Promise.all(
     PERIODS.map((of) => {
@@ -104,13 +113,79 @@ export async function getSum<const O extends SumOptions>(
 
 /** Asks a storage's reading end for records, newest first. */
 export async function getUsage(
-  reader: StorageReader,
+  reader: CompleteReader,
   options: UsageOptions,
   timeZone = 'UTC',
+  now = wallClock.now(),
 ): Promise<UsageRecord[]> {
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
-  return orElse(reader.usage({ site, ...rangeOf(options, zone), ...page }), []);
+  const range = rangeOf(options, zone);
+  if (options.to === undefined) range.to = zone.next('hour', zone.hourOf(now)) - 1;
+  return orElse(reader.usage({ site, ...range, ...page }), []);
+}
+
+/** Returns what `getSum` leaves out of the buckets of a summary that it answers, on all of its pages. */
+export async function sumCoverage(
+  reader: CompleteReader,
+  summary: Summary | string,
+  { period, ...options }: SumOptions & { period: Period },
+  now = wallClock.now(),
+): Promise<Coverage> {
+  const { site, zone } = await siteOf(reader, options, 'UTC');
+  const range = rangeOf(options, zone);
+  const until = zone.next('hour', zone.hourOf(now));
+  if (options.to !== undefined) {
+    const place = { site, zone, end: zone.next(period, zone.bucketOf(period, range.to)) };
+    const buckets = await storedIn(reader, site, [{ period, ...range }]);
+    return coverageOf(reader, place, buckets, [summaryName(summary)]);
+  }
+  const place = { site, zone, end: until };
+  const current = zone.bucketOf(period, now);
+  const isSplit = range.from <= current && (await hasLater(reader, place, period));
+  const spans: Span[] = isSplit
+    ? [
+        { period, from: range.from, to: current - 1 },
+        ...spansOf({ start: current, end: until, open: false, unit: 'day' }, zone),
+      ]
+    : [{ period, from: range.from, to: current }];
+  return coverageOf(reader, place, await storedIn(reader, site, spans), [summaryName(summary)]);
+}
+
+/**
+ * The sums up to now. Of the bucket that lasts, its hours until now are added up where later ones are stored: a clock
+ * may be ahead.
+ */
+async function sumsUntil(
+  reader: CompleteReader,
+  zone: Calendar,
+  request: SumsRequest,
+  now: number,
+): Promise<SumRow[]> {
+  const { site, summary, period, target, limit, offset } = request;
+  const current = zone.bucketOf(period, now);
+  const end = zone.next('hour', zone.hourOf(now));
+  const to = Math.min(request.to, current);
+  if (request.from > current || to < current || !(await hasLater(reader, { site, zone, end }, period))) {
+    return reader.sums({ ...request, to });
+  }
+  const spans = spansOf({ start: current, end, open: false, unit: 'day' }, zone);
+  const of = { site, summary, spans };
+  let count: number;
+  let rows: KeyRow[];
+  if (target === undefined) {
+    ({ rows, count } = await reader.keys({ ...of, order: 'hits', search: undefined, limit, offset }));
+  } else {
+    const { keys: _, ...total } = await reader.total({ ...of, target });
+    const found = total.hits > 0 ? [{ key: target, ...total }] : [];
+    count = found.length;
+    rows = found.slice(offset);
+  }
+  const head = rows.map((row) => ({ bucket: current, ...row }));
+  const left = limit === 0 ? 0 : limit - head.length;
+  if (limit > 0 && left === 0) return head;
+  const before = { ...request, to: current - 1, limit: left, offset: Math.max(0, offset - count) };
+  return [...head, ...(await reader.sums(before))];
 }
 
 /**
@@ -118,7 +193,7 @@ export async function getUsage(
  * @param kept Those that are kept, whether or not anything is stored of them.
  */
 export async function checkKept(
-  reader: StorageReader,
+  reader: CompleteReader,
   site: string,
   name: string,
   kept: readonly string[] = [],
@@ -129,14 +204,15 @@ export async function checkKept(
   throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...all].join(', ') });
 }
 
-/** The names of the summaries of which something is stored. */
-export function storedSummaries(reader: StorageReader, site: string): Promise<string[]> {
-  return orElse<string[], string[]>(reader.summaries(site), []);
+/** The names of the summaries of which something is stored, `COVERAGE` not among them. */
+export async function storedSummaries(reader: CompleteReader, site: string): Promise<string[]> {
+  const names = await orElse<string[], string[]>(reader.summaries(site), []);
+  return names.filter((name) => name !== COVERAGE.name);
 }
 
 /** The site that is meant, and its calendar. */
 export async function siteOf(
-  reader: StorageReader,
+  reader: CompleteReader,
   { site = DEFAULT_SITE }: { site?: unknown },
   timeZone: string,
 ): Promise<{ site: string; zone: Calendar }> {
@@ -159,14 +235,4 @@ function pageOf({ limit = DEFAULT_LIMIT, page = 1 }: UsageOptions): { limit: num
     throw invalid('page', page, 'a whole number');
   if (limit === 0 && page > 1) throw invalid('page', page, '1, since limit 0 puts all on one page');
   return { limit, offset };
-}
-
-/** Where no database is yet, nothing is stored yet. */
-export async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
-  try {
-    return await answer;
-  } catch (error) {
-    if ((error as TrackUsageError).code !== 'STORAGE_NOT_FOUND') throw error;
-    return nothing;
-  }
 }

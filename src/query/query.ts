@@ -6,8 +6,9 @@ import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { Answers, type Asked, columnFor, columnOf, matching } from './answers.ts';
-import { checkKept, orElse, siteOf, storedSummaries, summaryName } from './ask.ts';
+import { checkKept, siteOf, storedSummaries, summaryName } from './ask.ts';
 import { invalid } from './invalid.ts';
+import { orElse } from './or-else.ts';
 import type {
   AnsweredRange,
   ComparedOptions,
@@ -99,12 +100,16 @@ export class UsageQuery {
   async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
     const asked = await this.#ask(options, 'totals');
     const source = await this.#answers.source(asked);
-    const of = (range: HourRange) => this.#answers.totals({ ...asked, range }, source);
-    const before = beforeOf(asked, options);
+    const range = beforeOf(asked, options);
+    const [{ value: totals, coverage }, before] = await Promise.all([
+      this.#answers.totals(asked, source, false),
+      range && this.#answers.totals({ ...asked, range }, source, true),
+    ]);
     return {
       ...answered(asked),
-      totals: await of(asked.range),
-      previous: before ? { range: shown(before, asked.zone), totals: await of(before) } : null,
+      totals,
+      coverage,
+      previous: range && before ? { range: shown(range, asked.zone), totals: before.value } : null,
     };
   }
 
@@ -124,14 +129,18 @@ export class UsageQuery {
       summary === undefined
         ? undefined
         : { summary: await this.#summary(asked.site, summary), key: key ?? null };
-    const source = await this.#answers.source(asked, one?.summary);
-    const of = (range: HourRange) => this.#answers.series({ ...asked, range }, source, period, one);
-    const before = beforeOf(asked, options);
+    const source = await this.#answers.source(asked);
+    const range = beforeOf(asked, options);
+    const [{ value: buckets, coverage }, before] = await Promise.all([
+      this.#answers.series(asked, source, period, false, one),
+      range && this.#answers.series({ ...asked, range }, source, period, true, one),
+    ]);
     return {
       ...answered(asked),
       period,
-      buckets: await of(asked.range),
-      previous: before ? { range: shown(before, asked.zone), buckets: await of(before) } : null,
+      buckets,
+      coverage,
+      previous: range && before ? { range: shown(range, asked.zone), buckets: before.value } : null,
     };
   }
 
@@ -150,7 +159,10 @@ export class UsageQuery {
       throw invalid('search', search, 'a part of the keys');
     }
     const wanted = { order, search: search === '' ? undefined : search, limit, offset: limit * (page - 1) };
-    const { rows, count, total } = await this.#answers.keys(asked, name, wanted);
+    const {
+      value: { rows, count, total },
+      coverage,
+    } = await this.#answers.keys(asked, name, wanted);
     const range = beforeOf(asked, options);
     const before = range && (await this.#answers.before({ ...asked, range }, name, rows));
     return {
@@ -161,6 +173,7 @@ export class UsageQuery {
       count,
       total,
       others: rows.reduce((rest, row) => minus(rest, row), total),
+      coverage,
     };
   }
 
@@ -194,7 +207,10 @@ export class UsageQuery {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
       return { column: columnFor(name, 'filter'), value };
     });
-    const range = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
+    const meant = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
+    // The records are read by their dates, whatever lies behind.
+    const isFromRecords = where.length > 0 || question === 'records';
+    const range = isFromRecords ? meant : await this.#answers.settled(site, zone, meant);
     return { site, zone, range, where };
   }
 

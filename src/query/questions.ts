@@ -56,10 +56,30 @@ export interface AnsweredRange {
   to: string;
 }
 
+/** A part of the range in which the storage did not keep a summary all the time. */
+export interface Gap {
+  /** The name of the summary. */
+  summary: string;
+  /** The first hour from which a request is missing, with the site's offset. */
+  from: string;
+  /** The last such hour: inclusive. */
+  to: string;
+  /** Requests of these hours that the summary does not count. */
+  hits: number;
+}
+
+/** Which part of the range an answer covers. */
+export interface Coverage {
+  /** Whether every stored request of the range is counted. */
+  complete: boolean;
+  /** What is not counted, by summary, oldest first. Empty where the coverage is complete. */
+  gaps: Gap[];
+}
+
 export interface Totals extends Measures {
-  /** Different cookie visitors; `null` where no summary tells. */
+  /** Different cookie visitors; `null` where no summary tells, or for the period before, where one tells in part. */
   visitors: number | null;
-  /** Requests of robots; `null` where no summary tells. */
+  /** Requests of robots; `null` where no summary tells, or for the period before, where one tells in part. */
   bots: number | null;
 }
 
@@ -68,6 +88,8 @@ export interface TotalsAnswer {
   timeZone: string;
   range: AnsweredRange;
   totals: Totals;
+  /** Coverage of `visitors` and `bots`; the other totals count every request. */
+  coverage: Coverage;
   previous: { range: AnsweredRange; totals: Totals } | null;
 }
 
@@ -83,11 +105,13 @@ export interface SeriesAnswer {
   period: Period;
   /** Oldest first, each bucket of the range up to now, the empty ones too. */
   buckets: Bucket[];
+  /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
+  coverage: Coverage;
   previous: { range: AnsweredRange; buckets: Bucket[] } | null;
 }
 
 export interface TopRow extends KeyRow {
-  /** What the key had in the period before; `null` where that was not asked for. */
+  /** What the key had in the period before; `null` where that was not asked for, or is not covered completely. */
   previous: Measures | null;
 }
 
@@ -104,6 +128,8 @@ export interface TopAnswer {
   total: Measures;
   /** `total` without the rows. */
   others: Measures;
+  /** Coverage of the summary. */
+  coverage: Coverage;
 }
 
 export interface RecordsAnswer {

@@ -1,4 +1,5 @@
 import { escapeText } from '../escape.ts';
+import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
 import type { Measures } from '../storages/contract.ts';
@@ -153,7 +154,9 @@ function topSection(answer: TopAnswer): string {
   const { summary, rows, total, others, count } = answer;
   const { title, key, isLong } = headingOf(summary);
   const open = `<section>\n<h2>${html(title)}</h2>`;
-  if (rows.length === 0) return `${open}\n<p class="soft">Nothing is stored in this range.</p>\n</section>`;
+  const gaps = answer.coverage.gaps.map((gap) => `\n<p class="soft">${html(gapText(gap))}</p>`).join('');
+  if (rows.length === 0)
+    return `${open}\n<p class="soft">Nothing is stored in this range.</p>${gaps}\n</section>`;
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
   const line = (kind: string, head: string, row: Measures, before: Measures | null) => {
     const cells = [
@@ -179,7 +182,7 @@ function topSection(answer: TopAnswer): string {
 <tbody>
 ${lines.join('\n')}
 </tbody>
-</table>
+</table>${gaps}
 </section>`;
 }
 
@@ -199,14 +202,18 @@ function meter(part: number, of: number): string {
   return `<span class="meter" aria-hidden="true"><i style="width:${percent.toFixed(1)}%"></i></span>`;
 }
 
+function orDash(value: number | null): string {
+  return value === null ? '–' : whole(value);
+}
+
 function daysSection({ series }: Report): string {
   const { buckets, period } = series;
   const shows = (of: (bucket: Bucket) => number | null) => buckets.some((bucket) => of(bucket) !== null);
   const columns: [heading: string, text: (bucket: Bucket) => string][] = [
     ['Requests', ({ hits }) => whole(hits)],
   ];
-  if (shows(({ visitors }) => visitors)) columns.push(['Visitors', ({ visitors }) => whole(visitors ?? 0)]);
-  if (shows(({ bots }) => bots)) columns.push(['Robots', ({ bots }) => whole(bots ?? 0)]);
+  if (shows(({ visitors }) => visitors)) columns.push(['Visitors', ({ visitors }) => orDash(visitors)]);
+  if (shows(({ bots }) => bots)) columns.push(['Robots', ({ bots }) => orDash(bots)]);
   columns.push(
     ['Errors', ({ errors }) => whole(errors)],
     ['Transfer', ({ transfer }) => bytes(transfer)],

@@ -1,4 +1,5 @@
 import { escapeText } from '../escape.ts';
+import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { TopAnswer } from '../query/query.ts';
 import type { Measures } from '../storages/contract.ts';
@@ -43,7 +44,11 @@ export function markdownReport(report: Report, imprint: Imprint): string {
     ...(compared === undefined ? [] : [compared]),
     `## ${chartTitle(report)}`,
     days(report),
-    ...report.top.flatMap((answer) => [`## ${plain(headingOf(answer.summary).title)}`, top(answer)]),
+    ...report.top.flatMap((answer) => [
+      `## ${plain(headingOf(answer.summary).title)}`,
+      top(answer),
+      ...answer.coverage.gaps.map((gap) => `*${plain(gapText(gap))}*`),
+    ]),
     '## How these numbers are made',
     notes(report, imprint)
       .map((note) => `- ${plain(note)}`)

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { escapeText } from '../escape.ts';
+import { gapText } from '../formats/coverage.ts';
 import { bytes, milliseconds, whole } from '../formats/numbers.ts';
 import type { AnsweredRange, Bucket, TopAnswer, Totals } from '../query/query.ts';
 import type { Measures } from '../storages/contract.ts';
@@ -261,6 +262,7 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
           "A summary of the app's own can give a request several keys: its rows may add up to more than the requests.",
         ]
       : []),
+    ...totals.coverage.gaps.map(gapText),
     ...(missing.length === 0
       ? []
       : [

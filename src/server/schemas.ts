@@ -86,6 +86,19 @@ const totals = z.object({
   visitors: z.number().nullable().describe('Different cookie visitors; null where no summary tells.'),
   bots: z.number().nullable().describe('Requests of robots; null where no summary tells.'),
 });
+const coverage = z
+  .object({
+    complete: z.boolean().describe('Whether every stored request of the range is counted.'),
+    gaps: z.array(
+      z.object({
+        summary: z.string().describe('A summary that the storage did not keep all the time.'),
+        from: z.string().describe('The first hour from which a request is missing.'),
+        to: z.string().describe('The last such hour, inclusive.'),
+        hits: z.number().describe('Requests of these hours that the summary does not count.'),
+      }),
+    ),
+  })
+  .describe('Which part of the range the summaries behind the answer cover.');
 const bucket = totals.extend({ date: z.string().describe("Its beginning, with the site's offset.") });
 const range = z.object({
   from: z.string().describe('The first hour.'),
@@ -109,12 +122,14 @@ export const statusAnswer = z.object({ status: object.nullable() });
 export const totalsAnswer = z.object({
   ...head,
   totals,
+  coverage,
   previous: z.object({ range, totals }).nullable(),
 });
 export const seriesAnswer = z.object({
   ...head,
   period: z.enum(PERIODS),
   buckets: z.array(bucket),
+  coverage,
   previous: z.object({ range, buckets: z.array(bucket) }).nullable(),
 });
 export const topAnswer = z.object({
@@ -125,6 +140,7 @@ export const topAnswer = z.object({
   count: z.number().describe('How many keys match.'),
   total: measured,
   others: measured.describe('The total without the rows.'),
+  coverage,
 });
 export const recordsAnswer = z.object({
   ...head,

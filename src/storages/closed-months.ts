@@ -1,4 +1,5 @@
 import { BoundedCache } from '../cache.ts';
+import { COVERAGE } from '../summaries/coverage.ts';
 import type {
   KeyRow,
   Keys,
@@ -12,8 +13,6 @@ import type {
 import { addTo, pageOfKeys } from './fold-sums.ts';
 import { addMeasures, noMeasures } from './measures.ts';
 
-/** A summary with one key, or few, to which every record adds: it tells whether something came to the months since. */
-const WITNESS = 'server';
 /** Keys of a summary that are kept; with more of them the engine adds up all months each time. */
 const MOST_KEYS = 25_000;
 /** Summaries and ranges that are kept at least; twice as many at most. */
@@ -23,13 +22,14 @@ type Reader = Required<Pick<StorageReader, 'keys' | 'total'>>;
 
 /** The keys of months that are over, `undefined` where there are too many. */
 interface Closed {
-  witness: string;
+  /** All requests of these months when the keys were read, as JSON. */
+  stored: string;
   rows: Promise<readonly KeyRow[] | undefined>;
 }
 
 /**
  * Remembers the keys of months that are over: a year of keys is added up once, and then only what is left of the range.
- * What came to such a month later, from a journal that was adopted or a copy, changes the sums of `server` in it as well.
+ * What came to such a month later, from a journal that was adopted or a copy, changes the sums of `COVERAGE` in it as well.
  */
 export class ClosedMonths implements Reader {
   readonly #engine: Reader;
@@ -55,7 +55,7 @@ export class ClosedMonths implements Reader {
   /** All keys of the range; `undefined` where the engine is to answer. */
   async #rows({ site, summary, spans }: Pick<KeysRequest, 'site' | 'summary' | 'spans'>) {
     const months = spans.find(({ period }) => period === 'month');
-    if (!months || months.to - months.from < LONG || summary === WITNESS) return undefined;
+    if (!months || months.to - months.from < LONG || summary === COVERAGE.name) return undefined;
     // The last one may be this month.
     const closed: Span = { ...months, to: months.to - MONTH };
     const rows = await this.#read(site, summary, closed);
@@ -73,24 +73,24 @@ export class ClosedMonths implements Reader {
     const spans = [months];
     const { keys: _, ...sums } = await this.#engine.total({
       site,
-      summary: WITNESS,
+      summary: COVERAGE.name,
       spans,
       target: undefined,
     });
     if (sums.hits === 0) return undefined;
-    const witness = JSON.stringify(sums);
+    const stored = JSON.stringify(sums);
     const name = JSON.stringify([site, summary, months.from, months.to]);
     let closed = this.#closed.get(name);
-    if (closed?.witness !== witness) {
+    if (closed?.stored !== stored) {
       const read = this.#engine.keys({ site, summary, spans, ...ALL });
-      closed = { witness, rows: read.then(({ rows, count }) => (count > MOST_KEYS ? undefined : rows)) };
+      closed = { stored, rows: read.then(({ rows, count }) => (count > MOST_KEYS ? undefined : rows)) };
       this.#closed.set(name, closed);
     }
     try {
       return await closed.rows;
     } catch (error) {
       // What failed is tried again.
-      this.#closed.set(name, { ...closed, witness: '' });
+      this.#closed.set(name, { ...closed, stored: '' });
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import type { CapturedRecord, TextColumn, UsageRecord } from '../record.ts';
+import { COVERAGE } from './coverage.ts';
 
 /**
  * The keys of a record: one, several (it counts once for each, 16 at most), or `null`, `undefined` or `''` for none. A
@@ -127,7 +128,9 @@ export function resolveSummaries(
     }
     for (const summary of 'members' in found ? found.members : [found]) {
       const same = resolved.get(summary.name) ?? known.get(summary.name);
-      if (same !== undefined && !isSame(same as Summary, summary)) {
+      // Two that are added to the same numbers would count each request twice.
+      const isTaken = same !== undefined && !isSame(same as Summary, summary);
+      if (isTaken || summary.name === COVERAGE.name) {
         throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
       }
       resolved.set(summary.name, summary);

@@ -1,4 +1,5 @@
 import type { OwnKeys, RecordBatch } from '../batch.ts';
+import { COVERAGE, coverageKey } from './coverage.ts';
 import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
 
@@ -19,14 +20,17 @@ export type Deltas = readonly DeltaGroup[];
 
 /**
  * Adds up a batch: every record into its hour, then the hours into their days and the days into their months,
- * so that a record is looked at once and not three times.
+ * so that a record is looked at once and not three times. `COVERAGE` is added to what a storage keeps.
  */
 export function fold(records: RecordBatch, summaries: readonly Summary[], calendar: Calendar): DeltaGroup[] {
+  if (records.length === 0) return [];
   const hours = indexesByHour(records, calendar);
+  const coverage = sameKey(records, records.intern(coverageKey(summaries)));
   const rows = new Rows(records.strings.length);
   const groups: DeltaGroup[] = [];
-  for (const summary of summaries) {
-    const ofHours = hours.map(([bucket, indexes]) => foldHour(records, summary, bucket, indexes, rows));
+  for (const summary of [...summaries, COVERAGE]) {
+    const keys = summary === COVERAGE ? coverage : keysOf(records, summary);
+    const ofHours = hours.map(([bucket, indexes]) => foldHour(records, summary, keys, bucket, indexes, rows));
     const ofDays = rollUp(ofHours, 'day', (bucket) => calendar.dayOf(bucket), rows);
     const ofMonths = rollUp(ofDays, 'month', (bucket) => calendar.monthOf(bucket), rows);
     groups.push(...ofHours, ...ofDays, ...ofMonths);
@@ -57,11 +61,11 @@ function indexesByHour(records: RecordBatch, calendar: Calendar): [hour: number,
 function foldHour(
   records: RecordBatch,
   summary: Summary,
+  { first: keys, more }: OwnKeys,
   bucket: number,
   indexes: Int32Array,
   rows: Rows,
 ): DeltaGroup {
-  const { first: keys, more } = keysOf(records, summary);
   const { contentLength, duration, status } = records;
   rows.clear();
   for (let i = 0; i < indexes.length; i++) {
@@ -83,7 +87,11 @@ const NO_MORE: OwnKeys['more'] = new Map();
 /** Of a summary that nobody set keys for, every record's key is `null`. */
 function keysOf(records: RecordBatch, { name, column }: Summary): OwnKeys {
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
-  return records.own.get(name) ?? { first: new Int32Array(records.length), more: NO_MORE };
+  return records.own.get(name) ?? sameKey(records, 0);
+}
+
+function sameKey({ length }: RecordBatch, key: number): OwnKeys {
+  return { first: new Int32Array(length).fill(key), more: NO_MORE };
 }
 
 function rollUp(

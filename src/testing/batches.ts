@@ -35,8 +35,8 @@ export class TestJournal {
     this.#site = site;
   }
 
-  /** The batch that follows the one before. */
-  batch(records: readonly TestRecord[]): Batch {
+  /** The batch that follows the one before. @param summaries Those that are kept; by default those of the journal. */
+  batch(records: readonly TestRecord[], summaries = this.#summaries): Batch {
     const from = this.#end;
     // A record takes at least 64 bytes; an empty batch stands for damage that was skipped.
     const to = {
@@ -45,7 +45,7 @@ export class TestJournal {
     };
     this.#end = to;
     const columns = recordBatch(records, this.#site);
-    const deltas = fold(columns, this.#summaries, calendar(this.#timeZone));
+    const deltas = fold(columns, summaries, calendar(this.#timeZone));
     return { journal: this.id, from, to, records: columns, deltas };
   }
 }

@@ -1,5 +1,6 @@
 import type { Storage } from '../storages/storage.ts';
 import type { Hook } from '../storages/writer.ts';
+import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
 import { lifeCases } from './life.ts';
@@ -64,7 +65,7 @@ export interface TestCase {
  * ```
  */
 export function storageCases(subject: Subject): TestCase[] {
-  return [recordCases, sumCases, questionCases, filterCases, lifeCases, faultCases].flatMap((cases) =>
-    cases(subject),
+  return [recordCases, sumCases, questionCases, coverageCases, filterCases, lifeCases, faultCases].flatMap(
+    (cases) => cases(subject),
   );
 }

@@ -95,7 +95,7 @@ export function sumCases(subject: Subject): TestCase[] {
             ['a', 2, 20, 1, 14],
             ['c', 1, 10, 0, 7],
           ]);
-          equal(await storage.reader.summaries('default'), ['urls']);
+          equal(await storage.reader.summaries('default'), ['coverage', 'urls']);
         }),
     },
     {
@@ -217,7 +217,7 @@ export function sumCases(subject: Subject): TestCase[] {
               [null, 1],
             ],
           );
-          equal(await storage.reader.summaries('default'), ['blog-tags', 'status']);
+          equal(await storage.reader.summaries('default'), ['blog-tags', 'coverage', 'status']);
           equal((await rows(place.storage([]), 'blog-tags')).length, 3);
           await rejects(place.storage([]).getSum('blog-tag', { period: 'day' }), { code: 'SUMMARY_UNKNOWN' });
         }),

@@ -5,6 +5,7 @@ import { MemoryStorage } from '../storages/memory/index.ts';
 import type { Storage } from '../storages/storage.ts';
 import { openWritingEnd, type RecordWriter } from '../storages/writer.ts';
 import type { Summary } from '../summaries/define.ts';
+import { summariesOf } from '../summaries/standard.ts';
 import { TestJournal, type TestRecord } from './batches.ts';
 import type { Subject, TestPlace } from './index.ts';
 
@@ -48,7 +49,8 @@ export function besideMemory(
   run: (both: {
     storage: Storage;
     readers: [storage: CompleteReader, memory: CompleteReader];
-    apply(records: readonly TestRecord[]): Promise<void>;
+    /** @param hooks Of the app that stores them. Defaults to the summaries. */
+    apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
     keep<T extends { close(): Promise<unknown> }>(opened: T): T;
   }) => Promise<void>,
 ): Promise<void> {
@@ -57,8 +59,8 @@ export function besideMemory(
     const memory = keep(new MemoryStorage({ hooks: summaries }));
     const writers = [keep(await openWriter(storage)), keep(await openWriter(memory))];
     const journal = new TestJournal('a', storage.summaries);
-    const apply = async (records: readonly TestRecord[]) => {
-      const batch = journal.batch(records);
+    const apply = async (records: readonly TestRecord[], hooks?: readonly string[]) => {
+      const batch = journal.batch(records, hooks && summariesOf(hooks));
       for (const writer of writers) equal(await writer.apply(batch), true);
     };
     await run({ storage, readers: [storage.reader, memory.reader], apply, keep });

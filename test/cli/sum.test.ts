@@ -146,9 +146,10 @@ describe('nothing found', () => {
   test('is an answer, with a hint beside the table', async () => {
     const hint =
       'Nothing found: check --from, --to, --page and --site, and that sumRoutes is among the hooks of the storage.\n';
-    expect(await sum('routes')).toEqual({ code: 0, out: '', err: hint });
-    expect(await sum('routes', '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
-    expect(await sum('routes', '--format', 'csv')).toEqual({
+    const range = ['--from', '2026-11-03'];
+    expect(await sum('routes', ...range)).toEqual({ code: 0, out: '', err: hint });
+    expect(await sum('routes', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
+    expect(await sum('routes', ...range, '--format', 'csv')).toEqual({
       code: 0,
       out: 'period,date,key,hits,transfer,errors,duration\r\n',
       err: '',
@@ -158,6 +159,16 @@ describe('nothing found', () => {
       out: '[]\n',
     });
   });
+});
+
+test('what is missing, since the summary was not kept, is told beside the output', async () => {
+  const gap =
+    'sumRoutes does not count 5 requests between 2026-10-25 02:00 and 2026-11-02 13:59: it was not among the hooks of every app then.\n';
+  expect((await sum('routes')).err).toContain(gap);
+  expect(await sum('routes', '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: gap });
+  expect((await sum('routes', '--period', 'hour', '--to', '2026-11-02T11:00', '--format', 'csv')).err).toBe(
+    gap.replace('5 requests', '3 requests').replace('13:59', '11:59'),
+  );
 });
 
 test('answers while another process writes', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ceilingOf, ticksOf } from '../../dashboard/src/charts/data.ts';
 import { difference } from '../../dashboard/src/format/change.ts';
+import { gapText } from '../../dashboard/src/format/coverage.ts';
 import { showBucket, showInstant, showRange, showTick } from '../../dashboard/src/format/dates.ts';
 import { healthOf } from '../../dashboard/src/format/health.ts';
 import { inTwo, keyText, linkOf, sharedOrigin, visible } from '../../dashboard/src/format/keys.ts';
@@ -116,6 +117,19 @@ describe('charts', () => {
     expect(ceilingOf([null, 0], 'hits')).toBe(4);
     expect(ceilingOf([100, null], 'hits')).toBeCloseTo(108);
   });
+});
+
+test.each([
+  [1, '2026-11-02T11:00:00+01:00', 'Visitors not kept all the time: 1 hit is missing, Mon, 2 Nov 2026.'],
+  [
+    1_234,
+    '2026-11-05T11:00:00+01:00',
+    'Visitors not kept all the time: 1,234 hits are missing, 2 Nov – 5 Nov 2026.',
+  ],
+])('a gap of %d', (hits, to, text) => {
+  expect(gapText('Visitors', { summary: 'visitors', from: '2026-11-02T10:00:00+01:00', to, hits })).toBe(
+    text,
+  );
 });
 
 describe('health', () => {

@@ -14,13 +14,14 @@ import type { Measures, Order } from '../../src/storages/contract.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { defineSummary, type Summary } from '../../src/summaries/define.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
-import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
+import { STANDARD_SUMMARIES, summariesOf } from '../../src/summaries/standard.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-25T20:36:00Z');
 const ALL = STANDARD_SUMMARIES.map(({ name }) => name);
+const COMPLETE = { complete: true, gaps: [] };
 const sumPlans = defineSummary({ name: 'plans', key: () => null });
 
 interface Given extends QueryContext {
@@ -139,6 +140,9 @@ const record: fc.Arbitrary<TestRecord> = fc
       fc.integer({ min: at('2026-10-24T20:00:00Z'), max: at('2026-10-25T04:00:00Z') }),
       fc.integer({ min: at('2026-10-31T20:00:00Z'), max: at('2026-11-01T04:00:00Z') }),
       fc.integer({ min: NOW - 4 * HOUR, max: NOW }),
+      // A server's clock may be ahead, or wrong.
+      fc.integer({ min: NOW, max: NOW + 6 * HOUR }),
+      fc.integer({ min: NOW, max: NOW + 60 * 24 * HOUR }),
     ),
     url: fc.constantFrom('http://shop/', 'http://shop/a', 'http://shop/A?b=1'),
     remoteAddr: orNull('198.51.100.1', '2001:db8::1'),
@@ -280,6 +284,53 @@ describe('every answer is what counting the records gives', () => {
     );
   });
 
+  test('whatever was kept when: what is answered and what is said to be missing are all requests', async () => {
+    const hooks = fc.subarray(['urls', 'visitors', 'bots']);
+    const parts = fc.array(fc.record({ records: fc.array(record, { maxLength: 20 }), hooks }), {
+      maxLength: 5,
+    });
+    await fc.assert(
+      fc.asyncProperty(parts, world, async (batches, { timeZone, range }) => {
+        const storage = new MemoryStorage({ hooks: [] });
+        const writer = await openWriter(storage, { site: 'shop', timeZone });
+        const journal = new TestJournal('a', [], timeZone, 'shop');
+        const facts: { date: number; bot: boolean; hooks: string[] }[] = [];
+        for (const { records, hooks } of batches) {
+          await writer.apply(journal.batch(records, summariesOf(hooks)));
+          for (const { date = 0, bot = false } of records) facts.push({ date, bot, hooks });
+        }
+        const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+        const answer = await query.totals(range);
+        const begin = at(answer.range.from);
+        const end = begin > NOW ? begin : calendar(timeZone).next('hour', at(answer.range.to));
+        const within = facts.filter(({ date }) => date >= begin && date < end);
+        expect(answer.totals.hits).toBe(within.length);
+        const bots = within.filter((each) => each.bot && each.hooks.includes('bots')).length;
+        expect(answer.totals.bots ?? 0).toBe(bots);
+        const { coverage } = await query.series({ ...range, period: 'month' });
+        expect(coverage).toEqual(answer.coverage);
+        for (const summary of ['urls', 'visitors', 'bots']) {
+          const missing = within.filter((each) => !each.hooks.includes(summary));
+          const top = await query.top(summary, range);
+          expect(top.total.hits).toBe(within.length - missing.length);
+          const { gaps, complete } = top.coverage;
+          expect(complete).toBe(missing.length === 0);
+          // Each gap has its own ones, begins with the hour of the first and ends with the hour of the last.
+          const hourOf = (ms: number) => calendar(timeZone).hourOf(ms);
+          let left = missing;
+          for (const { from, to, hits } of gaps) {
+            const of = left.filter(({ date }) => hourOf(date) >= at(from) && hourOf(date) <= at(to));
+            left = left.filter((each) => !of.includes(each));
+            const hours = of.map(({ date }) => hourOf(date));
+            expect([hits, Math.min(...hours), Math.max(...hours)]).toEqual([of.length, at(from), at(to)]);
+          }
+          expect(left).toEqual([]);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test('series of one key', async () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom(...ALL), async (given, summary) => {
@@ -382,6 +433,7 @@ describe('totals', () => {
       timeZone: 'UTC',
       range: { from: '2026-10-01T00:00:00+00:00', to: '2026-11-02T02:00:00+00:00' },
       totals: { hits: 5, transfer: 25, errors: 1, duration: 7_500, visitors: 2, bots: 1 },
+      coverage: COMPLETE,
       previous: null,
     });
   });
@@ -399,26 +451,29 @@ describe('totals', () => {
     expect(bucket).toMatchObject({ visitors: null, bots: null });
   });
 
-  test('where no summary holds the whole, the records do', async () => {
-    const query = await ask(visits, { hooks: [sumPlans] });
-    const wanted = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: 3, bots: 1 };
-    expect((await query.totals({ from: '2026-09' })).totals).toEqual(wanted);
-    const { buckets } = await query.series({ from: '2026-09', period: 'month' });
-    expect(buckets.map(({ hits, visitors, bots }) => [hits, visitors, bots])).toEqual([
-      [1, 1, 0],
-      [2, 1, 0],
-      [3, 2, 1],
-    ]);
+  test('all requests are counted, whatever summaries are kept', async () => {
+    for (const hooks of [[], [sumPlans], ['geo']]) {
+      const query = await ask(visits, { hooks });
+      const wanted = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: null, bots: null };
+      expect(await query.totals({ from: '2026-09' })).toMatchObject({ totals: wanted, coverage: COMPLETE });
+      const { buckets, coverage } = await query.series({ from: '2026-09', period: 'month' });
+      expect(buckets.map(({ hits, visitors, bots }) => [hits, visitors, bots])).toEqual([
+        [1, null, null],
+        [2, null, null],
+        [3, null, null],
+      ]);
+      expect(coverage).toEqual(COMPLETE);
+    }
   });
 
-  test('where records cannot be added up either, nothing is known, but they are searched', async () => {
+  test('where records cannot be added up, they are searched', async () => {
     const storage = new MemoryStorage({ hooks: [sumPlans] });
     const writer = await openWriter(storage, { site: 'shop' });
     await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
     const { timeZone, summaries, sums, usage, scan, close } = storage.reader;
     const reader = complete({ timeZone, summaries, sums, usage, scan, close });
     const query = new UsageQuery(reader, { site: 'shop', now: () => NOW });
-    expect((await query.totals()).totals).toMatchObject({ hits: 0, visitors: null, bots: null });
+    expect((await query.totals()).totals).toMatchObject({ hits: 4, visitors: null, bots: null });
     expect((await query.site()).filter).toBe(false);
     for (const answer of [
       query.totals({ filter: { status: '500' } }),
@@ -622,6 +677,7 @@ describe('nothing stored', () => {
     expect(await query.totals({ site, compare: true })).toEqual({
       ...head,
       totals: unknown,
+      coverage: COMPLETE,
       previous: {
         range: { from: '2026-09-27T00:00:00+00:00', to: '2026-10-26T20:00:00+00:00' },
         totals: unknown,
@@ -639,6 +695,7 @@ describe('nothing stored', () => {
         count: 0,
         total: nothing,
         others: nothing,
+        coverage: COMPLETE,
       });
     }
     expect(await query.records({ site })).toEqual({ ...head, records: [], next: null });

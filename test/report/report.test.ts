@@ -1,9 +1,14 @@
 import { marked, type Tokens } from 'marked';
 import { describe, expect, test } from 'vitest';
+import { UsageQuery } from '../../src/query/query.ts';
 import { htmlReport } from '../../src/report/html.ts';
 import { markdownReport } from '../../src/report/markdown.ts';
-import type { TestRecord } from '../../src/testing/batches.ts';
+import { makeReport } from '../../src/report/report.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { summariesOf } from '../../src/summaries/standard.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
+import { openWriter } from '../../src/testing/support.ts';
 import { ALL, IMPRINT, NOW, reportOf, sumPlans } from './support.ts';
 
 const at = (text: string) => Date.parse(text);
@@ -45,6 +50,25 @@ describe('what is asked', () => {
     expect(totals.previous).toBeNull();
     expect(top[0]!.rows[0]!.previous).toBeNull();
   });
+});
+
+test('what a summary does not count is told where it stands', async () => {
+  const storage = new MemoryStorage({ hooks: [] });
+  const writer = await openWriter(storage, { site: 'shop' });
+  const journal = new TestJournal('a', [], 'UTC', 'shop');
+  await writer.apply(journal.batch(VISITS.slice(0, 3), summariesOf(['urls'])));
+  await writer.apply(journal.batch(VISITS.slice(3), summariesOf(['urls', 'visitors'])));
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  const report = await makeReport(query, { from: '2026-10', to: '2026-10' }, NOW);
+  const gap =
+    'sumVisitors does not count 2 requests between 2026-10-02 10:00 and 2026-10-02 11:59: it was not among the hooks of every app then.';
+  for (const text of [htmlReport(report, IMPRINT), markdownReport(report, IMPRINT)]) {
+    // Among the notes, and below the list.
+    expect(text.split(gap).length - 1).toBe(2);
+  }
+  expect(htmlReport(report, IMPRINT)).toMatch(
+    /2 October 2026<\/th><td class="number">2<\/td><td class="number">–</,
+  );
 });
 
 test('markdown', async () => {

@@ -88,6 +88,7 @@ describe('answers', () => {
 
   test('totals', async () => {
     expect(await answer(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
+      coverage: { complete: true, gaps: [] },
       site: 'shop',
       timeZone: 'UTC',
       range: { from: '2026-11-24T00:00:00+00:00', to: '2026-11-24T23:00:00+00:00' },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { STANDARD_SUMMARIES, type Summary, sumServer, sumUrls } from '../../src/index.ts';
+import { STANDARD_SUMMARIES, type Summary, sumUrls } from '../../src/index.ts';
 import { ClosedMonths } from '../../src/storages/closed-months.ts';
 import type { KeysRequest, Span, TotalRequest } from '../../src/storages/contract.ts';
 import { foldKeys, foldTotal } from '../../src/storages/fold-sums.ts';
@@ -57,16 +57,9 @@ test('months that are over are added up once', async () => {
 });
 
 test('what comes late to a month that is over is there at once', async () => {
-  const { add, months } = await year([sumUrls, sumServer]);
+  const { add, months } = await year([sumUrls]);
   const request = { site: 'default', summary: 'urls', spans: [YEAR], ...PAGE };
   expect((await months.keys(request)).rows[0]).toMatchObject({ key: 'each', hits: 24 });
   await add([Date.UTC(2026, 2, 5), Date.UTC(2026, 11, 31)], 'each');
   expect((await months.keys(request)).rows[0]).toMatchObject({ key: 'each', hits: 26 });
-});
-
-test('without the summary of the whole server the engine answers', async () => {
-  const { asked, months } = await year([sumUrls]);
-  const request = { site: 'default', summary: 'urls', spans: [YEAR], ...PAGE };
-  await months.keys(request);
-  expect(asked).toEqual([request]);
 });

@@ -65,16 +65,22 @@ function add(totals: Totals, name: string, values: [number, number, number, numb
   totals.set(name, before.map((value, i) => value + values[i]!) as typeof values);
 }
 
+/** The key of what is added to all of them. */
+const EVERY_NAME = STANDARD_SUMMARIES.map(({ name }) => name)
+  .sort()
+  .join(',');
+
 /** What a reader of the documentation would count, record by record. */
 function straightCount(facts: readonly Fact[], timeZone: string): Totals {
   const zone = calendar(timeZone);
   const totals: Totals = new Map();
   for (const one of facts) {
-    for (const { name, column } of STANDARD_SUMMARIES) {
+    const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
+    const keys = STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]);
+    for (const [name, key] of [...keys, ['coverage', EVERY_NAME]]) {
       for (const period of PERIODS) {
-        const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
         const bucket = zone.bucketOf(period, one.date);
-        add(totals, JSON.stringify([name, period, bucket, texts[column!] || null]), [
+        add(totals, JSON.stringify([name, period, bucket, key]), [
           1,
           one.contentLength,
           one.status >= 500 ? 1 : 0,

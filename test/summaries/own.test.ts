@@ -232,12 +232,15 @@ describe('defineSummary', () => {
   it('refuses names that would mix numbers', () => {
     const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
-    expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('with the name "urls"');
+    expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('the name "urls" belongs');
     expect(() => new SqliteStorage('x.db', { hooks: [one, define('plans')] })).toThrow(
-      'with the name "plans"',
+      'the name "plans" belongs',
     );
     const storages = [one, define('plans')].map((summary) => new SqliteStorage('x.db', { hooks: [summary] }));
-    expect(() => new TrackUsage(null, storages)).toThrow('with the name "plans"');
+    expect(() => new SqliteStorage('x.db', { hooks: [define('coverage')] })).toThrow(
+      'the name "coverage" belongs',
+    );
+    expect(() => new TrackUsage(null, storages)).toThrow('the name "plans" belongs');
   });
 
   it('has types that let one function serve both forms', () => {

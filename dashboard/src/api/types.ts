@@ -2,6 +2,8 @@ import type { SiteAnswer } from '../../../src/query/query.ts';
 import type { UsageStatus } from '../../../src/status.ts';
 
 export type {
+  Coverage,
+  Gap,
   RecordsAnswer,
   SeriesAnswer,
   SummaryInfo,

@@ -4,6 +4,7 @@ import type { TopAnswer } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
+import { CoverageNote } from './coverage-note.tsx';
 import { Icon } from './icons.tsx';
 import { Pager } from './pager.tsx';
 import { panelsOf } from './panel-list.ts';
@@ -82,6 +83,7 @@ export function Expanded({ name }: { name: string }) {
             </a>
           </div>
         </div>
+        {data && reason === null && <CoverageNote coverage={data.coverage} labelOf={() => tab.label} />}
         <p class="note" role="status">
           {note}
         </p>

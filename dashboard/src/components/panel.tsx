@@ -4,6 +4,7 @@ import type { TopAnswer } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
+import { CoverageNote } from './coverage-note.tsx';
 import { Icon } from './icons.tsx';
 import { Keys } from './keys.tsx';
 import { Pager } from './pager.tsx';
@@ -67,6 +68,7 @@ export function Panel({ info }: { info: PanelInfo }) {
           <BoneRows count={ROWS + 1} />
         )}
       </div>
+      {data && reason === null && <CoverageNote coverage={data.coverage} labelOf={() => tab.label} />}
       <p class="note" role="status">
         {note}
       </p>

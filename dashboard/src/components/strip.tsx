@@ -4,18 +4,26 @@ import { difference } from '../format/change.ts';
 import { MEASURES, type Measure } from '../format/measures.ts';
 import { usePage } from '../state/context.ts';
 import { ChangeMark } from './change-mark.tsx';
+import { CoverageNote } from './coverage-note.tsx';
 import { Problem } from './problem.tsx';
 
 /** The totals; each shows its course below when it is pressed. */
 export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
   if (totals.error) return <Problem error={totals.error} onRetry={totals.retry} />;
   return (
-    <div class={`strip ${totals.isLoading && totals.data ? 'stale' : ''}`}>
-      {MEASURES.map((measure) => (
-        <Total key={measure.id} measure={measure} answer={totals.data} />
-      ))}
-    </div>
+    <>
+      <div class={`strip ${totals.isLoading && totals.data ? 'stale' : ''}`}>
+        {MEASURES.map((measure) => (
+          <Total key={measure.id} measure={measure} answer={totals.data} />
+        ))}
+      </div>
+      {totals.data && <CoverageNote coverage={totals.data.coverage} labelOf={labelOf} />}
+    </>
   );
+}
+
+function labelOf(summary: string): string {
+  return summary === 'visitors' ? 'Visitors' : 'Robots';
 }
 
 function Total({ measure, answer }: { measure: Measure; answer: TotalsAnswer | undefined }) {

@@ -31,7 +31,7 @@ export function addCommonOptions(command: Command, instant: string): Command {
       '--from <date>',
       `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
     )
-    .option('--to <date>', `last ${instant}; a date without a time is its midnight`)
+    .option('--to <date>', `last ${instant}; a date without a time is its midnight (default: now)`)
     .option('--limit <rows>', 'rows on a page; 0 for all', wholeNumber, DEFAULT_LIMIT)
     .option('--page <page>', 'page, counted from 1', wholeNumber, 1)
     .option('--site <site>', 'site', 'default')

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
+import { gapText } from '../../formats/coverage.ts';
 import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
 import { bucket, bytes, milliseconds, whole } from '../../formats/numbers.ts';
-import { getSum, type Sum, type SumOptions, summaryName } from '../../query/ask.ts';
+import { getSum, type Sum, type SumOptions, sumCoverage, summaryName } from '../../query/ask.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { type Column, table } from '../formats/table.ts';
@@ -58,13 +59,27 @@ export function addSumCommand(program: Command, io: Io): void {
 }
 
 async function sum(name: string, options: Options, io: Io): Promise<void> {
-  const { period, target, targetNull, limit, page, format } = options;
+  const { period, target, targetNull } = options;
   // A group is no summary: that is said before a file is looked for.
   summaryName(name);
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
   else if (target !== undefined) query.target = target;
-  const rows = await withReader(options.storage, (reader) => getSum(reader, name, query));
+  const { rows, coverage } = await withReader(options.storage, async (reader) => ({
+    rows: await getSum(reader, name, query),
+    coverage: await sumCoverage(reader, name, query),
+  }));
+  await printSums(name, rows, options, io);
+  // Beside the output, so that a program reads what it expects.
+  for (const gap of coverage.gaps) await io.stderr(`${gapText(gap)}\n`);
+}
+
+async function printSums(
+  name: string,
+  rows: readonly Sum[],
+  { limit, page, format }: Options,
+  io: Io,
+): Promise<void> {
   switch (format) {
     case 'json':
       return print(io, jsonArray(rows));

@@ -1,7 +1,9 @@
 import { BoundedCache } from '../../cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../clock.ts';
+import { COVERAGE, coveredBy } from '../../summaries/coverage.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type {
+  KeyRow,
   Keys,
   KeysRequest,
   Measures,
@@ -16,8 +18,7 @@ import { apart, type Buckets, fewestOf } from './buckets.ts';
 import { KeyTable, type Piece } from './key-table.ts';
 import type { SumQuestions } from './questions.ts';
 
-/** A summary with one key, or few, to which every record adds: it tells whether something came to a time since. */
-const WITNESS = 'server';
+const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Summaries with fewer keys are added up by the engine as fast. */
 const FEW_KEYS = 1_000;
 /** With more keys in a piece the engine adds up. */
@@ -30,18 +31,14 @@ const KEPT = 12;
 const MOST_SUMMARIES = 200;
 /** How long a summary is left to the engine where it is not worth it, or not safe, to remember its keys. In ms. */
 const LEFT_ALONE = 60_000;
-/** After so long it is read again: an app that does not keep the witness may have added to it. In ms. */
-const OLDEST = 15 * 60_000;
 /** After so long without a question all is forgotten. In ms. */
 const IDLE = 15 * 60_000;
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
-/** What was read, while the witness still says the same. */
+/** What was read of a summary, and all that it counted then. */
 interface Held<T> {
-  witness: Measures;
-  /** By the clock that never steps back. */
-  until: number;
+  counted: Measures;
   value: Promise<T>;
 }
 interface Cache<T> {
@@ -63,9 +60,9 @@ interface Remembered {
 /**
  * Remembers what was read of days before today, so that of a long range only today's keys are read again.
  *
- * What came to such a day later, from a journal that was adopted, changes the sums of `server` in it with the same
- * commit. Only what has the very same sums is remembered: so that summary was kept just as long. As long as every app that
- * writes to the site keeps it, nothing that is answered is older than what was stored when it was asked.
+ * What came to such a day later, from a journal that was adopted, changes the sums of `COVERAGE` in it with the same
+ * commit, whichever app stored it. Only what has the very same sums is remembered: so nothing that is answered is older
+ * than what was stored when it was asked.
  */
 export class RememberedSums {
   readonly #engine: SumQuestions;
@@ -75,8 +72,8 @@ export class RememberedSums {
   /** Those asked for last stand last. */
   #summaries = new Map<string, Remembered>();
   #series = new BoundedCache<string, Held<SeriesRow[]>>(KEPT);
-  /** Witnesses that are asked for in the same turn, as the panels of a page do. */
-  readonly #witnesses = new Map<string, Promise<Measures>>();
+  /** Coverage that is asked for in the same turn, as the panels of a page do. */
+  readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
   #idle: NodeJS.Timeout | undefined;
 
   /** @param now In ms since 1970: which day is today. */
@@ -111,7 +108,7 @@ export class RememberedSums {
   async series(request: SeriesRequest): Promise<SeriesRow[]> {
     const { site, summary, period, target, from, to } = request;
     const zone = await this.#zone(site);
-    if (!zone || target !== undefined || summary === WITNESS) return this.#engine.series(request);
+    if (!zone || target !== undefined || summary === COVERAGE.name) return this.#engine.series(request);
     const today = zone.bucketOf(period, zone.dayOf(this.#now()));
     const before = { ...request, to: Math.min(to, today - 1) };
     const since = { ...request, from: Math.max(from, today) };
@@ -125,16 +122,16 @@ export class RememberedSums {
   async #seriesOver(request: SeriesRequest): Promise<SeriesRow[]> {
     this.#keepAwake();
     const { site, summary, period, from, to } = request;
-    const witness = await this.#witness(site, { period, from, to });
+    const counted = await this.#counted(site, summary, { period, from, to });
     const name = JSON.stringify([site, summary, period, from, to]);
-    return held(this.#series, name, witness, () => this.#engine.series(request), totalOf);
+    return held(this.#series, name, counted, () => this.#engine.series(request), totalOf);
   }
 
   /** The pieces that make up the range; `undefined` where the engine is to answer. */
   async #pieces(request: Whole): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
     const { site, summary, spans } = request;
     const zone = await this.#zone(site);
-    if (summary === WITNESS || !zone || spans.length === 0) return undefined;
+    if (summary === COVERAGE.name || !zone || spans.length === 0) return undefined;
     const remembered = this.#summary(request);
     if (monotonicClock.now() < remembered.engineUntil) return undefined;
     const { table } = remembered;
@@ -167,12 +164,12 @@ export class RememberedSums {
     span: Span,
     fewest: () => Buckets,
   ): Promise<Piece | undefined> {
-    const witness = await this.#witness(request.site, span);
+    const counted = await this.#counted(request.site, request.summary, span);
     // Where there is nothing, looking for it costs nothing, and what is found is not held.
-    const read = () => this.#read(request, table, witness.hits === 0 ? { spans: [span] } : fewest(), false);
+    const read = () => this.#read(request, table, counted.hits === 0 ? { spans: [span] } : fewest(), false);
     const name = JSON.stringify(span);
-    const piece = await held(pieces, name, witness, read, (value) => value?.total);
-    if (!piece || !isSame(piece.total, witness)) return undefined;
+    const piece = await held(pieces, name, counted, read, (value) => value?.total);
+    if (!piece || !isSame(piece.total, counted)) return undefined;
     sizes.delete(name);
     sizes.set(name, piece.places.length);
     for (const oldest of sizes.keys()) {
@@ -238,14 +235,24 @@ export class RememberedSums {
     this.#zones = new Map();
   }
 
-  #witness(site: string, span: Span): Promise<Measures> {
+  /** All that a summary counts of a span, as its coverage tells. */
+  async #counted(site: string, summary: string, span: Span): Promise<Measures> {
+    const counted = noMeasures();
+    for (const row of await this.#coverageOf(site, span)) {
+      if (coveredBy(row.key).includes(summary)) addMeasures(counted, row);
+    }
+    return counted;
+  }
+
+  #coverageOf(site: string, span: Span): Promise<readonly KeyRow[]> {
     const name = JSON.stringify([site, span]);
-    let reading = this.#witnesses.get(name);
+    let reading = this.#coverage.get(name);
     if (!reading) {
-      reading = this.#engine.total({ site, summary: WITNESS, spans: [span], target: undefined });
-      this.#witnesses.set(name, reading);
+      const request = { site, summary: COVERAGE.name, spans: [span], ...EVERY_KEY };
+      reading = this.#engine.keys(request).then(({ rows }) => rows);
+      this.#coverage.set(name, reading);
       // Who asks later wants to know what was committed until then.
-      const done = () => this.#witnesses.delete(name);
+      const done = () => this.#coverage.delete(name);
       reading.then(done, done);
       nextTick(done);
     }
@@ -265,26 +272,25 @@ export class RememberedSums {
 }
 
 /**
- * The value while the witness says the same, else what is read anew.
- * @param sumsOf Of a value that may be held; it is if they are those of the witness.
+ * The value while the summary counts the same, else what is read anew.
+ * @param sumsOf Of a value that may be held; it is if they are what the summary counts.
  */
 async function held<T>(
   cache: Cache<T>,
   name: string,
-  witness: Measures,
+  counted: Measures,
   read: () => Promise<T>,
   sumsOf: (value: T) => Measures | undefined,
 ): Promise<T> {
   const known = cache.get(name);
-  const now = monotonicClock.now();
-  if (known && known.until > now && witness.hits > 0 && isSame(known.witness, witness)) return known.value;
-  const reading = { witness, until: now + OLDEST, value: read() };
+  if (known && counted.hits > 0 && isSame(known.counted, counted)) return known.value;
+  const reading = { counted, value: read() };
   cache.set(name, reading);
   let isHeld = false;
   try {
     const value = await reading.value;
     const sums = sumsOf(value);
-    isHeld = sums !== undefined && isSame(sums, witness);
+    isHeld = sums !== undefined && isSame(sums, counted);
     return value;
   } finally {
     // What failed is tried again.

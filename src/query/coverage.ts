@@ -1,0 +1,154 @@
+import type { CompleteReader } from '../storages/complete-reader.ts';
+import type { Measures, Span } from '../storages/contract.ts';
+import { addMeasures, noMeasures } from '../storages/measures.ts';
+import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import type { Calendar, Period } from '../summaries/periods.ts';
+import { orElse } from './or-else.ts';
+import type { Coverage, Gap } from './questions.ts';
+
+/** All requests of one bucket, and how many of them each summary counts. */
+export interface StoredBucket {
+  period: Period;
+  /** ms since 1970. */
+  start: number;
+  all: Measures;
+  counted: Map<string, number>;
+}
+
+/** Whose coverage it is, and the end of its range in ms since 1970: exclusive. */
+interface Place {
+  site: string;
+  zone: Calendar;
+  end: number;
+}
+
+type Reader = Pick<CompleteReader, 'sums'>;
+
+const SHORTER: Readonly<Partial<Record<Period, Period>>> = { month: 'day', day: 'hour' };
+/** Buckets that are split to find the edges of gaps; the edges of more gaps are those of days or months. */
+const MOST_SPLIT = 200;
+
+/** Reads what is stored in these spans: the buckets that hold requests, oldest first. */
+export async function storedIn(
+  reader: Reader,
+  site: string,
+  spans: readonly Span[],
+): Promise<StoredBucket[]> {
+  const pieces = await Promise.all(
+    spans.map(async ({ period, from, to }) => {
+      const request = { site, summary: COVERAGE.name, period, from, to, target: undefined };
+      const rows = await orElse(reader.sums({ ...request, limit: 0, offset: 0 }), []);
+      const buckets = new Map<number, StoredBucket>();
+      for (const { bucket: start, key, ...measures } of rows) {
+        const bucket = buckets.get(start) ?? { period, start, all: noMeasures(), counted: new Map() };
+        buckets.set(start, bucket);
+        addMeasures(bucket.all, measures);
+        for (const name of coveredBy(key)) {
+          bucket.counted.set(name, (bucket.counted.get(name) ?? 0) + measures.hits);
+        }
+      }
+      return [...buckets.values()];
+    }),
+  );
+  return pieces.flat().sort((a, b) => a.start - b.start);
+}
+
+/** Returns whether a request is stored whose date is later than a range until now, and of its last month. */
+export async function hasLater(
+  reader: Reader,
+  { site, zone, end }: Place,
+  period: Period = 'month',
+): Promise<boolean> {
+  const last = zone.next(period, zone.bucketOf(period, end - 1));
+  if (last <= end) return false;
+  const request = { site, summary: COVERAGE.name, period: 'hour', from: end, to: last - 1 } as const;
+  return (await orElse(reader.sums({ ...request, target: undefined, limit: 1, offset: 0 }), [])).length > 0;
+}
+
+/** Adds up all requests of the buckets. */
+export function allOf(buckets: readonly StoredBucket[]): Measures {
+  const total = noMeasures();
+  for (const { all } of buckets) addMeasures(total, all);
+  return total;
+}
+
+/** Returns how many requests of the buckets a summary counts. */
+export function countedOf(buckets: readonly StoredBucket[], summary: string): number {
+  return buckets.reduce((sum, { counted }) => sum + (counted.get(summary) ?? 0), 0);
+}
+
+/** The coverage of an answer from the records, which are all kept. */
+export function completeCoverage(): Coverage {
+  return { complete: true, gaps: [] };
+}
+
+/** Returns what these summaries leave out of what is stored in the buckets. */
+export async function coverageOf(
+  reader: Reader,
+  place: Place,
+  buckets: readonly StoredBucket[],
+  summaries: readonly string[],
+): Promise<Coverage> {
+  const gaps = await Promise.all(summaries.map((summary) => gapsOf(reader, place, buckets, summary)));
+  return { complete: gaps.every(({ length }) => length === 0), gaps: gaps.flat() };
+}
+
+/** The buckets at both ends of a gap are split until the gap begins and ends with an hour. */
+async function gapsOf(
+  reader: Reader,
+  place: Place,
+  stored: readonly StoredBucket[],
+  summary: string,
+): Promise<Gap[]> {
+  const isSplit = new Set<StoredBucket>();
+  let buckets = stored;
+  let runs = runsOf(buckets, summary);
+  while (isSplit.size < MOST_SPLIT) {
+    const edges = runs.flatMap((run) => [run[0]!, run.at(-1)!]);
+    const wanted = new Set(edges.filter((edge) => SHORTER[edge.period] && !isSplit.has(edge)));
+    if (wanted.size === 0) break;
+    const split = async (bucket: StoredBucket) =>
+      wanted.has(bucket) ? await partsOf(reader, place, bucket) : [bucket];
+    for (const bucket of wanted) isSplit.add(bucket);
+    buckets = (await Promise.all(buckets.map(split))).flat();
+    runs = runsOf(buckets, summary);
+  }
+  return runs.map((run) => gapOf(place, run, summary));
+}
+
+/** The shorter buckets of a day or month; itself where they are not kept as long. */
+async function partsOf(reader: Reader, { site, zone }: Place, bucket: StoredBucket): Promise<StoredBucket[]> {
+  const period = SHORTER[bucket.period]!;
+  const to = zone.next(bucket.period, bucket.start) - 1;
+  const parts = await storedIn(reader, site, [{ period, from: bucket.start, to }]);
+  return allOf(parts).hits < bucket.all.hits ? [bucket] : parts;
+}
+
+/** The buckets that a summary leaves requests out of, by runs between which it counts everything. */
+function runsOf(buckets: readonly StoredBucket[], summary: string): StoredBucket[][] {
+  const runs: StoredBucket[][] = [];
+  let run: StoredBucket[] | undefined;
+  for (const bucket of buckets) {
+    if (bucket.counted.get(summary) === bucket.all.hits) {
+      run = undefined;
+      continue;
+    }
+    if (!run) {
+      run = [];
+      runs.push(run);
+    }
+    run.push(bucket);
+  }
+  return runs;
+}
+
+function gapOf({ zone, end }: Place, run: readonly StoredBucket[], summary: string): Gap {
+  const last = run.at(-1)!;
+  const until = Math.min(zone.next(last.period, last.start), Math.max(end, last.start + 1));
+  return {
+    summary,
+    from: zone.format(run[0]!.start),
+    to: zone.format(zone.hourOf(until - 1)),
+    hits: allOf(run).hits - countedOf(run, summary),
+  };
+}

@@ -1,0 +1,11 @@
+import type { TrackUsageError } from '../errors.ts';
+
+/** Where no database is yet, nothing is stored yet. */
+export async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
+  try {
+    return await answer;
+  } catch (error) {
+    if ((error as TrackUsageError).code !== 'STORAGE_NOT_FOUND') throw error;
+    return nothing;
+  }
+}
