@@ -29,14 +29,14 @@ export class UrlMaker {
     // CONNECT alone names an authority and no more (RFC 9112 §3.2.3).
     const url = exchange.request.method === 'CONNECT' ? scheme + target : target;
     const [, authority = ''] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(url) ?? [];
-    if (HOST.test(authority)) return this.#redact(url);
+    if (HOST.test(authority) && URL.canParse(url)) return this.#redact(url);
     // `*`, of OPTIONS, or what an app made of the target.
     return this.#originOf(scheme, host, exchange) + this.#redact(`/${target}`);
   }
 
   #originOf(scheme: string, host: string, exchange: Exchange): string {
     if (host !== this.#host || scheme !== this.#scheme) {
-      if (!HOST.test(host)) return scheme + ownHostOf(exchange);
+      if (!HOST.test(host) || !URL.canParse(scheme + host)) return scheme + ownHostOf(exchange);
       this.#scheme = scheme;
       this.#host = host;
       this.#origin = scheme + host;

@@ -48,7 +48,20 @@ describe('the URL', () => {
     const urls = new UrlMaker(createRedactor([]));
     const part = fc.constantFrom('/', '//', '?', '#', '@', ':', '\\', '.', '..', '%2e', 'a', 'http:', 'ü');
     const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(''));
-    const host = fc.oneof(text, fc.constantFrom('h', 'h:80', '[::1]:80', '', '192.0.2.1', 'münchen.example'));
+    const host = fc.oneof(
+      text,
+      fc.constantFrom(
+        'h',
+        'h:80',
+        'h:99999',
+        '[::1]:80',
+        '[::g]',
+        '',
+        '192.0.2.1',
+        '1.2.3.4.5',
+        'münchen.example',
+      ),
+    );
     const target = fc.oneof(
       text.map((rest) => `/${rest}`),
       text,
