@@ -183,6 +183,10 @@ const TABLE = {
     'records are now appended once per event-loop turn; move journal: { dir } to a faster disk',
   ],
   STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
+  STORAGE_REPLACED: [
+    '{storage} was removed, emptied or replaced while the app was running; stored records that went with it and are in no journal any more: {lost}',
+    'new records are stored in what is there now; stop the app before you remove or restore a database',
+  ],
   RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
   REJECT_FILE_UNWRITABLE: [
     'cannot write {value}, where refused records are kept: {reason}',

@@ -6,7 +6,13 @@ import { TrackUsageError } from './errors.ts';
 const INTERVAL = 60_000;
 
 /** Codes under which several storages, summaries or journals may each have a problem of their own. */
-const SEVERAL = new Set<string>(['SUMMARY_IDLE', 'STORAGE_FAILED', 'JOURNAL_CORRUPT', 'JOURNAL_DROPPED']);
+const SEVERAL = new Set<string>([
+  'SUMMARY_IDLE',
+  'STORAGE_FAILED',
+  'STORAGE_REPLACED',
+  'JOURNAL_CORRUPT',
+  'JOURNAL_DROPPED',
+]);
 
 /** Tells the user what goes wrong: each kind at most once a minute, and never into the app. */
 export class Problems {

@@ -27,6 +27,15 @@ export function closeDatabase(database: DatabaseSync): void {
   }
 }
 
+/** Does what may fail without harm. */
+export function tryTo(database: DatabaseSync, sql: string): void {
+  try {
+    database.exec(sql);
+  } catch {
+    // The database is as it was.
+  }
+}
+
 /** Takes back a transaction that SQLite may have taken back itself. (`isTransaction` came with Node 22.16.) */
 export function rollBack(database: DatabaseSync): void {
   try {

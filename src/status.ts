@@ -45,7 +45,7 @@ export interface StorageStatus {
   rejected: number;
   /**
    * Records lost on the way to it, those of dead processes included: dropped at the journal's limit, damaged on disk, or
-   * deleted with their file.
+   * deleted with their file; or stored in a database that was removed or replaced while the app was running.
    */
   lost: number;
   /** Calls of the functions among its hooks. */

@@ -86,6 +86,14 @@ export class JournalReader {
     return this.#live ? position >= this.#live.end : this.#pieceAt(position) === undefined;
   }
 
+  /** Returns the first place from `from` on at which the journal still holds records. */
+  firstAt(from: Cursor): Cursor {
+    this.#segments = undefined;
+    const piece = this.#pieceAt(from.position);
+    if (piece) return piece.start > from.position ? { position: piece.start, ordinal: piece.ordinal } : from;
+    return this.#live ? { position: this.#live.end, ordinal: this.#live.ordinal } : from;
+  }
+
   /**
    * Reads records from `from` on until `take` returns false (the record it was called with counts as not taken),
    * or the journal's end for now, or `until`. Returns the place behind the last record taken.

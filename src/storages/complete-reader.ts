@@ -5,7 +5,7 @@ import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
 import { olderByDate, searchRecords } from './search-records.ts';
 
 /** A reading end that answers every question, or says that its engine cannot. */
-export interface CompleteReader extends Required<StorageReader> {
+export interface CompleteReader extends Required<Omit<StorageReader, 'isReplaced'>> {
   /**
    * Whether what matches can be added up: without that, `matchingKeys` and `matchingSeries` reject with
    * `FILTER_UNSUPPORTED`.

@@ -44,6 +44,19 @@ export interface StorageWriter {
   /** The journal exists no longer. */
   forget(journal: string): Promise<void>;
   /**
+   * Returns whether the database that it writes to is no longer the one at its place: a file that was removed or
+   * replaced. Called about once a second, and before a flush is answered, also while another call is under way: must
+   * be cheap. It is then opened again, as after a `StorageReplaced` that a call throws.
+   */
+  isReplaced?(): boolean;
+  /**
+   * Needed where it `replays` and a database can be emptied, or made anew, while it writes. Called when `position`
+   * does not know a journal that was stored up to `at`. Checks and sets up the database as at opening, and enters the
+   * journal at `at`; the batch that begins there may be stored in part, and comes again unchanged. Returns false where
+   * it turns out that the database was there all the time, and nothing had been stored.
+   */
+  resume?(journal: string, at: Cursor): Promise<boolean>;
+  /**
    * Whether `apply` failed because of what it was given, so that trying again is useless and the record at fault
    * has to be found and set aside. Everything else (down, locked, full, a table missing) is tried again for ever.
    */
@@ -221,6 +234,11 @@ export interface Scanned {
 
 /** The reading end of a storage. */
 export interface StorageReader {
+  /**
+   * Returns whether its place leads to another database now. Called before each query, must be cheap; it is then closed
+   * and opened again.
+   */
+  isReplaced?(): boolean;
   /** The time zone in which a site is kept; `undefined` where nothing of it is stored yet. */
   timeZone(site: string): Promise<string | undefined>;
   /** The names of the summaries of which something is stored for a site, in the order of their bytes. */

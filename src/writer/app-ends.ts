@@ -1,8 +1,9 @@
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
+import type { Cursor } from '../journal/reader.ts';
 import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
 import type { RecordWriter } from '../storages/writer.ts';
 import { plainError } from '../threads.ts';
-import type { AppCall, AppResult } from './protocol.ts';
+import type { AppCall, AppResult, OpenedEnd } from './protocol.ts';
 
 /** The writing ends that run in the app's thread, since the user gave them a client or a function. */
 export class AppEnds {
@@ -27,8 +28,10 @@ export class AppEnds {
     if (method === 'open') {
       // Of a thread that died nobody closed it.
       await this.#open[storage]?.close();
-      this.#open[storage] = await this.#storages[storage]!.openWriter!(argument as WriterContext);
-      return this.#open[storage].replays;
+      const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
+      this.#open[storage] = opened;
+      const { replays = false, resume } = opened;
+      return { replays, resumes: resume !== undefined } satisfies OpenedEnd;
     }
     const writer = this.#open[storage]!;
     switch (method) {
@@ -37,6 +40,10 @@ export class AppEnds {
       case 'apply': {
         const batch = argument as Batch & { records: RecordBatchData };
         return writer.apply({ ...batch, records: RecordBatch.of(batch.records) });
+      }
+      case 'resume': {
+        const { journal, at } = argument as { journal: string; at: Cursor };
+        return writer.resume!(journal, at);
       }
       case 'forget':
         return writer.forget(argument as string);

@@ -61,7 +61,7 @@ export class WriterClient implements ThreadMember {
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
-  readonly #data: Omit<WriterData, 'counted'>;
+  readonly #data: Omit<WriterData, 'counted' | 'before'>;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
   readonly #ends: AppEnds;
@@ -87,7 +87,7 @@ export class WriterClient implements ThreadMember {
   #ended = false;
 
   constructor(
-    data: Omit<WriterData, 'storages' | 'counted'>,
+    data: Omit<WriterData, 'storages' | 'counted' | 'before'>,
     storages: readonly RecordWriter[],
     journal: Journal,
     onProblem: (error: Error) => void,
@@ -248,7 +248,7 @@ export class WriterClient implements ThreadMember {
   }
 
   data(): WriterData {
-    return { ...this.#data, counted: this.#counted };
+    return { ...this.#data, counted: this.#counted, before: this.statuses };
   }
 
   started(port: MessagePort): void {

@@ -118,9 +118,8 @@ class Instance {
 
   /** Tells those who wait for it that every storage has what they wanted stored. */
   #answer(): void {
-    if (!this.#lanes.every(({ status }) => status.opened && !status.error)) return;
-    const position = Math.min(...this.#lanes.map(({ status }) => status.position));
-    for (const waiting of this.#waiting.filter(({ end }) => end <= position)) {
+    const isStored = ({ end }: { end: number }) => this.#lanes.every((lane) => lane.hasStored(end));
+    for (const waiting of this.#waiting.filter(isStored)) {
       this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
       if (this.#closing && this.#waiting.length === 0) void this.#close(waiting.id);
       else this.#send({ type: 'done', id: waiting.id });

@@ -8,6 +8,7 @@ import type { MemoryPiece } from '../journal/journal.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
+import { isReplaced, StorageReplaced } from '../storages/replaced.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 import { checkModule, plainError } from '../threads.ts';
@@ -28,12 +29,15 @@ import {
 } from './protocol.ts';
 import { RejectFileFull, setAside } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote.ts';
+import { Shortfall } from './shortfall.ts';
 import type { Traffic } from './traffic.ts';
 
 /** How often an idle lane looks for records. In ms. */
 const IDLE_POLL = 100;
 /** How long it lets records gather once there are some: fewer, larger batches cost the app less. In ms. */
 const GATHER = 1_000;
+/** How often an idle lane checks that its database is still at its place. In ms. */
+const CHECK_INTERVAL = 1_000;
 /** The first and the longest pause after a failure. In ms. */
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
@@ -47,6 +51,17 @@ interface Reading {
   header: SegmentHeader | undefined;
   /** Where the storage is, as far as it is known; asked anew after every failure. */
   cursor: Cursor | undefined;
+  /** The furthest that the storage was known to be. When it is behind that, it is another database, or an older copy. */
+  reached: Cursor;
+  /** The furthest ever: what is read again before it was given to hooks, and its losses were reported. */
+  furthest: number;
+  /** Records that this thread stored and that are not known to be gone. */
+  stored: number;
+  readonly shortfall: Shortfall;
+  /** Whether a batch may be stored in part. */
+  isTried: boolean;
+  /** Whether the database was found to be another one since the storage was asked last. */
+  isReplaced: boolean;
   readonly losses: LossReport;
   /** Whether this thread has stored nothing of it yet. */
   isFirst: boolean;
@@ -80,6 +95,9 @@ export class Lane {
   #inFlight: InFlight | undefined;
   /** Where its writing end has no place for them. */
   #positions: JournalPositions | undefined;
+  /** Whether the database was found to be another one, and nothing was stored since. */
+  #isRenewing = false;
+  #checked = Number.NEGATIVE_INFINITY;
   #backoff = FIRST_BACKOFF;
   #stopped = false;
   #forgetsOwn = false;
@@ -162,6 +180,18 @@ export class Lane {
     this.#wake();
   }
 
+  /** Returns whether the storage has the own journal up to a position, as far as can be told now. */
+  hasStored(position: number): boolean {
+    const { opened, error, position: stored } = this.status;
+    if (!opened || error || stored < position) return false;
+    try {
+      return this.#writer?.isReplaced?.() !== true;
+    } catch {
+      // The round finds out why, and tells of it.
+      return false;
+    }
+  }
+
   /** The app's hooks are through with so much more. */
   called(load: HookLoad): void {
     this.#hookRoom.give(load);
@@ -181,6 +211,7 @@ export class Lane {
   async #round(): Promise<boolean> {
     try {
       this.#writer ??= await this.#open();
+      this.#check(this.#writer);
       const live = this.#journals.own.live!;
       let end = 0;
       let marked = Number.NEGATIVE_INFINITY;
@@ -199,6 +230,7 @@ export class Lane {
         }
       }
       await this.#forgetDiscarded(this.#writer);
+      this.#isRenewing = false;
       this.#positions?.retry();
       this.#backoff = FIRST_BACKOFF;
       for (const { losses } of this.#readings.values()) losses.tell(false);
@@ -218,18 +250,47 @@ export class Lane {
     } catch (error) {
       // The storage may have committed and died before it said so: it knows where it is.
       for (const reading of this.#readings.values()) reading.cursor = undefined;
-      this.status.error = plainError(error);
-      this.#onStatus();
-      this.#onProblem(
+      const problem =
         error instanceof TrackUsageError
           ? error
           : new TrackUsageError(
               'STORAGE_FAILED',
               { storage: this.#storage.label, reason: reasonOf(error) },
               { cause: error },
-            ),
-      );
+            );
+      // Reported when it has been opened again, with what was lost; at once where that did not help.
+      const isReported = !isReplaced(error) || this.#isRenewing;
+      if (isReplaced(error)) await this.#renew();
+      this.status.error = plainError(isReplaced(error) ? problem : error);
+      this.#onStatus();
+      if (isReported) this.#onProblem(problem);
       return false;
+    }
+  }
+
+  /** Throws where the database is no longer at its place: looked at now and then, and when somebody waits. */
+  #check(writer: StorageWriter): void {
+    if (!writer.isReplaced) return;
+    const now = monotonicClock.now();
+    if (!this.#wanted && now - this.#checked < CHECK_INTERVAL) return;
+    this.#checked = now;
+    if (writer.isReplaced()) {
+      throw new StorageReplaced(`${this.#storage.label} is no longer at its place`);
+    }
+  }
+
+  /** Has the storage opened again: what its writing end remembers is of the old database. */
+  async #renew(): Promise<void> {
+    this.#isRenewing = true;
+    for (const reading of this.#readings.values()) reading.isReplaced = true;
+    const writer = this.#writer;
+    // One that resumes sets it up by itself.
+    if (writer?.resume) return;
+    this.#writer = undefined;
+    try {
+      await writer?.close();
+    } catch {
+      // It was of a database that is gone.
     }
   }
 
@@ -278,7 +339,7 @@ export class Lane {
     end: number,
   ): Promise<boolean> {
     if (!reading.cursor) {
-      reading.cursor = (await writer.position(journal.id)) ?? START;
+      reading.cursor = await this.#locate(journal, reading, writer);
       this.#note(journal, reading.cursor);
     }
     const from = reading.cursor;
@@ -287,29 +348,94 @@ export class Lane {
       this.#finish(journal, reading);
       return false;
     }
-    reading.cursor = await this.#store(journal, reading, from, writer);
+    const until = from.position < reading.furthest ? reading.furthest : Number.POSITIVE_INFINITY;
+    reading.cursor = await this.#store(journal, reading, from, writer, until);
     if (!reading.cursor) return true;
     if (reading.cursor.position === from.position) return false;
     // Not where a position was read: a storage that takes no batch may well tell it.
     this.status.error = undefined;
+    this.#isRenewing = false;
+    reading.reached = reading.cursor;
+    reading.furthest = Math.max(reading.furthest, reading.cursor.position);
     this.#note(journal, reading.cursor);
     return true;
+  }
+
+  /** Asks the storage where it is, and finds out when it is not what it was. */
+  async #locate(journal: HeldJournal, reading: Reading, writer: StorageWriter): Promise<Cursor> {
+    const { reached } = reading;
+    const found = await writer.position(journal.id);
+    const at = found ?? START;
+    const isUnknown = found === undefined && (reached.position > 0 || reading.isTried);
+    const isBehind = at.position < reached.position || (isUnknown && writer.resume !== undefined);
+    // A file beside the journal tells more, or less, than what the writing end took.
+    const isNone = this.#storage.positions === 'journal' || (!isBehind && !reading.isReplaced);
+    if (!isNone && !writer.resume && !reading.isReplaced) {
+      throw new StorageReplaced(`${this.#storage.label} is behind what was stored in it`);
+    }
+    let start = at;
+    if (!isNone) {
+      const isGone = writer.resume !== undefined && (isUnknown || reading.isReplaced);
+      if (isGone) start = found ?? reached;
+      // It may have been there all the time, without anything of this journal.
+      const isOther = !isGone || found || (await writer.resume!(journal.id, reached));
+      if (isOther) this.#countReplaced(journal, reading, start, isGone);
+      reading.isReplaced = false;
+      reading.isTried = false;
+    }
+    reading.reached = start;
+    reading.furthest = Math.max(reading.furthest, start.position);
+    return start;
+  }
+
+  /** Counts what went with the old database. @param isGone Whether all of it did, though the journal may hold some. */
+  #countReplaced(journal: HeldJournal, reading: Reading, start: Cursor, isGone: boolean): void {
+    const { reader, reached, shortfall } = reading;
+    // Where all is gone, a batch that is under way begins at `reached`; otherwise what is there is read again.
+    const from = isGone ? START : start;
+    const first = isGone ? reached : reader.firstAt(start);
+    const end = first.position < reached.position ? first : reached;
+    // What was lost or refused by then had not been stored there.
+    const lost = end.ordinal - from.ordinal - shortfall.between(from, end);
+    const missed = isGone ? { lost: -lost, rejected: 0 } : shortfall.setBack(start);
+    if (isGone) shortfall.add(reached, { lost, rejected: 0 });
+    const { status } = this;
+    if (journal.live) {
+      status.lost -= missed.lost;
+      status.rejected -= missed.rejected;
+    } else {
+      const undone = Math.min(reading.stored, isGone ? lost : reached.ordinal - start.ordinal);
+      reading.stored -= undone;
+      status.adopted -= undone;
+      status.adoptedLost -= missed.lost;
+      status.adoptedRejected -= missed.rejected;
+    }
+    if (!journal.live && lost === 0) return;
+    this.#onProblem(new TrackUsageError('STORAGE_REPLACED', { storage: this.#storage.label, lost }));
   }
 
   #readingOf(journal: HeldJournal): Reading {
     let reading = this.#readings.get(journal);
     if (!reading) {
       const reader = new JournalReader(journal.directory, journal.live, journal.memory);
+      const before = (journal.live && this.#data.before[this.#number]) || NOTHING_YET;
       reading = {
         reader,
         header: undefined,
         cursor: undefined,
+        reached: { position: before.position, ordinal: before.ordinal },
+        furthest: before.position,
+        stored: 0,
+        shortfall: new Shortfall(),
+        isTried: false,
+        isReplaced: false,
         losses: new LossReport(journal, this.#onProblem),
         isFirst: true,
         failure: undefined,
         retryAt: 0,
         backoff: FIRST_BACKOFF,
       };
+      reading.shortfall.add(before, before);
       this.#readings.set(journal, reading);
     }
     return reading;
@@ -324,13 +450,14 @@ export class Lane {
     reading: Reading,
     from: Cursor,
     writer: StorageWriter,
-    until = Number.POSITIVE_INFINITY,
+    until: number,
     maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
     const filled = await this.#next(journal, reading, from, until, maxRecords);
     const { batch, losses } = filled;
     const { to } = batch;
     if (to.position === from.position) return from;
+    reading.isTried = true;
     try {
       if (!(await writer.apply(batch))) return undefined;
     } catch (error) {
@@ -348,27 +475,34 @@ export class Lane {
       if (this.#inFlight?.save(nothing) === false) this.#inFlight.keep(nothing);
       if (!(await writer.apply(nothing.batch))) return undefined;
       this.#inFlight?.done(journal.id);
+      reading.isTried = false;
       // Only now: what is tried again is refused again.
       if (journal.live) this.status.rejected += 1;
       else this.status.adoptedRejected += 1;
-      this.#lose(journal, reading, losses);
+      reading.shortfall.add(to, { lost: 0, rejected: 1 });
+      this.#lose(journal, reading, to, losses);
       return to;
     }
     this.#inFlight?.done(journal.id);
     reading.isFirst = false;
+    reading.isTried = false;
     this.#stored += batch.records.length;
-    if (journal.live && this.#storage.hooked) this.#giveToHooks(batch.records);
+    reading.stored += batch.records.length;
+    const isNew = to.position > reading.furthest;
+    if (journal.live && this.#storage.hooked && isNew) this.#giveToHooks(batch.records);
     if (!journal.live) this.status.adopted += batch.records.length;
-    this.#lose(journal, reading, losses);
+    this.#lose(journal, reading, to, losses);
     return to;
   }
 
   /** Counts what was missing, once the position behind it is committed: until then it is read again. */
-  #lose(journal: HeldJournal, reading: Reading, losses: Losses): void {
+  #lose(journal: HeldJournal, reading: Reading, to: Cursor, losses: Losses): void {
     const records = losses.damaged + losses.dropped;
     if (journal.live) this.status.lost += records;
     else this.status.adoptedLost += records;
-    reading.losses.add(losses);
+    reading.shortfall.add(to, { lost: records, rejected: 0 });
+    // What is read again for another database was reported when it was read first, or with the old database.
+    if (to.position > reading.furthest) reading.losses.add(losses);
   }
 
   /** The next batch: the one on its way where there is one, and where the storage needs it, one that can come again. */

@@ -30,6 +30,8 @@ export interface WriterData {
   storages: readonly StorageData[];
   /** What an earlier thread told last of what it had counted. */
   counted: CountedTraffic | undefined;
+  /** How far each storage was then. */
+  before: readonly (LaneStatus | undefined)[];
 }
 
 export interface StorageData {
@@ -48,8 +50,14 @@ export interface StorageData {
 export interface AppCall {
   id: number;
   storage: number;
-  method: 'open' | 'position' | 'apply' | 'forget' | 'close';
+  method: 'open' | 'position' | 'apply' | 'resume' | 'forget' | 'close';
   argument: unknown;
+}
+
+/** What the app's thread answers to `open`. */
+export interface OpenedEnd {
+  replays: boolean;
+  resumes: boolean;
 }
 
 export interface AppResult {
@@ -98,7 +106,10 @@ export interface LaneStatus {
   adoptedLost: number;
   /** Records of the own journal that its engine refused. */
   rejected: number;
-  /** Records of the own journal that were gone before it could take them: dropped at the limit, or damaged. */
+  /**
+   * Records of the own journal that were gone before it could take them (dropped at the limit, or damaged), or that went
+   * with a database that was removed or replaced.
+   */
   lost: number;
   /** Records that its hooks were not called with, because they were too slow. */
   unhooked: number;

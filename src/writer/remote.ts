@@ -1,7 +1,7 @@
 import type { Cursor } from '../journal/reader.ts';
 import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
 import { reviveError } from '../threads.ts';
-import type { AppCall, AppResult } from './protocol.ts';
+import type { AppCall, AppResult, OpenedEnd } from './protocol.ts';
 
 /** Asks the app's thread, for a storage whose writing end runs there. */
 export class AppCalls {
@@ -42,8 +42,12 @@ export class RemoteWriter implements StorageWriter {
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    const replays = await calls.ask(storage, 'open', context);
-    return new RemoteWriter(storage, calls, replays === true);
+    const { replays, resumes } = (await calls.ask(storage, 'open', context)) as OpenedEnd;
+    const writer = new RemoteWriter(storage, calls, replays);
+    if (resumes) {
+      writer.resume = async (journal, at) => (await writer.#ask('resume', { journal, at })) === true;
+    }
+    return writer;
   }
 
   position(journal: string): Promise<Cursor | undefined> {
@@ -53,6 +57,9 @@ export class RemoteWriter implements StorageWriter {
   apply(batch: Batch): Promise<boolean> {
     return this.#ask('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
   }
+
+  /** Only where the writing end has it. */
+  resume?: (journal: string, at: Cursor) => Promise<boolean>;
 
   async forget(journal: string): Promise<void> {
     await this.#ask('forget', journal);

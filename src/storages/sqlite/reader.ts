@@ -19,6 +19,7 @@ import { SqlReader } from '../sql/sql-reader.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
+import { Place } from './place.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
 /** The largest integer: no record has it as its id. */
@@ -26,6 +27,7 @@ const BEHIND_ALL = String(2n ** 63n - 1n);
 
 export class SqliteReader extends SqlReader implements StorageReader {
   readonly #database: DatabaseSync;
+  readonly #place: Place;
 
   constructor({ path }: SqliteOptions) {
     if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
@@ -41,6 +43,11 @@ export class SqliteReader extends SqlReader implements StorageReader {
     }
     super(dialectOf(database));
     this.#database = database;
+    this.#place = new Place(path);
+  }
+
+  isReplaced(): boolean {
+    return this.#place.isReplaced();
   }
 
   async timeZone(site: string): Promise<string | undefined> {

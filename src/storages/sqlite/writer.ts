@@ -1,13 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { BoundedCache } from '../../cache.ts';
-import { TrackUsageError } from '../../errors.ts';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
-import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
+import { closeDatabase, rollBack, sqlite, tryTo } from '../../sqlite.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import { isReplaced, StorageReplaced } from '../replaced.ts';
 import type { SqliteOptions } from './index.ts';
+import { fileAt, Place } from './place.ts';
 import { createViews, DATE_SHIFT, migrate, TABLES } from './schema.ts';
 
 /** How long a statement waits for another process's transaction before the batch is tried again later. In ms. */
@@ -23,6 +25,9 @@ const REFUSALS = new Set([18, 19, 20, 25]);
 
 export class SqliteWriter implements StorageWriter {
   readonly #database: DatabaseSync;
+  readonly #path: string;
+  readonly #place: Place;
+  readonly #siteName: string;
   readonly #calendar: Calendar;
   readonly #site: number;
   readonly #ids = new BoundedCache<string, number>(CACHED_STRINGS);
@@ -30,6 +35,9 @@ export class SqliteWriter implements StorageWriter {
   readonly #statements: ReturnType<typeof prepare>;
 
   constructor(options: SqliteOptions, context: WriterContext) {
+    this.#path = options.path;
+    this.#siteName = context.site;
+    const before = fileAt(options.path);
     this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
     try {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
@@ -41,6 +49,8 @@ export class SqliteWriter implements StorageWriter {
       checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
+      this.#place = new Place(options.path);
+      if (before !== undefined && before !== fileAt(options.path)) throw this.#replaced();
     } catch (error) {
       this.#database.close();
       throw error;
@@ -49,30 +59,39 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
-    return this.#position(journal);
+    try {
+      return this.#position(journal);
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   async apply(batch: Batch): Promise<boolean> {
-    this.#database.exec('BEGIN IMMEDIATE');
     try {
-      const position = this.#position(batch.journal)?.position ?? 0;
-      if (position !== batch.from.position) {
-        this.#database.exec('ROLLBACK');
+      this.#database.exec('BEGIN IMMEDIATE');
+      const found = this.#position(batch.journal);
+      if ((found?.position ?? 0) !== batch.from.position) {
+        this.#undo();
         return false;
       }
+      // Somebody may have restored another state into the file before anything was stored from here.
+      if (!found && this.#statements.site.get(this.#site)?.name !== this.#siteName) throw this.#replaced();
       const ids = new BatchIds(batch.records, (text) => this.#idOf(text));
       this.#insertRecords(batch, ids);
       for (const group of batch.deltas) this.#upsert(group, ids);
       this.#statements.move.run(batch.journal, batch.to.position, batch.to.ordinal);
       this.#database.exec('COMMIT');
-      return true;
     } catch (error) {
-      // The ids that this transaction handed out are free again, and another process may take them.
-      this.#ids.clear();
-      this.#series.clear();
-      rollBack(this.#database);
-      throw error;
+      this.#undo();
+      throw this.#explain(error);
     }
+    // Only now: a commit into a file that is at no path any more is none.
+    if (this.#place.isReplaced()) throw this.#replaced();
+    return true;
+  }
+
+  isReplaced(): boolean {
+    return this.#place.isReplaced();
   }
 
   async forget(journal: string): Promise<void> {
@@ -86,7 +105,34 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
+    // What stands in a log that was removed can still be brought into its database, but by this connection only.
+    if (this.#place.isWithoutWal()) tryTo(this.#database, 'PRAGMA wal_checkpoint(TRUNCATE)');
     closeDatabase(this.#database);
+  }
+
+  /** Ends the transaction, where there is one, without what it did. */
+  #undo(): void {
+    // The ids that it handed out are free again, and another process may take them.
+    this.#ids.clear();
+    this.#series.clear();
+    rollBack(this.#database);
+  }
+
+  /** What SQLite says of a file that was moved, or of tables that are gone, has the database opened again. */
+  #explain(error: unknown): unknown {
+    if (isReplaced(error)) return error;
+    if (this.#place.isReplaced()) return this.#replaced(error);
+    return /no such table/.test(reasonOf(error)) ? this.#replaced(error) : error;
+  }
+
+  #replaced(cause?: unknown): StorageReplaced {
+    const reason = cause === undefined ? '' : `: ${reasonOf(cause)}`;
+    return new StorageReplaced(
+      `the file ${this.#path}, or what was in it, was removed or replaced${reason}`,
+      {
+        cause,
+      },
+    );
   }
 
   #position(journal: string): Cursor | undefined {
@@ -315,6 +361,7 @@ function prepare(database: DatabaseSync) {
       ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, transfer = transfer + excluded.transfer,
         errors = errors + excluded.errors, duration = duration + excluded.duration`);
   return {
+    site: database.prepare('SELECT name FROM sites WHERE id = ?'),
     position: database.prepare('SELECT position, ordinal FROM journals WHERE id = ?'),
     move: write('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
     forget: write('DELETE FROM journals WHERE id = ?'),

@@ -1,0 +1,14 @@
+const CODE = 'STORAGE_REPLACED';
+
+/**
+ * Thrown by a writing end, or a call of it, when the database that it was opened on is no longer the one at its place.
+ * The message says how that was found out. It keeps its code on its way between threads.
+ */
+export class StorageReplaced extends Error {
+  override readonly name = 'StorageReplaced';
+  readonly code = CODE;
+}
+
+export function isReplaced(error: unknown): error is StorageReplaced {
+  return (error as { code?: unknown } | undefined)?.code === CODE;
+}
