@@ -196,10 +196,26 @@ const TABLE = {
     '{storage} refused a record: {reason}; it could not be kept in {file}: {why}',
     'free disk space, move or delete the file, or make its directory writable; the record is counted as rejected',
   ],
-  HOOK_FAILED: ['{what} failed: {reason}', 'the request was answered and counted; mend the function'],
   ADDRESS_UNREADABLE: [
     'the trusted proxy {proxy} forwards {value}, which is not an IP address; such requests count for the proxy',
     "configure the proxy to forward the client's IP address in X-Forwarded-For or Forwarded; this is reported once",
+  ],
+  HOOK_FAILED: ['{what} failed: {reason}', 'fix it; {effect}'],
+  CAPTURE_FAILED: [
+    'a request could not be read: {reason}',
+    'its response is not affected, and dropped.capture of status() counts it; check what replaces properties of requests, responses and sockets',
+  ],
+  SUMMARY_KEYS: [
+    "the keys of a request in the app's own summaries were left out: {reason}",
+    'return fewer or shorter keys; the request counts under null in each of these summaries',
+  ],
+  VARS_LEFT_OUT: [
+    'the vars of a request were left out: {reason}',
+    'note values that JSON can hold, of at most 16,384 characters; the request is recorded without them',
+  ],
+  VARS_REQUEST: [
+    'usage.vars() was given {value}, which is not a request',
+    'pass the request or the context that the framework gives to handlers; what is noted otherwise is lost',
   ],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
@@ -226,6 +242,14 @@ export class TrackUsageError extends Error {
     this.code = code;
     this.mend = how;
   }
+}
+
+/**
+ * A function or setting of the user's threw.
+ * @param effect What becomes of the request or record without it.
+ */
+export function hookFailed(what: string, effect: string, error: unknown): TrackUsageError {
+  return new TrackUsageError('HOOK_FAILED', { what, effect, reason: reasonOf(error) }, { cause: error });
 }
 
 /** The message of anything that was thrown, which may be anything. */

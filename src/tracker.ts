@@ -1,6 +1,6 @@
 import { Capture } from './capture/capture.ts';
 import { type Mark, MarkedViews } from './capture/views.ts';
-import { reasonOf, show, TrackUsageError } from './errors.ts';
+import { show, TrackUsageError } from './errors.ts';
 import { type App, innerApp, prepareMark, track } from './frameworks/index.ts';
 import type { Trust } from './frameworks/node.ts';
 import { journalsDirectory } from './journal/directory.ts';
@@ -109,8 +109,6 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       names: { site: this.#site, serverName: settings.serverName },
       closures,
       onProblem,
-      onError: (what, error) =>
-        onProblem(new TrackUsageError('HOOK_FAILED', { what, reason: reasonOf(error) }, { cause: error })),
     });
     try {
       if (app) this.attach(app);

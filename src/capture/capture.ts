@@ -1,9 +1,12 @@
+import { ServerResponse } from 'node:http';
 import { monotonicClock } from '../clock.ts';
+import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { Cookies } from './cookies.ts';
 import {
   Connection,
   Exchange,
+  endExchange,
   exchangeOf,
   exchangeOf2,
   keepOn,
@@ -28,6 +31,8 @@ export class Capture {
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
   readonly #facts: FactsReader;
+  /** Requests that could not be read; there are none in most processes. */
+  #unread: WeakSet<object> | undefined;
   #stopped = false;
 
   constructor(options: CaptureOptions) {
@@ -52,11 +57,43 @@ export class Capture {
   begin(request: Request, response: Response, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
+      if (this.#unread?.has(request)) return;
       if ('stream' in response) this.#begin2(request, response, target, reader);
       else this.#begin1(request, response, target, reader);
     } catch (error) {
-      this.#options.onError('capture', error);
+      this.unread(request, error);
     }
+  }
+
+  /** Reading a request failed before anything was known of it: it becomes no record, and is counted. Never throws. */
+  unread(request: unknown, error: unknown): void {
+    if (this.#stopped) return;
+    if (typeof request === 'object' && request !== null) {
+      // A framework and its server may both have seen it.
+      this.#unread ??= new WeakSet();
+      if (this.#unread.has(request)) return;
+      this.#unread.add(request);
+    }
+    this.#lose(error);
+  }
+
+  /** Reading a request or its response failed while it was under way: likewise. Never throws. */
+  fail(exchange: Exchange, error: unknown): void {
+    const { response } = exchange;
+    if (response === undefined) return;
+    try {
+      endExchange(exchange, response);
+    } catch {
+      // A response that is frozen: what is kept on it is over without its response.
+    }
+    this.#lose(error);
+  }
+
+  #lose(error: unknown): void {
+    this.#journal.uncaptured += 1;
+    this.#options.onProblem(
+      new TrackUsageError('CAPTURE_FAILED', { reason: reasonOf(error) }, { cause: error }),
+    );
   }
 
   #begin1(
@@ -72,6 +109,7 @@ export class Capture {
     }
     // Complete, and recorded by whoever saw it before; or begun before anybody looked.
     if (response.headersSent) return;
+    if (!(response instanceof ServerResponse)) throw new TypeError('its response is not one of Node');
     const connection = Connection.of(request.socket);
     let { exchange } = connection;
     // One that waits behind another has no socket yet; one that was injected has another.
@@ -85,7 +123,7 @@ export class Capture {
 
   #begin2(request: Request, response: Response, target: string, reader: RequestReader) {
     if (!('stream' in response)) return;
-    hookHttp2ServerResponse(Object.getPrototypeOf(response));
+    hookHttp2ServerResponse();
     const first = exchangeOf2(response);
     if (first !== undefined) {
       this.#join(first, request, response, target, reader);
@@ -127,54 +165,70 @@ export class Capture {
   /** The request becomes another protocol's connection: its HTTP part is over. */
   upgrade(request: Request, target: string, reader: RequestReader, status: number): void {
     if (this.#stopped) return;
-    const exchange = new Exchange();
-    exchange.begin(this, request, UPGRADED, target, reader, Connection.of(request.socket));
-    this.#record(exchange, status, 0);
-    exchange.response = undefined;
+    try {
+      const exchange = new Exchange();
+      exchange.begin(this, request, UPGRADED, target, reader, Connection.of(request.socket));
+      this.#record(exchange, status, 0);
+      exchange.response = undefined;
+    } catch (error) {
+      this.unread(request, error);
+    }
   }
 
   /** The vars of what a framework's handler was given; of nothing that lasts where that is no request. */
   vars(given: unknown): Record<string, unknown> {
-    const request = nodeRequestOf(given);
-    if (request) return this.#vars.of(request);
-    this.#options.onError('usage.vars()', new TypeError('it was not given a request'));
+    try {
+      const request = nodeRequestOf(given);
+      if (request) return this.#vars.of(request);
+      this.#options.onProblem(new TrackUsageError('VARS_REQUEST', { value: show(given) }));
+    } catch (error) {
+      // A request that is frozen, say.
+      this.#options.onProblem(
+        new TrackUsageError('VARS_LEFT_OUT', { reason: reasonOf(error) }, { cause: error }),
+      );
+    }
     return {};
   }
 
   /** The bytes that complete the response are about to be handed to Node. */
   complete(exchange: Exchange, bytes: number): void {
     const response = exchange.response!;
-    this.#forget(exchange, response);
-    this.#record(exchange, response.statusCode, bytes, response);
-    const { connection } = exchange;
-    if (this.#holder === undefined) return;
-    // Of a response that waits behind another, Node itself decides when its bytes go out.
-    if ('stream' in response || response.socket !== connection?.socket) this.#journal.appendPending();
-    else this.#holder.hold(connection);
+    const status = exchange.status || response.statusCode;
+    endExchange(exchange, response);
+    this.#record(exchange, status, bytes, response);
+    if (this.#holder !== undefined && !this.#hold(exchange, response)) this.#journal.appendPending();
+  }
+
+  /** Holds what the connection writes; false where the record has to be appended now. */
+  #hold({ connection }: Exchange, response: Response): boolean {
+    try {
+      // Of a response that waits behind another, Node itself decides when its bytes go out.
+      if ('stream' in response || connection === undefined || response.socket !== connection.socket)
+        return false;
+      return this.#holder!.hold(connection);
+    } catch {
+      // An app may have made any of that fail.
+      return false;
+    }
   }
 
   /** The client left, or the app destroyed the response, before it was complete. */
   abandon(exchange: Exchange): void {
     const { response } = exchange;
     if (!response) return;
-    this.#forget(exchange, response);
-    const status = exchange.begun && response.headersSent ? response.statusCode : CLIENT_CLOSED_REQUEST;
-    this.#record(exchange, status, exchange.bytes);
+    try {
+      const begun = exchange.begun && response.headersSent;
+      const status = begun ? exchange.status || response.statusCode : CLIENT_CLOSED_REQUEST;
+      endExchange(exchange, response);
+      this.#record(exchange, status, exchange.bytes);
+    } catch (error) {
+      this.fail(exchange, error);
+    }
   }
 
   /** The headers are final but for the visitor's cookie. Returns the headers to give to `writeHead`. */
   prepareHeaders(exchange: Exchange, headers: unknown): unknown {
     return this.#cookies.prepareHeaders(exchange, headers);
-  }
-
-  #forget(exchange: Exchange, response: Response): void {
-    const { connection } = exchange;
-    if (connection === undefined || connection.exchange !== exchange) {
-      connection?.remove(exchange);
-      // Others on the same response are still under way.
-      if (exchange.next === undefined) keepOn(response, undefined);
-    }
-    exchange.response = undefined;
   }
 
   #record(exchange: Exchange, status: number, bytes: number, response?: Response): void {
@@ -189,8 +243,7 @@ export class Capture {
       facts.duration = microsSince(exchange.started, ended);
       this.#journal.append(facts, ended);
     } catch (error) {
-      this.#journal.uncaptured += 1;
-      this.#options.onError('capture', error);
+      this.#lose(error);
     }
   }
 }

@@ -1,8 +1,9 @@
+import { hookFailed } from '../errors.ts';
 import { atOnce } from './at-once.ts';
 import type { Exchange, Response } from './exchange.ts';
 import { type HeaderFacts, readHeaders } from './headers.ts';
-import { headerIn } from './hooks.ts';
 import type { CaptureOptions } from './options.ts';
+import { hasHeaders, headerIn, headerOf, setHeader } from './response-headers.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isShareable } from './visitor.ts';
 
@@ -16,68 +17,75 @@ export class Cookies {
 
   /** Decides when the headers are final. Returns the headers to give to `writeHead`. */
   prepareHeaders(exchange: Exchange, headers: unknown): unknown {
-    const { cookie, cookieWhen, onError, views } = this.#options;
+    const { cookie, views } = this.#options;
     if (!cookie || exchange.cookieSeen) return headers;
     exchange.cookieSeen = true;
-    try {
-      if (!views.tracks(exchange)) return headers;
-      const request = exchange.request;
-      if (cookieWhen && !atOnce(cookieWhen(request))) return headers;
-      const sent = readHeaders(request.rawHeaders);
-      const known = cookie.read(sent.cookie);
-      if (known !== null) {
-        exchange.visitor = known;
-        return headers;
-      }
-      const response = exchange.response!;
-      const control = headerIn(headers, 'cache-control') ?? response.getHeader('cache-control');
-      if (control !== undefined && isShareable(String(control))) return headers;
-      const visitor = cookie.issue();
-      const line = cookie.serialize(visitor, this.#isSecure(exchange, sent));
-      const result = withCookie(response, headers, line);
-      exchange.visitor = visitor;
-      return result;
-    } catch (error) {
-      onError('cookie', error);
+    if (!views.tracks(exchange) || !this.#isWanted(exchange)) return headers;
+    const sent = readHeaders(exchange.request.rawHeaders);
+    const known = cookie.read(sent.cookie);
+    if (known !== null) {
+      exchange.visitor = known;
       return headers;
     }
+    const response = exchange.response!;
+    const control = headerIn(headers, 'cache-control') ?? headerOf(response, 'cache-control');
+    if (isText(control) && isShareable(String(control))) return headers;
+    const visitor = cookie.issue();
+    const line = cookie.serialize(visitor, this.#isSecure(exchange, sent));
+    const result = withCookie(response, headers, line);
+    exchange.visitor = visitor;
+    return result;
   }
 
   /** The visitor of a request whose response never had headers; `''` where the cookie says none. */
   visitorOf(exchange: Exchange, sent: HeaderFacts): string {
-    const { cookie, cookieWhen, onError } = this.#options;
-    if (!cookie || exchange.cookieSeen || sent.cookie === '') return '';
-    try {
-      if (cookieWhen && !atOnce(cookieWhen(exchange.request))) return '';
-    } catch (error) {
-      onError('cookie', error);
-      return '';
-    }
+    const { cookie } = this.#options;
+    if (!cookie || exchange.cookieSeen || sent.cookie === '' || !this.#isWanted(exchange)) return '';
     return cookie.read(sent.cookie) ?? '';
+  }
+
+  /** Whether the visitor agreed; one who cannot be asked did not. */
+  #isWanted({ request }: Exchange): boolean {
+    const { cookieWhen, onProblem } = this.#options;
+    if (!cookieWhen) return true;
+    try {
+      return Boolean(atOnce(cookieWhen(request)));
+    } catch (error) {
+      onProblem(hookFailed('the option cookie.when', 'the request is recorded without a visitor', error));
+      return false;
+    }
   }
 
   #isSecure(exchange: Exchange, sent: HeaderFacts): boolean {
     if (exchange.connection?.scheme !== 'http://') return true;
     if (sent.forwardedProto === '' || firstOf(sent.forwardedProto) !== 'https') return false;
-    return isTrusted(exchange, exchange.connection.address, 0, this.#options.onError);
+    return isTrusted(exchange, exchange.connection.address, 0, this.#options.onProblem);
   }
 }
 
-/** Adds a cookie to those that the app sets, wherever it sets them. */
+/** Whether a header has a value, or several. Anything else is for Node to refuse. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
+}
+
+/**
+ * Adds a cookie to those that the app sets, where it sets them. Headers that are given to `writeHead` alone get it
+ * too: Node reads them in another way once a header was set before.
+ */
 function withCookie(response: Response, headers: unknown, line: string): unknown {
   const given = headerIn(headers, 'set-cookie');
-  if (given === undefined) {
-    const before = response.getHeader('set-cookie');
-    response.setHeader('set-cookie', before === undefined ? line : [before, line].flat().map(String));
+  if (typeof headers !== 'object' || headers === null || (given === undefined && hasHeaders(response))) {
+    const before = headerOf(response, 'set-cookie');
+    setHeader(response, 'set-cookie', before === undefined ? line : [before, line].flat().map(String));
     return headers;
   }
   if (Array.isArray(headers)) {
     return Array.isArray(headers[0]) ? [...headers, ['set-cookie', line]] : [...headers, 'set-cookie', line];
   }
-  const copy: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(headers as Record<string, unknown>)) {
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(headers)) {
     if (name.toLowerCase() !== 'set-cookie') copy[name] = value;
   }
-  copy['set-cookie'] = [given, line].flat();
+  copy['set-cookie'] = given === undefined ? line : [given, line].flat();
   return copy;
 }

@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { monotonicClock, wallClock } from '../clock.ts';
 import type { Capture } from './capture.ts';
+import type { HeldOutput } from './hold.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
@@ -44,6 +45,8 @@ export class Exchange {
   date = 0;
   /** On the monotonic clock, in ms. */
   started = 0;
+  /** The status that the headers have; 0 while there are none. */
+  status = 0;
   /** Body bytes given to Node so far. */
   bytes = 0;
   /** Whether the headers were handed to the connection: `writeHead` of HTTP/1 alone sends nothing. */
@@ -79,6 +82,7 @@ export class Exchange {
     this.target = target;
     this.date = wallClock.now();
     this.started = monotonicClock.now();
+    this.status = 0;
     this.bytes = 0;
     this.begun = false;
     this.active = false;
@@ -111,10 +115,8 @@ export class Connection {
   /** The peer's address, which the socket forgets when it is closed. */
   readonly address: string;
   readonly scheme: string;
-  /** Whether its writes are held back until the turn's end; see `hold.ts`. */
-  held = false;
-  /** Whether it was made ready for that. */
-  holdable = false;
+  /** What its socket would have written and is held back until the turn's end; see `hold.ts`. */
+  output: HeldOutput | undefined;
   /** Exchanges that wait behind another on the same connection (pipelining). */
   #others: Set<Exchange> | undefined;
 
@@ -151,6 +153,15 @@ export class Connection {
   }
 }
 
+/** Reading a request or its response failed: see `Capture.fail`. */
+export function failAll(first: Exchange | undefined, error: unknown): void {
+  for (let exchange = first; exchange; ) {
+    const { next }: Exchange = exchange;
+    exchange.capture.fail(exchange, error);
+    exchange = next;
+  }
+}
+
 export function abandon(first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; ) {
     const { next }: Exchange = exchange;
@@ -161,12 +172,26 @@ export function abandon(first: Exchange): void {
 
 /** The exchange under way of a response of HTTP/1. */
 export function exchangeOf(response: ServerResponse): Exchange | undefined {
-  const { socket } = response;
+  const socket = socketOf(response);
   if (socket) {
     const exchange = (socket as Tracked<typeof socket>)[CONNECTION]?.exchange;
-    if (exchange?.response === response) return exchange;
+    if (exchange !== undefined && isOf(exchange, response)) return exchange;
   }
   return (response as Tracked<ServerResponse>)[EXCHANGE];
+}
+
+/** The request has the same one, where an app made reading it from the response fail. */
+function socketOf(response: ServerResponse): Duplex | null {
+  try {
+    return response.socket;
+  } catch {
+    return response.req.socket;
+  }
+}
+
+/** An app may call the methods on a proxy of the response, which has the same request. */
+function isOf({ response: own, request }: Exchange, response: ServerResponse): boolean {
+  return own === response || (own !== undefined && request === response.req);
 }
 
 /** The exchange under way of a response of HTTP/2, many of which share a connection. */
@@ -177,4 +202,17 @@ export function exchangeOf2(response: Http2ServerResponse): Exchange | undefined
 /** Where an exchange is kept that cannot be its connection's. */
 export function keepOn(response: Response, exchange: Exchange | undefined): void {
   (response as Tracked<Response>)[EXCHANGE] = exchange;
+}
+
+/** An exchange is over. Those of others on the same response may still be under way. */
+export function endExchange(exchange: Exchange, response: Response): void {
+  const { connection } = exchange;
+  exchange.response = undefined;
+  if (connection?.exchange !== exchange) connection?.remove(exchange);
+  const kept = (response as Tracked<Response>)[EXCHANGE];
+  if (kept !== exchange && connection?.exchange !== exchange) return;
+  let { next } = exchange;
+  while (next !== undefined && next.response !== response) next = next.next;
+  if (next !== undefined) connection?.add(next);
+  if (next !== undefined || kept !== undefined) keepOn(response, next);
 }

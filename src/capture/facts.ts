@@ -1,7 +1,7 @@
 import { monotonicClock } from '../clock.ts';
-import { show, TrackUsageError } from '../errors.ts';
+import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
 import type { Facts } from '../journal/codec.ts';
-import { keysOf } from '../summaries/keys.ts';
+import { keyFailed, keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
 import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
@@ -26,7 +26,9 @@ export class FactsReader {
   readonly #cookies: Cookies;
   readonly #urls: UrlMaker;
   readonly #onVars = (error: unknown) =>
-    this.#options.onError("a request's vars, which were left out,", error);
+    this.#options.onProblem(
+      new TrackUsageError('VARS_LEFT_OUT', { reason: reasonOf(error) }, { cause: error }),
+    );
   #reportedAddress = false;
 
   constructor(options: CaptureOptions, vars: RequestVars, cookies: Cookies) {
@@ -55,7 +57,7 @@ export class FactsReader {
       sent.forwarded !== ''
     ) {
       const trusts = (address: string, hop: number) =>
-        isTrusted(exchange, address, hop, this.#options.onError);
+        isTrusted(exchange, address, hop, this.#options.onProblem);
       const { hops, proto, host: forwardedHost } = forwardedOf(sent);
       if (forwardedFor === '') forwardedFor = hops.join(', ');
       remoteAddr = this.#clientAddress(peer, hops, trusts);
@@ -114,7 +116,7 @@ export class FactsReader {
 
   /** JSON of the keys in the summaries whose key is a closure. */
   #keysOf(facts: Facts, routeParams: object | undefined, vars: Record<string, unknown> | undefined): string {
-    const { closures, names, onError } = this.#options;
+    const { closures, names, onProblem } = this.#options;
     const record = capturedRecord(facts, names, routeParams, vars);
     const keys: Record<string, string[]> = {};
     for (const { name, key } of closures) {
@@ -122,11 +124,11 @@ export class FactsReader {
         const found = keysOf(key!(record));
         if (found.length > 0) keys[name] = found;
       } catch (error) {
-        onError(`the key of the summary "${name}"`, error);
+        onProblem(keyFailed(name, error));
       }
     }
     return jsonOf(keys, TEXT_LIMITS.keys, (error) =>
-      onError("a request's keys in the app's own summaries, which were left out,", error),
+      onProblem(new TrackUsageError('SUMMARY_KEYS', { reason: reasonOf(error) }, { cause: error })),
     );
   }
 
@@ -160,13 +162,13 @@ export class FactsReader {
   }
 
   #username(request: Request, authorization: string): string {
-    const { username, onError } = this.#options;
+    const { username, onProblem } = this.#options;
     if (username) {
       try {
         const name = atOnce(username(request));
         return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
       } catch (error) {
-        onError('username', error);
+        onProblem(hookFailed('the option username', 'the request is recorded without a name', error));
         return '';
       }
     }

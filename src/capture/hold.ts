@@ -1,10 +1,18 @@
+import { Socket } from 'node:net';
+import { wrapMethod } from '../wrap-method.ts';
 import type { Connection } from './exchange.ts';
 
 /**
- * Holds back the writes of sockets until their records are in the journal (mode `group`). A socket that is corked
- * collects its writes; but Node uncorks it at the end of every response, and `destroy` throws away what waits.
- * So both methods are replaced on the sockets of tracked connections: while a socket is held, `uncork` waits and
- * `destroy` first has everything journaled and sent, as it would have been without us.
+ * A turn holds at most this much of a connection's output, in bytes; what is longer is appended and written at once.
+ * Less than what a socket's buffer in the kernel takes, so that without us the write would not have waited either.
+ */
+const MAX_HELD = 16 * 1024;
+
+/**
+ * Holds back what sockets write until their records are in the journal (mode `group`). The socket's stream is told
+ * that the system took the bytes, as it would have without us, so that 'finish', the next pipelined request, and what
+ * the app does with the server or the socket meanwhile come in the same order. What ends a socket is preceded by the
+ * journal and the bytes.
  */
 export class Holder {
   readonly #flush: () => void;
@@ -15,12 +23,12 @@ export class Holder {
     this.#flush = flush;
   }
 
-  hold(connection: Connection): void {
-    if (connection.held) return;
-    if (!connection.holdable) this.#prepare(connection);
-    connection.held = true;
-    connection.socket.cork();
-    this.#held.push(connection);
+  /** Holds what the connection writes from now on; false where that cannot be. */
+  hold(connection: Connection): boolean {
+    connection.output ??= HeldOutput.of(connection.socket);
+    if (connection.output === undefined) return false;
+    if (connection.output.addHolder(this)) this.#held.push(connection);
+    return true;
   }
 
   /** Lets everything go that is held. */
@@ -28,23 +36,136 @@ export class Holder {
     if (this.#held.length === 0) return;
     const held = this.#held;
     this.#held = [];
-    for (const connection of held) {
-      connection.held = false;
-      const { socket } = connection;
-      while (socket.writableCorked > 0) socket.uncork();
-    }
+    for (const connection of held) connection.output!.removeHolder(this);
   }
 
-  #prepare(connection: Connection): void {
-    connection.holdable = true;
-    const { socket } = connection;
-    const { uncork, destroy } = socket;
-    socket.uncork = () => {
-      if (!connection.held) uncork.call(socket);
+  flush(): void {
+    this.#flush();
+  }
+}
+
+type Callback = (error?: Error | null) => void;
+
+interface Chunk {
+  chunk: Uint8Array | string;
+  encoding: BufferEncoding;
+}
+
+/** A socket as its own stream sees it. */
+interface StreamOfSocket {
+  _write(chunk: Chunk['chunk'], encoding: BufferEncoding, callback: Callback): void;
+  _writev(chunks: Chunk[], callback: Callback): void;
+  _final(callback: Callback): void;
+  _destroy(error: Error | null, callback: Callback): void;
+}
+
+/** What a socket would have written. Two apps that track one server may hold it at a time. */
+export class HeldOutput {
+  readonly #socket: Socket;
+  readonly #write: () => StreamOfSocket['_write'];
+  readonly #writev: () => StreamOfSocket['_writev'];
+  readonly #holders: Holder[] = [];
+  #chunks: Chunk[] = [];
+  #length = 0;
+  /** Writes of released output that the system has not taken yet. */
+  #writing = 0;
+
+  /**
+   * `undefined` for a connection that is no socket of Node, one that cannot be changed, and one with TLS, whose stream
+   * waits for the end of each write.
+   */
+  static of(socket: Connection['socket']): HeldOutput | undefined {
+    if (!(socket instanceof Socket) || 'encrypted' in socket || !Object.isExtensible(socket))
+      return undefined;
+    return new HeldOutput(socket);
+  }
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#write = this.#wrap('_write', (original) => (chunk, encoding, callback) => {
+      if (this.#holders.length > 0 && this.#keep([{ chunk, encoding }], callback)) return;
+      original().call(socket, chunk, encoding, callback);
+    });
+    this.#writev = this.#wrap('_writev', (original) => (chunks, callback) => {
+      if (this.#holders.length > 0 && this.#keep(chunks, callback)) return;
+      original().call(socket, chunks, callback);
+    });
+    this.#wrap('_final', (original) => (callback) => {
+      this.#flush();
+      original().call(socket, callback);
+    });
+    this.#wrap('_destroy', (original) => (error, callback) => {
+      this.#flush();
+      original().call(socket, error, callback);
+    });
+    Object.defineProperty(socket, 'bytesWritten', {
+      configurable: true,
+      get: () => Reflect.get(Object.getPrototypeOf(socket), 'bytesWritten', socket) + this.#bytes(),
+    });
+  }
+
+  /** Returns what gives the method that was replaced. */
+  #wrap<K extends keyof StreamOfSocket>(
+    name: K,
+    make: (original: () => StreamOfSocket[K]) => StreamOfSocket[K],
+  ): () => StreamOfSocket[K] {
+    let replaced!: () => StreamOfSocket[K];
+    wrapMethod<StreamOfSocket[K]>(this.#socket, name, (original) => {
+      replaced = original;
+      return make(original);
+    });
+    return replaced;
+  }
+
+  addHolder(holder: Holder): boolean {
+    if (this.#holders.includes(holder)) return false;
+    this.#holders.push(holder);
+    return true;
+  }
+
+  removeHolder(holder: Holder): void {
+    this.#holders.splice(this.#holders.indexOf(holder), 1);
+    if (this.#holders.length === 0 && this.#chunks.length > 0) this.#release();
+  }
+
+  /** Keeps what the stream of a held socket writes; false where it is to be written after all. */
+  #keep(chunks: readonly Chunk[], callback: Callback): boolean {
+    for (const { chunk } of chunks) this.#length += chunk.length;
+    if (this.#length > MAX_HELD || this.#writing > 0) {
+      // The stream has to wait for the system, as without us.
+      this.#flush();
+      this.#length = 0;
+      return false;
+    }
+    for (const { chunk, encoding } of chunks) {
+      // Whose write is done may use the bytes for something else.
+      const kept = typeof chunk === 'string' ? chunk : Buffer.from(chunk);
+      this.#chunks.push({ chunk: kept, encoding });
+    }
+    callback();
+    return true;
+  }
+
+  #release(): void {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#length = 0;
+    this.#writing += 1;
+    const done: Callback = (error) => {
+      this.#writing -= 1;
+      if (error) this.#socket.destroy(error);
     };
-    socket.destroy = (error) => {
-      if (connection.held) this.#flush();
-      return destroy.call(socket, error);
-    };
+    if (chunks.length === 1) this.#write().call(this.#socket, chunks[0]!.chunk, chunks[0]!.encoding, done);
+    else this.#writev().call(this.#socket, chunks, done);
+  }
+
+  #flush(): void {
+    for (const holder of [...this.#holders]) holder.flush();
+  }
+
+  #bytes(): number {
+    let bytes = 0;
+    for (const { chunk, encoding } of this.#chunks) bytes += Buffer.byteLength(chunk, encoding);
+    return bytes;
   }
 }

@@ -1,24 +1,33 @@
 import { Buffer } from 'node:buffer';
-import { ServerResponse } from 'node:http';
+import { OutgoingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
-import { type Exchange, exchangeOf, exchangeOf2, type Response } from './exchange.ts';
+import { types } from 'node:util';
+import { wrapMethod } from '../wrap-method.ts';
+import { type Exchange, exchangeOf, exchangeOf2, failAll, type Response } from './exchange.ts';
+import { declaredLength } from './response-headers.ts';
 
 /*
  * The methods that send a response, wrapped once for the whole process: the wrapper of a response that nobody
  * tracks costs one property lookup. Middleware that replaces these methods on its response (compression, say)
- * calls ours in the end, so that what we see is what Node gets.
+ * calls ours in the end, so that what we see is what Node gets. Each is wrapped on the prototype that has it, so that
+ * who wraps it there later, or wrapped it before, is called as without us.
  *
  * A record is made before the bytes that complete its response are handed to Node. Where the headers are still to
  * come, that is inside `writeHead`, which Node itself calls then: only there are they final, and what is wrong
  * with them throws before anything was recorded.
+ *
+ * Requests and responses are the app's too, which may replace anything on them. All that is read of them here is
+ * read inside of `try`: what throws costs the record, never the response.
  */
+
+const { byteLength } = Buffer;
 
 /** The bytes that Node will count for a chunk; what Node refuses counts nothing. */
 function lengthOf(chunk: unknown, encoding: unknown): number {
   if (typeof chunk === 'string') {
-    return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
+    return byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
   }
-  return chunk instanceof Uint8Array ? chunk.byteLength : 0;
+  return types.isUint8Array(chunk) ? chunk.byteLength : 0;
 }
 
 /** What Node refuses with an error: then the response goes on, usually to an error page. */
@@ -28,13 +37,13 @@ function isSendable(chunk: unknown): boolean {
     chunk === null ||
     typeof chunk === 'string' ||
     typeof chunk === 'function' ||
-    chunk instanceof Uint8Array
+    types.isUint8Array(chunk)
   );
 }
 
 /** Whether the response is complete with its headers (RFC 9110 §6.4.1). */
 function isBodyless(response: Response, exchange: Exchange): boolean {
-  const { statusCode } = response;
+  const statusCode = exchange.status || response.statusCode;
   return (
     statusCode === 204 || statusCode === 304 || exchange.request.method === 'HEAD' || exchange.declared === 0
   );
@@ -70,9 +79,10 @@ function open(first: Exchange, bytes: number, ending: boolean): void {
   }
 }
 
-/** Notes that the headers go out without a body. */
-function markBegun(first: Exchange): void {
-  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) exchange.begun = true;
+/** Notes the status with which the headers go out: what the app makes of `statusCode` later has no effect. */
+function markHead(first: Exchange, status: number): void {
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next)
+    exchange.status = status;
 }
 
 /** The call is over: what was sent is sent, unless it threw. */
@@ -86,56 +96,106 @@ function close(response: Response, first: Exchange, sent: boolean): void {
   }
 }
 
-type WriteHead<T> = (this: T, status: number, reason: unknown, headers: unknown) => unknown;
-type Sending = (chunk: unknown, encoding: unknown, callback: unknown) => unknown;
+/** Before a call that sends; `undefined` where nothing is to be noted, as in a call inside another. */
+function find<R extends Response>(
+  response: R,
+  protocol: Protocol<R>,
+  ending: boolean,
+  chunk: unknown,
+): Exchange | undefined {
+  let first: Exchange | undefined;
+  try {
+    first = protocol.exchangeOf(response);
+    if (first === undefined || first.active || protocol.isGone(response, first)) return undefined;
+    return ending && !isSendable(chunk) ? undefined : first;
+  } catch (error) {
+    failAll(first, error);
+    return undefined;
+  }
+}
 
-/** Calls Node's `write` or `end`, with the record made at the right moment. */
-function send(
-  response: Response,
+/** Notes what is sent, and makes the record where the headers are out. */
+function enter(
   first: Exchange,
-  method: Sending,
+  response: Response,
   ending: boolean,
   chunk: unknown,
   encoding: unknown,
-  callback: unknown,
-): unknown {
-  open(first, lengthOf(chunk, encoding), ending);
-  if (response.headersSent) completeIfDone(response, first);
-  let sent = false;
+): void {
   try {
-    const result = method.call(response, chunk, encoding, callback);
-    sent = true;
+    open(first, lengthOf(chunk, encoding), ending);
+    if (response.headersSent) completeIfDone(response, first);
+  } catch (error) {
+    failAll(first, error);
+  }
+}
+
+/** After it. */
+function leave(first: Exchange, response: Response, ending: boolean, sent: boolean): void {
+  try {
     // Only where somebody replaced `writeHead` and does not call ours.
-    if (ending && first.response === response) completeIfDone(response, first);
-    return result;
-  } finally {
+    if (sent && ending) completeIfDone(response, first);
     close(response, first, sent);
+  } catch (error) {
+    failAll(first, error);
   }
 }
 
-/** The Content-Length that a response will have. `headers` are those given to `writeHead`, which win. */
-function declaredLength(response: Response, headers: unknown): number | undefined {
-  const value = headerIn(headers, 'content-length') ?? response.getHeader('content-length');
-  const length = value === undefined ? Number.NaN : Number(value);
-  return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
+/** Before `writeHead`; `undefined` where nothing is to be done. */
+function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exchange | undefined {
+  let first: Exchange | undefined;
+  try {
+    first = protocol.exchangeOf(response);
+    return first === undefined || response.headersSent ? undefined : first;
+  } catch (error) {
+    failAll(first, error);
+    return undefined;
+  }
 }
 
-/** A header among those given to `writeHead`: an object, a flat list, or a list of pairs. */
-export function headerIn(headers: unknown, name: string): unknown {
-  if (typeof headers !== 'object' || headers === null) return undefined;
-  let found: unknown;
-  if (Array.isArray(headers)) {
-    const pairs = Array.isArray(headers[0])
-      ? headers
-      : Array.from({ length: headers.length / 2 }, (_, i) => [headers[2 * i], headers[2 * i + 1]]);
-    for (const [key, value] of pairs) if (String(key).toLowerCase() === name) found = value;
-  } else {
-    for (const key in headers) {
-      if (key.length === name.length && key.toLowerCase() === name)
-        found = (headers as Record<string, unknown>)[key];
-    }
+/** The headers to give to `writeHead`: those that were given, and the visitor's cookie where it belongs there. */
+function prepareHead(response: Response, first: Exchange, given: unknown): unknown {
+  try {
+    return beforeHeaders(response, first, given);
+  } catch (error) {
+    failAll(first, error);
+    return given;
   }
-  return found;
+}
+
+/** In HTTP/1, after `writeHead`: a plain one sends nothing yet, for Node waits for the body or the end. */
+function headIsMade(first: Exchange): void {
+  try {
+    const { response } = first;
+    if (response === undefined) return;
+    markHead(first, response.statusCode);
+    if (first.active) completeIfDone(response, first);
+  } catch (error) {
+    failAll(first, error);
+  }
+}
+
+/** In HTTP/2, before `writeHead`, which sends the headers. */
+function headIsSent(first: Exchange, status: unknown): void {
+  try {
+    const response = first.response as Http2ServerResponse | undefined;
+    // Node refuses all other statuses, and the app goes on.
+    if (response === undefined || response.stream.destroyed || !isFinalStatus(status)) return;
+    markHead(first, Number(status));
+    for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next)
+      exchange.begun = true;
+    completeIfDone(response, first);
+  } catch (error) {
+    failAll(first, error);
+  }
+}
+
+function isFinalStatus(status: unknown): boolean {
+  return (
+    (typeof status === 'number' || typeof status === 'string') &&
+    Number(status) >= 200 &&
+    Number(status) <= 599
+  );
 }
 
 /** Before the headers are made: the cookie, and what they say about the body. Returns what to give to `writeHead`. */
@@ -149,113 +209,119 @@ function beforeHeaders(response: Response, first: Exchange, given: unknown): unk
   return headers;
 }
 
-/** Whether the second of the arguments of `writeHead` is the headers, and not the reason phrase. */
-function isHeaders(reason: unknown, headers: unknown): boolean {
-  return typeof reason === 'object' && reason !== null && headers === undefined;
-}
-
-/** What is sent now reaches nobody: the connection is gone, and its 'close' still to come. */
-function isGone(response: ServerResponse, exchange: Exchange): boolean {
-  return response.destroyed || exchange.connection?.socket.destroyed === true;
-}
-
 let hooked = false;
 
 /** Wraps the methods of HTTP/1 responses; once, however often it is called. */
 export function hookServerResponse(): void {
   if (hooked) return;
   hooked = true;
-  const prototype = ServerResponse.prototype;
-  const { writeHead, write, end, flushHeaders } = prototype;
-  const nodesWriteHead = writeHead as WriteHead<ServerResponse>;
-
-  Object.assign(prototype, {
-    writeHead(this: ServerResponse, status: number, reason?: unknown, headers?: unknown) {
-      const exchange = exchangeOf(this);
-      if (exchange === undefined || this.headersSent)
-        return nodesWriteHead.call(this, status, reason, headers);
-      const short = isHeaders(reason, headers);
-      const given = beforeHeaders(this, exchange, short ? reason : headers);
-      const result = nodesWriteHead.call(this, status, short ? undefined : reason, given);
-      // A plain `writeHead` sends nothing yet: Node waits for the body or the end.
-      if (exchange.active) completeIfDone(this, exchange);
-      return result;
-    },
-
-    write(this: ServerResponse, chunk: unknown, encoding: unknown, callback: unknown) {
-      const exchange = exchangeOf(this);
-      if (exchange === undefined || isGone(this, exchange)) {
-        return (write as Sending).call(this, chunk, encoding, callback);
-      }
-      return send(this, exchange, write as Sending, false, chunk, encoding, callback);
-    },
-
-    end(this: ServerResponse, chunk: unknown, encoding: unknown, callback: unknown) {
-      const exchange = exchangeOf(this);
-      if (exchange === undefined || !isSendable(chunk) || isGone(this, exchange)) {
-        return (end as Sending).call(this, chunk, encoding, callback);
-      }
-      return send(this, exchange, end as Sending, true, chunk, encoding, callback);
-    },
-
-    flushHeaders(this: ServerResponse) {
-      const exchange = exchangeOf(this);
-      if (exchange !== undefined && !this.headersSent) {
-        // As Node does it, so that the headers are known before they go out.
-        this.writeHead(this.statusCode);
-      }
-      if (exchange !== undefined && !isGone(this, exchange)) {
-        markBegun(exchange);
-        completeIfDone(this, exchange);
-      }
-      flushHeaders.call(this);
-    },
-  });
+  hookHead(ServerResponse.prototype, HTTP1);
+  for (const name of ['write', 'end', 'flushHeaders'] as const) {
+    hookSending(OutgoingMessage.prototype, name, HTTP1);
+    // Who wrapped it on responses before does not call what is on the other prototype now.
+    if (Object.hasOwn(ServerResponse.prototype, name)) hookSending(ServerResponse.prototype, name, HTTP1);
+  }
 }
 
 let hooked2 = false;
 
-/** The same for responses of HTTP/2, whose headers are sent by `writeHead` itself. */
-export function hookHttp2ServerResponse(prototype: Http2ServerResponse & { flushHeaders(): void }): void {
+/** The same for responses of HTTP/2. */
+export function hookHttp2ServerResponse(): void {
   if (hooked2) return;
   hooked2 = true;
-  const { writeHead, write, end, flushHeaders } = prototype;
-  const nodesWriteHead = writeHead as WriteHead<Http2ServerResponse>;
+  // Not imported: an app without HTTP/2 need not load it.
+  const { Http2ServerResponse } = process.getBuiltinModule('node:http2');
+  hookHead(Http2ServerResponse.prototype, HTTP2);
+  // Its `flushHeaders` calls `writeHead` and nothing else.
+  for (const name of ['write', 'end'] as const) hookSending(Http2ServerResponse.prototype, name, HTTP2);
+}
 
-  Object.assign(prototype, {
-    writeHead(this: Http2ServerResponse, status: number, reason?: unknown, headers?: unknown) {
-      const exchange = exchangeOf2(this);
-      if (exchange === undefined || this.headersSent)
-        return nodesWriteHead.call(this, status, reason, headers);
-      const short = isHeaders(reason, headers);
-      const given = beforeHeaders(this, exchange, short ? reason : headers);
-      this.statusCode = status;
-      if (!this.stream.destroyed) {
-        markBegun(exchange);
-        completeIfDone(this, exchange);
+/** Where the protocols differ. */
+interface Protocol<R extends Response> {
+  exchangeOf(response: R): Exchange | undefined;
+  /** What is sent now reaches nobody: the connection is gone, and its 'close' still to come. */
+  isGone(response: R, exchange: Exchange): boolean;
+  /** Whether `writeHead` itself sends the headers. */
+  sendsHead: boolean;
+}
+
+const HTTP1: Protocol<ServerResponse> = {
+  exchangeOf,
+  isGone: (response, { connection }) => response.destroyed || connection?.socket.destroyed === true,
+  sendsHead: false,
+};
+
+const HTTP2: Protocol<Http2ServerResponse> = {
+  exchangeOf: exchangeOf2,
+  isGone: (response) => response.stream.destroyed,
+  sendsHead: true,
+};
+
+type Method = (...given: unknown[]) => unknown;
+
+/** Replaces `write`, `end` or `flushHeaders`. */
+function hookSending<R extends Response>(
+  prototype: object,
+  name: 'write' | 'end' | 'flushHeaders',
+  protocol: Protocol<R>,
+): void {
+  const isEnd = name === 'end';
+  wrapMethod<Method>(prototype, name, (original) => {
+    const method = original();
+    return function (this: R, chunk: unknown, encoding: unknown, _callback: unknown) {
+      const first = find(this, protocol, isEnd, chunk);
+      // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+      if (first === undefined) return method.apply(this, arguments as never);
+      // The app may have called this on a proxy of its response.
+      const response = first.response!;
+      enter(first, response, isEnd, chunk, encoding);
+      let sent = false;
+      try {
+        // biome-ignore lint/complexity/noArguments: as above
+        const result = method.apply(this, arguments as never);
+        sent = true;
+        return result;
+      } finally {
+        leave(first, response, isEnd, sent);
       }
-      return nodesWriteHead.call(this, status, short ? undefined : reason, given);
-    },
+    } as Method;
+  });
+}
 
-    write(this: Http2ServerResponse, chunk: unknown, encoding: unknown, callback: unknown) {
-      const exchange = exchangeOf2(this);
-      // `end(chunk)` comes here too, when it was counted already.
-      if (exchange === undefined || exchange.ending || this.stream.destroyed)
-        return (write as Sending).call(this, chunk, encoding, callback);
-      return send(this, exchange, write as Sending, false, chunk, encoding, callback);
-    },
+/** A cookie among headers that Node refused went with them: the next try brings one. */
+function forgetCookies(first: Exchange): void {
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
+    exchange.cookieSeen = false;
+    exchange.visitor = '';
+  }
+}
 
-    end(this: Http2ServerResponse, chunk: unknown, encoding: unknown, callback: unknown) {
-      const exchange = exchangeOf2(this);
-      if (exchange === undefined || !isSendable(chunk) || this.stream.destroyed) {
-        return (end as Sending).call(this, chunk, encoding, callback);
+/** Replaces `writeHead`. */
+function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>): void {
+  wrapMethod<Method>(prototype, 'writeHead', (original) => {
+    const method = original();
+    return function (this: R, status: unknown, reason: unknown, headers: unknown) {
+      const first = enterHead(this, protocol);
+      // biome-ignore lint/complexity/noArguments: as above
+      if (first === undefined) return method.apply(this, arguments as never);
+      const isSecond = typeof reason === 'object' && reason !== null && (headers ?? null) === null;
+      const given = isSecond ? reason : headers;
+      const prepared = prepareHead(this, first, given);
+      if (protocol.sendsHead) headIsSent(first, status);
+      let result: unknown;
+      // biome-ignore lint/complexity/noArguments: as above
+      if (prepared === given) result = method.apply(this, arguments as never);
+      else {
+        const copy = isSecond ? [status, prepared] : [status, reason, prepared];
+        try {
+          result = method.apply(this, copy);
+        } catch (error) {
+          forgetCookies(first);
+          throw error;
+        }
       }
-      return send(this, exchange, end as Sending, true, chunk, encoding, callback);
-    },
-
-    flushHeaders(this: Http2ServerResponse) {
-      if (exchangeOf2(this) !== undefined && !this.headersSent) this.writeHead(this.statusCode);
-      else flushHeaders.call(this);
-    },
+      if (!protocol.sendsHead) headIsMade(first);
+      return result;
+    } as Method;
   });
 }

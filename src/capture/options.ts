@@ -20,8 +20,6 @@ export interface CaptureOptions {
   names: { site: string; serverName: string };
   /** The summaries whose key is a function of the user's. */
   closures: readonly Summary[];
-  /** Told when something of ours, or a function of the user's, threw. */
-  onError(what: string, error: unknown): void;
-  /** Told of a problem with what was received, as it is to be reported. */
+  /** Told what goes wrong with a request. */
   onProblem(problem: TrackUsageError): void;
 }

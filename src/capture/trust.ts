@@ -1,3 +1,4 @@
+import { hookFailed } from '../errors.ts';
 import { atOnce } from './at-once.ts';
 import type { Exchange } from './exchange.ts';
 import type { CaptureOptions } from './options.ts';
@@ -7,12 +8,12 @@ export function isTrusted(
   { reader, request }: Exchange,
   address: string,
   hop: number,
-  onError: CaptureOptions['onError'],
+  onProblem: CaptureOptions['onProblem'],
 ): boolean {
   try {
     return atOnce(reader.trusts(request, address, hop));
   } catch (error) {
-    onError('the trust setting', error);
+    onProblem(hookFailed('the setting that trusts proxies', 'none is trusted for the request', error));
     return false;
   }
 }

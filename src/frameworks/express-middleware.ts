@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TrackUsage } from '../tracker.ts';
 import { captureOf } from './explicit.ts';
-import { expressReader } from './express.ts';
+import { beginExpress } from './express.ts';
 import { refuseTrust } from './node.ts';
 
 /** Middleware of Express, by a structural type: ours need no Express. */
@@ -19,8 +19,7 @@ export function trackUsage(usage: TrackUsage<object>): ExpressMiddleware {
   const { capture, trust } = captureOf(usage);
   refuseTrust('Express', trust);
   return (request, response, next) => {
-    const { originalUrl = request.url ?? '' } = request as IncomingMessage & { originalUrl?: string };
-    capture.begin(request, response, originalUrl, expressReader);
+    beginExpress(capture, request, response);
     next();
   };
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
+import { wrapMethod } from '../wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
 /** An Express 4 or 5 app, as far as it is used here: our types need no Express. */
@@ -64,20 +65,36 @@ export function isExpressApp(app: unknown): app is ExpressApp {
 
 /** Sees every request that the app handles, before any middleware, and the upgrades of servers that it starts. */
 export function trackExpress(app: ExpressApp, capture: Capture): void {
-  const { handle, listen } = app;
-  app.handle = function (this: ExpressApp, request: ExpressRequest, response, next) {
-    // A parent app strips the path under which this one is mounted; the original URL keeps it.
-    capture.begin(request, response, request.originalUrl ?? request.url ?? '', expressReader);
-    return handle.call(this, request, response, next);
-  };
-  app.listen = function (this: ExpressApp, ...args: unknown[]) {
-    const server = Reflect.apply(listen, this, args) as NodeServer;
-    trackUpgrades(server, capture, {
-      ...expressReader,
-      trusts: (_request, address, hop) => trustOf(app)(address, hop),
-    });
-    return server;
-  };
+  wrapMethod<ExpressApp['handle']>(app, 'handle', (original) => {
+    return function (this: ExpressApp, request: ExpressRequest, response, next) {
+      beginExpress(capture, request, response);
+      return original().call(this, request, response, next);
+    };
+  });
+  wrapMethod<ExpressApp['listen']>(app, 'listen', (original) => {
+    return function (this: ExpressApp, ...args: unknown[]) {
+      const server = Reflect.apply(original(), this, args) as NodeServer;
+      trackUpgrades(server, capture, {
+        ...expressReader,
+        trusts: (_request, address, hop) => trustOf(app)(address, hop),
+      });
+      return server;
+    };
+  });
+}
+
+/** A parent app or a router strips the path under which one is mounted; the original URL keeps it. */
+export function beginExpress(capture: Capture, request: IncomingMessage, response: ServerResponse): void {
+  try {
+    capture.begin(
+      request,
+      response,
+      (request as ExpressRequest).originalUrl ?? request.url ?? '',
+      expressReader,
+    );
+  } catch (error) {
+    capture.unread(request, error);
+  }
 }
 
 const watched = new WeakSet<object>();
@@ -86,17 +103,28 @@ const watched = new WeakSet<object>();
 export function watchRouter(router: Pick<ExpressApp, 'handle'>): void {
   if (watched.has(router)) return;
   watched.add(router);
-  const { handle } = router;
-  router.handle = function (this: typeof router, request: ExpressRequest, response, next) {
-    const outer = request[ROUTERS];
-    request[ROUTERS] = outer ? [...outer, router] : [router];
-    // What was thrown in it is its own, wherever it is answered.
-    const leave = (error?: unknown) => {
-      if (!error) request[ROUTERS] = outer;
-      next?.(error);
+  wrapMethod<ExpressApp['handle']>(router, 'handle', (original) => {
+    return function (this: ExpressApp, request: ExpressRequest, response, next) {
+      const outer = enterRouter(request, router);
+      // What was thrown in it is its own, wherever it is answered.
+      const leave = (error?: unknown) => {
+        if (!error) leaveRouter(request, outer);
+        next?.(error);
+      };
+      return original().call(this, request, response, next && leave);
     };
-    return handle.call(this, request, response, next && leave);
-  };
+  });
+}
+
+function enterRouter(request: ExpressRequest, router: object): readonly object[] | undefined {
+  const outer = request?.[ROUTERS];
+  leaveRouter(request, outer ? [...outer, router] : [router]);
+  return outer;
+}
+
+/** A request that takes no properties is in no router, as far as is known. */
+function leaveRouter(request: ExpressRequest, routers: readonly object[] | undefined): void {
+  if (Object.isExtensible(request)) request[ROUTERS] = routers;
 }
 
 function trustOf(app: ExpressApp | undefined): (address: string, hop: number) => boolean {

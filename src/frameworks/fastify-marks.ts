@@ -1,3 +1,5 @@
+import { wrapMethod } from '../wrap-method.ts';
+
 /** The marked plugins that an instance is in, outermost first; an instance in another inherits them. */
 export const PLUGINS: unique symbol = Symbol('track-usage Fastify plugins');
 /** The plugin that a function of ours stands for. */
@@ -19,18 +21,22 @@ type Register = (this: Holder | undefined, plugin: unknown, options?: unknown) =
  * made. Other plugins are left alone.
  */
 export function watchPlugins(app: { register: unknown }, isMarked: (plugin: unknown) => boolean): void {
-  const register = app.register as Register;
-  app.register = function (this: Holder | undefined, given: unknown, options: unknown) {
-    const outer = this?.[PLUGINS];
-    // A module's plugin may be its default export.
-    const plugin = typeof given === 'function' ? given : (given as { default?: unknown } | null)?.default;
-    if (typeof plugin !== 'function') return register.call(this, given, options);
-    const original = (plugin as Plugin)[PLUGIN] ?? plugin;
-    const marked = isMarked(original);
-    if (!marked && !outer) return register.call(this, given, options);
-    const plugins = marked ? [...(outer ?? []), original] : outer;
-    return register.call(this, watched(plugin as Plugin, plugins), options);
-  } satisfies Register;
+  wrapMethod<Register>(
+    app,
+    'register',
+    (original) =>
+      function (given, options) {
+        const outer = this?.[PLUGINS];
+        // A module's plugin may be its default export.
+        const plugin = typeof given === 'function' ? given : (given as { default?: unknown } | null)?.default;
+        if (typeof plugin !== 'function') return original().call(this, given, options);
+        const registered = (plugin as Plugin)[PLUGIN] ?? plugin;
+        const marked = isMarked(registered);
+        if (!marked && !outer) return original().call(this, given, options);
+        const plugins = marked ? [...(outer ?? []), registered] : outer;
+        return original().call(this, watched(plugin as Plugin, plugins), options);
+      },
+  );
 }
 
 /** The plugin itself, as Fastify sees it, whose instance knows what it is in. */

@@ -70,8 +70,12 @@ export function trackFastify(app: FastifyApp, capture: Capture): void {
 /** Sees the requests of an instance's routes, and of those in it. */
 export function hookFastify(app: FastifyApp, capture: Capture): void {
   const onRequest: OnRequest = (request, reply, done) => {
-    (request.raw as Tracked)[REQUEST] = request;
-    capture.begin(request.raw, reply.raw, request.originalUrl, fastifyReader);
+    try {
+      (request.raw as Tracked)[REQUEST] = request;
+      capture.begin(request.raw, reply.raw, request.originalUrl, fastifyReader);
+    } catch (error) {
+      capture.unread(request.raw, error);
+    }
     done();
   };
   const onRoute: OnRoute = function (route) {

@@ -34,10 +34,14 @@ export function trackUsage(usage: TrackUsage<object>): HonoMiddleware {
   return (context, next) => {
     const { incoming, outgoing } = (context.env ?? {}) as { incoming?: Tracked; outgoing?: Response };
     if (incoming && outgoing) {
-      const request = context.req as HonoRequest;
-      incoming[REQUEST] = request;
-      setRoutes(incoming, request.matchedRoutes, request.path);
-      capture.begin(incoming, outgoing, incoming.url ?? '', reader);
+      try {
+        const request = context.req as HonoRequest;
+        incoming[REQUEST] = request;
+        setRoutes(incoming, request.matchedRoutes, request.path);
+        capture.begin(incoming, outgoing, incoming.url ?? '', reader);
+      } catch (error) {
+        capture.unread(incoming, error);
+      }
     }
     return next();
   };

@@ -1,6 +1,7 @@
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader, Response } from '../capture/exchange.ts';
 import { normalizedPathOf } from '../capture/target.ts';
+import { wrapMethod } from '../wrap-method.ts';
 import { type Trust, trustBy } from './node.ts';
 
 /** A Hono 4 app, as far as it is used here: our types need no Hono. */
@@ -55,18 +56,22 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefin
   const reader: RequestReader = { ...honoReader, trusts: trustBy(trust) };
   // Hono matches the path before `fetch` returns.
   let current: Tracked | undefined;
-  const { fetch, router } = app;
-  app.fetch = ((request: unknown, bindings: NodeBindings | undefined, ...rest: unknown[]) => {
-    const { incoming, outgoing } = bindings ?? {};
-    if (!incoming || !outgoing) return Reflect.apply(fetch, app, [request, bindings, ...rest]);
-    capture.begin(incoming, outgoing, incoming.url ?? '', reader);
+  const { router } = app;
+  wrapMethod<(...given: unknown[]) => unknown>(app, 'fetch', (original) => (...given) => {
+    const { incoming, outgoing } = (given[1] ?? {}) as NodeBindings;
+    if (!incoming || !outgoing) return Reflect.apply(original(), app, given);
+    try {
+      capture.begin(incoming, outgoing, incoming.url ?? '', reader);
+    } catch (error) {
+      capture.unread(incoming, error);
+    }
     current = incoming;
     try {
-      return Reflect.apply(fetch, app, [request, bindings, ...rest]);
+      return Reflect.apply(original(), app, given);
     } finally {
       current = undefined;
     }
-  }) as HonoApp['fetch'];
+  });
   // Hono's own router replaces its `match` at the first request; an object around it stays.
   app.router = {
     get name() {
@@ -75,7 +80,7 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefin
     add: (method, path, handler) => router.add(method, path, handler),
     match(method, path) {
       const result = router.match(method, path);
-      if (current !== undefined) {
+      if (current !== undefined && Object.isExtensible(current)) {
         current[MATCH] = result as MatchResult;
         current[PATH] = path;
       }

@@ -18,8 +18,12 @@ export function trackUsage(usage: TrackUsage<object>): KoaMiddleware {
   const { capture, trust } = captureOf(usage);
   refuseTrust('Koa', trust);
   return (context, next) => {
-    setContext(context.req, context);
-    capture.begin(context.req, context.res, context.originalUrl, koaReader);
+    try {
+      setContext(context.req, context);
+      capture.begin(context.req, context.res, context.originalUrl, koaReader);
+    } catch (error) {
+      capture.unread(context.req, error);
+    }
     return next();
   };
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
+import { wrapMethod } from '../wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
 /** A Koa 2 or 3 app, as far as it is used here: our types need no Koa. */
@@ -45,21 +46,30 @@ export function isKoaApp(app: unknown): app is KoaApp {
 
 /** Sees every request for which Koa makes a context, before any middleware, and the upgrades of its `listen`. */
 export function trackKoa(app: KoaApp, capture: Capture): void {
-  const { createContext, listen } = app;
-  app.createContext = function (this: KoaApp, request, response) {
-    const context = createContext.call(this, request, response);
-    setContext(request, context as object);
-    capture.begin(request, response, request.url ?? '', koaReader);
-    return context;
-  };
-  app.listen = function (this: KoaApp, ...args: unknown[]) {
-    const server = Reflect.apply(listen, this, args) as NodeServer;
-    trackUpgrades(server, capture, {
-      ...koaReader,
-      trusts: (_request, _address, hop) => trusts(app as KoaContext['app'], hop),
-    });
-    return server;
-  };
+  wrapMethod<KoaApp['createContext']>(app, 'createContext', (original) => {
+    return function (this: KoaApp, request, response) {
+      const context = original().call(this, request, response);
+      // koa-websocket makes one without a response, of an upgrade.
+      if (response === undefined) return context;
+      try {
+        setContext(request, context as object);
+        capture.begin(request, response, request.url ?? '', koaReader);
+      } catch (error) {
+        capture.unread(request, error);
+      }
+      return context;
+    };
+  });
+  wrapMethod<(this: KoaApp, ...args: unknown[]) => unknown>(app, 'listen', (original) => {
+    return function (this: KoaApp, ...args) {
+      const server = Reflect.apply(original(), this, args) as NodeServer;
+      trackUpgrades(server, capture, {
+        ...koaReader,
+        trusts: (_request, _address, hop) => trusts(app as KoaContext['app'], hop),
+      });
+      return server;
+    };
+  });
 }
 
 /** Koa's `proxy` trusts every proxy; `maxIpsCount` says how many there are. */

@@ -4,6 +4,7 @@ import type { Capture } from '../capture/capture.ts';
 import type { RequestReader } from '../capture/exchange.ts';
 import { normalizedPathOf } from '../capture/target.ts';
 import { TrackUsageError } from '../errors.ts';
+import { wrapMethod } from '../wrap-method.ts';
 
 /** What a server of node:http, https or http2 has in common. */
 export interface NodeServer {
@@ -57,37 +58,57 @@ export function nodeReader(trust: Trust | undefined): RequestReader {
  * before it upgrades a connection or answers `Expect`.
  */
 export function trackServer(server: NodeServer, capture: Capture, reader: RequestReader): void {
-  const emit = server.emit;
-  server.emit = function (this: NodeServer, type: string, ...args: unknown[]): boolean {
-    switch (type) {
-      case 'request':
-      case 'checkContinue':
-      case 'checkExpectation': {
-        const [request, response] = args as [IncomingMessage, ServerResponse];
-        capture.begin(request, response, request.url ?? '', reader);
-        break;
+  wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
+    return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
+      switch (type) {
+        case 'request':
+        case 'checkContinue':
+        case 'checkExpectation':
+          seen(capture, reader, args[0], args[1]);
+          break;
+        case 'upgrade':
+        case 'connect':
+          left(capture, reader, args[0], args[1], type === 'upgrade' ? 101 : 200);
+          break;
       }
-      case 'upgrade':
-      case 'connect': {
-        const [request, answer] = args as [IncomingMessage, Duplex | ServerResponse];
-        // With HTTP/2 a CONNECT is answered by a response, and by Node where nobody listens.
-        if ('writeHead' in answer) capture.begin(request, answer, request.url ?? '', reader);
-        else capture.upgrade(request, request.url ?? '', reader, type === 'upgrade' ? 101 : 200);
-        break;
-      }
-    }
-    return emit.call(this, type, ...args);
-  } as typeof server.emit;
+      return original().call(this, type, ...args);
+    };
+  });
 }
 
 /** Only what leaves HTTP, for a server whose requests are seen elsewhere. */
 export function trackUpgrades(server: NodeServer, capture: Capture, reader: RequestReader): void {
-  const emit = server.emit;
-  server.emit = function (this: NodeServer, type: string, ...args: unknown[]): boolean {
-    if (type === 'upgrade') {
-      const [request] = args as [IncomingMessage];
-      capture.upgrade(request, request.url ?? '', reader, 101);
-    }
-    return emit.call(this, type, ...args);
-  } as typeof server.emit;
+  wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
+    return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
+      if (type === 'upgrade') left(capture, reader, args[0], args[1], 101);
+      return original().call(this, type, ...args);
+    };
+  });
+}
+
+/** An app may emit anything, on requests of which it may have replaced anything. */
+function seen(capture: Capture, reader: RequestReader, request: unknown, response: unknown): void {
+  try {
+    const { url = '' } = request as IncomingMessage;
+    capture.begin(request as IncomingMessage, response as ServerResponse, url, reader);
+  } catch (error) {
+    capture.unread(request, error);
+  }
+}
+
+function left(
+  capture: Capture,
+  reader: RequestReader,
+  request: unknown,
+  answer: unknown,
+  status: number,
+): void {
+  try {
+    const { url = '' } = request as IncomingMessage;
+    // With HTTP/2 a CONNECT is answered by a response, and by Node where nobody listens.
+    if ('writeHead' in (answer as Duplex | ServerResponse)) seen(capture, reader, request, answer);
+    else capture.upgrade(request as IncomingMessage, url, reader, status);
+  } catch (error) {
+    capture.unread(request, error);
+  }
 }

@@ -1,4 +1,4 @@
-import { show } from '../errors.ts';
+import { hookFailed, show, type TrackUsageError } from '../errors.ts';
 import { letGo } from '../promises.ts';
 import { cut } from '../text.ts';
 
@@ -23,6 +23,15 @@ export function keysOf(answer: unknown): string[] {
     if (keys.size > MOST_KEYS) throw new RangeError(`it returned more than ${MOST_KEYS} keys`);
   }
   return [...keys];
+}
+
+/** What is reported when a key function threw, or returned no keys. */
+export function keyFailed(summary: string, error: unknown): TrackUsageError {
+  return hookFailed(
+    `the key function of the summary "${summary}"`,
+    'the request counts under null in this summary',
+    error,
+  );
 }
 
 function storable(key: string): string {

@@ -1,6 +1,6 @@
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
-import { reasonOf, TrackUsageError } from '../errors.ts';
+import { hookFailed } from '../errors.ts';
 import type { RecordHook, RecordWriter } from '../storages/writer.ts';
 import { Turns } from '../turns.ts';
 import type { HookLoad } from './protocol.ts';
@@ -92,6 +92,8 @@ export class HookQueue {
   #fail(hook: RecordHook, error: unknown): void {
     this.failed += 1;
     const what = `the hook ${hook.name || '(anonymous)'} of ${this.#storage.label}`;
-    this.#onProblem(new TrackUsageError('HOOK_FAILED', { what, reason: reasonOf(error) }, { cause: error }));
+    this.#onProblem(
+      hookFailed(what, 'the record is stored, and the hook is not called with it again', error),
+    );
   }
 }

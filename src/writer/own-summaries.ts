@@ -1,7 +1,7 @@
 import type { Extra, RecordBatch } from '../batch.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { KeyFunction, Summary } from '../summaries/define.ts';
-import { keysOf } from '../summaries/keys.ts';
+import { keyFailed, keysOf } from '../summaries/keys.ts';
 
 /** The summaries of a storage that the user defined: finds the keys of the records in them. */
 export class OwnSummaries {
@@ -44,12 +44,7 @@ export class OwnSummaries {
     try {
       return keysOf(key(record));
     } catch (error) {
-      this.#onProblem(
-        new TrackUsageError('HOOK_FAILED', {
-          what: `the key of the summary "${name}"`,
-          reason: reasonOf(error),
-        }),
-      );
+      this.#onProblem(keyFailed(name, error));
       return [];
     }
   }

@@ -125,7 +125,7 @@ describe('a closure', () => {
     expect(await app.hits(odd)).toEqual({ null: count - 1, good: 1 });
     expect(await app.hits(sumStatus)).toEqual({ 200: count });
     expect(app.usage.status().lastError?.code).toBe('HOOK_FAILED');
-    expect(app.errors[0]?.message).toContain('the key of the summary "odd" failed: not today');
+    expect(app.errors[0]?.message).toContain('the key function of the summary "odd" failed: not today');
   });
 
   it('that returns promises ends nothing when they fail, and is told without what is in an object', async () => {
@@ -184,7 +184,7 @@ describe('a module', () => {
     expect(await app.hits(clients)).toMatchObject({ robot: expect.any(Number) });
     expect(await app.hits(classes)).toEqual({ '2xx': 1, '4xx': 1, null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining('the key of the summary "status-classes" failed: a teapot'),
+      expect.stringContaining('the key function of the summary "status-classes" failed: a teapot'),
     ]);
   });
 
@@ -193,7 +193,7 @@ describe('a module', () => {
     await app.ask('/');
     expect(await app.hits('late')).toEqual({ null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining('the key of the summary "late" failed: it returned a promise'),
+      expect.stringContaining('the key function of the summary "late" failed: it returned a promise'),
     ]);
     expect(app.usage.status().writerRestarts).toBe(0);
   });
