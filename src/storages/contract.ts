@@ -64,7 +64,7 @@ export interface StorageWriter {
   close(): Promise<void>;
 }
 
-/** What is added up. */
+/** What is added up. Exact to 2^53 (8 PiB, or 285 years); beyond, rounded. */
 export interface Measures {
   hits: number;
   /** Bytes. */

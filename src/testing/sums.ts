@@ -1,4 +1,4 @@
-import { deepStrictEqual as equal, rejects } from 'node:assert';
+import { deepStrictEqual as equal, ok, rejects } from 'node:assert';
 import { MemoryStorage } from '../storages/memory/index.ts';
 import { defineSummary } from '../summaries/define.ts';
 import { PERIODS } from '../summaries/periods.ts';
@@ -198,6 +198,45 @@ export function sumCases(subject: Subject): TestCase[] {
           for (let n = 0; n < 4; n++)
             await writer.apply(journal.batch([{ contentLength: 2 ** 52, duration: 2 ** 52 }]));
           equal(await rows(storage, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
+        }),
+    },
+    {
+      name: 'sums: small numbers add up past 2^31, and exactly to 2^53',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          const sums: [transfer: number, duration: number] = [0, 0];
+          const add = async (transfer: number, duration: number) => {
+            await writer.apply(journal.batch([{ contentLength: transfer, duration }]));
+            sums[0] += transfer;
+            sums[1] += duration;
+          };
+          const found = async () => {
+            const [row] = await rows(storage, 'urls', 'month');
+            return [row![2], row![4]];
+          };
+          // Each of them fits into 31 bits; together they pass 31, then 32.
+          for (let n = 0; n < 5; n++) {
+            await add(2 ** 30 - 1, 2 ** 31 - 1);
+            equal(await found(), sums);
+          }
+          for (const each of [1, 2 ** 31, 3]) await add(each, each);
+          equal(await found(), sums);
+          // To just below 2^53, and there one by one.
+          await add(2 ** 53 - 3 - sums[0], 2 ** 53 - 2 - sums[1]);
+          for (let n = 0; n < 2; n++) {
+            await add(1, 1);
+            equal(await found(), sums);
+          }
+          equal(sums, [2 ** 53 - 1, 2 ** 53]);
+          // Beyond, each storage rounds: some as they add, others only as they are read.
+          for (let n = 0; n < 8; n++) await writer.apply(journal.batch([{ contentLength: 1, duration: 1 }]));
+          for (const [n, sum] of (await found()).entries()) {
+            const least = sums[n]!;
+            ok((sum as number) >= least && (sum as number) <= least + 8, `${sum} is not near ${least}`);
+          }
         }),
     },
     {

@@ -12,12 +12,11 @@ const PIECE = 500;
 const MESSAGES = 4;
 /** Characters of a key's hash in an `_id`: 132 bits. */
 const HASH_LENGTH = 22;
-const INT32_MAX = 2 ** 31 - 1;
 
 /** What a batch adds to one sum, and what the sum is when it is new. */
 interface Change {
   id: string;
-  add: Record<'hits' | 'transfer' | 'errors' | 'duration', number | bigint>;
+  add: Record<'hits' | 'transfer' | 'errors' | 'duration', bigint>;
   start: Record<string, unknown>;
 }
 
@@ -112,11 +111,11 @@ class Keys {
 }
 
 /**
- * A number that fits, as one that a shell shows plainly; a greater one as a 64-bit integer, so that sums stay exact
- * where a double would not be.
+ * A 64-bit integer, however small: the driver sends a small number as one of 32 bits, and not every server that speaks
+ * MongoDB's protocol widens the sum of two such numbers.
  */
-function integer(value: number): number | bigint {
-  return value <= INT32_MAX ? value : BigInt(value);
+function integer(value: number): bigint {
+  return BigInt(Math.round(value));
 }
 
 async function change(collection: Collection<Doc>, changes: readonly Change[], begun: Begun): Promise<void> {
@@ -130,7 +129,7 @@ async function change(collection: Collection<Doc>, changes: readonly Change[], b
     }
   }
   // A document that does not match because it has its part would be made anew, and that fails: so it is made before.
-  const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
+  const nothing = { hits: 0n, transfer: 0n, errors: 0n, duration: 0n };
   await insertMissing(
     collection,
     changes.map(({ id, start }) => ({ _id: id, ...start, ...nothing })),
@@ -149,7 +148,7 @@ async function write(
       updateOne: {
         filter: { _id: id, [mark]: { $not: { $gt: before } } },
         update: {
-          $inc: add as Record<string, number>,
+          $inc: add as unknown as Record<string, number>,
           $set: { [mark]: after },
           ...(upsert && { $setOnInsert: start }),
         },
