@@ -37,6 +37,11 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
+/** A text as it is stored: without NUL and halves of surrogate pairs. Questions compare with nothing else. */
+export function asStored(text: string): string {
+  return text.replaceAll('\0', '\ufffd').toWellFormed();
+}
+
 /** JSON without NUL and halves of surrogate pairs, which it may hold as escapes and database engines refuse. */
 export function fitForEngines(json: string): string {
   // Whole pairs are written as they are, so that an escape in this range is half of one.

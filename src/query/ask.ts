@@ -7,6 +7,7 @@ import { COVERAGE } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { asStored } from '../text.ts';
 import { coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
@@ -87,11 +88,12 @@ export async function getSum<const O extends SumOptions>(
   if (target !== undefined && target !== null && typeof target !== 'string') {
     throw invalid('target', target, 'a key, or null');
   }
+  const key = typeof target === 'string' ? asStored(target) : target;
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
   const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
-    const request = { site, summary: name, period: of, from, to, target, ...page };
+    const request = { site, summary: name, period: of, from, to, target: key, ...page };
     const answer = options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
     const rows = await orElse(answer, []);
     return rows.map(({ bucket, ...row }) => ({ period: of, date: zone.format(bucket), ...row }));

@@ -5,6 +5,7 @@ import { type Condition, type Measures, ORDERS } from '../storages/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { asStored } from '../text.ts';
 import { Answers, type Asked, columnFor, columnOf, matching } from './answers.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './ask.ts';
 import { invalid } from './invalid.ts';
@@ -128,7 +129,7 @@ export class UsageQuery {
     const one =
       summary === undefined
         ? undefined
-        : { summary: await this.#summary(asked.site, summary), key: key ?? null };
+        : { summary: await this.#summary(asked.site, summary), key: storedKey(key ?? null) };
     const source = await this.#answers.source(asked);
     const range = beforeOf(asked, options);
     const [{ value: buckets, coverage }, before] = await Promise.all([
@@ -158,7 +159,12 @@ export class UsageQuery {
     if (search !== undefined && typeof search !== 'string') {
       throw invalid('search', search, 'a part of the keys');
     }
-    const wanted = { order, search: search === '' ? undefined : search, limit, offset: limit * (page - 1) };
+    const wanted = {
+      order,
+      search: search === '' || search === undefined ? undefined : asStored(search),
+      limit,
+      offset: limit * (page - 1),
+    };
     const {
       value: { rows, count, total },
       coverage,
@@ -205,7 +211,7 @@ export class UsageQuery {
     }
     const where = Object.entries(filter).map(([name, value]): Condition => {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
-      return { column: columnFor(name, 'filter'), value };
+      return { column: columnFor(name, 'filter'), value: storedKey(value) };
     });
     const meant = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
     // The records are read by their dates, whatever lies behind.
@@ -259,6 +265,10 @@ function minus(from: Measures, less: Measures): Measures {
 
 function isKey(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
+}
+
+function storedKey(key: string | null): string | null {
+  return key === null ? null : asStored(key);
 }
 
 function isWhole(value: number, least: number): boolean {

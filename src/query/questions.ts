@@ -33,7 +33,7 @@ export interface SeriesOptions extends ComparedOptions {
 export interface TopOptions extends ComparedOptions {
   /** The largest first. Defaults to `hits`. */
   order?: Order;
-  /** Part of the key. Defaults to all keys. */
+  /** Part of the key; A to Z are found in either case, every other character as it is. Defaults to all keys. */
   search?: string;
   /** Rows on a page; 0 for all. Defaults to 10. */
   limit?: number;

@@ -60,7 +60,9 @@ export const topParameters = z.strictObject({
   ...common,
   compare,
   order: z.enum(ORDERS).optional().describe('The largest first. Defaults to `hits`.'),
-  search: text.optional().describe('Part of the key.'),
+  search: text
+    .optional()
+    .describe('Part of the key; A to Z are found in either case, other characters as they are.'),
   limit: whole(0, MOST_ROWS)
     .optional()
     .describe('Rows on a page. Defaults to 10; with CSV and NDJSON to all.'),

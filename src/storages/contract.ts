@@ -117,7 +117,10 @@ export type Order = (typeof ORDERS)[number];
 /** Which of the keys that were found are wanted. Ties: hits (most first), then key (UTF-8 bytes, `null` last). */
 interface KeysPage {
   order: Order;
-  /** Part of the key, in whatever case (of ASCII letters at least); `undefined` for all keys. */
+  /**
+   * Part of the key: A to Z are found in either case, every other character as it is, byte by byte; `undefined` for all
+   * keys.
+   */
   search: string | undefined;
   /** 0 for all. */
   limit: number;

@@ -13,6 +13,7 @@ import type {
   Total,
   TotalRequest,
 } from './contract.ts';
+import { foldCase } from './fold-case.ts';
 import { addMeasures, noMeasures, onlyMeasures } from './measures.ts';
 
 type Sums = Pick<StorageReader, 'sums'>;
@@ -54,9 +55,9 @@ export function pageOfKeys(
   found: readonly KeyRow[],
   { search, order, limit, offset }: Pick<KeysRequest, 'search' | 'order' | 'limit' | 'offset'>,
 ): Keys {
-  const part = search?.toLowerCase();
+  const part = search === undefined ? undefined : foldCase(search);
   const matching =
-    part === undefined ? found : found.filter(({ key }) => key?.toLowerCase().includes(part) ?? false);
+    part === undefined ? found : found.filter(({ key }) => key !== null && foldCase(key).includes(part));
   const sorted = [...matching].sort(
     (a, b) => rank(b, order) - rank(a, order) || b.hits - a.hits || compareKeys(a.key, b.key),
   );

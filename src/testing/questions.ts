@@ -1,4 +1,5 @@
 import { deepStrictEqual as equal } from 'node:assert';
+import { UsageQuery } from '../query/query.ts';
 import { type Keys, type KeysRequest, ORDERS, type Span } from '../storages/contract.ts';
 import { sumReferrers, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
@@ -17,8 +18,78 @@ const SPANS: Span[] = [
   { period: 'day', from: Date.UTC(2026, 11, 1), to: Date.UTC(2026, 11, 20) },
   { period: 'hour', from: Date.UTC(2026, 11, 21), to: Date.UTC(2026, 11, 21, 9) },
 ];
-/** Of texts in which no letter has a case that only Unicode knows. */
-const SEARCHES = [
+/** Parts of texts, and texts that have them or have them not: A to Z alone have a case. */
+const SEARCHES: [search: string, text: string, has: boolean][] = [
+  ['aBc', 'xAbCx', true],
+  ['ä', 'ä', true],
+  ['ä', 'Ä', false],
+  ['Ä', 'ä', false],
+  ['ÄRA', 'Ära', true],
+  ['ß', 'ẞ', false],
+  ['ß', 'ss', false],
+  ['SS', 'ß', false],
+  ['İ', 'i', false],
+  ['i', 'İ', false],
+  ['I', 'ı', false],
+  ['ı', 'i', false],
+  ['Σ', 'σ', false],
+  ['ς', 'σ', false],
+  ['σ', 'σ', true],
+  ['k', '\u212a', false],
+  ['\u212a', 'K', false],
+  ['\u212a', '\u212a', true],
+  // Composed and not.
+  ['\u00e4', 'a\u0308', false],
+  ['a\u0308', '\u00e4', false],
+  ['A\u0308', 'a\u0308', true],
+  ['A', 'a\u0308', true],
+  ['a', '\u00e4', false],
+  ['ff', '\ufb00', false],
+  ['A', '\uff21', false],
+  ['д', 'Д', false],
+  ['ǆ', 'Ǆ', false],
+  // What some collations do not see.
+  ['ab', 'a\u00adb', false],
+  ['ab', 'a\u200bb', false],
+  ['a\u0000', 'a', false],
+  ['a ', 'a', false],
+  [' ', 'a b', true],
+  ['é', 'e', false],
+  // Emoji, and halves and parts of them.
+  ['\u{1f600}', 'A\u{1f600}', true],
+  ['\u{1f600}', '\u{1f601}', false],
+  ['\ud83d', '\u{1f600}', false],
+  ['\u{1f468}', '\u{1f468}\u200d\u{1f469}', true],
+  ['\u{1f600}\ufe0f', '\u{1f600}', false],
+  // Wildcards and patterns are themselves.
+  ['%', 'abc', false],
+  ['A%C', 'a%c', true],
+  ['a%c', 'abc', false],
+  ['a_c', 'abc', false],
+  ['A_C', 'a_c', true],
+  ['\\', 'a\\c', true],
+  ['\\%', 'a%c', false],
+  ['\\\\', 'a\\c', false],
+  ["'", "a'c", true],
+  ["''", "a'c", false],
+  ['"', 'a"c', true],
+  ['`', 'a`c', true],
+  ['.', 'abc', false],
+  ['a.c', 'abc', false],
+  ['A.C', 'a.c', true],
+  ['.*', 'abc', false],
+  ['^a', 'abc', false],
+  ['c$', 'abc', false],
+  ['[a]', 'abc', false],
+  ['(A)', '(a)', true],
+  ['a|b', 'abc', false],
+  ['a+', 'aa', false],
+  ['(?i)a', 'a', false],
+  ['\\w', 'abc', false],
+  ['$where', '$WHERE', true],
+  ["a' OR '1'='1", 'abc', false],
+];
+const SEARCHES_OF_HOSTILE = [
   'a',
   'A',
   'nUlL',
@@ -84,7 +155,7 @@ export function questionCases(subject: Subject): TestCase[] {
             };
             return Promise.all([reader.keys(request), memory.keys(request)]);
           };
-          for (const search of [undefined, ...SEARCHES]) {
+          for (const search of [undefined, ...SEARCHES_OF_HOSTILE]) {
             const [found, wanted] = await ask(search);
             equal(found, wanted, search);
           }
@@ -97,6 +168,28 @@ export function questionCases(subject: Subject): TestCase[] {
           equal(found, wanted);
           equal(found.count, HOSTILE_TEXTS.length);
           equal((await ask('no such text'))[0], NOTHING);
+        }),
+    },
+    {
+      name: 'questions: a search finds ASCII letters in either case, and every other character as it is',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumUrls]);
+          const writer = place.keep(await openWriter(storage));
+          const texts = [...new Set(SEARCHES.map(([, text]) => text))];
+          await writer.apply(
+            new TestJournal('a', storage.summaries).batch(texts.map((url) => ({ url, route: url }))),
+          );
+          const query = new UsageQuery(storage.reader, { now: () => NOON });
+          // The engine searches what is filtered; of the rest, some storages search what they remember.
+          for (const filter of subject.cannot?.filter ? [{}] : [{}, { status: '200' }]) {
+            const isFew = !('status' in filter) && !subject.cannot?.filter;
+            for (const [search, text, has] of SEARCHES.filter((_, n) => !isFew || n % 4 === 0)) {
+              const options = { range: 'today', search, filter, limit: 0 } as const;
+              const keys = (await query.top('urls', options)).rows.map(({ key }) => key);
+              equal(keys.includes(text), has, `${JSON.stringify(search)} in ${JSON.stringify(text)}`);
+            }
+          }
         }),
     },
     {

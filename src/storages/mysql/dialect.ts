@@ -1,4 +1,5 @@
 import type { Range } from '../contract.ts';
+import { foldCase } from '../fold-case.ts';
 import type { Dialect } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { binary, datetime, text } from './literals.ts';
@@ -32,8 +33,7 @@ export function dialectOf(session: Session): Dialect {
     // No collation of both servers tells all texts apart: most do not even see blanks at the end.
     bytes: (value) => `CAST(${value} AS BINARY)`,
     unbytes: (bytes) => `CONVERT(${bytes} USING utf8mb4)`,
-    contains: (value, part) => `LOCATE(LOWER(${part} COLLATE utf8mb4_bin), LOWER(${value})) > 0`,
-    fold: (value) => value.toWellFormed().toLowerCase(),
+    contains: containsBytes,
     digits: (number) => `CAST(${number} AS CHAR)`,
     real: (number) => `(${number} + 0e0)`,
     isTrue: (flag) => `${flag} = 1`,
@@ -46,6 +46,24 @@ export function dialectOf(session: Session): Dialect {
     recordWithin: (site, { from, to }: Range) => `r.site = ${site} AND r.date BETWEEN ${range(from, to)}`,
     intervalOf: (bounds) => `INTERVAL(${ms('r.date')}, ${bounds.join(', ')}) - 1`,
   };
+}
+
+/**
+ * LOWER knows other letters in each version, and nothing here folds ASCII alone: so of the bytes, the letters that are
+ * looked for are replaced one by one. In UTF-8 no byte of another character is one of them.
+ */
+function containsBytes(value: string, part: string): string {
+  const folded = foldCase(part);
+  const letters = new Set(folded.match(/[a-z]/g));
+  const found = [...letters].reduce(
+    (bytes, letter) => `REPLACE(${bytes}, ${ascii(letter.toUpperCase())}, ${ascii(letter)})`,
+    `CAST(${value} AS BINARY)`,
+  );
+  return `LOCATE(${binary(Buffer.from(folded))}, ${found}) > 0`;
+}
+
+function ascii(letter: string): string {
+  return binary(Buffer.from(letter));
 }
 
 /** Begins with what MariaDB heeds and MySQL does not. */

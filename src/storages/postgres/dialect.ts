@@ -1,5 +1,6 @@
 import type { Range } from '../contract.ts';
-import { type Dialect, foldAscii, type Row, skipping } from '../sql/dialect.ts';
+import { foldCase } from '../fold-case.ts';
+import { type Dialect, type Row, skipping } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { TABLES } from './schema.ts';
 import type { Session } from './session.ts';
@@ -28,8 +29,8 @@ export function dialectOf(session: Session): Dialect {
     isSite: (name) => `sites.name = ${text(name)}`,
     bytes: (value) => `(${value} COLLATE "C")`,
     unbytes: (value) => value,
-    contains: (value, part) => `strpos(lower(${value} COLLATE "C"), lower(${part})) > 0`,
-    fold: (value) => foldAscii(value.replaceAll('\0', '\ufffd')),
+    // In the locale C lower() knows the letters of ASCII alone.
+    contains: (value, part) => `strpos(lower(${value} COLLATE "C"), ${text(foldCase(part))}) > 0`,
     digits: (number) => `${number}::text`,
     real: (number) => `${number}::float8`,
     isTrue: (flag) => flag,

@@ -36,10 +36,8 @@ export interface Dialect {
   /** A text as what is compared by its bytes, and back. */
   bytes(text: string): string;
   unbytes(bytes: string): string;
-  /** Whether a text has a part, in whatever case. */
+  /** Whether a text, as SQL, has a part, with ASCII letters in either case. */
   contains(text: string, part: string): string;
-  /** A text as `contains` compares it. */
-  fold(text: string): string;
   /** A whole number as text. */
   digits(number: string): string;
   /** A whole number as one with fractions. */
@@ -62,11 +60,6 @@ export interface Dialect {
 }
 
 export type Row = Readonly<Record<string, unknown>>;
-
-/** `fold` for an engine that knows the letters of ASCII alone. */
-export function foldAscii(text: string): string {
-  return text.toWellFormed().replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
-}
 
 /** Columns, added up, under their names. */
 export function sumsOf(alias: string): string {

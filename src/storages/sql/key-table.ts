@@ -1,5 +1,6 @@
 import { compareKeys } from '../compare-keys.ts';
 import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../contract.ts';
+import { foldCase } from '../fold-case.ts';
 import { MEASURES, noMeasures } from '../measures.ts';
 import type { IdColumns } from './questions.ts';
 
@@ -20,7 +21,6 @@ type Sums = Pick<Piece, keyof Measures>;
 /** The keys of a summary that were read so far, each held once, whatever pieces it has a part in. */
 export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
-  readonly #fold: (text: string) => string;
   readonly #placeOf = new Map<number, number>();
   /** `undefined` where the text was not looked up yet. */
   readonly #keys: (string | null | undefined)[] = [];
@@ -32,14 +32,9 @@ export class KeyTable {
 
   /**
    * @param texts Looks up keys by their ids.
-   * @param fold A text as the engine would search it.
    */
-  constructor(
-    texts: (ids: readonly number[]) => Promise<Map<number, string>>,
-    fold: (text: string) => string,
-  ) {
+  constructor(texts: (ids: readonly number[]) => Promise<Map<number, string>>) {
     this.#texts = texts;
-    this.#fold = fold;
   }
 
   get size(): number {
@@ -128,7 +123,7 @@ export class KeyTable {
     const sums = this.#together(pieces);
     const { hits } = sums;
     const rank = order === 'average' ? sums.duration.map((sum, place) => sum / hits[place]!) : sums[order];
-    const found = this.#found(sums, search === undefined ? undefined : this.#fold(search));
+    const found = this.#found(sums, search === undefined ? undefined : foldCase(search));
     const row = (place: number): KeyRow => ({
       key: this.#keys[place]!,
       hits: hits[place]!,
@@ -156,7 +151,7 @@ export class KeyTable {
   #has(place: number, part: string): boolean {
     const key = this.#keys[place]!;
     if (key === null) return false;
-    this.#folded[place] ??= this.#fold(key);
+    this.#folded[place] ??= foldCase(key);
     return this.#folded[place].includes(part);
   }
 

@@ -17,7 +17,7 @@ export async function askPage(
   kind: 'ids' | 'texts',
   { order, search, limit, offset }: Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>,
 ): Promise<Keys> {
-  const { query, table, text, bytes, unbytes, contains, real } = dialect;
+  const { query, table, bytes, unbytes, contains, real } = dialect;
   const strings = `${table('strings')} strings ON strings.id = f.k`;
   const rank = (alias: string) =>
     order === 'average' ? `${real(`${alias}.duration`)} / ${alias}.hits` : `${alias}.${order}`;
@@ -29,7 +29,7 @@ export async function askPage(
     search === undefined
       ? sums
       : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `${dialect.join} ${strings}` : ''}
-         WHERE ${contains(key, text(search))}`;
+         WHERE ${contains(key, search)}`;
   // The last that is on the page: what is behind it, or equal to it, is told by the measures alone.
   const last = `SELECT ${rank('f')} AS place, f.hits FROM found f
     ORDER BY place DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;

@@ -123,11 +123,6 @@ export class SumQuestions {
     };
   }
 
-  /** A text as it is searched. */
-  fold(text: string): string {
-    return this.#dialect.fold(text);
-  }
-
   /** The texts behind ids. */
   async texts(ids: readonly number[]): Promise<Map<number, string>> {
     const strings = this.#dialect.table('strings');

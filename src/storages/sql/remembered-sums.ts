@@ -203,10 +203,7 @@ export class RememberedSums {
   }
 
   #empty(engineUntil = 0): Remembered {
-    const table = new KeyTable(
-      (ids) => this.#engine.texts(ids),
-      (text) => this.#engine.fold(text),
-    );
+    const table = new KeyTable((ids) => this.#engine.texts(ids));
     return { table, pieces: new Map(), sizes: new Map(), engineUntil };
   }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Range } from '../contract.ts';
-import { type Dialect, foldAscii, skipping } from '../sql/dialect.ts';
+import { foldCase } from '../fold-case.ts';
+import { type Dialect, skipping } from '../sql/dialect.ts';
 import { DATE_SHIFT, TABLES } from './schema.ts';
 
 /** 2^43 ms, in the year 2248: what the id of a record can hold. */
@@ -26,8 +27,8 @@ export function dialectOf(database: DatabaseSync): Dialect {
     isSite: (name) => `sites.name = ${text(name)}`,
     bytes: (value) => value,
     unbytes: (value) => value,
-    contains: (value, part) => `instr(lower(${value}), lower(${part})) > 0`,
-    fold: foldAscii,
+    // Its own lower() knows the letters of ASCII alone.
+    contains: (value, part) => `instr(lower(${value}), ${text(foldCase(part))}) > 0`,
     digits: (number) => `CAST(${number} AS TEXT)`,
     real: (number) => `CAST(${number} AS REAL)`,
     isTrue: (flag) => `${flag} = 1`,
