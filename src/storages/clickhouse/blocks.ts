@@ -1,4 +1,5 @@
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
+import type { Cursor } from '../../journal/reader.ts';
 import type { TextColumn } from '../../record.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import type { Batch } from '../contract.ts';
@@ -98,8 +99,8 @@ export function sumsBlock({ journal, to, records, deltas }: Batch, site: string)
 }
 
 /** A position of a journal alone. */
-export function positionBlock(site: string, journal: string, position: number): Buffer[] {
-  return sumRows(site, [], [null], 0, journal, { position, ordinal: 0 });
+export function positionBlock(site: string, journal: string, at: Cursor): Buffer[] {
+  return sumRows(site, [], [null], 0, journal, at);
 }
 
 function sumRows(

@@ -3,7 +3,7 @@ import { orClose } from '../or-close.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
 import type { ClickhousePlace } from './index.ts';
 import { ClickhouseReader } from './reader.ts';
-import { checkReadable, isReplicated, openSite, prepare, tablesOf } from './schema.ts';
+import { checkReadable, setUp, tablesOf } from './schema.ts';
 import { ClickhouseWriter } from './writer.ts';
 
 /** @param close Nothing for a client that is the user's. */
@@ -16,10 +16,8 @@ export async function openWriter(
   return orClose(close, async () => {
     const statements = new Statements(client);
     const tables = await tablesOf(statements, place);
-    await prepare(statements, tables, place, context.durable);
-    await openSite(statements, tables, place, context);
-    const replicated = await isReplicated(statements, tables);
-    return new ClickhouseWriter(statements, tables, { site: context.site, replicated }, close);
+    const setUpAgain = () => setUp(statements, tables, place, context);
+    return new ClickhouseWriter(statements, tables, context.site, await setUpAgain(), setUpAgain, close);
   });
 }
 

@@ -56,11 +56,45 @@ export async function tablesOf(
   };
 }
 
+/** What was found, or made, when the tables were set up. */
+export interface Setup {
+  replicated: boolean;
+  /** The same as long as the tables are: see `identityOf`. */
+  identity: string;
+}
+
+/** Checks what is there, and makes what is missing. */
+export async function setUp(
+  statements: Statements,
+  tables: Tables,
+  place: ClickhousePlace,
+  context: WriterContext,
+): Promise<Setup> {
+  await prepare(statements, tables, place, context.durable);
+  await openSite(statements, tables, place, context);
+  return {
+    replicated: await isReplicated(statements, tables),
+    identity: await identityOf(statements, tables),
+  };
+}
+
+/** Tells the tables from others of the same names that are made after these are dropped; empty where there are none. */
+export async function identityOf(statements: Statements, tables: Tables): Promise<string> {
+  const names = TABLES.map((table) =>
+    localName(table, tables.naming).slice(tables.naming.database.length + 1),
+  );
+  const found = await statements.rows<{ name: string; uuid: string }>(
+    `SELECT name, toString(uuid) AS uuid FROM system.tables
+     WHERE database = ${literal(tables.database)} AND name IN (${names.map(literal).join(', ')}) ORDER BY name`,
+  );
+  return found.length < names.length ? '' : found.map(({ uuid }) => uuid).join(' ');
+}
+
 /**
  * Makes the tables, or brings them to the newest schema. Nothing can be locked here, so each statement may run twice
  * and at once in several processes, and the version comes last.
  */
-export async function prepare(
+async function prepare(
   statements: Statements,
   tables: Tables,
   place: ClickhousePlace,
@@ -99,12 +133,12 @@ export async function checkReadable(
 }
 
 /** Whether the engine stores copies elsewhere, as that of ClickHouse Cloud does by itself. */
-export async function isReplicated(statements: Statements, tables: Tables): Promise<boolean> {
+async function isReplicated(statements: Statements, tables: Tables): Promise<boolean> {
   return /^(?:Replicated|Shared)/.test(await engineOf(statements, tables, 'usage_sums'));
 }
 
 /** The site's time zone, which whoever came first has chosen. */
-export async function openSite(
+async function openSite(
   statements: Statements,
   tables: Tables,
   { label }: ClickhousePlace,

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Batch, StorageWriter } from '../contract.ts';
+import { StorageReplaced } from '../replaced.ts';
 import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
 import { literal, type Statements } from './client.ts';
-import type { Tables } from './schema.ts';
+import { identityOf, type Setup, type Tables } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
 /** The position of a journal that exists no longer: further than any can come. */
@@ -20,27 +21,34 @@ export class ClickhouseWriter implements StorageWriter {
   readonly #tables: Tables;
   readonly #site: string;
   readonly #close: () => Promise<void>;
-  /** Where each journal is, as far as this writer has brought it: a replica may know less. */
-  readonly #reached = new Map<string, Cursor>();
+  /** Where each journal is in which tables, as far as this writer has brought it: a replica may know less. */
+  readonly #reached = new Map<string, Cursor & { identity: string }>();
   /** Journals whose last batch went through without a failure: nothing of the next one is stored yet. */
   readonly #clean = new Set<string>();
-  readonly #replicated: boolean;
+  readonly #setUpAgain: () => Promise<Setup>;
+  #setup: Setup;
   #shards: number | undefined;
 
   constructor(
     statements: Statements,
     tables: Tables,
-    { site, replicated }: { site: string; replicated: boolean },
+    site: string,
+    setup: Setup,
+    setUpAgain: () => Promise<Setup>,
     close: () => Promise<void>,
   ) {
     this.#statements = statements;
     this.#tables = tables;
     this.#site = site;
-    this.#replicated = replicated;
+    this.#setup = setup;
+    this.#setUpAgain = setUpAgain;
     this.#close = close;
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
+    const identity = await identityOf(this.#statements, this.#tables);
+    // Of tables that are gone nothing can be asked, and of new ones it is no matter how far the old ones were.
+    if (identity === '') return undefined;
     const [row] = await this.#statements.rows<Record<'rows' | 'position' | 'ordinal', string | number>>(
       `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal
        FROM ${this.#tables.everySums} AS s
@@ -49,7 +57,8 @@ export class ClickhouseWriter implements StorageWriter {
     );
     const position = Number(row?.position);
     if (position >= FORGOTTEN) return undefined;
-    const reached = this.#reached.get(journal);
+    const known = this.#reached.get(journal);
+    const reached = known?.identity === identity ? known : undefined;
     if (!row || Number(row.rows) === 0 || (reached && reached.position > position)) return reached;
     return { position, ordinal: Number(row.ordinal) };
   }
@@ -67,15 +76,48 @@ export class ClickhouseWriter implements StorageWriter {
     if (!clean && (await this.position(journal))?.position !== to.position) {
       await this.#again(this.#tables.sums, sums, token, settings);
     }
-    this.#reached.set(journal, to);
+    await this.#checkIdentity(batch, token, settings);
+    this.#reached.set(journal, { ...to, identity: this.#setup.identity });
     this.#clean.add(journal);
     return true;
+  }
+
+  /** Throws where the tables are others than when the batch began: of which it may have only the sums. */
+  async #checkIdentity(batch: Batch, token: string, settings: Settings): Promise<void> {
+    const identity = await identityOf(this.#statements, this.#tables);
+    if (identity === this.#setup.identity) return;
+    if (identity !== '' && (await this.position(batch.journal))?.position === batch.to.position) {
+      await this.#setUp();
+      await this.#storeRecords(batch, false, token, settings);
+    }
+    throw new StorageReplaced('the tables were dropped while the app was running');
+  }
+
+  async #setUp(): Promise<void> {
+    this.#setup = await this.#setUpAgain();
+    this.#clean.clear();
+    this.#shards = undefined;
+  }
+
+  async resume(journal: string, at: Cursor): Promise<boolean> {
+    await this.#setUp();
+    const { identity, replicated } = this.#setup;
+    const known = this.#reached.get(journal);
+    const isOther = known ? known.identity !== identity : at.position > 0 && !replicated;
+    if (isOther && at.position > 0) {
+      const block = positionBlock(this.#site, journal, at);
+      const token = `${journal}:resumed-${at.position}`;
+      await this.#statements.insert(this.#tables.sums, block, token, await this.#settings(journal));
+    }
+    // Otherwise it is a replica that does not show it yet.
+    this.#reached.set(journal, { ...at, identity });
+    return isOther;
   }
 
   async forget(journal: string): Promise<void> {
     this.#clean.delete(journal);
     this.#reached.delete(journal);
-    const block = positionBlock(this.#site, journal, FORGOTTEN);
+    const block = positionBlock(this.#site, journal, { position: FORGOTTEN, ordinal: 0 });
     await this.#statements.insert(
       this.#tables.sums,
       block,
@@ -130,7 +172,7 @@ export class ClickhouseWriter implements StorageWriter {
    * token and not kept the rows. Replicas note both or neither, but may show them later: then the batch has to wait.
    */
   async #again(table: string, block: Buffer[], token: string, settings: Settings): Promise<void> {
-    if (this.#replicated) throw new Error('the replica does not show yet what was stored');
+    if (this.#setup.replicated) throw new Error('the replica does not show yet what was stored');
     await this.#statements.insert(table, block, `${token}:again`, settings);
   }
 

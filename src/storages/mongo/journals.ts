@@ -19,6 +19,12 @@ export interface Begun {
   again: boolean;
 }
 
+/** What marks a journal's part of sums, see `Journals`. */
+interface Slot {
+  slot: number;
+  base: number;
+}
+
 /** A document of the collection of journals. */
 interface JournalDoc {
   _id: string;
@@ -44,6 +50,8 @@ interface JournalDoc {
  */
 export class Journals {
   readonly #collections: Collections;
+  /** The slots that this writer's journals have, or had in a database that was dropped since. */
+  readonly #slots = new Map<string, Slot>();
 
   constructor(collections: Collections) {
     this.#collections = collections;
@@ -65,7 +73,8 @@ export class Journals {
         ),
       )) as JournalDoc | null;
       if (found) {
-        const { slot, base } = found;
+        const { slot, base } = found as JournalDoc & Slot;
+        this.#slots.set(journal, { slot, base });
         return {
           mark: `applied.s${slot}`,
           before: base + from.position,
@@ -77,6 +86,42 @@ export class Journals {
       if ((there?.position ?? 0) !== from.position) return undefined;
       await this.#giveSlot(journal, there);
     }
+  }
+
+  /**
+   * Enters a journal of a database that was dropped, at `at`. The batch that begins there may be in the new database in
+   * part, with the marks of the slot that the journal had: it gets the same one, and the batch counts as begun.
+   */
+  async enter(journal: string, at: Cursor): Promise<void> {
+    const { slot, base } = (await this.#takeBack(journal)) ?? (await this.#takeSlot(journal));
+    try {
+      await limited(
+        this.#collections.journals.insertOne({
+          _id: journal,
+          ...at,
+          ...{ slot, base, pending: at.position, date: new Date() },
+        }),
+      );
+    } catch (error) {
+      // An earlier try came through after all.
+      if (!wereDuplicates(error)) throw error;
+    }
+  }
+
+  /** The slot that the journal had, unless another one has it now. */
+  async #takeBack(journal: string): Promise<Slot | undefined> {
+    const had = this.#slots.get(journal);
+    if (!had) return undefined;
+    const { slot, base } = had;
+    const { slots } = this.#collections;
+    try {
+      await limited(slots.insertOne({ _id: slot, journal, base }));
+      return had;
+    } catch (error) {
+      if (!wereDuplicates(error)) throw error;
+    }
+    const found = await limited(slots.findOne({ _id: slot }));
+    return found?.journal === journal ? { slot, base: found.base as number } : undefined;
   }
 
   /** The batch is stored, on disk, and everything before it; false where somebody else has moved the journal. */
@@ -95,6 +140,7 @@ export class Journals {
   }
 
   async forget(journal: string): Promise<void> {
+    this.#slots.delete(journal);
     const { journals, slots } = this.#collections;
     const found = await this.#find(journal);
     const highest = Math.max(found?.position ?? 0, found?.pending ?? 0);
@@ -137,7 +183,7 @@ export class Journals {
   }
 
   /** A slot for a journal that has none: the one that it took when it could not tell, a free, an idle or a new one. */
-  async #takeSlot(journal: string): Promise<{ slot: number; base: number }> {
+  async #takeSlot(journal: string): Promise<Slot> {
     const { slots } = this.#collections;
     for (;;) {
       const own = await limited(slots.findOne({ journal }));

@@ -2,7 +2,7 @@ import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts
 import { orClose } from '../or-close.ts';
 import { Collections, type MongoDatabase } from './collections.ts';
 import { MongoReader } from './reader.ts';
-import { checkReadable, openSite, prepare } from './schema.ts';
+import { checkReadable, setUp } from './schema.ts';
 import { MongoWriter } from './writer.ts';
 
 /** @param close Nothing for a client that is the user's. */
@@ -13,9 +13,8 @@ export function openWriter(
 ): Promise<StorageWriter> {
   return orClose(close, async () => {
     const collections = new Collections(place);
-    await prepare(collections);
-    await openSite(collections, context);
-    return new MongoWriter(collections, context.site, close);
+    await setUp(collections, context);
+    return new MongoWriter(collections, context, close);
   });
 }
 

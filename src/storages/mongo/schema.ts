@@ -6,8 +6,14 @@ import { type Collections, limited } from './collections.ts';
 const SCHEMA_VERSION = 1;
 const SCHEMA_ID = 'version';
 
+/** Checks what is there, and makes what is missing. */
+export async function setUp(collections: Collections, context: WriterContext): Promise<void> {
+  await prepare(collections);
+  await openSite(collections, context);
+}
+
 /** Makes what is missing, in steps that any number of processes may take at the same moment. */
-export async function prepare(collections: Collections): Promise<void> {
+async function prepare(collections: Collections): Promise<void> {
   const { schema, records, label } = collections;
   await checkOwn(collections);
   await limited(
@@ -29,7 +35,7 @@ export async function checkReadable(collections: Collections): Promise<void> {
 }
 
 /** Enters the site. Throws where it is kept in another time zone. */
-export async function openSite(collections: Collections, { site, timeZone }: WriterContext): Promise<void> {
+async function openSite(collections: Collections, { site, timeZone }: WriterContext): Promise<void> {
   const { sites, label } = collections;
   await limited(
     sites.updateOne(

@@ -1,8 +1,9 @@
 import type { Cursor } from '../../journal/reader.ts';
-import type { Batch, StorageWriter } from '../contract.ts';
+import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import { type Collections, type Doc, insertMissing } from './collections.ts';
 import { Journals } from './journals.ts';
 import { documentsOf } from './records.ts';
+import { setUp } from './schema.ts';
 import { Sums } from './sums.ts';
 
 /** Records that are sent with one message. */
@@ -18,17 +19,17 @@ const REFUSALS = new Set([121, 10_334, 17_280]);
 export class MongoWriter implements StorageWriter {
   readonly replays = true;
   readonly #collections: Collections;
-  readonly #site: string;
+  readonly #context: WriterContext;
   readonly #close: () => Promise<void>;
   readonly #journals: Journals;
-  readonly #sums: Sums;
+  #sums: Sums;
 
-  constructor(collections: Collections, site: string, close: () => Promise<void>) {
+  constructor(collections: Collections, context: WriterContext, close: () => Promise<void>) {
     this.#collections = collections;
-    this.#site = site;
+    this.#context = context;
     this.#close = close;
     this.#journals = new Journals(collections);
-    this.#sums = new Sums(collections, site);
+    this.#sums = new Sums(collections, context.site);
   }
 
   position(journal: string): Promise<Cursor | undefined> {
@@ -41,6 +42,14 @@ export class MongoWriter implements StorageWriter {
     await this.#insertRecords(batch);
     await this.#sums.add(batch, begun);
     return this.#journals.move(batch);
+  }
+
+  async resume(journal: string, at: Cursor): Promise<boolean> {
+    await setUp(this.#collections, this.#context);
+    // Their indexes are gone, and the site's list of them.
+    this.#sums = new Sums(this.#collections, this.#context.site);
+    await this.#journals.enter(journal, at);
+    return true;
   }
 
   forget(journal: string): Promise<void> {
@@ -63,7 +72,7 @@ export class MongoWriter implements StorageWriter {
 
   async #insertRecords(batch: Batch): Promise<void> {
     let piece: Doc[] = [];
-    for (const document of documentsOf(batch, this.#site)) {
+    for (const document of documentsOf(batch, this.#context.site)) {
       piece.push(document);
       if (piece.length < PIECE) continue;
       await insertMissing(this.#collections.records, piece);

@@ -4,6 +4,8 @@ import { RowTooLarge } from './packets.ts';
 export const DUPLICATE = 1062;
 export const TABLE_EXISTS = 1050;
 export const UNKNOWN_DATABASE = 1049;
+/** A table, and a database, that are not there (any more). */
+const MISSING = new Set([1146, UNKNOWN_DATABASE]);
 /** A deadlock, and a lock that somebody held for long. */
 const CONFLICTS = new Set([1213, 1205]);
 /** Values that are refused under no SQLSTATE that says so: a character, and a check of the user's. */
@@ -18,6 +20,11 @@ export function numberOf(error: unknown): number | undefined {
 /** Whether the same may succeed at once when it is tried again. */
 export function isConflict(error: unknown): boolean {
   return CONFLICTS.has(numberOf(error) ?? 0);
+}
+
+/** Whether what was set up is gone. */
+export function isMissing(error: unknown): boolean {
+  return MISSING.has(numberOf(error) ?? 0);
 }
 
 /** See `StorageWriter.refuses`. */

@@ -1,15 +1,17 @@
 import type { RecordBatch } from '../../batch.ts';
+import { reasonOf } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import { StorageReplaced } from '../replaced.ts';
 import { Agents } from '../sql/agents.ts';
 import { Endpoints } from '../sql/endpoints.ts';
 import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
 import { sumRows } from '../sql/sums.ts';
 import { hashOf, Texts } from '../sql/texts.ts';
 import { warnOfFlush } from './durability.ts';
-import { isConflict, isRefusal } from './failures.ts';
+import { isConflict, isMissing, isRefusal } from './failures.ts';
 import { moveJournal } from './journals.ts';
 import { binary, text } from './literals.ts';
 import { Lookups } from './lookups.ts';
@@ -24,6 +26,7 @@ const TRIES = 5;
 export class MysqlWriter implements StorageWriter {
   readonly #session: Session;
   readonly #site: number;
+  readonly #siteName: string;
   readonly #calendar: Calendar;
   readonly #series = new Map<string, number>();
   readonly #lookups: Lookups;
@@ -33,9 +36,10 @@ export class MysqlWriter implements StorageWriter {
   /** The buckets of the last batches: their dates are there. */
   #buckets = new Set<number>();
 
-  private constructor(session: Session, site: number, timeZone: string) {
+  private constructor(session: Session, site: number, { site: name, timeZone }: WriterContext) {
     this.#session = session;
     this.#site = site;
+    this.#siteName = name;
     this.#calendar = calendar(timeZone);
     this.#lookups = new Lookups(session);
     this.#texts = new Texts((wanted) => this.#lookups.texts(wanted));
@@ -60,20 +64,26 @@ export class MysqlWriter implements StorageWriter {
           `INSERT INTO ${sites} (hash, name, time_zone) VALUES (${values}) ON DUPLICATE KEY UPDATE id = id`,
         ),
     );
-    return new MysqlWriter(session, id, context.timeZone);
+    return new MysqlWriter(session, id, context);
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
-    const [row] = await this.#session.query(
-      `SELECT position, ordinal FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`,
+    const [row] = await this.#guarded(() =>
+      this.#session.query(
+        `SELECT position, ordinal FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`,
+      ),
     );
     return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
   }
 
   async apply(batch: Batch): Promise<boolean> {
+    // Nothing shows yet whether it is the database that ids are remembered of.
+    if (batch.from.position === 0) this.#forget();
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#try(batch);
+        const isStored = await this.#guarded(() => this.#try(batch));
+        if (!isStored) this.#forget();
+        return isStored;
       } catch (error) {
         this.#forget();
         if (tries === TRIES || !isConflict(error)) throw error;
@@ -82,7 +92,9 @@ export class MysqlWriter implements StorageWriter {
   }
 
   async forget(journal: string): Promise<void> {
-    await this.#session.query(`DELETE FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`);
+    await this.#guarded(() =>
+      this.#session.query(`DELETE FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`),
+    );
   }
 
   refuses(error: unknown): boolean {
@@ -104,6 +116,7 @@ export class MysqlWriter implements StorageWriter {
     const stored = await this.#session.lease(async (query) => {
       await query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
       await query('START TRANSACTION');
+      if (batch.from.position === 0) await this.#checkSite(query);
       const journal = await moveJournal(query, this.#session.table, batch);
       if (journal === undefined) {
         await query('ROLLBACK');
@@ -115,6 +128,23 @@ export class MysqlWriter implements StorageWriter {
     });
     if (stored) this.#buckets = buckets;
     return stored;
+  }
+
+  /** Of a database that was made anew the site has another id, or none. */
+  async #checkSite(query: Query): Promise<void> {
+    const hash = binary(hashOf(this.#siteName));
+    const [row] = await query(`SELECT id FROM ${this.#session.table('sites')} WHERE hash = ${hash}`);
+    if (Number(row?.id) === this.#site) return;
+    throw new StorageReplaced(`${this.#session.label} does not know the site "${this.#siteName}" as before`);
+  }
+
+  async #guarded<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      throw new StorageReplaced(`${this.#session.label}: ${reasonOf(error)}`, { cause: error });
+    }
   }
 
   *#inserts(

@@ -81,13 +81,15 @@ function endpoints(schema: string): string {
 
 /**
  * A whole batch: one statement, so that it is stored or not, whatever happens on the way. Nothing of it is stored where
- * the journal is not at `from`. The commit is written to disk in any case: a server that forgot commits when it crashes
+ * the journal is not at `from`, nor in a database where the site has another id: it was made anew. The commit is written to disk in any case: a server that forgot commits when it crashes
  * would lose what the journal no longer has.
  */
 function apply(schema: string): string {
   let next = 1;
   const value = (type: string) => `$${next++}::${type}`;
-  const [journal, position, ordinal, from, site] = ['text', 'int8', 'int8', 'int8', 'int4'].map(value);
+  const [journal, position, ordinal, from, site, name] = ['text', 'int8', 'int8', 'int8', 'int4', 'text'].map(
+    value,
+  );
   const unnest = (columns: Record<string, string>) => {
     const arrays = Object.values(columns).map((type) => value(`${type}[]`));
     return `unnest(${arrays.join(', ')}) AS given (${Object.keys(columns).join(', ')})`;
@@ -119,6 +121,7 @@ function apply(schema: string): string {
     made AS (
       INSERT INTO ${schema}.journals (id, position, ordinal)
       SELECT ${journal}, ${position}, ${ordinal} WHERE ${from} = 0 AND NOT EXISTS (SELECT FROM moved)
+        AND EXISTS (SELECT FROM ${schema}.sites WHERE id = ${site} AND name = ${name})
       ON CONFLICT DO NOTHING RETURNING number
     ),
     journal AS (SELECT number FROM moved UNION ALL SELECT number FROM made),

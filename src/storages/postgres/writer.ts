@@ -1,8 +1,10 @@
 import type { RecordBatch } from '../../batch.ts';
+import { reasonOf } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import { StorageReplaced } from '../replaced.ts';
 import { Agents } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
 import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
@@ -15,6 +17,8 @@ import { statementsOf } from './statements.ts';
 
 /** Classes of SQLSTATE that say that a value is refused: data exceptions, broken constraints, limits of the program. */
 const REFUSALS = new Set(['22', '23', '54']);
+/** SQLSTATEs of a table, a schema and a database that are not there (any more). */
+const MISSING = new Set(['42P01', '3F000', '3D000']);
 /** Records of one millisecond are in the order of their ordinals, of which so many are told apart. */
 const ORDINALS = 2 ** 31;
 
@@ -22,6 +26,7 @@ export class PostgresWriter implements StorageWriter {
   readonly #session: Session;
   readonly #statements: ReturnType<typeof statementsOf>;
   readonly #site: number;
+  readonly #siteName: string;
   readonly #calendar: Calendar;
   readonly #series = new Map<string, number>();
   readonly #texts: Texts;
@@ -30,10 +35,11 @@ export class PostgresWriter implements StorageWriter {
   /** The buckets of the last batches: their dates are there. */
   #buckets = new Set<number>();
 
-  private constructor(session: Session, site: number, timeZone: string) {
+  private constructor(session: Session, site: number, { site: name, timeZone }: WriterContext) {
     this.#session = session;
     this.#statements = statementsOf(session.schema);
     this.#site = site;
+    this.#siteName = name;
     this.#calendar = calendar(timeZone);
     this.#texts = new Texts((wanted) => this.#lookUpTexts(wanted));
     this.#endpoints = new Endpoints((wanted) => this.#lookUpEndpoints(wanted));
@@ -48,38 +54,67 @@ export class PostgresWriter implements StorageWriter {
       async () => (await session.query<SiteRow>(site, [context.site]))[0],
       () => session.query(addSite, [context.site, context.timeZone]),
     );
-    return new PostgresWriter(session, id, context.timeZone);
+    return new PostgresWriter(session, id, context);
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
-    const [row] = await this.#session.query<Cursor>(this.#statements.position, [journal]);
+    const [row] = await this.#guarded(() =>
+      this.#session.query<Cursor>(this.#statements.position, [journal]),
+    );
     return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
   }
 
-  async apply({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
+  async apply(batch: Batch): Promise<boolean> {
+    // Nothing shows yet whether it is the database that ids are remembered of.
+    if (batch.from.position === 0) this.#forget();
     try {
-      const ids = await this.#texts.idsOf(records);
-      const endpoints = await this.#endpoints.idsOf(records, ids);
-      await this.#addAgents(records, ids);
-      await this.#openSeries(deltas);
-      const sums = sumRows(deltas, ids, (summary) => this.#series.get(summary)!);
-      const buckets = [...new Set(deltas.map(({ bucket }) => bucket))];
-      const [row] = await this.#session.query<{ moved: number }>(this.#statements.apply, [
-        ...[journal, to.position, to.ordinal, from.position, this.#site],
-        ...recordColumns(records, from.ordinal, ids, endpoints),
-        ...this.#datesOf(buckets),
-        ...sums.flatMap(sumColumns),
-      ]);
-      if (Number(row!.moved) === 1) this.#buckets = new Set(buckets);
-      return Number(row!.moved) === 1;
+      const isStored = await this.#guarded(() => this.#store(batch));
+      if (!isStored) await this.#checkSite();
+      return isStored;
     } catch (error) {
       this.#forget();
       throw error;
     }
   }
 
+  async #store({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
+    const ids = await this.#texts.idsOf(records);
+    const endpoints = await this.#endpoints.idsOf(records, ids);
+    await this.#addAgents(records, ids);
+    await this.#openSeries(deltas);
+    const sums = sumRows(deltas, ids, (summary) => this.#series.get(summary)!);
+    const buckets = [...new Set(deltas.map(({ bucket }) => bucket))];
+    const [row] = await this.#session.query<{ moved: number }>(this.#statements.apply, [
+      ...[journal, to.position, to.ordinal, from.position, this.#site, this.#siteName],
+      ...recordColumns(records, from.ordinal, ids, endpoints),
+      ...this.#datesOf(buckets),
+      ...sums.flatMap(sumColumns),
+    ]);
+    if (Number(row!.moved) === 1) this.#buckets = new Set(buckets);
+    return Number(row!.moved) === 1;
+  }
+
+  /** Of a database that was made anew the site has another id, or none. */
+  async #checkSite(): Promise<void> {
+    this.#forget();
+    const [row] = await this.#guarded(() =>
+      this.#session.query<SiteRow>(this.#statements.site, [this.#siteName]),
+    );
+    if (Number(row?.id) === this.#site) return;
+    throw new StorageReplaced(`${this.#session.label} does not know the site "${this.#siteName}" as before`);
+  }
+
+  async #guarded<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!MISSING.has((error as { code?: string }).code ?? '')) throw error;
+      throw new StorageReplaced(`${this.#session.label}: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
   async forget(journal: string): Promise<void> {
-    await this.#session.query(this.#statements.forget, [journal]);
+    await this.#guarded(() => this.#session.query(this.#statements.forget, [journal]));
   }
 
   refuses(error: unknown): boolean {

@@ -131,10 +131,10 @@ if row > done then redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. row) end
 return 1
 `;
 
-/** KEYS: journals. ARGV: journal, from, to, ordinal. 1 where the journal's position was `from`. */
+/** KEYS: journals. ARGV: journal, from, to, ordinal. 1 where the journal is there, and its position was `from`. */
 export const MOVE = `
 local found = redis.call('HGET', KEYS[1], ARGV[1])
-if (found and string.match(found, '^%d+') or '0') ~= ARGV[2] then return 0 end
+if not found or string.match(found, '^%d+') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ' ' .. ARGV[4])
 return 1
 `;

@@ -6,6 +6,7 @@ import { run, type Server } from './client.ts';
 import type { RedisPlace } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { MOVE } from './scripts.ts';
+import { setUp } from './set-up.ts';
 
 /** Calls of a chain that may be on their way at once: the next are made while the server works on the last. */
 const UNDER_WAY = 4;
@@ -41,7 +42,9 @@ export class RedisWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
-    if (((await this.position(journal))?.position ?? 0) !== from.position) return false;
+    // Noted from the first batch on: so it shows at its end when Redis was emptied meanwhile.
+    if (from.position === 0) await this.#enter(journal, from);
+    if ((await this.position(journal))?.position !== from.position) return false;
     const calls = new BatchCalls(batch, this.#keys, this.#place, this.#calendar, this.#context.site);
     const series = calls.series();
     await this.#announce([...series.keys()]);
@@ -53,6 +56,17 @@ export class RedisWriter implements StorageWriter {
     // A guard that stays for ever takes its room, and does no harm.
     await Promise.allSettled(chains.map(({ guard }) => this.#command('PEXPIRE', guard, String(GUARD_TTL))));
     return true;
+  }
+
+  async resume(journal: string, at: Cursor): Promise<boolean> {
+    await setUp(this.#server, this.#keys, this.#place, this.#context);
+    await this.#enter(journal, at);
+    return true;
+  }
+
+  /** Notes where a journal is, unless that is known. */
+  async #enter(journal: string, at: Cursor): Promise<void> {
+    await this.#command('HSETNX', this.#keys.journals, journal, `${at.position} ${at.ordinal}`);
   }
 
   async forget(journal: string): Promise<void> {

@@ -1,0 +1,47 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { WriterContext } from '../contract.ts';
+import type { Server } from './client.ts';
+import type { RedisPlace } from './index.ts';
+import { type Keys, SCHEMA_VERSION } from './keys.ts';
+
+/** Checks what is there, and makes what is missing. Throws where the site is kept in another time zone. */
+export async function setUp(
+  server: Server,
+  keys: Keys,
+  place: RedisPlace,
+  context: WriterContext,
+): Promise<void> {
+  // Of several processes that start at the same moment one sets it.
+  if ((await versionOf(server, keys, place)) === undefined) {
+    await server.send(keys.schema, ['SET', keys.schema, String(SCHEMA_VERSION), 'NX']);
+    await versionOf(server, keys, place);
+  }
+  const { site, timeZone } = context;
+  await server.send(keys.sites, ['HSETNX', keys.sites, site, timeZone]);
+  const found = String(await server.send(keys.sites, ['HGET', keys.sites, site]));
+  if (found !== timeZone) {
+    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: place.label, found, wanted: timeZone });
+  }
+}
+
+/** `undefined` where nothing is. Throws for what is not ours, or newer than this release. */
+export async function versionOf(
+  server: Server,
+  keys: Keys,
+  { label: value }: RedisPlace,
+): Promise<number | undefined> {
+  let text: unknown;
+  try {
+    text = await server.send(keys.schema, ['GET', keys.schema]);
+  } catch (cause) {
+    if (!/^WRONGTYPE/.test((cause as Error).message)) throw cause;
+    throw new TrackUsageError('STORAGE_FOREIGN', { value }, { cause });
+  }
+  if (text === null) return undefined;
+  const found = Number(text);
+  if (!Number.isSafeInteger(found) || found < 1) throw new TrackUsageError('STORAGE_FOREIGN', { value });
+  if (found > SCHEMA_VERSION) {
+    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
+  }
+  return found;
+}

@@ -1,0 +1,129 @@
+import { expect, it } from 'vitest';
+import type { TrackUsageError } from '../../src/index.ts';
+import type { Storage } from '../../src/storages/storage.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+import { eventually, tracked } from '../writers/support.ts';
+
+/** A database that can be dropped while an app writes to it. */
+export interface DroppablePlace {
+  storage(hooks: string[]): Storage;
+  /** What an operator does who wants to begin anew. */
+  drop(): Promise<unknown>;
+  remove(): Promise<unknown>;
+}
+
+/**
+ * What every server must do whose database is dropped while an app writes to it.
+ * @param isKept Whether the app stores once more what its journal still holds; otherwise all of it is lost.
+ */
+export function replacedCases(place: () => Promise<DroppablePlace>, isKept: boolean): void {
+  async function start(other?: { site: string }) {
+    const { storage: open, drop, remove } = await place();
+    const storage = open(['urls', 'status']);
+    const app = await tracked(storage, other);
+    let asked = 0;
+    const status = () => app.usage.status().storages[0]!;
+    return {
+      ...app,
+      open,
+      drop,
+      status,
+      async request(count: number) {
+        for (let n = 0; n < count; n++) await app.ask(`/${asked++}`);
+      },
+      asked: () => asked,
+      /** Checks that what the status says is in the database, once each, under the right keys. */
+      async expectExact(lost: number) {
+        await app.usage.flush();
+        expect(status()).toMatchObject({ ok: true, lost, committed: asked - lost });
+        const last = Array.from({ length: asked - lost }, (_, n) => `/${lost + n}`).sort();
+        const paths = (keys: (string | null)[]) => keys.map((key) => new URL(key!).pathname).sort();
+        const records = await app.usage.getUsage({ limit: 0 });
+        expect(paths(records.map(({ url }) => url))).toEqual(last);
+        const sums = await app.usage.getSum('urls', { period: 'day', limit: 0 });
+        expect(paths(sums.map(({ key }) => key))).toEqual(last);
+        expect(sums.every(({ hits }) => hits === 1)).toBe(true);
+        expect(await app.usage.getSum('status', { period: 'day' })).toMatchObject([
+          { key: '200', hits: asked - lost },
+        ]);
+      },
+      reported: () =>
+        (app.errors as TrackUsageError[])
+          .filter(({ code }) => code === 'STORAGE_REPLACED')
+          .map(({ message }) => Number(/any more: (\d+)/.exec(message)?.[1])),
+      async [Symbol.asyncDispose]() {
+        await app[Symbol.asyncDispose]();
+        await storage.close();
+        await remove();
+      },
+    };
+  }
+
+  it('a database that is dropped while the app runs is set up again, and what was in it is counted', async () => {
+    await using app = await start();
+    await app.request(20);
+    await app.expectExact(0);
+    await app.drop();
+    await app.request(10);
+    await app.expectExact(isKept ? 0 : 20);
+    expect(app.reported()).toEqual([isKept ? 0 : 20]);
+  });
+
+  it('one that another process has made anew meanwhile gets the right site and keys', async () => {
+    await using app = await start();
+    await app.request(10);
+    await app.expectExact(0);
+    await app.drop();
+    // Another site comes first, so that the ids of sites, texts and summaries are others.
+    const other = app.open(['status', 'urls', 'referrers']);
+    const writer = await openWriter(other, { site: 'other' });
+    const journal = new TestJournal('b', other.summaries, 'UTC', 'other');
+    await writer.apply(
+      journal.batch(Array.from({ length: 30 }, (_, n) => ({ url: `http://other/${n}`, referrer: `${n}` }))),
+    );
+    await app.request(10);
+    await app.expectExact(isKept ? 0 : 10);
+    expect(app.reported()).toEqual([isKept ? 0 : 10]);
+    const theirs = await other.getSum('urls', {
+      period: 'day',
+      limit: 0,
+      site: 'other',
+      from: '2026-11-01',
+      to: '2026-11-30',
+    });
+    expect(theirs.map(({ key }) => key).sort()).toEqual(
+      Array.from({ length: 30 }, (_, n) => `http://other/${n}`).sort(),
+    );
+    await writer.close();
+    await other.close();
+  });
+
+  it('one that is dropped before anything was stored from here is set up again', async () => {
+    await using app = await start();
+    await app.usage.ready();
+    await app.drop();
+    const other = app.open(['status']);
+    await (await openWriter(other, { site: 'other' })).close();
+    await other.close();
+    await app.request(5);
+    await app.expectExact(0);
+  });
+
+  it('one that is dropped again and again under load: stored and lost make up all', async () => {
+    await using app = await start();
+    for (let round = 0; round < 3; round++) {
+      const requests = app.request(150);
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 900));
+      await app.drop();
+      await requests;
+    }
+    // The last drop may have gone unnoticed until there is something to store.
+    await app.request(1);
+    await eventually(() => expect(app.status().lag.records).toBe(0));
+    await app.usage.flush();
+    const { committed, lost } = app.status();
+    expect(committed + lost).toBe(app.asked());
+    await app.expectExact(lost);
+  }, 60_000);
+}
