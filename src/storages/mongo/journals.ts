@@ -99,7 +99,7 @@ export class Journals {
         this.#collections.journals.insertOne({
           _id: journal,
           ...at,
-          ...{ slot, base, pending: at.position, date: new Date() },
+          ...{ slot, base, pending: at.position, date: new Date(wallClock.now()) },
         }),
       );
     } catch (error) {
