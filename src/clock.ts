@@ -16,6 +16,14 @@ const { now: dateNow } = Date;
 /** Milliseconds on a clock that never goes back, with fractions. For durations and deadlines. */
 export const monotonicClock: { now(): number } = { now: () => performanceNow.call(performance) };
 
+const [seconds, nanoseconds] = process.hrtime();
+const threadOffset = seconds * 1_000 + nanoseconds / 1_000_000 - monotonicClock.now();
+
+/** Converts a time of `monotonicClock`, which is one of a thread, to one that all threads of the process share, ms. */
+export function processTime(now: number = monotonicClock.now()): number {
+  return threadOffset + now;
+}
+
 /** Milliseconds since 1970, whatever the app's tests make of `Date`. Tests of ours replace its `now`. */
 export const wallClock: { now(): number } = {
   now: isNative(dateNow) ? dateNow : () => Math.round(performance.timeOrigin + monotonicClock.now()),

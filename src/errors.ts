@@ -174,6 +174,10 @@ const TABLE = {
     'the journal {value} was deleted while it was in use',
     'a new one is begun; leave the directory alone while the app runs',
   ],
+  JOURNAL_TAKEN: [
+    'another process adopted the journal {value}, because this one had stopped for more than 3 s and its lock was dropped',
+    'the other process stores what is in it, and this one goes on in a new journal; {records} records that were only in memory are lost and counted in dropped.journal',
+  ],
   JOURNAL_FULL: [
     'the journal passed its limit of {value} bytes, its oldest segment was dropped',
     'mend the storage that lags, or raise journal: { maxBytes }',

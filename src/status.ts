@@ -97,7 +97,7 @@ function storageStatus(
   return {
     storage,
     ok: status?.opened === true && !error,
-    committed: ordinal - lost - rejected,
+    committed: Math.max(0, ordinal - lost - rejected - (writer?.handedOver[index] ?? 0)),
     adopted,
     rejected: rejected + adoptedRejected,
     lost: lost + adoptedLost,

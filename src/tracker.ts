@@ -118,7 +118,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       this.#journal.close({ discard: true });
       throw error;
     }
-    this.#offExit = onProcessExit(() => this.#journal.appendPending());
+    this.#offExit = onProcessExit(() => this.#journal.leave());
     this.#writer =
       this.storages.length === 0
         ? undefined
@@ -127,6 +127,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               directory,
               journal: this.#journal.id,
               shared: this.#journal.shared.memory,
+              maxBytes: settings.journal.maxBytes,
               site: this.#site,
               serverName: settings.serverName,
               timeZone: this.#timeZone,

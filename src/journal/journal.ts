@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fdatasync, ftruncateSync, mkdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { monotonicClock, setImmediate, setTimeout } from '../clock.ts';
+import { monotonicClock, processTime, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
+
 import { emptyJournal, enforceLimit, prepareDirectory } from './directory.ts';
 import { isFileProblem } from './files.ts';
-import { DirectoryLock } from './lock.ts';
+import { beat, endHeartbeat, LEASE, startHeartbeat } from './heartbeat.ts';
 import { createSegment, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
+
 import { SharedState } from './shared.ts';
 
 /**
@@ -25,6 +27,8 @@ export const SLOW_APPEND = 50;
 const SLOW_IN_A_ROW = 3;
 /** While the file system refuses, it is tried again this often. In ms. */
 const RETRY = 2_000;
+/** Number of completed segments that the writer's thread may be behind with the limit of the journals' size. */
+const MAX_UNLIMITED = 2;
 /** The pause between two synchronisations in mode `power`. In ms. */
 const SYNC_PAUSE = 10;
 
@@ -56,8 +60,11 @@ export interface MemoryPiece {
  * disk does: what cannot be written waits in bounded memory, and what does not fit there is counted in `dropped`.
  */
 export class Journal {
-  readonly id = randomBytes(16).toString('hex');
-  readonly shared = new SharedState();
+  /** Another one, with a `shared` of its own, after `onStartOver`. */
+  id = newId();
+  shared = new SharedState();
+  /** Records of earlier journals of this process, which other processes have adopted. */
+  recordsBefore = 0;
   /** Records that found no room. */
   dropped = 0;
   /** Requests that became no record: reading them failed, or the app answered them after its end. */
@@ -68,9 +75,11 @@ export class Journal {
   /** Called when the records held back by `group` have been appended. */
   afterTurn: () => void = () => {};
 
+  /** Called when another process had adopted the journal, and this one has begun another. */
+  onStartOver: () => void = () => {};
+
   readonly #options: Required<JournalOptions>;
   readonly #encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
-  #lock: DirectoryLock | undefined;
   #fd: number | undefined;
   #segmentStart = 0;
   #end = 0;
@@ -116,7 +125,7 @@ export class Journal {
 
   /** How many records were taken. */
   get records(): number {
-    return this.#ordinal + this.#pendingRecords;
+    return this.recordsBefore + this.#ordinal + this.#pendingRecords;
   }
 
   /**
@@ -146,6 +155,7 @@ export class Journal {
     if (bytes > 0) {
       this.#pending = 0;
       this.#pendingRecords = 0;
+      if (this.#fd !== undefined && this.#leaseIsOver(now)) this.confirm();
       if (!this.#toFile(bytes, now)) {
         if (!this.#toMemory(bytes, records)) {
           this.dropped += records;
@@ -162,10 +172,42 @@ export class Journal {
     this.afterTurn();
   }
 
-  /** Goes on in a new segment: the file that it wrote to was deleted under it. */
+  /** Goes on in a new segment where the files that it wrote to were deleted; as `confirm` where they were adopted. */
   reopen(): void {
+    if (this.#beat() === 'taken') this.#startOver();
+    else this.#recreate();
+  }
+
+  /**
+   * Makes sure that no other process has adopted the journal, as it may after a pause of this one; begins another
+   * journal where one has.
+   */
+  confirm(): void {
+    const state = this.#beat();
+    if (state === 'taken') this.#startOver();
+    if (state !== 'gone') return;
+    this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.path }));
+    this.#recreate();
+  }
+
+  /** Whether another process may have adopted the journal. */
+  #leaseIsOver(now = monotonicClock.now()): boolean {
+    return processTime(now) - this.shared.beat > LEASE;
+  }
+
+  #beat(): 'kept' | 'gone' | 'taken' {
+    try {
+      return beat(this.path, this.shared);
+    } catch (error) {
+      this.#fail(error);
+      return 'kept';
+    }
+  }
+
+  #recreate(): void {
     this.#closeFile();
     this.#failedAt = Number.NEGATIVE_INFINITY;
+    this.shared.beat = 0;
     this.#open();
   }
 
@@ -178,23 +220,33 @@ export class Journal {
     return this.#pieces;
   }
 
+  /** Appends what is pending, when the process ends without `close`: another one can adopt the journal soon. */
+  leave(): void {
+    this.appendPending();
+    if (this.#closed || this.shared.beat === 0) return;
+    try {
+      endHeartbeat(this.path);
+    } catch {
+      // Then it is adopted when the heart has stood still for a while.
+    }
+  }
+
   /**
-   * Appends what waits and lets the file go. The lock goes too: another process may adopt the journal, unless
-   * everything in it is stored and it is discarded.
+   * Appends what is pending and closes the file. Another process can adopt the journal from then on, unless everything
+   * in it is stored and it is discarded.
    */
   close({ discard }: { discard: boolean }): void {
     if (this.#closed) return;
     this.appendPending();
     this.#closed = true;
     this.#closeFile();
+    if (this.shared.beat === 0) return;
     try {
-      // While the lock is held: what shows how far it is stored must not go before the records do.
-      const empty = discard && emptyJournal(this.path);
-      this.#lock?.release();
-      if (empty) rmSync(this.path, { recursive: true, force: true });
+      if (!discard) endHeartbeat(this.path);
+      // What shows how far it is stored must not go before the records do; the heartbeat goes last of all.
+      else if (emptyJournal(this.path)) rmSync(this.path, { recursive: true, force: true });
     } catch (error) {
-      // Every record is stored, and the storages know: the next process adopts what is left, and deletes it.
-      this.#lock?.release();
+      // The next process adopts what is left. It deletes what is stored, which the storages know.
       this.#report(
         isFileProblem(error)
           ? error
@@ -235,18 +287,20 @@ export class Journal {
   #open(): boolean {
     if (this.#closed || monotonicClock.now() - this.#failedAt < RETRY) return false;
     try {
-      // Somebody may have deleted the directory; `stat` does not open the file, which would drop the lock.
-      if (this.#lock && !DirectoryLock.existsIn(this.path)) {
-        this.#lock.release();
-        this.#lock = undefined;
+      if (this.#leaseIsOver()) {
+        const state = beat(this.path, this.shared);
+        if (state === 'gone') this.shared.beat = 0;
+        if (state === 'taken') {
+          this.#startOver();
+          return this.#fd !== undefined;
+        }
       }
-      if (!this.#lock) {
+      if (this.shared.beat === 0) {
         prepareDirectory(this.#options.directory);
         mkdirSync(this.path, { recursive: true, mode: 0o700 });
-        // Nobody else has a reason to hold it, but an adopter may look into the new directory just now.
-        for (let attempt = 0; !this.#lock && attempt < 100; attempt++)
-          this.#lock = DirectoryLock.take(this.path);
-        if (!this.#lock) throw new Error('its lock is held by another process');
+        // Before the first segment: a journal with records and without a heartbeat may be adopted.
+        startHeartbeat(this.path);
+        this.shared.beat = processTime();
       }
       this.#fd = createSegment(this.path, this.#end, this.#ordinal, this.#options.header);
       this.#segmentStart = this.#end;
@@ -269,7 +323,16 @@ export class Journal {
 
   #rotate(): void {
     this.#closeFile();
+    const { shared } = this;
+    shared.rotations += 1;
+    // The writer's thread does it, since it takes long where there are many journals; here only where no thread runs.
+    if (shared.limited < 0 || shared.rotations - shared.limited > MAX_UNLIMITED) this.#enforceLimit();
+    this.#open();
+  }
+
+  #enforceLimit(): void {
     const { directory, maxBytes, onProblem } = this.#options;
+    if (this.shared.limited >= 0) this.shared.limited = this.shared.rotations;
     try {
       const { dropped, error } = enforceLimit(directory, maxBytes);
       if (dropped > 0) onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
@@ -277,7 +340,25 @@ export class Journal {
     } catch (error) {
       this.#report(error);
     }
+  }
+
+  /** Leaves the journal to the process that has adopted it, and begins another one. */
+  #startOver(): void {
+    this.#closeFile();
+    // Their positions are those of the journal that is left; only this process has them.
+    const lost = this.memoryPieces().reduce((sum, { records }) => sum + records, 0);
+    this.#options.onProblem(new TrackUsageError('JOURNAL_TAKEN', { value: this.path, records: lost }));
+    this.dropped += lost;
+    this.recordsBefore += this.#ordinal - lost;
+    this.#pieces = [];
+    this.#memoryUsed = 0;
+    this.#end = 0;
+    this.#ordinal = 0;
+    this.#failedAt = Number.NEGATIVE_INFINITY;
+    this.id = newId();
+    this.shared = new SharedState();
     this.#open();
+    this.onStartOver();
   }
 
   #closeFile(): void {
@@ -360,4 +441,8 @@ export class Journal {
       });
     }, SYNC_PAUSE).unref();
   }
+}
+
+function newId(): string {
+  return randomBytes(16).toString('hex');
 }

@@ -1,38 +1,58 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { closeDatabase, sqlite } from '../sqlite.ts';
+import { closeDatabase, rollBack, sqlite } from '../sqlite.ts';
+import { isAbsence } from './files.ts';
 
 const FILE = 'lock.db';
+const SQLITE_BUSY = 5;
 
 /**
- * The right to a journal's directory, held as an exclusive transaction on a small SQLite file: the kernel lets
- * it go when the process dies, however it dies, and a rival is told at once. Never open that file through `fs`
- * in the holding process: closing it would drop the lock (POSIX locks belong to a process and a file).
+ * The right to a journal's directory, held as an exclusive transaction on a small SQLite file: the kernel releases
+ * it when the process dies, however it dies, and a rival is told immediately.
+ *
+ * On POSIX systems the process loses it when it closes any other descriptor of the file, which an app that copies its
+ * data folder does. So the holder renews it, and the journal's heartbeat protects the journal meanwhile.
  */
 export class DirectoryLock {
+  readonly #file: string;
+  readonly #inode: number;
   readonly #database: DatabaseSync;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(file: string, database: DatabaseSync) {
+    this.#file = file;
+    this.#inode = statSync(file).ino;
     this.#database = database;
   }
 
-  /** The lock, or `undefined` where another process or thread holds it. Throws where it cannot be written. */
+  /**
+   * The lock, or `undefined` where another process or thread holds it, or is deleting the directory. Throws where it
+   * cannot be written.
+   */
   static take(directory: string): DirectoryLock | undefined {
-    const database = new (sqlite().DatabaseSync)(join(directory, FILE));
+    const file = join(directory, FILE);
+    const database = new (sqlite().DatabaseSync)(file);
     try {
       database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-      return new DirectoryLock(database);
+      return new DirectoryLock(file, database);
     } catch (error) {
       database.close();
-      // 5: SQLITE_BUSY
-      if ((error as { errcode?: number }).errcode === 5) return undefined;
+      if ((error as { errcode?: number }).errcode === SQLITE_BUSY || isAbsence(error)) return undefined;
       throw error;
     }
   }
 
-  static existsIn(directory: string): boolean {
-    return existsSync(join(directory, FILE));
+  /** Takes it anew, in case it was dropped; false where another process has it now, or its file is gone. */
+  renew(): boolean {
+    if (statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode) return false;
+    rollBack(this.#database);
+    try {
+      this.#database.exec('BEGIN EXCLUSIVE');
+      return true;
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return false;
+      throw error;
+    }
   }
 
   release(): void {

@@ -41,6 +41,9 @@ type Outcome = 'end' | 'full' | 'gone';
 /** How long a gap must stay before it is believed: a piece in memory may still be on its way. In ms. */
 const GAP_PATIENCE = 1_000;
 
+/** Of all readers of a thread: nothing in it outlasts a call of `read`, and those never overlap. */
+const readBuffer = Buffer.from(new ArrayBuffer(4 * MAX_RECORD_BYTES));
+
 /**
  * Reads one journal, the own one while it grows or that of a dead process to its end. A journal is a row of
  * pieces, each a file or, where no file could be written, in memory.
@@ -53,7 +56,6 @@ export class JournalReader {
   readonly #live: SharedState | undefined;
   readonly #memory: readonly MemoryPiece[];
   readonly #gapPatience: number;
-  readonly #buffer = Buffer.from(new ArrayBuffer(4 * MAX_RECORD_BYTES));
   readonly #decoder = new RecordDecoder();
   #open: { file: string; fd: number } | undefined;
   #segments: Segment[] | undefined;
@@ -169,7 +171,7 @@ export class JournalReader {
     while (cursor.position < end) {
       const bytes = this.#load(piece, cursor.position, end);
       if (bytes === undefined) return 'gone';
-      const isWhole = bytes.length === Math.min(this.#buffer.length, end - cursor.position);
+      const isWhole = bytes.length === Math.min(readBuffer.length, end - cursor.position);
       const begin = cursor.position;
       const goesOn = isWhole && begin + bytes.length < end;
       this.#decoder.use(bytes);
@@ -213,14 +215,14 @@ export class JournalReader {
 
   /** The bytes from `position` on, as many as fit; `undefined` where the file is gone. */
   #load(piece: Piece, position: number, end: number): Buffer | undefined {
-    const length = Math.min(this.#buffer.length, end - position);
+    const length = Math.min(readBuffer.length, end - position);
     if (piece.memory) {
       const at = position - piece.start;
-      return this.#buffer.subarray(0, piece.memory.copy(this.#buffer, 0, at, at + length));
+      return readBuffer.subarray(0, piece.memory.copy(readBuffer, 0, at, at + length));
     }
     const at = SEGMENT_HEAD_BYTES + position - piece.start;
     return this.#reading(piece.file, (fd) =>
-      this.#buffer.subarray(0, readFully(fd, this.#buffer, length, at) & ~7),
+      readBuffer.subarray(0, readFully(fd, readBuffer, length, at) & ~7),
     );
   }
 

@@ -6,7 +6,9 @@
 const END = 0;
 const ORDINAL = 1;
 const COMMITTED = 2;
-const CLOSING = 3;
+const BEAT = 3;
+const ROTATIONS = 4;
+const LIMITED = 5;
 
 export class SharedState {
   readonly memory: SharedArrayBuffer;
@@ -42,12 +44,30 @@ export class SharedState {
     this.#values[COMMITTED] = position;
   }
 
-  /** Set before the app closes; the writer reads it before it looks at `end` for the last time. */
-  get closing(): boolean {
-    return this.#values[CLOSING] === 1;
+  /** When the journal's heart beat last, by `processTime`; 0 where it has no heartbeat, because it has no file. */
+  get beat(): number {
+    return this.#values[BEAT]!;
   }
 
-  set closing(value: boolean) {
-    this.#values[CLOSING] = value ? 1 : 0;
+  set beat(time: number) {
+    this.#values[BEAT] = time;
+  }
+
+  /** Number of segments that were completed. */
+  get rotations(): number {
+    return this.#values[ROTATIONS]!;
+  }
+
+  set rotations(count: number) {
+    this.#values[ROTATIONS] = count;
+  }
+
+  /** Number of completed segments at which the writer's thread enforced the limit last; -1 before it has started. */
+  get limited(): number {
+    return this.#values[LIMITED]! - 1;
+  }
+
+  set limited(count: number) {
+    this.#values[LIMITED] = count + 1;
   }
 }

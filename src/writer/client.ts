@@ -55,8 +55,12 @@ export class WriterClient implements ThreadMember {
   readonly statuses: (LaneStatus | undefined)[];
   /** By storage, the calls of its hooks. */
   readonly hooks: readonly HookQueue[];
+  /** By storage, records of this process that it gets from another one, which had adopted the journal. */
+  readonly handedOver: number[];
   /** What threads that stopped had counted, by storage. */
   readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
+  /** By storage, what was counted when the present journal began. */
+  readonly #start: Pick<LaneStatus, 'ordinal' | 'lost' | 'rejected'>[];
   /** `undefined` until the thread has said something. */
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
@@ -101,7 +105,10 @@ export class WriterClient implements ThreadMember {
     this.#journal = journal;
     this.#onProblem = onProblem;
     this.statuses = storages.map(() => undefined);
+    this.handedOver = storages.map(() => 0);
     this.#before = storages.map(() => NOTHING_YET);
+    this.#start = storages.map(() => NOTHING_YET);
+    journal.onStartOver = () => this.#startOver();
     journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
     this.#thread = SharedThread.join(this);
   }
@@ -243,12 +250,49 @@ export class WriterClient implements ThreadMember {
     }
   }
 
+  /** The journal is another one: the thread begins anew with it. What is in the old one is its adopter's. */
+  #startOver(): void {
+    const { id, shared, recordsBefore } = this.#journal;
+    this.#data.journal = id;
+    this.#data.shared = shared.memory;
+    if (this.#counted) this.#counted = { ...this.#counted, position: 0 };
+    this.#keepCounts();
+    this.statuses.forEach((status, index) => {
+      this.handedOver[index]! += Math.max(0, recordsBefore - (status?.ordinal ?? 0));
+      if (status) this.statuses[index] = { ...status, ordinal: recordsBefore, position: 0 };
+      this.#start[index] = this.statuses[index] ?? NOTHING_YET;
+    });
+    const port = this.#port;
+    this.#port = undefined;
+    if (port) void this.#thread.reopen(this, port);
+  }
+
+  /** The thread counts from 0 on when it begins anew. */
+  #keepCounts(): void {
+    this.statuses.forEach((status, index) => {
+      if (status) this.#before[index] = status;
+    });
+    if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
+  }
+
   #send(message: ToWriter): void {
     this.#port?.postMessage(message);
   }
 
   data(): WriterData {
-    return { ...this.#data, counted: this.#counted, before: this.statuses };
+    // Of the present journal alone.
+    const before = this.statuses.map((status, index) => {
+      const { ordinal, lost, rejected } = this.#start[index]!;
+      return (
+        status && {
+          ...status,
+          ordinal: status.ordinal - ordinal,
+          lost: status.lost - lost,
+          rejected: status.rejected - rejected,
+        }
+      );
+    });
+    return { ...this.#data, counted: this.#counted, before };
   }
 
   started(port: MessagePort): void {
@@ -258,15 +302,15 @@ export class WriterClient implements ThreadMember {
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
     for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
-    port.on('message', (message: FromWriter) => this.#receive(message));
+    port.on('message', (message: FromWriter) => {
+      if (port === this.#port) this.#receive(message);
+      else this.#receiveLast(message, port);
+    });
   }
 
   stopped(failure: unknown): void {
     this.#leavePort();
-    this.statuses.forEach((status, index) => {
-      if (status) this.#before[index] = status;
-    });
-    if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
+    this.#keepCounts();
     if (this.#ended) return;
     this.restarts += 1;
     this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
@@ -294,13 +338,22 @@ export class WriterClient implements ThreadMember {
     port.close();
   }
 
+  /** From the work on a journal that is another process's now: what it says of itself concerns nobody. */
+  #receiveLast(message: FromWriter, port: MessagePort): void {
+    if (message.type === 'call')
+      void this.#ends.answer(message).then((result) => port.postMessage({ type: 'result', ...result }));
+    else if (message.type === 'stored') this.#receive(message);
+  }
+
   #receive(message: FromWriter): void {
     if (message.type === 'status') {
       const before = this.#before[message.storage]!;
       const status = { ...message.status };
       for (const count of COUNTS) status[count] += before[count];
       // A thread that has not heard of its storage knows less than the one before.
-      if (!status.opened) status.ordinal = this.statuses[message.storage]?.ordinal ?? 0;
+      const { recordsBefore } = this.#journal;
+      if (status.opened) status.ordinal += recordsBefore;
+      else status.ordinal = this.statuses[message.storage]?.ordinal ?? recordsBefore;
       this.statuses[message.storage] = status;
       this.#sample();
       for (const check of this.#checks) check();
@@ -316,6 +369,8 @@ export class WriterClient implements ThreadMember {
     } else if (message.type === 'problem') {
       if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
       this.#onProblem(reviveError(message.error));
+    } else if (message.type === 'taken') {
+      this.#journal.confirm();
     } else if (message.type === 'call') {
       void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
     } else if (message.type === 'stored') {

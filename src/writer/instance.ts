@@ -1,8 +1,11 @@
 import type { MessagePort } from 'node:worker_threads';
 import { clearInterval, setInterval } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
-import { emptyJournal } from '../journal/directory.ts';
+
+import { emptyJournal, enforceLimit } from '../journal/directory.ts';
 import { isFileProblem } from '../journal/files.ts';
+import { BEAT_INTERVAL } from '../journal/heartbeat.ts';
+
 import { SharedState } from '../journal/shared.ts';
 import { plainError } from '../threads.ts';
 import { Enricher } from './enrich.ts';
@@ -14,8 +17,8 @@ import type { FromWriter, ToWriter, WriterData } from './protocol.ts';
 import { AppCalls } from './remote.ts';
 import { Traffic } from './traffic.ts';
 
-/** How often journals of dead processes are looked for. In ms. */
-const ADOPTION_INTERVAL = 3_000;
+/** How often it is seen whether a segment was completed, ms. */
+const LIMIT_INTERVAL = 100;
 
 /** Begins to write what a TrackUsage records. */
 export async function openInstance(port: MessagePort, data: WriterData): Promise<void> {
@@ -38,7 +41,8 @@ class Instance {
   readonly #calls: AppCalls;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #lanes: readonly Lane[];
-  readonly #adoption: NodeJS.Timeout;
+  readonly #heartbeat: NodeJS.Timeout;
+  readonly #limit: NodeJS.Timeout;
   readonly #running: Promise<unknown>;
   readonly #waiting: { id: number; end: number }[] = [];
   #closing = false;
@@ -72,8 +76,10 @@ class Instance {
           onStored: (records, units) => this.#send({ type: 'stored', storage, records, units }),
         }),
     );
-    this.#journals.adopt();
-    this.#adoption = setInterval(() => this.#journals.adopt(), ADOPTION_INTERVAL);
+    this.#beat();
+    this.#heartbeat = setInterval(() => this.#beat(), BEAT_INTERVAL);
+    this.#shared.limited = Math.max(0, this.#shared.limited);
+    this.#limit = setInterval(() => this.#enforceLimit(), LIMIT_INTERVAL);
     this.#running = Promise.all(this.#lanes.map((lane) => lane.run()));
     port.on('message', (message: ToWriter) => this.#receive(message));
   }
@@ -108,6 +114,24 @@ class Instance {
         if (message.type === 'close') this.#closing = true;
         this.#answer();
     }
+  }
+
+  #beat(): void {
+    const found = this.#journals.beat();
+    if (found === 'gone')
+      this.#onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.#journals.own.directory }));
+    else if (found === 'taken') this.#send({ type: 'taken' });
+  }
+
+  /** Keeps the journals to their size, each time that a segment was completed. */
+  #enforceLimit(): void {
+    const { rotations } = this.#shared;
+    if (rotations === this.#shared.limited) return;
+    this.#shared.limited = rotations;
+    const { directory, maxBytes } = this.#data;
+    const { dropped, error } = enforceLimit(directory, maxBytes);
+    if (dropped > 0) this.#onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
+    if (error) this.#onProblem(error);
   }
 
   #onStatus(storage: number): void {
@@ -146,9 +170,10 @@ class Instance {
 
   /** @param forgetsOwn The own journal is deleted, so that the storages need its position no more. */
   async #end(forgetsOwn: boolean, id?: number): Promise<void> {
-    clearInterval(this.#adoption);
     for (const lane of this.#lanes) lane.stop(forgetsOwn);
     await this.#running;
+    clearInterval(this.#heartbeat);
+    clearInterval(this.#limit);
     this.#journals.release();
     if (id !== undefined) this.#send({ type: 'done', id });
     this.#port.close();

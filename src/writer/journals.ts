@@ -1,15 +1,35 @@
 import { rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { wallClock } from '../clock.ts';
+import { basename, join } from 'node:path';
+import { monotonicClock } from '../clock.ts';
 import type { TrackUsageError } from '../errors.ts';
 import { emptyJournal, listJournals, listSegments, removeSegment } from '../journal/directory.ts';
-import { isFileProblem, removing } from '../journal/files.ts';
+import { ifPresent, isFileProblem, removing, unreadable } from '../journal/files.ts';
+import { claim, lastBeat, STILL } from '../journal/heartbeat.ts';
 import type { MemoryPiece } from '../journal/journal.ts';
 import { DirectoryLock } from '../journal/lock.ts';
 import type { SharedState } from '../journal/shared.ts';
+import { Ownership } from './ownership.ts';
 
-/** A journal without a record is let alone for so long: its process may be about to lock it. In ms. */
-const FRESH = 60_000;
+/**
+ * Maximum number of dead processes' journals that are held at the same time. Each costs a file descriptor for its lock
+ * and one more for each storage, and no memory worth mentioning: they are read one after the other.
+ */
+export const MAX_HELD = 4;
+/** Maximum number of locks that are tried at a time, so that many journals that are locked cost little. */
+const MAX_ATTEMPTS = 16;
+
+/** A journal of another process, as it was seen. */
+interface Sighting {
+  /** What changes while its process lives; `undefined` for a journal that was closed. */
+  beat: number | undefined;
+  hasHeartbeat: boolean;
+  /** When it changed last, ms since 1970. */
+  time: number;
+  /** Since when `beat` has been the same, on this process's monotonic clock. */
+  since: number;
+  /** How often its lock was tried. */
+  tries: number;
+}
 
 /** A journal that this process may read and delete: its own, or one that it adopted. */
 export interface HeldJournal {
@@ -33,6 +53,13 @@ export class Journals {
   readonly #storages: number;
   readonly #onProblem: (problem: TrackUsageError) => void;
   readonly #adopted: HeldJournal[] = [];
+  readonly ownership: Ownership;
+  /** By id. */
+  #seen = new Map<string, Sighting>();
+  /** Ids of journals that were dead when they were looked at last, the oldest last. */
+  #dead: string[] = [];
+  /** The directories of journals that could not be adopted when it was tried last. */
+  readonly #failing = new Set<string>();
 
   /** @param onProblem Called with what cannot be read or deleted, and is tried again. */
   constructor(
@@ -46,6 +73,7 @@ export class Journals {
     this.#storages = storages;
     this.#onProblem = onProblem;
     this.own = this.#hold(id, live, undefined);
+    this.ownership = new Ownership(this.own.directory, live);
   }
 
   /** The own one first: somebody may wait for it. */
@@ -53,31 +81,77 @@ export class Journals {
     return [this.own, ...this.#adopted];
   }
 
-  /** Takes over the journals whose processes have died. Their locks decide, not their ids. */
+  /** To be called every `BEAT_INTERVAL`: proves that this process lives, and looks for journals of dead ones. */
+  beat(): ReturnType<Ownership['beat']> {
+    const found = this.ownership.beat();
+    this.adopt();
+    return found;
+  }
+
+  /** Takes over journals whose processes have died, oldest first. `heartbeat.ts` says how that is known. */
   adopt(): void {
-    for (const id of this.#listed()) {
-      if (this.all.some((journal) => journal.id === id)) continue;
+    if (this.#adopted.length >= MAX_HELD) return;
+    if (this.#dead.length === 0) this.#dead = this.#findDead();
+    for (let attempts = 0; attempts < MAX_ATTEMPTS && this.#adopted.length < MAX_HELD; attempts++) {
+      const id = this.#dead.pop();
+      if (id === undefined) return;
       const directory = join(this.#directory, id);
-      try {
-        // Whoever creates a journal locks it before its first segment; whoever deletes one does that last.
-        if (listSegments(directory).length === 0 && wallClock.now() - statSync(directory).mtimeMs < FRESH)
-          continue;
-        const lock = DirectoryLock.take(directory);
-        if (lock) this.#adopted.push(this.#hold(id, undefined, lock));
-      } catch (error) {
-        // Deleted by who held it, or not readable for us: the next round sees.
-        if (isFileProblem(error)) this.#onProblem(error);
-      }
+      this.#attempt(directory, () => this.#tryAdopt(id, directory));
     }
   }
 
-  #listed(): string[] {
+  /** The journals that may be adopted, the oldest last. */
+  #findDead(): string[] {
+    const now = monotonicClock.now();
+    const seen = new Map<string, Sighting>();
+    const dead: string[] = [];
+    const ids = this.#attempt(this.#directory, () => listJournals(this.#directory));
+    if (!ids) return [];
+    for (const id of ids) {
+      if (this.all.some((journal) => journal.id === id)) continue;
+      const directory = join(this.#directory, id);
+      const sign = this.#attempt(directory, () => signOfLife(directory));
+      if (!sign) continue;
+      const before = this.#seen.get(id);
+      const since = before && before.beat === sign.beat ? before.since : now;
+      seen.set(id, { ...sign, since, tries: before?.tries ?? 0 });
+      if (sign.beat === undefined || now - since >= STILL) dead.push(id);
+    }
+    this.#seen = seen;
+    for (const path of this.#failing) if (!ids.includes(basename(path))) this.#failing.delete(path);
+    // Those that are locked do not keep the others waiting.
+    const order = (a: Sighting, b: Sighting) => b.tries - a.tries || b.time - a.time;
+    return dead.sort((a, b) => order(seen.get(a)!, seen.get(b)!));
+  }
+
+  #tryAdopt(id: string, directory: string): void {
+    const seen = this.#seen.get(id)!;
+    seen.tries += 1;
+    if (signOfLife(directory)?.beat !== seen.beat) return;
+    const lock = DirectoryLock.take(directory);
+    if (!lock) return;
+    let isOurs = false;
     try {
-      return listJournals(this.#directory);
+      // Its owner may have come back just now, and somebody else may have adopted and deleted it.
+      const sign = signOfLife(directory);
+      isOurs = seen.hasHeartbeat ? claim(directory, seen.beat!) : sign !== undefined && !sign.hasHeartbeat;
+    } finally {
+      if (isOurs) this.#adopted.push(this.#hold(id, undefined, lock));
+      else lock.release();
+    }
+  }
+
+  /** Calls `work`. Where it fails it is called again at the next look, and reported if it fails then. */
+  #attempt<T>(path: string, work: () => T): T | undefined {
+    try {
+      const result = work();
+      this.#failing.delete(path);
+      return result;
     } catch (error) {
-      if (!isFileProblem(error)) throw error;
-      this.#onProblem(error);
-      return [];
+      // The first time somebody else may just be deleting it.
+      if (this.#failing.has(path)) this.#onProblem(isFileProblem(error) ? error : unreadable(path, error));
+      this.#failing.add(path);
+      return undefined;
     }
   }
 
@@ -106,28 +180,31 @@ export class Journals {
   }
 
   /**
-   * Deletes a dead process's journal, which every storage has to its end. One whose records cannot be deleted stays
-   * held: if it were let go, its positions would be forgotten, and whoever adopts it next would store it again.
-   * Throws the reason; the caller tries again.
+   * Deletes a dead process's journal, which every storage has to its end; returns false where new records came to it.
+   * One whose records cannot be deleted stays held: if it were let go, its positions would be forgotten, and whoever
+   * adopts it next would store it again. Throws the reason; the caller tries again.
    */
-  discard(journal: HeldJournal): void {
+  discard(journal: HeldJournal): boolean {
     // The lock is held until the records are gone: nobody may find and store them again.
-    if (!emptyJournal(journal.directory)) return;
+    if (!emptyJournal(journal.directory)) return false;
     this.#adopted.splice(this.#adopted.indexOf(journal), 1);
+    // On Windows no file of a directory may be open that is deleted.
+    journal.lock?.release();
     try {
       removing(journal.directory, () => rmSync(journal.directory, { recursive: true }));
     } catch (error) {
       // It holds no record any more. A rival may just have made its lock file in it; somebody deletes it later.
       if (isFileProblem(error) && (error.cause as NodeJS.ErrnoException).code !== 'ENOTEMPTY')
         this.#onProblem(error);
-    } finally {
-      journal.lock?.release();
     }
+    this.adopt();
+    return true;
   }
 
-  /** Lets the journals of dead processes go, for others to adopt. */
+  /** Releases all journals, for others to adopt. */
   release(): void {
     for (const { lock } of this.#adopted.splice(0)) lock?.release();
+    this.ownership.release();
   }
 
   #hold(id: string, live: SharedState | undefined, lock: DirectoryLock | undefined): HeldJournal {
@@ -142,4 +219,15 @@ export class Journals {
       reported: new Set(),
     };
   }
+}
+
+/** What shows that a journal's process lives; `undefined` for a journal that is gone. */
+function signOfLife(directory: string): Omit<Sighting, 'since' | 'tries'> | undefined {
+  const heartbeat = lastBeat(directory);
+  if (heartbeat) return { ...heartbeat, hasHeartbeat: true };
+  const stats = ifPresent(directory, () => statSync(directory));
+  if (!stats) return undefined;
+  // A new journal gets a heartbeat before its first segment.
+  const isNew = listSegments(directory).length === 0;
+  return { beat: isNew ? stats.mtimeMs : undefined, hasHeartbeat: false, time: stats.mtimeMs };
 }

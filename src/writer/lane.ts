@@ -313,6 +313,7 @@ export class Lane {
 
   /** As `#advance`. A journal whose files cannot be read or deleted is tried again later; the others go on. */
   async #attempt(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
+    if (!this.#owns(journal)) return false;
     const reading = this.#readingOf(journal);
     if (monotonicClock.now() < reading.retryAt && !this.#urgent) return false;
     try {
@@ -344,10 +345,7 @@ export class Lane {
     }
     const from = reading.cursor;
     if (journal.live && from.position >= end) return false;
-    if (reading.reader.atEnd(from.position)) {
-      this.#finish(journal, reading);
-      return false;
-    }
+    if (reading.reader.atEnd(from.position)) return this.#finish(journal, reading);
     const until = from.position < reading.furthest ? reading.furthest : Number.POSITIVE_INFINITY;
     reading.cursor = await this.#store(journal, reading, from, writer, until);
     if (!reading.cursor) return true;
@@ -453,10 +451,12 @@ export class Lane {
     until: number,
     maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
+    if (!this.#owns(journal)) return from;
     const filled = await this.#next(journal, reading, from, until, maxRecords);
     const { batch, losses } = filled;
     const { to } = batch;
-    if (to.position === from.position) return from;
+    // Filling may have waited for a service.
+    if (to.position === from.position || !this.#owns(journal)) return from;
     reading.isTried = true;
     try {
       if (!(await writer.apply(batch))) return undefined;
@@ -519,7 +519,8 @@ export class Lane {
     const before = inFlight.load(journal.id, from);
     if (before) return before;
     let filled = await fill(until, reading.isFirst ? 1 : maxRecords);
-    if (filled.batch.to.position === from.position || inFlight.save(filled)) return filled;
+    if (filled.batch.to.position === from.position || !this.#owns(journal)) return filled;
+    if (inFlight.save(filled)) return filled;
     const memoryEnd = endOfMemory(journal.memory, from.position);
     if (memoryEnd === undefined) filled = await fill(until, 1);
     else if (filled.batch.to.position > memoryEnd) filled = await fill(memoryEnd, maxRecords);
@@ -585,12 +586,21 @@ export class Lane {
     this.#onStatus();
   }
 
-  /** A dead process's journal is at its end here; the last storage to get there deletes it. */
-  #finish(journal: HeldJournal, { reader, losses }: Reading): void {
+  /** Returns false for the own journal once another process may have adopted it: then that one stores it. */
+  #owns(journal: HeldJournal): boolean {
+    return !journal.live || this.#journals.ownership.holds();
+  }
+
+  /**
+   * A dead process's journal is at its end here; the last storage to get there deletes it, and makes room for the next
+   * one. Returns whether it did.
+   */
+  #finish(journal: HeldJournal, { reader, losses }: Reading): boolean {
     reader.close();
     losses.tell(true);
     journal.committed[this.#number] = Number.POSITIVE_INFINITY;
-    if (Math.min(...journal.committed) === Number.POSITIVE_INFINITY) this.#journals.discard(journal);
+    if (journal.live || Math.min(...journal.committed) < Number.POSITIVE_INFINITY) return false;
+    return this.#journals.discard(journal);
   }
 
   /** A position may go only when its journal is gone: without it the journal would be stored again. */

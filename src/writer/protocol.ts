@@ -21,6 +21,8 @@ export interface WriterData {
   journal: string;
   /** The memory of `SharedState`. */
   shared: SharedArrayBuffer;
+  /** Maximum size of all journals in the directory, bytes. */
+  maxBytes: number;
   site: string;
   serverName: string;
   timeZone: string;
@@ -150,6 +152,8 @@ export type FromWriter =
   | { type: 'status'; storage: number; status: LaneStatus }
   | { type: 'free-geo-ip'; status: FreeGeoIpStatus }
   | { type: 'problem'; error: PlainError }
+  /** Another process may have adopted the own journal. */
+  | { type: 'taken' }
   | ({ type: 'call' } & AppCall)
   /** A storage has committed these, for its hooks. */
   | { type: 'stored'; storage: number; records: RecordBatchData; units: number }

@@ -72,11 +72,23 @@ export class SharedThread {
       if (current === this) current = undefined;
       clearTimeout(this.#restart);
       await this.#worker?.terminate();
-    } else if (port && this.#worker && !(await abandon(port))) {
-      // The records of the other instances are in their journals; the next thread goes on with them.
-      this.#failure = 'another TrackUsage of this process could not be closed in time';
-      await this.#worker?.terminate();
-    }
+    } else if (port && this.#worker) await this.#abandon(port);
+  }
+
+  /** Ends an instance's work in the thread, and begins it anew with what its `data` says now. */
+  async reopen(member: ThreadMember, port: MessagePort): Promise<void> {
+    // Two at a time would use the same writing ends. A thread that is ended for it is restarted, with the new data.
+    if (!(await this.#abandon(port))) return;
+    if (this.#worker && this.#members.has(member)) this.#connect(member, this.#worker);
+  }
+
+  /** Ends an instance's work in the thread, with the whole thread where need be; false for the latter. */
+  async #abandon(port: MessagePort): Promise<boolean> {
+    if (await abandon(port)) return true;
+    // The records of the other instances are in their journals; the next thread goes on with them.
+    this.#failure = 'another TrackUsage of this process could not be closed in time';
+    await this.#worker?.terminate();
+    return false;
   }
 
   #start(): void {

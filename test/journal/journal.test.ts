@@ -11,8 +11,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { enforceLimit, listJournals, listSegments } from '../../src/journal/directory.ts';
+import { beat } from '../../src/journal/heartbeat.ts';
 import type { MemoryPiece } from '../../src/journal/journal.ts';
-import { DirectoryLock } from '../../src/journal/lock.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
 
@@ -146,16 +146,6 @@ describe('the journal', () => {
     expect(statSync(listSegments(journal.path)[0]!.path).mode & 0o777).toBe(0o600);
   });
 
-  test('is held by its process until that ends', () => {
-    const directory = temporaryDirectory();
-    const { journal } = openJournal(directory);
-    expect(DirectoryLock.take(journal.path)).toBeUndefined();
-    journal.close({ discard: false });
-    const lock = DirectoryLock.take(journal.path);
-    expect(lock).toBeDefined();
-    lock!.release();
-  });
-
   test('is deleted when it is discarded', () => {
     const directory = temporaryDirectory();
     const { journal } = openJournal(directory);
@@ -216,6 +206,6 @@ describe('while no file can be written', () => {
     journal.reopen();
     for (const url of names(20, 30)) journal.append(factsOf(url));
     expect(readAll(reader)).toMatchObject({ urls: names(20, 30), lost: 20 });
-    expect(DirectoryLock.take(journal.path)).toBeUndefined();
+    expect(beat(journal.path, journal.shared)).toBe('kept');
   });
 });

@@ -1,0 +1,46 @@
+import { processTime } from '../clock.ts';
+import { beat, LEASE } from '../journal/heartbeat.ts';
+import { DirectoryLock } from '../journal/lock.ts';
+import type { SharedState } from '../journal/shared.ts';
+
+/** Keeps the own journal from being adopted: beats its heart and holds its lock. `heartbeat.ts` says how. */
+export class Ownership {
+  readonly #directory: string;
+  readonly #shared: SharedState;
+  #lock: DirectoryLock | undefined;
+
+  constructor(directory: string, shared: SharedState) {
+    this.#directory = directory;
+    this.#shared = shared;
+  }
+
+  /** To be called every `BEAT_INTERVAL`; returns what the beat found. */
+  beat(): ReturnType<typeof beat> {
+    try {
+      const found = beat(this.#directory, this.#shared);
+      if (found === 'kept' && this.#shared.beat > 0) this.#renewLock();
+      return found;
+    } catch {
+      // The next append needs the same file system: the app's thread reports it.
+      return 'kept';
+    }
+  }
+
+  /** Returns false where another process may have adopted the journal. To be asked before anything is stored. */
+  holds(): boolean {
+    const { beat: last } = this.#shared;
+    return last === 0 || processTime() - last <= LEASE || this.beat() !== 'taken';
+  }
+
+  release(): void {
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** Where another process has the lock, it is about to find the heart beating. */
+  #renewLock(): void {
+    if (this.#lock?.renew()) return;
+    this.release();
+    this.#lock = DirectoryLock.take(this.#directory);
+  }
+}

@@ -1,0 +1,269 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { monotonicClock } from '../../src/clock.ts';
+import { listJournals, segmentName } from '../../src/journal/directory.ts';
+import { claim, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
+import type { Journal } from '../../src/journal/journal.ts';
+import { DirectoryLock } from '../../src/journal/lock.ts';
+import { SharedState } from '../../src/journal/shared.ts';
+import { Journals, MAX_HELD } from '../../src/writer/journals.ts';
+import { Ownership } from '../../src/writer/ownership.ts';
+import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+
+let time = 0;
+const { now } = monotonicClock;
+
+/** Stops the monotonic clock of everything in this thread until the test ends; `time` is what has passed. */
+function stopClock(): void {
+  const start = now();
+  time = 0;
+  vi.spyOn(monotonicClock, 'now').mockImplementation(() => start + time);
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Another process, as far as journals are concerned. */
+function otherProcess(directory: string): Journals {
+  return new Journals(directory, 'f'.repeat(32), new SharedState(), 1, (problem) =>
+    expect.unreachable(problem.message),
+  );
+}
+
+function open(directory = temporaryDirectory()) {
+  const { journal, problems } = openJournal(directory);
+  for (const url of names(0, 3)) journal.append(factsOf(url));
+  return { directory, journal, problems, codes: () => problems.map(({ code }) => code) };
+}
+
+const adopted = (journals: Journals) => journals.all.slice(1).map(({ id }) => id);
+
+/** Lets an adopter see that a journal's heart stands still. */
+function standStill(adopter: Journals): void {
+  adopter.adopt();
+  time += STILL + 1;
+  adopter.adopt();
+}
+
+describe('a journal is adopted', () => {
+  test('when its heart has stood still for as long as the adopter looked', () => {
+    stopClock();
+    const { directory, journal } = open();
+    const adopter = otherProcess(directory);
+    adopter.adopt();
+    time += STILL - 1;
+    adopter.adopt();
+    expect(adopted(adopter)).toEqual([]);
+    time += 2;
+    adopter.adopt();
+    expect(adopted(adopter)).toEqual([journal.id]);
+    expect(readDead(journal.path).urls).toEqual(names(0, 3));
+  });
+
+  test('and not while it beats, whether its lock is free or not', () => {
+    stopClock();
+    const { directory, journal } = open();
+    const owner = new Ownership(journal.path, journal.shared);
+    const adopter = otherProcess(directory);
+    for (let beats = 0; beats < 10; beats++) {
+      adopter.adopt();
+      time += STILL - 1;
+      expect(owner.beat()).toBe('kept');
+      // As when the process itself reads the file.
+      owner.release();
+    }
+    adopter.adopt();
+    expect(adopted(adopter)).toEqual([]);
+  });
+
+  test('and not while its lock is held, although its heart stands still', () => {
+    stopClock();
+    const { directory, journal } = open();
+    const owner = new Ownership(journal.path, journal.shared);
+    owner.beat();
+    const adopter = otherProcess(directory);
+    standStill(adopter);
+    expect(adopted(adopter)).toEqual([]);
+    owner.release();
+    adopter.adopt();
+    expect(adopted(adopter)).toEqual([journal.id]);
+  });
+
+  test.each([
+    ['closed', (journal: Journal) => journal.close({ discard: false })],
+    ['left by a process that exits', (journal: Journal) => journal.leave()],
+  ])('at once when it was %s', (_, end) => {
+    const { directory, journal } = open();
+    end(journal);
+    const adopter = otherProcess(directory);
+    adopter.adopt();
+    expect(adopted(adopter)).toEqual([journal.id]);
+  });
+
+  test('at once when its adopter has died', () => {
+    stopClock();
+    const { directory, journal } = open();
+    const first = otherProcess(directory);
+    standStill(first);
+    first.release();
+    const second = otherProcess(directory);
+    second.adopt();
+    expect(adopted(second)).toEqual([journal.id]);
+  });
+
+  test('by nobody when it beats in the last moment', () => {
+    stopClock();
+    const { journal } = open();
+    const seen = lastBeat(journal.path)!;
+    time += LEASE + 1;
+    journal.append(factsOf('/'));
+    expect(claim(journal.path, seen.beat)).toBe(false);
+    expect(lastBeat(journal.path)!.beat).not.toBe(seen.beat);
+    expect(claim(journal.path, lastBeat(journal.path)!.beat)).toBe(true);
+    // Only one can have it.
+    expect(claim(journal.path, seen.beat)).toBe(false);
+  });
+});
+
+describe('a process that was paused', () => {
+  test('finds that its journal was adopted before it appends, and begins another', () => {
+    stopClock();
+    const { directory, journal, codes } = open();
+    const { id, path } = journal;
+    const onStartOver = vi.fn();
+    journal.onStartOver = onStartOver;
+    standStill(otherProcess(directory));
+    journal.append(factsOf('/3'));
+    expect(codes()).toEqual(['JOURNAL_TAKEN']);
+    expect(onStartOver).toHaveBeenCalledOnce();
+    expect(journal.id).not.toBe(id);
+    expect(readDead(path).urls).toEqual(names(0, 3));
+    expect(readDead(journal.path).urls).toEqual(['/3']);
+    expect([journal.records, journal.recordsBefore, journal.dropped]).toEqual([4, 3, 0]);
+  });
+
+  test('does the same when the adopter is through with it', () => {
+    stopClock();
+    const { directory, journal, codes } = open();
+    const adopter = otherProcess(directory);
+    standStill(adopter);
+    expect(adopter.discard(adopter.all[1]!)).toBe(true);
+    expect(listJournals(directory)).toEqual([]);
+    expect(new Ownership(journal.path, journal.shared).holds()).toBe(false);
+    journal.append(factsOf('/3'));
+    expect(codes()).toEqual(['JOURNAL_TAKEN']);
+    expect(readDead(journal.path).urls).toEqual(['/3']);
+    expect(listJournals(directory)).toEqual([journal.id]);
+  });
+
+  test('goes on with its journal when nobody has it', () => {
+    stopClock();
+    const { journal, problems } = open();
+    const { id } = journal;
+    time += 60_000;
+    journal.append(factsOf('/3'));
+    expect(problems).toEqual([]);
+    expect(journal.id).toBe(id);
+    expect(readDead(journal.path).urls).toEqual(names(0, 4));
+  });
+
+  test('counts what only it had, in memory', () => {
+    stopClock();
+    const { directory, journal, codes } = open();
+    // Nothing can be a file where a directory is.
+    mkdirSync(join(journal.path, segmentName(journal.shared.end, 3)));
+    journal.reopen();
+    journal.append(factsOf('/3'));
+    expect([journal.state, ...codes()]).toEqual(['memory', 'JOURNAL_UNWRITABLE']);
+    const { path } = journal;
+    standStill(otherProcess(directory));
+    journal.append(factsOf('/4'));
+    expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_TAKEN']);
+    expect([journal.records, journal.dropped]).toEqual([4, 1]);
+    expect(readDead(journal.path).urls).toEqual(['/4']);
+    expect(path).not.toBe(journal.path);
+  });
+
+  test('takes a deleted journal for deleted while nobody can have adopted it', () => {
+    stopClock();
+    const { journal, codes } = open();
+    const { id } = journal;
+    rmSync(journal.path, { recursive: true });
+    time += LEASE + 1;
+    journal.append(factsOf('/3'));
+    expect(codes()).toEqual(['JOURNAL_GONE']);
+    expect(journal.id).toBe(id);
+    expect(journal.state).toBe('file');
+    expect(new Ownership(journal.path, journal.shared).beat()).toBe('kept');
+  });
+});
+
+describe('many dead journals', () => {
+  const leave = (directory: string, count: number) =>
+    Array.from({ length: count }, () => {
+      const { journal } = open(directory);
+      journal.close({ discard: false });
+      return journal.id;
+    });
+
+  test('are adopted a few at a time', () => {
+    const directory = temporaryDirectory();
+    const left = leave(directory, 10);
+    const adopter = otherProcess(directory);
+    const order: string[] = [];
+    for (adopter.adopt(); adopter.all.length > 1; ) {
+      expect(adopter.all.length).toBeLessThanOrEqual(MAX_HELD + 1);
+      order.push(adopter.all[1]!.id);
+      adopter.discard(adopter.all[1]!);
+    }
+    expect(order.sort()).toEqual(left.sort());
+    expect(listJournals(directory)).toEqual([]);
+  });
+
+  test('oldest first', () => {
+    stopClock();
+    const directory = temporaryDirectory();
+    const left = Array.from({ length: MAX_HELD + 2 }, () => open(directory).journal);
+    const oldest = left.slice(1, -1);
+    const latest = () => Math.max(...left.map(({ path }) => lastBeat(path)!.time));
+    for (const { path, shared } of [...oldest, left[0]!, left.at(-1)!]) {
+      const owner = new Ownership(path, shared);
+      // The file system's clock has ticks of some milliseconds.
+      for (const before = latest(); latest() <= before; ) owner.beat();
+      owner.release();
+    }
+    const adopter = otherProcess(directory);
+    standStill(adopter);
+    expect(adopted(adopter)).toEqual(oldest.map(({ id }) => id));
+  });
+
+  test('do not wait for those that are locked', () => {
+    const directory = temporaryDirectory();
+    const locked = leave(directory, 60).map((id) => DirectoryLock.take(join(directory, id)));
+    const [free] = leave(directory, 1);
+    const take = vi.spyOn(DirectoryLock, 'take');
+    const adopter = otherProcess(directory);
+    let looks = 0;
+    for (; adopter.all.length === 1 && looks < 10; looks++) adopter.adopt();
+    expect(adopted(adopter)).toEqual([free]);
+    expect(take.mock.calls.length).toBeLessThanOrEqual(61);
+    expect(looks).toBeGreaterThan(1);
+    for (const lock of locked) lock!.release();
+  });
+
+  test('are cleaned away without a record, too', () => {
+    stopClock();
+    const directory = temporaryDirectory();
+    const empty = join(directory, '0'.repeat(32));
+    mkdirSync(empty);
+    const adopter = otherProcess(directory);
+    adopter.adopt();
+    // Its process may be about to give it a heartbeat.
+    expect(adopted(adopter)).toEqual([]);
+    time += STILL + 1;
+    adopter.adopt();
+    expect(adopter.discard(adopter.all[1]!)).toBe(true);
+    expect(existsSync(empty)).toBe(false);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});

@@ -1,0 +1,111 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import { STILL } from '../../src/journal/heartbeat.ts';
+import { DirectoryLock } from '../../src/journal/lock.ts';
+import { temporaryDirectory } from '../journal/support.ts';
+import { Load } from './client.ts';
+import type { Settings } from './server.ts';
+import { App, expectExact, journalsIn, signalTo } from './support.ts';
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Two apps that share a database, where the first one is under load. */
+async function twoApps(settings: Settings) {
+  const owner = new App(settings);
+  const load = new Load(await owner.port(), 8);
+  await load.more(100);
+  const [journal = ''] = journalsIn(join(settings.directory, 'journals'));
+  const other = new App({ ...settings, reads: 0 });
+  await other.told('listening');
+  return { owner, other, load, journal };
+}
+
+/** Whether nobody writes to a database at the moment. */
+function isFree(file: string): boolean {
+  const database = new DatabaseSync(file);
+  try {
+    database.exec('PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    database.close();
+  }
+}
+
+async function end(apps: App[]): Promise<void> {
+  for (const app of apps) app.kill('SIGKILL');
+  await Promise.all(apps.map(({ ended }) => ended));
+}
+
+test('apps that read their own journals, as a backup does, keep them', async () => {
+  const settings = { directory: temporaryDirectory(), reads: 40 };
+  const apps = [new App(settings), new App(settings)];
+  const load = new Load(await Promise.all(apps.map((app) => app.port())), 8);
+  await load.more(100);
+  const journals = journalsIn(join(settings.directory, 'journals'));
+  // Long enough for an adopter that goes by the lock alone, or by a heartbeat that stands still.
+  await pause(2 * STILL);
+  await load.stop();
+  for (const app of apps) {
+    const { storages, journal } = await app.status();
+    expect(storages[0]).toMatchObject({ adopted: 0, lost: 0 });
+    expect(journals).toContain(journal.directory);
+    expect(app.problems).toEqual([]);
+  }
+  await end(apps);
+  await expectExact(settings, load, { cut: true });
+});
+
+test('a process that is paused keeps its journal by the lock, and goes on with it', async () => {
+  const settings = { directory: temporaryDirectory() };
+  const { owner, other, load, journal } = await twoApps(settings);
+  signalTo(owner.pid, 'SIGSTOP');
+  await pause(STILL + 2_000);
+  expect(existsSync(journal)).toBe(true);
+  expect((await other.status()).storages[0]).toMatchObject({ adopted: 0 });
+  signalTo(owner.pid, 'SIGCONT');
+  await load.more(200);
+  await load.stop();
+  expect((await owner.status()).journal.directory).toBe(journal);
+  expect([...owner.problems, ...other.problems]).toEqual([]);
+  await end([owner, other]);
+  await expectExact(settings, load, { cut: true });
+});
+
+test('a process that is paused after its lock was dropped finds its journal adopted, and begins another', async () => {
+  const settings = { directory: temporaryDirectory(), reads: 5 };
+  const { owner, other, load, journal } = await twoApps(settings);
+  for (;;) {
+    signalTo(owner.pid, 'SIGSTOP');
+    const lock = DirectoryLock.take(journal);
+    const free = lock !== undefined && isFree(join(settings.directory, 'usage.db'));
+    lock?.release();
+    // It has just renewed it, or it is within a transaction, which keeps the other one waiting.
+    if (free) break;
+    signalTo(owner.pid, 'SIGCONT');
+    await load.more(1);
+  }
+  await expect.poll(() => existsSync(journal), { timeout: 20_000 }).toBe(false);
+  signalTo(owner.pid, 'SIGCONT');
+  await load.more(300);
+  await load.stop();
+  const { journal: now, storages, ...status } = await owner.status();
+  expect(now.directory).not.toBe(journal);
+  expect(owner.problems).toEqual([expect.stringContaining(`another process adopted the journal ${journal}`)]);
+  expect(status).toMatchObject({ dropped: { journal: 0, capture: 0 }, writerRestarts: 0 });
+  expect(storages[0]).toMatchObject({ lost: 0, adopted: 0, error: null });
+  const { adopted } = (await other.status()).storages[0]!;
+  // Each record of the process is in one of these counts.
+  await expect
+    .poll(async () => {
+      const { storages, journaled } = await owner.status();
+      return journaled - storages[0]!.committed - adopted;
+    })
+    .toBe(0);
+  expect(other.problems).toEqual([]);
+  await end([owner, other]);
+  await expectExact(settings, load, { cut: true });
+});
