@@ -135,8 +135,8 @@ export function coverageCases(subject: Subject): TestCase[] {
         besideMemory(subject, [], async ({ storage, readers: [reader, memory], apply, keep }) => {
           const random = new Random(20_261_203);
           const stored: TestRecord[] = [];
-          for (const hooks of [...HOOKS, ...HOOKS]) {
-            const records = Array.from({ length: 25 }, () => random.record());
+          for (const hooks of HOOKS) {
+            const records = Array.from({ length: 30 }, () => random.record());
             stored.push(...records);
             await apply(records, hooks);
           }
@@ -144,7 +144,7 @@ export function coverageCases(subject: Subject): TestCase[] {
           const query = new UsageQuery(reader, { now: () => NOON });
           const other = new UsageQuery(memory, { now: () => NOON });
           const until = Date.UTC(2026, 10, 24, 13);
-          for (const range of ['30d', 'month', 'all'] as const) {
+          for (const range of ['30d', 'all'] as const) {
             const options = { range, compare: range !== 'all' };
             const { totals, ...rest } = await query.totals(options);
             const from = Date.parse(rest.range.from);
@@ -153,8 +153,9 @@ export function coverageCases(subject: Subject): TestCase[] {
             equal({ totals, ...rest }, await other.totals(options), range);
             equal(await query.series(options), await other.series(options), range);
             for (const summary of ['urls', 'visitors']) {
-              const top = await query.top(summary, options);
-              equal(top, await other.top(summary, options), range);
+              const page = { ...options, limit: 2 };
+              const top = await query.top(summary, page);
+              equal(top, await other.top(summary, page), range);
               const missing = top.coverage.gaps.reduce((sum, { hits }) => sum + hits, 0);
               equal(top.total.hits + missing, counted.length, `${summary} ${range}`);
             }
