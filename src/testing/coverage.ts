@@ -67,11 +67,14 @@ export function coverageCases(subject: Subject): TestCase[] {
             ['visitors', 'bots'],
             [{ date: NOON - DAY, visitor: 'b', agent: 'Googlebot/2.1', bot: true }],
           );
+          await apps.store(['urls'], [{ date: NOON - DAY, visitor: 'd' }]);
           await apps.store(['visitors'], [{ date: NOON, visitor: 'c' }]);
           const { totals, coverage } = await apps.query.totals({ range: '7d' });
-          equal([totals.hits, totals.visitors, totals.bots], [3, 2, 1]);
-          const early: GapOf = [NOON - 2 * DAY, NOON - 2 * DAY, 1];
-          const gaps = [...gapsOf('visitors', early).gaps, ...gapsOf('bots', early, [NOON, NOON, 1]).gaps];
+          equal([totals.hits, totals.visitors, totals.bots], [4, 2, 1]);
+          const gaps = [
+            ...gapsOf('visitors', [NOON - 2 * DAY, NOON - DAY, 2]).gaps,
+            ...gapsOf('bots', [NOON - 2 * DAY, NOON, 3]).gaps,
+          ];
           equal(coverage, { complete: false, gaps });
           const series = await apps.query.series({ range: '7d' });
           equal(
@@ -79,18 +82,18 @@ export function coverageCases(subject: Subject): TestCase[] {
             [
               [0, 0, 0],
               [1, null, null],
-              [1, 1, 1],
+              [2, 1, 1],
               [1, 1, null],
             ],
           );
           equal(series.coverage, coverage);
           // With what is known in part nothing is compared.
           const range = { from: NOON, to: NOON, compare: true };
-          equal((await apps.query.totals(range)).previous?.totals.visitors, 1);
-          equal((await apps.query.top('visitors', range)).rows[0]?.previous?.hits, 0);
+          const before = (await apps.query.totals(range)).previous?.totals;
+          equal([before?.hits, before?.visitors, before?.bots], [2, null, null]);
+          const hour = (await apps.query.series(range)).previous?.buckets[0];
+          equal([hour?.hits, hour?.visitors, hour?.bots], [2, null, null]);
           equal((await apps.query.top('urls', range)).rows, []);
-          const before = await apps.query.totals({ ...range, from: NOON - DAY, to: NOON - DAY });
-          equal([before.previous?.totals.hits, before.previous?.totals.visitors], [1, null]);
           const top = await apps.query.top('visitors', { ...range, from: NOON - DAY, to: NOON });
           equal(
             top.rows.map(({ key, previous }) => [key, previous]),
