@@ -195,8 +195,10 @@ export class Capture {
     const response = exchange.response!;
     const status = exchange.status || response.statusCode;
     endExchange(exchange, response);
-    this.#record(exchange, status, bytes, response);
-    if (this.#holder !== undefined && !this.#hold(exchange, response)) this.#journal.appendPending();
+    const isTaken = this.#record(exchange, status, bytes, response);
+    // Without a record nothing ends the turn, and there is nothing to wait for.
+    if (isTaken && this.#holder !== undefined && !this.#hold(exchange, response))
+      this.#journal.appendPending();
   }
 
   /** Holds what the connection writes; false where the record has to be appended now. */
@@ -231,19 +233,22 @@ export class Capture {
     return this.#cookies.prepareHeaders(exchange, headers);
   }
 
-  #record(exchange: Exchange, status: number, bytes: number, response?: Response): void {
+  /** Returns whether there is a record. */
+  #record(exchange: Exchange, status: number, bytes: number, response?: Response): boolean {
     if (this.#stopped) {
       this.#journal.uncaptured += 1;
-      return;
+      return false;
     }
     try {
-      if (!this.#options.views.tracks(exchange)) return;
+      if (!this.#options.views.tracks(exchange)) return false;
       const facts = this.#facts.read(exchange, status, bytes, response !== undefined);
       const ended = monotonicClock.now();
       facts.duration = microsSince(exchange.started, ended);
       this.#journal.append(facts, ended);
+      return true;
     } catch (error) {
       this.#lose(error);
+      return false;
     }
   }
 }

@@ -1,0 +1,133 @@
+/** Requests that become no record are answered as all others, and what could not be read is counted and reported. */
+import { EventEmitter, once } from 'node:events';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import express from 'express';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+import { JOURNAL_MODES } from '../../src/journal/journal.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { temporaryDirectory } from '../journal/support.ts';
+import { codes } from './support.ts';
+
+function tracked(app: ConstructorParameters<typeof TrackUsage>[0], options: TrackUsageOptions = {}) {
+  const errors: Error[] = [];
+  const usage = new TrackUsage(app, new MemoryStorage(), {
+    geo: false,
+    onError: (error) => errors.push(error),
+    ...options,
+    journal: { dir: temporaryDirectory(), ...options.journal },
+  });
+  onTestFinished(() => usage.close());
+  return { usage, errors };
+}
+
+async function listening(server: http.Server): Promise<(path: string) => Promise<string>> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return async (path) => {
+    const request = http.get({ port, host: '127.0.0.1', path, agent: false });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    return `${response.statusCode} ${await text(response)}`;
+  };
+}
+
+/** What an app does that makes reading fail, by what is read. */
+const UNREADABLE: Record<string, (request: IncomingMessage, response: ServerResponse) => void> = {
+  rawHeaders: (request) => throwing(request, 'rawHeaders'),
+  'no rawHeaders': (request) => void Object.assign(request, { rawHeaders: undefined }),
+  httpVersion: (request) => throwing(request, 'httpVersion'),
+  headersSent: (_request, response) => throwing(response, 'headersSent'),
+};
+
+function throwing(of: object, name: string): void {
+  Object.defineProperty(of, name, {
+    configurable: true,
+    get() {
+      throw new Error(`no ${name}`);
+    },
+  });
+}
+
+describe.each(JOURNAL_MODES)('mode %s', (mode) => {
+  test('what is excluded is answered', async () => {
+    const server = http.createServer((request, response) => response.end(request.url));
+    const { usage, errors } = tracked(server, { journal: { mode } });
+    usage.exclude('/health');
+    const get = await listening(server);
+    expect(await get('/health')).toBe('200 /health');
+    expect(usage.status()).toMatchObject({ captured: 0, dropped: { capture: 0 } });
+    expect(errors).toEqual([]);
+  });
+
+  test.each(Object.keys(UNREADABLE))('what cannot be read is answered, and counted: %s', async (name) => {
+    const server = http.createServer((request, response) => {
+      if (request.url === '/odd') UNREADABLE[name]!(request, response);
+      response.writeHead(200, { 'x-one': '1' });
+      response.end('hello');
+    });
+    const { usage, errors } = tracked(server, { journal: { mode } });
+    const get = await listening(server);
+    expect(await get('/odd')).toBe('200 hello');
+    expect(await get('/even')).toBe('200 hello');
+    expect(usage.status()).toMatchObject({ captured: 2, journaled: 1, dropped: { capture: 1 } });
+    expect(codes(errors)).toEqual(['CAPTURE_FAILED']);
+    await usage.flush();
+    expect((await usage.getUsage()).map(({ path }) => path)).toEqual(['/even']);
+  });
+});
+
+test('requests and responses of a mock: counted once, however often they are seen', () => {
+  const app = express();
+  const { usage, errors } = tracked(app);
+  usage.attach(http.createServer(app));
+  app.get('/', (_request, response) => void response.end());
+  const request = Object.assign(new EventEmitter(), { method: 'GET', url: '/', headers: {}, socket: {} });
+  let answered = false;
+  const response = Object.assign(new EventEmitter(), {
+    setHeader() {},
+    end: () => {
+      answered = true;
+    },
+  });
+  const handle = () => (app as unknown as (...given: unknown[]) => void)(request, response);
+  handle();
+  handle();
+  expect(answered).toBe(true);
+  expect(usage.status()).toMatchObject({ captured: 1, journaled: 0, dropped: { capture: 1 } });
+  expect(errors.map(({ message }) => message)).toEqual([
+    expect.stringMatching(
+      /^a request could not be read: its response is not one of Node; .*dropped\.capture/,
+    ),
+  ]);
+});
+
+test('a function of the user’s that fails: the request is recorded without what it returns', async () => {
+  const server = http.createServer((_request, response) => response.end('hello'));
+  const fails = () => {
+    throw new Error('not today');
+  };
+  for (const [options, message] of [
+    [
+      { username: fails },
+      /^the option username failed: not today; fix it; the request is recorded without a name/,
+    ],
+    [
+      { cookie: { when: fails } },
+      /^the option cookie\.when failed: not today; fix it; the request is recorded without a visitor/,
+    ],
+  ] as const) {
+    const { usage, errors } = tracked(null, options);
+    const own = http.createServer(server.listeners('request')[0] as http.RequestListener);
+    usage.attach(own);
+    const get = await listening(own);
+    expect(await get('/')).toBe('200 hello');
+    await usage.flush();
+    expect(await usage.getUsage()).toMatchObject([{ username: null, visitor: null }]);
+    expect(usage.status()).toMatchObject({ captured: 1, journaled: 1, dropped: { capture: 0 } });
+    expect(codes(errors)).toEqual(['HOOK_FAILED']);
+    expect(errors[0]!.message).toMatch(message);
+  }
+});
