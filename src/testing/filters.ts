@@ -93,6 +93,23 @@ export function filterCases(subject: Subject): TestCase[] {
         }),
     },
     {
+      name: 'filters: one user agent that was read differently is found by each reading',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          const agents = AGENTS.map((reading) => ({ ...reading, agent: 'An Agent/1' }));
+          await apply([...agents, ...agents.slice(2), {}]);
+          await apply(agents.slice(0, 4).reverse());
+          for (const column of ['agent', 'browser', 'version', 'platform', 'robot'] as const) {
+            const request = { ...ALL, ...PAGE, where: [], column };
+            const keys = await memory.matchingKeys(request);
+            equal(await reader.matchingKeys(request), keys, column);
+            for (const { key: value } of keys.rows) {
+              await agree(reader, memory, { ...ALL, where: [{ column, value }] });
+            }
+          }
+        }),
+    },
+    {
       name: 'filters: texts that engines take for equal stay apart',
       run: () =>
         besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {

@@ -1,9 +1,19 @@
 import { deepStrictEqual as equal } from 'node:assert';
 import type { RecordRow } from '../storages/record-row.ts';
+import { sumBots, sumBrowsers } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './index.ts';
-import { at, openWriter } from './support.ts';
+import { at, openWriter, rows } from './support.ts';
+
+/** What releases of a parser may read in one user agent. */
+const READINGS = [
+  { browser: 'Firefox', version: '1', platform: 'Linux', bot: false },
+  { browser: 'Firefox', version: '2', platform: 'Linux', bot: false },
+  { browser: 'Firefox', version: '2', platform: null, bot: true },
+  { browser: 'Chrome', version: null, platform: 'Linux', bot: false },
+  { browser: null, version: null, platform: null, bot: true },
+] as const;
 
 /** Records, written and read. */
 export function recordCases(subject: Subject): TestCase[] {
@@ -137,6 +147,43 @@ export function recordCases(subject: Subject): TestCase[] {
           equal(await page(0, 1, { from: NOON + 2, to: NOON + 3 }), [6, 4, 3, 2, 5].map(url));
           equal(await page(2, 2, { from: NOON + 2, to: NOON + 3 }), [3, 2].map(url));
           equal(await page(0, 1, { from: NOON + 6 }), []);
+        }),
+    },
+    {
+      name: 'records: a user agent that is read differently later keeps what each record was stored with',
+      run: () =>
+        at(subject, async (place) => {
+          const storage = place.storage([sumBrowsers, sumBots]);
+          const writer = place.keep(await openWriter(storage));
+          const journal = new TestJournal('a', storage.summaries);
+          // In one batch and in several, as two releases at work at the same time would store them.
+          for (const readings of [READINGS.slice(0, 2), READINGS.slice(2), READINGS]) {
+            await writer.apply(
+              journal.batch(readings.map((reading) => ({ agent: 'An Agent/1', ...reading }))),
+            );
+          }
+          const expected = [READINGS.slice(0, 2), READINGS.slice(2), READINGS].flat().reverse();
+          const records = await storage.getUsage();
+          equal(
+            records.map(({ userAgent, bot }) => ({ ...userAgent, bot })),
+            expected.map((reading) => ({ string: 'An Agent/1', ...reading })),
+          );
+          equal(
+            (await rows(storage, 'browsers')).map(([key, hits]) => [key, hits]),
+            [
+              ['Firefox', 6],
+              ['Chrome', 2],
+              [null, 2],
+            ],
+          );
+          equal(
+            (await rows(storage, 'bots')).map(([key, hits]) => [key, hits]),
+            [
+              [null, 6],
+              ['An Agent/1', 2],
+              ['Firefox', 2],
+            ],
+          );
         }),
     },
     {

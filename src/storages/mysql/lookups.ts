@@ -1,15 +1,17 @@
+import type { Agent } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint } from '../sql/endpoints.ts';
 import type { Text } from '../sql/texts.ts';
 import { binary } from './literals.ts';
 import { type RowsStatement, send } from './packets.ts';
 import type { Row, Session } from './session.ts';
-import { addEndpoints, addTexts } from './statements.ts';
+import { addAgents, addEndpoints, addTexts } from './statements.ts';
 
 /** Of a longer list MariaDB makes a table first. */
 const LONGEST_LIST = 900;
 /** As many conditions as both servers still look up in the index, one by one. */
 const MOST_CONDITIONS = 200;
 
+type AgentRow = { string: number; digest: string; id: number };
 type EndpointRow = Endpoint & { id: number };
 
 /** What is looked up, and added where it is missing: first looked up, since what fails to be added takes an id. */
@@ -53,6 +55,15 @@ export class Lookups {
     return [...found, ...(await this.#findEndpoints(missing))];
   }
 
+  async agents(wanted: readonly Agent[]): Promise<AgentRow[]> {
+    const found = await this.#findAgents(wanted);
+    if (found.length === wanted.length) return found;
+    const known = new Set(found.map(({ string, digest }) => `${string} ${digest}`));
+    const missing = wanted.filter(({ string, digest }) => !known.has(`${string} ${digest.toString('hex')}`));
+    await this.add(addAgents(this.#session.table, missing));
+    return [...found, ...(await this.#findAgents(missing))];
+  }
+
   async add(statement: RowsStatement): Promise<void> {
     const packet = await this.packet();
     await this.#session.lease((query) => send(query, [statement], packet));
@@ -65,6 +76,20 @@ export class Lookups {
       tail: ')',
     }));
     return rows.map(({ hash, id }) => ({ hash: hash!, id: Number(id) }));
+  }
+
+  async #findAgents(wanted: readonly Agent[]): Promise<AgentRow[]> {
+    const rows = await this.#find(MOST_CONDITIONS, wanted, (some) => ({
+      head: `SELECT string, LOWER(HEX(digest)) AS digest, id FROM ${this.#session.table('agents')} WHERE `,
+      rows: some.map(({ string, digest }) => `(string = ${string} AND digest = ${binary(digest)})`),
+      tail: '',
+      separator: ' OR ',
+    }));
+    return rows.map(({ string, digest, id }) => ({
+      string: Number(string),
+      digest: digest!,
+      id: Number(id),
+    }));
   }
 
   async #findEndpoints(wanted: readonly Endpoint[]): Promise<EndpointRow[]> {

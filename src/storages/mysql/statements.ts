@@ -36,10 +36,10 @@ export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[]): Row
 
 export function addAgents(table: NameOf, agents: readonly Agent[]): RowsStatement {
   return {
-    head: `INSERT INTO ${table('agents')} (id, browser, version, platform, bot) VALUES `,
+    head: `INSERT INTO ${table('agents')} (string, digest, browser, version, platform, bot) VALUES `,
     rows: agents.map(
-      ({ id, browser, version, platform, bot }) =>
-        `(${id},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0})`,
+      ({ string, digest, browser, version, platform, bot }) =>
+        `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0})`,
     ),
     tail: `${KEEP}id = id`,
   };
@@ -84,15 +84,16 @@ export interface Origin {
   first: number;
 }
 
-/** @param ids Those of the batch's texts. @param endpoints Each record's. */
+/** @param ids Those of the batch's texts. @param endpoints Each record's. @param agents Each record's, or 0. */
 export function addRecords(
   table: NameOf,
   origin: Origin,
   records: RecordBatch,
   ids: Float64Array,
   endpoints: Int32Array,
+  agents: Float64Array,
 ): RowsStatement {
-  const columns = textColumns(records);
+  const columns = idColumns(records, ids, agents);
   const { extra } = records;
   const named = [...columns.keys(), ...(extra.size > 0 ? ['extra'] : [])];
   return {
@@ -108,19 +109,27 @@ const COLUMNS = [
   ...['content_length', 'duration'],
 ] as const;
 
-/** The texts that some record of the batch has, by column: most of a statement's time goes into reading it. */
-function textColumns({ length, text }: RecordBatch): Map<string, Int32Array> {
-  const columns: [string, Int32Array][] = [
-    ['remote_addr', text.remoteAddr],
-    ['forwarded_for', text.forwardedFor],
-    ['agent', text.agent],
-    ['language', text.language],
-    ['referrer', text.referrer],
-    ['username', text.username],
-    ['visitor', text.visitor],
-    ['country', text.country],
+/** A column of ids: where each record's stands, and the ids. */
+type IdColumn = [locals: Int32Array, ids: Float64Array];
+
+/** The columns in which some record of the batch has an id: most of a statement's time goes into reading it. */
+function idColumns(
+  { length, text }: RecordBatch,
+  ids: Float64Array,
+  agents: Float64Array,
+): Map<string, IdColumn> {
+  const columns: [string, IdColumn][] = [
+    ['remote_addr', [text.remoteAddr, ids]],
+    ['forwarded_for', [text.forwardedFor, ids]],
+    ['agent', [Int32Array.from(agents.keys()), agents]],
+    ['language', [text.language, ids]],
+    ['referrer', [text.referrer, ids]],
+    ['username', [text.username, ids]],
+    ['visitor', [text.visitor, ids]],
+    ['country', [text.country, ids]],
   ];
-  return new Map(columns.filter(([, ids]) => ids.subarray(0, length).some((id) => id !== 0)));
+  const isFilled = ([locals, ids]: IdColumn) => locals.subarray(0, length).some((local) => ids[local] !== 0);
+  return new Map(columns.filter(([, column]) => isFilled(column)));
 }
 
 function* rowsOfRecords(
@@ -128,13 +137,13 @@ function* rowsOfRecords(
   { length, text: { url }, date, duration, contentLength, status, extra }: RecordBatch,
   ids: Float64Array,
   endpoints: Int32Array,
-  columns: readonly Int32Array[],
+  columns: readonly IdColumn[],
 ) {
   const dateOf = datetimes();
   for (let i = 0; i < length; i++) {
     let row = `(${site},${dateOf(date[i]!)},${journal},${(first + i) % ORDINALS},${endpoints[i]},${status[i]}`;
     row += `,${ids[url[i]!]},${integer(contentLength[i]!)},${integer(duration[i]!)}`;
-    for (const column of columns) row += `,${idOrNull(ids[column[i]!]!)}`;
+    for (const [locals, of] of columns) row += `,${idOrNull(of[locals[i]!]!)}`;
     if (extra.size > 0) row += `,${text(extra.get(i) ?? null)}`;
     yield `${row})`;
   }

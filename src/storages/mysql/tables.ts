@@ -48,13 +48,17 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       hash BINARY(16) NOT NULL UNIQUE,
       text MEDIUMTEXT NOT NULL
     ) ${ENGINE}`,
-    // What the user agent with that string says.
+    // What a user agent said when a record was stored. A newer parser may read the same string differently: the digest,
+    // the first half of the SHA-256 of what it said, tells them apart.
     `CREATE TABLE IF NOT EXISTS @agents (
-      id BIGINT NOT NULL PRIMARY KEY,
+      id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+      string BIGINT NOT NULL,
+      digest BINARY(16) NOT NULL,
       browser TEXT,
       version TEXT,
       platform TEXT,
-      bot TINYINT NOT NULL
+      bot TINYINT NOT NULL,
+      UNIQUE (string, digest)
     ) ${ENGINE}`,
     // What many records have in common.
     `CREATE TABLE IF NOT EXISTS @endpoints (

@@ -1,4 +1,3 @@
-import type { RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
 import type { Deltas } from '../../summaries/fold.ts';
@@ -32,7 +31,7 @@ export class MysqlWriter implements StorageWriter {
   readonly #lookups: Lookups;
   readonly #texts: Texts;
   readonly #endpoints: Endpoints;
-  readonly #agents = new Agents();
+  readonly #agents: Agents;
   /** The buckets of the last batches: their dates are there. */
   #buckets = new Set<number>();
 
@@ -44,6 +43,7 @@ export class MysqlWriter implements StorageWriter {
     this.#lookups = new Lookups(session);
     this.#texts = new Texts((wanted) => this.#lookups.texts(wanted));
     this.#endpoints = new Endpoints((wanted) => this.#lookups.endpoints(wanted));
+    this.#agents = new Agents((wanted) => this.#lookups.agents(wanted));
   }
 
   static async open(session: Session, context: WriterContext): Promise<MysqlWriter> {
@@ -109,7 +109,7 @@ export class MysqlWriter implements StorageWriter {
     const { records, deltas } = batch;
     const ids = await this.#texts.idsOf(records);
     const endpoints = await this.#endpoints.idsOf(records, ids);
-    await this.#addAgents(records, ids);
+    const agents = await this.#agents.idsOf(records, ids);
     await this.#openSeries(deltas);
     const buckets = new Set(deltas.map(({ bucket }) => bucket));
     const packet = await this.#lookups.packet();
@@ -122,7 +122,7 @@ export class MysqlWriter implements StorageWriter {
         await query('ROLLBACK');
         return false;
       }
-      await send(query, this.#inserts(batch, journal, ids, endpoints, buckets), packet);
+      await send(query, this.#inserts(batch, journal, { ids, endpoints, agents }, buckets), packet);
       await query('COMMIT');
       return true;
     });
@@ -150,8 +150,7 @@ export class MysqlWriter implements StorageWriter {
   *#inserts(
     { from, records, deltas }: Batch,
     journal: number,
-    ids: Float64Array,
-    endpoints: Int32Array,
+    { ids, endpoints, agents }: { ids: Float64Array; endpoints: Int32Array; agents: Float64Array },
     buckets: ReadonlySet<number>,
   ) {
     const { table } = this.#session;
@@ -160,18 +159,11 @@ export class MysqlWriter implements StorageWriter {
       .filter((bucket) => !this.#buckets.has(bucket))
       .sort((a, b) => a - b)
       .map((bucket) => ({ bucket, date: this.#calendar.format(bucket) }));
-    yield statements.addRecords(table, origin, records, ids, endpoints);
+    yield statements.addRecords(table, origin, records, ids, endpoints, agents);
     yield statements.addBuckets(table, this.#site, dates);
     for (const sums of sumRows(deltas, ids, (summary) => this.#series.get(summary)!)) {
       yield statements.addSums(table, sums);
     }
-  }
-
-  async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {
-    const agents = this.#agents.unknown(records, ids);
-    if (agents.length === 0) return;
-    await this.#lookups.add(statements.addAgents(this.#session.table, agents));
-    this.#agents.add(agents);
   }
 
   async #openSeries(deltas: Deltas): Promise<void> {

@@ -33,13 +33,17 @@ const MIGRATIONS: readonly string[] = [
     hash uuid NOT NULL UNIQUE,
     text text COLLATE "C" NOT NULL
   );
-  -- What the user agent with that string says.
+  -- What a user agent said when a record was stored. A newer parser may read the same string differently: the digest,
+  -- the first half of the SHA-256 of what it said, tells them apart.
   CREATE TABLE @.agents (
-    id int8 PRIMARY KEY,
+    id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    string int8 NOT NULL,
+    digest uuid NOT NULL,
     browser text,
     version text,
     platform text,
-    bot boolean NOT NULL
+    bot boolean NOT NULL,
+    UNIQUE (string, digest)
   );
   -- What many records have in common.
   CREATE TABLE @.endpoints (

@@ -50,12 +50,20 @@ export function statementsOf(schema: string) {
       SELECT replace(hash::text, '-', '') AS hash, id FROM found
       UNION ALL SELECT replace(hash::text, '-', ''), id FROM added`,
     endpoints: endpoints(schema),
-    addAgents: `
-      INSERT INTO ${schema}.agents (id, browser, version, platform, bot)
-      SELECT id, browser, version, platform, bot = 1
-      FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::int4[])
-        AS given (id, browser, version, platform, bot)
-      ON CONFLICT DO NOTHING`,
+    agents: `
+      WITH given AS (
+        SELECT * FROM unnest($1::int8[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int4[])
+          AS given (string, digest, browser, version, platform, bot)
+      ),
+      found AS (SELECT a.string, a.digest, a.id FROM given JOIN ${schema}.agents a USING (string, digest)),
+      added AS (
+        INSERT INTO ${schema}.agents (string, digest, browser, version, platform, bot)
+        SELECT string, digest, browser, version, platform, bot = 1 FROM given
+        WHERE (string, digest) NOT IN (SELECT string, digest FROM found)
+        ON CONFLICT DO NOTHING RETURNING string, digest, id
+      )
+      SELECT string, replace(digest::text, '-', '') AS digest, id FROM found
+      UNION ALL SELECT string, replace(digest::text, '-', ''), id FROM added`,
     apply: apply(schema),
   };
 }

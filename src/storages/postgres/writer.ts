@@ -5,7 +5,7 @@ import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import { StorageReplaced } from '../replaced.ts';
-import { Agents } from '../sql/agents.ts';
+import { type Agent, Agents } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
 import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
 import { type SumRows, sumRows } from '../sql/sums.ts';
@@ -31,7 +31,7 @@ export class PostgresWriter implements StorageWriter {
   readonly #series = new Map<string, number>();
   readonly #texts: Texts;
   readonly #endpoints: Endpoints;
-  readonly #agents = new Agents();
+  readonly #agents: Agents;
   /** The buckets of the last batches: their dates are there. */
   #buckets = new Set<number>();
 
@@ -43,6 +43,7 @@ export class PostgresWriter implements StorageWriter {
     this.#calendar = calendar(timeZone);
     this.#texts = new Texts((wanted) => this.#lookUpTexts(wanted));
     this.#endpoints = new Endpoints((wanted) => this.#lookUpEndpoints(wanted));
+    this.#agents = new Agents((wanted) => this.#lookUpAgents(wanted));
   }
 
   static async open(session: Session, context: WriterContext): Promise<PostgresWriter> {
@@ -80,13 +81,13 @@ export class PostgresWriter implements StorageWriter {
   async #store({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
     const ids = await this.#texts.idsOf(records);
     const endpoints = await this.#endpoints.idsOf(records, ids);
-    await this.#addAgents(records, ids);
+    const agents = await this.#agents.idsOf(records, ids);
     await this.#openSeries(deltas);
     const sums = sumRows(deltas, ids, (summary) => this.#series.get(summary)!);
     const buckets = [...new Set(deltas.map(({ bucket }) => bucket))];
     const [row] = await this.#session.query<{ moved: number }>(this.#statements.apply, [
       ...[journal, to.position, to.ordinal, from.position, this.#site, this.#siteName],
-      ...recordColumns(records, from.ordinal, ids, endpoints),
+      ...recordColumns(records, from.ordinal, ids, endpoints, agents),
       ...this.#datesOf(buckets),
       ...sums.flatMap(sumColumns),
     ]);
@@ -157,17 +158,19 @@ export class PostgresWriter implements StorageWriter {
     });
   }
 
-  async #addAgents(records: RecordBatch, ids: Float64Array): Promise<void> {
-    const agents = this.#agents.unknown(records, ids);
-    if (agents.length === 0) return;
-    await this.#session.query(this.#statements.addAgents, [
-      int8s(agents.map(({ id }) => id)),
-      texts(agents.map(({ browser }) => browser)),
-      texts(agents.map(({ version }) => version)),
-      texts(agents.map(({ platform }) => platform)),
-      int4s(agents.map(({ bot }) => (bot ? 1 : 0))),
-    ]);
-    this.#agents.add(agents);
+  async #lookUpAgents(agents: readonly Agent[]): Promise<{ string: number; digest: string; id: number }[]> {
+    const rows = await this.#session.query<Record<'string' | 'digest' | 'id', string>>(
+      this.#statements.agents,
+      [
+        int8s(agents.map(({ string }) => string)),
+        uuids(agents.map(({ digest }) => digest)),
+        texts(agents.map(({ browser }) => browser)),
+        texts(agents.map(({ version }) => version)),
+        texts(agents.map(({ platform }) => platform)),
+        int4s(agents.map(({ bot }) => (bot ? 1 : 0))),
+      ],
+    );
+    return rows.map(({ string, digest, id }) => ({ string: Number(string), digest, id: Number(id) }));
   }
 
   async #openSeries(deltas: Deltas): Promise<void> {
@@ -196,6 +199,7 @@ function recordColumns(
   first: number,
   ids: Float64Array,
   endpoints: Int32Array,
+  agents: Float64Array,
 ): Buffer[] {
   const ofText = (locals: Int32Array) => idsOf(locals, ids, length);
   return [
@@ -208,7 +212,7 @@ function recordColumns(
     int8s(duration, length),
     ofText(text.remoteAddr),
     ofText(text.forwardedFor),
-    ofText(text.agent),
+    idsOf(Int32Array.from(agents.keys()), agents, length),
     ofText(text.language),
     ofText(text.referrer),
     ofText(text.username),

@@ -1,46 +1,105 @@
 import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { BoundedCache } from '../../cache.ts';
+import { hashOf } from './texts.ts';
 
-/** What the user agent whose text has that id says. */
+/**
+ * What a user agent said when a record was stored: a newer parser may read the same text differently, and then makes
+ * another row.
+ */
 export interface Agent {
-  id: number;
+  /** The id of its text. */
+  string: number;
   browser: string | null;
   version: string | null;
   platform: string | null;
   bot: boolean;
+  /** 16 bytes: the first half of the SHA-256 of what it said, which tells rows of one text apart. */
+  digest: Buffer;
 }
 
+/** Finds the ids of agents and adds those that are not there, as `LookUp` does with texts. */
+export type AgentLookUp = (
+  wanted: readonly Agent[],
+) => Promise<{ string: number; digest: string; id: number }[]>;
+
 const CACHED = 4_096;
+const TRIES = 5;
 
-/** Which user agents stand in the database already, as far as it is remembered. */
+/** The agents of a database, as far as their ids are remembered. */
 export class Agents {
-  readonly #known = new BoundedCache<number, true>(CACHED);
+  readonly #lookUp: AgentLookUp;
+  readonly #ids = new BoundedCache<string, number>(CACHED);
 
-  /** Those of a batch that may have to be added, in the order of their ids. */
-  unknown(records: RecordBatch, ids: Float64Array): Agent[] {
-    const { text, length, flags } = records;
-    const found = new Map<number, Agent>();
-    for (let i = 0; i < length; i++) {
-      const id = ids[text.agent[i]!]!;
-      if (id === 0 || found.has(id) || this.#known.get(id)) continue;
-      found.set(id, {
-        id,
-        browser: records.at('browser', i),
-        version: records.at('version', i),
-        platform: records.at('platform', i),
-        bot: (flags[i]! & FLAG_BOT) !== 0,
-      });
-    }
-    return [...found.values()].sort((a, b) => a.id - b.id);
+  constructor(lookUp: AgentLookUp) {
+    this.#lookUp = lookUp;
   }
 
-  /** They have been added. */
-  add(agents: readonly Agent[]): void {
-    for (const { id } of agents) this.#known.set(id, true);
+  /** The id of each record's agent, 0 for none. `ids`: those of the batch's texts. */
+  async idsOf(records: RecordBatch, ids: Float64Array): Promise<Float64Array> {
+    const { kinds, kindOf } = agentKinds(records);
+    const agents = kinds.map((index) => agentOf(records, index, ids));
+    const found = agents.map((agent) => this.#ids.get(nameOf(agent)));
+    for (let tries = 0; found.includes(undefined); tries++) {
+      if (tries === TRIES) throw new Error('user agents were neither found nor added');
+      const missing = agents.filter((_, kind) => found[kind] === undefined);
+      // Who adds in one order never waits for somebody who waits for him.
+      const wanted = missing.sort((a, b) => a.string - b.string || Buffer.compare(a.digest, b.digest));
+      for (const { string, digest, id } of await this.#lookUp(wanted))
+        this.#ids.set(`${string} ${digest}`, id);
+      for (const [kind, agent] of agents.entries()) found[kind] ??= this.#ids.get(nameOf(agent));
+    }
+    return Float64Array.from(kindOf, (kind) => (kind < 0 ? 0 : found[kind]!));
   }
 
   /** After a failure. */
   forget(): void {
-    this.#known.clear();
+    this.#ids.clear();
   }
+}
+
+/**
+ * Which records have the same agent, read in the same way: one record of each kind, and the kind of each record, -1
+ * where there is no agent.
+ */
+export function agentKinds({ length, text, flags }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
+  const { agent, browser, version, platform } = text;
+  const kinds: number[] = [];
+  const kindOf = new Int32Array(length).fill(-1);
+  /** By text; mostly there is one kind of each. */
+  const known = new Map<number, number[]>();
+  for (let i = 0; i < length; i++) {
+    if (agent[i] === 0) continue;
+    const same = known.get(agent[i]!) ?? [];
+    if (same.length === 0) known.set(agent[i]!, same);
+    let kind = same.find((each) => {
+      const other = kinds[each]!;
+      return (
+        browser[other] === browser[i] &&
+        version[other] === version[i] &&
+        platform[other] === platform[i] &&
+        (flags[other]! & FLAG_BOT) === (flags[i]! & FLAG_BOT)
+      );
+    });
+    if (kind === undefined) {
+      kind = kinds.push(i) - 1;
+      same.push(kind);
+    }
+    kindOf[i] = kind;
+  }
+  return { kinds, kindOf };
+}
+
+function agentOf(records: RecordBatch, index: number, ids: Float64Array): Agent {
+  const said = {
+    browser: records.at('browser', index),
+    version: records.at('version', index),
+    platform: records.at('platform', index),
+    bot: (records.flags[index]! & FLAG_BOT) !== 0,
+  };
+  const digest = hashOf(JSON.stringify(Object.values(said)));
+  return { string: ids[records.text.agent[index]!]!, ...said, digest };
+}
+
+function nameOf({ string, digest }: Agent): string {
+  return `${string} ${digest.toString('hex')}`;
 }

@@ -17,7 +17,6 @@ const RECORD_IDS: Partial<Record<TextColumn, string>> = {
   url: 'url',
   remoteAddr: 'remote_addr',
   forwardedFor: 'forwarded_for',
-  agent: 'agent',
   language: 'language',
   referrer: 'referrer',
   username: 'username',
@@ -128,6 +127,8 @@ export class FilterQuestions {
     switch (column) {
       case 'state':
         return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? `r.status = ${value}` : NONE;
+      case 'agent':
+        return value === null ? 'r.agent IS NULL' : this.#agents(`string = ${id}`, false);
       case 'browser':
       case 'version':
       case 'platform':
@@ -138,7 +139,7 @@ export class FilterQuestions {
         return value === null
           ? this.#agents(`NOT (${isTrue('bot')})`, true)
           : this.#agents(
-              `${isTrue('bot')} AND (${bytes('browser')} = ${bytes(text(value))} OR (browser IS NULL AND id = ${id}))`,
+              `${isTrue('bot')} AND (${bytes('browser')} = ${bytes(text(value))} OR (browser IS NULL AND string = ${id}))`,
               false,
             );
       default: {
@@ -168,11 +169,12 @@ export class FilterQuestions {
       const endpoints = `JOIN ${table('endpoints')} e ON e.id = x.k`;
       return { sums: again(`e.${inEndpoint}`, 'r.endpoint', endpoints), kind: 'ids' };
     }
+    if (column === 'agent') return { sums: again('COALESCE(a.string, 0)', 'r.agent', agents), kind: 'ids' };
     if (column === 'state') return { sums: again(bytes(digits('x.k')), 'r.status', ''), kind: 'texts' };
     if (column !== 'robot')
       return { sums: again(bytes(`a.${column as AgentColumn}`), 'r.agent', agents), kind: 'texts' };
     const name = `CASE WHEN ${isTrue('a.bot')} THEN COALESCE(a.browser, u.text) END`;
-    const strings = `LEFT JOIN ${table('strings')} u ON u.id = x.k`;
+    const strings = `LEFT JOIN ${table('strings')} u ON u.id = a.string`;
     return { sums: again(bytes(name), 'r.agent', `${agents} ${strings}`), kind: 'texts' };
   }
 
@@ -207,7 +209,7 @@ export class FilterQuestions {
 }
 
 /** Columns whose texts stand in `strings`. */
-const HELD = new Set([...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
+const HELD = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
 
 /** What is in both, in whole ms. */
 function cut(a: Range, b: Range): Range {

@@ -15,8 +15,8 @@ export function textsOfRecord(table: (name: string) => string): string {
     ${text('url', 'r.url')}
     ${text('remote', 'r.remote_addr')}
     ${text('forwarded', 'r.forwarded_for')}
-    ${text('agent', 'r.agent')}
     LEFT JOIN ${table('agents')} agents ON agents.id = r.agent
+    ${text('agent', 'agents.string')}
     ${text('language', 'r.language')}
     ${text('referrer', 'r.referrer')}
     ${text('username', 'r.username')}

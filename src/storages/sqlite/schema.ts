@@ -34,14 +34,16 @@ const MIGRATIONS: readonly string[] = [
     id INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
   );
-  -- What the user agent with that string says.
+  -- What a user agent said when a record was stored. A newer parser may read the same string differently.
   CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
+    string INTEGER NOT NULL,
     browser TEXT,
     version TEXT,
     platform TEXT,
     bot INTEGER NOT NULL
   );
+  CREATE INDEX agents_string ON agents (string);
   -- What many records have in common.
   CREATE TABLE endpoints (
     id INTEGER PRIMARY KEY,
@@ -118,8 +120,8 @@ const MIGRATIONS: readonly string[] = [
     LEFT JOIN strings url ON url.id = r.url
     LEFT JOIN strings remote ON remote.id = r.remote_addr
     LEFT JOIN strings forwarded ON forwarded.id = r.forwarded_for
-    LEFT JOIN strings agent ON agent.id = r.agent
     LEFT JOIN agents ON agents.id = r.agent
+    LEFT JOIN strings agent ON agent.id = agents.string
     LEFT JOIN strings language ON language.id = r.language
     LEFT JOIN strings referrer ON referrer.id = r.referrer
     LEFT JOIN strings username ON username.id = r.username

@@ -8,6 +8,7 @@ import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import { isReplaced, StorageReplaced } from '../replaced.ts';
+import { agentKinds } from '../sql/agents.ts';
 import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';
 import { createViews, DATE_SHIFT, migrate, TABLES } from './schema.ts';
@@ -172,14 +173,10 @@ export class SqliteWriter implements StorageWriter {
     const first = (Number.parseInt(journal.slice(0, 5), 16) || 0) + from.ordinal;
     const { addRecord } = this.#statements;
     const { text, date, duration, contentLength, status, extra } = records;
-    const agents = new Set<number>();
+    const { kinds, kindOf } = agentKinds(records);
+    const agents = kinds.map((index) => this.#agentOf(records, index, ids));
     const endpoints = new Endpoints(records, (index) => this.#endpointOf(records, index, ids));
     for (let i = 0; i < records.length; i++) {
-      const agent = text.agent[i]!;
-      if (agent !== 0 && !agents.has(agent)) {
-        agents.add(agent);
-        this.#addAgent(records, i, ids.of(agent));
-      }
       const ms = Math.floor(date[i]!);
       let low = (first + i) % LOW_BITS;
       // Another process may have taken the number in that very millisecond: then the next one that is free.
@@ -194,7 +191,7 @@ export class SqliteWriter implements StorageWriter {
           duration[i]!,
           ids.orNull(text.remoteAddr[i]!),
           ids.orNull(text.forwardedFor[i]!),
-          ids.orNull(agent),
+          agents[kindOf[i]!] ?? null,
           ids.orNull(text.language[i]!),
           ids.orNull(text.referrer[i]!),
           ids.orNull(text.username[i]!),
@@ -208,15 +205,16 @@ export class SqliteWriter implements StorageWriter {
     }
   }
 
-  #addAgent(records: RecordBatch, index: number, id: number): void {
-    const bot = (records.flags[index]! & FLAG_BOT) === 0 ? 0 : 1;
-    this.#statements.addAgent.run(
-      id,
+  #agentOf(records: RecordBatch, index: number, ids: BatchIds): number {
+    const values = [
+      ids.of(records.text.agent[index]!),
       records.at('browser', index),
       records.at('version', index),
       records.at('platform', index),
-      bot,
-    );
+      (records.flags[index]! & FLAG_BOT) === 0 ? 0 : 1,
+    ] as const;
+    const found = this.#statements.findAgent.get(...values) as { id: number } | undefined;
+    return found?.id ?? Number(this.#statements.addAgent.run(...values).lastInsertRowid);
   }
 
   #endpointOf(records: RecordBatch, index: number, ids: BatchIds): number {
@@ -367,9 +365,11 @@ function prepare(database: DatabaseSync) {
     forget: write('DELETE FROM journals WHERE id = ?'),
     addString: write('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
     findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
-    addAgent: write(
-      'INSERT INTO agents (id, browser, version, platform, bot) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    // Within a transaction that writes: nobody adds the same one meanwhile.
+    findAgent: database.prepare(
+      'SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?',
     ),
+    addAgent: write('INSERT INTO agents (string, browser, version, platform, bot) VALUES (?, ?, ?, ?, ?)'),
     addEndpoint: write(
       `INSERT INTO endpoints (site, server_name, method, protocol, route, blueprint, credentials)
        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
