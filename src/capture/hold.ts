@@ -83,12 +83,22 @@ export class HeldOutput {
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.#write = this.#wrap('_write', (original) => (chunk, encoding, callback) => {
-      if (this.#holders.length > 0 && this.#keep([{ chunk, encoding }], callback)) return;
-      original().call(socket, chunk, encoding, callback);
+      if (this.#holders.length === 0 || !this.#hasRoom(chunk.length)) {
+        original().call(socket, chunk, encoding, callback);
+      } else {
+        this.#keep(chunk, encoding);
+        callback();
+      }
     });
     this.#writev = this.#wrap('_writev', (original) => (chunks, callback) => {
-      if (this.#holders.length > 0 && this.#keep(chunks, callback)) return;
-      original().call(socket, chunks, callback);
+      let length = 0;
+      for (const { chunk } of chunks) length += chunk.length;
+      if (this.#holders.length === 0 || !this.#hasRoom(length)) {
+        original().call(socket, chunks, callback);
+      } else {
+        for (const { chunk, encoding } of chunks) this.#keep(chunk, encoding);
+        callback();
+      }
     });
     this.#wrap('_final', (original) => (callback) => {
       this.#flush();
@@ -124,40 +134,42 @@ export class HeldOutput {
   }
 
   removeHolder(holder: Holder): void {
-    this.#holders.splice(this.#holders.indexOf(holder), 1);
+    if (this.#holders.length === 1) this.#holders.pop();
+    else this.#holders.splice(this.#holders.indexOf(holder), 1);
     if (this.#holders.length === 0 && this.#chunks.length > 0) this.#release();
   }
 
-  /** Keeps what the stream of a held socket writes; false where it is to be written after all. */
-  #keep(chunks: readonly Chunk[], callback: Callback): boolean {
-    for (const { chunk } of chunks) this.#length += chunk.length;
-    if (this.#length > MAX_HELD || this.#writing > 0) {
-      // The stream has to wait for the system, as without us.
-      this.#flush();
-      this.#length = 0;
-      return false;
-    }
-    for (const { chunk, encoding } of chunks) {
-      // Whose write is done may use the bytes for something else.
-      const kept = typeof chunk === 'string' ? chunk : Buffer.from(chunk);
-      this.#chunks.push({ chunk: kept, encoding });
-    }
-    callback();
-    return true;
+  /** Whether so much more can be held. Where not, the stream has to wait for the system, as without us. */
+  #hasRoom(length: number): boolean {
+    this.#length += length;
+    if (this.#length <= MAX_HELD && this.#writing === 0) return true;
+    this.#flush();
+    this.#length = 0;
+    return false;
+  }
+
+  #keep(chunk: Chunk['chunk'], encoding: BufferEncoding): void {
+    // Whose write is done may use the bytes for something else.
+    this.#chunks.push({ chunk: typeof chunk === 'string' ? chunk : Buffer.from(chunk), encoding });
   }
 
   #release(): void {
     const chunks = this.#chunks;
-    this.#chunks = [];
     this.#length = 0;
     this.#writing += 1;
-    const done: Callback = (error) => {
-      this.#writing -= 1;
-      if (error) this.#socket.destroy(error);
-    };
-    if (chunks.length === 1) this.#write().call(this.#socket, chunks[0]!.chunk, chunks[0]!.encoding, done);
-    else this.#writev().call(this.#socket, chunks, done);
+    if (chunks.length === 1) {
+      const { chunk, encoding } = chunks.pop()!;
+      this.#write().call(this.#socket, chunk, encoding, this.#isWritten);
+    } else {
+      this.#chunks = [];
+      this.#writev().call(this.#socket, chunks, this.#isWritten);
+    }
   }
+
+  readonly #isWritten: Callback = (error) => {
+    this.#writing -= 1;
+    if (error) this.#socket.destroy(error);
+  };
 
   #flush(): void {
     for (const holder of [...this.#holders]) holder.flush();
