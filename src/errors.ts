@@ -112,7 +112,7 @@ const TABLE = {
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
     '{what} was not finished after {value} ms',
-    'nothing is lost: the journal keeps the records and the next start stores them',
+    'the journal keeps the records, and the next start stores them; what it cannot keep is reported as RECORDS_LOST',
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
@@ -183,8 +183,12 @@ const TABLE = {
     'mend the storage that lags, or raise journal: { maxBytes }',
   ],
   JOURNAL_SLOW: [
-    'three appends in a row took longer than {value} ms',
-    'records are now appended once per event-loop turn; move journal: { dir } to a faster disk',
+    'the disk of the journal {value} kept the app waiting for {ms} ms',
+    'until it is fast again, records are written to it from another thread, and a crash loses those still in memory; if this repeats, set journal: { dir } to a faster disk',
+  ],
+  RECORDS_LOST: [
+    'at close, {records} records were in memory alone, neither stored nor in the journal {value}',
+    'make the directory of the journal writable, or the storage available, before the app stops',
   ],
   STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
   STORAGE_REPLACED: [

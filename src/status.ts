@@ -13,9 +13,9 @@ export interface UsageStatus {
   journaled: number;
   journal: {
     directory: string;
-    /** `memory` while no file can be written. */
+    /** `memory` while no file can be written, or the disk is slow. */
     state: 'file' | 'memory';
-    /** Appends that took longer than 50 ms. */
+    /** How often the disk blocked the app's thread for more than 50 ms. */
     slowAppends: number;
   };
   /** Captured records that no storage will get, by reason. */

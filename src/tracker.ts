@@ -115,7 +115,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     } catch (error) {
       // There will be nobody to close it.
       this.#capture.stop();
-      this.#journal.close({ discard: true });
+      this.#journal.undo();
       throw error;
     }
     this.#offExit = onProcessExit(() => this.#journal.leave());
@@ -298,7 +298,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#journal.appendPending();
     this.#offExit();
     const finished = await this.#writer?.close(timeout);
-    this.#journal.close({ discard: finished === true });
+    await this.#journal.close({ discard: finished === true });
     await Promise.all(this.storages.map((storage) => storage.close()));
   }
 

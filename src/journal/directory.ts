@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdir, readdirSync, rm, statfsSync, statSync, unlink, unlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
-import { ifPresent, isFileProblem, removing } from './files.ts';
+import { call } from './disk.ts';
+import { ifPresent, isAbsence, isFileProblem, removing } from './files.ts';
 
 /** File system types (statfs) on which neither locks nor appends can be relied on. */
 const NETWORK_FILE_SYSTEMS: Record<number, string> = {
@@ -65,6 +66,22 @@ export function removeSegment(path: string): void {
   removing(path, () => unlinkSync(path));
 }
 
+/**
+ * Deletes the records of a journal, and then the rest, off the app's thread: what shows how far it is stored must not
+ * go before the records do.
+ */
+export async function removeJournal(directory: string): Promise<void> {
+  const names = (await call<string[]>((done) => readdir(directory, done)).catch(throwUnlessAbsent)) ?? [];
+  for (const name of names.filter((name) => SEGMENT.test(name))) {
+    await call<void>((done) => unlink(join(directory, name), done)).catch(throwUnlessAbsent);
+  }
+  await call<void>((done) => rm(directory, { recursive: true, force: true }, done));
+}
+
+function throwUnlessAbsent(error: unknown): undefined {
+  if (!isAbsence(error)) throw error;
+}
+
 /** Deletes the records of a journal and keeps its other files; returns false where new records came meanwhile. */
 export function emptyJournal(directory: string): boolean {
   for (const { path } of listSegments(directory)) removeSegment(path);
@@ -76,16 +93,19 @@ export function emptyJournal(directory: string): boolean {
  * of each journal stays. A reader that still needed a dropped one sees the gap, and counts it.
  *
  * A journal that cannot be read is left out: its error is returned, and the others keep to the limit.
+ * @param isLate Whether the caller's thread has been kept for too long; then the rest is left to the next call.
  */
 export function enforceLimit(
   directory: string,
   maxBytes: number,
+  isLate: () => boolean = () => false,
 ): { dropped: number; error: TrackUsageError | undefined } {
   const closed: { path: string; bytes: number; age: number }[] = [];
   let total = 0;
   let dropped = 0;
   let error: TrackUsageError | undefined;
   const attempt = (work: () => void) => {
+    if (isLate()) return;
     try {
       work();
     } catch (thrown) {

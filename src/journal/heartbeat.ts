@@ -1,6 +1,7 @@
-import { renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { renameSync, statSync, unlink, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processTime } from '../clock.ts';
+import { call } from './disk.ts';
 import type { SharedState } from './shared.ts';
 
 /*
@@ -56,6 +57,15 @@ export function beat(directory: string, shared: SharedState): 'kept' | 'gone' | 
 /** Marks a journal as closed: it can be adopted as soon as its lock is free. */
 export function endHeartbeat(directory: string): void {
   present(() => unlinkSync(join(directory, FILE)));
+}
+
+/** The same, off the app's thread. */
+export async function endHeartbeatLater(directory: string): Promise<void> {
+  try {
+    await call<void>((done) => unlink(join(directory, FILE), done));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }
 
 /** Returns the last beat, for comparison alone, and when it was in ms since 1970; `undefined` where there is no file. */

@@ -4,7 +4,7 @@ import { type Facts, HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder }
 import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
 import { ifPresent, unreadable } from './files.ts';
-import type { MemoryPiece } from './journal.ts';
+import type { MemoryPiece } from './pieces.ts';
 import { readFully, readHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 import type { SharedState } from './shared.ts';
 

@@ -1,7 +1,5 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { segmentName } from './directory.ts';
 
 /** "TUJ2" */
 const MAGIC = 0x324a5554;
@@ -14,26 +12,6 @@ export const SEGMENT_HEAD_BYTES = 2 * COPY_BYTES;
 export interface SegmentHeader {
   site: string;
   serverName: string;
-}
-
-/** Creates a segment, writes its head, and returns the open file. */
-export function createSegment(
-  directory: string,
-  start: number,
-  ordinal: number,
-  header: SegmentHeader,
-): number {
-  // A segment of that name can only be one whose first append failed: it holds no record.
-  const fd = openSync(join(directory, segmentName(start, ordinal)), 'w', 0o600);
-  try {
-    const copy = encodeHeader(header);
-    const bytes = Buffer.concat([copy, copy]);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
 }
 
 /**
@@ -57,6 +35,12 @@ export function readFully(fd: number, into: Buffer, length: number, position: nu
     read += got;
   }
   return read;
+}
+
+/** The head of a segment. */
+export function encodeHead(header: SegmentHeader): Buffer {
+  const copy = encodeHeader(header);
+  return Buffer.concat([copy, copy]);
 }
 
 /**

@@ -110,6 +110,7 @@ export class WriterClient implements ThreadMember {
     this.#start = storages.map(() => NOTHING_YET);
     journal.onStartOver = () => this.#startOver();
     journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
+    journal.onWritten = (position) => this.#send({ type: 'written', position });
     this.#thread = SharedThread.join(this);
   }
 

@@ -5,7 +5,7 @@ import { reasonOf, TrackUsageError } from '../errors.ts';
 import { emptyJournal, enforceLimit } from '../journal/directory.ts';
 import { isFileProblem } from '../journal/files.ts';
 import { BEAT_INTERVAL } from '../journal/heartbeat.ts';
-
+import { releasePieces } from '../journal/pieces.ts';
 import { SharedState } from '../journal/shared.ts';
 import { plainError } from '../threads.ts';
 import { Enricher } from './enrich.ts';
@@ -102,6 +102,9 @@ class Instance {
         this.#journals.own.memory.push({ ...message.piece, bytes: view });
         return;
       }
+      case 'written':
+        releasePieces(this.#journals.own.memory, message.position);
+        return;
       case 'metrics':
         this.#send({ type: 'metrics', id: message.id, ...this.#traffic.answer(message.openMetrics) });
         return;

@@ -5,8 +5,8 @@ import type { TrackUsageError } from '../errors.ts';
 import { emptyJournal, listJournals, listSegments, removeSegment } from '../journal/directory.ts';
 import { ifPresent, isFileProblem, removing, unreadable } from '../journal/files.ts';
 import { claim, lastBeat, STILL } from '../journal/heartbeat.ts';
-import type { MemoryPiece } from '../journal/journal.ts';
 import { DirectoryLock } from '../journal/lock.ts';
+import { type MemoryPiece, releasePieces } from '../journal/pieces.ts';
 import type { SharedState } from '../journal/shared.ts';
 import { Ownership } from './ownership.ts';
 
@@ -163,9 +163,7 @@ export class Journals {
     journal.committed[storage] = position;
     const all = Math.min(...journal.committed);
     if (!Number.isFinite(all)) return;
-    while (journal.memory[0] && journal.memory[0].start + journal.memory[0].bytes.length <= all) {
-      journal.memory.shift();
-    }
+    releasePieces(journal.memory, all);
     if (journal.live) journal.live.committed = all;
     try {
       const segments = listSegments(journal.directory);

@@ -4,7 +4,7 @@ import type { RecordBatch, RecordBatchData } from '../batch.ts';
 import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { isFileProblem } from '../journal/files.ts';
-import type { MemoryPiece } from '../journal/journal.ts';
+import type { MemoryPiece } from '../journal/pieces.ts';
 import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { RecordBatchData } from '../batch.ts';
-import type { MemoryPiece } from '../journal/journal.ts';
+import type { MemoryPiece } from '../journal/pieces.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { PlainError } from '../threads.ts';
 import type { FreeGeoIpData } from './free-geo-ip-settings.ts';
@@ -80,6 +80,8 @@ export interface HookLoad {
 /** From the app to the writer. */
 export type ToWriter =
   | { type: 'memory'; piece: MemoryPiece }
+  /** The pieces before this position are in a file now. */
+  | { type: 'written'; position: number }
   | ({ type: 'result' } & AppResult)
   /** The hooks of a storage are through with so much more. */
   | ({ type: 'called'; storage: number } & HookLoad)

@@ -91,10 +91,10 @@ describe('a journal is adopted', () => {
 
   test.each([
     ['closed', (journal: Journal) => journal.close({ discard: false })],
-    ['left by a process that exits', (journal: Journal) => journal.leave()],
-  ])('at once when it was %s', (_, end) => {
+    ['left by a process that exits', async (journal: Journal) => journal.leave()],
+  ])('at once when it was %s', async (_, end) => {
     const { directory, journal } = open();
-    end(journal);
+    await end(journal);
     const adopter = otherProcess(directory);
     adopter.adopt();
     expect(adopted(adopter)).toEqual([journal.id]);
@@ -167,7 +167,7 @@ describe('a process that was paused', () => {
     expect(readDead(journal.path).urls).toEqual(names(0, 4));
   });
 
-  test('counts what only it had, in memory', () => {
+  test('counts what only it had, in memory', async () => {
     stopClock();
     const { directory, journal, codes } = open();
     // Nothing can be a file where a directory is.
@@ -177,6 +177,8 @@ describe('a process that was paused', () => {
     expect([journal.state, ...codes()]).toEqual(['memory', 'JOURNAL_UNWRITABLE']);
     const { path } = journal;
     standStill(otherProcess(directory));
+    // The file is tried again after 2 s.
+    await vi.waitFor(() => expect(journal.state).toBe('file'), 5_000);
     journal.append(factsOf('/4'));
     expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_TAKEN']);
     expect([journal.records, journal.dropped]).toEqual([4, 1]);
@@ -200,15 +202,17 @@ describe('a process that was paused', () => {
 
 describe('many dead journals', () => {
   const leave = (directory: string, count: number) =>
-    Array.from({ length: count }, () => {
-      const { journal } = open(directory);
-      journal.close({ discard: false });
-      return journal.id;
-    });
+    Promise.all(
+      Array.from({ length: count }, async () => {
+        const { journal } = open(directory);
+        await journal.close({ discard: false });
+        return journal.id;
+      }),
+    );
 
-  test('are adopted a few at a time', () => {
+  test('are adopted a few at a time', async () => {
     const directory = temporaryDirectory();
-    const left = leave(directory, 10);
+    const left = await leave(directory, 10);
     const adopter = otherProcess(directory);
     const order: string[] = [];
     for (adopter.adopt(); adopter.all.length > 1; ) {
@@ -237,10 +241,10 @@ describe('many dead journals', () => {
     expect(adopted(adopter)).toEqual(oldest.map(({ id }) => id));
   });
 
-  test('do not wait for those that are locked', () => {
+  test('do not wait for those that are locked', async () => {
     const directory = temporaryDirectory();
-    const locked = leave(directory, 60).map((id) => DirectoryLock.take(join(directory, id)));
-    const [free] = leave(directory, 1);
+    const locked = (await leave(directory, 60)).map((id) => DirectoryLock.take(join(directory, id)));
+    const [free] = await leave(directory, 1);
     const take = vi.spyOn(DirectoryLock, 'take');
     const adopter = otherProcess(directory);
     let looks = 0;

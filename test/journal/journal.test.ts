@@ -9,10 +9,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { enforceLimit, listJournals, listSegments } from '../../src/journal/directory.ts';
 import { beat } from '../../src/journal/heartbeat.ts';
-import type { MemoryPiece } from '../../src/journal/journal.ts';
+import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
 
@@ -146,13 +146,20 @@ describe('the journal', () => {
     expect(statSync(listSegments(journal.path)[0]!.path).mode & 0o777).toBe(0o600);
   });
 
-  test('is deleted when it is discarded', () => {
+  test('is deleted when it is discarded', async () => {
     const directory = temporaryDirectory();
     const { journal } = openJournal(directory);
     journal.append(factsOf('/'));
-    journal.close({ discard: true });
+    await journal.close({ discard: true });
     expect(listJournals(directory)).toEqual([]);
-    journal.close({ discard: true });
+    await journal.close({ discard: true });
+  });
+
+  test('is deleted when its owner cannot be constructed', () => {
+    const directory = temporaryDirectory();
+    const { journal } = openJournal(directory);
+    journal.undo();
+    expect(listJournals(directory)).toEqual([]);
   });
 
   test.each(['group', 'power'] as const)('mode %s appends the same', async (mode) => {
@@ -196,7 +203,7 @@ describe('while no file can be written', () => {
     expect(journal.memoryPieces()).toHaveLength(1);
   });
 
-  test('a journal that is deleted under its process begins anew, and what was lost is counted', () => {
+  test('a journal that is deleted under its process begins anew, and what was lost is counted', async () => {
     const directory = temporaryDirectory();
     const { journal } = openJournal(directory);
     const reader = liveReader(journal);
@@ -204,6 +211,7 @@ describe('while no file can be written', () => {
     rmSync(directory, { recursive: true });
     expect(readAll(reader)).toMatchObject({ urls: [], gone: 1 });
     journal.reopen();
+    await vi.waitFor(() => expect(journal.state).toBe('file'));
     for (const url of names(20, 30)) journal.append(factsOf(url));
     expect(readAll(reader)).toMatchObject({ urls: names(20, 30), lost: 20 });
     expect(beat(journal.path, journal.shared)).toBe('kept');

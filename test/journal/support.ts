@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { TrackUsageError } from '../../src/errors.ts';
 import type { Facts } from '../../src/journal/codec.ts';
-import { Journal, type JournalOptions, type MemoryPiece } from '../../src/journal/journal.ts';
+import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
+import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { type Cursor, JournalReader } from '../../src/journal/reader.ts';
 
 /** A directory that is gone after the test. */

@@ -1,0 +1,112 @@
+import { close, closeSync, fdatasync, open, openSync, write, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { segmentName } from './directory.ts';
+import { call } from './disk.ts';
+import { encodeHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
+
+/** Where a segment begins: see `Segment`. */
+export interface SegmentStart {
+  start: number;
+  ordinal: number;
+}
+
+/** A segment that is written to. Every write names its place in the file, so that one may be repeated. */
+export class SegmentFile {
+  /** The position of its first record. */
+  readonly start: number;
+  hasHead = false;
+  readonly #head: Buffer;
+  #fd: number | undefined;
+
+  private constructor(fd: number, start: number, head: Buffer) {
+    this.#fd = fd;
+    this.start = start;
+    this.#head = head;
+  }
+
+  /**
+   * Creates a segment synchronously.
+   * @param isLate Whether the app's thread has been kept for too long already; then the head is left to `writeHead`.
+   */
+  static create(
+    directory: string,
+    { start, ordinal }: SegmentStart,
+    header: SegmentHeader,
+    isLate: () => boolean,
+  ): SegmentFile {
+    // A segment of that name can only be one whose first append failed: it holds no record.
+    const fd = openSync(join(directory, segmentName(start, ordinal)), 'w', 0o600);
+    const file = new SegmentFile(fd, start, encodeHead(header));
+    try {
+      if (isLate()) return file;
+      file.#write(file.#head, file.#head.length, 0);
+      file.hasHead = true;
+      return file;
+    } catch (error) {
+      file.closeNow();
+      throw error;
+    }
+  }
+
+  /** Creates a segment, without its head. */
+  static async open(
+    directory: string,
+    { start, ordinal }: SegmentStart,
+    header: SegmentHeader,
+  ): Promise<SegmentFile> {
+    const path = join(directory, segmentName(start, ordinal));
+    const fd = await call<number>((done) => open(path, 'w', 0o600, done));
+    return new SegmentFile(fd, start, encodeHead(header));
+  }
+
+  /** Writes the first `length` bytes at a position of the journal, synchronously. */
+  append(bytes: Buffer, length: number, position: number): void {
+    this.#write(bytes, length, this.#placeOf(position));
+  }
+
+  /** Writes the head. When it is there already, this changes nothing, and tells whether the disk takes writes. */
+  async writeHead(): Promise<void> {
+    await this.#writeLater(this.#head, 0);
+    this.hasHead = true;
+  }
+
+  /** Writes at a position of the journal, off the app's thread. */
+  write(bytes: Buffer, position: number): Promise<void> {
+    return this.#writeLater(bytes, this.#placeOf(position));
+  }
+
+  /** Synchronizes the file with its disk. */
+  async sync(): Promise<void> {
+    const fd = this.#fd;
+    if (fd !== undefined) await call<void>((done) => fdatasync(fd, done));
+  }
+
+  async close(): Promise<void> {
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) await call<void>((done) => close(fd, done));
+  }
+
+  closeNow(): void {
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) closeSync(fd);
+  }
+
+  #placeOf(position: number): number {
+    return SEGMENT_HEAD_BYTES + position - this.start;
+  }
+
+  #write(bytes: Buffer, length: number, place: number): void {
+    const fd = this.#fd!;
+    for (let at = 0; at < length; ) at += writeSync(fd, bytes, at, length - at, place + at);
+  }
+
+  async #writeLater(bytes: Buffer, place: number): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      const fd = this.#fd;
+      if (fd === undefined) throw new Error('the segment is closed');
+      at += await call<number>((done) => write(fd, bytes, at, bytes.length - at, place + at, done));
+    }
+  }
+}

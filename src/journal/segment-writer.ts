@@ -1,0 +1,548 @@
+import { mkdir, mkdirSync, rmSync } from 'node:fs';
+import { clearTimeout, monotonicClock, processTime, setTimeout } from '../clock.ts';
+import { reasonOf, TrackUsageError } from '../errors.ts';
+import { blockedOf, noteThreadTime } from '../thread-time.ts';
+import { enforceLimit, prepareDirectory, removeJournal } from './directory.ts';
+import { call, Disk, SLOW } from './disk.ts';
+import { beat, endHeartbeat, endHeartbeatLater, LEASE, startHeartbeat } from './heartbeat.ts';
+import { type MemoryPiece, MemoryPieces } from './pieces.ts';
+import type { SegmentHeader } from './segment.ts';
+import { SegmentFile } from './segment-file.ts';
+import type { SharedState } from './shared.ts';
+
+/** While the file system refuses, it is tried again this often. In ms. */
+const RETRY = 2_000;
+/** A wait for the disk after which the app's thread leaves it alone; so does a second one longer than `SLOW`, */
+const STALL = 100;
+/** within this time. In ms. */
+const AGAIN = 1_000;
+/** The pause between two looks at a disk that is slow. In ms. */
+const LOOK_PAUSE = 50;
+/** A disk that is slow again so soon after it was fast is left alone for longer. In ms. */
+const RELAPSE = 10_000;
+/** For how long, the first time and at most. In ms. */
+const FIRST_STAY = 250;
+const LAST_STAY = 30_000;
+/** A stall that is reported even if the disk is fast afterwards; a busy machine may take shorter ones. In ms. */
+const LONG_STALL = 1_000;
+/** How much is written at once off the app's thread, and how little of it may be left to the app's thread. */
+const BATCH_BYTES = 1024 * 1024;
+const REST_BYTES = 256 * 1024;
+/** The pause between two synchronizations in mode `power`. In ms. */
+const SYNC_PAUSE = 10;
+/** Number of completed segments that the writer's thread may be behind with the limit of the journals' size. */
+const MAX_UNLIMITED = 2;
+/** How long `close` waits for a disk. In ms. */
+const CLOSE_PATIENCE = 1_000;
+
+/** Where a journal is. */
+export interface JournalPlace {
+  path: string;
+  shared: SharedState;
+}
+
+export interface SegmentWriterOptions {
+  /** The directory of all journals of the identity. */
+  directory: string;
+  place: JournalPlace;
+  /** Whether the file is synchronized with its disk again and again. */
+  syncs: boolean;
+  maxBytes: number;
+  segmentBytes: number;
+  memoryBytes: number;
+  header: SegmentHeader;
+  /** Another process has the journal, and so many records went with it; returns where to begin another one. */
+  onTaken(lost: number): JournalPlace;
+  /** The writing goes on there. */
+  onStartOver(): void;
+  onMemoryPiece(piece: MemoryPiece): void;
+  /** The pieces before a position are in a file now. */
+  onWritten(position: number): void;
+  onProblem(problem: TrackUsageError): void;
+}
+
+/**
+ * Writes the journal's bytes to its segments. It is in one of two states:
+ *
+ * - `file`: the app's thread appends. This is the rule, and SIGKILL loses nothing.
+ * - `memory`: the file system has refused something, or has blocked the app's thread for more than `STALL` ms. The app's
+ *   thread touches no file. Records wait in bounded memory, from which the writer's thread stores them; `#recover`
+ *   writes them to the file too, off the app's thread and one operation at a time. When all is written and the disk
+ *   is fast again, the app's thread goes on where the file ends. SIGKILL loses what is in memory alone.
+ *
+ * A piece is in memory or in the file, never in both for the reader: once it is written, memory drops it.
+ */
+export class SegmentWriter {
+  /** Operations that blocked the app's thread for longer than `SLOW`. */
+  slowAppends = 0;
+  /** The position behind the last record, and the number of records before it. */
+  end = 0;
+  ordinal = 0;
+  readonly #options: SegmentWriterOptions;
+  readonly #pieces: MemoryPieces;
+  #place: JournalPlace;
+  #disk = new Disk();
+  #file: SegmentFile | undefined;
+  #isRecovering = false;
+  /** Ends the recovery's pause. */
+  #wake: () => void = () => {};
+  /** When the app's thread may append again, and when it last began to. On the monotonic clock. */
+  #stayUntil = 0;
+  #stay = 0;
+  #slowAt = Number.NEGATIVE_INFINITY;
+  #backSince = Number.NEGATIVE_INFINITY;
+  /** How long the app's thread was kept, until that is reported. In ms. */
+  #stall = 0;
+  #lastProblem: string | undefined;
+  #isSyncing = false;
+  #isDirty = false;
+  #isClosed = false;
+
+  constructor(options: SegmentWriterOptions) {
+    this.#options = options;
+    this.#place = options.place;
+    this.#pieces = new MemoryPieces(options.memoryBytes);
+    this.#openNext(() => false);
+  }
+
+  get state(): 'file' | 'memory' {
+    return this.#file === undefined || this.#isRecovering ? 'memory' : 'file';
+  }
+
+  /** The pieces that neither a file nor every storage has. */
+  memoryPieces(): readonly MemoryPiece[] {
+    this.#pieces.release(this.#place.shared.committed);
+    return this.#pieces.all;
+  }
+
+  /**
+   * Takes the first `length` bytes; false where there is no room for them.
+   * @param started When the caller began, on the monotonic clock.
+   */
+  write(bytes: Buffer, length: number, records: number, started: number): boolean {
+    noteThreadTime(started);
+    if (this.#file && !this.#isRecovering && this.#isLeaseOver(started)) {
+      this.confirm();
+      this.#checkPace(started, SLOW);
+    }
+    if (!this.#toFile(bytes, length, started) && !this.#toMemory(bytes, length, records)) return false;
+    this.end += length;
+    this.ordinal += records;
+    this.#place.shared.advance(this.end, this.ordinal);
+    const file = this.#file;
+    if (file && !this.#isRecovering && this.end - file.start >= this.#options.segmentBytes) this.#rotate();
+    return true;
+  }
+
+  /** Goes on in a new segment where the files that it wrote to were deleted; as `confirm` where they were adopted. */
+  reopen(): void {
+    if (this.#isClosed) return;
+    if (this.#beat() === 'taken') this.#startOver();
+    else this.#recreate();
+  }
+
+  /**
+   * Makes sure that no other process has adopted the journal, as it may after a pause of this one; begins another
+   * journal where one has.
+   */
+  confirm(): void {
+    if (this.#isClosed) return;
+    const state = this.#beat();
+    if (state === 'taken') this.#startOver();
+    if (state !== 'gone') return;
+    this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.#place.path }));
+    this.#recreate();
+  }
+
+  /** When the process exits without `close`: a last attempt to write what is in memory. */
+  leave(): void {
+    if (this.#isClosed || this.#disk.isStalled) return;
+    try {
+      if (this.#isRecovering && this.memoryPieces().length > 0) this.#writeLast();
+      if (this.#place.shared.beat > 0) endHeartbeat(this.#place.path);
+    } catch {
+      // What is in memory is lost, and why was reported. Without an end of the heartbeat, adoption takes longer.
+    }
+  }
+
+  #writeLast(): void {
+    if (!this.#file) {
+      // Whatever is under way may be about to create the file.
+      if (this.#disk.isBusy) return;
+      this.#prepare();
+      this.#file = SegmentFile.create(this.#place.path, this.#next, this.#options.header, () => false);
+    }
+    this.#writeRest(this.#file);
+  }
+
+  /** Removes what the constructor made. Synchronous, for the app's constructor fails. */
+  undo(): void {
+    this.#isClosed = true;
+    this.#file?.closeNow();
+    try {
+      rmSync(this.#place.path, { recursive: true, force: true });
+    } catch {
+      // An empty journal, which the next process adopts and deletes.
+    }
+  }
+
+  /**
+   * Leaves the file. Another process can adopt the journal from then on, unless it is discarded.
+   * @returns Records that are lost, since no file took them in time.
+   */
+  async close({ discard }: { discard: boolean }): Promise<number> {
+    if (!discard && this.memoryPieces().length > 0) await this.#untilWritten();
+    this.#isClosed = true;
+    this.#wake();
+    const lost = discard ? 0 : this.#pieces.records;
+    this.#leaveFile();
+    if (this.#place.shared.beat === 0) return lost;
+    const { path } = this.#place;
+    const last = this.#disk.run(() => (discard ? removeJournal(path) : endHeartbeatLater(path)));
+    await within(
+      CLOSE_PATIENCE,
+      last.catch((error: Error) => {
+        // The next process adopts what is left. It deletes what is stored, which the storages know.
+        const { message: reason } = error;
+        this.#report(new TrackUsageError('JOURNAL_UNDELETED', { value: path, reason }, { cause: error }));
+      }),
+    );
+    return lost;
+  }
+
+  #toFile(bytes: Buffer, length: number, started: number): boolean {
+    const file = this.#file;
+    if (file === undefined || this.#isRecovering) return false;
+    try {
+      file.append(bytes, length, this.end);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+    this.#checkPace(started);
+    if (this.#options.syncs) this.#sync();
+    return true;
+  }
+
+  #toMemory(bytes: Buffer, length: number, records: number): boolean {
+    this.#pieces.release(this.#place.shared.committed);
+    if (this.#isClosed || !this.#pieces.hasRoom(length)) return false;
+    const copy = Buffer.allocUnsafeSlow(length);
+    bytes.copy(copy, 0, 0, length);
+    const piece = { start: this.end, ordinal: this.ordinal, records, bytes: copy };
+    this.#pieces.add(piece);
+    this.#options.onMemoryPiece(piece);
+    return true;
+  }
+
+  /** Falls back to memory where the disk has kept the app's thread for longer than `limit`, or twice. */
+  #checkPace(started: number, limit = STALL): void {
+    const now = monotonicClock.now();
+    if (now - started <= SLOW) return;
+    const blocked = blockedOf(now - started);
+    if (blocked <= SLOW) return;
+    this.slowAppends += 1;
+    const isFirst = now - this.#slowAt > AGAIN;
+    this.#slowAt = now;
+    if (isFirst && blocked <= limit) return;
+    this.#stall = blocked;
+    const isRelapse = now - this.#backSince < RELAPSE;
+    this.#stay = isRelapse ? Math.min(LAST_STAY, Math.max(FIRST_STAY, 2 * this.#stay)) : 0;
+    this.#stayUntil = now + this.#stay;
+    if (blocked >= LONG_STALL) this.#reportStall();
+    this.#recover(0);
+  }
+
+  #rotate(): void {
+    const started = monotonicClock.now();
+    noteThreadTime(started);
+    const isLate = () => isLateSince(started);
+    this.#leaveFile();
+    const { shared } = this.#place;
+    shared.rotations += 1;
+    // The writer's thread does it, since it takes long where there are many journals; here only where no thread runs.
+    const isLeft = shared.limited < 0 || shared.rotations - shared.limited > MAX_UNLIMITED;
+    if (isLeft) this.#enforceLimit(isLate);
+    if (!isLate()) this.#openNext(isLate);
+    if (isLate()) this.#checkPace(started, SLOW);
+    // What was left undone is done by the recovery.
+    if (!this.#file?.hasHead) this.#recover(0);
+  }
+
+  #enforceLimit(isLate: () => boolean): void {
+    const { directory, maxBytes, onProblem } = this.#options;
+    const { shared } = this.#place;
+    if (shared.limited >= 0) shared.limited = shared.rotations;
+    const { dropped, error } = enforceLimit(directory, maxBytes, isLate);
+    if (dropped > 0) onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
+    if (error) this.#report(error);
+  }
+
+  /** Whether another process may have adopted the journal. */
+  #isLeaseOver(now = monotonicClock.now()): boolean {
+    return processTime(now) - this.#place.shared.beat > LEASE;
+  }
+
+  #beat(): 'kept' | 'gone' | 'taken' {
+    const { path, shared } = this.#place;
+    try {
+      return beat(path, shared);
+    } catch (error) {
+      this.#fail(error);
+      return 'kept';
+    }
+  }
+
+  /** The journal's files were deleted. */
+  #recreate(): void {
+    this.#leaveFile();
+    this.#place.shared.beat = 0;
+    this.#goOn();
+  }
+
+  /** Leaves the journal to the process that has adopted it, and begins another one. */
+  #startOver(): void {
+    this.#leaveJournal();
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    const started = monotonicClock.now();
+    noteThreadTime(started);
+    // A recovery goes on by itself, off the app's thread.
+    if (!this.#isRecovering) this.#openNext(() => isLateSince(started));
+    if (!this.#file?.hasHead) this.#recover(0);
+    this.#wake();
+  }
+
+  #leaveJournal(): void {
+    this.#leaveFile();
+    // Their positions are those of the journal that is left; only this process has them.
+    const lost = this.memoryPieces().reduce((sum, { records }) => sum + records, 0);
+    const { path } = this.#place;
+    this.#options.onProblem(new TrackUsageError('JOURNAL_TAKEN', { value: path, records: lost }));
+    this.#place = this.#options.onTaken(lost);
+    this.#pieces.release(Number.POSITIVE_INFINITY);
+    this.end = 0;
+    this.ordinal = 0;
+    this.#options.onStartOver();
+  }
+
+  /** Where the next segment begins. */
+  get #next(): { start: number; ordinal: number } {
+    return this.memoryPieces()[0] ?? { start: this.end, ordinal: this.ordinal };
+  }
+
+  #openNext(isLate: () => boolean): void {
+    try {
+      this.#prepare();
+      if (isLate()) return;
+      this.#file = SegmentFile.create(this.#place.path, this.#next, this.#options.header, isLate);
+      this.#lastProblem = undefined;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Sees that the journal is still there and ours; leaves what is not. Throws where the file system does not say. */
+  #check(): void {
+    if (!this.#isLeaseOver()) return;
+    const { path, shared } = this.#place;
+    const state = beat(path, shared);
+    if (state === 'taken') this.#leaveJournal();
+    if (state !== 'gone') return;
+    this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: path }));
+    this.#leaveFile();
+    shared.beat = 0;
+  }
+
+  /** Makes the journal's directory, where that is not done yet or it was deleted. */
+  #prepare(): void {
+    this.#check();
+    const { path, shared } = this.#place;
+    if (shared.beat > 0) return;
+    prepareDirectory(this.#options.directory);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    // Before the first segment: a journal with records and without a heartbeat may be adopted.
+    startHeartbeat(path);
+    shared.beat = processTime();
+    this.#disk = Disk.of(path);
+  }
+
+  #leaveFile(): void {
+    const file = this.#file;
+    this.#file = undefined;
+    if (!file) return;
+    const close = async () => {
+      if (this.#options.syncs) await file.sync().catch((error: Error) => this.#unsynced(error));
+      await file.close();
+    };
+    void this.#disk.run(close).catch((error) => this.#report(error));
+  }
+
+  #unsynced(error: Error): void {
+    const { path: value } = this.#place;
+    this.#report(new TrackUsageError('JOURNAL_UNSYNCED', { value, reason: error.message }, { cause: error }));
+  }
+
+  #fail(error: unknown): void {
+    this.#leaveFile();
+    this.#report(error);
+    this.#recover(RETRY);
+  }
+
+  /** Writes what is in memory until the app's thread can append again. */
+  #recover(pause: number): void {
+    if (this.#isRecovering || this.#isClosed) return;
+    this.#isRecovering = true;
+    void this.#recoverAfter(pause);
+  }
+
+  async #recoverAfter(first: number): Promise<void> {
+    let pause = first;
+    while (!this.#isClosed) {
+      if (pause > 0) await this.#rest(pause);
+      if (this.#isClosed) return;
+      try {
+        const isFast = await this.#catchUp();
+        this.#lastProblem = undefined;
+        if (!isFast) this.#reportStall();
+        else if (monotonicClock.now() >= this.#stayUntil && this.#goBack()) return;
+        pause = isFast && this.#pieces.bytes > 0 ? 0 : LOOK_PAUSE;
+      } catch (error) {
+        if (!this.#isClosed) this.#report(error);
+        this.#leaveFile();
+        pause = RETRY;
+      }
+    }
+  }
+
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Writes what is in memory, but for what came meanwhile; returns whether the disk was fast. */
+  async #catchUp(): Promise<boolean> {
+    let isFast = true;
+    const run = async <T>(operation: () => Promise<T>): Promise<T> => {
+      const { value, isSlow } = await this.#disk.run(operation);
+      if (isSlow) isFast = false;
+      return value;
+    };
+    const { directory, header, segmentBytes } = this.#options;
+    if (!this.#file) {
+      await run(() => call<unknown>((done) => mkdir(directory, { recursive: true, mode: 0o700 }, done)));
+      // Synchronous, on a disk that has just answered.
+      this.#prepare();
+      this.#file = await run(() => SegmentFile.open(this.#place.path, this.#next, header));
+      if (this.#isClosed) this.#leaveFile();
+    }
+    const file = this.#file;
+    if (!file) return false;
+    await run(() => file.writeHead());
+    this.#check();
+    while (this.#file === file) {
+      const batch = this.#pieces.batch(BATCH_BYTES);
+      if (!batch) break;
+      await run(() => file.write(batch.bytes, batch.start));
+      this.#written(batch.end);
+      if (batch.end - file.start >= segmentBytes) this.#leaveFile();
+      if (this.#pieces.bytes <= REST_BYTES) break;
+    }
+    return isFast;
+  }
+
+  /** Lets the app's thread append again, after it has written the little that is left. */
+  #goBack(): boolean {
+    const file = this.#file;
+    if (!file || this.#pieces.bytes > REST_BYTES) return false;
+    const started = monotonicClock.now();
+    noteThreadTime(started);
+    this.#writeRest(file);
+    this.#isRecovering = false;
+    this.#backSince = monotonicClock.now();
+    // If that was slow, another recovery has begun.
+    this.#checkPace(started);
+    return true;
+  }
+
+  #writeRest(file: SegmentFile): void {
+    for (let rest = this.#pieces.batch(BATCH_BYTES); rest; rest = this.#pieces.batch(BATCH_BYTES)) {
+      file.append(rest.bytes, rest.bytes.length, rest.start);
+      this.#written(rest.end);
+    }
+  }
+
+  #written(position: number): void {
+    this.#pieces.release(position);
+    this.#options.onWritten(position);
+    if (this.#options.syncs) this.#sync();
+  }
+
+  /** Resolves when memory is empty, or after some patience. */
+  async #untilWritten(): Promise<void> {
+    const until = monotonicClock.now() + CLOSE_PATIENCE;
+    while (this.memoryPieces().length > 0 && monotonicClock.now() < until) {
+      this.#wake();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE));
+    }
+  }
+
+  #reportStall(): void {
+    if (this.#stall === 0) return;
+    const ms = Math.round(this.#stall);
+    this.#stall = 0;
+    this.#options.onProblem(new TrackUsageError('JOURNAL_SLOW', { value: this.#place.path, ms }));
+  }
+
+  #report(error: unknown): void {
+    const reason = reasonOf(error);
+    if (reason === this.#lastProblem) return;
+    this.#lastProblem = reason;
+    this.#options.onProblem(
+      error instanceof TrackUsageError
+        ? error
+        : new TrackUsageError('JOURNAL_UNWRITABLE', { value: this.#place.path, reason }, { cause: error }),
+    );
+  }
+
+  /** At most one synchronization runs, and each covers all that was appended before it began. */
+  #sync(): void {
+    this.#isDirty = true;
+    if (this.#isSyncing) return;
+    this.#isSyncing = true;
+    setTimeout(() => {
+      this.#isDirty = false;
+      const file = this.#file;
+      const synced = file ? this.#disk.run(() => file.sync()) : Promise.resolve();
+      void synced
+        .catch((error: Error) => this.#unsynced(error))
+        .then(() => {
+          this.#isSyncing = false;
+          if (this.#isDirty && !this.#isClosed) this.#sync();
+        });
+    }, SYNC_PAUSE).unref();
+  }
+}
+
+/** Whether the disk has blocked the app's thread for too long since then. */
+function isLateSince(started: number): boolean {
+  const took = monotonicClock.now() - started;
+  return took > SLOW && blockedOf(took) > SLOW;
+}
+
+/** Waits for a promise, but not for longer than this. In ms. */
+async function within(timeout: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise((resolve) => {
+    timer = setTimeout(resolve, timeout);
+  });
+  await Promise.race([patience, promise]);
+  clearTimeout(timer);
+}
