@@ -181,7 +181,7 @@ describe('calls', () => {
     const { writer, journal } = await opened();
     await writer.apply(journal.batch([{}]));
     const guards = server.cli('keys', 'usage:*:at:*').split('\n');
-    expect(guards).toHaveLength(4);
+    expect(guards).toHaveLength(7);
     for (const guard of guards) expect(Number(server.cli('ttl', guard))).toBeGreaterThan(86_000);
     expect(server.cli('persist', 'usage:journals')).toBe('0');
   });
