@@ -149,6 +149,7 @@ describe('a place', () => {
     );
     expect(view).toBe(
       [
+        'default\tcoverage\t2026-11-24 00:00:00\treferrers,urls\t4\t20\t2\t6000',
         'default\treferrers\t2026-11-24 00:00:00\tr\t2\t10\t0\t3000',
         'default\treferrers\t2026-11-24 00:00:00\t\\N\t2\t10\t2\t3000',
         'default\turls\t2026-11-24 00:00:00\thttp://localhost/\t4\t20\t2\t6000',
