@@ -130,6 +130,14 @@ const TABLE = {
     'cannot write the journal in {value}: {reason}',
     'make the directory writable or set journal: { dir }; until then records wait in bounded memory',
   ],
+  JOURNAL_UNSAFE: [
+    'the directory of journals {value} may hold what another user put there: {reason}',
+    'delete it, or make it a directory of this user that others cannot write to, or set journal: { dir } to another place; until then records wait in bounded memory',
+  ],
+  JOURNAL_FOREIGN: [
+    'the journal {value} may hold what another user put there: {reason}',
+    'delete it, or give it to the user of this process where its records are genuine; until then it is left alone',
+  ],
   JOURNAL_NETWORK: [
     '{value} is on a network file system ({kind}), where locks and appends cannot be relied on',
     'set journal: { dir } to a local disk; until then records wait in bounded memory',

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
 import { call } from './disk.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from './files.ts';
+import { checkDirectory } from './owner.ts';
 
 /** File system types (statfs) on which neither locks nor appends can be relied on. */
 const NETWORK_FILE_SYSTEMS: Record<number, string> = {
@@ -34,9 +35,15 @@ export function journalsDirectory(dir: string | undefined, identity: string): st
   return resolve(dir ?? '.track-usage', hash);
 }
 
-/** Makes the directory, for the owner's eyes only, and refuses network file systems. */
+/** Creates the directory of journals, for its owner alone, and throws where `checkUsable` does. */
 export function prepareDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  checkUsable(directory);
+}
+
+/** Throws for a directory on a network file system, and for one that another user may have made or filled. */
+export function checkUsable(directory: string): void {
+  checkDirectory(directory);
   const kind = NETWORK_FILE_SYSTEMS[statfsSync(directory).type >>> 0];
   if (kind) throw new TrackUsageError('JOURNAL_NETWORK', { value: directory, kind });
 }

@@ -1,11 +1,18 @@
 import { rmSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { monotonicClock } from '../clock.ts';
-import type { TrackUsageError } from '../errors.ts';
-import { emptyJournal, listJournals, listSegments, removeSegment } from '../journal/directory.ts';
-import { ifPresent, isFileProblem, removing, unreadable } from '../journal/files.ts';
+import { TrackUsageError } from '../errors.ts';
+import {
+  checkUsable,
+  emptyJournal,
+  listJournals,
+  listSegments,
+  removeSegment,
+} from '../journal/directory.ts';
+import { ifPresent, isAbsence, isFileProblem, removing, unreadable } from '../journal/files.ts';
 import { claim, lastBeat, STILL } from '../journal/heartbeat.ts';
 import { DirectoryLock } from '../journal/lock.ts';
+import { checkJournal } from '../journal/owner.ts';
 import { type MemoryPiece, releasePieces } from '../journal/pieces.ts';
 import type { SharedState } from '../journal/shared.ts';
 import { Ownership } from './ownership.ts';
@@ -58,8 +65,6 @@ export class Journals {
   #seen = new Map<string, Sighting>();
   /** Ids of journals that were dead when they were looked at last, the oldest last. */
   #dead: string[] = [];
-  /** The directories of journals that could not be adopted when it was tried last. */
-  readonly #failing = new Set<string>();
 
   /** @param onProblem Called with what cannot be read or deleted, and is tried again. */
   constructor(
@@ -96,7 +101,13 @@ export class Journals {
       const id = this.#dead.pop();
       if (id === undefined) return;
       const directory = join(this.#directory, id);
-      this.#attempt(directory, () => this.#tryAdopt(id, directory));
+      const seen = this.#seen.get(id)!;
+      try {
+        this.#tryAdopt(id, directory, seen);
+      } catch (error) {
+        // Somebody else may have adopted and deleted it just now.
+        if (!isGone(directory)) this.#report(directory, error);
+      }
     }
   }
 
@@ -105,7 +116,11 @@ export class Journals {
     const now = monotonicClock.now();
     const seen = new Map<string, Sighting>();
     const dead: string[] = [];
-    const ids = this.#attempt(this.#directory, () => listJournals(this.#directory));
+    const ids = this.#attempt(this.#directory, () => {
+      const listed = listJournals(this.#directory);
+      if (listed.length > 0) checkUsable(this.#directory);
+      return listed;
+    });
     if (!ids) return [];
     for (const id of ids) {
       if (this.all.some((journal) => journal.id === id)) continue;
@@ -118,16 +133,15 @@ export class Journals {
       if (sign.beat === undefined || now - since >= STILL) dead.push(id);
     }
     this.#seen = seen;
-    for (const path of this.#failing) if (!ids.includes(basename(path))) this.#failing.delete(path);
     // Those that are locked do not keep the others waiting.
     const order = (a: Sighting, b: Sighting) => b.tries - a.tries || b.time - a.time;
     return dead.sort((a, b) => order(seen.get(a)!, seen.get(b)!));
   }
 
-  #tryAdopt(id: string, directory: string): void {
-    const seen = this.#seen.get(id)!;
+  #tryAdopt(id: string, directory: string, seen: Sighting): void {
     seen.tries += 1;
     if (signOfLife(directory)?.beat !== seen.beat) return;
+    checkJournal(directory);
     const lock = DirectoryLock.take(directory);
     if (!lock) return;
     let isOurs = false;
@@ -141,16 +155,16 @@ export class Journals {
     }
   }
 
-  /** Calls `work`. Where it fails it is called again at the next look, and reported if it fails then. */
+  #report(path: string, error: unknown): void {
+    this.#onProblem(error instanceof TrackUsageError ? error : unreadable(path, error));
+  }
+
+  /** Calls `work`; reports why it fails. It is called again at the next look. */
   #attempt<T>(path: string, work: () => T): T | undefined {
     try {
-      const result = work();
-      this.#failing.delete(path);
-      return result;
+      return work();
     } catch (error) {
-      // The first time somebody else may just be deleting it.
-      if (this.#failing.has(path)) this.#onProblem(isFileProblem(error) ? error : unreadable(path, error));
-      this.#failing.add(path);
+      this.#report(path, error);
       return undefined;
     }
   }
@@ -228,4 +242,13 @@ function signOfLife(directory: string): Omit<Sighting, 'since' | 'tries'> | unde
   // A new journal gets a heartbeat before its first segment.
   const isNew = listSegments(directory).length === 0;
   return { beat: isNew ? stats.mtimeMs : undefined, hasHeartbeat: false, time: stats.mtimeMs };
+}
+
+function isGone(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return isAbsence(error);
+  }
 }

@@ -1,5 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { checkDirectory } from '../journal/owner.ts';
 import type { UsageRecord } from '../record.ts';
 
 /** Rejected records beyond this size of their file are only counted. In bytes. */
@@ -18,6 +20,7 @@ export function setAside(
 ): void {
   let fd: number | undefined;
   try {
+    checkDirectory(dirname(file));
     fd = openSync(file, 'a+', 0o600);
     const { size } = fstatSync(fd);
     if (size >= LIMIT) throw new RejectFileFull();
