@@ -96,9 +96,9 @@ const TABLE = {
     'mend {module}; until then the records wait in the journal',
   ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
-  FILTER_UNSUPPORTED: [
-    'this storage cannot add up the records that match, so that only records can be filtered',
-    'ask without a filter, or keep the records in SQLite, PostgreSQL, MySQL or ClickHouse beside it',
+  QUERY_TOO_LARGE: [
+    'an answer that is counted from the records {reason}',
+    'query a shorter range, or without a filter',
   ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [

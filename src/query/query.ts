@@ -80,19 +80,17 @@ export class UsageQuery {
   async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
     const { site: name, zone } = await this.#site(site);
     const stored = await storedSummaries(this.#reader, name);
-    const filter = await orElse(this.#reader.canFilter(), false);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
     const place = (of: string) => (order.includes(of) ? order.indexOf(of) : order.length);
     const names = [...new Set([...this.#kept, ...stored])].sort((a, b) => place(a) - place(b));
     return {
       site: name,
       timeZone: zone.timeZone,
-      filter,
       summaries: names.map((of) => ({
         name: of,
         title: known(of)?.title ?? of,
         own: known(of) === undefined,
-        filter: filter && columnOf(of) !== undefined,
+        filter: columnOf(of) !== undefined,
       })),
     };
   }

@@ -12,7 +12,7 @@ export type Filter = Readonly<Record<string, string | null>>;
 export interface QuestionOptions extends RangeOptions {
   /** Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
-  /** Answered from the records, where the storage can search them. Defaults to none. */
+  /** Answered from the records that the storage keeps. Defaults to none. */
   filter?: Filter;
 }
 
@@ -156,7 +156,5 @@ export interface SummaryInfo {
 export interface SiteAnswer {
   site: string;
   timeZone: string;
-  /** Whether the storage can filter. */
-  filter: boolean;
   summaries: SummaryInfo[];
 }

@@ -6,7 +6,7 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   QUERY_INVALID: 400,
   SUMMARY_UNKNOWN: 404,
   TIME_ZONE_UNKNOWN: 400,
-  FILTER_UNSUPPORTED: 422,
+  QUERY_TOO_LARGE: 422,
 };
 
 /** An answer of RFC 9457. `code` is that of the table of errors, where it is one of it. */
@@ -59,7 +59,7 @@ export function problemOf(error: unknown): Problem {
 const TITLES: Readonly<Record<number, string>> = {
   400: 'The request is not understood',
   404: 'There is no such thing',
-  422: 'The storage cannot do that',
+  422: 'The answer would be too large',
   503: 'The storage does not answer',
 };
 

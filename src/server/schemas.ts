@@ -113,7 +113,6 @@ const object = z.record(z.string(), z.unknown());
 export const siteAnswer = z.object({
   site: z.string(),
   timeZone: z.string(),
-  filter: z.boolean().describe('Whether the storage can filter.'),
   summaries: z.array(
     z.object({ name: z.string(), title: z.string(), own: z.boolean(), filter: z.boolean() }),
   ),

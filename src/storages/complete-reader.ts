@@ -1,17 +1,11 @@
-import { TrackUsageError } from '../errors.ts';
 import { ClosedMonths } from './closed-months.ts';
 import type { StorageReader } from './contract.ts';
+import { RecordFolds } from './fold-records.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
-import { olderByDate, searchRecords } from './search-records.ts';
+import { foundRows, olderByDate, searchRecords } from './search-records.ts';
 
-/** A reading end that answers every question, or says that its engine cannot. */
-export interface CompleteReader extends Required<Omit<StorageReader, 'isReplaced'>> {
-  /**
-   * Whether what matches can be added up: without that, `matchingKeys` and `matchingSeries` reject with
-   * `FILTER_UNSUPPORTED`.
-   */
-  canFilter(): Promise<boolean>;
-}
+/** A reading end that answers every question. */
+export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
 
 /** The methods of a `CompleteReader` that are questions. */
 export const QUESTIONS = [
@@ -26,19 +20,18 @@ export const QUESTIONS = [
   'matchingKeys',
   'matchingSeries',
   'matchingRecords',
-  'canFilter',
 ] as const satisfies readonly (keyof CompleteReader)[];
 export type QuestionName = (typeof QUESTIONS)[number];
 
 /** Adds what an engine leaves out. */
 export function complete(reader: StorageReader): CompleteReader {
-  const refuse = async (): Promise<never> => {
-    throw new TrackUsageError('FILTER_UNSUPPORTED');
-  };
   const folded = new ClosedMonths({
     keys: (request) => foldKeys(reader, request),
     total: (request) => foldTotal(reader, request),
   });
+  const matchingRecords: CompleteReader['matchingRecords'] = (request) =>
+    reader.matchingRecords?.(request) ?? searchRecords(olderByDate(reader, request), request);
+  const filtered = new RecordFolds((request) => foundRows(matchingRecords, request));
   return {
     timeZone: (site) => reader.timeZone(site),
     summaries: (site) => reader.summaries(site),
@@ -48,11 +41,9 @@ export function complete(reader: StorageReader): CompleteReader {
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
-    matchingKeys: (request) => reader.matchingKeys?.(request) ?? refuse(),
-    matchingSeries: (request) => reader.matchingSeries?.(request) ?? refuse(),
-    matchingRecords: (request) =>
-      reader.matchingRecords?.(request) ?? searchRecords(olderByDate(reader, request), request),
-    canFilter: async () => reader.matchingKeys !== undefined,
+    matchingKeys: (request) => reader.matchingKeys?.(request) ?? filtered.matchingKeys(request),
+    matchingSeries: (request) => reader.matchingSeries?.(request) ?? filtered.matchingSeries(request),
+    matchingRecords,
     close: () => reader.close(),
   };
 }

@@ -258,7 +258,7 @@ export interface StorageReader {
   total?(request: TotalRequest): Promise<Total>;
   /** Oldest first, without the buckets that are empty. Where it is left out, the rows of `sums` are added up. */
   series?(request: SeriesRequest): Promise<SeriesRow[]>;
-  /** The three that search the records. An engine that cannot leaves out all of them. */
+  /** The three that search the records. Where one is left out, the records are read, and added up as they come. */
   matchingKeys?(request: MatchingKeysRequest): Promise<Keys>;
   /** Oldest first, without those that are empty. */
   matchingSeries?(request: MatchingSeriesRequest): Promise<MatchingRow[]>;

@@ -1,75 +1,188 @@
-import type { TextColumn, UsageRecord } from '../record.ts';
+import { monotonicClock } from '../clock.ts';
+import { TrackUsageError } from '../errors.ts';
+import { TEXT_COLUMNS, type TextColumn } from '../record.ts';
 import type {
   Condition,
   KeyRow,
   Keys,
+  Matching,
   MatchingKeysRequest,
   MatchingRow,
   MatchingSeriesRequest,
-  Measures,
 } from './contract.ts';
-import { addTo, pageOfKeys } from './fold-sums.ts';
-import { addMeasures, noMeasures } from './measures.ts';
+import { pageOfKeys } from './fold-sums.ts';
+import { noMeasures } from './measures.ts';
+import type { RecordRow } from './record-row.ts';
 
-/** Answers from records that lie in memory, all of the range, oldest first. */
+/** A record as far as an answer needs it: what is missing is `null`. */
+export type FoldedRow = Partial<Omit<RecordRow, 'ms' | 'bot'>> & {
+  ms: number;
+  bot?: number | boolean | null;
+};
 
-export function matchingKeys(records: readonly UsageRecord[], request: MatchingKeysRequest): Keys {
-  const keys = new Map<string | null, KeyRow>();
-  for (const record of matching(records, request.where)) {
-    addTo(keys, { key: textOf(record, request.column), ...measuresOf(record) });
+/** The columns that an answer may need besides the date. */
+export type FoldedColumn = Exclude<keyof RecordRow, 'ms' | 'site' | 'authorization' | 'extra'>;
+
+/**
+ * Reads the records of a range, in pieces and in any order. They may be more than match, and hold more than the columns
+ * that are asked for.
+ */
+export type ReadRows = (
+  request: Matching,
+  columns: readonly FoldedColumn[],
+) => AsyncIterable<readonly FoldedRow[]>;
+
+/** How long one answer may read. In ms. */
+const MOST_TIME = 30_000;
+/** Different keys, or visitors of each bucket, of one answer. */
+const MOST_TEXTS = 1_000_000;
+/** All of them together, in UTF-16 units. */
+const MOST_LENGTH = 64 * 1024 * 1024;
+
+const MEASURED = ['content_length', 'status', 'duration'] as const;
+
+/**
+ * `matchingKeys` and `matchingSeries` for an engine that only hands over records: they are added up here as they come.
+ * The memory that an answer takes grows with its keys and visitors, never with the number of records.
+ */
+export class RecordFolds {
+  readonly #read: ReadRows;
+
+  constructor(read: ReadRows) {
+    this.#read = read;
   }
-  return pageOfKeys([...keys.values()], request);
-}
 
-export function matchingSeries(
-  records: readonly UsageRecord[],
-  { where, bounds }: MatchingSeriesRequest,
-): MatchingRow[] {
-  const rows = new Map<number, MatchingRow & { seen: Set<string> }>();
-  for (const record of matching(records, where)) {
-    const bucket = bounds.findLast((bound) => bound <= record.date);
-    if (bucket === undefined || bucket === bounds.at(-1)) continue;
-    let row = rows.get(bucket);
-    if (!row) {
-      row = { bucket, ...noMeasures(), visitors: 0, bots: 0, seen: new Set() };
-      rows.set(bucket, row);
+  async matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
+    const { where, column } = request;
+    const keys = new Map<string | null, KeyRow>();
+    const budget = new Budget('keys');
+    for await (const rows of this.#pieces(request, columnsOf(column), budget)) {
+      for (const row of rows) {
+        if (!matches(row, where)) continue;
+        const key = textOf(row, column);
+        let found = keys.get(key);
+        if (!found) {
+          budget.add(key);
+          found = { key, ...noMeasures() };
+          keys.set(key, found);
+        }
+        addTo(found, row);
+      }
     }
-    addMeasures(row, measuresOf(record));
-    if (record.bot) row.bots += 1;
-    if (record.visitor !== null) row.seen.add(record.visitor);
+    return pageOfKeys([...keys.values()], request);
   }
-  return [...rows.values()]
-    .sort((a, b) => a.bucket - b.bucket)
-    .map(({ seen, ...row }) => ({ ...row, visitors: seen.size }));
-}
 
-function matching(records: readonly UsageRecord[], where: readonly Condition[]): UsageRecord[] {
-  return records.filter((record) => matches(record, where));
-}
+  async matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    const { where, bounds } = request;
+    const from = Math.max(request.from, bounds[0]!);
+    const to = Math.min(request.to, Math.ceil(bounds.at(-1)!) - 1);
+    if (from > to) return [];
+    const found = new Map<number, MatchingRow & { seen: Set<string> }>();
+    const budget = new Budget('visitors');
+    for await (const rows of this.#pieces({ ...request, from, to }, ['visitor', 'bot'], budget)) {
+      for (const row of rows) {
+        if (row.ms < from || row.ms > to || !matches(row, where)) continue;
+        const bucket = bounds[lastBound(bounds, row.ms)]!;
+        let sums = found.get(bucket);
+        if (!sums) {
+          sums = { bucket, ...noMeasures(), visitors: 0, bots: 0, seen: new Set() };
+          found.set(bucket, sums);
+        }
+        addTo(sums, row);
+        if (row.bot) sums.bots += 1;
+        const visitor = row.visitor ?? null;
+        if (visitor === null || sums.seen.has(visitor)) continue;
+        budget.add(visitor);
+        sums.seen.add(visitor);
+      }
+    }
+    return [...found.values()]
+      .sort((a, b) => a.bucket - b.bucket)
+      .map(({ seen, ...row }) => ({ ...row, visitors: seen.size }));
+  }
 
-/** Whether a record meets all conditions. */
-export function matches(record: UsageRecord, where: readonly Condition[]): boolean {
-  return where.every(({ column, value }) => textOf(record, column) === value);
-}
-
-function measuresOf({ contentLength, status, duration }: UsageRecord): Measures {
-  return { hits: 1, transfer: contentLength, errors: status >= 500 ? 1 : 0, duration };
-}
-
-/** The text of a record's column. */
-function textOf(record: UsageRecord, column: TextColumn): string | null {
-  switch (column) {
-    case 'agent':
-      return record.userAgent?.string ?? null;
-    case 'browser':
-    case 'version':
-    case 'platform':
-      return record.userAgent?.[column] ?? null;
-    case 'state':
-      return String(record.status);
-    case 'robot':
-      return record.bot ? (record.userAgent?.browser ?? record.userAgent?.string ?? null) : null;
-    default:
-      return record[column];
+  async *#pieces(
+    { site, from, to, where }: Matching,
+    needed: readonly FoldedColumn[],
+    budget: Budget,
+  ): AsyncGenerator<readonly FoldedRow[]> {
+    const columns = new Set([...MEASURED, ...needed, ...where.flatMap(({ column }) => columnsOf(column))]);
+    for await (const rows of this.#read({ site, from, to, where }, [...columns])) {
+      budget.checkTime();
+      yield rows;
+    }
   }
 }
+
+/** What one answer may take. */
+class Budget {
+  readonly #what: string;
+  readonly #begin = monotonicClock.now();
+  #texts = 0;
+  #length = 0;
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  add(text: string | null): void {
+    this.#texts += 1;
+    this.#length += text?.length ?? 0;
+    if (this.#texts <= MOST_TEXTS && this.#length <= MOST_LENGTH) return;
+    throw tooLarge(
+      `has more than ${MOST_TEXTS} different ${this.#what}, or ${MOST_LENGTH} characters of them`,
+    );
+  }
+
+  checkTime(): void {
+    if (monotonicClock.now() - this.#begin > MOST_TIME) throw tooLarge(`took longer than ${MOST_TIME} ms`);
+  }
+}
+
+function tooLarge(reason: string): TrackUsageError {
+  return new TrackUsageError('QUERY_TOO_LARGE', { reason });
+}
+
+function addTo(sums: KeyRow | MatchingRow, { content_length, status, duration }: FoldedRow): void {
+  sums.hits += 1;
+  sums.transfer += content_length ?? 0;
+  if (status !== undefined && status >= 500) sums.errors += 1;
+  sums.duration += duration ?? 0;
+}
+
+/** The place of the last bound that the date has reached; the first one is no later. */
+function lastBound(bounds: readonly number[], date: number): number {
+  let [low, high] = [0, bounds.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (bounds[middle]! <= date) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Returns whether a record meets all conditions. */
+export function matches(row: FoldedRow, where: readonly Condition[]): boolean {
+  return where.every(({ column, value }) => textOf(row, column) === value);
+}
+
+/** The columns of rows that hold the text of a record's column. */
+function columnsOf(column: TextColumn): FoldedColumn[] {
+  if (column === 'state') return ['status'];
+  if (column === 'robot') return ['bot', 'browser', 'user_agent'];
+  return [COLUMNS[column]];
+}
+
+function textOf(row: FoldedRow, column: TextColumn): string | null {
+  if (column === 'state') return String(row.status);
+  if (column === 'robot') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
+  return row[COLUMNS[column]] ?? null;
+}
+
+/** The columns of rows that hold a text as it is. */
+export const COLUMNS = Object.fromEntries(
+  TEXT_COLUMNS.filter((column) => column !== 'state' && column !== 'robot').map((column) => [
+    column,
+    column === 'agent' ? 'user_agent' : column.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  ]),
+) as Record<Exclude<TextColumn, 'state' | 'robot'>, Exclude<FoldedColumn, (typeof MEASURED)[number] | 'bot'>>;

@@ -114,3 +114,34 @@ export function recordOf(row: RecordRow): UsageRecord {
     blueprint: row.blueprint,
   };
 }
+
+/** The other way. @param extra What else is stored of it, as JSON. */
+export function rowOfRecord(record: UsageRecord, extra: string | null): RecordRow {
+  return {
+    ms: record.date,
+    site: record.site,
+    server_name: record.serverName,
+    method: record.method,
+    url: record.url,
+    route: record.route,
+    protocol: record.protocol,
+    status: record.status,
+    content_length: record.contentLength,
+    duration: record.duration,
+    remote_addr: record.remoteAddr,
+    forwarded_for: record.forwardedFor,
+    user_agent: record.userAgent?.string ?? null,
+    browser: record.userAgent?.browser ?? null,
+    version: record.userAgent?.version ?? null,
+    platform: record.userAgent?.platform ?? null,
+    language: record.language,
+    referrer: record.referrer,
+    username: record.username,
+    authorization: record.authorization ? 1 : 0,
+    visitor: record.visitor,
+    country: record.country,
+    bot: record.bot ? 1 : 0,
+    blueprint: record.blueprint,
+    extra,
+  };
+}

@@ -1,22 +1,22 @@
-import type { UsageRecord } from '../record.ts';
-import type { FoundRecords, MatchingRecordsRequest, StorageReader } from './contract.ts';
+import type { FoundRecords, Matching, MatchingRecordsRequest, StorageReader } from './contract.ts';
 import { ANY_DATE, cursorNumbers } from './cursor.ts';
 import { matches } from './fold-records.ts';
+import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 
 /** Records that are read at once where few of them may match. */
 const READ_AT_ONCE = 1_000;
-const COUNT = { from: 0, to: Number.MAX_SAFE_INTEGER };
 /** Records that are read for one piece: then it ends, however many were found. */
 const READ_AT_MOST = 20_000;
+const COUNT = { from: 0, to: Number.MAX_SAFE_INTEGER };
 
-export interface PlacedRecord {
-  record: UsageRecord;
+export interface PlacedRow {
+  row: RecordRow;
   /** Tells those that come after it. */
   place: string;
 }
 
 /** Records of a range, newest first, from behind a place on. */
-export type OlderRecords = (after: string | undefined, limit: number) => Promise<PlacedRecord[]>;
+export type OlderRecords = (after: string | undefined, limit: number) => Promise<PlacedRow[]>;
 
 /** `matchingRecords` for an engine that can only read records by their dates. */
 export async function searchRecords(
@@ -24,19 +24,20 @@ export async function searchRecords(
   { where, after, limit }: MatchingRecordsRequest,
 ): Promise<FoundRecords> {
   const size = where.length === 0 ? Math.max(limit, 1) : READ_AT_ONCE;
-  const records: UsageRecord[] = [];
+  const found: RecordRow[] = [];
+  const answer = (next: string | undefined) => ({ records: found.map(recordOf), next });
   let last = after;
   for (let read = 0; read < READ_AT_MOST; read += size) {
     const piece = await older(last, size);
-    for (const { record, place } of piece) {
+    for (const { row, place } of piece) {
       last = place;
-      if (!matches(record, where)) continue;
-      records.push(record);
-      if (records.length === limit) return { records, next: place };
+      if (!matches(row, where)) continue;
+      found.push(row);
+      if (found.length === limit) return answer(place);
     }
-    if (piece.length < size) return { records, next: undefined };
+    if (piece.length < size) return answer(undefined);
   }
-  return { records, next: last };
+  return answer(last);
 }
 
 /**
@@ -53,7 +54,20 @@ export function olderByDate(
     return records.map((record) => {
       given = record.date === date ? given + 1 : 1;
       date = record.date;
-      return { record, place: `${date} ${given}` };
+      return { row: rowOfRecord(record, null), place: `${date} ${given}` };
     });
   };
+}
+
+/** All records that match, piece by piece. */
+export async function* foundRows(
+  find: (request: MatchingRecordsRequest) => Promise<FoundRecords>,
+  request: Matching,
+): AsyncGenerator<RecordRow[]> {
+  let after: string | undefined;
+  do {
+    const { records, next } = await find({ ...request, after, limit: READ_AT_ONCE });
+    yield records.map((record) => rowOfRecord(record, null));
+    after = next;
+  } while (after !== undefined);
 }

@@ -29,7 +29,6 @@ const AGENTS: Partial<TestRecord>[] = [
 
 /** What is answered from the records that match. */
 export function filterCases(subject: Subject): TestCase[] {
-  if (subject.cannot?.filter) return [refusal(subject), ...listCases(subject)];
   return [
     {
       name: 'filters: keys of each column are those of the storage in memory, in every order',
@@ -190,26 +189,9 @@ export function filterCases(subject: Subject): TestCase[] {
           equal(await storage.reader.matchingKeys({ ...range, ...PAGE, column: 'url' }), NOTHING);
           equal(await storage.reader.matchingSeries({ ...range, bounds: [NOON, NOON + 1] }), []);
           equal(await walk(storage.reader, range, 5), []);
-          equal(await storage.reader.canFilter(), true);
         }),
     },
   ];
-}
-
-function refusal(subject: Subject): TestCase {
-  return {
-    name: 'filters: the storage says that it cannot add up what matches',
-    run: () =>
-      at(subject, async (place) => {
-        const storage = place.storage([]);
-        place.keep(await openWriter(storage));
-        equal(await storage.reader.canFilter(), false);
-        const code = 'FILTER_UNSUPPORTED';
-        const range = { ...ALL, where: [{ column: 'method', value: 'GET' } as const] };
-        await rejects(storage.reader.matchingKeys({ ...range, ...PAGE, column: 'url' }), { code });
-        await rejects(storage.reader.matchingSeries({ ...range, bounds: [NOON, NOON + 1] }), { code });
-      }),
-  };
 }
 
 /** Lists of records: every storage has them. */

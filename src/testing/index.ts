@@ -36,9 +36,7 @@ export type Capability =
   /** Several processes write to the same place. */
   | 'processes'
   /** Every record is kept, whatever their number. */
-  | 'records'
-  /** Records are found by what they hold: `matchingKeys` and its like. */
-  | 'filter';
+  | 'records';
 
 /** A storage, as the conformance suite wants it. */
 export interface Subject {

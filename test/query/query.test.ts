@@ -466,21 +466,21 @@ describe('totals', () => {
     }
   });
 
-  test('where records cannot be added up, they are searched', async () => {
+  test('a reader that only knows its records by their dates is filtered all the same', async () => {
     const storage = new MemoryStorage({ hooks: [sumPlans] });
     const writer = await openWriter(storage, { site: 'shop' });
     await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
     const { timeZone, summaries, sums, usage, scan, close } = storage.reader;
     const reader = complete({ timeZone, summaries, sums, usage, scan, close });
-    const query = new UsageQuery(reader, { site: 'shop', now: () => NOW });
-    expect((await query.totals()).totals).toMatchObject({ hits: 4, visitors: null, bots: null });
-    expect((await query.site()).filter).toBe(false);
-    for (const answer of [
-      query.totals({ filter: { status: '500' } }),
-      query.series({ filter: { status: '500' } }),
-      query.top('urls', { filter: { status: '500' } }),
-    ]) {
-      await expect(answer).rejects.toMatchObject({ code: 'FILTER_UNSUPPORTED' });
+    const [query, memory] = [reader, storage.reader].map(
+      (each) => new UsageQuery(each, { site: 'shop', now: () => NOW }),
+    ) as [UsageQuery, UsageQuery];
+    for (const filter of [{ status: '500' }, { visitors: 'v1', bots: null }, { status: '200' }]) {
+      const options = { from: '2026-09', filter };
+      expect(await query.totals(options)).toEqual(await memory.totals(options));
+      expect(await query.series(options)).toEqual(await memory.series(options));
+      expect(await query.top('urls', options)).toEqual(await memory.top('urls', options));
+      expect((await query.top('urls', options)).count).toBe(1);
     }
     const all = await query.records({ from: '2026-09' });
     expect([all.records.length, all.next]).toEqual([6, null]);
@@ -708,7 +708,6 @@ describe('nothing stored', () => {
     expect(await query.site({ site })).toEqual({
       site,
       timeZone: 'UTC',
-      filter: true,
       summaries: [{ name: 'plans', title: 'plans', own: true, filter: false }],
     });
   });
@@ -740,7 +739,6 @@ test('the summaries of a site, in the order of the documentation, those of its o
   expect(await stored.site()).toEqual({
     site: 'shop',
     timeZone: 'Europe/Berlin',
-    filter: true,
     summaries: [
       { name: 'urls', title: 'sumUrls', own: false, filter: true },
       { name: 'status', title: 'sumStatus', own: false, filter: true },

@@ -75,7 +75,6 @@ describe('answers', () => {
     expect(rest).toEqual({
       site: 'shop',
       timeZone: 'UTC',
-      filter: true,
       version: '1.2.3',
       status: { ...statusOf(), journal: { state: 'file', slowAppends: 0 } },
     });

@@ -32,7 +32,6 @@ describe('by the URL of one of its nodes', () => {
     place,
     cannot: {
       records: 'a stream holds the newest ones, by default 100,000',
-      filter: 'a stream is read by its dates alone',
     },
   });
   it.each(cases)('$name', ({ run }) => run());

@@ -82,7 +82,6 @@ describe.each(subjects)('$name', (subject) => {
     ...(stoppable && { server: stoppable }),
     cannot: {
       records: 'a stream holds the newest ones, by default 100,000',
-      filter: 'a stream is read by its dates alone',
     },
   });
   it.each(cases)('$name', ({ run }) => run());

@@ -2,11 +2,9 @@ import type { SiteInfo } from '../api/types.ts';
 import type { View } from '../state/view.ts';
 
 const OWN = 'These keys are the app’s own and do not stand in the records, so that they cannot be filtered.';
-const STORAGE = 'This storage cannot add up the records that match, so that the page cannot be filtered.';
 
 /** Why the page cannot be narrowed to the keys of a summary; `null` where it can. */
 export function whyNoFilter(site: SiteInfo, summary: string): string | null {
-  if (!site.filter) return STORAGE;
   return site.summaries.find(({ name }) => name === summary)?.filter ? null : OWN;
 }
 

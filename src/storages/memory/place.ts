@@ -7,6 +7,7 @@ import type {
   Batch,
   FoundRecords,
   Keys,
+  Matching,
   MatchingKeysRequest,
   MatchingRecordsRequest,
   MatchingRow,
@@ -22,8 +23,11 @@ import type {
   WriterContext,
 } from '../contract.ts';
 import { ANY_DATE, cursorNumbers } from '../cursor.ts';
-import { matches, matchingKeys, matchingSeries } from '../fold-records.ts';
-import type { RecordRow } from '../record-row.ts';
+import { matches, RecordFolds } from '../fold-records.ts';
+import { type RecordRow, rowOfRecord } from '../record-row.ts';
+
+/** Records that are folded at once. */
+const PIECE = 1_000;
 
 interface Kept {
   /** Grows with each record that is stored: those of one millisecond are in this order. */
@@ -41,6 +45,7 @@ export class MemoryPlace implements StorageReader {
   readonly #records = new Map<string, Kept[]>();
   /** By site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
+  readonly #folds = new RecordFolds((request) => this.#rows(request));
   #places = 0;
 
   constructor(maxRecords: number) {
@@ -102,24 +107,18 @@ export class MemoryPlace implements StorageReader {
   }
 
   async matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
-    return matchingKeys(
-      this.#dated(request).map(({ record }) => record),
-      request,
-    );
+    return this.#folds.matchingKeys(request);
   }
 
   async matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
-    return matchingSeries(
-      this.#dated(request).map(({ record }) => record),
-      request,
-    );
+    return this.#folds.matchingSeries(request);
   }
 
   async matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
     const { where, after, limit } = request;
     const place = after === undefined ? undefined : placeAt(after);
     const behind = this.#dated(request)
-      .filter((each) => matches(each.record, where) && (!place || compare(each, place) < 0))
+      .filter((each) => matches(rowOf(each), where) && (!place || compare(each, place) < 0))
       .reverse();
     const found = behind.slice(0, limit);
     return {
@@ -130,6 +129,11 @@ export class MemoryPlace implements StorageReader {
 
   /** The reading end is closed; the memory stays. */
   async close(): Promise<void> {}
+
+  async *#rows(request: Matching): AsyncGenerator<RecordRow[]> {
+    const kept = this.#dated(request);
+    for (let at = 0; at < kept.length; at += PIECE) yield kept.slice(at, at + PIECE).map(rowOf);
+  }
 
   /** Oldest first. */
   #dated({ site, from, to }: { site: string } & Range): Kept[] {
@@ -190,38 +194,12 @@ function placeAt(after: string): Place {
   return cursorNumbers(after, ANY_DATE, { from: 1, to: Number.MAX_SAFE_INTEGER }) as Place;
 }
 
-function compare({ record, place }: Kept, [date, other]: Place): number {
-  return record.date - date || place - other;
+function rowOf({ record, extra }: Kept): RecordRow {
+  return rowOfRecord(record, extra);
 }
 
-function rowOf({ record, extra }: Kept): RecordRow {
-  return {
-    ms: record.date,
-    site: record.site,
-    server_name: record.serverName,
-    method: record.method,
-    url: record.url,
-    route: record.route,
-    protocol: record.protocol,
-    status: record.status,
-    content_length: record.contentLength,
-    duration: record.duration,
-    remote_addr: record.remoteAddr,
-    forwarded_for: record.forwardedFor,
-    user_agent: record.userAgent?.string ?? null,
-    browser: record.userAgent?.browser ?? null,
-    version: record.userAgent?.version ?? null,
-    platform: record.userAgent?.platform ?? null,
-    language: record.language,
-    referrer: record.referrer,
-    username: record.username,
-    authorization: record.authorization ? 1 : 0,
-    visitor: record.visitor,
-    country: record.country,
-    bot: record.bot ? 1 : 0,
-    blueprint: record.blueprint,
-    extra,
-  };
+function compare({ record, place }: Kept, [date, other]: Place): number {
+  return record.date - date || place - other;
 }
 
 function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {

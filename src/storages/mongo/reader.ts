@@ -1,7 +1,13 @@
 import type { UsageRecord } from '../../record.ts';
 import type {
+  Condition,
+  Keys as FoundKeys,
   FoundRecords,
+  Matching,
+  MatchingKeysRequest,
   MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
   Scanned,
   ScanRequest,
   StorageReader,
@@ -10,15 +16,20 @@ import type {
   UsageRequest,
 } from '../contract.ts';
 import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
+import { COLUMNS, type FoldedColumn, type FoldedRow, RecordFolds } from '../fold-records.ts';
 import { recordOf } from '../record-row.ts';
 import { searchRecords } from '../search-records.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
 
+/** Documents that are read at once. */
+const PIECE = 1_000;
+
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
   readonly #close: () => Promise<void>;
+  readonly #folds = new RecordFolds((request, columns) => this.#rows(request, columns));
 
   constructor(collections: Collections, close: () => Promise<void>) {
     this.#collections = collections;
@@ -83,9 +94,38 @@ export class MongoReader implements StorageReader {
       );
       return documents.map((document) => {
         const row = rowOf(document);
-        return { record: recordOf(row), place: `${row.ms} ${document._id}` };
+        return { row, place: `${row.ms} ${document._id}` };
       });
     }, request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<FoundKeys> {
+    return this.#folds.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#folds.matchingSeries(request);
+  }
+
+  /** The server looks for the conditions; what it hands over has no more than the fields that are needed. */
+  async *#rows(
+    { site, from, to, where }: Matching,
+    columns: readonly FoldedColumn[],
+  ): AsyncGenerator<FoldedRow[]> {
+    const conditions = where.map(conditionOf);
+    if (conditions.includes(NONE)) return;
+    const cursor = this.#collections.records
+      .find({ site, date: range(from, to), ...(conditions.length > 0 && { $and: conditions }) })
+      .project({ _id: 0, date: 1, ...Object.fromEntries(columns.map((column) => [column, 1])) })
+      .batchSize(PIECE);
+    try {
+      while (await limited(cursor.hasNext())) {
+        const documents = cursor.readBufferedDocuments() as ({ date: Date } & FoldedRow)[];
+        yield documents.map((document) => ({ ...document, ms: document.date.getTime() }));
+      }
+    } finally {
+      await cursor.close().catch(() => {});
+    }
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
@@ -113,6 +153,23 @@ function range(from: number, to: number): { $gte: Date; $lte: Date } {
     $gte: new Date(Math.max(Math.ceil(from), ANY_DATE.from)),
     $lte: new Date(Math.min(Math.floor(to), ANY_DATE.to)),
   };
+}
+
+/** A condition that no record can meet. */
+const NONE = {};
+
+function conditionOf({ column, value }: Condition): object {
+  if (column === 'state') {
+    return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? { status: Number(value) } : NONE;
+  }
+  if (column === 'robot') {
+    // As `RecordFolds` reads it: a robot by its name, or else by its agent.
+    return value === null
+      ? { $or: [{ bot: { $ne: true } }, { browser: null, user_agent: null }] }
+      : { bot: true, $or: [{ browser: value }, { browser: null, user_agent: value }] };
+  }
+  // Null finds what is missing, too.
+  return { [COLUMNS[column]]: value };
 }
 
 /** Where no cursor was given. */

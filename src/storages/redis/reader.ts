@@ -1,7 +1,12 @@
 import type { UsageRecord } from '../../record.ts';
 import type {
+  Keys as FoundKeys,
   FoundRecords,
+  Matching,
+  MatchingKeysRequest,
   MatchingRecordsRequest,
+  MatchingRow,
+  MatchingSeriesRequest,
   Scanned,
   ScanRequest,
   StorageReader,
@@ -10,7 +15,8 @@ import type {
   UsageRequest,
 } from '../contract.ts';
 import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
-import { recordOf } from '../record-row.ts';
+import { RecordFolds } from '../fold-records.ts';
+import { type RecordRow, recordOf } from '../record-row.ts';
 import { searchRecords } from '../search-records.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
@@ -32,6 +38,7 @@ interface Bucket {
 export class RedisReader implements StorageReader {
   readonly #server: Server;
   readonly #keys: Keys;
+  readonly #folds = new RecordFolds((request) => this.#rows(request));
 
   constructor(server: Server, keys: Keys) {
     this.#server = server;
@@ -84,10 +91,24 @@ export class RedisReader implements StorageReader {
       const last = before ? Math.min(to, before.date) : to;
       const entries = await this.#stream(site).newest(from, last, limit, before);
       return entries.map(({ date, id, json }) => ({
-        record: recordOf(rowOf(site, date, json)),
+        row: rowOf(site, date, json),
         place: `${date} ${id}`,
       }));
     }, request);
+  }
+
+  matchingKeys(request: MatchingKeysRequest): Promise<FoundKeys> {
+    return this.#folds.matchingKeys(request);
+  }
+
+  matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
+    return this.#folds.matchingSeries(request);
+  }
+
+  async *#rows({ site, from, to }: Matching): AsyncGenerator<RecordRow[]> {
+    for await (const entries of this.#stream(site).within(from, to)) {
+      yield entries.map(({ date, json }) => rowOf(site, date, json));
+    }
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {

@@ -1,3 +1,4 @@
+import { ANY_DATE } from '../cursor.ts';
 import { LATENESS } from './calls.ts';
 import type { Server } from './client.ts';
 
@@ -46,6 +47,19 @@ export class RecordStream {
     }
     // Stable: within a millisecond, the one that came last is the first.
     return found.sort((a, b) => b.date - a.date).slice(0, count);
+  }
+
+  /** Those dated `from` to `to`, both inclusive and in ms, in pieces and in the order in which they came. */
+  async *within(from: number, to: number): AsyncGenerator<Entry[]> {
+    const end = String(Math.min(Math.floor(to), ANY_DATE.to) + (await this.#lateness()));
+    let start = String(Math.max(0, Math.ceil(from)));
+    if (Number(start) > Number(end)) return;
+    for (let more = true; more; ) {
+      const entries = await this.#read('XRANGE', start, end);
+      yield entries.filter(({ date }) => date >= from && date <= to);
+      more = entries.length === PIECE;
+      start = `(${entries.at(-1)?.id}`;
+    }
   }
 
   /** The oldest so many of those that come after one in this order, or of all. */

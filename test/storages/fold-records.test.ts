@@ -1,0 +1,81 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { monotonicClock } from '../../src/clock.ts';
+import { type FoldedRow, RecordFolds } from '../../src/storages/fold-records.ts';
+import { NOON } from '../../src/testing/batches.ts';
+
+const ALL = { site: 'default', from: 0, to: NOON + 10_000, where: [] };
+const PAGE = { order: 'hits', search: undefined, limit: 3, offset: 0 } as const;
+
+/** So many records, in pieces that are counted. */
+function folds(count: number, row: (n: number) => Partial<FoldedRow>) {
+  const read = { pieces: 0, ended: false };
+  const answers = new RecordFolds(async function* () {
+    try {
+      for (let n = 0; n < count; n += 1_000) {
+        read.pieces += 1;
+        yield Array.from({ length: 1_000 }, (_, i) => ({ ms: NOON, status: 200, ...row(n + i) }));
+      }
+    } finally {
+      read.ended = true;
+    }
+  });
+  return { answers, read };
+}
+
+describe('an answer that is added up from records', () => {
+  it('takes memory for its keys, not for its records', async () => {
+    const { answers } = folds(300_000, (n) => ({ url: `${n % 10}`, content_length: 1 }));
+    const { rows, count, total } = await answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' });
+    expect([rows[0], count, total.transfer]).toEqual([
+      { key: '0', hits: 30_000, transfer: 30_000, errors: 0, duration: 0 },
+      10,
+      300_000,
+    ]);
+  });
+
+  it('ends with an error where there are too many keys or visitors, and stops reading', async () => {
+    for (const ask of [
+      (answers: RecordFolds) => answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' }),
+      (answers: RecordFolds) => answers.matchingSeries({ ...ALL, bounds: [0, NOON + 1] }),
+    ]) {
+      const { answers, read } = folds(3_000_000, (n) => ({ url: `${n}`, visitor: `${n}` }));
+      await expect(ask(answers)).rejects.toMatchObject({
+        code: 'QUERY_TOO_LARGE',
+        message: expect.stringMatching(/has more than 1000000 different (keys|visitors), .* a shorter range/),
+      });
+      expect(read).toEqual({ pieces: 1_001, ended: true });
+    }
+  });
+
+  it('counts the length of the keys too', async () => {
+    const { answers, read } = folds(100_000, (n) => ({ url: `${n}`.padEnd(4_096) }));
+    await expect(answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' })).rejects.toMatchObject({
+      code: 'QUERY_TOO_LARGE',
+    });
+    expect(read.pieces).toBe(17);
+  });
+
+  it('ends with an error after 30 s', async () => {
+    let now = 0;
+    const clock = vi.spyOn(monotonicClock, 'now').mockImplementation(() => {
+      now += 5_000;
+      return now;
+    });
+    onTestFinished(() => clock.mockRestore());
+    const { answers, read } = folds(100_000, () => ({}));
+    await expect(answers.matchingSeries({ ...ALL, bounds: [0, NOON + 1] })).rejects.toMatchObject({
+      code: 'QUERY_TOO_LARGE',
+      message: expect.stringContaining('took longer than 30000 ms'),
+    });
+    expect(read).toEqual({ pieces: 7, ended: true });
+  });
+
+  it('finds the bucket of each record among thousands', async () => {
+    const bounds = Array.from({ length: 10_001 }, (_, n) => NOON + n - 5_000 + 0.5);
+    const { answers } = folds(20_000, (n) => ({ ms: NOON - 5_000 + n }));
+    const rows = await answers.matchingSeries({ ...ALL, bounds });
+    expect(rows.map(({ bucket, hits }) => [bucket, hits])).toEqual(
+      bounds.slice(0, -1).map((bound) => [bound, 1]),
+    );
+  });
+});
