@@ -9,7 +9,6 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
-  existsSync,
   globSync,
   mkdirSync,
   mkdtempSync,
@@ -18,8 +17,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { BUILT } from '../test/support/services.ts';
+import { findProgram } from './find-program.ts';
 
 const MODULE = 'github.com/FerretDB/FerretDB';
 const VERSION = 'v1.24.2';
@@ -76,8 +76,7 @@ const CHANGES: readonly Change[] = [
 
 /** Any Go that is installed. */
 export function findGo(): string | undefined {
-  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin', '/usr/lib/go/bin'];
-  return places.map((place) => join(place, 'go')).find((program) => existsSync(program));
+  return findProgram('go', '/usr/local/go/bin', '/usr/lib/go/bin');
 }
 
 /** Into `.services/ferretdb`; what it takes to build it, a gigabyte, is removed. */

@@ -9,13 +9,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { missingServices, SERVICES } from '../test/support/services.ts';
 import { buildFerretdb, findGo } from './ferretdb.ts';
+import { fetchMongoJavaServer, hasMaven } from './mongo-java-server.ts';
 
 const missing = missingServices();
 if (missing.length === 0) {
   console.log(`all there: ${SERVICES.map(({ name }) => name).join(', ')}`);
   process.exit();
 }
-const packages = missing.flatMap(({ built, packages }) => (built && findGo() ? [] : packages));
+/** Services that are made here, and whether what that takes is installed. */
+const MADE: Readonly<Record<string, { isReady(): boolean; make(): void }>> = {
+  ferretdb: { isReady: () => findGo() !== undefined, make: buildFerretdb },
+  'mongo-java-server': { isReady: hasMaven, make: fetchMongoJavaServer },
+};
+const packages = missing.flatMap(({ name, packages }) => (MADE[name]?.isReady() ? [] : packages));
 console.log(`missing: ${missing.map(({ name }) => name).join(', ')}`);
 const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
 const run = (...command: string[]) => {
@@ -61,10 +67,12 @@ try {
   console.error(`could not install them; on Debian, as root: apt-get install ${packages.join(' ')}`);
   process.exit(1);
 }
-try {
-  if (missing.some(({ name }) => name === 'ferretdb')) buildFerretdb();
-} catch (error) {
-  console.error(`could not build FerretDB: ${(error as Error).message}`);
+for (const { name } of missing) {
+  try {
+    MADE[name]?.make();
+  } catch (error) {
+    console.error(`could not make ${name}: ${(error as Error).message}`);
+  }
 }
 const still = missingServices();
 if (still.length > 0) {

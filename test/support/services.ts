@@ -6,20 +6,25 @@ export interface Service {
   name: string;
   /** Its program, by name or, where it stands outside the path, by a pattern. */
   program: string;
-  /** The packages of Debian that bring it. */
+  /** The packages of Debian that bring it, or what `scripts/<name>.ts` needs to make it. */
   packages: readonly string[];
   /** What they would have the system start as a service of its own, which is prevented. */
   daemons?: readonly string[];
-  /** Whether it is built here, by `scripts/<name>.ts`; then `packages` are what that needs. */
-  built?: boolean;
 }
 
-/** Where programs are put that are built here. */
+/** Its version. */
+export const MONGO_JAVA_SERVER = '1.47.0';
+/** Where programs are put that are made here. */
 export const BUILT = join(import.meta.dirname, '../../.services');
 
 export const SERVICES = [
   { name: 'goaccess', program: 'goaccess', packages: ['goaccess'] },
-  { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'], built: true },
+  { name: 'ferretdb', program: join(BUILT, 'ferretdb'), packages: ['golang-go'] },
+  {
+    name: 'mongo-java-server',
+    program: join(BUILT, `mongo-java-server/mongo-java-server-${MONGO_JAVA_SERVER}.jar`),
+    packages: ['default-jdk-headless', 'maven'],
+  },
   { name: 'redis', program: 'redis-server', packages: ['redis-server'], daemons: ['redis-server'] },
   // The packages that start no server of their own.
   { name: 'mariadb', program: 'mariadbd', packages: ['mariadb-server-core', 'mariadb-client-core'] },

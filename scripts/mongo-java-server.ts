@@ -1,0 +1,50 @@
+/**
+ * Fetches mongo-java-server, which speaks MongoDB's protocol and keeps its data in memory, with Maven: a second engine for
+ * the tests of MongoDB. It shares no code with FerretDB, so that what both do is not a peculiarity of one of them.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BUILT, MONGO_JAVA_SERVER } from '../test/support/services.ts';
+import { findProgram } from './find-program.ts';
+
+const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>track-usage</groupId>
+  <artifactId>mongo-java-server</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>de.bwaldvogel</groupId>
+      <artifactId>mongo-java-server</artifactId>
+      <version>${MONGO_JAVA_SERVER}</version>
+    </dependency>
+  </dependencies>
+</project>
+`;
+
+/** Whether what fetches and what runs it is installed. */
+export function hasMaven(): boolean {
+  return findProgram('mvn') !== undefined && findProgram('javac') !== undefined;
+}
+
+/** Into `.services/mongo-java-server`, as a whole. */
+export function fetchMongoJavaServer(): void {
+  const place = mkdtempSync(join(tmpdir(), 'mongo-java-server-'));
+  try {
+    console.log(`fetching mongo-java-server ${MONGO_JAVA_SERVER}`);
+    writeFileSync(join(place, 'pom.xml'), POM);
+    const goal = ['dependency:copy-dependencies', '-DoutputDirectory=lib', '-DincludeScope=runtime'];
+    execFileSync(findProgram('mvn')!, ['-q', '-B', ...goal], {
+      cwd: place,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const target = join(BUILT, 'mongo-java-server');
+    rmSync(target, { recursive: true, force: true });
+    mkdirSync(target, { recursive: true });
+    cpSync(join(place, 'lib'), target, { recursive: true });
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
