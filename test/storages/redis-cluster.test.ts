@@ -78,7 +78,9 @@ it.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
     expect(await writer.apply(batch)).toBe(true);
     expect(await writer.apply(batch)).toBe(false);
   }
-  const hits = (await rows(storage, 'urls', 'month')).map(([, count]) => count as number);
+  // Some of the records are dated ahead of the clock.
+  const found = await rows(storage, 'urls', 'month', { to: '2027-12-31' });
+  const hits = found.map(([, count]) => count as number);
   expect(hits.reduce((sum, count) => sum + count)).toBe(6_000);
   expect(await storage.getUsage({ limit: 0 })).toHaveLength(6_000);
 });
