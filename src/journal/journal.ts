@@ -28,6 +28,8 @@ export interface JournalOptions {
   segmentBytes?: number;
   /** How much waits in memory while the file system refuses. Defaults to 16 MiB. */
   memoryBytes?: number;
+  /** How long the disk may block the app's thread, in ms. Defaults to 100. */
+  patience?: number;
   header: SegmentHeader;
   /** Told at most about what changed: never once a record. */
   onProblem(problem: TrackUsageError): void;
@@ -77,6 +79,7 @@ export class Journal {
       segmentBytes:
         options.segmentBytes ?? Math.min(16 * 1024 * 1024, Math.max(64 * 1024, Math.floor(maxBytes / 8))),
       memoryBytes: options.memoryBytes ?? 16 * 1024 * 1024,
+      patience: options.patience ?? 100,
       header,
       place: this.#place,
       onTaken: (lost) => this.#begin(lost),

@@ -1,35 +1,26 @@
 import { mkdir, mkdirSync, rmSync } from 'node:fs';
 import { clearTimeout, monotonicClock, processTime, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
-import { blockedOf, noteThreadTime } from '../thread-time.ts';
+import { noteThreadTime } from '../thread-time.ts';
 import { enforceLimit, prepareDirectory, removeJournal } from './directory.ts';
-import { call, Disk, SLOW } from './disk.ts';
+import { call, Disk } from './disk.ts';
 import { beat, endHeartbeat, endHeartbeatLater, LEASE, startHeartbeat } from './heartbeat.ts';
+import { Pace } from './pace.ts';
 import { type MemoryPiece, MemoryPieces } from './pieces.ts';
 import type { SegmentHeader } from './segment.ts';
 import { SegmentFile } from './segment-file.ts';
 import type { SharedState } from './shared.ts';
+import { Synchronizer } from './synchronizer.ts';
 
 /** While the file system refuses, it is tried again this often. In ms. */
 const RETRY = 2_000;
-/** A wait for the disk after which the app's thread leaves it alone; so does a second one longer than `SLOW`, */
-const STALL = 100;
-/** within this time. In ms. */
-const AGAIN = 1_000;
 /** The pause between two looks at a disk that is slow. In ms. */
 const LOOK_PAUSE = 50;
-/** A disk that is slow again so soon after it was fast is left alone for longer. In ms. */
-const RELAPSE = 10_000;
-/** For how long, the first time and at most. In ms. */
-const FIRST_STAY = 250;
-const LAST_STAY = 30_000;
 /** A stall that is reported even if the disk is fast afterwards; a busy machine may take shorter ones. In ms. */
 const LONG_STALL = 1_000;
 /** How much is written at once off the app's thread, and how little of it may be left to the app's thread. */
 const BATCH_BYTES = 1024 * 1024;
 const REST_BYTES = 256 * 1024;
-/** The pause between two synchronizations in mode `power`. In ms. */
-const SYNC_PAUSE = 10;
 /** Number of completed segments that the writer's thread may be behind with the limit of the journals' size. */
 const MAX_UNLIMITED = 2;
 /** How long `close` waits for a disk. In ms. */
@@ -50,6 +41,7 @@ export interface SegmentWriterOptions {
   maxBytes: number;
   segmentBytes: number;
   memoryBytes: number;
+  patience: number;
   header: SegmentHeader;
   /** Another process has the journal, and so many records went with it; returns where to begin another one. */
   onTaken(lost: number): JournalPlace;
@@ -65,7 +57,7 @@ export interface SegmentWriterOptions {
  * Writes the journal's bytes to its segments. It is in one of two states:
  *
  * - `file`: the app's thread appends. This is the rule, and SIGKILL loses nothing.
- * - `memory`: the file system has refused something, or has blocked the app's thread for more than `STALL` ms. The app's
+ * - `memory`: the file system has refused something, or has blocked the app's thread for too long (`pace.ts`). The app's
  *   thread touches no file. Records wait in bounded memory, from which the writer's thread stores them; `#recover`
  *   writes them to the file too, off the app's thread and one operation at a time. When all is written and the disk
  *   is fast again, the app's thread goes on where the file ends. SIGKILL loses what is in memory alone.
@@ -73,8 +65,6 @@ export interface SegmentWriterOptions {
  * A piece is in memory or in the file, never in both for the reader: once it is written, memory drops it.
  */
 export class SegmentWriter {
-  /** Operations that blocked the app's thread for longer than `SLOW`. */
-  slowAppends = 0;
   /** The position behind the last record, and the number of records before it. */
   end = 0;
   ordinal = 0;
@@ -86,23 +76,25 @@ export class SegmentWriter {
   #isRecovering = false;
   /** Ends the recovery's pause. */
   #wake: () => void = () => {};
-  /** When the app's thread may append again, and when it last began to. On the monotonic clock. */
-  #stayUntil = 0;
-  #stay = 0;
-  #slowAt = Number.NEGATIVE_INFINITY;
-  #backSince = Number.NEGATIVE_INFINITY;
+  readonly #pace: Pace;
+  readonly #synchronizer: Synchronizer | undefined;
   /** How long the app's thread was kept, until that is reported. In ms. */
   #stall = 0;
   #lastProblem: string | undefined;
-  #isSyncing = false;
-  #isDirty = false;
   #isClosed = false;
 
   constructor(options: SegmentWriterOptions) {
     this.#options = options;
     this.#place = options.place;
     this.#pieces = new MemoryPieces(options.memoryBytes);
+    this.#pace = new Pace(options.patience);
+    if (options.syncs) this.#synchronizer = new Synchronizer(() => this.#sync());
     this.#openNext(() => false);
+  }
+
+  /** How often the disk blocked the app's thread for more than `SLOW` ms. */
+  get slowAppends(): number {
+    return this.#pace.slow;
   }
 
   get state(): 'file' | 'memory' {
@@ -123,7 +115,7 @@ export class SegmentWriter {
     noteThreadTime(started);
     if (this.#file && !this.#isRecovering && this.#isLeaseOver(started)) {
       this.confirm();
-      this.#checkPace(started, SLOW);
+      this.#checkPace(started);
     }
     if (!this.#toFile(bytes, length, started) && !this.#toMemory(bytes, length, records)) return false;
     this.end += length;
@@ -220,7 +212,7 @@ export class SegmentWriter {
       return false;
     }
     this.#checkPace(started);
-    if (this.#options.syncs) this.#sync();
+    this.#synchronizer?.written();
     return true;
   }
 
@@ -235,28 +227,17 @@ export class SegmentWriter {
     return true;
   }
 
-  /** Falls back to memory where the disk has kept the app's thread for longer than `limit`, or twice. */
-  #checkPace(started: number, limit = STALL): void {
-    const now = monotonicClock.now();
-    if (now - started <= SLOW) return;
-    const blocked = blockedOf(now - started);
-    if (blocked <= SLOW) return;
-    this.slowAppends += 1;
-    const isFirst = now - this.#slowAt > AGAIN;
-    this.#slowAt = now;
-    if (isFirst && blocked <= limit) return;
+  /** Falls back to memory where the disk has blocked the app's thread for too long. */
+  #checkPace(started: number): void {
+    const blocked = this.#pace.end(started);
+    if (blocked === undefined) return;
     this.#stall = blocked;
-    const isRelapse = now - this.#backSince < RELAPSE;
-    this.#stay = isRelapse ? Math.min(LAST_STAY, Math.max(FIRST_STAY, 2 * this.#stay)) : 0;
-    this.#stayUntil = now + this.#stay;
     if (blocked >= LONG_STALL) this.#reportStall();
     this.#recover(0);
   }
 
   #rotate(): void {
-    const started = monotonicClock.now();
-    noteThreadTime(started);
-    const isLate = () => isLateSince(started);
+    const { started, isLate } = this.#pace.begin();
     this.#leaveFile();
     const { shared } = this.#place;
     shared.rotations += 1;
@@ -264,7 +245,7 @@ export class SegmentWriter {
     const isLeft = shared.limited < 0 || shared.rotations - shared.limited > MAX_UNLIMITED;
     if (isLeft) this.#enforceLimit(isLate);
     if (!isLate()) this.#openNext(isLate);
-    if (isLate()) this.#checkPace(started, SLOW);
+    if (isLate()) this.#checkPace(started);
     // What was left undone is done by the recovery.
     if (!this.#file?.hasHead) this.#recover(0);
   }
@@ -307,10 +288,9 @@ export class SegmentWriter {
   }
 
   #goOn(): void {
-    const started = monotonicClock.now();
-    noteThreadTime(started);
+    const { isLate } = this.#pace.begin();
     // A recovery goes on by itself, off the app's thread.
-    if (!this.#isRecovering) this.#openNext(() => isLateSince(started));
+    if (!this.#isRecovering) this.#openNext(isLate);
     if (!this.#file?.hasHead) this.#recover(0);
     this.#wake();
   }
@@ -407,7 +387,7 @@ export class SegmentWriter {
         const isFast = await this.#catchUp();
         this.#lastProblem = undefined;
         if (!isFast) this.#reportStall();
-        else if (monotonicClock.now() >= this.#stayUntil && this.#goBack()) return;
+        else if (this.#pace.mayReturn && this.#goBack()) return;
         pause = isFast && this.#pieces.bytes > 0 ? 0 : LOOK_PAUSE;
       } catch (error) {
         if (!this.#isClosed) this.#report(error);
@@ -462,11 +442,10 @@ export class SegmentWriter {
   #goBack(): boolean {
     const file = this.#file;
     if (!file || this.#pieces.bytes > REST_BYTES) return false;
-    const started = monotonicClock.now();
-    noteThreadTime(started);
+    const { started } = this.#pace.begin();
     this.#writeRest(file);
     this.#isRecovering = false;
-    this.#backSince = monotonicClock.now();
+    this.#pace.returned();
     // If that was slow, another recovery has begun.
     this.#checkPace(started);
     return true;
@@ -482,7 +461,7 @@ export class SegmentWriter {
   #written(position: number): void {
     this.#pieces.release(position);
     this.#options.onWritten(position);
-    if (this.#options.syncs) this.#sync();
+    this.#synchronizer?.written();
   }
 
   /** Resolves when memory is empty, or after some patience. */
@@ -512,29 +491,10 @@ export class SegmentWriter {
     );
   }
 
-  /** At most one synchronization runs, and each covers all that was appended before it began. */
-  #sync(): void {
-    this.#isDirty = true;
-    if (this.#isSyncing) return;
-    this.#isSyncing = true;
-    setTimeout(() => {
-      this.#isDirty = false;
-      const file = this.#file;
-      const synced = file ? this.#disk.run(() => file.sync()) : Promise.resolve();
-      void synced
-        .catch((error: Error) => this.#unsynced(error))
-        .then(() => {
-          this.#isSyncing = false;
-          if (this.#isDirty && !this.#isClosed) this.#sync();
-        });
-    }, SYNC_PAUSE).unref();
+  async #sync(): Promise<void> {
+    const file = this.#file;
+    if (file) await this.#disk.run(() => file.sync()).catch((error: Error) => this.#unsynced(error));
   }
-}
-
-/** Whether the disk has blocked the app's thread for too long since then. */
-function isLateSince(started: number): boolean {
-  const took = monotonicClock.now() - started;
-  return took > SLOW && blockedOf(took) > SLOW;
 }
 
 /** Waits for a promise, but not for longer than this. In ms. */
