@@ -27,8 +27,11 @@ async function listening(server: http.Server): Promise<(path: string) => Promise
   await once(server.listen(0, '127.0.0.1'), 'listening');
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
+  // Kept connections: the end of one would send what is held.
+  const agent = new http.Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
   return async (path) => {
-    const request = http.get({ port, host: '127.0.0.1', path, agent: false });
+    const request = http.get({ port, host: '127.0.0.1', path, agent });
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     return `${response.statusCode} ${await text(response)}`;
   };
