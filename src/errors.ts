@@ -112,7 +112,7 @@ const TABLE = {
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
     '{what} was not finished after {value} ms',
-    'the journal keeps the records, and the next start stores them; what it cannot keep is reported as RECORDS_LOST',
+    'check that what it waits for responds; records in a journal file are stored once it does, or by the next start, and what no file holds is reported as RECORDS_LOST',
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
@@ -198,7 +198,10 @@ const TABLE = {
     'at close, {records} records were in memory alone, neither stored nor in the journal {value}',
     'make the directory of the journal writable, or the storage available, before the app stops',
   ],
-  STORAGE_FAILED: ['{storage} did not take a batch: {reason}', 'it is tried again until it succeeds'],
+  STORAGE_FAILED: [
+    '{storage} did not take a batch: {reason}',
+    'it is tried again until it succeeds; the records wait in the journal',
+  ],
   STORAGE_REPLACED: [
     '{storage} was removed, emptied or replaced while the app was running; stored records that went with it and are in no journal any more: {lost}',
     'new records are stored in what is there now; stop the app before you remove or restore a database',

@@ -1,5 +1,8 @@
 import { fitForEngines, TEXT_LIMITS } from '../text.ts';
 
+/** Of the engine: an app's tests may watch or replace it. */
+const { stringify } = JSON;
+
 /** What stands around two values in the JSON of an `Extra`. */
 const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
 
@@ -31,7 +34,7 @@ export function jsonOf(values: object, limit: number, onFailure: (error: unknown
   try {
     const flat = flatJsonOf(values);
     if (flat !== undefined && flat.length <= limit) return flat;
-    json = JSON.stringify(values);
+    json = stringify(values);
   } catch (error) {
     onFailure(error);
     return '';

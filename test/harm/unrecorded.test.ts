@@ -106,31 +106,3 @@ test('requests and responses of a mock: counted once, however often they are see
     ),
   ]);
 });
-
-test('a function of the user’s that fails: the request is recorded without what it returns', async () => {
-  const server = http.createServer((_request, response) => response.end('hello'));
-  const fails = () => {
-    throw new Error('not today');
-  };
-  for (const [options, message] of [
-    [
-      { username: fails },
-      /^the option username failed: not today; fix it; the request is recorded without a name/,
-    ],
-    [
-      { cookie: { when: fails } },
-      /^the option cookie\.when failed: not today; fix it; the request is recorded without a visitor/,
-    ],
-  ] as const) {
-    const { usage, errors } = tracked(null, options);
-    const own = http.createServer(server.listeners('request')[0] as http.RequestListener);
-    usage.attach(own);
-    const get = await listening(own);
-    expect(await get('/')).toBe('200 hello');
-    await usage.flush();
-    expect(await usage.getUsage()).toMatchObject([{ username: null, visitor: null }]);
-    expect(usage.status()).toMatchObject({ captured: 1, journaled: 1, dropped: { capture: 0 } });
-    expect(codes(errors)).toEqual(['HOOK_FAILED']);
-    expect(errors[0]!.message).toMatch(message);
-  }
-});
