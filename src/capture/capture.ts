@@ -8,7 +8,7 @@ import {
   Exchange,
   endExchange,
   exchangeOf,
-  exchangeOf2,
+  exchangeOfStream,
   keepOn,
   type Request,
   type RequestReader,
@@ -16,8 +16,11 @@ import {
 } from './exchange.ts';
 import { FactsReader, microsSince } from './facts.ts';
 import { Holder } from './hold.ts';
-import { hookHttp2ServerResponse, hookServerResponse } from './hooks.ts';
+import { hookServerResponse } from './hooks.ts';
+import { hookHttp2, readHeaders } from './http2-hooks.ts';
 import type { CaptureOptions } from './options.ts';
+import { watchSocket } from './socket-watch.ts';
+import { beginUpgrade } from './upgrade.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
 
 /** A client that left before any header was sent (nginx's code for it). */
@@ -58,7 +61,9 @@ export class Capture {
     if (this.#stopped) return;
     try {
       if (this.#unread?.has(request)) return;
-      if ('stream' in response) this.#begin2(request, response, target, reader);
+      if ((request as { upgrade?: unknown }).upgrade === true)
+        beginUpgrade(this, request, response, target, reader);
+      else if ('stream' in response) this.#begin2(request, response, target, reader);
       else this.#begin1(request, response, target, reader);
     } catch (error) {
       this.unread(request, error);
@@ -111,6 +116,7 @@ export class Capture {
     if (response.headersSent) return;
     if (!(response instanceof ServerResponse)) throw new TypeError('its response is not one of Node');
     const connection = Connection.of(request.socket);
+    if (!connection.watched) watchSocket(connection);
     let { exchange } = connection;
     // One that waits behind another has no socket yet; one that was injected has another.
     if (exchange.response !== undefined || response.socket !== request.socket) {
@@ -123,8 +129,8 @@ export class Capture {
 
   #begin2(request: Request, response: Response, target: string, reader: RequestReader) {
     if (!('stream' in response)) return;
-    hookHttp2ServerResponse();
-    const first = exchangeOf2(response);
+    hookHttp2(response);
+    const first = exchangeOfStream(response.stream);
     if (first !== undefined) {
       this.#join(first, request, response, target, reader);
       return;
@@ -141,7 +147,9 @@ export class Capture {
       session ? Connection.of(session.socket) : undefined,
     );
     keepOn(response, exchange);
-    response.stream.once('close', () => {
+    const { stream } = response;
+    stream.once('close', () => {
+      readHeaders(stream, exchange);
       for (let open: Exchange | undefined = exchange; open; open = open.next) open.capture.abandon(open);
     });
   }
@@ -162,14 +170,12 @@ export class Capture {
     return this.#options.views.has(given);
   }
 
-  /** The request becomes another protocol's connection: its HTTP part is over. */
-  upgrade(request: Request, target: string, reader: RequestReader, status: number): void {
+  /** A request arrived that is to leave HTTP, by Upgrade or CONNECT. */
+  upgrade(request: Request, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
-      const exchange = new Exchange();
-      exchange.begin(this, request, UPGRADED, target, reader, Connection.of(request.socket));
-      this.#record(exchange, status, 0);
-      exchange.response = undefined;
+      if (this.#unread?.has(request)) return;
+      beginUpgrade(this, request, undefined, target, reader);
     } catch (error) {
       this.unread(request, error);
     }
@@ -201,9 +207,19 @@ export class Capture {
       this.#journal.appendPending();
   }
 
+  /** A response that was written to the socket itself is complete, or about to be. */
+  completeBySocket(exchange: Exchange, status: number, bytes: number): void {
+    const { response } = exchange;
+    if (response === undefined) return;
+    endExchange(exchange, response);
+    this.#record(exchange, status, bytes);
+    if (this.#holder !== undefined) this.#journal.appendPending();
+  }
+
   /** Holds what the connection writes; false where the record has to be appended now. */
-  #hold({ connection }: Exchange, response: Response): boolean {
+  #hold({ connection, request }: Exchange, response: Response): boolean {
     try {
+      if (connection?.upgrade?.request === request) return false;
       // Of a response that waits behind another, Node itself decides when its bytes go out.
       if ('stream' in response || connection === undefined || response.socket !== connection.socket)
         return false;
@@ -219,10 +235,11 @@ export class Capture {
     const { response } = exchange;
     if (!response) return;
     try {
-      const begun = exchange.begun && response.headersSent;
-      const status = begun ? exchange.status || response.statusCode : CLIENT_CLOSED_REQUEST;
+      const { begun, bytes, socketResponse } = exchange;
       endExchange(exchange, response);
-      this.#record(exchange, status, exchange.bytes);
+      if (begun) this.#record(exchange, exchange.status || response.statusCode, bytes);
+      else if (socketResponse?.status) this.#record(exchange, socketResponse.status, socketResponse.bytes);
+      else this.#record(exchange, CLIENT_CLOSED_REQUEST, 0);
     } catch (error) {
       this.fail(exchange, error);
     }
@@ -252,6 +269,3 @@ export class Capture {
     }
   }
 }
-
-/** Stands for the response that an upgraded request never gets. */
-const UPGRADED = {} as Response;

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { monotonicClock, wallClock } from '../clock.ts';
 import type { Capture } from './capture.ts';
 import type { HeldOutput } from './hold.ts';
+import type { SocketResponse } from './socket-response.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
@@ -57,6 +58,14 @@ export class Exchange {
   sending = 0;
   /** Whether `end` is under way. */
   ending = false;
+  /** Whether `end` was called while the response waited behind another. */
+  ended = false;
+  /** Whether the `end` that is under way corks the socket. */
+  corking = false;
+  /** Whether an `end` threw and left the socket corked, so that what is handed to it stays there. */
+  refused = false;
+  /** What is written to the socket in the response's place, where that happens. */
+  socketResponse: SocketResponse | undefined = undefined;
   /** The Content-Length that the response announced. */
   declared: number | undefined = undefined;
   /** The visitor's id; `''` without one. */
@@ -88,6 +97,9 @@ export class Exchange {
     this.active = false;
     this.sending = 0;
     this.ending = false;
+    this.ended = false;
+    this.refused = false;
+    this.socketResponse = undefined;
     this.declared = undefined;
     this.visitor = '';
     this.cookieSeen = false;
@@ -117,6 +129,10 @@ export class Connection {
   readonly scheme: string;
   /** What its socket would have written and is held back until the turn's end; see `hold.ts`. */
   output: HeldOutput | undefined;
+  /** The last request on it that left HTTP, by Upgrade or CONNECT. Kept when its exchange is over. */
+  upgrade: Exchange | undefined;
+  /** Whether the writes to the socket are watched; see `socket-watch.ts`. */
+  watched = false;
   /** Exchanges that wait behind another on the same connection (pipelining). */
   #others: Set<Exchange> | undefined;
 
@@ -135,6 +151,11 @@ export class Connection {
       tracked[CONNECTION] = connection;
     }
     return connection;
+  }
+
+  /** Whether others than `exchange` are under way. */
+  get hasOthers(): boolean {
+    return this.#others !== undefined && this.#others.size > 0;
   }
 
   add(exchange: Exchange): void {
@@ -170,6 +191,11 @@ export function abandon(first: Exchange): void {
   }
 }
 
+/** What is known of the connection of a socket. */
+export function connectionOf(socket: object): Connection | undefined {
+  return (socket as Tracked<object>)[CONNECTION];
+}
+
 /** The exchange under way of a response of HTTP/1. */
 export function exchangeOf(response: ServerResponse): Exchange | undefined {
   const socket = socketOf(response);
@@ -194,14 +220,29 @@ function isOf({ response: own, request }: Exchange, response: ServerResponse): b
   return own === response || (own !== undefined && request === response.req);
 }
 
-/** The exchange under way of a response of HTTP/2, many of which share a connection. */
-export function exchangeOf2(response: Http2ServerResponse): Exchange | undefined {
-  return (response as Tracked<Http2ServerResponse>)[EXCHANGE];
+/** The exchange under way of a stream of HTTP/2, many of which share a connection. */
+export function exchangeOfStream(stream: object): Exchange | undefined {
+  return (stream as Tracked<object>)[EXCHANGE];
 }
 
-/** Where an exchange is kept that cannot be its connection's. */
+/** What an exchange is kept on that cannot be its connection's: the response, with HTTP/2 its stream. */
+function keeperOf(response: Response): Tracked<object> {
+  return 'stream' in response ? response.stream : response;
+}
+
 export function keepOn(response: Response, exchange: Exchange | undefined): void {
-  (response as Tracked<Response>)[EXCHANGE] = exchange;
+  keeperOf(response)[EXCHANGE] = exchange;
+}
+
+const answeredResponses = new WeakSet<object>();
+
+/** Notes that a response was answered on its socket: whatever the app does with it is no other response. */
+export function markAnswered(response: Response): void {
+  answeredResponses.add(response);
+}
+
+export function isAnswered(response: Response): boolean {
+  return answeredResponses.has(response);
 }
 
 /** An exchange is over. Those of others on the same response may still be under way. */
@@ -209,7 +250,7 @@ export function endExchange(exchange: Exchange, response: Response): void {
   const { connection } = exchange;
   exchange.response = undefined;
   if (connection?.exchange !== exchange) connection?.remove(exchange);
-  const kept = (response as Tracked<Response>)[EXCHANGE];
+  const kept = keeperOf(response)[EXCHANGE];
   if (kept !== exchange && connection?.exchange !== exchange) return;
   let { next } = exchange;
   while (next !== undefined && next.response !== response) next = next.next;

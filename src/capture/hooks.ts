@@ -1,10 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { OutgoingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerResponse } from 'node:http2';
 import { types } from 'node:util';
 import { wrapMethod } from '../wrap-method.ts';
-import { type Exchange, exchangeOf, exchangeOf2, failAll, type Response } from './exchange.ts';
+import { type Exchange, exchangeOf, failAll, type Response } from './exchange.ts';
+import { isRefused, isWaiting, markRefused } from './refusals.ts';
 import { declaredLength } from './response-headers.ts';
+import { beginUnseen } from './unseen.ts';
 
 /*
  * The methods that send a response, wrapped once for the whole process: the wrapper of a response that nobody
@@ -12,58 +13,40 @@ import { declaredLength } from './response-headers.ts';
  * calls ours in the end, so that what we see is what Node gets. Each is wrapped on the prototype that has it, so that
  * who wraps it there later, or wrapped it before, is called as without us.
  *
- * A record is made before the bytes that complete its response are handed to Node. Where the headers are still to
- * come, that is inside `writeHead`, which Node itself calls then: only there are they final, and what is wrong
- * with them throws before anything was recorded.
+ * A record is made before the bytes that complete its response are handed to Node's socket, and after everything
+ * that Node may refuse: `write` and `end` check their arguments, the headers and the length of the body first, and
+ * then call `_send`, which hands on the headers too. What was refused never gets there.
  *
  * Requests and responses are the app's too, which may replace anything on them. All that is read of them here is
  * read inside of `try`: what throws costs the record, never the response.
  */
 
-const { byteLength } = Buffer;
+const { byteLength, isEncoding } = Buffer;
 
-/** The bytes that Node will count for a chunk; what Node refuses counts nothing. */
-function lengthOf(chunk: unknown, encoding: unknown): number {
-  if (typeof chunk === 'string') {
-    return byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
-  }
+/** The bytes that Node will count for a chunk; `undefined` where the stream refuses the encoding, of any chunk. */
+export function lengthOf(chunk: unknown, encoding: unknown): number | undefined {
+  const named = typeof encoding === 'function' ? undefined : encoding;
+  if (named && named !== 'buffer' && !isEncoding(named as string)) return undefined;
+  if (typeof chunk === 'string') return byteLength(chunk, (named || 'utf8') as BufferEncoding);
   return types.isUint8Array(chunk) ? chunk.byteLength : 0;
 }
 
-/** What Node refuses with an error: then the response goes on, usually to an error page. */
-function isSendable(chunk: unknown): boolean {
-  return (
-    chunk === undefined ||
-    chunk === null ||
-    typeof chunk === 'string' ||
-    typeof chunk === 'function' ||
-    types.isUint8Array(chunk)
-  );
-}
-
-/** Whether the response is complete with its headers (RFC 9110 §6.4.1). */
+/** Whether the response has no body, whatever the app writes (RFC 9110 §6.4.1). */
 function isBodyless(response: Response, exchange: Exchange): boolean {
-  const statusCode = exchange.status || response.statusCode;
-  return (
-    statusCode === 204 || statusCode === 304 || exchange.request.method === 'HEAD' || exchange.declared === 0
-  );
+  const status = exchange.status || response.statusCode;
+  return status === 204 || status === 304 || status < 200 || exchange.request.method === 'HEAD';
 }
 
-function isComplete(response: Response, exchange: Exchange): boolean {
-  return (
-    exchange.ending ||
-    isBodyless(response, exchange) ||
-    (exchange.declared !== undefined && exchange.bytes + exchange.sending >= exchange.declared)
-  );
-}
-
-/** Completes every exchange of the response that the call under way completes. */
+/** Completes every exchange of the response that what is being sent completes. */
 function completeIfDone(response: Response, first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; ) {
     const { next }: Exchange = exchange;
-    if (exchange.response === response && isComplete(response, exchange)) {
-      const bytes = isBodyless(response, exchange) ? 0 : exchange.bytes + exchange.sending;
-      exchange.capture.complete(exchange, bytes);
+    if (exchange.response === response) {
+      const { declared, ending, ended } = exchange;
+      const bytes = exchange.bytes + exchange.sending;
+      if (isBodyless(response, exchange)) exchange.capture.complete(exchange, 0);
+      else if (ending || ended || (declared !== undefined && bytes >= declared))
+        exchange.capture.complete(exchange, bytes);
     }
     exchange = next;
   }
@@ -73,69 +56,93 @@ function completeIfDone(response: Response, first: Exchange): void {
 function open(first: Exchange, bytes: number, ending: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.active = true;
-    exchange.begun = true;
     exchange.sending = bytes;
     exchange.ending = ending;
   }
-}
-
-/** Notes the status with which the headers go out: what the app makes of `statusCode` later has no effect. */
-function markHead(first: Exchange, status: number): void {
-  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next)
-    exchange.status = status;
 }
 
 /** The call is over: what was sent is sent, unless it threw. */
 function close(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
-    if (sent) exchange.bytes += exchange.sending;
+    if (sent && !isBodyless(response, exchange)) exchange.bytes += exchange.sending;
     exchange.active = false;
     exchange.sending = 0;
     exchange.ending = false;
   }
 }
 
+/** What is sent now reaches nobody: the connection is gone or its sending half is closed, and its 'close' to come. */
+function isGone(response: ServerResponse, { connection }: Exchange): boolean {
+  return response.destroyed || connection?.socket.writable === false;
+}
+
 /** Before a call that sends; `undefined` where nothing is to be noted, as in a call inside another. */
-function find<R extends Response>(
-  response: R,
-  protocol: Protocol<R>,
-  ending: boolean,
-  chunk: unknown,
-): Exchange | undefined {
+function enter(response: ServerResponse, isEnd: boolean, chunk: unknown, encoding: unknown) {
   let first: Exchange | undefined;
   try {
-    first = protocol.exchangeOf(response);
-    if (first === undefined || first.active || protocol.isGone(response, first)) return undefined;
-    return ending && !isSendable(chunk) ? undefined : first;
+    first = exchangeOf(response);
+    if (first === undefined || first.active || isGone(response, first)) return undefined;
+    // An end without a chunk has no use for an encoding.
+    const bytes = isEnd && !chunk ? 0 : lengthOf(chunk, encoding);
+    open(first, bytes ?? 0, isEnd && bytes !== undefined);
+    if (isEnd && bytes === undefined) markRefused(first);
+    // Node corks the socket first, and leaves it so when it throws.
+    if (isEnd) first.corking = Boolean(chunk) || !response.headersSent;
+    return first;
   } catch (error) {
     failAll(first, error);
     return undefined;
   }
 }
 
-/** Notes what is sent, and makes the record where the headers are out. */
-function enter(
-  first: Exchange,
-  response: Response,
-  ending: boolean,
-  chunk: unknown,
-  encoding: unknown,
-): void {
+/** After it. */
+function leave(first: Exchange, response: ServerResponse, isEnd: boolean, sent: boolean): void {
   try {
-    open(first, lengthOf(chunk, encoding), ending);
-    if (response.headersSent) completeIfDone(response, first);
+    if (sent && isEnd && first.response === response && response.writableEnded) {
+      if (isWaiting(response)) markEnded(first);
+      // An end that had nothing more to send.
+      else completeIfDone(response, first);
+    }
+    if (!sent && isEnd && first.corking) markRefused(first);
+    close(response, first, sent);
   } catch (error) {
     failAll(first, error);
   }
 }
 
-/** After it. */
-function leave(first: Exchange, response: Response, ending: boolean, sent: boolean): void {
+function markEnded(first: Exchange): void {
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) exchange.ended = true;
+}
+
+/** The headers go out, and perhaps all of the response. */
+function beginSending(response: ServerResponse, first: Exchange): void {
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) exchange.begun = true;
+  completeIfDone(response, first);
+}
+
+/** Node hands something on to the socket, where the response has one. */
+function output(outgoing: ServerResponse): void {
+  let first: Exchange | undefined;
   try {
-    // Only where somebody replaced `writeHead` and does not call ours.
-    if (sent && ending) completeIfDone(response, first);
-    close(response, first, sent);
+    first = exchangeOf(outgoing);
+    const response = first?.response as ServerResponse | undefined;
+    if (first === undefined || response === undefined) return;
+    if (isWaiting(response) || isGone(response, first) || isRefused(response, first)) return;
+    beginSending(response, first);
+  } catch (error) {
+    failAll(first, error);
+  }
+}
+
+/** Node hands on what it kept while the response waited behind another. */
+function flush(outgoing: ServerResponse): void {
+  let first: Exchange | undefined;
+  try {
+    first = exchangeOf(outgoing);
+    const response = first?.response as ServerResponse | undefined;
+    if (first === undefined || response === undefined) return;
+    if (!first.active && !isGone(response, first)) beginSending(response, first);
   } catch (error) {
     failAll(first, error);
   }
@@ -145,7 +152,7 @@ function leave(first: Exchange, response: Response, ending: boolean, sent: boole
 function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exchange | undefined {
   let first: Exchange | undefined;
   try {
-    first = protocol.exchangeOf(response);
+    first = protocol.exchangeOf(response) ?? protocol.beginUnseen(response);
     return first === undefined || response.headersSent ? undefined : first;
   } catch (error) {
     failAll(first, error);
@@ -154,57 +161,37 @@ function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exch
 }
 
 /** The headers to give to `writeHead`: those that were given, and the visitor's cookie where it belongs there. */
-function prepareHead(response: Response, first: Exchange, given: unknown): unknown {
+function prepareHead(first: Exchange, given: unknown): unknown {
   try {
-    return beforeHeaders(response, first, given);
+    return beforeHeaders(first, given);
   } catch (error) {
     failAll(first, error);
     return given;
   }
 }
 
-/** In HTTP/1, after `writeHead`: a plain one sends nothing yet, for Node waits for the body or the end. */
-function headIsMade(first: Exchange): void {
+/** In HTTP/1, after `writeHead`: nothing can change the headers any more. */
+function headIsMade(first: Exchange, headers: unknown): void {
   try {
-    const { response } = first;
+    const response = first.response as ServerResponse | undefined;
     if (response === undefined) return;
-    markHead(first, response.statusCode);
-    if (first.active) completeIfDone(response, first);
+    // A body in chunks ends with its last one. The length of one that comes with `end` is Node's to tell.
+    const isOpen = first.ending || response.chunkedEncoding;
+    const declared = isOpen ? undefined : declaredLength(response, headers);
+    for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
+      exchange.status = response.statusCode;
+      exchange.declared = declared;
+    }
   } catch (error) {
     failAll(first, error);
   }
 }
 
-/** In HTTP/2, before `writeHead`, which sends the headers. */
-function headIsSent(first: Exchange, status: unknown): void {
-  try {
-    const response = first.response as Http2ServerResponse | undefined;
-    // Node refuses all other statuses, and the app goes on.
-    if (response === undefined || response.stream.destroyed || !isFinalStatus(status)) return;
-    markHead(first, Number(status));
-    for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next)
-      exchange.begun = true;
-    completeIfDone(response, first);
-  } catch (error) {
-    failAll(first, error);
-  }
-}
-
-function isFinalStatus(status: unknown): boolean {
-  return (
-    (typeof status === 'number' || typeof status === 'string') &&
-    Number(status) >= 200 &&
-    Number(status) <= 599
-  );
-}
-
-/** Before the headers are made: the cookie, and what they say about the body. Returns what to give to `writeHead`. */
-function beforeHeaders(response: Response, first: Exchange, given: unknown): unknown {
+/** Before the headers are made: the visitor's cookie. Returns what to give to `writeHead`. */
+function beforeHeaders(first: Exchange, given: unknown): unknown {
   let headers = given;
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     headers = exchange.capture.prepareHeaders(exchange, headers);
-    // The length of a body that comes with `end` is Node's to tell, and not needed.
-    if (!exchange.ending) exchange.declared = declaredLength(response, headers);
   }
   return headers;
 }
@@ -215,66 +202,31 @@ let hooked = false;
 export function hookServerResponse(): void {
   if (hooked) return;
   hooked = true;
-  hookHead(ServerResponse.prototype, HTTP1);
-  for (const name of ['write', 'end', 'flushHeaders'] as const) {
-    hookSending(OutgoingMessage.prototype, name, HTTP1);
+  hookHead(ServerResponse.prototype, { exchangeOf, beginUnseen, headIsMade });
+  for (const name of ['write', 'end'] as const) {
+    hookSending(OutgoingMessage.prototype, name);
     // Who wrapped it on responses before does not call what is on the other prototype now.
-    if (Object.hasOwn(ServerResponse.prototype, name)) hookSending(ServerResponse.prototype, name, HTTP1);
+    if (Object.hasOwn(ServerResponse.prototype, name)) hookSending(ServerResponse.prototype, name);
   }
+  hookOutput('_send', output);
+  hookOutput('_flushOutput', (outgoing) => {
+    if ((outgoing as unknown as { outputData: unknown[] }).outputData.length > 0) flush(outgoing);
+  });
 }
-
-let hooked2 = false;
-
-/** The same for responses of HTTP/2. */
-export function hookHttp2ServerResponse(): void {
-  if (hooked2) return;
-  hooked2 = true;
-  // Not imported: an app without HTTP/2 need not load it.
-  const { Http2ServerResponse } = process.getBuiltinModule('node:http2');
-  hookHead(Http2ServerResponse.prototype, HTTP2);
-  // Its `flushHeaders` calls `writeHead` and nothing else.
-  for (const name of ['write', 'end'] as const) hookSending(Http2ServerResponse.prototype, name, HTTP2);
-}
-
-/** Where the protocols differ. */
-interface Protocol<R extends Response> {
-  exchangeOf(response: R): Exchange | undefined;
-  /** What is sent now reaches nobody: the connection is gone, and its 'close' still to come. */
-  isGone(response: R, exchange: Exchange): boolean;
-  /** Whether `writeHead` itself sends the headers. */
-  sendsHead: boolean;
-}
-
-const HTTP1: Protocol<ServerResponse> = {
-  exchangeOf,
-  isGone: (response, { connection }) => response.destroyed || connection?.socket.destroyed === true,
-  sendsHead: false,
-};
-
-const HTTP2: Protocol<Http2ServerResponse> = {
-  exchangeOf: exchangeOf2,
-  isGone: (response) => response.stream.destroyed,
-  sendsHead: true,
-};
 
 type Method = (...given: unknown[]) => unknown;
 
-/** Replaces `write`, `end` or `flushHeaders`. */
-function hookSending<R extends Response>(
-  prototype: object,
-  name: 'write' | 'end' | 'flushHeaders',
-  protocol: Protocol<R>,
-): void {
+/** Replaces `write` or `end`. */
+function hookSending(prototype: object, name: 'write' | 'end'): void {
   const isEnd = name === 'end';
   wrapMethod<Method>(prototype, name, (original) => {
     const method = original();
-    return function (this: R, chunk: unknown, encoding: unknown, _callback: unknown) {
-      const first = find(this, protocol, isEnd, chunk);
+    return function (this: ServerResponse, chunk: unknown, encoding: unknown, _callback: unknown) {
+      const first = enter(this, isEnd, chunk, encoding);
       // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
       if (first === undefined) return method.apply(this, arguments as never);
       // The app may have called this on a proxy of its response.
-      const response = first.response!;
-      enter(first, response, isEnd, chunk, encoding);
+      const response = first.response as ServerResponse;
       let sent = false;
       try {
         // biome-ignore lint/complexity/noArguments: as above
@@ -288,6 +240,18 @@ function hookSending<R extends Response>(
   });
 }
 
+/** Has `before` called before a method by which Node hands on what is sent. */
+function hookOutput(name: '_send' | '_flushOutput', before: (response: ServerResponse) => void): void {
+  wrapMethod<Method>(OutgoingMessage.prototype, name, (original) => {
+    const method = original();
+    return function (this: ServerResponse) {
+      before(this);
+      // biome-ignore lint/complexity/noArguments: as above
+      return method.apply(this, arguments as never);
+    } as Method;
+  });
+}
+
 /** A cookie among headers that Node refused went with them: the next try brings one. */
 function forgetCookies(first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
@@ -296,8 +260,17 @@ function forgetCookies(first: Exchange): void {
   }
 }
 
+/** Where the protocols differ. */
+interface Protocol<R extends Response> {
+  exchangeOf(response: R): Exchange | undefined;
+  /** Begins the exchange of a response that the app was not told of. */
+  beginUnseen(response: R): Exchange | undefined;
+  /** Called when Node has taken the headers. */
+  headIsMade(first: Exchange, headers: unknown): void;
+}
+
 /** Replaces `writeHead`. */
-function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>): void {
+export function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>): void {
   wrapMethod<Method>(prototype, 'writeHead', (original) => {
     const method = original();
     return function (this: R, status: unknown, reason: unknown, headers: unknown) {
@@ -306,8 +279,7 @@ function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>):
       if (first === undefined) return method.apply(this, arguments as never);
       const isSecond = typeof reason === 'object' && reason !== null && (headers ?? null) === null;
       const given = isSecond ? reason : headers;
-      const prepared = prepareHead(this, first, given);
-      if (protocol.sendsHead) headIsSent(first, status);
+      const prepared = prepareHead(first, given);
       let result: unknown;
       // biome-ignore lint/complexity/noArguments: as above
       if (prepared === given) result = method.apply(this, arguments as never);
@@ -320,7 +292,7 @@ function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>):
           throw error;
         }
       }
-      if (!protocol.sendsHead) headIsMade(first);
+      protocol.headIsMade(first, prepared);
       return result;
     } as Method;
   });

@@ -45,6 +45,8 @@ interface ExpressRequest extends IncomingMessage {
   baseUrl?: string;
   route?: Route;
   params?: Record<string, unknown>;
+  /** Set by express-ws on the upgrades that it dispatches through the app. */
+  wsHandled?: boolean;
   [ROUTERS]?: readonly object[] | undefined;
 }
 
@@ -86,10 +88,12 @@ export function trackExpress(app: ExpressApp, capture: Capture): void {
 /** A parent app or a router strips the path under which one is mounted; the original URL keeps it. */
 export function beginExpress(capture: Capture, request: IncomingMessage, response: ServerResponse): void {
   try {
+    const { originalUrl, url = '', wsHandled } = request as ExpressRequest;
+    const target = originalUrl ?? url;
     capture.begin(
       request,
       response,
-      (request as ExpressRequest).originalUrl ?? request.url ?? '',
+      wsHandled === undefined ? target : withoutWebSocket(target),
       expressReader,
     );
   } catch (error) {
@@ -138,7 +142,9 @@ export const expressReader: RequestReader = {
     const { route } = request as ExpressRequest;
     if (route === undefined) return '';
     const mount = mountOf(request);
-    return mount === undefined ? '' : mount + patternOf(route.path) || '/';
+    if (mount === undefined) return '';
+    const pattern = mount + patternOf(route.path) || '/';
+    return (request as ExpressRequest).wsHandled === undefined ? pattern : withoutWebSocket(pattern);
   },
   blueprint: (request) => mountOf(request) ?? '',
   handlers(request) {
@@ -152,6 +158,11 @@ export const expressReader: RequestReader = {
   },
   routeParams: (request) => (request as ExpressRequest).params,
 };
+
+/** A path or pattern as the app knows it: express-ws adds a segment to the URL of a request that it dispatches. */
+function withoutWebSocket(path: string): string {
+  return path.replace(/\/\.websocket(?=\?|$)/, '').replace(/^(?=\?|$)/, '/');
+}
 
 function patternOf(path: Route['path']): string {
   return Array.isArray(path) ? path.map(String).join(' | ') : String(path);

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Capture } from '../capture/capture.ts';
 import type { RequestReader } from '../capture/exchange.ts';
 import { normalizedPathOf } from '../capture/target.ts';
+import { onUnseen } from '../capture/unseen.ts';
 import { TrackUsageError } from '../errors.ts';
 import { wrapMethod } from '../wrap-method.ts';
 
@@ -58,6 +59,7 @@ export function nodeReader(trust: Trust | undefined): RequestReader {
  * before it upgrades a connection or answers `Expect`.
  */
 export function trackServer(server: NodeServer, capture: Capture, reader: RequestReader): void {
+  onUnseen(server, (request, response) => seen(capture, reader, request, response));
   wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
     return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
       switch (type) {
@@ -68,7 +70,7 @@ export function trackServer(server: NodeServer, capture: Capture, reader: Reques
           break;
         case 'upgrade':
         case 'connect':
-          left(capture, reader, args[0], args[1], type === 'upgrade' ? 101 : 200);
+          left(capture, reader, args[0], args[1]);
           break;
       }
       return original().call(this, type, ...args);
@@ -80,7 +82,7 @@ export function trackServer(server: NodeServer, capture: Capture, reader: Reques
 export function trackUpgrades(server: NodeServer, capture: Capture, reader: RequestReader): void {
   wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
     return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
-      if (type === 'upgrade') left(capture, reader, args[0], args[1], 101);
+      if (type === 'upgrade' || type === 'connect') left(capture, reader, args[0], args[1]);
       return original().call(this, type, ...args);
     };
   });
@@ -96,18 +98,12 @@ function seen(capture: Capture, reader: RequestReader, request: unknown, respons
   }
 }
 
-function left(
-  capture: Capture,
-  reader: RequestReader,
-  request: unknown,
-  answer: unknown,
-  status: number,
-): void {
+function left(capture: Capture, reader: RequestReader, request: unknown, answer: unknown): void {
   try {
     const { url = '' } = request as IncomingMessage;
     // With HTTP/2 a CONNECT is answered by a response, and by Node where nobody listens.
     if ('writeHead' in (answer as Duplex | ServerResponse)) seen(capture, reader, request, answer);
-    else capture.upgrade(request as IncomingMessage, url, reader, status);
+    else capture.upgrade(request as IncomingMessage, url, reader);
   } catch (error) {
     capture.unread(request, error);
   }

@@ -1,0 +1,175 @@
+import { fstatSync } from 'node:fs';
+import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
+import { types } from 'node:util';
+import { wrapMethod } from '../wrap-method.ts';
+import { type Exchange, exchangeOfStream, failAll } from './exchange.ts';
+import { hookHead, lengthOf } from './hooks.ts';
+import { beginUnseen2 } from './unseen.ts';
+
+/*
+ * With HTTP/2 every response ends with the `end` of its stream: those of the compatibility API, those that a handler
+ * sends by `response.stream`, and files, for which Node itself calls it before it sends the headers. A response without
+ * a body ends in the same way, after its headers were checked. So the stream is where bytes are counted and where the
+ * record is made.
+ */
+
+type Stream = ServerHttp2Stream & { _final: unknown };
+
+/** A part of an open file that the stream was told to send. */
+interface FilePart {
+  fd: unknown;
+  offset: number;
+  length: number;
+}
+
+const files = new WeakMap<object, FilePart>();
+
+let hooked = false;
+
+/** Wraps the methods of HTTP/2's responses and streams; once, however often it is called. */
+export function hookHttp2({ stream }: Http2ServerResponse): void {
+  if (hooked) return;
+  const streams = Object.getPrototypeOf(stream);
+  // An app may have put anything there, and no class of it is exported.
+  if (streams.constructor?.name !== 'ServerHttp2Stream') return;
+  hooked = true;
+  // Not imported: an app without HTTP/2 need not load it.
+  const { Http2ServerResponse } = process.getBuiltinModule('node:http2');
+  hookHead<Http2ServerResponse>(Http2ServerResponse.prototype, {
+    exchangeOf: (response) => exchangeOfStream(response.stream),
+    beginUnseen: beginUnseen2,
+    headIsMade: () => {},
+  });
+  wrap(streams, 'write', beforeWrite, afterWrite);
+  wrap(streams, 'end', beforeEnd, afterEnd);
+  wrap(streams, 'respond', () => 0, afterRespond);
+  wrap(streams, 'respondWithFD', beforeFile, () => {});
+}
+
+type Given = [first: unknown, second: unknown, third: unknown];
+/** Returns the bytes of the call; `undefined` where there is nothing to do after it. */
+type Before = (stream: Stream, first: Exchange, given: Given) => number | undefined;
+type After = (stream: Stream, first: Exchange, bytes: number) => void;
+
+/** Has a method of streams preceded and followed by what never throws. */
+function wrap(prototype: object, name: string, before: Before, after: After): void {
+  wrapMethod<(...given: unknown[]) => unknown>(prototype, name, (original) => {
+    return function (this: Stream, one: unknown, two: unknown, three: unknown) {
+      const first = exchangeOfStream(this);
+      const bytes = first && guarded(first, () => before(this, first, [one, two, three]));
+      // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+      const result = original().apply(this, arguments as never);
+      if (first !== undefined && bytes !== undefined) guarded(first, () => after(this, first, bytes));
+      return result;
+    };
+  });
+}
+
+function guarded<T>(first: Exchange, run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    failAll(first, error);
+    return undefined;
+  }
+}
+
+function beforeWrite(stream: Stream, first: Exchange, [chunk, encoding]: Given): number | undefined {
+  const bytes = bytesOf(chunk, encoding);
+  if (bytes === undefined || !isOpen(stream)) return undefined;
+  readHeaders(stream, first);
+  const { declared } = first;
+  if (bytes > 0 && declared !== undefined && first.bytes + bytes >= declared) {
+    complete(stream, first, first.bytes + bytes);
+  }
+  return bytes;
+}
+
+function afterWrite(_stream: Stream, first: Exchange, bytes: number): void {
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next)
+    exchange.bytes += bytes;
+}
+
+function beforeEnd(stream: Stream, first: Exchange, [chunk, encoding]: Given): number | undefined {
+  // A stream that is reset is ended by Node too.
+  if (!isOpen(stream)) return undefined;
+  readHeaders(stream, first);
+  const hasChunk = chunk !== undefined && chunk !== null && typeof chunk !== 'function';
+  const length = hasChunk ? bytesOf(chunk, encoding) : 0;
+  if (length === undefined) return undefined;
+  // Node may refuse a chunk of any other kind.
+  if (hasChunk && typeof chunk !== 'string' && !types.isUint8Array(chunk)) return length;
+  const isFile = stream._final === null;
+  const bytes = isFile ? fileLength(stream, first) : length;
+  // Without headers an end without a chunk sends nothing.
+  if (first.begun || hasChunk) complete(stream, first, first.bytes + bytes);
+  return undefined;
+}
+
+/** Node did not refuse the chunk. */
+function afterEnd(stream: Stream, first: Exchange, bytes: number): void {
+  readHeaders(stream, first);
+  if (first.response !== undefined && stream.writableEnded) complete(stream, first, first.bytes + bytes);
+}
+
+/** The bytes of a chunk of a stream, which takes any view of bytes. */
+function bytesOf(chunk: unknown, encoding: unknown): number | undefined {
+  const length = lengthOf(chunk, encoding);
+  return length === 0 && ArrayBuffer.isView(chunk) ? chunk.byteLength : length;
+}
+
+/** A tunnel is open from here on, and may stay open for hours. */
+function afterRespond(stream: Stream, first: Exchange): void {
+  if (first.request.method !== 'CONNECT' || !isOpen(stream)) return;
+  readHeaders(stream, first);
+  if (first.status < 300) complete(stream, first, 0);
+}
+
+function beforeFile(stream: Stream, _first: Exchange, [fd, , options]: Given): undefined {
+  const { offset = 0, length = -1 } = (options ?? {}) as Partial<FilePart>;
+  files.set(stream, { fd, offset, length });
+  return undefined;
+}
+
+/** Whether the stream takes more, and is not being reset. */
+function isOpen(stream: Stream): boolean {
+  return stream.writable && !stream.closed && !stream.destroyed;
+}
+
+/** Notes what the headers say once they were sent. */
+export function readHeaders(stream: ServerHttp2Stream, first: Exchange): void {
+  if (first.begun || !stream.headersSent) return;
+  const { ':status': status = 200, 'content-length': length } = stream.sentHeaders ?? {};
+  const declared = length === undefined ? Number.NaN : Number(length);
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
+    exchange.begun = true;
+    exchange.status = Number(status);
+    exchange.declared = Number.isSafeInteger(declared) && declared >= 0 ? declared : undefined;
+  }
+}
+
+function complete(stream: Stream, first: Exchange, bytes: number): void {
+  for (let exchange: Exchange | undefined = first; exchange; ) {
+    const { next }: Exchange = exchange;
+    // What is written without headers goes out with Node's own.
+    if (!stream.headersSent) exchange.status = 200;
+    if (exchange.response !== undefined) exchange.capture.complete(exchange, bytes);
+    exchange = next;
+  }
+}
+
+/** The length of the file that Node sends by itself. */
+function fileLength(stream: Stream, { declared }: Exchange): number {
+  if (declared !== undefined) return declared;
+  const part = files.get(stream);
+  if (part === undefined) return 0;
+  const fd = typeof part.fd === 'number' ? part.fd : (part.fd as { fd: number }).fd;
+  try {
+    const stat = fstatSync(fd);
+    const rest = stat.isFile() ? Math.max(0, stat.size - Math.max(0, part.offset)) : 0;
+    return part.length < 0 ? rest : Math.min(part.length, rest);
+  } catch {
+    // The descriptor is no file, and its length is known to nobody.
+    return 0;
+  }
+}

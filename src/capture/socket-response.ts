@@ -1,0 +1,107 @@
+import { Buffer } from 'node:buffer';
+
+/** Longer heads are not read to their end: their status is known, their bodies are not counted. */
+const MAX_HEAD = 64 * 1024;
+const HEAD_END = /\r?\n\r?\n/;
+const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})/;
+/** Enough of a head to know its status. */
+const STATUS_LINE_LENGTH = 'HTTP/1.1 200'.length;
+/** The whole of what Node itself sends for a broken or late request, before it closes the connection. */
+const NODES_OWN = /^HTTP\/1\.1 4\d\d [^\r\n]*\r\nConnection: close\r\n\r\n$/;
+
+/**
+ * Parses a response that is written to the socket directly instead of through a ServerResponse: a WebSocket
+ * handshake, the answer to CONNECT, an answer of the app's own, and what Node sends for a broken or late request.
+ */
+export class SocketResponse {
+  /** Status of the final response; 0 until it is known. */
+  status = 0;
+  /** Body bytes so far. A chunked body is counted as written, with its framing. */
+  bytes = 0;
+  /** Whether everything has been written; a body without a length lasts until the connection ends. */
+  isComplete = false;
+  /** Whether it is what Node itself sends for a broken or late request. */
+  isNodesOwn = false;
+  /** Whether the bytes can be a response. */
+  isHttp = true;
+  readonly #method: string;
+  #head = '';
+  #inBody = false;
+  #length: number | undefined;
+
+  constructor(method: string | undefined) {
+    this.#method = method ?? '';
+  }
+
+  /** Whether the connection now belongs to another protocol. */
+  get isSwitched(): boolean {
+    return this.status === 101 || (this.#method === 'CONNECT' && this.status >= 200 && this.status < 300);
+  }
+
+  /** Reads what is about to be written. Ignores what the socket refuses. */
+  read(chunk: unknown, encoding: unknown): void {
+    const bytes = bytesOf(chunk, encoding);
+    if (bytes === undefined || !this.isHttp) return;
+    if (this.#inBody) this.bytes += bytes.length;
+    else this.#readHead(bytes.toString('latin1'));
+    if (this.isSwitched) {
+      // What follows is the other protocol's.
+      this.isComplete = true;
+      this.bytes = 0;
+    } else if (this.#inBody && this.#length !== undefined && this.bytes >= this.#length)
+      this.isComplete = true;
+  }
+
+  #readHead(text: string): void {
+    this.#head += text;
+    for (;;) {
+      const status = Number(STATUS_LINE.exec(this.#head)?.[1] ?? 0);
+      if (status === 0) {
+        const isPrefix =
+          this.#head.length < STATUS_LINE_LENGTH && 'HTTP/1.'.startsWith(this.#head.slice(0, 7));
+        this.isHttp = isPrefix;
+        return;
+      }
+      const isInterim = status < 200 && status !== 101;
+      if (!isInterim) this.status = status;
+      const end = HEAD_END.exec(this.#head);
+      if (end === null) {
+        if (this.#head.length > MAX_HEAD) this.#inBody = true;
+        return;
+      }
+      const bodyStart = end.index + end[0].length;
+      if (!isInterim) {
+        this.#readBody(this.#head.slice(0, bodyStart), this.#head.length - bodyStart);
+        return;
+      }
+      this.#head = this.#head.slice(bodyStart);
+      if (this.#head === '') return;
+    }
+  }
+
+  #readBody(head: string, bytes: number): void {
+    this.#inBody = true;
+    this.bytes = bytes;
+    this.#head = '';
+    const isBodyless = this.status === 204 || this.status === 304 || this.#method === 'HEAD';
+    const length = /\ncontent-length:[ \t]*(\d+)[ \t]*\r?\n/i.exec(head)?.[1];
+    if (isBodyless) {
+      this.#length = 0;
+      this.bytes = 0;
+    } else if (length !== undefined && !/\ntransfer-encoding:/i.test(head)) this.#length = Number(length);
+    else if (bytes === 0 && NODES_OWN.test(head)) {
+      this.isNodesOwn = true;
+      this.isComplete = true;
+    }
+  }
+}
+
+/** The bytes that a socket makes of a chunk; `undefined` for what it refuses. */
+function bytesOf(chunk: unknown, encoding: unknown): Buffer | undefined {
+  if (typeof chunk === 'string') {
+    const given = typeof encoding === 'string' ? encoding : 'utf8';
+    return Buffer.isEncoding(given) ? Buffer.from(chunk, given) : undefined;
+  }
+  if (!(chunk instanceof Uint8Array)) return undefined;
+  return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+}

@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import {
+  type Exchange,
+  exchangeOf,
+  exchangeOfStream,
+  isAnswered,
+  type Request,
+  type Response,
+} from './exchange.ts';
+import { isMadeByNode } from './refusals.ts';
+import { bindUpgrade } from './upgrade.ts';
+
+/*
+ * What Node answers by a ServerResponse without telling the server's listeners: 400 for HTTP/1.1 without Host, 417 for
+ * an unknown Expect, 503 beyond `maxRequestsPerSocket`. Their exchange begins when their headers are made.
+ */
+
+type Begin = (request: Request, response: Response) => void;
+const BEGIN = Symbol('track-usage begin');
+type Server = { [BEGIN]?: Begin };
+
+/** Has `begin` called for the responses of a server that no listener was given. */
+export function onUnseen(server: object, begin: Begin): void {
+  const { [BEGIN]: before } = server as Server;
+  (server as Server)[BEGIN] = (request, response) => {
+    before?.(request, response);
+    begin(request, response);
+  };
+}
+
+/** Begins or finds the exchange of a response whose headers are about to be made, and which nobody announced. */
+export function beginUnseen(response: ServerResponse): Exchange | undefined {
+  const request: IncomingMessage | undefined = response.req;
+  const socket = request?.socket as (IncomingMessage['socket'] & { server?: Server }) | undefined;
+  if ((request as { upgrade?: unknown } | undefined)?.upgrade === true) return bindUpgrade(response);
+  const begin = socket?.server?.[BEGIN];
+  if (begin === undefined || response.headersSent || socket!.destroyed) return undefined;
+  if (!isMadeByNode(response) || isAnswered(response)) return undefined;
+  begin(request, response);
+  return exchangeOf(response);
+}
+
+/** The same for HTTP/2. */
+export function beginUnseen2(response: Http2ServerResponse): Exchange | undefined {
+  const { stream } = response;
+  const { req: request } = response as Http2ServerResponse & { req?: Http2ServerRequest | null };
+  // A pushed response has no request of its own, and is part of another.
+  if (!request || stream.headersSent || stream.destroyed) return undefined;
+  const begin = (stream.session as { server?: Server } | undefined)?.server?.[BEGIN];
+  if (begin === undefined) return undefined;
+  begin(request, response);
+  return exchangeOfStream(stream);
+}

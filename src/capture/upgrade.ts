@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http';
+import { setImmediate } from '../clock.ts';
+import type { Capture } from './capture.ts';
+import {
+  Connection,
+  connectionOf,
+  Exchange,
+  keepOn,
+  type Request,
+  type RequestReader,
+  type Response,
+} from './exchange.ts';
+import { answer, switchedStatus, unwatchSocket, watchSocket } from './socket-watch.ts';
+
+/** Stands for the response of a request that leaves HTTP, until one is assigned to its socket. */
+const PENDING = {} as Response;
+
+/**
+ * Begins the one exchange of a request that leaves HTTP, by Upgrade or CONNECT. It ends when its outcome is written to
+ * the socket. Frameworks dispatch such a request through the app's routes, with a response made by hand: that is
+ * the same exchange, whose framework and response are known from then on.
+ */
+export function beginUpgrade(
+  capture: Capture,
+  request: Request,
+  response: Response | undefined,
+  target: string,
+  reader: RequestReader,
+): void {
+  const connection = Connection.of(request.socket);
+  const known = connection.upgrade;
+  let first: Exchange;
+  if (known !== undefined && known.response !== undefined) {
+    first = known;
+    join(first, capture, reader);
+  } else if (known?.request === request) {
+    // Decided already; its handlers run after the handshake.
+    return;
+  } else {
+    first = new Exchange();
+    first.begin(capture, request, PENDING, target, reader, connection);
+    connection.upgrade = first;
+    connection.add(first);
+    watchSocket(connection);
+    setImmediate(completeIfHandedOver, first, connection);
+  }
+  if (response !== undefined && !('stream' in response)) bindUpgrade(response);
+}
+
+function join(first: Exchange, capture: Capture, reader: RequestReader): void {
+  let exchange = first;
+  while (exchange.capture !== capture && exchange.next) exchange = exchange.next;
+  if (exchange.capture === capture) {
+    exchange.reader = reader;
+    return;
+  }
+  exchange.next = new Exchange();
+  exchange.next.begin(capture, first.request, first.response!, first.target, reader, first.connection);
+}
+
+/** Whether a response made by hand is the one of the upgrade: without the socket it goes nowhere. */
+export function bindUpgrade(response: ServerResponse): Exchange | undefined {
+  const { socket } = response;
+  const first = socket ? connectionOf(socket)?.upgrade : undefined;
+  if (first?.response !== PENDING || first.request !== response.req) return undefined;
+  for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
+    exchange.response = response;
+  }
+  keepOn(response, first);
+  return first;
+}
+
+/** A socket that was sent to another process leaves this one without a word. */
+function completeIfHandedOver(first: Exchange, connection: Connection): void {
+  const { _handle: handle, destroyed } = connection.socket as { _handle?: unknown; destroyed: boolean };
+  if (first.response === undefined || handle !== null || destroyed) return;
+  answer(first, switchedStatus(first), 0);
+  unwatchSocket(connection);
+}

@@ -1,0 +1,303 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { App } from '../../src/frameworks/index.ts';
+import type { UsageRecord } from '../../src/index.ts';
+import { type Address, exchange } from '../support/client.ts';
+import { closeServer, listen } from '../support/engines.ts';
+import { Recorder } from '../support/recorder.ts';
+
+/*
+ * Generated calls of a response, right and wrong ones. What Node refuses, the app goes on after. The record has to say
+ * what the client received.
+ */
+
+/** A call of a method of the response, or of its stream with HTTP/2. */
+type Call = [method: string, ...given: unknown[]];
+
+const statuses = fc.constantFrom<unknown>(200, 201, 404, 500, 204, 304, 199, 99, 1000, 0, 'none', 203.7);
+const texts = fc.constantFrom<unknown>('', 'a', 'bcd', 'ä€', Buffer.from('efgh'), new Uint8Array(2));
+const wrongChunks = fc.constantFrom<unknown>(null, undefined, 7, {}, false, new Uint16Array(2));
+const chunks = fc.oneof({ weight: 4, arbitrary: texts }, { weight: 1, arbitrary: wrongChunks });
+const encodings = fc.constantFrom<unknown>(undefined, undefined, undefined, 'utf8', 'latin1', 'utf16le');
+/** A client of HTTP/2 resets a stream whose body has another length. */
+const LENGTHS = [0, 1, '3', 4, 10, 'none'];
+const names = fc.constantFrom('trailer', 'x-a', 'a b');
+const hints = fc.constantFrom<unknown>({ link: '</a>; rel=preload' }, { link: 7 });
+
+/** Values that HTTP/1 refuses; a server of HTTP/2 sends them, and its clients end the session. */
+const BROKEN = ['b\n', 'b\0'];
+
+function callsOf(values: string[], lengths: unknown[]): fc.Arbitrary<Call> {
+  const length = fc.constantFrom(...lengths);
+  const value = fc.constantFrom('x-t', ...values);
+  const headers = fc.oneof(
+    fc.constantFrom<unknown>(
+      undefined,
+      {},
+      { 'x-a': 'b' },
+      ['x-a', 'b'],
+      { 'a b': 'c' },
+      ['x-a'],
+      'reason',
+      7,
+    ),
+    fc.constantFrom<unknown>({ trailer: 'x-t' }, { 'x-a': undefined }, { 'content-type': ['a', 'b'] }),
+    length.map((given) => ({ 'Content-Length': given })),
+    value.map((given) => ({ 'x-a': given })),
+  );
+  return fc.oneof<fc.Arbitrary<Call>[]>(
+    fc.tuple(fc.constant('writeHead'), statuses, headers),
+    fc.tuple(fc.constant('setHeader'), fc.constant('content-length'), length),
+    fc.tuple(fc.constant('setHeader'), names, value),
+    fc.tuple(fc.constant('statusCode'), statuses),
+    fc.tuple(fc.constant('write'), chunks, encodings),
+    fc.tuple(fc.constant('write'), texts),
+    fc.tuple(fc.constant('end'), chunks, encodings),
+    fc.tuple(fc.constant('end'), texts),
+    fc.tuple(fc.constant('end')),
+    fc.tuple(fc.constant('flushHeaders')),
+    fc.tuple(
+      fc.constant('addTrailers'),
+      fc.oneof(
+        value.map((given) => ({ 'x-t': given })),
+        fc.constant({ 'x t': 'u' }),
+      ),
+    ),
+    fc.tuple(fc.constant('writeContinue')),
+    fc.tuple(fc.constant('writeEarlyHints'), hints),
+  );
+}
+
+interface Case {
+  method: string;
+  calls: Call[];
+  /** Of HTTP/1. */
+  isStrict: boolean;
+  isRejecting: boolean;
+}
+
+const cases = (calls: fc.Arbitrary<Call>): fc.Arbitrary<Case> =>
+  fc.record({
+    method: fc.constantFrom('GET', 'GET', 'POST', 'HEAD'),
+    calls: fc.array(calls, { minLength: 1, maxLength: 6 }),
+    isStrict: fc.boolean(),
+    isRejecting: fc.boolean(),
+  });
+
+/** Makes the calls, as an app that catches what is thrown; and ends the connection if the response does not end. */
+async function make({ calls }: Case, response: http.ServerResponse, drop: () => void): Promise<void> {
+  const stream = (response as unknown as { stream?: http2.ServerHttp2Stream }).stream;
+  response.on('error', () => {});
+  stream?.on('error', () => {});
+  for (const [method, ...given] of calls) {
+    // What was written is sent before the next call.
+    await new Promise(setImmediate);
+    try {
+      if (method === 'statusCode') response.statusCode = given[0] as number;
+      else {
+        const [, name = method] = method.split('stream.');
+        const target: object = method === name ? response : stream!;
+        Reflect.apply((target as Record<string, () => unknown>)[name]!, target, given);
+      }
+    } catch {
+      // The app goes on.
+    }
+  }
+  if (calls.some(([method]) => method === 'stream.respondWithFile')) {
+    for (let turn = 0; turn < 500 && !stream!.headersSent && !stream!.destroyed; turn++)
+      await new Promise(setImmediate);
+  }
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  if (!(stream ?? response).writableEnded || !response.headersSent) drop();
+}
+
+/** What a client received: the final status, and the bytes of the body. Nothing at all is a 499. */
+function received(sent: string, { method }: Case): [status: number, bytes: number, length?: number] {
+  let rest = sent;
+  for (;;) {
+    const end = rest.indexOf('\r\n\r\n') + 4;
+    const head = rest.slice(0, end);
+    const status = Number(/^HTTP\/1.1 (\d+) /.exec(head)?.[1] ?? 499);
+    rest = rest.slice(end);
+    if (status === 100 || status === 103) continue;
+    if (status === 499 || status < 200 || status === 204 || status === 304 || method === 'HEAD')
+      return [status, 0];
+    if (/\ntransfer-encoding: chunked/i.test(head)) return [status, chunkedLength(rest)];
+    return [status, rest.length, Number(/\ncontent-length: (\d+)/i.exec(head)?.[1] ?? rest.length)];
+  }
+}
+
+function chunkedLength(body: string): number {
+  let bytes = 0;
+  for (let at = 0; ; ) {
+    const length = Number.parseInt(body.slice(at), 16);
+    if (Number.isNaN(length) || length === 0) return bytes;
+    bytes += length;
+    at = body.indexOf('\r\n', at) + 2 + length + 2;
+  }
+}
+
+function outcome({ status, contentLength }: UsageRecord): [number, number] {
+  return [status, contentLength];
+}
+
+describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
+  let recorder: Recorder;
+  beforeAll(async () => {
+    recorder = await Recorder.create({ journal: { mode } });
+  });
+  afterAll(() => recorder.close());
+
+  /** Tracks a server of HTTP/1 whose response is made by the case. */
+  const track = async (isRejecting: boolean) => {
+    const state: { current?: Case } = {};
+    const server = http.createServer({ rejectNonStandardBodyWrites: isRejecting }, (request, response) => {
+      const { current } = state;
+      response.strictContentLength = current!.isStrict;
+      void make(current!, response, () => request.socket.destroy());
+    });
+    recorder.usage.attach(server);
+    const { address } = await listen(server as never);
+    return { server, state, address };
+  };
+
+  test('HTTP/1: the record is what the client received', async () => {
+    const servers = [await track(false), await track(true)];
+    await fc.assert(
+      fc.asyncProperty(cases(callsOf(BROKEN, LENGTHS)), async (given) => {
+        const { address, state } = servers[given.isRejecting ? 1 : 0]!;
+        state.current = given;
+        const sent = await exchange(
+          address,
+          `${given.method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+        );
+        const [record, ...more] = (await recorder.take(1)).map(outcome);
+        const [status, bytes, length = bytes] = received(sent, given);
+        expect(more).toEqual([]);
+        // An app may send more than it announced: it counts as far as the response was not complete.
+        const isLonger = record![1] >= length && record![1] <= bytes;
+        expect(record).toEqual([status, isLonger ? record![1] : bytes]);
+      }),
+      { numRuns: 300 },
+    );
+    for (const { server } of servers) await closeServer(server);
+  });
+
+  test('HTTP/2: the record is what the client received', async () => {
+    const state: { current?: Case } = {};
+    const server = http2.createServer((request, response) => {
+      void make(state.current!, response as never, () =>
+        request.stream.close(http2.constants.NGHTTP2_CANCEL),
+      );
+    });
+    recorder.usage.attach(server as unknown as App);
+    const { address } = await listen(server as never);
+    const session = http2.connect(`http://127.0.0.1:${address.port}`);
+    const streams = fc.oneof<fc.Arbitrary<Call>[]>(
+      fc.tuple(
+        fc.constant('stream.respond'),
+        statuses.map((status) => ({ ':status': status })),
+        fc.constantFrom<unknown>(undefined, { endStream: true }),
+      ),
+      fc.tuple(fc.constant('stream.respondWithFile'), fc.constantFrom(import.meta.filename, '/nowhere')),
+      fc.tuple(fc.constant('stream.write'), chunks, encodings),
+      fc.tuple(fc.constant('stream.end'), chunks, encodings),
+      fc.tuple(fc.constant('stream.end')),
+    );
+    const calls = fc.oneof(
+      { weight: 3, arbitrary: callsOf([], [undefined]) },
+      { weight: 1, arbitrary: streams },
+    );
+    await fc.assert(
+      fc.asyncProperty(cases(calls), async (given) => {
+        state.current = given;
+        const stream = session.request({ ':path': '/', ':method': given.method }, { endStream: true });
+        let status = 499;
+        let bytes = 0;
+        stream.on('response', (head) => {
+          status = head[':status']!;
+        });
+        stream.on('data', (chunk) => {
+          bytes += chunk.length;
+        });
+        stream.on('error', () => {});
+        await new Promise((resolve) => stream.once('close', resolve));
+        expect((await recorder.take(1)).map(outcome)).toEqual([[status, bytes]]);
+      }),
+      { numRuns: 300 },
+    );
+    session.destroy();
+    await closeServer(server as never);
+  });
+});
+
+describe('what Node itself answers', () => {
+  let recorder: Recorder;
+  let server: http.Server;
+  let address: Address;
+  beforeAll(async () => {
+    recorder = await Recorder.create();
+    server = http.createServer(
+      { requestTimeout: 300, headersTimeout: 200, connectionsCheckingInterval: 20 },
+      (request, response) => {
+        request
+          .resume()
+          .on('error', () => {})
+          .on('end', () => response.end('hello'));
+      },
+    );
+    server.maxRequestsPerSocket = 1;
+    recorder.usage.attach(server);
+    ({ address } = await listen(server as never));
+  });
+  afterAll(async () => {
+    await closeServer(server);
+    await recorder.close();
+  });
+
+  test.each([
+    ['a body that is late', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', [[408, 0]]],
+    [
+      'a chunk that is none',
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n',
+      [[400, 0]],
+    ],
+    [
+      'an extension that is too long',
+      `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;${'a'.repeat(20_000)}\r\n`,
+      [[413, 0]],
+    ],
+    ['no Host', 'GET / HTTP/1.1\r\n\r\n', [[400, 0]]],
+    [
+      'an Expect that is unknown',
+      'GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nConnection: close\r\n\r\n',
+      [[417, 0]],
+    ],
+    [
+      'a request too many on a connection',
+      'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+      [
+        [200, 5],
+        [503, 0],
+      ],
+    ],
+  ])('%s', async (_, sent, expected) => {
+    const answers = await exchange(address, sent);
+    const statuses = [...answers.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => Number(status));
+    const records = (await recorder.take(expected.length)).map(outcome);
+    // A connection that closes after the first response never sends the second.
+    expect(records.filter(([status]) => status !== 499).map(([status]) => status)).toEqual(statuses);
+    expect(records).toEqual(expected.map((one, i) => (i < statuses.length ? one : [499, 0])));
+  });
+
+  test('a client that ends in the middle of its request has left', async () => {
+    const socket = (await import('node:net')).connect(address.port, '127.0.0.1');
+    socket.end('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
+    await once(socket.resume(), 'close');
+    expect((await recorder.take(1)).map(outcome)).toEqual([[499, 0]]);
+  });
+});
