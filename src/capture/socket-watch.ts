@@ -57,19 +57,21 @@ function restore(socket: Duplex, name: 'write' | 'end', own: PropertyDescriptor 
   else Object.defineProperty(socket, name, own);
 }
 
-function watchedWrite(this: Duplex, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+function watchedWrite(this: Duplex, chunk: unknown, encoding: unknown, _callback: unknown): unknown {
   const connection = connectionOf(this);
   const original = originalOf(this, 'write');
   // What an app puts on another socket by itself has no connection of ours.
   if (connection !== undefined && mayAnswer(connection)) look(connection, chunk, encoding, false);
-  return original.call(this, chunk, encoding, callback);
+  // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+  return original.apply(this, arguments as never);
 }
 
-function watchedEnd(this: Duplex, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+function watchedEnd(this: Duplex, chunk: unknown, encoding: unknown, _callback: unknown): unknown {
   const connection = connectionOf(this);
   const original = originalOf(this, 'end');
   if (connection !== undefined && mayAnswer(connection)) look(connection, chunk, encoding, true);
-  return original.call(this, chunk, encoding, callback);
+  // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+  return original.apply(this, arguments as never);
 }
 
 function originalOf(socket: Duplex, name: 'write' | 'end'): Write {
