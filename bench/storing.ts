@@ -63,7 +63,7 @@ answer({
     const context: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
     const writer = storage.openWriter
       ? await storage.openWriter(context)
-      : await ((await import(storage.module!)) as StorageModule).openWriter(storage.options, context);
+      : await ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
     const started = performance.now();
     for (const batch of batches) if (!(await writer.apply(batch))) throw new Error('a batch was not taken');
     const seconds = (performance.now() - started) / 1000;

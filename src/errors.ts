@@ -295,6 +295,14 @@ export function show(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
+/** A value that may hold a password, such as the options of a connection, as it is shown in a message: by its kind. */
+export function showKind(value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'another object';
+  if (typeof value === 'string' && /[:@/]/.test(value)) return 'a text of another form';
+  return show(value);
+}
+
 function fill(template: string, values: Record<string, unknown>): string {
   return template.replace(/\{(\w+)\}/g, (whole, name: string) =>
     name in values ? String(values[name]) : whole,

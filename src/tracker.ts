@@ -1,6 +1,6 @@
 import { Capture } from './capture/capture.ts';
 import { type Mark, MarkedViews } from './capture/views.ts';
-import { show, TrackUsageError } from './errors.ts';
+import { show, showKind, TrackUsageError } from './errors.ts';
 import { type App, innerApp, prepareMark, track } from './frameworks/index.ts';
 import type { Trust } from './frameworks/node.ts';
 import { journalsDirectory } from './journal/directory.ts';
@@ -359,7 +359,7 @@ function checkStorages(given: RecordWriter | readonly RecordWriter[]): readonly 
   const storages = Array.isArray(given) ? given : [given];
   for (const storage of storages) {
     if (!RecordWriter.isWriter(storage))
-      throw new TrackUsageError('STORAGE_INVALID', { value: show(storage) });
+      throw new TrackUsageError('STORAGE_INVALID', { value: showKind(storage) });
   }
   return storages;
 }

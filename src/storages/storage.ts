@@ -34,7 +34,7 @@ export class Storage extends RecordWriter {
     super(description, ['basic']);
     this.reader =
       'module' in description
-        ? threadReader(description.module, this.options)
+        ? threadReader(description.module, this.threadOptions())
         : lazyReader(() => description.openReader());
   }
 

@@ -46,8 +46,8 @@ export abstract class RecordWriter {
   readonly identity: string;
   /** See `WritingEnd`; `undefined` where the writing end runs in the app's thread. */
   readonly module: string | undefined;
-  /** Not among what is printed of a storage: it may hold a password. */
-  declare readonly options: unknown;
+  /** Private, and given by a method: nothing that prints, copies or serializes a storage finds a password. */
+  readonly #options: unknown;
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
   readonly positions: 'storage' | 'journal';
   readonly maxRecords: number | undefined;
@@ -70,7 +70,7 @@ export abstract class RecordWriter {
     this.identity = identity;
     const inThread = 'module' in description;
     this.module = inThread ? description.module : undefined;
-    Object.defineProperty(this, 'options', { value: inThread ? description.options : undefined });
+    this.#options = inThread ? description.options : undefined;
     this.openWriter = inThread ? undefined : (context) => description.openWriter(context);
     this.positions = positions;
     this.maxRecords = maxRecords;
@@ -87,15 +87,18 @@ export abstract class RecordWriter {
     return texts.every((text) => typeof text === 'string') && Array.isArray(summaries);
   }
 
+  /** Returns what `module` needs to open either end. May hold a password. @internal */
+  threadOptions(): unknown {
+    return this.#options;
+  }
+
   /** Lets go of what reading holds. May be called twice. */
   async close(): Promise<void> {}
 }
 
 /** The writing end of a storage, opened in this thread, wherever it runs in an app. */
-export async function openWritingEnd(
-  { openWriter, module, options }: RecordWriter,
-  context: WriterContext,
-): Promise<StorageWriter> {
+export async function openWritingEnd(writer: RecordWriter, context: WriterContext): Promise<StorageWriter> {
+  const { openWriter, module } = writer;
   if (openWriter) return openWriter(context);
-  return ((await import(module!)) as StorageModule).openWriter(options, context);
+  return ((await import(module!)) as StorageModule).openWriter(writer.threadOptions(), context);
 }

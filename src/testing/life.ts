@@ -165,7 +165,7 @@ function manyProcesses(subject: Subject): TestCase {
           for (const [n, child] of children.entries()) {
             child.send({
               module: storage.module,
-              options: storage.options,
+              options: storage.threadOptions(),
               journal: `a${n}`,
               summaries: storage.summaries,
             });

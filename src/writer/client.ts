@@ -36,11 +36,11 @@ const COUNTS = [
 
 /** What the thread is told of a storage: plain data. */
 function dataOf(storage: RecordWriter): StorageData {
-  const { label, module, options, positions, maxRecords, summaries, hooks } = storage;
+  const { label, module, positions, maxRecords, summaries, hooks } = storage;
   return {
     label,
     module,
-    options,
+    options: storage.threadOptions(),
     positions,
     maxRecords,
     // Functions do not cross to another thread; what they answered stands in the journal.

@@ -23,7 +23,7 @@ function storage(): Storage {
     label: database.label,
     identity: database.identity,
     module: new URL('./dying-storage.ts', import.meta.url).href,
-    options: { ...(database.options as object), moment: dies },
+    options: { ...(database.threadOptions() as object), moment: dies },
     hooks: ['urls', 'server'],
   });
 }

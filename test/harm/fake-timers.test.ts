@@ -131,7 +131,9 @@ describe.each(Object.keys(FAKES))('fake timers of %s', (fakes) => {
 
   test('flush and close settle in time where the storage does not', async () => {
     const directory = temporaryDirectory();
-    const { identity, options } = new SqliteStorage(join(directory, 'usage.db'));
+    const storage = new SqliteStorage(join(directory, 'usage.db'));
+    const { identity } = storage;
+    const options = storage.threadOptions();
     const hangs = new Storage({
       label: 'hangs',
       identity,

@@ -18,7 +18,9 @@ const database = (directory: string) =>
 const ill =
   (manner: string) =>
   (directory: string): Storage => {
-    const { identity, options } = database(directory);
+    const storage = database(directory);
+    const { identity } = storage;
+    const options = storage.threadOptions();
     return new Storage({
       label: 'ill',
       identity,
@@ -71,7 +73,9 @@ export const plights = {
   'storage does not load': {
     timeout: 300,
     storages: (directory) => {
-      const { identity, options } = database(directory);
+      const storage = database(directory);
+      const { identity } = storage;
+      const options = storage.threadOptions();
       return new Storage({ label: 'ill', identity, module: 'file:///nowhere/at/all.js', options });
     },
   },

@@ -98,7 +98,7 @@ describe('whatever the storage does, requests are answered and nothing is lost',
       label: 'picky',
       identity: database.identity,
       module: new URL('./picky-storage.ts', import.meta.url).href,
-      options: database.options,
+      options: database.threadOptions(),
       hooks: ['server', 'urls'],
     });
     const { usage, get } = await trackedServer({ directory, storages: [picky] });
@@ -246,7 +246,7 @@ test('the writer’s thread dies: it is started again, and nothing is lost', asy
     label: 'fragile',
     identity: database.identity,
     module: new URL('./fragile-storage.ts', import.meta.url).href,
-    options: { ...(database.options as object), marker: join(directory, 'died') },
+    options: { ...(database.threadOptions() as object), marker: join(directory, 'died') },
     hooks: ['server'],
   });
   const { usage, errors, getMany } = await trackedServer({ directory, storages: [fragile] });

@@ -73,7 +73,9 @@ async function stored(): Promise<[records: number, hits: number]> {
 
 describe('a batch whose sending was cut off comes again', () => {
   beforeAll(async () => {
-    client = await connect(new ClickhouseStorage(clickhouse.url(DATABASE)).options as ClickhouseOptions);
+    client = await connect(
+      new ClickhouseStorage(clickhouse.url(DATABASE)).threadOptions() as ClickhouseOptions,
+    );
   });
   afterAll(() => client?.close());
 

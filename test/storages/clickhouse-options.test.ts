@@ -21,7 +21,7 @@ let client: ClickhouseClient;
 
 beforeAll(async () => {
   clickhouse = await clickhouseServer();
-  const options = new ClickhouseStorage(clickhouse.url(DATABASE)).options as ClickhouseOptions;
+  const options = new ClickhouseStorage(clickhouse.url(DATABASE)).threadOptions() as ClickhouseOptions;
   const real = await connect(options);
   client = {
     query: real.query.bind(real),

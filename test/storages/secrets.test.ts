@@ -1,13 +1,23 @@
-import { inspect } from 'node:util';
-import { describe, expect, it, test } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import { format, inspect } from 'node:util';
+import { serialize } from 'node:v8';
+import { createClient as createClickhouse } from '@clickhouse/client';
+import { Redis } from 'ioredis';
+import { MongoClient } from 'mongodb';
+import { createPool } from 'mysql2';
+import pg from 'pg';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { TrackUsageError } from '../../src/errors.ts';
+import { TrackUsage } from '../../src/index.ts';
 import { ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { RedisStorage } from '../../src/storages/redis/index.ts';
 import type { Storage } from '../../src/storages/storage.ts';
+import { temporaryDirectory } from '../journal/support.ts';
 
 const SCHEMES: [string, (url: string) => Storage][] = [
   ['clickhouse', (url) => new ClickhouseStorage(url)],
@@ -62,3 +72,155 @@ test.each([[[]], [{ execute() {} }]])(
     expect(refusal(() => new MysqlStorage(server as { host?: string })).code).toBe('OPTION_INVALID');
   },
 );
+
+/** Texts that a password may be looked for in: as it is, escaped for a URL, and escaped for JSON. */
+function formsOf(password: string): string[] {
+  return [password, encodeURIComponent(password), JSON.stringify(password).slice(1, -1)];
+}
+
+/** Everything that printing, copying or serializing a value can show of it. */
+function shown(value: unknown): Record<string, string> {
+  const tryTo = (show: () => unknown) => {
+    try {
+      return String(show());
+    } catch (error) {
+      return inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true });
+    }
+  };
+  const all = { depth: Number.POSITIVE_INFINITY, maxArrayLength: null, maxStringLength: null } as const;
+  return {
+    inspect: tryTo(() => inspect(value, { ...all, showHidden: true, getters: true, showProxy: true })),
+    format: tryTo(() => format('%o %O %j %s', value, value, value, value)),
+    json: tryTo(() => JSON.stringify(value)),
+    clone: tryTo(() => inspect(structuredClone(value), all)),
+    serialized: tryTo(() => serialize(value).toString('latin1')),
+    properties: tryTo(() => inspect(propertiesOf(value), all)),
+  };
+}
+
+/** All that can be reached by properties, hidden ones and those of prototypes too. */
+function propertiesOf(value: unknown, found = new Set<unknown>()): Set<unknown> {
+  if (typeof value === 'string') found.add(value);
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null || found.has(value)) {
+    return found;
+  }
+  found.add(value);
+  for (const key of Reflect.ownKeys(value)) {
+    const { value: held, get } = Reflect.getOwnPropertyDescriptor(value, key)!;
+    // What is global, such as `process`, is nothing that we hold.
+    if (get === undefined) propertiesOf(held, found);
+  }
+  return found;
+}
+
+const generated = () => `s3cret ${randomBytes(12).toString('base64')}"'é`;
+
+const HELD: [string, (password: string) => Storage | Promise<Storage>][] = [
+  ...SCHEMES.map(([scheme, open]): [string, (password: string) => Storage] => [
+    `${scheme}: a URL`,
+    (password) => open(`${scheme}://usage:${encodeURIComponent(password)}@127.0.0.1:1/1`),
+  ]),
+  ...SCHEMES.filter(([scheme]) => ['mysql', 'postgres'].includes(scheme)).map(
+    ([scheme, open]): [string, (password: string) => Storage] => [
+      `${scheme}: a URL with the password among its parameters`,
+      (password) => open(`${scheme}://127.0.0.1:1/1?user=usage&password=${encodeURIComponent(password)}`),
+    ],
+  ),
+  [
+    'mongodb: a URL with the password of a key',
+    (password) =>
+      new MongoStorage(
+        `mongodb://127.0.0.1:1/1?tls=true&tlsCertificateKeyFilePassword=${encodeURIComponent(password)}`,
+      ),
+  ],
+  ['postgres: options', (password) => new PostgresStorage({ host: '127.0.0.1', port: 1, password })],
+  [
+    'postgres: a function',
+    (password) => new PostgresStorage({ host: '127.0.0.1', port: 1, password: () => password }),
+  ],
+  ['mysql: options', (password) => new MysqlStorage({ host: '127.0.0.1', port: 1, database: 'u', password })],
+  [
+    'postgres: a pool',
+    (password) => {
+      const pool = new pg.Pool({ host: '127.0.0.1', port: 1, password });
+      onTestFinished(() => pool.end());
+      return new PostgresStorage(pool);
+    },
+  ],
+  [
+    'mysql: a pool',
+    (password) => {
+      const pool = createPool({ host: '127.0.0.1', port: 1, database: 'u', password });
+      onTestFinished(() => new Promise<void>((resolve) => pool.end(() => resolve())));
+      return new MysqlStorage(pool);
+    },
+  ],
+  [
+    'mongodb: a client',
+    (password) => {
+      const url = `mongodb://u:${encodeURIComponent(password)}@127.0.0.1:1`;
+      const client = new MongoClient(url, { serverSelectionTimeoutMS: 100 });
+      onTestFinished(() => client.close());
+      return new MongoStorage(client);
+    },
+  ],
+  [
+    'redis: a client',
+    (password) => {
+      const client = new Redis({ host: '127.0.0.1', port: 1, password, lazyConnect: true });
+      onTestFinished(() => client.disconnect());
+      return new RedisStorage(client as never);
+    },
+  ],
+  [
+    'clickhouse: a client',
+    (password) => {
+      const client = createClickhouse({ url: 'http://127.0.0.1:1', password });
+      onTestFinished(() => client.close());
+      return new ClickhouseStorage(client as never);
+    },
+  ],
+];
+
+test.each(HELD)(
+  'a password is found nowhere, whatever is printed, copied or serialized: %s',
+  async (_, open) => {
+    const [password, secret] = [generated(), randomBytes(24).toString('base64')];
+    const storage = await open(password);
+    const errors: Error[] = [];
+    const usage = new TrackUsage(http.createServer(), storage, {
+      geo: false,
+      cookie: { secret },
+      journal: { dir: temporaryDirectory() },
+      onError: (error) => errors.push(error),
+    });
+    const failures = await Promise.all([
+      usage.ready().catch((error) => error),
+      storage.getUsage().catch((error) => error),
+      usage.flush({ timeout: 100 }).catch((error) => error),
+    ]);
+    expect(failures.every((error) => error instanceof Error)).toBe(true);
+    const handler = usage.handler({ token: secret });
+    const status = usage.status();
+    await usage.close({ timeout: 100 });
+    await storage.close();
+    const values = { storage, usage, errors, failures, handler, status };
+    for (const [name, value] of Object.entries(values)) {
+      for (const [how, text] of Object.entries(shown(value))) {
+        const found = [...formsOf(password), ...formsOf(secret)].filter((form) => text.includes(form));
+        expect(found, `${name} by ${how}`).toEqual([]);
+      }
+    }
+  },
+);
+
+test.each([
+  ['mysql', () => new MysqlStorage(['hunter2'] as never)],
+  ['redis', () => new RedisStorage({ url: 'redis://u:hunter2@h' } as never)],
+  ['mongodb', () => new MongoStorage({ url: 'mongodb://u:hunter2@h' } as never)],
+  ['clickhouse', () => new ClickhouseStorage({ url: 'http://u:hunter2@h' } as never)],
+  ['an app', () => new TrackUsage(undefined, { url: 'postgres://u:hunter2@h' } as never)],
+  ['an app given a URL', () => new TrackUsage(undefined, 'postgres://u:hunter2@h' as never)],
+])('what is given by mistake is not shown: %s', (_, make) => {
+  expect(refusal(make).message).not.toContain('hunter2');
+});

@@ -273,7 +273,7 @@ describe('questions', () => {
     await expect(app.usage.getSum('urls', { period: 'day' })).rejects.toMatchObject({
       code: 'SUMMARY_NOT_KEPT',
     });
-    const elsewhere = new SqliteStorage((app.storage.options as { path: string }).path);
+    const elsewhere = new SqliteStorage((app.storage.threadOptions() as { path: string }).path);
     cleanups.push(() => elsewhere.close());
     expect(await elsewhere.getSum('plans', { period: 'day' })).toHaveLength(1);
     await expect(elsewhere.getSum('plan', { period: 'day' })).rejects.toMatchObject({

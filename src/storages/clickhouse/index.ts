@@ -1,4 +1,4 @@
-import { show, TrackUsageError } from '../../errors.ts';
+import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText } from '../../options.ts';
 import { moduleUrl } from '../../threads.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
@@ -78,7 +78,7 @@ export class ClickhouseStorage extends Storage {
         hooks,
       });
     } else {
-      if (!isClient(server)) throw wrongServer(show(server));
+      if (!isClient(server)) throw wrongServer(showKind(server));
       const label = `${originOf(server)}/${database ?? ''}`;
       const place = { ...common, label };
       super({

@@ -1,4 +1,4 @@
-import { show, TrackUsageError } from '../../errors.ts';
+import { show, showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions } from '../../options.ts';
 import { moduleUrl } from '../../threads.ts';
 import { Storage } from '../storage.ts';
@@ -88,7 +88,8 @@ function databaseOf(server: MongoClientLike | MongoDbLike, database: string | un
   const { db } = (server ?? {}) as Partial<MongoClientLike>;
   if (typeof db === 'function') return (server as MongoClientLike).db(database);
   const { collection, databaseName } = (server ?? {}) as Partial<MongoDbLike>;
-  if (typeof collection !== 'function' || typeof databaseName !== 'string') throw wrongServer(kindOf(server));
+  if (typeof collection !== 'function' || typeof databaseName !== 'string')
+    throw wrongServer(showKind(server));
   if (database !== undefined && database !== databaseName) {
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'MongoStorage.database',
@@ -97,11 +98,6 @@ function databaseOf(server: MongoClientLike | MongoDbLike, database: string | un
     });
   }
   return server as MongoDbLike;
-}
-
-/** An object of the user's may hold a password somewhere: it is not shown. */
-function kindOf(value: unknown): string {
-  return typeof value === 'object' && value !== null ? 'another object' : show(value);
 }
 
 /** Where a client's servers are, as far as it can be seen: processes of the same place adopt each other's journals. */

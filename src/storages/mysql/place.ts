@@ -1,4 +1,4 @@
-import { show, TrackUsageError } from '../../errors.ts';
+import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { MysqlPlace, MysqlPool } from './session.ts';
@@ -109,7 +109,7 @@ export function placeOfPool(pool: MysqlPool, prefix: string | undefined): MysqlP
 export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
-    value: typeof value === 'string' ? value : show(value),
+    value: typeof value === 'string' ? value : showKind(value),
     expected: `a URL such as "mysql://user:password@localhost:3306/app" ${ESCAPED}, the options of a connection, or a pool of mysql2 with a database`,
   });
 }

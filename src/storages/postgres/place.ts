@@ -1,4 +1,4 @@
-import { show, TrackUsageError } from '../../errors.ts';
+import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { PostgresPlace, PostgresPool } from './session.ts';
@@ -61,7 +61,7 @@ function place(
 export function wrongServer(value: unknown): TrackUsageError {
   return new TrackUsageError('OPTION_INVALID', {
     name: 'server',
-    value: typeof value === 'string' ? value : show(value),
+    value: typeof value === 'string' ? value : showKind(value),
     expected: `a URL such as "postgres://user:password@localhost:5432/app" ${ESCAPED}, the options of a connection, or a pool of pg`,
   });
 }

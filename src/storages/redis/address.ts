@@ -1,4 +1,4 @@
-import { show, TrackUsageError } from '../../errors.ts';
+import { showKind, TrackUsageError } from '../../errors.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { RedisClient } from './client.ts';
 
@@ -27,7 +27,7 @@ export function addressOf(given: unknown): RedisAddress {
   const tls = SCHEMES[url?.protocol ?? ''];
   // Never the URL itself: it may hold a password.
   if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
-    throw wrongServer(typeof given === 'string' ? 'a text of another form' : show(given));
+    throw wrongServer(typeof given === 'string' ? 'a text of another form' : showKind(given));
   }
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),

@@ -1,4 +1,4 @@
-import { show } from '../../errors.ts';
+import { showKind } from '../../errors.ts';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../../options.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { moduleUrl } from '../../threads.ts';
@@ -79,7 +79,7 @@ export class RedisStorage extends Storage {
       });
       return;
     }
-    if (!isClient(server)) throw wrongServer(show(server));
+    if (!isClient(server)) throw wrongServer(showKind(server));
     const label = labelOf(placeOfClient(server), prefix);
     const place: RedisPlace = { ...common, label };
     super({
