@@ -14,7 +14,7 @@ export interface UsageStatus {
   journal: {
     directory: string;
     /** `memory` while no file can be written, or the disk is slow. */
-    state: 'file' | 'memory';
+    state: 'file' | 'memory' | 'none';
     /** How often the disk blocked the app's thread for more than 50 ms. */
     slowAppends: number;
   };

@@ -86,14 +86,17 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (app) checkUntracked(innerApp(app));
     const closures = closuresOf(this.storages);
 
+    // What is forgotten with the process needs no journal that outlasts it.
+    const lasting = this.storages.filter(({ ephemeral }) => !ephemeral);
     const directory = journalsDirectory(
       settings.journal.dir,
-      JSON.stringify([this.#site, ...this.storages.map(({ identity }) => identity)]),
+      JSON.stringify([this.#site, ...lasting.map(({ identity }) => identity)]),
     );
     this.#journal = new Journal({
       directory,
       mode: settings.journal.mode,
       maxBytes: settings.journal.maxBytes,
+      inMemory: this.storages.length > 0 && lasting.length === 0,
       header: { site: this.#site, serverName: settings.serverName },
       onProblem,
     });

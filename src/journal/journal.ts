@@ -26,10 +26,12 @@ export interface JournalOptions {
   maxBytes: number;
   /** Where a new segment begins. Defaults to 16 MiB or an eighth of `maxBytes`. */
   segmentBytes?: number;
-  /** How much waits in memory while the file system refuses. Defaults to 16 MiB. */
+  /** How much waits in memory while the file system refuses. Defaults to 16 MiB, and to 64 MiB with `inMemory`. */
   memoryBytes?: number;
   /** How long the disk may block the app's thread, in ms. Defaults to 100. */
   patience?: number;
+  /** Whether no file is needed, since all storages are forgotten with the process. Defaults to `false`. */
+  inMemory?: boolean;
   header: SegmentHeader;
   /** Told at most about what changed: never once a record. */
   onProblem(problem: TrackUsageError): void;
@@ -74,11 +76,12 @@ export class Journal {
     const { directory, mode, maxBytes, header, onProblem } = options;
     this.#segments = new SegmentWriter({
       directory,
-      syncs: mode === 'power',
+      syncs: mode === 'power' && !options.inMemory,
       maxBytes,
       segmentBytes:
         options.segmentBytes ?? Math.min(16 * 1024 * 1024, Math.max(64 * 1024, Math.floor(maxBytes / 8))),
-      memoryBytes: options.memoryBytes ?? 16 * 1024 * 1024,
+      memoryBytes: options.memoryBytes ?? (options.inMemory ? 64 : 16) * 1024 * 1024,
+      inMemory: options.inMemory ?? false,
       patience: options.patience ?? 100,
       header,
       place: this.#place,
@@ -95,8 +98,11 @@ export class Journal {
     return join(this.#options.directory, this.id);
   }
 
-  /** Whether the app's thread appends to a file, or to memory because the file system refuses or is slow. */
-  get state(): 'file' | 'memory' {
+  /**
+   * Whether the app's thread appends to a file, or to memory because the file system refuses or is slow; `none` where
+   * no storage needs a file.
+   */
+  get state(): 'file' | 'memory' | 'none' {
     return this.#segments.state;
   }
 
@@ -107,7 +113,7 @@ export class Journal {
 
   /** Whether records wait for the turn's end, so that their responses must be held. */
   get holdsResponses(): boolean {
-    return this.#options.mode === 'group';
+    return this.#options.mode === 'group' && !this.#options.inMemory;
   }
 
   /** How many records were taken. */
@@ -127,7 +133,8 @@ export class Journal {
       this.#segments.ordinal + this.#pendingRecords,
     );
     this.#pendingRecords += 1;
-    if (!this.holdsResponses) this.appendPending(now);
+    // In memory, what a turn brings goes to the writer's thread in one message.
+    if (!this.holdsResponses && !this.#options.inMemory) this.appendPending(now);
     else if (!this.#turnScheduled) {
       this.#turnScheduled = true;
       setImmediate(this.#endTurn);

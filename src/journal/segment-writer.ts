@@ -41,6 +41,8 @@ export interface SegmentWriterOptions {
   maxBytes: number;
   segmentBytes: number;
   memoryBytes: number;
+  /** Whether no file is written at all. */
+  inMemory: boolean;
   patience: number;
   header: SegmentHeader;
   /** Another process has the journal, and so many records went with it; returns where to begin another one. */
@@ -89,7 +91,7 @@ export class SegmentWriter {
     this.#pieces = new MemoryPieces(options.memoryBytes);
     this.#pace = new Pace(options.patience);
     if (options.syncs) this.#synchronizer = new Synchronizer(() => this.#sync());
-    this.#openNext(() => false);
+    if (!options.inMemory) this.#openNext(() => false);
   }
 
   /** How often the disk blocked the app's thread for more than `SLOW` ms. */
@@ -97,7 +99,8 @@ export class SegmentWriter {
     return this.#pace.slow;
   }
 
-  get state(): 'file' | 'memory' {
+  get state(): 'file' | 'memory' | 'none' {
+    if (this.#options.inMemory) return 'none';
     return this.#file === undefined || this.#isRecovering ? 'memory' : 'file';
   }
 
@@ -128,7 +131,7 @@ export class SegmentWriter {
 
   /** Goes on in a new segment where the files that it wrote to were deleted; as `confirm` where they were adopted. */
   reopen(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#options.inMemory) return;
     if (this.#beat() === 'taken') this.#startOver();
     else this.#recreate();
   }
@@ -170,6 +173,7 @@ export class SegmentWriter {
   /** Removes what the constructor made. Synchronous, for the app's constructor fails. */
   undo(): void {
     this.#isClosed = true;
+    if (this.#options.inMemory) return;
     this.#file?.closeNow();
     try {
       rmSync(this.#place.path, { recursive: true, force: true });
@@ -183,7 +187,7 @@ export class SegmentWriter {
    * @returns Records that are lost, since no file took them in time.
    */
   async close({ discard }: { discard: boolean }): Promise<number> {
-    if (!discard && this.memoryPieces().length > 0) await this.#untilWritten();
+    if (!discard && !this.#options.inMemory && this.memoryPieces().length > 0) await this.#untilWritten();
     this.#isClosed = true;
     this.#wake();
     const lost = discard ? 0 : this.#pieces.records;

@@ -11,7 +11,7 @@ const OF_APP: Metric<UsageStatus>[] = [
     'journal_on_disk',
     'gauge',
     'Whether the journal is written to a file; 0 while records wait in memory.',
-    ({ journal }) => Number(journal.state === 'file'),
+    ({ journal }) => Number(journal.state !== 'memory'),
   ],
   [
     'journal_slow_appends',

@@ -36,6 +36,11 @@ export type WriterDescription = WritingEnd & {
   hooks?: readonly Hook[] | undefined;
   /** Who remembers how far each journal is written: the writing end itself, or the journal. Defaults to `storage`. */
   positions?: 'storage' | 'journal';
+  /**
+   * Whether it is forgotten with the process: then it needs no journal on disk, and gets no records that another process
+   * left. Defaults to `false`.
+   */
+  ephemeral?: boolean;
   /** The most records of a batch. Defaults to what the writer's thread finds right. */
   maxRecords?: number;
 };
@@ -51,6 +56,8 @@ export abstract class RecordWriter {
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
   readonly positions: 'storage' | 'journal';
   readonly maxRecords: number | undefined;
+  /** Whether it is forgotten with the process. */
+  readonly ephemeral: boolean;
   /** The functions among the hooks. */
   readonly hooks: readonly RecordHook[];
   /** The summaries that it keeps. */
@@ -58,7 +65,14 @@ export abstract class RecordWriter {
 
   /** @param unhooked What it keeps where `hooks` is left out. */
   constructor(description: WriterDescription, unhooked: readonly string[]) {
-    const { label, identity, hooks = unhooked, positions = 'storage', maxRecords } = description;
+    const {
+      label,
+      identity,
+      hooks = unhooked,
+      positions = 'storage',
+      maxRecords,
+      ephemeral = false,
+    } = description;
     if (!Array.isArray(hooks)) {
       throw new TrackUsageError('OPTION_INVALID', {
         name: 'hooks',
@@ -74,6 +88,7 @@ export abstract class RecordWriter {
     this.openWriter = inThread ? undefined : (context) => description.openWriter(context);
     this.positions = positions;
     this.maxRecords = maxRecords;
+    this.ephemeral = ephemeral;
     this.hooks = hooks.filter((hook) => typeof hook === 'function');
     const summaries = hooks.filter((hook) => typeof hook !== 'function');
     this.summaries = summariesOf(summaries);

@@ -36,13 +36,14 @@ const COUNTS = [
 
 /** What the thread is told of a storage: plain data. */
 function dataOf(storage: RecordWriter): StorageData {
-  const { label, module, positions, maxRecords, summaries, hooks } = storage;
+  const { label, module, positions, maxRecords, ephemeral, summaries, hooks } = storage;
   return {
     label,
     module,
     options: storage.threadOptions(),
     positions,
     maxRecords,
+    ephemeral,
     // Functions do not cross to another thread; what they answered stands in the journal.
     summaries: summaries.map(({ key, ...summary }) => summary),
     hooked: hooks.length > 0,

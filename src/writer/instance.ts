@@ -62,7 +62,7 @@ class Instance {
       data.directory,
       data.journal,
       this.#shared,
-      data.storages.length,
+      data.storages.map(({ ephemeral }) => ephemeral),
       onProblem,
     );
     this.#traffic = new Traffic(this.#journals.own, data.counted);

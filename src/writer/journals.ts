@@ -57,7 +57,7 @@ export interface HeldJournal {
 export class Journals {
   readonly own: HeldJournal;
   readonly #directory: string;
-  readonly #storages: number;
+  readonly #ephemeral: readonly boolean[];
   readonly #onProblem: (problem: TrackUsageError) => void;
   readonly #adopted: HeldJournal[] = [];
   readonly ownership: Ownership;
@@ -66,16 +66,19 @@ export class Journals {
   /** Ids of journals that were dead when they were looked at last, the oldest last. */
   #dead: string[] = [];
 
-  /** @param onProblem Called with what cannot be read or deleted, and is tried again. */
+  /**
+   * @param ephemeral For each storage whether it is forgotten with its process: then it gets no dead process's records.
+   * @param onProblem Called with what cannot be read or deleted, and is tried again.
+   */
   constructor(
     directory: string,
     id: string,
     live: SharedState,
-    storages: number,
+    ephemeral: readonly boolean[],
     onProblem: (problem: TrackUsageError) => void,
   ) {
     this.#directory = directory;
-    this.#storages = storages;
+    this.#ephemeral = ephemeral;
     this.#onProblem = onProblem;
     this.own = this.#hold(id, live, undefined);
     this.ownership = new Ownership(this.own.directory, live);
@@ -95,7 +98,7 @@ export class Journals {
 
   /** Takes over journals whose processes have died, oldest first. `heartbeat.ts` says how that is known. */
   adopt(): void {
-    if (this.#adopted.length >= MAX_HELD) return;
+    if (this.#adopted.length >= MAX_HELD || this.#ephemeral.every((is) => is)) return;
     if (this.#dead.length === 0) this.#dead = this.#findDead();
     for (let attempts = 0; attempts < MAX_ATTEMPTS && this.#adopted.length < MAX_HELD; attempts++) {
       const id = this.#dead.pop();
@@ -220,7 +223,9 @@ export class Journals {
   }
 
   #hold(id: string, live: SharedState | undefined, lock: DirectoryLock | undefined): HeldJournal {
-    const committed = new Array<number>(this.#storages).fill(Number.NEGATIVE_INFINITY);
+    const committed = this.#ephemeral.map((is) =>
+      is && !live ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY,
+    );
     return {
       id,
       directory: join(this.#directory, id),

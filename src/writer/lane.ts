@@ -224,6 +224,7 @@ export class Lane {
         }
         progress = false;
         for (const journal of this.#journals.all) {
+          if (!journal.live && this.#storage.ephemeral) continue;
           if (await this.#attempt(journal, this.#writer, end)) progress = true;
           // A storage may work without ever waiting; the thread's messages come in here.
           await new Promise((resolve) => setImmediate(resolve));
@@ -304,7 +305,9 @@ export class Lane {
       module === undefined
         ? await RemoteWriter.open(this.#number, this.#calls, context)
         : await ((await import(module)) as StorageModule).openWriter(options, context);
-    const name = createHash('sha256').update(`${this.#number} ${label}`).digest('hex').slice(0, 16);
+    // Another process of these storages may have others in memory among them, or none.
+    const number = this.#data.storages.slice(0, this.#number).filter(({ ephemeral }) => !ephemeral).length;
+    const name = createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     this.#positions = new JournalPositions(writer, directory, name, this.#onProblem);

@@ -43,6 +43,8 @@ export interface StorageData {
   options: unknown;
   positions: 'storage' | 'journal';
   maxRecords: number | undefined;
+  /** Whether it is forgotten with the process. */
+  ephemeral: boolean;
   summaries: readonly Summary[];
   /** Whether the app wants to be given the committed records, for functions among the hooks. */
   hooked: boolean;

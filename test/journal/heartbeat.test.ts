@@ -25,7 +25,7 @@ afterEach(() => vi.restoreAllMocks());
 
 /** Another process, as far as journals are concerned. */
 function otherProcess(directory: string): Journals {
-  return new Journals(directory, 'f'.repeat(32), new SharedState(), 1, (problem) =>
+  return new Journals(directory, 'f'.repeat(32), new SharedState(), [false], (problem) =>
     expect.unreachable(problem.message),
   );
 }

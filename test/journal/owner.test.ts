@@ -21,7 +21,7 @@ function leave(directory: string): string {
 /** What another process adopts, and what it is told. */
 function adopt(directory: string) {
   const codes: string[] = [];
-  const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1, ({ code }) =>
+  const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), [false], ({ code }) =>
     codes.push(code),
   );
   journals.adopt();

@@ -7,7 +7,7 @@ import { Journals } from '../../src/writer/journals.ts';
 
 const [directory = ''] = process.argv.slice(2);
 const thrown: string[] = [];
-const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1, (problem) =>
+const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), [false], (problem) =>
   thrown.push(problem.message),
 );
 let deleted = 0;

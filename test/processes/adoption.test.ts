@@ -78,12 +78,12 @@ test('a journal that cannot be deleted stays held, so that nobody stores it agai
   // Not even root can unlink a directory.
   const stubborn = join(left, '0000000000000000-0000000000001.log');
   mkdirSync(stubborn);
-  const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), 1, () => {});
+  const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), [false], () => {});
   journals.adopt();
   const [, adopted] = journals.all;
   expect(() => journals.discard(adopted!)).toThrow(expect.objectContaining({ code: 'JOURNAL_UNDELETED' }));
   expect(journals.all).toContain(adopted);
-  const rival = new Journals(directory, 'e'.repeat(32), new SharedState(), 1, () => {});
+  const rival = new Journals(directory, 'e'.repeat(32), new SharedState(), [false], () => {});
   rival.adopt();
   expect(rival.all).toHaveLength(1);
   rmdirSync(stubborn);

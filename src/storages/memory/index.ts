@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
@@ -11,11 +12,10 @@ export interface MemoryStorageOptions {
 }
 
 const DEFAULT_MAX_RECORDS = 100_000;
-let count = 0;
 
 /**
  * Keeps records and summaries in the memory of the process, and forgets them with it: for tests, and to look at
- * what an app does.
+ * what an app does. An app whose storages are all of this kind writes no files.
  */
 export class MemoryStorage extends Storage {
   constructor(options: MemoryStorageOptions = {}) {
@@ -28,11 +28,10 @@ export class MemoryStorage extends Storage {
       'a whole number of records',
     );
     const place = new MemoryPlace(maxRecords);
-    count += 1;
     super({
       label: 'memory',
-      // Of another process, or another one here, nobody may take over the journal.
-      identity: `memory:${process.pid}:${count}`,
+      identity: `memory:${randomUUID()}`,
+      ephemeral: true,
       openWriter: async (context) => place.openWriter(context),
       openReader: async () => place,
       hooks,
