@@ -25,6 +25,7 @@ const SOURCES = [
   'tsconfig.build.json',
   'README.md',
   'LICENSE',
+  'scripts',
   'src',
   'dashboard',
 ];

@@ -1,0 +1,46 @@
+/**
+ * Makes `dist/cjs`, for what cannot load an ES module by `require()`: Jest, and TypeScript with `module` commonjs, node16
+ * or node18. There is one copy of the library: each of its files loads the ES module by Node's own `require`. The
+ * declarations are the same, in a folder whose files are CommonJS.
+ */
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+const cjs = join(dist, 'cjs');
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  exports: Record<string, { import: { default: string } } | string>;
+};
+
+function write(path: string, text: string): void {
+  const file = join(cjs, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+
+/**
+ * Node's own `require`. Jest gives files another one, and another `process`; those of Node are in the context that Node
+ * started with, which `runInThisContext` is about.
+ */
+const LOAD =
+  "require('node:vm').runInThisContext('process').getBuiltinModule('node:module').createRequire(__filename)";
+
+write('package.json', '{ "type": "commonjs" }\n');
+for (const declaration of globSync('**/*.d.ts', { cwd: dist, exclude: ['cjs/**'] })) {
+  const text = readFileSync(join(dist, declaration), 'utf8');
+  write(declaration, text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n'));
+}
+for (const entry of Object.values(exports)) {
+  if (typeof entry === 'string') continue;
+  const file = relative('dist', entry.import.default);
+  const module = relative(join(cjs, dirname(file)), join(dist, file)).replaceAll('\\', '/');
+  write(file, `module.exports = ${LOAD}('${module}');\n`);
+}
+// Its module has to be made with the `@nestjs/core` of who asks, for a test runner has a copy of its own of it.
+write(
+  'frameworks/nest.js',
+  `const { createTrackUsageModule } = ${LOAD}('../../frameworks/nest-module.js');
+exports.TrackUsageModule = createTrackUsageModule(require('@nestjs/core').HttpAdapterHost);
+`,
+);
