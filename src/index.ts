@@ -28,7 +28,7 @@ export type { RangeName, RangeOptions } from './query/range.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
-export type { JournalSettings, TrackUsageOptions } from './settings.ts';
+export type { AppRequest, JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
 export type { KeyRow, Measures, Order } from './storages/contract.ts';
 export { Storage, type StorageDescription } from './storages/storage.ts';

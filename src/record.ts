@@ -25,7 +25,8 @@ export interface UsageRecord {
   /** The framework's pattern, such as `/users/:id`. */
   route: string | null;
   /** The values of the pattern's parameters (Flask-Track-Usage: `view_args`). */
-  routeParams: Record<string, unknown> | null;
+  // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
+  routeParams: Record<string, any> | null;
   /** The query's values by name (Flask-Track-Usage: `url_args`); a name that stands twice has a list. */
   query: Record<string, string | string[]> | null;
   /** `HTTP/1.1`, `HTTP/2.0`. */
@@ -56,7 +57,8 @@ export interface UsageRecord {
   /** Whether the user agent says it is a robot. */
   bot: boolean;
   /** What the app noted about the request (Flask-Track-Usage: `track_var`). */
-  vars: Record<string, unknown> | null;
+  // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
+  vars: Record<string, any> | null;
   /** The pattern under which the route's router is mounted (Flask-Track-Usage: `blueprint`). */
   blueprint: string | null;
 }

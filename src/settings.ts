@@ -4,12 +4,16 @@ import type { Request } from './capture/exchange.ts';
 import { createRedactor } from './capture/redact.ts';
 import { VIEWS, type Views } from './capture/views.ts';
 import { type CookieOptions, VisitorCookie } from './capture/visitor.ts';
-import { show, TrackUsageError } from './errors.ts';
+import { type ErrorCode, show, TrackUsageError } from './errors.ts';
 import { JOURNAL_MODES, type JournalMode } from './journal/journal.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './options.ts';
 import { calendar } from './summaries/periods.ts';
 import { type FreeGeoIpSettings, readFreeGeoIp } from './writer/free-geo-ip-settings.ts';
 import type { GeoOption } from './writer/geo.ts';
+
+/** Node's request, with what the app's middleware has put on it, such as `request.user`. */
+// biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
+export type AppRequest = Request & { readonly [property: string]: any };
 
 /** Options of a TrackUsage. All may be left out. */
 export interface TrackUsageOptions {
@@ -44,13 +48,13 @@ export interface TrackUsageOptions {
    */
   trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
   /** Who made the request. Defaults to the user of Basic credentials. */
-  username?: (request: Request) => string | null | undefined;
+  username?: (request: AppRequest) => string | null | undefined;
   /** Names of query values that are never stored; replaces the default list. */
   redact?: readonly string[];
   /** Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to false. */
   anonymizeIp?: boolean;
   /** Told what goes wrong, at most once a minute a kind. Defaults to a line on stderr. */
-  onError?: (error: Error) => void;
+  onError?: (error: Error & { readonly code?: ErrorCode }) => void;
 }
 
 export interface JournalSettings {

@@ -68,3 +68,6 @@ function writeTo(stream: Writable): (text: string) => Promise<void> {
       stream.write(text, (error) => (error ? reject(error) : resolve()));
     });
 }
+
+/** Thrown by a command that gave its answer, which is that there is nothing. The message is told as it is. */
+export class NothingFound extends Error {}

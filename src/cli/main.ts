@@ -8,11 +8,13 @@ import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
-import { type Io, OutputClosed, withClosedOutput } from './io.ts';
+import { type Io, NothingFound, OutputClosed, withClosedOutput } from './io.ts';
 
 const OK = 0;
 const FAILED = 1;
 const WRONG_USE = 2;
+/** There is an answer, with nothing in it. */
+const EMPTY = 3;
 
 /** The errors that another command line mends. */
 const USE_CODES: readonly ErrorCode[] = [
@@ -31,7 +33,7 @@ Examples:
   track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
   track-usage serve --storage sqlite:usage.db
 
-Exit codes: 0 answered, 1 the question failed, 2 wrong use.`;
+Exit codes: 0 success, 1 failure, 2 wrong use, 3 a report without a request.`;
 
 /** @param argv What stands after the name of the program. */
 export async function main(argv: readonly string[], given: Io): Promise<number> {
@@ -81,6 +83,10 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
 
 async function report(error: unknown, texts: { out: string; err: string }, io: Io): Promise<number> {
   if (error instanceof OutputClosed) return OK;
+  if (error instanceof NothingFound) {
+    await io.stderr(`${error.message}\n`);
+    return EMPTY;
+  }
   if (error instanceof CommanderError) {
     const isMessage = error.message.startsWith('error: ');
     try {

@@ -172,18 +172,18 @@ describe('nothing to see', () => {
     await writeFile(empty, '');
     const { code, out, err } = await run(['report', '--storage', empty]);
     const message = 'Nothing is stored of the site "default": check the storage and the name of the site.';
-    expect({ code, err }).toEqual({ code: 0, err: `${message}\n` });
+    expect({ code, err }).toEqual({ code: 3, err: `${message}\n` });
     expect(out).toContain(message.replaceAll('"', '&#34;'));
   });
 
   test('another site, or another month', async () => {
     expect(await report('--site', 'blog')).toMatchObject({
-      code: 0,
+      code: 3,
       err: 'Nothing is stored of the site "blog": check the storage and the name of the site.\n',
     });
     for (const month of ['2026-07', '2027-01']) {
       expect(await report('--month', month)).toMatchObject({
-        code: 0,
+        code: 3,
         err: 'Nothing is stored of the site "default" in this range.\n',
       });
     }

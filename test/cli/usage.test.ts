@@ -45,7 +45,7 @@ test('json: the records', async () => {
   const records = JSON.parse((await usage('--format', 'json')).out) as UsageRecord[];
   expect(records).toMatchObject([
     {
-      date: Date.parse('2026-11-02T10:00:00Z'),
+      date: '2026-11-02T11:00:00+01:00',
       site: 'shop',
       method: 'DELETE',
       url: 'http://shop.example/fail?a=1&a=2',
@@ -54,7 +54,7 @@ test('json: the records', async () => {
       userAgent: null,
     },
     {
-      date: Date.parse('2026-07-01T22:30:00.250Z'),
+      date: '2026-07-02T00:30:00.250+02:00',
       contentLength: 1_234_567,
       duration: 1500,
       userAgent: { string: FIREFOX, browser: 'Firefox', version: '126.0', platform: 'Linux' },

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -117,6 +117,29 @@ export class Newcomer {
     });
     said.stdout = said.stdout.replaceAll(`${port}`, '3000');
     return said;
+  }
+
+  /** Compiles programs as TypeScript; returns what the compiler says. */
+  compile(programs: readonly { name: string; program: string }[]): string {
+    const directory = this.directory();
+    for (const { name, program } of programs) {
+      writeFileSync(join(directory, `${name.replace(/\W+/g, '-')}.mts`), `${program}\nexport {};\n`);
+    }
+    const compilerOptions = {
+      strict: true,
+      // What a program of a page leaves out for its readers: types of its own functions, and checks for null.
+      noImplicitAny: false,
+      strictNullChecks: false,
+      module: 'nodenext',
+      target: 'es2023',
+      lib: ['es2024', 'esnext.disposable', 'dom'],
+      types: ['node'],
+      noEmit: true,
+      skipLibCheck: true,
+    };
+    writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.mts'] }));
+    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+    return spawnSync(process.execPath, [compiler, '-p', directory], { encoding: 'utf8' }).stdout;
   }
 
   leave(): void {

@@ -52,6 +52,12 @@ const undated = (text: string) =>
     .replace(/\d\d\/\w{3}\/\d{4}:[\d:]+/g, 'DD/Mon/YYYY:hh:mm:ss')
     .replace(/\d+\.\d ms/g, 'N ms');
 
+it('the programs of all pages are TypeScript too', () => {
+  const all = [...programs, ...answers];
+  expect(all.length).toBeGreaterThan(40);
+  expect(newcomer.compile(all)).toBe('');
+});
+
 describe('the README', () => {
   it('shows what its program prints', () => {
     const [printed = ''] = blocks('README.md', 'text');

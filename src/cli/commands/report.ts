@@ -8,7 +8,7 @@ import { markdownReport } from '../../report/markdown.ts';
 import { type Imprint, makeReport, type Report, type ReportOptions } from '../../report/report.ts';
 import { emptyText } from '../../report/words.ts';
 import { version } from '../../version.ts';
-import { type Io, print } from '../io.ts';
+import { type Io, NothingFound, print } from '../io.ts';
 import { replaceFile } from '../replace-file.ts';
 import { withReader } from '../storage.ts';
 import { addStorageOption } from './options.ts';
@@ -71,7 +71,7 @@ async function run(options: Options, io: Io): Promise<void> {
   if (out === '-') await print(io, [text]);
   else await replaceFile(out, text);
   const empty = emptyText(report);
-  if (empty !== undefined) await io.stderr(`${empty}\n`);
+  if (empty !== undefined) throw new NothingFound(empty);
 }
 
 function rangeOf({ month, range, from, to }: Options): ReportOptions {

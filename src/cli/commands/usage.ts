@@ -35,7 +35,7 @@ async function usage(options: CommonOptions, io: Io): Promise<void> {
   }));
   switch (options.format) {
     case 'json':
-      return print(io, jsonArray(records));
+      return print(io, jsonArray(records.map((record) => ({ ...record, date: zone.format(record.date) }))));
     case 'csv': {
       const fields = Object.entries(RECORD_CELLS);
       return print(

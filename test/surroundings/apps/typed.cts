@@ -6,7 +6,11 @@ import { type Sum, sumUrls, TrackUsage, type TrackUsageOptions, type UsageRecord
 import { SqliteStorage } from 'track-usage/sqlite';
 
 const app = express();
-const options: TrackUsageOptions = { site: 'shop', journal: { mode: 'group' } };
+const options: TrackUsageOptions = {
+  site: 'shop',
+  username: (request) => request.user?.name,
+  journal: { mode: 'group' },
+};
 const usage = new TrackUsage<{ plan: string }>(
   app,
   [new SqliteStorage('usage.db', { hooks: [sumUrls] })],
