@@ -80,7 +80,7 @@ describe('the app tracks, and nothing is said on stderr', () => {
 
   test('in a thread, when another one with an app was ended: the second stores what the first left', async () => {
     const cwd = folder('threads.mjs', 'killed.mjs');
-    const said = await run(['threads.mjs'], { cwd });
+    const said = await run(['threads.mjs'], { cwd, env: { TOTAL: '5' } });
     expect(said).toMatchObject({ code: 0, stderr: '' });
     const { hits, storage, ...rest } = JSON.parse(said.stdout);
     expect(rest).toMatchObject({ answers: TRACKED.answers, ready: null, captured: 3, state: 'file' });
@@ -92,7 +92,7 @@ describe('the app tracks, and nothing is said on stderr', () => {
     const cwd = folder('killed.mjs');
     const said = await run(['killed.mjs'], { cwd, env: { SIGNAL: 'SIGTERM' } });
     expect(said).toMatchObject({ code: null, stderr: '' });
-    await run(['esm.mjs'], { cwd });
+    await run(['esm.mjs'], { cwd, env: { TOTAL: '5' } });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 });
@@ -120,7 +120,7 @@ test('node --watch: a restart loses nothing, and what is stored is no reason to 
     await end(watcher);
     for (const pid of pids) endPid(pid);
   }
-  const said = await run(['esm.mjs'], { cwd });
+  const said = await run(['esm.mjs'], { cwd, env: { TOTAL: '6' } });
   expect(JSON.parse(said.stdout)).toMatchObject({ answers: TRACKED.answers });
   expect(await serverHits(consumer, cwd)).toBe(6);
 });

@@ -121,7 +121,7 @@ describe.each(nodes)('Node $version', ({ version, path: node }) => {
   test('a killed process: the next one stores what it left', async () => {
     const cwd = consumer.folder(`killed-${version}`, 'esm.mjs', 'killed.mjs');
     await run(['killed.mjs'], { cwd, node });
-    const said = await run(['esm.mjs'], { cwd, node });
+    const said = await run(['esm.mjs'], { cwd, node, env: { TOTAL: '5' } });
     expect(said).toMatchObject({ code: 0, stderr: '' });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
