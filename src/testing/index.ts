@@ -1,8 +1,10 @@
 import type { Storage } from '../storages/storage.ts';
 import type { Hook } from '../storages/writer.ts';
+import type { Interface } from './asking.ts';
 import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
+import { interfaceCases } from './interfaces.ts';
 import { lifeCases } from './life.ts';
 import { questionCases } from './questions.ts';
 import { recordCases } from './records.ts';
@@ -27,6 +29,8 @@ export interface TestPlace {
    * @param port Instead of the server's: that of a proxy before it.
    */
   storage(hooks?: readonly Hook[], port?: number): Storage;
+  /** What `--storage` of the command line names, where a subject is asked by it. */
+  url?: string;
   /** Removes all of it. */
   remove(): Promise<void>;
 }
@@ -44,6 +48,8 @@ export interface Subject {
   place(): Promise<TestPlace>;
   /** Where it talks to one. */
   server?: TestServer;
+  /** By which interfaces it is asked what users ask. Defaults to the library alone. */
+  interfaces?: readonly Interface[];
   /** What it cannot do, and why. */
   cannot?: Partial<Record<Capability, string>>;
 }
@@ -63,7 +69,14 @@ export interface TestCase {
  * ```
  */
 export function storageCases(subject: Subject): TestCase[] {
-  return [recordCases, sumCases, questionCases, coverageCases, filterCases, lifeCases, faultCases].flatMap(
-    (cases) => cases(subject),
-  );
+  return [
+    recordCases,
+    sumCases,
+    questionCases,
+    coverageCases,
+    filterCases,
+    interfaceCases,
+    lifeCases,
+    faultCases,
+  ].flatMap((cases) => cases(subject));
 }

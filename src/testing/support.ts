@@ -35,7 +35,8 @@ export async function at(
     return each;
   };
   try {
-    await run({ storage: (...given) => keep(place.storage(...given)), remove: () => place.remove(), keep });
+    const storage = (...given: Parameters<TestPlace['storage']>) => keep(place.storage(...given));
+    await run({ ...place, storage, remove: () => place.remove(), keep });
   } finally {
     for (const each of opened.reverse()) await each.close().catch(() => {});
     await place.remove();
@@ -48,13 +49,16 @@ export function besideMemory(
   summaries: readonly Summary[],
   run: (both: {
     storage: Storage;
+    memory: Storage;
+    /** Of the storage, for the command line. */
+    url: string | undefined;
     readers: [storage: CompleteReader, memory: CompleteReader];
     /** @param hooks Of the app that stores them. Defaults to the summaries. */
     apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
     keep<T extends { close(): Promise<unknown> }>(opened: T): T;
   }) => Promise<void>,
 ): Promise<void> {
-  return at(subject, async ({ storage: open, keep }) => {
+  return at(subject, async ({ storage: open, keep, url }) => {
     const storage = open(summaries);
     const memory = keep(new MemoryStorage({ hooks: summaries }));
     const writers = [keep(await openWriter(storage)), keep(await openWriter(memory))];
@@ -63,7 +67,7 @@ export function besideMemory(
       const batch = journal.batch(records, hooks && summariesOf(hooks));
       for (const writer of writers) equal(await writer.apply(batch), true);
     };
-    await run({ storage, readers: [storage.reader, memory.reader], apply, keep });
+    await run({ storage, memory, url, readers: [storage.reader, memory.reader], apply, keep });
   });
 }
 

@@ -72,7 +72,7 @@ function openIoRedis(url: string) {
 }
 
 const subjects: Subject[] = [
-  { name: 'by URL, in the thread', place },
+  { name: 'by URL, in the thread', place, interfaces: ['library', 'http'] },
   { name: 'by a client of redis', place: placeOf(openNodeRedis) },
   { name: 'by a client of ioredis', place: placeOf(openIoRedis) },
 ];

@@ -7,9 +7,11 @@ import { storageCases } from '../../src/testing/index.ts';
 
 const cases = storageCases({
   name: 'sqlite',
+  interfaces: ['library', 'http', 'cli'],
   async place() {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     return {
+      url: `sqlite:${join(directory, 'usage.db')}`,
       storage: (hooks) => new SqliteStorage(join(directory, 'usage.db'), hooks ? { hooks } : {}),
       remove: () => rm(directory, { recursive: true, force: true }),
     };
