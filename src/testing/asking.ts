@@ -138,7 +138,7 @@ function askLibrary(storage: Storage): Pages {
   const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
   return {
     usage: (options) => getUsage(storage.reader, options, 'UTC', NOW),
-    sums: (summary, options) => getSum(storage.reader, summary, options, 'UTC', NOW),
+    sums: (summary, options) => getSum(storage.reader, storage.kept(summary) ?? summary, options, 'UTC', NOW),
     records: (options) => query.records(options),
     async top(summary, options) {
       const { rows, count, total } = await query.top(summary, options);

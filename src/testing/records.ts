@@ -4,7 +4,7 @@ import { sumBots, sumBrowsers } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './index.ts';
-import { at, openWriter, rows } from './support.ts';
+import { at, openWriter, rows, usage } from './support.ts';
 
 /** What releases of a parser may read in one user agent. */
 const READINGS = [
@@ -55,7 +55,7 @@ export function recordCases(subject: Subject): TestCase[] {
             },
           };
           await writer.apply(new TestJournal('a', [], 'UTC', 'shop').batch([full, { date: NOON + 1 }]));
-          const [empty, read, ...more] = await storage.getUsage({ site: 'shop' });
+          const [empty, read, ...more] = await usage(storage, { site: 'shop' });
           equal(more, []);
           equal(structuredClone(read), {
             date: NOON,
@@ -131,7 +131,7 @@ export function recordCases(subject: Subject): TestCase[] {
             journal.batch(dates.slice(4).map((ms, n) => ({ date: NOON + ms, url: url(n + 4) }))),
           );
           const order = [0, 6, 4, 3, 2, 5, 1];
-          const all = await storage.getUsage();
+          const all = await usage(storage);
           equal(
             all.map((record) => record.url),
             order.map(url),
@@ -163,7 +163,7 @@ export function recordCases(subject: Subject): TestCase[] {
             );
           }
           const expected = [READINGS.slice(0, 2), READINGS.slice(2), READINGS].flat().reverse();
-          const records = await storage.getUsage();
+          const records = await usage(storage);
           equal(
             records.map(({ userAgent, bot }) => ({ ...userAgent, bot })),
             expected.map((reading) => ({ string: 'An Agent/1', ...reading })),
@@ -195,7 +195,7 @@ export function recordCases(subject: Subject): TestCase[] {
           for (const id of ['a', 'b', 'c']) {
             await writer.apply(new TestJournal(id, []).batch([{ agent: id }, { agent: id }]));
           }
-          const agents = (await storage.getUsage()).map(({ userAgent }) => userAgent?.string);
+          const agents = (await usage(storage)).map(({ userAgent }) => userAgent?.string);
           equal(agents.sort(), ['a', 'a', 'b', 'b', 'c', 'c']);
         }),
     },
@@ -217,7 +217,7 @@ export function recordCases(subject: Subject): TestCase[] {
           }
           for (const site of ['a', 'b', "c'; --"]) {
             equal(
-              (await storage.getUsage({ site })).map(({ url }) => url),
+              (await usage(storage, { site })).map(({ url }) => url),
               [site],
             );
             equal(
@@ -229,7 +229,7 @@ export function recordCases(subject: Subject): TestCase[] {
             (await storage.getSum('urls', { site: 'b', period: 'day' }))[0]?.date,
             '2026-11-24T00:00:00+01:00',
           );
-          equal(await storage.getUsage({ site: 'd' }), []);
+          equal(await usage(storage, { site: 'd' }), []);
         }),
     },
     {
@@ -297,7 +297,7 @@ export function recordCases(subject: Subject): TestCase[] {
             extra: { vars: { text, [text]: 1 } },
           }));
           await writer.apply(new TestJournal('a', []).batch(records));
-          const read = await storage.getUsage({ limit: 0 });
+          const read = await usage(storage);
           for (const [n, text] of HOSTILE_TEXTS.entries()) {
             const { url, route, userAgent, referrer, username, visitor, vars } = read[n]!;
             equal(

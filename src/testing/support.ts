@@ -1,4 +1,6 @@
 import { deepStrictEqual as equal } from 'node:assert';
+import type { SumOptions } from '../query/ask.ts';
+import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storages/complete-reader.ts';
 import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
 import { MemoryStorage } from '../storages/memory/index.ts';
@@ -6,6 +8,7 @@ import type { Storage } from '../storages/storage.ts';
 import { openWritingEnd, type RecordWriter } from '../storages/writer.ts';
 import type { Summary } from '../summaries/define.ts';
 import { summariesOf } from '../summaries/standard.ts';
+import { asking } from './asking.ts';
 import { TestJournal, type TestRecord } from './batches.ts';
 import type { Subject, TestPlace } from './index.ts';
 
@@ -89,20 +92,25 @@ export async function store(open: () => Promise<StorageWriter>, batch: Batch): P
   }
 }
 
-/** The rows of a summary, short: `key hits transfer errors duration`. */
+/** The rows of a summary, short: `key hits transfer errors duration`. By pages, where no limit is given. */
 export async function rows(
   storage: Storage,
   summary: string,
   period: 'hour' | 'day' | 'month' = 'day',
-  options: {
-    target?: string | null;
-    limit?: number;
-    page?: number;
-    from?: string | number;
-    to?: string | number;
-    site?: string;
-  } = {},
+  options: Omit<SumOptions, 'period'> = {},
 ) {
-  const found = await storage.getSum(summary, { limit: 0, ...options, period });
+  const wanted = { ...options, period };
+  const found =
+    options.limit === undefined
+      ? await (await asking(storage)).sums(summary, wanted)
+      : await storage.getSum(summary, wanted);
   return found.map(({ key, hits, transfer, errors, duration }) => [key, hits, transfer, errors, duration]);
+}
+
+/** All records, by pages that are counted and by cursors, which must agree. */
+export async function usage(storage: Storage, options: { site?: string } = {}): Promise<UsageRecord[]> {
+  const asked = await asking(storage);
+  const found = await asked.usage(options);
+  equal(await asked.records(options), found);
+  return found;
 }
