@@ -159,8 +159,8 @@ const TABLE = {
     'check the disk; all other records are stored',
   ],
   JOURNAL_DROPPED: [
-    '{records} records of the journal {value} are lost: their file was dropped at the limit, or deleted',
-    'fix the storage that lags, or raise journal: { maxBytes }; all other records are stored',
+    '{records} records of the journal {value} are lost: they were in memory only, or their file was dropped at the limit, deleted or cut short',
+    'fix the storage that lags, raise journal: { maxBytes } or check the disk; all other records are stored',
   ],
   BATCH_CORRUPT: [
     '{value}, a batch on its way to a storage, is damaged',

@@ -30,10 +30,13 @@ export interface ReadReport {
 /** Is given a record and the position behind it; whether it was taken. */
 type Take = (facts: Facts, behind: number) => boolean;
 
-type Piece = { start: number; ordinal: number; end: number; last: boolean } & (
-  | { file: string; memory?: undefined }
-  | { memory: Buffer; file?: undefined }
-);
+type Piece = {
+  start: number;
+  ordinal: number;
+  end: number;
+  /** The ordinal of the piece behind it, where there is one. */
+  next: number | undefined;
+} & ({ file: string; memory?: undefined } | { memory: Buffer; file?: undefined });
 
 /** How reading a piece ended: at its end for now, because `take` wants no more, or because its file is gone. */
 type Outcome = 'end' | 'full' | 'gone';
@@ -165,7 +168,7 @@ export class JournalReader {
       headDamage = 0;
     };
     // Nothing but its own records tells how many the newest segment of a dead process held.
-    const tail = piece.last && !this.#live ? piece.end : undefined;
+    const tail = piece.next === undefined && !this.#live ? piece.end : undefined;
     let damage: Damage | undefined;
     let isCounted = false;
     while (cursor.position < end) {
@@ -200,16 +203,26 @@ export class JournalReader {
           cursor.position += 8;
         }
       }
-      if (!isWhole) {
-        // The file is shorter than what was written to it.
-        damage ??= new Damage(cursor, undefined);
-        cursor.position = end;
-      }
+      if (!isWhole) return this.#pastEnd(piece, cursor, end, damage, report);
     }
     if (damage && (tail === undefined || damage.records > 0)) {
       report.damaged(cursor.position - damage.from.position);
       this.#pass(cursor.ordinal + damage.records, cursor, 'damaged', report);
     }
+    return 'end';
+  }
+
+  /** The file ends before the piece does: the rest was in memory only, or somebody cut the file short. */
+  #pastEnd(
+    piece: Piece,
+    cursor: Cursor,
+    end: number,
+    damage: Damage | undefined,
+    report: ReadReport,
+  ): Outcome {
+    if (damage) report.damaged(cursor.position - damage.from.position);
+    cursor.position = end;
+    if (end === piece.end && piece.next !== undefined) this.#pass(piece.next, cursor, 'dropped', report);
     return 'end';
   }
 
@@ -259,7 +272,7 @@ export class JournalReader {
     if (!piece) return undefined;
     const { start, ordinal, bytes } = piece;
     const end = start + bytes.length;
-    return position < end ? { start, ordinal, end, last: false, memory: bytes } : undefined;
+    return position < end ? { start, ordinal, end, next: undefined, memory: bytes } : undefined;
   }
 
   #choose(position: number): Piece | undefined {
@@ -268,19 +281,19 @@ export class JournalReader {
         start,
         ordinal,
         end: 0,
-        last: false,
+        next: undefined,
         file: path,
       })),
       ...this.#memory.map(({ start, ordinal, bytes }) => ({
         start,
         ordinal,
         end: 0,
-        last: false,
+        next: undefined,
         memory: bytes,
       })),
     ].sort((a, b) => a.start - b.start);
     for (const [index, piece] of starts.entries()) {
-      piece.last = index === starts.length - 1;
+      piece.next = starts[index + 1]?.ordinal;
       if (piece.memory) piece.end = piece.start + piece.memory.length;
       else piece.end = starts[index + 1]?.start ?? this.#live?.end ?? this.#endOfFile(piece);
       if (piece.end > position) return piece;

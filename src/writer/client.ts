@@ -35,7 +35,7 @@ const COUNTS = [
 ] as const satisfies (keyof LaneStatus)[];
 
 /** What the thread is told of a storage: plain data. */
-function dataOf(storage: RecordWriter): StorageData {
+export function dataOf(storage: RecordWriter): StorageData {
   const { label, module, positions, maxRecords, ephemeral, summaries, hooks } = storage;
   return {
     label,

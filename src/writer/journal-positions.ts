@@ -85,6 +85,8 @@ export class JournalPositions implements StorageWriter {
   }
 
   close(): Promise<void> {
+    this.#retryAt = 0;
+    this.retry();
     return this.#writer.close();
   }
 
@@ -99,10 +101,10 @@ export class JournalPositions implements StorageWriter {
       writeFileSync(`${file}.new`, encode(cursor), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
-      // A journal without a directory is in memory, and ends with the process.
-      if (isAbsence(error)) return;
       this.#unwritten.add(journal);
       this.#retryAt = monotonicClock.now() + RETRY;
+      // A journal without a directory is in memory: it ends with the process, or gets a directory later.
+      if (isAbsence(error)) return;
       this.#onProblem(
         new TrackUsageError(
           'POSITION_UNWRITABLE',

@@ -1,0 +1,192 @@
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { constants } from 'node:os';
+import sqlite from 'node:sqlite';
+
+/** Errors that say nothing about whether a file is there. */
+export const ERRNOS = ['EMFILE', 'ENFILE', 'EIO', 'EACCES', 'EINTR', 'ENOSPC', 'EROFS', 'ENOMEM'] as const;
+export type Errno = (typeof ERRNOS)[number];
+
+/** SQLite's result codes for the same: CANTOPEN, NOMEM, IOERR, READONLY, INTERRUPT, FULL. */
+const SQLITE_CODES: Record<Errno, number> = {
+  EMFILE: 14,
+  ENFILE: 14,
+  EIO: 10,
+  EACCES: 8,
+  EINTR: 9,
+  ENOSPC: 13,
+  EROFS: 8,
+  ENOMEM: 7,
+};
+
+const FUNCTIONS = [
+  'accessSync',
+  'appendFileSync',
+  'closeSync',
+  'existsSync',
+  'fdatasyncSync',
+  'fstatSync',
+  'ftruncateSync',
+  'mkdirSync',
+  'openSync',
+  'readdirSync',
+  'readFileSync',
+  'readSync',
+  'renameSync',
+  'rmSync',
+  'rmdirSync',
+  'statfsSync',
+  'statSync',
+  'unlinkSync',
+  'utimesSync',
+  'writeFileSync',
+  'writeSync',
+] as const;
+
+/** Calls that do something before they may fail: the error can come although it was done. */
+const DOES_FIRST = /^(closeSync|renameSync|unlinkSync|rmSync|mkdirSync|writeSync|COMMIT)/;
+
+/** A call: its function or statement, and what kind of file it concerns. */
+export interface Call {
+  name: string;
+  /** The number of the call in the run, from 0. */
+  number: number;
+}
+
+/** What to do with a call: an error before it, or after it was done. */
+export type Fault = { errno: Errno; after: boolean } | undefined;
+
+type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
+
+/**
+ * Makes calls of the file system fail that concern a directory: those of `node:fs` and the statements of `node:sqlite`,
+ * in this thread, by all modules. Its own process and test runner go on undisturbed.
+ */
+export class FailingFiles {
+  /** What was called, while active. */
+  readonly calls: Call[] = [];
+  /** What was made to fail. */
+  readonly failed: (Call & { errno: Errno; after: boolean })[] = [];
+  readonly #directory: string;
+  readonly #fault: (call: Call) => Fault;
+  readonly #descriptors = new Map<number, string>();
+  readonly #restore: (() => void)[] = [];
+  #isActive = false;
+
+  constructor(directory: string, fault: (call: Call) => Fault) {
+    this.#directory = directory;
+    this.#fault = fault;
+    for (const name of FUNCTIONS)
+      this.#replace(fs as never, name, (original) => this.#wrapped(name, original));
+    const { DatabaseSync, StatementSync } = sqlite;
+    const self = this;
+    this.#replace(
+      DatabaseSync.prototype as never,
+      'exec',
+      (original) =>
+        function (this: unknown, ...args) {
+          const statement = String(args[0]).trim().split(/[\s;]/)[0]!;
+          // A rollback that fails leaves no transaction, and so does the end of a connection.
+          if (statement === 'ROLLBACK') return original.apply(this, args);
+          // `location` came with Node 22.16.
+          const path = (this as Partial<sqlite.DatabaseSync>).location?.() ?? 'database';
+          return self.#call(`${statement} ${kindOf(path)}`, () => original.apply(this, args), true);
+        },
+    );
+    for (const method of ['run', 'get', 'all']) {
+      this.#replace(
+        StatementSync.prototype as never,
+        method,
+        (original) =>
+          function (this: unknown, ...args) {
+            return self.#call(`statement ${method}`, () => original.apply(this, args), true);
+          },
+      );
+    }
+    syncBuiltinESMExports();
+    this.#isActive = true;
+  }
+
+  /** Runs without errors and without counting. */
+  spared<T>(work: () => T): T {
+    const before = this.#isActive;
+    this.#isActive = false;
+    try {
+      return work();
+    } finally {
+      this.#isActive = before;
+    }
+  }
+
+  /** From here on nothing fails any more. */
+  stop(): void {
+    this.#isActive = false;
+    for (const restore of this.#restore.splice(0)) restore();
+    syncBuiltinESMExports();
+  }
+
+  #replace(
+    object: Record<string, AnyFunction>,
+    name: string,
+    by: (original: AnyFunction) => AnyFunction,
+  ): void {
+    const original = object[name]!;
+    object[name] = by(original);
+    this.#restore.push(() => {
+      object[name] = original;
+    });
+  }
+
+  #wrapped(name: (typeof FUNCTIONS)[number], original: AnyFunction): AnyFunction {
+    const self = this;
+    return function (this: unknown, ...args) {
+      const [first] = args;
+      const path = typeof first === 'number' ? self.#descriptors.get(first) : String(first);
+      const call = () => original.apply(this, args);
+      if (!path?.startsWith(self.#directory)) return call();
+      if (name === 'closeSync') self.#descriptors.delete(first as number);
+      // `existsSync` never throws: any error is `false`.
+      const result = self.#call(`${name} ${kindOf(path)}`, call, false, name === 'existsSync');
+      if (name === 'openSync') self.#descriptors.set(result as number, path);
+      return result;
+    };
+  }
+
+  #call(name: string, call: () => unknown, isSqlite: boolean, hidesErrors = false): unknown {
+    if (!this.#isActive) return call();
+    const made = { name, number: this.calls.length };
+    this.calls.push(made);
+    const fault = this.#fault(made);
+    if (!fault) return call();
+    const after = fault.after && DOES_FIRST.test(name);
+    this.failed.push({ ...made, ...fault, after });
+    if (after || name.startsWith('closeSync')) call();
+    if (hidesErrors) return false;
+    throw isSqlite ? sqliteError(fault.errno) : errnoError(fault.errno, name);
+  }
+}
+
+/** The kind of a file, so that equal places of the code are known as equal. */
+function kindOf(path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  if (/^[0-9a-f]{32}$/.test(name)) return 'journal';
+  if (/^[0-9a-f]{16}$/.test(name)) return 'journals';
+  if (/^\d{16}-\d{13}\.log$/.test(name)) return 'segment';
+  return name.replace(/^[0-9a-f]{16}\./, '');
+}
+
+function errnoError(code: Errno, name: string): Error {
+  const syscall = name.split('Sync')[0]!;
+  return Object.assign(new Error(`${code}: injected, ${syscall}`), {
+    code,
+    syscall,
+    errno: -constants.errno[code],
+  });
+}
+
+function sqliteError(errno: Errno): Error {
+  return Object.assign(new Error(`injected for ${errno}`), {
+    code: 'ERR_SQLITE_ERROR',
+    errcode: SQLITE_CODES[errno],
+  });
+}

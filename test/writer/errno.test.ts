@@ -1,0 +1,419 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { monotonicClock, wallClock } from '../../src/clock.ts';
+import type { TrackUsageError } from '../../src/errors.ts';
+import { journalsDirectory, listJournals } from '../../src/journal/directory.ts';
+import { Journal } from '../../src/journal/journal.ts';
+import type { Batch, StorageWriter } from '../../src/storages/contract.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { Storage } from '../../src/storages/storage.ts';
+import { RecordWriter } from '../../src/storages/writer.ts';
+import { AppEnds } from '../../src/writer/app-ends.ts';
+import { dataOf } from '../../src/writer/client.ts';
+import { Enricher } from '../../src/writer/enrich.ts';
+import { Journals } from '../../src/writer/journals.ts';
+import { Lane } from '../../src/writer/lane.ts';
+import type { WriterData } from '../../src/writer/protocol.ts';
+import { AppCalls } from '../../src/writer/remote.ts';
+import { Traffic } from '../../src/writer/traffic.ts';
+import { AccessLogWriter } from '../../src/writers/access-log/index.ts';
+import { factsOf } from '../journal/support.ts';
+import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
+
+/*
+ * A journal is written, left by its process, adopted by the next one, stored in four places of different kinds and
+ * deleted, while calls of the file system fail. Then a process without errors stores what is left. Each run makes one
+ * call fail, or several in a row; together they enumerate all calls of the scenario and all errors.
+ */
+
+/** Time goes by with each turn, so that nothing waits for a pause. In ms. */
+const TURN = 250;
+/** How long a process may take, in real time. In ms. */
+const PATIENCE = 10_000;
+
+let now = 1_000_000;
+const clocks: { mockRestore(): void }[] = [];
+beforeAll(() => {
+  clocks.push(
+    vi.spyOn(monotonicClock, 'now').mockImplementation(() => now),
+    vi.spyOn(wallClock, 'now').mockImplementation(() => Date.now() + now),
+  );
+});
+afterAll(() => {
+  for (const clock of clocks) clock.mockRestore();
+});
+
+const FRAGILE = 'the connection was lost';
+
+/** A storage without transactions: a batch that fails half-way is stored half-way, and has to come again the same. */
+class Fragile {
+  readonly urls: string[] = [];
+  readonly broken: string[] = [];
+  readonly #positions = new Map<string, Batch['to']>();
+  readonly #halves = new Map<string, { from: number; text: string; stored: number }>();
+  #applied = 0;
+
+  open(): StorageWriter {
+    return {
+      replays: true,
+      position: async (journal) => this.#positions.get(journal),
+      apply: async (batch) => this.#apply(batch),
+      forget: async (journal) => void this.#positions.delete(journal),
+      refuses: () => false,
+      close: async () => {},
+    };
+  }
+
+  #apply(batch: Batch): boolean {
+    const { journal, from, to } = batch;
+    if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
+    const urls = urlsOf(batch);
+    const text = JSON.stringify({ from, to, urls });
+    const half = this.#halves.get(journal);
+    const before = half?.from === from.position ? half : { from: from.position, text, stored: 0 };
+    if (before.text !== text) this.broken.push(`${before.text} came again as ${text}`);
+    this.#applied += 1;
+    const fails = this.#applied % 3 === 1;
+    const end = fails ? Math.floor(urls.length / 2) : urls.length;
+    this.urls.push(...urls.slice(before.stored, end));
+    this.#halves.set(journal, { ...before, stored: Math.max(before.stored, end) });
+    if (fails) throw new Error(FRAGILE);
+    this.#positions.set(journal, to);
+    return true;
+  }
+}
+
+const urlsOf = ({ records }: Batch) =>
+  Array.from({ length: records.length }, (_, i) => records.at('url', i)!.replace('http://h', ''));
+
+/** What is stored where, over all processes of a run. */
+class Places {
+  readonly directory = mkdtempSync(join(tmpdir(), 'track-usage-errno-'));
+  readonly fragile = new Fragile();
+  readonly output: string[] = [];
+  readonly storages: readonly RecordWriter[];
+
+  constructor() {
+    const { fragile, output } = this;
+    this.storages = [
+      new SqliteStorage(join(this.directory, 'usage.db'), { hooks: ['urls'] }),
+      new AccessLogWriter(join(this.directory, 'access.log')),
+      new Storage({
+        label: 'fragile',
+        identity: 'fragile',
+        openWriter: async () => fragile.open(),
+        openReader: async () => ({}) as never,
+      }),
+      new (class extends RecordWriter {})(
+        {
+          label: 'output',
+          identity: 'output',
+          positions: 'journal',
+          maxRecords: 7,
+          openWriter: async () => ({
+            position: async () => undefined,
+            apply: async (batch) => {
+              output.push(...urlsOf(batch));
+              return true;
+            },
+            forget: async () => {},
+            refuses: () => false,
+            close: async () => {},
+          }),
+        },
+        [],
+      ),
+    ];
+  }
+
+  get journals(): string {
+    return journalsDirectory(join(this.directory, 'journals'), 'errno');
+  }
+
+  stored(): Record<'sqlite' | 'sums' | 'log' | 'fragile' | 'output', string[]> {
+    const database = new DatabaseSync(join(this.directory, 'usage.db'), { readOnly: true });
+    const rows = (sql: string) => database.prepare(sql).all() as { url: string; hits: number }[];
+    const plain = (url: string) => url.replace('http://h', '');
+    const sqlite = rows('SELECT url FROM usage_records').map(({ url }) => plain(url));
+    const sums = rows('SELECT key AS url, hits FROM usage_urls_monthly');
+    database.close();
+    const log = readFileSync(join(this.directory, 'access.log'), 'utf8');
+    return {
+      sqlite,
+      sums: sums.flatMap(({ url, hits }) => Array<string>(Number(hits)).fill(plain(url))),
+      log: [...log.matchAll(/"GET (\S+) HTTP/g)].map(([, url = '']) => url),
+      fragile: this.fragile.urls,
+      output: this.output,
+    };
+  }
+}
+
+/** A process that tracks: the app's end of a journal, and the writer's end, in this thread. */
+class Process {
+  readonly journal: Journal;
+  readonly problems: TrackUsageError[] = [];
+  readonly errors = new Set<string>();
+  readonly #journals: Journals;
+  readonly #lanes: readonly Lane[];
+  readonly #running: Promise<unknown>;
+
+  constructor(places: Places) {
+    const directory = places.journals;
+    const onProblem = (problem: TrackUsageError) => this.problems.push(problem);
+    this.journal = new Journal({
+      directory,
+      mode: 'append',
+      maxBytes: 2 ** 30,
+      segmentBytes: 1024,
+      header: { site: 'default', serverName: 'test' },
+      onProblem,
+    });
+    const { journal } = this;
+    const data: WriterData = {
+      directory,
+      journal: journal.id,
+      shared: journal.shared.memory,
+      site: 'default',
+      serverName: 'test',
+      timeZone: 'UTC',
+      durable: false,
+      geo: false,
+      freeGeoIp: undefined,
+      counted: undefined,
+      before: [],
+      maxBytes: 2 ** 30,
+      storages: places.storages.map(dataOf),
+    };
+    this.#journals = new Journals(
+      directory,
+      journal.id,
+      journal.shared,
+      data.storages.map(({ ephemeral }) => ephemeral),
+      onProblem,
+    );
+    journal.onMemoryPiece = (piece) => this.#journals.own.memory.push(piece);
+    const traffic = new Traffic(this.#journals.own, undefined);
+    const ends = new AppEnds(places.storages);
+    const calls: AppCalls = new AppCalls((call) => void ends.answer(call).then((told) => calls.answer(told)));
+    const enricher = new Enricher(undefined);
+    this.#lanes = data.storages.map((_, number): Lane => {
+      const lane: Lane = new Lane(number, data, this.#journals, traffic, enricher, calls, {
+        onStatus: () => this.#note(lane),
+        onProblem,
+        onStored: () => {},
+      });
+      return lane;
+    });
+    this.#running = Promise.all(this.#lanes.map((lane) => lane.run()));
+  }
+
+  append(urls: readonly string[]): void {
+    for (const url of urls) this.journal.append({ ...factsOf(`http://h${url}`) });
+  }
+
+  async turns(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) await this.#turn();
+  }
+
+  /** Works until every storage has all of the own journal and of those of dead processes. */
+  async finish(listed: () => number): Promise<boolean> {
+    const deadline = performance.now() + PATIENCE;
+    for (let i = 0; performance.now() < deadline; i++) {
+      await this.#turn();
+      // Modules are loaded in real time.
+      if (i > 100) await new Promise((resolve) => setTimeout(resolve, 1));
+      const { end } = this.journal.shared;
+      if (!this.#lanes.every(({ status }) => status.opened && status.position >= end)) continue;
+      if (this.#journals.all.length === 1 && listed() <= 1) return true;
+    }
+    return false;
+  }
+
+  /** Ends as a killed process does: its journal is left. Returns what it held in memory alone. */
+  async die(): Promise<string[]> {
+    await this.#end();
+    const kept = [...this.journal.memoryPieces()];
+    await this.journal.close({ discard: false });
+    return kept.map(({ bytes }) => /http:\/\/h(\/\d+)/.exec(bytes.toString('latin1'))![1]!);
+  }
+
+  async close(): Promise<void> {
+    await this.#end();
+    await this.journal.close({ discard: true });
+  }
+
+  async #end(): Promise<void> {
+    for (const lane of this.#lanes) lane.stop(false);
+    await this.#running;
+    this.#journals.release();
+  }
+
+  #note({ status }: Lane): void {
+    for (const error of [status.error, status.journalError])
+      if (error && error.message !== FRAGILE) this.errors.add(error.message);
+  }
+
+  async #turn(): Promise<void> {
+    now += TURN;
+    this.#journals.adopt();
+    for (const lane of this.#lanes) lane.wake();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const urls = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `/${from + i}`);
+
+/** Runs the scenario with the faults; returns the calls and says what is wrong with the result. */
+async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
+  const places = new Places();
+  const files = new FailingFiles(places.directory, fault);
+  const processes: Process[] = [];
+  const start = () => {
+    const started = new Process(places);
+    processes.push(started);
+    return started;
+  };
+  const journals = () => files.spared(() => listJournals(places.journals).length);
+  const wrong: string[] = [];
+  let inMemory: string[] = [];
+  try {
+    const first = start();
+    first.append(urls(0, 12));
+    await first.turns(12);
+    first.append(urls(12, 30));
+    inMemory = await first.die();
+    const second = start();
+    second.append(urls(30, 36));
+    if (!(await second.finish(journals))) wrong.push('the second process did not finish');
+    await second.close();
+    files.stop();
+    const third = start();
+    if (!(await third.finish(journals))) wrong.push('the third process did not finish');
+    await third.close();
+    // A journal is deleted in the background.
+    const isEmpty = () => readdirSync(places.journals).length === 0;
+    const deadline = performance.now() + PATIENCE;
+    while (!isEmpty() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (!isEmpty()) wrong.push('something is left');
+    const problems = processes
+      .flatMap((each) => each.problems)
+      .filter(({ message }) => !message.includes(FRAGILE));
+    const codes = new Set(problems.map(({ code }) => code));
+    for (const [place, stored] of Object.entries(places.stored())) {
+      const missing = urls(0, 36).filter((url) => !stored.includes(url) && !inMemory.includes(url));
+      const twice = stored.filter((url, i) => stored.indexOf(url) !== i);
+      if (missing.length > 0) wrong.push(`${place} has not ${missing}`);
+      // A stream may get again what the position could not be written behind.
+      const mayRepeat = place === 'output' && codes.has('POSITION_UNWRITABLE');
+      if (twice.length > 0 && !mayRepeat) wrong.push(`${place} has twice ${twice}`);
+    }
+    wrong.push(...places.fragile.broken);
+    for (const code of ['JOURNAL_GONE', 'JOURNAL_CORRUPT', 'BATCH_CORRUPT', 'POSITION_CORRUPT'] as const) {
+      if (codes.has(code)) wrong.push(`${code} was said`);
+    }
+    if (inMemory.length === 0 && !codes.has('POSITION_UNWRITABLE') && codes.has('JOURNAL_DROPPED'))
+      wrong.push('JOURNAL_DROPPED was said');
+    const told = problems.length + processes.reduce((sum, { errors }) => sum + errors.size, 0);
+    const silent = files.failed.filter(({ name }) => !harmless.test(name));
+    if (silent.length > 0 && told === 0) wrong.push(`nothing was said of ${silent[0]!.name}`);
+  } finally {
+    files.stop();
+    rmSync(places.directory, { recursive: true, force: true });
+  }
+  return { calls: files.calls, failed: files.failed, wrong };
+}
+
+/** Where these fail once nothing is missing: what was read is closed, and others look again before they say anything. */
+const HARMLESS_ONCE = /^closeSync|lock\.db|heartbeat|adopted|(stat|readdir)Sync journal|usage\.db|^statement/;
+/** The lock is renewed at the next beat, and the heartbeat protects the journal meanwhile. */
+const HARMLESS = /^closeSync|lock\.db/;
+/** Calls that the scenario must come to. */
+const TOUCHED = [
+  'openSync segment',
+  'readSync segment',
+  'writeSync segment',
+  'fstatSync segment',
+  'statSync segment',
+  'unlinkSync segment',
+  'readdirSync journal',
+  'readdirSync journals',
+  'rmSync journal',
+  'renameSync batch.new',
+  'readFileSync batch',
+  'rmSync batch',
+  'renameSync position.new',
+  'readFileSync position',
+  'openSync access.log',
+  'writeSync access.log',
+  'BEGIN usage.db',
+  'COMMIT usage.db',
+  'COMMIT access.log.positions',
+];
+
+const calls = (await run(() => undefined)).calls;
+const names = [...new Set(calls.map(({ name }) => name))].sort();
+
+/** One call of each context: what is called, and behind which call. */
+function contexts(): Call[] {
+  const seen = new Set<string>();
+  return calls.filter(({ name }, i) => {
+    const context = `${calls[i - 1]?.name} ${name}`;
+    return !seen.has(context) && seen.add(context);
+  });
+}
+
+test('the scenario comes to every place that touches files', () => {
+  expect(names).toEqual(expect.arrayContaining(TOUCHED));
+});
+
+test('each call fails once, before or after it was done', { timeout: 240_000 }, async () => {
+  const wrong: string[] = [];
+  for (const [i, { number, name }] of contexts().entries()) {
+    const errno = ERRNOS[i % ERRNOS.length]!;
+    const after = i % 2 === 0;
+    const only = (call: Call) => (call.number === number ? { errno, after } : undefined);
+    const result = await run(only, HARMLESS_ONCE);
+    const how = `${name} (${number}) ${errno} ${after ? 'after' : 'before'}`;
+    wrong.push(...result.wrong.map((what) => `${how}: ${what}`));
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('each call fails for a while', { timeout: 240_000 }, async () => {
+  const wrong: string[] = [];
+  for (const [i, name] of names.entries()) {
+    const errno = ERRNOS[i % ERRNOS.length]!;
+    let left = 12;
+    const result = await run((call) =>
+      call.name === name && left-- > 0 ? { errno, after: false } : undefined,
+    );
+    wrong.push(...result.wrong.map((what) => `${name} ${errno}: ${what}`));
+  }
+  expect(wrong).toEqual([]);
+});
+
+test.each(ERRNOS)('%s at the first, second and third call of each kind', async (errno) => {
+  const wrong: string[] = [];
+  const missed = new Set(names);
+  for (const turn of [0, 1, 2]) {
+    const made = new Map<string, number>();
+    const result = await run(({ name }) => {
+      const before = made.get(name) ?? 0;
+      made.set(name, before + 1);
+      return before === turn ? { errno, after: false } : undefined;
+    });
+    for (const { name } of result.failed) missed.delete(name);
+    wrong.push(...result.wrong.map((what) => `${turn}: ${what}`));
+  }
+  // What the scenario does not come to where so much fails.
+  for (const name of missed) {
+    let left = 1;
+    const first = (call: Call) => (call.name === name && left-- > 0 ? { errno, after: false } : undefined);
+    const result = await run(first, HARMLESS_ONCE);
+    wrong.push(...result.wrong.map((what) => `${name}: ${what}`));
+  }
+  expect(wrong).toEqual([]);
+});
