@@ -81,7 +81,10 @@ export class Responder {
     if (!path.startsWith('/api/') && path !== '/metrics') return this.#file(request, response, path);
     const allowed = await this.#access.allows(request);
     if (allowed !== true) throw new Refusal(allowed || this.#unknown());
-    if (path === '/metrics') return this.#metrics(request, response);
+    if (path === '/metrics') {
+      refuseParameters(parameters);
+      return this.#metrics(request, response);
+    }
     await this.#api(request, response, path, parameters);
   }
 
@@ -92,9 +95,11 @@ export class Responder {
     parameters: URLSearchParams,
   ): Promise<void> {
     if (path === '/api/v1/openapi.json') {
+      refuseParameters(parameters);
       return sendJson(request, response, openApi(this.#source.version, this.#settings.path));
     }
     if (path === '/api/v1/live') {
+      refuseParameters(parameters);
       if (this.#live.isFull) {
         const how = 'Close a dashboard, or raise maxStreams.';
         refuse(503, 'Too many event streams', how, 'STREAMS_FULL', LATER);
@@ -237,4 +242,12 @@ function dashboard(): string {
   // Bundlers would look for the folder if this were one expression.
   const here = import.meta.url;
   return fileURLToPath(new URL('../dashboard', here));
+}
+
+/** For what takes no parameters: a misspelled one is refused here, as it is everywhere. */
+function refuseParameters(parameters: URLSearchParams): void {
+  const names = [...new Set(parameters.keys())];
+  if (names.length === 0) return;
+  const detail = `Unrecognized parameters: ${names.join(', ')}`.slice(0, 1_000);
+  refuse(400, 'The request is not understood', detail, 'QUERY_INVALID');
 }

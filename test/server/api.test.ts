@@ -218,6 +218,21 @@ describe('downloads', () => {
 });
 
 describe('what is not understood', () => {
+  test('a parameter that no endpoint knows, on each of them', async () => {
+    const { paths } = jsonOf(await get('/openapi.json')) as { paths: object };
+    const documented = Object.keys(paths).map((path) => path.replace('{summary}', 'urls'));
+    expect(documented.length).toBeGreaterThan(5);
+    for (const path of [...documented, '/live', '/openapi.json']) {
+      expect([path, ...(await refused(`${path}?x=1`))]).toEqual([
+        path,
+        400,
+        'QUERY_INVALID',
+        expect.stringContaining('x'),
+      ]);
+    }
+    expect((await served.ask('/usage/metrics?x=1')).status).toBe(400);
+  });
+
   test.each([
     ['/totals?rnage=7d', 400, 'QUERY_INVALID', /rnage/],
     ['/totals?range=7d&range=30d', 400, 'QUERY_INVALID', /^range: /],

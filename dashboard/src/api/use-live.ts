@@ -15,7 +15,7 @@ export interface Live {
 }
 
 /** What the server tells by itself, while the page is seen. */
-export function useLive(site: string | null, isWanted: boolean): Live {
+export function useLive(isWanted: boolean): Live {
   const [state, setState] = useState<LiveState>('connecting');
   const [status, setStatus] = useState<UsageStatus | null>();
   const [tick, setTick] = useState(0);
@@ -34,7 +34,7 @@ export function useLive(site: string | null, isWanted: boolean): Live {
     hasSlept.current = false;
     setState('connecting');
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const source = new EventSource(`api/v1/live${site === null ? '' : `?${new URLSearchParams({ site })}`}`);
+    const source = new EventSource('api/v1/live');
     source.onopen = () => setState('connected');
     source.onerror = () => setState(source.readyState === EventSource.CLOSED ? 'lost' : 'connecting');
     source.addEventListener('ping', () => setState('connected'));
@@ -60,7 +60,7 @@ export function useLive(site: string | null, isWanted: boolean): Live {
       source.close();
       clearTimeout(timer);
     };
-  }, [site, isWanted, isVisible]);
+  }, [isWanted, isVisible]);
 
   return { state, status, tick };
 }

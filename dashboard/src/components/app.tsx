@@ -24,7 +24,7 @@ export function App() {
     `site${view.site === null ? '' : `?${new URLSearchParams({ site: view.site })}`}`,
   );
   const isKnown = site.data !== undefined && !site.error;
-  const live = useLive(view.site, isLive && isKnown);
+  const live = useLive(isLive && isKnown);
   const [hasAny, setHasAny] = useState<boolean>();
   const ever = useAnswer<TotalsAnswer>(
     isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
