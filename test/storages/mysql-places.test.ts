@@ -317,7 +317,7 @@ describe.skipIf(!hasMysql)('a batch', () => {
     await root.query(`RENAME TABLE ${database}.usage_days TO ${database}.gone`);
     const next = new TestJournal('c', [{ name: 'urls', title: 'sumUrls' }]).batch([{}]);
     const missing = await writer.apply(next).catch((error: unknown) => error);
-    expect(missing).toMatchObject({ code: 'ER_NO_SUCH_TABLE' });
+    expect(missing).toMatchObject({ code: 'STORAGE_REPLACED' });
     expect(writer.refuses(missing)).toBe(false);
     await root.query(`RENAME TABLE ${database}.gone TO ${database}.usage_days`);
     expect(await writer.apply(next)).toBe(true);
