@@ -15,7 +15,7 @@ import { type HeaderFacts, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
 import { redactReferrer } from './redact.ts';
 import { firstOf, isTrusted } from './trust.ts';
-import { UrlMaker } from './url.ts';
+import { isHost, UrlMaker } from './url.ts';
 import { decodeUtf8 } from './utf8.ts';
 import type { RequestVars } from './vars.ts';
 
@@ -63,7 +63,7 @@ export class FactsReader {
       remoteAddr = this.#clientAddress(peer, hops, trusts);
       if (trusts(peer, 0)) {
         if (proto !== '') scheme = proto.toLowerCase() === 'https' ? 'https://' : 'http://';
-        if (forwardedHost !== '') host = forwardedHost;
+        if (isHost(forwardedHost)) host = forwardedHost;
       }
     }
     if (this.#options.anonymizeIp) {

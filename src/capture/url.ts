@@ -5,6 +5,10 @@ import type { Exchange } from './exchange.ts';
 const HOST = /^(?:[^\0- "#%/:<>?@[\\\]^`{|}\x7f]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 const SLASH = 47;
 
+export function isHost(text: string): boolean {
+  return HOST.test(text);
+}
+
 /** Makes the URLs of requests, without secrets. Each reads back as the host and the path that were asked for. */
 export class UrlMaker {
   readonly #redact: (url: string) => string;

@@ -193,6 +193,7 @@ describe('node:http', () => {
     [true, { 'x-forwarded-proto': 'javascript' }, 'http://example.org/a'],
     [true, { 'x-forwarded-host': 'shop.example, other.example' }, 'http://shop.example/a'],
     ['loopback', { 'x-forwarded-host': 'shop.example' }, 'http://shop.example/a'],
+    ['loopback', { 'x-forwarded-host': 'shop.example/evil?x=' }, 'http://example.org/a'],
     ['10.0.0.0/8', { 'x-forwarded-host': 'shop.example' }, 'http://example.org/a'],
   ] as const)('trustProxy %s, %o: %s', async (trustProxy, headers, url) => {
     const site = await serve(node, { usage: trustProxy === undefined ? {} : { trustProxy } });
