@@ -78,6 +78,10 @@ const TABLE = {
     '{storage} needs the package {driver}, which is not installed',
     'install it: npm install {driver}',
   ],
+  DRIVER_FAILED: [
+    '{storage} cannot load the package {driver}: {reason}',
+    'check the installed package, and the limit of open files',
+  ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
     'keep timeZone: "{found}", or give this app another site name or another database',

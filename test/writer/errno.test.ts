@@ -302,19 +302,20 @@ async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
       .flatMap((each) => each.problems)
       .filter(({ message }) => !message.includes(FRAGILE));
     const codes = new Set(problems.map(({ code }) => code));
+    // The position of a stream may be behind what it got: its file could not be written, or had no directory yet.
+    const isBehind = codes.has('POSITION_UNWRITABLE') || codes.has('JOURNAL_UNWRITABLE');
     for (const [place, stored] of Object.entries(places.stored())) {
       const missing = urls(0, 36).filter((url) => !stored.includes(url) && !inMemory.includes(url));
       const twice = stored.filter((url, i) => stored.indexOf(url) !== i);
       if (missing.length > 0) wrong.push(`${place} has not ${missing}`);
-      // A stream may get again what the position could not be written behind.
-      const mayRepeat = place === 'output' && codes.has('POSITION_UNWRITABLE');
+      const mayRepeat = place === 'output' && isBehind;
       if (twice.length > 0 && !mayRepeat) wrong.push(`${place} has twice ${twice}`);
     }
     wrong.push(...places.fragile.broken);
     for (const code of ['JOURNAL_GONE', 'JOURNAL_CORRUPT', 'BATCH_CORRUPT', 'POSITION_CORRUPT'] as const) {
       if (codes.has(code)) wrong.push(`${code} was said`);
     }
-    if (inMemory.length === 0 && !codes.has('POSITION_UNWRITABLE') && codes.has('JOURNAL_DROPPED'))
+    if (inMemory.length === 0 && !isBehind && codes.has('JOURNAL_DROPPED'))
       wrong.push('JOURNAL_DROPPED was said');
     const told = problems.length + processes.reduce((sum, { errors }) => sum + errors.size, 0);
     const silent = files.failed.filter(({ name }) => !harmless.test(name));

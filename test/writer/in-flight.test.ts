@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
@@ -91,6 +92,32 @@ it.each([
   onTestFinished(() => next[Symbol.asyncDispose]());
   await vi.waitFor(() => expect(given.at(-1)).toEqual({ ...given[0], taken: true }), { timeout: 10_000 });
   expect(next.errors.map(({ message }) => message)).toEqual([expect.stringContaining(name!)]);
+});
+
+it('a batch that cannot be written down is one that the next process makes again', async () => {
+  let left = 1;
+  const { storage, given } = fickle(() => left-- <= 0);
+  await using app = await tracked(storage);
+  const journal = app.usage.status().journal.directory;
+  const name = createHash('sha256').update('0 fickle').digest('hex').slice(0, 16);
+  // Not even root can write a file over a directory.
+  await mkdir(join(journal, `${name}.batch.new`));
+  await app.ask('/1');
+  await vi.waitFor(() => expect(given).toHaveLength(1), { timeout: 5_000 });
+  await Promise.all(['/2', '/2', '/2'].map((path) => app.ask(path)));
+  await vi.waitFor(() => expect(given.length).toBeGreaterThan(1), { timeout: 5_000 });
+  await app.usage.close({ timeout: 50 });
+  expect(app.errors.map((error) => (error as { code?: string }).code)).toContain('BATCH_UNWRITABLE');
+  const failed = given.slice(1);
+  expect(failed.map(({ urls }) => urls)).toEqual(failed.map(() => ['/2']));
+  // The next process can write, and finds no file.
+  await rmdir(join(journal, `${name}.batch.new`));
+  left = Number.POSITIVE_INFINITY;
+  const next = await tracked(storage, { journal: { dir: app.directory } });
+  onTestFinished(() => next[Symbol.asyncDispose]());
+  const stored = () => given.filter(({ taken }) => taken).flatMap(({ urls }) => urls);
+  await vi.waitFor(() => expect(stored()).toEqual(['/1', '/2', '/2', '/2']), { timeout: 10_000 });
+  expect(given[1 + failed.length]).toEqual({ ...failed[0], taken: true });
 });
 
 it('a writer without positions goes on where the process before it stopped', async () => {

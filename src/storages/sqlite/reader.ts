@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { UsageRecord } from '../../record.ts';
@@ -19,7 +18,7 @@ import { SqlReader } from '../sql/sql-reader.ts';
 import { sumRowOf } from '../sum-row.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
-import { Place } from './place.ts';
+import { fileAt, Place } from './place.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
 /** The largest integer: no record has it as its id. */
@@ -30,7 +29,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
   readonly #place: Place;
 
   constructor({ path }: SqliteOptions) {
-    if (!existsSync(path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+    if (fileAt(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
     try {
       // With 32 MiB most of what is sorted is not written to a file first.

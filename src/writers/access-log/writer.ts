@@ -1,7 +1,8 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/reader.ts';
+import { readFully } from '../../journal/segment.ts';
 import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storages/contract.ts';
 import { accessLogLines } from './format.ts';
@@ -131,7 +132,7 @@ export class AccessLogEnd implements StorageWriter {
     const appended = this.#withFile((fd, inode) => {
       if (inode !== pending.inode) return false;
       const bytes = Buffer.alloc(lines.length);
-      const found = bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, start));
+      const found = bytes.subarray(0, readFully(fd, bytes, bytes.length, start));
       // Somebody else wrote there.
       if (!found.equals(lines.subarray(0, found.length))) return false;
       append(fd, lines.subarray(found.length), this.#context.durable);
