@@ -235,9 +235,9 @@ export class Capture {
     const { response } = exchange;
     if (!response) return;
     try {
-      const { begun, bytes, socketResponse } = exchange;
+      const { begun, bytes, stuck, socketResponse } = exchange;
       endExchange(exchange, response);
-      if (begun) this.#record(exchange, exchange.status || response.statusCode, bytes);
+      if (begun) this.#record(exchange, exchange.status || response.statusCode, bytes - stuck);
       else if (socketResponse?.status) this.#record(exchange, socketResponse.status, socketResponse.bytes);
       else this.#record(exchange, CLIENT_CLOSED_REQUEST, 0);
     } catch (error) {

@@ -64,6 +64,8 @@ export class Exchange {
   corking = false;
   /** Whether an `end` threw and left the socket corked, so that what is handed to it stays there. */
   refused = false;
+  /** Body bytes that stay there. */
+  stuck = 0;
   /** What is written to the socket in the response's place, where that happens. */
   socketResponse: SocketResponse | undefined = undefined;
   /** The Content-Length that the response announced. */
@@ -99,6 +101,7 @@ export class Exchange {
     this.ending = false;
     this.ended = false;
     this.refused = false;
+    this.stuck = 0;
     this.socketResponse = undefined;
     this.declared = undefined;
     this.visitor = '';

@@ -33,6 +33,8 @@ export function lengthOf(chunk: unknown, encoding: unknown): number | undefined 
 
 /** Whether the response has no body, whatever the app writes (RFC 9110 §6.4.1). */
 function isBodyless(response: Response, exchange: Exchange): boolean {
+  // Node decides by the first status that `writeHead` was given, even when it refused the headers.
+  if ((response as { _hasBody?: boolean })._hasBody === false) return true;
   const status = exchange.status || response.statusCode;
   return status === 204 || status === 304 || status < 200 || exchange.request.method === 'HEAD';
 }
@@ -65,7 +67,10 @@ function open(first: Exchange, bytes: number, ending: boolean): void {
 function close(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
-    if (sent && !isBodyless(response, exchange)) exchange.bytes += exchange.sending;
+    if (sent && !isBodyless(response, exchange)) {
+      exchange.bytes += exchange.sending;
+      if (exchange.refused) exchange.stuck += exchange.sending;
+    }
     exchange.active = false;
     exchange.sending = 0;
     exchange.ending = false;

@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import http2 from 'node:http2';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
@@ -106,10 +109,6 @@ async function make({ calls }: Case, response: http.ServerResponse, drop: () => 
       // The app goes on.
     }
   }
-  if (calls.some(([method]) => method === 'stream.respondWithFile')) {
-    for (let turn = 0; turn < 500 && !stream!.headersSent && !stream!.destroyed; turn++)
-      await new Promise(setImmediate);
-  }
   await new Promise(setImmediate);
   await new Promise(setImmediate);
   if (!(stream ?? response).writableEnded || !response.headersSent) drop();
@@ -203,7 +202,6 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         statuses.map((status) => ({ ':status': status })),
         fc.constantFrom<unknown>(undefined, { endStream: true }),
       ),
-      fc.tuple(fc.constant('stream.respondWithFile'), fc.constantFrom(import.meta.filename, '/nowhere')),
       fc.tuple(fc.constant('stream.write'), chunks, encodings),
       fc.tuple(fc.constant('stream.end'), chunks, encodings),
       fc.tuple(fc.constant('stream.end')),
@@ -233,6 +231,77 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     session.destroy();
     await closeServer(server as never);
   });
+});
+
+/** How a handler of HTTP/2 answers by its stream; the file has ten bytes. */
+const FILES: Record<
+  string,
+  [answer: (stream: http2.ServerHttp2Stream, file: string) => unknown, expected: [number, number]]
+> = {
+  'a file': [(stream, file) => stream.respondWithFile(file), [200, 10]],
+  'a file with a status': [(stream, file) => stream.respondWithFile(file, { ':status': 203 }), [203, 10]],
+  'a part of a file': [
+    (stream, file) => stream.respondWithFile(file, {}, { offset: 2, length: 3 }),
+    [200, 3],
+  ],
+  'a file that is not found': [
+    (stream, file) =>
+      stream.respondWithFile(`${file}-not`, undefined, {
+        onError: () => {
+          stream.respond({ ':status': 404 });
+          stream.end('not found');
+        },
+      }),
+    [404, 9],
+  ],
+  'a file that must not have a body': [
+    (stream, file) => {
+      expect(() => stream.respondWithFile(file, { ':status': 204 })).toThrow();
+      stream.respond({ ':status': 204 }, { endStream: true });
+    },
+    [204, 0],
+  ],
+  'a descriptor': [(stream, file) => closeLater(stream, openSync(file, 'r'), {}), [200, 10]],
+  'a part of a descriptor': [
+    (stream, file) => closeLater(stream, openSync(file, 'r'), { offset: 4, length: 100 }),
+    [200, 6],
+  ],
+  'a stream that is reset': [(stream) => stream.close(http2.constants.NGHTTP2_CANCEL), [499, 0]],
+};
+
+function closeLater(
+  stream: http2.ServerHttp2Stream,
+  fd: number,
+  options: { offset?: number; length?: number },
+) {
+  stream.on('close', () => closeSync(fd));
+  stream.respondWithFD(fd, {}, options);
+}
+
+test.each(Object.keys(FILES))('by the stream of HTTP/2: %s', async (name) => {
+  const [answer, expected] = FILES[name]!;
+  const recorder = await Recorder.create();
+  const file = join(recorder.directory, 'file.txt');
+  await writeFile(file, '0123456789');
+  const server = http2.createServer((_request, response) => answer(response.stream, file));
+  recorder.usage.attach(server as unknown as App);
+  const { address } = await listen(server as never);
+  const session = http2.connect(`http://127.0.0.1:${address.port}`);
+  const stream = session.request({ ':path': '/' });
+  let status = 499;
+  let bytes = 0;
+  stream.on('response', (head) => {
+    status = head[':status']!;
+  });
+  stream.on('data', (chunk) => {
+    bytes += chunk.length;
+  });
+  await new Promise((resolve) => stream.once('close', resolve));
+  expect([status, bytes]).toEqual(expected);
+  expect((await recorder.take(1)).map(outcome)).toEqual([expected]);
+  session.destroy();
+  await closeServer(server as never);
+  await recorder.close();
 });
 
 describe('what Node itself answers', () => {
