@@ -90,6 +90,69 @@ const cases = (calls: fc.Arbitrary<Call>): fc.Arbitrary<Case> =>
     isRejecting: fc.boolean(),
   });
 
+/** Every kind that was wrong once. */
+const EXAMPLES: [Case][] = [
+  {
+    calls: [
+      ['statusCode', 199],
+      ['end', 'body'],
+    ],
+  },
+  {
+    calls: [
+      ['writeHead', 204, { 'x-a': 'b\n' }],
+      ['statusCode', 200],
+      ['end', 'body'],
+    ],
+  },
+  {
+    calls: [
+      ['writeHead', 200],
+      ['statusCode', 500],
+      ['end', 'body'],
+    ],
+  },
+  {
+    isStrict: true,
+    calls: [
+      ['setHeader', 'content-length', 3],
+      ['end', 'longer'],
+    ],
+  },
+  {
+    isStrict: true,
+    calls: [
+      ['setHeader', 'content-length', 3],
+      ['end', 'longer'],
+      ['write', 'abc'],
+    ],
+  },
+  {
+    isStrict: true,
+    calls: [['setHeader', 'content-length', 1], ['flushHeaders'], ['end', 'longer'], ['write', 'a']],
+  },
+  { isRejecting: true, method: 'HEAD', calls: [['end', 'body'], ['flushHeaders']] },
+  {
+    calls: [
+      ['write', 7],
+      ['end', 'body'],
+    ],
+  },
+  {
+    calls: [
+      ['end', {}],
+      ['writeHead', 404],
+      ['end', 'body'],
+    ],
+  },
+  {
+    calls: [
+      ['setHeader', 'trailer', 'x-t'],
+      ['end', 'body'],
+    ],
+  },
+].map((given) => [{ method: 'GET', isStrict: false, isRejecting: false, ...given } as Case]);
+
 /** Makes the calls, as an app that catches what is thrown; and ends the connection if the response does not end. */
 async function make({ calls }: Case, response: http.ServerResponse, drop: () => void): Promise<void> {
   const stream = (response as unknown as { stream?: http2.ServerHttp2Stream }).stream;
@@ -181,7 +244,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         const isLonger = record![1] >= length && record![1] <= bytes;
         expect(record).toEqual([status, isLonger ? record![1] : bytes]);
       }),
-      { numRuns: 300 },
+      { numRuns: 300, examples: EXAMPLES },
     );
     for (const { server } of servers) await closeServer(server);
   });
