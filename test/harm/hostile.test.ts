@@ -126,12 +126,17 @@ test(`garbage: ${GARBAGE.length} openings that are no request, or hardly one`, a
   expect(noise.filter((text) => text.startsWith('HTTP/1.1 200')).length).toBeGreaterThan(10);
   const { status, handled } = await tracked.tell('flush');
   expect(handled).toBe((await bare.tell('status')).handled);
+  // Node refuses a request without Host, or with another Expect, by a response; what is no request by bare bytes.
+  const byNode = noise.filter((text) => /^HTTP\/1\.1 4.*^Transfer-Encoding: /ms.test(text)).length;
+  expect(byNode).toBeGreaterThan(0);
   // What became a request is a record, whether or not its client stayed for the answer.
+  const captured = handled + byNode;
   expect(status).toMatchObject({
-    captured: handled,
+    captured,
     dropped: { journal: 0, capture: 0 },
-    storages: [{ ok: true, committed: handled, rejected: 0, lag: { records: 0 } }],
-    lastError: null,
+    storages: [{ ok: true, committed: captured, rejected: 0, lag: { records: 0 } }],
+    // Among the garbage are addresses, of a proxy that is trusted.
+    lastError: { code: 'ADDRESS_UNREADABLE' },
   });
   await Promise.all([bare.ends(), tracked.ends()]);
 });

@@ -22,6 +22,15 @@ function leaveJournal(directory: string, name: string, records: number): string 
   return journal.path;
 }
 
+/** Resolves when a journal was adopted: its owner closes it in the background. */
+const adopted = (journals: Journals) =>
+  expect
+    .poll(() => {
+      journals.adopt();
+      return journals.all.length;
+    })
+    .toBe(2);
+
 test('many who start at once race for the journals of the dead: each is adopted once', async () => {
   const settings = { directory: temporaryDirectory() };
   // A process of the same identity shows where it keeps its journals.
@@ -72,22 +81,22 @@ test('a journal that is just being created is nobody’s to adopt, and rivals do
   expect(results.filter(({ deleted }) => deleted > 0).length).toBeGreaterThan(1);
 });
 
-test('a journal that cannot be deleted stays held, so that nobody stores it again', () => {
+test('a journal that cannot be deleted stays held, so that nobody stores it again', async () => {
   const directory = temporaryDirectory();
   const left = leaveJournal(directory, 'left', 3);
   // Not even root can unlink a directory.
   const stubborn = join(left, '0000000000000000-0000000000001.log');
   mkdirSync(stubborn);
   const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), [false], () => {});
-  journals.adopt();
-  const [, adopted] = journals.all;
-  expect(() => journals.discard(adopted!)).toThrow(expect.objectContaining({ code: 'JOURNAL_UNDELETED' }));
-  expect(journals.all).toContain(adopted);
+  await adopted(journals);
+  const [, held] = journals.all;
+  expect(() => journals.discard(held!)).toThrow(expect.objectContaining({ code: 'JOURNAL_UNDELETED' }));
+  expect(journals.all).toContain(held);
   const rival = new Journals(directory, 'e'.repeat(32), new SharedState(), [false], () => {});
   rival.adopt();
   expect(rival.all).toHaveLength(1);
   rmdirSync(stubborn);
-  journals.discard(adopted!);
+  journals.discard(held!);
   expect(journals.all).toHaveLength(1);
   expect(existsSync(left)).toBe(false);
 });
