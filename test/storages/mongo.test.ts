@@ -130,6 +130,9 @@ describe.skipIf(!hasMongo)('documents', () => {
     const names = (await db.listCollections().toArray()).map(({ name }) => name).sort();
     expect(names).toEqual([
       'usageTracking',
+      'usageTracking_coverage_daily',
+      'usageTracking_coverage_hourly',
+      'usageTracking_coverage_monthly',
       'usageTracking_journals',
       'usageTracking_referrers_daily',
       'usageTracking_referrers_hourly',
