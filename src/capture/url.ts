@@ -16,6 +16,8 @@ export class UrlMaker {
   #scheme = '';
   #host = '';
   #origin = '';
+  /** The server's own address and port, as it was seen last: a connection that is closed has forgotten it. */
+  #ownHost = 'localhost';
 
   constructor(redact: (url: string) => string) {
     this.#redact = redact;
@@ -40,7 +42,10 @@ export class UrlMaker {
 
   #originOf(scheme: string, host: string, exchange: Exchange): string {
     if (host !== this.#host || scheme !== this.#scheme) {
-      if (!HOST.test(host) || !URL.canParse(scheme + host)) return scheme + ownHostOf(exchange);
+      if (!HOST.test(host) || !URL.canParse(scheme + host)) {
+        this.#ownHost = ownHostOf(exchange) ?? this.#ownHost;
+        return scheme + this.#ownHost;
+      }
       this.#scheme = scheme;
       this.#host = host;
       this.#origin = scheme + host;
@@ -49,10 +54,10 @@ export class UrlMaker {
   }
 }
 
-/** The server's own address and port, where the request names no host; `localhost` on a socket without an address. */
-function ownHostOf({ connection }: Exchange): string {
+/** The server's own address and port; `undefined` where the connection has none, such as on a Unix socket. */
+function ownHostOf({ connection }: Exchange): string | undefined {
   const { localAddress = '', localPort } = connection?.socket ?? {};
   const address = withoutMapping(localAddress);
-  if (address === '') return 'localhost';
+  if (address === '') return undefined;
   return `${address.includes(':') ? `[${address.replace(/%.*/, '')}]` : address}:${localPort}`;
 }

@@ -44,6 +44,18 @@ describe('the URL', () => {
     expect(await recorded('GET / HTTP/1.0', '::1')).toMatchObject({ url: 'http://[::1]:PORT/', path: '/' });
   });
 
+  test('without a host is the same where the client left', () => {
+    const urls = new UrlMaker(createRedactor([]));
+    const one = new Exchange();
+    expect(urls.make('http://', '', '/a', one)).toBe('http://localhost/a');
+    one.connection = {
+      socket: { localAddress: '::ffff:192.0.2.1', localPort: 80 },
+    } as Exchange['connection'];
+    expect(urls.make('http://', '', '/a', one)).toBe('http://192.0.2.1:80/a');
+    one.connection = { socket: {} } as Exchange['connection'];
+    expect(urls.make('http://', '', '/a', one)).toBe('http://192.0.2.1:80/a');
+  });
+
   test('reads back as the host and the path that were asked for', () => {
     const urls = new UrlMaker(createRedactor([]));
     const part = fc.constantFrom('/', '//', '?', '#', '@', ':', '\\', '.', '..', '%2e', 'a', 'http:', 'ü');
