@@ -5,6 +5,7 @@
  */
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -31,16 +32,23 @@ for (const declaration of globSync('**/*.d.ts', { cwd: dist, exclude: ['cjs/**']
   const text = readFileSync(join(dist, declaration), 'utf8');
   write(declaration, text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n'));
 }
-for (const entry of Object.values(exports)) {
-  if (typeof entry === 'string') continue;
+for (const [name, entry] of Object.entries(exports)) {
+  if (typeof entry === 'string' || name === './nest') continue;
   const file = relative('dist', entry.import.default);
   const module = relative(join(cjs, dirname(file)), join(dist, file)).replaceAll('\\', '/');
-  write(file, `module.exports = ${LOAD}('${module}');\n`);
+  const names = Object.keys(await import(pathToFileURL(join(dist, file)).href));
+  write(
+    file,
+    `Object.defineProperty(exports, '__esModule', { value: true });
+const library = ${LOAD}('${module}');
+${names.map((each) => `exports.${each} = library.${each};\n`).join('')}`,
+  );
 }
 // Its module has to be made with the `@nestjs/core` of who asks, for a test runner has a copy of its own of it.
 write(
   'frameworks/nest.js',
-  `const { createTrackUsageModule } = ${LOAD}('../../frameworks/nest-module.js');
+  `Object.defineProperty(exports, '__esModule', { value: true });
+const { createTrackUsageModule } = ${LOAD}('../../frameworks/nest-module.js');
 exports.TrackUsageModule = createTrackUsageModule(require('@nestjs/core').HttpAdapterHost);
 `,
 );
