@@ -327,8 +327,12 @@ async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
   return { calls: files.calls, failed: files.failed, wrong };
 }
 
-/** Where these fail once nothing is missing: what was read is closed, and others look again before they say anything. */
-const HARMLESS_ONCE = /^closeSync|lock\.db|heartbeat|adopted|(stat|readdir)Sync journal|usage\.db|^statement/;
+/**
+ * Where these fail once nothing is missing: what was read is closed, others look again before they say anything, and
+ * the position of a closed journal is deleted with its directory.
+ */
+const HARMLESS_ONCE =
+  /^closeSync|lock\.db|heartbeat|adopted|(stat|readdir)Sync journal|usage\.db|^statement|^rmSync position/;
 /** The lock is renewed at the next beat, and the heartbeat protects the journal meanwhile. */
 const HARMLESS = /^closeSync|lock\.db/;
 /** Calls that the scenario must come to. */
