@@ -14,8 +14,8 @@ const TABLE = {
     'create the TrackUsage before app.listen(), app.ready() and app.inject()',
   ],
   TRUST_PROXY_UNUSED: [
-    'the option "trustProxy" has no effect on {framework}, which has a setting of its own',
-    'leave "trustProxy" out, and set {setting}',
+    'the option "trustProxy" has no effect on {framework}, which has its own setting',
+    'remove "trustProxy", and set {setting}',
   ],
   APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
   STORAGE_INVALID: [
@@ -80,7 +80,7 @@ const TABLE = {
   ],
   DRIVER_FAILED: [
     '{storage} cannot load the package {driver}: {reason}',
-    'check the installed package, and the limit of open files',
+    'check that the package is installed completely, and check the limit of open files',
   ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
@@ -93,7 +93,7 @@ const TABLE = {
   ],
   SUMMARY_TAKEN: [
     'the name "{name}" belongs to another summary',
-    'give the one of your own another name, and the same object to every storage',
+    'rename your own summary, and pass the same object to every storage',
   ],
   SUMMARY_MODULE: [
     'the summary "{name}" cannot be counted: {reason}',
@@ -101,7 +101,7 @@ const TABLE = {
   ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
   QUERY_TOO_LARGE: [
-    'an answer that is counted from the records {reason}',
+    'a query that is answered from the records {reason}',
     'query a shorter range, or without a filter',
   ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
@@ -116,7 +116,7 @@ const TABLE = {
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
     '{what} was not finished after {value} ms',
-    'check that what it waits for responds; records in a journal file are stored once it does, or by the next start, and what no file holds is reported as RECORDS_LOST',
+    'check that the database or stream that it waits for responds; records in a journal file are stored when it does, or at the next start, and records in no file are reported as RECORDS_LOST',
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
@@ -135,12 +135,12 @@ const TABLE = {
     'make the directory writable or set journal: { dir }; until then records wait in bounded memory',
   ],
   JOURNAL_UNSAFE: [
-    'the directory of journals {value} may hold what another user put there: {reason}',
-    'delete it, or make it a directory of this user that others cannot write to, or set journal: { dir } to another place; until then records wait in bounded memory',
+    'the directory of journals {value} may hold files of another user: {reason}',
+    'delete it, or make this user its owner and remove write access for others, or set journal: { dir } to another path; until then, records wait in bounded memory',
   ],
   JOURNAL_FOREIGN: [
-    'the journal {value} may hold what another user put there: {reason}',
-    'delete it, or give it to the user of this process where its records are genuine; until then it is left alone',
+    'the journal {value} may hold data of another user: {reason}',
+    'delete it or, if its records are genuine, change its owner and mode to those of this process; until then, it is not adopted',
   ],
   JOURNAL_NETWORK: [
     '{value} is on a network file system ({kind}), where locks and appends cannot be relied on',
@@ -148,11 +148,11 @@ const TABLE = {
   ],
   JOURNAL_UNREADABLE: [
     'cannot read {value}: {reason}',
-    'free file descriptors, make it readable or check the disk; it is retried, and no record is given up meanwhile',
+    'free file descriptors, make it readable or check the disk; it is retried, and no record is discarded meanwhile',
   ],
   JOURNAL_UNSYNCED: [
-    'the journal {value} could not be synchronized with its disk: {reason}',
-    'check the disk; a power failure now may lose records, a crash of the process does not',
+    'fsync of the journal {value} failed: {reason}',
+    'check the disk; a power failure may lose records, but a crash of the process does not',
   ],
   JOURNAL_UNDELETED: [
     'cannot delete {value}: {reason}',
@@ -164,69 +164,69 @@ const TABLE = {
   ],
   JOURNAL_DROPPED: [
     '{records} records of the journal {value} are lost: they were in memory only, or their file was dropped at the limit, deleted or cut short',
-    'fix the storage that lags, raise journal: { maxBytes } or check the disk; all other records are stored',
+    'fix the storage that falls behind, raise journal: { maxBytes } or check the disk; all other records are stored',
   ],
   BATCH_CORRUPT: [
-    '{value}, a batch on its way to a storage, is damaged',
-    'check the disk; the batch is made again from the journal, and what the storage had taken of it may be counted twice',
+    'the file of an unfinished batch, {value}, is damaged',
+    'check the disk; the batch is rebuilt from the journal, and records that the storage already has may be counted twice',
   ],
   BATCH_UNWRITABLE: [
     'cannot write {value}: {reason}',
-    'free disk space or make the directory writable; until then records are stored one by one, each once',
+    'free disk space or make the directory writable; until then, records are stored one by one, each once',
   ],
   POSITION_CORRUPT: [
-    '{value}, which says what was written, is damaged',
-    'check the disk; what the journal still holds is written again',
+    'the position file {value} is damaged',
+    'check the disk; the records that the journal still holds are written again',
   ],
   POSITION_UNWRITABLE: [
     'cannot write {value}: {reason}',
-    'free disk space or make the directory writable; until then a crash makes records be written again',
+    'free disk space or make the directory writable; until then, records are written again after a crash',
   ],
   JOURNAL_GONE: [
     'the journal {value} was deleted while it was in use',
     'a new one is begun; leave the directory alone while the app runs',
   ],
   JOURNAL_TAKEN: [
-    'another process adopted the journal {value}, because this one had stopped for more than 3 s and its lock was dropped',
-    'the other process stores what is in it, and this one goes on in a new journal; {records} records that were only in memory are lost and counted in dropped.journal',
+    'another process adopted the journal {value}, because this process was paused for more than 3 s and its lock was dropped',
+    'the other process stores its records, and this one continues in a new journal; {records} records that were only in memory are lost and counted in dropped.journal',
   ],
   JOURNAL_FULL: [
     'the journal passed its limit of {value} bytes, its oldest segment was dropped',
     'mend the storage that lags, or raise journal: { maxBytes }',
   ],
   JOURNAL_SLOW: [
-    'the disk of the journal {value} kept the app waiting for {ms} ms',
-    'until it is fast again, records are written to it from another thread, and a crash loses those still in memory; if this repeats, set journal: { dir } to a faster disk',
+    'the disk of the journal {value} blocked the app for {ms} ms',
+    'until the disk is fast again, another thread writes the records, and a crash loses those still in memory; if this repeats, set journal: { dir } to a faster disk',
   ],
   RECORDS_LOST: [
-    'at close, {records} records were in memory alone, neither stored nor in the journal {value}',
+    'at close, {records} records were only in memory, neither stored nor in the journal {value}',
     'make the directory of the journal writable, or the storage available, before the app stops',
   ],
   STORAGE_FAILED: [
     '{storage} did not take a batch: {reason}',
-    'it is tried again until it succeeds; the records wait in the journal',
+    'the batch is retried until it succeeds; the records wait in the journal',
   ],
   STORAGE_REPLACED: [
-    '{storage} was removed, emptied or replaced while the app was running; stored records that went with it and are in no journal any more: {lost}',
-    'new records are stored in what is there now; stop the app before you remove or restore a database',
+    '{storage} was removed, emptied or replaced while the app was running; stored records that were lost with it: {lost}',
+    'new records go to the current database; stop the app before you remove or restore a database',
   ],
   RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
   REJECT_FILE_UNWRITABLE: [
-    'cannot write {value}, where refused records are kept: {reason}',
-    'free disk space or make the directory writable; it is retried for 30 s, and the records behind wait',
+    'cannot write the file of rejected records, {value}: {reason}',
+    'free disk space or make the directory writable; it is retried for 30 s, and later records wait',
   ],
   RECORD_DISCARDED: [
-    '{storage} refused a record: {reason}; it could not be kept in {file}: {why}',
+    '{storage} refused a record: {reason}; it could not be written to {file}: {why}',
     'free disk space, move or delete the file, or make its directory writable; the record is counted as rejected',
   ],
   ADDRESS_UNREADABLE: [
-    'the trusted proxy {proxy} forwards {value}, which is not an IP address; such requests count for the proxy',
+    "the trusted proxy {proxy} forwards {value}, which is not an IP address; such requests are recorded with the proxy's address",
     "configure the proxy to forward the client's IP address in X-Forwarded-For or Forwarded; this is reported once",
   ],
   HOOK_FAILED: ['{what} failed: {reason}', 'fix it; {effect}'],
   CAPTURE_FAILED: [
     'a request could not be read: {reason}',
-    'its response is not affected, and dropped.capture of status() counts it; check what replaces properties of requests, responses and sockets',
+    'the response is not affected, and dropped.capture of status() counts the request; check code that replaces properties of requests, responses or sockets',
   ],
   SUMMARY_KEYS: [
     "the keys of a request in the app's own summaries were left out: {reason}",
@@ -234,11 +234,11 @@ const TABLE = {
   ],
   VARS_LEFT_OUT: [
     'the vars of a request were left out: {reason}',
-    'note values that JSON can hold, of at most 16,384 characters; the request is recorded without them',
+    'use values that JSON can represent, of at most 16,384 characters; the request is recorded without them',
   ],
   VARS_REQUEST: [
     'usage.vars() was given {value}, which is not a request',
-    'pass the request or the context that the framework gives to handlers; what is noted otherwise is lost',
+    'pass the request or the context that the framework gives to handlers; other vars are not recorded',
   ],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],

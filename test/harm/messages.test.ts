@@ -97,14 +97,14 @@ const PROBLEMS: Record<string, Problem> = {
   },
   'vars of what is no request': {
     code: 'VARS_REQUEST',
-    message: /^usage\.vars\(\) was given {}, which is not a request; .*what is noted otherwise is lost\.$/,
+    message: /^usage\.vars\(\) was given {}, which is not a request; .*other vars are not recorded\.$/,
     handler: (usage) => void Object.assign(usage.vars({}), { plan: 'gold' }),
     record: { vars: null },
   },
   'a request that cannot be read': {
     code: 'CAPTURE_FAILED',
     message:
-      /^a request could not be read: .*its response is not affected, and dropped\.capture of status\(\) counts/,
+      /^a request could not be read: .*the response is not affected, and dropped\.capture of status\(\) counts/,
     handler: (_usage, request) => void Object.assign(request, { rawHeaders: undefined }),
   },
 };

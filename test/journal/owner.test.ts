@@ -53,7 +53,7 @@ describe.each(WAYS)('what %s', (_, spoil) => {
     expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNSAFE']);
     const rejected = { storage: 'memory', reason: 'none', record: {} as never };
     expect(() => setAside(join(directory, 'rejected.ndjson'), rejected)).toThrow(
-      'may hold what another user put there',
+      'may hold files of another user',
     );
     expect(readdirSync(directory)).toEqual(before);
   });
