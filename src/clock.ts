@@ -24,7 +24,7 @@ export function processTime(now: number = monotonicClock.now()): number {
   return threadOffset + now;
 }
 
-/** Milliseconds since 1970, whatever the app's tests make of `Date`. Tests of ours replace its `now`. */
+/** Milliseconds since 1970, even if the app's tests replace `Date`. Our own tests replace its `now`. */
 export const wallClock: { now(): number } = {
   now: isNative(dateNow) ? dateNow : () => Math.round(performance.timeOrigin + monotonicClock.now()),
 };

@@ -39,7 +39,7 @@ export interface UsageRecord {
   duration: number;
   /** The client's address; behind a proxy what the framework's trust setting says. */
   remoteAddr: string | null;
-  /** The X-Forwarded-For header, or the nodes of `Forwarded` where there is none. */
+  /** The X-Forwarded-For header or, without it, the nodes of `Forwarded`. */
   forwardedFor: string | null;
   userAgent: UserAgent | null;
   /** The best of Accept-Language, such as `en-US`. */

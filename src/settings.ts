@@ -42,9 +42,9 @@ export interface TrackUsageOptions {
    */
   freeGeoIp?: boolean | FreeGeoIpSettings;
   /**
-   * The proxies whose X-Forwarded headers, or `Forwarded` where there are none, are trusted: for Hono and servers of
-   * node:http, https and http2, as `proxy-addr` takes them. Express, Fastify and Koa have a setting of their own, and
-   * to pass this option with them throws `TRUST_PROXY_UNUSED`. Defaults to none.
+   * The proxies whose X-Forwarded headers, or `Forwarded` where there are none, are trusted. For Hono and servers of
+   * node:http, https and http2; same format as `proxy-addr`. Express, Fastify and Koa have their own setting, and
+   * passing this option with them throws `TRUST_PROXY_UNUSED`. Defaults to none.
    */
   trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
   /** Who made the request. Defaults to the user of Basic credentials. */

@@ -15,7 +15,7 @@ export interface UsageStatus {
     directory: string;
     /** `memory` while no file can be written, or the disk is slow. */
     state: 'file' | 'memory' | 'none';
-    /** How often the disk blocked the app's thread for more than 50 ms. */
+    /** Number of times that the disk blocked the app's thread for more than 50 ms. */
     slowAppends: number;
   };
   /** Captured records that no storage will get, by reason. */
@@ -36,16 +36,16 @@ export interface UsageStatus {
 
 export interface StorageStatus {
   storage: string;
-  /** Whether it was opened, its last batch went well, and every journal can be read. */
+  /** True if the storage was opened, its last batch succeeded, and every journal can be read. */
   ok: boolean;
   /** Records of this process that it has; those that a dead process left to it are in `adopted`. */
   committed: number;
   adopted: number;
-  /** Records that its engine refused, those of dead processes included; they are in the reject file. */
+  /** Number of records that the engine rejected, including those of dead processes; they are in the reject file. */
   rejected: number;
   /**
-   * Records lost on the way to it, those of dead processes included: dropped at the journal's limit, damaged on disk, or
-   * deleted with their file; or stored in a database that was removed or replaced while the app was running.
+   * Number of records that are not in the storage, including those of dead processes: dropped at the journal's limit,
+   * damaged on disk, deleted with their file, or stored in a database that was removed or replaced while the app ran.
    */
   lost: number;
   /** Calls of the functions among its hooks. */

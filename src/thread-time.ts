@@ -1,8 +1,8 @@
 import { openSync, readSync } from 'node:fs';
 
-/** How old what was noted may be. In ms. */
+/** Maximum age of the noted times. In ms. */
 const FRESH = 50;
-/** Where the system does not say how long a thread was kept from a processor, it is taken to be so long. In ms. */
+/** Assumed time that a thread waits for a CPU, on systems that do not report it. In ms. */
 const UNKNOWN = 150;
 
 /** Time that this thread has run, and that it has waited for a processor. In ns. Linux only, not on a disk. */

@@ -2,7 +2,7 @@ import { isIP, SocketAddress } from 'node:net';
 
 /**
  * The IP address in a hop of X-Forwarded-For or in a node of `Forwarded` (RFC 7239 §6), in canonical form (RFC 5952):
- * without quotes, brackets, port and zone; IPv4 within IPv6 as IPv4. `''` where there is none.
+ * without quotes, brackets, port and zone; IPv4-mapped IPv6 as IPv4. `''` if there is none.
  */
 export function addressOf(hop: string): string {
   const version = isIP(hop);
@@ -14,7 +14,7 @@ export function addressOf(hop: string): string {
   return v6 !== undefined && isIP(v6) === 6 ? canonical(v6) : '';
 }
 
-/** Whether a proxy says that it does not know the address, or does not tell it (RFC 7239 §6.2, §6.3). */
+/** Returns true if a proxy marks the address as unknown or obfuscated (RFC 7239 §6.2, §6.3). */
 export function isWithheld(hop: string): boolean {
   return /^"?(?:unknown|_[\w.-]+)(?::[\w.-]*)?"?$/i.test(hop);
 }

@@ -70,7 +70,7 @@ export class Capture {
     }
   }
 
-  /** Reading a request failed before anything was known of it: it becomes no record, and is counted. Never throws. */
+  /** Counts a request that could not be read at all, and so is not recorded. Never throws. */
   unread(request: unknown, error: unknown): void {
     if (this.#stopped) return;
     if (typeof request === 'object' && request !== null) {
@@ -82,7 +82,7 @@ export class Capture {
     this.#lose(error);
   }
 
-  /** Reading a request or its response failed while it was under way: likewise. Never throws. */
+  /** Counts a request that could not be read while it was in progress, and so is not recorded. Never throws. */
   fail(exchange: Exchange, error: unknown): void {
     const { response } = exchange;
     if (response === undefined) return;
@@ -170,7 +170,7 @@ export class Capture {
     return this.#options.views.has(given);
   }
 
-  /** A request arrived that is to leave HTTP, by Upgrade or CONNECT. */
+  /** Called for a request that is about to leave HTTP, by Upgrade or CONNECT. */
   upgrade(request: Request, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
@@ -207,7 +207,7 @@ export class Capture {
       this.#journal.appendPending();
   }
 
-  /** A response that was written to the socket itself is complete, or about to be. */
+  /** Called when a response that is written directly to the socket is complete, or about to be. */
   completeBySocket(exchange: Exchange, status: number, bytes: number): void {
     const { response } = exchange;
     if (response === undefined) return;
@@ -216,7 +216,7 @@ export class Capture {
     if (this.#holder !== undefined) this.#journal.appendPending();
   }
 
-  /** Holds what the connection writes; false where the record has to be appended now. */
+  /** Holds the output of the connection; returns false if the record has to be appended immediately. */
   #hold({ connection, request }: Exchange, response: Response): boolean {
     try {
       if (connection?.upgrade?.request === request) return false;

@@ -44,7 +44,7 @@ export class Cookies {
     return cookie.read(sent.cookie) ?? '';
   }
 
-  /** Whether the visitor agreed; one who cannot be asked did not. */
+  /** Returns true if the visitor agreed, and false if that cannot be determined. */
   #isWanted({ request }: Exchange): boolean {
     const { cookieWhen, onProblem } = this.#options;
     if (!cookieWhen) return true;
@@ -63,14 +63,14 @@ export class Cookies {
   }
 }
 
-/** Whether a header has a value, or several. Anything else is for Node to refuse. */
+/** Returns true if a header has one or several values. Node rejects anything else. */
 function isText(value: unknown): boolean {
   return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
 }
 
 /**
- * Adds a cookie to those that the app sets, where it sets them. Headers that are given to `writeHead` alone get it
- * too: Node reads them in another way once a header was set before.
+ * Adds a cookie in the same place in which the app sets its own. Headers that are passed only to `writeHead` get it
+ * there: Node reads them differently once a header has been set.
  */
 function withCookie(response: Response, headers: unknown, line: string): unknown {
   const given = headerIn(headers, 'set-cookie');

@@ -133,8 +133,8 @@ export class FactsReader {
   }
 
   /**
-   * The client's address as the trusted proxies tell it. Where one of them tells no address, the address of the
-   * proxy itself is the nearest that is known.
+   * The client's address as reported by the trusted proxies. If one of them reports no address, the address of that
+   * proxy is the nearest known one.
    */
   #clientAddress(
     peer: string,
@@ -187,7 +187,7 @@ export function microsSince(started: number, now: number): number {
 
 const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0', '2.0': 'HTTP/2.0' };
 
-/** What proxies say of a request: in X-Forwarded headers, or where there are none in `Forwarded` (RFC 7239). */
+/** The request as proxies describe it: in X-Forwarded headers or, without those, in `Forwarded` (RFC 7239). */
 function forwardedOf(sent: HeaderFacts): { hops: string[]; proto: string; host: string } {
   if (sent.forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
     return {

@@ -1,4 +1,4 @@
-/** What one proxy adds to the header `Forwarded` (RFC 7239); `''` for what it does not say. */
+/** The element that one proxy adds to `Forwarded` (RFC 7239); `''` for a missing parameter. */
 export interface ForwardedElement {
   /** The node that the request came from. */
   for: string;
@@ -6,15 +6,15 @@ export interface ForwardedElement {
   host: string;
 }
 
-/** More hops than that are nobody's proxies; what follows is left out. */
+/** Maximum number of hops that are read; the rest is ignored. */
 export const MAX_HOPS = 64;
 
 /** `name=token`, `name="quoted string"`, and what ends a pair or an element. */
 const PAIR = /[\s;]*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*/y;
 
 /**
- * Reads the elements of a `Forwarded` header, the one that was added first at the front. An element that cannot be
- * read has no node, so that nothing before it is believed.
+ * Reads the elements of a `Forwarded` header, in the order in which they were added. A malformed element has no node,
+ * so that no element before it is trusted.
  */
 export function parseForwarded(header: string): ForwardedElement[] {
   const elements: ForwardedElement[] = [];

@@ -3,8 +3,8 @@ import { wrapMethod } from '../wrap-method.ts';
 import type { Connection } from './exchange.ts';
 
 /**
- * A turn holds at most this much of a connection's output, in bytes; what is longer is appended and written at once.
- * Less than what a socket's buffer in the kernel takes, so that without us the write would not have waited either.
+ * Maximum output of a connection that is held in a turn, in bytes; longer output is appended and written immediately.
+ * Smaller than a socket's kernel buffer, so that the write would not have waited without us either.
  */
 const MAX_HELD = 16 * 1024;
 
@@ -23,7 +23,7 @@ export class Holder {
     this.#flush = flush;
   }
 
-  /** Holds what the connection writes from now on; false where that cannot be. */
+  /** Holds the output of the connection from now on; returns false if that is not possible. */
   hold(connection: Connection): boolean {
     connection.output ??= HeldOutput.of(connection.socket);
     if (connection.output === undefined) return false;
@@ -59,7 +59,7 @@ interface StreamOfSocket {
   _destroy(error: Error | null, callback: Callback): void;
 }
 
-/** What a socket would have written. Two apps that track one server may hold it at a time. */
+/** Held output of a socket. Two apps that track one server may hold it at the same time. */
 export class HeldOutput {
   readonly #socket: Socket;
   readonly #write: () => StreamOfSocket['_write'];
@@ -114,7 +114,7 @@ export class HeldOutput {
     });
   }
 
-  /** Returns what gives the method that was replaced. */
+  /** Returns a function that looks up the replaced method. */
   #wrap<K extends keyof StreamOfSocket>(
     name: K,
     make: (original: () => StreamOfSocket[K]) => StreamOfSocket[K],
@@ -139,7 +139,7 @@ export class HeldOutput {
     if (this.#holders.length === 0 && this.#chunks.length > 0) this.#release();
   }
 
-  /** Whether so much more can be held. Where not, the stream has to wait for the system, as without us. */
+  /** Returns true if this many more bytes can be held. If not, the stream waits for the system, as without us. */
   #hasRoom(length: number): boolean {
     this.#length += length;
     if (this.#length <= MAX_HELD && this.#writing === 0) return true;

@@ -31,7 +31,7 @@ export function lengthOf(chunk: unknown, encoding: unknown): number | undefined 
   return types.isUint8Array(chunk) ? chunk.byteLength : 0;
 }
 
-/** Whether the response has no body, whatever the app writes (RFC 9110 §6.4.1). */
+/** Returns true if the response has no body, regardless of what the app writes (RFC 9110 §6.4.1). */
 function isBodyless(response: Response, exchange: Exchange): boolean {
   // Node decides by the first status that `writeHead` was given, even when it refused the headers.
   if ((response as { _hasBody?: boolean })._hasBody === false) return true;
@@ -39,7 +39,7 @@ function isBodyless(response: Response, exchange: Exchange): boolean {
   return status === 204 || status === 304 || status < 200 || exchange.request.method === 'HEAD';
 }
 
-/** Completes every exchange of the response that what is being sent completes. */
+/** Completes the exchanges of the response that end with the current write. */
 function completeIfDone(response: Response, first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; ) {
     const { next }: Exchange = exchange;
@@ -77,12 +77,12 @@ function close(response: Response, first: Exchange, sent: boolean): void {
   }
 }
 
-/** What is sent now reaches nobody: the connection is gone or its sending half is closed, and its 'close' to come. */
+/** Returns true if the output reaches nobody: the connection is gone or half-closed, and 'close' is still to come. */
 function isGone(response: ServerResponse, { connection }: Exchange): boolean {
   return response.destroyed || connection?.socket.writable === false;
 }
 
-/** Before a call that sends; `undefined` where nothing is to be noted, as in a call inside another. */
+/** Runs before a call that sends; `undefined` if there is nothing to note, as in a nested call. */
 function enter(response: ServerResponse, isEnd: boolean, chunk: unknown, encoding: unknown) {
   let first: Exchange | undefined;
   try {
@@ -140,7 +140,7 @@ function output(outgoing: ServerResponse): void {
   }
 }
 
-/** Node hands on what it kept while the response waited behind another. */
+/** Runs when Node sends the output that it buffered while the response waited behind another. */
 function flush(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {
@@ -153,7 +153,7 @@ function flush(outgoing: ServerResponse): void {
   }
 }
 
-/** Before `writeHead`; `undefined` where nothing is to be done. */
+/** Runs before `writeHead`; `undefined` if there is nothing to do. */
 function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exchange | undefined {
   let first: Exchange | undefined;
   try {
@@ -165,7 +165,7 @@ function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exch
   }
 }
 
-/** The headers to give to `writeHead`: those that were given, and the visitor's cookie where it belongs there. */
+/** The headers to pass to `writeHead`: those of the app, and the visitor's cookie if it belongs there. */
 function prepareHead(first: Exchange, given: unknown): unknown {
   try {
     return beforeHeaders(first, given);
@@ -175,7 +175,7 @@ function prepareHead(first: Exchange, given: unknown): unknown {
   }
 }
 
-/** In HTTP/1, after `writeHead`: nothing can change the headers any more. */
+/** Runs after `writeHead` in HTTP/1, when the headers are final. */
 function headIsMade(first: Exchange, headers: unknown): void {
   try {
     const response = first.response as ServerResponse | undefined;
@@ -192,7 +192,7 @@ function headIsMade(first: Exchange, headers: unknown): void {
   }
 }
 
-/** Before the headers are made: the visitor's cookie. Returns what to give to `writeHead`. */
+/** Adds the visitor's cookie before the headers are made. Returns the arguments for `writeHead`. */
 function beforeHeaders(first: Exchange, given: unknown): unknown {
   let headers = given;
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
@@ -257,7 +257,7 @@ function hookOutput(name: '_send' | '_flushOutput', before: (response: ServerRes
   });
 }
 
-/** A cookie among headers that Node refused went with them: the next try brings one. */
+/** Forgets a cookie in headers that Node refused, so that the next attempt adds it again. */
 function forgetCookies(first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.cookieSeen = false;
@@ -268,7 +268,7 @@ function forgetCookies(first: Exchange): void {
 /** Where the protocols differ. */
 interface Protocol<R extends Response> {
   exchangeOf(response: R): Exchange | undefined;
-  /** Begins the exchange of a response that the app was not told of. */
+  /** Begins the exchange of a response that was not announced to the app. */
   beginUnseen(response: R): Exchange | undefined;
   /** Called when Node has taken the headers. */
   headIsMade(first: Exchange, headers: unknown): void;

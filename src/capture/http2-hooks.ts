@@ -47,11 +47,11 @@ export function hookHttp2({ stream }: Http2ServerResponse): void {
 }
 
 type Given = [first: unknown, second: unknown, third: unknown];
-/** Returns the bytes of the call; `undefined` where there is nothing to do after it. */
+/** Returns the bytes of the call; `undefined` if there is nothing to do after it. */
 type Before = (stream: Stream, first: Exchange, given: Given) => number | undefined;
 type After = (stream: Stream, first: Exchange, bytes: number) => void;
 
-/** Has a method of streams preceded and followed by what never throws. */
+/** Wraps a method of streams with functions that run before and after it, and never throw. */
 function wrap(prototype: object, name: string, before: Before, after: After): void {
   wrapMethod<(...given: unknown[]) => unknown>(prototype, name, (original) => {
     return function (this: Stream, one: unknown, two: unknown, three: unknown) {
@@ -118,7 +118,7 @@ function bytesOf(chunk: unknown, encoding: unknown): number | undefined {
   return length === 0 && ArrayBuffer.isView(chunk) ? chunk.byteLength : length;
 }
 
-/** A tunnel is open from here on, and may stay open for hours. */
+/** Called when a tunnel opens, which may stay open for hours. */
 function afterRespond(stream: Stream, first: Exchange): void {
   if (first.request.method !== 'CONNECT' || !isOpen(stream)) return;
   readHeaders(stream, first);
@@ -131,7 +131,7 @@ function beforeFile(stream: Stream, _first: Exchange, [fd, , options]: Given): u
   return undefined;
 }
 
-/** Whether the stream takes more, and is not being reset. */
+/** Returns true if the stream is writable and not being reset. */
 function isOpen(stream: Stream): boolean {
   return stream.writable && !stream.closed && !stream.destroyed;
 }
@@ -158,7 +158,7 @@ function complete(stream: Stream, first: Exchange, bytes: number): void {
   }
 }
 
-/** The length of the file that Node sends by itself. */
+/** Returns the length of the file that Node sends on its own. */
 function fileLength(stream: Stream, { declared }: Exchange): number {
   if (declared !== undefined) return declared;
   const part = files.get(stream);

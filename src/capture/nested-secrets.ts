@@ -16,7 +16,7 @@ const MEMBER = new RegExp(
   'gis',
 );
 
-/** Takes the secrets out of what a parameter's value holds: it may be a URL, a query or JSON, encoded several times. */
+/** Redacts the secrets in a parameter's value, which may be a URL, a query or JSON, encoded several times. */
 export class NestedSecrets {
   readonly #isSecret: (name: string) => boolean;
 
@@ -24,7 +24,7 @@ export class NestedSecrets {
     this.#isSecret = isSecret;
   }
 
-  /** All but the secrets stays byte for byte. */
+  /** Everything except the secrets is kept byte for byte. */
   redact(value: string): string {
     let clean = this.#redactParameters(value);
     if (SLASHES.test(clean)) clean = withoutUsers(clean);
@@ -70,7 +70,7 @@ function isEquals(mark: string): boolean {
   return mark === '=' || mark.at(-1) === 'd' || mark.at(-1) === 'D';
 }
 
-/** Without the `user:password@` of each URL. */
+/** Removes the `user:password@` of each URL. */
 function withoutUsers(value: string): string {
   let clean = '';
   let from = 0;

@@ -20,6 +20,6 @@ export interface CaptureOptions {
   names: { site: string; serverName: string };
   /** The summaries whose key is a function of the user's. */
   closures: readonly Summary[];
-  /** Told what goes wrong with a request. */
+  /** Called with each problem of a request. */
   onProblem(problem: TrackUsageError): void;
 }

@@ -138,14 +138,14 @@ const ORDINARY = 0;
 const SEPARATOR = 1;
 const MARK = 2;
 const ENCODED = 3;
-/** Of each ASCII character what it may be in a value; of any other too, which costs it a closer look. */
+/** Roles of characters in a value, by the low 7 bits of their code. Other characters alias to ASCII ones. */
 const ROLES = Uint8Array.from({ length: 128 }, (_, unit) => {
   if (isSeparator(unit)) return SEPARATOR;
   if (unit === PERCENT) return ENCODED;
   return unit === EQUALS || unit === AT || unit === QUOTE ? MARK : ORDINARY;
 });
 
-/** The borders of a name's parts: `user[password]`, `filter.token`, `#/token`, `#!token`, `a=1;token`. */
+/** Boundaries of the parts of a name: `user[password]`, `filter.token`, `#/token`, `#!token`, `a=1;token`. */
 const PARTS = /[.[\]/!;]/;
 /** `?` and `#`, encoded any number of times. */
 const ENCODED_START = /%(?:25)*(?:3f|23)/i;

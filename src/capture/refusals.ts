@@ -6,7 +6,7 @@ export function isMadeByNode(response: object): boolean {
   return Object.hasOwn(response, '_maxRequestsPerSocket');
 }
 
-/** Whether the response waits behind another on its connection: Node keeps what is sent, and may never send it. */
+/** Returns true if the response waits behind another on its connection. Node may never send its output. */
 export function isWaiting(response: ServerResponse): boolean {
   return response.socket === null && isMadeByNode(response);
 }

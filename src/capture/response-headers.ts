@@ -20,7 +20,7 @@ export function hasHeaders(response: Response): boolean {
   return ('stream' in response ? response.getHeaderNames() : getHeaderNames.call(response)).length > 0;
 }
 
-/** Sets a header of ours, likewise. */
+/** Sets a header of ours in the same way. */
 export function setHeader(response: Response, name: string, value: string | string[]): void {
   if ('stream' in response) response.setHeader(name, value);
   else setHeaderOf.call(response, name, value);

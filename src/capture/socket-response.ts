@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 const MAX_HEAD = 64 * 1024;
 const HEAD_END = /\r?\n\r?\n/;
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})/;
-/** Enough of a head to know its status. */
+/** Matches enough of a head to read its status. */
 const STATUS_LINE_LENGTH = 'HTTP/1.1 200'.length;
 /** The whole of what Node itself sends for a broken or late request, before it closes the connection. */
 const NODES_OWN = /^HTTP\/1\.1 4\d\d [^\r\n]*\r\nConnection: close\r\n\r\n$/;
@@ -18,9 +18,9 @@ export class SocketResponse {
   status = 0;
   /** Body bytes so far. A chunked body is counted as written, with its framing. */
   bytes = 0;
-  /** Whether everything has been written; a body without a length lasts until the connection ends. */
+  /** True when everything has been written; a body without a length lasts until the connection ends. */
   isComplete = false;
-  /** Whether it is what Node itself sends for a broken or late request. */
+  /** True if it is the response that Node itself sends for a malformed or late request. */
   isNodesOwn = false;
   /** Whether the bytes can be a response. */
   isHttp = true;
@@ -38,7 +38,7 @@ export class SocketResponse {
     return this.status === 101 || (this.#method === 'CONNECT' && this.status >= 200 && this.status < 300);
   }
 
-  /** Reads what is about to be written. Ignores what the socket refuses. */
+  /** Reads the bytes that are about to be written. Ignores chunks that the socket rejects. */
   read(chunk: unknown, encoding: unknown): void {
     const bytes = bytesOf(chunk, encoding);
     if (bytes === undefined || !this.isHttp) return;
@@ -96,7 +96,7 @@ export class SocketResponse {
   }
 }
 
-/** The bytes that a socket makes of a chunk; `undefined` for what it refuses. */
+/** Returns the bytes that a socket sends for a chunk; `undefined` for a chunk that it rejects. */
 function bytesOf(chunk: unknown, encoding: unknown): Buffer | undefined {
   if (typeof chunk === 'string') {
     const given = typeof encoding === 'string' ? encoding : 'utf8';

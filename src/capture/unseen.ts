@@ -12,7 +12,7 @@ import { isMadeByNode } from './refusals.ts';
 import { bindUpgrade } from './upgrade.ts';
 
 /*
- * What Node answers by a ServerResponse without telling the server's listeners: 400 for HTTP/1.1 without Host, 417 for
+ * Responses that Node sends through a ServerResponse without emitting a request: 400 for HTTP/1.1 without Host, 417 for
  * an unknown Expect, 503 beyond `maxRequestsPerSocket`. Their exchange begins when their headers are made.
  */
 
@@ -20,7 +20,7 @@ type Begin = (request: Request, response: Response) => void;
 const BEGIN = Symbol('track-usage begin');
 type Server = { [BEGIN]?: Begin };
 
-/** Has `begin` called for the responses of a server that no listener was given. */
+/** Calls `begin` for the responses of a server that no listener received. */
 export function onUnseen(server: object, begin: Begin): void {
   const { [BEGIN]: before } = server as Server;
   (server as Server)[BEGIN] = (request, response) => {
@@ -29,7 +29,7 @@ export function onUnseen(server: object, begin: Begin): void {
   };
 }
 
-/** Begins or finds the exchange of a response whose headers are about to be made, and which nobody announced. */
+/** Begins or finds the exchange of an unannounced response whose headers are about to be made. */
 export function beginUnseen(response: ServerResponse): Exchange | undefined {
   const request: IncomingMessage | undefined = response.req;
   const socket = request?.socket as (IncomingMessage['socket'] & { server?: Server }) | undefined;

@@ -70,7 +70,7 @@ export function bindUpgrade(response: ServerResponse): Exchange | undefined {
   return first;
 }
 
-/** A socket that was sent to another process leaves this one without a word. */
+/** Handles a socket that was sent to another process, for which this one gets no event. */
 function completeIfHandedOver(first: Exchange, connection: Connection): void {
   const { _handle: handle, destroyed } = connection.socket as { _handle?: unknown; destroyed: boolean };
   if (first.response === undefined || handle !== null || destroyed) return;

@@ -24,8 +24,8 @@ export class UrlMaker {
   }
 
   /**
-   * @param host Where it is missing or no host, that of the URL is the server's own address (RFC 9112 §3.3).
-   * @param target As it stands in the request.
+   * @param host If it is missing or invalid, the URL has the server's own address (RFC 9112 §3.3).
+   * @param target The request target, as sent.
    */
   make(scheme: string, host: string, target: string, exchange: Exchange): string {
     if (target.charCodeAt(0) === SLASH) {
@@ -54,7 +54,7 @@ export class UrlMaker {
   }
 }
 
-/** The server's own address and port; `undefined` where the connection has none, such as on a Unix socket. */
+/** The server's own address and port; `undefined` if the connection has none, such as on a Unix socket. */
 function ownHostOf({ connection }: Exchange): string | undefined {
   const { localAddress = '', localPort } = connection?.socket ?? {};
   const address = withoutMapping(localAddress);

@@ -42,7 +42,7 @@ export async function print(io: Io, lines: Iterable<string>): Promise<void> {
   if (text !== '') await io.stdout(text);
 }
 
-/** The reader of a pipe has gone, as `head` does when it has enough. */
+/** The reader of a pipe has closed it, as `head` does when it has enough. */
 export class OutputClosed extends Error {}
 
 /** Marks a closed output: a connection to a database may fail with the same code, and that is no end of the output. */
@@ -69,5 +69,5 @@ function writeTo(stream: Writable): (text: string) => Promise<void> {
     });
 }
 
-/** Thrown by a command that gave its answer, which is that there is nothing. The message is told as it is. */
+/** Thrown by a command that succeeded with an empty result. The message is printed as it is. */
 export class NothingFound extends Error {}

@@ -13,7 +13,7 @@ import { type Io, NothingFound, OutputClosed, withClosedOutput } from './io.ts';
 const OK = 0;
 const FAILED = 1;
 const WRONG_USE = 2;
-/** There is an answer, with nothing in it. */
+/** The command succeeded with an empty result. */
 const EMPTY = 3;
 
 /** The errors that another command line mends. */

@@ -34,7 +34,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   }
 }
 
-/** Only a path that does not exist is absent; any other failure is one. */
+/** Treats only a path that does not exist as absent; any other failure is an error. */
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
   return undefined;

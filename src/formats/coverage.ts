@@ -2,7 +2,7 @@ import type { Gap } from '../query/questions.ts';
 import { known } from '../summaries/standard.ts';
 import { whole } from './numbers.ts';
 
-/** Returns what a gap leaves out, as a sentence. */
+/** Describes a gap in a sentence. */
 export function gapText({ summary, from, to, hits }: Gap): string {
   const requests = `${whole(hits)} ${hits === 1 ? 'request' : 'requests'}`;
   const begin = from.slice(0, 16).replace('T', ' ');

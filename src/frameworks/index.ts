@@ -15,8 +15,8 @@ export interface NestApp {
 export type App = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
 
 /**
- * Recognizes an app by its shape and has its requests captured. `trust` is for apps that have no setting for proxies;
- * with one that has, it throws.
+ * Recognizes an app by its shape and captures its requests. `trust` is for apps without a setting for proxies; throws
+ * for an app that has one.
  */
 export function track(app: unknown, capture: Capture, trust: Trust | undefined): void {
   if (isExpressApp(app)) {

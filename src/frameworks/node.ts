@@ -14,19 +14,19 @@ export interface NodeServer {
 
 export type Trust = (address: string, hop: number) => boolean;
 
-/** The framework's own setting for trusted proxies, by which the option `trustProxy` would have no effect. */
+/** The framework's own setting for trusted proxies, which makes the option `trustProxy` ineffective. */
 const OWN_TRUST = {
   Express: "app.set('trust proxy', …)",
   Fastify: 'Fastify({ trustProxy: … })',
   Koa: 'app.proxy = true',
 };
 
-/** Throws where `trustProxy` was given for a framework that has a setting of its own. */
+/** Throws if `trustProxy` was given for a framework that has its own setting. */
 export function refuseTrust(framework: keyof typeof OWN_TRUST, trust: Trust | undefined): void {
   if (trust) throw new TrackUsageError('TRUST_PROXY_UNUSED', { framework, setting: OWN_TRUST[framework] });
 }
 
-/** Whether a proxy is trusted where the option `trustProxy` says so: by default none is. */
+/** Returns true if the option `trustProxy` trusts a proxy; by default, none is trusted. */
 export function trustBy(trust: Trust | undefined): RequestReader['trusts'] {
   return trust ? (_request, address, hop) => trust(address, hop) : () => false;
 }

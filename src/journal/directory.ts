@@ -35,7 +35,7 @@ export function journalsDirectory(dir: string | undefined, identity: string): st
   return resolve(dir ?? '.track-usage', hash);
 }
 
-/** Creates the directory of journals, for its owner alone, and throws where `checkUsable` does. */
+/** Creates the directory of journals, accessible only to its owner, and throws if `checkUsable` does. */
 export function prepareDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   checkUsable(directory);
@@ -68,7 +68,7 @@ export function listSegments(directory: string): Segment[] {
   return segments.sort((a, b) => a.start - b.start);
 }
 
-/** Deletes a segment; one that is gone already is fine. Throws `JOURNAL_UNDELETED`. */
+/** Deletes a segment; does nothing if it no longer exists. Throws `JOURNAL_UNDELETED`. */
 export function removeSegment(path: string): void {
   removing(path, () => unlinkSync(path));
 }
@@ -89,7 +89,7 @@ function throwUnlessAbsent(error: unknown): undefined {
   if (!isAbsence(error)) throw error;
 }
 
-/** Deletes the records of a journal and keeps its other files; returns false where new records came meanwhile. */
+/** Deletes the records of a journal and keeps its other files; returns false if new records arrived meanwhile. */
 export function emptyJournal(directory: string): boolean {
   for (const { path } of listSegments(directory)) removeSegment(path);
   return listSegments(directory).length === 0;
@@ -100,7 +100,7 @@ export function emptyJournal(directory: string): boolean {
  * of each journal stays. A reader that still needed a dropped one sees the gap, and counts it.
  *
  * A journal that cannot be read is left out: its error is returned, and the others keep to the limit.
- * @param isLate Whether the caller's thread has been kept for too long; then the rest is left to the next call.
+ * @param isLate Returns true if the caller's thread has been blocked for too long; the next call then does the rest.
  */
 export function enforceLimit(
   directory: string,
@@ -145,7 +145,7 @@ export function enforceLimit(
   return { dropped, error };
 }
 
-/** The names in a directory; none where there is no directory. Throws `JOURNAL_UNREADABLE`. */
+/** Returns the names in a directory; none if it does not exist. Throws `JOURNAL_UNREADABLE`. */
 function entries(directory: string): string[] {
   return ifPresent(directory, () => readdirSync(directory)) ?? [];
 }

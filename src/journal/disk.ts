@@ -16,7 +16,7 @@ export class Disk {
   #outstanding = 0;
   #late = 0;
 
-  /** The disk of a file or directory that is there. */
+  /** Returns the disk of an existing file or directory. */
   static of(path: string): Disk {
     const device = statSync(path).dev;
     let disk = disks.get(device)?.deref();
@@ -32,15 +32,15 @@ export class Disk {
     return this.#outstanding > 0;
   }
 
-  /** Whether one of them should have returned by now. */
+  /** True if an operation is overdue. */
   get isStalled(): boolean {
     return this.#late > 0;
   }
 
   /**
-   * Runs an operation when the ones before have returned. Resolves with its value, and whether the disk was slow: it
-   * was if the operation has not returned after `SLOW` ms and one more look at what has. Where the app keeps its thread
-   * busy for longer, the time until a callback says nothing about the disk.
+   * Runs an operation when the ones before have returned. Resolves with its value, and with `isSlow` if it
+   * has not returned after `SLOW` ms and one more turn of the event loop. That turn is needed because callbacks are late
+   * if the app keeps its thread busy, even on a fast disk.
    */
   async run<T>(operation: () => Promise<T>): Promise<{ value: T; isSlow: boolean }> {
     let isSlow = false;

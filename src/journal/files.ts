@@ -8,13 +8,13 @@ export function isFileProblem(error: unknown): error is TrackUsageError {
   return error instanceof TrackUsageError && CODES.has(error.code);
 }
 
-/** Returns true where an error of the file system says that nothing is there. Any other error leaves that open. */
+/** Returns true if an error of the file system means that the file does not exist. Other errors leave that open. */
 export function isAbsence(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-/** Calls `read`; returns `undefined` where there is no such file, and throws `JOURNAL_UNREADABLE` otherwise. */
+/** Calls `read`; returns `undefined` if the file does not exist, and throws `JOURNAL_UNREADABLE` for other errors. */
 export function ifPresent<T>(path: string, read: () => T): T | undefined {
   try {
     return read();
@@ -28,7 +28,7 @@ export function unreadable(path: string, cause: unknown): TrackUsageError {
   return new TrackUsageError('JOURNAL_UNREADABLE', { value: path, reason: reasonOf(cause) }, { cause });
 }
 
-/** Calls `remove`; does nothing where the file is gone already, and throws `JOURNAL_UNDELETED` otherwise. */
+/** Calls `remove`; ignores a file that does not exist, and throws `JOURNAL_UNDELETED` for other errors. */
 export function removing(path: string, remove: () => void): void {
   try {
     remove();

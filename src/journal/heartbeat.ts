@@ -21,7 +21,7 @@ import type { SharedState } from './shared.ts';
 export const BEAT_INTERVAL = 1_000;
 /** How long a successful beat proves the ownership, ms. Shorter than `STILL` by the time that an append may take. */
 export const LEASE = 2_000;
-/** How long an adopter sees no beat before it takes a journal whose lock is free, ms. */
+/** Time without a beat after which an adopter takes a journal whose lock is free, ms. */
 export const STILL = 3_000;
 
 const FILE = 'heartbeat';
@@ -74,7 +74,7 @@ export function lastBeat(directory: string): { beat: number; time: number } | un
   return file && { beat: file.mtimeMs, time: file.ctimeMs };
 }
 
-/** Takes a journal from its owner; false where that is alive after all. The caller holds the lock. */
+/** Takes a journal from its owner; returns false if the owner is alive after all. The caller holds the lock. */
 export function claim(directory: string, seen: number): boolean {
   const file = join(directory, FILE);
   const claimed = join(directory, CLAIMED);
@@ -88,7 +88,7 @@ export function claim(directory: string, seen: number): boolean {
   );
 }
 
-/** The result of a call; `undefined` where there is no such file. */
+/** Returns the result of a call; `undefined` if the file does not exist. */
 function present<T>(call: () => T): T | undefined {
   try {
     return call();

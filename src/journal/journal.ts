@@ -26,11 +26,11 @@ export interface JournalOptions {
   maxBytes: number;
   /** Where a new segment begins. Defaults to 16 MiB or an eighth of `maxBytes`. */
   segmentBytes?: number;
-  /** How much waits in memory while the file system refuses. Defaults to 16 MiB, and to 64 MiB with `inMemory`. */
+  /** Maximum bytes in memory while no file can be written. Defaults to 16 MiB, or 64 MiB with `inMemory`. */
   memoryBytes?: number;
-  /** How long the disk may block the app's thread, in ms. Defaults to 100. */
+  /** Maximum time that the disk may block the app's thread, in ms. Defaults to 100. */
   patience?: number;
-  /** Whether no file is needed, since all storages are forgotten with the process. Defaults to `false`. */
+  /** True if no file is needed, because no storage outlasts the process. Defaults to `false`. */
   inMemory?: boolean;
   header: SegmentHeader;
   /** Told at most about what changed: never once a record. */
@@ -53,7 +53,7 @@ export class Journal {
   uncaptured = 0;
   /** Called with each piece that has no file; it must reach the writer in order. */
   onMemoryPiece: (piece: MemoryPiece) => void = () => {};
-  /** Called when the pieces before a position have a file after all. */
+  /** Called when the pieces before a position have been written to a file. */
   onWritten: (position: number) => void = () => {};
   /** Called when another process had adopted the journal, and this one has begun another. */
   onStartOver: () => void = () => {};
@@ -66,7 +66,7 @@ export class Journal {
   /** Bytes and records in the encoder that were not appended yet. */
   #pending = 0;
   #pendingRecords = 0;
-  /** Records that were in memory alone when it was closed. */
+  /** Number of records that were only in memory when it was closed. */
   #lost = 0;
   #turnScheduled = false;
   #closing: Promise<void> | undefined;
@@ -106,7 +106,7 @@ export class Journal {
     return this.#segments.state;
   }
 
-  /** How often the disk blocked the app's thread for more than 50 ms. */
+  /** Number of times that the disk blocked the app's thread for more than 50 ms. */
   get slowAppends(): number {
     return this.#segments.slowAppends;
   }
@@ -171,7 +171,7 @@ export class Journal {
     this.#segments.confirm();
   }
 
-  /** The pieces that neither a file nor every storage has. */
+  /** The pieces that are neither in a file nor in all storages. */
   memoryPieces(): readonly MemoryPiece[] {
     return this.#segments.memoryPieces();
   }
@@ -182,7 +182,7 @@ export class Journal {
     this.#segments.leave();
   }
 
-  /** Removes what the constructor made. Synchronous. */
+  /** Synchronously removes everything that the constructor created. */
   undo(): void {
     this.#segments.undo();
   }
@@ -200,7 +200,7 @@ export class Journal {
     return { path: this.path, shared: this.shared };
   }
 
-  /** Begins another journal; of the present one so many records are lost. */
+  /** Begins another journal; `lost` is the number of records that are lost with the current one. */
   #begin(lost: number): JournalPlace {
     this.dropped += lost;
     this.recordsBefore += this.#segments.ordinal - lost;

@@ -26,7 +26,7 @@ export class DirectoryLock {
   }
 
   /**
-   * The lock, or `undefined` where another process or thread holds it, or is deleting the directory. Throws where it
+   * Returns the lock, or `undefined` if another process or thread holds it, or is deleting the directory. Throws if it
    * cannot be written.
    */
   static take(directory: string): DirectoryLock | undefined {
@@ -42,7 +42,7 @@ export class DirectoryLock {
     }
   }
 
-  /** Takes it anew, in case it was dropped; false where another process has it now, or its file is gone. */
+  /** Renews the lock, in case it was dropped; returns false if another process holds it now, or its file is gone. */
   renew(): boolean {
     if (statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode) return false;
     rollBack(this.#database);

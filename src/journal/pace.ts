@@ -2,15 +2,15 @@ import { monotonicClock } from '../clock.ts';
 import { blockedOf, noteThreadTime } from '../thread-time.ts';
 import { SLOW } from './disk.ts';
 
-/** After one wait that is half as long as the disk may take, another one within this time is too much. In ms. */
+/** Time within which a second wait of half the permitted length is too much. In ms. */
 const AGAIN = 1_000;
-/** A disk that stalls again so soon after it was fast is left alone for longer. In ms. */
+/** Time within which another stall counts as a relapse, and increases the backoff. In ms. */
 const RELAPSE = 10_000;
-/** For how long, the first time and at most. In ms. */
+/** First and longest backoff. In ms. */
 const FIRST_STAY = 250;
 const LAST_STAY = 30_000;
 
-/** How long the disk keeps the app's thread, and when it should be left alone for that. */
+/** Measures how long the disk blocks the app's thread, and decides when to avoid the disk. */
 export class Pace {
   /** Operations that blocked the app's thread for longer than `SLOW`. */
   slow = 0;
@@ -20,12 +20,12 @@ export class Pace {
   #stayUntil = 0;
   #backSince = Number.NEGATIVE_INFINITY;
 
-  /** @param patience How long the disk may block the app's thread, in ms. */
+  /** @param patience Maximum time that the disk may block the app's thread, in ms. */
   constructor(patience: number) {
     this.#patience = patience;
   }
 
-  /** To be called before the app's thread works on the disk. Returns a check of whether that takes too long. */
+  /** Call before the app's thread uses the disk. `isLate` returns true when that takes too long. */
   begin(): { started: number; isLate: () => boolean } {
     const started = monotonicClock.now();
     noteThreadTime(started);
@@ -33,8 +33,8 @@ export class Pace {
   }
 
   /**
-   * To be called after it.
-   * @returns For how long the thread was blocked, where the disk is to be left alone for that. In ms.
+   * Call after the app's thread has used the disk.
+   * @returns Time that the thread was blocked, if the disk is to be avoided because of it. In ms.
    */
   end(started: number): number | undefined {
     const blocked = blockedSince(started);
@@ -50,18 +50,18 @@ export class Pace {
     return blocked;
   }
 
-  /** Whether the app's thread may try the disk again. */
+  /** True if the app's thread may try the disk again. */
   get mayReturn(): boolean {
     return monotonicClock.now() >= this.#stayUntil;
   }
 
-  /** The app's thread works on the disk again. */
+  /** Call when the app's thread uses the disk again. */
   returned(): void {
     this.#backSince = monotonicClock.now();
   }
 }
 
-/** How long the disk has blocked this thread since then; 0 where it was no longer than `SLOW`. In ms. */
+/** Returns how long the disk has blocked this thread since `started`; 0 if no longer than `SLOW`. In ms. */
 function blockedSince(started: number): number {
   const took = monotonicClock.now() - started;
   return took > SLOW ? blockedOf(took) : 0;

@@ -1,6 +1,6 @@
 import type { SegmentStart } from './segment-file.ts';
 
-/** Records of the journal that are in memory alone. */
+/** Records of the journal that are only in memory. */
 export interface MemoryPiece extends SegmentStart {
   records: number;
   bytes: Buffer;

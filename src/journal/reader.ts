@@ -15,12 +15,12 @@ export interface Cursor {
   ordinal: number;
 }
 
-/** Why records are gone: their bytes are damaged, or their file was dropped at the limit or deleted. */
+/** Reason for a loss: the bytes are damaged, or the file was dropped at the limit or deleted. */
 export type LossCause = 'damaged' | 'dropped';
 
 /** What a reader came upon besides records. */
 export interface ReadReport {
-  /** Bytes that are not what was written. */
+  /** Number of damaged bytes. */
   damaged(bytes: number): void;
   lost(records: number, cause: LossCause): void;
   /** Nothing is there of what should be: somebody deleted the file that the journal is at. */

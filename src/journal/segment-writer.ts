@@ -12,21 +12,21 @@ import { SegmentFile } from './segment-file.ts';
 import type { SharedState } from './shared.ts';
 import { Synchronizer } from './synchronizer.ts';
 
-/** While the file system refuses, it is tried again this often. In ms. */
+/** Interval of retries while no file can be written. In ms. */
 const RETRY = 2_000;
-/** The pause between two looks at a disk that is slow. In ms. */
+/** Interval of checks of a slow disk. In ms. */
 const LOOK_PAUSE = 50;
-/** A stall that is reported even if the disk is fast afterwards; a busy machine may take shorter ones. In ms. */
+/** Stalls this long are reported even if the disk is fast afterwards; a busy machine may cause shorter ones. In ms. */
 const LONG_STALL = 1_000;
 /** How much is written at once off the app's thread, and how little of it may be left to the app's thread. */
 const BATCH_BYTES = 1024 * 1024;
 const REST_BYTES = 256 * 1024;
 /** Number of completed segments that the writer's thread may be behind with the limit of the journals' size. */
 const MAX_UNLIMITED = 2;
-/** How long `close` waits for a disk. In ms. */
+/** Maximum time that `close` waits for a disk. In ms. */
 const CLOSE_PATIENCE = 1_000;
 
-/** Where a journal is. */
+/** Location of a journal. */
 export interface JournalPlace {
   path: string;
   shared: SharedState;
@@ -36,18 +36,18 @@ export interface SegmentWriterOptions {
   /** The directory of all journals of the identity. */
   directory: string;
   place: JournalPlace;
-  /** Whether the file is synchronized with its disk again and again. */
+  /** True if the file is synchronized continually. */
   syncs: boolean;
   maxBytes: number;
   segmentBytes: number;
   memoryBytes: number;
-  /** Whether no file is written at all. */
+  /** True if no file is written at all. */
   inMemory: boolean;
   patience: number;
   header: SegmentHeader;
   /** Another process has the journal, and so many records went with it; returns where to begin another one. */
   onTaken(lost: number): JournalPlace;
-  /** The writing goes on there. */
+  /** Called when writing continues in the new journal. */
   onStartOver(): void;
   onMemoryPiece(piece: MemoryPiece): void;
   /** The pieces before a position are in a file now. */
@@ -94,7 +94,7 @@ export class SegmentWriter {
     if (!options.inMemory) this.#openNext(() => false);
   }
 
-  /** How often the disk blocked the app's thread for more than `SLOW` ms. */
+  /** Number of times that the disk blocked the app's thread for more than `SLOW` ms. */
   get slowAppends(): number {
     return this.#pace.slow;
   }
@@ -170,7 +170,7 @@ export class SegmentWriter {
     this.#writeRest(this.#file);
   }
 
-  /** Removes what the constructor made. Synchronous, for the app's constructor fails. */
+  /** Synchronously removes what the constructor created, because the app's constructor fails. */
   undo(): void {
     this.#isClosed = true;
     if (this.#options.inMemory) return;
@@ -285,7 +285,7 @@ export class SegmentWriter {
     this.#goOn();
   }
 
-  /** Leaves the journal to the process that has adopted it, and begins another one. */
+  /** Abandons the journal to the process that has adopted it, and begins another one. */
   #startOver(): void {
     this.#leaveJournal();
     this.#goOn();
@@ -468,7 +468,7 @@ export class SegmentWriter {
     this.#synchronizer?.written();
   }
 
-  /** Resolves when memory is empty, or after some patience. */
+  /** Resolves when memory is empty, or after a timeout. */
   async #untilWritten(): Promise<void> {
     const until = monotonicClock.now() + CLOSE_PATIENCE;
     while (this.memoryPieces().length > 0 && monotonicClock.now() < until) {
@@ -501,7 +501,7 @@ export class SegmentWriter {
   }
 }
 
-/** Waits for a promise, but not for longer than this. In ms. */
+/** Waits for a promise with a timeout. In ms. */
 async function within(timeout: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => {

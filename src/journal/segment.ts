@@ -5,10 +5,10 @@ import { crc32 } from 'node:zlib';
 const MAGIC = 0x324a5554;
 /** The head holds the same text twice, so that damage to one copy is repaired from the other. */
 const COPY_BYTES = 2048;
-/** Fixed, so that the records are found whatever happened to the head. */
+/** Fixed, so that the records are found even if the head is damaged. */
 export const SEGMENT_HEAD_BYTES = 2 * COPY_BYTES;
 
-/** What all records of a segment have in common; the same in all segments of a journal. */
+/** Values that all records of a segment share; the same in all segments of a journal. */
 export interface SegmentHeader {
   site: string;
   serverName: string;

@@ -14,7 +14,7 @@ export class Synchronizer {
     this.#sync = sync;
   }
 
-  /** Something was written. */
+  /** Call after each write. */
   written(): void {
     this.#isDirty = true;
     if (this.#isRunning) return;

@@ -45,7 +45,7 @@ type Detail = (typeof DETAILS)[number];
 /** From where an answer is read: the records, or the sums, and which of the details are stored. */
 export type Source = 'records' | readonly Detail[];
 
-/** An answer, and what it covers. */
+/** An answer and its coverage. */
 interface Covered<T> {
   value: T;
   coverage: Coverage;
@@ -249,7 +249,7 @@ export class Answers {
     return { value, coverage };
   }
 
-  /** Tells what a summary leaves out of the range. */
+  /** Returns the coverage of a summary in the range. */
   async coverage(asked: Asked, summary: string): Promise<Coverage> {
     const { site, zone, range, where } = asked;
     if (where.length > 0) return completeCoverage();

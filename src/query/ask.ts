@@ -20,7 +20,7 @@ export type When = Date | number | string;
 export interface UsageOptions {
   /** Inclusive. Defaults to the beginning. */
   from?: When;
-  /** Inclusive. Defaults to the end of this hour: what is dated later is answered when it is asked for. */
+  /** Inclusive. Defaults to the end of the current hour; set it to include requests with a later date. */
   to?: When;
   /** Rows on a page; 0 for all. Defaults to 500. */
   limit?: number;
@@ -70,7 +70,7 @@ export function summaryName(summary: Summary | string): string {
 }
 
 /**
- * Asks a storage's reading end for the buckets of a summary.
+ * Reads the buckets of a summary from a storage's reading end.
  * @param timeZone Of a site that is not stored yet. @param now In ms since 1970.
  */
 export async function getSum<const O extends SumOptions>(

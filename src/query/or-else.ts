@@ -1,6 +1,6 @@
 import type { TrackUsageError } from '../errors.ts';
 
-/** Where no database is yet, nothing is stored yet. */
+/** Treats a database that does not exist yet as empty. */
 export async function orElse<T, E>(answer: Promise<T>, nothing: E): Promise<T | E> {
   try {
     return await answer;

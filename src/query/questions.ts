@@ -12,7 +12,7 @@ export type Filter = Readonly<Record<string, string | null>>;
 export interface QuestionOptions extends RangeOptions {
   /** Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
-  /** Answered from the records that the storage keeps. Defaults to none. */
+  /** Filter; the answer is then read from the records that the storage keeps. Defaults to none. */
   filter?: Filter;
 }
 
@@ -33,7 +33,7 @@ export interface SeriesOptions extends ComparedOptions {
 export interface TopOptions extends ComparedOptions {
   /** The largest first. Defaults to `hits`. */
   order?: Order;
-  /** Part of the key; A to Z are found in either case, every other character as it is. Defaults to all keys. */
+  /** Part of the key; the letters A to Z match in either case, every other character exactly. Defaults to all keys. */
   search?: string;
   /** Rows on a page; 0 for all. Defaults to 10. */
   limit?: number;
@@ -42,7 +42,7 @@ export interface TopOptions extends ComparedOptions {
 }
 
 export interface RecordsOptions extends QuestionOptions {
-  /** The `next` of the previous answer: opaque, and valid for the storage that gave it alone. */
+  /** The `next` of the previous answer: opaque, and valid only for the storage that returned it. */
   after?: string;
   /** 1 to 10,000. Defaults to 100. */
   limit?: number;
@@ -70,16 +70,16 @@ export interface Gap {
 
 /** Which part of the range an answer covers. */
 export interface Coverage {
-  /** Whether every stored request of the range is counted. */
+  /** True if every stored request of the range is counted. */
   complete: boolean;
-  /** What is not counted, by summary, oldest first. Empty where the coverage is complete. */
+  /** Gaps by summary, oldest first. Empty if the coverage is complete. */
   gaps: Gap[];
 }
 
 export interface Totals extends Measures {
-  /** Different cookie visitors; `null` where no summary tells, or for the period before, where one tells in part. */
+  /** Distinct cookie visitors; `null` without coverage or, for the period before, with partial coverage. */
   visitors: number | null;
-  /** Requests of robots; `null` where no summary tells, or for the period before, where one tells in part. */
+  /** Requests of bots; `null` without coverage or, for the period before, with partial coverage. */
   bots: number | null;
 }
 
@@ -111,7 +111,7 @@ export interface SeriesAnswer {
 }
 
 export interface TopRow extends KeyRow {
-  /** What the key had in the period before; `null` where that was not asked for, or is not covered completely. */
+  /** Measures of the key in the period before; `null` if not requested, or not covered completely. */
   previous: Measures | null;
 }
 

@@ -244,7 +244,7 @@ function dashboard(): string {
   return fileURLToPath(new URL('../dashboard', here));
 }
 
-/** For what takes no parameters: a misspelled one is refused here, as it is everywhere. */
+/** Rejects parameters on routes that take none, as misspelled ones are rejected on every route. */
 function refuseParameters(parameters: URLSearchParams): void {
   const names = [...new Set(parameters.keys())];
   if (names.length === 0) return;

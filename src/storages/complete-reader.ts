@@ -4,7 +4,7 @@ import { RecordFolds } from './fold-records.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
 import { foundRows, olderByDate, searchRecords } from './search-records.ts';
 
-/** A reading end that answers every question. */
+/** A reading end that supports every query. */
 export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
 
 /** The methods of a `CompleteReader` that are questions. */

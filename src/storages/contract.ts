@@ -64,7 +64,7 @@ export interface StorageWriter {
   close(): Promise<void>;
 }
 
-/** What is added up. Exact to 2^53 (8 PiB, or 285 years); beyond, rounded. */
+/** The measures that are added up. Exact up to 2^53 (8 PiB, or 285 years), rounded beyond. */
 export interface Measures {
   hits: number;
   /** Bytes. */

@@ -32,11 +32,11 @@ export type ReadRows = (
   columns: readonly FoldedColumn[],
 ) => AsyncIterable<readonly FoldedRow[]>;
 
-/** How long one answer may read. In ms. */
+/** Maximum time that one answer may read. In ms. */
 const MOST_TIME = 30_000;
-/** Different keys, or visitors of each bucket, of one answer. */
+/** Maximum number of distinct keys, or visitors per bucket, of one answer. */
 const MOST_TEXTS = 1_000_000;
-/** All of them together, in UTF-16 units. */
+/** Maximum length of all of them together, in UTF-16 units. */
 const MOST_LENGTH = 64 * 1024 * 1024;
 
 const MEASURED = ['content_length', 'status', 'duration'] as const;
@@ -114,7 +114,7 @@ export class RecordFolds {
   }
 }
 
-/** What one answer may take. */
+/** The limits of one answer. */
 class Budget {
   readonly #what: string;
   readonly #begin = monotonicClock.now();

@@ -37,8 +37,8 @@ export type WriterDescription = WritingEnd & {
   /** Who remembers how far each journal is written: the writing end itself, or the journal. Defaults to `storage`. */
   positions?: 'storage' | 'journal';
   /**
-   * Whether it is forgotten with the process: then it needs no journal on disk, and gets no records that another process
-   * left. Defaults to `false`.
+   * True if its data does not outlast the process: it then needs no journal on disk, and gets no records that another
+   * process left. Defaults to `false`.
    */
   ephemeral?: boolean;
   /** The most records of a batch. Defaults to what the writer's thread finds right. */

@@ -25,7 +25,7 @@ export function keysOf(answer: unknown): string[] {
   return [...keys];
 }
 
-/** What is reported when a key function threw, or returned no keys. */
+/** The problem that is reported when a key function throws, or returns invalid keys. */
 export function keyFailed(summary: string, error: unknown): TrackUsageError {
   return hookFailed(
     `the key function of the summary "${summary}"`,

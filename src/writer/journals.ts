@@ -89,7 +89,7 @@ export class Journals {
     return [this.own, ...this.#adopted];
   }
 
-  /** To be called every `BEAT_INTERVAL`: proves that this process lives, and looks for journals of dead ones. */
+  /** Call every `BEAT_INTERVAL`: proves that this process is alive, and looks for journals of dead ones. */
   beat(): ReturnType<Ownership['beat']> {
     const found = this.ownership.beat();
     this.adopt();

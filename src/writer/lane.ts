@@ -41,7 +41,7 @@ const CHECK_INTERVAL = 1_000;
 /** The first and the longest pause after a failure. In ms. */
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
-/** For how long a refused record that cannot be set aside keeps the records behind it waiting. In ms. */
+/** Maximum time that a refused record that cannot be set aside delays the records behind it. In ms. */
 const SET_ASIDE_PATIENCE = 30_000;
 
 const START: Cursor = { position: 0, ordinal: 0 };
@@ -102,7 +102,7 @@ export class Lane {
   #stopped = false;
   #forgetsOwn = false;
   #hurry = false;
-  /** Whether the round is one that somebody waits for. */
+  /** True if a caller waits for the round. */
   #urgent = false;
   /** Whether somebody waits for more than the round was begun for. */
   #wanted = false;

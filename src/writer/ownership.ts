@@ -14,7 +14,7 @@ export class Ownership {
     this.#shared = shared;
   }
 
-  /** To be called every `BEAT_INTERVAL`; returns what the beat found. */
+  /** Call every `BEAT_INTERVAL`; returns the result of the beat. */
   beat(): ReturnType<typeof beat> {
     try {
       const found = beat(this.#directory, this.#shared);
@@ -26,7 +26,7 @@ export class Ownership {
     }
   }
 
-  /** Returns false where another process may have adopted the journal. To be asked before anything is stored. */
+  /** Returns false if another process may have adopted the journal. Call before anything is stored. */
   holds(): boolean {
     const { beat: last } = this.#shared;
     return last === 0 || processTime() - last <= LEASE || this.beat() !== 'taken';

@@ -13,7 +13,7 @@ export interface OpenInstance {
   data: WriterData;
 }
 
-/** What the writer's thread is told about an instance: plain data only. */
+/** Configuration of an instance for the writer thread: plain data only. */
 export interface WriterData {
   /** The directory of the journals of this identity. */
   directory: string;
@@ -93,7 +93,7 @@ export type ToWriter =
   | { type: 'flush'; id: number }
   /** As `flush`, and then everything of the instance is closed, and its port. */
   | { type: 'close'; id: number }
-  /** Nobody waits any longer: everything is closed as it is, and the port. */
+  /** Closes everything immediately, including the port, because nobody waits for it. */
   | { type: 'abandon' };
 
 /** How far one storage is. */
@@ -106,7 +106,7 @@ export interface LaneStatus {
   position: number;
   /** Records of dead processes that this thread gave it. */
   adopted: number;
-  /** Records of dead processes that its engine refused. */
+  /** Number of records of dead processes that its engine refused. */
   adoptedRejected: number;
   /** Records of dead processes that were gone before it could take them: dropped at the limit, or damaged. */
   adoptedLost: number;

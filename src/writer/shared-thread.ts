@@ -7,14 +7,14 @@ import type { OpenInstance, ToWriter, WriterData } from './protocol.ts';
 /** The first and the longest pause before a thread that stopped is started again. In ms. */
 const FIRST_RESTART = 100;
 const LAST_RESTART = 30_000;
-/** A thread that ran for so long did not stop for what ended the one before. In ms. */
+/** Uptime after which a thread's failure is unrelated to the previous one. In ms. */
 const STABLE = 1_000;
-/** How long an instance that could not close in time may take to stop its work, beside others. In ms. */
+/** Grace period for an instance that did not close in time, while others use the thread. In ms. */
 const ABANDON_TIMEOUT = 1_000;
 
 /** A TrackUsage that the thread serves. */
 export interface ThreadMember {
-  /** What a thread that starts is told about it. */
+  /** Configuration that a starting thread gets. */
   data(): WriterData;
   /** A thread runs, and answers through the port. */
   started(port: MessagePort): void;
@@ -34,11 +34,11 @@ export class SharedThread {
   readonly #members = new Set<ThreadMember>();
   #worker: Worker | undefined;
   #startedAt = 0;
-  /** Why it ended, where that is known. */
+  /** Reason why it ended, if known. */
   #failure: unknown;
   #restart: NodeJS.Timeout | undefined;
   #backoff = FIRST_RESTART;
-  /** How many wait for the thread, so that the process must stay. */
+  /** Number of callers that wait for the thread, and keep the process alive. */
   #holds = 0;
 
   /** Adds an instance to the process's thread, which is started where none runs. */

@@ -1,6 +1,6 @@
 import type { Cursor } from '../journal/reader.ts';
 
-/** Places remembered one by one; of older ones only the sum is known. */
+/** Maximum number of positions that are kept individually; older ones are summed. */
 const MOST = 1_000;
 
 /** Records of a journal that a storage did not get. */

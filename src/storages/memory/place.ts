@@ -26,7 +26,7 @@ import { ANY_DATE, cursorNumbers } from '../cursor.ts';
 import { matches, RecordFolds } from '../fold-records.ts';
 import { type RecordRow, rowOfRecord } from '../record-row.ts';
 
-/** Records that are folded at once. */
+/** Number of records that are folded together. */
 const PIECE = 1_000;
 
 interface Kept {

@@ -23,7 +23,7 @@ import { sumRowOf } from '../sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
 
-/** Documents that are read at once. */
+/** Number of documents per read. */
 const PIECE = 1_000;
 
 export class MongoReader implements StorageReader {
@@ -172,7 +172,7 @@ function conditionOf({ column, value }: Condition): object {
   return { [COLUMNS[column]]: value };
 }
 
-/** Where no cursor was given. */
+/** The start, without a cursor. */
 const NO_PLACE = { date: undefined, id: '' };
 
 /** The date and the `_id` of the last record before. */
