@@ -218,7 +218,13 @@ function askCli(library: Pages, url: string): Pages {
   };
   return {
     ...library,
-    usage: (options) => run(['usage'], { ...ALWAYS, ...options }),
+    async usage(options) {
+      const records: (Omit<UsageRecord, 'date'> & { date: string })[] = await run(['usage'], {
+        ...ALWAYS,
+        ...options,
+      });
+      return records.map((record) => ({ ...record, date: Date.parse(record.date) }));
+    },
     sums: (summary, options) => run(['sum', summary], { ...ALWAYS, ...options }),
   };
 }

@@ -51,7 +51,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
       reported: () =>
         (app.errors as TrackUsageError[])
           .filter(({ code }) => code === 'STORAGE_REPLACED')
-          .map(({ message }) => Number(/any more: (\d+)/.exec(message)?.[1])),
+          .map(({ message }) => Number(/lost with it: (\d+)/.exec(message)?.[1])),
       async [Symbol.asyncDispose]() {
         await app[Symbol.asyncDispose]();
         await storage.close();

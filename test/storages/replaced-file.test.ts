@@ -80,7 +80,7 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
       app.errors
         .map((error) => (error as TrackUsageError).code)
         .filter((code) => code === 'STORAGE_REPLACED'),
-    reported: () => app.errors.map(({ message }) => /any more: (\d+)/.exec(message)?.[1] ?? message),
+    reported: () => app.errors.map(({ message }) => /lost with it: (\d+)/.exec(message)?.[1] ?? message),
   };
 }
 
