@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { clickhouseServer } from '../support/servers/clickhouse.ts';
 import { hasMongo, mongoServer } from '../support/servers/mongo.ts';
@@ -65,7 +65,7 @@ describe.each(SERVERS.filter((server) => server.isWanted))('a database missing i
   });
   afterAll(() => server?.close());
 
-  it('is told by every command, and never with the password', async () => {
+  test('is told by every command, and never with the password', async () => {
     for (const command of [['sum', 'urls'], ['sum', 'own-name'], ['usage']]) {
       const { code, out, err } = await run([...command, '--storage', server.missing]);
       expect({ command, code, out }).toEqual({ command, code: 1, out: '' });
@@ -74,7 +74,7 @@ describe.each(SERVERS.filter((server) => server.isWanted))('a database missing i
     }
   });
 
-  it('answers an app with nothing, which may ask before anything is stored', async () => {
+  test('answers an app with nothing, which may ask before anything is stored', async () => {
     const storage = await storageAt(server.missing).open();
     try {
       expect(await storage.getSum('urls', { period: 'day' })).toEqual([]);

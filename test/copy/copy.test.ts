@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import { defineSummary } from '../../src/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
@@ -53,7 +53,7 @@ async function fill(storage: Storage, count: number, site = 'shop') {
 }
 
 describe('copy', () => {
-  it('takes records, summaries, and those of the user’s own', async () => {
+  test('takes records, summaries, and those of the user’s own', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 12_000);
     const steps = new Set<string>();
@@ -72,7 +72,7 @@ describe('copy', () => {
     expect(await copy({ from, to, site: 'shop' })).toEqual(result);
   });
 
-  it('goes on where it was interrupted', async () => {
+  test('goes on where it was interrupted', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 25_000);
     for (const stopAt of ['records 10000', 'records 20000', 'sums 30000', 'sums 60000']) {
@@ -91,7 +91,7 @@ describe('copy', () => {
     expect((await copy({ from, to, site: 'shop' })).records).toBe(count);
   });
 
-  it('into another kind of storage, and under another name', async () => {
+  test('into another kind of storage, and under another name', async () => {
     const from = sqlite('a.db');
     const to = new MemoryStorage({ hooks: HOOKS });
     const count = await fill(from, 500);
@@ -103,7 +103,7 @@ describe('copy', () => {
     expect((await copy({ from: to, to: back, site: 'old-shop', toSite: 'shop' })).records).toBe(count);
   });
 
-  it('does not mix what it copies with what is there', async () => {
+  test('does not mix what it copies with what is there', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     await fill(from, 10);
     await fill(to, 10);
@@ -117,7 +117,7 @@ describe('copy', () => {
     });
   });
 
-  it('tells that the source has fewer records than were copied before', async () => {
+  test('tells that the source has fewer records than were copied before', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 10);
     await copy({ from, to, site: 'shop' });
@@ -131,7 +131,7 @@ describe('copy', () => {
     });
   });
 
-  it('tells that somebody wrote to what was copied', async () => {
+  test('tells that somebody wrote to what was copied', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     await fill(from, 10);
     await copy({ from, to, site: 'shop' });
@@ -146,7 +146,7 @@ describe('copy', () => {
 });
 
 describe('track-usage copy', () => {
-  it('says what it did', async () => {
+  test('says what it did', async () => {
     const from = sqlite('a.db');
     const count = await fill(from, 100, 'default');
     const url = (name: string) => `sqlite:${join(directory, name)}`;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dateOf } from '../../src/copy/flask/date.ts';
 import { rowOfFlask } from '../../src/copy/flask/row.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
@@ -7,7 +7,7 @@ import { TEXT_LIMITS } from '../../src/text.ts';
 const AT = Date.UTC(2017, 2, 26, 1, 30, 5);
 
 describe('a date', () => {
-  it.each([
+  test.each([
     ['2017-03-26 01:30:05', AT],
     ['2017-03-26 01:30:05.123456', AT + 123],
     ['2017-03-26T01:30:05Z', AT],
@@ -33,7 +33,7 @@ describe('a date', () => {
 });
 
 describe('a row', () => {
-  it('may hold anything', () => {
+  test('may hold anything', () => {
     const odd = [
       ...HOSTILE_TEXTS,
       '\0',
@@ -62,7 +62,7 @@ describe('a row', () => {
     }
   });
 
-  it('may hold text as bytes; other bytes say nothing', () => {
+  test('may hold text as bytes; other bytes say nothing', () => {
     const bytes = (text: string) => new TextEncoder().encode(text);
     const row = {
       url: bytes('/é'),
@@ -78,7 +78,7 @@ describe('a row', () => {
     });
   });
 
-  it('is cut as a request is, and two long URLs stay two', () => {
+  test('is cut as a request is, and two long URLs stay two', () => {
     const [one, other] = ['a', 'b'].map(
       (end) => rowOfFlask({ url: `/${'x'.repeat(9_000)}${end}` }, 'shop').url,
     );
@@ -91,12 +91,12 @@ describe('a row', () => {
     expect(extra).toBe('{"vars":{"plan":"gold"}}');
   });
 
-  it('keeps no secret of its URL', () => {
+  test('keeps no secret of its URL', () => {
     const { url } = rowOfFlask({ url: 'http://jane:secret@localhost/?token=secret&x=1' }, 'shop');
     expect(url).toBe('http://localhost/?token=REDACTED&x=1');
   });
 
-  it('says in its access log line how it was asked', () => {
+  test('says in its access log line how it was asked', () => {
     const line =
       '127.0.0.1 - - [26/Mar/2017:01:30:05 ] "PUT http://localhost/a HTTP/1.0" 200 7 "http://localhost/a" "curl/8"';
     expect(rowOfFlask({ apache_combined_log: line }, 'shop')).toMatchObject({
@@ -106,7 +106,7 @@ describe('a row', () => {
     expect(rowOfFlask({ apache_combined_log: 'x' }, 'shop')).toMatchObject({ method: '-', protocol: '-' });
   });
 
-  it.each([true, 1, 't', '1'])('with the authorization %j had credentials', (authorization) => {
+  test.each([true, 1, 't', '1'])('with the authorization %j had credentials', (authorization) => {
     expect(rowOfFlask({ authorization }, 'shop').authorization).toBe(1);
   });
 });

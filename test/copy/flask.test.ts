@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Binary, type Collection, Long, MongoClient, ObjectId } from 'mongodb';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { copyFlask } from '../../src/copy/flask/copy-flask.ts';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
@@ -42,7 +42,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
 
   const newDatabase = (): Promise<FlaskDatabase> => server.database(`app_${process.pid}_${++databases}`);
 
-  it('takes the records, and builds the summaries anew', async () => {
+  test('takes the records, and builds the summaries anew', async () => {
     const database = await newDatabase();
     await database.add(ROWS);
     const before = await database.all();
@@ -62,7 +62,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(await database.all()).toEqual(before);
   });
 
-  it('in pieces, going on where it was interrupted, and later with what has come since', async () => {
+  test('in pieces, going on where it was interrupted, and later with what has come since', async () => {
     const database = await newDatabase();
     await database.add(visits(10_005));
     const to = new MemoryStorage({ hooks: ['urls'] });
@@ -88,7 +88,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     ]);
   });
 
-  it('each row once, however small the pieces are', async () => {
+  test('each row once, however small the pieces are', async () => {
     const database = await newDatabase();
     await database.add(visits(7));
     const source = await flaskSource(database.url);
@@ -103,7 +103,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(found).toEqual(Array.from({ length: 7 }, (_, n) => Date.UTC(2020, 0, 1, 0, n)));
   });
 
-  it('tells that fewer are left than were copied', async () => {
+  test('tells that fewer are left than were copied', async () => {
     const database = await newDatabase();
     await database.add(visits(7));
     const argv = ['copy', '--from', database.url, '--to', `sqlite:${join(directory, 'new.db')}`];
@@ -119,7 +119,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(await storageAt('new.db').getUsage()).toHaveLength(7);
   });
 
-  it('tells that the connection was lost', async () => {
+  test('tells that the connection was lost', async () => {
     if (name === 'SQLite') return;
     const database = await newDatabase();
     await database.add(visits(7));
@@ -133,7 +133,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     await expect(scan()).rejects.toMatchObject({ code: 'COPY_SOURCE' });
   });
 
-  it('says what is not there, and never the password', async () => {
+  test('says what is not there, and never the password', async () => {
     const { url } = await newDatabase();
     const opened = async (from: string, table?: string) => {
       const error = await flaskSource(from, { table }).then(
@@ -196,7 +196,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     return found;
   }
 
-  it('are those of MongoStorage too, which has all that it knew', async () => {
+  test('are those of MongoStorage too, which has all that it knew', async () => {
     const visits = newCollection('piggyback');
     await visits.insertOne({
       url: 'http://localhost/item/7?x=1',
@@ -229,7 +229,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     ]);
   });
 
-  it('may have ids of several types', async () => {
+  test('may have ids of several types', async () => {
     const visits = newCollection('ids');
     const ids = [
       7,
@@ -246,7 +246,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     expect(found).toEqual([2, 1, 5, 4, 3, 8, 6, 7]);
   });
 
-  it('may be those of one website alone', async () => {
+  test('may be those of one website alone', async () => {
     const visits = newCollection('websites');
     const websites = ['shop', 'blog', 'shop', undefined];
     await visits.insertMany(websites.map((website, n) => ({ _id: n, website, status: n })));
@@ -260,7 +260,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     });
   });
 
-  it('are not those of track-usage, whose collection has the same name', async () => {
+  test('are not those of track-usage, whose collection has the same name', async () => {
     newCollection('own');
     const storage = new MongoStorage(server.url('own'));
     const writer = await openWriter(storage);
@@ -280,7 +280,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
 });
 
 describe('a server that never answers', () => {
-  it('is given up after 10 s, and no connection is left', async () => {
+  test('is given up after 10 s, and no connection is left', async () => {
     const closed: Promise<unknown>[] = [];
     const silent = createServer((socket) =>
       closed.push(once(socket.on('error', () => {}).resume(), 'close')),
@@ -302,7 +302,7 @@ describe('a server that never answers', () => {
 });
 
 describe('what --from names', () => {
-  it('may be a URL of SQLAlchemy', async () => {
+  test('may be a URL of SQLAlchemy', async () => {
     const path = join(directory, 'old.db');
     const database = new DatabaseSync(path);
     database.exec('CREATE TABLE flask_usage (id INTEGER PRIMARY KEY, url TEXT, datetime TEXT)');
@@ -322,7 +322,7 @@ describe('what --from names', () => {
     });
   });
 
-  it('is refused where it is something else, and never shown with the password', async () => {
+  test('is refused where it is something else, and never shown with the password', async () => {
     for (const [url, code] of [
       ['flask+oracle://jane:wr0ng@localhost/app', 'STORAGE_UNKNOWN'],
       ['flask+postgres://jane:wr0ng@localhost:x/app', 'OPTION_INVALID'],

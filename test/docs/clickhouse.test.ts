@@ -1,5 +1,5 @@
 /** The page about ClickHouse: its program and its queries, on the engine. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -29,7 +29,7 @@ afterAll(async () => {
   await clickhouse?.close();
 });
 
-it.each(blocks('js').map((program) => [program]))('%s', async (program) => {
+test.each(blocks('js').map((program) => [program]))('%s', async (program) => {
   const url = /clickhouse:\/\/user:password@localhost:8123\/usage/;
   expect(program).toMatch(url);
   const own = program.replace(url, clickhouse.url(DATABASE));
@@ -38,11 +38,11 @@ it.each(blocks('js').map((program) => [program]))('%s', async (program) => {
 });
 
 const queries = blocks('sql');
-it.each(queries.map((query) => [query]))('%s', async (query) => {
+test.each(queries.map((query) => [query]))('%s', async (query) => {
   const named = query.replace(/\busage_\w+/g, (table) => `${DATABASE}.${table}`);
   const answer = await clickhouse.sql(named);
   if (/^SELECT .* FROM usage_(?:daily|monthly)/s.test(query)) expect(answer).toContain('http://localhost/');
   else expect(answer).not.toContain('Exception');
 });
 
-it('has queries', () => expect(queries.length).toBeGreaterThan(3));
+test('has queries', () => expect(queries.length).toBeGreaterThan(3));

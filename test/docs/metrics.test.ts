@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { BOUNDS, MAX_ROUTES, MAX_SERIES } from '../../src/metrics/fold.ts';
 import { promtool } from '../support/prometheus.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -13,7 +13,7 @@ import { files, read, section } from './newcomer.ts';
 const PAGE = 'docs/metrics.md';
 
 describe('the page about metrics', () => {
-  it('names every metric with its type', async () => {
+  test('names every metric with its type', async () => {
     const recorder = await Recorder.create();
     onTestFinished(() => recorder.close());
     const text = await recorder.usage.metrics();
@@ -22,7 +22,7 @@ describe('the page about metrics', () => {
     expect([...rows].map(([, name, type]) => `${name} ${type}`).sort()).toEqual(real.sort());
   });
 
-  it('names the limits', () => {
+  test('names the limits', () => {
     const page = read(PAGE);
     expect(page).toContain(`| ${MAX_ROUTES} different ones;`);
     expect(page).toContain(`| ${MAX_SERIES.toLocaleString('en-US')}, about`);
@@ -34,7 +34,7 @@ describe('the page about metrics', () => {
     expect(bounds).toEqual(BOUNDS);
   });
 
-  it.runIf(isWanted('prometheus')).each([
+  test.runIf(isWanted('prometheus')).each([
     ['prometheus.yml', 'config'],
     ['alerts.yml', 'rules'],
   ])('%s is right', (name, kind) => {

@@ -1,6 +1,6 @@
 /** The page about MongoDB: its program and its queries, on the test server. */
 import { type Document, MongoClient } from 'mongodb';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -55,7 +55,7 @@ async function shell(text: string): Promise<unknown> {
 }
 
 describe.skipIf(!hasMongo)('the page about MongoDB', () => {
-  it.each(blocks('mongo').map((program) => [program]))('%s', async (program) => {
+  test.each(blocks('mongo').map((program) => [program]))('%s', async (program) => {
     const url = 'mongodb://user:password@localhost:27017/usage';
     expect(program).toContain(url);
     const own = program.replace(url, mongo.url(DATABASE));
@@ -64,8 +64,8 @@ describe.skipIf(!hasMongo)('the page about MongoDB', () => {
   });
 
   const queries = blocks('mongosh');
-  it('has queries', () => expect(queries.length).toBeGreaterThan(3));
-  it.each(queries.map((query) => [query]))('%s', async (query) => {
+  test('has queries', () => expect(queries.length).toBeGreaterThan(3));
+  test.each(queries.map((query) => [query]))('%s', async (query) => {
     const answer = await shell(query);
     if (query.includes('delete')) expect(answer).toEqual({ acknowledged: true, deletedCount: 0 });
     else expect((answer as unknown[]).length).toBeGreaterThan(0);

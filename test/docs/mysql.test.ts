@@ -1,6 +1,6 @@
 /** The page about MySQL: its queries, on the test server. */
 import mysql from 'mysql2/promise';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -33,8 +33,8 @@ afterAll(async () => {
 });
 
 describe.skipIf(!hasMysql)('the page about MySQL', () => {
-  it('has queries', () => expect(queries.length).toBeGreaterThan(4));
-  it.each(queries.map((query) => [query]))('%s', async (query) => {
+  test('has queries', () => expect(queries.length).toBeGreaterThan(4));
+  test.each(queries.map((query) => [query]))('%s', async (query) => {
     const [answer] = await connection.query(query);
     if (query.startsWith('DELETE')) expect(answer).toMatchObject({ affectedRows: 0 });
     else expect((answer as unknown[]).length).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
@@ -10,7 +10,7 @@ import { TEXT_LIMITS } from '../../src/text.ts';
 import { PAGES, ROOT, read, section } from './newcomer.ts';
 
 describe('the pages', () => {
-  it.each(PAGES)('%s links to what exists', (page) => {
+  test.each(PAGES)('%s links to what exists', (page) => {
     const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
     const broken = links.filter((link) => {
       if (/^https?:/.test(link)) return false;
@@ -22,7 +22,7 @@ describe('the pages', () => {
     expect(broken).toEqual([]);
   });
 
-  it('name every error, as it is', () => {
+  test('name every error, as it is', () => {
     const rows = ERROR_CODES.map((code) => {
       const { message, mend } = new TrackUsageError(code);
       // The message ends with the mend: "what happened; mend."
@@ -33,7 +33,7 @@ describe('the pages', () => {
     );
   });
 
-  it('name every form of a URL', () => {
+  test('name every form of a URL', () => {
     const known = () => storageAt('');
     expect(known).toThrow(/mysql:\/\/…/);
     for (const [, form = ''] of message(known).matchAll(/(\w[\w+]*:(?:\/\/|PATH))/g)) {
@@ -41,20 +41,20 @@ describe('the pages', () => {
     }
   });
 
-  it('name every secret that is redacted', () => {
+  test('name every secret that is redacted', () => {
     expect(section('docs/privacy.md', 'redacted names')).toBe(
       `${SECRET_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
     );
   });
 
-  it.each(['README.md', 'docs/summaries.md'])('%s names every summary', (page) => {
+  test.each(['README.md', 'docs/summaries.md'])('%s names every summary', (page) => {
     const named = [...read(page).matchAll(/^\| `(sum\w+)` \|/gm)].map(([, title]) => title);
     expect(named.filter((title) => title !== 'sumBasic')).toEqual(
       STANDARD_SUMMARIES.map(({ title }) => title),
     );
   });
 
-  it('name the limits of fields', () => {
+  test('name the limits of fields', () => {
     const limits = [...section('docs/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
       ([, n = '']) => Number(n.replaceAll(',', '')),
     );

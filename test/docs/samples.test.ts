@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocks, Newcomer, PAGES, shown } from './newcomer.ts';
 
 /** The pages whose commands ask the database that their own first program leaves; the others ask the README's. */
@@ -52,33 +52,33 @@ const undated = (text: string) =>
     .replace(/\d\d\/\w{3}\/\d{4}:[\d:]+/g, 'DD/Mon/YYYY:hh:mm:ss')
     .replace(/\d+\.\d ms/g, 'N ms');
 
-it('the programs of all pages are TypeScript too', () => {
+test('the programs of all pages are TypeScript too', () => {
   const all = [...programs, ...answers];
   expect(all.length).toBeGreaterThan(40);
   expect(newcomer.compile(all)).toBe('');
 });
 
 describe('the README', () => {
-  it('shows what its program prints', () => {
+  test('shows what its program prints', () => {
     const [printed = ''] = blocks('README.md', 'text');
     expect(undated(said)).toBe(undated(printed));
   });
 });
 
 describe('the pages', () => {
-  it.each(programs)('$name runs', async ({ page, program }) => {
+  test.each(programs)('$name runs', async ({ page, program }) => {
     const { stderr, code } = await newcomer.run(program, newcomer.directory(page), undefined, 2_000);
     expect(stderr).toBe('');
     expect(code ?? 0).toBe(0);
   });
 
-  it.each(answers)('$name is what is printed', async ({ page, program, printed }) => {
+  test.each(answers)('$name is what is printed', async ({ page, program, printed }) => {
     const { stdout, stderr, code } = await newcomer.run(program, newcomer.directory(page));
     expect(undated(stdout)).toBe(undated(printed));
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
   });
 
-  it.each(
+  test.each(
     ofBlocks('sh').flatMap(({ text, page }) =>
       text
         .trim()
@@ -95,7 +95,7 @@ describe('the pages', () => {
     expect(status).toBeOneOf(line.includes(' report ') ? [0, 3] : [0]);
   });
 
-  it.each(ofBlocks('sql'))('$text', ({ text, page }) => {
+  test.each(ofBlocks('sql'))('$text', ({ text, page }) => {
     const database = new DatabaseSync(join(directories.get(page)!, 'usage.db'));
     database.prepare(text).all();
     database.close();

@@ -1,5 +1,5 @@
 /** The first program of the pages about PostgreSQL, MySQL and Redis, on a real server. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
 import { RedisServer } from '../support/servers/redis.ts';
@@ -34,7 +34,7 @@ const PAGES = [
 ];
 
 describe.each(PAGES)('docs/$name.md', ({ name, runs, shown, start }) => {
-  it.skipIf(!runs)('its program runs', async () => {
+  test.skipIf(!runs)('its program runs', async () => {
     const [, program = ''] =
       new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/${name}.md`)) ?? [];
     expect(program).toMatch(shown);

@@ -11,8 +11,8 @@ import {
   type TrackUsageOptions,
 } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { serverHits, trackedServer } from '../harm/support.ts';
 import { temporaryDirectory } from '../journal/support.ts';
+import { serverHits, trackedServer } from '../resilience/support.ts';
 import { closeServer, listen } from '../support/engines.ts';
 import { startPrometheus } from '../support/prometheus.ts';
 import { isWanted } from '../support/services.ts';

@@ -1,5 +1,5 @@
 /** What makes each batch stored once in an engine without transactions. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
 import {
   type ClickhouseClient,
@@ -89,7 +89,7 @@ describe('a batch whose sending was cut off comes again', () => {
     return journal.batch(records);
   }
 
-  it.each([
+  test.each([
     ['the records', 0],
     ['the sums', 1],
   ])('after the server stored %s', async (_, insert) => {
@@ -100,7 +100,7 @@ describe('a batch whose sending was cut off comes again', () => {
     expect(await stored()).toEqual([4, 4]);
   });
 
-  it.each([
+  test.each([
     ['the records', 0],
     ['the sums', 1],
   ])('after the server stored %s, and when it has forgotten the tokens', async (_, insert) => {
@@ -113,7 +113,7 @@ describe('a batch whose sending was cut off comes again', () => {
     expect(await stored()).toEqual([4, 4]);
   });
 
-  it('before the first of two inserts of the same batch is done: the server takes one', async () => {
+  test('before the first of two inserts of the same batch is done: the server takes one', async () => {
     const batch = await prepared();
     const writers = await Promise.all([openWriter(storage), openWriter(storage)]);
     await Promise.all(writers.map((writer) => writer.apply(batch)));
@@ -121,7 +121,7 @@ describe('a batch whose sending was cut off comes again', () => {
     expect(await stored()).toEqual([4, 4]);
   });
 
-  it('after some of its records only, of two months', async () => {
+  test('after some of its records only, of two months', async () => {
     const batch = await prepared([
       { url: 'a1' },
       { url: 'a2', date: NOON - 30 * 24 * 3_600_000 },
@@ -133,7 +133,7 @@ describe('a batch whose sending was cut off comes again', () => {
     expect(await stored()).toEqual([4, 4]);
   });
 
-  it('after the server noted its tokens and kept nothing', async () => {
+  test('after the server noted its tokens and kept nothing', async () => {
     const batch = await prepared();
     await expect((await dying(1)).apply(batch)).rejects.toThrow('lost');
     // Mutations leave the tokens, as a crash between the note and the rows does.
@@ -155,7 +155,7 @@ describe('a batch whose sending was cut off comes again', () => {
 });
 
 describe('a batch', () => {
-  it('of a million rows is one part: all of it or nothing', async () => {
+  test('of a million rows is one part: all of it or nothing', async () => {
     await clickhouse.sql(`DROP DATABASE IF EXISTS ${DATABASE} SYNC`);
     storage = new ClickhouseStorage(clickhouse.url(DATABASE), { hooks: ['urls', 'remotes'] });
     const writer = await openWriter(storage);
@@ -170,7 +170,7 @@ describe('a batch', () => {
     expect(parts).toBe('usage_records\t200000\t1\nusage_sums\t1200004\t1\n');
   });
 
-  it('with a date that no column holds is refused, before anything is sent', async () => {
+  test('with a date that no column holds is refused, before anything is sent', async () => {
     const writer = await openWriter(storage);
     const refused = await writer
       .apply(new TestJournal('b', storage.summaries).batch([{ date: Date.UTC(2200, 0) }]))

@@ -1,5 +1,5 @@
 /** What can be set, what is refused, and what a message must not tell. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
 import {
@@ -57,7 +57,7 @@ function engineOf(table: string): Promise<string> {
 describe('ttl', () => {
   beforeAll(empty);
 
-  it('is set, left alone, changed and removed', async () => {
+  test('is set, left alone, changed and removed', async () => {
     const ttl = { records: 30, hour: 90, month: 3650 };
     await open({ ttl });
     expect(await engineOf('usage_records')).toContain('TTL toDateTime(date) + toIntervalDay(30) SETTINGS');
@@ -75,7 +75,7 @@ describe('ttl', () => {
     expect(await engineOf('usage_sums')).not.toContain('TTL');
   });
 
-  it('deletes what is older, and neither what is not nor the positions', async () => {
+  test('deletes what is older, and neither what is not nor the positions', async () => {
     const storage = new ClickhouseStorage(client, {
       database: DATABASE,
       hooks: ['urls'],
@@ -98,7 +98,7 @@ describe('ttl', () => {
 });
 
 describe('durable', () => {
-  it('has the server write to the disk before it answers, set once', async () => {
+  test('has the server write to the disk before it answers, set once', async () => {
     await empty();
     await open({}, { durable: true });
     expect(await engineOf('usage_sums')).toMatch(/fsync_after_insert = 1/);
@@ -110,7 +110,7 @@ describe('durable', () => {
 describe('a place', () => {
   beforeAll(empty);
 
-  it('with a table of somebody else is refused, and not changed', async () => {
+  test('with a table of somebody else is refused, and not changed', async () => {
     await clickhouse.sql(`CREATE DATABASE ${DATABASE}`);
     await clickhouse.sql(`CREATE TABLE ${DATABASE}.usage_records (a UInt8) ENGINE = Log`);
     await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
@@ -118,7 +118,7 @@ describe('a place', () => {
     await empty();
   });
 
-  it('of a newer release is refused', async () => {
+  test('of a newer release is refused', async () => {
     await open({});
     await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 2'`);
     await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
@@ -127,7 +127,7 @@ describe('a place', () => {
     await storage.close();
   });
 
-  it('that was made by half is empty for readers, and completed by the next writer', async () => {
+  test('that was made by half is empty for readers, and completed by the next writer', async () => {
     await clickhouse.sql(`DROP TABLE ${DATABASE}.usage_sums SYNC`);
     const storage = new ClickhouseStorage(client, { database: DATABASE });
     expect(await storage.getUsage()).toEqual([]);
@@ -137,7 +137,7 @@ describe('a place', () => {
     await storage.close();
   });
 
-  it('is answered by views too', async () => {
+  test('is answered by views too', async () => {
     await empty();
     const storage = new ClickhouseStorage(client, { database: DATABASE, hooks: ['urls', 'referrers'] });
     const writer = await openWriter(storage);
@@ -160,7 +160,7 @@ describe('a place', () => {
 });
 
 describe('the server', () => {
-  it('is refused where it is too old', async () => {
+  test('is refused where it is too old', async () => {
     // As 18.16 of Debian answers.
     const old: ClickhouseClient = {
       ...client,
@@ -174,7 +174,7 @@ describe('the server', () => {
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_SERVER' });
   });
 
-  it('is named without the password, whatever goes wrong', async () => {
+  test('is named without the password, whatever goes wrong', async () => {
     const { port } = new URL(clickhouse.url('x').replace('clickhouse', 'http'));
     const told: string[] = [];
     for (const [user, at] of [
@@ -196,7 +196,7 @@ describe('the server', () => {
     }
   });
 
-  it.each([
+  test.each([
     ['clickhouse://localhost', 'clickhouse://localhost:8123/default'],
     ['clickhouse://u:p@db.example:9123/usage', 'clickhouse://db.example:9123/usage'],
     ['clickhouse://localhost:80/usage', 'clickhouse://localhost/usage'],
@@ -207,14 +207,14 @@ describe('the server', () => {
     expect(new ClickhouseStorage(url).label).toBe(label);
   });
 
-  it('is found by the scheme of a URL', async () => {
+  test('is found by the scheme of a URL', async () => {
     expect(await storageAt('clickhouse://localhost/usage').open()).toBeInstanceOf(ClickhouseStorage);
     expect(storageAt('clickhouses://localhost/usage').scheme).toBe('clickhouses');
   });
 });
 
 describe('options that are wrong in themselves', () => {
-  it.each([
+  test.each([
     [() => new ClickhouseStorage(''), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('postgres://u:secret@host/db'), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('clickhouse://'), 'OPTION_INVALID'],

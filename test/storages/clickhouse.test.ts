@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import {
   type ClickhouseClient,
   ClickhouseStorage,
@@ -70,7 +70,7 @@ describe('by URL, in the thread', () => {
     place: () => place(),
     ...(stoppable && { server: stoppable }),
   });
-  it.each(cases)('$name', ({ run }) => run());
+  test.each(cases)('$name', ({ run }) => run());
 });
 
 describe('by a client of the app', () => {
@@ -79,7 +79,7 @@ describe('by a client of the app', () => {
     place: placeOfClients,
     ...(stoppable && { server: stoppable }),
   });
-  it.each(cases)('$name', ({ run }) => run());
+  test.each(cases)('$name', ({ run }) => run());
 });
 
 // The server of the tests is a cluster of itself, without Keeper: what is tested are the distributed tables.
@@ -90,6 +90,6 @@ if (stoppable) {
       place: () => place({ cluster: 'one' }),
       server: stoppable,
     });
-    it.each(cases)('$name', ({ run }) => run());
+    test.each(cases)('$name', ({ run }) => run());
   });
 }

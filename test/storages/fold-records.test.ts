@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { monotonicClock } from '../../src/clock.ts';
 import { type FoldedRow, RecordFolds } from '../../src/storages/fold-records.ts';
 import { NOON } from '../../src/testing/batches.ts';
@@ -23,7 +23,7 @@ function folds(count: number, row: (n: number) => Partial<FoldedRow>) {
 }
 
 describe('an answer that is added up from records', () => {
-  it('takes memory for its keys, not for its records', async () => {
+  test('takes memory for its keys, not for its records', async () => {
     const { answers } = folds(300_000, (n) => ({ url: `${n % 10}`, content_length: 1 }));
     const { rows, count, total } = await answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' });
     expect([rows[0], count, total.transfer]).toEqual([
@@ -33,7 +33,7 @@ describe('an answer that is added up from records', () => {
     ]);
   });
 
-  it('ends with an error where there are too many keys or visitors, and stops reading', async () => {
+  test('ends with an error where there are too many keys or visitors, and stops reading', async () => {
     for (const ask of [
       (answers: RecordFolds) => answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' }),
       (answers: RecordFolds) => answers.matchingSeries({ ...ALL, bounds: [0, NOON + 1] }),
@@ -47,7 +47,7 @@ describe('an answer that is added up from records', () => {
     }
   });
 
-  it('counts the length of the keys too', async () => {
+  test('counts the length of the keys too', async () => {
     const { answers, read } = folds(100_000, (n) => ({ url: `${n}`.padEnd(4_096) }));
     await expect(answers.matchingKeys({ ...ALL, ...PAGE, column: 'url' })).rejects.toMatchObject({
       code: 'QUERY_TOO_LARGE',
@@ -55,7 +55,7 @@ describe('an answer that is added up from records', () => {
     expect(read.pieces).toBe(17);
   });
 
-  it('ends with an error after 30 s', async () => {
+  test('ends with an error after 30 s', async () => {
     let now = 0;
     const clock = vi.spyOn(monotonicClock, 'now').mockImplementation(() => {
       now += 5_000;
@@ -70,7 +70,7 @@ describe('an answer that is added up from records', () => {
     expect(read).toEqual({ pieces: 7, ended: true });
   });
 
-  it('finds the bucket of each record among thousands', async () => {
+  test('finds the bucket of each record among thousands', async () => {
     const bounds = Array.from({ length: 10_001 }, (_, n) => NOON + n - 5_000 + 0.5);
     const { answers } = folds(20_000, (n) => ({ ms: NOON - 5_000 + n }));
     const rows = await answers.matchingSeries({ ...ALL, bounds });

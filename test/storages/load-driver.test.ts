@@ -1,9 +1,9 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { loadDriver } from '../../src/storages/load-driver.ts';
 
 const missing = 'no-such-package';
 
-it.each([
+test.each([
   ['is not installed', () => import(/* @vite-ignore */ missing), 'DRIVER_MISSING'],
   [
     'cannot be read',

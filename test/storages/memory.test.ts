@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { storageCases, type TestPlace } from '../../src/testing/index.ts';
@@ -21,9 +21,9 @@ const cases = storageCases({
   place,
   cannot: { processes: 'the memory is that of one process' },
 });
-it.each(cases)('$name', ({ run }) => run());
+test.each(cases)('$name', ({ run }) => run());
 
-it('keeps the newest records only', async () => {
+test('keeps the newest records only', async () => {
   const storage = new MemoryStorage({ maxRecords: 3 });
   const writer = await openWriter(storage);
   const journal = new TestJournal('a', storage.summaries);

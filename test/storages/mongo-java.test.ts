@@ -1,5 +1,5 @@
 import { MongoClient } from 'mongodb';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { mongoJavaServer } from '../support/servers/mongo-java.ts';
@@ -38,10 +38,10 @@ describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
   // It keeps its data in memory, so that it cannot be stopped and started.
   const cases = storageCases({ name: 'mongo-java-server', place });
   for (const name of Object.keys(LEFT_OUT)) {
-    it(`has the case that is left out: ${name}`, () => {
+    test(`has the case that is left out: ${name}`, () => {
       expect(cases.filter((each) => each.name === name)).toHaveLength(1);
     });
   }
   const taken = cases.filter(({ name }) => !(name in LEFT_OUT));
-  it.each(taken)('$name', { timeout: 120_000 }, ({ run }) => run());
+  test.each(taken)('$name', { timeout: 120_000 }, ({ run }) => run());
 });

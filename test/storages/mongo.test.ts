@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
@@ -71,7 +71,7 @@ describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
   // The test server makes some thousand updates a second, and what is sent is the same: the longest cases run once.
   const isLong = (name: string) => LONG.some((start) => name.startsWith(start));
   const cases = storageCases(subject).filter(({ name }) => subject !== SUBJECTS[1] || !isLong(name));
-  it.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
+  test.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
 });
 
 /** A database of its own with a client beside the storages. */
@@ -91,7 +91,7 @@ async function ownPlace() {
 }
 
 describe.skipIf(!hasMongo)('documents', () => {
-  it('are to be read in a shell', async () => {
+  test('are to be read in a shell', async () => {
     const { db, storage } = await ownPlace();
     const urls = storage('urls', 'referrers');
     const writer = await openWriter(urls);
@@ -153,7 +153,7 @@ describe.skipIf(!hasMongo)('documents', () => {
     ]);
   });
 
-  it('hold what no document can as text', async () => {
+  test('hold what no document can as text', async () => {
     const { storage } = await ownPlace();
     const urls = storage('urls');
     const writer = await openWriter(urls);
@@ -178,7 +178,7 @@ describe.skipIf(!hasMongo)('documents', () => {
 });
 
 describe.skipIf(!hasMongo)('a batch that comes again', () => {
-  it('after a part of it was stored is stored once, also where nobody knows that it was begun', async () => {
+  test('after a part of it was stored is stored once, also where nobody knows that it was begun', async () => {
     const { db, storage } = await ownPlace();
     const urls = storage('urls');
     const writer = await openWriter(urls);
@@ -203,7 +203,7 @@ describe.skipIf(!hasMongo)('a batch that comes again', () => {
 });
 
 describe.skipIf(!hasMongo)('slots', () => {
-  it('go from a journal that is gone to the next one, so that sums gather no marks', async () => {
+  test('go from a journal that is gone to the next one, so that sums gather no marks', async () => {
     const { db, storage } = await ownPlace();
     const urls = storage('urls');
     const writer = await openWriter(urls);
@@ -221,7 +221,7 @@ describe.skipIf(!hasMongo)('slots', () => {
     ]);
   });
 
-  it('go from one that is idle, which takes another when it comes back; not where a batch is under way', async () => {
+  test('go from one that is idle, which takes another when it comes back; not where a batch is under way', async () => {
     const { db, storage } = await ownPlace();
     const urls = storage('urls');
     const writer = await openWriter(urls);
@@ -244,7 +244,7 @@ describe.skipIf(!hasMongo)('slots', () => {
 });
 
 describe.skipIf(!hasMongo)('copy', () => {
-  it('from SQLite and back', { timeout: 120_000 }, async () => {
+  test('from SQLite and back', { timeout: 120_000 }, async () => {
     const { storage } = await ownPlace();
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
@@ -275,7 +275,7 @@ describe.skipIf(!hasMongo)('copy', () => {
 });
 
 describe.skipIf(!hasMongo)('a client of the user’s', () => {
-  it('may be a Db, with options of its own, and stays open', async () => {
+  test('may be a Db, with options of its own, and stays open', async () => {
     const { name } = await ownPlace();
     await using client = new MongoClient(mongo.url(name), {
       promoteValues: false,
@@ -300,7 +300,7 @@ describe.skipIf(!hasMongo)('a client of the user’s', () => {
 });
 
 describe.skipIf(!hasMongo)('another schema', () => {
-  it('is neither read nor written', async () => {
+  test('is neither read nor written', async () => {
     const { db, storage } = await ownPlace();
     const urls = storage('urls');
     await expect(urls.reader.timeZone('default')).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
@@ -317,7 +317,7 @@ describe.skipIf(!hasMongo)('another schema', () => {
 });
 
 describe.skipIf(!hasMongo)('a collection of Flask-Track-Usage', () => {
-  it('is neither read nor changed; another one beside it may be used', async () => {
+  test('is neither read nor changed; another one beside it may be used', async () => {
     const { db, name, storage } = await ownPlace();
     const theirs = db.collection('usageTracking');
     await theirs.insertOne({ website: 'default', url: 'http://localhost/', status: 200 });
@@ -334,7 +334,7 @@ describe.skipIf(!hasMongo)('a collection of Flask-Track-Usage', () => {
 });
 
 describe('what is given', () => {
-  it('is checked, and a password is never shown', async () => {
+  test('is checked, and a password is never shown', async () => {
     for (const server of [
       'postgres://jane:p4ss@localhost/usage',
       'mongodb://jane:p4ss@',
@@ -363,7 +363,7 @@ describe('what is given', () => {
     );
   });
 
-  it('is shown without the password where it does not work', async () => {
+  test('is shown without the password where it does not work', async () => {
     for (const url of [
       // Nobody listens there.
       'mongodb://jane:p4ss@127.0.0.1:1/usage?serverSelectionTimeoutMS=50',

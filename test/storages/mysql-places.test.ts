@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createPool } from 'mysql2';
 import mysql from 'mysql2/promise';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { MysqlStorage, type MysqlStorageOptions } from '../../src/storages/mysql/index.ts';
 import { checkServer } from '../../src/storages/mysql/schema.ts';
@@ -57,7 +57,7 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('what is given', () => {
-  it.each([
+  test.each([
     ['mysql://user:secret@host:3307/app', 'mysql://host:3307/app'],
     ['mariadb://user:secret@host/app', 'mysql://host:3306/app'],
     ['mysql://host', 'mysql://host:3306/usage'],
@@ -76,7 +76,7 @@ describe('what is given', () => {
     expect(storage.maxRecords).toBe(131_072);
   });
 
-  it('a pool, or options with a function, are used in the app’s thread', async () => {
+  test('a pool, or options with a function, are used in the app’s thread', async () => {
     const pool = createPool('mysql://user:secret@host/app');
     const storages = [
       new MysqlStorage(pool),
@@ -93,7 +93,7 @@ describe('what is given', () => {
     pool.end();
   });
 
-  it('is checked, and no password is shown', () => {
+  test('is checked, and no password is shown', () => {
     const wrong = (given: unknown, options: object, ...words: string[]) => {
       const make = () => new MysqlStorage(given as string, options);
       for (const word of words) expect(make).toThrow(word);
@@ -112,14 +112,14 @@ describe('what is given', () => {
     wrong('mysql://host/app', { schema: 'a' }, 'unknown option "schema"');
   });
 
-  it('is opened by its URL', async () => {
+  test('is opened by its URL', async () => {
     for (const scheme of ['mysql', 'mariadb']) {
       const storage = await storageAt(`${scheme}://user:secret@host/app`).open();
       expect(storage.label).toBe('mysql://host:3306/app');
     }
   });
 
-  it('takes servers that are new enough', () => {
+  test('takes servers that are new enough', () => {
     const found = (version: string) => {
       try {
         checkServer('it', version);
@@ -145,7 +145,7 @@ describe('what is given', () => {
 });
 
 describe.skipIf(!hasMysql)('the database', () => {
-  it('is created, by ten writers at once, and reading creates nothing', async () => {
+  test('is created, by ten writers at once, and reading creates nothing', async () => {
     const storage = new MysqlStorage(server.url(database), { hooks: ['urls'] });
     onTestFinished(() => storage.close());
     expect(await storage.getUsage()).toEqual([]);
@@ -158,7 +158,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(made!.tables).toBe(12);
   });
 
-  it('is missing or closed: the server’s own words, and no password', async () => {
+  test('is missing or closed: the server’s own words, and no password', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE USER 'guest'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
     onTestFinished(async () => void (await root.query(`DROP USER 'guest'@'127.0.0.1'`)));
@@ -177,7 +177,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(messages.join()).not.toMatch(/s3cret|0ther/);
   });
 
-  it('needs the rights that the page names, and no others', async () => {
+  test('needs the rights that the page names, and no others', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE USER 'few'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
     onTestFinished(async () => void (await root.query(`DROP USER 'few'@'127.0.0.1'`)));
@@ -191,7 +191,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(await rows(storage, 'tags')).toEqual([[null, 1, 5, 0, 1500]]);
   });
 
-  it('of somebody else, or of a newer release, is not touched', async () => {
+  test('of somebody else, or of a newer release, is not touched', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE TABLE ${database}.usage_strings (id INT PRIMARY KEY)`);
     await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
@@ -211,7 +211,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     await expect(storage.getUsage()).rejects.toThrow(newer);
   });
 
-  it('is finished where a process died while it made the tables', async () => {
+  test('is finished where a process died while it made the tables', async () => {
     await opened();
     await root.query(`DROP TABLE ${database}.usage_days, ${database}.usage_requests`);
     await root.query(`DROP VIEW ${database}.usage_urls_daily`);
@@ -223,7 +223,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(await ask(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
   });
 
-  it('has views that read well, also of a summary of the user’s own, beside another prefix', async () => {
+  test('has views that read well, also of a summary of the user’s own, beside another prefix', async () => {
     const tags = defineSummary({ name: 'blog-tags', key: () => null });
     const { writer, storage } = await opened({ hooks: ['urls', tags] });
     const other = await opened({ prefix: 'usage_blog_' });
@@ -252,7 +252,7 @@ describe.skipIf(!hasMysql)('the database', () => {
 });
 
 describe.skipIf(!hasMysql)('a batch', () => {
-  it('is sent in pieces that the server takes; a row that it never takes is refused', async () => {
+  test('is sent in pieces that the server takes; a row that it never takes is refused', async () => {
     await setGlobal('max_allowed_packet', 32 * 1024);
     const { storage, writer, journal } = await opened();
     const long = (n: number, text: string) => ({ url: `http://localhost/${n}/${text}` });
@@ -269,7 +269,7 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect((await writer.position(batch.journal))?.position).toBe(batch.to.position);
   });
 
-  it('is tried again after a deadlock', async () => {
+  test('is tried again after a deadlock', async () => {
     const { storage, writer, journal } = await opened();
     await writer.apply(journal.batch([{}]));
     const other = await mysql.createConnection(server.url(database));
@@ -292,7 +292,7 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 3, 15, 0, 4500]]);
   });
 
-  it('is tried again when somebody held a row for long', async () => {
+  test('is tried again when somebody held a row for long', async () => {
     await setGlobal('innodb_lock_wait_timeout', 1);
     const { storage, writer, journal } = await opened();
     await writer.apply(journal.batch([{}]));
@@ -307,7 +307,7 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 2, 10, 0, 3000]]);
   });
 
-  it('is refused for its values, and for nothing else', async () => {
+  test('is refused for its values, and for nothing else', async () => {
     const { writer, journal } = await opened();
     await root.query(`ALTER TABLE ${database}.usage_requests ADD CHECK (status <> 418)`);
     const refused = await writer.apply(journal.batch([{ status: 418 }])).catch((error: unknown) => error);
@@ -328,7 +328,7 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
   const MODES =
     'NO_BACKSLASH_ESCAPES,ANSI_QUOTES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH,HIGH_NOT_PRECEDENCE,IGNORE_SPACE';
 
-  it('keeps its settings, and they do no harm', async () => {
+  test('keeps its settings, and they do no harm', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     const pool = createPool({
       uri: server.url(database),
@@ -378,7 +378,7 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
 });
 
 describe.skipIf(!hasMysql)('a server that forgets commits', () => {
-  it('is warned of', async () => {
+  test('is warned of', async () => {
     const warnings: string[] = [];
     const hear = (warning: Error) => void warnings.push(warning.message);
     process.on('warning', hear);

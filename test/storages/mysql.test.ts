@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mysql from 'mysql2/promise';
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
@@ -49,11 +49,11 @@ async function placeOfPools(): Promise<TestPlace> {
 }
 
 describe.skipIf(!hasMysql)('by URL, in the thread', () => {
-  it.each(storageCases({ name: 'mysql', place, ...faulty }))('$name', ({ run }) => run());
+  test.each(storageCases({ name: 'mysql', place, ...faulty }))('$name', ({ run }) => run());
 });
 
 describe.skipIf(!hasMysql)('by a pool of the app', () => {
-  it.each(storageCases({ name: 'mysql, own pool', place: placeOfPools, ...faulty }))('$name', ({ run }) =>
+  test.each(storageCases({ name: 'mysql, own pool', place: placeOfPools, ...faulty }))('$name', ({ run }) =>
     run(),
   );
 });

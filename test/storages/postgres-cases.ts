@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
@@ -60,18 +60,18 @@ export function postgresCases(version: string | undefined, programs: () => Postg
       };
     }
 
-    it.runIf(version !== undefined)('is what is tested', async () => {
+    test.runIf(version !== undefined)('is what is tested', async () => {
       const [found] = await ask('SHOW server_version');
       expect(found).toEqual({ server_version: expect.stringMatching(new RegExp(`^${version}\\.`)) });
     });
 
     describe('by URL, in the thread', () => {
-      it.each(storageCases({ name: 'postgres', place, ...faulty }))('$name', ({ run }) => run());
+      test.each(storageCases({ name: 'postgres', place, ...faulty }))('$name', ({ run }) => run());
     });
 
     describe('by a pool of the app', () => {
       const subject = { name: 'postgres, own pool', place: placeOfPools, ...faulty };
-      it.each(storageCases(subject))('$name', ({ run }) => run());
+      test.each(storageCases(subject))('$name', ({ run }) => run());
     });
   });
 }

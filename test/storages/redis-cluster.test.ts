@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Cluster } from 'ioredis';
 import { createCluster } from 'redis';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { storageCases, type TestPlace } from '../../src/testing/index.ts';
@@ -34,10 +34,10 @@ describe('by the URL of one of its nodes', () => {
       records: 'a stream holds the newest ones, by default 100,000',
     },
   });
-  it.each(cases)('$name', ({ run }) => run());
+  test.each(cases)('$name', ({ run }) => run());
 });
 
-it('each call keeps to one slot, and all nodes hold some', async () => {
+test('each call keeps to one slot, and all nodes hold some', async () => {
   const prefix = randomUUID();
   const storage = new RedisStorage(nodes[1]!.url, { prefix, hooks: ['basic'] });
   onTestFinished(() => storage.close());
@@ -63,7 +63,7 @@ const openIoRedis = async () => {
   const client = new Cluster([{ host: '127.0.0.1', port: nodes[2]!.port }]);
   return { client, close: () => client.disconnect() };
 };
-it.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
+test.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
   ['redis', openNodeRedis],
   ['ioredis', openIoRedis],
 ])('by a client of %s', async (_, open) => {

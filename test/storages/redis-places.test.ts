@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { sendWith, within } from '../../src/storages/redis/client.ts';
@@ -39,7 +39,7 @@ async function opened(options: RedisStorageOptions = {}) {
 }
 
 describe('what is given', () => {
-  it('is an address or a client', () => {
+  test('is an address or a client', () => {
     const wrong = (given: unknown, ...words: string[]) => {
       const make = () => new RedisStorage(given as string);
       for (const word of words) expect(make).toThrow(word);
@@ -57,7 +57,7 @@ describe('what is given', () => {
     expect(new RedisStorage('redis://host', { prefix: 'shop' }).label).toBe('redis://host:6379/0 shop');
   });
 
-  it('has options that are checked', () => {
+  test('has options that are checked', () => {
     const make = (options: unknown) => () => new RedisStorage('redis://host', options as RedisStorageOptions);
     expect(make({ maxRecord: 1 })).toThrow('unknown option "maxRecord"');
     expect(make({ prefix: 'a{b}' })).toThrow('"RedisStorage.prefix" is "a{b}"');
@@ -66,7 +66,7 @@ describe('what is given', () => {
     expect(make({ ttl: { hour: 0 } })).toThrow('"RedisStorage.ttl.hour" is 0');
   });
 
-  it('is opened by its scheme', async () => {
+  test('is opened by its scheme', async () => {
     const storage = kept(await storageAt(server.url).open(['urls']));
     expect(storage).toBeInstanceOf(RedisStorage);
     expect(await storage.getUsage()).toEqual([]);
@@ -74,7 +74,7 @@ describe('what is given', () => {
     expect(server.cli('dbsize')).toBe('0');
   });
 
-  it('names the same place as a client that is connected there', async () => {
+  test('names the same place as a client that is connected there', async () => {
     const client = createClient({ url: `${server.url}/2` });
     expect(new RedisStorage(client).identity).toBe(new RedisStorage(`${server.url}/2`).identity);
     const storage = kept(new RedisStorage(`${server.url}/2`, { hooks: ['urls'] }));
@@ -86,7 +86,7 @@ describe('what is given', () => {
 });
 
 describe('a place', () => {
-  it('of somebody else is left alone, and one of a newer release too', async () => {
+  test('of somebody else is left alone, and one of a newer release too', async () => {
     server.cli('set', 'usage:schema', 'mine');
     await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
     await expect(kept(new RedisStorage(server.url)).getUsage()).rejects.toMatchObject({
@@ -100,7 +100,7 @@ describe('a place', () => {
     await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
   });
 
-  it('that asks for a password tells nobody which one was wrong', async () => {
+  test('that asks for a password tells nobody which one was wrong', async () => {
     const locked = await RedisServer.start('--requirepass', 'right');
     onTestFinished(() => locked.close());
     const at = (password: string) => locked.url.replace('//', `//:${password}@`);
@@ -112,7 +112,7 @@ describe('a place', () => {
     await writer.close();
   });
 
-  it('that was emptied is filled again from where the journal says', async () => {
+  test('that was emptied is filled again from where the journal says', async () => {
     const { storage, writer, journal } = await opened();
     const [first, second] = [journal.batch([{}]), journal.batch([{}, {}])];
     await writer.apply(first);
@@ -125,7 +125,7 @@ describe('a place', () => {
     expect(await storage.reader.timeZone('default')).toBe('UTC');
   });
 
-  it('with a key of another kind where ours belongs is not counted into', async () => {
+  test('with a key of another kind where ours belongs is not counted into', async () => {
     const { storage, writer, journal } = await opened();
     const tops = 'usage:{default:urls:day:2026-11}:2026-11-24T00:00:00+00:00:tops';
     server.cli('set', tops, 'mine');
@@ -140,7 +140,7 @@ describe('a place', () => {
 });
 
 describe('calls', () => {
-  it('that arrive late, twice or in another size change nothing', async () => {
+  test('that arrive late, twice or in another size change nothing', async () => {
     const { storage, writer, journal } = await opened();
     const client = createClient({ url: server.url });
     await client.connect();
@@ -177,7 +177,7 @@ describe('calls', () => {
     expect(await storage.getUsage({ limit: 0 })).toHaveLength(3_200);
   });
 
-  it('leave guards that go by themselves', async () => {
+  test('leave guards that go by themselves', async () => {
     const { writer, journal } = await opened();
     await writer.apply(journal.batch([{}]));
     const guards = server.cli('keys', 'usage:*:at:*').split('\n');
@@ -186,7 +186,7 @@ describe('calls', () => {
     expect(server.cli('persist', 'usage:journals')).toBe('0');
   });
 
-  it('do not wait for ever', async () => {
+  test('do not wait for ever', async () => {
     await expect(within(20, () => new Promise(() => {}))).rejects.toMatchObject({ code: 'TIMEOUT' });
     const client = createClient({ url: server.url });
     const offline = kept(new RedisStorage(client));
@@ -195,7 +195,7 @@ describe('calls', () => {
 });
 
 describe('sums', () => {
-  it('are exact beyond 64 bits', async () => {
+  test('are exact beyond 64 bits', async () => {
     const { storage, writer, journal } = await opened();
     const record = { contentLength: Number.MAX_SAFE_INTEGER, duration: 1 };
     for (let n = 0; n < 3; n++)
@@ -211,7 +211,7 @@ describe('sums', () => {
     expect(row).toEqual(['http://localhost/', 3_000, Number(added * 3n), 0, 3_000]);
   });
 
-  it('expire after so many days from the end of their hour, day or month', async () => {
+  test('expire after so many days from the end of their hour, day or month', async () => {
     const { storage, writer, journal } = await opened({ ttl: { hour: 2, day: 40 } });
     await writer.apply(
       journal.batch([
@@ -241,7 +241,7 @@ describe('records', () => {
   const dates = async (storage: Storage, options = {}) =>
     (await storage.getUsage({ limit: 0, ...options })).map(({ date }) => date - NOON);
 
-  it('are the newest that came, up to a number', async () => {
+  test('are the newest that came, up to a number', async () => {
     const { storage, writer, journal } = await opened({ maxRecords: 3 });
     await writer.apply(journal.batch(Array.from({ length: 5 }, (_, n) => ({ date: NOON + n }))));
     expect(await dates(storage)).toEqual([4, 3, 2]);
@@ -250,7 +250,7 @@ describe('records', () => {
     expect((await rows(storage, 'urls'))[0]?.[1]).toBe(6);
   });
 
-  it('may be none', async () => {
+  test('may be none', async () => {
     const { storage, writer, journal } = await opened({ maxRecords: 0 });
     expect(await writer.apply(journal.batch([{}]))).toBe(true);
     expect(await storage.getUsage()).toEqual([]);
@@ -258,7 +258,7 @@ describe('records', () => {
     expect(server.cli('keys', 'usage:{default:records}*')).not.toContain('usage:{default:records}\n');
   });
 
-  it('that come long after their date are found by it, and read in its order', async () => {
+  test('that come long after their date are found by it, and read in its order', async () => {
     const { storage, writer, journal } = await opened();
     const random = new Random(3);
     // Pieces of 1,000 are read at once.
@@ -284,7 +284,7 @@ describe('records', () => {
     expect(found).toEqual(all);
   });
 
-  it('that came late are forgotten as such when they are gone', async () => {
+  test('that came late are forgotten as such when they are gone', async () => {
     const { writer, journal } = await opened({ maxRecords: 2 });
     await writer.apply(journal.batch([{ date: NOON }, { date: NOON - DAY }]));
     const late = 'usage:{default:records}:late';
@@ -293,7 +293,7 @@ describe('records', () => {
     expect(server.cli('hget', late, 'until')).toBe(entry);
   });
 
-  it('before 1970 are read too', async () => {
+  test('before 1970 are read too', async () => {
     const { storage, writer, journal } = await opened();
     await writer.apply(journal.batch([{ date: -5_000 }, { date: 3 }]));
     expect((await storage.getUsage()).map(({ date }) => date)).toEqual([3, -5_000]);
@@ -304,7 +304,7 @@ describe('records', () => {
 });
 
 describe('copy', () => {
-  it('from SQLite and back', { timeout: 400_000 }, async () => {
+  test('from SQLite and back', { timeout: 400_000 }, async () => {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
     const sqlite = (name: string) =>

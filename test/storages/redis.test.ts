@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
 import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
@@ -84,5 +84,5 @@ describe.each(subjects)('$name', (subject) => {
       records: 'a stream holds the newest ones, by default 100,000',
     },
   });
-  it.each(cases)('$name', ({ run }) => run());
+  test.each(cases)('$name', ({ run }) => run());
 });

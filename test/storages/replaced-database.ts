@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import type { TrackUsageError } from '../../src/index.ts';
 import type { Storage } from '../../src/storages/storage.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
@@ -60,7 +60,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     };
   }
 
-  it('a database that is dropped while the app runs is set up again, and what was in it is counted', async () => {
+  test('a database that is dropped while the app runs is set up again, and what was in it is counted', async () => {
     await using app = await start();
     await app.request(20);
     await app.expectExact(0);
@@ -70,7 +70,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     expect(app.reported()).toEqual([isKept ? 0 : 20]);
   });
 
-  it('one that another process has made anew meanwhile gets the right site and keys', async () => {
+  test('one that another process has made anew meanwhile gets the right site and keys', async () => {
     await using app = await start();
     await app.request(10);
     await app.expectExact(0);
@@ -99,7 +99,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     await other.close();
   });
 
-  it('one that is dropped before anything was stored from here is set up again', async () => {
+  test('one that is dropped before anything was stored from here is set up again', async () => {
     await using app = await start();
     await app.usage.ready();
     await app.drop();
@@ -110,7 +110,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     await app.expectExact(0);
   });
 
-  it('one that is dropped again and again under load: stored and lost make up all', async () => {
+  test('one that is dropped again and again under load: stored and lost make up all', async () => {
     await using app = await start();
     for (let round = 0; round < 3; round++) {
       const requests = app.request(150);

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { TrackUsageError } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
@@ -84,7 +84,7 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
   };
 }
 
-it('a commit into a file that is at no path any more is none', async () => {
+test('a commit into a file that is at no path any more is none', async () => {
   const path = join(temporaryDirectory(), 'usage.db');
   const storage = new SqliteStorage(path, { hooks: ['urls'] });
   for (const gone of [[path], files(path).slice(1), files(path)]) {
@@ -103,7 +103,7 @@ it('a commit into a file that is at no path any more is none', async () => {
 });
 
 describe('a database whose file goes away while the app runs', () => {
-  it('is removed: what the journal holds is stored in a new one', async () => {
+  test('is removed: what the journal holds is stored in a new one', async () => {
     await using app = await trackedFile();
     await app.request(20);
     await app.expectExact(0);
@@ -113,7 +113,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  it('is removed: what had left the journal is gone, counted and told of', async () => {
+  test('is removed: what had left the journal is gone, counted and told of', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
@@ -127,7 +127,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
-  it('is removed just before the app closes: the last flush is into the new one', async () => {
+  test('is removed just before the app closes: the last flush is into the new one', async () => {
     const app = await trackedFile();
     await app.request(20);
     await app.expectExact(0);
@@ -139,7 +139,7 @@ describe('a database whose file goes away while the app runs', () => {
     await app[Symbol.asyncDispose]();
   });
 
-  it('is removed while the app is idle: it is noticed without a request', async () => {
+  test('is removed while the app is idle: it is noticed without a request', async () => {
     await using app = await trackedFile();
     await app.request(5);
     await app.expectExact(0);
@@ -148,7 +148,7 @@ describe('a database whose file goes away while the app runs', () => {
     await app.expectExact(0);
   });
 
-  it('is renamed, and another process has made one with other ids', async () => {
+  test('is renamed, and another process has made one with other ids', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
@@ -185,7 +185,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  it('is restored from a backup: what the journal holds is stored once more, the rest is lost', async () => {
+  test('is restored from a backup: what the journal holds is stored once more, the rest is lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(30, LONG);
     await app.expectExact(0);
@@ -202,7 +202,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
-  it('is restored into the same file: no id of the other state is used', async () => {
+  test('is restored into the same file: no id of the other state is used', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
@@ -222,7 +222,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  it('is exchanged for an equal copy on another inode: nothing is lost', async () => {
+  test('is exchanged for an equal copy on another inode: nothing is lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
@@ -233,7 +233,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  it('loses its write-ahead log only: what was in there is saved', async () => {
+  test('loses its write-ahead log only: what was in there is saved', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
@@ -243,7 +243,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  it('goes with its directory: the records wait until there is one', async () => {
+  test('goes with its directory: the records wait until there is one', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
@@ -258,7 +258,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reports()).toEqual(['STORAGE_REPLACED']);
   });
 
-  it('is removed under load again and again, with two apps at it', async () => {
+  test('is removed under load again and again, with two apps at it', async () => {
     await using one = await trackedFile();
     const second = new SqliteStorage(one.path, { hooks: ['urls'] });
     await using two = await tracked(second, { site: 'second' });

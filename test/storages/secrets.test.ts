@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { MongoClient } from 'mongodb';
 import { createPool } from 'mysql2';
 import pg from 'pg';
-import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { TrackUsageError } from '../../src/errors.ts';
 import { TrackUsage } from '../../src/index.ts';
@@ -38,7 +38,7 @@ function refusal(make: () => unknown): TrackUsageError {
 
 describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
   // What stands before the "/" is a host and a port to whoever reads it as a URL.
-  it.each(['123/s3cret', '123?s3cret', '123#s3cret', '123/s3c@ret', 's3cret%zz'])(
+  test.each(['123/s3cret', '123?s3cret', '123#s3cret', '123/s3c@ret', 's3cret%zz'])(
     'that is not percent-encoded is neither cut nor shown: %s',
     (password) => {
       const error = refusal(() => open(`${scheme}://usage:${password}@127.0.0.1:1/1`));
@@ -49,7 +49,7 @@ describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
     },
   );
 
-  it('is not among what is printed of the storage', () => {
+  test('is not among what is printed of the storage', () => {
     const storage = open(`${scheme}://usage:s3cret%2F%40@127.0.0.1:1/1`);
     const printed = `${inspect(storage, { depth: 9 })} ${JSON.stringify(storage)}`;
     expect(printed).toContain('127.0.0.1');

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { memoryStorageWith, tracked } from '../writers/support.ts';
 
@@ -13,7 +13,7 @@ function unreliable(hooks: Parameters<typeof memoryStorageWith>[0]['hooks']) {
   return { state, storage: memoryStorageWith({ label: 'unreliable', hooks, before }) };
 }
 
-it('one that is down keeps no other back, and catches up by itself', async () => {
+test('one that is down keeps no other back, and catches up by itself', async () => {
   const hooked = { reliable: 0, unreliable: 0 };
   const countReliable = () => {
     hooked.reliable += 1;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync, StatementSync } from 'node:sqlite';
-import { expect, it, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -61,7 +61,7 @@ function contents(path: string) {
   return JSON.parse(JSON.stringify({ records, sums })) as unknown;
 }
 
-it('no id of a batch that failed is used again, at whichever call of SQLite it failed', async () => {
+test('no id of a batch that failed is used again, at whichever call of SQLite it failed', async () => {
   const hooks = ['urls', 'referrers', 'browsers'];
   const directory = temporaryDirectory();
   const round = async (nth: number) => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { it } from 'vitest';
+import { test } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { storageCases } from '../../src/testing/index.ts';
 
@@ -17,4 +17,4 @@ const cases = storageCases({
     };
   },
 });
-it.each(cases)('$name', ({ run }) => run());
+test.each(cases)('$name', ({ run }) => run());

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Storage, sumUrls } from '../../src/index.ts';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { RedisStorage } from '../../src/storages/redis/index.ts';
@@ -66,7 +66,7 @@ describe.skipIf(process.env.TEST_POSTGRES_URL)('PostgreSQL over TLS', () => {
   const urlWith = (query: string) => `${server.url().replace('127.0.0.1', 'localhost')}?${query}`;
   const options = (name: string) => ({ hooks: [sumUrls], schema: name });
 
-  it('with the certificate named in the URL', async () => {
+  test('with the certificate named in the URL', async () => {
     const storage = new PostgresStorage(
       urlWith(`sslmode=verify-full&sslrootcert=${cert}`),
       options('by_url'),
@@ -82,12 +82,12 @@ describe.skipIf(process.env.TEST_POSTGRES_URL)('PostgreSQL over TLS', () => {
     expect(await answerTo(urlWith('sslmode=verify-full&schema=by_url'))).toContain('http://localhost/,1,');
   });
 
-  it('with options of the driver', async () => {
+  test('with options of the driver', async () => {
     const ssl = { ca: TLS.cert.toString() };
     await use(new PostgresStorage({ connectionString: urlWith(''), ssl }, options('by_options')));
   });
 
-  it('not where nobody vouches for the certificate', async () => {
+  test('not where nobody vouches for the certificate', async () => {
     await refused(new PostgresStorage(urlWith('sslmode=verify-full'), options('refused')));
   });
 });
@@ -103,7 +103,7 @@ describe.runIf(isWanted('redis'))('Redis over TLS', () => {
   });
   afterAll(() => server?.close());
 
-  it('with a client of the app', async () => {
+  test('with a client of the app', async () => {
     const client = createClient({ url, socket: { tls: true, ca: TLS.cert, host: 'localhost' } });
     await client.connect();
     onTestFinished(() => client.destroy());
@@ -111,7 +111,7 @@ describe.runIf(isWanted('redis'))('Redis over TLS', () => {
     expect(await answerTo(url)).toContain('http://localhost/,1,');
   });
 
-  it('not where nobody vouches for the certificate', async () => {
+  test('not where nobody vouches for the certificate', async () => {
     await refused(new RedisStorage(url, { hooks: [sumUrls], prefix: 'refused' }));
   });
 });

@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   type CapturedRecord,
   defineSummary,
@@ -61,7 +61,7 @@ async function track(hooks: Summary[]) {
 }
 
 describe('a closure', () => {
-  it('sees what was captured, and its keys are counted', async () => {
+  test('sees what was captured, and its keys are counted', async () => {
     const seen: CapturedRecord[] = [];
     const plans = defineSummary({
       name: 'plans',
@@ -95,7 +95,7 @@ describe('a closure', () => {
     expect(app.errors).toEqual([]);
   });
 
-  it('may return several keys, each of which counts once', async () => {
+  test('may return several keys, each of which counts once', async () => {
     const tags = defineSummary({
       name: 'tags',
       key: ({ query }) => [query?.tag ?? []].flat(),
@@ -107,7 +107,7 @@ describe('a closure', () => {
     expect(await app.hits(tags)).toEqual({ a: 1, b: 2, null: 1 });
   });
 
-  it('that throws or returns no key is told, and the request is counted without one', async () => {
+  test('that throws or returns no key is told, and the request is counted without one', async () => {
     const answers: unknown[] = [
       () => {
         throw new Error('not today');
@@ -128,7 +128,7 @@ describe('a closure', () => {
     expect(app.errors[0]?.message).toContain('the key function of the summary "odd" failed: not today');
   });
 
-  it('that returns promises ends nothing when they fail, and is told without what is in an object', async () => {
+  test('that returns promises ends nothing when they fail, and is told without what is in an object', async () => {
     const late = async () => {
       throw new Error('late');
     };
@@ -148,7 +148,7 @@ describe('a closure', () => {
     }
   });
 
-  it('may return hostile and long keys', async () => {
+  test('may return hostile and long keys', async () => {
     const long = 'x'.repeat(100_000);
     const keys = [
       `${long}1`,
@@ -174,7 +174,7 @@ describe('a closure', () => {
 });
 
 describe('a module', () => {
-  it('is called in the writer with the whole record', async () => {
+  test('is called in the writer with the whole record', async () => {
     const clients = defineSummary({ name: 'clients', module: MODULE });
     const classes = defineSummary({ name: 'status-classes', module: MODULE, export: 'statusClass' });
     const app = await track([clients, classes]);
@@ -188,7 +188,7 @@ describe('a module', () => {
     ]);
   });
 
-  it('that returns promises does not end the writer’s thread when they fail', async () => {
+  test('that returns promises does not end the writer’s thread when they fail', async () => {
     const app = await track([defineSummary({ name: 'late', module: MODULE, export: 'late' }), sumStatus]);
     await app.ask('/');
     expect(await app.hits('late')).toEqual({ null: 1 });
@@ -198,7 +198,7 @@ describe('a module', () => {
     expect(app.usage.status().writerRestarts).toBe(0);
   });
 
-  it.each([
+  test.each([
     ['a file that does not exist', new URL('./fixtures/nothing.js', import.meta.url), 'default'],
     ['an export that does not exist', MODULE, 'nothing'],
     ['an export that is no function', MODULE, 'notAFunction'],
@@ -214,7 +214,7 @@ describe('a module', () => {
 
 describe('defineSummary', () => {
   const key = () => 'x';
-  it.each([
+  test.each([
     [{ name: 'Plans', key }, 'defineSummary.name'],
     [{ name: 'plans-', key }, 'defineSummary.name'],
     [{ name: 'p'.repeat(41), key }, 'defineSummary.name'],
@@ -229,7 +229,7 @@ describe('defineSummary', () => {
     expect(() => defineSummary(definition as never)).toThrow(`option "${option}" is`);
   });
 
-  it('refuses names that would mix numbers', () => {
+  test('refuses names that would mix numbers', () => {
     const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
     expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('the name "urls" belongs');
@@ -243,7 +243,7 @@ describe('defineSummary', () => {
     expect(() => new TrackUsage(null, storages)).toThrow('the name "plans" belongs');
   });
 
-  it('has types that let one function serve both forms', () => {
+  test('has types that let one function serve both forms', () => {
     const shared = ({ path }: CapturedRecord) => path.split('/')[1] ?? null;
     const inWriter: KeyFunction = shared;
     expect(defineSummary({ name: 'areas', key: shared }).key).toBe(inWriter);
@@ -251,7 +251,7 @@ describe('defineSummary', () => {
 });
 
 describe('questions', () => {
-  it('before the first record have empty answers', async () => {
+  test('before the first record have empty answers', async () => {
     const plans = defineSummary({ name: 'plans', key: () => 'gold' });
     const app = await track([plans]);
     for (const summary of [plans, 'plans']) {
@@ -262,7 +262,7 @@ describe('questions', () => {
     expect(await app.usage.getSum('plans', { period: 'day' })).toEqual([]);
   });
 
-  it('tell a misspelt name from a summary without numbers', async () => {
+  test('tell a misspelt name from a summary without numbers', async () => {
     const app = await track([defineSummary({ name: 'plans', key: () => 'gold' })]);
     await app.ask('/');
     await app.usage.flush();

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Calendar, calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 
 const HOUR = 3_600_000;
@@ -195,7 +195,7 @@ describe('buckets', () => {
     expect(buckets(zone, period, from, starts.length)).toEqual(starts);
   });
 
-  it('has 23, 24 and 25 hours a day, and 48 half of them where the clock moves by 30 minutes', () => {
+  test('has 23, 24 and 25 hours a day, and 48 half of them where the clock moves by 30 minutes', () => {
     const hoursOf = (zone: string, day: string) => {
       const here = calendar(zone);
       let count = 0;
@@ -222,7 +222,7 @@ describe('buckets', () => {
     });
   });
 
-  it('survives numbers that no date holds', () => {
+  test('survives numbers that no date holds', () => {
     for (const zone of ['UTC', 'Europe/Berlin', 'America/St_Johns']) {
       for (const ms of [1e300, -1e300, 8.64e15, -8.64e15, Number.MAX_SAFE_INTEGER, -5e13, 0.5, -0.5]) {
         const here = new Calendar(zone);
@@ -244,7 +244,7 @@ describe('buckets', () => {
 });
 
 describe('calendar', () => {
-  it('makes one a zone', () => {
+  test('makes one a zone', () => {
     expect(calendar('Europe/Berlin')).toBe(calendar('Europe/Berlin'));
     expect(calendar('Europe/Berlin').timeZone).toBe('Europe/Berlin');
     expect(calendar('europe/berlin').format(0)).toBe('1970-01-01T01:00:00+01:00');
@@ -403,7 +403,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     .filter((ms) => ms > Date.UTC(1900, 0, 2) && ms < Date.UTC(2099, 11, 30));
   const periods = fc.constantFrom(...PERIODS);
 
-  it('an instant lies in its bucket, and buckets follow one another', () => {
+  test('an instant lies in its bucket, and buckets follow one another', () => {
     fc.assert(
       fc.property(periods, instants, (period, ms) => {
         const here = calendar(zone);
@@ -418,7 +418,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('an answer does not depend on the calls before', () => {
+  test('an answer does not depend on the calls before', () => {
     fc.assert(
       fc.property(periods, fc.array(instants, { minLength: 2, maxLength: 5 }), (period, many) => {
         const warm = new Calendar(zone);
@@ -429,7 +429,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('later instants have no earlier buckets', () => {
+  test('later instants have no earlier buckets', () => {
     fc.assert(
       fc.property(periods, instants, fc.integer({ min: 0, max: 3 * DAY }), (period, ms, more) => {
         const here = calendar(zone);
@@ -438,7 +438,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('an hour is one hour of the clock without a change in it, and as long as can be', () => {
+  test('an hour is one hour of the clock without a change in it, and as long as can be', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const here = calendar(zone);
@@ -454,7 +454,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('days and months begin when the clock first shows their date', () => {
+  test('days and months begin when the clock first shows their date', () => {
     const date = (ms: number) => Math.floor(clock(ms) / DAY);
     const month = (ms: number) =>
       Math.floor(new Date(clock(ms)).getUTCFullYear() * 12) + new Date(clock(ms)).getUTCMonth();
@@ -499,7 +499,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('reads what it prints', () => {
+  test('reads what it prints', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const here = calendar(zone);
@@ -509,7 +509,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  it('reads a local time as the first instant at which the clock shows it or a later one', () => {
+  test('reads a local time as the first instant at which the clock shows it or a later one', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const local = Math.floor(ms / 1000) * 1000;

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { barriers, fileBrowser } from './browser.ts';
 import { closeServer, listen } from './engines.ts';
 import { isWanted } from './services.ts';
@@ -37,14 +37,14 @@ describe.runIf(isWanted('chromium'))('a page in Chromium', () => {
   });
   afterAll(() => closeServer(server));
 
-  it('is opened, and says nothing where all is well', async () => {
+  test('is opened, and says nothing where all is well', async () => {
     await using opened = await openPage(`${url}/fine`);
     expect(await opened.page.title()).toBe('Fine!');
     expect(opened.elsewhere).toEqual([]);
     expect(opened.complaints).toEqual([]);
   });
 
-  it('tells what it asked others for, and what went wrong', async () => {
+  test('tells what it asked others for, and what went wrong', async () => {
     await using opened = await openPage(`${url}/elsewhere`);
     await expect.poll(() => opened.elsewhere).toEqual(['http://example.com/a.png', 'ws://example.com/b']);
     const shown = () => opened.complaints.join('\n');
@@ -53,7 +53,7 @@ describe.runIf(isWanted('chromium'))('a page in Chromium', () => {
     await expect.poll(shown).toMatch(/ERR_NAME_NOT_RESOLVED/);
   });
 
-  it('tells what its policy did not allow', async () => {
+  test('tells what its policy did not allow', async () => {
     await using opened = await openPage(`${url}/policy`);
     expect(await opened.page.title()).toBe('Policy');
     await expect
@@ -61,7 +61,7 @@ describe.runIf(isWanted('chromium'))('a page in Chromium', () => {
       .toEqual(expect.arrayContaining(['CSP script-src-elem: inline', 'CSP style-src-elem: inline']));
   });
 
-  it('has no cookies of another, and settings of its own', async () => {
+  test('has no cookies of another, and settings of its own', async () => {
     await using first = await openPage(`${url}/fine`);
     await first.page.evaluate("document.cookie = 'a=b'");
     await using second = await openPage(`${url}/fine`, {
@@ -75,7 +75,7 @@ describe.runIf(isWanted('chromium'))('a page in Chromium', () => {
     ]);
   });
 
-  it('is looked through by axe, whatever its policy', async () => {
+  test('is looked through by axe, whatever its policy', async () => {
     await using fine = await openPage(`${url}/barrier`);
     expect(await barriers(fine.page)).toEqual([expect.stringMatching(/^image-alt: .*: <img src="data:,">$/)]);
     await using strict = await openPage(`${url}/policy`);

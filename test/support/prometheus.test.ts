@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { closeServer, listen } from './engines.ts';
 import { checkMetrics, startPrometheus } from './prometheus.ts';
 import { isWanted } from './services.ts';
@@ -10,7 +10,7 @@ lamps_total{colour="red"} ${n}
 `;
 
 describe.runIf(isWanted('prometheus'))('Prometheus', () => {
-  it('promtool finds what is wrong with an exposition, and nothing in a right one', () => {
+  test('promtool finds what is wrong with an exposition, and nothing in a right one', () => {
     expect(checkMetrics(exposition(3))).toBe('');
     expect(checkMetrics('# TYPE lamps counter\nlamps 3\n')).toMatch(
       /lamps counter metrics should have "_total"/,
@@ -18,7 +18,7 @@ describe.runIf(isWanted('prometheus'))('Prometheus', () => {
     expect(checkMetrics('lamps{ 3\n')).toMatch(/error while linting/);
   });
 
-  it('scrapes a server, again and again', async () => {
+  test('scrapes a server, again and again', async () => {
     let lit = 1;
     let path: string | undefined;
     let status = 200;

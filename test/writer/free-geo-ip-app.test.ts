@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TrackUsage } from '../../src/index.ts';
 import { readFreeGeoIp } from '../../src/writer/free-geo-ip-settings.ts';
 import { COUNTRY_PATHS } from '../../src/writer/geo-answer.ts';
-import { codes, serverHits, trackedServer } from '../harm/support.ts';
+import { codes, serverHits, trackedServer } from '../resilience/support.ts';
 import { geoService, hang } from '../support/geo-service.ts';
 
 afterEach(() => vi.unstubAllEnvs());

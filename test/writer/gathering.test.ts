@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { memoryStorageWith, tracked } from '../writers/support.ts';
 
-it('records that come while a batch is stored gather for the next one', async () => {
+test('records that come while a batch is stored gather for the next one', async () => {
   const sizes: number[] = [];
   let meanwhile = async (): Promise<unknown> => undefined;
   const storage = memoryStorageWith({

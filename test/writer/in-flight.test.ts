@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { OutputWriter, Storage } from '../../src/index.ts';
 import type { Batch, StorageReader, StorageWriter } from '../../src/storages/contract.ts';
 import { tracked } from '../writers/support.ts';
@@ -36,7 +36,7 @@ function fickle(fails: (batch: Batch) => boolean) {
   return { storage, given };
 }
 
-it('a batch that failed comes again unchanged, though more was recorded since', async () => {
+test('a batch that failed comes again unchanged, though more was recorded since', async () => {
   let failures = 3;
   const { storage, given } = fickle(() => failures-- > 0);
   await using app = await tracked(storage);
@@ -55,7 +55,7 @@ it('a batch that failed comes again unchanged, though more was recorded since', 
   expect(stored).toEqual(['/1', '/2', '/3']);
 });
 
-it('a batch that failed comes again unchanged after the thread died', async () => {
+test('a batch that failed comes again unchanged after the thread died', async () => {
   let works = false;
   const { storage, given } = fickle(() => !works);
   await using app = await tracked(storage);
@@ -71,7 +71,7 @@ it('a batch that failed comes again unchanged after the thread died', async () =
   await vi.waitFor(() => expect(given.at(-1)).toEqual({ ...given[0], taken: true }), { timeout: 10_000 });
 });
 
-it.each([
+test.each([
   ['is cut', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
   ['is empty', () => Buffer.alloc(0)],
   ['has a wrong byte', (bytes: Buffer) => bytes.with(-9, bytes.at(-9)! ^ 1)],
@@ -94,7 +94,7 @@ it.each([
   expect(next.errors.map(({ message }) => message)).toEqual([expect.stringContaining(name!)]);
 });
 
-it('a batch that cannot be written down is one that the next process makes again', async () => {
+test('a batch that cannot be written down is one that the next process makes again', async () => {
   let left = 1;
   const { storage, given } = fickle(() => left-- <= 0);
   await using app = await tracked(storage);
@@ -120,7 +120,7 @@ it('a batch that cannot be written down is one that the next process makes again
   expect(given[1 + failed.length]).toEqual({ ...failed[0], taken: true });
 });
 
-it('a writer without positions goes on where the process before it stopped', async () => {
+test('a writer without positions goes on where the process before it stopped', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'track-usage-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const taken: string[] = [];

@@ -7,9 +7,9 @@ import { describe, expect, test, vi } from 'vitest';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { Storage } from '../../src/storages/storage.ts';
 import { startThread } from '../../src/threads.ts';
-import { codes, serverHits, trackedServer } from '../harm/support.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import type { Manner } from '../metrics/steered-storage.ts';
+import { codes, serverHits, trackedServer } from '../resilience/support.ts';
 
 vi.mock(import('../../src/threads.ts'), async (original) => {
   const module = await original();

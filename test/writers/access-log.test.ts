@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
 import type { Batch } from '../../src/storages/contract.ts';
@@ -28,7 +28,7 @@ const goaccess = programOf('goaccess');
 const linesOf = (file: string) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 
 describe('the lines', () => {
-  it('are those of Apache, in the site’s zone', async () => {
+  test('are those of Apache, in the site’s zone', async () => {
     await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'access.log')), {
       timeZone: 'Asia/Kathmandu',
       trustProxy: true,
@@ -54,7 +54,7 @@ describe('the lines', () => {
     expect(more).toEqual([]);
   });
 
-  it('are shorter in the format common', async () => {
+  test('are shorter in the format common', async () => {
     await using app = await tracked(
       (directory) => new AccessLogWriter(join(directory, 'access.log'), { format: 'common' }),
     );
@@ -67,7 +67,7 @@ describe('the lines', () => {
 });
 
 describe('the file', () => {
-  it('may be renamed, and what others wrote into it stays', async () => {
+  test('may be renamed, and what others wrote into it stays', async () => {
     await using app = await tracked((directory) => {
       writeFileSync(join(directory, 'access.log'), 'before\n');
       return new AccessLogWriter(join(directory, 'access.log'));
@@ -86,7 +86,7 @@ describe('the file', () => {
     expect(paths(log)).toEqual(['/3']);
   });
 
-  it('that cannot be written is told, and the lines come when it can', async () => {
+  test('that cannot be written is told, and the lines come when it can', async () => {
     await using app = await tracked(
       (directory) => new AccessLogWriter(join(directory, 'logs', 'access.log')),
     );
@@ -98,7 +98,7 @@ describe('the file', () => {
     expect(linesOf(join(app.directory, 'logs', 'access.log'))).toHaveLength(1);
   });
 
-  it.each([0, 1, 150, Number.POSITIVE_INFINITY])(
+  test.each([0, 1, 150, Number.POSITIVE_INFINITY])(
     'is completed when a process was killed after %d bytes of a batch',
     async (appended) => {
       const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
@@ -146,7 +146,7 @@ describe('the file', () => {
     },
   );
 
-  it('gets every line once, however often the process is killed', async () => {
+  test('gets every line once, however often the process is killed', async () => {
     await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'unused.log')));
     const { directory } = app;
     let answered = 0;
@@ -181,7 +181,7 @@ describe('the file', () => {
 });
 
 describe.skipIf(goaccess === undefined)('goaccess', () => {
-  it('reads every line, and comes to the same totals', async () => {
+  test('reads every line, and comes to the same totals', async () => {
     await using app = await tracked(
       (directory) => [
         new AccessLogWriter(join(directory, 'access.log')),

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { type RecordWriter, Storage, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { eventually, tracked } from './support.ts';
 
-it('a function is called with each record that its storage has committed, in order', async () => {
+test('a function is called with each record that its storage has committed, in order', async () => {
   const calls: [UsageRecord, RecordWriter][] = [];
   await using app = await tracked(
     (directory) =>
@@ -27,7 +27,7 @@ it('a function is called with each record that its storage has committed, in ord
   expect(await app.usage.getSum(sumUrls, { period: 'day' })).toHaveLength(5);
 });
 
-it('each hook of each storage gets records of its own', async () => {
+test('each hook of each storage gets records of its own', async () => {
   const seen: string[] = [];
   const spoil = (record: UsageRecord) => {
     record.path = 'spoilt';
@@ -45,7 +45,7 @@ it('each hook of each storage gets records of its own', async () => {
   await eventually(() => expect(seen.sort()).toEqual(['a/x', 'b/x']));
 });
 
-it('what it throws, or its promise rejects with, is told and counted, and the others are called', async () => {
+test('what it throws, or its promise rejects with, is told and counted, and the others are called', async () => {
   let good = 0;
   await using app = await tracked(
     (directory) =>
@@ -72,7 +72,7 @@ it('what it throws, or its promise rejects with, is told and counted, and the ot
   expect(app.errors[0]?.message).toContain('failed: thrown');
 });
 
-it('one that never returns keeps neither requests, nor storing, nor close', async () => {
+test('one that never returns keeps neither requests, nor storing, nor close', async () => {
   await using app = await tracked(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
@@ -86,7 +86,7 @@ it('one that never returns keeps neither requests, nor storing, nor close', asyn
   expect(performance.now() - before).toBeLessThan(5_000);
 });
 
-it('one that never returns makes the memory of the app no larger than its limit', async () => {
+test('one that never returns makes the memory of the app no larger than its limit', async () => {
   // Half of what clients may put into the parameters of a route.
   const vars = { text: 'x'.repeat(8_000) };
   await using app = await tracked(
@@ -104,7 +104,7 @@ it('one that never returns makes the memory of the app no larger than its limit'
   await app.usage.close({ timeout: 100 });
 }, 30_000);
 
-it('a slow one gives the app its turns', async () => {
+test('a slow one gives the app its turns', async () => {
   let called = 0;
   const busy = () => {
     const until = performance.now() + 4;
@@ -125,7 +125,7 @@ it('a slow one gives the app its turns', async () => {
   expect(answered).toBeGreaterThan(5);
 });
 
-it('a slow one is called for all records also where nothing else happens in the app', async () => {
+test('a slow one is called for all records also where nothing else happens in the app', async () => {
   let called = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
   const busy = () => {
@@ -145,7 +145,7 @@ it('a slow one is called for all records also where nothing else happens in the 
   expect(app.usage.status().storages[0]!.hooks).toMatchObject({ failed: 0, dropped: 0 });
 });
 
-it('close waits until it was called for the last record', async () => {
+test('close waits until it was called for the last record', async () => {
   let called = 0;
   await using app = await tracked(
     (directory) =>

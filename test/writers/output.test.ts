@@ -1,13 +1,13 @@
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { OutputWriter, PrintWriter, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { eventually, tracked } from './support.ts';
 
 describe('OutputWriter', () => {
-  it('writes a line of JSON for each record', async () => {
+  test('writes a line of JSON for each record', async () => {
     const output = new PassThrough();
     await using app = await tracked((directory) => [
       new OutputWriter({ output }),
@@ -22,7 +22,7 @@ describe('OutputWriter', () => {
     expect(output.writableEnded).toBe(false);
   });
 
-  it('writes what transform makes of it, and calls its hooks', async () => {
+  test('writes what transform makes of it, and calls its hooks', async () => {
     const output = new PassThrough();
     const hooked: string[] = [];
     await using app = await tracked(
@@ -39,7 +39,7 @@ describe('OutputWriter', () => {
     expect(hooked).toEqual(['/a', '/b']);
   });
 
-  it('a stream that fails is tried again: every record arrives, each once', async () => {
+  test('a stream that fails is tried again: every record arrives, each once', async () => {
     const taken: string[] = [];
     let fails = 3;
     const output = {
@@ -56,7 +56,7 @@ describe('OutputWriter', () => {
     expect(app.errors[0]?.message).toContain('output did not take a batch: the pipe is full');
   });
 
-  it('a record that transform throws at is set aside, and the others are written once', async () => {
+  test('a record that transform throws at is set aside, and the others are written once', async () => {
     const taken: string[] = [];
     const output = new Writable({
       write(chunk, _encoding, callback) {
@@ -75,7 +75,7 @@ describe('OutputWriter', () => {
     expect(app.usage.status().storages[0]).toMatchObject({ ok: true, rejected: 2 });
   });
 
-  it('promises that fail do not end the process', async () => {
+  test('promises that fail do not end the process', async () => {
     const taken: string[] = [];
     let fails = 2;
     const output = {
@@ -98,7 +98,7 @@ describe('OutputWriter', () => {
     expect(messages).toContainEqual(expect.stringContaining('transform returned a promise'));
   });
 
-  it('a file that cannot be opened does not end the process', async () => {
+  test('a file that cannot be opened does not end the process', async () => {
     await using app = await tracked((directory) => [
       new OutputWriter({ output: createWriteStream(join(directory, 'nothing/here.log')) }),
     ]);
@@ -107,7 +107,7 @@ describe('OutputWriter', () => {
     await app.usage.close({ timeout: 100 });
   });
 
-  it('a stream that was destroyed neither ends the process nor loses what others store', async () => {
+  test('a stream that was destroyed neither ends the process nor loses what others store', async () => {
     const output = new PassThrough();
     await using app = await tracked((directory) => [
       new SqliteStorage(join(directory, 'usage.db')),
@@ -122,7 +122,7 @@ describe('OutputWriter', () => {
     await app.usage.close({ timeout: 100 });
   });
 
-  it.each([
+  test.each([
     [{ output: 'file' }, 'option "OutputWriter.output" is "file", expected a writable stream'],
     [{ transform: 1 }, 'option "OutputWriter.transform" is 1'],
     [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only takes records'],
@@ -134,7 +134,7 @@ describe('OutputWriter', () => {
 });
 
 describe('PrintWriter', () => {
-  it('prints a line that no client can make harmful', async () => {
+  test('prints a line that no client can make harmful', async () => {
     const printed: string[] = [];
     const write = vi.spyOn(process.stdout, 'write').mockImplementation(((text, callback) => {
       printed.push(String(text));
@@ -154,7 +154,7 @@ describe('PrintWriter', () => {
     );
   });
 
-  it('keeps no summaries', () => {
+  test('keeps no summaries', () => {
     expect(() => new PrintWriter({ hooks: [sumUrls as never] })).toThrow(
       'print cannot keep the summary sumUrls',
     );

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import fastify from 'fastify';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import { defineSummary, TrackUsage } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
-it('a TrackUsage that is refused leaves no thread, no journal and no listener', async () => {
+test('a TrackUsage that is refused leaves no thread, no journal and no listener', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const started = fastify();
