@@ -6,19 +6,19 @@ import { binary, datetime, text } from './literals.ts';
 import type { Session } from './session.ts';
 import { TABLES } from './tables.ts';
 
-/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
+/** Range of both servers' calendars: the years 1 to 9999. In ms since 1970. */
 export const FIRST = -62_135_596_800_000;
 export const LAST = 253_402_300_799_999;
 
-/** How long the server may take for a question that may go through all records. In s. */
+/** Maximum time that the server may take for a query that may scan all records. In s. */
 const QUESTION_TIMEOUT = 30;
-/** What MySQL heeds and MariaDB does not, in the outermost SELECT. */
+/** Time limit that MySQL applies and MariaDB ignores, in the outermost SELECT. */
 export const HINT = `/*+ MAX_EXECUTION_TIME(${QUESTION_TIMEOUT * 1000}) */`;
 
-/** ms since 1970. */
+/** Converts a date to ms since 1970. */
 export const ms = (column: string) => `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) DIV 1000`;
 
-/** How MySQL and MariaDB say what is asked. */
+/** Returns the dialect of MySQL and MariaDB. */
 export function dialectOf(session: Session): Dialect {
   return {
     query: (sql) => session.query(limited(sql)),
@@ -30,7 +30,7 @@ export function dialectOf(session: Session): Dialect {
     text,
     isText: (value) => `strings.hash = ${binary(hashOf(value))}`,
     isSite: (name) => `sites.hash = ${binary(hashOf(name))}`,
-    // No collation of both servers tells all texts apart: most do not even see blanks at the end.
+    // No collation of both servers distinguishes all texts. Most ignore trailing spaces.
     bytes: (value) => `CAST(${value} AS BINARY)`,
     unbytes: (bytes) => `CONVERT(${bytes} USING utf8mb4)`,
     contains: containsBytes,
@@ -39,7 +39,7 @@ export function dialectOf(session: Session): Dialect {
     isTrue: (flag) => `${flag} = 1`,
     bucketWithin: (bucket, { from, to }) => `${bucket} BETWEEN ${range(from, to)}`,
     bucketMs: ms,
-    // Both columns, so that it goes from each bucket straight to the next one.
+    // Compares both columns, so that the server can seek from each bucket to the next.
     buckets: (table, series, { from, to }) =>
       `SELECT DISTINCT t.series, t.bucket FROM ${table} t
        WHERE t.series = ${series} AND t.bucket BETWEEN ${range(from, to)}`,
@@ -49,8 +49,9 @@ export function dialectOf(session: Session): Dialect {
 }
 
 /**
- * LOWER knows other letters in each version, and nothing here folds ASCII alone: so of the bytes, the letters that are
- * looked for are replaced one by one. In UTF-8 no byte of another character is one of them.
+ * Returns a condition that ignores the case of ASCII letters. LOWER converts different letters in each
+ * version, and no function converts ASCII alone. So the letters of the part are replaced one by one, in the
+ * bytes of the value. In UTF-8, no byte of another character equals an ASCII letter.
  */
 function containsBytes(value: string, part: string): string {
   const folded = foldCase(part);
@@ -66,7 +67,7 @@ function ascii(letter: string): string {
   return binary(Buffer.from(letter));
 }
 
-/** Begins with what MariaDB heeds and MySQL does not. */
+/** Prepends the time limit that MariaDB applies and MySQL ignores. */
 export function limited(sql: string): string {
   return `/*M! SET STATEMENT max_statement_time = ${QUESTION_TIMEOUT} FOR */ ${sql}`;
 }

@@ -3,10 +3,10 @@ import { loadDriver } from '../load-driver.ts';
 import type { MysqlConfig } from './place.ts';
 import { type MysqlPlace, Session } from './session.ts';
 
-/** How long connecting may take. In ms. */
+/** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 10_000;
 
-/** A pool of our own. It connects when it is used, and again after each loss. */
+/** Creates a connection pool. It connects when it is used, and again after each lost connection. */
 export async function connect(config: MysqlConfig, place: MysqlPlace, connections: number): Promise<Session> {
   const { createPool } = (await loadDriver('MysqlStorage', 'mysql2', () => import('mysql2'))).default;
   const { database: _, ...server } = config as PoolOptions;
@@ -19,9 +19,9 @@ export async function connect(config: MysqlConfig, place: MysqlPlace, connection
     maxIdle: connections,
   };
   const pool = createPool({ ...options, database: place.database });
-  // One that is lost while idle: the next statement gets another.
+  // After an idle connection is lost, the next statement gets another one.
   pool.on('connection', (connection) => connection.on('error', () => {}));
-  // An idle connection keeps no process.
+  // An idle connection does not keep the process running.
   pool.on('release', (connection) => streamOf(connection).unref?.());
   pool.on('acquire', (connection) => streamOf(connection).ref?.());
   let ended: Promise<void> | undefined;

@@ -1,16 +1,19 @@
 import type { WriterContext } from '../contract.ts';
 import type { Session } from './session.ts';
 
-/** What is lost with a value of `innodb_flush_log_at_trx_commit` other than 1. */
+/** Possible losses with a value of `innodb_flush_log_at_trx_commit` other than 1. */
 const LOSSES: Readonly<Record<string, string>> = {
   0: 'when the server is killed',
   2: 'when the machine loses its power',
 };
 
-/** Those that were warned of: a writer may be opened often. */
+/** Labels already warned about: a writer may be opened often. */
 const warned = new Set<string>();
 
-/** A session cannot make the server write its commits to the disk: what it forgets, the journal has no longer. */
+/**
+ * Warns if the server does not flush its commits to disk. A session cannot change that, and the journal no
+ * longer has what the server loses.
+ */
 export async function warnOfFlush(session: Session, context: WriterContext): Promise<void> {
   const [row] = await session.query('SELECT @@innodb_flush_log_at_trx_commit AS flush');
   const loss = LOSSES[row?.flush ?? ''];

@@ -1,33 +1,36 @@
 import { RowTooLarge } from './packets.ts';
 
-/** Numbers of the servers' errors. */
+/** Error numbers of the servers. */
 export const DUPLICATE = 1062;
 export const TABLE_EXISTS = 1050;
 export const UNKNOWN_DATABASE = 1049;
-/** A table, and a database, that are not there (any more). */
+/** Error numbers of a missing table or database. */
 const MISSING = new Set([1146, UNKNOWN_DATABASE]);
-/** A deadlock, and a lock that somebody held for long. */
+/** Error numbers of a deadlock and a lock timeout. */
 const CONFLICTS = new Set([1213, 1205]);
-/** Values that are refused under no SQLSTATE that says so: a character, and a check of the user's. */
+/**
+ * Error numbers of refused values whose SQLSTATE does not say so: an invalid character, and a check
+ * constraint.
+ */
 const REFUSALS = new Set([1366, 3819]);
-/** Classes of SQLSTATE that say that a value is refused: data exceptions, broken constraints. */
+/** Classes of SQLSTATE for a refused value: data exceptions and constraint violations. */
 const REFUSING = new Set(['22', '23']);
 
 export function numberOf(error: unknown): number | undefined {
   return (error as { errno?: number }).errno;
 }
 
-/** Whether the same may succeed at once when it is tried again. */
+/** Returns whether an immediate retry may succeed. */
 export function isConflict(error: unknown): boolean {
   return CONFLICTS.has(numberOf(error) ?? 0);
 }
 
-/** Whether what was set up is gone. */
+/** Returns whether the schema is missing. */
 export function isMissing(error: unknown): boolean {
   return MISSING.has(numberOf(error) ?? 0);
 }
 
-/** See `StorageWriter.refuses`. */
+/** Implements `StorageWriter.refuses`. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof RowTooLarge) return true;
   const { sqlState } = error as { sqlState?: unknown };

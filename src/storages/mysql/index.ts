@@ -11,31 +11,34 @@ import { type MysqlPlace, type MysqlPool, Session } from './session.ts';
 export type { MysqlConfig } from './place.ts';
 export type { MysqlPool } from './session.ts';
 
-/** What the threads need to open it. */
+/** Options that threads need to open the database. */
 export interface MysqlOptions {
   config: MysqlConfig;
   place: MysqlPlace;
 }
 
 export interface MysqlStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
   /**
-   * What the names of all tables and views begin with: up to 16 lower case letters, digits and underscores. Defaults to
-   * the URL's `?prefix=`, or `usage_`.
+   * Prefix of the names of all tables and views: up to 16 lowercase letters, digits and underscores. Defaults
+   * to the URL's `?prefix=`, or `usage_`.
    */
   prefix?: string;
 }
 
-/** Records of a batch in a thread: with half as many, fewer by an eighth are stored in a second, with less memory. */
+/**
+ * Maximum number of records per batch in a thread. Half as many take less memory, but store an eighth fewer
+ * records per second.
+ */
 const MAX_RECORDS = 131_072;
 
-/** Keeps records and summaries in MySQL (8.0 or newer) or MariaDB (10.11 or newer), through `mysql2`. */
+/** Stores records and summaries in MySQL (8.0 or newer) or MariaDB (10.11 or newer), through `mysql2`. */
 export class MysqlStorage extends Storage {
   /**
-   * @param server `mysql://user:password@host:3306/database`, or what `createPool()` of `mysql2` takes, or a pool of
-   * `mysql2` or `mysql2/promise`: with a pool, or a function among the options, writing and reading happen in the app's
-   * thread.
+   * @param server `mysql://user:password@host:3306/database`, an options object for `createPool()` of
+   * `mysql2`, or a pool of `mysql2` or `mysql2/promise`. With a pool, or a function among the options,
+   * writing and reading run in the app's thread.
    */
   constructor(server: string | MysqlConfig | MysqlPool, options: MysqlStorageOptions = {}) {
     checkOptions('MysqlStorage', options, ['hooks', 'prefix']);

@@ -4,8 +4,8 @@ import { text } from './literals.ts';
 import type { Query } from './session.ts';
 
 /**
- * Moves a journal from where a batch begins to where it ends, within a transaction; gives the journal's number, or
- * `undefined` where it stands elsewhere.
+ * Moves a journal from the start of a batch to its end, within a transaction. Returns the journal's number,
+ * or `undefined` if its stored position differs.
  */
 export async function moveJournal(
   query: Query,
@@ -20,7 +20,7 @@ export async function moveJournal(
     try {
       await query(`INSERT INTO ${journals} (id, position, ordinal) VALUES (${id}, 0, 0)`);
     } catch (error) {
-      // Somebody else was faster.
+      // Another writer added the journal first.
       if (numberOf(error) !== DUPLICATE) throw error;
       return undefined;
     }

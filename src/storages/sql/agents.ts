@@ -3,21 +3,21 @@ import { BoundedCache } from '../../cache.ts';
 import { hashOf } from './texts.ts';
 
 /**
- * What a user agent said when a record was stored: a newer parser may read the same text differently, and then makes
- * another row.
+ * A parsed user agent, as it was when its record was stored. A newer parser may read the same text
+ * differently, which adds another row.
  */
 export interface Agent {
-  /** The id of its text. */
+  /** ID of the user agent's text. */
   string: number;
   browser: string | null;
   version: string | null;
   platform: string | null;
   bot: boolean;
-  /** 16 bytes: the first half of the SHA-256 of what it said, which tells rows of one text apart. */
+  /** First 16 bytes of the SHA-256 of the parsed result. Distinguishes rows that share a text. */
   digest: Buffer;
 }
 
-/** Finds the ids of agents and adds those that are not there, as `LookUp` does with texts. */
+/** Finds the IDs of agents and adds the missing ones, as `LookUp` does for texts. */
 export type AgentLookUp = (
   wanted: readonly Agent[],
 ) => Promise<{ string: number; digest: string; id: number }[]>;
@@ -25,7 +25,7 @@ export type AgentLookUp = (
 const CACHED = 4_096;
 const TRIES = 5;
 
-/** The agents of a database, as far as their ids are remembered. */
+/** Cache of the agent IDs of a database. */
 export class Agents {
   readonly #lookUp: AgentLookUp;
   readonly #ids = new BoundedCache<string, number>(CACHED);
@@ -34,7 +34,7 @@ export class Agents {
     this.#lookUp = lookUp;
   }
 
-  /** The id of each record's agent, 0 for none. `ids`: those of the batch's texts. */
+  /** Returns the ID of each record's agent, 0 for none. `ids` are the IDs of the batch's texts. */
   async idsOf(records: RecordBatch, ids: Float64Array): Promise<Float64Array> {
     const { kinds, kindOf } = agentKinds(records);
     const agents = kinds.map((index) => agentOf(records, index, ids));
@@ -42,7 +42,7 @@ export class Agents {
     for (let tries = 0; found.includes(undefined); tries++) {
       if (tries === TRIES) throw new Error('user agents were neither found nor added');
       const missing = agents.filter((_, kind) => found[kind] === undefined);
-      // Who adds in one order never waits for somebody who waits for him.
+      // Writers that insert in the same order cannot deadlock.
       const wanted = missing.sort((a, b) => a.string - b.string || Buffer.compare(a.digest, b.digest));
       for (const { string, digest, id } of await this.#lookUp(wanted))
         this.#ids.set(`${string} ${digest}`, id);
@@ -51,21 +51,21 @@ export class Agents {
     return Float64Array.from(kindOf, (kind) => (kind < 0 ? 0 : found[kind]!));
   }
 
-  /** After a failure. */
+  /** Clears the cache, after a failure. */
   forget(): void {
     this.#ids.clear();
   }
 }
 
 /**
- * Which records have the same agent, read in the same way: one record of each kind, and the kind of each record, -1
- * where there is no agent.
+ * Groups records by agent and parsing result. Returns one record of each kind, and the kind of each record:
+ * -1 without an agent.
  */
 export function agentKinds({ length, text, flags }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
   const { agent, browser, version, platform } = text;
   const kinds: number[] = [];
   const kindOf = new Int32Array(length).fill(-1);
-  /** By text; mostly there is one kind of each. */
+  /** Kinds by text. Most texts have exactly one. */
   const known = new Map<number, number[]>();
   for (let i = 0; i < length; i++) {
     if (agent[i] === 0) continue;

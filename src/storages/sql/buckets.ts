@@ -2,17 +2,20 @@ import type { Calendar } from '../../summaries/periods.ts';
 import type { Span } from '../contract.ts';
 
 const DAY = 24 * 60 * 60_000;
-/** A month has about as many keys as so many of its days. */
+/** Number of days that together have about as many keys as a month. */
 const DAYS_OF_MONTH = 3;
 
-/** Spans that are added up, less others. */
+/** Spans to add up, minus others. */
 export interface Buckets {
   spans: readonly Span[];
-  /** Defaults to none. */
+  /** Spans to subtract. Defaults to none. */
   less?: readonly Span[];
 }
 
-/** The same buckets, today's apart from those before: of this month, which is one bucket, its days. */
+/**
+ * Splits spans so that today's buckets are read separately from earlier ones. A bucket of the current month
+ * becomes its days.
+ */
 export function apart(spans: readonly Span[], zone: Calendar, today: number): Span[] {
   const month = zone.monthOf(today);
   return spans
@@ -32,7 +35,10 @@ export function apart(spans: readonly Span[], zone: Calendar, today: number): Sp
     .filter(({ from, to }) => from <= to);
 }
 
-/** How to read a span with few rows: most days of a month are the month's sums less those of its other days. */
+/**
+ * Chooses the cheapest way to read a span. For most days of a month, that is the month's sums minus its other
+ * days.
+ */
 export function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
   if (span.period !== 'day') return { spans: [span] };
   const [spans, less]: [Span[], Span[]] = [[], []];
@@ -43,7 +49,7 @@ export function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
       { ...span, from: month, to: within.from - 1 },
       { ...span, from: within.to + 1, to: last },
     ].filter(({ from, to }) => from <= to);
-    // Hardly anything is stored of the days to come.
+    // Days in the future hold almost no data.
     const rest = others.reduce(
       (sum, { from, to }) => sum + daysOf(from, Math.min(to, zone.next('day', today))),
       0,

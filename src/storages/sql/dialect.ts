@@ -3,70 +3,79 @@ import type { Range } from '../contract.ts';
 import { MEASURES } from '../measures.ts';
 
 /**
- * How an engine says what `SqlQuestions` asks. The schemas are alike: `strings` holds every text once, the tables of
- * sums and records its id. All values are literals.
+ * SQL expressions of one engine, used by `SqlQuestions`. All schemas follow the same pattern: `strings` holds
+ * every text once, and the other tables refer to its ID. All values are literals.
  */
 export interface Dialect {
-  /** Numbers may come as text or as BigInt. */
+  /** Runs a query. Numbers may be returned as text or BigInt. */
   query(sql: string): Promise<Row[]>;
-  /** With what a statement says how long it may take. Defaults to nothing. */
+  /** Statement prefix that limits the execution time. Defaults to none. */
   readonly hint?: string;
-  /** The quoted name of a table, with where it is. */
+  /** Returns the quoted, qualified name of a table. */
   table(name: string): string;
-  /** Of each period, the name of the table of its sums. */
+  /** Name of the sums table of each period. */
   readonly sums: Readonly<Record<Period, string>>;
-  /** The name of the table of records. */
+  /** Name of the records table. */
   readonly records: string;
-  /** A join that looks for each row of its left side on its right side, never the other way round. */
+  /** Join keyword that makes the engine look up each left row on the right side, never the reverse. */
   readonly join: string;
-  /** What keeps a named query that is used several times from being asked several times, where it needs a word. */
+  /**
+   * Keyword that keeps a common table expression used several times from being evaluated several times, if
+   * the engine needs one.
+   */
   readonly once?: string;
-  /** Whether it groups by hashes, and counts what is distinct by sorting it. */
+  /** Whether the engine groups by hashing and counts distinct values by sorting. */
   readonly hashes?: boolean;
   /**
-   * All values of a column as the text of one JSON array, null or an empty one where there are none. It is read several
-   * times as fast as so many rows; left out where such a text may be cut off, and numbers come as text then.
+   * Returns all values of a column as the text of one JSON array. Without values, the result is null or an
+   * empty array. Reading it is several times as fast as reading rows. Omitted if the engine may truncate such
+   * a text; numbers are then returned as text.
    */
   readonly jsonOf?: (column: string) => string;
   text(value: string): string;
-  /** Finds a text in `strings`. */
+  /** Matches a text in `strings`. */
   isText(value: string): string;
-  /** Finds a site in `sites`. */
+  /** Matches a site in `sites`. */
   isSite(name: string): string;
-  /** A text as what is compared by its bytes, and back. */
+  /** Converts a text to a value compared by bytes, and back. */
   bytes(text: string): string;
   unbytes(bytes: string): string;
-  /** Whether a text, as SQL, has a part, with ASCII letters in either case. */
+  /** Returns a condition: an SQL text contains a part, ignoring the case of ASCII letters. */
   contains(text: string, part: string): string;
-  /** A whole number as text. */
+  /** Converts an integer to text. */
   digits(number: string): string;
-  /** A whole number as one with fractions. */
+  /** Converts an integer to a floating-point number. */
   real(number: string): string;
   isTrue(flag: string): string;
-  /** Whether a bucket is within, and in ms since 1970. */
+  /** Conditions on a bucket, and its value in ms since 1970. */
   bucketWithin(bucket: string, range: Range): string;
   bucketMs(bucket: string): string;
-  /** The different buckets of a series in a range, without looking at each of its keys. */
+  /** Selects the distinct buckets of a series in a range, without scanning each of its keys. */
   buckets(table: string, series: number, range: Range): string;
-  /** Whether a record `r` is of a range, in whole ms, and, where it holds it itself, of a site. */
+  /**
+   * Returns a condition: record `r` is in a range (whole ms) and, if records hold the site, belongs to the
+   * site.
+   */
   recordWithin(site: number, range: Range): string;
-  /** Whether an endpoint is of a site, where it holds it instead. */
+  /**
+   * Returns a condition: an endpoint belongs to a site. Used if endpoints hold the site instead of records.
+   */
   readonly endpointOf?: (site: number) => string;
   /**
-   * The number of the last of these bounds, in whole ms, that the date of a record `r` has passed. Where it is left
-   * out, each interval is asked for by itself.
+   * Returns the index of the last of these bounds (whole ms) that the date of record `r` has reached. If
+   * omitted, each interval is queried separately.
    */
   readonly intervalOf?: (bounds: readonly number[]) => string;
 }
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** Columns, added up, under their names. */
+/** Selects the sums of the measure columns, under their names. */
 export function sumsOf(alias: string): string {
   return MEASURES.map((name) => `SUM(${alias}.${name}) AS ${name}`).join(', ');
 }
 
-/** `buckets` for an engine that can go from each bucket straight to the next one. */
+/** Implements `buckets` for an engine that can seek from each bucket to the next. */
 export function skipping(table: string, series: number, from: string, to: string): string {
   const first = (than: string) => `(
     SELECT t.bucket FROM ${table} t WHERE t.series = ${series} AND t.bucket ${than} AND t.bucket <= ${to}

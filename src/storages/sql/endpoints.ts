@@ -1,7 +1,7 @@
 import { FLAG_AUTHORIZATION, type RecordBatch } from '../../batch.ts';
 import { BoundedCache } from '../../cache.ts';
 
-/** What many records have in common, as ids of texts; `credentials` is 0 or 1. */
+/** Fields that many records share, as text IDs. `credentials` is 0 or 1. */
 export interface Endpoint {
   serverName: number;
   method: number;
@@ -23,10 +23,10 @@ export const ENDPOINT_COLUMNS = [
 const CACHED = 4_096;
 const TRIES = 5;
 
-/** Finds the ids of endpoints and adds those that are not there, as `LookUp` does with texts. */
+/** Finds the IDs of endpoints and adds the missing ones, as `LookUp` does for texts. */
 export type EndpointLookUp = (wanted: readonly Endpoint[]) => Promise<(Endpoint & { id: number })[]>;
 
-/** The endpoints of a site, as far as their ids are remembered. */
+/** Cache of the endpoint IDs of a site. */
 export class Endpoints {
   readonly #lookUp: EndpointLookUp;
   readonly #ids = new BoundedCache<string, number>(CACHED);
@@ -35,7 +35,7 @@ export class Endpoints {
     this.#lookUp = lookUp;
   }
 
-  /** The id of each record's endpoint. `ids`: those of the batch's texts. */
+  /** Returns the ID of each record's endpoint. `ids` are the IDs of the batch's texts. */
   async idsOf(records: RecordBatch, ids: Float64Array): Promise<Int32Array> {
     const { kinds, kindOf } = kindsOf(records);
     const endpoints = kinds.map((index) => endpointOf(records, index, ids));
@@ -50,13 +50,13 @@ export class Endpoints {
     return kindOf.map((kind) => found[kind]!);
   }
 
-  /** After a failure. */
+  /** Clears the cache, after a failure. */
   forget(): void {
     this.#ids.clear();
   }
 }
 
-/** Which records have the same endpoint: one record of each kind, and the kind of each record. */
+/** Groups records by endpoint. Returns one record of each kind, and the kind of each record. */
 function kindsOf({ length, text, flags, strings }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
   const { serverName, method, protocol, route, blueprint } = text;
   const kinds: number[] = [];

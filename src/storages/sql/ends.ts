@@ -2,24 +2,24 @@ import { TrackUsageError } from '../../errors.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
 import { orClose } from '../or-close.ts';
 
-/** Both ends in the app's thread. */
+/** Writer and reader that run in the app's thread. */
 export interface AppEnds {
   openWriter(context: WriterContext): Promise<StorageWriter>;
   openReader(): Promise<StorageReader>;
 }
 
-/** Where both ends run: see `WritingEnd`. */
+/** Location of the writer and reader: a module for their threads, or the app's thread. See `WritingEnd`. */
 export type Ends<Options> = { module: string; options: Options } | AppEnds;
 
-/** How an engine opens its ends, once it has a session. */
+/** Opens the writer and reader of an engine, given a session. */
 export interface Opening<Session> {
   openWriter(session: Session, context: WriterContext): Promise<StorageWriter>;
   openReader(session: Session): Promise<StorageReader>;
 }
 
 /**
- * Opens the ends of an engine; a session with which that fails is closed.
- * @param isReadable Whether there is anything to read.
+ * Opens the writer and reader of an engine. Closes the session if opening fails.
+ * @param isReadable Returns whether there is any data to read.
  */
 export function openingOf<Session extends { readonly label: string; close(): Promise<void> }>(engine: {
   writer(session: Session, context: WriterContext): Promise<StorageWriter>;
@@ -43,20 +43,26 @@ export function openingOf<Session extends { readonly label: string; close(): Pro
   };
 }
 
-/** How many questions are asked of the server at the same time. */
+/** Maximum number of concurrent queries sent to the server. */
 export const READERS = 4;
 
-/** Records of a batch: of a larger one fewer rows of the summaries have to be changed. */
+/** Maximum number of records per batch. Larger batches change fewer rows of the summaries. */
 const MAX_RECORDS = 65_536;
-/** The same in the app's thread, which does nothing else while it encodes them. */
+/** The same limit in the app's thread, which is blocked while it encodes a batch. */
 const MAX_RECORDS_OF_APP = 4_096;
 
-/** @param inThread The most in a thread of their own. Defaults to 65,536. */
+/**
+ * Returns the maximum number of records per batch.
+ * @param inThread Maximum in a separate thread. Defaults to 65,536.
+ */
 export function maxRecordsOf(ends: Ends<unknown>, inThread = MAX_RECORDS): number {
   return 'module' in ends ? inThread : MAX_RECORDS_OF_APP;
 }
 
-/** @param connect Gives a session with so many connections. */
+/**
+ * Runs the writer and reader in the app's thread.
+ * @param connect Opens a session with the given number of connections.
+ */
 export function endsInApp<Session>(
   opening: Opening<Session>,
   connect: (connections: number) => Session | Promise<Session>,
@@ -67,7 +73,7 @@ export function endsInApp<Session>(
   };
 }
 
-/** What holds a function cannot cross to a thread. */
+/** Returns whether a value contains functions. Such a value cannot be passed to a thread. */
 export function hasFunctions(value: unknown): boolean {
   if (typeof value === 'function') return true;
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;

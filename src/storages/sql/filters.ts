@@ -12,7 +12,7 @@ import { measuresOf, noMeasures } from '../measures.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
 
-/** Where the id of a text stands: in the record, or in its endpoint. */
+/** Location of each text ID: in the record or in its endpoint. */
 const RECORD_IDS: Partial<Record<TextColumn, string>> = {
   url: 'url',
   remoteAddr: 'remote_addr',
@@ -30,23 +30,25 @@ const ENDPOINT_IDS: Partial<Record<TextColumn, string>> = {
   route: 'route',
   blueprint: 'blueprint',
 };
-/** Columns that hold a text themselves, of what a user agent says. */
+/** Text columns that come from the parsed user agent. */
 type AgentColumn = 'browser' | 'version' | 'platform';
 
 /** Measures of records `r`. */
 const OF_RECORDS = `COUNT(*) AS hits, SUM(r.content_length) AS transfer,
   SUM(CASE WHEN r.status >= 500 THEN 1 ELSE 0 END) AS errors, SUM(r.duration) AS duration`;
 
-/** A condition that no record can meet. */
+/** Condition that no record can meet. */
 const NONE = Symbol('none');
 
-/** What records `r` have to be; nothing about their dates. */
+/** Conditions on records `r`, except their dates. */
 interface Filter {
   site: number;
   conditions: string[];
 }
 
-/** Answers from the records that match. Texts are looked up first: then only ids are compared. */
+/**
+ * Runs queries with filters on the records. Texts are looked up first, so that the engine compares only IDs.
+ */
 export class FilterQuestions {
   readonly #dialect: Dialect;
 
@@ -77,7 +79,7 @@ export class FilterQuestions {
     }));
   }
 
-  /** What a record `r` has to be; `undefined` where none can match. */
+  /** Returns the condition on record `r`, or `undefined` if no record can match. */
   async where(request: Matching): Promise<string | undefined> {
     const filter = await this.#filter(request);
     return filter && this.#where(filter, cut(request, request));
@@ -121,7 +123,10 @@ export class FilterQuestions {
     return { site: id, conditions };
   }
 
-  /** @param id Of the text, 0 where no text is asked for, or it is unknown. */
+  /**
+   * Returns the SQL of one condition.
+   * @param id ID of the text: 0 if the condition has no text or the text is unknown.
+   */
   #condition({ column, value }: Condition, id: number): string | typeof NONE {
     const { text, bytes, isTrue } = this.#dialect;
     switch (column) {
@@ -154,7 +159,7 @@ export class FilterQuestions {
     return orNone ? `(r.agent IS NULL OR ${found})` : found;
   }
 
-  /** Grouped by ids, of which there are few, before anything is joined. */
+  /** Groups by IDs before joining, because there are few of them. */
   #sums(column: TextColumn, where: string): { sums: string; kind: 'ids' | 'texts' } {
     const { table, digits, bytes, isTrue } = this.#dialect;
     const byId = (id: string) =>
@@ -178,7 +183,7 @@ export class FilterQuestions {
     return { sums: again(bytes(name), 'r.agent', `${agents} ${strings}`), kind: 'texts' };
   }
 
-  /** Visitors are told apart by grouping, which engines do better than counting what is distinct. */
+  /** Counts visitors by grouping, which engines do faster than counting distinct values. */
   #intervals(filter: Filter, range: Range, interval: string) {
     const each = `SELECT ${interval} AS n, r.visitor, ${OF_RECORDS}, ${this.#bots()} AS bots
       FROM ${this.#dialect.table(this.#dialect.records)} r WHERE ${this.#where(filter, range)}
@@ -208,10 +213,10 @@ export class FilterQuestions {
   }
 }
 
-/** Columns whose texts stand in `strings`. */
+/** Columns whose texts are in `strings`. */
 const HELD = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
 
-/** What is in both, in whole ms. */
+/** Returns the intersection of two ranges, in whole ms. */
 function cut(a: Range, b: Range): Range {
   return { from: Math.ceil(Math.max(a.from, b.from)), to: Math.floor(Math.min(a.to, b.to)) };
 }

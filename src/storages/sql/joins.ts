@@ -1,6 +1,6 @@
 /**
- * The joins that give a record, `r`, its texts.
- * @param table The name of a table, with where it is.
+ * Returns the joins that add the texts of a record `r`.
+ * @param table Returns the qualified name of a table.
  */
 export function textsOfRecord(table: (name: string) => string): string {
   const text = (alias: string, id: string) => `LEFT JOIN ${table('strings')} ${alias} ON ${alias}.id = ${id}`;

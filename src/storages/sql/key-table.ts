@@ -4,34 +4,35 @@ import { foldCase } from '../fold-case.ts';
 import { MEASURES, noMeasures } from '../measures.ts';
 import type { IdColumns } from './questions.ts';
 
-/** Keys with their sums over some buckets, as a table of numbers. */
+/** Keys with their sums over some buckets, as numeric columns. */
 export interface Piece {
-  /** The places of the keys in their table. */
+  /** Positions of the keys in the `KeyTable`. */
   places: Int32Array;
   hits: Float64Array;
   transfer: Float64Array;
   errors: Float64Array;
   duration: Float64Array;
-  /** All keys together. */
+  /** Sum over all keys. */
   total: Measures;
 }
 
 type Sums = Pick<Piece, keyof Measures>;
 
-/** The keys of a summary that were read so far, each held once, whatever pieces it has a part in. */
+/** Keys of a summary that were read so far. Each is held once, no matter how many pieces contain it. */
 export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
   readonly #placeOf = new Map<number, number>();
-  /** `undefined` where the text was not looked up yet. */
+  /** `undefined` until the text is looked up. */
   readonly #keys: (string | null | undefined)[] = [];
-  /** Of each key that was searched, the text that is searched. */
+  /** Normalized text of each key that has been searched. */
   readonly #folded: string[] = [];
   #lastId = 0;
   #unknown: number[] = [];
   #lookingUp: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param texts Looks up keys by their ids.
+   * Creates an empty table.
+   * @param texts Looks up keys by their IDs.
    */
   constructor(texts: (ids: readonly number[]) => Promise<Map<number, string>>) {
     this.#texts = texts;
@@ -41,14 +42,17 @@ export class KeyTable {
     return this.#keys.length;
   }
 
-  /** Whether the ids still mean the same texts: the database may be another one, or an older copy. */
+  /**
+   * Returns whether the IDs still refer to the same texts. They may not, if the database was replaced or
+   * restored.
+   */
   async isCurrent(): Promise<boolean> {
     const id = this.#lastId;
     const known = this.#textOf(id);
     return known === undefined || (await this.#texts([id])).get(id) === known;
   }
 
-  /** Keys as a piece. Of those that are new the text of the last one is looked up, for `isCurrent`. */
+  /** Converts keys to a piece. Looks up the text of the last new key, for `isCurrent`. */
   async piece({ id: ids, ...sums }: IdColumns): Promise<Piece> {
     const { length } = ids;
     const rowOf = new Map<number, number>();
@@ -72,7 +76,7 @@ export class KeyTable {
     return piece;
   }
 
-  /** `undefined` where it was not looked up yet, or there is no text. */
+  /** Returns the text of an ID, or `undefined` if it was not looked up or does not exist. */
   #textOf(id: number): string | undefined {
     return this.#keys[this.#placeOf.get(id) ?? -1] ?? undefined;
   }
@@ -90,12 +94,12 @@ export class KeyTable {
     for (const [id, text] of texts) this.#keys[this.#placeOf.get(id)!] = text;
   }
 
-  /** Looks up all texts that are not known; those who ask meanwhile wait for each other. */
+  /** Looks up all unknown texts. Concurrent callers wait for each other. */
   #lookUp(): Promise<unknown> {
     this.#lookingUp = this.#lookingUp
       .catch(() => {})
       .then(async () => {
-        // More may be added while these are looked up.
+        // More IDs may be added during the lookup.
         const ids = [...this.#unknown];
         if (ids.length === 0) return;
         this.#learn(await this.#texts(ids));
@@ -106,7 +110,7 @@ export class KeyTable {
     return this.#lookingUp;
   }
 
-  /** What all pieces have together. */
+  /** Returns the total of all pieces. */
   total(pieces: readonly Piece[]): Total {
     const sums = this.#together(pieces);
     const found = this.#found(sums, undefined);
@@ -114,7 +118,7 @@ export class KeyTable {
     return { ...totalOf(sums, found), keys };
   }
 
-  /** The page of keys that is asked for, over all pieces. */
+  /** Returns the requested page of keys, over all pieces. */
   async page(
     pieces: readonly Piece[],
     { order, search, limit, offset }: Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>,
@@ -139,7 +143,7 @@ export class KeyTable {
     return { rows, count: found.length, total: totalOf(sums, found) };
   }
 
-  /** The places of all keys, or of those with that in them. */
+  /** Returns the positions of all keys, or of those that contain the searched part. */
   #found({ hits }: Sums, part: string | undefined): number[] {
     const found: number[] = [];
     for (let place = 0; place < hits.length; place++) {
@@ -173,7 +177,7 @@ function emptySums(length: number): Sums {
   return { hits: sums(), transfer: sums(), errors: sums(), duration: sums() };
 }
 
-/** All of these places together. */
+/** Returns the sum of the given positions. */
 function totalOf(sums: Sums, places: readonly number[]): Measures {
   const total = noMeasures();
   for (const name of MEASURES) {
@@ -183,10 +187,10 @@ function totalOf(sums: Sums, places: readonly number[]): Measures {
   return total;
 }
 
-/** Beyond so many it is faster to put all in order. */
+/** Number of rows above which a full sort is faster than insertion. */
 const MOST_INSERTED = 1_000;
 
-/** The first so many, in order. */
+/** Returns the first `count` positions, in order. */
 function firstOf(places: number[], count: number, compare: (a: number, b: number) => number): number[] {
   if (count > MOST_INSERTED || count >= places.length) return places.sort(compare).slice(0, count);
   const first: number[] = [];

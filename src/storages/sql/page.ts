@@ -2,14 +2,14 @@ import type { Keys, KeysRequest } from '../contract.ts';
 import { MEASURES, measuresOf } from '../measures.ts';
 import type { Dialect } from './dialect.ts';
 
-/** More than there are. */
+/** Larger than any number of keys. */
 const ALL = 2n ** 62n;
 
 /**
- * The page of keys that was asked for, and what all of them are together: from one statement, so that they belong to
- * each other. Only keys that may be on the page have their texts looked up, unless they are searched.
- * @param sums Gives a row for each key `k` and its measures.
- * @param kind Whether `k` is the id of a text (0 for null), or a text as bytes.
+ * Returns the requested page of keys and the total of all keys. Both come from one statement, so that they
+ * are consistent. Unless keys are searched, only candidates for the page have their texts looked up.
+ * @param sums Selects a row for each key `k` and its measures.
+ * @param kind Type of `k`: the ID of a text (0 for null), or a text as bytes.
  */
 export async function askPage(
   dialect: Dialect,
@@ -30,7 +30,7 @@ export async function askPage(
       ? sums
       : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `${dialect.join} ${strings}` : ''}
          WHERE ${contains(key, search)}`;
-  // The last that is on the page: what is behind it, or equal to it, is told by the measures alone.
+  // The last row of the page. The measures alone tell whether a key ranks behind it or ties with it.
   const last = `SELECT ${rank('f')} AS place, f.hits FROM found f
     ORDER BY place DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;
   const before =

@@ -17,21 +17,21 @@ import { askPage } from './page.ts';
 
 interface Series {
   id: number;
-  /** The id of the key; 0 for null, `undefined` for all. */
+  /** ID of the key: 0 for null, `undefined` for all keys. */
   key: number | undefined;
 }
 
-/** A table by its columns: keys by the ids of their texts, 0 for null, and their sums. */
+/** A table by columns: the text IDs of keys (0 for null), and their sums. */
 export type IdColumns = Record<'id' | keyof Measures, readonly number[]>;
 
 const ID_COLUMNS = ['id', ...MEASURES] as const;
-/** Buckets of keys that are handed over, where adding them up takes the engine longer. */
+/** Maximum number of key buckets to transfer in cases where the engine adds them up more slowly. */
 const MOST_ROWS = 300_000;
 
-/** Ids that are looked up with one statement. */
+/** Number of IDs looked up per statement. */
 const LOOKED_UP = 5_000;
 
-/** Answers from the sums. */
+/** Runs queries on the sums. */
 export class SumQuestions {
   readonly #dialect: Dialect;
 
@@ -68,8 +68,9 @@ export class SumQuestions {
   }
 
   /**
-   * The keys that are there, each of them once or several times; `undefined` where there are more than `most`.
-   * @param isRaw Whether hardly any key has several buckets: nothing is added up, and each bucket counts as a key.
+   * Returns the stored keys, each once or several times, or `undefined` if there are more than `most`.
+   * @param isRaw Set if almost no key has several buckets: nothing is added up, and each bucket counts as a
+   * key.
    */
   async ids(
     { site, summary, spans, less = [] }: Pick<TotalRequest, 'site' | 'summary'> & Buckets,
@@ -95,7 +96,7 @@ export class SumQuestions {
     return columns.id.length > most ? undefined : columns;
   }
 
-  /** What a statement selects, as whole columns. */
+  /** Returns the result of a statement as whole columns. */
   async #columns<Name extends string>(
     names: readonly Name[],
     statement: string,
@@ -110,7 +111,7 @@ export class SumQuestions {
     return Object.fromEntries(names.map((name) => [name, column(name)])) as Record<Name, unknown[]>;
   }
 
-  /** The same of keys by their ids, and their sums. */
+  /** Returns keys, by their IDs, and their sums as whole columns. */
   async #idColumns(statement: string): Promise<IdColumns> {
     const { id, hits, transfer, errors, duration } = await this.#columns(ID_COLUMNS, statement);
     const numbers = (values: readonly unknown[]) => values.map(Number);
@@ -123,7 +124,7 @@ export class SumQuestions {
     };
   }
 
-  /** The texts behind ids. */
+  /** Looks up texts by their IDs. */
   async texts(ids: readonly number[]): Promise<Map<number, string>> {
     const strings = this.#dialect.table('strings');
     const texts = new Map<number, string>();
@@ -140,7 +141,7 @@ export class SumQuestions {
     return texts;
   }
 
-  /** `undefined` where nothing of it is stored, or not that key. */
+  /** Returns the series, or `undefined` if the summary or the key is not stored. */
   async #series(
     site: string,
     summary: string,
@@ -160,7 +161,7 @@ export class SumQuestions {
     return { id: Number(row.id), key: target === undefined ? undefined : Number(row.target ?? 0) };
   }
 
-  /** The rows of all spans, with the ids of their keys as `k`. */
+  /** Selects the rows of all spans, with the IDs of their keys as `k`. */
   #rows(series: Series, spans: readonly Span[], sign: '' | '-' = ''): string {
     return spans.map(({ period, ...range }) => this.#rowsOf(series, period, range, sign)).join(' UNION ALL ');
   }

@@ -19,24 +19,27 @@ import { KeyTable, type Piece } from './key-table.ts';
 import type { SumQuestions } from './questions.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-/** Summaries with fewer keys are added up by the engine as fast. */
+/** Number of keys below which the engine is as fast as the cache. */
 const FEW_KEYS = 1_000;
-/** With more keys in a piece the engine adds up. */
+/** Maximum number of keys in a cached piece. Larger ones are left to the engine. */
 const MOST_KEYS = 50_000;
-/** Keys and their parts in pieces that are held in all: about 150 bytes for a key, 36 for each part. */
+/** Maximum number of cached keys and parts. A key takes about 150 bytes, each part 36. */
 const MOST_HELD = 600_000;
-/** Pieces of a summary that are held; of series twice as many. */
+/** Maximum number of cached pieces per summary. Twice as many for series. */
 const KEPT = 12;
-/** Summaries that are known of, those that do not exist included. */
+/** Maximum number of summaries tracked, including nonexistent ones. */
 const MOST_SUMMARIES = 200;
-/** How long a summary is left to the engine where it is not worth it, or not safe, to remember its keys. In ms. */
+/**
+ * Time during which a summary is left to the engine, if caching its keys is not worthwhile or not safe. In
+ * ms.
+ */
 const LEFT_ALONE = 60_000;
-/** After so long without a question all is forgotten. In ms. */
+/** Idle time after which the cache is cleared. In ms. */
 const IDLE = 15 * 60_000;
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
-/** What was read of a summary, and all that it counted then. */
+/** A value read from a summary, and the summary's total count at that time. */
 interface Held<T> {
   counted: Measures;
   value: Promise<T>;
@@ -47,36 +50,39 @@ interface Cache<T> {
   delete(name: string): unknown;
 }
 
-/** A summary's keys, and its pieces by their spans. */
+/** Cached keys of a summary, and its pieces by span. */
 interface Remembered {
   table: KeyTable;
   pieces: Map<string, Held<Piece | undefined>>;
-  /** How many keys each piece has; those asked for last stand last. */
+  /** Number of keys in each piece, least recently used first. */
   sizes: Map<string, number>;
-  /** Until when the engine is asked, by the clock that never steps back. */
+  /** `performance.now()` timestamp until which queries go to the engine, in ms. */
   engineUntil: number;
 }
 
 /**
- * Remembers what was read of days before today, so that of a long range only today's keys are read again.
+ * Caches the sums of days before today, so that a query over a long range reads only today's keys.
  *
- * What came to such a day later, from a journal that was adopted, changes the sums of `COVERAGE` in it with the same
- * commit, whichever app stored it. Only what has the very same sums is remembered: so nothing that is answered is older
- * than what was stored when it was asked.
+ * An adopted journal can add records to an earlier day. The same commit then changes the `COVERAGE` sums of
+ * that day, whichever app stored it. A cached value is used only if those sums are identical. So no result is
+ * older than the data stored when the query started.
  */
 export class RememberedSums {
   readonly #engine: SumQuestions;
   readonly #zoneOf: (site: string) => Promise<string | undefined>;
   readonly #now: () => number;
   #zones = new Map<string, Calendar>();
-  /** Those asked for last stand last. */
+  /** Cached summaries, least recently used first. */
   #summaries = new Map<string, Remembered>();
   #series = new BoundedCache<string, Held<SeriesRow[]>>(KEPT);
-  /** Coverage that is asked for in the same turn, as the panels of a page do. */
+  /** Coverage requests of the current turn. Shared, because the panels of a page send the same ones. */
   readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
   #idle: NodeJS.Timeout | undefined;
 
-  /** @param now In ms since 1970: which day is today. */
+  /**
+   * Creates an empty cache.
+   * @param now Returns the current time in ms since 1970. Determines which day is today.
+   */
   constructor(
     engine: SumQuestions,
     zoneOf: (site: string) => Promise<string | undefined>,
@@ -127,7 +133,7 @@ export class RememberedSums {
     return held(this.#series, name, counted, () => this.#engine.series(request), totalOf);
   }
 
-  /** The pieces that make up the range; `undefined` where the engine is to answer. */
+  /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
   async #pieces(request: Whole): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
     const { site, summary, spans } = request;
     const zone = await this.#zone(site);
@@ -149,7 +155,7 @@ export class RememberedSums {
       if (!isWorthIt) remembered.engineUntil = monotonicClock.now() + LEFT_ALONE;
       return isCurrent && pieces.length === found.length ? { table, pieces } : undefined;
     } catch (error) {
-      // Who knows what the database is when it is there again.
+      // The database may be a different one when it is available again.
       this.#forgetAll();
       throw error;
     } finally {
@@ -157,7 +163,7 @@ export class RememberedSums {
     }
   }
 
-  /** `undefined` where it is not remembered. */
+  /** Returns the sums over a span, or `undefined` if they are not cached. */
   async #over(
     request: Whole,
     { table, pieces, sizes }: Remembered,
@@ -165,7 +171,7 @@ export class RememberedSums {
     fewest: () => Buckets,
   ): Promise<Piece | undefined> {
     const counted = await this.#counted(request.site, request.summary, span);
-    // Where there is nothing, looking for it costs nothing, and what is found is not held.
+    // Looking up an empty span costs nothing, and its result is not cached.
     const read = () => this.#read(request, table, counted.hits === 0 ? { spans: [span] } : fewest(), false);
     const name = JSON.stringify(span);
     const piece = await held(pieces, name, counted, read, (value) => value?.total);
@@ -180,7 +186,7 @@ export class RememberedSums {
     return piece;
   }
 
-  /** `undefined` where there are too many keys. */
+  /** Reads a piece, or returns `undefined` if it has too many keys. */
   async #read(
     { site, summary }: Whole,
     table: KeyTable,
@@ -207,7 +213,7 @@ export class RememberedSums {
     return { table, pieces: new Map(), sizes: new Map(), engineUntil };
   }
 
-  /** Leaves those to the engine that were not asked for of late, until there is room. */
+  /** Evicts the least recently used summaries until there is room. */
   #makeRoom(): void {
     const sizes = [...this.#summaries].map(([name, { table, sizes }]) => {
       return { name, size: [...sizes.values()].reduce((sum, size) => sum + size, table.size) };
@@ -232,7 +238,7 @@ export class RememberedSums {
     this.#zones = new Map();
   }
 
-  /** All that a summary counts of a span, as its coverage tells. */
+  /** Returns the total count of a summary over a span, from its coverage. */
   async #counted(site: string, summary: string, span: Span): Promise<Measures> {
     const counted = noMeasures();
     for (const row of await this.#coverageOf(site, span)) {
@@ -248,7 +254,7 @@ export class RememberedSums {
       const request = { site, summary: COVERAGE.name, spans: [span], ...EVERY_KEY };
       reading = this.#engine.keys(request).then(({ rows }) => rows);
       this.#coverage.set(name, reading);
-      // Who asks later wants to know what was committed until then.
+      // A later query must see what was committed until then.
       const done = () => this.#coverage.delete(name);
       reading.then(done, done);
       nextTick(done);
@@ -256,7 +262,7 @@ export class RememberedSums {
     return reading;
   }
 
-  /** The calendar of a site; nothing is stored of one that has none. */
+  /** Returns the calendar of a site, or `undefined` if nothing is stored of it. */
   async #zone(site: string): Promise<Calendar | undefined> {
     const known = this.#zones.get(site);
     if (known) return known;
@@ -269,8 +275,9 @@ export class RememberedSums {
 }
 
 /**
- * The value while the summary counts the same, else what is read anew.
- * @param sumsOf Of a value that may be held; it is if they are what the summary counts.
+ * Returns the cached value if the summary's count is unchanged. Otherwise reads it again.
+ * @param sumsOf Returns the count stored with a value. The value is current if this equals the count of the
+ * summary.
  */
 async function held<T>(
   cache: Cache<T>,
@@ -290,7 +297,7 @@ async function held<T>(
     isHeld = sums !== undefined && isSame(sums, counted);
     return value;
   } finally {
-    // What failed is tried again.
+    // A failed read is retried.
     if (!isHeld && cache.get(name) === reading) cache.delete(name);
   }
 }
@@ -301,7 +308,7 @@ function totalOf(rows: readonly SeriesRow[]): Measures {
   return total;
 }
 
-/** Exactly: beyond 2^53 nobody knows. */
+/** Compares exactly. Beyond 2^53, sums are not exact and never count as equal. */
 function isSame(a: Measures, b: Measures): boolean {
   return MEASURES.every((name) => a[name] === b[name] && Number.isSafeInteger(a[name]));
 }

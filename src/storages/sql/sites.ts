@@ -1,7 +1,10 @@
 import { TrackUsageError } from '../../errors.ts';
 import type { WriterContext } from '../contract.ts';
 
-/** A row that is there, or is added: of several who add it at the same moment one does. */
+/**
+ * Returns the row, and adds it if it is missing. If several processes add it at the same time, one succeeds
+ * and the others find it.
+ */
 export async function findOrAdd<Row>(
   find: () => Promise<Row | undefined>,
   add: () => Promise<unknown>,
@@ -12,13 +15,16 @@ export async function findOrAdd<Row>(
   return (await find())!;
 }
 
-/** What `sites` says of one. */
+/** Row of a site in `sites`. */
 export interface SiteRow {
   id: number | string;
   time_zone: string;
 }
 
-/** The id of a site. Throws where it is kept in another time zone. @param label Of the storage. */
+/**
+ * Returns the ID of a site. Throws if it is stored with another time zone.
+ * @param label Label of the storage.
+ */
 export async function openSite(
   { site, timeZone }: WriterContext,
   label: string,

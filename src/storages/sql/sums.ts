@@ -1,14 +1,14 @@
 import type { DeltaGroup, Deltas } from '../../summaries/fold.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 
-/** What a batch adds to the table of a period. Columns, in the order of the table's key. */
+/** Rows that a batch adds to the table of a period. Columns, in the order of the table's key. */
 export interface SumRows {
   period: Period;
   length: number;
   series: Int32Array;
-  /** ms since 1970. */
+  /** Start of the bucket, in ms since 1970. */
   bucket: Float64Array;
-  /** Ids of texts; 0 for null. */
+  /** Text IDs; 0 for null. */
   key: Float64Array;
   hits: Float64Array;
   transfer: Float64Array;
@@ -17,9 +17,10 @@ export interface SumRows {
 }
 
 /**
- * The deltas of a batch as rows. Everybody's are in the same order: so two writers that add to the same rows wait for
- * each other and never in a circle, and neighbours are neighbours on the table's pages.
- * @param ids Those of the batch's texts. @param seriesOf The id of a summary.
+ * Converts the deltas of a batch to rows. All writers use the same order, so that they cannot deadlock. The
+ * order also places adjacent rows on the same pages of the table.
+ * @param ids IDs of the batch's texts.
+ * @param seriesOf Returns the ID of a summary.
  */
 export function sumRows(deltas: Deltas, ids: Float64Array, seriesOf: (summary: string) => number): SumRows[] {
   return PERIODS.map((period) => {
@@ -70,14 +71,14 @@ function fill(rows: SumRows, from: number, group: DeltaGroup, series: number, id
   return from + length;
 }
 
-/** The indexes of whole numbers in their order. */
+/** Returns the indexes of integers in sorted order. */
 function orderOf(keys: Float64Array): Uint32Array {
   const { length } = keys;
   const order = new Uint32Array(length);
-  // Both in one number: sorting numbers alone is several times as fast.
+  // Key and index share one number, because sorting numbers alone is several times as fast.
   const places = Float64Array.from(keys, (key, i) => key * length + i).sort();
   for (let i = 0; i < length; i++) order[i] = places[i]! % length;
-  // Beyond 2^53 it would be wrong.
+  // Beyond 2^53 the combined number is not exact.
   if (length > 0 && places[length - 1]! <= Number.MAX_SAFE_INTEGER) return order;
   for (let i = 0; i < length; i++) order[i] = i;
   return order.sort((a, b) => keys[a]! - keys[b]!);

@@ -2,28 +2,31 @@ import * as crypto from 'node:crypto';
 import type { RecordBatch } from '../../batch.ts';
 import { BoundedCache } from '../../cache.ts';
 
-/** Ids of texts that are kept in memory, at least. */
+/** Minimum number of text IDs cached in memory. */
 const CACHED = 32_768;
-/** Texts longer than this are not kept in memory: hostile ones are, and they seldom come twice. In UTF-16 units. */
+/** Maximum length of a cached text, in UTF-16 units. Longer texts are often hostile and seldom repeat. */
 const CACHED_LENGTH = 256;
-/** Others may add the same texts at the same moment; more often than this something is wrong. */
+/**
+ * Maximum number of attempts. Others may add the same texts concurrently; more failures than this indicate an
+ * error.
+ */
 const TRIES = 5;
 
-/** A text that has to be looked up. Under its hash two texts never meet, whoever chose them. */
+/** Text to look up. The hash is collision-resistant, even for texts chosen by an attacker. */
 export interface Text {
   text: string;
-  /** 16 bytes: the first half of its SHA-256. */
+  /** First 16 bytes of the SHA-256 of the text. */
   hash: Buffer;
 }
 
 /**
- * Finds the ids of texts, and adds those that are not there, in a transaction of its own: texts that nothing refers
- * to are harmless. It may leave out what somebody else has added meanwhile. The texts come in the order of their
- * hashes: who adds in one order never waits for somebody who waits for him.
+ * Finds the IDs of texts and adds the missing ones, in a separate transaction. Texts that nothing refers to
+ * are harmless. The result may omit texts that another writer added concurrently. The texts are sorted by
+ * hash, so that writers cannot deadlock.
  */
 export type LookUp = (texts: readonly Text[]) => Promise<{ hash: string; id: number }[]>;
 
-/** The dictionary of a database, in which every text stands once, as far as its ids are remembered. */
+/** Cache of the text dictionary of a database. The dictionary holds every text once. */
 export class Texts {
   readonly #lookUp: LookUp;
   readonly #ids = new BoundedCache<string, number>(CACHED);
@@ -32,7 +35,7 @@ export class Texts {
     this.#lookUp = lookUp;
   }
 
-  /** The ids of a batch's texts, by their ids in the batch; 0 for null. */
+  /** Returns the IDs of a batch's texts, by their IDs in the batch; 0 for null. */
   async idsOf({ strings }: RecordBatch): Promise<Float64Array> {
     const ids = new Float64Array(strings.length);
     const missing = new Map<string, Text & { local: number }>();
@@ -59,7 +62,7 @@ export class Texts {
     return ids;
   }
 
-  /** After a failure: the database may be another one, or an older copy. */
+  /** Clears the cache, after a failure: the database may have been replaced or restored. */
   forget(): void {
     this.#ids.clear();
   }

@@ -4,15 +4,15 @@ import { foldCase } from '../fold-case.ts';
 import { type Dialect, skipping } from '../sql/dialect.ts';
 import { DATE_SHIFT, TABLES } from './schema.ts';
 
-/** 2^43 ms, in the year 2248: what the id of a record can hold. */
+/** Latest date that a record ID can hold: 2^43 ms, in the year 2248. */
 export const LAST_DATE = 2 ** (63 - DATE_SHIFT) - 1;
 
-/** How SQLite says what is asked. */
+/** Returns the SQLite dialect. */
 export function dialectOf(database: DatabaseSync): Dialect {
   return {
     async query(sql) {
       const statement = database.prepare(sql);
-      // Sums may pass 2^53: then they are read as BigInt and rounded, rather than refused.
+      // Sums may exceed 2^53. As BigInt they can be rounded; otherwise SQLite refuses them.
       statement.setReadBigInts(true);
       return statement.all();
     },
@@ -27,7 +27,7 @@ export function dialectOf(database: DatabaseSync): Dialect {
     isSite: (name) => `sites.name = ${text(name)}`,
     bytes: (value) => value,
     unbytes: (value) => value,
-    // Its own lower() knows the letters of ASCII alone.
+    // SQLite's own lower() converts only ASCII letters.
     contains: (value, part) => `instr(lower(${value}), ${text(foldCase(part))}) > 0`,
     digits: (number) => `CAST(${number} AS TEXT)`,
     real: (number) => `CAST(${number} AS REAL)`,
@@ -40,12 +40,12 @@ export function dialectOf(database: DatabaseSync): Dialect {
   };
 }
 
-/** A literal, whatever the text holds. */
+/** Returns a text literal, whatever characters the text contains. */
 function text(value: string): string {
   return `CAST(x'${Buffer.from(value).toString('hex')}' AS TEXT)`;
 }
 
-/** The first and the last second. */
+/** Returns the first and the last second of a range. */
 function seconds({ from, to }: Range): [string, string] {
   return [
     String(Math.max(Math.ceil(from / 1000), -LAST_DATE)),
@@ -53,7 +53,7 @@ function seconds({ from, to }: Range): [string, string] {
   ];
 }
 
-/** The first and the last id that a record of that time can have. */
+/** Returns the lowest and highest record IDs possible in a range. */
 function idsOf({ from, to }: Range): string {
   const first = BigInt(Math.min(Math.max(from, 0), LAST_DATE)) << BigInt(DATE_SHIFT);
   const last = ((BigInt(Math.max(Math.min(to, LAST_DATE), -1)) + 1n) << BigInt(DATE_SHIFT)) - 1n;

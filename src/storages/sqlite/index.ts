@@ -5,23 +5,26 @@ import { moduleUrl } from '../../threads.ts';
 import { Storage } from '../storage.ts';
 import type { Hook } from '../writer.ts';
 
-/** What the threads need to open the database. */
+/** Options that threads need to open the database. */
 export interface SqliteOptions {
-  /** Absolute. */
+  /** Absolute path of the database file. */
   path: string;
 }
 
 export interface SqliteStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
 }
 
 /**
- * Keeps records and summaries in an SQLite file (WAL), through `node:sqlite`: no native module, nothing to
- * install. Several processes of one machine may share the file.
+ * Stores records and summaries in an SQLite file (WAL mode), through `node:sqlite`, without a native module.
+ * Several processes on one machine can share the file.
  */
 export class SqliteStorage extends Storage {
-  /** @param path The file, created when it does not exist; relative to the working directory. */
+  /**
+   * @param path Path of the file, relative to the working directory. The file is created if it does not
+   * exist.
+   */
   constructor(path: string, options: SqliteStorageOptions = {}) {
     if (typeof path !== 'string' || path === '' || path === ':memory:' || path.includes('\0')) {
       throw new TrackUsageError('OPTION_INVALID', {

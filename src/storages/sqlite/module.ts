@@ -1,4 +1,4 @@
-/** What the threads load: see `StorageModule`. */
+/** Module loaded by the threads: see `StorageModule`. */
 import type { StorageModule } from '../contract.ts';
 import type { SqliteOptions } from './index.ts';
 import { SqliteReader } from './reader.ts';

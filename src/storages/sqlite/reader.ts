@@ -21,7 +21,7 @@ import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';
 import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
 
-/** The largest integer: no record has it as its id. */
+/** The largest integer. No record has it as its ID. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
 
 export class SqliteReader extends SqlReader implements StorageReader {
@@ -32,9 +32,9 @@ export class SqliteReader extends SqlReader implements StorageReader {
     if (fileAt(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
     try {
-      // With 32 MiB most of what is sorted is not written to a file first.
+      // With a 32 MiB cache, most sorts need no temporary file.
       database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
-      // The empty file of an app that is just starting.
+      // An app that is just starting leaves the file empty.
       if (!isReadable(database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     } catch (error) {
       database.close();
@@ -78,7 +78,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
         AND t.bucket BETWEEN ? AND ? ${ofKey}
       ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, strings.text
       LIMIT ? OFFSET ?`);
-    // Sums may pass 2^53: then they are read as BigInt and rounded, rather than refused.
+    // Sums may exceed 2^53. As BigInt they can be rounded; otherwise SQLite refuses them.
     statement.setReadBigInts(true);
     const rows = statement.all(
       site,
@@ -142,15 +142,15 @@ export class SqliteReader extends SqlReader implements StorageReader {
   }
 }
 
-/** The id of the last record before. */
+/** Returns the ID of the last record of the previous page. */
 function idOf(after: string): string {
   const [id = ''] = cursorParts(after, /^(\d{1,19})$/);
-  // A greater one is no integer of SQLite's.
+  // SQLite has no greater integer.
   if (BigInt(id) > BigInt(BEHIND_ALL)) throw invalidCursor(after);
   return id;
 }
 
-/** SQLite's own words for a file of another kind (26: SQLITE_NOTADB) name no file. */
+/** Adds the file's name to SQLite's own error for a file of another type (26: SQLITE_NOTADB). */
 function notADatabase(error: unknown, path: string): unknown {
   if ((error as { errcode?: number }).errcode !== 26) return error;
   return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });

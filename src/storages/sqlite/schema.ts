@@ -3,19 +3,19 @@ import { TrackUsageError } from '../../errors.ts';
 import { rollBack } from '../../sqlite.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 
-/** Marks a file as ours (`PRAGMA application_id`): "TUsg". */
+/** `PRAGMA application_id` that marks the file as ours: "TUsg". */
 const APPLICATION_ID = 0x54557367;
 
-/** The table of each period. */
+/** Table of each period. */
 export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
 
 /**
- * How the id of a record holds its date: `date in ms × 2^20 + a number that makes it unique`. Records lie in the
- * order of their dates without an index, which would cost a third of the file.
+ * Number of low bits in a record ID below its date: `date in ms × 2^20 + a number that makes it unique`. So
+ * records are stored in date order without an index, which would take a third of the file.
  */
 export const DATE_SHIFT = 20;
 
-/** The schema's versions; `PRAGMA user_version` says how many of them a file has gone through. */
+/** Migrations of the schema. `PRAGMA user_version` holds how many were applied to a file. */
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE sites (
@@ -130,12 +130,12 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** The newest version that this release knows. */
+/** Newest schema version that this release supports. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
- * Brings the file to the newest schema, in one transaction: of several processes that start at the same moment
- * one does it and the others wait. Refuses what is not ours or newer than this release.
+ * Migrates the file to the newest schema, in one transaction. If several processes start at the same time,
+ * one migrates and the others wait. Refuses files that are not ours or newer than this release.
  */
 export function migrate(database: DatabaseSync, path: string): void {
   database.exec('PRAGMA journal_mode = WAL');
@@ -153,7 +153,10 @@ export function migrate(database: DatabaseSync, path: string): void {
   }
 }
 
-/** Whether there is anything to read. Throws for what is not ours, or of another version than this release reads. */
+/**
+ * Returns whether there is any data to read. Throws for files that are not ours, or have a schema version
+ * that this release cannot read.
+ */
 export function isReadable(database: DatabaseSync, path: string): boolean {
   const found = versionOf(database, path);
   if (found > 0 && found < SCHEMA_VERSION) {
@@ -175,7 +178,7 @@ function versionOf(database: DatabaseSync, path: string): number {
   return version;
 }
 
-/** A view for each period of a summary, such as `usage_urls_daily`. */
+/** Creates a view for each period of a summary, such as `usage_urls_daily`. */
 export function createViews(database: DatabaseSync, summary: string): void {
   for (const table of Object.values(TABLES)) {
     database.exec(`

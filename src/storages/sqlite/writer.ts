@@ -13,15 +13,15 @@ import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';
 import { createViews, DATE_SHIFT, migrate, TABLES } from './schema.ts';
 
-/** How long a statement waits for another process's transaction before the batch is tried again later. In ms. */
+/** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
 const BUSY_TIMEOUT = 2_000;
-/** Ids of texts that are kept in memory, at least. */
+/** Minimum number of text IDs cached in memory. */
 const CACHED_STRINGS = 10_000;
-/** Texts longer than this are not kept in memory: hostile ones are, and they seldom come twice. */
+/** Maximum length of a cached text, in UTF-16 units. Longer texts are often hostile and seldom repeat. */
 const CACHED_LENGTH = 256;
 const LOW_BITS = 2 ** DATE_SHIFT;
 
-/** SQLite's primary result codes that say that a value is refused: TOOBIG, CONSTRAINT, MISMATCH, RANGE. */
+/** SQLite's primary result codes for a refused value: TOOBIG, CONSTRAINT, MISMATCH, RANGE. */
 const REFUSALS = new Set([18, 19, 20, 25]);
 
 export class SqliteWriter implements StorageWriter {
@@ -75,7 +75,7 @@ export class SqliteWriter implements StorageWriter {
         this.#undo();
         return false;
       }
-      // Somebody may have restored another state into the file before anything was stored from here.
+      // The file may have been restored from another state before this writer stored anything.
       if (!found && this.#statements.site.get(this.#site)?.name !== this.#siteName) throw this.#replaced();
       const ids = new BatchIds(batch.records, (text) => this.#idOf(text));
       this.#insertRecords(batch, ids);
@@ -86,7 +86,7 @@ export class SqliteWriter implements StorageWriter {
       this.#undo();
       throw this.#explain(error);
     }
-    // Only now: a commit into a file that is at no path any more is none.
+    // Checked after the commit: a commit to a file that is no longer at its path is lost.
     if (this.#place.isReplaced()) throw this.#replaced();
     return true;
   }
@@ -106,20 +106,22 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    // What stands in a log that was removed can still be brought into its database, but by this connection only.
+    // A removed log can still be checkpointed into its database, but only by this connection.
     if (this.#place.isWithoutWal()) tryTo(this.#database, 'PRAGMA wal_checkpoint(TRUNCATE)');
     closeDatabase(this.#database);
   }
 
-  /** Ends the transaction, where there is one, without what it did. */
+  /** Rolls back the transaction, if any. */
   #undo(): void {
-    // The ids that it handed out are free again, and another process may take them.
+    // The IDs that it assigned are free again, and another process may take them.
     this.#ids.clear();
     this.#series.clear();
     rollBack(this.#database);
   }
 
-  /** What SQLite says of a file that was moved, or of tables that are gone, has the database opened again. */
+  /**
+   * Converts an SQLite error caused by a moved file or missing tables, so that the database is opened again.
+   */
   #explain(error: unknown): unknown {
     if (isReplaced(error)) return error;
     if (this.#place.isReplaced()) return this.#replaced(error);
@@ -169,7 +171,7 @@ export class SqliteWriter implements StorageWriter {
   }
 
   #insertRecords({ journal, records, from }: Batch, ids: BatchIds): void {
-    // Each journal numbers from a place of its own, so that two seldom meet within a millisecond.
+    // Each journal starts at its own number, so that two journals seldom collide within a millisecond.
     const first = (Number.parseInt(journal.slice(0, 5), 16) || 0) + from.ordinal;
     const { addRecord } = this.#statements;
     const { text, date, duration, contentLength, status, extra } = records;
@@ -179,7 +181,7 @@ export class SqliteWriter implements StorageWriter {
     for (let i = 0; i < records.length; i++) {
       const ms = Math.floor(date[i]!);
       let low = (first + i) % LOW_BITS;
-      // Another process may have taken the number in that very millisecond: then the next one that is free.
+      // If another process took the number in the same millisecond, the next free one is used.
       while (
         addRecord.run(
           ms,
@@ -239,7 +241,7 @@ export class SqliteWriter implements StorageWriter {
     this.#statements.addBucket.run(this.#site, bucket, this.#calendar.format(group.bucket));
     const statement = this.#statements.upsert[group.period];
     const keys = ids.all(group.key);
-    // Neighbours in the order of the table are neighbours on its pages.
+    // Sorted in the table's order, so that adjacent rows are on the same pages.
     const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
     for (const row of order) {
       statement.run(
@@ -266,7 +268,7 @@ export class SqliteWriter implements StorageWriter {
   }
 }
 
-/** The ids in the database of a batch's texts, each looked up once. */
+/** Database IDs of a batch's texts, each looked up once. */
 class BatchIds {
   readonly #strings: readonly (string | null)[];
   readonly #ids: Float64Array;
@@ -278,7 +280,7 @@ class BatchIds {
     this.#lookUp = lookUp;
   }
 
-  /** 0 for null. */
+  /** Returns the database ID of a text; 0 for null. */
   of(local: number): number {
     if (local === 0) return 0;
     let id = this.#ids[local]!;
@@ -298,7 +300,7 @@ class BatchIds {
   }
 }
 
-/** The endpoints of a batch, each looked up once. */
+/** Endpoints of a batch, each looked up once. */
 class Endpoints {
   readonly #records: RecordBatch;
   readonly #lookUp: (index: number) => number;
@@ -330,20 +332,23 @@ class Endpoints {
   }
 }
 
-/** SQLite opens a file that cannot be written for reading, and says so at the first batch only. */
+/**
+ * Throws if the file is read-only. SQLite opens such a file without an error and fails only at the first
+ * batch.
+ */
 function checkWritable(database: DatabaseSync): void {
   try {
-    // To begin a transaction is not enough: of a file that cannot be written, it would be one for reading.
+    // Beginning a transaction is not enough: on a read-only file it would be a read transaction.
     database.exec("DELETE FROM journals WHERE id = ''");
   } catch (error) {
-    // 5: SQLITE_BUSY. Somebody else is writing.
+    // 5: SQLITE_BUSY. Another connection is writing.
     if (((error as { errcode?: number }).errcode ?? 0) % 256 !== 5) throw error;
   }
 }
 
 /**
- * A statement that writes. What it did is told as BigInt: the id of a record is too large for a number, SQLite keeps
- * the last one for all statements after it, and Node 26 throws rather than round it.
+ * Prepares a statement that writes. Its result is BigInt, because a record ID is too large for a number.
+ * SQLite keeps the last ID for all later statements, and Node 26 throws instead of rounding it.
  */
 function writing(database: DatabaseSync, sql: string): StatementSync {
   const statement = database.prepare(sql);
@@ -365,7 +370,7 @@ function prepare(database: DatabaseSync) {
     forget: write('DELETE FROM journals WHERE id = ?'),
     addString: write('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
     findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
-    // Within a transaction that writes: nobody adds the same one meanwhile.
+    // Within a write transaction, no other writer can add the same row.
     findAgent: database.prepare(
       'SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?',
     ),
