@@ -7,7 +7,7 @@ import { MEASURES } from '../measures.ts';
 import { type NativeColumn, nativeBlock, numbers, numbers64, ownTexts, sameText, texts } from './native.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
-/** The columns of texts, and what they are called in a batch. The others may be null. */
+/** Text columns that cannot be null, with their names in a batch. All others may be null. */
 const REQUIRED_TEXTS = {
   server_name: 'serverName',
   method: 'method',
@@ -30,14 +30,16 @@ const OPTIONAL_TEXTS = {
   blueprint: 'blueprint',
 } as const satisfies Record<string, TextColumn>;
 
-/** What `DateTime64` and, for the buckets, `DateTime` can hold. In ms since 1970. */
+/** Range of `DateTime64` and, for buckets, `DateTime`. In ms since 1970. */
 const FIRST_DATE = Date.UTC(1970, 1, 2);
 const LAST_DATE = 2 ** 32 * 1000 - 1;
 
-/** A batch holds what no column takes: the record at fault has to be found. */
+/**
+ * Thrown for a batch with a value that its column cannot hold. The record that contains it is then searched.
+ */
 export class Unstorable extends Error {}
 
-/** The records with these indexes, for `usage_records`. */
+/** Encodes the records with these indexes, for `usage_records`. */
 export function recordsBlock({ journal, from, records }: Batch, site: string, rows: Int32Array): Buffer[] {
   const { strings, text, extra } = records;
   const of = <A extends Float64Array | Int32Array | Uint16Array>(all: A): A =>
@@ -90,15 +92,15 @@ function pick<A extends Float64Array | Int32Array | Uint16Array>(
 }
 
 /**
- * What a batch adds to the summaries, and its end as the journal's position, for `usage_sums`: one block, so that
- * the server stores all of it or nothing.
+ * Encodes what a batch adds to the summaries and the journal's new position, for `usage_sums`. A single
+ * block, so that the server stores all of it or nothing.
  */
 export function sumsBlock({ journal, to, records, deltas }: Batch, site: string): Buffer[] {
   const moved = deltas.reduce((sum, { key }) => sum + key.length, 0);
   return sumRows(site, deltas, records.strings, moved, journal, to);
 }
 
-/** A position of a journal alone. */
+/** Encodes only a journal's position. */
 export function positionBlock(site: string, journal: string, at: Cursor): Buffer[] {
   return sumRows(site, [], [null], 0, journal, at);
 }
@@ -135,7 +137,7 @@ function sumRows(
     at = end;
   }
   key[last] = strings.length;
-  // Rows whose sums are all zero are removed by the engine.
+  // The engine removes rows whose sums are all zero.
   measures.hits[last] = 1;
   const position = new Float64Array(rows);
   const ordinal = new Float64Array(rows);

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 
 type Settings = Record<string, string | number>;
 
-/** What is used of `createClient()` of `@clickhouse/client`. */
+/** Methods used of a client from `createClient()` of `@clickhouse/client`. */
 export interface ClickhouseClient {
   query(params: { query: string; format: 'JSONEachRow' }): Promise<{ json(): Promise<unknown> }>;
   command(params: { query: string; clickhouse_settings?: Settings }): Promise<unknown>;
@@ -15,25 +15,25 @@ export interface ClickhouseClient {
 }
 
 /**
- * A batch must come as one part, or not at all, and at once; and a server must not work on it for longer than
- * anybody waits for it (in s).
+ * Settings of an insert. A batch must be stored synchronously, as one part or not at all. The server must not
+ * work on it longer than the client waits (in s).
  */
 const INSERT_SETTINGS: Settings = {
   async_insert: 0,
   insert_deduplicate: 1,
-  // Years of an imported log may lie in one batch.
+  // An imported log may span years in one batch.
   max_partitions_per_insert_block: 0,
   max_execution_time: 60,
-  // The keys of a batch are distinct already.
+  // The keys of a batch are already distinct.
   optimize_on_insert: 0,
 };
 
-/** How long a server may work on a question that may go through all records. In s. */
+/** Maximum time that a server may take for a query that may scan all records. In s. */
 const QUESTION_TIMEOUT = 30;
-/** The server's code for a setting that may not be changed. */
+/** The server's error code for a setting that the user may not change. */
 const READONLY = '164';
 
-/** Statements, as SQL. */
+/** Runs SQL statements. */
 export class Statements {
   readonly #client: ClickhouseClient;
 
@@ -41,19 +41,22 @@ export class Statements {
     this.#client = client;
   }
 
-  /** Without FORMAT. 64-bit numbers may come as texts, by the server's settings. */
+  /**
+   * Runs a query, given without FORMAT. Depending on the server's settings, 64-bit numbers are returned as
+   * text.
+   */
   async rows<Row>(query: string): Promise<Row[]> {
     const answer = await this.#client.query({ query, format: 'JSONEachRow' });
     return (await answer.json()) as Row[];
   }
 
-  /** The same, which the server ends when it takes for long. */
+  /** Runs a query with a time limit that the server enforces. */
   async limited<Row>(query: string): Promise<Row[]> {
     try {
       return await this.rows<Row>(`${query} SETTINGS max_execution_time = ${QUESTION_TIMEOUT}`);
     } catch (error) {
       if ((error as { code?: string }).code !== READONLY) throw error;
-      // A user that may change no setting has the limit that it was given.
+      // A user without the right to change settings has its own limit.
       return this.rows<Row>(query);
     }
   }
@@ -63,8 +66,8 @@ export class Statements {
   }
 
   /**
-   * Inserts a block in the format Native.
-   * @param token The server takes each only once.
+   * Inserts a block in the Native format.
+   * @param token Deduplication token. The server stores each only once.
    */
   async insert(table: string, block: readonly Buffer[], token: string, settings?: Settings): Promise<void> {
     const { stream } = await this.#client.exec({
@@ -76,7 +79,7 @@ export class Statements {
   }
 }
 
-/** A text as a literal of ClickHouse's SQL, whatever it holds. */
+/** Returns a text literal of ClickHouse's SQL, whatever characters the text contains. */
 export function literal(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
 }

@@ -3,10 +3,10 @@ import type { ClickhouseClient } from './client.ts';
 import type { ClickhouseOptions } from './index.ts';
 
 const DRIVER = '@clickhouse/client';
-/** How long an answer may take. In ms. */
+/** Request timeout. In ms. */
 const REQUEST_TIMEOUT = 60_000;
 
-/** A client of the server that a URL names. It connects when it is used. */
+/** Creates a client of the URL's server. It connects when it is used. */
 export async function connect(options: ClickhouseOptions): Promise<ClickhouseClient> {
   const { createClient, ClickHouseLogLevel } = await loadDriver(
     'ClickhouseStorage',

@@ -11,54 +11,61 @@ import { checkTtl, type Ttl } from './ttl.ts';
 export type { ClickhouseClient } from './client.ts';
 export type { Ttl } from './ttl.ts';
 
-/** Which tables, and how they are made. */
+/** Location of the tables, and the options with which they are created. */
 export interface ClickhousePlace {
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
-  /** `undefined` for the client's own. */
+  /** Database name; `undefined` for the client's default. */
   database: string | undefined;
   cluster: string | undefined;
   ttl: Ttl | undefined;
 }
 
-/** What the threads need to open it. */
+/** Options that threads need to open the database. */
 export interface ClickhouseOptions extends ClickhousePlace {
-  /** Of HTTP, without the user. */
+  /** HTTP URL, without the user. */
   url: string;
   username: string;
   password: string;
 }
 
 export interface ClickhouseStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
-  /** Where the tables are, created when it does not exist. Defaults to the path of the URL, or the client's own. */
+  /**
+   * Database of the tables, created if it does not exist. Defaults to the path of the URL, or the client's
+   * default.
+   */
   database?: string;
   /**
-   * A cluster that the server knows: then the tables are replicated, stand on all of its servers, and distributed
-   * tables before them read all and write each process's records to one shard.
+   * Name of a cluster that the server knows. The tables are then replicated and created on all of its
+   * servers. Distributed tables read from all shards, and write each process's records to one shard.
    */
   cluster?: string;
-  /** After how many days ClickHouse deletes what. Left as it is where it is left out. */
+  /** Number of days after which ClickHouse deletes data. Existing settings stay unchanged if omitted. */
   ttl?: Ttl;
 }
 
-/** The default ports of ClickHouse's HTTP interface, by the schemes that are not HTTP's own. */
+/** Default ports of ClickHouse's HTTP interface, by ClickHouse's own URL schemes. */
 const SCHEMES: Readonly<Record<string, [protocol: string, port: string]>> = {
   'clickhouse:': ['http:', '8123'],
   'clickhouses:': ['https:', '8443'],
 };
 
-/** The most records of a batch in the thread: of 32,768 each would cost the server twice as much. */
+/**
+ * Maximum number of records per batch in the thread. With 32,768, each record would cost the server twice as
+ * much.
+ */
 const MAX_RECORDS = 131_072;
-/** The same in the app's thread, which does nothing else while it encodes them: 1 µs each. */
+/** The same limit in the app's thread, which is blocked while it encodes a batch, at 1 µs per record. */
 const MAX_RECORDS_OF_APP = 8_192;
 
-/** Keeps records and summaries in ClickHouse, through `@clickhouse/client`. */
+/** Stores records and summaries in ClickHouse, through `@clickhouse/client`. */
 export class ClickhouseStorage extends Storage {
   /**
    * @param server `clickhouse://user:password@host:8123/database` (`clickhouses://` for TLS, or `http://` and
-   * `https://`), or a client that `createClient()` made: then writing and reading happen in the app's thread.
+   * `https://`), or a client from `createClient()`. With a client, writing and reading run in the app's
+   * thread.
    */
   constructor(server: string | ClickhouseClient, options: ClickhouseStorageOptions = {}) {
     checkOptions('ClickhouseStorage', options, ['hooks', 'database', 'cluster', 'ttl']);
@@ -94,11 +101,11 @@ export class ClickhouseStorage extends Storage {
 }
 
 function partsOf(given: string, options: Omit<ClickhousePlace, 'label'>): ClickhouseOptions {
-  // A URL of an unknown scheme cannot be given another one, and its port is never a default.
+  // Replaced before parsing: `URL` cannot change an unknown scheme, and does not know its default port.
   const parsed = /^(\w+:)(\/\/.+)$/s.exec(given);
   const [protocol = '', defaultPort] = SCHEMES[parsed?.[1] ?? ''] ?? [parsed?.[1]];
   const url = URL.parse(`${protocol}${parsed?.[2]}`);
-  // Never the URL itself: it holds a password.
+  // The message omits the URL, which may contain a password.
   if (!url || !/^https?:$/.test(protocol) || isAmbiguous(given)) throw wrongServer('a text of another form');
   if (defaultPort && !/^\/\/(?:[^/]*@)?[^/]*:\d+(?:\/|$)/s.test(parsed![2]!)) url.port = defaultPort;
   const database = options.database ?? (decodeURIComponent(url.pathname.slice(1)) || 'default');
@@ -116,7 +123,10 @@ function isClient(value: ClickhouseClient | undefined | null): value is Clickhou
   return typeof value?.exec === 'function' && typeof value.query === 'function';
 }
 
-/** Where a client's server is, as far as it can be seen: processes of the same place adopt each other's journals. */
+/**
+ * Returns the origin of a client's server, as far as it is visible. Processes with the same place adopt each
+ * other's journals.
+ */
 function originOf(client: ClickhouseClient): string {
   const { url } = (client as { connectionParams?: { url?: URL } }).connectionParams ?? {};
   return `clickhouse://${url?.host ?? 'client'}`;

@@ -1,9 +1,9 @@
 /**
- * The format Native: columns, as the server itself holds them. A text that comes a thousand times in a batch is sent
- * once (LowCardinality), which is what makes it several times faster than rows.
+ * Encodes the Native format: columns, as the server stores them. A text that repeats within a batch is sent
+ * once (LowCardinality), which makes the format several times faster than rows.
  *
- * Typed arrays are sent as they lie in memory: every platform that Node runs on and this is tested on is
- * little-endian, as the format is.
+ * Typed arrays are sent without conversion. The format is little-endian, and so is every platform on which
+ * this package is tested.
  */
 export interface NativeColumn {
   name: string;
@@ -11,7 +11,7 @@ export interface NativeColumn {
   data: readonly Buffer[];
 }
 
-/** One block of columns, all with so many rows. */
+/** Encodes one block of columns, each with `rows` rows. */
 export function nativeBlock(rows: number, columns: readonly NativeColumn[]): Buffer[] {
   const head = new Bytes(16);
   head.number(columns.length);
@@ -27,12 +27,12 @@ export function nativeBlock(rows: number, columns: readonly NativeColumn[]): Buf
   ];
 }
 
-/** What `LowCardinality` begins with: its version. */
+/** Serialization version at the start of a `LowCardinality` column. */
 const DICTIONARY_VERSION = 1;
-/** The dictionary comes with the rows, whole. */
+/** Flags: the complete dictionary is sent along with the rows. */
 const OWN_DICTIONARY = 0x600;
 
-/** A column of texts, given as ids into `strings`; where it is nullable, id 0 is null. */
+/** Encodes a column of texts, given as IDs into `strings`. In a nullable column, ID 0 is null. */
 export function texts(
   name: string,
   strings: readonly (string | null)[],
@@ -68,19 +68,19 @@ export function texts(
   };
 }
 
-/** The same text in all rows. */
+/** Encodes a column with the same text in all rows. */
 export function sameText(name: string, text: string, rows: number): NativeColumn {
   return texts(name, [text], new Int32Array(rows));
 }
 
-/** A column of texts that hardly repeat themselves. */
+/** Encodes a column of texts that seldom repeat. */
 export function ownTexts(name: string, rows: number, textOf: (row: number) => string): NativeColumn {
   const bytes = new Bytes(rows * 32 + 64);
   for (let row = 0; row < rows; row++) bytes.text(textOf(row));
   return { name, type: 'String', data: [bytes.take()] };
 }
 
-/** Whole numbers of 64 bits; also for types that are such numbers, as `DateTime64` is. */
+/** Encodes 64-bit integers, and types that are stored as such, for example `DateTime64`. */
 export function numbers64(name: string, type: string, values: Float64Array): NativeColumn {
   const halves = new Uint32Array(values.length * 2);
   for (let i = 0; i < values.length; i++) {
@@ -91,7 +91,7 @@ export function numbers64(name: string, type: string, values: Float64Array): Nat
   return { name, type, data: [bytesOf(halves)] };
 }
 
-/** Numbers as they lie there. Copied: a batch is used again. */
+/** Encodes numbers without conversion. They are copied, because the batch's memory is reused. */
 export function numbers(
   name: string,
   type: string,
@@ -104,7 +104,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
-/** Bytes that are written one after the other. */
+/** Growing byte buffer. */
 class Bytes {
   #buffer: Buffer;
   #length = 0;
@@ -113,7 +113,7 @@ class Bytes {
     this.#buffer = Buffer.allocUnsafe(capacity);
   }
 
-  /** In as few bytes as it needs (LEB128). */
+  /** Appends a variable-length integer (LEB128). */
   number(value: number): void {
     this.#reserve(8);
     let rest = value;

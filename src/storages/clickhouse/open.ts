@@ -6,7 +6,10 @@ import { ClickhouseReader } from './reader.ts';
 import { checkReadable, setUp, tablesOf } from './schema.ts';
 import { ClickhouseWriter } from './writer.ts';
 
-/** @param close Nothing for a client that is the user's. */
+/**
+ * Opens the writing end.
+ * @param close Closes the client. Omitted for a client of the user's.
+ */
 export async function openWriter(
   client: ClickhouseClient,
   place: ClickhousePlace,

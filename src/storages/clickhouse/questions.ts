@@ -18,7 +18,7 @@ import { MEASURES, measuresOf } from '../measures.ts';
 import { literal, type Statements } from './client.ts';
 import type { Tables } from './schema.ts';
 
-/** The last second that a bucket can begin with, and the last date of a record. */
+/** Latest second at which a bucket can start, and latest date of a record. */
 export const LAST_BUCKET = 2 ** 32 - 1;
 export const LAST_DATE = LAST_BUCKET * 1000;
 
@@ -26,7 +26,7 @@ const OF_SUMS = MEASURES.map((name) => `sum(s.${name}) AS ${name}`).join(', ');
 const OF_RECORDS = `count() AS hits, sum(r.content_length) AS transfer, countIf(r.status >= 500) AS errors,
   sum(r.duration) AS duration`;
 
-/** What is asked for in a record, where it is not the column of that name. */
+/** Expressions of the record columns that differ from the table's. */
 const TEXTS: Partial<Record<TextColumn, string>> = {
   serverName: 'r.server_name',
   remoteAddr: 'r.remote_addr',
@@ -39,7 +39,7 @@ const TEXTS: Partial<Record<TextColumn, string>> = {
 type Row = Record<string, unknown>;
 type Page = Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>;
 
-/** Answers over a range, and from the records that match. */
+/** Runs queries over a range, and queries on the matching records. */
 export class Questions {
   readonly #statements: Statements;
   readonly #tables: Tables;
@@ -101,13 +101,13 @@ export class Questions {
     }));
   }
 
-  /** The table of records `r`, and which of them match. */
+  /** Selects the matching records `r`. */
   matching({ site, where, ...range }: Matching): string {
     const conditions = [`r.site = ${literal(site)}`, `r.date ${dates(range)}`, ...where.map(conditionOf)];
     return `${this.#tables.records} AS r WHERE ${conditions.join(' AND ')}`;
   }
 
-  /** The table of sums `s`, and which of them are of these spans. */
+  /** Selects the sums `s` of these spans. */
   #sums({ site, summary }: { site: string; summary: string }, spans: readonly Span[]): string {
     const within = spans.map(
       ({ period, from, to }) =>
@@ -130,7 +130,7 @@ export class Questions {
          LIMIT ${rows === 0 ? Number.MAX_SAFE_INTEGER : rows} OFFSET ${from}`,
       );
     const rows = await ask(limit, offset);
-    // Behind the last page there are none that say what all are together.
+    // A page after the last one has no rows to carry the total.
     const [first] = rows.length === 0 && offset > 0 ? await ask(1, 0) : rows;
     return {
       rows: rows.map((row) => ({ key: (row.name ?? null) as string | null, ...measuresOf(row) })),
@@ -151,7 +151,7 @@ function textOf(column: TextColumn): string {
 
 function conditionOf({ column, value }: Condition): string {
   if (value === null) return `${textOf(column)} IS NULL`;
-  // As a number, which the column is: but only where it is written as one is.
+  // The column is a number, which only a text in canonical form can equal.
   if (column === 'state') return /^(?:0|[1-9]\d{0,4})$/.test(value) ? `r.status = ${value}` : 'false';
   return `${textOf(column)} = ${literal(value)}`;
 }

@@ -49,7 +49,7 @@ export class ClickhouseReader extends AnsweringReader<Questions> implements Stor
       none: 'AND absent = 1',
       one: `AND absent = 0 AND s.key = ${literal(target ?? '')}`,
     }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
-    // Not every server sums by itself before it is asked: parts that it has not merged yet stand side by side.
+    // Rows of unmerged parts are not yet summed by every server, so the query sums them.
     const rows = await this.#statements.rows<Record<string, string | number> & { key: string | null }>(`
       SELECT toUnixTimestamp(bucket) AS start, if(absent = 1, NULL, s.key) AS key, sum(s.hits) AS hits,
         sum(s.transfer) AS transfer, sum(s.errors) AS errors, sum(s.duration) AS duration
@@ -102,13 +102,16 @@ const LAST_ORDINAL = 2n ** 64n - 1n;
 
 type PlacedRow = RecordRow & { journal: string; ordinal: string | number };
 
-/** Where the rows behind these begin, if there may be any. */
+/** Returns the start of the next page, if there may be one. */
 function nextOf(rows: readonly PlacedRow[], limit: number): string | undefined {
   const last = rows.at(-1);
   return rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`;
 }
 
-/** @param after As `nextOf` gives it. */
+/**
+ * Parses the position that `nextOf` returned.
+ * @param after Value of `nextOf`.
+ */
 function tupleOf(after: string): string {
   const [ms = '', journal = '', ordinal = ''] = cursorParts(after, /^(\d{1,13}) ([0-9a-f]{32}) (\d{1,20})$/);
   if (Number(ms) > LAST_DATE || BigInt(ordinal) > LAST_ORDINAL) throw invalidCursor(after);
@@ -119,7 +122,7 @@ function foundIn(rows: readonly PlacedRow[], limit: number): FoundRecords {
   return { records: rows.map((row) => recordOf(plain(row))), next: nextOf(rows, limit) };
 }
 
-/** 64-bit numbers come as text. */
+/** Converts 64-bit numbers, which are returned as text. */
 function plain({ journal: _, ordinal: __, ...row }: RecordRow & Partial<PlacedRow>): RecordRow {
   return {
     ...row,
@@ -136,6 +139,6 @@ function seconds(value: number): number {
 
 function page(limit: number, offset: number): string {
   if (limit === 0 && offset === 0) return '';
-  // There is no way to say "all".
+  // ClickHouse has no syntax for "no limit".
   return `LIMIT ${limit === 0 ? Number.MAX_SAFE_INTEGER : limit} OFFSET ${offset}`;
 }

@@ -5,24 +5,24 @@ import type { ClickhousePlace } from './index.ts';
 import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';
 import { ttlOfRecords, ttlOfSums } from './ttl.ts';
 
-/** The newest version that this release knows. */
+/** Newest schema version that this release supports. */
 export const SCHEMA_VERSION = 1;
-/** What the comment of each table begins with; the version follows. */
+/** Prefix of each table's comment, followed by the version. */
 const COMMENT = 'track-usage ';
-/** What the server must know. */
+/** Settings that the server must support. */
 const WANTED_SETTINGS = ['insert_deduplication_token', 'input_format_native_allow_types_conversion'];
 
-/** The tables of a place. */
+/** Tables of a place. */
 export interface Tables {
   readonly naming: Naming;
-  /** By name, as it is read and written, quoted. */
+  /** Quoted names, for reading and writing. */
   readonly records: string;
   readonly sums: string;
   readonly sites: string;
-  /** As all replicas together know them: one of them may lag. */
+  /** Reads from all replicas, because one of them may lag. */
   readonly everyRecords: string;
   readonly everySums: string;
-  /** Unquoted, as `cluster` is. */
+  /** Unquoted, like `cluster`. */
   readonly database: string;
   readonly cluster: string | undefined;
 }
@@ -56,14 +56,14 @@ export async function tablesOf(
   };
 }
 
-/** What was found, or made, when the tables were set up. */
+/** Result of setting up the tables. */
 export interface Setup {
   replicated: boolean;
-  /** The same as long as the tables are: see `identityOf`. */
+  /** Identity of the tables, constant as long as they exist: see `identityOf`. */
   identity: string;
 }
 
-/** Checks what is there, and makes what is missing. */
+/** Checks the existing tables and creates the missing ones. */
 export async function setUp(
   statements: Statements,
   tables: Tables,
@@ -78,7 +78,7 @@ export async function setUp(
   };
 }
 
-/** Tells the tables from others of the same names that are made after these are dropped; empty where there are none. */
+/** Returns an identity that changes when the tables are dropped and recreated. Empty if there are none. */
 export async function identityOf(statements: Statements, tables: Tables): Promise<string> {
   const names = TABLES.map((table) =>
     localName(table, tables.naming).slice(tables.naming.database.length + 1),
@@ -91,8 +91,8 @@ export async function identityOf(statements: Statements, tables: Tables): Promis
 }
 
 /**
- * Makes the tables, or brings them to the newest schema. Nothing can be locked here, so each statement may run twice
- * and at once in several processes, and the version comes last.
+ * Creates the tables, or migrates them to the newest schema. ClickHouse has no locks for this. So each
+ * statement must be idempotent and safe to run concurrently, and the version is written last.
  */
 async function prepare(
   statements: Statements,
@@ -104,7 +104,7 @@ async function prepare(
   const { naming } = tables;
   if ((await versionOf(statements, tables, place)) < SCHEMA_VERSION) {
     const query = `SELECT name FROM system.databases WHERE name = ${literal(tables.database)}`;
-    // Who may not create databases may still create tables in one.
+    // A user without the right to create databases may still create tables in one.
     if ((await statements.rows(query)).length === 0) {
       await statements.run(`CREATE DATABASE IF NOT EXISTS ${naming.database} ${naming.onCluster}`);
     }
@@ -118,7 +118,7 @@ async function prepare(
   if (durable) await makeDurable(statements, tables);
 }
 
-/** Throws where there is nothing to read, or it is of another version than this release reads. */
+/** Throws if there is no data to read, or its schema version cannot be read by this release. */
 export async function checkReadable(
   statements: Statements,
   tables: Tables,
@@ -132,12 +132,12 @@ export async function checkReadable(
   }
 }
 
-/** Whether the engine stores copies elsewhere, as that of ClickHouse Cloud does by itself. */
+/** Returns whether the engine replicates data, as ClickHouse Cloud does by default. */
 async function isReplicated(statements: Statements, tables: Tables): Promise<boolean> {
   return /^(?:Replicated|Shared)/.test(await engineOf(statements, tables, 'usage_sums'));
 }
 
-/** The site's time zone, which whoever came first has chosen. */
+/** Returns the site's time zone, which the first process has set. */
 async function openSite(
   statements: Statements,
   tables: Tables,
@@ -146,7 +146,7 @@ async function openSite(
 ): Promise<void> {
   let found = await timeZoneOf(statements, tables, site);
   if (found === undefined) {
-    // Always to the same shard, where there are several.
+    // With several shards, always the same one.
     const setting = tables.naming.cluster ? 'SETTINGS insert_shard_id = 1' : '';
     await statements.run(
       `INSERT INTO ${tables.sites} (site, time_zone) ${setting} VALUES (${literal(site)}, ${literal(timeZone)})`,
@@ -180,7 +180,7 @@ async function checkServer(statements: Statements, { label }: ClickhousePlace): 
   }
 }
 
-/** 0 where there is nothing yet. */
+/** Returns the schema version, 0 if there are no tables yet. */
 async function versionOf(
   statements: Statements,
   tables: Tables,
@@ -217,7 +217,7 @@ async function applyTtl(
   await statements.run(wanted === '' ? `${alter} REMOVE TTL` : `${alter} MODIFY TTL ${wanted}`);
 }
 
-/** A part is on the disk before its insert is answered. */
+/** Makes an insert return only after its part is on disk. */
 async function makeDurable(statements: Statements, tables: Tables): Promise<void> {
   for (const table of ['usage_records', 'usage_sums'] as const) {
     if (/\bfsync_after_insert = 1\b/.test(await engineOf(statements, tables, table))) continue;

@@ -1,19 +1,25 @@
-/** The tables and views, as SQL. Only `usage_records` and the three views are meant to be read by hand. */
+/** Tables and views, as SQL. Only `usage_records` and the three views are meant for manual queries. */
 import { PERIODS } from '../../summaries/periods.ts';
 
 export const TABLES = ['usage_sites', 'usage_records', 'usage_sums'] as const;
 export type TableName = (typeof TABLES)[number];
 
-/** Beside the periods of summaries: the rows that say how far each journal is stored. Their key is its id. */
+/**
+ * Additional period of `usage_sums`, for rows that hold the stored position of each journal. Their key is the
+ * journal's ID.
+ */
 export const JOURNAL_PERIOD = 'journal';
 
 const VIEWS = { hour: 'usage_hourly', day: 'usage_daily', month: 'usage_monthly' } as const;
 
-/** How many inserts a table remembers, so that none is taken twice. */
+/** Number of inserts that a table remembers for deduplication. */
 const WINDOW = 10_000;
-/** For how long a replicated one does. In s. */
+/** Deduplication window of a replicated table. In s. */
 const WINDOW_SECONDS = 7 * 24 * 3600;
-/** Each kind of table heeds its own; that of ClickHouse Cloud is another one than was asked for. */
+/**
+ * Deduplication settings. Each kind of table uses its own, and ClickHouse Cloud may choose another kind than
+ * the one requested.
+ */
 const SETTINGS = `non_replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window = ${WINDOW},
   replicated_deduplication_window_seconds = ${WINDOW_SECONDS}`;
 
@@ -64,7 +70,7 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       extra String COMMENT 'JSON, or empty' CODEC(ZSTD)`,
     order: 'PARTITION BY toYYYYMM(date) ORDER BY (site, date, journal, ordinal)',
   },
-  // In one part with what a batch adds stands where its journal is then: both or neither.
+  // The journal's position is in the same part as a batch's sums: both are stored or neither.
   usage_sums: {
     engine: 'SummingMergeTree',
     columns: `
@@ -84,23 +90,28 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
   },
 };
 
-/** Names in the statements: of the database, quoted, and how the tables are made. */
+/** Names in the statements: the quoted database, and the options with which tables are created. */
 export interface Naming {
   database: string;
-  /** `ON CLUSTER …`, or nothing. */
+  /** `ON CLUSTER …`, or empty. */
   onCluster: string;
-  /** Quoted. */
+  /** Quoted name of the cluster. */
   cluster: string | undefined;
-  /** Of the schema, as the comment of each table. */
+  /** Schema comment of each table. */
   comment: string;
 }
 
-/** What holds the rows of a table: on a cluster, a table of each server, behind the distributed one. */
+/**
+ * Returns the table that holds the rows. On a cluster, this is the local table of each server behind the
+ * distributed one.
+ */
 export function localName(table: TableName, { database, cluster }: Naming): string {
   return `${database}.${table}${cluster ? '_local' : ''}`;
 }
 
-/** Makes what is not there yet. `usage_sums` comes last of the tables: where it is, all are. */
+/**
+ * Returns the statements that create missing tables. `usage_sums` is the last table: if it exists, all do.
+ */
 export function creation(naming: Naming): string[] {
   const { database, onCluster, cluster, comment } = naming;
   return [

@@ -1,7 +1,7 @@
 import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 
-/** After how many days ClickHouse deletes records, and the hours, days and months of the summaries. */
+/** Number of days after which ClickHouse deletes records, and the hours, days and months of the summaries. */
 export type Ttl = { readonly [what in 'records' | Period]?: number };
 
 export function checkTtl(ttl: Ttl | undefined): void {
@@ -12,12 +12,12 @@ export function checkTtl(ttl: Ttl | undefined): void {
   }
 }
 
-/** As ClickHouse itself shows it, so that it can be compared; empty for none. */
+/** Returns the TTL expression as ClickHouse prints it, so that both can be compared. Empty for none. */
 export function ttlOfRecords({ records }: Ttl): string {
   return records === undefined ? '' : `toDateTime(date) + toIntervalDay(${records})`;
 }
 
-/** The positions of journals stand in the same table, and have none. */
+/** Returns the TTL expression of the sums. The journal positions in the same table have none. */
 export function ttlOfSums(ttl: Ttl): string {
   return PERIODS.filter((period) => ttl[period] !== undefined)
     .map((period) => `bucket + toIntervalDay(${ttl[period]}) WHERE period = '${period}'`)

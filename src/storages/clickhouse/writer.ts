@@ -7,13 +7,13 @@ import { literal, type Statements } from './client.ts';
 import { identityOf, type Setup, type Tables } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
-/** The position of a journal that exists no longer: further than any can come. */
+/** Position of a forgotten journal, greater than any real one. */
 const FORGOTTEN = 2 ** 63;
 
 /**
- * Stores a batch by two inserts: the records, each of which bears the journal's id and its number in it, and then the
- * sums, in one part with the position. So whatever happens on the way, it can be seen afterwards what is stored; and
- * of an insert that may still be under way, the server takes the second one no more, by its token.
+ * Stores a batch with two inserts. The first has the records, each with the journal's ID and its number
+ * there. The second has the sums and the position, in one part. So the stored state can be determined after
+ * any failure. Deduplication tokens keep a delayed insert from being stored twice.
  */
 export class ClickhouseWriter implements StorageWriter {
   readonly replays = true;
@@ -21,9 +21,12 @@ export class ClickhouseWriter implements StorageWriter {
   readonly #tables: Tables;
   readonly #site: string;
   readonly #close: () => Promise<void>;
-  /** Where each journal is in which tables, as far as this writer has brought it: a replica may know less. */
+  /**
+   * Position of each journal and the tables' identity, as last written. A replica may return an older
+   * position.
+   */
   readonly #reached = new Map<string, Cursor & { identity: string }>();
-  /** Journals whose last batch went through without a failure: nothing of the next one is stored yet. */
+  /** Journals whose last batch was stored without a failure: nothing of the next one is stored yet. */
   readonly #clean = new Set<string>();
   readonly #setUpAgain: () => Promise<Setup>;
   #setup: Setup;
@@ -47,7 +50,7 @@ export class ClickhouseWriter implements StorageWriter {
 
   async position(journal: string): Promise<Cursor | undefined> {
     const identity = await identityOf(this.#statements, this.#tables);
-    // Of tables that are gone nothing can be asked, and of new ones it is no matter how far the old ones were.
+    // Dropped tables cannot be queried, and the positions of old ones do not apply to new ones.
     if (identity === '') return undefined;
     const [row] = await this.#statements.rows<Record<'rows' | 'position' | 'ordinal', string | number>>(
       `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal
@@ -65,7 +68,7 @@ export class ClickhouseWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
-    // A journal has one process: what this one left needs no asking.
+    // A journal has one process, so its own last position needs no query.
     const clean = this.#clean.delete(journal) && this.#reached.get(journal)?.position === from.position;
     if (!clean && ((await this.position(journal))?.position ?? 0) !== from.position) return false;
     const token = `${journal}:${from.position}-${to.position}`;
@@ -82,7 +85,7 @@ export class ClickhouseWriter implements StorageWriter {
     return true;
   }
 
-  /** Throws where the tables are others than when the batch began: of which it may have only the sums. */
+  /** Throws if the tables changed since the batch began. They may then have only the sums. */
   async #checkIdentity(batch: Batch, token: string, settings: Settings): Promise<void> {
     const identity = await identityOf(this.#statements, this.#tables);
     if (identity === this.#setup.identity) return;
@@ -109,7 +112,7 @@ export class ClickhouseWriter implements StorageWriter {
       const token = `${journal}:resumed-${at.position}`;
       await this.#statements.insert(this.#tables.sums, block, token, await this.#settings(journal));
     }
-    // Otherwise it is a replica that does not show it yet.
+    // Otherwise the replica lags behind.
     this.#reached.set(journal, { ...at, identity });
     return isOther;
   }
@@ -134,7 +137,10 @@ export class ClickhouseWriter implements StorageWriter {
     return this.#close();
   }
 
-  /** @param clean Whether nothing of them can be there: a try before this one may have stored some or all. */
+  /**
+   * Inserts the records that are not stored yet.
+   * @param clean Set if none can be stored. Otherwise a previous attempt may have stored some or all of them.
+   */
   async #storeRecords(batch: Batch, clean: boolean, token: string, settings: Settings): Promise<void> {
     const { length } = batch.records;
     const all = Int32Array.from({ length }, (_, row) => row);
@@ -147,7 +153,7 @@ export class ClickhouseWriter implements StorageWriter {
     if (still.length > 0) await this.#again(records, recordsBlock(batch, this.#site, still), token, settings);
   }
 
-  /** Which of these records are not stored. */
+  /** Returns which of these records are not stored. */
   async #missing(batch: Batch, rows: Int32Array): Promise<Int32Array> {
     const { journal, from, to, records } = batch;
     if (rows.length === 0) return rows;
@@ -168,15 +174,19 @@ export class ClickhouseWriter implements StorageWriter {
   }
 
   /**
-   * The server took it for a second one, yet it is not there: a server that dies at the wrong moment has noted the
-   * token and not kept the rows. Replicas note both or neither, but may show them later: then the batch has to wait.
+   * Inserts a block again that the server reported as a duplicate but does not have. A server that crashes at
+   * the wrong moment keeps the token and loses the rows. Replicas keep both or neither, but may show the rows
+   * later. The batch then has to wait.
    */
   async #again(table: string, block: Buffer[], token: string, settings: Settings): Promise<void> {
     if (this.#setup.replicated) throw new Error('the replica does not show yet what was stored');
     await this.#statements.insert(table, block, `${token}:again`, settings);
   }
 
-  /** On a cluster, all of a journal goes to one shard, whichever server is asked. */
+  /**
+   * Returns settings that send all batches of a journal to one shard of a cluster, whichever server receives
+   * them.
+   */
   async #settings(journal: string): Promise<Settings> {
     const { cluster } = this.#tables;
     if (cluster === undefined) return {};

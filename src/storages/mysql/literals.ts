@@ -1,6 +1,6 @@
-/** Literals that mean the same in every `sql_mode` and every character set of a connection. */
+/** Literals with the same meaning in every `sql_mode` and every connection character set. */
 
-/** Sums may pass 2^53. */
+/** Returns an integer literal. Sums may exceed 2^53. */
 export function integer(value: number): string {
   return Number.isSafeInteger(value) ? String(value) : String(BigInt(Math.round(value)));
 }
@@ -13,12 +13,12 @@ export function binary(value: Buffer): string {
   return `x'${value.toString('hex')}'`;
 }
 
-/** A `DATETIME` in UTC. In ms since 1970. */
+/** Returns a `DATETIME` literal in UTC. `ms` is in ms since 1970. */
 export function datetime(ms: number): string {
   return `'${new Date(Math.floor(ms)).toISOString().slice(0, -1).replace('T', ' ')}'`;
 }
 
-/** The same for many, most of which have the second of the one before. */
+/** Returns a faster `datetime` for many values, most of which are in the same second as the one before. */
 export function datetimes(): (ms: number) => string {
   let second = Number.NaN;
   let start = '';
@@ -32,7 +32,7 @@ export function datetimes(): (ms: number) => string {
   };
 }
 
-/** The id of a text, 0 as null. */
+/** Returns the ID of a text, with 0 as NULL. */
 export function idOrNull(id: number): string {
   return id === 0 ? 'NULL' : String(id);
 }

@@ -6,15 +6,15 @@ import { type RowsStatement, send } from './packets.ts';
 import type { Row, Session } from './session.ts';
 import { addAgents, addEndpoints, addTexts } from './statements.ts';
 
-/** Of a longer list MariaDB makes a table first. */
+/** Longest IN list. For longer ones, MariaDB creates a temporary table first. */
 const LONGEST_LIST = 900;
-/** As many conditions as both servers still look up in the index, one by one. */
+/** Maximum number of conditions that both servers still look up in the index one by one. */
 const MOST_CONDITIONS = 200;
 
 type AgentRow = { string: number; digest: string; id: number };
 type EndpointRow = Endpoint & { id: number };
 
-/** What is looked up, and added where it is missing: first looked up, since what fails to be added takes an id. */
+/** Looks up rows and adds the missing ones. The lookup comes first, because a failed insert uses up an ID. */
 export class Lookups {
   readonly #session: Session;
   #packet: number | undefined;
@@ -23,7 +23,7 @@ export class Lookups {
     this.#session = session;
   }
 
-  /** The server's `max_allowed_packet`. In bytes. */
+  /** Returns the server's `max_allowed_packet`, in bytes. */
   async packet(): Promise<number> {
     if (this.#packet === undefined) {
       const [row] = await this.#session.query('SELECT @@max_allowed_packet AS packet');
@@ -32,7 +32,7 @@ export class Lookups {
     return this.#packet;
   }
 
-  /** After a failure. */
+  /** Clears the cache, after a failure. */
   forget(): void {
     this.#packet = undefined;
   }
@@ -110,7 +110,7 @@ export class Lookups {
     });
   }
 
-  /** The rows for many, so many at once. */
+  /** Finds the rows of many values, a fixed number of values per statement. */
   async #find<T>(
     most: number,
     wanted: readonly T[],

@@ -1,34 +1,34 @@
 import type { Query, Row } from './session.ts';
 
 /**
- * The most that a statement holds, where the server takes it: with more it is no faster, and what fits into a socket is
- * gone before the next one is made. In bytes.
+ * Maximum size of a statement, if the server allows it. Larger ones are not faster, and one of this size is
+ * sent before the next is ready. In bytes.
  */
 const MOST = 256 * 1024;
-/** Besides its text, a statement is its command and a little more. In bytes. */
+/** Bytes of a packet besides the statement's text: the command and some reserve. */
 const OVERHEAD = 64;
 
-/** A statement for many rows; one for none of them is not sent. */
+/** Statement for many rows. Not sent if there are none. */
 export interface RowsStatement {
   head: string;
   rows: Iterable<string>;
   tail: string;
-  /** Between two rows. Defaults to a comma. */
+  /** Separator between rows. Defaults to a comma. */
   separator?: string;
 }
 
-/** A row that the server takes in no statement. */
+/** Thrown for a row that exceeds the maximum statement size of the server. */
 export class RowTooLarge extends Error {
-  /** @param packet The server's `max_allowed_packet`. */
+  /** @param packet The server's `max_allowed_packet`, in bytes. */
   constructor(bytes: number, packet: number) {
     super(`a row takes ${bytes} bytes, and max_allowed_packet of the server is ${packet}`);
   }
 }
 
 /**
- * Sends statements for many rows as statements that the server takes: while it works on one, the next is made.
- * Everything in them is ASCII.
- * @param packet The server's `max_allowed_packet`. In bytes.
+ * Sends many rows as statements that fit the server's packet size. The next statement is built while the
+ * server runs the last one. All texts are ASCII.
+ * @param packet The server's `max_allowed_packet`, in bytes.
  */
 export async function send(
   query: Query,
@@ -41,7 +41,7 @@ export async function send(
     for (const piece of piecesOf(statement, packet)) {
       if (sent) found.push(...(await sent));
       sent = query(piece);
-      // Making the next one may fail before this is waited for.
+      // Building the next statement may fail before this promise is awaited.
       sent.catch(() => {});
     }
   }

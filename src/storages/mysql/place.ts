@@ -3,15 +3,18 @@ import { checkOption } from '../../options.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { MysqlPlace, MysqlPool } from './session.ts';
 
-/** How to connect: what `createPool()` of `mysql2` takes, of which these are named here. */
+/** Connection options of `createPool()` of `mysql2`, of which the most common are listed here. */
 export interface MysqlConfig {
-  /** Instead of `host`, `port`, `user`, `password` and `database`, or beside some of them. */
+  /**
+   * Connection URL. Replaces `host`, `port`, `user`, `password` and `database`, or is combined with some of
+   * them.
+   */
   uri?: string;
   host?: string;
   port?: number;
-  /** Instead of `host` and `port`. */
+  /** Path of a Unix socket. Replaces `host` and `port`. */
   socketPath?: string;
-  /** Created when it does not exist and the user may. Defaults to `usage`. */
+  /** Database name. Created if it does not exist and the user has the right to. Defaults to `usage`. */
   database?: string;
   user?: string;
   password?: string;
@@ -20,13 +23,16 @@ export interface MysqlConfig {
 }
 
 const DEFAULT_DATABASE = 'usage';
-/** The only text that `mysql2` takes for the options of TLS. */
+/** The only text that `mysql2` accepts as TLS options. */
 const SSL_PROFILE = 'Amazon RDS';
 export const DEFAULT_PREFIX = 'usage_';
-/** The longest name is that of a view: prefix, summary, period. MySQL takes 64 characters. */
+/**
+ * Pattern of a prefix. The longest name is that of a view (prefix, summary, period), and MySQL allows 64
+ * characters.
+ */
 const PREFIX = /^[a-z][a-z0-9_]{0,15}$/;
 
-/** A URL as options of `mysql2`, and its `?prefix=`. Options are given, with what their `uri` says besides. */
+/** Converts a URL to `mysql2` options and its `?prefix=`. Options are returned merged with their `uri`. */
 export function configOf(server: string | MysqlConfig): { config: MysqlConfig; prefix: string | undefined } {
   if (typeof server !== 'string') {
     const { uri, ...rest } = server;
@@ -37,14 +43,14 @@ export function configOf(server: string | MysqlConfig): { config: MysqlConfig; p
   }
   const isUrl = /^(?:mysql|mariadb):\/\//.test(server) && !isAmbiguous(server);
   const parsed = isUrl ? URL.parse(server.replace(/^\w+/, 'mysql')) : undefined;
-  // Never the URL itself: it may hold a password.
+  // The message omits the URL, which may contain a password.
   if (!parsed) throw wrongServer('a text of another form');
   const found = configOfUrl(parsed);
   checkSsl(found.config);
   return found;
 }
 
-/** The driver would show what it does not know, a key among it. */
+/** Rejects invalid TLS options. The driver would print the unknown value, which may be a key. */
 function checkSsl({ ssl }: MysqlConfig): void {
   if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('one with an "ssl" that is no JSON');
 }
@@ -60,12 +66,12 @@ function configOfUrl({ hostname, port, pathname, username, password, searchParam
   };
   const config: MysqlConfig = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
   for (const [name, value] of Object.entries(options)) config[name] ??= optionOf(value);
-  // The driver wants the options of TLS.
+  // The driver expects an object.
   if (config.ssl === true) config.ssl = {};
   return { config, prefix };
 }
 
-/** As `mysql2` reads it. */
+/** Parses an option the way `mysql2` does. */
 function optionOf(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -74,7 +80,7 @@ function optionOf(text: string): unknown {
   }
 }
 
-/** The label is the place's identity too, however it was given. */
+/** Returns the place. Its label is also its identity, however the connection was configured. */
 export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlPlace {
   const { database = DEFAULT_DATABASE } = config;
   const valid = typeof prefix === 'string' && PREFIX.test(prefix);
@@ -91,13 +97,13 @@ export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREF
   return { label: `${addressOf(config)}/${database}${suffix}`, database, prefix };
 }
 
-/** Where the server is, for messages. */
+/** Returns the server's address, for messages. */
 export function addressOf({ host, port, socketPath }: MysqlConfig): string {
   const named = host?.includes(':') ? `[${host}]` : host;
   return `mysql://${socketPath ?? `${named || 'localhost'}:${port || 3306}`}`;
 }
 
-/** Where a pool leads: processes of the same place adopt each other's journals. */
+/** Returns the place that a pool connects to. Processes with the same place adopt each other's journals. */
 export function placeOfPool(pool: MysqlPool, prefix: string | undefined): MysqlPlace {
   const core = (pool as { pool?: object }).pool ?? pool;
   const { config } = core as { config?: { connectionConfig?: MysqlConfig } };

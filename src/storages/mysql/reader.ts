@@ -20,7 +20,7 @@ import type { Row, Session } from './session.ts';
 import { TABLES } from './tables.ts';
 import { recordsOf } from './views.ts';
 
-/** MySQL's own word for all. */
+/** Number that stands for no limit in MySQL. */
 const ALL = '18446744073709551615';
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration', 'authorization', 'bot'] as const;
@@ -81,7 +81,7 @@ export class MysqlReader extends SqlReader implements StorageReader {
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
     const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : placeAt(after);
-    // As one comparison of three columns no index would be used.
+    // A single comparison of three columns would not use the index.
     const rows = await this.#records(
       site,
       `date >= ${datetime(date)} AND (date > ${datetime(date)}
@@ -116,7 +116,10 @@ export class MysqlReader extends SqlReader implements StorageReader {
     return (await this.#session.query(this.#selectRecords(some, order))).map(placedRow);
   }
 
-  /** @param some Gives rows of the table. */
+  /**
+   * Selects records, with their texts.
+   * @param some Selects rows of the table.
+   */
   #selectRecords(some: string, order: string): string {
     const columns = RECORD_COLUMNS.map((column) => `\`${column}\``).join(', ');
     return `SELECT ${HINT} ${ms('date')} AS ms, ${columns}, journal, ordinal
@@ -138,7 +141,10 @@ function placeOf({ ms, journal, ordinal }: PlacedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
-/** As one comparison of three columns no index would be used. @param after The place of the last record before: see `placeOf`. */
+/**
+ * Returns a condition for the next page. A single comparison of three columns would not use the index.
+ * @param after Position of the last record of the previous page: see `placeOf`.
+ */
 function isBefore(after: string): string {
   const [date, journal, ordinal] = placeAt(after);
   return `r.date <= ${datetime(date)} AND (r.date < ${datetime(date)}

@@ -6,13 +6,16 @@ import type { Query, Session } from './session.ts';
 import { MARK, MIGRATIONS, SCHEMA_VERSION, TABLE_NAMES, VERSION_TABLE, versionTable } from './tables.ts';
 import { createView, SUMMARY_VIEWS, viewOfRecords, viewOfSummary } from './views.ts';
 
-/** The oldest servers that are taken: of MariaDB the oldest that is tested. */
+/** Oldest supported servers. For MariaDB, the oldest that is tested. */
 const OLDEST = { mariadb: { name: 'MariaDB', version: [10, 11] }, mysql: { name: 'MySQL', version: [8, 0] } };
-/** How long another process may take to migrate. In s. */
+/** Maximum time that another process may take to migrate. In s. */
 const LOCK_TIMEOUT = 50;
 const RECORDS_VIEW = 'records';
 
-/** Brings the tables to the newest version: of several processes that start at the same moment one does it. */
+/**
+ * Migrates the tables to the newest version. If several processes start at the same time, one migrates and
+ * the others wait.
+ */
 export async function migrate(session: Session): Promise<void> {
   const find = () => session.lease((query) => versionOf(session, query));
   let found: number;
@@ -30,7 +33,7 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   const { table } = session;
   const lock = lockOf(session);
   const [locked] = await query(`SELECT GET_LOCK('${lock}', ${LOCK_TIMEOUT}) AS locked`);
-  // It goes with the connection, where this fails.
+  // If this fails, the lock is released together with the connection.
   if (locked!.locked !== '1') throw new Error('another process has been migrating the tables for long');
   const views = STANDARD_SUMMARIES.flatMap(({ name }) => SUMMARY_VIEWS.map(({ nameOf }) => nameOf(name)));
   const present = await namesIn(session, query, [...TABLE_NAMES, RECORDS_VIEW, ...views]);
@@ -53,7 +56,7 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   await query(`SELECT RELEASE_LOCK('${lock}')`);
 }
 
-/** Whether there is anything to read. Throws for another version than this release reads. */
+/** Returns whether there is any data to read. Throws for a schema version that this release cannot read. */
 export async function isReadable(session: Session): Promise<boolean> {
   let found: number;
   try {
@@ -68,7 +71,7 @@ export async function isReadable(session: Session): Promise<boolean> {
   return found > 0;
 }
 
-/** 0 where there are no tables yet. */
+/** Returns the schema version, 0 if there are no tables yet. */
 async function versionOf(session: Session, query: Query): Promise<number> {
   const { label: value, place, table } = session;
   const [server] = await query('SELECT VERSION() AS version');
@@ -86,10 +89,13 @@ async function versionOf(session: Session, query: Query): Promise<number> {
   return found;
 }
 
-/** @param version As the server says it: `10.11.6-MariaDB-…`, `8.4.3`. */
+/**
+ * Throws for an unsupported server.
+ * @param version Version as reported by the server: `10.11.6-MariaDB-…`, `8.4.3`.
+ */
 export function checkServer(value: string, version: string): void {
   const { name, version: oldest } = /mariadb/i.test(version) ? OLDEST.mariadb : OLDEST.mysql;
-  // What some MariaDB put before their own.
+  // Some MariaDB servers report another version before their own.
   const [major = 0, minor = 0] = version
     .replace(/^5\.5\.5-/, '')
     .split(/[.-]/)
@@ -99,7 +105,7 @@ export function checkServer(value: string, version: string): void {
   throw new TrackUsageError('STORAGE_SERVER', { value, found: version, reason });
 }
 
-/** Makes the views of a summary, such as `usage_urls_daily`, where they are not there yet. */
+/** Creates the missing views of a summary, such as `usage_urls_daily`. */
 export async function createViews(session: Session, summary: string): Promise<void> {
   await session.lease((query) => createViewsWith(session, query, summary));
 }
@@ -117,17 +123,17 @@ async function createViewsWith(session: Session, query: Query, summary: string):
   }
 }
 
-/** `OR REPLACE` would need the right to drop it. */
+/** Adds a view. `OR REPLACE` would need the right to drop it. */
 async function addView(query: Query, statement: string): Promise<void> {
   try {
     await query(statement);
   } catch (error) {
-    // Somebody else was faster, or a process died here.
+    // Another process added it first, or a process died here.
     if (numberOf(error) !== TABLE_EXISTS) throw error;
   }
 }
 
-/** Which of these tables and views are there. */
+/** Returns the existing tables and views among these. */
 async function namesIn(
   { place: { database, prefix } }: Session,
   query: Query,
@@ -136,11 +142,11 @@ async function namesIn(
   const rows = await query(`
     SELECT table_name AS name FROM information_schema.tables
     WHERE table_schema = ${quoted(database)} AND table_name IN (${names.map((name) => quoted(prefix + name)).join(', ')})`);
-  // The server may compare without regard to case, where its file system tells names apart by it.
+  // On a case-sensitive file system, the server may still compare names case-insensitively.
   return rows.map(({ name }) => name!.slice(prefix.length)).filter((name) => names.includes(name));
 }
 
-/** Within the 64 characters of a lock's name, whatever the database's is. */
+/** Returns the name of a lock, within the limit of 64 characters. */
 function lockOf({ table }: Session): string {
   return `track-usage ${createHash('sha256').update(table('')).digest('hex').slice(0, 32)}`;
 }

@@ -1,40 +1,40 @@
-/** How long the server may take for a statement. In ms. */
+/** Maximum time that the server may take for a statement. In ms. */
 const STATEMENT_TIMEOUT = 60_000;
 
-/** What is used of a pool of `mysql2` or `mysql2/promise`. */
+/** Methods used of a pool of `mysql2` or `mysql2/promise`. */
 export interface MysqlPool {
   // biome-ignore lint/suspicious/noExplicitAny: the one takes a callback, the other gives a promise.
   getConnection(callback?: any): any;
 }
 
-/** Where it is stored. */
+/** Location of the tables. */
 export interface MysqlPlace {
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
-  /** The name of the database. */
+  /** Name of the database. */
   database: string;
-  /** What the names of all tables begin with: lower case letters, digits and underscores. */
+  /** Prefix of the names of all tables: lowercase letters, digits and underscores. */
   prefix: string;
 }
 
-/** A row as text, whatever the settings of a pool make of numbers and dates. */
+/** A row with all values as text, independent of a pool's settings for numbers and dates. */
 export type Row = Record<string, string | null>;
 
-/** Sends a statement; what it gives are its rows, none where it only changes some. */
+/** Runs a statement and returns its rows, none if it only changes data. */
 export type Query = (sql: string) => Promise<Row[]>;
 
 interface Connection {
   query(options: object): Promise<[rows: unknown, fields: unknown]>;
   release(): void;
   destroy(): void;
-  /** Below the promises. */
+  /** Underlying connection of a promise-based one. */
   connection?: object;
 }
 
 /**
- * What a connection needs: nothing is cut in silence, no other engine takes the place of InnoDB, each statement is a
- * transaction unless one is begun, texts come as they are, long ones are ordered by all of their bytes, and answers
- * come whole.
+ * Session settings. They reject truncation and a substitute for InnoDB, and commit each statement unless a
+ * transaction was begun. Texts are returned unconverted, long ones are sorted by all of their bytes, and
+ * result limits are lifted.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   sql_mode: "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
@@ -51,18 +51,18 @@ const SET = `SET ${[
 ].join(', ')}`;
 const SET_BACK = `SET ${NAMES.map((name) => `SESSION ${name} = @track_usage_${name}`).join(', ')}`;
 
-/** A database, and the pool that leads to it. */
+/** A database and the pool that connects to it. */
 export class Session {
   readonly label: string;
   readonly place: MysqlPlace;
-  /** Makes the database; not with a pool of the user's. */
+  /** Creates the database. Omitted for a pool of the user's. */
   readonly createDatabase: (() => Promise<void>) | undefined;
   readonly #pool: { getConnection(): Promise<Connection> };
   readonly #own: { close(): Promise<void> } | undefined;
-  /** The connections of an own pool that are set up. */
+  /** Configured connections of our own pool. */
   readonly #ready = new WeakSet<object>();
 
-  /** @param own What can be done with a pool of our own. */
+  /** @param own Operations that are available only for our own pool. */
   constructor(
     pool: MysqlPool,
     place: MysqlPlace,
@@ -76,20 +76,20 @@ export class Session {
     this.#own = own;
   }
 
-  /** The quoted name of a table or a view, with its database's. */
+  /** Returns the quoted name of a table or view, with its database. */
   readonly table = (name: string): string => {
     const { database, prefix } = this.place;
     return `\`${database.replaceAll('`', '``')}\`.\`${prefix}${name}\``;
   };
 
-  /** Several statements on one connection, which is not used again when one of them fails. */
+  /** Runs several statements on one connection. The connection is not reused if one of them fails. */
   async lease<T>(run: (query: Query) => Promise<T>): Promise<T> {
     const connection = await this.#pool.getConnection();
     const query: Query = (sql) => ask(connection, sql);
     const core = connection.connection ?? connection;
     try {
       if (!this.#ready.has(core)) await query(SET);
-      // One of the user's is given back as it was.
+      // A connection of the user's pool is returned with its original settings.
       if (this.#own) this.#ready.add(core);
       const result = await run(query);
       if (!this.#own) await query(SET_BACK);
@@ -113,7 +113,7 @@ export class Session {
 async function ask(connection: Connection, sql: string): Promise<Row[]> {
   const [rows] = await connection.query({
     sql,
-    // None: it is not searched for placeholders.
+    // Without values, the driver does not search for placeholders.
     values: null,
     namedPlaceholders: false,
     rowsAsArray: false,

@@ -7,12 +7,12 @@ import { binary, datetime, datetimes, idOrNull, integer, text } from './literals
 import type { RowsStatement } from './packets.ts';
 import { TABLES } from './tables.ts';
 
-/** Gives the quoted name of a table. */
+/** Returns the quoted name of a table. */
 type NameOf = (table: string) => string;
 
-/** Records of one millisecond are in the order of their ordinals, of which so many are told apart. */
+/** Number of distinct ordinals within a millisecond. Records of one millisecond are sorted by them. */
 const ORDINALS = 2 ** 31;
-/** A row that is there stays as it is: `IGNORE` would hide other errors too. */
+/** Keeps an existing row unchanged. `IGNORE` would hide other errors too. */
 const KEEP = ' ON DUPLICATE KEY UPDATE ';
 
 export function addTexts(table: NameOf, texts: readonly Text[]): RowsStatement {
@@ -45,7 +45,10 @@ export function addAgents(table: NameOf, agents: readonly Agent[]): RowsStatemen
   };
 }
 
-/** @param dates The buckets, and what a reader sees of each. */
+/**
+ * Adds buckets.
+ * @param dates The buckets, and their local dates as text.
+ */
 export function addBuckets(
   table: NameOf,
   site: number,
@@ -75,16 +78,21 @@ function* rowsOfSums({ length, series, bucket, key, hits, transfer, errors, dura
   }
 }
 
-/** What the records of a batch have in common. */
+/** Origin that the records of a batch have in common. */
 export interface Origin {
   site: number;
-  /** The number of the journal. */
+  /** Number of the journal. */
   journal: number;
-  /** The ordinal of the first. */
+  /** Ordinal of the first record. */
   first: number;
 }
 
-/** @param ids Those of the batch's texts. @param endpoints Each record's. @param agents Each record's, or 0. */
+/**
+ * Adds records.
+ * @param ids IDs of the batch's texts.
+ * @param endpoints Endpoint of each record.
+ * @param agents Agent of each record, or 0.
+ */
 export function addRecords(
   table: NameOf,
   origin: Origin,
@@ -103,16 +111,16 @@ export function addRecords(
   };
 }
 
-/** Those that every record has, in the order of the rows. */
+/** Columns of every record, in the order of the rows. */
 const COLUMNS = [
   ...['site', 'date', 'journal', 'ordinal', 'endpoint', 'status', 'url'],
   ...['content_length', 'duration'],
 ] as const;
 
-/** A column of ids: where each record's stands, and the ids. */
+/** A column of text IDs: the IDs within the batch, and the database IDs. */
 type IdColumn = [locals: Int32Array, ids: Float64Array];
 
-/** The columns in which some record of the batch has an id: most of a statement's time goes into reading it. */
+/** Returns the columns with an ID in at least one record. Parsing them takes most of a statement's time. */
 function idColumns(
   { length, text }: RecordBatch,
   ids: Float64Array,

@@ -1,11 +1,13 @@
-/** The table of each period. Views are named `…hourly`, `…daily`, `…monthly`: no table meets one. */
+/**
+ * Table of each period. Views are named `…hourly`, `…daily`, `…monthly`, so that no view has a table's name.
+ */
 export const TABLES = { hour: 'hours', day: 'days', month: 'months' } as const;
 
-/** Where the version stands; made first, filled last. Its comment marks it as ours. */
+/** Table of the schema version. Created first and filled last. Its comment marks the schema as ours. */
 export const VERSION_TABLE = 'schema_version';
 export const MARK = 'track-usage';
 
-/** The names of a place's tables. */
+/** Names of all tables. */
 export const TABLE_NAMES = [
   VERSION_TABLE,
   'sites',
@@ -19,37 +21,38 @@ export const TABLE_NAMES = [
   ...Object.values(TABLES),
 ] as const;
 
-/** Texts are in the order of their bytes wherever no more is said. */
+/** Default options of a table. Texts are sorted by their bytes unless a column says otherwise. */
 const ENGINE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin';
 
 /**
- * The statements of each version of the schema. A statement of this kind commits by itself: each must do no harm when it
- * comes again. `@name` stands for a table.
+ * Statements of each schema version. DDL statements commit implicitly, so each must be idempotent. `@name` is
+ * replaced with a table's name.
  */
 export const MIGRATIONS: readonly (readonly string[])[] = [
   [
-    // What may be long, or end with blanks, is found by the first half of its SHA-256.
+    // Values that may be long or end with spaces are found by the first half of their SHA-256.
     `CREATE TABLE IF NOT EXISTS @sites (
       id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
       hash BINARY(16) NOT NULL UNIQUE,
       name TEXT NOT NULL,
       time_zone VARCHAR(64) NOT NULL
     ) ${ENGINE}`,
-    // How far each journal is stored: its position, and the number of records before it.
+    // Stored position of each journal, and the number of records before it.
     `CREATE TABLE IF NOT EXISTS @journals (
       id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
       number INT NOT NULL AUTO_INCREMENT UNIQUE,
       position BIGINT NOT NULL,
       ordinal BIGINT NOT NULL
     ) ${ENGINE}`,
-    // Every text once. Elsewhere stands its id; 0 stands for null.
+    // Every text once. Other tables refer to its ID; 0 means NULL.
     `CREATE TABLE IF NOT EXISTS @strings (
       id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
       hash BINARY(16) NOT NULL UNIQUE,
       text MEDIUMTEXT NOT NULL
     ) ${ENGINE}`,
-    // What a user agent said when a record was stored. A newer parser may read the same string differently: the digest,
-    // the first half of the SHA-256 of what it said, tells them apart.
+    // Parsed user agents, as they were when a record was stored. A newer parser may read the same string
+    // differently. The digest distinguishes the results: it is the first half of the SHA-256 of the parsed
+    // result.
     `CREATE TABLE IF NOT EXISTS @agents (
       id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
       string BIGINT NOT NULL,
@@ -60,7 +63,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       bot TINYINT NOT NULL,
       UNIQUE (string, digest)
     ) ${ENGINE}`,
-    // What many records have in common.
+    // Fields that many records share.
     `CREATE TABLE IF NOT EXISTS @endpoints (
       id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
       server_name BIGINT NOT NULL,
@@ -71,7 +74,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       credentials TINYINT NOT NULL,
       UNIQUE (server_name, method, protocol, route, blueprint, credentials)
     ) ${ENGINE}`,
-    // Dates are in UTC. Journal and ordinal: where it came from, and its place there.
+    // Dates are in UTC. Journal and ordinal are the record's origin, and its position there.
     `CREATE TABLE IF NOT EXISTS @requests (
       site INT NOT NULL,
       date DATETIME(3) NOT NULL,
@@ -99,7 +102,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       summary VARCHAR(64) NOT NULL,
       UNIQUE (site, summary)
     ) ${ENGINE}`,
-    // Each bucket's beginning in the site's time zone, for reading by hand.
+    // Start of each bucket in the site's time zone, for manual queries.
     `CREATE TABLE IF NOT EXISTS @buckets (
       site INT NOT NULL,
       bucket DATETIME NOT NULL,
@@ -121,10 +124,13 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
   ],
 ];
 
-/** The newest version that this release knows. */
+/** Newest schema version that this release supports. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** @param table The quoted name. */
+/**
+ * Creates the table of the schema version.
+ * @param table The quoted name.
+ */
 export function versionTable(table: string): string {
   return `CREATE TABLE IF NOT EXISTS ${table} (
     id TINYINT NOT NULL PRIMARY KEY, version INT NOT NULL

@@ -1,10 +1,10 @@
 import { textsOfRecord } from '../sql/joins.ts';
 import { TABLES } from './tables.ts';
 
-/** Gives the quoted name of a table. */
+/** Returns the quoted name of a table. */
 type NameOf = (table: string) => string;
 
-/** The views of a summary, by name and by the table that they read. */
+/** Views of a summary: their names and the tables that they read. */
 export const SUMMARY_VIEWS = (
   [
     ['hourly', TABLES.hour],
@@ -13,11 +13,11 @@ export const SUMMARY_VIEWS = (
   ] as const
 ).map(([period, of]) => ({
   of,
-  /** The names of summaries hold letters, digits and dashes. */
+  /** Summary names contain letters, digits and dashes. */
   nameOf: (summary: string) => `${summary.replaceAll('-', '_')}_${period}`,
 }));
 
-/** It has the rights of who reads it: so it outlives the user that made it. */
+/** Creates a view with the rights of its invoker, so that it still works after its creator is removed. */
 export function createView(name: string, select: string): string {
   return `CREATE SQL SECURITY INVOKER VIEW ${name} AS ${select}`;
 }
@@ -37,7 +37,7 @@ export function viewOfRecords(table: NameOf): string {
   return recordsOf(table, table('requests'));
 }
 
-/** Records with their texts. `from`: the table, or some of its rows. */
+/** Selects records with their texts. `from` is the table, or a selection of its rows. */
 export function recordsOf(table: NameOf, from: string): string {
   return `
   SELECT r.date, sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url,

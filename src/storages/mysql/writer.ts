@@ -19,7 +19,7 @@ import { createViews, migrate } from './schema.ts';
 import type { Query, Session } from './session.ts';
 import * as statements from './statements.ts';
 
-/** How often a batch is tried until a deadlock is told of. */
+/** Maximum number of attempts before a deadlock is reported. */
 const TRIES = 5;
 
 export class MysqlWriter implements StorageWriter {
@@ -32,7 +32,7 @@ export class MysqlWriter implements StorageWriter {
   readonly #texts: Texts;
   readonly #endpoints: Endpoints;
   readonly #agents: Agents;
-  /** The buckets of the last batches: their dates are there. */
+  /** Buckets of recent batches, whose dates are stored already. */
   #buckets = new Set<number>();
 
   private constructor(session: Session, site: number, { site: name, timeZone }: WriterContext) {
@@ -77,7 +77,7 @@ export class MysqlWriter implements StorageWriter {
   }
 
   async apply(batch: Batch): Promise<boolean> {
-    // Nothing shows yet whether it is the database that ids are remembered of.
+    // Nothing proves yet that the cached IDs belong to this database.
     if (batch.from.position === 0) this.#forget();
     for (let tries = 1; ; tries++) {
       try {
@@ -130,7 +130,7 @@ export class MysqlWriter implements StorageWriter {
     return stored;
   }
 
-  /** Of a database that was made anew the site has another id, or none. */
+  /** Throws if the site has another ID, or none: the database was recreated. */
   async #checkSite(query: Query): Promise<void> {
     const hash = binary(hashOf(this.#siteName));
     const [row] = await query(`SELECT id FROM ${this.#session.table('sites')} WHERE hash = ${hash}`);
@@ -185,7 +185,7 @@ export class MysqlWriter implements StorageWriter {
     }
   }
 
-  /** After a failure: the server may have been exchanged for another one, or for an older copy of itself. */
+  /** Clears the caches, after a failure: the database may have been replaced or restored. */
   #forget(): void {
     this.#lookups.forget();
     this.#texts.forget();

@@ -1,6 +1,6 @@
 /**
- * PostgreSQL's arrays in their binary form, as parameters of statements: with `pg` as fast as COPY, at a third of its
- * CPU time here, and within any statement.
+ * Encodes arrays in PostgreSQL's binary format, as statement parameters. With `pg` this is as fast as COPY,
+ * uses a third of the CPU time here, and works within any statement.
  */
 
 const INT4 = { oid: 23, size: 4 };
@@ -10,7 +10,7 @@ const UUID = { oid: 2950, size: 16 };
 const TEXT = 25;
 const NULL = -1;
 const HEADER = 20;
-/** Where PostgreSQL's calendar begins: 2000-01-01. In ms since 1970. */
+/** PostgreSQL's epoch, 2000-01-01, in ms since 1970. */
 const EPOCH = 946_684_800_000;
 
 export function int4s(values: ArrayLike<number>, length = values.length): Buffer {
@@ -25,28 +25,31 @@ export function int8s(values: ArrayLike<number>, length = values.length): Buffer
   return array;
 }
 
-/** In ms since 1970. */
+/** Encodes timestamps, given in ms since 1970. */
 export function timestamps(values: ArrayLike<number>, length = values.length): Buffer {
   const array = fixed(TIMESTAMPTZ, length);
   for (let i = 0; i < length; i++) putTimestamp(array, values[i]!, HEADER + i * 12 + 4);
   return array;
 }
 
-/** One, not an array. In ms since 1970. */
+/** Encodes a single timestamp, given in ms since 1970. */
 export function timestamp(ms: number): Buffer {
   const value = Buffer.allocUnsafe(8);
   putTimestamp(value, ms, 0);
   return value;
 }
 
-/** Each of 16 bytes. */
+/** Encodes UUIDs, each of 16 bytes. */
 export function uuids(values: readonly Buffer[]): Buffer {
   const array = fixed(UUID, values.length);
   for (const [i, value] of values.entries()) value.copy(array, HEADER + i * 20 + 4);
   return array;
 }
 
-/** The ids of a column's texts, `0` as null. @param locals Their ids in the batch. */
+/**
+ * Encodes the IDs of a column's texts, with `0` as null.
+ * @param locals Text IDs within the batch.
+ */
 export function idsOf(locals: Int32Array, ids: Float64Array, length: number): Buffer {
   const array = Buffer.allocUnsafe(HEADER + length * 12);
   putHeader(array, INT8.oid, length);
@@ -75,7 +78,7 @@ export function texts(values: readonly (string | null)[]): Buffer {
   return array;
 }
 
-/** An array whose elements are all of one size, without those. */
+/** Allocates an array of fixed-size elements, without writing them. */
 function fixed({ oid, size }: { oid: number; size: number }, length: number): Buffer {
   const array = Buffer.allocUnsafe(HEADER + length * (4 + size));
   putHeader(array, oid, length);
@@ -84,7 +87,7 @@ function fixed({ oid, size }: { oid: number; size: number }, length: number): Bu
 }
 
 function putHeader(array: Buffer, oid: number, length: number): void {
-  // Dimensions, whether there are nulls, the elements' type, and the one dimension: its length and first index.
+  // Number of dimensions, null flag, element type, and the single dimension: length and first index.
   array.writeInt32BE(1, 0);
   array.writeInt32BE(1, 4);
   array.writeInt32BE(oid, 8);
@@ -92,7 +95,7 @@ function putHeader(array: Buffer, oid: number, length: number): void {
   array.writeInt32BE(1, 16);
 }
 
-/** Sums may pass 2^53: both halves are exact for whatever a double holds. */
+/** Writes an int8. Sums may exceed 2^53; both halves are exact for any value of a double. */
 function putInt8(array: Buffer, value: number, at: number): void {
   const high = Math.floor(value / 2 ** 32);
   array.writeInt32BE(high, at);
@@ -101,7 +104,7 @@ function putInt8(array: Buffer, value: number, at: number): void {
 
 function putTimestamp(array: Buffer, ms: number, at: number): void {
   const since = Math.floor(ms) - EPOCH;
-  // In µs, which pass 2^53 in the year 2285.
+  // Microseconds exceed 2^53 in the year 2285.
   if (Number.isSafeInteger(since * 1000)) putInt8(array, since * 1000, at);
   else array.writeBigInt64BE(BigInt(since) * 1000n, at);
 }

@@ -5,21 +5,21 @@ import { hashOf } from '../sql/texts.ts';
 import { TABLES } from './schema.ts';
 import type { Session } from './session.ts';
 
-/** What both calendars hold: the years 1 to 9999. In ms since 1970. */
+/** Range of both calendars: the years 1 to 9999. In ms since 1970. */
 export const FIRST = -62_135_596_800_000;
 export const LAST = 253_402_300_799_999;
 
-/** ms since 1970. */
+/** Converts a timestamp to ms since 1970. */
 export const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::int8`;
 
-/** How PostgreSQL says what is asked. */
+/** Returns the PostgreSQL dialect. */
 export function dialectOf(session: Session): Dialect {
   return {
     query: (sql) => session.limited<Row>(sql),
     table: (name) => `${session.schema}.${name}`,
     sums: TABLES,
     records: 'records',
-    // By its own judgement: it counts what is on either side.
+    // The planner chooses well by itself: it knows the sizes of both sides.
     join: 'JOIN',
     once: 'MATERIALIZED',
     hashes: true,
@@ -29,7 +29,7 @@ export function dialectOf(session: Session): Dialect {
     isSite: (name) => `sites.name = ${text(name)}`,
     bytes: (value) => `(${value} COLLATE "C")`,
     unbytes: (value) => value,
-    // In the locale C lower() knows the letters of ASCII alone.
+    // With the C collation, lower() converts only ASCII letters.
     contains: (value, part) => `strpos(lower(${value} COLLATE "C"), ${text(foldCase(part))}) > 0`,
     digits: (number) => `${number}::text`,
     real: (number) => `${number}::float8`,
@@ -42,7 +42,10 @@ export function dialectOf(session: Session): Dialect {
   };
 }
 
-/** A point in time. @param at In ms since 1970. */
+/**
+ * Returns a timestamp literal.
+ * @param at In ms since 1970.
+ */
 export function literal(at: number): string {
   return `'${new Date(Math.min(Math.max(at, FIRST), LAST)).toISOString()}'::timestamptz`;
 }
@@ -51,7 +54,10 @@ function ends({ from, to }: Range): [string, string] {
   return [literal(Math.ceil(from)), literal(Math.floor(to))];
 }
 
-/** NUL, which no text of PostgreSQL holds, as what stands for it in all that is stored. */
+/**
+ * Returns a text literal. PostgreSQL cannot store NUL; it is replaced with the same substitute as in stored
+ * texts.
+ */
 function text(value: string): string {
   const hex = Buffer.from(value.replaceAll('\0', '\ufffd')).toString('hex');
   return `(convert_from(decode('${hex}', 'hex'), 'UTF8') COLLATE "C")`;

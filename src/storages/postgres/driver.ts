@@ -3,10 +3,10 @@ import { loadDriver } from '../load-driver.ts';
 import type { PostgresConfig } from './place.ts';
 import { type PostgresPlace, Session } from './session.ts';
 
-/** How long connecting may take. In ms. */
+/** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 10_000;
 
-/** A pool of our own. It connects when it is used, and again after each loss. */
+/** Creates a connection pool. It connects when it is used, and again after each lost connection. */
 export async function connect(
   config: PostgresConfig,
   place: PostgresPlace,
@@ -19,10 +19,10 @@ export async function connect(
     keepAlive: true,
     ...(config as PoolConfig),
     max: connections,
-    // An idle connection keeps no process.
+    // An idle connection does not keep the process running.
     allowExitOnIdle: true,
   });
-  // A connection that is lost while idle: the next statement gets another.
+  // After an idle connection is lost, the next statement gets another one.
   pool.on('error', () => {});
   let ended: Promise<void> | undefined;
   return new Session(pool, place, () => {

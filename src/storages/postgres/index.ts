@@ -11,27 +11,26 @@ import { type PostgresPlace, type PostgresPool, Session } from './session.ts';
 export type { PostgresConfig } from './place.ts';
 export type { PostgresPool } from './session.ts';
 
-/** What the threads need to open it. */
+/** Options that threads need to open the database. */
 export interface PostgresOptions {
   config: PostgresConfig;
   place: PostgresPlace;
 }
 
 export interface PostgresStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
   /**
-   * The schema in which the tables are, created when it does not exist. Defaults to the URL's `?schema=`, or
-   * `track_usage`.
+   * Schema of the tables, created if it does not exist. Defaults to the URL's `?schema=`, or `track_usage`.
    */
   schema?: string;
 }
 
-/** Keeps records and summaries in PostgreSQL (15 or newer), through `pg`. */
+/** Stores records and summaries in PostgreSQL (15 or newer), through `pg`. */
 export class PostgresStorage extends Storage {
   /**
-   * @param server `postgres://user:password@host:5432/database`, or what `new Pool()` of `pg` takes, or a pool: with a
-   * pool, or a function among the options, writing and reading happen in the app's thread.
+   * @param server `postgres://user:password@host:5432/database`, an options object for `new Pool()` of `pg`,
+   * or a pool. With a pool, or a function among the options, writing and reading run in the app's thread.
    */
   constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
     checkOptions('PostgresStorage', options, ['hooks', 'schema']);

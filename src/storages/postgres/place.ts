@@ -3,14 +3,17 @@ import { checkOption } from '../../options.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { PostgresPlace, PostgresPool } from './session.ts';
 
-/** How to connect: what `new Pool()` of `pg` takes, of which these are named here. */
+/** Connection options of `new Pool()` of `pg`, of which the most common are listed here. */
 export interface PostgresConfig {
   connectionString?: string;
   host?: string;
   port?: number;
   database?: string;
   user?: string;
-  /** Or a function that gives one for each connection; then writing and reading happen in the app's thread. */
+  /**
+   * Password, or a function that returns one for each connection. With a function, writing and reading run in
+   * the app's thread.
+   */
   password?: string | (() => string | Promise<string>);
   ssl?: unknown;
   [option: string]: unknown;
@@ -19,11 +22,11 @@ export interface PostgresConfig {
 export const DEFAULT_SCHEMA = 'track_usage';
 const SCHEMA = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
 
-/** What a URL says. It is given to `pg` as it is. */
+/** Returns the place that a URL names. The URL is passed to `pg` unchanged. */
 export function placeOfUrl(url: string, schema: string | undefined): PostgresPlace {
   const isUrl = /^postgres(?:ql)?:\/\//.test(url) && !isAmbiguous(url);
   const parsed = isUrl ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
-  // Never the URL itself: it may hold a password.
+  // The message omits the URL, which may contain a password.
   if (!parsed) throw wrongServer('a text of another form');
   const { hostname, port, pathname, searchParams } = parsed;
   const host = searchParams.get('host') ?? decodeURIComponent(hostname);
@@ -37,12 +40,15 @@ export function placeOfConfig(config: PostgresConfig, schema: string | undefined
   return place(host ?? '', port ?? '', database ?? '', schema);
 }
 
-/** Where a pool leads, as far as it can be seen: processes of the same place adopt each other's journals. */
+/**
+ * Returns the place that a pool connects to, as far as it is visible. Processes with the same place adopt
+ * each other's journals.
+ */
 export function placeOfPool(pool: PostgresPool, schema: string | undefined): PostgresPlace {
   return placeOfConfig((pool as { options?: PostgresConfig }).options ?? {}, schema);
 }
 
-/** The label is the place's identity too, however it was given. */
+/** Returns the place. Its label is also its identity, however the connection was configured. */
 function place(
   host: string,
   port: string | number,

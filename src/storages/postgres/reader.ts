@@ -111,7 +111,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
     return this.#session.close();
   }
 
-  /** Records of the site `$1`, at most `$4` of them after the first `$5`. */
+  /** Returns records of the site `$1`: at most `$4`, after skipping `$5`. */
   async #records(order: string, where: string, values: unknown[]): Promise<PlacedRow[]> {
     const some = `
       SELECT * FROM @.records WHERE site = (SELECT id FROM @.sites WHERE name = $1) AND ${where}
@@ -119,7 +119,10 @@ export class PostgresReader extends SqlReader implements StorageReader {
     return rowsOf(await this.#session.query<PlacedRow>(this.#selectRecords(some, order), values));
   }
 
-  /** @param some Gives rows of the table. */
+  /**
+   * Selects records, with their texts.
+   * @param some Selects rows of the table.
+   */
   #selectRecords(some: string, order: string): string {
     const columns = RECORD_COLUMNS.map((column) => COLUMNS[column] ?? column);
     return `SELECT ${ms('date')} AS ms, ${columns.join(', ')}, journal, ordinal
@@ -141,7 +144,10 @@ function rowsOf(rows: PlacedRow[]): PlacedRow[] {
   return rows;
 }
 
-/** @param after The place of the last record before: see `placeOf`. */
+/**
+ * Returns a condition for the next page.
+ * @param after Position of the last record of the previous page: see `placeOf`.
+ */
 function isBefore(after: string): string {
   const [date, journal, ordinal] = placeAt(after);
   return `(r.date, r.journal, r.ordinal) < (${literal(date)}, ${journal}, ${ordinal})`;
@@ -155,11 +161,11 @@ function placeOf({ ms, journal, ordinal }: PlacedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
-/** Where a row is not what the table has. */
+/** Expressions of the columns that differ from the table's. */
 const COLUMNS: Partial<Record<(typeof RECORD_COLUMNS)[number], string>> = {
   authorization: '"authorization"::int4',
   bot: 'bot::int4',
-  // Whatever the user's pool makes of JSON.
+  // Independent of the JSON parser of a user's pool.
   extra: 'extra::text',
 };
 

@@ -3,15 +3,18 @@ import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { textsOfRecord } from '../sql/joins.ts';
 import type { Session } from './session.ts';
 
-/** The table of each period. */
+/** Table of each period. */
 export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
 
-/** The oldest server that is tested. */
+/** Oldest server version that is tested. */
 const OLDEST = 15;
-/** SQLSTATE of a table that is there already. */
+/** SQLSTATE of a table that already exists. */
 const DUPLICATE_TABLE = '42P07';
 
-/** The schema's versions; `schema_version` says how many of them a schema has gone through. `@` stands for its name. */
+/**
+ * Migrations of the schema. `schema_version` holds how many were applied. `@` is replaced with the schema's
+ * name.
+ */
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE @.sites (
@@ -110,10 +113,13 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** The newest version that this release knows. */
+/** Newest schema version that this release supports. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Brings the schema to the newest version: of several processes that start at the same moment one does it. */
+/**
+ * Migrates the schema to the newest version. If several processes start at the same time, one migrates and
+ * the others wait.
+ */
 export async function migrate(session: Session): Promise<void> {
   if ((await versionOf(session)) === SCHEMA_VERSION) return;
   const { schema } = session;
@@ -144,7 +150,7 @@ export async function migrate(session: Session): Promise<void> {
   }
 }
 
-/** Whether there is anything to read. Throws for another version than this release reads. */
+/** Returns whether there is any data to read. Throws for a schema version that this release cannot read. */
 export async function isReadable(session: Session): Promise<boolean> {
   const found = await versionOf(session);
   if (found > 0 && found < SCHEMA_VERSION) {
@@ -153,7 +159,7 @@ export async function isReadable(session: Session): Promise<boolean> {
   return found > 0;
 }
 
-/** 0 where there is no schema yet. */
+/** Returns the schema version, 0 if there is no schema yet. */
 async function versionOf(session: Session): Promise<number> {
   const { schema, label: value } = session;
   const [server] = await session.query<{ version: string; encoding: string; found: string | null }>(
@@ -176,7 +182,7 @@ async function versionOf(session: Session): Promise<number> {
   return found;
 }
 
-/** Makes the views of a summary, such as `usage_urls_daily`, where they are not there yet. */
+/** Creates the missing views of a summary, such as `usage_urls_daily`. */
 export async function createViews(session: Session, summary: string): Promise<void> {
   const [row] = await session.query<{ found: string | null }>(
     `SELECT to_regclass('${session.schema}.${viewOf(summary, TABLES.month)}')::text AS found`,
@@ -205,7 +211,7 @@ function views({ schema }: Session, summary: string): string {
     .join('');
 }
 
-/** Their names hold letters, digits and dashes. */
+/** Returns the name of a view. Summary names contain letters, digits and dashes. */
 function viewOf(summary: string, table: string): string {
   return `usage_${summary.replaceAll('-', '_')}_${table}`;
 }
@@ -214,7 +220,7 @@ function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** Records with their texts. `from`: the table, or some of its rows. */
+/** Selects records with their texts. `from` is the table, or a selection of its rows. */
 export function recordsOf(schema: string, from: string): string {
   return `
   SELECT r.date, sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url,

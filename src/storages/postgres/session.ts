@@ -1,36 +1,36 @@
-/** How long the server may take for a statement. In ms. */
+/** Maximum time that the server may take for a statement. In ms. */
 const STATEMENT_TIMEOUT = 60_000;
-/** The same for a question that may go through all records, which the server then ends by itself. In ms. */
+/** Time limit of a query that may scan all records. The server enforces it. In ms. */
 const QUESTION_TIMEOUT = 30_000;
 
-/** What is used of a pool of `pg`. */
+/** Methods used of a pool of `pg`. */
 export interface PostgresPool {
   query(statement: {
     text: string;
     values?: unknown[];
-    /** In ms. */
+    /** Query timeout, in ms. */
     query_timeout?: number;
     // biome-ignore lint/suspicious/noExplicitAny: what a pool of the user's gives for a row.
   }): Promise<{ rows: any[] }>;
 }
 
-/** Where it is stored. */
+/** Location of the tables. */
 export interface PostgresPlace {
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
-  /** The name of the schema: letters, digits and underscores. */
+  /** Name of the schema: letters, digits and underscores. */
   schema: string;
 }
 
-/** A schema, and the pool that leads to it. Each statement is a transaction of its own. */
+/** A schema and the pool that connects to it. Each statement is a separate transaction. */
 export class Session {
   readonly label: string;
-  /** Its quoted name. */
+  /** Quoted name of the schema. */
   readonly schema: string;
   readonly #pool: PostgresPool;
   readonly #close: () => Promise<void>;
 
-  /** @param close Nothing for a pool of the user's. */
+  /** @param close Ends the pool. Omitted for a pool of the user's. */
   constructor(pool: PostgresPool, { label, schema }: PostgresPlace, close = async () => {}) {
     this.label = label;
     this.schema = `"${schema}"`;
@@ -43,9 +43,9 @@ export class Session {
     return rows;
   }
 
-  /** A statement without values that the server ends when it takes for long. */
+  /** Runs a statement without values, with a time limit that the server enforces. */
   async limited<Row>(text: string): Promise<Row[]> {
-    // Both in one message, and so in one transaction, whose end ends the setting.
+    // Both statements are in one message and so in one transaction, which limits the setting to it.
     const results: unknown = await this.#pool.query({
       text: `SET LOCAL statement_timeout = ${QUESTION_TIMEOUT}; ${text}`,
       query_timeout: STATEMENT_TIMEOUT,
@@ -53,7 +53,7 @@ export class Session {
     return (results as { rows: Row[] }[]).at(-1)!.rows;
   }
 
-  /** Several statements without values, in one transaction. */
+  /** Runs several statements without values, in one transaction. */
   async script(text: string): Promise<void> {
     await this.#pool.query({ text, query_timeout: STATEMENT_TIMEOUT });
   }

@@ -1,6 +1,6 @@
 import { TABLES } from './schema.ts';
 
-/** The columns of `records` that come with each batch, and their types. */
+/** Columns of `records` that every batch provides, and their types. */
 const RECORD = {
   endpoint: 'int4',
   date: 'timestamptz',
@@ -30,7 +30,7 @@ const SUM = {
   duration: 'int8',
 } as const;
 
-/** What each statement expects of its values stands where they are given: `writer.ts`. */
+/** Returns the statements of a schema. Their parameters are documented where they are passed: `writer.ts`. */
 export function statementsOf(schema: string) {
   return {
     position: `SELECT position, ordinal FROM ${schema}.journals WHERE id = $1`,
@@ -88,9 +88,9 @@ function endpoints(schema: string): string {
 }
 
 /**
- * A whole batch: one statement, so that it is stored or not, whatever happens on the way. Nothing of it is stored where
- * the journal is not at `from`, nor in a database where the site has another id: it was made anew. The commit is written to disk in any case: a server that forgot commits when it crashes
- * would lose what the journal no longer has.
+ * Returns the statement that stores a whole batch atomically. It stores nothing if the journal's position
+ * differs from `from`. Neither does it if the site has another ID, because the database was recreated. The
+ * commit is always flushed to disk: the journal no longer has what a crashing server would lose.
  */
 function apply(schema: string): string {
   let next = 1;

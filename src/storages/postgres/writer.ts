@@ -15,11 +15,11 @@ import { createViews, migrate } from './schema.ts';
 import type { Session } from './session.ts';
 import { statementsOf } from './statements.ts';
 
-/** Classes of SQLSTATE that say that a value is refused: data exceptions, broken constraints, limits of the program. */
+/** Classes of SQLSTATE for a refused value: data exceptions, constraint violations, program limits. */
 const REFUSALS = new Set(['22', '23', '54']);
-/** SQLSTATEs of a table, a schema and a database that are not there (any more). */
+/** SQLSTATEs of a missing table, schema and database. */
 const MISSING = new Set(['42P01', '3F000', '3D000']);
-/** Records of one millisecond are in the order of their ordinals, of which so many are told apart. */
+/** Number of distinct ordinals within a millisecond. Records of one millisecond are sorted by them. */
 const ORDINALS = 2 ** 31;
 
 export class PostgresWriter implements StorageWriter {
@@ -32,7 +32,7 @@ export class PostgresWriter implements StorageWriter {
   readonly #texts: Texts;
   readonly #endpoints: Endpoints;
   readonly #agents: Agents;
-  /** The buckets of the last batches: their dates are there. */
+  /** Buckets of recent batches, whose dates are stored already. */
   #buckets = new Set<number>();
 
   private constructor(session: Session, site: number, { site: name, timeZone }: WriterContext) {
@@ -66,7 +66,7 @@ export class PostgresWriter implements StorageWriter {
   }
 
   async apply(batch: Batch): Promise<boolean> {
-    // Nothing shows yet whether it is the database that ids are remembered of.
+    // Nothing proves yet that the cached IDs belong to this database.
     if (batch.from.position === 0) this.#forget();
     try {
       const isStored = await this.#guarded(() => this.#store(batch));
@@ -95,7 +95,7 @@ export class PostgresWriter implements StorageWriter {
     return Number(row!.moved) === 1;
   }
 
-  /** Of a database that was made anew the site has another id, or none. */
+  /** Throws if the site has another ID, or none: the database was recreated. */
   async #checkSite(): Promise<void> {
     this.#forget();
     const [row] = await this.#guarded(() =>
@@ -127,7 +127,7 @@ export class PostgresWriter implements StorageWriter {
     return this.#session.close();
   }
 
-  /** After a failure: the server may have been exchanged for another one, or for an older copy of itself. */
+  /** Clears the caches, after a failure: the database may have been replaced or restored. */
   #forget(): void {
     this.#texts.forget();
     this.#endpoints.forget();
@@ -151,7 +151,7 @@ export class PostgresWriter implements StorageWriter {
       this.#statements.endpoints,
       [...columns.map((column) => int8s(column)), int4s(credentials)],
     );
-    // The driver gives large integers as text.
+    // The driver returns large integers as text.
     return rows.map((row) => {
       const values = Object.entries(row).map(([column, value]) => [column, Number(value)]);
       return Object.fromEntries(values) as Endpoint & { id: number };
@@ -186,14 +186,14 @@ export class PostgresWriter implements StorageWriter {
     }
   }
 
-  /** The dates of the buckets that may not be there. */
+  /** Encodes the dates of the buckets that may not be stored yet. */
   #datesOf(buckets: readonly number[]): Buffer[] {
     const missing = buckets.filter((bucket) => !this.#buckets.has(bucket)).sort((a, b) => a - b);
     return [timestamps(missing), texts(missing.map((bucket) => this.#calendar.format(bucket)))];
   }
 }
 
-/** In the order of the statement. */
+/** Returns the parameters in the order of the statement. */
 function recordColumns(
   { length, text, date, duration, contentLength, status, extra }: RecordBatch,
   first: number,
@@ -222,7 +222,7 @@ function recordColumns(
   ];
 }
 
-/** In the order of the statement. */
+/** Returns the parameters in the order of the statement. */
 function sumColumns({ series, bucket, key, hits, transfer, errors, duration }: SumRows): Buffer[] {
   return [
     int4s(series),
