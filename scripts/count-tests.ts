@@ -1,4 +1,4 @@
-/** Prints the runner's report as one line; fails where a test failed, was skipped, or none ran. */
+/** Prints the test reports as one line; fails if a report is missing, or a test failed, was skipped, or did not run. */
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
@@ -11,15 +11,31 @@ interface Report {
   testResults: { name: string; assertionResults: { fullName: string; status: string }[] }[];
 }
 
-const report = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Report;
-// A file whose process ended early leaves tests without a result, and the runner does not say which.
-for (const { name, assertionResults } of report.testResults) {
-  for (const { fullName, status } of assertionResults) {
-    if (status !== 'passed') console.log(`${status}: ${relative('.', name)}: ${fullName}`);
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+for (const file of process.argv.slice(2)) {
+  let report: Report;
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  } catch (error) {
+    console.log(`failed: no report in ${file}: ${(error as Error).message}`);
+    failed++;
+    continue;
   }
+  // A file whose process ended early leaves tests without a result, and the runner does not say which.
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { fullName, status } of assertionResults) {
+      if (status !== 'passed') console.log(`${status}: ${relative('.', name)}: ${fullName}`);
+    }
+  }
+  if (report.numPassedTests === 0) {
+    console.log(`failed: no test passed in ${file}`);
+    failed++;
+  }
+  passed += report.numPassedTests;
+  failed += report.numFailedTests || report.numFailedTestSuites;
+  skipped += report.numPendingTests + report.numTodoTests;
 }
-const passed = report.numPassedTests;
-const failed = report.numFailedTests || report.numFailedTestSuites;
-const skipped = report.numPendingTests + report.numTodoTests;
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = passed > 0 && failed === 0 && skipped === 0 ? 0 : 1;

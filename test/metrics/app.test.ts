@@ -1,21 +1,17 @@
 import { writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { join } from 'node:path';
-import express from 'express';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   METRICS_CONTENT_TYPE,
   OPENMETRICS_CONTENT_TYPE,
   Storage,
-  TrackUsage,
+  type TrackUsage,
   type TrackUsageOptions,
 } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { serverHits, trackedServer } from '../resilience/support.ts';
-import { closeServer, listen } from '../support/engines.ts';
-import { startPrometheus } from '../support/prometheus.ts';
-import { isWanted } from '../support/services.ts';
+import { shop, VISIT, visit } from './shop.ts';
 import type { Manner } from './steered-storage.ts';
 import { valuesOf } from './values.ts';
 
@@ -54,53 +50,6 @@ async function steeredServer(options: TrackUsageOptions = {}) {
   await server.usage.ready();
   return { ...server, steer };
 }
-
-/** An app with routes, tracked into two databases, that serves its metrics. */
-async function shop() {
-  const directory = temporaryDirectory();
-  const app = express();
-  const storages = ['a.db', 'b.db'].map((file) => new SqliteStorage(join(directory, file)));
-  const usage = new TrackUsage(app, storages, { journal: { dir: join(directory, 'journals') } });
-  app.get('/users/:id', (_request, response) => void response.send('hello'));
-  app.post('/orders', (_request, response) => void response.status(201).send('made'));
-  app.get('/fails', (_request, response) => void response.status(503).end());
-  app.get('/say/:"a word"', (_request, response) => void response.send('"'));
-  app.get(
-    '/metrics',
-    usage.exclude(async (request: express.Request, response: express.Response) => {
-      const openMetrics = request.query.open !== undefined;
-      response.set('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE);
-      response.end(await usage.metrics({ openMetrics }));
-    }),
-  );
-  const server = http.createServer(app);
-  const { address } = await listen(server);
-  onTestFinished(async () => {
-    await closeServer(server);
-    await usage.close({ timeout: 2_000 });
-  });
-  const ask = async (path: string, method = 'GET') => {
-    const response = await fetch(`http://127.0.0.1:${address.port}${path}`, { method });
-    return { type: response.headers.get('content-type'), text: await response.text() };
-  };
-  return { usage, storages, ask, port: address.port };
-}
-
-async function visit(ask: (path: string, method?: string) => Promise<unknown>) {
-  for (let i = 0; i < 5; i++) await ask(`/users/${i}`);
-  for (let i = 0; i < 3; i++) await ask('/orders', 'POST');
-  for (let i = 0; i < 2; i++) await ask('/fails');
-  await ask('/say/hello');
-  for (let i = 0; i < 4; i++) await ask(`/nothing/${i}`);
-}
-
-/** Of what `visit` does: the requests and their bytes by route, method and class. */
-const VISIT = [
-  ['/users/:id', 'GET', '2xx', 5, 25],
-  ['/orders', 'POST', '2xx', 3, 12],
-  ['/fails', 'GET', '5xx', 2, 0],
-  ['/say/:"a word"', 'GET', '2xx', 1, 1],
-] as const;
 
 describe('the requests', () => {
   test('are those that were answered, at once, each once for both storages', async () => {
@@ -306,37 +255,5 @@ describe('without an answer of the thread', () => {
     for (const options of [null, 'x', 1, { openMetrics: 'yes' }, {}]) {
       expect(await usage.metrics(options as never)).not.toMatch(/# EOF/);
     }
-  });
-});
-
-describe.runIf(isWanted('prometheus'))('Prometheus', () => {
-  test.each([
-    ['its own format', '/metrics', undefined],
-    ['OpenMetrics', '/metrics', { params: { open: ['1'] } }],
-  ])('reads %s', async (_, metricsPath, scrape) => {
-    const { ask, port } = await shop();
-    await visit(ask);
-    const prometheus = await startPrometheus({
-      target: `127.0.0.1:${port}`,
-      metricsPath,
-      ...(scrape && { scrape }),
-    });
-    onTestFinished(() => prometheus.stop());
-    await prometheus.scraped();
-    for (const [route, method, status, count, bytes] of VISIT) {
-      const labels = `{route=${JSON.stringify(route)},method="${method}",status="${status}"}`;
-      const value = async (query: string) => (await prometheus.query(query)).map((sample) => sample.value);
-      expect(await value(`track_usage_http_requests_total${labels}`)).toEqual([count]);
-      expect(await value(`track_usage_http_response_bytes_total${labels}`)).toEqual([bytes]);
-      const [median] = await value(
-        `histogram_quantile(0.5, track_usage_http_request_duration_seconds_bucket${labels})`,
-      );
-      expect(median).toBeGreaterThan(0);
-      expect(median).toBeLessThan(1);
-    }
-    await visit(ask);
-    await prometheus.scraped();
-    const [all] = await prometheus.query('sum(track_usage_http_requests_total)');
-    expect(all?.value).toBe(30);
   });
 });

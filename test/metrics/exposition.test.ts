@@ -5,8 +5,7 @@ import { TrafficFold } from '../../src/metrics/fold.ts';
 import { healthText } from '../../src/metrics/health.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
 import type { UsageStatus } from '../../src/status.ts';
-import { checkMetrics } from '../support/prometheus.ts';
-import { isWanted } from '../support/services.ts';
+import { status, storage } from './status.ts';
 import { valuesOf } from './values.ts';
 
 const lines = (text: string) => text.trim().split('\n');
@@ -91,28 +90,6 @@ describe('labels', () => {
   });
 });
 
-const storage: UsageStatus['storages'][number] = {
-  storage: 'sqlite:usage.db',
-  ok: true,
-  committed: 5,
-  adopted: 6,
-  rejected: 7,
-  lost: 8,
-  hooks: { pending: 9, dropped: 10, failed: 11 },
-  lag: { records: 12, seconds: 1.5 },
-  error: null,
-};
-const status: UsageStatus = {
-  captured: 1,
-  journaled: 2,
-  journal: { directory: '/srv', state: 'file', slowAppends: 3 },
-  dropped: { journal: 13, capture: 14 },
-  storages: [storage],
-  freeGeoIp: null,
-  writerRestarts: 4,
-  lastError: null,
-};
-
 describe('the health', () => {
   test('is what status() says', () => {
     const values = Object.fromEntries(valuesOf(healthText(status, true, false)));
@@ -161,32 +138,5 @@ describe('the health', () => {
       'b',
       'a (3)',
     ]);
-  });
-});
-
-describe.runIf(isWanted('prometheus'))('promtool', () => {
-  test('has nothing to say, whatever the routes and storages are called', () => {
-    const fold = new TrafficFold();
-    const hostile = [
-      '"',
-      '\\',
-      '\n',
-      '\r',
-      '\0',
-      '"} 1\nx 2',
-      '# EOF',
-      '\u2028',
-      '🜁',
-      '\x1b[31m',
-      ' ',
-      '\\n',
-    ];
-    for (const route of hostile) fold.add(route, 'GET', 200, 1, 1);
-    const storages = hostile.map((name) => ({ ...storage, storage: name }));
-    const text = healthText({ ...status, storages }, true, false) + trafficText(fold, false);
-    expect(checkMetrics(text)).toBe('');
-    const nothing =
-      healthText({ ...status, storages: [] }, true, false) + trafficText(new TrafficFold(), false);
-    expect(checkMetrics(nothing)).toBe('');
   });
 });

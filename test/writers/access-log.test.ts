@@ -1,29 +1,16 @@
-import { execFile, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  existsSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
-import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
+import { AccessLogWriter } from '../../src/index.ts';
 import type { Batch } from '../../src/storages/contract.ts';
-import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { AccessLogEnd } from '../../src/writers/access-log/writer.ts';
-import { programOf } from '../support/services.ts';
 import { eventually, tracked } from './support.ts';
-
-const goaccess = programOf('goaccess');
 
 const linesOf = (file: string) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 
@@ -177,53 +164,5 @@ describe('the file', () => {
     const paths = linesOf(join(directory, 'access.log')).map((line) => Number(/GET \/(\d+)/.exec(line)?.[1]));
     expect(paths.sort((a, b) => a - b)).toEqual(Array.from({ length: answered }, (_, n) => n));
     expect(answered).toBeGreaterThan(20);
-  });
-});
-
-describe.skipIf(goaccess === undefined)('goaccess', () => {
-  test('reads every line, and comes to the same totals', async () => {
-    await using app = await tracked(
-      (directory) => [
-        new AccessLogWriter(join(directory, 'access.log')),
-        new SqliteStorage(join(directory, 'usage.db'), { hooks: [sumUrls, sumStatus] }),
-      ],
-      { trustProxy: true },
-    );
-    const agents = [
-      'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
-      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36',
-      'curl/8.5.0',
-      'with "quotes" inside',
-    ];
-    for (let n = 0; n < 120; n++) {
-      await app.ask(`/page/${n % 7}?status=${[200, 200, 404, 500][n % 4]}&n=${n % 3}`, {
-        'user-agent': agents[n % agents.length]!,
-        referer: n % 2 ? 'https://example.com/a?b=c' : '',
-        'x-forwarded-for': `198.51.100.${n % 5}`,
-        ...(n % 6 === 0 && {
-          'x-forwarded-host': 'a/b HTTP/1.1" 200 "',
-          authorization: `Basic ${Buffer.from('a[01/Jan/2020 "GET":x').toString('base64')}`,
-        }),
-      });
-    }
-    await app.usage.flush();
-    const report = join(app.directory, 'report.json');
-    await promisify(execFile)(goaccess!, [
-      join(app.directory, 'access.log'),
-      '--no-global-config',
-      '--log-format=COMBINED',
-      '-o',
-      report,
-    ]);
-    expect(existsSync(report)).toBe(true);
-    const { general, status_codes: panel } = JSON.parse(readFileSync(report, 'utf8'));
-    expect(general).toMatchObject({ total_requests: 120, valid_requests: 120, failed_requests: 0 });
-    const ours = await app.usage.getSum(sumStatus, { period: 'day' });
-    expect(general.bandwidth).toBe(ours.reduce((sum, { transfer }) => sum + transfer, 0));
-    const theirs: Record<string, number> = {};
-    for (const { items } of panel.data) {
-      for (const { data, hits } of items) theirs[String(data).slice(0, 3)] = hits.count;
-    }
-    expect(theirs).toEqual(Object.fromEntries(ours.map(({ key, hits }) => [key, hits])));
   });
 });

@@ -1,0 +1,67 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { TrafficFold } from '../../src/metrics/fold.ts';
+import { healthText } from '../../src/metrics/health.ts';
+import { trafficText } from '../../src/metrics/traffic.ts';
+import { checkMetrics, startPrometheus } from '../support/prometheus.ts';
+import { isWanted } from '../support/services.ts';
+import { shop, VISIT, visit } from './shop.ts';
+import { status, storage } from './status.ts';
+
+describe.runIf(isWanted('prometheus'))('promtool', () => {
+  test('has nothing to say, whatever the routes and storages are called', () => {
+    const fold = new TrafficFold();
+    const hostile = [
+      '"',
+      '\\',
+      '\n',
+      '\r',
+      '\0',
+      '"} 1\nx 2',
+      '# EOF',
+      '\u2028',
+      '🜁',
+      '\x1b[31m',
+      ' ',
+      '\\n',
+    ];
+    for (const route of hostile) fold.add(route, 'GET', 200, 1, 1);
+    const storages = hostile.map((name) => ({ ...storage, storage: name }));
+    const text = healthText({ ...status, storages }, true, false) + trafficText(fold, false);
+    expect(checkMetrics(text)).toBe('');
+    const nothing =
+      healthText({ ...status, storages: [] }, true, false) + trafficText(new TrafficFold(), false);
+    expect(checkMetrics(nothing)).toBe('');
+  });
+});
+
+describe.runIf(isWanted('prometheus'))('Prometheus', () => {
+  test.each([
+    ['its own format', '/metrics', undefined],
+    ['OpenMetrics', '/metrics', { params: { open: ['1'] } }],
+  ])('reads %s', async (_, metricsPath, scrape) => {
+    const { ask, port } = await shop();
+    await visit(ask);
+    const prometheus = await startPrometheus({
+      target: `127.0.0.1:${port}`,
+      metricsPath,
+      ...(scrape && { scrape }),
+    });
+    onTestFinished(() => prometheus.stop());
+    await prometheus.scraped();
+    for (const [route, method, status, count, bytes] of VISIT) {
+      const labels = `{route=${JSON.stringify(route)},method="${method}",status="${status}"}`;
+      const value = async (query: string) => (await prometheus.query(query)).map((sample) => sample.value);
+      expect(await value(`track_usage_http_requests_total${labels}`)).toEqual([count]);
+      expect(await value(`track_usage_http_response_bytes_total${labels}`)).toEqual([bytes]);
+      const [median] = await value(
+        `histogram_quantile(0.5, track_usage_http_request_duration_seconds_bucket${labels})`,
+      );
+      expect(median).toBeGreaterThan(0);
+      expect(median).toBeLessThan(1);
+    }
+    await visit(ask);
+    await prometheus.scraped();
+    const [all] = await prometheus.query('sum(track_usage_http_requests_total)');
+    expect(all?.value).toBe(30);
+  });
+});

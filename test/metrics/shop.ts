@@ -1,0 +1,55 @@
+import http from 'node:http';
+import { join } from 'node:path';
+import express from 'express';
+import { onTestFinished } from 'vitest';
+import { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, TrackUsage } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { temporaryDirectory } from '../journal/support.ts';
+import { closeServer, listen } from '../support/engines.ts';
+
+/** An app with routes, tracked into two databases, that serves its metrics. */
+export async function shop() {
+  const directory = temporaryDirectory();
+  const app = express();
+  const storages = ['a.db', 'b.db'].map((file) => new SqliteStorage(join(directory, file)));
+  const usage = new TrackUsage(app, storages, { journal: { dir: join(directory, 'journals') } });
+  app.get('/users/:id', (_request, response) => void response.send('hello'));
+  app.post('/orders', (_request, response) => void response.status(201).send('made'));
+  app.get('/fails', (_request, response) => void response.status(503).end());
+  app.get('/say/:"a word"', (_request, response) => void response.send('"'));
+  app.get(
+    '/metrics',
+    usage.exclude(async (request: express.Request, response: express.Response) => {
+      const openMetrics = request.query.open !== undefined;
+      response.set('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE);
+      response.end(await usage.metrics({ openMetrics }));
+    }),
+  );
+  const server = http.createServer(app);
+  const { address } = await listen(server);
+  onTestFinished(async () => {
+    await closeServer(server);
+    await usage.close({ timeout: 2_000 });
+  });
+  const ask = async (path: string, method = 'GET') => {
+    const response = await fetch(`http://127.0.0.1:${address.port}${path}`, { method });
+    return { type: response.headers.get('content-type'), text: await response.text() };
+  };
+  return { usage, storages, ask, port: address.port };
+}
+
+export async function visit(ask: (path: string, method?: string) => Promise<unknown>) {
+  for (let i = 0; i < 5; i++) await ask(`/users/${i}`);
+  for (let i = 0; i < 3; i++) await ask('/orders', 'POST');
+  for (let i = 0; i < 2; i++) await ask('/fails');
+  await ask('/say/hello');
+  for (let i = 0; i < 4; i++) await ask(`/nothing/${i}`);
+}
+
+/** Of what `visit` does: the requests and their bytes by route, method and class. */
+export const VISIT = [
+  ['/users/:id', 'GET', '2xx', 5, 25],
+  ['/orders', 'POST', '2xx', 3, 12],
+  ['/fails', 'GET', '5xx', 2, 0],
+  ['/say/:"a word"', 'GET', '2xx', 1, 1],
+] as const;
