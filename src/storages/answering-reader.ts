@@ -14,7 +14,7 @@ import type {
 type FromSums = Required<Pick<StorageReader, 'keys' | 'total' | 'series'>>;
 type FromRecords = Required<Pick<StorageReader, 'matchingKeys' | 'matchingSeries'>>;
 
-/** The part of a reading end that passes questions over a range on to what asks its engine. */
+/** Base of a reading end that forwards range queries to the object that queries its engine. */
 export abstract class AnsweringReader<Filters extends FromRecords> implements FromSums, FromRecords {
   protected readonly filters: Filters;
   readonly #sums: FromSums;

@@ -2,10 +2,10 @@ import { show, TrackUsageError } from '../errors.ts';
 import type { Storage } from './storage.ts';
 import type { Hook } from './writer.ts';
 
-/** `sqlite:PATH`, or a path that can only be that of an SQLite file. */
+/** Pattern of `sqlite:PATH`, or a path with an extension of SQLite files. */
 const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;
 
-/** What a URL names: `scheme` says which kind of storage, `path` is what stands behind `sqlite:`. */
+/** Parts of a URL: `scheme` identifies the kind of storage, `path` is the part after `sqlite:`. */
 export interface StorageUrl {
   scheme: string;
   path: string;
@@ -25,7 +25,7 @@ const postgres: Opener = async (url, options) =>
 const mysql: Opener = async (url, options) =>
   new (await import('./mysql/index.ts')).MysqlStorage(url, options);
 
-/** By the scheme of the URL. Each loads its driver only when it is wanted. */
+/** Openers by URL scheme. Each loads its driver only when it is needed. */
 const OPENERS: Readonly<Record<string, Opener>> = {
   sqlite: async (path, options) => new (await import('./sqlite/index.ts')).SqliteStorage(path, options),
   clickhouse,
@@ -42,19 +42,19 @@ const OPENERS: Readonly<Record<string, Opener>> = {
   mariadb: mysql,
 };
 
-/** The storage that a URL names, such as `sqlite:usage.db`. Throws for one that is none. */
+/** Returns the storage that a URL names, for example `sqlite:usage.db`. Throws for an unknown URL. */
 export function storageAt(url: string): StorageUrl {
   const [, prefixed, bare] = SQLITE.exec(url) ?? [];
   const sqlite = prefixed ?? bare;
   const scheme = sqlite === undefined ? (/^([a-z+]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
   const open = OPENERS[scheme];
-  // Never the whole URL: it may hold a password.
+  // The message omits most of the URL, which may contain a password.
   if (!open) throw unknownStorage(url, formsOf(OPENERS));
   const path = sqlite ?? url;
   return { scheme, path, open: (hooks) => open(path, hooks ? { hooks } : {}) };
 }
 
-/** Of each scheme, what it looks like, such as `sqlite:PATH` and `mysql://…`. */
+/** Returns the form of each scheme, for example `sqlite:PATH` and `mysql://…`. */
 export function formsOf(openers: Readonly<Record<string, unknown>>, prefix = ''): string[] {
   return Object.keys(openers).map((scheme) => `${prefix}${scheme}:${scheme === 'sqlite' ? 'PATH' : '//…'}`);
 }
@@ -66,7 +66,7 @@ export function unknownStorage(url: string, forms: readonly string[]): TrackUsag
   });
 }
 
-/** The URL as it may be shown. */
+/** Returns the URL without its password, for messages. */
 function withoutPassword(url: string): string {
   return url.replace(/(\/\/[^/@:]*):.*@/s, '$1:***@');
 }

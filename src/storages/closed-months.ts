@@ -13,23 +13,23 @@ import type {
 import { addTo, pageOfKeys } from './fold-sums.ts';
 import { addMeasures, noMeasures } from './measures.ts';
 
-/** Keys of a summary that are kept; with more of them the engine adds up all months each time. */
+/** Maximum number of keys cached per summary. With more, the engine adds up all months each time. */
 const MOST_KEYS = 25_000;
-/** Summaries and ranges that are kept at least; twice as many at most. */
+/** Minimum number of cached summaries and ranges. The maximum is twice as many. */
 const KEPT = 12;
 
 type Reader = Required<Pick<StorageReader, 'keys' | 'total'>>;
 
-/** The keys of months that are over, `undefined` where there are too many. */
+/** Keys of past months; `undefined` if there are too many. */
 interface Closed {
-  /** All requests of these months when the keys were read, as JSON. */
+  /** Coverage of these months when the keys were read, as JSON. */
   stored: string;
   rows: Promise<readonly KeyRow[] | undefined>;
 }
 
 /**
- * Remembers the keys of months that are over: a year of keys is added up once, and then only what is left of the range.
- * What came to such a month later, from a journal that was adopted or a copy, changes the sums of `COVERAGE` in it as well.
+ * Caches the keys of past months. A year of keys is added up once; later queries read only the rest of the
+ * range. Adopted journals and copies can add data to a past month, which also changes its `COVERAGE` sums.
  */
 export class ClosedMonths implements Reader {
   readonly #engine: Reader;
@@ -52,11 +52,11 @@ export class ClosedMonths implements Reader {
     return { ...total, keys: rows.filter(({ key }) => key !== null).length };
   }
 
-  /** All keys of the range; `undefined` where the engine is to answer. */
+  /** Returns all keys of the range, or `undefined` if the engine is to run the query. */
   async #rows({ site, summary, spans }: Pick<KeysRequest, 'site' | 'summary' | 'spans'>) {
     const months = spans.find(({ period }) => period === 'month');
     if (!months || months.to - months.from < LONG || summary === COVERAGE.name) return undefined;
-    // The last one may be this month.
+    // The last month may be the current one.
     const closed: Span = { ...months, to: months.to - MONTH };
     const rows = await this.#read(site, summary, closed);
     if (!rows) return undefined;
@@ -89,7 +89,7 @@ export class ClosedMonths implements Reader {
     try {
       return await closed.rows;
     } catch (error) {
-      // What failed is tried again.
+      // A failed read is retried.
       this.#closed.set(name, { ...closed, stored: '' });
       throw error;
     }
@@ -97,9 +97,12 @@ export class ClosedMonths implements Reader {
 }
 
 const DAY = 24 * 60 * 60 * 1000;
-/** From the end of a month back into the one before, whatever their lengths and the clock's changes. In ms. */
+/**
+ * Offset from the end of a month to some time in the previous one, for any length of the month and any DST
+ * change. In ms.
+ */
 const MONTH = 31 * DAY + DAY / 12;
-/** Of fewer months nothing is gained. */
+/** Minimum length of a range for which the cache is faster. In ms. */
 const LONG = 3 * MONTH;
-/** As many as may be kept, and one, which says that there are more. */
+/** Page with one key more than can be cached, to detect that there are more. */
 const ALL = { order: 'hits', search: undefined, limit: MOST_KEYS + 1, offset: 0 } as const;

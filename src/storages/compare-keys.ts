@@ -1,14 +1,16 @@
 const SURROGATES = /[\ud800-\udfff]/;
-/** Surrogates, which stand for what is above U+FFFF, and the units from here to U+FFFF change places. */
+/**
+ * Swaps the ranks of surrogates, which encode characters above U+FFFF, and the units from U+E000 to U+FFFF.
+ */
 const FIRST_SURROGATE = 0xd800;
 const BEHIND_SURROGATES = 0xe000;
 
-/** By UTF-8 bytes, `null` last. */
+/** Compares keys by their UTF-8 bytes, `null` last. */
 export function compareKeys(a: string | null, b: string | null): number {
   if (a === b) return 0;
   if (a === null) return 1;
   if (b === null) return -1;
-  // JavaScript compares UTF-16 units, which is another order where there are surrogates alone.
+  // JavaScript compares UTF-16 units. The order differs only if there are surrogates.
   if (SURROGATES.test(a) || SURROGATES.test(b)) return compareUnits(a, b);
   return a < b ? -1 : 1;
 }

@@ -7,7 +7,7 @@ import { foundRows, olderByDate, searchRecords } from './search-records.ts';
 /** A reading end that supports every query. */
 export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
 
-/** The methods of a `CompleteReader` that are questions. */
+/** Names of the `CompleteReader` methods that are queries. */
 export const QUESTIONS = [
   'timeZone',
   'summaries',
@@ -23,7 +23,7 @@ export const QUESTIONS = [
 ] as const satisfies readonly (keyof CompleteReader)[];
 export type QuestionName = (typeof QUESTIONS)[number];
 
-/** Adds what an engine leaves out. */
+/** Adds the queries that an engine does not implement. */
 export function complete(reader: StorageReader): CompleteReader {
   const folded = new ClosedMonths({
     keys: (request) => foldKeys(reader, request),
@@ -48,7 +48,7 @@ export function complete(reader: StorageReader): CompleteReader {
   };
 }
 
-/** A reading end whose questions are passed on to wherever they are answered. */
+/** Creates a reading end that forwards its queries. */
 export function forwardingReader(
   ask: (method: QuestionName, argument: unknown) => Promise<unknown>,
   close: () => Promise<void>,

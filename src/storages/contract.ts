@@ -5,9 +5,9 @@ import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RecordRow } from './record-row.ts';
 
-/** A run of records of one journal, and what they add to the summaries. */
+/** Consecutive records of one journal, and what they add to the summaries. */
 export interface Batch {
-  /** The journal's id. */
+  /** ID of the journal. */
   journal: string;
   from: Cursor;
   to: Cursor;
@@ -15,7 +15,7 @@ export interface Batch {
   deltas: Deltas;
 }
 
-/** What the writing end of a storage is told when it is opened. */
+/** Settings passed to the writing end of a storage when it is opened. */
 export interface WriterContext {
   site: string;
   timeZone: string;
@@ -24,65 +24,66 @@ export interface WriterContext {
 }
 
 /**
- * The writing end of a storage. Its calls never overlap. It connects by itself, again and again where need be: a call
- * that fails is made again.
+ * Writing end of a storage. Its calls never overlap. It connects and reconnects by itself. A failed call is
+ * retried.
  */
 export interface StorageWriter {
   /**
-   * Whether it needs the very batch again after a failure, since its engine cannot commit a batch as one: then each is
-   * written down before `apply` gets it, and comes again unchanged until `apply` resolves, in the next process if need
-   * be. Defaults to false: the next try may hold more records.
+   * Set if a retry must use the identical batch, because the engine cannot commit a batch atomically. Each
+   * batch is then saved before `apply`, and repeated unchanged until `apply` resolves, if necessary in the
+   * next process. Defaults to false: a retry may contain more records.
    */
   readonly replays?: boolean;
-  /** Where the journal was left, or `undefined` for one that is new here. */
+  /** Returns the stored position of a journal, or `undefined` if the journal is new. */
   position(journal: string): Promise<Cursor | undefined>;
   /**
-   * Stores the batch and `to` as the journal's position, both or neither, and only where the position is `from`;
-   * false where it is not, because somebody else was faster.
+   * Stores the batch and sets the journal's position to `to`, atomically, if the position is `from`.
+   * Otherwise stores nothing and returns false: another process stored the batch.
    */
   apply(batch: Batch): Promise<boolean>;
-  /** The journal exists no longer. */
+  /** Removes the position of a journal that no longer exists. */
   forget(journal: string): Promise<void>;
   /**
-   * Returns whether the database that it writes to is no longer the one at its place: a file that was removed or
-   * replaced. Called about once a second, and before a flush is answered, also while another call is under way: must
-   * be cheap. It is then opened again, as after a `StorageReplaced` that a call throws.
+   * Returns whether the database was removed or replaced at its location. Called about once per second and
+   * before a flush completes, possibly during another call, so it must be cheap. If it returns true, the
+   * storage is reopened, as after a `StorageReplaced` error.
    */
   isReplaced?(): boolean;
   /**
-   * Needed where it `replays` and a database can be emptied, or made anew, while it writes. Called when `position`
-   * does not know a journal that was stored up to `at`. Checks and sets up the database as at opening, and enters the
-   * journal at `at`; the batch that begins there may be stored in part, and comes again unchanged. Returns false where
-   * it turns out that the database was there all the time, and nothing had been stored.
+   * Required if `replays` is set and a database can be emptied or recreated while the writer is open. Called
+   * if `position` does not know a journal that was stored up to `at`. Checks and sets up the database as when
+   * opening, and adds the journal at `at`. The batch that starts there may be partly stored, and is repeated
+   * unchanged. Returns false if the database existed all the time and nothing had been stored.
    */
   resume?(journal: string, at: Cursor): Promise<boolean>;
   /**
-   * Whether `apply` failed because of what it was given, so that trying again is useless and the record at fault
-   * has to be found and set aside. Everything else (down, locked, full, a table missing) is tried again for ever.
+   * Returns whether `apply` failed because of its input, so that a retry is useless. The invalid record is
+   * then located and set aside. All other errors (offline, locked, full, missing table) are retried
+   * indefinitely.
    */
   refuses(error: unknown): boolean;
   close(): Promise<void>;
 }
 
-/** The measures that are added up. Exact up to 2^53 (8 PiB, or 285 years), rounded beyond. */
+/** Measures that are added up. Exact up to 2^53 (8 PiB, or 285 years), rounded beyond. */
 export interface Measures {
   hits: number;
   /** Bytes. */
   transfer: number;
   /** Responses with a status of 500 or more. */
   errors: number;
-  /** µs, all requests together. */
+  /** Total duration of all requests, in µs. */
   duration: number;
 }
 
-/** One key of one bucket, as the storage knows it. */
+/** Sums of one key in one bucket, as stored. */
 export interface SumRow extends Measures {
-  /** ms since 1970: the bucket's start. */
+  /** Start of the bucket, in ms since 1970. */
   bucket: number;
   key: string | null;
 }
 
-/** Both ends inclusive, in ms since 1970. */
+/** Range of time. Both ends are inclusive, in ms since 1970. */
 export interface Range {
   from: number;
   to: number;
@@ -92,9 +93,9 @@ export interface SumsRequest extends Range {
   site: string;
   summary: string;
   period: Period;
-  /** An exact key; `undefined` for all. */
+  /** Exact key; `undefined` for all. */
   target: string | null | undefined;
-  /** 0 for all. */
+  /** Maximum number of rows; 0 for all. */
   limit: number;
   offset: number;
 }
@@ -105,29 +106,32 @@ export interface UsageRequest extends Range {
   offset: number;
 }
 
-/** The buckets of one period whose start lies within. Several that share no instant make up a range of time. */
+/**
+ * Buckets of one period whose start is within the range. A time range consists of several spans that do not
+ * overlap.
+ */
 export interface Span extends Range {
   period: Period;
 }
 
-/** What keys are ordered by, the largest first; `average` is the time of a request. */
+/** Measures by which keys are sorted, in descending order. `average` is the duration per request. */
 export const ORDERS = ['hits', 'transfer', 'errors', 'duration', 'average'] as const;
 export type Order = (typeof ORDERS)[number];
 
-/** Which of the keys that were found are wanted. Ties: hits (most first), then key (UTF-8 bytes, `null` last). */
+/** Page of the keys found. Ties are sorted by hits (descending), then key (UTF-8 bytes, `null` last). */
 interface KeysPage {
   order: Order;
   /**
-   * Part of the key: A to Z are found in either case, every other character as it is, byte by byte; `undefined` for all
-   * keys.
+   * Part of the key; `undefined` for all keys. A to Z match in either case, all other characters byte by
+   * byte.
    */
   search: string | undefined;
-  /** 0 for all. */
+  /** Maximum number of keys; 0 for all. */
   limit: number;
   offset: number;
 }
 
-/** The keys of a summary, each added up over all spans. */
+/** Selects the keys of a summary, each added up over all spans. */
 export interface KeysRequest extends KeysPage {
   site: string;
   summary: string;
@@ -139,136 +143,145 @@ export interface KeyRow extends Measures {
 }
 
 export interface Keys {
-  /** Those of the page. */
+  /** Keys of the page. */
   rows: KeyRow[];
-  /** How many keys match, `null` among them. */
+  /** Number of matching keys, including `null`. */
   count: number;
-  /** All keys that match together. */
+  /** Total of all matching keys. */
   total: Measures;
 }
 
-/** A summary, added up over all spans. */
+/** Selects the total of a summary over all spans. */
 export interface TotalRequest {
   site: string;
   summary: string;
   spans: readonly Span[];
-  /** An exact key; `undefined` for all. */
+  /** Exact key; `undefined` for all. */
   target: string | null | undefined;
 }
 
 export interface Total extends Measures {
-  /** How many different keys there are in all spans together, `null` not among them. */
+  /** Number of distinct keys in all spans, excluding `null`. */
   keys: number;
 }
 
-/** The buckets of a summary, all keys of each together. */
+/** Selects the buckets of a summary, each added up over all keys. */
 export interface SeriesRequest extends Range {
   site: string;
   summary: string;
   period: Period;
-  /** An exact key; `undefined` for all. */
+  /** Exact key; `undefined` for all. */
   target: string | null | undefined;
 }
 
 export interface SeriesRow extends Total {
-  /** ms since 1970: the bucket's start. */
+  /** Start of the bucket, in ms since 1970. */
   bucket: number;
 }
 
-/** What a record must have in a column. */
+/** Required value of a record's column. */
 export interface Condition {
   column: TextColumn;
   value: string | null;
 }
 
-/** Records of a site whose date lies within and which meet all conditions. */
+/** Selects the records of a site in a range that meet all conditions. */
 export interface Matching extends Range {
   site: string;
   where: readonly Condition[];
 }
 
-/** As `KeysRequest`, from the records that match. */
+/** Selects keys like `KeysRequest`, from the matching records. */
 export interface MatchingKeysRequest extends Matching, KeysPage {
   column: TextColumn;
 }
 
-/** Of the records that match, what falls between each bound and the next; the last bound is the end of the last. */
+/** Selects sums of the matching records for each interval between two bounds. */
 export interface MatchingSeriesRequest extends Matching {
-  /** ms since 1970, ascending, at least two. */
+  /**
+   * Bounds of the intervals in ms since 1970, ascending, at least two. The last is the end of the last
+   * interval.
+   */
   bounds: readonly number[];
 }
 
 export interface MatchingRow extends Measures {
-  /** ms since 1970: the bound at which it begins. */
+  /** Start of the interval, in ms since 1970. */
   bucket: number;
-  /** How many different cookie visitors there are. */
+  /** Number of distinct cookie visitors. */
   visitors: number;
-  /** Requests of robots. */
+  /** Number of requests of bots. */
   bots: number;
 }
 
-/** Records that match, newest first, a piece at a time. */
+/** Selects a page of the matching records, newest first. */
 export interface MatchingRecordsRequest extends Matching {
-  /** The `next` of the piece before; `undefined` for the first. */
+  /** `next` of the previous page; `undefined` for the first. */
   after: string | undefined;
   limit: number;
 }
 
 export interface FoundRecords {
-  /** Up to as many as were asked for; fewer, or none, does not mean that there are no more. */
+  /** At most the requested number of records. A smaller page, even an empty one, need not be the last. */
   records: UsageRecord[];
-  /** Where the next piece begins; `undefined` when there are no more. */
+  /** Start of the next page; `undefined` if there are no more records. */
   next: string | undefined;
 }
 
-/** A piece of all records of a site, oldest first. */
+/** Selects a page of all records of a site, oldest first. */
 export interface ScanRequest {
   site: string;
-  /** The `next` of the piece before; `undefined` for the first. */
+  /** `next` of the previous page; `undefined` for the first. */
   after: string | undefined;
   limit: number;
 }
 
 export interface Scanned {
   records: RecordRow[];
-  /** `undefined` when there are no more. */
+  /** `next` for the following page; `undefined` if there are no more records. */
   next: string | undefined;
 }
 
-/** The reading end of a storage. */
+/** Reading end of a storage. */
 export interface StorageReader {
   /**
-   * Returns whether its place leads to another database now. Called before each query, must be cheap; it is then closed
-   * and opened again.
+   * Returns whether its location now leads to another database. Called before each query, so it must be
+   * cheap. If true, the reading end is closed and reopened.
    */
   isReplaced?(): boolean;
-  /** The time zone in which a site is kept; `undefined` where nothing of it is stored yet. */
+  /** Returns the time zone of a site, or `undefined` if nothing is stored of it yet. */
   timeZone(site: string): Promise<string | undefined>;
-  /** The names of the summaries of which something is stored for a site, in the order of their bytes. */
+  /** Returns the names of the stored summaries of a site, sorted by their bytes. */
   summaries(site: string): Promise<string[]>;
-  /** By bucket (newest first), hits (most first), key (UTF-8 bytes, `null` last). */
+  /** Returns rows sorted by bucket (newest first), hits (descending), key (UTF-8 bytes, `null` last). */
   sums(request: SumsRequest): Promise<SumRow[]>;
-  /** Newest first. */
+  /** Returns records, newest first. */
   usage(request: UsageRequest): Promise<UsageRecord[]>;
-  /** All records of a site in pieces, each once, oldest first and otherwise as they were stored: for copies. */
+  /**
+   * Returns all records of a site, page by page, for copies. Each is returned once, oldest first, with ties
+   * in stored order.
+   */
   scan(request: ScanRequest): Promise<Scanned>;
-  /** Where it is left out, the rows of `sums` are added up. */
+  /** Optional. Defaults to adding up the rows of `sums`. */
   keys?(request: KeysRequest): Promise<Keys>;
-  /** Where it is left out, the rows of `sums` are added up. */
+  /** Optional. Defaults to adding up the rows of `sums`. */
   total?(request: TotalRequest): Promise<Total>;
-  /** Oldest first, without the buckets that are empty. Where it is left out, the rows of `sums` are added up. */
+  /** Returns nonempty buckets, oldest first. Optional. Defaults to adding up the rows of `sums`. */
   series?(request: SeriesRequest): Promise<SeriesRow[]>;
-  /** The three that search the records. Where one is left out, the records are read, and added up as they come. */
+  /**
+   * This method and the next two are optional. They default to reading the records and processing them one by
+   * one.
+   */
   matchingKeys?(request: MatchingKeysRequest): Promise<Keys>;
-  /** Oldest first, without those that are empty. */
+  /** Returns nonempty intervals, oldest first. */
   matchingSeries?(request: MatchingSeriesRequest): Promise<MatchingRow[]>;
   matchingRecords?(request: MatchingRecordsRequest): Promise<FoundRecords>;
   close(): Promise<void>;
 }
 
-/** What a module that a storage names must export. The options are plain data: they cross to another thread. */
+/** Exports of a storage's module. The options are plain data, because they are sent to another thread. */
 export interface StorageModule {
   openWriter(options: unknown, context: WriterContext): Promise<StorageWriter>;
-  /** A writer in the parent's sense has none. */
+  /** Omitted by a writer, which cannot be queried. */
   openReader?(options: unknown): Promise<StorageReader>;
 }

@@ -2,8 +2,8 @@ import { show, TrackUsageError } from '../errors.ts';
 import type { Range } from './contract.ts';
 
 /**
- * Cursors come back from whoever asks, over HTTP too, and may be anything: each storage checks those that it gave out
- * before they reach its engine.
+ * Creates the error for an invalid cursor. Cursors come from clients, also over HTTP, and may be anything. So
+ * each storage validates them before they reach its engine.
  */
 export function invalidCursor(after: string): TrackUsageError {
   return new TrackUsageError('QUERY_INVALID', {
@@ -29,5 +29,5 @@ export function cursorNumbers(after: string, ...ranges: readonly Range[]): numbe
   return numbers;
 }
 
-/** The dates that JavaScript knows. In ms since 1970. */
+/** Range of JavaScript dates. In ms since 1970. */
 export const ANY_DATE: Range = { from: -8.64e15, to: 8.64e15 };

@@ -14,36 +14,37 @@ import { pageOfKeys } from './fold-sums.ts';
 import { noMeasures } from './measures.ts';
 import type { RecordRow } from './record-row.ts';
 
-/** A record as far as an answer needs it: what is missing is `null`. */
+/** Part of a record that a query needs. Missing values are `null`. */
 export type FoldedRow = Partial<Omit<RecordRow, 'ms' | 'bot'>> & {
   ms: number;
   bot?: number | boolean | null;
 };
 
-/** The columns that an answer may need besides the date. */
+/** Columns that a query may need besides the date. */
 export type FoldedColumn = Exclude<keyof RecordRow, 'ms' | 'site' | 'authorization' | 'extra'>;
 
 /**
- * Reads the records of a range, in pieces and in any order. They may be more than match, and hold more than the columns
- * that are asked for.
+ * Reads the records of a range, in chunks and in any order. May return more records and columns than
+ * requested.
  */
 export type ReadRows = (
   request: Matching,
   columns: readonly FoldedColumn[],
 ) => AsyncIterable<readonly FoldedRow[]>;
 
-/** Maximum time that one answer may read. In ms. */
+/** Maximum time that one query may read. In ms. */
 const MOST_TIME = 30_000;
-/** Maximum number of distinct keys, or visitors per bucket, of one answer. */
+/** Maximum number of distinct keys, or visitors per bucket, of one query. */
 const MOST_TEXTS = 1_000_000;
-/** Maximum length of all of them together, in UTF-16 units. */
+/** Maximum total length of these texts, in UTF-16 units. */
 const MOST_LENGTH = 64 * 1024 * 1024;
 
 const MEASURED = ['content_length', 'status', 'duration'] as const;
 
 /**
- * `matchingKeys` and `matchingSeries` for an engine that only hands over records: they are added up here as they come.
- * The memory that an answer takes grows with its keys and visitors, never with the number of records.
+ * Implements `matchingKeys` and `matchingSeries` for an engine that only returns records. Records are
+ * processed one by one. Memory use grows with the number of keys and visitors, not with the number of
+ * records.
  */
 export class RecordFolds {
   readonly #read: ReadRows;
@@ -114,7 +115,7 @@ export class RecordFolds {
   }
 }
 
-/** The limits of one answer. */
+/** Limits of one query. */
 class Budget {
   readonly #what: string;
   readonly #begin = monotonicClock.now();
@@ -150,7 +151,10 @@ function addTo(sums: KeyRow | MatchingRow, { content_length, status, duration }:
   sums.duration += duration ?? 0;
 }
 
-/** The place of the last bound that the date has reached; the first one is no later. */
+/**
+ * Returns the index of the last bound that the date has reached. The first bound is never later than the
+ * date.
+ */
 function lastBound(bounds: readonly number[], date: number): number {
   let [low, high] = [0, bounds.length - 1];
   while (low < high) {
@@ -166,7 +170,7 @@ export function matches(row: FoldedRow, where: readonly Condition[]): boolean {
   return where.every(({ column, value }) => textOf(row, column) === value);
 }
 
-/** The columns of rows that hold the text of a record's column. */
+/** Returns the row columns that hold the text of a record's column. */
 function columnsOf(column: TextColumn): FoldedColumn[] {
   if (column === 'state') return ['status'];
   if (column === 'robot') return ['bot', 'browser', 'user_agent'];
@@ -179,7 +183,7 @@ function textOf(row: FoldedRow, column: TextColumn): string | null {
   return row[COLUMNS[column]] ?? null;
 }
 
-/** The columns of rows that hold a text as it is. */
+/** Row columns that hold a text unchanged. */
 export const COLUMNS = Object.fromEntries(
   TEXT_COLUMNS.filter((column) => column !== 'state' && column !== 'robot').map((column) => [
     column,

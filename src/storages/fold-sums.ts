@@ -18,19 +18,19 @@ import { addMeasures, noMeasures, onlyMeasures } from './measures.ts';
 
 type Sums = Pick<StorageReader, 'sums'>;
 
-/** `keys` for an engine that has rows of sums alone. */
+/** Implements `keys` for an engine that only returns rows of sums. */
 export async function foldKeys(reader: Sums, request: KeysRequest): Promise<Keys> {
   const keys = new Map<string | null, KeyRow>();
   for (const row of await rowsOf(reader, request, undefined)) addTo(keys, row);
   return pageOfKeys([...keys.values()], request);
 }
 
-/** `total` for an engine that has rows of sums alone. */
+/** Implements `total` for an engine that only returns rows of sums. */
 export async function foldTotal(reader: Sums, request: TotalRequest): Promise<Total> {
   return totalOf(await rowsOf(reader, request, request.target));
 }
 
-/** `series` for an engine that has rows of sums alone. */
+/** Implements `series` for an engine that only returns rows of sums. */
 export async function foldSeries(reader: Sums, request: SeriesRequest): Promise<SeriesRow[]> {
   const buckets = new Map<number, SumRow[]>();
   for (const row of await reader.sums({ ...request, limit: 0, offset: 0 })) {
@@ -43,14 +43,14 @@ export async function foldSeries(reader: Sums, request: SeriesRequest): Promise<
     .map(([bucket, rows]): SeriesRow => ({ bucket, ...totalOf(rows) }));
 }
 
-/** Adds a row to the one of its key. */
+/** Adds a row to the row of its key. */
 export function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): void {
   const row = keys.get(key);
   if (row) addMeasures(row, measures);
   else keys.set(key, { key, ...onlyMeasures(measures) });
 }
 
-/** The page that was asked for, of rows in any order, each with a key of its own. */
+/** Returns the requested page. Rows may be in any order, and each has a distinct key. */
 export function pageOfKeys(
   found: readonly KeyRow[],
   { search, order, limit, offset }: Pick<KeysRequest, 'search' | 'order' | 'limit' | 'offset'>,

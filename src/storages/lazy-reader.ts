@@ -1,10 +1,12 @@
 import { type CompleteReader, complete, forwardingReader, type QuestionName } from './complete-reader.ts';
 import type { StorageReader } from './contract.ts';
 
-/** A reading end in the app's thread, opened at the first question and again after it was closed. */
+/**
+ * Creates a reading end in the app's thread. It is opened by the first query, and again after it was closed.
+ */
 export function lazyReader(open: () => Promise<StorageReader>): CompleteReader {
   let reader: Promise<CompleteReader> | undefined;
-  /** What could not be opened is tried again at the next question. */
+  /** A failed attempt to open it is repeated by the next query. */
   const get = () => {
     const opening = reader ?? open().then(complete);
     reader = opening;

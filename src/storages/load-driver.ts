@@ -1,9 +1,9 @@
 import { reasonOf, TrackUsageError } from '../errors.ts';
 
 /**
- * Loads the package that a storage needs and its user installs. Throws `DRIVER_MISSING` where it is not installed, and
- * `DRIVER_FAILED` where it cannot be loaded, such as for want of file descriptors.
- * @param load The import itself: only a literal name tells bundlers and types what it is.
+ * Loads the package that a storage needs and its user installs. Throws `DRIVER_MISSING` if it is not
+ * installed, and `DRIVER_FAILED` if it cannot be loaded, for example without free file descriptors.
+ * @param load Import expression. Bundlers and types need a literal package name.
  */
 export async function loadDriver<T>(storage: string, driver: string, load: () => Promise<T>): Promise<T> {
   try {

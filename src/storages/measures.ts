@@ -1,6 +1,6 @@
 import type { Measures } from './contract.ts';
 
-/** The names of what is added up: in records of sums, in columns, and in answers. */
+/** Names of the measures in sums, columns and results. */
 export const MEASURES = [
   'hits',
   'transfer',
@@ -12,7 +12,7 @@ export function noMeasures(): Measures {
   return { hits: 0, transfer: 0, errors: 0, duration: 0 };
 }
 
-/** The measures alone of what has more. */
+/** Returns only the measures of an object. */
 export function onlyMeasures({ hits, transfer, errors, duration }: Measures): Measures {
   return { hits, transfer, errors, duration };
 }
@@ -25,8 +25,8 @@ export function addMeasures(to: Measures, { hits, transfer, errors, duration }: 
 }
 
 /**
- * Measures as an engine's driver gives them: numbers, large ones as text, or as objects of its own. Those that pass 2^53
- * are rounded; sums over nothing are 0.
+ * Converts measures from an engine's driver: numbers, large ones as text, or driver objects. Values above
+ * 2^53 are rounded, and sums over no rows are 0.
  */
 export function measuresOf({
   hits,

@@ -1,4 +1,4 @@
-/** What `open` makes; where it fails, nothing stays open. */
+/** Returns the result of `open`. Calls `close` if it fails. */
 export async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
   try {
     return await open();

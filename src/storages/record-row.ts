@@ -1,7 +1,7 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, partsOfUrl, RecordBatch } from '../batch.ts';
 import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from '../record.ts';
 
-/** The columns in which databases keep a record, besides its date: one name everywhere. */
+/** Columns of a record in databases, besides its date. The names are the same everywhere. */
 export const RECORD_COLUMNS = [
   'site',
   'server_name',
@@ -32,7 +32,7 @@ export const RECORD_COLUMNS = [
 type NumberColumn = 'status' | 'content_length' | 'duration' | 'authorization' | 'bot';
 type RequiredColumn = 'site' | 'server_name' | 'method' | 'url' | 'protocol';
 
-/** A record as a row; `ms` is its date, `extra` the JSON of an `Extra`. */
+/** A record as a row: `ms` is its date, `extra` the JSON of an `Extra`. */
 export type RecordRow = { ms: number } & {
   [column in (typeof RECORD_COLUMNS)[number]]: column extends NumberColumn
     ? number
@@ -41,7 +41,7 @@ export type RecordRow = { ms: number } & {
       : string | null;
 };
 
-/** Rows as a batch to be stored, with what a copy must not lose. */
+/** Converts rows to a batch to be stored, including the data that a copy must preserve. */
 export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
   const batch = new RecordBatch(Math.max(1, rows.length));
   batch.site = site;
@@ -115,7 +115,10 @@ export function recordOf(row: RecordRow): UsageRecord {
   };
 }
 
-/** The other way. @param extra What else is stored of it, as JSON. */
+/**
+ * Converts a record to a row.
+ * @param extra Additional stored data, as JSON.
+ */
 export function rowOfRecord(record: UsageRecord, extra: string | null): RecordRow {
   return {
     ms: record.date,

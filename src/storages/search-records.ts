@@ -3,22 +3,22 @@ import { ANY_DATE, cursorNumbers } from './cursor.ts';
 import { matches } from './fold-records.ts';
 import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 
-/** Records that are read at once where few of them may match. */
+/** Number of records read per call if few of them may match. */
 const READ_AT_ONCE = 1_000;
-/** Records that are read for one piece: then it ends, however many were found. */
+/** Maximum number of records read per page. The page ends there, however many were found. */
 const READ_AT_MOST = 20_000;
 const COUNT = { from: 0, to: Number.MAX_SAFE_INTEGER };
 
 export interface PlacedRow {
   row: RecordRow;
-  /** Tells those that come after it. */
+  /** Position that identifies the record in a cursor. */
   place: string;
 }
 
-/** Records of a range, newest first, from behind a place on. */
+/** Reads records of a range after a position, newest first. */
 export type OlderRecords = (after: string | undefined, limit: number) => Promise<PlacedRow[]>;
 
-/** `matchingRecords` for an engine that can only read records by their dates. */
+/** Implements `matchingRecords` for an engine that can only read records by date. */
 export async function searchRecords(
   older: OlderRecords,
   { where, after, limit }: MatchingRecordsRequest,
@@ -41,8 +41,8 @@ export async function searchRecords(
 }
 
 /**
- * For an engine that has no places for its records: behind so many of a date. Where more of that millisecond are stored
- * meanwhile, one of them may come twice.
+ * Implements positions for an engine without them: a date and the number of its records that were returned.
+ * If more records of that millisecond are stored meanwhile, one may be returned twice.
  */
 export function olderByDate(
   reader: Pick<StorageReader, 'usage'>,
@@ -59,7 +59,7 @@ export function olderByDate(
   };
 }
 
-/** All records that match, piece by piece. */
+/** Returns all matching records, page by page. */
 export async function* foundRows(
   find: (request: MatchingRecordsRequest) => Promise<FoundRecords>,
   request: Matching,

@@ -1,9 +1,10 @@
-/** What a URL of a server has to look like, for messages. */
+/** Required escaping in a server's URL, for messages. */
 export const ESCAPED = 'in which "@", "/", "?", "#" and "%" of a password are percent-encoded';
 
 /**
- * Whether a URL may be read in another way than it was meant: a password ends at a "/", "?" or "#" that is not
- * percent-encoded, and what is left of it would be taken for a path, and shown. Or a "%" encodes nothing.
+ * Returns whether a URL may be parsed differently from what was intended. An unescaped "/", "?" or "#" ends a
+ * password, and its rest would be read as a path and shown in messages. Also true for a "%" that encodes
+ * nothing.
  */
 export function isAmbiguous(url: string): boolean {
   const [, behindHost = ''] = /^[\w+.-]+:\/\/[^/?#]*(.*)$/s.exec(url) ?? [];

@@ -16,18 +16,18 @@ import { lazyReader } from './lazy-reader.ts';
 import { RecordWriter, type WriterDescription } from './writer.ts';
 
 /**
- * How a storage describes itself: by a module whose `openWriter` and `openReader` run in threads, or by two
- * functions of those names, which run in the app's thread.
+ * Describes a storage: a module whose `openWriter` and `openReader` run in threads, or two such functions
+ * that run in the app's thread.
  */
 export type StorageDescription = WriterDescription &
   ({ module: string } | { openReader(): Promise<StorageReader> });
 
 /**
- * A place that stores records and summaries and answers questions. Constructing one opens nothing: the writer's
- * thread opens its writing end, a thread of its own the reading end, at the first question.
+ * Stores records and summaries, and runs queries. Constructing one opens nothing. The writer's thread opens
+ * the writing end; a separate thread opens the reading end at the first query.
  */
 export class Storage extends RecordWriter {
-  /** The reading end. */
+  /** Reading end of the storage. */
   readonly reader: CompleteReader;
 
   constructor(description: StorageDescription) {
@@ -38,27 +38,27 @@ export class Storage extends RecordWriter {
         : lazyReader(() => description.openReader());
   }
 
-  /** The summary of that name, where it keeps it and so can answer for it. */
+  /** Returns the summary with that name, if the storage keeps it. */
   kept(name: string): Summary | undefined {
     return this.summaries.find((summary) => summary.name === name);
   }
 
-  /** Questions over a range of time: see `TrackUsage.query`. */
+  /** Range queries: see `TrackUsage.query`. */
   get query(): UsageQuery {
     return new UsageQuery(this.reader, { summaries: this.summaries });
   }
 
-  /** The buckets of a summary: see `TrackUsage.getSum`. */
+  /** Returns the buckets of a summary: see `TrackUsage.getSum`. */
   async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
     return getSum(this.reader, this.kept(summaryName(summary)) ?? summary, options ?? ({} as O));
   }
 
-  /** Records, newest first: see `TrackUsage.getUsage`. */
+  /** Returns records, newest first: see `TrackUsage.getUsage`. */
   getUsage(options: UsageOptions = {}): Promise<UsageRecord[]> {
     return getUsage(this.reader, options);
   }
 
-  /** Closes the reading end; the next question opens it again. May be called twice. */
+  /** Closes the reading end. The next query opens it again. Idempotent. */
   override async close(): Promise<void> {
     await this.reader.close();
   }

@@ -2,7 +2,7 @@ import type { SumRow } from './contract.ts';
 import { measuresOf } from './measures.ts';
 
 /**
- * A row of sums as an engine's driver gives it.
+ * Converts a row of sums from an engine's driver.
  * @param bucket In ms since 1970.
  */
 export function sumRowOf(bucket: number, key: unknown, sums: Readonly<Record<string, unknown>>): SumRow {

@@ -5,65 +5,74 @@ import { summariesOf } from '../summaries/standard.ts';
 import type { StorageModule, StorageWriter, WriterContext } from './contract.ts';
 
 /**
- * A function among the hooks: called in the app's thread with each record that the storage has committed, at most
- * once, for records of this process. A promise is waited for up to 10 s before the next call; up to 65,536 records
- * wait. What it throws is told to `onError`.
+ * Function among the hooks. Called in the app's thread for each committed record of this process, at most
+ * once. A promise is awaited for up to 10 s before the next call. Up to 65,536 records wait. Errors are
+ * passed to `onError`.
  */
-// A method's parameters are compared loosely, so that a hook may ask for the kind of storage that it stands in.
+// Method parameters are compared bivariantly, so that a hook may require a specific kind of storage.
 export type RecordHook = {
   bivarianceHack(record: UsageRecord, storage: RecordWriter): void | Promise<void>;
 }['bivarianceHack'];
 
-/** What `hooks` takes: summaries to keep, and functions to call. */
+/** Element of `hooks`: a summary to keep, or a function to call. */
 export type Hook = SummaryLike | RecordHook;
 
-/** Where the writing end runs: in the writer's thread, from a module, or in the app's thread, as it was given. */
+/** Location of the writing end: a module for the writer's thread, or a function for the app's thread. */
 export type WritingEnd =
   | {
-      /** The address of the module whose `openWriter` is used: see `StorageModule`. */
+      /** URL of the module whose `openWriter` is used: see `StorageModule`. */
       module: string;
       /** Plain data for that module. */
       options: unknown;
     }
   | { openWriter(context: WriterContext): Promise<StorageWriter> };
 
-/** How a place that takes records describes itself. */
+/** Describes a place that stores records. */
 export type WriterDescription = WritingEnd & {
-  /** For messages and `status()`; holds no password. */
+  /** Name in messages and `status()`. Contains no password. */
   label: string;
-  /** The same for all processes that write to the same place, and for no others. */
+  /** Identity of the place: equal in all processes that write to the same place, and distinct otherwise. */
   identity: string;
   hooks?: readonly Hook[] | undefined;
-  /** Who remembers how far each journal is written: the writing end itself, or the journal. Defaults to `storage`. */
+  /**
+   * Component that stores the journals' positions: the writing end, or the journal itself. Defaults to
+   * `storage`.
+   */
   positions?: 'storage' | 'journal';
   /**
    * True if its data does not outlast the process: it then needs no journal on disk, and gets no records that another
    * process left. Defaults to `false`.
    */
   ephemeral?: boolean;
-  /** The most records of a batch. Defaults to what the writer's thread finds right. */
+  /** Maximum number of records per batch. By default, the writer's thread chooses. */
   maxRecords?: number;
 };
 
-/** A place that takes records: a `Storage`, which answers questions too, or a writer, which does not. */
+/** Stores records: a `Storage`, which can also be queried, or a writer, which cannot. */
 export abstract class RecordWriter {
   readonly label: string;
   readonly identity: string;
-  /** See `WritingEnd`; `undefined` where the writing end runs in the app's thread. */
+  /** See `WritingEnd`. `undefined` if the writing end runs in the app's thread. */
   readonly module: string | undefined;
-  /** Private, and given by a method: nothing that prints, copies or serializes a storage finds a password. */
+  /**
+   * Private and returned by a method, so that printing, copying or serializing a storage never reveals a
+   * password.
+   */
   readonly #options: unknown;
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
   readonly positions: 'storage' | 'journal';
   readonly maxRecords: number | undefined;
-  /** Whether it is forgotten with the process. */
+  /** Whether the data is lost when the process ends. */
   readonly ephemeral: boolean;
-  /** The functions among the hooks. */
+  /** Functions among the hooks. */
   readonly hooks: readonly RecordHook[];
-  /** The summaries that it keeps. */
+  /** Summaries that it keeps. */
   readonly summaries: readonly Summary[];
 
-  /** @param unhooked What it keeps where `hooks` is left out. */
+  /**
+   * Creates a writer.
+   * @param unhooked Default for `hooks`.
+   */
   constructor(description: WriterDescription, unhooked: readonly string[]) {
     const {
       label,
@@ -94,7 +103,11 @@ export abstract class RecordWriter {
     this.summaries = summariesOf(summaries);
   }
 
-  /** @internal Whether it is one, of this copy of the package or of another: bundlers make two. */
+  /**
+   * Returns whether a value is a writer, from this copy of the package or another one. Bundlers can create
+   * two copies.
+   * @internal
+   */
   static isWriter(value: unknown): value is RecordWriter {
     if (value instanceof RecordWriter) return true;
     const { label, identity, positions, summaries } = (value ?? {}) as Partial<RecordWriter>;
@@ -107,11 +120,11 @@ export abstract class RecordWriter {
     return this.#options;
   }
 
-  /** Lets go of what reading holds. May be called twice. */
+  /** Releases the resources of reading. Idempotent. */
   async close(): Promise<void> {}
 }
 
-/** The writing end of a storage, opened in this thread, wherever it runs in an app. */
+/** Opens the writing end of a storage in this thread, wherever an app would run it. */
 export async function openWritingEnd(writer: RecordWriter, context: WriterContext): Promise<StorageWriter> {
   const { openWriter, module } = writer;
   if (openWriter) return openWriter(context);

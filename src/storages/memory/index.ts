@@ -5,17 +5,17 @@ import type { Hook } from '../writer.ts';
 import { MemoryPlace } from './place.ts';
 
 export interface MemoryStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
-  /** The most records that are kept; the oldest go first. Defaults to 100,000. */
+  /** Maximum number of records kept. The oldest are removed first. Defaults to 100,000. */
   maxRecords?: number;
 }
 
 const DEFAULT_MAX_RECORDS = 100_000;
 
 /**
- * Keeps records and summaries in the memory of the process, and forgets them with it: for tests, and to look at
- * what an app does. An app whose storages are all of this kind writes no files.
+ * Stores records and summaries in the memory of the process, for tests and experiments. They are lost when
+ * the process ends. An app with only such storages writes no files.
  */
 export class MemoryStorage extends Storage {
   constructor(options: MemoryStorageOptions = {}) {

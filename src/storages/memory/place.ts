@@ -30,20 +30,20 @@ import { type RecordRow, rowOfRecord } from '../record-row.ts';
 const PIECE = 1_000;
 
 interface Kept {
-  /** Grows with each record that is stored: those of one millisecond are in this order. */
+  /** Sequence number of the record. Sorts records of the same millisecond. */
   place: number;
   record: UsageRecord;
   extra: string | null;
 }
 
-/** The memory that a `MemoryStorage` writes to and reads from. */
+/** Memory that a `MemoryStorage` writes to and reads from. */
 export class MemoryPlace implements StorageReader {
   readonly #maxRecords: number;
   readonly #timeZones = new Map<string, string>();
   readonly #positions = new Map<string, Cursor>();
-  /** By site, in the order of dates once asked. */
+  /** Records by site, sorted by date when they are read. */
   readonly #records = new Map<string, Kept[]>();
-  /** By site and summary, then by period and bucket, then by key. */
+  /** Sums by site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
   readonly #folds = new RecordFolds((request) => this.#rows(request));
   #places = 0;
@@ -127,7 +127,7 @@ export class MemoryPlace implements StorageReader {
     };
   }
 
-  /** The reading end is closed; the memory stays. */
+  /** Closes the reading end. The memory stays. */
   async close(): Promise<void> {}
 
   async *#rows(request: Matching): AsyncGenerator<RecordRow[]> {
@@ -135,7 +135,7 @@ export class MemoryPlace implements StorageReader {
     for (let at = 0; at < kept.length; at += PIECE) yield kept.slice(at, at + PIECE).map(rowOf);
   }
 
-  /** Oldest first. */
+  /** Returns the records in a range, oldest first. */
   #dated({ site, from, to }: { site: string } & Range): Kept[] {
     return (this.#records.get(site) ?? []).filter(({ record: { date } }) => date >= from && date <= to);
   }
@@ -151,7 +151,7 @@ export class MemoryPlace implements StorageReader {
         extra: records.extra.get(i) ?? null,
       });
     }
-    // Stable: what arrived in the same millisecond stays in its order.
+    // The sort is stable: records of the same millisecond stay in stored order.
     kept.sort((a, b) => a.record.date - b.record.date);
     kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
     this.#records.set(site, kept);
@@ -184,7 +184,7 @@ export class MemoryPlace implements StorageReader {
 
 type Place = [date: number, place: number];
 
-/** Of the last one. */
+/** Returns the cursor of the last record. */
 function cursorOf(found: readonly Kept[]): string {
   const { record, place } = found.at(-1)!;
   return `${record.date} ${place}`;

@@ -3,26 +3,26 @@ import { clearTimeout, setTimeout } from '../../clock.ts';
 import type { Period } from '../../summaries/periods.ts';
 import type { MongoDbLike } from './index.ts';
 
-/** Where a storage's collections are. */
+/** Location of a storage's collections. */
 export interface MongoDatabase {
   db: MongoDbLike;
-  /** The name of the records' collection, with which those of all others begin. */
+  /** Name of the records' collection, and prefix of all other collections. */
   collection: string;
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
 }
 
-/** A document of ours: no `_id` is left to the driver. */
+/** A document whose `_id` is set by us, not by the driver. */
 export type Doc = Document & { _id: string | number };
 
-/** How long the server may take for a call, whatever the limits of a user's client are. In ms. */
+/** Maximum time that the server may take for a call, regardless of the limits of a user's client. In ms. */
 const TIME_LIMIT = 60_000;
 
 const SUFFIX: Readonly<Record<Period, string>> = { hour: 'hourly', day: 'daily', month: 'monthly' };
 
 /**
- * How documents are read and written, whatever a user's client has for defaults: numbers as numbers, and what a
- * majority of the servers has.
+ * Read and write options, regardless of the defaults of a user's client: numbers as numbers, majority read
+ * and write concern.
  */
 const OPTIONS = {
   promoteValues: true,
@@ -34,9 +34,9 @@ const OPTIONS = {
   writeConcern: { w: 'majority' },
 } as const;
 
-/** The collections of a storage. */
+/** Collections of a storage. */
 export class Collections {
-  /** For messages. */
+  /** Name in messages. */
   readonly label: string;
   readonly #place: MongoDatabase;
   readonly #known = new Map<string, Collection<Doc>>();
@@ -46,12 +46,12 @@ export class Collections {
     this.label = place.label;
   }
 
-  /** Each request. */
+  /** One document per request. */
   get records(): Collection<Doc> {
     return this.#get(this.#place.collection);
   }
 
-  /** `{ _id: 'version', version }`: which schema the collections have. */
+  /** `{ _id: 'version', version }`: version of the schema. */
   get schema(): Collection<Doc> {
     return this.#get(`${this.#place.collection}_schema`);
   }
@@ -61,17 +61,17 @@ export class Collections {
     return this.#get(`${this.#place.collection}_sites`);
   }
 
-  /** How far each journal is stored: see `Journals`. */
+  /** Stored position of each journal: see `Journals`. */
   get journals(): Collection<Doc> {
     return this.#get(`${this.#place.collection}_journals`);
   }
 
-  /** The slots that journals take for their marks in the sums: see `Journals`. */
+  /** Slots that mark the journals' parts of the sums: see `Journals`. */
   get slots(): Collection<Doc> {
     return this.#get(`${this.#place.collection}_slots`);
   }
 
-  /** The sums of a summary, such as `usageTracking_urls_hourly`. */
+  /** Sums of a summary, for example `usageTracking_urls_hourly`. */
   sums(summary: string, period: Period): Collection<Doc> {
     return this.#get(`${this.#place.collection}_${summary}_${SUFFIX[period]}`);
   }
@@ -86,7 +86,10 @@ export class Collections {
   }
 }
 
-/** Rejects where the server does not answer in time. It may do it all the same: then it finds out that it was done. */
+/**
+ * Rejects if the server does not answer in time. The server may still execute the call, so a retry must
+ * detect that.
+ */
 export async function limited<T>(call: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -99,10 +102,10 @@ export async function limited<T>(call: Promise<T>): Promise<T> {
   }
 }
 
-/** E11000: a document with that `_id` is there already. */
+/** E11000: a document with that `_id` already exists. */
 const DUPLICATE = 11_000;
 
-/** Whether a bulk of writes failed only because documents were there already. */
+/** Returns whether a bulk write failed only because documents already existed. */
 export function wereDuplicates(error: unknown): boolean {
   const { code, writeErrors, result } = error as {
     code?: number;
@@ -114,7 +117,7 @@ export function wereDuplicates(error: unknown): boolean {
   return errors.length === 0 ? code === DUPLICATE : errors.every((each) => each.code === DUPLICATE);
 }
 
-/** Inserts documents of which some may be there already, as the same. */
+/** Inserts documents, of which identical ones may already exist. */
 export async function insertMissing(collection: Collection<Doc>, documents: Doc[]): Promise<void> {
   try {
     await limited(collection.insertMany(documents, { ordered: false }));

@@ -4,7 +4,10 @@ import { loadDriver } from '../load-driver.ts';
 import type { MongoDatabase } from './collections.ts';
 import type { MongoOptions } from './index.ts';
 
-/** What the URL does not say otherwise. In ms, but for the pool: a batch is written to several collections at once. */
+/**
+ * Defaults for options that the URL does not set. In ms, except the pool size: a batch is written to several
+ * collections concurrently.
+ */
 const DEFAULTS = {
   appName: 'track-usage',
   serverSelectionTimeoutMS: 5_000,
@@ -13,7 +16,7 @@ const DEFAULTS = {
   maxPoolSize: 4,
 };
 
-/** The database that a URL names. The driver connects when it is used, again and again where need be. */
+/** Opens the database that a URL names. The driver connects when it is used, and reconnects by itself. */
 export async function connect({ url, database, collection, label }: MongoOptions): Promise<{
   place: Omit<MongoDatabase, 'db'> & { db: Db };
   close(): Promise<void>;
@@ -24,7 +27,7 @@ export async function connect({ url, database, collection, label }: MongoOptions
     const client = new MongoClient(url, Object.fromEntries(options));
     return { place: { db: client.db(database), collection, label }, close: () => client.close() };
   } catch (error) {
-    // What is wrong with the URL, without the URL.
+    // The reason may quote the URL, which may contain a password.
     const reason = reasonOf(error).replaceAll(url, label);
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'server',

@@ -7,50 +7,52 @@ import type { MongoDatabase } from './collections.ts';
 import { openReader, openWriter } from './open.ts';
 import { DATABASE_FORM, DEFAULT_COLLECTION, placeOfUrl, wrongServer } from './place.ts';
 
-/** What is used of a `Db` of the driver `mongodb`, version 6 or newer. */
+/** Methods used of a `Db` of the driver `mongodb`, version 6 or newer. */
 export interface MongoDbLike {
   readonly databaseName: string;
   collection(name: string, options?: object): object;
 }
 
-/** What is used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */
+/** Methods used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */
 export interface MongoClientLike {
   db(name?: string): MongoDbLike;
 }
 
-/** What the threads need to connect. */
+/** Options that threads need to connect. */
 export interface MongoOptions {
   url: string;
   database: string;
   collection: string;
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
 }
 
 export interface MongoStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
-  /** The database's name. Defaults to the one in the URL, then to `usage`; of a client, to its own. */
+  /** Database name. Defaults to the one in the URL, then to `usage`. With a client, defaults to its own. */
   database?: string;
   /**
-   * The collection of the records; the names of all others begin with it (`usageTracking_urls_hourly`). Defaults to
+   * Collection of the records, and prefix of all other collections (`usageTracking_urls_hourly`). Defaults to
    * `usageTracking`.
    */
   collection?: string;
 }
 
-/** Records of a batch in the app's thread, which has other things to do. */
+/**
+ * Maximum number of records per batch in the app's thread. Lower than in a separate thread, to block it less.
+ */
 const MOST_IN_APP = 2_048;
 const COLLECTION_FORM = /^(?!system\.)[^$.\0][^$\0]{0,99}$/;
 
 /**
- * Keeps records and summaries in MongoDB, through the official driver `mongodb`. No transactions are needed: a
- * standalone server will do.
+ * Stores records and summaries in MongoDB, through the official driver `mongodb`. Works with a standalone
+ * server, because it needs no transactions.
  */
 export class MongoStorage extends Storage {
   /**
-   * @param server `mongodb://…` or `mongodb+srv://…`: then the writer's thread connects. Or a `MongoClient` or `Db` of
-   * yours: then it is used in the app's thread, and never closed.
+   * @param server `mongodb://…` or `mongodb+srv://…`, to which the writer's thread connects. Or a
+   * `MongoClient` or `Db` of yours, which is used in the app's thread and never closed.
    */
   constructor(server: string | MongoClientLike | MongoDbLike, options: MongoStorageOptions = {}) {
     checkOptions('MongoStorage', options, ['hooks', 'database', 'collection']);
@@ -100,7 +102,10 @@ function databaseOf(server: MongoClientLike | MongoDbLike, database: string | un
   return server as MongoDbLike;
 }
 
-/** Where a client's servers are, as far as it can be seen: processes of the same place adopt each other's journals. */
+/**
+ * Returns the addresses of a client's servers, as far as they are visible. Processes with the same place
+ * adopt each other's journals.
+ */
 function addressOf(db: MongoDbLike): string {
   const { client } = db as { client?: { options?: { hosts?: unknown; srvHost?: string } } };
   const { hosts, srvHost } = client?.options ?? {};

@@ -4,53 +4,54 @@ import type { Cursor } from '../../journal/reader.ts';
 import type { Batch } from '../contract.ts';
 import { type Collections, limited, wereDuplicates } from './collections.ts';
 
-/** A journal that has no batch under way and did not move for so long may lose its slot. In ms. */
+/** Time after which an idle journal, without a batch in progress, may lose its slot. In ms. */
 const IDLE = 24 * 3_600_000;
 
 /** A batch that may be written now. */
 export interface Begun {
-  /** The field in which sums note what they have of this journal. */
+  /** Field in which sums record what they contain of this journal. */
   mark: string;
-  /** What stands there when a sum has nothing of this batch, at most. */
+  /** Maximum value of the field in a sum that does not contain this batch. */
   before: number;
-  /** What stands there when it has its part. */
+  /** Value of the field in a sum that contains this batch. */
   after: number;
-  /** Whether it was begun before, so that any part of it may be there already. */
+  /** Whether the batch was begun before, so that parts of it may already be stored. */
   again: boolean;
 }
 
-/** What marks a journal's part of sums, see `Journals`. */
+/** Slot that marks a journal's part of sums: see `Journals`. */
 interface Slot {
   slot: number;
   base: number;
 }
 
-/** A document of the collection of journals. */
+/** Document of the collection of journals. */
 interface JournalDoc {
   _id: string;
   position: number;
-  /** How many records stand before the position. */
+  /** Number of records before the position. */
   ordinal: number;
-  /** Where the batch ends that is under way. */
+  /** End of the batch in progress, if any. */
   pending?: number;
   slot?: number;
-  /** Added to positions to give marks: journals that had the slot before never made a higher one. */
+  /** Offset added to positions to get marks. Marks of the slot's previous journals were never higher. */
   base: number;
-  /** When it was moved last. */
+  /** Date of the last move. */
   date: Date;
 }
 
 /**
- * How far each journal is stored, and which slot it has.
+ * Stored position and slot of each journal.
  *
- * There are no transactions: a sum that has its part of a batch notes so in itself, in the same change, under the
- * journal's slot. A slot, not the journal's id: processes come and go, and sums of a month would gather them. When a
- * journal is gone, or idle with nothing under way, the next one takes its slot and goes on with higher marks. So a sum
- * has no more marks than there are journals at work at the same time.
+ * There are no transactions. Instead, a sum records in itself which batches it contains, in the same update,
+ * under the journal's slot. It uses slots instead of journal IDs, because a month's sums would collect the
+ * IDs of all past processes. When a journal is gone, or idle with no batch in progress, the next one takes
+ * its slot and continues with higher marks. So a sum has at most as many marks as there are concurrent
+ * journals.
  */
 export class Journals {
   readonly #collections: Collections;
-  /** The slots that this writer's journals have, or had in a database that was dropped since. */
+  /** Slots of this writer's journals, including those in a database that has been dropped. */
   readonly #slots = new Map<string, Slot>();
 
   constructor(collections: Collections) {
@@ -62,7 +63,9 @@ export class Journals {
     return found && { position: found.position, ordinal: found.ordinal };
   }
 
-  /** Notes that a batch is under way; `undefined` where the journal is not at its beginning. */
+  /**
+   * Records that a batch is in progress. Returns `undefined` if the journal is not at the start of the batch.
+   */
   async begin({ journal, from, to }: Batch): Promise<Begun | undefined> {
     for (;;) {
       const found = (await limited(
@@ -89,8 +92,9 @@ export class Journals {
   }
 
   /**
-   * Enters a journal of a database that was dropped, at `at`. The batch that begins there may be in the new database in
-   * part, with the marks of the slot that the journal had: it gets the same one, and the batch counts as begun.
+   * Adds a journal of a dropped database, at `at`. The batch that starts there may be partly stored in the
+   * new database, with the marks of the journal's former slot. So the journal gets the same slot, and the
+   * batch counts as begun.
    */
   async enter(journal: string, at: Cursor): Promise<void> {
     const { slot, base } = (await this.#takeBack(journal)) ?? (await this.#takeSlot(journal));
@@ -103,12 +107,12 @@ export class Journals {
         }),
       );
     } catch (error) {
-      // An earlier try came through after all.
+      // An earlier attempt succeeded after all.
       if (!wereDuplicates(error)) throw error;
     }
   }
 
-  /** The slot that the journal had, unless another one has it now. */
+  /** Returns the journal's former slot, unless another journal has taken it. */
   async #takeBack(journal: string): Promise<Slot | undefined> {
     const had = this.#slots.get(journal);
     if (!had) return undefined;
@@ -124,7 +128,10 @@ export class Journals {
     return found?.journal === journal ? { slot, base: found.base as number } : undefined;
   }
 
-  /** The batch is stored, on disk, and everything before it; false where somebody else has moved the journal. */
+  /**
+   * Moves the journal, after the batch and everything before it is on disk. Returns false if another process
+   * has moved it.
+   */
   async move({ journal, from, to }: Batch): Promise<boolean> {
     const { matchedCount } = await limited(
       this.#collections.journals.updateOne(
@@ -144,7 +151,7 @@ export class Journals {
     const { journals, slots } = this.#collections;
     const found = await this.#find(journal);
     const highest = Math.max(found?.position ?? 0, found?.pending ?? 0);
-    // First the slot: a process that dies in between comes back and does it again.
+    // The slot is freed first: a process that dies in between repeats both steps.
     for (const { _id, base } of await limited(slots.find({ journal }).toArray())) {
       await limited(
         slots.updateOne({ _id, journal }, { $set: { journal: null, base: (base as number) + highest } }),
@@ -177,12 +184,15 @@ export class Journals {
         }),
       );
     } catch (error) {
-      // An earlier try came through after all, and entered the journal with its slot.
+      // An earlier attempt succeeded after all, and added the journal with its slot.
       if (!wereDuplicates(error)) throw error;
     }
   }
 
-  /** A slot for a journal that has none: the one that it took when it could not tell, a free, an idle or a new one. */
+  /**
+   * Assigns a slot to a journal. Prefers the one from an attempt with an unknown result, then a free, an idle
+   * or a new one.
+   */
   async #takeSlot(journal: string): Promise<Slot> {
     const { slots } = this.#collections;
     for (;;) {
@@ -208,7 +218,7 @@ export class Journals {
     }
   }
 
-  /** Frees the slot of a journal that is idle and has no batch under way: its marks say nothing any more. */
+  /** Frees the slot of an idle journal with no batch in progress. Its marks are no longer needed. */
   async #freeIdle(): Promise<boolean> {
     const { journals, slots } = this.#collections;
     const idle = (await limited(
@@ -231,7 +241,7 @@ export class Journals {
         slots.updateOne({ _id: slot!, journal: _id }, { $set: { journal: null, base: base + position } }),
       );
     }
-    // Somebody else may have been faster, with the journal or with the slot.
+    // Another process may have moved the journal or taken the slot first.
     return true;
   }
 }

@@ -1,4 +1,4 @@
-/** What the threads load: see `StorageModule`. */
+/** Module loaded by the threads: see `StorageModule`. */
 import type { StorageModule } from '../contract.ts';
 import { connect } from './driver.ts';
 import type { MongoOptions } from './index.ts';

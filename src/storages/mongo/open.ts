@@ -5,7 +5,10 @@ import { MongoReader } from './reader.ts';
 import { checkReadable, setUp } from './schema.ts';
 import { MongoWriter } from './writer.ts';
 
-/** @param close Nothing for a client that is the user's. */
+/**
+ * Opens the writing end.
+ * @param close Closes the client. Omitted for a client of the user's.
+ */
 export function openWriter(
   place: MongoDatabase,
   context: WriterContext,

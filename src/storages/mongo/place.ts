@@ -4,16 +4,16 @@ import type { MongoOptions } from './index.ts';
 
 const DEFAULT_DATABASE = 'usage';
 export const DEFAULT_COLLECTION = 'usageTracking';
-/** Several servers may stand in it, so it is no URL that Node could read. */
+/** Pattern of a URL. It may list several servers, which Node's `URL` cannot parse. */
 const URL_FORM =
   /^mongodb(\+srv)?:\/\/(?:[^/?#@]*@)?(?<hosts>[^/?#@]+)(?:\/(?<database>[^?#/]*))?(?:\?[^#]*)?$/s;
-/** What MongoDB takes everywhere, on Windows too. */
+/** Pattern of a database name that MongoDB accepts on all platforms, including Windows. */
 export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 
-/** What a URL says. It is given to the driver as it is. */
+/** Returns the place that a URL names. The URL is passed to the driver unchanged. */
 export function placeOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
   const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
-  // Never the URL itself: it may hold a password.
+  // The message omits the URL, which may contain a password.
   if (!hosts || isAmbiguous(url)) throw wrongServer('a text of another form');
   const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
   if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);

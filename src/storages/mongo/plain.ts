@@ -1,14 +1,14 @@
-/** MongoDB's own limit is 100; some that speak its protocol have lower ones. */
+/** Maximum nesting depth. MongoDB's own limit is 100; some compatible servers have lower ones. */
 const DEEPEST = 20;
 
 /**
- * Whether a value that JSON gave comes back from MongoDB as it is: without names that have a meaning there or to the
- * driver, or that some servers refuse.
+ * Returns whether a JSON value can be stored in MongoDB without change. It cannot contain names that MongoDB
+ * or the driver interprets, or that some servers refuse.
  */
 export function isPlain(value: unknown, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (depth === DEEPEST) return false;
-  // A list within a list is more than some can do.
+  // Some compatible servers do not support nested arrays.
   if (Array.isArray(value)) return value.every((each) => !Array.isArray(each) && isPlain(each, depth + 1));
   return Object.entries(value).every(([name, each]) => isName(name) && isPlain(each, depth + 1));
 }

@@ -50,7 +50,7 @@ export class MongoReader implements StorageReader {
     const documents = await limited(
       this.#collections
         .sums(summary, period)
-        // One without hits was made for a batch that is still under way.
+        // A sum without hits was created for a batch that is still in progress.
         .find({
           site,
           date: range(from, to),
@@ -107,7 +107,7 @@ export class MongoReader implements StorageReader {
     return this.#folds.matchingSeries(request);
   }
 
-  /** The server looks for the conditions; what it hands over has no more than the fields that are needed. */
+  /** Returns the matching rows. The server applies the conditions, and returns only the needed fields. */
   async *#rows(
     { site, from, to, where }: Matching,
     columns: readonly FoldedColumn[],
@@ -155,7 +155,7 @@ function range(from: number, to: number): { $gte: Date; $lte: Date } {
   };
 }
 
-/** A condition that no record can meet. */
+/** Condition that no record can meet. */
 const NONE = {};
 
 function conditionOf({ column, value }: Condition): object {
@@ -163,19 +163,19 @@ function conditionOf({ column, value }: Condition): object {
     return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? { status: Number(value) } : NONE;
   }
   if (column === 'robot') {
-    // As `RecordFolds` reads it: a robot by its name, or else by its agent.
+    // Same rule as in `RecordFolds`: a bot's own name, otherwise its user agent.
     return value === null
       ? { $or: [{ bot: { $ne: true } }, { browser: null, user_agent: null }] }
       : { bot: true, $or: [{ browser: value }, { browser: null, user_agent: value }] };
   }
-  // Null finds what is missing, too.
+  // Null also matches missing fields.
   return { [COLUMNS[column]]: value };
 }
 
-/** The start, without a cursor. */
+/** Starting position, without a cursor. */
 const NO_PLACE = { date: undefined, id: '' };
 
-/** The date and the `_id` of the last record before. */
+/** Parses a cursor: the date and the `_id` of the last record before. */
 function placeAt(after: string): { date: Date; id: string } {
   const [ms, id = ''] = cursorParts(after, /^(-?\d{1,16}) ([0-9a-f]{1,64})$/);
   const date = new Date(Number(ms));

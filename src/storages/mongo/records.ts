@@ -6,7 +6,7 @@ import { RECORD_COLUMNS, type RecordRow } from '../record-row.ts';
 import type { Doc } from './collections.ts';
 import { isPlain } from './plain.ts';
 
-/** The fields that hold text, besides the site; what is `null` is left out. */
+/** Text fields besides the site. `null` values are omitted. */
 const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: TextColumn][] = [
   ['server_name', 'serverName'],
   ['method', 'method'],
@@ -27,10 +27,13 @@ const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: Tex
   ['blueprint', 'blueprint'],
 ];
 
-/** The parts of `Extra`, and the fields in which they are kept. */
+/** Parts of `Extra`, and the fields that store them. */
 const EXTRA_FIELDS = { routeParams: 'route_params', vars: 'vars', geo: 'geo', keys: 'keys' } as const;
 
-/** The records of a batch as documents. The same batch gives the same `_id`s, so that it may come again. */
+/**
+ * Converts the records of a batch to documents. The same batch always gives the same `_id`s, so that it can
+ * be retried.
+ */
 export function* documentsOf({ records, journal, from }: Batch, site: string): Generator<Doc> {
   const ofJournal = hash('sha256', journal, 'hex').slice(0, 10);
   for (let i = 0; i < records.length; i++) {
@@ -51,7 +54,10 @@ export function* documentsOf({ records, journal, from }: Batch, site: string): G
   }
 }
 
-/** Grows with the date, then with the place in the journal: the second, the journal, the number of the record. */
+/**
+ * Returns an ID that increases with the date, then with the position in the journal. It consists of the
+ * second, the journal and the record's number.
+ */
 function idOf(ms: number, journal: string, ordinal: number): string {
   return hex(Math.floor(ms / 1000), 8) + journal + hex(ordinal, 10);
 }
@@ -60,7 +66,10 @@ function hex(value: number, length: number): string {
   return Math.max(0, value).toString(16).padStart(length, '0');
 }
 
-/** As documents, to be asked for as `vars.plan`; as text what no document of MongoDB can hold. */
+/**
+ * Returns the parts as documents, so that they can be queried as `vars.plan`. Parts that MongoDB cannot store
+ * as documents become text.
+ */
 function fieldsOf(text: string): Record<string, unknown> {
   const extra = JSON.parse(text) as Extra;
   if (!isPlain(extra)) return { extra: text };

@@ -2,17 +2,17 @@ import { TrackUsageError } from '../../errors.ts';
 import type { WriterContext } from '../contract.ts';
 import { type Collections, limited } from './collections.ts';
 
-/** The schema of this release. */
+/** Schema version of this release. */
 const SCHEMA_VERSION = 1;
 const SCHEMA_ID = 'version';
 
-/** Checks what is there, and makes what is missing. */
+/** Checks the existing collections and creates the missing ones. */
 export async function setUp(collections: Collections, context: WriterContext): Promise<void> {
   await prepare(collections);
   await openSite(collections, context);
 }
 
-/** Makes what is missing, in steps that any number of processes may take at the same moment. */
+/** Creates what is missing, in idempotent steps that several processes may run concurrently. */
 async function prepare(collections: Collections): Promise<void> {
   const { schema, records, label } = collections;
   await checkOwn(collections);
@@ -23,7 +23,7 @@ async function prepare(collections: Collections): Promise<void> {
   await limited(records.createIndex({ site: 1, date: -1, _id: -1 }, { name: 'site_date' }));
 }
 
-/** Throws for what is not there, and for another schema than this release reads. */
+/** Throws if there is no data to read, or its schema version cannot be read by this release. */
 export async function checkReadable(collections: Collections): Promise<void> {
   const found = await versionOf(collections);
   const { label } = collections;
@@ -34,7 +34,7 @@ export async function checkReadable(collections: Collections): Promise<void> {
   }
 }
 
-/** Enters the site. Throws where it is kept in another time zone. */
+/** Adds the site. Throws if it is stored with another time zone. */
 async function openSite(collections: Collections, { site, timeZone }: WriterContext): Promise<void> {
   const { sites, label } = collections;
   await limited(
@@ -50,11 +50,14 @@ async function openSite(collections: Collections, { site, timeZone }: WriterCont
   }
 }
 
-/** Throws where the records' collection is somebody else's, such as one of Flask-Track-Usage. Changes nothing. */
+/**
+ * Throws if the records' collection belongs to another program, for example Flask-Track-Usage. Changes
+ * nothing.
+ */
 async function checkOwn(collections: Collections): Promise<void> {
   if ((await versionOf(collections)) !== undefined) return;
   if ((await limited(collections.records.findOne({}))) === null) return;
-  // Somebody who started at the same moment enters the schema before the first record.
+  // Another process that starts at the same time adds the schema before its first record.
   if ((await versionOf(collections)) !== undefined) return;
   throw new TrackUsageError('STORAGE_FOREIGN', { value: collections.label });
 }

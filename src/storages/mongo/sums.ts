@@ -6,25 +6,27 @@ import { type Collections, type Doc, insertMissing, limited, wereDuplicates } fr
 import type { Begun } from './journals.ts';
 import { atOnce } from './tasks.ts';
 
-/** Sums that are changed with one message. */
+/** Number of sums changed per message. */
 const PIECE = 500;
-/** Collections that are written to at the same time. */
+/** Number of collections written to concurrently. */
 const MESSAGES = 4;
-/** Characters of a key's hash in an `_id`: 132 bits. */
+/** Number of characters of a key's hash in an `_id`: 132 bits. */
 const HASH_LENGTH = 22;
 
-/** What a batch adds to one sum, and what the sum is when it is new. */
+/** Change of one sum by a batch, and the initial values of a new sum. */
 interface Change {
   id: string;
   add: Record<'hits' | 'transfer' | 'errors' | 'duration', bigint>;
   start: Record<string, unknown>;
 }
 
-/** Adds to the sums: one document for each site, bucket and key, in a collection for each summary and period. */
+/**
+ * Writes the sums. Each summary and period has a collection, with one document for each site, bucket and key.
+ */
 export class Sums {
   readonly #collections: Collections;
   readonly #site: string;
-  /** Names of collections whose index is there, and of summaries that the site is known to have. */
+  /** Collections whose index exists, and summaries that are listed in the site's document. */
   readonly #ready = new Set<string>();
 
   constructor(collections: Collections, site: string) {
@@ -32,7 +34,7 @@ export class Sums {
     this.#site = site;
   }
 
-  /** Adds a batch. What has its part of it already stays as it is. */
+  /** Adds a batch. Sums that already contain it stay unchanged. */
   async add({ deltas, records }: Batch, begun: Begun): Promise<void> {
     const keys = new Keys(this.#site, records.strings);
     const filled = deltas.filter(({ key }) => key.length > 0);
@@ -65,7 +67,7 @@ export class Sums {
     }));
   }
 
-  /** Notes which summaries the site has. */
+  /** Lists summaries in the site's document. */
   async #enter(summaries: readonly string[]): Promise<void> {
     const added = summaries.filter((summary) => !this.#ready.has(summary));
     if (added.length === 0) return;
@@ -82,7 +84,7 @@ export class Sums {
   }
 }
 
-/** The keys of a batch, by their ids in its `strings`. */
+/** Keys of a batch, by their IDs in its `strings`. */
 class Keys {
   readonly #site: string;
   readonly #strings: readonly (string | null)[];
@@ -103,7 +105,7 @@ class Keys {
     return found;
   }
 
-  /** `none` puts `null` behind all texts; MongoDB would have it before them. */
+  /** Returns the key's fields. `none` sorts `null` after all texts; MongoDB would sort it first. */
   fields(local: number): { key: string } | { key: null; none: true } {
     const key = this.#strings[local]!;
     return key === null ? { key, none: true } : { key };
@@ -111,8 +113,8 @@ class Keys {
 }
 
 /**
- * A 64-bit integer, however small: the driver sends a small number as one of 32 bits, and not every server that speaks
- * MongoDB's protocol widens the sum of two such numbers.
+ * Returns a 64-bit integer. The driver sends a small number as 32 bits, and some MongoDB-compatible servers
+ * do not widen the sum of two such numbers.
  */
 function integer(value: number): bigint {
   return BigInt(Math.round(value));
@@ -124,11 +126,12 @@ async function change(collection: Collection<Doc>, changes: readonly Change[], b
       await write(collection, changes, begun, true);
       return;
     } catch (error) {
-      // Somebody else made one of them at the same moment, or a message that was thought lost came through.
+      // Another process created one of them concurrently, or a message that seemed lost was executed.
       if (!wereDuplicates(error)) throw error;
     }
   }
-  // A document that does not match because it has its part would be made anew, and that fails: so it is made before.
+  // An upsert would fail for a document that already contains the batch, so missing documents are created
+  // first.
   const nothing = { hits: 0n, transfer: 0n, errors: 0n, duration: 0n };
   await insertMissing(
     collection,

@@ -1,4 +1,4 @@
-/** Does all of them, `most` at a time, and waits for each; then throws what the first one failed with. */
+/** Runs all tasks, at most `most` concurrently, and waits for each. Then throws the first error, if any. */
 export async function atOnce(tasks: readonly (() => Promise<void>)[], most: number): Promise<void> {
   const failures: unknown[] = [];
   const waiting = tasks.values();

@@ -6,15 +6,16 @@ import { documentsOf } from './records.ts';
 import { setUp } from './schema.ts';
 import { Sums } from './sums.ts';
 
-/** Records that are sent with one message. */
+/** Number of records sent per message. */
 const PIECE = 500;
 
-/** Codes of the server that say that a document is refused: by the user's validation, for its size, for its key's. */
+/** Server error codes for a refused document: validation by the user, document size, key size. */
 const REFUSALS = new Set([121, 10_334, 17_280]);
 
 /**
- * Writes without transactions: first the records, under `_id`s that are theirs whenever they come; then the sums, each
- * with a mark of what it has; the journal's position last. A batch that was interrupted comes again unchanged.
+ * Writes without transactions. The records come first, under `_id`s that never change. The sums follow, each
+ * with a mark of what it contains, and the journal's position comes last. An interrupted batch is repeated
+ * unchanged.
  */
 export class MongoWriter implements StorageWriter {
   readonly replays = true;
@@ -46,7 +47,7 @@ export class MongoWriter implements StorageWriter {
 
   async resume(journal: string, at: Cursor): Promise<boolean> {
     await setUp(this.#collections, this.#context);
-    // Their indexes are gone, and the site's list of them.
+    // The cached indexes and the site's list of summaries are gone with the old database.
     this.#sums = new Sums(this.#collections, this.#context.site);
     await this.#journals.enter(journal, at);
     return true;

@@ -2,7 +2,7 @@ import { showKind, TrackUsageError } from '../../errors.ts';
 import { ESCAPED, isAmbiguous } from '../server-url.ts';
 import type { RedisClient } from './client.ts';
 
-/** One server, as its URL says. */
+/** Address of a single server. */
 export interface RedisAddress {
   host: string;
   port: number;
@@ -12,7 +12,7 @@ export interface RedisAddress {
   database: number;
 }
 
-/** Whether a scheme means TLS. */
+/** Supported schemes, and whether they use TLS. */
 const SCHEMES: Readonly<Record<string, boolean>> = {
   'redis:': false,
   'rediss:': true,
@@ -21,11 +21,11 @@ const SCHEMES: Readonly<Record<string, boolean>> = {
 };
 const DEFAULT_PORT = 6379;
 
-/** What a URL says, such as `redis://user:password@host:6379/0`. */
+/** Parses a URL such as `redis://user:password@host:6379/0`. */
 export function addressOf(given: unknown): RedisAddress {
   const url = typeof given === 'string' && !isAmbiguous(given) ? URL.parse(given) : null;
   const tls = SCHEMES[url?.protocol ?? ''];
-  // Never the URL itself: it may hold a password.
+  // The message omits the URL, which may contain a password.
   if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
     throw wrongServer(typeof given === 'string' ? 'a text of another form' : showKind(given));
   }
@@ -39,12 +39,12 @@ export function addressOf(given: unknown): RedisAddress {
   };
 }
 
-/** Where it is, without what is secret: processes of the same place adopt each other's journals. */
+/** Returns the place without secrets. Processes with the same place adopt each other's journals. */
 export function placeOf({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
   return `redis://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
 }
 
-/** The same of a client, as far as it can be seen. */
+/** Returns the place of a client, as far as it is visible. */
 export function placeOfClient(client: RedisClient): string {
   const { options, startupNodes } = client as {
     options?: {

@@ -14,29 +14,29 @@ export interface Call {
   args: string[];
 }
 
-/** What is done in one slot, call after call. */
+/** Calls to one slot, in sequence. */
 export interface Chain {
   guard: string;
   calls: Iterable<Call>;
 }
 
-/** Rows of sums, and records, of a call: Redis does nothing else meanwhile, for a millisecond or two. */
+/** Maximum number of sums or records per call. Redis is blocked for a millisecond or two meanwhile. */
 const ROWS = 500;
 const RECORDS = 200;
-/** UTF-16 units after which a call is long enough: keys and records may be large. */
+/** Maximum size of a call, since keys and records may be large. In UTF-16 units. */
 const TEXT = 256 * 1024;
-/** How old a record may be when it comes without being noted: most requests are shorter. In ms. */
+/** Age up to which a late record is not recorded as late. Most requests are shorter. In ms. */
 export const LATENESS = 10_000;
 const DAY = 86_400_000;
 
-/** The chains of a batch, each in the order of the batch: the scripts count their rows. */
+/** Chains of a batch, each in the order of the batch, because the scripts count rows. */
 export class BatchCalls {
   readonly #batch: Batch;
   readonly #keys: Keys;
   readonly #place: RedisPlace;
   readonly #calendar: Calendar;
   readonly #site: string;
-  /** The numbers of a group's rows: those of its hour, day and month are mostly the same. */
+  /** Encoded numbers of a group's rows. Those of its hour, day and month are mostly the same. */
   readonly #numbers = new Map<Float64Array, string[]>();
 
   constructor(batch: Batch, keys: Keys, place: RedisPlace, calendar: Calendar, site: string) {
@@ -47,7 +47,7 @@ export class BatchCalls {
     this.#site = site;
   }
 
-  /** The sums of each series, by its name. */
+  /** Returns the sums of each series, by its name. */
   series(): Map<string, DeltaGroup[]> {
     const filled = this.#batch.deltas.filter(({ key }) => key.length > 0);
     return Map.groupBy(filled, ({ summary, period, bucket }) =>
@@ -141,7 +141,7 @@ export class BatchCalls {
   }
 }
 
-/** All of its digits: beyond 10^21 a number is written with an exponent. */
+/** Returns all digits of an integer. From 10^21, JavaScript would write an exponent. */
 function whole(value: number): string {
   return Number.isSafeInteger(value) ? String(value) : BigInt(Math.round(value)).toString();
 }

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { clearTimeout, setTimeout } from '../../clock.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 
-/** A client of `redis`: `createClient()`, or a pool of them. */
+/** Client from `createClient()` of `redis`, or a pool of them. */
 export interface NodeRedisClient {
   sendCommand(args: string[], options?: { timeout?: number }): Promise<unknown>;
 }
 
-/** A client of `redis`: `createCluster()`. */
+/** Client from `createCluster()` of `redis`. */
 export interface NodeRedisCluster {
   readonly masters: readonly unknown[];
   sendCommand(
@@ -18,32 +18,35 @@ export interface NodeRedisCluster {
   ): Promise<unknown>;
 }
 
-/** A client of `ioredis`: `new Redis()` or `new Redis.Cluster()`. */
+/** Client of `ioredis`: `new Redis()` or `new Redis.Cluster()`. */
 export interface IoRedisClient {
   readonly status: string;
   call(command: string, args: string[]): Promise<unknown>;
 }
 
-/** A client of the user's. */
+/** Client of the user's. */
 export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient;
 
-/** Where commands go. */
+/** Connection that executes commands. */
 export interface Server {
-  /** Whether what is about one slot is carried out in the order in which it is sent. */
+  /** Whether commands to the same slot are executed in the order in which they are sent. */
   readonly isOrdered: boolean;
-  /** @param key One that the command is about: in a cluster it says which node gets it. */
+  /**
+   * Sends a command.
+   * @param key Key that the command uses. In a cluster, it determines the node.
+   */
   send(key: string, args: readonly string[]): Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** How long an answer may take. In ms. */
+/** Response timeout. In ms. */
 const ANSWER_TIMEOUT = 30_000;
-/** How long a client of the user's may take to connect, once a command wants it. In ms. */
+/** Maximum time that a client of the user's may take to connect, once a command needs it. In ms. */
 const READY_TIMEOUT = 5_000;
 
 export function isClient(value: unknown): value is RedisClient {
   if (typeof value !== 'object' || value === null) return false;
-  // One of `redis` for Sentinel takes other arguments.
+  // The Sentinel client of `redis` takes other arguments.
   if ('getSentinelNode' in value) return false;
   return isIoRedis(value as RedisClient) || typeof (value as NodeRedisClient).sendCommand === 'function';
 }
@@ -52,7 +55,7 @@ function isIoRedis(client: RedisClient): client is IoRedisClient {
   return typeof (client as IoRedisClient).call === 'function' && 'status' in client;
 }
 
-/** The user's client, which connects, and is closed, by the user. */
+/** Wraps the user's client. The user connects and closes it. */
 export function serverOf(client: RedisClient): Server {
   return {
     // A pool sends on several connections.
@@ -63,8 +66,8 @@ export function serverOf(client: RedisClient): Server {
 }
 
 /**
- * Commands that wait for a connection in a client would gather: each try of a batch would be there once more. They
- * are not begun without a connection, and taken back when they could not be sent in time.
+ * Sends a command, only with a connection, and cancels it if it cannot be sent in time. Otherwise commands
+ * would queue up in a client that is offline, once for each attempt of a batch.
  */
 export function sendWith(client: RedisClient, key: string, args: string[]): Promise<unknown> {
   return within(ANSWER_TIMEOUT, async () => {
@@ -76,7 +79,7 @@ export function sendWith(client: RedisClient, key: string, args: string[]): Prom
   });
 }
 
-/** A pool connects when it is used, and has no such state. */
+/** Returns whether a client is offline. A pool connects when it is used, and has no such state. */
 function isOffline(client: RedisClient): boolean {
   if (isIoRedis(client)) return client.status !== 'ready';
   return (client as { isReady?: boolean }).isReady === false;
@@ -87,7 +90,7 @@ async function ready(client: RedisClient): Promise<void> {
   try {
     await once(client as unknown as NodeJS.EventEmitter, 'ready', { signal });
   } catch (cause) {
-    // An `error` too: what it says is the reason.
+    // `once` also rejects on an `error` event, whose message is the reason.
     const what = isIoRedis(client) ? 'the client of ioredis' : 'the client of redis';
     throw new TrackUsageError(
       'STORAGE_OFFLINE',
@@ -97,7 +100,7 @@ async function ready(client: RedisClient): Promise<void> {
   }
 }
 
-/** Rejects when an answer does not come: a server that hangs must not hang what waits for it. */
+/** Rejects if there is no response in time, so that a hanging server cannot block the caller. */
 export async function within<T>(ms: number, ask: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -113,7 +116,7 @@ export async function within<T>(ms: number, ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs a script; its keys stand in one slot. */
+/** Runs a script. All of its keys are in one slot. */
 export function run(
   server: Server,
   script: string,

@@ -2,7 +2,7 @@ import { loadDriver } from '../load-driver.ts';
 import type { RedisAddress } from './address.ts';
 import { type Server, sendWith, within } from './client.ts';
 
-/** In ms. */
+/** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 5_000;
 
 interface Connected {
@@ -11,8 +11,8 @@ interface Connected {
 }
 
 /**
- * A connection of our own. After whatever failure, the next command makes a new one: to the node that is the right
- * one by then, and with nothing left over in it.
+ * Connection of our own. After any failure, the next command opens a new one, to the node that is then
+ * responsible and without leftover state.
  */
 export class Connection implements Server {
   readonly isOrdered = true;
@@ -49,7 +49,7 @@ export class Connection implements Server {
   }
 }
 
-/** To the first address that answers; where it is a node of a cluster, to the cluster. */
+/** Connects to the first reachable address. If it is a node of a cluster, connects to the cluster. */
 async function connect(addresses: readonly RedisAddress[]): Promise<Connected> {
   let failure: unknown;
   for (const address of addresses) {
@@ -84,7 +84,10 @@ async function connectTo(address: RedisAddress, addresses: readonly RedisAddress
   };
 }
 
-/** @param single Whether it is about this very node: others of its cluster share the rest. */
+/**
+ * Returns the client's options.
+ * @param single Whether they are for this node only. Other nodes of its cluster share the rest.
+ */
 function optionsOf({ host, port, tls, username, password, database }: RedisAddress, single = true) {
   return {
     ...(username && { username }),
@@ -108,7 +111,7 @@ async function opened<
     on(event: string, listener: () => void): unknown;
   },
 >(client: T): Promise<T> {
-  // Whoever waits for an answer is told; nobody else needs to be.
+  // Failed commands report the error. Without a listener it would end the process.
   client.on('error', () => {});
   try {
     await within(CONNECT_TIMEOUT * 2, () => client.connect());
@@ -119,7 +122,10 @@ async function opened<
   return client;
 }
 
-/** `standalone`, `cluster` or `sentinel`. The answer is a list by the protocol's version 2, a map by 3. */
+/**
+ * Returns the mode: `standalone`, `cluster` or `sentinel`. The response is a list in protocol version 2, and
+ * a map in version 3.
+ */
 function modeOf(hello: unknown): unknown {
   if (Array.isArray(hello)) return hello[hello.indexOf('mode') + 1];
   return (hello as { mode?: unknown }).mode;

@@ -10,46 +10,50 @@ import { openReader, openWriter } from './open.ts';
 
 export type { RedisClient } from './client.ts';
 
-/** After how many days the hours, days and months of the summaries expire, from their end on. */
+/** Number of days after which the hours, days and months of the summaries expire, counted from their end. */
 export type RedisTtl = { readonly [period in Period]?: number };
 
-/** What is kept, and under which names. */
+/** Location of the keys, and what is kept. */
 export interface RedisPlace {
-  /** For messages; holds no password. */
+  /** Name in messages. Contains no password. */
   label: string;
   prefix: string;
   maxRecords: number;
   ttl: RedisTtl;
 }
 
-/** What the threads need to open it. */
+/** Options that threads need to connect. */
 export interface RedisOptions extends RedisPlace {
   addresses: readonly RedisAddress[];
 }
 
 export interface RedisStorageOptions {
-  /** The summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
-  /** What the name of every key begins with. Defaults to `usage`. */
+  /** Prefix of all keys. Defaults to `usage`. */
   prefix?: string;
-  /** The most records that are kept of a site; the oldest go first. 0 for none. Defaults to 100,000. */
+  /**
+   * Maximum number of records kept per site. The oldest are removed first. 0 keeps none. Defaults to 100,000.
+   */
   maxRecords?: number;
-  /** After how many days Redis drops the hours, days and months of the summaries. Defaults to never. */
+  /**
+   * Number of days after which Redis removes the hours, days and months of the summaries. Defaults to never.
+   */
   ttl?: RedisTtl;
 }
 
 const DEFAULT_PREFIX = 'usage';
 const DEFAULT_MAX_RECORDS = 100_000;
-/** Records of a batch in a thread: of a larger one fewer rows of the summaries have to be changed. */
+/** Maximum number of records per batch in a thread. Larger batches change fewer rows of the summaries. */
 const MAX_RECORDS = 131_072;
-/** The same in the app's thread, which does nothing else while it encodes a piece of them. */
+/** The same limit in the app's thread, which is blocked while it encodes a part of the batch. */
 const MAX_RECORDS_OF_APP = 4_096;
 
-/** Keeps live counters, and the newest records, in Redis 7 or Valkey, alone or as a cluster. */
+/** Stores live counters and the newest records in Redis 7 or Valkey, standalone or as a cluster. */
 export class RedisStorage extends Storage {
   /**
-   * @param server `redis://user:password@host:6379/0` (`rediss://` for TLS), several of the nodes of a cluster, or a
-   * client of `redis` or `ioredis`: then writing and reading happen in the app's thread.
+   * @param server `redis://user:password@host:6379/0` (`rediss://` for TLS), several nodes of a cluster, or a
+   * client of `redis` or `ioredis`. With a client, writing and reading run in the app's thread.
    */
   constructor(server: string | readonly string[] | RedisClient, options: RedisStorageOptions = {}) {
     checkOptions('RedisStorage', options, ['hooks', 'prefix', 'maxRecords', 'ttl']);

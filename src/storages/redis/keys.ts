@@ -1,30 +1,34 @@
 import type { Period } from '../../summaries/periods.ts';
 
-/** The version of this layout, kept in the key `schema`. */
+/** Version of this layout, stored in the key `schema`. */
 export const SCHEMA_VERSION = 1;
 
-/** What a set of sums lies under: one bucket's keys, and the two beside them. */
+/** Keys of a series of sums: those of a bucket, and two for the whole series. */
 export interface SeriesKeys {
-  /** A hash: `hits transfer errors duration` by key; the field for null is the byte 0xff, which no text holds. */
+  /**
+   * Hash: `hits transfer errors duration` by key. The field for null is the byte 0xff, which no text
+   * contains.
+   */
   sums(date: string): string;
-  /** A sorted set of the same keys by hits below zero, so that it lies in the order of answers. */
+  /** Sorted set of the same keys by negative hits, which is the order of results. */
   tops(date: string): string;
-  /** A sorted set of the buckets' dates by their ms. */
+  /** Sorted set of the buckets' dates by their time in ms. */
   buckets: string;
-  /** How much of the last batch of a journal is in. */
+  /** Progress of a journal's last batch. */
   guard(journal: string): string;
 }
 
 /**
- * The names of the keys. What a script changes at once stands in one slot of a cluster: its hash tag, in braces, is
- * the site, the summary, the period and the month, so that years and large summaries lie on all nodes.
+ * Names of all keys. Keys that a script changes together are in one slot of a cluster. Their hash tag, in
+ * braces, is the site, summary, period and month. So years and large summaries are distributed over all
+ * nodes.
  */
 export class Keys {
   readonly #prefix: string;
   readonly schema: string;
-  /** A hash: the time zone of each site. */
+  /** Hash: the time zone of each site. */
   readonly sites: string;
-  /** A hash: `position ordinal` of each journal. */
+  /** Hash: `position ordinal` of each journal. */
   readonly journals: string;
 
   constructor(prefix: string) {
@@ -34,12 +38,15 @@ export class Keys {
     this.journals = `${prefix}:journals`;
   }
 
-  /** A set of what there is of a site: `summary:period:month`. */
+  /** Set of a site's series: `summary:period:month`. */
   series(site: string): string {
     return `${this.#prefix}:series:${site}`;
   }
 
-  /** @param series As `seriesName` says. */
+  /**
+   * Returns the keys of a series.
+   * @param series Name from `seriesName`.
+   */
   of(site: string, series: string): SeriesKeys {
     const tag = this.#tag(site, series);
     return {
@@ -50,20 +57,26 @@ export class Keys {
     };
   }
 
-  /** A stream, how late its records may be, and how much of a journal's last batch is in. */
+  /**
+   * Returns the keys of a site's records: the stream, their lateness, and the progress of each journal's last
+   * batch.
+   */
   records(site: string) {
     const stream = this.#tag(site, 'records');
     return { stream, late: `${stream}:late`, guard: (journal: string) => `${stream}:at:${journal}` };
   }
 
-  /** A brace would end the tag, and a colon a part of it. */
+  /** Builds a hash tag. A brace would end the tag, and a colon a part of it. */
   #tag(site: string, rest: string): string {
     const safe = site.replace(/[%:{}]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
     return `${this.#prefix}:{${safe}:${rest}}`;
   }
 }
 
-/** @param month The month that holds the bucket, such as `2026-11`. */
+/**
+ * Returns the name of a series.
+ * @param month Month that contains the bucket, for example `2026-11`.
+ */
 export function seriesName(summary: string, period: Period, month: string): string {
   return `${summary}:${period}:${month}`;
 }

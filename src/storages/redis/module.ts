@@ -1,4 +1,4 @@
-/** What the threads load: see `StorageModule`. */
+/** Module loaded by the threads: see `StorageModule`. */
 import type { StorageModule } from '../contract.ts';
 import { Connection } from './driver.ts';
 import type { RedisOptions } from './index.ts';

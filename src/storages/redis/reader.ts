@@ -24,9 +24,9 @@ import { rowOf } from './records.ts';
 import { ONE, PAGE } from './scripts.ts';
 import { type Entry, RecordStream } from './stream.ts';
 
-/** Rows of a page that are read at once, for a millisecond or so in which Redis does nothing else. */
+/** Number of rows read per call. Redis is blocked for about a millisecond meanwhile. */
 const ROWS = 1_000;
-/** Buckets that are asked at once. */
+/** Number of buckets read concurrently. */
 const BUCKETS = 100;
 
 interface Bucket {
@@ -124,7 +124,7 @@ export class RedisReader implements StorageReader {
     await this.#server.close();
   }
 
-  /** The newest first. One may be empty: not yet filled, or expired. */
+  /** Returns the buckets, newest first. One may be empty: not filled yet, or expired. */
   async #buckets({ site, summary, period, from, to }: SumsRequest): Promise<Bucket[]> {
     const all = await this.#series(site);
     const series = all.filter((name) => name.startsWith(`${summary}:${period}:`));
@@ -145,7 +145,7 @@ export class RedisReader implements StorageReader {
     offset: number,
     end: number,
   ): Promise<SumRow[]> {
-    // No key is empty: here it stands for null.
+    // No key is empty: the empty text stands for null.
     if (target === '') return [];
     const rows: SumRow[] = [];
     for (let at = 0; at < buckets.length && rows.length < end; at += BUCKETS) {
@@ -182,7 +182,7 @@ export class RedisReader implements StorageReader {
 
   async #series(site: string): Promise<string[]> {
     const key = this.#keys.series(site);
-    // A list, or by the protocol's version 3 perhaps a set.
+    // The response is an array, or in protocol version 3 possibly a set.
     const names = (await this.#server.send(key, ['SMEMBERS', key])) as Iterable<unknown>;
     return [...names].map(String);
   }
@@ -192,13 +192,16 @@ export class RedisReader implements StorageReader {
   }
 }
 
-/** @param numbers Such as `12 3456 0 7890`; rounded where they pass 2^53. */
+/**
+ * Parses the sums of a bucket.
+ * @param numbers For example `12 3456 0 7890`. Values above 2^53 are rounded.
+ */
 function rowFrom(bucket: number, key: string | null, numbers: unknown): SumRow {
   const [hits = 0, transfer = 0, errors = 0, duration = 0] = String(numbers).split(' ').map(Number);
   return { bucket, key, hits, transfer, errors, duration };
 }
 
-/** What a place that was given out tells of its entry. */
+/** Parses the position in a cursor. */
 function entryAt(after: string | undefined): Entry | undefined {
   if (after === undefined) return undefined;
   const [date, id = ''] = cursorParts(after, /^(-?\d{1,16}) (\d{1,16}-\d{1,20})$/);

@@ -5,7 +5,9 @@ type Column = Exclude<(typeof RECORD_COLUMNS)[number], 'site'>;
 
 const NOTHING = Object.fromEntries(RECORD_COLUMNS.map((column) => [column, null]));
 
-/** The record at `index` as JSON, as it stands in the stream beside its date: what it has not is left out. */
+/**
+ * Returns the record at `index` as JSON, as stored in the stream beside its date. Missing values are omitted.
+ */
 export function jsonOf(records: RecordBatch, index: number): string {
   const { text, strings, flags } = records;
   const of = (column: keyof typeof text): string | undefined => strings[text[column][index]!] ?? undefined;
@@ -37,7 +39,7 @@ export function jsonOf(records: RecordBatch, index: number): string {
   return JSON.stringify(row);
 }
 
-/** The other way: a whole row. */
+/** Parses the JSON of a record to a complete row. */
 export function rowOf(site: string, date: number, json: string): RecordRow {
   return { ...NOTHING, authorization: 0, bot: 0, ...JSON.parse(json), ms: date, site } as RecordRow;
 }

@@ -1,10 +1,10 @@
 /**
- * The scripts, in Lua, which Redis runs one at a time and writes to its append-only file as a whole. Each touches one
- * slot, and changes nothing before the last thing that can fail.
+ * Lua scripts. Redis runs one at a time and writes its changes to the append-only file as a unit. Each script
+ * uses one slot, and changes nothing before the last step that can fail.
  *
- * A batch is many calls. So that each is done once, the guard beside what a call changes says how many rows of which
- * batch are in: `position rows`, the position being the batch's end. Rows are counted in the order of the batch, which
- * is the same whenever it comes again; how many a call holds may change from release to release.
+ * A batch takes many calls, each of which must apply once. A guard next to the changed keys records the
+ * progress: `position rows`, where the position is the end of the batch. Rows are counted in the order of the
+ * batch, which is the same on each retry. The number of rows per call may change between releases.
  */
 const GUARD = `
 local position, row, done = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
@@ -23,11 +23,12 @@ end
 `;
 
 /**
- * KEYS: guard, buckets, and for each bucket its sums and tops.
- * ARGV: position, rows before these, when the buckets expire (ms, 0 for never); for each bucket its date, its ms, when
- * it expires, and its number of rows; for each row its key and `hits transfer errors duration`.
+ * KEYS: guard, buckets, and for each bucket its sums and tops. ARGV: position, number of preceding rows,
+ * expiry of the buckets (ms, 0 for never). For each bucket follow its date, its time in ms, its expiry, and
+ * its number of rows. For each row follow its key and `hits transfer errors duration`.
  *
- * What there is, is read and written for many rows at once: a command for each row costs four times as much.
+ * Existing values are read and written for many rows per command. One command per row would cost four times
+ * as much.
  */
 export const ADD = `${GUARD}
 check(KEYS[2], 'zset')
@@ -94,11 +95,12 @@ return 1
 `;
 
 /**
- * KEYS: guard, stream, late. ARGV: position, rows before these, the most records, the lateness that is not noted; for
- * each record its date and its JSON.
+ * KEYS: guard, stream, late. ARGV: position, number of preceding rows, maximum number of records, lateness
+ * that is not recorded. For each record follow its date and its JSON.
  *
- * An entry's id is the record's date, or where a later one is there already, that one's: ids only grow, and no record
- * is younger than its id. `late` says how much older one may be: by `ms`, down to the entry `until`.
+ * An entry's ID is the record's date. If a later entry exists, it is that entry's date instead, because IDs
+ * only increase. So no record is newer than its ID. `late` holds how much older a record may be: by `ms`,
+ * down to the entry `until`.
  */
 export const RECORD = `${GUARD}
 check(KEYS[2], 'stream')
@@ -131,7 +133,10 @@ if row > done then redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. row) end
 return 1
 `;
 
-/** KEYS: journals. ARGV: journal, from, to, ordinal. 1 where the journal is there, and its position was `from`. */
+/**
+ * KEYS: journals. ARGV: journal, from, to, ordinal. Returns 1 if the journal exists and its position was
+ * `from`.
+ */
 export const MOVE = `
 local found = redis.call('HGET', KEYS[1], ARGV[1])
 if not found or string.match(found, '^%d+') ~= ARGV[2] then return 0 end
@@ -139,7 +144,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ' ' .. ARGV[4])
 return 1
 `;
 
-/** KEYS: sums, tops. ARGV: the first and the last rank. Key (nil for null) and numbers, one after the other. */
+/** KEYS: sums, tops. ARGV: first and last rank. Returns alternating keys (nil for null) and numbers. */
 export const PAGE = `
 local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2])
 if #keys == 0 then return {} end
@@ -152,5 +157,5 @@ end
 return answer
 `;
 
-/** KEYS: sums. ARGV: a key, empty for null. Its numbers. */
+/** KEYS: sums. ARGV: a key, empty for null. Returns its numbers. */
 export const ONE = `return redis.call('HGET', KEYS[1], ARGV[1] == '' and '\\255' or ARGV[1])`;

@@ -4,14 +4,16 @@ import type { Server } from './client.ts';
 import type { RedisPlace } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 
-/** Checks what is there, and makes what is missing. Throws where the site is kept in another time zone. */
+/**
+ * Checks the existing keys and creates the missing ones. Throws if the site is stored with another time zone.
+ */
 export async function setUp(
   server: Server,
   keys: Keys,
   place: RedisPlace,
   context: WriterContext,
 ): Promise<void> {
-  // Of several processes that start at the same moment one sets it.
+  // If several processes start at the same time, one of them sets it.
   if ((await versionOf(server, keys, place)) === undefined) {
     await server.send(keys.schema, ['SET', keys.schema, String(SCHEMA_VERSION), 'NX']);
     await versionOf(server, keys, place);
@@ -24,7 +26,10 @@ export async function setUp(
   }
 }
 
-/** `undefined` where nothing is. Throws for what is not ours, or newer than this release. */
+/**
+ * Returns the schema version, or `undefined` if there is none. Throws for data that is not ours, or newer
+ * than this release.
+ */
 export async function versionOf(
   server: Server,
   keys: Keys,

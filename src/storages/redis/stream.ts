@@ -2,19 +2,19 @@ import { ANY_DATE } from '../cursor.ts';
 import { LATENESS } from './calls.ts';
 import type { Server } from './client.ts';
 
-/** Entries that are read at once. */
+/** Number of entries read per call. */
 const PIECE = 1_000;
 
 /** A record in the stream. */
 export interface Entry {
-  /** `ms-number`. */
+  /** Stream ID: `ms-number`. */
   id: string;
-  /** In ms; never later than the id. */
+  /** Date in ms, never later than the ID. */
   date: number;
   json: string;
 }
 
-/** The stream of a site's records. Its entries lie in the order in which they came. */
+/** Stream of a site's records. Entries are in the order in which they were stored. */
 export class RecordStream {
   readonly #server: Server;
   readonly #stream: string;
@@ -27,8 +27,8 @@ export class RecordStream {
   }
 
   /**
-   * The newest so many of those dated `from` to `to`, both inclusive and in ms.
-   * @param before Only those that come after this one.
+   * Returns the newest `count` records dated `from` to `to`, both inclusive and in ms.
+   * @param before Returns only records that follow this one in the result's order.
    */
   async newest(from: number, to: number, count: number, before?: Entry): Promise<Entry[]> {
     const start = String(Math.max(0, Math.ceil(from)));
@@ -41,15 +41,15 @@ export class RecordStream {
       const last = entries.at(-1);
       more = entries.length === PIECE;
       end = `(${last?.id}`;
-      // What is still to come is no younger than this one's id.
+      // Remaining entries are not newer than this one's ID.
       if (found.length < count || !last) continue;
       if (found.filter(({ date }) => date > msOf(last.id)).length >= count) break;
     }
-    // Stable: within a millisecond, the one that came last is the first.
+    // The sort is stable: within a millisecond, the entry stored last comes first.
     return found.sort((a, b) => b.date - a.date).slice(0, count);
   }
 
-  /** Those dated `from` to `to`, both inclusive and in ms, in pieces and in the order in which they came. */
+  /** Returns the records dated `from` to `to` (both inclusive, in ms), in chunks and in stored order. */
   async *within(from: number, to: number): AsyncGenerator<Entry[]> {
     const end = String(Math.min(Math.floor(to), ANY_DATE.to) + (await this.#lateness()));
     let start = String(Math.max(0, Math.ceil(from)));
@@ -62,7 +62,7 @@ export class RecordStream {
     }
   }
 
-  /** The oldest so many of those that come after one in this order, or of all. */
+  /** Returns the oldest `count` records, or those that follow `after`. */
   async oldest(after: Entry | undefined, count: number): Promise<{ entries: Entry[]; more: boolean }> {
     const lateness = await this.#lateness();
     let start = String(Math.max(0, after?.date ?? 0));
@@ -77,20 +77,20 @@ export class RecordStream {
       const last = entries.at(-1);
       more = entries.length === PIECE;
       start = `(${last?.id}`;
-      // What is still to come is younger than this, or came later.
+      // Remaining entries are newer than this one, or were stored later.
       if (last && left && found.at(-1)!.date <= msOf(last.id) - lateness) break;
     }
     return { entries: found, more: left };
   }
 
-  /** How much older than its id a record may be. In ms. */
+  /** Returns how much older than its ID a record may be. In ms. */
   async #lateness(): Promise<number> {
     const [late, [first]] = await Promise.all([
       this.#server.send(this.#late, ['HMGET', this.#late, 'ms', 'until']),
       this.#read('XRANGE', '-', '+', 1),
     ]);
     const [ms, until] = late as [unknown, unknown];
-    // The last one that came so late may be gone by now.
+    // The last late entry may already have been removed.
     if (until === null || !first || compareIds(first.id, String(until)) > 0) return LATENESS;
     return Math.max(LATENESS, Number(ms));
   }

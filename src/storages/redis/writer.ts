@@ -8,14 +8,16 @@ import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { MOVE } from './scripts.ts';
 import { setUp } from './set-up.ts';
 
-/** Calls of a chain that may be on their way at once: the next are made while the server works on the last. */
+/**
+ * Maximum number of concurrent calls per chain. Further ones are encoded while the server processes these.
+ */
 const UNDER_WAY = 4;
-/** How long guards stay after their batch is stored: a call that was lost on its way may still arrive. In ms. */
+/** Time that guards are kept after their batch is stored, because a lost call may still arrive. In ms. */
 const GUARD_TTL = 86_400_000;
 
 /**
- * A batch is many calls of scripts, to many slots, each done once however often it is made; when all are done, the
- * position moves. What fails on the way comes again as it was.
+ * Writes a batch as many script calls to many slots. Each call is idempotent. The position moves when all are
+ * done, and a failed batch is repeated unchanged.
  */
 export class RedisWriter implements StorageWriter {
   readonly replays = true;
@@ -42,7 +44,7 @@ export class RedisWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
-    // Noted from the first batch on: so it shows at its end when Redis was emptied meanwhile.
+    // Stored from the first batch on, so that `MOVE` detects if Redis was emptied meanwhile.
     if (from.position === 0) await this.#enter(journal, from);
     if ((await this.position(journal))?.position !== from.position) return false;
     const calls = new BatchCalls(batch, this.#keys, this.#place, this.#calendar, this.#context.site);
@@ -53,7 +55,7 @@ export class RedisWriter implements StorageWriter {
     const move = [journal, from.position, to.position, to.ordinal].map(String);
     const moved = await run(this.#server, MOVE, [this.#keys.journals], move);
     if (Number(moved) !== 1) return false;
-    // A guard that stays for ever takes its room, and does no harm.
+    // A guard that never expires takes memory but does no harm.
     await Promise.allSettled(chains.map(({ guard }) => this.#command('PEXPIRE', guard, String(GUARD_TTL))));
     return true;
   }
@@ -64,7 +66,7 @@ export class RedisWriter implements StorageWriter {
     return true;
   }
 
-  /** Notes where a journal is, unless that is known. */
+  /** Stores a journal's position, unless it is already stored. */
   async #enter(journal: string, at: Cursor): Promise<void> {
     await this.#command('HSETNX', this.#keys.journals, journal, `${at.position} ${at.ordinal}`);
   }
@@ -73,7 +75,7 @@ export class RedisWriter implements StorageWriter {
     await this.#command('HDEL', this.#keys.journals, journal);
   }
 
-  /** Whatever it was given, it can store; what fails is tried again. */
+  /** Returns false: Redis can store any value, and failures are temporary. */
   refuses(): boolean {
     return false;
   }
@@ -82,7 +84,10 @@ export class RedisWriter implements StorageWriter {
     await this.#server.close();
   }
 
-  /** What readers must find first. Each time, since somebody may have emptied Redis meanwhile. */
+  /**
+   * Adds the series that readers look up first. Repeated for each batch, because Redis may have been emptied
+   * meanwhile.
+   */
   async #announce(series: readonly string[]): Promise<void> {
     const { site, timeZone } = this.#context;
     const list = this.#keys.series(site);
@@ -93,7 +98,7 @@ export class RedisWriter implements StorageWriter {
     ]);
   }
 
-  /** The chains beside each other, the calls of each in their order. Settles when nothing is on its way. */
+  /** Runs the chains concurrently, and the calls of each in order. Settles when no call is pending. */
   async #runAll(chains: readonly Chain[]): Promise<void> {
     const most = this.#server.isOrdered ? UNDER_WAY : 1;
     let failure: { error: unknown } | undefined;
