@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { UsageQuery } from '../src/query/query.ts';
 import type { RangeName } from '../src/query/range.ts';
-import type { Storage } from '../src/storages/storage.ts';
+import type { Storage } from '../src/query/storage.ts';
 import type { Adopted } from './storing.ts';
 import { Child } from './support/child.ts';
 import { decimals, spread, table, whole } from './support/figures.ts';

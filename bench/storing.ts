@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch, StorageModule, StorageWriter, WriterContext } from '../src/storages/contract.ts';
-import type { Storage } from '../src/storages/storage.ts';
+import type { Storage } from '../src/query/storage.ts';
+import type { Batch, StorageModule, StorageWriter, WriterContext } from '../src/storage/contract.ts';
 import { answer } from './support/child.ts';
 import { ALL_HOOKS, library, onError } from './support/library.ts';
 import { engineOf } from './support/storages.ts';

@@ -25,14 +25,14 @@ export type {
   UsageQuery,
 } from './query/query.ts';
 export type { RangeName, RangeOptions } from './query/range.ts';
+export { Storage, type StorageDescription } from './query/storage.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './settings.ts';
 export type { StorageStatus, UsageStatus } from './status.ts';
-export type { KeyRow, Measures, Order } from './storages/contract.ts';
-export { Storage, type StorageDescription } from './storages/storage.ts';
-export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storages/writer.ts';
+export type { KeyRow, Measures, Order } from './storage/contract.ts';
+export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storage/writer.ts';
 export {
   defineSummary,
   type KeyAnswer,

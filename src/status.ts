@@ -1,6 +1,6 @@
 import type { Journal } from './journal/journal.ts';
 import type { Problems } from './problems.ts';
-import type { RecordWriter } from './storages/writer.ts';
+import type { RecordWriter } from './storage/writer.ts';
 import type { PlainError } from './threads.ts';
 import type { WriterClient } from './writer/client.ts';
 import { type FreeGeoIpStatus, NOTHING_YET } from './writer/protocol.ts';

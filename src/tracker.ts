@@ -18,6 +18,7 @@ import {
   type UsageOptions,
 } from './query/ask.ts';
 import { UsageQuery } from './query/query.ts';
+import type { Storage } from './query/storage.ts';
 import type { UsageRecord } from './record.ts';
 import { requireRuntime } from './runtime.ts';
 import type { HandlerSource } from './server/api.ts';
@@ -25,8 +26,7 @@ import { createHandler, type UsageHandler } from './server/handler.ts';
 import type { HandlerOptions } from './server/options.ts';
 import { readSettings, type TrackUsageOptions } from './settings.ts';
 import { statusOf, type UsageStatus } from './status.ts';
-import type { Storage } from './storages/storage.ts';
-import { RecordWriter } from './storages/writer.ts';
+import { RecordWriter } from './storage/writer.ts';
 import { isSame, type Summary } from './summaries/define.ts';
 import { known } from './summaries/standard.ts';
 import { version } from './version.ts';

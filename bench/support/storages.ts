@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
-import type { Storage } from '../../src/storages/storage.ts';
+import type { Storage } from '../../src/query/storage.ts';
 import type { TestServer } from '../../src/testing/index.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { mongoServer } from '../../test/support/servers/mongo.ts';

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, TrackUsageError } from '../errors.ts';
+import { type CompleteReader, complete } from '../storage/complete-reader.ts';
+import type { StorageReader } from '../storage/contract.ts';
 import { storageAt } from '../storages/by-url.ts';
-import { type CompleteReader, complete } from '../storages/complete-reader.ts';
-import type { StorageReader } from '../storages/contract.ts';
 import { SqliteReader } from '../storages/sqlite/reader.ts';
 
 /** What a file answers in which no app has stored anything yet. */

@@ -1,6 +1,7 @@
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
-import type { Cursor } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
+import type { Storage } from '../query/storage.ts';
 import type {
   Batch,
   Scanned,
@@ -8,9 +9,8 @@ import type {
   StorageReader,
   StorageWriter,
   SumRow,
-} from '../storages/contract.ts';
-import { batchOf } from '../storages/record-row.ts';
-import type { Storage } from '../storages/storage.ts';
+} from '../storage/contract.ts';
+import { batchOf } from '../storage/record-row.ts';
 import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { PIECE, sumsOf } from './rows.ts';

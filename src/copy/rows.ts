@@ -1,4 +1,4 @@
-import type { StorageReader, SumRow } from '../storages/contract.ts';
+import type { StorageReader, SumRow } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 
 /** Rows that are read and written at once. */

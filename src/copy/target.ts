@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
-import type { StorageReader, StorageWriter } from '../storages/contract.ts';
-import { orClose } from '../storages/or-close.ts';
-import type { Storage } from '../storages/storage.ts';
-import { openWritingEnd } from '../storages/writer.ts';
+import type { Storage } from '../query/storage.ts';
+import type { StorageReader, StorageWriter } from '../storage/contract.ts';
+import { orClose } from '../storage/or-close.ts';
+import { openWritingEnd } from '../storage/writer.ts';
 import { LAST } from './rows.ts';
 
 /**

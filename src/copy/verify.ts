@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { TrackUsageError } from '../errors.ts';
-import type { StorageReader } from '../storages/contract.ts';
-import { type RecordRow, recordOf } from '../storages/record-row.ts';
+import type { StorageReader } from '../storage/contract.ts';
+import { type RecordRow, recordOf } from '../storage/record-row.ts';
 import { PERIODS } from '../summaries/periods.ts';
 import type { CopyOptions } from './copy.ts';
 import { PIECE, sumsOf } from './rows.ts';

@@ -2,7 +2,7 @@ import type { Capture } from '../capture/capture.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import type { TrackUsageOptions } from '../settings.ts';
-import type { RecordWriter } from '../storages/writer.ts';
+import type { RecordWriter } from '../storage/writer.ts';
 import { TrackUsage } from '../tracker.ts';
 import type { Trust } from './node.ts';
 

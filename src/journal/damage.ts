@@ -1,5 +1,5 @@
 import { HEAD_BYTES, ORDINAL_MASK, type RecordDecoder } from './codec.ts';
-import type { Cursor } from './reader.ts';
+import type { Cursor } from './position.ts';
 
 /**
  * A stretch of a segment that holds no intact record. Where an intact record, another segment or the living process

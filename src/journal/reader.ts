@@ -5,15 +5,9 @@ import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
 import { ifPresent, unreadable } from './files.ts';
 import type { MemoryPiece } from './pieces.ts';
+import type { Cursor } from './position.ts';
 import { readFully, readHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 import type { SharedState } from './shared.ts';
-
-/** A place between two records. */
-export interface Cursor {
-  position: number;
-  /** How many records stand before it, the lost ones included. */
-  ordinal: number;
-}
 
 /** Reason for a loss: the bytes are damaged, or the file was dropped at the limit or deleted. */
 export type LossCause = 'damaged' | 'dropped';

@@ -1,5 +1,5 @@
 import type { TextColumn } from '../record.ts';
-import type { CompleteReader } from '../storages/complete-reader.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
 import type {
   Condition,
   KeyRow,
@@ -9,8 +9,8 @@ import type {
   MatchingRow,
   Measures,
   Total,
-} from '../storages/contract.ts';
-import { noMeasures, onlyMeasures } from '../storages/measures.ts';
+} from '../storage/contract.ts';
+import { noMeasures, onlyMeasures } from '../storage/measures.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';

@@ -1,8 +1,8 @@
 import { wallClock } from '../clock.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import type { UsageRecord } from '../record.ts';
-import type { CompleteReader } from '../storages/complete-reader.ts';
-import type { KeyRow, Span, SumRow, SumsRequest } from '../storages/contract.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { KeyRow, Span, SumRow, SumsRequest } from '../storage/contract.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';

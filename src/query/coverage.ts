@@ -1,6 +1,6 @@
-import type { CompleteReader } from '../storages/complete-reader.ts';
-import type { Measures, Span } from '../storages/contract.ts';
-import { addMeasures, noMeasures } from '../storages/measures.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { Measures, Span } from '../storage/contract.ts';
+import { addMeasures, noMeasures } from '../storage/measures.ts';
 import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';

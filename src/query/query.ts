@@ -1,7 +1,7 @@
 import { wallClock } from '../clock.ts';
 import { checkOptions } from '../options.ts';
-import type { CompleteReader } from '../storages/complete-reader.ts';
-import { type Condition, type Measures, ORDERS } from '../storages/contract.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import { type Condition, type Measures, ORDERS } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';

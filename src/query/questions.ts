@@ -1,5 +1,5 @@
 import type { UsageRecord } from '../record.ts';
-import type { KeyRow, Measures, Order } from '../storages/contract.ts';
+import type { KeyRow, Measures, Order } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RangeOptions } from './range.ts';

@@ -1,4 +1,4 @@
-import type { Span } from '../storages/contract.ts';
+import type { Span } from '../storage/contract.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import type { When } from './ask.ts';
 import { invalid } from './invalid.ts';

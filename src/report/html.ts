@@ -2,7 +2,7 @@ import { escapeText } from '../escape.ts';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
-import type { Measures } from '../storages/contract.ts';
+import type { Measures } from '../storage/contract.ts';
 import { type Bar, barChart } from './chart.ts';
 import type { Imprint, Report } from './report.ts';
 import { STYLE } from './style.ts';

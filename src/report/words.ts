@@ -3,7 +3,7 @@ import { escapeText } from '../escape.ts';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, milliseconds, whole } from '../formats/numbers.ts';
 import type { AnsweredRange, Bucket, TopAnswer, Totals } from '../query/query.ts';
-import type { Measures } from '../storages/contract.ts';
+import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import type { Imprint, Report } from './report.ts';

@@ -3,7 +3,7 @@ import { RECORD_CELLS } from '../formats/record-cells.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query/query.ts';
 import type { UsageRecord } from '../record.ts';
-import type { KeyRow } from '../storages/contract.ts';
+import type { KeyRow } from '../storage/contract.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import type { Questions } from './api.ts';
 

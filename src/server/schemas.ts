@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RANGES } from '../query/range.ts';
-import { ORDERS } from '../storages/contract.ts';
+import { ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
 
 /** What the parameters of the HTTP API may be, and what its answers are; the OpenAPI document is made of it. */

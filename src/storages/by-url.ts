@@ -1,6 +1,6 @@
 import { show, TrackUsageError } from '../errors.ts';
-import type { Storage } from './storage.ts';
-import type { Hook } from './writer.ts';
+import type { Storage } from '../query/storage.ts';
+import type { Hook } from '../storage/writer.ts';
 
 /** Pattern of `sqlite:PATH`, or a path with an extension of SQLite files. */
 const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;

@@ -14,10 +14,10 @@ import {
   type Totals,
   UsageQuery,
 } from '../query/query.ts';
+import type { Storage } from '../query/storage.ts';
 import type { UsageRecord } from '../record.ts';
 import { createHandler } from '../server/handler.ts';
-import type { Keys } from '../storages/contract.ts';
-import type { Storage } from '../storages/storage.ts';
+import type { Keys } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 import { NOON } from './batches.ts';
 

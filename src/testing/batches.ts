@@ -1,7 +1,7 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
-import type { Cursor } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
 import type { TextColumn } from '../record.ts';
-import type { Batch } from '../storages/contract.ts';
+import type { Batch } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';

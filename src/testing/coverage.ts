@@ -3,7 +3,7 @@ import { getSum, getUsage, type SumOptions } from '../query/ask.ts';
 import { UsageQuery } from '../query/query.ts';
 import type { Gap } from '../query/questions.ts';
 import type { RangeOptions } from '../query/range.ts';
-import type { Storage } from '../storages/storage.ts';
+import type { Storage } from '../query/storage.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import type { Subject, TestCase, TestPlace } from './index.ts';

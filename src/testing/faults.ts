@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok } from 'node:assert';
-import type { StorageWriter } from '../storages/contract.ts';
+import type { StorageWriter } from '../storage/contract.ts';
 import { sumUrls } from '../summaries/standard.ts';
 import { TestJournal } from './batches.ts';
 import type { Subject, TestCase, TestServer } from './index.ts';

@@ -1,5 +1,5 @@
-import type { Storage } from '../storages/storage.ts';
-import type { Hook } from '../storages/writer.ts';
+import type { Storage } from '../query/storage.ts';
+import type { Hook } from '../storage/writer.ts';
 import type { Interface } from './asking.ts';
 import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';

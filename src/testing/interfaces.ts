@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from 'node:assert';
-import { ORDERS } from '../storages/contract.ts';
+import { ORDERS } from '../storage/contract.ts';
 import { sumReferrers, sumUrls } from '../summaries/standard.ts';
 import { type Asking, asking, type Interface } from './asking.ts';
 import { NOON } from './batches.ts';

@@ -1,6 +1,6 @@
 /** A process that opens a storage when it is told to, and stores one record: see the case about processes. */
 
-import type { StorageModule, StorageWriter } from '../storages/contract.ts';
+import type { StorageModule, StorageWriter } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { TestJournal } from './batches.ts';
 import { store } from './support.ts';

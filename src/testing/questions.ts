@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal } from 'node:assert';
 import { UsageQuery } from '../query/query.ts';
-import { type Keys, type KeysRequest, ORDERS, type Span } from '../storages/contract.ts';
+import { type Keys, type KeysRequest, ORDERS, type Span } from '../storage/contract.ts';
 import { sumReferrers, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';

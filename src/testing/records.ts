@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from 'node:assert';
-import type { RecordRow } from '../storages/record-row.ts';
+import type { RecordRow } from '../storage/record-row.ts';
 import { sumBots, sumBrowsers } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';

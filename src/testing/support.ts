@@ -1,11 +1,11 @@
 import { deepStrictEqual as equal } from 'node:assert';
 import type { SumOptions } from '../query/ask.ts';
+import type { Storage } from '../query/storage.ts';
 import type { UsageRecord } from '../record.ts';
-import type { CompleteReader } from '../storages/complete-reader.ts';
-import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { Batch, StorageWriter, WriterContext } from '../storage/contract.ts';
+import { openWritingEnd, type RecordWriter } from '../storage/writer.ts';
 import { MemoryStorage } from '../storages/memory/index.ts';
-import type { Storage } from '../storages/storage.ts';
-import { openWritingEnd, type RecordWriter } from '../storages/writer.ts';
 import type { Summary } from '../summaries/define.ts';
 import { summariesOf } from '../summaries/standard.ts';
 import { asking } from './asking.ts';

@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { RecordWriter } from '../storages/writer.ts';
+import type { RecordWriter } from '../storage/writer.ts';
 import { TrackUsage } from '../tracker.ts';
 
 /** A tracked server that answers `hello`, with a journal of its own; gone with `await using`. */

@@ -1,7 +1,7 @@
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
-import type { Cursor } from '../journal/reader.ts';
-import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
-import type { RecordWriter } from '../storages/writer.ts';
+import type { Cursor } from '../journal/position.ts';
+import type { Batch, StorageWriter, WriterContext } from '../storage/contract.ts';
+import type { RecordWriter } from '../storage/writer.ts';
 import { plainError } from '../threads.ts';
 import type { AppCall, AppResult, OpenedEnd } from './protocol.ts';
 

@@ -2,7 +2,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { clearInterval, clearTimeout, monotonicClock, setInterval, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { RecordWriter } from '../storages/writer.ts';
+import type { RecordWriter } from '../storage/writer.ts';
 import { plainError, reviveError } from '../threads.ts';
 import { AppEnds } from './app-ends.ts';
 import { HookQueue } from './hook-queue.ts';

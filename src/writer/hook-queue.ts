@@ -1,7 +1,7 @@
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { hookFailed } from '../errors.ts';
-import type { RecordHook, RecordWriter } from '../storages/writer.ts';
+import type { RecordHook, RecordWriter } from '../storage/writer.ts';
 import { Turns } from '../turns.ts';
 import type { HookLoad } from './protocol.ts';
 

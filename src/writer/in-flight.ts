@@ -5,8 +5,8 @@ import { crc32 } from 'node:zlib';
 import { RecordBatch, type RecordBatchData } from '../batch.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from '../journal/files.ts';
-import type { Cursor } from '../journal/reader.ts';
-import type { Batch } from '../storages/contract.ts';
+import type { Cursor } from '../journal/position.ts';
+import type { Batch } from '../storage/contract.ts';
 import type { Losses } from './losses.ts';
 
 /** A file begins with it, to be changed when a batch is: another release may have left the file. Then its checksum. */

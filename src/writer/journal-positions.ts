@@ -5,8 +5,8 @@ import { monotonicClock } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { listSegments } from '../journal/directory.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from '../journal/files.ts';
-import type { Cursor } from '../journal/reader.ts';
-import type { Batch, StorageWriter } from '../storages/contract.ts';
+import type { Cursor } from '../journal/position.ts';
+import type { Batch, StorageWriter } from '../storage/contract.ts';
 
 /** The pause before a file that could not be written is tried again. In ms. */
 const RETRY = 1_000;

@@ -5,10 +5,11 @@ import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../clock
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { isFileProblem } from '../journal/files.ts';
 import type { MemoryPiece } from '../journal/pieces.ts';
-import { type Cursor, JournalReader, type ReadReport } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
+import { JournalReader, type ReadReport } from '../journal/reader.ts';
 import type { SegmentHeader } from '../journal/segment.ts';
-import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storages/contract.ts';
-import { isReplaced, StorageReplaced } from '../storages/replaced.ts';
+import type { Batch, StorageModule, StorageWriter, WriterContext } from '../storage/contract.ts';
+import { isReplaced, StorageReplaced } from '../storage/replaced.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 import { checkModule, plainError } from '../threads.ts';

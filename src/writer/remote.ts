@@ -1,5 +1,5 @@
-import type { Cursor } from '../journal/reader.ts';
-import type { Batch, StorageWriter, WriterContext } from '../storages/contract.ts';
+import type { Cursor } from '../journal/position.ts';
+import type { Batch, StorageWriter, WriterContext } from '../storage/contract.ts';
 import { reviveError } from '../threads.ts';
 import type { AppCall, AppResult, OpenedEnd } from './protocol.ts';
 

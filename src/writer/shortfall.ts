@@ -1,4 +1,4 @@
-import type { Cursor } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
 
 /** Maximum number of positions that are kept individually; older ones are summed. */
 const MOST = 1_000;

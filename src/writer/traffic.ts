@@ -1,6 +1,7 @@
 import type { RecordBatch } from '../batch.ts';
 import { monotonicClock } from '../clock.ts';
-import { type Cursor, JournalReader } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
+import { JournalReader } from '../journal/reader.ts';
 import { TrafficFold, type TrafficState } from '../metrics/fold.ts';
 import { trafficText } from '../metrics/traffic.ts';
 import type { HeldJournal } from './journals.ts';

@@ -4,8 +4,8 @@ import { show, TrackUsageError } from '../errors.ts';
 import { checkOption, checkOptions } from '../options.ts';
 import { letGo } from '../promises.ts';
 import type { UsageRecord } from '../record.ts';
-import type { Batch, StorageWriter } from '../storages/contract.ts';
-import { type RecordHook, RecordWriter } from '../storages/writer.ts';
+import type { Batch, StorageWriter } from '../storage/contract.ts';
+import { type RecordHook, RecordWriter } from '../storage/writer.ts';
 import { Turns } from '../turns.ts';
 import { checkNoSummaries } from './no-summaries.ts';
 

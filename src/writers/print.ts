@@ -1,6 +1,6 @@
 import { showControls } from '../escape.ts';
 import type { UsageRecord } from '../record.ts';
-import type { RecordHook } from '../storages/writer.ts';
+import type { RecordHook } from '../storage/writer.ts';
 import { OutputWriter } from './output.ts';
 
 export interface PrintWriterOptions {

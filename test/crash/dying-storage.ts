@@ -1,6 +1,6 @@
 /** The SQLite storage, killed with its process at a chosen moment of one of its first commits. */
 import { DatabaseSync } from 'node:sqlite';
-import type { StorageModule } from '../../src/storages/contract.ts';
+import type { StorageModule } from '../../src/storage/contract.ts';
 import { openWriter as open, openReader } from '../../src/storages/sqlite/module.ts';
 
 export { openReader };

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import express from 'express';
 import { TrackUsage } from '../../src/index.ts';
 import type { JournalMode } from '../../src/journal/journal.ts';
+import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { Storage } from '../../src/storages/storage.ts';
 
 const [directory = '', kind = 'node', mode = 'append', dies] = process.argv.slice(2);
 const WORKERS = 4;

@@ -6,7 +6,8 @@ import type { TrackUsageError } from '../../src/errors.ts';
 import type { Facts } from '../../src/journal/codec.ts';
 import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
-import { type Cursor, JournalReader } from '../../src/journal/reader.ts';
+import type { Cursor } from '../../src/journal/position.ts';
+import { JournalReader } from '../../src/journal/reader.ts';
 
 /** A directory that is gone after the test. */
 export function temporaryDirectory(): string {

@@ -9,8 +9,8 @@ import {
 } from '../../src/query/query.ts';
 import type { RangeOptions } from '../../src/query/range.ts';
 import type { UsageRecord } from '../../src/record.ts';
-import { complete } from '../../src/storages/complete-reader.ts';
-import type { Measures, Order } from '../../src/storages/contract.ts';
+import { complete } from '../../src/storage/complete-reader.ts';
+import type { Measures, Order } from '../../src/storage/contract.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { defineSummary, type Summary } from '../../src/summaries/define.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';

@@ -10,7 +10,7 @@ import {
   rangeOf,
   spansOf,
 } from '../../src/query/range.ts';
-import type { Span } from '../../src/storages/contract.ts';
+import type { Span } from '../../src/storage/contract.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 
 const HOUR = 3_600_000;

@@ -7,8 +7,8 @@ import { mock } from 'node:test';
 import { type FakeMethod, install } from '@sinonjs/fake-timers';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { JOURNAL_MODES } from '../../src/journal/journal.ts';
+import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { Storage } from '../../src/storages/storage.ts';
 import { TrackUsage } from '../../src/tracker.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 

@@ -1,6 +1,6 @@
 /** The SQLite storage, whose thread dies once, right after its first commit of records. */
 import { existsSync, writeFileSync } from 'node:fs';
-import type { StorageModule } from '../../src/storages/contract.ts';
+import type { StorageModule } from '../../src/storage/contract.ts';
 import { openWriter as open } from '../../src/storages/sqlite/module.ts';
 
 export { openReader } from '../../src/storages/sqlite/module.ts';

@@ -1,6 +1,6 @@
 /** The SQLite storage, with a manner of failing. */
 import { appendFileSync, statSync } from 'node:fs';
-import type { StorageModule } from '../../src/storages/contract.ts';
+import type { StorageModule } from '../../src/storage/contract.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
 
 export { openReader } from '../../src/storages/sqlite/module.ts';

@@ -1,6 +1,6 @@
 /** The SQLite storage of an engine that refuses some URLs. */
 
-import type { StorageModule } from '../../src/storages/contract.ts';
+import type { StorageModule } from '../../src/storage/contract.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
 
 export { openReader } from '../../src/storages/sqlite/module.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TrackUsageOptions } from '../../src/index.ts';
+import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { Storage } from '../../src/storages/storage.ts';
 
 /** Something that goes wrong in a tracked app. */
 export interface Plight {

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Storage } from '../../src/storages/storage.ts';
+import { Storage } from '../../src/query/storage.ts';
 import type { Manner } from '../metrics/steered-storage.ts';
 
 /** SQLite in a directory, with a manner of its own. */

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test, vi } from 'vitest';
 import { wallClock } from '../../src/clock.ts';
+import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { Storage } from '../../src/storages/storage.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { codes, serverHits, trackedServer } from './support.ts';
 

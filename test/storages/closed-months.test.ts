@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumUrls } from '../../src/index.ts';
-import { ClosedMonths } from '../../src/storages/closed-months.ts';
-import type { KeysRequest, Span, TotalRequest } from '../../src/storages/contract.ts';
-import { foldKeys, foldTotal } from '../../src/storages/fold-sums.ts';
+import { ClosedMonths } from '../../src/storage/closed-months.ts';
+import type { KeysRequest, Span, TotalRequest } from '../../src/storage/contract.ts';
+import { foldKeys, foldTotal } from '../../src/storage/fold-sums.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { monotonicClock } from '../../src/clock.ts';
-import { type FoldedRow, RecordFolds } from '../../src/storages/fold-records.ts';
+import { type FoldedRow, RecordFolds } from '../../src/storage/fold-records.ts';
 import { NOON } from '../../src/testing/batches.ts';
 
 const ALL = { site: 'default', from: 0, to: NOON + 10_000, where: [] };

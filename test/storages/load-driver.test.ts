@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loadDriver } from '../../src/storages/load-driver.ts';
+import { loadDriver } from '../../src/storage/load-driver.ts';
 
 const missing = 'no-such-package';
 

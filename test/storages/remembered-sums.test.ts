@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumServer, sumUrls } from '../../src/index.ts';
-import { type KeysRequest, ORDERS, type Span } from '../../src/storages/contract.ts';
+import { type KeysRequest, ORDERS, type Span } from '../../src/storage/contract.ts';
 import { SumQuestions } from '../../src/storages/sql/questions.ts';
 import { RememberedSums } from '../../src/storages/sql/remembered-sums.ts';
 import { dialectOf } from '../../src/storages/sqlite/dialect.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TrackUsageError } from '../../src/index.ts';
-import type { Storage } from '../../src/storages/storage.ts';
+import type { Storage } from '../../src/query/storage.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { eventually, tracked } from '../writers/support.ts';

@@ -11,12 +11,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { flaskSource } from '../../src/copy/flask/source.ts';
 import { TrackUsageError } from '../../src/errors.ts';
 import { TrackUsage } from '../../src/index.ts';
+import type { Storage } from '../../src/query/storage.ts';
 import { ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { RedisStorage } from '../../src/storages/redis/index.ts';
-import type { Storage } from '../../src/storages/storage.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 
 const SCHEMES: [string, (url: string) => Storage][] = [

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter } from '../../src/index.ts';
-import type { Batch } from '../../src/storages/contract.ts';
+import type { Batch } from '../../src/storage/contract.ts';
 import { AccessLogEnd } from '../../src/writers/access-log/writer.ts';
 import { eventually, tracked } from './support.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import { type RecordWriter, Storage, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
-import type { Batch } from '../../src/storages/contract.ts';
+import type { Batch } from '../../src/storage/contract.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 
 /** Waits until the check holds, also on a machine that is busy. */

@@ -15,7 +15,7 @@ export type {
 export type { RangeName } from '../../../src/query/range.ts';
 export type { UsageRecord } from '../../../src/record.ts';
 export type { UsageStatus } from '../../../src/status.ts';
-export type { Measures, Order } from '../../../src/storages/contract.ts';
+export type { Measures, Order } from '../../../src/storage/contract.ts';
 export type { Period } from '../../../src/summaries/periods.ts';
 
 export interface SiteInfo extends SiteAnswer {

@@ -1,4 +1,4 @@
-import type { Storage } from '../../storages/storage.ts';
+import type { Storage } from '../../query/storage.ts';
 import { fold } from '../../summaries/fold.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { type CopyProgress, copyRecords } from '../copy.ts';

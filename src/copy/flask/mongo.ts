@@ -1,10 +1,10 @@
 import type { Document } from 'mongodb';
 import { TrackUsageError } from '../../errors.ts';
-import { loadDriver } from '../../storages/load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
+import { orClose } from '../../storage/or-close.ts';
 import { Collections } from '../../storages/mongo/collections.ts';
 import { connect } from '../../storages/mongo/driver.ts';
 import { DEFAULT_COLLECTION, placeOfUrl } from '../../storages/mongo/place.ts';
-import { orClose } from '../../storages/or-close.ts';
 import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading, unreadable } from './table.ts';
 
 /** The types of an `_id`, in the order in which MongoDB sorts by them. */

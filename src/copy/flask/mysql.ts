@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'mysql2';
-import { loadDriver } from '../../storages/load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
+import { orClose } from '../../storage/or-close.ts';
 import { addressOf, configOf } from '../../storages/mysql/place.ts';
-import { orClose } from '../../storages/or-close.ts';
 import type { FlaskRow } from './row.ts';
 import {
   CONNECT_TIMEOUT,

@@ -1,5 +1,5 @@
-import { loadDriver } from '../../storages/load-driver.ts';
-import { orClose } from '../../storages/or-close.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
+import { orClose } from '../../storage/or-close.ts';
 import { DEFAULT_SCHEMA, placeOfUrl } from '../../storages/postgres/place.ts';
 import type { FlaskRow } from './row.ts';
 import {

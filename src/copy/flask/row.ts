@@ -1,5 +1,5 @@
 import { createRedactor } from '../../capture/redact.ts';
-import type { RecordRow } from '../../storages/record-row.ts';
+import type { RecordRow } from '../../storage/record-row.ts';
 import { cut, fitForEngines, TEXT_LIMITS } from '../../text.ts';
 import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../writer/geo-answer.ts';
 import { dateOf } from './date.ts';

@@ -1,6 +1,6 @@
 import { show, TrackUsageError } from '../../errors.ts';
+import type { Scanned, ScanRequest } from '../../storage/contract.ts';
 import { formsOf, unknownStorage } from '../../storages/by-url.ts';
-import type { Scanned, ScanRequest } from '../../storages/contract.ts';
 import { openMongo } from './mongo.ts';
 import { openMysql } from './mysql.ts';
 import { openPostgres } from './postgres.ts';

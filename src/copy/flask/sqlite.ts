@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { closeDatabase, sqlite } from '../../sqlite.ts';
-import { orClose } from '../../storages/or-close.ts';
+import { orClose } from '../../storage/or-close.ts';
 import type { FlaskRow } from './row.ts';
 import {
   type FlaskPlace,

@@ -1,9 +1,9 @@
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import type { Cursor } from '../../journal/reader.ts';
+import type { Cursor } from '../../journal/position.ts';
 import type { TextColumn } from '../../record.ts';
+import type { Batch } from '../../storage/contract.ts';
+import { MEASURES } from '../../storage/measures.ts';
 import type { Deltas } from '../../summaries/fold.ts';
-import type { Batch } from '../contract.ts';
-import { MEASURES } from '../measures.ts';
 import { type NativeColumn, nativeBlock, numbers, numbers64, ownTexts, sameText, texts } from './native.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 

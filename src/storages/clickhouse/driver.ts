@@ -1,4 +1,4 @@
-import { loadDriver } from '../load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
 import type { ClickhouseClient } from './client.ts';
 import type { ClickhouseOptions } from './index.ts';
 

@@ -1,5 +1,5 @@
-import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
-import { orClose } from '../or-close.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { orClose } from '../../storage/or-close.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
 import type { ClickhousePlace } from './index.ts';
 import { ClickhouseReader } from './reader.ts';

@@ -13,8 +13,8 @@ import type {
   Span,
   Total,
   TotalRequest,
-} from '../contract.ts';
-import { MEASURES, measuresOf } from '../measures.ts';
+} from '../../storage/contract.ts';
+import { MEASURES, measuresOf } from '../../storage/measures.ts';
 import { literal, type Statements } from './client.ts';
 import type { Tables } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import type { UsageRecord } from '../../record.ts';
-import { AnsweringReader } from '../answering-reader.ts';
+import { AnsweringReader } from '../../storage/answering-reader.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
@@ -9,10 +9,10 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
-} from '../contract.ts';
-import { cursorParts, invalidCursor } from '../cursor.ts';
-import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
-import { sumRowOf } from '../sum-row.ts';
+} from '../../storage/contract.ts';
+import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { sumRowOf } from '../../storage/sum-row.ts';
 import { literal, type Statements } from './client.ts';
 import { LAST_BUCKET, LAST_DATE, Questions } from './questions.ts';
 import { type Tables, timeZoneOf } from './schema.ts';

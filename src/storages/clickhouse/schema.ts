@@ -1,5 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { WriterContext } from '../contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
 import { identifier, literal, type Statements } from './client.ts';
 import type { ClickhousePlace } from './index.ts';
 import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Cursor } from '../../journal/reader.ts';
-import type { Batch, StorageWriter } from '../contract.ts';
-import { StorageReplaced } from '../replaced.ts';
+import type { Cursor } from '../../journal/position.ts';
+import type { Batch, StorageWriter } from '../../storage/contract.ts';
+import { StorageReplaced } from '../../storage/replaced.ts';
 import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
 import { literal, type Statements } from './client.ts';
 import { identityOf, type Setup, type Tables } from './schema.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
-import { Storage } from '../storage.ts';
-import type { Hook } from '../writer.ts';
+import { Storage } from '../../query/storage.ts';
+import type { Hook } from '../../storage/writer.ts';
 import { MemoryPlace } from './place.ts';
 
 export interface MemoryStorageOptions {

@@ -1,8 +1,7 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { Cursor } from '../../journal/reader.ts';
+import type { Cursor } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
-import type { DeltaGroup } from '../../summaries/fold.ts';
-import { compareKeys } from '../compare-keys.ts';
+import { compareKeys } from '../../storage/compare-keys.ts';
 import type {
   Batch,
   FoundRecords,
@@ -21,10 +20,11 @@ import type {
   SumsRequest,
   UsageRequest,
   WriterContext,
-} from '../contract.ts';
-import { ANY_DATE, cursorNumbers } from '../cursor.ts';
-import { matches, RecordFolds } from '../fold-records.ts';
-import { type RecordRow, rowOfRecord } from '../record-row.ts';
+} from '../../storage/contract.ts';
+import { ANY_DATE, cursorNumbers } from '../../storage/cursor.ts';
+import { matches, RecordFolds } from '../../storage/fold-records.ts';
+import { type RecordRow, rowOfRecord } from '../../storage/record-row.ts';
+import type { DeltaGroup } from '../../summaries/fold.ts';
 
 /** Number of records that are folded together. */
 const PIECE = 1_000;

@@ -1,6 +1,6 @@
 import type { Db } from 'mongodb';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { loadDriver } from '../load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
 import type { MongoDatabase } from './collections.ts';
 import type { MongoOptions } from './index.ts';
 

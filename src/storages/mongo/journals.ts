@@ -1,7 +1,7 @@
 import type { Document } from 'mongodb';
 import { wallClock } from '../../clock.ts';
-import type { Cursor } from '../../journal/reader.ts';
-import type { Batch } from '../contract.ts';
+import type { Cursor } from '../../journal/position.ts';
+import type { Batch } from '../../storage/contract.ts';
 import { type Collections, limited, wereDuplicates } from './collections.ts';
 
 /** Time after which an idle journal, without a batch in progress, may lose its slot. In ms. */

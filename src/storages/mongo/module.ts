@@ -1,5 +1,5 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../contract.ts';
+import type { StorageModule } from '../../storage/contract.ts';
 import { connect } from './driver.ts';
 import type { MongoOptions } from './index.ts';
 import { openReader as openReading, openWriter as openWriting } from './open.ts';

@@ -1,5 +1,5 @@
-import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
-import { orClose } from '../or-close.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { orClose } from '../../storage/or-close.ts';
 import { Collections, type MongoDatabase } from './collections.ts';
 import { MongoReader } from './reader.ts';
 import { checkReadable, setUp } from './schema.ts';

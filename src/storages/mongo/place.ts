@@ -1,5 +1,5 @@
 import { show, TrackUsageError } from '../../errors.ts';
-import { ESCAPED, isAmbiguous } from '../server-url.ts';
+import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { MongoOptions } from './index.ts';
 
 const DEFAULT_DATABASE = 'usage';

@@ -14,12 +14,12 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
-} from '../contract.ts';
-import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
-import { COLUMNS, type FoldedColumn, type FoldedRow, RecordFolds } from '../fold-records.ts';
-import { recordOf } from '../record-row.ts';
-import { searchRecords } from '../search-records.ts';
-import { sumRowOf } from '../sum-row.ts';
+} from '../../storage/contract.ts';
+import { ANY_DATE, cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { COLUMNS, type FoldedColumn, type FoldedRow, RecordFolds } from '../../storage/fold-records.ts';
+import { recordOf } from '../../storage/record-row.ts';
+import { searchRecords } from '../../storage/search-records.ts';
+import { sumRowOf } from '../../storage/sum-row.ts';
 import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
 

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT } from '../../batch.ts';
 import type { TextColumn } from '../../record.ts';
-import type { Batch } from '../contract.ts';
-import { RECORD_COLUMNS, type RecordRow } from '../record-row.ts';
+import type { Batch } from '../../storage/contract.ts';
+import { RECORD_COLUMNS, type RecordRow } from '../../storage/record-row.ts';
 import type { Doc } from './collections.ts';
 import { isPlain } from './plain.ts';
 

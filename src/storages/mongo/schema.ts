@@ -1,5 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { WriterContext } from '../contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
 import { type Collections, limited } from './collections.ts';
 
 /** Schema version of this release. */

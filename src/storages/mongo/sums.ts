@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { AnyBulkWriteOperation, Collection } from 'mongodb';
+import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
-import type { Batch } from '../contract.ts';
 import { type Collections, type Doc, insertMissing, limited, wereDuplicates } from './collections.ts';
 import type { Begun } from './journals.ts';
 import { atOnce } from './tasks.ts';

@@ -1,5 +1,5 @@
-import type { Cursor } from '../../journal/reader.ts';
-import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
+import type { Cursor } from '../../journal/position.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { type Collections, type Doc, insertMissing } from './collections.ts';
 import { Journals } from './journals.ts';
 import { documentsOf } from './records.ts';

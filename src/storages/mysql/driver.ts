@@ -1,5 +1,5 @@
 import type { PoolOptions } from 'mysql2';
-import { loadDriver } from '../load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
 import type { MysqlConfig } from './place.ts';
 import { type MysqlPlace, Session } from './session.ts';
 

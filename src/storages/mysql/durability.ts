@@ -1,4 +1,4 @@
-import type { WriterContext } from '../contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
 import type { Session } from './session.ts';
 
 /** Possible losses with a value of `innodb_flush_log_at_trx_commit` other than 1. */

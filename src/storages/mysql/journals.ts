@@ -1,4 +1,4 @@
-import type { Batch } from '../contract.ts';
+import type { Batch } from '../../storage/contract.ts';
 import { DUPLICATE, numberOf } from './failures.ts';
 import { text } from './literals.ts';
 import type { Query } from './session.ts';

@@ -1,6 +1,6 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
-import { ESCAPED, isAmbiguous } from '../server-url.ts';
+import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { MysqlPlace, MysqlPool } from './session.ts';
 
 /** Connection options of `createPool()` of `mysql2`, of which the most common are listed here. */

@@ -8,12 +8,12 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
-} from '../contract.ts';
-import { cursorNumbers } from '../cursor.ts';
-import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+} from '../../storage/contract.ts';
+import { cursorNumbers } from '../../storage/cursor.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { hashOf } from '../sql/texts.ts';
-import { sumRowOf } from '../sum-row.ts';
 import { dialectOf, FIRST, HINT, LAST, limited, ms, range } from './dialect.ts';
 import { binary, datetime, text } from './literals.ts';
 import type { Row, Session } from './session.ts';

@@ -1,5 +1,5 @@
-import type { Range } from '../contract.ts';
-import { foldCase } from '../fold-case.ts';
+import type { Range } from '../../storage/contract.ts';
+import { foldCase } from '../../storage/fold-case.ts';
 import { type Dialect, type Row, skipping } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { TABLES } from './schema.ts';

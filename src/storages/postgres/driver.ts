@@ -1,5 +1,5 @@
 import type { PoolConfig } from 'pg';
-import { loadDriver } from '../load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
 import type { PostgresConfig } from './place.ts';
 import { type PostgresPlace, Session } from './session.ts';
 

@@ -1,8 +1,8 @@
 import { checkOptions } from '../../options.ts';
+import { Storage } from '../../query/storage.ts';
+import type { Hook } from '../../storage/writer.ts';
 import { moduleUrl } from '../../threads.ts';
 import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
-import { Storage } from '../storage.ts';
-import type { Hook } from '../writer.ts';
 import { connect } from './driver.ts';
 import { opening } from './open.ts';
 import { type PostgresConfig, placeOfConfig, placeOfPool, placeOfUrl, wrongServer } from './place.ts';

@@ -1,5 +1,5 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../contract.ts';
+import type { StorageModule } from '../../storage/contract.ts';
 import { READERS } from '../sql/ends.ts';
 import { connect } from './driver.ts';
 import type { PostgresOptions } from './index.ts';

@@ -1,6 +1,6 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options.ts';
-import { ESCAPED, isAmbiguous } from '../server-url.ts';
+import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { PostgresPlace, PostgresPool } from './session.ts';
 
 /** Connection options of `new Pool()` of `pg`, of which the most common are listed here. */

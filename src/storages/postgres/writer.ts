@@ -1,10 +1,10 @@
 import type { RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
-import type { Cursor } from '../../journal/reader.ts';
+import type { Cursor } from '../../journal/position.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
-import { StorageReplaced } from '../replaced.ts';
 import { type Agent, Agents } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, type Endpoint, Endpoints } from '../sql/endpoints.ts';
 import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';

@@ -1,5 +1,5 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
-import { ESCAPED, isAmbiguous } from '../server-url.ts';
+import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { RedisClient } from './client.ts';
 
 /** Address of a single server. */

@@ -1,7 +1,7 @@
 import type { RecordBatch } from '../../batch.ts';
+import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Calendar } from '../../summaries/periods.ts';
-import type { Batch } from '../contract.ts';
 import type { RedisPlace } from './index.ts';
 import { type Keys, seriesName } from './keys.ts';
 import { jsonOf } from './records.ts';

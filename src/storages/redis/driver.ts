@@ -1,4 +1,4 @@
-import { loadDriver } from '../load-driver.ts';
+import { loadDriver } from '../../storage/load-driver.ts';
 import type { RedisAddress } from './address.ts';
 import { type Server, sendWith, within } from './client.ts';
 

@@ -1,5 +1,5 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../contract.ts';
+import type { StorageModule } from '../../storage/contract.ts';
 import { Connection } from './driver.ts';
 import type { RedisOptions } from './index.ts';
 import * as open from './open.ts';

@@ -1,6 +1,6 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
-import { orClose } from '../or-close.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { orClose } from '../../storage/or-close.ts';
 import type { Server } from './client.ts';
 import type { RedisPlace } from './index.ts';
 import { Keys, SCHEMA_VERSION } from './keys.ts';

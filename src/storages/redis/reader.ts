@@ -13,11 +13,11 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
-} from '../contract.ts';
-import { ANY_DATE, cursorParts, invalidCursor } from '../cursor.ts';
-import { RecordFolds } from '../fold-records.ts';
-import { type RecordRow, recordOf } from '../record-row.ts';
-import { searchRecords } from '../search-records.ts';
+} from '../../storage/contract.ts';
+import { ANY_DATE, cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { RecordFolds } from '../../storage/fold-records.ts';
+import { type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { searchRecords } from '../../storage/search-records.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
 import { rowOf } from './records.ts';

@@ -1,5 +1,5 @@
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import { RECORD_COLUMNS, type RecordRow } from '../record-row.ts';
+import { RECORD_COLUMNS, type RecordRow } from '../../storage/record-row.ts';
 
 type Column = Exclude<(typeof RECORD_COLUMNS)[number], 'site'>;
 

@@ -1,5 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { WriterContext } from '../contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
 import type { Server } from './client.ts';
 import type { RedisPlace } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';

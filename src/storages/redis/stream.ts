@@ -1,4 +1,4 @@
-import { ANY_DATE } from '../cursor.ts';
+import { ANY_DATE } from '../../storage/cursor.ts';
 import { LATENESS } from './calls.ts';
 import type { Server } from './client.ts';
 

@@ -1,6 +1,6 @@
-import type { Cursor } from '../../journal/reader.ts';
+import type { Cursor } from '../../journal/position.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import type { Batch, StorageWriter, WriterContext } from '../contract.ts';
 import { BatchCalls, type Chain } from './calls.ts';
 import { run, type Server } from './client.ts';
 import type { RedisPlace } from './index.ts';

@@ -1,6 +1,6 @@
+import type { Range } from '../../storage/contract.ts';
+import { MEASURES } from '../../storage/measures.ts';
 import type { Period } from '../../summaries/periods.ts';
-import type { Range } from '../contract.ts';
-import { MEASURES } from '../measures.ts';
 
 /**
  * SQL expressions of one engine, used by `SqlQuestions`. All schemas follow the same pattern: `strings` holds

@@ -1,6 +1,6 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { StorageReader, StorageWriter, WriterContext } from '../contract.ts';
-import { orClose } from '../or-close.ts';
+import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { orClose } from '../../storage/or-close.ts';
 
 /** Writer and reader that run in the app's thread. */
 export interface AppEnds {

@@ -7,8 +7,8 @@ import type {
   MatchingRow,
   MatchingSeriesRequest,
   Range,
-} from '../contract.ts';
-import { measuresOf, noMeasures } from '../measures.ts';
+} from '../../storage/contract.ts';
+import { measuresOf, noMeasures } from '../../storage/measures.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
 

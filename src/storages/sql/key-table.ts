@@ -1,7 +1,7 @@
-import { compareKeys } from '../compare-keys.ts';
-import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../contract.ts';
-import { foldCase } from '../fold-case.ts';
-import { MEASURES, noMeasures } from '../measures.ts';
+import { compareKeys } from '../../storage/compare-keys.ts';
+import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../../storage/contract.ts';
+import { foldCase } from '../../storage/fold-case.ts';
+import { MEASURES, noMeasures } from '../../storage/measures.ts';
 import type { IdColumns } from './questions.ts';
 
 /** Keys with their sums over some buckets, as numeric columns. */

@@ -1,5 +1,5 @@
-import type { Keys, KeysRequest } from '../contract.ts';
-import { MEASURES, measuresOf } from '../measures.ts';
+import type { Keys, KeysRequest } from '../../storage/contract.ts';
+import { MEASURES, measuresOf } from '../../storage/measures.ts';
 import type { Dialect } from './dialect.ts';
 
 /** Larger than any number of keys. */

@@ -1,4 +1,3 @@
-import type { Period } from '../../summaries/periods.ts';
 import type {
   Keys,
   KeysRequest,
@@ -9,8 +8,9 @@ import type {
   Span,
   Total,
   TotalRequest,
-} from '../contract.ts';
-import { MEASURES, measuresOf, noMeasures } from '../measures.ts';
+} from '../../storage/contract.ts';
+import { MEASURES, measuresOf, noMeasures } from '../../storage/measures.ts';
+import type { Period } from '../../summaries/periods.ts';
 import type { Buckets } from './buckets.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';

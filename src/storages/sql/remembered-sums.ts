@@ -1,7 +1,5 @@
 import { BoundedCache } from '../../cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../clock.ts';
-import { COVERAGE, coveredBy } from '../../summaries/coverage.ts';
-import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type {
   KeyRow,
   Keys,
@@ -12,8 +10,10 @@ import type {
   Span,
   Total,
   TotalRequest,
-} from '../contract.ts';
-import { addMeasures, MEASURES, noMeasures } from '../measures.ts';
+} from '../../storage/contract.ts';
+import { addMeasures, MEASURES, noMeasures } from '../../storage/measures.ts';
+import { COVERAGE, coveredBy } from '../../summaries/coverage.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { apart, type Buckets, fewestOf } from './buckets.ts';
 import { KeyTable, type Piece } from './key-table.ts';
 import type { SumQuestions } from './questions.ts';

@@ -1,5 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
-import type { WriterContext } from '../contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
 
 /**
  * Returns the row, and adds it if it is missing. If several processes add it at the same time, one succeeds

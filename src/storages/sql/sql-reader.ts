@@ -1,4 +1,4 @@
-import { AnsweringReader } from '../answering-reader.ts';
+import { AnsweringReader } from '../../storage/answering-reader.ts';
 import type { Dialect } from './dialect.ts';
 import { FilterQuestions } from './filters.ts';
 import { SumQuestions } from './questions.ts';

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Range } from '../contract.ts';
-import { foldCase } from '../fold-case.ts';
+import type { Range } from '../../storage/contract.ts';
+import { foldCase } from '../../storage/fold-case.ts';
 import { type Dialect, skipping } from '../sql/dialect.ts';
 import { DATE_SHIFT, TABLES } from './schema.ts';
 

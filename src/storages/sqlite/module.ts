@@ -1,5 +1,5 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../contract.ts';
+import type { StorageModule } from '../../storage/contract.ts';
 import type { SqliteOptions } from './index.ts';
 import { SqliteReader } from './reader.ts';
 import { SqliteWriter } from './writer.ts';

@@ -11,11 +11,11 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
-} from '../contract.ts';
-import { cursorParts, invalidCursor } from '../cursor.ts';
-import { RECORD_COLUMNS, type RecordRow, recordOf } from '../record-row.ts';
+} from '../../storage/contract.ts';
+import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
-import { sumRowOf } from '../sum-row.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions } from '../../options.ts';
-import { type RecordHook, RecordWriter } from '../../storages/writer.ts';
+import { type RecordHook, RecordWriter } from '../../storage/writer.ts';
 import { moduleUrl } from '../../threads.ts';
 import { checkNoSummaries } from '../no-summaries.ts';
 import { ACCESS_LOG_FORMATS, type AccessLogFormat } from './format.ts';

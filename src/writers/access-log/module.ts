@@ -1,5 +1,5 @@
 /** What the writer's thread loads: see `StorageModule`. */
-import type { StorageModule } from '../../storages/contract.ts';
+import type { StorageModule } from '../../storage/contract.ts';
 import type { AccessLogOptions } from './index.ts';
 import { AccessLogEnd } from './writer.ts';
 

@@ -1,10 +1,10 @@
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import type { Cursor } from '../../journal/reader.ts';
+import type { Cursor } from '../../journal/position.ts';
 import { readFully } from '../../journal/segment.ts';
 import { closeDatabase, rollBack, sqlite } from '../../sqlite.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storages/contract.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { accessLogLines } from './format.ts';
 import type { AccessLogOptions } from './index.ts';
 

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { TrackUsageError } from '../errors.ts';
-import { type CompleteReader, forwardingReader, type QuestionName } from '../storages/complete-reader.ts';
 import { moduleUrl, type PlainError, reviveError, startThread } from '../threads.ts';
+import { type CompleteReader, forwardingReader, type QuestionName } from './complete-reader.ts';
 
 /** A question to the reading thread, and its answer. */
 export interface Question {
@@ -58,7 +58,7 @@ class ReaderThread {
 
   #start(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = startThread(moduleUrl('../query/thread', import.meta.url), {
+    const worker = startThread(moduleUrl('../storage/thread', import.meta.url), {
       name: 'track-usage reader',
       workerData: { module: this.#module, options: this.#options },
     });

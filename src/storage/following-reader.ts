@@ -1,5 +1,5 @@
-import { type CompleteReader, complete, type QuestionName } from '../storages/complete-reader.ts';
-import type { StorageReader } from '../storages/contract.ts';
+import { type CompleteReader, complete, type QuestionName } from './complete-reader.ts';
+import type { StorageReader } from './contract.ts';
 
 interface Opened {
   reader: StorageReader;

@@ -1,7 +1,7 @@
 /** The thread that answers questions: see `threadReader`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { StorageModule } from '../storages/contract.ts';
 import { plainError } from '../threads.ts';
+import type { StorageModule } from './contract.ts';
 import { FollowingReader } from './following-reader.ts';
 import type { Answer, Question } from './reader-thread.ts';
 

@@ -1,19 +1,12 @@
-import {
-  getSum,
-  getUsage,
-  type SumAnswer,
-  type SumOptions,
-  summaryName,
-  type UsageOptions,
-} from '../query/ask.ts';
-import { UsageQuery } from '../query/query.ts';
-import { threadReader } from '../query/reader-thread.ts';
 import type { UsageRecord } from '../record.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { StorageReader } from '../storage/contract.ts';
+import { lazyReader } from '../storage/lazy-reader.ts';
+import { threadReader } from '../storage/reader-thread.ts';
+import { RecordWriter, type WriterDescription } from '../storage/writer.ts';
 import type { Summary } from '../summaries/define.ts';
-import type { CompleteReader } from './complete-reader.ts';
-import type { StorageReader } from './contract.ts';
-import { lazyReader } from './lazy-reader.ts';
-import { RecordWriter, type WriterDescription } from './writer.ts';
+import { getSum, getUsage, type SumAnswer, type SumOptions, summaryName, type UsageOptions } from './ask.ts';
+import { UsageQuery } from './query.ts';
 
 /**
  * Describes a storage: a module whose `openWriter` and `openReader` run in threads, or two such functions

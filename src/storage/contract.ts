@@ -1,5 +1,5 @@
 import type { RecordBatch } from '../batch.ts';
-import type { Cursor } from '../journal/reader.ts';
+import type { Cursor } from '../journal/position.ts';
 import type { TextColumn, UsageRecord } from '../record.ts';
 import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
