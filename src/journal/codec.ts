@@ -1,10 +1,10 @@
 /**
- * One record as bytes. All numbers are little-endian (the journal never leaves its machine, and every platform
- * that Node supports but s390x is; that one is refused), each record begins on a multiple of 8 bytes, so that
- * typed arrays read and write it.
+ * Binary format of a record. All numbers are little-endian: the journal never leaves its machine, and the only
+ * big-endian platform of Node, s390x, is refused. Each record starts at a multiple of 8 bytes, so that typed
+ * arrays can read and write it.
  *
  *   0  u32  size of the whole record, a multiple of 8
- *   4  u32  checksum of all that follows
+ *   4  u32  checksum of the rest
  *   8  f64  date
  *  16  f64  contentLength
  *  24  f64  duration
@@ -12,22 +12,22 @@
  *  34  u16  bits 0-2: bytes of padding at the end; bit 8: credentials; bits 9-15: bits 16-22 of the ordinal
  *  36  u16  × 13: length of each text, in UTF-16 units; 0 is null
  *  62  u16  bits 0-15 of the ordinal
- *  64       the texts, one after the other, UTF-8
+ *  64       the texts, concatenated, UTF-8
  *
- * The ordinal is the number of records before this one in the journal. A reader that comes upon damage knows by it how
- * many records the damage took.
+ * The ordinal is the number of records before this one in the journal. After damage, a reader calculates from it how
+ * many records were lost.
  */
 export const HEAD_BYTES = 64;
-/** What of an ordinal a record holds. A segment has fewer records. */
+/** Bits of an ordinal that a record stores. A segment has fewer records than this range. */
 export const ORDINAL_MASK = 2 ** 23 - 1;
-/** No record is larger: the sum of the text limits, three bytes a unit, and the head. */
+/** Maximum size of a record, in bytes: the sum of the text limits at three bytes per unit, plus the head. */
 export const MAX_RECORD_BYTES = 256 * 1024;
 
-/** What capture knows of a request: the record's raw material. Text that is unknown is `''`. */
+/** Data captured from a request, from which its record is made. Unknown text is `''`. */
 export interface Facts {
   date: number;
   contentLength: number;
-  /** µs */
+  /** Duration in µs. */
   duration: number;
   status: number;
   credentials: boolean;
@@ -47,7 +47,7 @@ export interface Facts {
   extra: string;
 }
 
-/** Writes records into one buffer, which is used again and again. */
+/** Encodes records into one reusable buffer. */
 export class RecordEncoder {
   readonly bytes: Buffer;
   readonly #u32: Uint32Array;
@@ -62,7 +62,7 @@ export class RecordEncoder {
     this.#f64 = new Float64Array(memory);
   }
 
-  /** Whether a record of any size fits behind `offset`. */
+  /** Returns whether a record of any size fits after `offset`. */
   hasRoom(offset: number): boolean {
     return offset + MAX_RECORD_BYTES <= this.bytes.length;
   }
@@ -105,7 +105,7 @@ export class RecordEncoder {
       facts.visitor +
       facts.blueprint +
       facts.extra;
-    // A lone surrogate becomes U+FFFD here, one unit for one unit.
+    // A lone surrogate becomes U+FFFD here, which keeps the number of units.
     const end = offset + HEAD_BYTES + this.bytes.write(text, offset + HEAD_BYTES);
     const size = ((end + 7) & ~7) - offset;
     const padding = offset + size - end;
@@ -119,8 +119,8 @@ export class RecordEncoder {
 }
 
 /**
- * FNV-1a over 32-bit words: each step is a bijection of the state for a given word, so a difference in any one
- * word is always seen, and it costs a tenth of a system call.
+ * Computes FNV-1a over 32-bit words. For a given word, each step is a bijection of the state, so a difference
+ * in any one word is always detected. Takes a tenth of the time of a system call.
  */
 export function checksum(words: Uint32Array, from: number, to: number): number {
   let hash = 0x811c9dc5;
@@ -128,9 +128,9 @@ export function checksum(words: Uint32Array, from: number, to: number): number {
   return hash >>> 0;
 }
 
-/** Reads records out of a piece of the journal, whose first byte is at a record's beginning. */
+/** Decodes records from a chunk of the journal that starts with a record. */
 export class RecordDecoder {
-  /** The record read last: one object, overwritten by the next. */
+  /** The last record read. A single object, overwritten by the next record. */
   readonly facts: Facts = {
     date: 0,
     contentLength: 0,
@@ -156,7 +156,7 @@ export class RecordDecoder {
   #u16: Uint16Array = new Uint16Array(0);
   #f64: Float64Array = new Float64Array(0);
 
-  /** The piece to read from; its memory must begin on a multiple of 8. */
+  /** Sets the chunk to read from. Its memory must be aligned to 8 bytes. */
   use(bytes: Buffer): void {
     this.#bytes = bytes;
     const words = bytes.byteLength >>> 3;
@@ -166,8 +166,8 @@ export class RecordDecoder {
   }
 
   /**
-   * The size of the whole record at `offset`, given that the piece ends at `end`;
-   * 0 where it is cut off, -1 where what stands there is no record.
+   * Returns the size of the record at `offset`, in a chunk that ends at `end`. Returns 0 if the record is
+   * truncated, and -1 if the bytes are not a record.
    */
   sizeAt(offset: number, end: number): number {
     if (offset + 8 > end) return 0;
@@ -178,19 +178,22 @@ export class RecordDecoder {
     return sum === this.#u32[(offset >>> 2) + 1] ? size : -1;
   }
 
-  /** The ordinal in the head at `offset`, which must lie within the piece, as far as a record holds it. */
+  /** Returns the stored bits of the ordinal in the head at `offset`, which must be within the chunk. */
   ordinalAt(offset: number): number {
     const l = (offset >>> 1) + 16;
     return ((this.#u16[l + 1]! >>> 9) << 16) | this.#u16[l + 15]!;
   }
 
-  /** The size that the head at `offset` says, of a record that may be damaged; 0 where no record has such a size. */
+  /**
+   * Returns the size stored in the head at `offset`, although the record may be damaged. Returns 0 for an
+   * impossible size.
+   */
   saidSizeAt(offset: number): number {
     const size = this.#u32[offset >>> 2]!;
     return size < HEAD_BYTES || size > MAX_RECORD_BYTES || (size & 7) !== 0 ? 0 : size;
   }
 
-  /** The size that a record at `offset` has at least, by the lengths of its texts. */
+  /** Returns the minimum size of the record at `offset`, from the lengths of its texts. */
   leastSizeAt(offset: number): number {
     const l = (offset >>> 1) + 16;
     let units = 0;
@@ -218,14 +221,14 @@ export class RecordDecoder {
     const end = offset + size - (bits & 7);
     let units = 0;
     for (let i = 2; i < 15; i++) units += u16[l + i]!;
-    // As many bytes as units: all ASCII, which is read several times faster.
+    // If there are as many bytes as units, all are ASCII, which is decoded several times faster.
     let text =
       units === end - start
         ? this.#bytes.toString('latin1', start, end)
         : this.#bytes.toString('utf8', start, end);
-    // NUL is what some databases cannot store.
+    // Some databases cannot store NUL.
     if (text.includes('\0')) text = text.replaceAll('\0', '\ufffd');
-    // Where each text ends.
+    // End of each text.
     const method = u16[l + 2]!;
     const url = method + u16[l + 3]!;
     const route = url + u16[l + 4]!;

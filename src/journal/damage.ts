@@ -2,20 +2,20 @@ import { HEAD_BYTES, ORDINAL_MASK, type RecordDecoder } from './codec.ts';
 import type { Cursor } from './position.ts';
 
 /**
- * A stretch of a segment that holds no intact record. Where an intact record, another segment or the living process
- * follows, their ordinals tell how many records it took. At the tail of a dead process's journal nothing follows: there
- * this class counts the heads of damaged records. A record that is longer than its file was never complete, and is no
- * damage: its response was not sent.
+ * A part of a segment without intact records. If an intact record, another segment or the live process
+ * follows, the ordinals tell how many records were lost. Nothing follows at the end of a dead process's
+ * journal, so this class counts the heads of damaged records there. A record longer than its file was never
+ * complete. It does not count as damage, because its response was not sent.
  */
 export class Damage {
   readonly from: Cursor;
-  /** Damaged records that were recognized; 0 unless the damage may reach the tail. */
+  /** Number of damaged records recognized. 0 unless the damage may reach the end of the journal. */
   records = 0;
   readonly #end: number | undefined;
-  /** Where the last recognized record ends, and the next head is expected. */
+  /** End of the last recognized record, where the next head is expected. */
   #next: number;
 
-  /** @param end Where the journal ends, for damage that may reach its tail. */
+  /** @param end End of the journal, for damage that may reach it. */
   constructor({ position, ordinal }: Cursor, end: number | undefined) {
     this.from = { position, ordinal };
     this.#end = end;
@@ -33,7 +33,7 @@ export class Damage {
       this.records = before + 1;
       this.#next = position + size;
     } else if (position === this.#next) {
-      // One of the two numbers in this head may be damaged; a size that its texts allow is taken to be right.
+      // Either size in this head may be damaged. A size that its texts allow is assumed to be correct.
       const least = decoder.leastSizeAt(offset);
       const isPossible = size > 0 && size <= 3 * least;
       const end = position + ((least + 7) & ~7);

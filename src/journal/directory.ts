@@ -6,7 +6,7 @@ import { call } from './disk.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from './files.ts';
 import { checkDirectory } from './owner.ts';
 
-/** File system types (statfs) on which neither locks nor appends can be relied on. */
+/** File system types (statfs) without reliable locks or appends. */
 const NETWORK_FILE_SYSTEMS: Record<number, string> = {
   26985: 'NFS',
   20859: 'SMB',
@@ -23,13 +23,16 @@ const JOURNAL = /^[0-9a-f]{32}$/;
 /** A file of a journal. */
 export interface Segment {
   path: string;
-  /** The position of its first record. */
+  /** Position of its first record. */
   start: number;
-  /** How many records stood before it. */
+  /** Number of records before it. */
   ordinal: number;
 }
 
-/** Where the journals of one identity (site and storages) live, unless the user says otherwise. */
+/**
+ * Returns the directory of all journals of an identity (site and storages). `dir` replaces the default
+ * location.
+ */
 export function journalsDirectory(dir: string | undefined, identity: string): string {
   const hash = createHash('sha256').update(identity).digest('hex').slice(0, 16);
   return resolve(dir ?? '.track-usage', hash);
@@ -41,7 +44,7 @@ export function prepareDirectory(directory: string): void {
   checkUsable(directory);
 }
 
-/** Throws for a directory on a network file system, and for one that another user may have made or filled. */
+/** Throws if a directory is on a network file system, or another user may have created or written to it. */
 export function checkUsable(directory: string): void {
   checkDirectory(directory);
   const kind = NETWORK_FILE_SYSTEMS[statfsSync(directory).type >>> 0];
@@ -52,12 +55,12 @@ export function segmentName(start: number, ordinal: number): string {
   return `${String(start).padStart(16, '0')}-${String(ordinal).padStart(13, '0')}.log`;
 }
 
-/** The ids of the journals in a directory; none where there is no directory. */
+/** Returns the IDs of the journals in a directory; none if it does not exist. */
 export function listJournals(directory: string): string[] {
   return entries(directory).filter((name) => JOURNAL.test(name));
 }
 
-/** The segments of a journal, oldest first. */
+/** Returns the segments of a journal, oldest first. */
 export function listSegments(directory: string): Segment[] {
   const segments: Segment[] = [];
   for (const name of entries(directory)) {
@@ -74,8 +77,8 @@ export function removeSegment(path: string): void {
 }
 
 /**
- * Deletes the records of a journal, and then the rest, off the app's thread: what shows how far it is stored must not
- * go before the records do.
+ * Deletes a journal off the app's thread: first its records, then the other files. The stored positions must
+ * not be deleted before the records.
  */
 export async function removeJournal(directory: string): Promise<void> {
   const names = (await call<string[]>((done) => readdir(directory, done)).catch(throwUnlessAbsent)) ?? [];
@@ -96,11 +99,13 @@ export function emptyJournal(directory: string): boolean {
 }
 
 /**
- * Drops the oldest segments of all journals in the directory until they hold at most `maxBytes`; the newest segment
- * of each journal stays. A reader that still needed a dropped one sees the gap, and counts it.
+ * Deletes the oldest segments of all journals in the directory until the total is at most `maxBytes`. The
+ * newest segment of each journal is kept. A reader that still needed a deleted segment detects and counts the
+ * gap.
  *
- * A journal that cannot be read is left out: its error is returned, and the others keep to the limit.
- * @param isLate Returns true if the caller's thread has been blocked for too long; the next call then does the rest.
+ * A journal that cannot be read is skipped and its error returned. The limit still applies to the others.
+ * @param isLate Returns true if the caller's thread has been blocked for too long. The next call then does
+ * the rest.
  */
 export function enforceLimit(
   directory: string,

@@ -4,12 +4,12 @@ import { clearTimeout, setImmediate, setTimeout } from '../clock.ts';
 /** An operation of the file system that takes longer than this is slow. In ms. */
 export const SLOW = 50;
 
-/** By device number, for the disks in use. */
+/** Disks in use, by device number. */
 const disks = new Map<number, WeakRef<Disk>>();
 
 /**
- * Operations of the file system off the app's thread. They run one after the other for all journals on the same disk,
- * so that a stalled disk holds one thread of libuv's pool (4 by default, shared with the app), never more.
+ * Runs file system operations off the app's thread, one at a time for all journals on a disk. So a stalled
+ * disk blocks only one thread of libuv's pool, which the app shares and which has 4 threads by default.
  */
 export class Disk {
   #last: Promise<unknown> = Promise.resolve();
@@ -27,7 +27,7 @@ export class Disk {
     return disk;
   }
 
-  /** Whether an operation has not returned yet. */
+  /** Whether an operation is in progress. */
   get isBusy(): boolean {
     return this.#outstanding > 0;
   }
@@ -65,7 +65,7 @@ export class Disk {
   }
 }
 
-/** The result of a function of `node:fs` that calls back. */
+/** Returns a promise for a callback function of `node:fs`. */
 export function call<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     start((error, value) => (error ? reject(error) : resolve(value as T)));

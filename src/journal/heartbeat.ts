@@ -5,27 +5,31 @@ import { call } from './disk.ts';
 import type { SharedState } from './shared.ts';
 
 /*
- * The heartbeat of a journal: a file in its directory whose modification time the owner changes every second. The lock
- * alone does not say that the owner lives: the kernel drops it when the owner's own process closes any other
- * descriptor of the lock's file, as an in-process backup does.
+ * The heartbeat of a journal is a file in its directory whose modification time the owner updates every
+ * second. The lock alone does not prove that the owner is alive. The kernel releases it when the owner's
+ * process closes any other descriptor of the lock's file, as an in-process backup does.
  *
- * - Each beat names the file by its path. A beat that succeeds proves the ownership for `LEASE` ms; after that the
- *   owner appends and stores nothing before it has beaten again.
- * - An adopter takes the journal when its lock is free and the file has not changed for `STILL` ms of the adopter's
- *   own monotonic clock. It renames the file, so that every later beat of the owner fails: an owner that was paused
- *   learns that the journal is no longer its own before it counts anything.
- * - A journal without the file was closed, or an adopter died in the middle of it. Its lock alone decides.
+ * - Each beat names the file by its path. A successful beat proves the ownership for `LEASE` ms. After that,
+ *   the owner appends and stores nothing before another beat.
+ * - An adopter takes the journal if its lock is free and the file has not changed for `STILL` ms of the
+ *   adopter's own monotonic clock. It renames the file, so that all later beats of the owner fail. An owner
+ *   that was paused therefore detects the adoption before it counts anything.
+ * - A journal without the file was closed, or an adopter died in the middle of the adoption. Only its lock
+ *   counts.
  */
 
 /** Interval of the owner's beats, ms. */
 export const BEAT_INTERVAL = 1_000;
-/** How long a successful beat proves the ownership, ms. Shorter than `STILL` by the time that an append may take. */
+/**
+ * Time for which a successful beat proves the ownership, ms. Shorter than `STILL` by the time that an append
+ * may take.
+ */
 export const LEASE = 2_000;
-/** Time without a beat after which an adopter takes a journal whose lock is free, ms. */
+/** Time without a beat after which an adopter may take a journal whose lock is free, ms. */
 export const STILL = 3_000;
 
 const FILE = 'heartbeat';
-/** The name of the file once an adopter has the journal. */
+/** Name of the file after an adopter has taken the journal. */
 const CLAIMED = 'adopted';
 
 /** Creates the heartbeat of a new journal. */
@@ -34,16 +38,16 @@ export function startHeartbeat(directory: string): void {
 }
 
 /**
- * Beats once for a journal of this process. Returns `gone` where somebody deleted it, and `taken` where another
- * process may have adopted it: so long after the last beat that both look the same. Throws where the file system does
- * not say.
+ * Beats once for a journal of this process. Returns `gone` if the file was deleted, and `taken` if another
+ * process may have adopted the journal. Long after the last beat, both look the same and the result is
+ * `taken`. Throws if the file system returns another error.
  */
 export function beat(directory: string, shared: SharedState): 'kept' | 'gone' | 'taken' {
   const last = shared.beat;
-  // No file can be written: there is nothing to own.
+  // No file can be written, so there is nothing to own.
   if (last === 0) return 'kept';
   const now = processTime();
-  // Not the time of day, which an app's tests may stop.
+  // Not the wall clock, which an app's tests may stop.
   const time = now / 1_000;
   const beaten = present(() => {
     utimesSync(join(directory, FILE), time, time);
@@ -59,7 +63,7 @@ export function endHeartbeat(directory: string): void {
   present(() => unlinkSync(join(directory, FILE)));
 }
 
-/** The same, off the app's thread. */
+/** Like `endHeartbeat`, off the app's thread. */
 export async function endHeartbeatLater(directory: string): Promise<void> {
   try {
     await call<void>((done) => unlink(join(directory, FILE), done));
@@ -68,13 +72,19 @@ export async function endHeartbeatLater(directory: string): Promise<void> {
   }
 }
 
-/** Returns the last beat, for comparison alone, and when it was in ms since 1970; `undefined` where there is no file. */
+/**
+ * Returns the last beat, only for comparison, and its time in ms since 1970. Returns `undefined` if there is
+ * no file.
+ */
 export function lastBeat(directory: string): { beat: number; time: number } | undefined {
   const file = present(() => statSync(join(directory, FILE)));
   return file && { beat: file.mtimeMs, time: file.ctimeMs };
 }
 
-/** Takes a journal from its owner; returns false if the owner is alive after all. The caller holds the lock. */
+/**
+ * Takes a journal from its owner. Returns false if the owner is alive after all. The caller must hold the
+ * lock.
+ */
 export function claim(directory: string, seen: number): boolean {
   const file = join(directory, FILE);
   const claimed = join(directory, CLAIMED);

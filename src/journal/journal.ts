@@ -9,22 +9,22 @@ import { type JournalPlace, SegmentWriter } from './segment-writer.ts';
 import { SharedState } from './shared.ts';
 
 /**
- * - `append`: one append a record, before the write that completes the response. Survives SIGKILL.
- * - `group`: the sockets' writes of an event-loop turn are held, its records appended at once, then the writes
- *   released. Survives SIGKILL too and costs next to nothing, but delays responses to the end of the turn.
- * - `power`: as `append`, and the file is synchronised again and again, so that a power failure loses at most
- *   what came within the last one or two synchronisations (about 50 ms on a local disk).
+ * - `append`: one append per record, before the write that completes the response. Survives SIGKILL.
+ * - `group`: holds the socket writes of an event-loop turn, appends its records together, then releases the
+ *   writes. Survives SIGKILL too and costs almost nothing, but delays responses to the end of the turn.
+ * - `power`: like `append`, and the file is synchronized continually. A power failure loses at most the
+ *   records since the last one or two synchronizations (about 50 ms on a local disk).
  */
 export const JOURNAL_MODES = ['append', 'group', 'power'] as const;
 export type JournalMode = (typeof JOURNAL_MODES)[number];
 
 export interface JournalOptions {
-  /** The directory of the identity; each journal has one of its own in it. */
+  /** Directory of the identity. Each journal has a subdirectory. */
   directory: string;
   mode: JournalMode;
-  /** Of all journals in the directory. */
+  /** Maximum size of all journals in the directory, in bytes. */
   maxBytes: number;
-  /** Where a new segment begins. Defaults to 16 MiB or an eighth of `maxBytes`. */
+  /** Size at which a new segment is started, in bytes. Defaults to 16 MiB or an eighth of `maxBytes`. */
   segmentBytes?: number;
   /** Maximum bytes in memory while no file can be written. Defaults to 16 MiB, or 64 MiB with `inMemory`. */
   memoryBytes?: number;
@@ -33,29 +33,32 @@ export interface JournalOptions {
   /** True if no file is needed, because no storage outlasts the process. Defaults to `false`. */
   inMemory?: boolean;
   header: SegmentHeader;
-  /** Told at most about what changed: never once a record. */
+  /** Called when the state changes, never once per record. */
   onProblem(problem: TrackUsageError): void;
 }
 
 /**
- * The app's end of a journal: records go in, before their responses go out. Nothing here throws, whatever the
- * disk does: what cannot be written waits in bounded memory, and what does not fit there is counted in `dropped`.
+ * App's end of a journal. Records are appended before their responses are sent. No method throws, whatever
+ * the disk does. Records that cannot be written wait in bounded memory, and those that do not fit are counted
+ * in `dropped`.
  */
 export class Journal {
-  /** Another one, with a `shared` of its own, after `onStartOver`. */
+  /** ID of the journal. After `onStartOver`, another one with another `shared`. */
   id = newId();
   shared = new SharedState();
   /** Records of earlier journals of this process, which other processes have adopted. */
   recordsBefore = 0;
-  /** Records that found no room. */
+  /** Number of records dropped because memory was full. */
   dropped = 0;
-  /** Requests that became no record: reading them failed, or the app answered them after its end. */
+  /**
+   * Number of requests without a record: capturing them failed, or the app sent the response after its end.
+   */
   uncaptured = 0;
-  /** Called with each piece that has no file; it must reach the writer in order. */
+  /** Called with each piece that has no file. Pieces must reach the writer in order. */
   onMemoryPiece: (piece: MemoryPiece) => void = () => {};
   /** Called when the pieces before a position have been written to a file. */
   onWritten: (position: number) => void = () => {};
-  /** Called when another process had adopted the journal, and this one has begun another. */
+  /** Called after another process adopted the journal and this one started another. */
   onStartOver: () => void = () => {};
   /** Called when the records held back by `group` have been appended. */
   afterTurn: () => void = () => {};
@@ -63,7 +66,7 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
   readonly #segments: SegmentWriter;
-  /** Bytes and records in the encoder that were not appended yet. */
+  /** Number of bytes and records in the encoder that were not appended yet. */
   #pending = 0;
   #pendingRecords = 0;
   /** Number of records that were only in memory when it was closed. */
@@ -93,14 +96,14 @@ export class Journal {
     });
   }
 
-  /** The journal's own directory. */
+  /** Directory of this journal. */
   get path(): string {
     return join(this.#options.directory, this.id);
   }
 
   /**
-   * Whether the app's thread appends to a file, or to memory because the file system refuses or is slow; `none` where
-   * no storage needs a file.
+   * Where the app's thread appends: to a file, or to memory because the file system refuses or is slow.
+   * `none` if no storage needs a file.
    */
   get state(): 'file' | 'memory' | 'none' {
     return this.#segments.state;
@@ -111,19 +114,19 @@ export class Journal {
     return this.#segments.slowAppends;
   }
 
-  /** Whether records wait for the turn's end, so that their responses must be held. */
+  /** Whether records wait for the end of the turn, so that their responses must be held. */
   get holdsResponses(): boolean {
     return this.#options.mode === 'group' && !this.#options.inMemory;
   }
 
-  /** How many records were taken. */
+  /** Number of records accepted. */
   get records(): number {
     return this.recordsBefore + this.#segments.ordinal + this.#pendingRecords - this.#lost;
   }
 
   /**
-   * Takes a record. In the modes `append` and `power` it is in the file when this returns.
-   * @param now On the monotonic clock, in ms.
+   * Accepts a record. In the modes `append` and `power` it is in the file when this returns.
+   * @param now Timestamp of the monotonic clock, in ms.
    */
   append(facts: Facts, now = monotonicClock.now()): void {
     if (!this.#encoder.hasRoom(this.#pending)) this.appendPending(now);
@@ -133,7 +136,7 @@ export class Journal {
       this.#segments.ordinal + this.#pendingRecords,
     );
     this.#pendingRecords += 1;
-    // In memory, what a turn brings goes to the writer's thread in one message.
+    // In memory, the records of a turn are sent to the writer's thread in one message.
     if (!this.holdsResponses && !this.#options.inMemory) this.appendPending(now);
     else if (!this.#turnScheduled) {
       this.#turnScheduled = true;
@@ -146,7 +149,7 @@ export class Journal {
     this.appendPending();
   };
 
-  /** Appends what waits for the turn's end, and lets its responses go. */
+  /** Appends the records that wait for the end of the turn, and releases their responses. */
   appendPending(now = monotonicClock.now()): void {
     const bytes = this.#pending;
     const records = this.#pendingRecords;
@@ -158,25 +161,28 @@ export class Journal {
     this.afterTurn();
   }
 
-  /** Goes on in a new segment where the files that it wrote to were deleted; as `confirm` where they were adopted. */
+  /** Continues in a new segment if the files were deleted. Acts like `confirm` if they were adopted. */
   reopen(): void {
     this.#segments.reopen();
   }
 
   /**
-   * Makes sure that no other process has adopted the journal, as it may after a pause of this one; begins another
-   * journal where one has.
+   * Checks that no other process has adopted the journal, which may happen while this one is paused. Starts
+   * another journal if one has.
    */
   confirm(): void {
     this.#segments.confirm();
   }
 
-  /** The pieces that are neither in a file nor in all storages. */
+  /** Returns the pieces that are neither in a file nor in all storages. */
   memoryPieces(): readonly MemoryPiece[] {
     return this.#segments.memoryPieces();
   }
 
-  /** Writes what it has, when the process exits without `close`: another one can adopt the journal soon. */
+  /**
+   * Writes the records in memory when the process exits without `close`, and lets another process adopt the
+   * journal soon.
+   */
   leave(): void {
     this.appendPending();
     this.#segments.leave();
@@ -200,7 +206,7 @@ export class Journal {
     return { path: this.path, shared: this.shared };
   }
 
-  /** Begins another journal; `lost` is the number of records that are lost with the current one. */
+  /** Starts another journal. `lost` is the number of records lost with the current one. */
   #begin(lost: number): JournalPlace {
     this.dropped += lost;
     this.recordsBefore += this.#segments.ordinal - lost;

@@ -8,11 +8,12 @@ const FILE = 'lock.db';
 const SQLITE_BUSY = 5;
 
 /**
- * The right to a journal's directory, held as an exclusive transaction on a small SQLite file: the kernel releases
- * it when the process dies, however it dies, and a rival is told immediately.
+ * Ownership of a journal's directory, as an exclusive transaction on a small SQLite file. The kernel releases
+ * it when the process dies, however it dies. A competing process is refused immediately.
  *
- * On POSIX systems the process loses it when it closes any other descriptor of the file, which an app that copies its
- * data folder does. So the holder renews it, and the journal's heartbeat protects the journal meanwhile.
+ * On POSIX systems, the process loses the lock when it closes any other descriptor of the file. An app that
+ * copies its data directory does so. So the holder renews it, and the journal's heartbeat protects the
+ * journal meanwhile.
  */
 export class DirectoryLock {
   readonly #file: string;

@@ -4,17 +4,17 @@ import { TrackUsageError } from '../errors.ts';
 import { ifPresent } from './files.ts';
 
 /*
- * Whoever can write into a journal's directory can forge records, and with a symbolic link make the app write
- * elsewhere. So everything that is used must belong to the process's own user or to root, and must not be writable by
- * everybody. Windows has neither; there, the directory's access control list decides.
+ * Checks file owners. A user who can write to a journal's directory can forge records, and can redirect the
+ * app's writes with a symbolic link. So all files must belong to the process's user or to root, and must not
+ * be world-writable. Windows has neither; there, the directory's access control list decides.
  */
 
 const WRITABLE_BY_OTHERS = 0o002;
 const ACCESSIBLE_BY_GROUP_OR_OTHERS = 0o077;
 
 /**
- * Throws `JOURNAL_UNSAFE` for a directory of journals that another user may have made or filled. Takes back the access
- * of its group: on a volume, Kubernetes gives it to `fsGroup` again and again.
+ * Throws `JOURNAL_UNSAFE` for a directory of journals that another user may have created or written to.
+ * Removes the group's access, which Kubernetes repeatedly grants to `fsGroup` on a volume.
  */
 export function checkDirectory(directory: string): void {
   const user = process.geteuid?.();
@@ -29,7 +29,7 @@ export function checkDirectory(directory: string): void {
   }
 }
 
-/** Throws `JOURNAL_FOREIGN` for a journal that another user may have made, or put files in. */
+/** Throws `JOURNAL_FOREIGN` for a journal that another user may have created or written to. */
 export function checkJournal(directory: string): void {
   const user = process.geteuid?.();
   if (user === undefined) return;
@@ -44,7 +44,7 @@ function foreignFile(directory: string, user: number): string | undefined {
   if (reason) return reason;
   for (const name of readdirSync(directory)) {
     const file = join(directory, name);
-    // It may be deleted meanwhile: whoever adopts a journal does that.
+    // An adopter may delete it meanwhile.
     const stats = ifPresent(file, () => lstatSync(file));
     const reason = stats && foreignness(stats, user);
     if (reason) return `${name}: ${reason}`;
@@ -60,7 +60,10 @@ function foreignness(stats: Stats, user: number): string | undefined {
   return undefined;
 }
 
-/** Whether a file system gives every file the same owner and mode, such as FAT, so that they say nothing. */
+/**
+ * Returns whether the file system reports the same owner and mode for every file, as FAT does. Owners then
+ * mean nothing.
+ */
 function ignoresOwners(directory: string, user: number): boolean {
   let probe: string;
   try {

@@ -6,13 +6,13 @@ export interface MemoryPiece extends SegmentStart {
   bytes: Buffer;
 }
 
-/** The pieces of a journal that no file has yet, in bounded memory, oldest first. */
+/** Pieces of a journal that are not in a file yet, in bounded memory, oldest first. */
 export class MemoryPieces {
   readonly #limit: number;
   #pieces: MemoryPiece[] = [];
   #bytes = 0;
 
-  /** @param limit In bytes. */
+  /** @param limit Maximum size in bytes. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -38,12 +38,12 @@ export class MemoryPieces {
     this.#bytes += piece.bytes.length;
   }
 
-  /** Drops the pieces before a position: a file or every storage has them. */
+  /** Drops the pieces before a position, because a file or every storage has them. */
   release(position: number): void {
     this.#bytes -= releasePieces(this.#pieces, position);
   }
 
-  /** The oldest pieces that follow on each other, about `most` bytes of them together; `undefined` where none is left. */
+  /** Returns the oldest consecutive pieces, about `most` bytes in total, or `undefined` if there are none. */
   batch(most: number): { start: number; end: number; bytes: Buffer } | undefined {
     const [first] = this.#pieces;
     if (!first) return undefined;
@@ -59,7 +59,7 @@ export class MemoryPieces {
   }
 }
 
-/** Removes the pieces that end at a position or before it; returns their bytes. */
+/** Removes the pieces that end at or before a position. Returns their size in bytes. */
 export function releasePieces(pieces: MemoryPiece[], position: number): number {
   let count = 0;
   let bytes = 0;

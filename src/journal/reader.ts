@@ -12,41 +12,43 @@ import type { SharedState } from './shared.ts';
 /** Reason for a loss: the bytes are damaged, or the file was dropped at the limit or deleted. */
 export type LossCause = 'damaged' | 'dropped';
 
-/** What a reader came upon besides records. */
+/** Callbacks for everything that a reader finds besides records. */
 export interface ReadReport {
   /** Number of damaged bytes. */
   damaged(bytes: number): void;
   lost(records: number, cause: LossCause): void;
-  /** Nothing is there of what should be: somebody deleted the file that the journal is at. */
+  /** The file at the reader's position is missing: it was deleted. */
   gone(): void;
 }
 
-/** Is given a record and the position behind it; whether it was taken. */
+/** Receives a record and the position after it. Returns whether it was accepted. */
 type Take = (facts: Facts, behind: number) => boolean;
 
 type Piece = {
   start: number;
   ordinal: number;
   end: number;
-  /** The ordinal of the piece behind it, where there is one. */
+  /** Ordinal of the next piece, if there is one. */
   next: number | undefined;
 } & ({ file: string; memory?: undefined } | { memory: Buffer; file?: undefined });
 
-/** How reading a piece ended: at its end for now, because `take` wants no more, or because its file is gone. */
+/** Reason why reading a piece ended: its current end, `take` returned false, or its file is gone. */
 type Outcome = 'end' | 'full' | 'gone';
 
-/** How long a gap must stay before it is believed: a piece in memory may still be on its way. In ms. */
+/**
+ * Time that a gap must persist before it counts, because a piece in memory may still be in transit. In ms.
+ */
 const GAP_PATIENCE = 1_000;
 
-/** Of all readers of a thread: nothing in it outlasts a call of `read`, and those never overlap. */
+/** Shared by all readers of a thread. No data in it outlives a call of `read`, and calls never overlap. */
 const readBuffer = Buffer.from(new ArrayBuffer(4 * MAX_RECORD_BYTES));
 
 /**
- * Reads one journal, the own one while it grows or that of a dead process to its end. A journal is a row of
- * pieces, each a file or, where no file could be written, in memory.
+ * Reads one journal: the own one while it grows, or that of a dead process to its end. A journal is a
+ * sequence of pieces, each in a file or, if no file could be written, in memory.
  *
- * A file that is not there was dropped. Any other error of the file system says nothing about the journal: it is thrown
- * as `JOURNAL_UNREADABLE`, and the caller reads again later from where it was.
+ * A missing file was dropped. Any other file system error is thrown as `JOURNAL_UNREADABLE`, and the caller
+ * retries later from the same position.
  */
 export class JournalReader {
   readonly directory: string;
@@ -58,7 +60,10 @@ export class JournalReader {
   #segments: Segment[] | undefined;
   #gapSince: number | undefined;
 
-  /** `live` is the shared state of the own journal; without it the journal is a dead process's. */
+  /**
+   * Creates a reader. `live` is the shared state of the own journal; it is omitted for a dead process's
+   * journal.
+   */
   constructor(
     directory: string,
     live?: SharedState,
@@ -71,7 +76,9 @@ export class JournalReader {
     this.#gapPatience = gapPatience;
   }
 
-  /** What the records have in common, from the first head that is intact; `undefined` where none is. */
+  /**
+   * Returns the values that all records share, from the first intact head, or `undefined` if there is none.
+   */
   header(): SegmentHeader | undefined {
     for (const { path } of this.#list()) {
       const header = this.#reading(path, (fd) => readHead(fd).header);
@@ -80,12 +87,12 @@ export class JournalReader {
     return undefined;
   }
 
-  /** Whether nothing stands behind `position`. */
+  /** Returns whether there is nothing after `position`. */
   atEnd(position: number): boolean {
     return this.#live ? position >= this.#live.end : this.#pieceAt(position) === undefined;
   }
 
-  /** Returns the first place from `from` on at which the journal still holds records. */
+  /** Returns the first position from `from` on at which the journal still has records. */
   firstAt(from: Cursor): Cursor {
     this.#segments = undefined;
     const piece = this.#pieceAt(from.position);
@@ -94,8 +101,9 @@ export class JournalReader {
   }
 
   /**
-   * Reads records from `from` on until `take` returns false (the record it was called with counts as not taken),
-   * or the journal's end for now, or `until`. Returns the place behind the last record taken.
+   * Reads records from `from` until `take` returns false, the current end of the journal, or `until`. A
+   * record for which `take` returns false counts as unread. Returns the position after the last accepted
+   * record.
    */
   read(from: Cursor, until: number, take: Take, report: ReadReport): Cursor {
     const cursor = { ...from };
@@ -113,14 +121,14 @@ export class JournalReader {
         this.#pass(piece.ordinal, cursor, 'dropped', report);
         cursor.position = piece.start;
       } else if (piece.start === cursor.position) {
-        // Damage in the piece before swallowed records.
+        // Damage in the previous piece destroyed records.
         this.#pass(piece.ordinal, cursor, 'damaged', report);
       }
       this.#gapSince = undefined;
       const outcome = this.#readPiece(piece, cursor, Math.min(end, piece.end), take, report);
       if (outcome === 'full') return cursor;
       if (outcome === 'gone') {
-        // Dropped between the listing and now. Listed again, it is a gap.
+        // Deleted since the files were listed. The next listing shows a gap.
         if (missing === piece.file) throw unreadable(piece.file!, new Error('it is listed but not there'));
         missing = piece.file;
         this.#segments = undefined;
@@ -139,7 +147,7 @@ export class JournalReader {
     try {
       if (open) closeSync(open.fd);
     } catch {
-      // The descriptor is free either way, and closing a file that was only read loses nothing.
+      // The descriptor is freed in any case, and closing a file that was only read loses nothing.
     }
   }
 
@@ -150,7 +158,7 @@ export class JournalReader {
     cursor.ordinal = ordinal;
   }
 
-  /** Reads from one piece up to `end`. */
+  /** Reads from one piece, up to `end`. */
   #readPiece(piece: Piece, cursor: Cursor, end: number, take: Take, report: ReadReport): Outcome {
     let headDamage: number | undefined = 0;
     if (piece.file && cursor.position === piece.start) {
@@ -161,7 +169,7 @@ export class JournalReader {
       if (headDamage) report.damaged(headDamage);
       headDamage = 0;
     };
-    // Nothing but its own records tells how many the newest segment of a dead process held.
+    // Only its own records tell how many the newest segment of a dead process had.
     const tail = piece.next === undefined && !this.#live ? piece.end : undefined;
     let damage: Damage | undefined;
     let isCounted = false;
@@ -174,7 +182,7 @@ export class JournalReader {
       this.#decoder.use(bytes);
       for (let at = 0; at < bytes.length; at = cursor.position - begin) {
         const size = this.#decoder.sizeAt(at, bytes.length);
-        // Cut by the buffer: it is loaded again from here.
+        // The buffer cut the record: it is loaded again from here.
         if (goesOn && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
         if (size > 0) {
           if (damage) report.damaged(cursor.position - damage.from.position);
@@ -206,7 +214,9 @@ export class JournalReader {
     return 'end';
   }
 
-  /** The file ends before the piece does: the rest was in memory only, or somebody cut the file short. */
+  /**
+   * Handles a file that ends before the piece does. The rest was only in memory, or the file was truncated.
+   */
   #pastEnd(
     piece: Piece,
     cursor: Cursor,
@@ -220,7 +230,7 @@ export class JournalReader {
     return 'end';
   }
 
-  /** The bytes from `position` on, as many as fit; `undefined` where the file is gone. */
+  /** Returns the bytes from `position` on, as many as fit, or `undefined` if the file is gone. */
   #load(piece: Piece, position: number, end: number): Buffer | undefined {
     const length = Math.min(readBuffer.length, end - position);
     if (piece.memory) {
@@ -233,7 +243,7 @@ export class JournalReader {
     );
   }
 
-  /** Calls `read` with the descriptor of a segment; `undefined` where there is no such file. */
+  /** Calls `read` with the descriptor of a segment. Returns `undefined` if the file does not exist. */
   #reading<T>(file: string, read: (fd: number) => T): T | undefined {
     if (this.#open?.file !== file) {
       this.close();
@@ -245,7 +255,7 @@ export class JournalReader {
     return ifPresent(file, () => read(fd));
   }
 
-  /** The piece that holds `position`, or the first behind it. */
+  /** Returns the piece that contains `position`, or the first one after it. */
   #pieceAt(position: number): Piece | undefined {
     const found = this.#memoryAt(position) ?? this.#choose(position);
     if (found || this.#segments === undefined) return found;
@@ -253,7 +263,10 @@ export class JournalReader {
     return this.#choose(position);
   }
 
-  /** The piece in memory that holds `position`, found by halves: there may be one for each of many records. */
+  /**
+   * Returns the piece in memory that contains `position`. Uses a binary search, because there may be a piece
+   * for every record.
+   */
   #memoryAt(position: number): Piece | undefined {
     let low = 0;
     let high = this.#memory.length;
@@ -295,7 +308,7 @@ export class JournalReader {
     return undefined;
   }
 
-  /** Where the last segment of a dead journal ends, as far as its file tells; 0 where it is gone. */
+  /** Returns the end of a dead journal's last segment, from the size of its file. Returns 0 if it is gone. */
   #endOfFile({ file, start }: Piece): number {
     const size = this.#reading(file!, (fd) => fstatSync(fd).size);
     return size === undefined ? 0 : start + Math.max(0, (size - SEGMENT_HEAD_BYTES) & ~7);

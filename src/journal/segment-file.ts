@@ -4,15 +4,15 @@ import { segmentName } from './directory.ts';
 import { call } from './disk.ts';
 import { encodeHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 
-/** Where a segment begins: see `Segment`. */
+/** Start of a segment: see `Segment`. */
 export interface SegmentStart {
   start: number;
   ordinal: number;
 }
 
-/** A segment that is written to. Every write names its place in the file, so that one may be repeated. */
+/** A segment being written. Every write names its offset in the file, so that it can be repeated. */
 export class SegmentFile {
-  /** The position of its first record. */
+  /** Position of its first record. */
   readonly start: number;
   hasHead = false;
   readonly #head: Buffer;
@@ -26,7 +26,8 @@ export class SegmentFile {
 
   /**
    * Creates a segment synchronously.
-   * @param isLate Whether the app's thread has been kept for too long already; then the head is left to `writeHead`.
+   * @param isLate Whether the app's thread has already been blocked for too long. The head is then left to
+   * `writeHead`.
    */
   static create(
     directory: string,
@@ -34,7 +35,7 @@ export class SegmentFile {
     header: SegmentHeader,
     isLate: () => boolean,
   ): SegmentFile {
-    // A segment of that name can only be one whose first append failed: it holds no record.
+    // A segment of that name can only be left from a failed first append, so it has no records.
     const fd = openSync(join(directory, segmentName(start, ordinal)), 'w', 0o600);
     const file = new SegmentFile(fd, start, encodeHead(header));
     try {
@@ -59,12 +60,15 @@ export class SegmentFile {
     return new SegmentFile(fd, start, encodeHead(header));
   }
 
-  /** Writes the first `length` bytes at a position of the journal, synchronously. */
+  /** Synchronously writes the first `length` bytes at a position of the journal. */
   append(bytes: Buffer, length: number, position: number): void {
     this.#write(bytes, length, this.#placeOf(position));
   }
 
-  /** Writes the head. When it is there already, this changes nothing, and tells whether the disk takes writes. */
+  /**
+   * Writes the head. If it already exists, the write changes nothing but still shows whether the disk accepts
+   * writes.
+   */
   async writeHead(): Promise<void> {
     await this.#writeLater(this.#head, 0);
     this.hasHead = true;

@@ -18,10 +18,14 @@ const RETRY = 2_000;
 const LOOK_PAUSE = 50;
 /** Stalls this long are reported even if the disk is fast afterwards; a busy machine may cause shorter ones. In ms. */
 const LONG_STALL = 1_000;
-/** How much is written at once off the app's thread, and how little of it may be left to the app's thread. */
+/**
+ * Number of bytes written at once off the app's thread, and maximum remainder that the app's thread writes.
+ */
 const BATCH_BYTES = 1024 * 1024;
 const REST_BYTES = 256 * 1024;
-/** Number of completed segments that the writer's thread may be behind with the limit of the journals' size. */
+/**
+ * Number of completed segments by which the writer's thread may lag in enforcing the journals' size limit.
+ */
 const MAX_UNLIMITED = 2;
 /** Maximum time that `close` waits for a disk. In ms. */
 const CLOSE_PATIENCE = 1_000;
@@ -33,7 +37,7 @@ export interface JournalPlace {
 }
 
 export interface SegmentWriterOptions {
-  /** The directory of all journals of the identity. */
+  /** Directory of all journals of the identity. */
   directory: string;
   place: JournalPlace;
   /** True if the file is synchronized continually. */
@@ -45,12 +49,15 @@ export interface SegmentWriterOptions {
   inMemory: boolean;
   patience: number;
   header: SegmentHeader;
-  /** Another process has the journal, and so many records went with it; returns where to begin another one. */
+  /**
+   * Called when another process has the journal, with the number of records lost with it. Returns the place
+   * for another journal.
+   */
   onTaken(lost: number): JournalPlace;
   /** Called when writing continues in the new journal. */
   onStartOver(): void;
   onMemoryPiece(piece: MemoryPiece): void;
-  /** The pieces before a position are in a file now. */
+  /** Called when the pieces before a position are in a file. */
   onWritten(position: number): void;
   onProblem(problem: TrackUsageError): void;
 }
@@ -58,16 +65,18 @@ export interface SegmentWriterOptions {
 /**
  * Writes the journal's bytes to its segments. It is in one of two states:
  *
- * - `file`: the app's thread appends. This is the rule, and SIGKILL loses nothing.
- * - `memory`: the file system has refused something, or has blocked the app's thread for too long (`pace.ts`). The app's
- *   thread touches no file. Records wait in bounded memory, from which the writer's thread stores them; `#recover`
- *   writes them to the file too, off the app's thread and one operation at a time. When all is written and the disk
- *   is fast again, the app's thread goes on where the file ends. SIGKILL loses what is in memory alone.
+ * - `file`: the app's thread appends. This is the normal state, and SIGKILL loses nothing.
+ * - `memory`: the file system returned an error, or blocked the app's thread for too long (`pace.ts`). The
+ *   app's thread does not access files. Records wait in bounded memory, from which the writer's thread stores
+ *   them. `#recover` also writes them to the file, off the app's thread and one operation at a time. When all
+ *   are written and the disk is fast again, the app's thread continues at the end of the file. SIGKILL loses
+ *   the records that are only in memory.
  *
- * A piece is in memory or in the file, never in both for the reader: once it is written, memory drops it.
+ * For the reader, a piece is either in memory or in the file, never in both. Once it is written, memory drops
+ * it.
  */
 export class SegmentWriter {
-  /** The position behind the last record, and the number of records before it. */
+  /** Position after the last record, and number of records before it. */
   end = 0;
   ordinal = 0;
   readonly #options: SegmentWriterOptions;
@@ -76,11 +85,11 @@ export class SegmentWriter {
   #disk = new Disk();
   #file: SegmentFile | undefined;
   #isRecovering = false;
-  /** Ends the recovery's pause. */
+  /** Ends the recovery's pause early. */
   #wake: () => void = () => {};
   readonly #pace: Pace;
   readonly #synchronizer: Synchronizer | undefined;
-  /** How long the app's thread was kept, until that is reported. In ms. */
+  /** Time that the app's thread was blocked, until it is reported. In ms. */
   #stall = 0;
   #lastProblem: string | undefined;
   #isClosed = false;
@@ -104,15 +113,15 @@ export class SegmentWriter {
     return this.#file === undefined || this.#isRecovering ? 'memory' : 'file';
   }
 
-  /** The pieces that neither a file nor every storage has. */
+  /** Returns the pieces that neither a file nor every storage has. */
   memoryPieces(): readonly MemoryPiece[] {
     this.#pieces.release(this.#place.shared.committed);
     return this.#pieces.all;
   }
 
   /**
-   * Takes the first `length` bytes; false where there is no room for them.
-   * @param started When the caller began, on the monotonic clock.
+   * Accepts the first `length` bytes. Returns false if there is no room for them.
+   * @param started Monotonic timestamp at which the caller began, in ms.
    */
   write(bytes: Buffer, length: number, records: number, started: number): boolean {
     noteThreadTime(started);
@@ -129,7 +138,7 @@ export class SegmentWriter {
     return true;
   }
 
-  /** Goes on in a new segment where the files that it wrote to were deleted; as `confirm` where they were adopted. */
+  /** Continues in a new segment if the files were deleted. Acts like `confirm` if they were adopted. */
   reopen(): void {
     if (this.#isClosed || this.#options.inMemory) return;
     if (this.#beat() === 'taken') this.#startOver();
@@ -137,8 +146,8 @@ export class SegmentWriter {
   }
 
   /**
-   * Makes sure that no other process has adopted the journal, as it may after a pause of this one; begins another
-   * journal where one has.
+   * Checks that no other process has adopted the journal, which may happen while this one is paused. Starts
+   * another journal if one has.
    */
   confirm(): void {
     if (this.#isClosed) return;
@@ -149,20 +158,21 @@ export class SegmentWriter {
     this.#recreate();
   }
 
-  /** When the process exits without `close`: a last attempt to write what is in memory. */
+  /** Makes a last attempt to write the records in memory when the process exits without `close`. */
   leave(): void {
     if (this.#isClosed || this.#disk.isStalled) return;
     try {
       if (this.#isRecovering && this.memoryPieces().length > 0) this.#writeLast();
       if (this.#place.shared.beat > 0) endHeartbeat(this.#place.path);
     } catch {
-      // What is in memory is lost, and why was reported. Without an end of the heartbeat, adoption takes longer.
+      // The records in memory are lost, and the reason was reported. Without the end of the heartbeat,
+      // adoption takes longer.
     }
   }
 
   #writeLast(): void {
     if (!this.#file) {
-      // Whatever is under way may be about to create the file.
+      // An operation in progress may be about to create the file.
       if (this.#disk.isBusy) return;
       this.#prepare();
       this.#file = SegmentFile.create(this.#place.path, this.#next, this.#options.header, () => false);
@@ -178,13 +188,13 @@ export class SegmentWriter {
     try {
       rmSync(this.#place.path, { recursive: true, force: true });
     } catch {
-      // An empty journal, which the next process adopts and deletes.
+      // An empty journal remains, which the next process adopts and deletes.
     }
   }
 
   /**
-   * Leaves the file. Another process can adopt the journal from then on, unless it is discarded.
-   * @returns Records that are lost, since no file took them in time.
+   * Stops writing. Unless the journal is discarded, another process can adopt it from then on.
+   * @returns Number of lost records, which no file accepted in time.
    */
   async close({ discard }: { discard: boolean }): Promise<number> {
     if (!discard && !this.#options.inMemory && this.memoryPieces().length > 0) await this.#untilWritten();
@@ -198,7 +208,8 @@ export class SegmentWriter {
     await within(
       CLOSE_PATIENCE,
       last.catch((error: Error) => {
-        // The next process adopts what is left. It deletes what is stored, which the storages know.
+        // The next process adopts the rest. It deletes stored records, because the storages know their
+        // positions.
         const { message: reason } = error;
         this.#report(new TrackUsageError('JOURNAL_UNDELETED', { value: path, reason }, { cause: error }));
       }),
@@ -231,7 +242,7 @@ export class SegmentWriter {
     return true;
   }
 
-  /** Falls back to memory where the disk has blocked the app's thread for too long. */
+  /** Switches to memory if the disk has blocked the app's thread for too long. */
   #checkPace(started: number): void {
     const blocked = this.#pace.end(started);
     if (blocked === undefined) return;
@@ -245,12 +256,13 @@ export class SegmentWriter {
     this.#leaveFile();
     const { shared } = this.#place;
     shared.rotations += 1;
-    // The writer's thread does it, since it takes long where there are many journals; here only where no thread runs.
+    // Left to the writer's thread, because it is slow with many journals. Done here only if that thread does
+    // not run.
     const isLeft = shared.limited < 0 || shared.rotations - shared.limited > MAX_UNLIMITED;
     if (isLeft) this.#enforceLimit(isLate);
     if (!isLate()) this.#openNext(isLate);
     if (isLate()) this.#checkPace(started);
-    // What was left undone is done by the recovery.
+    // The recovery completes an unfinished head.
     if (!this.#file?.hasHead) this.#recover(0);
   }
 
@@ -263,7 +275,7 @@ export class SegmentWriter {
     if (error) this.#report(error);
   }
 
-  /** Whether another process may have adopted the journal. */
+  /** Returns whether another process may have adopted the journal. */
   #isLeaseOver(now = monotonicClock.now()): boolean {
     return processTime(now) - this.#place.shared.beat > LEASE;
   }
@@ -278,14 +290,14 @@ export class SegmentWriter {
     }
   }
 
-  /** The journal's files were deleted. */
+  /** Creates the journal's deleted files again. */
   #recreate(): void {
     this.#leaveFile();
     this.#place.shared.beat = 0;
     this.#goOn();
   }
 
-  /** Abandons the journal to the process that has adopted it, and begins another one. */
+  /** Leaves the journal to the process that has adopted it, and starts another one. */
   #startOver(): void {
     this.#leaveJournal();
     this.#goOn();
@@ -293,7 +305,7 @@ export class SegmentWriter {
 
   #goOn(): void {
     const { isLate } = this.#pace.begin();
-    // A recovery goes on by itself, off the app's thread.
+    // A recovery in progress opens the next file itself, off the app's thread.
     if (!this.#isRecovering) this.#openNext(isLate);
     if (!this.#file?.hasHead) this.#recover(0);
     this.#wake();
@@ -301,7 +313,7 @@ export class SegmentWriter {
 
   #leaveJournal(): void {
     this.#leaveFile();
-    // Their positions are those of the journal that is left; only this process has them.
+    // Their positions refer to the abandoned journal, and only this process has them.
     const lost = this.memoryPieces().reduce((sum, { records }) => sum + records, 0);
     const { path } = this.#place;
     this.#options.onProblem(new TrackUsageError('JOURNAL_TAKEN', { value: path, records: lost }));
@@ -312,7 +324,7 @@ export class SegmentWriter {
     this.#options.onStartOver();
   }
 
-  /** Where the next segment begins. */
+  /** Start of the next segment. */
   get #next(): { start: number; ordinal: number } {
     return this.memoryPieces()[0] ?? { start: this.end, ordinal: this.ordinal };
   }
@@ -328,7 +340,10 @@ export class SegmentWriter {
     }
   }
 
-  /** Sees that the journal is still there and ours; leaves what is not. Throws where the file system does not say. */
+  /**
+   * Checks that the journal still exists and is ours. Otherwise stops using its files. Throws if the file
+   * system returns another error.
+   */
   #check(): void {
     if (!this.#isLeaseOver()) return;
     const { path, shared } = this.#place;
@@ -340,14 +355,14 @@ export class SegmentWriter {
     shared.beat = 0;
   }
 
-  /** Makes the journal's directory, where that is not done yet or it was deleted. */
+  /** Creates the journal's directory, if it was not created yet or was deleted. */
   #prepare(): void {
     this.#check();
     const { path, shared } = this.#place;
     if (shared.beat > 0) return;
     prepareDirectory(this.#options.directory);
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    // Before the first segment: a journal with records and without a heartbeat may be adopted.
+    // The heartbeat comes before the first segment: a journal with records and no heartbeat may be adopted.
     startHeartbeat(path);
     shared.beat = processTime();
     this.#disk = Disk.of(path);
@@ -375,7 +390,7 @@ export class SegmentWriter {
     this.#recover(RETRY);
   }
 
-  /** Writes what is in memory until the app's thread can append again. */
+  /** Writes the records in memory until the app's thread can append again. */
   #recover(pause: number): void {
     if (this.#isRecovering || this.#isClosed) return;
     this.#isRecovering = true;
@@ -411,7 +426,7 @@ export class SegmentWriter {
     });
   }
 
-  /** Writes what is in memory, but for what came meanwhile; returns whether the disk was fast. */
+  /** Writes the records in memory, except some that arrive meanwhile. Returns whether the disk was fast. */
   async #catchUp(): Promise<boolean> {
     let isFast = true;
     const run = async <T>(operation: () => Promise<T>): Promise<T> => {
@@ -422,7 +437,7 @@ export class SegmentWriter {
     const { directory, header, segmentBytes } = this.#options;
     if (!this.#file) {
       await run(() => call<unknown>((done) => mkdir(directory, { recursive: true, mode: 0o700 }, done)));
-      // Synchronous, on a disk that has just answered.
+      // Safe to do synchronously, because the disk has just responded.
       this.#prepare();
       this.#file = await run(() => SegmentFile.open(this.#place.path, this.#next, header));
       if (this.#isClosed) this.#leaveFile();
@@ -442,7 +457,7 @@ export class SegmentWriter {
     return isFast;
   }
 
-  /** Lets the app's thread append again, after it has written the little that is left. */
+  /** Writes the small remainder and lets the app's thread append again. */
   #goBack(): boolean {
     const file = this.#file;
     if (!file || this.#pieces.bytes > REST_BYTES) return false;
@@ -450,7 +465,7 @@ export class SegmentWriter {
     this.#writeRest(file);
     this.#isRecovering = false;
     this.#pace.returned();
-    // If that was slow, another recovery has begun.
+    // If the disk was slow, another recovery has started.
     this.#checkPace(started);
     return true;
   }
@@ -501,7 +516,7 @@ export class SegmentWriter {
   }
 }
 
-/** Waits for a promise with a timeout. In ms. */
+/** Waits for a promise, with a timeout in ms. */
 async function within(timeout: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => {

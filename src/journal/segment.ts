@@ -1,11 +1,14 @@
 import { readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 
-/** "TUJ2" */
+/** "TUJ2" in ASCII. */
 const MAGIC = 0x324a5554;
-/** The head holds the same text twice, so that damage to one copy is repaired from the other. */
+/**
+ * Size of a header copy, in bytes. The head holds two copies, so that damage to one is repaired from the
+ * other.
+ */
 const COPY_BYTES = 2048;
-/** Fixed, so that the records are found even if the head is damaged. */
+/** Size of the head, in bytes. Fixed, so that the records are found even if the head is damaged. */
 export const SEGMENT_HEAD_BYTES = 2 * COPY_BYTES;
 
 /** Values that all records of a segment share; the same in all segments of a journal. */
@@ -15,8 +18,8 @@ export interface SegmentHeader {
 }
 
 /**
- * Reads the head of an open segment: the header from the first copy that is intact, and how many bytes of the head are
- * damaged. A file that ends within its head holds no record, and nothing of it counts as damaged.
+ * Reads the head of an open segment. Returns the header from the first intact copy, and the number of damaged
+ * bytes. A file that ends within its head has no records, and none of its bytes count as damaged.
  */
 export function readHead(fd: number): { header: SegmentHeader | undefined; damaged: number } {
   const bytes = Buffer.alloc(SEGMENT_HEAD_BYTES);
@@ -26,7 +29,10 @@ export function readHead(fd: number): { header: SegmentHeader | undefined; damag
   return { header: copies[0] ?? copies[1], damaged };
 }
 
-/** Reads `length` bytes at `position` of the file, or as many as there are. A read may return less than it could. */
+/**
+ * Reads `length` bytes at `position` of the file, or as many as there are. Loops, because a single read may
+ * return less.
+ */
 export function readFully(fd: number, into: Buffer, length: number, position: number): number {
   let read = 0;
   while (read < length) {
@@ -37,15 +43,15 @@ export function readFully(fd: number, into: Buffer, length: number, position: nu
   return read;
 }
 
-/** The head of a segment. */
+/** Encodes the head of a segment. */
 export function encodeHead(header: SegmentHeader): Buffer {
   const copy = encodeHeader(header);
   return Buffer.concat([copy, copy]);
 }
 
 /**
- * Magic, checksum of all that follows, the lengths of both texts, the texts in UTF-8, zeros. Both texts have at most
- * 255 UTF-16 units (see `readSettings`), so they fit.
+ * Encodes the magic number, the checksum of the rest, the lengths of both texts, the texts in UTF-8, and
+ * zeros. Both texts have at most 255 UTF-16 units (see `readSettings`), so they fit.
  */
 function encodeHeader({ site, serverName }: SegmentHeader): Buffer {
   const texts = [Buffer.from(site), Buffer.from(serverName)] as const;

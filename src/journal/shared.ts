@@ -1,7 +1,7 @@
 /**
- * What the app's thread and the writer's thread tell each other without messages, in shared memory. A double on
- * a multiple of 8 bytes is read and written whole on every platform that Node supports, and the checksum of the
- * records guards the rest.
+ * State that the app's thread and the writer's thread share without messages, in shared memory. A double at a
+ * multiple of 8 bytes is read and written atomically on every platform that Node supports. The checksum of
+ * the records protects against the rest.
  */
 const END = 0;
 const ORDINAL = 1;
@@ -19,23 +19,26 @@ export class SharedState {
     this.#values = new Float64Array(memory);
   }
 
-  /** The journal's end: the position behind its last record. */
+  /** End of the journal: the position after its last record. */
   get end(): number {
     return this.#values[END]!;
   }
 
-  /** How many records the journal ever held. */
+  /** Number of records that the journal ever had. */
   get ordinal(): number {
     return this.#values[ORDINAL]!;
   }
 
-  /** `end` goes first: who sees it may find `ordinal` too small for a moment, never too large. */
+  /**
+   * Updates `end` before `ordinal`. So a concurrent reader may see an `ordinal` that is briefly too small,
+   * never one too large.
+   */
   advance(end: number, ordinal: number): void {
     this.#values[END] = end;
     this.#values[ORDINAL] = ordinal;
   }
 
-  /** The position up to which every storage has committed. */
+  /** Position up to which every storage has committed. */
   get committed(): number {
     return this.#values[COMMITTED]!;
   }
@@ -44,7 +47,7 @@ export class SharedState {
     this.#values[COMMITTED] = position;
   }
 
-  /** When the journal's heart beat last, by `processTime`; 0 where it has no heartbeat, because it has no file. */
+  /** Time of the journal's last beat, by `processTime`. 0 if it has no heartbeat, because it has no file. */
   get beat(): number {
     return this.#values[BEAT]!;
   }
@@ -53,7 +56,7 @@ export class SharedState {
     this.#values[BEAT] = time;
   }
 
-  /** Number of segments that were completed. */
+  /** Number of completed segments. */
   get rotations(): number {
     return this.#values[ROTATIONS]!;
   }
@@ -62,7 +65,9 @@ export class SharedState {
     this.#values[ROTATIONS] = count;
   }
 
-  /** Number of completed segments at which the writer's thread enforced the limit last; -1 before it has started. */
+  /**
+   * Number of completed segments when the writer's thread last enforced the limit; -1 before it has started.
+   */
   get limited(): number {
     return this.#values[LIMITED]! - 1;
   }

@@ -1,15 +1,18 @@
 import { setTimeout } from '../clock.ts';
 
-/** The pause between two synchronizations. In ms. */
+/** Pause between two synchronizations. In ms. */
 const PAUSE = 10;
 
-/** Synchronizes a file with its disk, for mode `power`: at most once at a time, and after each write again. */
+/**
+ * Synchronizes a file with its disk, for mode `power`. Runs one synchronization at a time, and another one
+ * after later writes.
+ */
 export class Synchronizer {
   readonly #sync: () => Promise<unknown>;
   #isRunning = false;
   #isDirty = false;
 
-  /** @param sync Covers what was written before it is called. Never rejects. */
+  /** @param sync Synchronizes everything written before the call. Never rejects. */
   constructor(sync: () => Promise<unknown>) {
     this.#sync = sync;
   }
