@@ -46,9 +46,9 @@ ${names.map((each) => `exports.${each} = library.${each};\n`).join('')}`,
 }
 // Its module has to be made with the `@nestjs/core` of who asks, for a test runner has a copy of its own of it.
 write(
-  'frameworks/nest.js',
+  'integrations/nest.js',
   `Object.defineProperty(exports, '__esModule', { value: true });
-const { createTrackUsageModule } = ${LOAD}('../../frameworks/nest-module.js');
+const { createTrackUsageModule } = ${LOAD}('../../integrations/nest-module.js');
 exports.TrackUsageModule = createTrackUsageModule(require('@nestjs/core').HttpAdapterHost);
 `,
 );

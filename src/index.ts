@@ -4,6 +4,7 @@ export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
+export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
 export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
 export type {
   AnsweredRange,
@@ -29,8 +30,9 @@ export { Storage, type StorageDescription } from './query/storage.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
-export type { AppRequest, JournalSettings, TrackUsageOptions } from './settings.ts';
-export type { StorageStatus, UsageStatus } from './status.ts';
+export { AccessLogWriter, type AccessLogWriterOptions } from './sinks/access-log/index.ts';
+export { type Output, OutputWriter, type OutputWriterOptions } from './sinks/output.ts';
+export { PrintWriter, type PrintWriterOptions } from './sinks/print.ts';
 export type { KeyRow, Measures, Order } from './storage/contract.ts';
 export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storage/writer.ts';
 export {
@@ -59,8 +61,6 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export { type MetricsOptions, TrackUsage } from './tracker.ts';
-export type { FreeGeoIpSettings } from './writer/free-geo-ip-settings.ts';
-export { AccessLogWriter, type AccessLogWriterOptions } from './writers/access-log/index.ts';
-export { type Output, OutputWriter, type OutputWriterOptions } from './writers/output.ts';
-export { PrintWriter, type PrintWriterOptions } from './writers/print.ts';
+export type { StorageStatus, UsageStatus } from './tracker/status.ts';
+export { type MetricsOptions, TrackUsage } from './tracker/tracker.ts';
+export type { FreeGeoIpSettings } from './writer/enrich/free-geo-ip-settings.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BoundedCache } from '../src/cache.ts';
+import { BoundedCache } from '../src/platform/cache.ts';
 
 describe('BoundedCache', () => {
   test('forgets the older generation when the younger is full', () => {

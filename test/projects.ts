@@ -16,5 +16,5 @@ export const SYSTEM = [
   'test/metrics/prometheus.test.ts',
   'test/report/browser.test.ts',
   'test/support/*.test.ts',
-  'test/writers/goaccess.test.ts',
+  'test/sinks/goaccess.test.ts',
 ] as const;

@@ -1,4 +1,4 @@
-import { letGo } from '../promises.ts';
+import { letGo } from '../platform/promises.ts';
 
 /**
  * What a function of the user's returned, where it is needed at once. A promise is no answer: it would pass for a

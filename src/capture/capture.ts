@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http';
-import { monotonicClock } from '../clock.ts';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import { monotonicClock } from '../platform/clock.ts';
 import { Cookies } from './cookies.ts';
 import {
   Connection,

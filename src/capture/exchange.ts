@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { monotonicClock, wallClock } from '../clock.ts';
+import { monotonicClock, wallClock } from '../platform/clock.ts';
 import type { Capture } from './capture.ts';
 import type { HeldOutput } from './hold.ts';
 import type { SocketResponse } from './socket-response.ts';

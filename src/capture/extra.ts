@@ -1,4 +1,4 @@
-import { fitForEngines, TEXT_LIMITS } from '../text.ts';
+import { fitForEngines, TEXT_LIMITS } from '../text/text.ts';
 
 /** Of the engine: an app's tests may watch or replace it. */
 const { stringify } = JSON;

@@ -1,8 +1,8 @@
-import { monotonicClock } from '../clock.ts';
 import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
 import type { Facts } from '../journal/codec.ts';
+import { monotonicClock } from '../platform/clock.ts';
 import { keyFailed, keysOf } from '../summaries/keys.ts';
-import { cut, TEXT_LIMITS } from '../text.ts';
+import { cut, TEXT_LIMITS } from '../text/text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
 import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
 import { atOnce } from './at-once.ts';

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import type { Connection } from './exchange.ts';
 
 /**

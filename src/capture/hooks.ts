@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { OutgoingMessage, ServerResponse } from 'node:http';
 import { types } from 'node:util';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Exchange, exchangeOf, failAll, type Response } from './exchange.ts';
 import { isRefused, isWaiting, markRefused } from './refusals.ts';
 import { declaredLength } from './response-headers.ts';

@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs';
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { types } from 'node:util';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Exchange, exchangeOfStream, failAll } from './exchange.ts';
 import { hookHead, lengthOf } from './hooks.ts';
 import { beginUnseen2 } from './unseen.ts';

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { setImmediate } from '../clock.ts';
+import { setImmediate } from '../platform/clock.ts';
 import type { Capture } from './capture.ts';
 import {
   Connection,

@@ -1,8 +1,8 @@
 import { createHmac, createSecretKey, type KeyObject, randomFillSync, timingSafeEqual } from 'node:crypto';
 import { parseCookie, type SetCookie, stringifySetCookie } from 'cookie';
-import { BoundedCache } from '../cache.ts';
 import { show, TrackUsageError } from '../errors.ts';
-import { checkOption, isText, isWholeNumber } from '../options.ts';
+import { checkOption, isText, isWholeNumber } from '../options/checks.ts';
+import { BoundedCache } from '../platform/cache.ts';
 import type { Request } from './exchange.ts';
 
 export interface CookieOptions {

@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
-import { showControls } from '../escape.ts';
-import { requireRuntime } from '../runtime.ts';
-import { version } from '../version.ts';
+import { requireRuntime } from '../platform/runtime.ts';
+import { version } from '../platform/version.ts';
+import { showControls } from '../text/escape.ts';
 import { addCopyCommand } from './commands/copy.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';

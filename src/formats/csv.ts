@@ -1,4 +1,4 @@
-import { escapeText } from '../escape.ts';
+import { escapeText } from '../text/escape.ts';
 
 /** A value; `json` is text that is escaped already. */
 export type Cell = string | number | boolean | null | { json: string };

@@ -1,4 +1,4 @@
-import { escapeJson } from '../escape.ts';
+import { escapeJson } from '../text/escape.ts';
 
 /** JSON on one line that a terminal can show: what `JSON.stringify` leaves raw and is dangerous is escaped too. */
 export function json(value: unknown): string {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
 /** An Express 4 or 5 app, as far as it is used here: our types need no Express. */

@@ -1,4 +1,4 @@
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 
 /** The marked plugins that an instance is in, outermost first; an instance in another inherits them. */
 export const PLUGINS: unique symbol = Symbol('track-usage Fastify plugins');

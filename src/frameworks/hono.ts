@@ -1,7 +1,7 @@
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader, Response } from '../capture/exchange.ts';
 import { normalizedPathOf } from '../capture/target.ts';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Trust, trustBy } from './node.ts';
 
 /** A Hono 4 app, as far as it is used here: our types need no Hono. */

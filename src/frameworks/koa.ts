@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Capture } from '../capture/capture.ts';
 import type { Request, RequestReader } from '../capture/exchange.ts';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
 /** A Koa 2 or 3 app, as far as it is used here: our types need no Koa. */

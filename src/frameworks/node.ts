@@ -5,7 +5,7 @@ import type { RequestReader } from '../capture/exchange.ts';
 import { normalizedPathOf } from '../capture/target.ts';
 import { onUnseen } from '../capture/unseen.ts';
 import { TrackUsageError } from '../errors.ts';
-import { wrapMethod } from '../wrap-method.ts';
+import { wrapMethod } from '../platform/wrap-method.ts';
 
 /** What a server of node:http, https or http2 has in common. */
 export interface NodeServer {

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { clearTimeout, setImmediate, setTimeout } from '../clock.ts';
+import { clearTimeout, setImmediate, setTimeout } from '../platform/clock.ts';
 
 /** An operation of the file system that takes longer than this is slow. In ms. */
 export const SLOW = 50;

@@ -1,6 +1,6 @@
 import { renameSync, statSync, unlink, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { processTime } from '../clock.ts';
+import { processTime } from '../platform/clock.ts';
 import { call } from './disk.ts';
 import type { SharedState } from './shared.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { monotonicClock, setImmediate } from '../clock.ts';
 import { TrackUsageError } from '../errors.ts';
+import { monotonicClock, setImmediate } from '../platform/clock.ts';
 import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
 import type { MemoryPiece } from './pieces.ts';
 import type { SegmentHeader } from './segment.ts';

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { closeDatabase, rollBack, sqlite } from '../sqlite.ts';
+import { closeDatabase, rollBack, sqlite } from '../platform/sqlite.ts';
 import { isAbsence } from './files.ts';
 
 const FILE = 'lock.db';

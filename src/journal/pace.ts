@@ -1,5 +1,5 @@
-import { monotonicClock } from '../clock.ts';
-import { blockedOf, noteThreadTime } from '../thread-time.ts';
+import { monotonicClock } from '../platform/clock.ts';
+import { blockedOf, noteThreadTime } from '../platform/thread-time.ts';
 import { SLOW } from './disk.ts';
 
 /** Time within which a second wait of half the permitted length is too much. In ms. */

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { monotonicClock } from '../clock.ts';
+import { monotonicClock } from '../platform/clock.ts';
 import { type Facts, HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
 import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';

@@ -1,7 +1,7 @@
 import { mkdir, mkdirSync, rmSync } from 'node:fs';
-import { clearTimeout, monotonicClock, processTime, setTimeout } from '../clock.ts';
 import { reasonOf, TrackUsageError } from '../errors.ts';
-import { noteThreadTime } from '../thread-time.ts';
+import { clearTimeout, monotonicClock, processTime, setTimeout } from '../platform/clock.ts';
+import { noteThreadTime } from '../platform/thread-time.ts';
 import { enforceLimit, prepareDirectory, removeJournal } from './directory.ts';
 import { call, Disk } from './disk.ts';
 import { beat, endHeartbeat, endHeartbeatLater, LEASE, startHeartbeat } from './heartbeat.ts';

@@ -1,4 +1,4 @@
-import { setTimeout } from '../clock.ts';
+import { setTimeout } from '../platform/clock.ts';
 
 /** Pause between two synchronizations. In ms. */
 const PAUSE = 10;

@@ -1,5 +1,5 @@
-import { wallClock } from '../clock.ts';
 import { show, TrackUsageError } from '../errors.ts';
+import { wallClock } from '../platform/clock.ts';
 import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { KeyRow, Span, SumRow, SumsRequest } from '../storage/contract.ts';
@@ -7,7 +7,7 @@ import { COVERAGE } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { asStored } from '../text.ts';
+import { asStored } from '../text/text.ts';
 import { coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';

@@ -1,11 +1,11 @@
-import { wallClock } from '../clock.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions } from '../options/checks.ts';
+import { wallClock } from '../platform/clock.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import { type Condition, type Measures, ORDERS } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { asStored } from '../text.ts';
+import { asStored } from '../text/text.ts';
 import { Answers, type Asked, columnFor, columnOf, matching } from './answers.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './ask.ts';
 import { invalid } from './invalid.ts';

@@ -1,8 +1,8 @@
-import { escapeText } from '../escape.ts';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
+import { escapeText } from '../text/escape.ts';
 import { type Bar, barChart } from './chart.ts';
 import type { Imprint, Report } from './report.ts';
 import { STYLE } from './style.ts';

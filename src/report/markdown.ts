@@ -1,8 +1,8 @@
-import { escapeText } from '../escape.ts';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { TopAnswer } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
+import { escapeText } from '../text/escape.ts';
 import type { Imprint, Report } from './report.ts';
 import {
   averageTime,

@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
-import { escapeText } from '../escape.ts';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, milliseconds, whole } from '../formats/numbers.ts';
 import type { AnsweredRange, Bucket, TopAnswer, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { escapeText } from '../text/escape.ts';
 import type { Imprint, Report } from './report.ts';
 
 /** What a report says in words, the same in every format. Nothing here is escaped for one but for the keys. */

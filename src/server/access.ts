@@ -2,8 +2,8 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseCookie, stringifySetCookie } from 'cookie';
-import { BoundedCache } from '../cache.ts';
-import { wallClock } from '../clock.ts';
+import { BoundedCache } from '../platform/cache.ts';
+import { wallClock } from '../platform/clock.ts';
 import { within } from './gate.ts';
 import type { HandlerSettings } from './options.ts';
 import type { Problem } from './problem.ts';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { invalid } from '../query/invalid.ts';
 import type { Filter, UsageQuery } from '../query/query.ts';
-import type { UsageStatus } from '../status.ts';
+import type { UsageStatus } from '../tracker/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
 import * as schemas from './schemas.ts';
 

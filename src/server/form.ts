@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { clearTimeout, setTimeout } from '../clock.ts';
+import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { Refusal } from './problem.ts';
 
 const LONGEST = 8_192;

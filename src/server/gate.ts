@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from '../clock.ts';
+import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import type { Questions } from './api.ts';
 import { Refusal } from './problem.ts';
 

@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hasDotSegments, pathOf } from '../capture/target.ts';
-import { monotonicClock } from '../clock.ts';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
+import { monotonicClock } from '../platform/clock.ts';
 import { Access } from './access.ts';
 import type { HandlerSource } from './api.ts';
 import { protect } from './headers.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { checkOption, checkOptions, isText, isWholeNumber } from '../options.ts';
+import { checkOption, checkOptions, isText, isWholeNumber } from '../options/checks.ts';
 
 /** Options of `usage.handler()`. All may be left out. */
 export interface HandlerOptions {

@@ -3,7 +3,7 @@ import { constants, type Http2ServerResponse } from 'node:http2';
 import { pipeline } from 'node:stream/promises';
 import { etag } from 'etag';
 import fresh from 'fresh';
-import { clearTimeout, setTimeout } from '../clock.ts';
+import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { csvOf, type Lines, ndjsonOf } from './export.ts';
 
 export function sendJson(request: IncomingMessage, response: ServerResponse, answer: unknown): void {

@@ -1,4 +1,4 @@
-import { BoundedCache } from '../cache.ts';
+import { BoundedCache } from '../platform/cache.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type {
   KeyRow,

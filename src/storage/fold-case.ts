@@ -1,4 +1,4 @@
-import { asStored } from '../text.ts';
+import { asStored } from '../text/text.ts';
 
 /**
  * Normalizes a text for searching: the letters A to Z match in either case, all other characters exactly.

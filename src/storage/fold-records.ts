@@ -1,5 +1,5 @@
-import { monotonicClock } from '../clock.ts';
 import { TrackUsageError } from '../errors.ts';
+import { monotonicClock } from '../platform/clock.ts';
 import { TEXT_COLUMNS, type TextColumn } from '../record.ts';
 import type {
   Condition,

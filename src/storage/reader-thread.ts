@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { TrackUsageError } from '../errors.ts';
-import { moduleUrl, type PlainError, reviveError, startThread } from '../threads.ts';
+import { moduleUrl, type PlainError, reviveError, startThread } from '../platform/threads.ts';
 import { type CompleteReader, forwardingReader, type QuestionName } from './complete-reader.ts';
 
 /** A question to the reading thread, and its answer. */

@@ -1,6 +1,6 @@
 /** The thread that answers questions: see `threadReader`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { plainError } from '../threads.ts';
+import { plainError } from '../platform/threads.ts';
 import type { StorageModule } from './contract.ts';
 import { FollowingReader } from './following-reader.ts';
 import type { Answer, Question } from './reader-thread.ts';

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { show, TrackUsageError } from '../errors.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions } from '../options/checks.ts';
 import type { CapturedRecord, TextColumn, UsageRecord } from '../record.ts';
 import { COVERAGE } from './coverage.ts';
 

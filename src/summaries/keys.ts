@@ -1,6 +1,6 @@
 import { hookFailed, show, type TrackUsageError } from '../errors.ts';
-import { letGo } from '../promises.ts';
-import { cut } from '../text.ts';
+import { letGo } from '../platform/promises.ts';
+import { cut } from '../text/text.ts';
 
 /** The longest key of a user's own summary, in UTF-16 units; what is longer is cut and ends with a hash. */
 export const KEY_LIMIT = 512;

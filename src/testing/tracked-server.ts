@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordWriter } from '../storage/writer.ts';
-import { TrackUsage } from '../tracker.ts';
+import { TrackUsage } from '../tracker/tracker.ts';
 
 /** A tracked server that answers `hello`, with a journal of its own; gone with `await using`. */
 export async function trackedServer(storages: RecordWriter | readonly RecordWriter[]) {

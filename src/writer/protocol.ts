@@ -1,11 +1,11 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/pieces.ts';
+import type { PlainError } from '../platform/threads.ts';
 import type { Summary } from '../summaries/define.ts';
-import type { PlainError } from '../threads.ts';
-import type { FreeGeoIpData } from './free-geo-ip-settings.ts';
-import type { GeoOption } from './geo.ts';
-import type { CountedTraffic } from './traffic.ts';
+import type { FreeGeoIpData } from './enrich/free-geo-ip-settings.ts';
+import type { GeoOption } from './enrich/geo.ts';
+import type { CountedTraffic } from './thread/traffic.ts';
 
 /** The first message to the writer's thread about an instance; all others go through the port. */
 export interface OpenInstance {

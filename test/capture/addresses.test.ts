@@ -3,11 +3,11 @@ import express from 'express';
 import fastify from 'fastify';
 import Koa from 'koa';
 import { describe, expect, test } from 'vitest';
-import { trackUsage as expressMiddleware } from '../../src/frameworks/express-middleware.ts';
-import { trackUsage as fastifyPlugin } from '../../src/frameworks/fastify-plugin.ts';
 import type { App } from '../../src/frameworks/index.ts';
-import { trackUsage as koaMiddleware } from '../../src/frameworks/koa-middleware.ts';
 import { TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+import { trackUsage as expressMiddleware } from '../../src/integrations/express.ts';
+import { trackUsage as fastifyPlugin } from '../../src/integrations/fastify.ts';
+import { trackUsage as koaMiddleware } from '../../src/integrations/koa.ts';
 import { http1Client } from '../support/client.ts';
 import { ENGINES, type Engine, EXPRESSES, serve, serveApp } from '../support/engines.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { extraOf, jsonOf } from '../../src/capture/extra.ts';
-import { fitForEngines } from '../../src/text.ts';
+import { fitForEngines } from '../../src/text/text.ts';
 
 const fail = (error: unknown) => {
   throw error;

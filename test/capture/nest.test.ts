@@ -7,8 +7,8 @@ import { Controller, Get, type INestApplication, Inject, Module, Param } from '@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { TrackUsageModule } from '../../src/frameworks/nest.ts';
 import { sumRoutes, TrackUsage } from '../../src/index.ts';
+import { TrackUsageModule } from '../../src/integrations/nest.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { http1Client } from '../support/client.ts';
 import { Recorder } from '../support/recorder.ts';

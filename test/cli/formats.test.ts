@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Column, table } from '../../src/cli/formats/table.ts';
-import { escapeJson, escapeText } from '../../src/escape.ts';
 import { csv } from '../../src/formats/csv.ts';
 import { bytes, milliseconds, whole } from '../../src/formats/numbers.ts';
+import { escapeJson, escapeText } from '../../src/text/escape.ts';
 import { lines } from './support.ts';
 
 describe('table', () => {

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { wallClock } from '../../src/clock.ts';
 import { sumBasic, sumStatus } from '../../src/index.ts';
+import { wallClock } from '../../src/platform/clock.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;

@@ -9,8 +9,8 @@ import { text } from 'node:stream/consumers';
 import { vi } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
-import { wallClock } from '../../src/clock.ts';
 import { type SummaryLike, TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
+import { wallClock } from '../../src/platform/clock.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
 export async function temporaryDirectory(): Promise<AsyncDisposable & { path: string }> {

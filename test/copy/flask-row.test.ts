@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { dateOf } from '../../src/copy/flask/date.ts';
 import { rowOfFlask } from '../../src/copy/flask/row.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
-import { TEXT_LIMITS } from '../../src/text.ts';
+import { TEXT_LIMITS } from '../../src/text/text.ts';
 
 const AT = Date.UTC(2017, 2, 26, 1, 30, 5);
 

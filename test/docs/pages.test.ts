@@ -6,7 +6,7 @@ import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
-import { TEXT_LIMITS } from '../../src/text.ts';
+import { TEXT_LIMITS } from '../../src/text/text.ts';
 import { PAGES, ROOT, read, section } from './newcomer.ts';
 
 describe('the pages', () => {

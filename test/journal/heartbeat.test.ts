@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { monotonicClock } from '../../src/clock.ts';
 import { listJournals, segmentName } from '../../src/journal/directory.ts';
 import { claim, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
 import { SharedState } from '../../src/journal/shared.ts';
-import { Journals, MAX_HELD } from '../../src/writer/journals.ts';
-import { Ownership } from '../../src/writer/ownership.ts';
+import { monotonicClock } from '../../src/platform/clock.ts';
+import { Journals, MAX_HELD } from '../../src/writer/thread/journals.ts';
+import { Ownership } from '../../src/writer/thread/ownership.ts';
 import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
 
 let time = 0;

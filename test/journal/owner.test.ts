@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { listSegments } from '../../src/journal/directory.ts';
 import { checkDirectory, checkJournal } from '../../src/journal/owner.ts';
 import { SharedState } from '../../src/journal/shared.ts';
-import { Journals } from '../../src/writer/journals.ts';
-import { setAside } from '../../src/writer/reject-file.ts';
+import { Journals } from '../../src/writer/thread/journals.ts';
+import { setAside } from '../../src/writer/thread/reject-file.ts';
 import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
 
 const NOBODY = 65_534;

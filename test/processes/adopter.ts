@@ -3,7 +3,7 @@
  * parent disconnects it tells, on stdout, how many it deleted and what was thrown.
  */
 import { SharedState } from '../../src/journal/shared.ts';
-import { Journals } from '../../src/writer/journals.ts';
+import { Journals } from '../../src/writer/thread/journals.ts';
 
 const [directory = ''] = process.argv.slice(2);
 const thrown: string[] = [];

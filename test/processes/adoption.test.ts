@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { journalsDirectory, listJournals, listSegments } from '../../src/journal/directory.ts';
 import { SharedState } from '../../src/journal/shared.ts';
-import { Journals } from '../../src/writer/journals.ts';
+import { Journals } from '../../src/writer/thread/journals.ts';
 import { factsOf, openJournal, temporaryDirectory } from '../journal/support.ts';
 import { Load } from './client.ts';
 import { App, expectExact, journalsIn, stored } from './support.ts';

@@ -1,9 +1,9 @@
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { escapeText } from '../../src/escape.ts';
 import { htmlReport } from '../../src/report/html.ts';
 import type { TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
+import { escapeText } from '../../src/text/escape.ts';
 import { barriers, fileBrowser } from '../support/browser.ts';
 import { closeServer, listen } from '../support/engines.ts';
 import { isWanted } from '../support/services.ts';

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { JOURNAL_MODES } from '../../src/journal/journal.ts';
 import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { TrackUsage } from '../../src/tracker.ts';
+import { TrackUsage } from '../../src/tracker/tracker.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 
 const LONG_AGO = Date.UTC(2001, 0, 1);
@@ -169,7 +169,7 @@ test('fake globals that were there before track-usage was loaded, as Jest can ha
   vi.stubGlobal('Date', FakeDate);
   vi.stubGlobal('performance', { now: () => 0 });
   release = () => vi.unstubAllGlobals();
-  const { TrackUsage } = await import('../../src/tracker.ts');
+  const { TrackUsage } = await import('../../src/tracker/tracker.ts');
   const { SqliteStorage } = await import('../../src/storages/sqlite/index.ts');
   const server = http.createServer((_request, response) => response.end('hello'));
   const usage = new TrackUsage(server, new SqliteStorage(join(directory, 'usage.db')), {

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ErrorCode, TrackUsageError } from '../../src/errors.ts';
 import { defineSummary, TrackUsage, type TrackUsageOptions, type UsageRecord } from '../../src/index.ts';
-import { requireRuntime } from '../../src/runtime.ts';
+import { requireRuntime } from '../../src/platform/runtime.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 

@@ -6,11 +6,11 @@ import type { Storage } from '../../src/query/storage.ts';
 import type { HandlerSource } from '../../src/server/api.ts';
 import { createHandler, type UsageHandler } from '../../src/server/handler.ts';
 import type { HandlerOptions } from '../../src/server/options.ts';
-import type { UsageStatus } from '../../src/status.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
+import type { UsageStatus } from '../../src/tracker/status.ts';
 import { type Answer, type Ask, http1Client } from '../support/client.ts';
 
 export const TOKEN = 'a-token-of-22-letters!';

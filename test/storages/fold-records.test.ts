@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { monotonicClock } from '../../src/clock.ts';
+import { monotonicClock } from '../../src/platform/clock.ts';
 import { type FoldedRow, RecordFolds } from '../../src/storage/fold-records.ts';
 import { NOON } from '../../src/testing/batches.ts';
 

@@ -3,7 +3,7 @@ import type { TrackUsageError } from '../../src/index.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
-import { eventually, tracked } from '../writers/support.ts';
+import { eventually, tracked } from '../sinks/support.ts';
 
 /** A database that can be dropped while an app writes to it. */
 export interface DroppablePlace {

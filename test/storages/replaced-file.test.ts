@@ -7,7 +7,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { temporaryDirectory } from '../journal/support.ts';
-import { eventually, tracked } from '../writers/support.ts';
+import { eventually, tracked } from '../sinks/support.ts';
 
 /** The smallest segments: a few records each, so that what is stored soon leaves the journal. */
 const SMALL = { maxBytes: 1024 * 1024 };

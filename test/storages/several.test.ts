@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { memoryStorageWith, tracked } from '../writers/support.ts';
+import { memoryStorageWith, tracked } from '../sinks/support.ts';
 
 /** A storage that is down until it is told to come back. */
 function unreliable(hooks: Parameters<typeof memoryStorageWith>[0]['hooks']) {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import type { TestRecord } from '../../src/testing/batches.ts';
-import { Enricher } from '../../src/writer/enrich.ts';
-import { openGeo } from '../../src/writer/geo.ts';
+import { Enricher } from '../../src/writer/enrich/enricher.ts';
+import { openGeo } from '../../src/writer/enrich/geo.ts';
 
 const LINE =
   /^(\S+) \S+ (\S+) \[(\d+)\/May\/2015:(\d+):(\d+):(\d+) \+0000\] "(\S+) (\S+) (\S+)" (\d+) (\d+|-) "([^"]*)" "([^"]*)"$/;

@@ -29,7 +29,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     for (const name of Object.keys(dependencies)) expect(packages).toHaveProperty([`node_modules/${name}`]);
     expect(Object.values(packages).filter(({ hasInstallScript }) => hasInstallScript)).toEqual([]);
     const packed = join(consumer.directory, 'node_modules/track-usage');
-    expect(existsSync(join(packed, 'dist/writer/thread.js'))).toBe(true);
+    expect(existsSync(join(packed, 'dist/writer/thread/main.js'))).toBe(true);
     expect(existsSync(join(packed, 'src'))).toBe(false);
     expect(existsSync(join(packed, 'LICENSE'))).toBe(true);
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Enricher } from '../../src/writer/enrich.ts';
+import { Enricher } from '../../src/writer/enrich/enricher.ts';
 
 const enricher = new Enricher(undefined);
 const KHTML = 'AppleWebKit/537.36 (KHTML, like Gecko)';

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TrackUsage } from '../../src/index.ts';
-import { readFreeGeoIp } from '../../src/writer/free-geo-ip-settings.ts';
-import { COUNTRY_PATHS } from '../../src/writer/geo-answer.ts';
+import { readFreeGeoIp } from '../../src/writer/enrich/free-geo-ip-settings.ts';
+import { COUNTRY_PATHS } from '../../src/writer/enrich/geo-response.ts';
 import { codes, serverHits, trackedServer } from '../resilience/support.ts';
 import { geoService, hang } from '../support/geo-service.ts';
 

@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { TrackUsageError } from '../../src/errors.ts';
-import { Enricher } from '../../src/writer/enrich.ts';
-import { BatchFiller } from '../../src/writer/fill.ts';
-import { FreeGeoIp, type SERVICE_LIMITS } from '../../src/writer/free-geo-ip.ts';
-import { NOWHERE } from '../../src/writer/geo.ts';
-import { COUNTRY_PATHS } from '../../src/writer/geo-answer.ts';
-import { OwnSummaries } from '../../src/writer/own-summaries.ts';
+import { Enricher } from '../../src/writer/enrich/enricher.ts';
+import { FreeGeoIp, type SERVICE_LIMITS } from '../../src/writer/enrich/free-geo-ip.ts';
+import { NOWHERE } from '../../src/writer/enrich/geo.ts';
+import { COUNTRY_PATHS } from '../../src/writer/enrich/geo-response.ts';
+import { BatchFiller } from '../../src/writer/thread/batch-builder.ts';
+import { OwnSummaries } from '../../src/writer/thread/custom-summaries.ts';
 import { factsOf } from '../journal/support.ts';
 import { type GeoAnswer, geoService, hang, json } from '../support/geo-service.ts';
 

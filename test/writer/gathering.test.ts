@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { memoryStorageWith, tracked } from '../writers/support.ts';
+import { memoryStorageWith, tracked } from '../sinks/support.ts';
 
 test('records that come while a batch is stored gather for the next one', async () => {
   const sizes: number[] = [];

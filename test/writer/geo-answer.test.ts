@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../src/writer/geo-answer.ts';
+import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../src/writer/enrich/geo-response.ts';
 
 const placeOf = (answer: unknown, paths: readonly string[] = COUNTRY_PATHS) =>
   placeInAnswer(JSON.stringify(answer), paths);

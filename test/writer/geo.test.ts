@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { hasDefaultGeo } from '../../src/writer/default-geo.ts';
-import { openGeo, placeOf } from '../../src/writer/geo.ts';
+import { hasDefaultGeo } from '../../src/writer/enrich/default-geo.ts';
+import { openGeo, placeOf } from '../../src/writer/enrich/geo.ts';
 
 const DATABASE = createRequire(import.meta.url).resolve(
   '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb',

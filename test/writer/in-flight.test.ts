@@ -6,7 +6,7 @@ import { serialize } from 'node:v8';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { OutputWriter, Storage } from '../../src/index.ts';
 import type { Batch, StorageReader, StorageWriter } from '../../src/storage/contract.ts';
-import { tracked } from '../writers/support.ts';
+import { tracked } from '../sinks/support.ts';
 
 /** A storage without transactions, that takes a batch or fails as it is told to. */
 function fickle(fails: (batch: Batch) => boolean) {

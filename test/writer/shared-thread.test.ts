@@ -4,14 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test, vi } from 'vitest';
+import { startThread } from '../../src/platform/threads.ts';
 import { Storage } from '../../src/query/storage.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
-import { startThread } from '../../src/threads.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import type { Manner } from '../metrics/steered-storage.ts';
 import { codes, serverHits, trackedServer } from '../resilience/support.ts';
 
-vi.mock(import('../../src/threads.ts'), async (original) => {
+vi.mock(import('../../src/platform/threads.ts'), async (original) => {
   const module = await original();
   return { ...module, startThread: vi.fn(module.startThread) };
 });

@@ -1,5 +1,5 @@
 import type { SiteAnswer } from '../../../src/query/query.ts';
-import type { UsageStatus } from '../../../src/status.ts';
+import type { UsageStatus } from '../../../src/tracker/status.ts';
 
 export type {
   Coverage,
@@ -14,7 +14,7 @@ export type {
 } from '../../../src/query/query.ts';
 export type { RangeName } from '../../../src/query/range.ts';
 export type { UsageRecord } from '../../../src/record.ts';
-export type { UsageStatus } from '../../../src/status.ts';
+export type { UsageStatus } from '../../../src/tracker/status.ts';
 export type { Measures, Order } from '../../../src/storage/contract.ts';
 export type { Period } from '../../../src/summaries/periods.ts';
 

@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { monotonicClock } from '../../clock.ts';
 import { type CopyProgress, copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
 import { reasonOf, show, TrackUsageError } from '../../errors.ts';
 import { whole } from '../../formats/numbers.ts';
+import { monotonicClock } from '../../platform/clock.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';

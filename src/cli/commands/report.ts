@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { wallClock } from '../../clock.ts';
 import { json } from '../../formats/json.ts';
+import { wallClock } from '../../platform/clock.ts';
+import { version } from '../../platform/version.ts';
 import { UsageQuery } from '../../query/query.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
 import { htmlReport } from '../../report/html.ts';
 import { markdownReport } from '../../report/markdown.ts';
 import { type Imprint, makeReport, type Report, type ReportOptions } from '../../report/report.ts';
 import { emptyText } from '../../report/words.ts';
-import { version } from '../../version.ts';
 import { type Io, NothingFound, print } from '../io.ts';
 import { replaceFile } from '../replace-file.ts';
 import { withReader } from '../storage.ts';

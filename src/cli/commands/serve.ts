@@ -2,10 +2,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Command, InvalidArgumentError } from 'commander';
 import { show, TrackUsageError } from '../../errors.ts';
+import { version } from '../../platform/version.ts';
 import { isLocalName } from '../../server/access.ts';
 import { createHandler } from '../../server/handler.ts';
 import { storageAt } from '../../storages/by-url.ts';
-import { version } from '../../version.ts';
 import type { Io } from '../io.ts';
 import { addStorageOption } from './options.ts';
 

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import stringWidth from 'string-width';
-import { escapeText } from '../../escape.ts';
+import { escapeText } from '../../text/escape.ts';
 import type { Io } from '../io.ts';
 
 type Style = 'bold' | 'dim' | 'red' | 'yellow';

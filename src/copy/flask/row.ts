@@ -1,7 +1,7 @@
 import { createRedactor } from '../../capture/redact.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
-import { cut, fitForEngines, TEXT_LIMITS } from '../../text.ts';
-import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../writer/geo-answer.ts';
+import { cut, fitForEngines, TEXT_LIMITS } from '../../text/text.ts';
+import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../writer/enrich/geo-response.ts';
 import { dateOf } from './date.ts';
 
 /** A row of Flask-Track-Usage's table, or a document of its collection, by the names of its columns. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { closeDatabase, sqlite } from '../../sqlite.ts';
+import { closeDatabase, sqlite } from '../../platform/sqlite.ts';
 import { orClose } from '../../storage/or-close.ts';
 import type { FlaskRow } from './row.ts';
 import {

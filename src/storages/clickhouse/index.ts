@@ -1,9 +1,9 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
-import { checkOption, checkOptions, isText } from '../../options.ts';
+import { checkOption, checkOptions, isText } from '../../options/checks.ts';
+import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { moduleUrl } from '../../threads.ts';
 import type { ClickhouseClient } from './client.ts';
 import { openReader, openWriter } from './open.ts';
 import { checkTtl, type Ttl } from './ttl.ts';

@@ -1,4 +1,4 @@
-import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
+import { checkOption, checkOptions, isWholeNumber } from '../../options/checks.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 
 /** Number of days after which ClickHouse deletes records, and the hours, days and months of the summaries. */

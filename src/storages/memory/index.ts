@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { checkOption, checkOptions, isWholeNumber } from '../../options.ts';
+import { checkOption, checkOptions, isWholeNumber } from '../../options/checks.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { MemoryPlace } from './place.ts';

@@ -1,5 +1,5 @@
 import type { Collection, Document } from 'mongodb';
-import { clearTimeout, setTimeout } from '../../clock.ts';
+import { clearTimeout, setTimeout } from '../../platform/clock.ts';
 import type { Period } from '../../summaries/periods.ts';
 import type { MongoDbLike } from './index.ts';
 

@@ -1,8 +1,8 @@
 import { show, showKind, TrackUsageError } from '../../errors.ts';
-import { checkOption, checkOptions } from '../../options.ts';
+import { checkOption, checkOptions } from '../../options/checks.ts';
+import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { moduleUrl } from '../../threads.ts';
 import type { MongoDatabase } from './collections.ts';
 import { openReader, openWriter } from './open.ts';
 import { DATABASE_FORM, DEFAULT_COLLECTION, placeOfUrl, wrongServer } from './place.ts';

@@ -1,6 +1,6 @@
 import type { Document } from 'mongodb';
-import { wallClock } from '../../clock.ts';
 import type { Cursor } from '../../journal/position.ts';
+import { wallClock } from '../../platform/clock.ts';
 import type { Batch } from '../../storage/contract.ts';
 import { type Collections, limited, wereDuplicates } from './collections.ts';
 

@@ -1,7 +1,7 @@
-import { checkOptions } from '../../options.ts';
+import { checkOptions } from '../../options/checks.ts';
+import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { moduleUrl } from '../../threads.ts';
 import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { connect } from './driver.ts';
 import { opening } from './open.ts';

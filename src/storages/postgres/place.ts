@@ -1,5 +1,5 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
-import { checkOption } from '../../options.ts';
+import { checkOption } from '../../options/checks.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { PostgresPlace, PostgresPool } from './session.ts';
 

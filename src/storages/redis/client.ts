@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { clearTimeout, setTimeout } from '../../clock.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { clearTimeout, setTimeout } from '../../platform/clock.ts';
 
 /** Client from `createClient()` of `redis`, or a pool of them. */
 export interface NodeRedisClient {

@@ -1,9 +1,9 @@
 import { showKind } from '../../errors.ts';
-import { checkOption, checkOptions, isText, isWholeNumber } from '../../options.ts';
+import { checkOption, checkOptions, isText, isWholeNumber } from '../../options/checks.ts';
+import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
-import { moduleUrl } from '../../threads.ts';
 import { addressOf, placeOf, placeOfClient, type RedisAddress, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { openReader, openWriter } from './open.ts';

@@ -1,5 +1,5 @@
 import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import { BoundedCache } from '../../cache.ts';
+import { BoundedCache } from '../../platform/cache.ts';
 import { hashOf } from './texts.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { FLAG_AUTHORIZATION, type RecordBatch } from '../../batch.ts';
-import { BoundedCache } from '../../cache.ts';
+import { BoundedCache } from '../../platform/cache.ts';
 
 /** Fields that many records share, as text IDs. `credentials` is 0 or 1. */
 export interface Endpoint {

@@ -1,5 +1,5 @@
-import { BoundedCache } from '../../cache.ts';
-import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../clock.ts';
+import { BoundedCache } from '../../platform/cache.ts';
+import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../platform/clock.ts';
 import type {
   KeyRow,
   Keys,

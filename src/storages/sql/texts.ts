@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
 import type { RecordBatch } from '../../batch.ts';
-import { BoundedCache } from '../../cache.ts';
+import { BoundedCache } from '../../platform/cache.ts';
 
 /** Minimum number of text IDs cached in memory. */
 const CACHED = 32_768;

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { show, TrackUsageError } from '../../errors.ts';
-import { checkOptions } from '../../options.ts';
+import { checkOptions } from '../../options/checks.ts';
+import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { moduleUrl } from '../../threads.ts';
 
 /** Options that threads need to open the database. */
 export interface SqliteOptions {

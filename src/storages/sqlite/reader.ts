@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
+import { closeDatabase, sqlite } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
-import { closeDatabase, sqlite } from '../../sqlite.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import { rollBack } from '../../sqlite.ts';
+import { rollBack } from '../../platform/sqlite.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 
 /** `PRAGMA application_id` that marks the file as ours: "TUsg". */

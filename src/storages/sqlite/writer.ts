@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import { BoundedCache } from '../../cache.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
-import { closeDatabase, rollBack, sqlite, tryTo } from '../../sqlite.ts';
+import { BoundedCache } from '../../platform/cache.ts';
+import { closeDatabase, rollBack, sqlite, tryTo } from '../../platform/sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';

@@ -1,0 +1,40 @@
+import type { Capture } from '../capture/capture.ts';
+import { show, TrackUsageError } from '../errors.ts';
+import type { Trust } from '../frameworks/node.ts';
+import { checkOptions } from '../options/checks.ts';
+import type { TrackUsageOptions } from '../options/tracker-options.ts';
+import type { RecordWriter } from '../storage/writer.ts';
+import { TrackUsage } from '../tracker/tracker.ts';
+
+/** A TrackUsage to track with, or what one is made of, which then ends with the app. */
+export type UsageSource =
+  | { usage: TrackUsage<object> }
+  | ({ storages: RecordWriter | readonly RecordWriter[] } & TrackUsageOptions);
+
+/** What a middleware tracks with. Throws for what is no TrackUsage. */
+export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust | undefined } {
+  if (usage instanceof TrackUsage) return usage.openCapture();
+  throw new TrackUsageError('OPTION_INVALID', {
+    name: 'usage',
+    value: show(usage),
+    expected: 'a TrackUsage: new TrackUsage(null, storages)',
+  });
+}
+
+/** `isOwn` says that nobody else has it, so that the app's end is its end. */
+export function usageOf(where: string, source: UsageSource): { usage: TrackUsage<object>; isOwn: boolean } {
+  if ('usage' in source) {
+    checkOptions(where, source, ['usage']);
+    captureOf(source.usage);
+    return { usage: source.usage, isOwn: false };
+  }
+  const { storages, ...options } = source;
+  if (storages === undefined) {
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: 'storages',
+      value: show(storages),
+      expected: 'a storage, a list of them, or a TrackUsage as usage',
+    });
+  }
+  return { usage: new TrackUsage(null, storages, options), isOwn: true };
+}

@@ -1,0 +1,41 @@
+import { show, TrackUsageError } from '../errors.ts';
+
+/** Throws for names that an options object may not have: a misspelt option must not be a silent default. */
+export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: where,
+      value: show(options),
+      expected: 'an object of options',
+    });
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new TrackUsageError('OPTION_UNKNOWN', { name, where, known: known.join(', ') });
+    }
+  }
+}
+
+/** Throws for a value that is given and wrong. */
+export function checkOption(name: string, value: unknown, valid: boolean, expected: string): void {
+  if (value !== undefined && !valid) {
+    throw new TrackUsageError('OPTION_INVALID', { name, value: show(value), expected });
+  }
+}
+
+export function isWholeNumber(value: unknown, least: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least;
+}
+
+export function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+/** A switch from the environment, in the spellings that Flask-Track-Usage's users have: `True`, `true`, `1`. */
+export function switchFromEnvironment(name: string, environment = process.env): boolean | undefined {
+  const value = environment[name]?.trim().toLowerCase();
+  if (value === undefined || value === '') return undefined;
+  if (['true', '1', 'yes', 'on'].includes(value)) return true;
+  if (['false', '0', 'no', 'off'].includes(value)) return false;
+  throw new TrackUsageError('OPTION_INVALID', { name, value: show(value), expected: '"True" or "False"' });
+}

@@ -1,0 +1,55 @@
+import { RecordBatch, type RecordBatchData } from '../../batch.ts';
+import type { Cursor } from '../../journal/position.ts';
+import { plainError } from '../../platform/threads.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { RecordWriter } from '../../storage/writer.ts';
+import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
+
+/** The writing ends that run in the app's thread, since the user gave them a client or a function. */
+export class AppEnds {
+  readonly #storages: readonly RecordWriter[];
+  readonly #open: (StorageWriter | undefined)[] = [];
+
+  constructor(storages: readonly RecordWriter[]) {
+    this.#storages = storages;
+  }
+
+  /** Does what the writer's thread asks for. Never rejects. */
+  async answer(call: AppCall): Promise<AppResult> {
+    try {
+      return { id: call.id, value: await this.#call(call) };
+    } catch (error) {
+      const refused = this.#open[call.storage]?.refuses(error) ?? false;
+      return { id: call.id, error: plainError(error), refused };
+    }
+  }
+
+  async #call({ storage, method, argument }: AppCall): Promise<unknown> {
+    if (method === 'open') {
+      // Of a thread that died nobody closed it.
+      await this.#open[storage]?.close();
+      const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
+      this.#open[storage] = opened;
+      const { replays = false, resume } = opened;
+      return { replays, resumes: resume !== undefined } satisfies OpenedEnd;
+    }
+    const writer = this.#open[storage]!;
+    switch (method) {
+      case 'position':
+        return writer.position(argument as string);
+      case 'apply': {
+        const batch = argument as Batch & { records: RecordBatchData };
+        return writer.apply({ ...batch, records: RecordBatch.of(batch.records) });
+      }
+      case 'resume': {
+        const { journal, at } = argument as { journal: string; at: Cursor };
+        return writer.resume!(journal, at);
+      }
+      case 'forget':
+        return writer.forget(argument as string);
+      case 'close':
+        this.#open[storage] = undefined;
+        return writer.close();
+    }
+  }
+}

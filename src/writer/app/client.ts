@@ -1,0 +1,395 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import type { Journal } from '../../journal/journal.ts';
+import {
+  clearInterval,
+  clearTimeout,
+  monotonicClock,
+  setInterval,
+  setTimeout,
+} from '../../platform/clock.ts';
+import { plainError, reviveError } from '../../platform/threads.ts';
+import type { RecordWriter } from '../../storage/writer.ts';
+import {
+  type FreeGeoIpStatus,
+  type FromWriter,
+  type LaneStatus,
+  NOTHING_YET,
+  type StorageData,
+  type ToWriter,
+  type WriterData,
+} from '../protocol.ts';
+import type { CountedTraffic } from '../thread/traffic.ts';
+import { AppEnds } from './app-writers.ts';
+import { HookQueue } from './hook-queue.ts';
+import { SharedThread, type ThreadMember } from './shared-thread.ts';
+
+/** How exactly a lag is known. In ms. */
+const SAMPLE_INTERVAL = 200;
+const MAX_SAMPLES = 10_000;
+/** How long the thread is waited for with its metrics: whoever scrapes them has little patience. In ms. */
+const METRICS_TIMEOUT = 2_000;
+
+/** What a lane counts from its start on, and the client over all starts. */
+const COUNTS = [
+  'adopted',
+  'adoptedRejected',
+  'adoptedLost',
+  'rejected',
+  'lost',
+  'unhooked',
+] as const satisfies (keyof LaneStatus)[];
+
+/** What the thread is told of a storage: plain data. */
+export function dataOf(storage: RecordWriter): StorageData {
+  const { label, module, positions, maxRecords, ephemeral, summaries, hooks } = storage;
+  return {
+    label,
+    module,
+    options: storage.threadOptions(),
+    positions,
+    maxRecords,
+    ephemeral,
+    // Functions do not cross to another thread; what they answered stands in the journal.
+    summaries: summaries.map(({ key, ...summary }) => summary),
+    hooked: hooks.length > 0,
+  };
+}
+
+/** An instance's end of the writer's thread: tells it what to do, and waits for it. */
+export class WriterClient implements ThreadMember {
+  /** By storage; `undefined` until the thread has said something. */
+  readonly statuses: (LaneStatus | undefined)[];
+  /** By storage, the calls of its hooks. */
+  readonly hooks: readonly HookQueue[];
+  /** By storage, records of this process that it gets from another one, which had adopted the journal. */
+  readonly handedOver: number[];
+  /** What threads that stopped had counted, by storage. */
+  readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
+  /** By storage, what was counted when the present journal began. */
+  readonly #start: Pick<LaneStatus, 'ordinal' | 'lost' | 'rejected'>[];
+  /** `undefined` until the thread has said something. */
+  freeGeoIp: FreeGeoIpStatus | undefined;
+  #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
+  restarts = 0;
+  readonly #data: Omit<WriterData, 'counted' | 'before'>;
+  readonly #journal: Journal;
+  readonly #onProblem: (error: Error) => void;
+  readonly #ends: AppEnds;
+  readonly #done = new Map<number, () => void>();
+  readonly #checks = new Set<() => void>();
+  /** Who waits for metrics, by id. */
+  readonly #asked = new Map<number, { openMetrics: boolean; resolve: (text?: string) => void }>();
+  /** What is being asked for, by format. */
+  readonly #asking = new Map<boolean, Promise<string | undefined>>();
+  #counted: CountedTraffic | undefined;
+  /** How many records there were, and when. */
+  readonly #samples: { time: number; records: number }[] = [];
+  /** Nobody may have asked before, and the thread reports about once a second only. */
+  readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL).unref();
+  readonly #thread: SharedThread;
+  /** To this instance's part of the thread, while one runs. */
+  #port: MessagePort | undefined;
+  #lastId = 0;
+  /** Why there is no thread, where there can be none. */
+  #obstacle: TrackUsageError | undefined;
+  /** The id of the request to close, once there is one. */
+  #closeId: number | undefined;
+  #ended = false;
+
+  constructor(
+    data: Omit<WriterData, 'storages' | 'counted' | 'before'>,
+    storages: readonly RecordWriter[],
+    journal: Journal,
+    onProblem: (error: Error) => void,
+  ) {
+    this.#data = { ...data, storages: storages.map(dataOf) };
+    this.#ends = new AppEnds(storages);
+    this.hooks = storages.map(
+      (storage, number) =>
+        new HookQueue(storage, (load) => this.#send({ type: 'called', storage: number, ...load }), onProblem),
+    );
+    this.#journal = journal;
+    this.#onProblem = onProblem;
+    this.statuses = storages.map(() => undefined);
+    this.handedOver = storages.map(() => 0);
+    this.#before = storages.map(() => NOTHING_YET);
+    this.#start = storages.map(() => NOTHING_YET);
+    journal.onStartOver = () => this.#startOver();
+    journal.onMemoryPiece = (piece) => this.#send({ type: 'memory', piece });
+    journal.onWritten = (position) => this.#send({ type: 'written', position });
+    this.#thread = SharedThread.join(this);
+  }
+
+  /** Resolves when every storage has what the journal holds now; rejects after `timeout` ms. */
+  flush(timeout: number): Promise<void> {
+    return this.#request('flush', timeout);
+  }
+
+  /**
+   * As `flush`, and the thread does nothing for this instance any more; false where it did not finish within
+   * `timeout` ms. A thread that dies meanwhile is started again.
+   */
+  async close(timeout: number): Promise<boolean> {
+    this.#closeId = this.#lastId + 1;
+    const until = monotonicClock.now() + timeout;
+    let finished = false;
+    if (!this.#obstacle) {
+      finished = await this.#request('close', timeout).then(
+        () => true,
+        () => false,
+      );
+    }
+    this.#ended = true;
+    clearInterval(this.#sampling);
+    await this.#thread.leave(this, finished ? undefined : this.#port);
+    this.#port?.close();
+    for (const { resolve } of this.#asked.values()) resolve();
+    await this.#hooksAreThrough(until - monotonicClock.now());
+    if (!finished && !this.#obstacle) {
+      this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
+    }
+    return finished;
+  }
+
+  /** While they are waited for, the process stays. */
+  async #hooksAreThrough(timeout: number): Promise<void> {
+    if (this.hooks.every(({ pending }) => pending === 0)) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeout);
+    });
+    await Promise.race([patience, Promise.all(this.hooks.map((queue) => queue.idle()))]);
+    clearTimeout(timer);
+  }
+
+  /** For how long a storage has had records to catch up with. In s. */
+  secondsBehind(storage: number): number {
+    this.#sample();
+    const stored = this.statuses[storage]?.ordinal ?? 0;
+    const first = this.#samples.find(({ records }) => records > stored);
+    return first ? Math.round(monotonicClock.now() - first.time) / 1000 : 0;
+  }
+
+  /** Notes how many records there are now. */
+  #sample(): void {
+    const samples = this.#samples;
+    const time = monotonicClock.now();
+    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL / 2) return;
+    const { records } = this.#journal;
+    const stored = Math.min(...this.statuses.map((status) => status?.ordinal ?? 0));
+    while (samples[0] && samples[0].records <= stored) samples.shift();
+    if (samples.length === MAX_SAMPLES || records <= Math.max(stored, samples.at(-1)?.records ?? 0)) return;
+    samples.push({ time, records });
+  }
+
+  /** Resolves when every storage has been opened; rejects with what is wrong where one cannot be. */
+  ready(): Promise<void> {
+    return this.#waitFor((resolve, reject) => {
+      const check = () => {
+        const failed = this.statuses.find((status) => status?.error && !status.opened);
+        const opened = this.statuses.every((status) => status?.opened);
+        if (!failed && !opened) return;
+        this.#checks.delete(check);
+        if (failed) reject(reviveError(failed.error!));
+        else resolve();
+      };
+      this.#checks.add(check);
+      check();
+    });
+  }
+
+  /**
+   * What was counted of the requests, as text; `undefined` where the thread does not say so in time. Never rejects.
+   * Whoever asks while somebody waits gets the same: many who ask are no load.
+   */
+  metrics(openMetrics: boolean): Promise<string | undefined> {
+    let asking = this.#asking.get(openMetrics);
+    if (!asking) {
+      asking = this.#askMetrics(openMetrics);
+      this.#asking.set(openMetrics, asking);
+      void asking.then(() => this.#asking.delete(openMetrics));
+    }
+    return asking;
+  }
+
+  async #askMetrics(openMetrics: boolean): Promise<string | undefined> {
+    if (this.#obstacle || this.#ended) return undefined;
+    const id = ++this.#lastId;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve) => {
+        this.#asked.set(id, { openMetrics, resolve });
+        timer = setTimeout(() => resolve(undefined), METRICS_TIMEOUT);
+        this.#send({ type: 'metrics', id, openMetrics });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#asked.delete(id);
+    }
+  }
+
+  async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
+    if (this.#obstacle) throw this.#obstacle;
+    const id = ++this.#lastId;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await this.#waitFor((resolve, reject) => {
+        this.#done.set(id, resolve);
+        timer = setTimeout(
+          () => reject(new TrackUsageError('TIMEOUT', { what: type, value: timeout })),
+          timeout,
+        );
+        this.#send({ type, id });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#done.delete(id);
+    }
+  }
+
+  /** While somebody waits for the thread, the process stays. */
+  async #waitFor(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
+    this.#thread.hold();
+    try {
+      await new Promise<void>(start);
+    } finally {
+      this.#thread.release();
+    }
+  }
+
+  /** The journal is another one: the thread begins anew with it. What is in the old one is its adopter's. */
+  #startOver(): void {
+    const { id, shared, recordsBefore } = this.#journal;
+    this.#data.journal = id;
+    this.#data.shared = shared.memory;
+    if (this.#counted) this.#counted = { ...this.#counted, position: 0 };
+    this.#keepCounts();
+    this.statuses.forEach((status, index) => {
+      this.handedOver[index]! += Math.max(0, recordsBefore - (status?.ordinal ?? 0));
+      if (status) this.statuses[index] = { ...status, ordinal: recordsBefore, position: 0 };
+      this.#start[index] = this.statuses[index] ?? NOTHING_YET;
+    });
+    const port = this.#port;
+    this.#port = undefined;
+    if (port) void this.#thread.reopen(this, port);
+  }
+
+  /** The thread counts from 0 on when it begins anew. */
+  #keepCounts(): void {
+    this.statuses.forEach((status, index) => {
+      if (status) this.#before[index] = status;
+    });
+    if (this.freeGeoIp) this.#freeGeoIpBefore = this.freeGeoIp;
+  }
+
+  #send(message: ToWriter): void {
+    this.#port?.postMessage(message);
+  }
+
+  data(): WriterData {
+    // Of the present journal alone.
+    const before = this.statuses.map((status, index) => {
+      const { ordinal, lost, rejected } = this.#start[index]!;
+      return (
+        status && {
+          ...status,
+          ordinal: status.ordinal - ordinal,
+          lost: status.lost - lost,
+          rejected: status.rejected - rejected,
+        }
+      );
+    });
+    return { ...this.#data, counted: this.#counted, before };
+  }
+
+  started(port: MessagePort): void {
+    this.#obstacle = undefined;
+    this.#port = port;
+    // What an earlier thread had in memory and no storage has yet, in order.
+    for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
+    for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
+    for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
+    port.on('message', (message: FromWriter) => {
+      if (port === this.#port) this.#receive(message);
+      else this.#receiveLast(message, port);
+    });
+  }
+
+  stopped(failure: unknown): void {
+    this.#leavePort();
+    this.#keepCounts();
+    if (this.#ended) return;
+    this.restarts += 1;
+    this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
+  }
+
+  /** Only another configuration mends this, or the end of an installation: told once. */
+  refused(error: TrackUsageError): void {
+    if (!this.#obstacle) this.#onProblem(error);
+    this.#obstacle = error;
+    this.statuses.forEach((status = NOTHING_YET, index) => {
+      this.statuses[index] = { ...status, error: plainError(error) };
+    });
+    for (const check of this.#checks) check();
+  }
+
+  /** Takes what the thread had said before it died; later, it would be taken for the next one's. */
+  #leavePort(): void {
+    const port = this.#port;
+    if (!port) return;
+    this.#port = undefined;
+    port.removeAllListeners('message');
+    for (let said = receiveMessageOnPort(port); said; said = receiveMessageOnPort(port)) {
+      this.#receive(said.message as FromWriter);
+    }
+    port.close();
+  }
+
+  /** From the work on a journal that is another process's now: what it says of itself concerns nobody. */
+  #receiveLast(message: FromWriter, port: MessagePort): void {
+    if (message.type === 'call')
+      void this.#ends.answer(message).then((result) => port.postMessage({ type: 'result', ...result }));
+    else if (message.type === 'stored') this.#receive(message);
+  }
+
+  #receive(message: FromWriter): void {
+    if (message.type === 'status') {
+      const before = this.#before[message.storage]!;
+      const status = { ...message.status };
+      for (const count of COUNTS) status[count] += before[count];
+      // A thread that has not heard of its storage knows less than the one before.
+      const { recordsBefore } = this.#journal;
+      if (status.opened) status.ordinal += recordsBefore;
+      else status.ordinal = this.statuses[message.storage]?.ordinal ?? recordsBefore;
+      this.statuses[message.storage] = status;
+      this.#sample();
+      for (const check of this.#checks) check();
+    } else if (message.type === 'free-geo-ip') {
+      const before = this.#freeGeoIpBefore;
+      const { asked, failed, missed, paused } = message.status;
+      this.freeGeoIp = {
+        asked: before.asked + asked,
+        failed: before.failed + failed,
+        missed: before.missed + missed,
+        paused,
+      };
+    } else if (message.type === 'problem') {
+      if (message.error.code === 'JOURNAL_GONE') this.#journal.reopen();
+      this.#onProblem(reviveError(message.error));
+    } else if (message.type === 'taken') {
+      this.#journal.confirm();
+    } else if (message.type === 'call') {
+      void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
+    } else if (message.type === 'stored') {
+      this.hooks[message.storage]!.add(message.records, message.units);
+    } else if (message.type === 'metrics') {
+      this.#counted = message.counted;
+      this.#asked.get(message.id)?.resolve(message.text);
+    } else {
+      // After its last answer the thread ends, and may have ended before anybody here goes on.
+      if (message.id === this.#closeId) this.#ended = true;
+      this.#done.get(message.id)?.();
+    }
+  }
+}

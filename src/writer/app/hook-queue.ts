@@ -1,0 +1,99 @@
+import { RecordBatch, type RecordBatchData } from '../../batch.ts';
+import { hookFailed } from '../../errors.ts';
+import { clearTimeout, setTimeout } from '../../platform/clock.ts';
+import { Turns } from '../../platform/turns.ts';
+import type { RecordHook, RecordWriter } from '../../storage/writer.ts';
+import type { HookLoad } from '../protocol.ts';
+
+/** How long a hook's promise is waited for. In ms. */
+const PATIENCE = 10_000;
+
+/**
+ * Calls the functions among a storage's hooks, in the app's thread, with the records that were committed: in order,
+ * one after the other, and in slices, so that requests are answered in between.
+ */
+export class HookQueue {
+  /** Calls that threw, rejected, or whose promise was given up. */
+  failed = 0;
+  /** Records whose hooks are not through yet. */
+  pending = 0;
+  readonly #storage: RecordWriter;
+  readonly #onCalled: (load: HookLoad) => void;
+  readonly #onProblem: (error: Error) => void;
+  readonly #batches: { batch: RecordBatch; units: number }[] = [];
+  #running: Promise<void> | undefined;
+
+  /** @param onCalled Told what more the hooks are through with. */
+  constructor(storage: RecordWriter, onCalled: (load: HookLoad) => void, onProblem: (error: Error) => void) {
+    this.#storage = storage;
+    this.#onCalled = onCalled;
+    this.#onProblem = onProblem;
+  }
+
+  add(data: RecordBatchData, units: number): void {
+    this.#batches.push({ batch: RecordBatch.of(data), units });
+    this.pending += data.length;
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when the hooks are through with all records. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const turns = new Turns();
+    for (let next = this.#batches.shift(); next; next = this.#batches.shift()) {
+      const { batch, units } = next;
+      for (let i = 0; i < batch.length; i++) {
+        for (const hook of this.#storage.hooks) {
+          const promise = this.#call(hook, batch, i);
+          if (promise) await promise;
+        }
+        this.pending -= 1;
+        await turns.give();
+      }
+      this.#onCalled({ records: batch.length, units });
+    }
+    this.#running = undefined;
+  }
+
+  /** A promise only where the hook returned one. Each gets a record of its own: one may change it. */
+  #call(hook: RecordHook, batch: RecordBatch, index: number): Promise<void> | undefined {
+    try {
+      const result: unknown = hook(batch.record(index), this.#storage);
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return undefined;
+      return this.#settle(hook, result as PromiseLike<unknown>);
+    } catch (error) {
+      this.#fail(hook, error);
+      return undefined;
+    }
+  }
+
+  async #settle(hook: RecordHook, promise: PromiseLike<unknown>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await Promise.race([
+        promise,
+        new Promise((_, reject) => {
+          timer = setTimeout(
+            () => reject(new Error(`its promise had not settled after ${PATIENCE} ms`)),
+            PATIENCE,
+          ).unref();
+        }),
+      ]);
+    } catch (error) {
+      this.#fail(hook, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #fail(hook: RecordHook, error: unknown): void {
+    this.failed += 1;
+    const what = `the hook ${hook.name || '(anonymous)'} of ${this.#storage.label}`;
+    this.#onProblem(
+      hookFailed(what, 'the record is stored, and the hook is not called with it again', error),
+    );
+  }
+}

@@ -1,0 +1,115 @@
+import { lookup } from 'node:dns';
+import http from 'node:http';
+import https from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.ts';
+
+/** What one GET request may cost. */
+export interface GetLimits {
+  /** From the beginning to the last byte, redirects included. In ms. */
+  timeout: number;
+  /** Of the body. In bytes. */
+  maxBytes: number;
+}
+
+export interface Answer {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  body: string;
+}
+
+const MAX_REDIRECTS = 3;
+
+/** Idle connections are kept, and keep neither the thread nor the process. */
+const agents = {
+  http: new http.Agent({ keepAlive: true }),
+  https: new https.Agent({ keepAlive: true }),
+};
+
+/**
+ * The answer to a GET request. Redirects are followed on the same host, and never from https to http: what is asked
+ * goes to nobody else. Rejects with a reason to be shown.
+ */
+export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
+  const end = monotonicClock.now() + timeout;
+  let from = url;
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    const limits = { timeout: end - monotonicClock.now(), maxBytes };
+    const answer = await getOnce(from, limits).catch((error: Error & { reused?: boolean }) => {
+      // The server closed a kept connection just when it was used again.
+      if (error.reused) return getOnce(from, { ...limits, timeout: end - monotonicClock.now() });
+      throw error;
+    });
+    const { location } = answer.headers;
+    if (answer.status < 300 || answer.status > 399 || location === undefined) return answer;
+    const to = URL.parse(location, from.href);
+    if (!to || !mayFollow(from, to)) throw new Error(`it redirects to ${to?.origin ?? 'no URL'}`);
+    from = to;
+  }
+  throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);
+}
+
+function mayFollow(from: URL, to: URL): boolean {
+  return to.origin === from.origin || (to.protocol === 'https:' && to.hostname === from.hostname);
+}
+
+function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const secure = url.protocol === 'https:';
+    const options = {
+      agent: secure ? agents.https : agents.http,
+      lookup: sharedLookup,
+      headers: { accept: 'application/json', 'user-agent': 'track-usage' },
+    };
+    const request = secure ? https.get(url, options) : http.get(url, options);
+    const fail = (error: Error & { code?: string; reused?: boolean }) => {
+      error.reused = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+      reject(error);
+      request.destroy();
+    };
+    const timer = setTimeout(() => fail(new Error('it does not answer in time')), Math.max(0, timeout));
+    request.on('error', fail);
+    request.on('close', () => {
+      clearTimeout(timer);
+      reject(new Error('it closed the connection'));
+    });
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        chunks.push(chunk);
+        if (length > maxBytes) fail(new Error(`its answer is longer than ${maxBytes} bytes`));
+      });
+      response.on('error', () => fail(new Error('it closed the connection')));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      );
+    });
+  });
+}
+
+const lookups = new Map<string, Parameters<LookupFunction>[2][]>();
+
+/**
+ * `dns.lookup` occupies a thread of the process's pool, which the app's own look-ups need, until the resolver gives
+ * up: at most one of a name is under way, however many requests wait for it.
+ */
+const sharedLookup: LookupFunction = (hostname, options, callback) => {
+  const key = JSON.stringify([hostname, options]);
+  const waiting = lookups.get(key);
+  if (waiting) {
+    waiting.push(callback);
+    return;
+  }
+  const callbacks = [callback];
+  lookups.set(key, callbacks);
+  lookup(hostname, options, (error, address, family) => {
+    lookups.delete(key);
+    for (const answer of callbacks) answer(error, address, family);
+  });
+};

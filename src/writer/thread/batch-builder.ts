@@ -1,0 +1,192 @@
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../../batch.ts';
+import type { Facts } from '../../journal/codec.ts';
+import type { SegmentHeader } from '../../journal/segment.ts';
+import type { Enricher } from '../enrich/enricher.ts';
+import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
+import type { OwnSummaries } from './custom-summaries.ts';
+
+/** A batch takes at most so many records, unless its storage wants more, */
+export const MAX_RECORDS = 32_768;
+/** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
+export const MAX_TEXT = 1024 * 1024;
+/** The same of what stands beside the columns: vars, and the parameters of routes. */
+export const MAX_EXTRA = 8 * 1024 * 1024;
+
+/** Fills batches with records as the journal has them, and adds what can be known from them. */
+export class BatchFiller {
+  readonly batch = new RecordBatch();
+  readonly #enricher: Enricher;
+  readonly #statuses = new Map<number, number>();
+  /** What was found for the texts of this batch, by their ids. */
+  readonly #agents = new Map<number, { browser: number; version: number; platform: number; robot: number }>();
+  readonly #languages = new Map<string, number>();
+  readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
+  readonly #keys: OwnSummaries;
+  #serverName = 0;
+  #extraLength = 0;
+
+  readonly #maxRecords: number;
+  /** The limits of text are for `MAX_RECORDS`; larger batches may hold more. */
+  readonly #scale: number;
+
+  constructor(enricher: Enricher, site: string, keys: OwnSummaries, maxRecords = MAX_RECORDS) {
+    this.#enricher = enricher;
+    this.batch.site = site;
+    this.#keys = keys;
+    this.#maxRecords = maxRecords;
+    this.#scale = Math.max(1, maxRecords / MAX_RECORDS);
+  }
+
+  /** Begins a new batch of a journal. */
+  begin(header: SegmentHeader): void {
+    this.batch.clear();
+    this.#extraLength = 0;
+    this.#statuses.clear();
+    this.#agents.clear();
+    this.#languages.clear();
+    this.#countries.clear();
+    this.#serverName = this.batch.intern(header.serverName);
+  }
+
+  /** Whether the batch should take no more. */
+  get isFull(): boolean {
+    const { length, textLength } = this.batch;
+    return (
+      length >= this.#maxRecords ||
+      textLength >= MAX_TEXT * this.#scale ||
+      this.#extraLength >= MAX_EXTRA * this.#scale
+    );
+  }
+
+  add(facts: Facts): void {
+    const { batch } = this;
+    if (batch.length === batch.capacity) batch.grow();
+    const i = batch.length++;
+    const { text } = batch;
+    batch.date[i] = facts.date;
+    batch.duration[i] = facts.duration;
+    batch.contentLength[i] = facts.contentLength;
+    batch.status[i] = facts.status;
+    text.serverName[i] = this.#serverName;
+    text.method[i] = batch.intern(facts.method);
+    text.url[i] = batch.intern(facts.url);
+    text.route[i] = batch.intern(facts.route);
+    text.protocol[i] = batch.intern(facts.protocol);
+    text.forwardedFor[i] = batch.intern(facts.forwardedFor);
+    text.referrer[i] = batch.intern(facts.referrer);
+    text.username[i] = batch.intern(facts.username);
+    text.visitor[i] = batch.intern(facts.visitor);
+    text.blueprint[i] = batch.intern(facts.blueprint);
+    text.state[i] = this.#status(facts.status);
+    text.language[i] = this.#language(facts.acceptLanguage);
+
+    const agentId = batch.intern(facts.agent);
+    const agent = this.#agent(agentId);
+    text.agent[i] = agentId;
+    text.browser[i] = agent.browser;
+    text.version[i] = agent.version;
+    text.platform[i] = agent.platform;
+    text.robot[i] = agent.robot;
+    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.robot !== 0 ? FLAG_BOT : 0);
+
+    const addressId = batch.intern(facts.remoteAddr);
+    const place = this.#place(addressId);
+    text.remoteAddr[i] = addressId;
+    text.country[i] = place.country;
+
+    if (facts.extra !== '') {
+      batch.extra.set(i, facts.extra);
+      this.#extraLength += facts.extra.length;
+    }
+    this.#keys.captured(batch, i);
+    if (place.geo) this.#addGeo(i, place.geo);
+  }
+
+  /** To be called when the batch is full. */
+  complete(): void {
+    this.#keys.enriched(this.batch);
+  }
+
+  /**
+   * Asks the geography service, where there is one, for the addresses that the database does not know. A batch that
+   * is full does not wait: there is more to catch up with.
+   */
+  locate(): Promise<void> | undefined {
+    const { service } = this.#enricher;
+    return service && this.#locate(service);
+  }
+
+  async #locate(service: FreeGeoIp): Promise<void> {
+    const { batch } = this;
+    const { country, remoteAddr } = batch.text;
+    const unknown = [...this.#countries].filter(([, place]) => place.country === 0).map(([id]) => id);
+    const addressOf = (id: number) => batch.strings[id] ?? '';
+    await service.locate(unknown.map(addressOf), !this.isFull);
+    const found = new Map<number, { country: number; geo: Record<string, unknown> | null; json: string }>();
+    for (const id of unknown) {
+      const { country, geo } = service.find(addressOf(id));
+      if (country === null) continue;
+      found.set(id, { country: batch.intern(country), geo, json: JSON.stringify({ geo }) });
+    }
+    if (found.size === 0) return;
+    for (let i = 0; i < batch.length; i++) {
+      const place = found.get(remoteAddr[i]!);
+      if (!place) continue;
+      country[i] = place.country;
+      if (!place.geo) continue;
+      // One text for all records of an address.
+      if (batch.extra.has(i)) this.#addGeo(i, place.geo);
+      else batch.extra.set(i, place.json);
+    }
+  }
+
+  #status(status: number): number {
+    let id = this.#statuses.get(status);
+    if (id === undefined) {
+      id = this.batch.intern(String(status));
+      this.#statuses.set(status, id);
+    }
+    return id;
+  }
+
+  #language(header: string): number {
+    if (header === '') return 0;
+    let id = this.#languages.get(header);
+    if (id === undefined) {
+      id = this.batch.intern(this.#enricher.language(header));
+      this.#languages.set(header, id);
+    }
+    return id;
+  }
+
+  #agent(id: number) {
+    let agent = this.#agents.get(id);
+    if (!agent) {
+      const { browser, version, platform, bot } = this.#enricher.userAgent(this.batch.strings[id] ?? '');
+      const intern = (text: string | null) => this.batch.intern(text);
+      agent = {
+        browser: intern(browser),
+        version: intern(version),
+        platform: intern(platform),
+        robot: bot ? intern(browser) || id : 0,
+      };
+      this.#agents.set(id, agent);
+    }
+    return agent;
+  }
+
+  #place(id: number) {
+    let place = this.#countries.get(id);
+    if (!place) {
+      const { country, geo } = this.#enricher.place(this.batch.strings[id] ?? '');
+      place = { country: this.batch.intern(country), geo };
+      this.#countries.set(id, place);
+    }
+    return place;
+  }
+
+  #addGeo(index: number, geo: Record<string, unknown>): void {
+    const { extra } = this.batch;
+    extra.set(index, JSON.stringify({ ...(JSON.parse(extra.get(index) ?? '{}') as Extra), geo }));
+  }
+}

@@ -1,0 +1,67 @@
+import type { Extra, RecordBatch } from '../../batch.ts';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import type { KeyFunction, Summary } from '../../summaries/define.ts';
+import { keyFailed, keysOf } from '../../summaries/keys.ts';
+
+/** The summaries of a storage that the user defined: finds the keys of the records in them. */
+export class OwnSummaries {
+  /** Those whose keys were found at capture and stand in the journal. */
+  readonly #captured: readonly string[];
+  readonly #modules: readonly Summary[];
+  readonly #onProblem: (error: TrackUsageError) => void;
+  #functions: { name: string; key: KeyFunction }[] = [];
+
+  constructor(summaries: readonly Summary[], onProblem: (error: TrackUsageError) => void) {
+    this.#captured = summaries
+      .filter(({ column, module }) => column === undefined && module === undefined)
+      .map(({ name }) => name);
+    this.#modules = summaries.filter(({ module }) => module !== undefined);
+    this.#onProblem = onProblem;
+  }
+
+  /** Loads the modules. Rejects where one has no such function. */
+  async load(): Promise<void> {
+    this.#functions = await Promise.all(this.#modules.map(load));
+  }
+
+  /** Sets what was found when the record at `index` was captured. */
+  captured(batch: RecordBatch, index: number): void {
+    if (this.#captured.length === 0) return;
+    const { keys } = JSON.parse(batch.extra.get(index) ?? '{}') as Extra;
+    for (const name of this.#captured) batch.setKeys(name, index, keys?.[name] ?? []);
+  }
+
+  /** Asks the functions for the keys of all records of a batch, of which everything is known now. */
+  enriched(batch: RecordBatch): void {
+    if (this.#functions.length === 0) return;
+    for (let i = 0; i < batch.length; i++) {
+      const record = batch.record(i);
+      for (const { name, key } of this.#functions) batch.setKeys(name, i, this.#ask(name, key, record));
+    }
+  }
+
+  #ask(name: string, key: KeyFunction, record: Parameters<KeyFunction>[0]): string[] {
+    try {
+      return keysOf(key(record));
+    } catch (error) {
+      this.#onProblem(keyFailed(name, error));
+      return [];
+    }
+  }
+}
+
+async function load({ name, module, export: exported = 'default' }: Summary) {
+  const fail = (reason: string, cause?: unknown) =>
+    new TrackUsageError('SUMMARY_MODULE', { name, module, reason }, { cause });
+  let key: unknown;
+  try {
+    const loaded = (await import(module!)) as Record<string, unknown>;
+    key = loaded[exported];
+    // A CommonJS module whose exports Node could not foresee.
+    if (key === undefined) key = (loaded.default as Record<string, unknown> | undefined)?.[exported];
+  } catch (error) {
+    throw fail(reasonOf(error), error);
+  }
+  if (typeof key !== 'function') throw fail(`it exports no function "${exported}"`);
+  return { name, key: key as KeyFunction };
+}

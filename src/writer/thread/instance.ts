@@ -1,0 +1,197 @@
+import type { MessagePort } from 'node:worker_threads';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { emptyJournal, enforceLimit } from '../../journal/directory.ts';
+import { isFileProblem } from '../../journal/files.ts';
+import { BEAT_INTERVAL } from '../../journal/heartbeat.ts';
+import { releasePieces } from '../../journal/pieces.ts';
+import { SharedState } from '../../journal/shared.ts';
+import { clearInterval, setInterval } from '../../platform/clock.ts';
+import { plainError } from '../../platform/threads.ts';
+import { Enricher } from '../enrich/enricher.ts';
+import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
+import { openGeo } from '../enrich/geo.ts';
+import type { FromWriter, ToWriter, WriterData } from '../protocol.ts';
+import { Journals } from './journals.ts';
+import { AppCalls } from './remote-writer.ts';
+import { Lane } from './storage-pipeline.ts';
+import { Traffic } from './traffic.ts';
+
+/** How often it is seen whether a segment was completed, ms. */
+const LIMIT_INTERVAL = 100;
+
+/** Begins to write what a TrackUsage records. */
+export async function openInstance(port: MessagePort, data: WriterData): Promise<void> {
+  const onProblem = (error: TrackUsageError) =>
+    port.postMessage({ type: 'problem', error: plainError(error) });
+  // It brings the client for HTTP, which costs memory and time where nobody uses it.
+  const service =
+    data.freeGeoIp && new (await import('../enrich/free-geo-ip.ts')).FreeGeoIp(data.freeGeoIp, onProblem);
+  new Instance(port, data, service, onProblem);
+}
+
+/** The work for one TrackUsage: reads its journals, enriches, folds, and hands each storage its batches. */
+class Instance {
+  readonly #port: MessagePort;
+  readonly #data: WriterData;
+  readonly #shared: SharedState;
+  readonly #journals: Journals;
+  readonly #traffic: Traffic;
+  readonly #service: FreeGeoIp | undefined;
+  readonly #calls: AppCalls;
+  readonly #onProblem: (error: TrackUsageError) => void;
+  readonly #lanes: readonly Lane[];
+  readonly #heartbeat: NodeJS.Timeout;
+  readonly #limit: NodeJS.Timeout;
+  readonly #running: Promise<unknown>;
+  readonly #waiting: { id: number; end: number }[] = [];
+  #closing = false;
+
+  constructor(
+    port: MessagePort,
+    data: WriterData,
+    service: FreeGeoIp | undefined,
+    onProblem: (error: TrackUsageError) => void,
+  ) {
+    this.#port = port;
+    this.#data = data;
+    this.#service = service;
+    this.#onProblem = onProblem;
+    this.#shared = new SharedState(data.shared);
+    this.#journals = new Journals(
+      data.directory,
+      data.journal,
+      this.#shared,
+      data.storages.map(({ ephemeral }) => ephemeral),
+      onProblem,
+    );
+    this.#traffic = new Traffic(this.#journals.own, data.counted);
+    this.#calls = new AppCalls((call) => this.#send({ type: 'call', ...call }));
+    const enricher = new Enricher(this.#geo(), service);
+    this.#lanes = data.storages.map(
+      (_, storage) =>
+        new Lane(storage, data, this.#journals, this.#traffic, enricher, this.#calls, {
+          onStatus: () => this.#onStatus(storage),
+          onProblem,
+          onStored: (records, units) => this.#send({ type: 'stored', storage, records, units }),
+        }),
+    );
+    this.#beat();
+    this.#heartbeat = setInterval(() => this.#beat(), BEAT_INTERVAL);
+    this.#shared.limited = Math.max(0, this.#shared.limited);
+    this.#limit = setInterval(() => this.#enforceLimit(), LIMIT_INTERVAL);
+    this.#running = Promise.all(this.#lanes.map((lane) => lane.run()));
+    port.on('message', (message: ToWriter) => this.#receive(message));
+  }
+
+  #send(message: FromWriter): void {
+    this.#port.postMessage(message);
+  }
+
+  #receive(message: ToWriter): void {
+    switch (message.type) {
+      case 'result':
+        this.#calls.answer(message);
+        return;
+      case 'called':
+        this.#lanes[message.storage]!.called(message);
+        return;
+      case 'memory': {
+        const { bytes } = message.piece;
+        const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        this.#journals.own.memory.push({ ...message.piece, bytes: view });
+        return;
+      }
+      case 'written':
+        releasePieces(this.#journals.own.memory, message.position);
+        return;
+      case 'metrics':
+        this.#send({ type: 'metrics', id: message.id, ...this.#traffic.answer(message.openMetrics) });
+        return;
+      case 'abandon':
+        void this.#end(false);
+        return;
+      default:
+        this.#waiting.push({ id: message.id, end: this.#shared.end });
+        for (const lane of this.#lanes) lane.wake();
+        if (message.type === 'close') this.#closing = true;
+        this.#answer();
+    }
+  }
+
+  #beat(): void {
+    const found = this.#journals.beat();
+    if (found === 'gone')
+      this.#onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.#journals.own.directory }));
+    else if (found === 'taken') this.#send({ type: 'taken' });
+  }
+
+  /** Keeps the journals to their size, each time that a segment was completed. */
+  #enforceLimit(): void {
+    const { rotations } = this.#shared;
+    if (rotations === this.#shared.limited) return;
+    this.#shared.limited = rotations;
+    const { directory, maxBytes } = this.#data;
+    const { dropped, error } = enforceLimit(directory, maxBytes);
+    if (dropped > 0) this.#onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
+    if (error) this.#onProblem(error);
+  }
+
+  #onStatus(storage: number): void {
+    if (this.#service) this.#send({ type: 'free-geo-ip', status: this.#service.status });
+    this.#send({ type: 'status', storage, status: this.#lanes[storage]!.status });
+    this.#answer();
+  }
+
+  /** Tells those who wait for it that every storage has what they wanted stored. */
+  #answer(): void {
+    const isStored = ({ end }: { end: number }) => this.#lanes.every((lane) => lane.hasStored(end));
+    for (const waiting of this.#waiting.filter(isStored)) {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      if (this.#closing && this.#waiting.length === 0) void this.#close(waiting.id);
+      else this.#send({ type: 'done', id: waiting.id });
+    }
+  }
+
+  async #close(id: number): Promise<void> {
+    await this.#end(this.#emptyOwn(), id);
+  }
+
+  /**
+   * Deletes the own journal's records. Where that fails, its positions must stay: the app's end tries again, or the
+   * next process, which adopts it and finds it stored.
+   */
+  #emptyOwn(): boolean {
+    try {
+      return emptyJournal(this.#journals.own.directory);
+    } catch (error) {
+      if (!isFileProblem(error)) throw error;
+      this.#onProblem(error);
+      return false;
+    }
+  }
+
+  /** @param forgetsOwn The own journal is deleted, so that the storages need its position no more. */
+  async #end(forgetsOwn: boolean, id?: number): Promise<void> {
+    for (const lane of this.#lanes) lane.stop(forgetsOwn);
+    await this.#running;
+    clearInterval(this.#heartbeat);
+    clearInterval(this.#limit);
+    this.#journals.release();
+    if (id !== undefined) this.#send({ type: 'done', id });
+    this.#port.close();
+  }
+
+  /** A database that cannot be read costs the countries, not the rest. */
+  #geo() {
+    try {
+      return openGeo(this.#data.geo);
+    } catch (error) {
+      this.#onProblem(
+        error instanceof TrackUsageError
+          ? error
+          : new TrackUsageError('GEO_UNREADABLE', { value: 'geo', reason: reasonOf(error) }),
+      );
+      return undefined;
+    }
+  }
+}

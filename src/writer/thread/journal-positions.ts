@@ -1,0 +1,132 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { listSegments } from '../../journal/directory.ts';
+import { ifPresent, isAbsence, isFileProblem, removing } from '../../journal/files.ts';
+import type { Cursor } from '../../journal/position.ts';
+import { monotonicClock } from '../../platform/clock.ts';
+import type { Batch, StorageWriter } from '../../storage/contract.ts';
+
+/** The pause before a file that could not be written is tried again. In ms. */
+const RETRY = 1_000;
+
+/**
+ * Keeps the positions of a writer that has no place for them, in a file beside each journal's segments. Such a writer
+ * gets every record at least once: what it took just before a crash comes again.
+ */
+export class JournalPositions implements StorageWriter {
+  readonly #writer: StorageWriter;
+  readonly #directory: string;
+  readonly #name: string;
+  readonly #onProblem: (error: TrackUsageError) => void;
+  /** What this thread knows, also where no file can be written. */
+  readonly #known = new Map<string, Cursor>();
+  /** The journals whose file is behind. */
+  readonly #unwritten = new Set<string>();
+  #retryAt = 0;
+
+  /** @param name Tells this writer from the others of the same journals; fit for a file's name. */
+  constructor(
+    writer: StorageWriter,
+    directory: string,
+    name: string,
+    onProblem: (error: TrackUsageError) => void,
+  ) {
+    this.#writer = writer;
+    this.#directory = directory;
+    this.#name = name;
+    this.#onProblem = onProblem;
+  }
+
+  /** Throws where the file cannot be read now: to begin anew would repeat what was written. */
+  async position(journal: string): Promise<Cursor | undefined> {
+    const known = this.#known.get(journal);
+    if (known) return known;
+    const file = this.#file(journal);
+    const text = ifPresent(file, () => readFileSync(file, 'utf8'));
+    if (text === undefined) return undefined;
+    const cursor = decode(text);
+    if (cursor) return cursor;
+    this.#onProblem(new TrackUsageError('POSITION_CORRUPT', { value: file }));
+    // What was before the oldest segment was written and deleted, or dropped and counted.
+    const [oldest] = listSegments(join(this.#directory, journal));
+    return oldest && { position: oldest.start, ordinal: oldest.ordinal };
+  }
+
+  async apply(batch: Batch): Promise<boolean> {
+    if (!(await this.#writer.apply(batch))) return false;
+    this.#known.set(batch.journal, batch.to);
+    this.#write(batch.journal, batch.to);
+    return true;
+  }
+
+  /** Writes the positions again that could not be written, at most once a second. */
+  retry(): void {
+    if (this.#unwritten.size === 0 || monotonicClock.now() < this.#retryAt) return;
+    for (const journal of [...this.#unwritten]) this.#write(journal, this.#known.get(journal)!);
+  }
+
+  async forget(journal: string): Promise<void> {
+    this.#known.delete(journal);
+    this.#unwritten.delete(journal);
+    const file = this.#file(journal);
+    try {
+      removing(file, () => rmSync(file));
+    } catch (error) {
+      // Its journal has no record any more: whoever deletes that deletes this.
+      if (!isFileProblem(error)) throw error;
+      this.#onProblem(error);
+    }
+  }
+
+  refuses(error: unknown): boolean {
+    return this.#writer.refuses(error);
+  }
+
+  close(): Promise<void> {
+    this.#retryAt = 0;
+    this.retry();
+    return this.#writer.close();
+  }
+
+  #file(journal: string): string {
+    return join(this.#directory, journal, `${this.#name}.position`);
+  }
+
+  #write(journal: string, cursor: Cursor): void {
+    const file = this.#file(journal);
+    this.#unwritten.delete(journal);
+    try {
+      writeFileSync(`${file}.new`, encode(cursor), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    } catch (error) {
+      this.#unwritten.add(journal);
+      this.#retryAt = monotonicClock.now() + RETRY;
+      // A journal without a directory is in memory: it ends with the process, or gets a directory later.
+      if (isAbsence(error)) return;
+      this.#onProblem(
+        new TrackUsageError(
+          'POSITION_UNWRITABLE',
+          { value: file, reason: reasonOf(error) },
+          { cause: error },
+        ),
+      );
+    }
+  }
+}
+
+/** The position, ordinal and checksum, twice: damage to one line leaves the other. */
+function encode({ position, ordinal }: Cursor): string {
+  const numbers = `${position} ${ordinal}`;
+  return `${numbers} ${crc32(numbers)}\n`.repeat(2);
+}
+
+function decode(text: string): Cursor | undefined {
+  for (const line of text.split('\n')) {
+    const [position = '', ordinal = '', sum] = line.split(' ');
+    if (sum === String(crc32(`${position} ${ordinal}`)))
+      return { position: Number(position), ordinal: Number(ordinal) };
+  }
+  return undefined;
+}

@@ -1,0 +1,70 @@
+import { TrackUsageError } from '../../errors.ts';
+import type { LossCause, ReadReport } from '../../journal/reader.ts';
+import { monotonicClock } from '../../platform/clock.ts';
+import type { HeldJournal } from './journals.ts';
+
+/** How long losses of one journal are added up before they are reported, unless it comes to its end. In ms. */
+const INTERVAL = 60_000;
+
+/** Records that never reached a storage, and why, and the bytes that are damaged. */
+export interface Losses extends Record<LossCause, number> {
+  bytes: number;
+}
+
+export const NO_LOSSES: Readonly<Losses> = { damaged: 0, dropped: 0, bytes: 0 };
+
+/** Counts what one reading comes upon. */
+export function counting(losses: Losses): Pick<ReadReport, 'damaged' | 'lost'> {
+  return {
+    damaged: (bytes) => {
+      losses.bytes += bytes;
+    },
+    lost: (records, cause) => {
+      losses[cause] += records;
+    },
+  };
+}
+
+/**
+ * What one storage missed of one journal. Reported once, with totals, at the end of a dead process's journal; while a
+ * process lives, and where the end is a long time coming, at most once a minute with what came since.
+ */
+export class LossReport {
+  readonly #journal: HeldJournal;
+  readonly #onProblem: (problem: TrackUsageError) => void;
+  #losses: Losses = { ...NO_LOSSES };
+  #since: number;
+
+  constructor(journal: HeldJournal, onProblem: (problem: TrackUsageError) => void) {
+    this.#journal = journal;
+    this.#onProblem = onProblem;
+    this.#since = journal.live ? Number.NEGATIVE_INFINITY : monotonicClock.now();
+  }
+
+  add({ damaged, dropped, bytes }: Losses): void {
+    this.#losses.damaged += damaged;
+    this.#losses.dropped += dropped;
+    this.#losses.bytes += bytes;
+  }
+
+  /** Reports what is due; everything where the journal or the reading is at its end. */
+  tell(isEnd: boolean): void {
+    const { damaged, dropped, bytes } = this.#losses;
+    if (damaged + dropped + bytes === 0) return;
+    const now = monotonicClock.now();
+    if (!isEnd && now - this.#since < INTERVAL) return;
+    this.#since = now;
+    this.#losses = { ...NO_LOSSES };
+    if (damaged + bytes > 0) this.#report('JOURNAL_CORRUPT', { records: damaged, bytes });
+    if (dropped > 0) this.#report('JOURNAL_DROPPED', { records: dropped });
+  }
+
+  /** Storages that missed the same say so once. */
+  #report(code: 'JOURNAL_CORRUPT' | 'JOURNAL_DROPPED', values: Record<string, number>): void {
+    const error = new TrackUsageError(code, { value: this.#journal.directory, ...values });
+    const { live, reported } = this.#journal;
+    if (reported.has(error.message)) return;
+    if (!live) reported.add(error.message);
+    this.#onProblem(error);
+  }
+}

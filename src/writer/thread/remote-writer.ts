@@ -1,0 +1,79 @@
+import type { Cursor } from '../../journal/position.ts';
+import { reviveError } from '../../platform/threads.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
+
+/** Asks the app's thread, for a storage whose writing end runs there. */
+export class AppCalls {
+  readonly #send: (call: AppCall) => void;
+  readonly #waiting = new Map<number, (result: AppResult) => void>();
+  #lastId = 0;
+
+  constructor(send: (call: AppCall) => void) {
+    this.#send = send;
+  }
+
+  async ask(storage: number, method: AppCall['method'], argument?: unknown): Promise<unknown> {
+    const id = ++this.#lastId;
+    const result = await new Promise<AppResult>((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#send({ id, storage, method, argument });
+    });
+    if (!result.error) return result.value;
+    throw Object.assign(reviveError(result.error), { refused: result.refused });
+  }
+
+  answer(result: AppResult): void {
+    this.#waiting.get(result.id)?.(result);
+    this.#waiting.delete(result.id);
+  }
+}
+
+/** The writing end of a storage that runs in the app's thread, as the writer's thread sees it. */
+export class RemoteWriter implements StorageWriter {
+  readonly replays: boolean;
+  readonly #storage: number;
+  readonly #calls: AppCalls;
+
+  private constructor(storage: number, calls: AppCalls, replays: boolean) {
+    this.#storage = storage;
+    this.#calls = calls;
+    this.replays = replays;
+  }
+
+  static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
+    const { replays, resumes } = (await calls.ask(storage, 'open', context)) as OpenedEnd;
+    const writer = new RemoteWriter(storage, calls, replays);
+    if (resumes) {
+      writer.resume = async (journal, at) => (await writer.#ask('resume', { journal, at })) === true;
+    }
+    return writer;
+  }
+
+  position(journal: string): Promise<Cursor | undefined> {
+    return this.#ask('position', journal) as Promise<Cursor | undefined>;
+  }
+
+  apply(batch: Batch): Promise<boolean> {
+    return this.#ask('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
+  }
+
+  /** Only where the writing end has it. */
+  resume?: (journal: string, at: Cursor) => Promise<boolean>;
+
+  async forget(journal: string): Promise<void> {
+    await this.#ask('forget', journal);
+  }
+
+  refuses(error: unknown): boolean {
+    return (error as { refused?: boolean }).refused === true;
+  }
+
+  async close(): Promise<void> {
+    await this.#ask('close');
+  }
+
+  #ask(method: AppCall['method'], argument?: unknown): Promise<unknown> {
+    return this.#calls.ask(this.#storage, method, argument);
+  }
+}
