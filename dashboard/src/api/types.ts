@@ -14,9 +14,9 @@ export type {
 } from '../../../src/query/query.ts';
 export type { RangeName } from '../../../src/query/range.ts';
 export type { UsageRecord } from '../../../src/record.ts';
-export type { UsageStatus } from '../../../src/tracker/status.ts';
 export type { Measures, Order } from '../../../src/storage/contract.ts';
 export type { Period } from '../../../src/summaries/periods.ts';
+export type { UsageStatus } from '../../../src/tracker/status.ts';
 
 export interface SiteInfo extends SiteAnswer {
   version: string;
