@@ -15,11 +15,11 @@ export interface OpenInstance {
 
 /** Configuration of an instance for the writer thread: plain data only. */
 export interface WriterData {
-  /** The directory of the journals of this identity. */
+  /** Directory of this identity's journals. */
   directory: string;
-  /** The own journal's id. */
+  /** ID of the own journal. */
   journal: string;
-  /** The memory of `SharedState`. */
+  /** Memory of `SharedState`. */
   shared: SharedArrayBuffer;
   /** Maximum size of all journals in the directory, bytes. */
   maxBytes: number;
@@ -30,27 +30,27 @@ export interface WriterData {
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
   storages: readonly StorageData[];
-  /** What an earlier thread told last of what it had counted. */
+  /** Last counts that an earlier thread sent. */
   counted: CountedTraffic | undefined;
-  /** How far each storage was then. */
+  /** Status of each storage at that time. */
   before: readonly (LaneStatus | undefined)[];
 }
 
 export interface StorageData {
   label: string;
-  /** `undefined` where the writing end runs in the app's thread. */
+  /** `undefined` if the writing end runs in the app's thread. */
   module: string | undefined;
   options: unknown;
   positions: 'storage' | 'journal';
   maxRecords: number | undefined;
-  /** Whether it is forgotten with the process. */
+  /** Whether its data is lost when the process ends. */
   ephemeral: boolean;
   summaries: readonly Summary[];
-  /** Whether the app wants to be given the committed records, for functions among the hooks. */
+  /** Whether the app needs the committed records, for hook functions. */
   hooked: boolean;
 }
 
-/** What the writer asks of a writing end in the app's thread: a method of `StorageWriter`. */
+/** Call of a `StorageWriter` method on a writing end in the app's thread. */
 export interface AppCall {
   id: number;
   storage: number;
@@ -58,7 +58,7 @@ export interface AppCall {
   argument: unknown;
 }
 
-/** What the app's thread answers to `open`. */
+/** Reply of the app's thread to `open`. */
 export interface OpenedEnd {
   replays: boolean;
   resumes: boolean;
@@ -68,75 +68,77 @@ export interface AppResult {
   id: number;
   value?: unknown;
   error?: PlainError;
-  /** Whether that error says that the engine refused what it was given. */
+  /** Whether the error means that the engine refused its input. */
   refused?: boolean;
 }
 
-/** What waits for hooks. */
+/** Load that waits for hooks. */
 export interface HookLoad {
   records: number;
-  /** UTF-16 units of their texts. */
+  /** Number of UTF-16 units of their texts. */
   units: number;
 }
 
-/** From the app to the writer. */
+/** Message from the app to the writer. */
 export type ToWriter =
   | { type: 'memory'; piece: MemoryPiece }
-  /** The pieces before this position are in a file now. */
+  /** The pieces before this position are in a file. */
   | { type: 'written'; position: number }
   | ({ type: 'result' } & AppResult)
-  /** The hooks of a storage are through with so much more. */
+  /** The hooks of a storage have processed this load. */
   | ({ type: 'called'; storage: number } & HookLoad)
   /** Answered by `metrics`. */
   | { type: 'metrics'; id: number; openMetrics: boolean }
-  /** Answered by `done` when every storage has what the journal holds now. */
+  /** Answered by `done` when every storage has the current contents of the journal. */
   | { type: 'flush'; id: number }
-  /** As `flush`, and then everything of the instance is closed, and its port. */
+  /** Like `flush`, then closes everything of the instance, including the port. */
   | { type: 'close'; id: number }
   /** Closes everything immediately, including the port, because nobody waits for it. */
   | { type: 'abandon' };
 
-/** How far one storage is. */
+/** Progress of a storage. */
 export interface LaneStatus {
-  /** Whether it was opened since the start. */
+  /** Whether it has been opened since the start. */
   opened: boolean;
-  /** Records of the own journal that it has, the lost ones included. */
+  /** Number of records of the own journal that it has, including lost ones. */
   ordinal: number;
-  /** The own journal's position that it has committed. */
+  /** Committed position of the own journal. */
   position: number;
-  /** Records of dead processes that this thread gave it. */
+  /** Number of records of dead processes that this thread stored in it. */
   adopted: number;
   /** Number of records of dead processes that its engine refused. */
   adoptedRejected: number;
-  /** Records of dead processes that were gone before it could take them: dropped at the limit, or damaged. */
+  /**
+   * Number of records of dead processes lost before they could be stored: dropped at the limit, or damaged.
+   */
   adoptedLost: number;
-  /** Records of the own journal that its engine refused. */
+  /** Number of records of the own journal that its engine refused. */
   rejected: number;
   /**
-   * Records of the own journal that were gone before it could take them (dropped at the limit, or damaged), or that went
-   * with a database that was removed or replaced.
+   * Number of records of the own journal lost before they could be stored (dropped at the limit, or damaged),
+   * or lost with a database that was removed or replaced.
    */
   lost: number;
-  /** Records that its hooks were not called with, because they were too slow. */
+  /** Number of records for which its hooks were not called, because they were too slow. */
   unhooked: number;
-  /** What it fails with at the moment. */
+  /** Current error, if any. */
   error: PlainError | undefined;
-  /** Why a journal cannot be read or deleted at the moment; the others go on. */
+  /** Current error of a journal that cannot be read or deleted. Other journals continue. */
   journalError: PlainError | undefined;
 }
 
-/** What became of the questions to the geography service. */
+/** Counts of requests to the geolocation service. */
 export interface FreeGeoIpStatus {
-  /** Requests that were made. */
+  /** Number of requests. */
   asked: number;
-  /** Those of them that failed, or that did not tell a country. */
+  /** Number of failed requests, including responses without a country. */
   failed: number;
-  /** Addresses of batches that were stored before there was an answer for them; again with each batch. */
+  /** Number of addresses stored without a response in time, counted again in each batch. */
   missed: number;
-  /** Whether it is left alone because it failed several times in a row. */
+  /** Whether the service is paused after several consecutive failures. */
   paused: boolean;
 }
-/** Of a storage that was not opened. */
+/** Status of a storage that has not been opened. */
 export const NOTHING_YET: Readonly<LaneStatus> = {
   opened: false,
   ordinal: 0,
@@ -151,7 +153,7 @@ export const NOTHING_YET: Readonly<LaneStatus> = {
   journalError: undefined,
 };
 
-/** From the writer to the app. */
+/** Message from the writer to the app. */
 export type FromWriter =
   | { type: 'status'; storage: number; status: LaneStatus }
   | { type: 'free-geo-ip'; status: FreeGeoIpStatus }
@@ -159,7 +161,7 @@ export type FromWriter =
   /** Another process may have adopted the own journal. */
   | { type: 'taken' }
   | ({ type: 'call' } & AppCall)
-  /** A storage has committed these, for its hooks. */
+  /** Records that a storage has committed, for its hooks. */
   | { type: 'stored'; storage: number; records: RecordBatchData; units: number }
   | { type: 'metrics'; id: number; text: string; counted: CountedTraffic }
   | { type: 'done'; id: number };

@@ -5,7 +5,7 @@ import type { Batch, StorageWriter, WriterContext } from '../../storage/contract
 import type { RecordWriter } from '../../storage/writer.ts';
 import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
 
-/** The writing ends that run in the app's thread, since the user gave them a client or a function. */
+/** Writing ends that run in the app's thread, because the user passed a client or a function. */
 export class AppEnds {
   readonly #storages: readonly RecordWriter[];
   readonly #open: (StorageWriter | undefined)[] = [];
@@ -14,7 +14,7 @@ export class AppEnds {
     this.#storages = storages;
   }
 
-  /** Does what the writer's thread asks for. Never rejects. */
+  /** Executes a call of the writer's thread. Never rejects. */
   async answer(call: AppCall): Promise<AppResult> {
     try {
       return { id: call.id, value: await this.#call(call) };
@@ -26,7 +26,7 @@ export class AppEnds {
 
   async #call({ storage, method, argument }: AppCall): Promise<unknown> {
     if (method === 'open') {
-      // Of a thread that died nobody closed it.
+      // If the thread died, its writing end was never closed.
       await this.#open[storage]?.close();
       const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
       this.#open[storage] = opened;

@@ -24,13 +24,13 @@ import { AppEnds } from './app-writers.ts';
 import { HookQueue } from './hook-queue.ts';
 import { SharedThread, type ThreadMember } from './shared-thread.ts';
 
-/** How exactly a lag is known. In ms. */
+/** Resolution of a measured lag. In ms. */
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
-/** How long the thread is waited for with its metrics: whoever scrapes them has little patience. In ms. */
+/** Time limit for the thread's metrics, because scrapers have short timeouts. In ms. */
 const METRICS_TIMEOUT = 2_000;
 
-/** What a lane counts from its start on, and the client over all starts. */
+/** Counts that a pipeline keeps since its start, and the client over all starts. */
 const COUNTS = [
   'adopted',
   'adoptedRejected',
@@ -40,7 +40,7 @@ const COUNTS = [
   'unhooked',
 ] as const satisfies (keyof LaneStatus)[];
 
-/** What the thread is told of a storage: plain data. */
+/** Returns the plain data about a storage that the thread receives. */
 export function dataOf(storage: RecordWriter): StorageData {
   const { label, module, positions, maxRecords, ephemeral, summaries, hooks } = storage;
   return {
@@ -50,25 +50,27 @@ export function dataOf(storage: RecordWriter): StorageData {
     positions,
     maxRecords,
     ephemeral,
-    // Functions do not cross to another thread; what they answered stands in the journal.
+    // Functions cannot be sent to another thread. Their results are in the journal.
     summaries: summaries.map(({ key, ...summary }) => summary),
     hooked: hooks.length > 0,
   };
 }
 
-/** An instance's end of the writer's thread: tells it what to do, and waits for it. */
+/** An instance's end of the writer's thread. Sends requests to the thread and waits for the results. */
 export class WriterClient implements ThreadMember {
-  /** By storage; `undefined` until the thread has said something. */
+  /** Status of each storage; `undefined` until the thread has sent one. */
   readonly statuses: (LaneStatus | undefined)[];
-  /** By storage, the calls of its hooks. */
+  /** Hook queue of each storage. */
   readonly hooks: readonly HookQueue[];
-  /** By storage, records of this process that it gets from another one, which had adopted the journal. */
+  /**
+   * Per storage, records of this process that were received from another one, which had adopted the journal.
+   */
   readonly handedOver: number[];
-  /** What threads that stopped had counted, by storage. */
+  /** Per storage, counts of threads that have stopped. */
   readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
-  /** By storage, what was counted when the present journal began. */
+  /** Per storage, counts at the time when the current journal was started. */
   readonly #start: Pick<LaneStatus, 'ordinal' | 'lost' | 'rejected'>[];
-  /** `undefined` until the thread has said something. */
+  /** `undefined` until the thread has sent one. */
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
@@ -78,22 +80,25 @@ export class WriterClient implements ThreadMember {
   readonly #ends: AppEnds;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
-  /** Who waits for metrics, by id. */
+  /** Callers that wait for metrics, by request ID. */
   readonly #asked = new Map<number, { openMetrics: boolean; resolve: (text?: string) => void }>();
-  /** What is being asked for, by format. */
+  /** Metrics requests in progress, by format. */
   readonly #asking = new Map<boolean, Promise<string | undefined>>();
   #counted: CountedTraffic | undefined;
-  /** How many records there were, and when. */
+  /** Samples of the number of records, with their times. */
   readonly #samples: { time: number; records: number }[] = [];
-  /** Nobody may have asked before, and the thread reports about once a second only. */
+  /**
+   * Samples continually, because `status()` may never have been called and the thread reports only about once
+   * per second.
+   */
   readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL).unref();
   readonly #thread: SharedThread;
-  /** To this instance's part of the thread, while one runs. */
+  /** Port to this instance's part of the thread, while it runs. */
   #port: MessagePort | undefined;
   #lastId = 0;
-  /** Why there is no thread, where there can be none. */
+  /** Reason why no thread can run, if any. */
   #obstacle: TrackUsageError | undefined;
-  /** The id of the request to close, once there is one. */
+  /** ID of the close request, once it is sent. */
   #closeId: number | undefined;
   #ended = false;
 
@@ -121,14 +126,14 @@ export class WriterClient implements ThreadMember {
     this.#thread = SharedThread.join(this);
   }
 
-  /** Resolves when every storage has what the journal holds now; rejects after `timeout` ms. */
+  /** Resolves when every storage has the current contents of the journal. Rejects after `timeout` ms. */
   flush(timeout: number): Promise<void> {
     return this.#request('flush', timeout);
   }
 
   /**
-   * As `flush`, and the thread does nothing for this instance any more; false where it did not finish within
-   * `timeout` ms. A thread that dies meanwhile is started again.
+   * Like `flush`, and ends the thread's work for this instance. Returns false if that takes longer than
+   * `timeout` ms. If the thread dies meanwhile, it is restarted.
    */
   async close(timeout: number): Promise<boolean> {
     this.#closeId = this.#lastId + 1;
@@ -152,7 +157,7 @@ export class WriterClient implements ThreadMember {
     return finished;
   }
 
-  /** While they are waited for, the process stays. */
+  /** Waits for the hooks, and keeps the process alive meanwhile. */
   async #hooksAreThrough(timeout: number): Promise<void> {
     if (this.hooks.every(({ pending }) => pending === 0)) return;
     let timer: NodeJS.Timeout | undefined;
@@ -163,7 +168,7 @@ export class WriterClient implements ThreadMember {
     clearTimeout(timer);
   }
 
-  /** For how long a storage has had records to catch up with. In s. */
+  /** Returns how long a storage has been behind. In s. */
   secondsBehind(storage: number): number {
     this.#sample();
     const stored = this.statuses[storage]?.ordinal ?? 0;
@@ -171,7 +176,7 @@ export class WriterClient implements ThreadMember {
     return first ? Math.round(monotonicClock.now() - first.time) / 1000 : 0;
   }
 
-  /** Notes how many records there are now. */
+  /** Samples the current number of records. */
   #sample(): void {
     const samples = this.#samples;
     const time = monotonicClock.now();
@@ -183,7 +188,7 @@ export class WriterClient implements ThreadMember {
     samples.push({ time, records });
   }
 
-  /** Resolves when every storage has been opened; rejects with what is wrong where one cannot be. */
+  /** Resolves when every storage has been opened. Rejects with the error if one cannot be opened. */
   ready(): Promise<void> {
     return this.#waitFor((resolve, reject) => {
       const check = () => {
@@ -200,8 +205,8 @@ export class WriterClient implements ThreadMember {
   }
 
   /**
-   * What was counted of the requests, as text; `undefined` where the thread does not say so in time. Never rejects.
-   * Whoever asks while somebody waits gets the same: many who ask are no load.
+   * Returns the request metrics as text, or `undefined` if the thread does not respond in time. Never
+   * rejects. Concurrent callers share one request, to limit the load.
    */
   metrics(openMetrics: boolean): Promise<string | undefined> {
     let asking = this.#asking.get(openMetrics);
@@ -248,7 +253,7 @@ export class WriterClient implements ThreadMember {
     }
   }
 
-  /** While somebody waits for the thread, the process stays. */
+  /** Waits for the thread, and keeps the process alive meanwhile. */
   async #waitFor(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
     this.#thread.hold();
     try {
@@ -258,7 +263,9 @@ export class WriterClient implements ThreadMember {
     }
   }
 
-  /** The journal is another one: the thread begins anew with it. What is in the old one is its adopter's. */
+  /**
+   * Restarts the thread's work with a new journal. The process that adopted the old one stores its contents.
+   */
   #startOver(): void {
     const { id, shared, recordsBefore } = this.#journal;
     this.#data.journal = id;
@@ -275,7 +282,7 @@ export class WriterClient implements ThreadMember {
     if (port) void this.#thread.reopen(this, port);
   }
 
-  /** The thread counts from 0 on when it begins anew. */
+  /** Keeps the counts, because a restarted thread counts from 0. */
   #keepCounts(): void {
     this.statuses.forEach((status, index) => {
       if (status) this.#before[index] = status;
@@ -288,7 +295,7 @@ export class WriterClient implements ThreadMember {
   }
 
   data(): WriterData {
-    // Of the present journal alone.
+    // Counts of the current journal only.
     const before = this.statuses.map((status, index) => {
       const { ordinal, lost, rejected } = this.#start[index]!;
       return (
@@ -306,7 +313,7 @@ export class WriterClient implements ThreadMember {
   started(port: MessagePort): void {
     this.#obstacle = undefined;
     this.#port = port;
-    // What an earlier thread had in memory and no storage has yet, in order.
+    // Pieces that an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
     for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
     for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
@@ -324,7 +331,7 @@ export class WriterClient implements ThreadMember {
     this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
   }
 
-  /** Only another configuration mends this, or the end of an installation: told once. */
+  /** Called if only another configuration or a completed installation helps. Reported once. */
   refused(error: TrackUsageError): void {
     if (!this.#obstacle) this.#onProblem(error);
     this.#obstacle = error;
@@ -334,7 +341,7 @@ export class WriterClient implements ThreadMember {
     for (const check of this.#checks) check();
   }
 
-  /** Takes what the thread had said before it died; later, it would be taken for the next one's. */
+  /** Receives the last messages of a dead thread. Later they would count as the next thread's. */
   #leavePort(): void {
     const port = this.#port;
     if (!port) return;
@@ -346,7 +353,7 @@ export class WriterClient implements ThreadMember {
     port.close();
   }
 
-  /** From the work on a journal that is another process's now: what it says of itself concerns nobody. */
+  /** Handles messages about a journal that another process now owns. Its status is ignored. */
   #receiveLast(message: FromWriter, port: MessagePort): void {
     if (message.type === 'call')
       void this.#ends.answer(message).then((result) => port.postMessage({ type: 'result', ...result }));
@@ -358,7 +365,7 @@ export class WriterClient implements ThreadMember {
       const before = this.#before[message.storage]!;
       const status = { ...message.status };
       for (const count of COUNTS) status[count] += before[count];
-      // A thread that has not heard of its storage knows less than the one before.
+      // A thread that has not opened its storage knows less than the one before.
       const { recordsBefore } = this.#journal;
       if (status.opened) status.ordinal += recordsBefore;
       else status.ordinal = this.statuses[message.storage]?.ordinal ?? recordsBefore;
@@ -387,7 +394,7 @@ export class WriterClient implements ThreadMember {
       this.#counted = message.counted;
       this.#asked.get(message.id)?.resolve(message.text);
     } else {
-      // After its last answer the thread ends, and may have ended before anybody here goes on.
+      // The thread ends after its last reply, possibly before the caller resumes.
       if (message.id === this.#closeId) this.#ended = true;
       this.#done.get(message.id)?.();
     }

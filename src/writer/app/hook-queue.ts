@@ -5,17 +5,17 @@ import { Turns } from '../../platform/turns.ts';
 import type { RecordHook, RecordWriter } from '../../storage/writer.ts';
 import type { HookLoad } from '../protocol.ts';
 
-/** How long a hook's promise is waited for. In ms. */
+/** Maximum time that a hook's promise is awaited. In ms. */
 const PATIENCE = 10_000;
 
 /**
- * Calls the functions among a storage's hooks, in the app's thread, with the records that were committed: in order,
- * one after the other, and in slices, so that requests are answered in between.
+ * Calls a storage's hook functions in the app's thread with the committed records. Calls are sequential, and
+ * split into time slices so that requests are handled in between.
  */
 export class HookQueue {
-  /** Calls that threw, rejected, or whose promise was given up. */
+  /** Number of calls that threw, rejected, or timed out. */
   failed = 0;
-  /** Records whose hooks are not through yet. */
+  /** Number of records whose hooks have not finished. */
   pending = 0;
   readonly #storage: RecordWriter;
   readonly #onCalled: (load: HookLoad) => void;
@@ -23,7 +23,10 @@ export class HookQueue {
   readonly #batches: { batch: RecordBatch; units: number }[] = [];
   #running: Promise<void> | undefined;
 
-  /** @param onCalled Told what more the hooks are through with. */
+  /**
+   * Creates a queue.
+   * @param onCalled Called with the load that the hooks have processed.
+   */
   constructor(storage: RecordWriter, onCalled: (load: HookLoad) => void, onProblem: (error: Error) => void) {
     this.#storage = storage;
     this.#onCalled = onCalled;
@@ -36,7 +39,7 @@ export class HookQueue {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when the hooks are through with all records. */
+  /** Resolves when the hooks have processed all records. */
   async idle(): Promise<void> {
     await this.#running;
   }
@@ -58,7 +61,10 @@ export class HookQueue {
     this.#running = undefined;
   }
 
-  /** A promise only where the hook returned one. Each gets a record of its own: one may change it. */
+  /**
+   * Calls a hook. Returns a promise only if the hook did. Each hook gets a separate record object, because
+   * hooks may modify it.
+   */
   #call(hook: RecordHook, batch: RecordBatch, index: number): Promise<void> | undefined {
     try {
       const result: unknown = hook(batch.record(index), this.#storage);

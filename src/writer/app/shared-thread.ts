@@ -4,7 +4,7 @@ import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.t
 import { moduleUrl, startThread, threadRefusal } from '../../platform/threads.ts';
 import type { OpenInstance, ToWriter, WriterData } from '../protocol.ts';
 
-/** The first and the longest pause before a thread that stopped is started again. In ms. */
+/** First and longest backoff before a stopped thread is restarted. In ms. */
 const FIRST_RESTART = 100;
 const LAST_RESTART = 30_000;
 /** Uptime after which a thread's failure is unrelated to the previous one. In ms. */
@@ -12,23 +12,23 @@ const STABLE = 1_000;
 /** Grace period for an instance that did not close in time, while others use the thread. In ms. */
 const ABANDON_TIMEOUT = 1_000;
 
-/** A TrackUsage that the thread serves. */
+/** A TrackUsage that uses the thread. */
 export interface ThreadMember {
-  /** Configuration that a starting thread gets. */
+  /** Returns the configuration for a starting thread. */
   data(): WriterData;
-  /** A thread runs, and answers through the port. */
+  /** Called when a thread runs and can be reached through the port. */
   started(port: MessagePort): void;
-  /** The thread ended unexpectedly; another one starts soon. */
+  /** Called when the thread ended unexpectedly. Another one starts soon. */
   stopped(failure: unknown): void;
-  /** No thread can be started at the moment; it is tried again from time to time. */
+  /** Called when no thread can be started at the moment. Starting is retried. */
   refused(error: TrackUsageError): void;
 }
 
 let current: SharedThread | undefined;
 
 /**
- * The writer's thread of this process: one for all its TrackUsage instances, since each thread takes some 20 MB.
- * The first instance starts it and the last one ends it; it is restarted for all of them when it dies.
+ * Writer's thread of this process, shared by all TrackUsage instances, because each thread takes about 20 MB.
+ * The first instance starts it and the last one ends it. If it dies, it is restarted for all of them.
  */
 export class SharedThread {
   readonly #members = new Set<ThreadMember>();
@@ -41,7 +41,7 @@ export class SharedThread {
   /** Number of callers that wait for the thread, and keep the process alive. */
   #holds = 0;
 
-  /** Adds an instance to the process's thread, which is started where none runs. */
+  /** Adds an instance to the process's thread, and starts the thread if none runs. */
   static join(member: ThreadMember): SharedThread {
     current ??= new SharedThread();
     current.#members.add(member);
@@ -63,8 +63,8 @@ export class SharedThread {
   }
 
   /**
-   * Removes an instance. When this resolves, the thread does nothing for it any more.
-   * @param port Where its work in the thread has not ended: leads to it.
+   * Removes an instance. When this resolves, the thread does no more work for it.
+   * @param port Port to its work in the thread, if that has not ended.
    */
   async leave(member: ThreadMember, port: MessagePort | undefined): Promise<void> {
     this.#members.delete(member);
@@ -75,17 +75,18 @@ export class SharedThread {
     } else if (port && this.#worker) await this.#abandon(port);
   }
 
-  /** Ends an instance's work in the thread, and begins it anew with what its `data` says now. */
+  /** Ends an instance's work in the thread, and restarts it with the current `data`. */
   async reopen(member: ThreadMember, port: MessagePort): Promise<void> {
-    // Two at a time would use the same writing ends. A thread that is ended for it is restarted, with the new data.
+    // Two concurrent works would use the same writing ends. If this ends the thread, it is restarted with the
+    // new data.
     if (!(await this.#abandon(port))) return;
     if (this.#worker && this.#members.has(member)) this.#connect(member, this.#worker);
   }
 
-  /** Ends an instance's work in the thread, with the whole thread where need be; false for the latter. */
+  /** Ends an instance's work in the thread, if necessary by ending the thread. Returns false in that case. */
   async #abandon(port: MessagePort): Promise<boolean> {
     if (await abandon(port)) return true;
-    // The records of the other instances are in their journals; the next thread goes on with them.
+    // The records of the other instances are in their journals, and the next thread continues with them.
     this.#failure = 'another TrackUsage of this process could not be closed in time';
     await this.#worker?.terminate();
     return false;
@@ -101,7 +102,7 @@ export class SharedThread {
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
     } catch (error) {
-      // Only another configuration helps, or the end of an installation.
+      // Only another configuration helps, or a completed installation.
       for (const member of this.#members) member.refused(error as TrackUsageError);
       this.#startIn(LAST_RESTART);
       return;
@@ -127,7 +128,7 @@ export class SharedThread {
       return;
     }
     member.started(port1);
-    // Adding its listener has taken a reference; `hold` keeps the process alive by the thread itself.
+    // Adding its listener referenced the port. `hold` keeps the process alive through the thread itself.
     port1.unref();
   }
 
@@ -152,7 +153,7 @@ export class SharedThread {
   }
 }
 
-/** Ends an instance's work in the thread; whether that worked in time. */
+/** Ends an instance's work in the thread. Returns whether that succeeded in time. */
 async function abandon(port: MessagePort): Promise<boolean> {
   port.postMessage({ type: 'abandon' } satisfies ToWriter);
   return new Promise((resolve) => {

@@ -5,29 +5,32 @@ import { BoundedCache } from '../../platform/cache.ts';
 import type { FreeGeoIp } from './free-geo-ip.ts';
 import { type GeoSource, NOWHERE, type Place } from './geo.ts';
 
-/** What the text of a user agent says. */
+/** Data parsed from a user agent. */
 export interface AgentFacts {
-  /** As `bowser` names it: `Chrome`, `Firefox`, `Safari`, `Microsoft Edge`; else the product, such as `curl`. */
+  /**
+   * Browser name from `bowser`: `Chrome`, `Firefox`, `Safari`, `Microsoft Edge`. For other programs the
+   * product, for example `curl`.
+   */
   browser: string | null;
   version: string | null;
-  /** The operating system: `Windows`, `macOS`, `Linux`, `Android`, `iOS`. */
+  /** Operating system: `Windows`, `macOS`, `Linux`, `Android`, `iOS`. */
   platform: string | null;
-  /** Whether it says it is a robot, or a program rather than a browser. */
+  /** Whether it identifies as a bot, or as a program other than a browser. */
   bot: boolean;
 }
 
 /**
- * The longest texts looked at, in UTF-16 units. No browser's agent comes near (those of apps within apps have some
- * 500); what is longer is parsed up to here and not kept in the cache.
+ * Maximum length of a user agent that is parsed completely, in UTF-16 units. Browsers' agents are far shorter
+ * (apps within apps reach about 500). Longer ones are truncated and not cached.
  */
 const LONGEST_AGENT = 1024;
 const LONGEST_ACCEPT_LANGUAGE = 256;
-/** An IPv6 address has up to 45, a zone may follow. */
+/** Maximum length of an address. IPv6 takes up to 45, and a zone may follow. */
 const LONGEST_ADDRESS = 64;
-/** The tag that every reader must be able to hold (RFC 5646 §4.4.1). */
+/** Length of a language tag that every implementation must support (RFC 5646 §4.4.1). */
 const LONGEST_LANGUAGE = 35;
 
-/** Entries of a generation of each cache: at the worst about 6, 2 and 4 MB. */
+/** Number of entries per generation of each cache. At most about 6, 2 and 4 MB. */
 const CACHED_AGENTS = 2_000;
 const CACHED_LANGUAGES = 2_000;
 const CACHED_ADDRESSES = 10_000;
@@ -35,15 +38,18 @@ const CACHED_ADDRESSES = 10_000;
 const NO_AGENT: AgentFacts = Object.freeze({ browser: null, version: null, platform: null, bot: false });
 const NO_LANGUAGE = Object.freeze({ tag: null });
 
-/** Finds what a record's texts say. Never throws, whatever they are. */
+/** Derives data from a record's texts. Never throws, whatever the texts contain. */
 export class Enricher {
-  /** Asked for what `place` does not know. */
+  /** Service for addresses that `place` does not find. */
   readonly service: FreeGeoIp | undefined;
   readonly #agents: Remembering<AgentFacts>;
   readonly #languages: Remembering<{ tag: string | null }>;
   readonly #places: Remembering<Place>;
 
-  /** @param geo Where addresses are looked up; without it and the service no country is known. */
+  /**
+   * Creates an enricher.
+   * @param geo Looks up addresses. Without it and the service, no country is known.
+   */
   constructor(geo: GeoSource | undefined, service?: FreeGeoIp) {
     this.service = service;
     this.#agents = new Remembering(CACHED_AGENTS, LONGEST_AGENT, NO_AGENT, parseAgent);
@@ -55,7 +61,7 @@ export class Enricher {
     return this.#agents.get(agent);
   }
 
-  /** The language wanted most of an Accept-Language header, in its usual case: `en-US`. */
+  /** Returns the preferred language of an Accept-Language header, in canonical case: `en-US`. */
   language(header: string): string | null {
     return this.#languages.get(header).tag;
   }
@@ -65,7 +71,7 @@ export class Enricher {
   }
 }
 
-/** A look-up with a memory; `unknown` for an empty text and for one that it throws at. */
+/** Cached lookup. Returns `unknown` for an empty text, and if the lookup throws. */
 class Remembering<T extends object> {
   readonly #cache: BoundedCache<string, T>;
   readonly #longest: number;
@@ -105,23 +111,26 @@ function parseAgent(agent: string): AgentFacts {
   const name = nameOf(browser.name);
   const platform = nameOf(os.name);
   if (name !== null) return { browser: name, version: versionOf(browser.version), platform, bot };
-  // One product and nothing else (RFC 9110 §10.1.5), as programs have it: `curl/8.5.0`.
+  // A single product without comments (RFC 9110 §10.1.5), as programs send it: `curl/8.5.0`.
   const product = /^([\w.-]+)\/([\w.+-]+)$/.exec(agent);
   return { browser: nameOf(product?.[1]), version: versionOf(product?.[2]), platform, bot };
 }
 
-/** For agents that it does not know, bowser takes any text before a slash for a name. Real ones have up to 30. */
+/**
+ * Returns a plausible browser name. For unknown agents, bowser takes any text before a slash; real names have
+ * up to 30 characters.
+ */
 function nameOf(name: string | undefined): string | null {
   return name !== undefined && /^\w[\w .:!'()&+-]{0,63}$/.test(name) ? name : null;
 }
 
-/** What belongs to a version of `126.0.0.0,gzip(gfe)`. */
+/** Returns the version part of a text such as `126.0.0.0,gzip(gfe)`. */
 function versionOf(version: string | undefined): string | null {
   return /^\d[\w.+-]{0,31}/.exec(version ?? '')?.[0] ?? null;
 }
 
 function bestLanguage(header: string): { tag: string | null } {
-  // Of a header that was cut, here or before, the last entry is not whole.
+  // If the header was truncated, here or before, its last entry is incomplete.
   const whole =
     header.length < LONGEST_ACCEPT_LANGUAGE ? header : header.slice(0, header.lastIndexOf(',') + 1);
   const wanted = new Negotiator({ headers: { 'accept-language': whole } }).languages();
@@ -132,7 +141,7 @@ function bestLanguage(header: string): { tag: string | null } {
   return NO_LANGUAGE;
 }
 
-/** `null` for `*` and for what is no language tag. */
+/** Returns the canonical tag, or `null` for `*` and for invalid tags. */
 function canonicalLanguage(tag: string): string | null {
   let language: string | undefined;
   try {
@@ -142,7 +151,7 @@ function canonicalLanguage(tag: string): string | null {
   }
   if (language === undefined) return null;
   while (language.length > LONGEST_LANGUAGE) {
-    // From the right and by subtags; a single letter only introduces the next one (RFC 5646 §4.4.2).
+    // Removes subtags from the right. A single letter only introduces the next one (RFC 5646 §4.4.2).
     language = language.slice(0, language.lastIndexOf('-')).replace(/-\w$/, '');
   }
   return language === 'und' ? null : language;

@@ -2,21 +2,21 @@ import { show, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText, switchFromEnvironment } from '../../options/checks.ts';
 import { COUNTRY_PATHS } from './geo-response.ts';
 
-/** A geography service, asked over HTTP for the addresses of visitors. */
+/** Geolocation service, queried over HTTP for visitors' addresses. */
 export interface FreeGeoIpSettings {
   /**
-   * The URL, with `{ip}` where the address belongs; without it the address is appended. Defaults to
+   * URL with `{ip}` in place of the address. Without `{ip}`, the address is appended. Defaults to
    * `TRACK_USAGE_FREEGEOIP_ENDPOINT`.
    */
   endpoint?: string;
   /**
-   * Where the country's ISO 3166 code stands in the JSON of the answer, such as `country.iso_code`; of several the
-   * first that has one. Defaults to where the known services have it.
+   * Path of the country's ISO 3166 code in the response's JSON, for example `country.iso_code`. With several
+   * paths, the first that has a code is used. Defaults to the paths of known services.
    */
   countryPath?: string | readonly string[];
 }
 
-/** What the writer is told of it. */
+/** Settings that the writer receives. */
 export interface FreeGeoIpData {
   endpoint: string;
   countryPaths: readonly string[];
@@ -24,7 +24,7 @@ export interface FreeGeoIpData {
 
 const EXPECTED = 'the http or https URL of a service that answers JSON, with {ip} in its path or query';
 
-/** The service, checked; `undefined` where none is to be asked. */
+/** Validates the settings. Returns `undefined` if no service is configured. */
 export function readFreeGeoIp(given: boolean | FreeGeoIpSettings | undefined): FreeGeoIpData | undefined {
   const option =
     given ??
@@ -37,7 +37,7 @@ export function readFreeGeoIp(given: boolean | FreeGeoIpSettings | undefined): F
   const { countryPath = COUNTRY_PATHS } = options;
   const endpoint: unknown = options.endpoint ?? process.env.TRACK_USAGE_FREEGEOIP_ENDPOINT?.trim();
   if (!isEndpoint(endpoint)) {
-    // What follows the question mark is often a key.
+    // The query often contains a key.
     const value = show(typeof endpoint === 'string' ? endpoint.replace(/\?.*/s, '?...') : endpoint);
     throw new TrackUsageError('OPTION_INVALID', { name: 'freeGeoIp.endpoint', value, expected: EXPECTED });
   }
@@ -51,7 +51,7 @@ export function readFreeGeoIp(given: boolean | FreeGeoIpSettings | undefined): F
   return { endpoint, countryPaths: [...countryPaths] };
 }
 
-/** The URL that is asked for an address. */
+/** Returns the URL to request for an address. */
 export function urlFor(endpoint: string, address: string): string {
   const value = encodeURIComponent(address);
   return endpoint.includes('{ip}') ? endpoint.replaceAll('{ip}', value) : endpoint + value;

@@ -7,44 +7,44 @@ import { NOWHERE, type Place, publicAddress } from './geo.ts';
 import { placeInAnswer } from './geo-response.ts';
 import { get } from './http-get.ts';
 
-/** What a service may cost. Times in ms. */
+/** Limits of the service. Times in ms. */
 export const SERVICE_LIMITS = {
-  /** The longest that a batch waits for its places. */
+  /** Maximum time that a batch waits for its places. */
   budget: 2_000,
-  /** The longest that a request takes. Its answer is kept for the next batch where this one did not wait. */
+  /** Request timeout. If the batch did not wait, the response is kept for the next one. */
   timeout: 2_000,
-  /** Requests under way. */
+  /** Maximum number of concurrent requests. */
   atOnce: 8,
-  /** The longest answer, in bytes. */
+  /** Maximum size of a response, in bytes. */
   maxBytes: 64 * 1024,
-  /** After so many failures in a row the service is asked no more */
+  /** Number of consecutive failures after which the service is paused. */
   failures: 5,
-  /** for so long; then a single request decides whether it is back. */
+  /** Duration of the pause. A single request then tests the service. */
   pause: 30_000,
-  /** The longest that it may ask for with Retry-After. */
+  /** Maximum pause that the service may request with Retry-After. */
   maxPause: 3_600_000,
-  /** How long an answer holds, */
+  /** Time for which a response is cached. */
   keep: 24 * 3_600_000,
-  /** and how long an address is left alone after a request for it failed. */
+  /** Time after a failed request before its address is requested again. */
   keepFailure: 300_000,
-  /** Addresses of a generation of the cache; at the worst some 3 kB each. */
+  /** Number of addresses per generation of the cache, at most about 3 kB each. */
   cached: 5_000,
 };
 
 interface Known {
   place: Place;
-  /** When it is to be asked again. */
+  /** Time until which the entry is valid. */
   until: number;
 }
 
 /** A batch that waits for its places. */
 interface Waiting {
-  /** The addresses without an answer yet. */
+  /** Addresses without a response yet. */
   readonly open: Set<string>;
   end(): void;
 }
 
-/** The service asks to be left alone. */
+/** Thrown if the service asks for a pause. */
 class Refusal extends Error {
   readonly pause: number;
 
@@ -55,8 +55,8 @@ class Refusal extends Error {
 }
 
 /**
- * A geography service, asked over HTTP: one request for an address, its answer remembered. Whatever it does, no batch
- * waits longer than its budget, nor at all while the service is left alone.
+ * Client of a geolocation service. Sends one request per address and caches the response. No batch waits
+ * longer than its budget, or at all while the service is paused.
  */
 export class FreeGeoIp {
   readonly status: FreeGeoIpStatus = { asked: 0, failed: 0, missed: 0, paused: false };
@@ -65,15 +65,18 @@ export class FreeGeoIp {
   readonly #limits: typeof SERVICE_LIMITS;
   readonly #now: () => number;
   readonly #cache: BoundedCache<string, Known>;
-  /** Addresses that will be asked for, in order, and those that are. */
+  /** Addresses to be requested, in order, and those being requested. */
   readonly #queue = new Set<string>();
   readonly #underWay = new Set<string>();
   readonly #waiting = new Set<Waiting>();
-  /** In a row. */
+  /** Number of consecutive failures. */
   #failures = 0;
   #pausedUntil = 0;
 
-  /** @param now A clock that only goes forward, for what is remembered and for the pause. In ms. */
+  /**
+   * Creates a client.
+   * @param now Monotonic clock for the cache and the pause. In ms.
+   */
   constructor(
     data: FreeGeoIpData,
     onProblem: (error: TrackUsageError) => void,
@@ -87,16 +90,17 @@ export class FreeGeoIp {
     this.#cache = new BoundedCache(this.#limits.cached);
   }
 
-  /** What is known of an address at this moment. Older than its time, where asking again failed. */
+  /** Returns the cached place of an address. An expired entry is returned if renewing it failed. */
   find(address: string): Place {
     const plain = publicAddress(address);
     return (plain === null ? undefined : this.#cache.get(plain)?.place) ?? NOWHERE;
   }
 
   /**
-   * Asks for the addresses of a batch: for each public one that is not known, once. Resolves when all are answered
-   * for, when the budget is used up, or when the service turns out to be at fault. Never rejects.
-   * @param patient Whether to wait; else as many are asked for as may be at once, for the batches to come.
+   * Requests the unknown public addresses of a batch, each once. Resolves when all have a response, when the
+   * budget is used up, or when the service fails. Never rejects.
+   * @param patient Whether to wait. Otherwise only as many requests are started as may run concurrently, for
+   * later batches.
    */
   async locate(addresses: Iterable<string>, patient = true): Promise<void> {
     const open = this.#unknown(addresses);
@@ -126,7 +130,7 @@ export class FreeGeoIp {
         end: () => {
           clearTimeout(timer);
           this.#waiting.delete(waiting);
-          // What was not begun is not asked for, unless another storage's batch waits for it too.
+          // Requests that were not started are canceled, unless another storage's batch waits for them too.
           for (const address of open) {
             if (![...this.#waiting].some((other) => other.open.has(address))) this.#queue.delete(address);
           }
@@ -159,7 +163,7 @@ export class FreeGeoIp {
       this.#failures = 0;
       this.status.paused = false;
     } catch (error) {
-      // An old answer is better than none.
+      // An expired response is better than none.
       const place = this.#cache.get(address)?.place ?? NOWHERE;
       known = { place, until: this.#now() + this.#limits.keepFailure };
       this.#fail(error);
@@ -189,9 +193,9 @@ export class FreeGeoIp {
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + Math.max(pause, wanted));
     if (this.status.paused) return;
     this.status.paused = true;
-    // Of several addresses of one host that cannot be reached, Node's error has a code and no message.
+    // If all addresses of a host fail to connect, Node's error has a code and no message.
     const reason = reasonOf(error) || String((error as { code?: unknown }).code);
-    // Not the whole endpoint: it may hold a key.
+    // The message shows only the origin, because the endpoint may contain a key.
     const value = new URL(urlFor(this.#data.endpoint, '')).origin;
     const seconds = Math.round((this.#pausedUntil - this.#now()) / 1000);
     this.#onProblem(new TrackUsageError('GEO_SERVICE', { value, reason, seconds }, { cause: error }));

@@ -1,7 +1,7 @@
 import { fitForEngines } from '../../text/text.ts';
 import { countryCode, isObject, type Place } from './geo.ts';
 
-/** Where the services that are known have the country's ISO 3166 code in their answers. */
+/** Paths of the country's ISO 3166 code in the responses of known services. */
 export const COUNTRY_PATHS = [
   'country_code',
   'countryCode',
@@ -14,12 +14,13 @@ export const COUNTRY_PATHS = [
   'country',
 ] as const;
 
-/** The longest `geo` of a record as JSON, in UTF-16 units. What does not fit is left out. */
+/** Maximum size of a record's `geo` as JSON, in UTF-16 units. The rest is omitted. */
 export const LONGEST_GEO = 2_048;
 
 /**
- * The place in the answer of a geography service: the country at the first of the paths that has a code, and the rest
- * as `geo`. Throws, with a reason to be shown, for what is no JSON object and where no path has a code.
+ * Parses the response of a geolocation service. Returns the country at the first path that has a code, and
+ * the rest as `geo`. Throws if the response is not a JSON object or has no code at any path. The error's
+ * message is a reason to show.
  */
 export function placeInAnswer(body: string, paths: readonly string[]): Place {
   const answer = parsed(body);
@@ -40,7 +41,7 @@ function parsed(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    // The error would quote the answer.
+    // The original error would quote the response.
     throw new Error('its answer is no JSON');
   }
 }
@@ -49,7 +50,7 @@ function entryOf(holder: unknown, name: string): unknown {
   return isObject(holder) && Object.hasOwn(holder, name) ? holder[name] : undefined;
 }
 
-/** The entries that are known, in their order, as long as there is room. */
+/** Returns the known entries in their order, up to the size limit. */
 function whatFits(answer: Record<string, unknown>): Place['geo'] {
   let room = LONGEST_GEO - '{}'.length;
   const entries = Object.entries(answer).filter(([name, value]) => {

@@ -4,27 +4,28 @@ import { Reader, type Response } from 'maxmind';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { defaultDatabase } from './default-geo.ts';
 
-/** A file in MMDB format; nothing: the optional package, where it is installed; `false`: no countries. */
+/** An MMDB file. `undefined` means the optional package, if it is installed. `false` disables countries. */
 export type GeoOption = { database: string } | false | undefined;
 
-/** Where an address is. */
+/** Location of an address. */
 export interface Place {
   /** ISO 3166 code, upper case. */
   country: string | null;
-  /** What else is known, such as `{ city: 'Berlin', region: 'Land Berlin' }`. */
+  /** Additional data, for example `{ city: 'Berlin', region: 'Land Berlin' }`. */
   geo: Record<string, unknown> | null;
 }
 
-/** Looks up an address. Not cached; throws where the database is damaged. */
+/** Looks up an address, without a cache. Throws if the database is damaged. */
 export type GeoSource = (address: string) => Place;
 
 export const NOWHERE: Place = Object.freeze({ country: null, geo: null });
 
 /**
- * Opens the country database; `undefined` where none is wanted or there.
+ * Opens the country database. Returns `undefined` if it is disabled or not installed.
  *
- * The file is held in memory as a whole, for a look-up reads it at two dozen places: 7.8 MB for the optional package,
- * about 10 MB for MaxMind's countries, 60 to 130 MB for cities. A file that is replaced is read at the next start.
+ * The whole file is held in memory, because a lookup reads it at about 24 offsets. That takes 7.8 MB for the
+ * optional package, about 10 MB for MaxMind's countries, and 60 to 130 MB for cities. A replaced file is read
+ * at the next start.
  */
 export function openGeo(option: GeoOption): GeoSource | undefined {
   if (option === false) return undefined;
@@ -37,7 +38,7 @@ export function openGeo(option: GeoOption): GeoSource | undefined {
   };
 }
 
-/** The databases in use, by file: several instances in one thread share the memory. */
+/** Open databases by file. Several instances in one thread share the memory. */
 const databases = new Map<string, WeakRef<Reader<Response>>>();
 
 function openDatabase(path: string): Reader<Response> {
@@ -46,13 +47,13 @@ function openDatabase(path: string): Reader<Response> {
     const file = `${path} ${ino} ${size} ${mtimeMs}`;
     let reader = databases.get(file)?.deref();
     if (!reader) {
-      // Addresses are cached by the enricher, so the reader keeps nothing.
+      // The enricher caches addresses, so the reader needs no cache.
       reader = new Reader<Response>(readFileSync(path));
       databases.set(file, new WeakRef(reader));
     }
     return reader;
   } catch (cause) {
-    // What a file in another format makes the reader say tells nobody what is wrong.
+    // The reader's message for a file in another format is not helpful.
     const isFileError = cause instanceof Error && 'syscall' in cause;
     const reason = isFileError ? reasonOf(cause) : 'it is not in MMDB format';
     throw new TrackUsageError('GEO_UNREADABLE', { value: path, reason }, { cause });
@@ -60,8 +61,8 @@ function openDatabase(path: string): Reader<Response> {
 }
 
 /**
- * The place in a record of MaxMind's and DB-IP's shape (`country: { iso_code }`, `city: { names }`) or of
- * ip-location-db's (`country_code`, `city`).
+ * Returns the place in a record of MaxMind and DB-IP (`country: { iso_code }`, `city: { names }`) or of
+ * ip-location-db (`country_code`, `city`).
  */
 export function placeOf(record: unknown): Place {
   if (!isObject(record)) return NOWHERE;
@@ -84,18 +85,21 @@ export function placeOf(record: unknown): Place {
 }
 
 /**
- * The address without a zone, and as IPv4 where it is IPv4 in IPv6; `null` for what is no address of the public
- * internet, the tunnels included that carry IPv4 addresses within IPv6 ones.
+ * Returns an address without its zone, with IPv4-mapped IPv6 as IPv4. Returns `null` for addresses outside
+ * the public internet, including IPv6 tunnels that contain IPv4 addresses.
  */
 export function publicAddress(address: string): string | null {
   const plain = plainAddress(address);
   if (plain === null || isNowhere(plain)) return null;
   if (familyOf(plain) === 'ipv4') return plain;
-  // Of IPv6 only 2000::/3 is given out.
+  // Of IPv6, only 2000::/3 is allocated.
   return /^[23]...:/.test(plain) && !tunnels.check(plain, 'ipv6') ? plain : null;
 }
 
-/** The address as databases know it: no zone, and IPv4 where it is IPv4 in IPv6. `null` for what is no address. */
+/**
+ * Returns the address in the form used by databases: without a zone, with IPv4-mapped IPv6 as IPv4. Returns
+ * `null` for an invalid address.
+ */
 function plainAddress(address: string): string | null {
   const version = isIP(address);
   if (version !== 6) return version === 4 ? address : null;
@@ -106,8 +110,8 @@ function plainAddress(address: string): string | null {
 }
 
 /**
- * Networks that are in no country: private, loopback, link-local, documentation and multicast (IANA's registries of
- * special-purpose addresses). Databases are not to be relied on for them: one has 192.168.0.0/16 in Australia.
+ * Networks without a country: private, loopback, link-local, documentation and multicast (IANA's registries
+ * of special-purpose addresses). Databases are unreliable for them; one locates 192.168.0.0/16 in Australia.
  */
 const SPECIAL_NETWORKS = [
   '0.0.0.0/8',
@@ -137,7 +141,7 @@ const SPECIAL_NETWORKS = [
   'ff00::/8',
 ];
 
-/** Teredo and 6to4: who is at the other end is an IPv4 address, maybe a private one. */
+/** Teredo and 6to4. The other end has an IPv4 address, which may be private. */
 const TUNNELS = ['2001::/32', '2002::/16'];
 
 const special = blockList(SPECIAL_NETWORKS);
@@ -160,7 +164,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-/** `ZZ` is ISO 3166's code for an unknown country. */
+/** Returns a valid country code. `ZZ` is ISO 3166's code for an unknown country. */
 export function countryCode(value: unknown): string | null {
   if (typeof value !== 'string' || !/^[a-z]{2}$/i.test(value)) return null;
   const code = value.toUpperCase();
@@ -175,7 +179,7 @@ function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** ip-location-db writes them as text. */
+/** Parses a coordinate. ip-location-db stores it as text. */
 function coordinate(value: unknown): number | null {
   const number = typeof value === 'string' && value !== '' ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) ? number : null;

@@ -4,11 +4,11 @@ import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.ts';
 
-/** What one GET request may cost. */
+/** Limits of a GET request. */
 export interface GetLimits {
-  /** From the beginning to the last byte, redirects included. In ms. */
+  /** Total time, including redirects. In ms. */
   timeout: number;
-  /** Of the body. In bytes. */
+  /** Maximum size of the body, in bytes. */
   maxBytes: number;
 }
 
@@ -20,15 +20,15 @@ export interface Answer {
 
 const MAX_REDIRECTS = 3;
 
-/** Idle connections are kept, and keep neither the thread nor the process. */
+/** Agents with keep-alive. Idle connections keep neither the thread nor the process running. */
 const agents = {
   http: new http.Agent({ keepAlive: true }),
   https: new https.Agent({ keepAlive: true }),
 };
 
 /**
- * The answer to a GET request. Redirects are followed on the same host, and never from https to http: what is asked
- * goes to nobody else. Rejects with a reason to be shown.
+ * Sends a GET request and returns the response. Follows redirects only on the same host and never from https
+ * to http, so that no other host sees the request. Rejects with a reason to show.
  */
 export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
   const end = monotonicClock.now() + timeout;
@@ -36,7 +36,7 @@ export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<A
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const limits = { timeout: end - monotonicClock.now(), maxBytes };
     const answer = await getOnce(from, limits).catch((error: Error & { reused?: boolean }) => {
-      // The server closed a kept connection just when it was used again.
+      // The server closed a kept-alive connection just as it was reused.
       if (error.reused) return getOnce(from, { ...limits, timeout: end - monotonicClock.now() });
       throw error;
     });
@@ -96,8 +96,8 @@ function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
 const lookups = new Map<string, Parameters<LookupFunction>[2][]>();
 
 /**
- * `dns.lookup` occupies a thread of the process's pool, which the app's own look-ups need, until the resolver gives
- * up: at most one of a name is under way, however many requests wait for it.
+ * Shares one `dns.lookup` per host name among all requests. Each occupies a thread of the process's pool,
+ * which the app's own lookups need, until the resolver gives up.
  */
 const sharedLookup: LookupFunction = (hostname, options, callback) => {
   const key = JSON.stringify([hostname, options]);

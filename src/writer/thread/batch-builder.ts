@@ -5,19 +5,21 @@ import type { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
 import type { OwnSummaries } from './custom-summaries.ts';
 
-/** A batch takes at most so many records, unless its storage wants more, */
+/** Default maximum number of records per batch. */
 export const MAX_RECORDS = 32_768;
-/** and at most so many UTF-16 units of distinct text, so that hostile input cannot fill the memory. */
+/**
+ * Maximum number of UTF-16 units of distinct text per batch, so that hostile input cannot fill the memory.
+ */
 export const MAX_TEXT = 1024 * 1024;
-/** The same of what stands beside the columns: vars, and the parameters of routes. */
+/** The same limit for data outside the columns: vars and route parameters. */
 export const MAX_EXTRA = 8 * 1024 * 1024;
 
-/** Fills batches with records as the journal has them, and adds what can be known from them. */
+/** Fills batches with records from the journal, and adds derived data. */
 export class BatchFiller {
   readonly batch = new RecordBatch();
   readonly #enricher: Enricher;
   readonly #statuses = new Map<number, number>();
-  /** What was found for the texts of this batch, by their ids. */
+  /** Parsed data of this batch's texts, by their IDs. */
   readonly #agents = new Map<number, { browser: number; version: number; platform: number; robot: number }>();
   readonly #languages = new Map<string, number>();
   readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
@@ -26,7 +28,7 @@ export class BatchFiller {
   #extraLength = 0;
 
   readonly #maxRecords: number;
-  /** The limits of text are for `MAX_RECORDS`; larger batches may hold more. */
+  /** Factor for larger batches: the text limits apply to `MAX_RECORDS`. */
   readonly #scale: number;
 
   constructor(enricher: Enricher, site: string, keys: OwnSummaries, maxRecords = MAX_RECORDS) {
@@ -37,7 +39,7 @@ export class BatchFiller {
     this.#scale = Math.max(1, maxRecords / MAX_RECORDS);
   }
 
-  /** Begins a new batch of a journal. */
+  /** Starts a new batch of a journal. */
   begin(header: SegmentHeader): void {
     this.batch.clear();
     this.#extraLength = 0;
@@ -48,7 +50,7 @@ export class BatchFiller {
     this.#serverName = this.batch.intern(header.serverName);
   }
 
-  /** Whether the batch should take no more. */
+  /** Whether the batch should accept no more records. */
   get isFull(): boolean {
     const { length, textLength } = this.batch;
     return (
@@ -102,14 +104,14 @@ export class BatchFiller {
     if (place.geo) this.#addGeo(i, place.geo);
   }
 
-  /** To be called when the batch is full. */
+  /** Finishes the batch. Call it when the batch is full. */
   complete(): void {
     this.#keys.enriched(this.batch);
   }
 
   /**
-   * Asks the geography service, where there is one, for the addresses that the database does not know. A batch that
-   * is full does not wait: there is more to catch up with.
+   * Queries the geolocation service, if any, for addresses that the database does not know. A full batch does
+   * not wait, because more records are pending.
    */
   locate(): Promise<void> | undefined {
     const { service } = this.#enricher;
@@ -134,7 +136,7 @@ export class BatchFiller {
       if (!place) continue;
       country[i] = place.country;
       if (!place.geo) continue;
-      // One text for all records of an address.
+      // All records of an address share one text.
       if (batch.extra.has(i)) this.#addGeo(i, place.geo);
       else batch.extra.set(i, place.json);
     }

@@ -3,9 +3,9 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { KeyFunction, Summary } from '../../summaries/define.ts';
 import { keyFailed, keysOf } from '../../summaries/keys.ts';
 
-/** The summaries of a storage that the user defined: finds the keys of the records in them. */
+/** User-defined summaries of a storage. Finds the keys of records in them. */
 export class OwnSummaries {
-  /** Those whose keys were found at capture and stand in the journal. */
+  /** Summaries whose keys were determined at capture and are in the journal. */
   readonly #captured: readonly string[];
   readonly #modules: readonly Summary[];
   readonly #onProblem: (error: TrackUsageError) => void;
@@ -19,19 +19,19 @@ export class OwnSummaries {
     this.#onProblem = onProblem;
   }
 
-  /** Loads the modules. Rejects where one has no such function. */
+  /** Loads the modules. Rejects if one does not export the function. */
   async load(): Promise<void> {
     this.#functions = await Promise.all(this.#modules.map(load));
   }
 
-  /** Sets what was found when the record at `index` was captured. */
+  /** Sets the keys that were determined when the record at `index` was captured. */
   captured(batch: RecordBatch, index: number): void {
     if (this.#captured.length === 0) return;
     const { keys } = JSON.parse(batch.extra.get(index) ?? '{}') as Extra;
     for (const name of this.#captured) batch.setKeys(name, index, keys?.[name] ?? []);
   }
 
-  /** Asks the functions for the keys of all records of a batch, of which everything is known now. */
+  /** Calls the key functions for all records of a complete batch. */
   enriched(batch: RecordBatch): void {
     if (this.#functions.length === 0) return;
     for (let i = 0; i < batch.length; i++) {
@@ -57,7 +57,7 @@ async function load({ name, module, export: exported = 'default' }: Summary) {
   try {
     const loaded = (await import(module!)) as Record<string, unknown>;
     key = loaded[exported];
-    // A CommonJS module whose exports Node could not foresee.
+    // A CommonJS module whose exports Node could not detect.
     if (key === undefined) key = (loaded.default as Record<string, unknown> | undefined)?.[exported];
   } catch (error) {
     throw fail(reasonOf(error), error);

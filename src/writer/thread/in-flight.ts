@@ -9,23 +9,26 @@ import type { Cursor } from '../../journal/position.ts';
 import type { Batch } from '../../storage/contract.ts';
 import type { Losses } from './losses.ts';
 
-/** A file begins with it, to be changed when a batch is: another release may have left the file. Then its checksum. */
+/**
+ * Start of a file, followed by its checksum. Change it whenever the batch format changes, because another
+ * release may have left the file.
+ */
 const FORMAT = Buffer.from('TUb2');
 const HEAD_BYTES = FORMAT.length + 4;
 
-/** A batch as it was read, and what was missing between its records. */
+/** A batch as it was read, and the records missing in it. */
 export interface FilledBatch {
   batch: Batch;
   losses: Losses;
 }
 
 /**
- * The batch of each journal that is on its way to a storage which cannot commit it as one, in a file beside the
- * journal's segments. Whatever happens on the way, the same batch is given again.
+ * Saves each journal's batch on its way to a storage without atomic commits, in a file beside the journal's
+ * segments. So the identical batch is repeated after any failure.
  *
- * Where that file cannot be written, the batch has to be one that the next process makes again without it: a single
- * record, or records that are only in the memory of this process. So the first batch of a process is a single record
- * too, unless it finds a file.
+ * If the file cannot be written, the next process must be able to create the same batch without it. The batch
+ * is then a single record, or records that are only in this process's memory. So a process without such a
+ * file also starts with a single record.
  */
 export class InFlight {
   readonly #file: (journal: string) => string;
@@ -33,13 +36,16 @@ export class InFlight {
   readonly #unwritten = new Map<string, Buffer>();
   readonly #onProblem: (error: TrackUsageError) => void;
 
-  /** @param name Tells this storage from the others of the same journals; fit for a file's name. */
+  /**
+   * Creates the files' manager.
+   * @param name Distinguishes this storage from others of the same journals. Must be valid in a file name.
+   */
   constructor(directory: string, name: string, onProblem: (error: TrackUsageError) => void) {
     this.#file = (journal) => join(directory, journal, `${name}.batch`);
     this.#onProblem = onProblem;
   }
 
-  /** Writes the batch down; returns false where it cannot be written. */
+  /** Saves the batch. Returns false if it cannot be written. */
   save(filled: FilledBatch): boolean {
     const { journal } = filled.batch;
     const file = this.#file(journal);
@@ -47,7 +53,7 @@ export class InFlight {
       writeFileSync(`${file}.new`, encode(filled), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
-      // A journal without a directory is in memory.
+      // A journal without a directory is only in memory.
       if (!isAbsence(error))
         this.#onProblem(
           new TrackUsageError('BATCH_UNWRITABLE', { value: file, reason: reasonOf(error) }, { cause: error }),
@@ -58,27 +64,30 @@ export class InFlight {
     return true;
   }
 
-  /** Remembers a batch that cannot be written down. */
+  /** Keeps a batch that cannot be written in memory. */
   keep(filled: FilledBatch): void {
-    // As bytes: the lane fills the next batch into the same columns.
+    // Encoded, because the pipeline reuses the columns for the next batch.
     this.#unwritten.set(filled.batch.journal, encode(filled));
   }
 
-  /** The batch that begins at `from`, where one was on its way. Throws where that cannot be known now. */
+  /** Returns the saved batch that starts at `from`, if any. Throws if that cannot be determined now. */
   load(journal: string, from: Cursor): FilledBatch | undefined {
     const unwritten = this.#unwritten.get(journal);
     const filled = unwritten ? decode(unwritten) : this.#read(journal);
     return filled?.batch.from.position === from.position ? filled : undefined;
   }
 
-  /** Forgets the batch, which the storage did not take. Throws where it would come again. */
+  /** Deletes a batch that the storage did not accept. Throws if it would be repeated. */
   clear(journal: string): void {
     const file = this.#file(journal);
     removing(file, () => rmSync(file));
     this.#unwritten.delete(journal);
   }
 
-  /** Forgets the batch, which the storage has. A file that stays is of no use: the position is behind it. */
+  /**
+   * Deletes a batch that the storage has. A remaining file does no harm, because the position is after its
+   * batch.
+   */
   done(journal: string): void {
     this.#unwritten.delete(journal);
     try {
@@ -95,7 +104,7 @@ export class InFlight {
     if (bytes === undefined) return undefined;
     const filled = decode(bytes);
     if (filled) return filled;
-    // The records are in the journal. What the storage took of the batch may be given to it again.
+    // The records are in the journal. The storage may receive records again that it has already stored.
     this.#onProblem(new TrackUsageError('BATCH_CORRUPT', { value: file }));
     this.clear(journal);
     return undefined;
@@ -109,7 +118,7 @@ function encode({ batch, losses }: FilledBatch): Buffer {
   return bytes;
 }
 
-/** `undefined` for what is damaged, or not of this format. */
+/** Decodes a batch. Returns `undefined` if it is damaged or in another format. */
 function decode(bytes: Buffer): FilledBatch | undefined {
   const body = bytes.subarray(HEAD_BYTES);
   if (bytes.length < HEAD_BYTES || !bytes.subarray(0, FORMAT.length).equals(FORMAT)) return undefined;

@@ -16,20 +16,23 @@ import { AppCalls } from './remote-writer.ts';
 import { Lane } from './storage-pipeline.ts';
 import { Traffic } from './traffic.ts';
 
-/** How often it is seen whether a segment was completed, ms. */
+/** Interval of checks for completed segments, ms. */
 const LIMIT_INTERVAL = 100;
 
-/** Begins to write what a TrackUsage records. */
+/** Starts to write the records of a TrackUsage. */
 export async function openInstance(port: MessagePort, data: WriterData): Promise<void> {
   const onProblem = (error: TrackUsageError) =>
     port.postMessage({ type: 'problem', error: plainError(error) });
-  // It brings the client for HTTP, which costs memory and time where nobody uses it.
+  // Loaded only if used: the HTTP client costs memory and time.
   const service =
     data.freeGeoIp && new (await import('../enrich/free-geo-ip.ts')).FreeGeoIp(data.freeGeoIp, onProblem);
   new Instance(port, data, service, onProblem);
 }
 
-/** The work for one TrackUsage: reads its journals, enriches, folds, and hands each storage its batches. */
+/**
+ * Work of the thread for one TrackUsage. Reads its journals, enriches and folds the records, and passes
+ * batches to each storage.
+ */
 class Instance {
   readonly #port: MessagePort;
   readonly #data: WriterData;
@@ -125,7 +128,7 @@ class Instance {
     else if (found === 'taken') this.#send({ type: 'taken' });
   }
 
-  /** Keeps the journals to their size, each time that a segment was completed. */
+  /** Enforces the journals' size limit after each completed segment. */
   #enforceLimit(): void {
     const { rotations } = this.#shared;
     if (rotations === this.#shared.limited) return;
@@ -142,7 +145,7 @@ class Instance {
     this.#answer();
   }
 
-  /** Tells those who wait for it that every storage has what they wanted stored. */
+  /** Replies to requests whose records every storage has stored. */
   #answer(): void {
     const isStored = ({ end }: { end: number }) => this.#lanes.every((lane) => lane.hasStored(end));
     for (const waiting of this.#waiting.filter(isStored)) {
@@ -157,8 +160,8 @@ class Instance {
   }
 
   /**
-   * Deletes the own journal's records. Where that fails, its positions must stay: the app's end tries again, or the
-   * next process, which adopts it and finds it stored.
+   * Deletes the own journal's records. If that fails, its positions must stay: the app's end retries, or the
+   * next process adopts it and finds it stored.
    */
   #emptyOwn(): boolean {
     try {
@@ -170,7 +173,10 @@ class Instance {
     }
   }
 
-  /** @param forgetsOwn The own journal is deleted, so that the storages need its position no more. */
+  /**
+   * Ends the work.
+   * @param forgetsOwn Whether the own journal is deleted, so that storages can remove its position.
+   */
   async #end(forgetsOwn: boolean, id?: number): Promise<void> {
     for (const lane of this.#lanes) lane.stop(forgetsOwn);
     await this.#running;
@@ -181,7 +187,7 @@ class Instance {
     this.#port.close();
   }
 
-  /** A database that cannot be read costs the countries, not the rest. */
+  /** Opens the database. An unreadable one only disables countries. */
   #geo() {
     try {
       return openGeo(this.#data.geo);

@@ -8,25 +8,28 @@ import type { Cursor } from '../../journal/position.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { Batch, StorageWriter } from '../../storage/contract.ts';
 
-/** The pause before a file that could not be written is tried again. In ms. */
+/** Pause before a file that could not be written is retried. In ms. */
 const RETRY = 1_000;
 
 /**
- * Keeps the positions of a writer that has no place for them, in a file beside each journal's segments. Such a writer
- * gets every record at least once: what it took just before a crash comes again.
+ * Stores the positions of a writer that cannot, in a file beside each journal's segments. Such a writer gets
+ * every record at least once: records accepted just before a crash are repeated.
  */
 export class JournalPositions implements StorageWriter {
   readonly #writer: StorageWriter;
   readonly #directory: string;
   readonly #name: string;
   readonly #onProblem: (error: TrackUsageError) => void;
-  /** What this thread knows, also where no file can be written. */
+  /** Positions known to this thread, even if no file can be written. */
   readonly #known = new Map<string, Cursor>();
-  /** The journals whose file is behind. */
+  /** Journals whose file is outdated. */
   readonly #unwritten = new Set<string>();
   #retryAt = 0;
 
-  /** @param name Tells this writer from the others of the same journals; fit for a file's name. */
+  /**
+   * Creates the files' manager.
+   * @param name Distinguishes this writer from others of the same journals. Must be valid in a file name.
+   */
   constructor(
     writer: StorageWriter,
     directory: string,
@@ -39,7 +42,7 @@ export class JournalPositions implements StorageWriter {
     this.#onProblem = onProblem;
   }
 
-  /** Throws where the file cannot be read now: to begin anew would repeat what was written. */
+  /** Throws if the file cannot be read now. Starting from 0 would repeat what was written. */
   async position(journal: string): Promise<Cursor | undefined> {
     const known = this.#known.get(journal);
     if (known) return known;
@@ -49,7 +52,7 @@ export class JournalPositions implements StorageWriter {
     const cursor = decode(text);
     if (cursor) return cursor;
     this.#onProblem(new TrackUsageError('POSITION_CORRUPT', { value: file }));
-    // What was before the oldest segment was written and deleted, or dropped and counted.
+    // Everything before the oldest segment was written and deleted, or dropped and counted.
     const [oldest] = listSegments(join(this.#directory, journal));
     return oldest && { position: oldest.start, ordinal: oldest.ordinal };
   }
@@ -61,7 +64,7 @@ export class JournalPositions implements StorageWriter {
     return true;
   }
 
-  /** Writes the positions again that could not be written, at most once a second. */
+  /** Retries writing the outdated files, at most once per second. */
   retry(): void {
     if (this.#unwritten.size === 0 || monotonicClock.now() < this.#retryAt) return;
     for (const journal of [...this.#unwritten]) this.#write(journal, this.#known.get(journal)!);
@@ -74,7 +77,7 @@ export class JournalPositions implements StorageWriter {
     try {
       removing(file, () => rmSync(file));
     } catch (error) {
-      // Its journal has no record any more: whoever deletes that deletes this.
+      // Its journal has no records left. It is deleted together with the journal.
       if (!isFileProblem(error)) throw error;
       this.#onProblem(error);
     }
@@ -103,7 +106,7 @@ export class JournalPositions implements StorageWriter {
     } catch (error) {
       this.#unwritten.add(journal);
       this.#retryAt = monotonicClock.now() + RETRY;
-      // A journal without a directory is in memory: it ends with the process, or gets a directory later.
+      // A journal without a directory is in memory. It ends with the process, or gets a directory later.
       if (isAbsence(error)) return;
       this.#onProblem(
         new TrackUsageError(
@@ -116,7 +119,7 @@ export class JournalPositions implements StorageWriter {
   }
 }
 
-/** The position, ordinal and checksum, twice: damage to one line leaves the other. */
+/** Encodes position, ordinal and checksum twice, so that damage to one line leaves the other. */
 function encode({ position, ordinal }: Cursor): string {
   const numbers = `${position} ${ordinal}`;
   return `${numbers} ${crc32(numbers)}\n`.repeat(2);

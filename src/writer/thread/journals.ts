@@ -18,42 +18,42 @@ import { monotonicClock } from '../../platform/clock.ts';
 import { Ownership } from './ownership.ts';
 
 /**
- * Maximum number of dead processes' journals that are held at the same time. Each costs a file descriptor for its lock
- * and one more for each storage, and no memory worth mentioning: they are read one after the other.
+ * Maximum number of dead processes' journals held at the same time. Each takes a file descriptor for its lock
+ * and another for each storage, and little memory, because they are read one after the other.
  */
 export const MAX_HELD = 4;
-/** Maximum number of locks that are tried at a time, so that many journals that are locked cost little. */
+/** Maximum number of lock attempts per check, so that many locked journals cost little. */
 const MAX_ATTEMPTS = 16;
 
-/** A journal of another process, as it was seen. */
+/** Observed state of another process's journal. */
 interface Sighting {
-  /** What changes while its process lives; `undefined` for a journal that was closed. */
+  /** Value that changes while its process is alive; `undefined` for a closed journal. */
   beat: number | undefined;
   hasHeartbeat: boolean;
-  /** When it changed last, ms since 1970. */
+  /** Time of the last change, ms since 1970. */
   time: number;
-  /** Since when `beat` has been the same, on this process's monotonic clock. */
+  /** Time since which `beat` is unchanged, on this process's monotonic clock. */
   since: number;
-  /** How often its lock was tried. */
+  /** Number of attempts to take its lock. */
   tries: number;
 }
 
-/** A journal that this process may read and delete: its own, or one that it adopted. */
+/** A journal that this process may read and delete: its own or an adopted one. */
 export interface HeldJournal {
   readonly id: string;
   readonly directory: string;
-  /** The own one's shared state; a dead process's journal has none. */
+  /** Shared state of the own journal; `undefined` for a dead process's journal. */
   readonly live: SharedState | undefined;
-  /** Pieces of the own one that have no file. */
+  /** Pieces of the own journal that are not in a file. */
   readonly memory: MemoryPiece[];
-  /** How far each storage has committed it, by the storage's number. */
+  /** Committed position of each storage, by the storage's number. */
   readonly committed: number[];
   readonly lock: DirectoryLock | undefined;
-  /** What was reported of its losses. */
+  /** Losses that were already reported. */
   readonly reported: Set<string>;
 }
 
-/** The journals of a directory, as far as they are this process's to read. */
+/** Journals of a directory that this process may read. */
 export class Journals {
   readonly own: HeldJournal;
   readonly #directory: string;
@@ -61,14 +61,16 @@ export class Journals {
   readonly #onProblem: (problem: TrackUsageError) => void;
   readonly #adopted: HeldJournal[] = [];
   readonly ownership: Ownership;
-  /** By id. */
+  /** Observed journals by ID. */
   #seen = new Map<string, Sighting>();
-  /** Ids of journals that were dead when they were looked at last, the oldest last. */
+  /** IDs of journals that were dead at the last check, oldest last. */
   #dead: string[] = [];
 
   /**
-   * @param ephemeral For each storage whether it is forgotten with its process: then it gets no dead process's records.
-   * @param onProblem Called with what cannot be read or deleted, and is tried again.
+   * Opens a directory.
+   * @param ephemeral For each storage, whether its data ends with the process. It then gets no records of
+   * dead processes.
+   * @param onProblem Called with files that cannot be read or deleted, and are retried.
    */
   constructor(
     directory: string,
@@ -84,19 +86,21 @@ export class Journals {
     this.ownership = new Ownership(this.own.directory, live);
   }
 
-  /** The own one first: somebody may wait for it. */
+  /** All held journals. The own one comes first, because callers may wait for it. */
   get all(): readonly HeldJournal[] {
     return [this.own, ...this.#adopted];
   }
 
-  /** Call every `BEAT_INTERVAL`: proves that this process is alive, and looks for journals of dead ones. */
+  /**
+   * Shows that this process is alive, and looks for journals of dead processes. Call every `BEAT_INTERVAL`.
+   */
   beat(): ReturnType<Ownership['beat']> {
     const found = this.ownership.beat();
     this.adopt();
     return found;
   }
 
-  /** Takes over journals whose processes have died, oldest first. `heartbeat.ts` says how that is known. */
+  /** Adopts journals of dead processes, oldest first. See `heartbeat.ts` for how death is detected. */
   adopt(): void {
     if (this.#adopted.length >= MAX_HELD || this.#ephemeral.every((is) => is)) return;
     if (this.#dead.length === 0) this.#dead = this.#findDead();
@@ -108,13 +112,13 @@ export class Journals {
       try {
         this.#tryAdopt(id, directory, seen);
       } catch (error) {
-        // Somebody else may have adopted and deleted it just now.
+        // Another process may just have adopted and deleted it.
         if (!isGone(directory)) this.#report(directory, error);
       }
     }
   }
 
-  /** The journals that may be adopted, the oldest last. */
+  /** Returns the journals that may be adopted, oldest last. */
   #findDead(): string[] {
     const now = monotonicClock.now();
     const seen = new Map<string, Sighting>();
@@ -136,7 +140,7 @@ export class Journals {
       if (sign.beat === undefined || now - since >= STILL) dead.push(id);
     }
     this.#seen = seen;
-    // Those that are locked do not keep the others waiting.
+    // Journals with failed attempts come last, so that locked ones do not delay the others.
     const order = (a: Sighting, b: Sighting) => b.tries - a.tries || b.time - a.time;
     return dead.sort((a, b) => order(seen.get(a)!, seen.get(b)!));
   }
@@ -149,7 +153,7 @@ export class Journals {
     if (!lock) return;
     let isOurs = false;
     try {
-      // Its owner may have come back just now, and somebody else may have adopted and deleted it.
+      // Its owner may have resumed, or another process may have adopted and deleted it.
       const sign = signOfLife(directory);
       isOurs = seen.hasHeartbeat ? claim(directory, seen.beat!) : sign !== undefined && !sign.hasHeartbeat;
     } finally {
@@ -162,7 +166,7 @@ export class Journals {
     this.#onProblem(error instanceof TrackUsageError ? error : unreadable(path, error));
   }
 
-  /** Calls `work`; reports why it fails. It is called again at the next look. */
+  /** Calls `work` and reports its error. Retried at the next check. */
   #attempt<T>(path: string, work: () => T): T | undefined {
     try {
       return work();
@@ -173,8 +177,8 @@ export class Journals {
   }
 
   /**
-   * Notes how far a storage is, and deletes the segments that none needs any more. What cannot be deleted is reported,
-   * and the next commit tries again: it takes space and nothing else.
+   * Stores the position of a storage, and deletes segments that no storage needs. A failure to delete is
+   * reported and retried at the next commit; it only costs disk space.
    */
   commit(journal: HeldJournal, storage: number, position: number): void {
     journal.committed[storage] = position;
@@ -195,20 +199,21 @@ export class Journals {
   }
 
   /**
-   * Deletes a dead process's journal, which every storage has to its end; returns false where new records came to it.
-   * One whose records cannot be deleted stays held: if it were let go, its positions would be forgotten, and whoever
-   * adopts it next would store it again. Throws the reason; the caller tries again.
+   * Deletes a dead process's journal after every storage has all of it. Returns false if new records arrived.
+   * If its records cannot be deleted, the journal stays held. Otherwise its positions would be removed and
+   * the next adopter would store it again. Throws the reason, and the caller retries.
    */
   discard(journal: HeldJournal): boolean {
-    // The lock is held until the records are gone: nobody may find and store them again.
+    // The lock is held until the records are deleted, so that no other process stores them again.
     if (!emptyJournal(journal.directory)) return false;
     this.#adopted.splice(this.#adopted.indexOf(journal), 1);
-    // On Windows no file of a directory may be open that is deleted.
+    // On Windows, a directory with open files cannot be deleted.
     journal.lock?.release();
     try {
       removing(journal.directory, () => rmSync(journal.directory, { recursive: true }));
     } catch (error) {
-      // It holds no record any more. A rival may just have made its lock file in it; somebody deletes it later.
+      // It has no records left. Another process may just have created its lock file in it, and will delete
+      // it.
       if (isFileProblem(error) && (error.cause as NodeJS.ErrnoException).code !== 'ENOTEMPTY')
         this.#onProblem(error);
     }
@@ -216,7 +221,7 @@ export class Journals {
     return true;
   }
 
-  /** Releases all journals, for others to adopt. */
+  /** Releases all journals, so that others can adopt them. */
   release(): void {
     for (const { lock } of this.#adopted.splice(0)) lock?.release();
     this.ownership.release();
@@ -238,7 +243,7 @@ export class Journals {
   }
 }
 
-/** What shows that a journal's process lives; `undefined` for a journal that is gone. */
+/** Returns the evidence that a journal's process is alive, or `undefined` if the journal is gone. */
 function signOfLife(directory: string): Omit<Sighting, 'since' | 'tries'> | undefined {
   const heartbeat = lastBeat(directory);
   if (heartbeat) return { ...heartbeat, hasHeartbeat: true };

@@ -3,17 +3,17 @@ import type { LossCause, ReadReport } from '../../journal/reader.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { HeldJournal } from './journals.ts';
 
-/** How long losses of one journal are added up before they are reported, unless it comes to its end. In ms. */
+/** Interval at which losses of one journal are reported, unless it ends earlier. In ms. */
 const INTERVAL = 60_000;
 
-/** Records that never reached a storage, and why, and the bytes that are damaged. */
+/** Records that never reached a storage, by cause, and the number of damaged bytes. */
 export interface Losses extends Record<LossCause, number> {
   bytes: number;
 }
 
 export const NO_LOSSES: Readonly<Losses> = { damaged: 0, dropped: 0, bytes: 0 };
 
-/** Counts what one reading comes upon. */
+/** Adds everything that one reading finds to `losses`. */
 export function counting(losses: Losses): Pick<ReadReport, 'damaged' | 'lost'> {
   return {
     damaged: (bytes) => {
@@ -26,8 +26,8 @@ export function counting(losses: Losses): Pick<ReadReport, 'damaged' | 'lost'> {
 }
 
 /**
- * What one storage missed of one journal. Reported once, with totals, at the end of a dead process's journal; while a
- * process lives, and where the end is a long time coming, at most once a minute with what came since.
+ * Losses of one storage in one journal. Reported once, in total, at the end of a dead process's journal.
+ * While a process lives, or reading takes long, new losses are reported at most once per minute.
  */
 export class LossReport {
   readonly #journal: HeldJournal;
@@ -47,7 +47,7 @@ export class LossReport {
     this.#losses.bytes += bytes;
   }
 
-  /** Reports what is due; everything where the journal or the reading is at its end. */
+  /** Reports what is due. With `isEnd`, the journal or the reading has ended and everything is reported. */
   tell(isEnd: boolean): void {
     const { damaged, dropped, bytes } = this.#losses;
     if (damaged + dropped + bytes === 0) return;
@@ -59,7 +59,7 @@ export class LossReport {
     if (dropped > 0) this.#report('JOURNAL_DROPPED', { records: dropped });
   }
 
-  /** Storages that missed the same say so once. */
+  /** Reports losses. Storages with the same losses report them once. */
   #report(code: 'JOURNAL_CORRUPT' | 'JOURNAL_DROPPED', values: Record<string, number>): void {
     const error = new TrackUsageError(code, { value: this.#journal.directory, ...values });
     const { live, reported } = this.#journal;

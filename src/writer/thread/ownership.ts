@@ -3,7 +3,7 @@ import { DirectoryLock } from '../../journal/lock.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { processTime } from '../../platform/clock.ts';
 
-/** Keeps the own journal from being adopted: beats its heart and holds its lock. `heartbeat.ts` says how. */
+/** Keeps the own journal from being adopted, with its heartbeat and its lock: see `heartbeat.ts`. */
 export class Ownership {
   readonly #directory: string;
   readonly #shared: SharedState;
@@ -21,7 +21,7 @@ export class Ownership {
       if (found === 'kept' && this.#shared.beat > 0) this.#renewLock();
       return found;
     } catch {
-      // The next append needs the same file system: the app's thread reports it.
+      // The next append uses the same file system, so the app's thread reports the error.
       return 'kept';
     }
   }
@@ -37,7 +37,7 @@ export class Ownership {
     this.#lock = undefined;
   }
 
-  /** Where another process has the lock, it is about to find the heart beating. */
+  /** Renews the lock. If another process has it, that process is about to see the heartbeat. */
   #renewLock(): void {
     if (this.#lock?.renew()) return;
     this.release();

@@ -4,7 +4,7 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { checkDirectory } from '../../journal/owner.ts';
 import type { UsageRecord } from '../../record.ts';
 
-/** Rejected records beyond this size of their file are only counted. In bytes. */
+/** Maximum size of the file of rejected records. Further records are only counted. In bytes. */
 const LIMIT = 64 * 1024 * 1024;
 
 const NEW_LINE = 10;
@@ -13,7 +13,7 @@ export class RejectFileFull extends Error {
   override readonly message = `it has reached its limit of ${LIMIT} bytes`;
 }
 
-/** Appends a record that an engine refused, with the reason. Throws where it cannot be kept. */
+/** Appends a record that an engine refused, with the reason. Throws if it cannot be written. */
 export function setAside(
   file: string,
   rejected: { storage: string; reason: string; record: UsageRecord },
@@ -24,7 +24,7 @@ export function setAside(
     fd = openSync(file, 'a+', 0o600);
     const { size } = fstatSync(fd);
     if (size >= LIMIT) throw new RejectFileFull();
-    // A full disk may have taken a part of the line before.
+    // A full disk may have left an incomplete line before.
     const last = Buffer.alloc(1, NEW_LINE);
     if (size > 0) readSync(fd, last, 0, 1, size - 1);
     const line = Buffer.from(`${last[0] === NEW_LINE ? '' : '\n'}${JSON.stringify(rejected)}\n`);

@@ -3,7 +3,7 @@ import { reviveError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
 
-/** Asks the app's thread, for a storage whose writing end runs there. */
+/** Calls the app's thread, for storages whose writing end runs there. */
 export class AppCalls {
   readonly #send: (call: AppCall) => void;
   readonly #waiting = new Map<number, (result: AppResult) => void>();
@@ -29,7 +29,7 @@ export class AppCalls {
   }
 }
 
-/** The writing end of a storage that runs in the app's thread, as the writer's thread sees it. */
+/** Proxy in the writer's thread for a writing end that runs in the app's thread. */
 export class RemoteWriter implements StorageWriter {
   readonly replays: boolean;
   readonly #storage: number;
@@ -58,7 +58,7 @@ export class RemoteWriter implements StorageWriter {
     return this.#ask('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
   }
 
-  /** Only where the writing end has it. */
+  /** Set only if the writing end has it. */
   resume?: (journal: string, at: Cursor) => Promise<boolean>;
 
   async forget(journal: string): Promise<void> {

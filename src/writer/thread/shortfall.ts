@@ -5,21 +5,21 @@ const MOST = 1_000;
 
 /** Records of a journal that a storage did not get. */
 export interface Missed {
-  /** Gone before it could take them. */
+  /** Number of records lost before they could be stored. */
   lost: number;
-  /** Refused by its engine. */
+  /** Number of records that its engine refused. */
   rejected: number;
 }
 
 /**
- * What a storage did not get of one journal, by position: when the storage turns out to be an older copy of itself, what
- * follows is read again, and counted again.
+ * Records of one journal that a storage did not get, by position. If the storage is restored from an older
+ * copy, the following records are read and counted again.
  */
 export class Shortfall {
   /** Totals since the journal began. */
   readonly #totals: (Missed & { position: number })[] = [];
 
-  /** Adds what was missed of the records up to `position`. */
+  /** Adds the records missed up to `position`. */
   add({ position }: Pick<Cursor, 'position'>, { lost, rejected }: Missed): void {
     if (lost === 0 && rejected === 0) return;
     const total = this.#at(Number.POSITIVE_INFINITY);
@@ -27,13 +27,13 @@ export class Shortfall {
     if (this.#totals.length > MOST) this.#totals.shift();
   }
 
-  /** Returns how many records were missed after one place and up to another. */
+  /** Returns the number of records missed between two positions. */
   between(from: Cursor, to: Cursor): number {
     const [first, last] = [this.#at(from.position), this.#at(to.position)];
     return last.lost + last.rejected - first.lost - first.rejected;
   }
 
-  /** Forgets what was missed after a place, and returns it. */
+  /** Removes and returns the records missed after a position. */
   setBack({ position }: Cursor): Missed {
     const before = this.#at(Number.POSITIVE_INFINITY);
     while ((this.#totals.at(-1)?.position ?? 0) > position) this.#totals.pop();

@@ -33,13 +33,13 @@ import { type AppCalls, RemoteWriter } from './remote-writer.ts';
 import { Shortfall } from './shortfall.ts';
 import type { Traffic } from './traffic.ts';
 
-/** How often an idle lane looks for records. In ms. */
+/** Interval at which an idle pipeline looks for records. In ms. */
 const IDLE_POLL = 100;
-/** How long it lets records gather once there are some: fewer, larger batches cost the app less. In ms. */
+/** Time for which records accumulate before a round. Fewer, larger batches cost the app less. In ms. */
 const GATHER = 1_000;
-/** How often an idle lane checks that its database is still at its place. In ms. */
+/** Interval at which an idle pipeline checks that its database is still at its location. In ms. */
 const CHECK_INTERVAL = 1_000;
-/** The first and the longest pause after a failure. In ms. */
+/** First and longest backoff after a failure. In ms. */
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
 /** Maximum time that a refused record that cannot be set aside delays the records behind it. In ms. */
@@ -50,31 +50,32 @@ const START: Cursor = { position: 0, ordinal: 0 };
 interface Reading {
   reader: JournalReader;
   header: SegmentHeader | undefined;
-  /** Where the storage is, as far as it is known; asked anew after every failure. */
+  /** Position of the storage, if known. Queried again after every failure. */
   cursor: Cursor | undefined;
-  /** The furthest that the storage was known to be. When it is behind that, it is another database, or an older copy. */
+  /** Highest known position of the storage. If the storage is behind it, it was replaced or restored. */
   reached: Cursor;
-  /** The furthest ever: what is read again before it was given to hooks, and its losses were reported. */
+  /** Highest position ever. Records before it were already passed to hooks, and their losses reported. */
   furthest: number;
-  /** Records that this thread stored and that are not known to be gone. */
+  /** Records that this thread stored, except those known to be lost. */
   stored: number;
   readonly shortfall: Shortfall;
-  /** Whether a batch may be stored in part. */
+  /** Whether a batch may be partly stored. */
   isTried: boolean;
-  /** Whether the database was found to be another one since the storage was asked last. */
+  /** Whether the database was found to be replaced since the last query of its position. */
   isReplaced: boolean;
   readonly losses: LossReport;
-  /** Whether this thread has stored nothing of it yet. */
+  /** Whether this thread has not stored any of it yet. */
   isFirst: boolean;
-  /** Why the journal could not be read or deleted at the last try. */
+  /** Reason why the journal could not be read or deleted at the last attempt. */
   failure: TrackUsageError | undefined;
-  /** When it is tried again, and the pause after the next failure. In ms. */
+  /** Time of the next attempt, and the backoff after the next failure. In ms. */
   retryAt: number;
   backoff: number;
 }
 
 /**
- * Carries the journals into one storage, at its pace: whatever happens to one storage, the others' lanes go on.
+ * Writes the journals to one storage, at its own speed. A failing storage does not delay the pipelines of
+ * others.
  */
 export class Lane {
   readonly status: LaneStatus = { ...NOTHING_YET };
@@ -92,11 +93,11 @@ export class Lane {
   readonly #calls: AppCalls;
   readonly #hookRoom = new HookRoom();
   #writer: StorageWriter | undefined;
-  /** Where its writing end needs it. */
+  /** Set if the writing end needs it. */
   #inFlight: InFlight | undefined;
-  /** Where its writing end has no place for them. */
+  /** Set if the writing end cannot store positions. */
   #positions: JournalPositions | undefined;
-  /** Whether the database was found to be another one, and nothing was stored since. */
+  /** Whether the database was replaced and nothing has been stored since. */
   #isRenewing = false;
   #checked = Number.NEGATIVE_INFINITY;
   #backoff = FIRST_BACKOFF;
@@ -105,12 +106,12 @@ export class Lane {
   #hurry = false;
   /** True if a caller waits for the round. */
   #urgent = false;
-  /** Whether somebody waits for more than the round was begun for. */
+  /** Whether a caller waits for more records than the current round includes. */
   #wanted = false;
   #stored = 0;
-  /** The journal and position of the record that was set aside last. */
+  /** Journal and position of the last record set aside. */
   #setAside: string | undefined;
-  /** Since when the reject file cannot be written. */
+  /** Time since which the reject file cannot be written. */
   #setAsideSince: number | undefined;
   #wake: () => void = () => {};
 
@@ -138,7 +139,7 @@ export class Lane {
     this.#traffic = traffic;
     this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
-    // Hooks take no more at once.
+    // Hooks accept no larger batches.
     const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
     this.#filler = new BatchFiller(enricher, data.site, this.#own, most);
     this.#onStatus = onStatus;
@@ -170,35 +171,35 @@ export class Lane {
       if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
       await writer.close();
     } catch {
-      // A row too many in the storage: harmless.
+      // At worst, the storage keeps an unneeded row.
     }
   }
 
-  /** Ends the pause: somebody waits. */
+  /** Ends the pause, because a caller waits. */
   wake(): void {
     this.#hurry = true;
     this.#wanted = true;
     this.#wake();
   }
 
-  /** Returns whether the storage has the own journal up to a position, as far as can be told now. */
+  /** Returns whether the storage has the own journal up to a position, according to the current state. */
   hasStored(position: number): boolean {
     const { opened, error, position: stored } = this.status;
     if (!opened || error || stored < position) return false;
     try {
       return this.#writer?.isReplaced?.() !== true;
     } catch {
-      // The round finds out why, and tells of it.
+      // The next round determines and reports the reason.
       return false;
     }
   }
 
-  /** The app's hooks are through with so much more. */
+  /** Releases hook-queue capacity for records that the app has finished. */
   called(load: HookLoad): void {
     this.#hookRoom.give(load);
   }
 
-  /** Ends the work. `forgetsOwn`: the own journal is deleted, so the storage needs its position no more. */
+  /** Ends the work. With `forgetsOwn`, the own journal is deleted and the storage can remove its position. */
   stop(forgetsOwn: boolean): void {
     this.#forgetsOwn = forgetsOwn;
     this.#stopped = true;
@@ -206,8 +207,9 @@ export class Lane {
   }
 
   /**
-   * Gives the storage all that was there when it began; false where it failed. What comes meanwhile gathers for as
-   * long as elsewhere: under load there is always some, and batches of a few records cost many times as much a record.
+   * Stores the records that existed when the round began. Returns false on failure. Records that arrive
+   * during a round wait for the next one, so that batches stay large. Batches of a few records cost many
+   * times as much per record.
    */
   async #round(): Promise<boolean> {
     try {
@@ -216,7 +218,7 @@ export class Lane {
       const live = this.#journals.own.live!;
       let end = 0;
       let marked = Number.NEGATIVE_INFINITY;
-      // One batch of each in turn: a long journal of a dead process does not keep the own one waiting.
+      // One batch per journal in turn, so that a dead process's long journal does not delay the own one.
       for (let progress = true; progress && !this.#stopped; ) {
         if (this.#wanted || monotonicClock.now() - marked >= GATHER) {
           this.#wanted = false;
@@ -227,7 +229,7 @@ export class Lane {
         for (const journal of this.#journals.all) {
           if (!journal.live && this.#storage.ephemeral) continue;
           if (await this.#attempt(journal, this.#writer, end)) progress = true;
-          // A storage may work without ever waiting; the thread's messages come in here.
+          // A storage may never wait for I/O. This yields to the thread's messages.
           await new Promise((resolve) => setImmediate(resolve));
         }
       }
@@ -250,7 +252,7 @@ export class Lane {
       }
       return true;
     } catch (error) {
-      // The storage may have committed and died before it said so: it knows where it is.
+      // The storage may have committed without confirming it, so its position must be queried.
       for (const reading of this.#readings.values()) reading.cursor = undefined;
       const problem =
         error instanceof TrackUsageError
@@ -260,7 +262,7 @@ export class Lane {
               { storage: this.#storage.label, reason: reasonOf(error) },
               { cause: error },
             );
-      // Reported when it has been opened again, with what was lost; at once where that did not help.
+      // Reported after reopening, together with the losses. Reported now if reopening did not help.
       const isReported = !isReplaced(error) || this.#isRenewing;
       if (isReplaced(error)) await this.#renew();
       this.status.error = plainError(isReplaced(error) ? problem : error);
@@ -270,7 +272,7 @@ export class Lane {
     }
   }
 
-  /** Throws where the database is no longer at its place: looked at now and then, and when somebody waits. */
+  /** Throws if the database is no longer at its location. Checked periodically, and when a caller waits. */
   #check(writer: StorageWriter): void {
     if (!writer.isReplaced) return;
     const now = monotonicClock.now();
@@ -281,18 +283,18 @@ export class Lane {
     }
   }
 
-  /** Has the storage opened again: what its writing end remembers is of the old database. */
+  /** Reopens the storage, because its writing end has cached data of the old database. */
   async #renew(): Promise<void> {
     this.#isRenewing = true;
     for (const reading of this.#readings.values()) reading.isReplaced = true;
     const writer = this.#writer;
-    // One that resumes sets it up by itself.
+    // A writer with `resume` sets up the new database itself.
     if (writer?.resume) return;
     this.#writer = undefined;
     try {
       await writer?.close();
     } catch {
-      // It was of a database that is gone.
+      // It belonged to a database that is gone.
     }
   }
 
@@ -306,7 +308,7 @@ export class Lane {
       module === undefined
         ? await RemoteWriter.open(this.#number, this.#calls, context)
         : await ((await import(module)) as StorageModule).openWriter(options, context);
-    // Another process of these storages may have others in memory among them, or none.
+    // Ephemeral storages are not counted, because another process may have other ones.
     const number = this.#data.storages.slice(0, this.#number).filter(({ ephemeral }) => !ephemeral).length;
     const name = createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
@@ -315,7 +317,10 @@ export class Lane {
     return this.#positions;
   }
 
-  /** As `#advance`. A journal whose files cannot be read or deleted is tried again later; the others go on. */
+  /**
+   * Runs `#advance`. If a journal's files cannot be read or deleted, it is retried later, and other journals
+   * continue.
+   */
   async #attempt(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
     if (!this.#owns(journal)) return false;
     const reading = this.#readingOf(journal);
@@ -336,7 +341,7 @@ export class Lane {
     }
   }
 
-  /** Gives the storage one batch of a journal; false where there was none, or none that begins before `end`. */
+  /** Stores one batch of a journal. Returns false if there is none, or none that starts before `end`. */
   async #advance(
     journal: HeldJournal,
     reading: Reading,
@@ -354,7 +359,7 @@ export class Lane {
     reading.cursor = await this.#store(journal, reading, from, writer, until);
     if (!reading.cursor) return true;
     if (reading.cursor.position === from.position) return false;
-    // Not where a position was read: a storage that takes no batch may well tell it.
+    // Not cleared where a position is read, because a storage that accepts no batches may still return it.
     this.status.error = undefined;
     this.#isRenewing = false;
     reading.reached = reading.cursor;
@@ -363,14 +368,14 @@ export class Lane {
     return true;
   }
 
-  /** Asks the storage where it is, and finds out when it is not what it was. */
+  /** Queries the storage's position, and detects a replaced database. */
   async #locate(journal: HeldJournal, reading: Reading, writer: StorageWriter): Promise<Cursor> {
     const { reached } = reading;
     const found = await writer.position(journal.id);
     const at = found ?? START;
     const isUnknown = found === undefined && (reached.position > 0 || reading.isTried);
     const isBehind = at.position < reached.position || (isUnknown && writer.resume !== undefined);
-    // A file beside the journal tells more, or less, than what the writing end took.
+    // A position file can be ahead of or behind the writing end.
     const isNone = this.#storage.positions === 'journal' || (!isBehind && !reading.isReplaced);
     if (!isNone && !writer.resume && !reading.isReplaced) {
       throw new StorageReplaced(`${this.#storage.label} is behind what was stored in it`);
@@ -379,7 +384,7 @@ export class Lane {
     if (!isNone) {
       const isGone = writer.resume !== undefined && (isUnknown || reading.isReplaced);
       if (isGone) start = found ?? reached;
-      // It may have been there all the time, without anything of this journal.
+      // The same database may have existed all the time, without data of this journal.
       const isOther = !isGone || found || (await writer.resume!(journal.id, reached));
       if (isOther) this.#countReplaced(journal, reading, start, isGone);
       reading.isReplaced = false;
@@ -390,14 +395,17 @@ export class Lane {
     return start;
   }
 
-  /** Counts what went with the old database. @param isGone Whether all of it did, though the journal may hold some. */
+  /**
+   * Counts the records lost with the old database.
+   * @param isGone Whether all were lost, even if the journal still has some.
+   */
   #countReplaced(journal: HeldJournal, reading: Reading, start: Cursor, isGone: boolean): void {
     const { reader, reached, shortfall } = reading;
-    // Where all is gone, a batch that is under way begins at `reached`; otherwise what is there is read again.
+    // If all is gone, a batch in progress starts at `reached`. Otherwise existing records are read again.
     const from = isGone ? START : start;
     const first = isGone ? reached : reader.firstAt(start);
     const end = first.position < reached.position ? first : reached;
-    // What was lost or refused by then had not been stored there.
+    // Records lost or refused before were never stored.
     const lost = end.ordinal - from.ordinal - shortfall.between(from, end);
     const missed = isGone ? { lost: -lost, rejected: 0 } : shortfall.setBack(start);
     if (isGone) shortfall.add(reached, { lost, rejected: 0 });
@@ -444,8 +452,8 @@ export class Lane {
   }
 
   /**
-   * Stores one batch from `from` on, of at most `maxRecords`; returns where the storage is then, or `undefined`
-   * where it has to be asked. What the engine refuses is found by halves and set aside.
+   * Stores one batch from `from` on, of at most `maxRecords`. Returns the storage's new position, or
+   * `undefined` if it must be queried. Refused records are located by bisection and set aside.
    */
   async #store(
     journal: HeldJournal,
@@ -459,7 +467,7 @@ export class Lane {
     const filled = await this.#next(journal, reading, from, until, maxRecords);
     const { batch, losses } = filled;
     const { to } = batch;
-    // Filling may have waited for a service.
+    // Ownership may have ended while filling waited for a service.
     if (to.position === from.position || !this.#owns(journal)) return from;
     reading.isTried = true;
     try {
@@ -480,7 +488,7 @@ export class Lane {
       if (!(await writer.apply(nothing.batch))) return undefined;
       this.#inFlight?.done(journal.id);
       reading.isTried = false;
-      // Only now: what is tried again is refused again.
+      // Counted only now, because a retry refuses the record again.
       if (journal.live) this.status.rejected += 1;
       else this.status.adoptedRejected += 1;
       reading.shortfall.add(to, { lost: 0, rejected: 1 });
@@ -499,17 +507,20 @@ export class Lane {
     return to;
   }
 
-  /** Counts what was missing, once the position behind it is committed: until then it is read again. */
+  /** Counts missing records after the position behind them is committed. Until then they are read again. */
   #lose(journal: HeldJournal, reading: Reading, to: Cursor, losses: Losses): void {
     const records = losses.damaged + losses.dropped;
     if (journal.live) this.status.lost += records;
     else this.status.adoptedLost += records;
     reading.shortfall.add(to, { lost: records, rejected: 0 });
-    // What is read again for another database was reported when it was read first, or with the old database.
+    // Records read again for a replaced database were already reported.
     if (to.position > reading.furthest) reading.losses.add(losses);
   }
 
-  /** The next batch: the one on its way where there is one, and where the storage needs it, one that can come again. */
+  /**
+   * Returns the next batch. Continues the one in progress, if any. If the storage needs it, the batch is one
+   * that can be repeated.
+   */
   async #next(
     journal: HeldJournal,
     reading: Reading,
@@ -551,7 +562,7 @@ export class Lane {
     const { reader } = reading;
     reading.header ??= reader.header();
     filler.begin(reading.header ?? { site, serverName });
-    // Behind a failure, or behind another storage's lane, the records are counted already.
+    // After a failure, or if another pipeline came first, the records are already counted.
     const { position } = this.#traffic;
     let counted = 0;
     const losses = { ...NO_LOSSES };
@@ -590,14 +601,16 @@ export class Lane {
     this.#onStatus();
   }
 
-  /** Returns false for the own journal once another process may have adopted it: then that one stores it. */
+  /**
+   * Returns false for the own journal once another process may have adopted it. The adopter then stores it.
+   */
   #owns(journal: HeldJournal): boolean {
     return !journal.live || this.#journals.ownership.holds();
   }
 
   /**
-   * A dead process's journal is at its end here; the last storage to get there deletes it, and makes room for the next
-   * one. Returns whether it did.
+   * Handles the end of a dead process's journal. The last storage to reach it deletes the journal, which
+   * makes room for the next one. Returns whether it did.
    */
   #finish(journal: HeldJournal, { reader, losses }: Reading): boolean {
     reader.close();
@@ -607,7 +620,10 @@ export class Lane {
     return this.#journals.discard(journal);
   }
 
-  /** A position may go only when its journal is gone: without it the journal would be stored again. */
+  /**
+   * Removes the positions of discarded journals. A position must stay while its journal exists, or the
+   * journal would be stored again.
+   */
   async #forgetDiscarded(writer: StorageWriter): Promise<void> {
     for (const journal of this.#readings.keys()) {
       if (this.#journals.all.includes(journal)) continue;
@@ -616,12 +632,12 @@ export class Lane {
     }
   }
 
-  /** Sets the record aside. Throws where that fails, to be tried again; but not for ever. */
+  /** Sets the record aside. Throws to be retried if that fails, for a limited time. */
   #reject({ journal, from, records }: Batch, error: unknown): void {
     const reason = reasonOf(error);
     const { label: storage } = this.#storage;
     const place = `${journal} ${from.position}`;
-    // It was refused before, and the position could not be moved then.
+    // It was refused before, but the position could not be moved then.
     if (this.#setAside === place) return;
     const file = join(this.#data.directory, 'rejected.ndjson');
     try {
@@ -657,7 +673,10 @@ export class Lane {
   }
 }
 
-/** Where the run of pieces in memory ends that holds `position`; `undefined` where a file holds it. */
+/**
+ * Returns the end of the consecutive pieces in memory that contain `position`, or `undefined` if it is in a
+ * file.
+ */
 function endOfMemory(pieces: readonly MemoryPiece[], position: number): number | undefined {
   let end: number | undefined;
   for (const { start, bytes } of pieces) {

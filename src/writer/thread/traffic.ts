@@ -6,42 +6,49 @@ import { trafficText } from '../../metrics/traffic.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { HeldJournal } from './journals.ts';
 
-/** For how long the journal is read for one answer: the storages wait meanwhile. In ms. */
+/** Maximum time that a query reads the journal, because the storages wait meanwhile. In ms. */
 const PATIENCE = 250;
-/** How many records are read between two looks at the clock. */
+/** Number of records read between two checks of the time. */
 const STRIDE = 1_024;
 
-/** What was counted, and up to which position of the own journal. */
+/** Counts, and the position in the own journal up to which they apply. */
 export interface CountedTraffic {
   position: number;
   state: TrafficState;
 }
 
 /**
- * Counts the requests of this process for the metrics: each record of the own journal once, by the lane that comes
- * to it first; and when it is asked, those too that none has read, as when every storage is down. Dead processes'
- * journals are left out: their requests were no requests of this one, nor of now.
+ * Counts this process's requests for the metrics. Each record of the own journal is counted once, by the
+ * first pipeline that reads it. A query also counts records that no pipeline has read, for example while
+ * every storage is offline. Dead processes' journals are excluded, because their requests do not belong to
+ * this process.
  */
 export class Traffic {
   readonly #journal: HeldJournal;
   readonly #fold: TrafficFold;
   #position: number;
 
-  /** @param before What an earlier thread of this process had told. */
+  /**
+   * Creates the counter.
+   * @param before Last counts of an earlier thread of this process.
+   */
   constructor(journal: HeldJournal, before: CountedTraffic | undefined) {
     this.#journal = journal;
     this.#fold = new TrafficFold(before?.state);
     this.#position = before?.position ?? 0;
   }
 
-  /** The records before this position are counted. */
+  /** Position before which all records are counted. */
   get position(): number {
     return this.#position;
   }
 
-  /** A lane has read from `from` to `to`; the records of its batch from the one at `first` on were not counted yet. */
+  /**
+   * Counts the records that a pipeline has read from `from` to `to`. Those of its batch from index `first` on
+   * were not counted yet.
+   */
   read(batch: RecordBatch, first: number, from: Cursor, to: Cursor): void {
-    // What an earlier thread had read, and told nobody.
+    // Records that an earlier thread had read and not reported.
     if (from.position > this.#position) this.#readTo(from.position);
     this.#fold.addBatch(batch, first);
     this.#position = Math.max(this.#position, to.position);
@@ -55,11 +62,11 @@ export class Traffic {
     };
   }
 
-  /** Reads ahead of the lanes. What cannot be read, they come upon. */
+  /** Reads ahead of the pipelines. Ignores what cannot be read; the pipelines handle it. */
   #readTo(end: number): void {
     const { directory, live, memory } = this.#journal;
     if (this.#position >= live!.end) return;
-    // Its own each time, without patience for gaps: a piece in memory may still be on its way.
+    // A new reader without patience for gaps, because a piece in memory may still be in transit.
     const reader = new JournalReader(directory, live, memory, Number.POSITIVE_INFINITY);
     const deadline = monotonicClock.now() + PATIENCE;
     let records = 0;
@@ -78,7 +85,7 @@ export class Traffic {
       );
       this.#position = position;
     } catch {
-      // The lanes tell why.
+      // The pipelines report the error.
     } finally {
       reader.close();
     }
