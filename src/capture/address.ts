@@ -1,8 +1,9 @@
 import { isIP, SocketAddress } from 'node:net';
 
 /**
- * The IP address in a hop of X-Forwarded-For or in a node of `Forwarded` (RFC 7239 §6), in canonical form (RFC 5952):
- * without quotes, brackets, port and zone; IPv4-mapped IPv6 as IPv4. `''` if there is none.
+ * Returns the IP address in a hop of X-Forwarded-For or a node of `Forwarded` (RFC 7239 §6), in canonical
+ * form (RFC 5952). Removes quotes, brackets, port and zone. IPv4-mapped IPv6 becomes IPv4. Returns `''` if
+ * there is none.
  */
 export function addressOf(hop: string): string {
   const version = isIP(hop);
@@ -25,7 +26,7 @@ function canonical(address: string): string {
   return withoutMapping(new SocketAddress({ address: bare, family: 'ipv6' }).address);
 }
 
-/** An IPv4 address as IPv4, also on a socket that serves both (`::ffff:192.0.2.1`). */
+/** Converts an IPv4-mapped address to IPv4, as seen on dual-stack sockets (`::ffff:192.0.2.1`). */
 export function withoutMapping(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }

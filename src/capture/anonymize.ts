@@ -6,15 +6,15 @@ import { hopsOf, MAX_HOPS } from './forwarded.ts';
 const COLON = 58;
 
 /**
- * The network of an address: IPv4 with a last byte of 0, of IPv6 the first 48 bits, as a site has them. In canonical
- * form (RFC 5952), IPv4 within IPv6 as IPv4. `null` for what is no address.
+ * Returns the network of an address: IPv4 with a last byte of 0, or the first 48 bits of IPv6, as assigned to
+ * a site. In canonical form (RFC 5952), with IPv4-mapped IPv6 as IPv4. Returns `null` for an invalid address.
  */
 export function anonymizeIp(address: string): string | null {
   const version = isIP(address);
   if (version === 4) return `${address.slice(0, address.lastIndexOf('.'))}.0`;
   if (version === 0) return null;
   readGroups(withoutZone(address));
-  // By index: taking such an array apart costs more than reading the address.
+  // By index, because destructuring the array costs more than parsing the address.
   const a = GROUPS[0]!;
   const b = GROUPS[1]!;
   const c = GROUPS[2]!;
@@ -26,10 +26,10 @@ export function anonymizeIp(address: string): string | null {
   return a === 0 ? '::' : `${a.toString(16)}::`;
 }
 
-/** The eight groups of the IPv6 address that was read last: one array for all. */
+/** The eight groups of the last parsed IPv6 address. A single array, reused to avoid allocation. */
 const GROUPS = new Uint16Array(8);
 
-/** Reads a valid IPv6 address into `GROUPS`. */
+/** Parses a valid IPv6 address into `GROUPS`. */
 function readGroups(address: string): void {
   const text = address.includes('.') ? withoutDots(address) : address;
   let count = 0;
@@ -51,7 +51,7 @@ function readGroups(address: string): void {
   GROUPS.fill(0, gap, tail);
 }
 
-/** The dotted end of an IPv6 address as two groups. */
+/** Converts the dotted end of an IPv6 address to two groups. */
 function withoutDots(address: string): string {
   const end = address.lastIndexOf(':') + 1;
   const [a = 0, b = 0, c = 0, d = 0] = address.slice(end).split('.').map(Number);
@@ -63,7 +63,10 @@ function withoutZone(address: string): string {
   return percent < 0 ? address : address.slice(0, percent);
 }
 
-/** Masks each address of an X-Forwarded-For header; ports go, and what is no address becomes `unknown`. */
+/**
+ * Masks each address of an X-Forwarded-For header. Removes ports, and replaces invalid addresses with
+ * `unknown`.
+ */
 export function anonymizeForwarded(header: string): string {
   return hopsOf(header)
     .slice(0, MAX_HOPS)

@@ -1,8 +1,8 @@
 import { letGo } from '../platform/promises.ts';
 
 /**
- * What a function of the user's returned, where it is needed at once. A promise is no answer: it would pass for a
- * yes.
+ * Returns the result of a user's function, which must be synchronous. A promise throws, because it would
+ * count as true.
  */
 export function atOnce<T>(answer: T): T {
   if (letGo(answer)) throw new TypeError('it returned a promise, and the answer is needed at once');

@@ -23,10 +23,10 @@ import { watchSocket } from './socket-watch.ts';
 import { beginUpgrade } from './upgrade.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
 
-/** A client that left before any header was sent (nginx's code for it). */
+/** Status for a client that left before any header was sent (the code used by nginx). */
 const CLIENT_CLOSED_REQUEST = 499;
 
-/** Turns requests and responses into records, in the app's thread, just before each response is complete. */
+/** Converts requests and responses to records, in the app's thread, just before each response is complete. */
 export class Capture {
   readonly #options: CaptureOptions;
   readonly #journal: Journal;
@@ -34,7 +34,7 @@ export class Capture {
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
   readonly #facts: FactsReader;
-  /** Requests that could not be read; there are none in most processes. */
+  /** Requests that could not be read. Not allocated in most processes. */
   #unread: WeakSet<object> | undefined;
   #stopped = false;
 
@@ -51,12 +51,12 @@ export class Capture {
     hookServerResponse();
   }
 
-  /** From now on nothing is recorded. */
+  /** Stops recording. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** A request has arrived. A second call for the same one only says that its framework is known now. */
+  /** Called when a request arrives. A second call for the same request only adds its framework. */
   begin(request: Request, response: Response, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
@@ -70,11 +70,11 @@ export class Capture {
     }
   }
 
-  /** Counts a request that could not be read at all, and so is not recorded. Never throws. */
+  /** Counts a request that could not be read at all and is not recorded. Never throws. */
   unread(request: unknown, error: unknown): void {
     if (this.#stopped) return;
     if (typeof request === 'object' && request !== null) {
-      // A framework and its server may both have seen it.
+      // A framework and its server may both have received it.
       this.#unread ??= new WeakSet();
       if (this.#unread.has(request)) return;
       this.#unread.add(request);
@@ -82,14 +82,14 @@ export class Capture {
     this.#lose(error);
   }
 
-  /** Counts a request that could not be read while it was in progress, and so is not recorded. Never throws. */
+  /** Counts a request that could not be read while in progress and is not recorded. Never throws. */
   fail(exchange: Exchange, error: unknown): void {
     const { response } = exchange;
     if (response === undefined) return;
     try {
       endExchange(exchange, response);
     } catch {
-      // A response that is frozen: what is kept on it is over without its response.
+      // The response is frozen. The state stored on it ends without it.
     }
     this.#lose(error);
   }
@@ -112,13 +112,13 @@ export class Capture {
       this.#join(first, request, response, target, reader);
       return;
     }
-    // Complete, and recorded by whoever saw it before; or begun before anybody looked.
+    // The response is complete and recorded by another listener, or began before this one saw it.
     if (response.headersSent) return;
     if (!(response instanceof ServerResponse)) throw new TypeError('its response is not one of Node');
     const connection = Connection.of(request.socket);
     if (!connection.watched) watchSocket(connection);
     let { exchange } = connection;
-    // One that waits behind another has no socket yet; one that was injected has another.
+    // A response that waits behind another has no socket yet; an injected one has another socket.
     if (exchange.response !== undefined || response.socket !== request.socket) {
       exchange = new Exchange();
       keepOn(response, exchange);
@@ -165,7 +165,7 @@ export class Capture {
     exchange.next.begin(this, request, response, target, reader, first.connection);
   }
 
-  /** Whether `exclude` or `include` was given this function. */
+  /** Returns whether the function was passed to `exclude` or `include`. */
   isMarked(given: unknown): boolean {
     return this.#options.views.has(given);
   }
@@ -181,14 +181,17 @@ export class Capture {
     }
   }
 
-  /** The vars of what a framework's handler was given; of nothing that lasts where that is no request. */
+  /**
+   * Returns the vars of the request among a handler's arguments. Without a request, returns a temporary
+   * object.
+   */
   vars(given: unknown): Record<string, unknown> {
     try {
       const request = nodeRequestOf(given);
       if (request) return this.#vars.of(request);
       this.#options.onProblem(new TrackUsageError('VARS_REQUEST', { value: show(given) }));
     } catch (error) {
-      // A request that is frozen, say.
+      // For example, the request is frozen.
       this.#options.onProblem(
         new TrackUsageError('VARS_LEFT_OUT', { reason: reasonOf(error) }, { cause: error }),
       );
@@ -196,18 +199,18 @@ export class Capture {
     return {};
   }
 
-  /** The bytes that complete the response are about to be handed to Node. */
+  /** Called when the bytes that complete the response are about to be passed to Node. */
   complete(exchange: Exchange, bytes: number): void {
     const response = exchange.response!;
     const status = exchange.status || response.statusCode;
     endExchange(exchange, response);
     const isTaken = this.#record(exchange, status, bytes, response);
-    // Without a record nothing ends the turn, and there is nothing to wait for.
+    // Without a record nothing ends the turn, so there is nothing to wait for.
     if (isTaken && this.#holder !== undefined && !this.#hold(exchange, response))
       this.#journal.appendPending();
   }
 
-  /** Called when a response that is written directly to the socket is complete, or about to be. */
+  /** Called when a response written directly to the socket is complete, or about to be. */
   completeBySocket(exchange: Exchange, status: number, bytes: number): void {
     const { response } = exchange;
     if (response === undefined) return;
@@ -220,17 +223,17 @@ export class Capture {
   #hold({ connection, request }: Exchange, response: Response): boolean {
     try {
       if (connection?.upgrade?.request === request) return false;
-      // Of a response that waits behind another, Node itself decides when its bytes go out.
+      // For a response that waits behind another, Node itself decides when its bytes are sent.
       if ('stream' in response || connection === undefined || response.socket !== connection.socket)
         return false;
       return this.#holder!.hold(connection);
     } catch {
-      // An app may have made any of that fail.
+      // An app may have changed any of these objects.
       return false;
     }
   }
 
-  /** The client left, or the app destroyed the response, before it was complete. */
+  /** Called when the client left, or the app destroyed the response, before it was complete. */
   abandon(exchange: Exchange): void {
     const { response } = exchange;
     if (!response) return;
@@ -245,7 +248,10 @@ export class Capture {
     }
   }
 
-  /** The headers are final but for the visitor's cookie. Returns the headers to give to `writeHead`. */
+  /**
+   * Called when the headers are final, except for the visitor's cookie. Returns the headers to pass to
+   * `writeHead`.
+   */
   prepareHeaders(exchange: Exchange, headers: unknown): unknown {
     return this.#cookies.prepareHeaders(exchange, headers);
   }

@@ -2,7 +2,7 @@ import { partsOfUrl } from '../batch.ts';
 import type { Facts } from '../journal/codec.ts';
 import type { CapturedRecord } from '../record.ts';
 
-/** The record that the functions of a user see at capture: an object of its own, theirs to keep. */
+/** Returns the record passed to a user's functions at capture. A separate object, which they may keep. */
 export function capturedRecord(
   facts: Facts,
   { site, serverName }: { site: string; serverName: string },

@@ -7,7 +7,7 @@ import { hasHeaders, headerIn, headerOf, setHeader } from './response-headers.ts
 import { firstOf, isTrusted } from './trust.ts';
 import { isShareable } from './visitor.ts';
 
-/** Knows visitors by their cookie, and gives one to those who have none. */
+/** Identifies visitors by their cookie, and issues one to new visitors. */
 export class Cookies {
   readonly #options: CaptureOptions;
 
@@ -15,7 +15,10 @@ export class Cookies {
     this.#options = options;
   }
 
-  /** Decides when the headers are final. Returns the headers to give to `writeHead`. */
+  /**
+   * Decides whether to set the cookie, when the headers are final. Returns the headers to pass to
+   * `writeHead`.
+   */
   prepareHeaders(exchange: Exchange, headers: unknown): unknown {
     const { cookie, views } = this.#options;
     if (!cookie || exchange.cookieSeen) return headers;
@@ -37,7 +40,7 @@ export class Cookies {
     return result;
   }
 
-  /** The visitor of a request whose response never had headers; `''` where the cookie says none. */
+  /** Returns the visitor of a request whose response never had headers, or `''` without a valid cookie. */
   visitorOf(exchange: Exchange, sent: HeaderFacts): string {
     const { cookie } = this.#options;
     if (!cookie || exchange.cookieSeen || sent.cookie === '' || !this.#isWanted(exchange)) return '';
@@ -63,14 +66,14 @@ export class Cookies {
   }
 }
 
-/** Returns true if a header has one or several values. Node rejects anything else. */
+/** Returns whether a header has one or several text values. Node rejects all other values. */
 function isText(value: unknown): boolean {
   return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
 }
 
 /**
- * Adds a cookie in the same place in which the app sets its own. Headers that are passed only to `writeHead` get it
- * there: Node reads them differently once a header has been set.
+ * Adds a cookie where the app sets its own. If headers are passed only to `writeHead`, it is added there,
+ * because Node treats them differently once a header has been set.
  */
 function withCookie(response: Response, headers: unknown, line: string): unknown {
   const given = headerIn(headers, 'set-cookie');

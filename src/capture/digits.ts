@@ -2,7 +2,7 @@ export function isDigit(unit: number): boolean {
   return unit >= 48 && unit <= 57;
 }
 
-/** What a hexadecimal digit stands for; negative where there is none. */
+/** Returns the value of a hexadecimal digit, or a negative number for other characters. */
 export function digitAt(text: string, index: number): number {
   const unit = text.charCodeAt(index);
   if (isDigit(unit)) return unit - 48;

@@ -9,26 +9,26 @@ import type { SocketResponse } from './socket-response.ts';
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
 
-/** How a framework lets its facts be read; see `frameworks/`. */
+/** Reads a framework's data about a request: see `frameworks/`. */
 export interface RequestReader {
-  /** Whether the framework trusts the proxy at `address`, `hop` proxies away. */
+  /** Returns whether the framework trusts the proxy at `address`, at a distance of `hop` proxies. */
   trusts(request: Request, address: string, hop: number): boolean;
-  /** The path that the framework routes by. Defaults to that of the target, as it was sent. */
+  /** Returns the path used for routing. Defaults to the path of the target, as it was sent. */
   path?(request: Request, target: string): string;
-  /** The route's pattern; `''` where there is none or it cannot be known. */
+  /** Returns the route's pattern, or `''` if there is none or it is unknown. */
   route(request: Request): string;
-  /** The pattern under which the route's router is mounted; `''` for the app itself. */
+  /** Returns the pattern at which the route's router is mounted, or `''` for the app itself. */
   blueprint(request: Request): string;
   /**
-   * The functions that the app gave to handle the route, as far as the framework shows them, and those that hold it:
-   * routers and plugins that are functions.
+   * Returns the app's handlers of the route that the framework exposes, and the routers and plugins that
+   * contain the route, if they are functions.
    */
   handlers(request: Request): readonly unknown[];
-  /** Whether a router or an app that is no function holds the route. */
+  /** Returns whether a router or app that is not a function contains the route. */
   holds?(holder: object, request: Request): boolean;
-  /** What the route's own settings say: whether it is tracked. */
+  /** Returns whether the route's own options enable tracking, or `undefined` if they do not say. */
   tracked?(request: Request): boolean | undefined;
-  /** The values of the route's parameters; `undefined` where there are none. */
+  /** Returns the route's parameters, or `undefined` if there are none. */
   routeParams(request: Request): object | undefined;
 }
 
@@ -36,45 +36,45 @@ export interface RequestReader {
 export class Exchange {
   capture!: Capture;
   request!: Request;
-  /** `undefined` when the exchange is over. */
+  /** `undefined` when the exchange has ended. */
   response: Response | undefined = undefined;
   reader!: RequestReader;
   connection: Connection | undefined = undefined;
-  /** The request's target as it arrived: frameworks rewrite `request.url`. */
+  /** Request target as it arrived, because frameworks rewrite `request.url`. */
   target = '';
-  /** ms since 1970 */
+  /** ms since 1970. */
   date = 0;
-  /** On the monotonic clock, in ms. */
+  /** Monotonic timestamp, in ms. */
   started = 0;
-  /** The status that the headers have; 0 while there are none. */
+  /** Status in the headers; 0 before there are headers. */
   status = 0;
-  /** Body bytes given to Node so far. */
+  /** Number of body bytes passed to Node. */
   bytes = 0;
-  /** Whether the headers were handed to the connection: `writeHead` of HTTP/1 alone sends nothing. */
+  /** Whether the headers were passed to the connection. In HTTP/1, `writeHead` alone sends nothing. */
   begun = false;
-  /** Whether `write` or `end` is under way, which sends the headers. */
+  /** Whether a call of `write` or `end` is in progress, which sends the headers. */
   active = false;
-  /** Body bytes of that call. */
+  /** Number of body bytes of that call. */
   sending = 0;
-  /** Whether `end` is under way. */
+  /** Whether a call of `end` is in progress. */
   ending = false;
   /** Whether `end` was called while the response waited behind another. */
   ended = false;
-  /** Whether the `end` that is under way corks the socket. */
+  /** Whether the current `end` corks the socket. */
   corking = false;
-  /** Whether an `end` threw and left the socket corked, so that what is handed to it stays there. */
+  /** Whether an `end` threw and left the socket corked, so that further output stays in it. */
   refused = false;
-  /** Body bytes that stay there. */
+  /** Number of body bytes that stay in it. */
   stuck = 0;
-  /** What is written to the socket in the response's place, where that happens. */
+  /** Response written directly to the socket, if any. */
   socketResponse: SocketResponse | undefined = undefined;
-  /** The Content-Length that the response announced. */
+  /** Content-Length announced by the response. */
   declared: number | undefined = undefined;
-  /** The visitor's id; `''` without one. */
+  /** Visitor ID; `''` without one. */
   visitor = '';
-  /** Whether the cookie was looked at. */
+  /** Whether the cookie was processed. */
   cookieSeen = false;
-  /** Another TrackUsage's exchange of the same response: an app and an app inside it may both be tracked. */
+  /** Exchange of another TrackUsage with the same response. An app and a nested app may both be tracked. */
   next: Exchange | undefined = undefined;
 
   begin(
@@ -116,8 +116,8 @@ const EXCHANGE = Symbol('track-usage exchange');
 type Tracked<T> = T & { [CONNECTION]?: Connection; [EXCHANGE]?: Exchange | undefined };
 
 /**
- * What is known of a connection. The exchange that is under way lives here and is used again for the next one:
- * a property on the response itself costs microseconds, since frameworks change its prototype.
+ * State of a connection. Its exchange is stored here and reused for the next request. A property on the
+ * response itself would cost microseconds, because frameworks change its prototype.
  */
 export class Connection {
   readonly exchange = new Exchange();
@@ -127,14 +127,14 @@ export class Connection {
     localPort?: number;
     encrypted?: boolean;
   };
-  /** The peer's address, which the socket forgets when it is closed. */
+  /** Peer address, which the socket no longer has after it is closed. */
   readonly address: string;
   readonly scheme: string;
-  /** What its socket would have written and is held back until the turn's end; see `hold.ts`. */
+  /** Output of its socket that is held until the end of the turn: see `hold.ts`. */
   output: HeldOutput | undefined;
-  /** The last request on it that left HTTP, by Upgrade or CONNECT. Kept when its exchange is over. */
+  /** Last request that left HTTP, by Upgrade or CONNECT. Kept after its exchange has ended. */
   upgrade: Exchange | undefined;
-  /** Whether the writes to the socket are watched; see `socket-watch.ts`. */
+  /** Whether the socket's writes are watched: see `socket-watch.ts`. */
   watched = false;
   /** Exchanges that wait behind another on the same connection (pipelining). */
   #others: Set<Exchange> | undefined;
@@ -156,7 +156,7 @@ export class Connection {
     return connection;
   }
 
-  /** Whether others than `exchange` are under way. */
+  /** Whether other exchanges than `exchange` are in progress. */
   get hasOthers(): boolean {
     return this.#others !== undefined && this.#others.size > 0;
   }
@@ -170,14 +170,14 @@ export class Connection {
     this.#others?.delete(exchange);
   }
 
-  /** The client left: what is under way will never be complete. */
+  /** Ends all exchanges, because the client left and they will never be complete. */
   #close(): void {
     if (this.exchange.response) abandon(this.exchange);
     for (const exchange of this.#others ?? []) abandon(exchange);
   }
 }
 
-/** Reading a request or its response failed: see `Capture.fail`. */
+/** Handles an error while reading a request or its response: see `Capture.fail`. */
 export function failAll(first: Exchange | undefined, error: unknown): void {
   for (let exchange = first; exchange; ) {
     const { next }: Exchange = exchange;
@@ -194,12 +194,12 @@ export function abandon(first: Exchange): void {
   }
 }
 
-/** What is known of the connection of a socket. */
+/** Returns the state of a socket's connection. */
 export function connectionOf(socket: object): Connection | undefined {
   return (socket as Tracked<object>)[CONNECTION];
 }
 
-/** The exchange under way of a response of HTTP/1. */
+/** Returns the current exchange of an HTTP/1 response. */
 export function exchangeOf(response: ServerResponse): Exchange | undefined {
   const socket = socketOf(response);
   if (socket) {
@@ -209,7 +209,9 @@ export function exchangeOf(response: ServerResponse): Exchange | undefined {
   return (response as Tracked<ServerResponse>)[EXCHANGE];
 }
 
-/** The request has the same one, where an app made reading it from the response fail. */
+/**
+ * Returns the response's socket. Falls back to the request's socket if an app made reading the response fail.
+ */
 function socketOf(response: ServerResponse): Duplex | null {
   try {
     return response.socket;
@@ -218,17 +220,23 @@ function socketOf(response: ServerResponse): Duplex | null {
   }
 }
 
-/** An app may call the methods on a proxy of the response, which has the same request. */
+/**
+ * Returns whether an exchange belongs to a response. An app may call the methods on a proxy of its response,
+ * which has the same request.
+ */
 function isOf({ response: own, request }: Exchange, response: ServerResponse): boolean {
   return own === response || (own !== undefined && request === response.req);
 }
 
-/** The exchange under way of a stream of HTTP/2, many of which share a connection. */
+/** Returns the current exchange of an HTTP/2 stream, many of which share a connection. */
 export function exchangeOfStream(stream: object): Exchange | undefined {
   return (stream as Tracked<object>)[EXCHANGE];
 }
 
-/** What an exchange is kept on that cannot be its connection's: the response, with HTTP/2 its stream. */
+/**
+ * Returns the object that stores an exchange which its connection cannot: the response, or its stream in
+ * HTTP/2.
+ */
 function keeperOf(response: Response): Tracked<object> {
   return 'stream' in response ? response.stream : response;
 }
@@ -239,7 +247,7 @@ export function keepOn(response: Response, exchange: Exchange | undefined): void
 
 const answeredResponses = new WeakSet<object>();
 
-/** Notes that a response was answered on its socket: whatever the app does with it is no other response. */
+/** Marks a response that was sent through its socket. Later calls on it are not another response. */
 export function markAnswered(response: Response): void {
   answeredResponses.add(response);
 }
@@ -248,7 +256,7 @@ export function isAnswered(response: Response): boolean {
   return answeredResponses.has(response);
 }
 
-/** An exchange is over. Those of others on the same response may still be under way. */
+/** Ends an exchange. Exchanges of other instances with the same response may continue. */
 export function endExchange(exchange: Exchange, response: Response): void {
   const { connection } = exchange;
   exchange.response = undefined;

@@ -1,15 +1,15 @@
 import { fitForEngines, TEXT_LIMITS } from '../text/text.ts';
 
-/** Of the engine: an app's tests may watch or replace it. */
+/** The engine's own function, because an app's tests may replace it. */
 const { stringify } = JSON;
 
-/** What stands around two values in the JSON of an `Extra`. */
+/** Length of an `Extra`'s JSON without its two values. */
 const EXTRA_FRAME = '{"routeParams":,"vars":}'.length;
 
 /**
- * JSON of an `Extra`; `''` where there is nothing in it. What is too long is left out.
- * @param keys JSON of the keys in summaries whose key is a closure, or `''`; they have room of their own.
- * @param onVars Told why what the app noted was left out.
+ * Returns the JSON of an `Extra`, or `''` if it is empty. Values that are too long are omitted.
+ * @param keys JSON of the keys in summaries whose key is a closure, or `''`. They have a separate limit.
+ * @param onVars Called with the reason if the app's vars were omitted.
  */
 export function extraOf(
   routeParams: object | undefined,
@@ -18,7 +18,7 @@ export function extraOf(
   onVars: (error: unknown) => void,
 ): string {
   let room = TEXT_LIMITS.extra - EXTRA_FRAME;
-  // An app may replace a parameter by anything, such as a document that refers to itself.
+  // An app may replace a parameter with any value, for example a circular object.
   const params = routeParams === undefined ? '' : jsonOf(routeParams, room, () => {});
   room -= params.length;
   const vars = noted === undefined ? '' : jsonOf(noted, room, onVars);
@@ -28,7 +28,10 @@ export function extraOf(
   return `{${parts.filter((part) => part !== '').join(',')}}`;
 }
 
-/** `''` for an empty object, and for what is no object in JSON or longer than `limit`, of which `onFailure` is told. */
+/**
+ * Returns the JSON of an object. Returns `''` for an empty object, and calls `onFailure` for values that are
+ * not an object in JSON or exceed `limit`.
+ */
 export function jsonOf(values: object, limit: number, onFailure: (error: unknown) => void): string {
   let json: string | undefined;
   try {
@@ -49,12 +52,12 @@ export function jsonOf(values: object, limit: number, onFailure: (error: unknown
   return '';
 }
 
-/** What JSON writes in another way than it is. */
+/** Characters that JSON escapes. */
 const ESCAPED = /["\\\0-\x1f\ud800-\udfff]/;
 
 /**
- * The same in half the time for an object of plain texts, as route parameters usually are; `''` for an empty one,
- * `undefined` for all others.
+ * Faster version, at half the time, for a flat object of plain texts, as route parameters usually are.
+ * Returns `''` for an empty object, and `undefined` for all others.
  */
 function flatJsonOf(values: object): string | undefined {
   if (Array.isArray(values) || 'toJSON' in values) return undefined;

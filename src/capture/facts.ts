@@ -19,7 +19,7 @@ import { isHost, UrlMaker } from './url.ts';
 import { decodeUtf8 } from './utf8.ts';
 import type { RequestVars } from './vars.ts';
 
-/** Reads what a record is made of, fit to be stored. */
+/** Reads the data of a record in a form that can be stored. */
 export class FactsReader {
   readonly #options: CaptureOptions;
   readonly #vars: RequestVars;
@@ -39,8 +39,8 @@ export class FactsReader {
   }
 
   /**
-   * All but the duration, which is not over.
-   * @param hadHeaders Whether the visitor's cookie was looked at when the response's headers were made.
+   * Reads everything except the duration, which is not known yet.
+   * @param hadHeaders Whether the visitor's cookie was processed when the response's headers were written.
    */
   read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): Facts {
     const { request, reader, connection } = exchange;
@@ -98,7 +98,7 @@ export class FactsReader {
       blueprint: route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint),
       extra: '',
     };
-    // It left before the headers; a known visitor is still one.
+    // The client left before the headers. A known visitor is still recorded.
     if (!hadHeaders && facts.visitor === '') facts.visitor = this.#cookies.visitorOf(exchange, sent);
     facts.extra = this.#extraOf(facts, exchange, route === '' ? undefined : reader.routeParams(request));
     return facts;
@@ -114,7 +114,7 @@ export class FactsReader {
     return extraOf(routeParams, noted, keys, this.#onVars);
   }
 
-  /** JSON of the keys in the summaries whose key is a closure. */
+  /** Returns the JSON of the keys in summaries whose key is a closure. */
   #keysOf(facts: Facts, routeParams: object | undefined, vars: Record<string, unknown> | undefined): string {
     const { closures, names, onProblem } = this.#options;
     const record = capturedRecord(facts, names, routeParams, vars);
@@ -133,8 +133,8 @@ export class FactsReader {
   }
 
   /**
-   * The client's address as reported by the trusted proxies. If one of them reports no address, the address of that
-   * proxy is the nearest known one.
+   * Returns the client's address as reported by the trusted proxies. If one of them reports no address,
+   * returns the address of that proxy, which is the nearest known one.
    */
   #clientAddress(
     peer: string,
@@ -154,7 +154,7 @@ export class FactsReader {
     return withoutMapping(nearest);
   }
 
-  /** Once: whoever is trusted may send it with each request. */
+  /** Reports an invalid address only once, because a trusted proxy may send it with each request. */
   #reportAddress(proxy: string, told: string): void {
     if (this.#reportedAddress) return;
     this.#reportedAddress = true;
@@ -180,14 +180,17 @@ export class FactsReader {
   }
 }
 
-/** In whole µs, of two moments in ms. */
+/** Returns the time between two moments in ms, in whole µs. */
 export function microsSince(started: number, now: number): number {
   return Math.round((now - started) * 1000);
 }
 
 const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0', '2.0': 'HTTP/2.0' };
 
-/** The request as proxies describe it: in X-Forwarded headers or, without those, in `Forwarded` (RFC 7239). */
+/**
+ * Returns the request as proxies describe it: in X-Forwarded headers or, without those, in `Forwarded` (RFC
+ * 7239).
+ */
 function forwardedOf(sent: HeaderFacts): { hops: string[]; proto: string; host: string } {
   if (sent.forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
     return {

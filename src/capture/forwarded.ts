@@ -1,6 +1,6 @@
-/** The element that one proxy adds to `Forwarded` (RFC 7239); `''` for a missing parameter. */
+/** Element that a proxy adds to `Forwarded` (RFC 7239). Missing parameters are `''`. */
 export interface ForwardedElement {
-  /** The node that the request came from. */
+  /** Node from which the request came. */
   for: string;
   proto: string;
   host: string;
@@ -9,7 +9,7 @@ export interface ForwardedElement {
 /** Maximum number of hops that are read; the rest is ignored. */
 export const MAX_HOPS = 64;
 
-/** `name=token`, `name="quoted string"`, and what ends a pair or an element. */
+/** Matches `name=token` or `name="quoted string"`, and the end of a pair or an element. */
 const PAIR = /[\s;]*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*/y;
 
 /**
@@ -34,14 +34,14 @@ export function parseForwarded(header: string): ForwardedElement[] {
     }
     const comma = header.indexOf(',', at);
     at = comma < 0 ? header.length : comma;
-    // An empty element of a list counts for nothing (RFC 9110 §5.6.1).
+    // Empty list elements are ignored (RFC 9110 §5.6.1).
     if (header.slice(begin, at).trim() !== '') elements.push(element);
     at += 1;
   }
   return elements;
 }
 
-/** The hops of an X-Forwarded-For header, the client's first. */
+/** Returns the hops of an X-Forwarded-For header, starting with the client's. */
 export function hopsOf(forwardedFor: string): string[] {
   return forwardedFor
     .split(',')

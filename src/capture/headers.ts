@@ -1,4 +1,4 @@
-/** The request headers that a record is made of; `''` where one was not sent. */
+/** Request headers used in a record; `''` if a header was not sent. */
 export interface HeaderFacts {
   host: string;
   agent: string;
@@ -7,15 +7,16 @@ export interface HeaderFacts {
   forwardedFor: string;
   forwardedProto: string;
   forwardedHost: string;
-  /** RFC 7239. */
+  /** Header of RFC 7239. */
   forwarded: string;
   authorization: string;
   cookie: string;
 }
 
 /**
- * Reads them from the raw list: `request.headers` is made at its first use, which costs more than all the rest
- * here. Of a header that stands several times the first counts, but lists and cookies are joined (as Node does).
+ * Reads the headers from the raw list. `request.headers` is created on first use, which costs more than
+ * everything else here. If a header is repeated, the first value counts, except that lists and cookies are
+ * joined (as in Node).
  */
 export function readHeaders(raw: readonly string[]): HeaderFacts {
   let host = '';
@@ -30,7 +31,7 @@ export function readHeaders(raw: readonly string[]): HeaderFacts {
   let cookie = '';
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
-    // Most names are ruled out by their length alone.
+    // The length alone rules out most names.
     switch (name.length) {
       case 4:
         if (host === '' && is(name, 'Host', 'host')) host = raw[i + 1]!;
@@ -88,8 +89,8 @@ export function readHeaders(raw: readonly string[]): HeaderFacts {
 }
 
 /**
- * Names of the same length differ in their last letter (`Accept-Encoding`, `Accept-Language`; `Accept`, `Cookie`),
- * so that few texts are compared, which is what costs here.
+ * Compares header names. Those of the same length differ in their last letter (`Accept-Encoding`,
+ * `Accept-Language`; `Accept`, `Cookie`), which avoids most of the expensive text comparisons.
  */
 function is(name: string, usual: string, lower: string): boolean {
   const last = name.length - 1;

@@ -3,27 +3,28 @@ import { wrapMethod } from '../platform/wrap-method.ts';
 import type { Connection } from './exchange.ts';
 
 /**
- * Maximum output of a connection that is held in a turn, in bytes; longer output is appended and written immediately.
- * Smaller than a socket's kernel buffer, so that the write would not have waited without us either.
+ * Maximum output of a connection held during a turn, in bytes. Larger output is appended and written
+ * immediately. Smaller than a socket's kernel buffer, so that the write would not have blocked without
+ * tracking either.
  */
 const MAX_HELD = 16 * 1024;
 
 /**
- * Holds back what sockets write until their records are in the journal (mode `group`). The socket's stream is told
- * that the system took the bytes, as it would have without us, so that 'finish', the next pipelined request, and what
- * the app does with the server or the socket meanwhile come in the same order. What ends a socket is preceded by the
- * journal and the bytes.
+ * Holds back the sockets' writes until their records are in the journal (mode `group`). The socket's stream
+ * is told that the system accepted the bytes, as it would without tracking. So the 'finish' event, the next
+ * pipelined request and later calls on the socket or server keep their order. Before a socket ends, the
+ * journal and the held bytes are written.
  */
 export class Holder {
   readonly #flush: () => void;
   #held: Connection[] = [];
 
-  /** `flush` appends the records that wait, and then calls `release`. */
+  /** Creates a holder. `flush` must append the waiting records, then call `release`. */
   constructor(flush: () => void) {
     this.#flush = flush;
   }
 
-  /** Holds the output of the connection from now on; returns false if that is not possible. */
+  /** Holds the connection's output from now on. Returns false if that is not possible. */
   hold(connection: Connection): boolean {
     connection.output ??= HeldOutput.of(connection.socket);
     if (connection.output === undefined) return false;
@@ -31,7 +32,7 @@ export class Holder {
     return true;
   }
 
-  /** Lets everything go that is held. */
+  /** Writes all held output. */
   release(): void {
     if (this.#held.length === 0) return;
     const held = this.#held;
@@ -51,7 +52,7 @@ interface Chunk {
   encoding: BufferEncoding;
 }
 
-/** A socket as its own stream sees it. */
+/** Internals of a socket that its stream uses. */
 interface StreamOfSocket {
   _write(chunk: Chunk['chunk'], encoding: BufferEncoding, callback: Callback): void;
   _writev(chunks: Chunk[], callback: Callback): void;
@@ -59,7 +60,7 @@ interface StreamOfSocket {
   _destroy(error: Error | null, callback: Callback): void;
 }
 
-/** Held output of a socket. Two apps that track one server may hold it at the same time. */
+/** Held output of a socket. Two instances that track one server may hold it at the same time. */
 export class HeldOutput {
   readonly #socket: Socket;
   readonly #write: () => StreamOfSocket['_write'];
@@ -67,12 +68,12 @@ export class HeldOutput {
   readonly #holders: Holder[] = [];
   #chunks: Chunk[] = [];
   #length = 0;
-  /** Writes of released output that the system has not taken yet. */
+  /** Number of writes of released output that the system has not accepted yet. */
   #writing = 0;
 
   /**
-   * `undefined` for a connection that is no socket of Node, one that cannot be changed, and one with TLS, whose stream
-   * waits for the end of each write.
+   * Returns the socket's held output. Returns `undefined` for a connection that is not a Node socket or
+   * cannot be changed, and for TLS, whose stream waits for the end of each write.
    */
   static of(socket: Connection['socket']): HeldOutput | undefined {
     if (!(socket instanceof Socket) || 'encrypted' in socket || !Object.isExtensible(socket))
@@ -139,7 +140,10 @@ export class HeldOutput {
     if (this.#holders.length === 0 && this.#chunks.length > 0) this.#release();
   }
 
-  /** Returns true if this many more bytes can be held. If not, the stream waits for the system, as without us. */
+  /**
+   * Returns whether this many more bytes can be held. If not, the stream waits for the system, as without
+   * tracking.
+   */
   #hasRoom(length: number): boolean {
     this.#length += length;
     if (this.#length <= MAX_HELD && this.#writing === 0) return true;
@@ -149,7 +153,7 @@ export class HeldOutput {
   }
 
   #keep(chunk: Chunk['chunk'], encoding: BufferEncoding): void {
-    // Whose write is done may use the bytes for something else.
+    // After a write has completed, the app may reuse its buffer.
     this.#chunks.push({ chunk: typeof chunk === 'string' ? chunk : Buffer.from(chunk), encoding });
   }
 

@@ -8,22 +8,25 @@ import { declaredLength } from './response-headers.ts';
 import { beginUnseen } from './unseen.ts';
 
 /*
- * The methods that send a response, wrapped once for the whole process: the wrapper of a response that nobody
- * tracks costs one property lookup. Middleware that replaces these methods on its response (compression, say)
- * calls ours in the end, so that what we see is what Node gets. Each is wrapped on the prototype that has it, so that
- * who wraps it there later, or wrapped it before, is called as without us.
+ * Wraps the methods that send a response, once per process. For an untracked response, the wrapper costs one
+ * property lookup. Middleware that replaces these methods on its response (for example compression)
+ * eventually calls ours, so we see exactly what Node receives. Each method is wrapped on the prototype that
+ * defines it. So other wrappers are called as usual, whether they were installed before or after.
  *
- * A record is made before the bytes that complete its response are handed to Node's socket, and after everything
- * that Node may refuse: `write` and `end` check their arguments, the headers and the length of the body first, and
- * then call `_send`, which hands on the headers too. What was refused never gets there.
+ * A record is created before the bytes that complete its response are passed to Node's socket, but after all
+ * checks by Node. `write` and `end` check their arguments, the headers and the length of the body, and then
+ * call `_send`, which also sends the headers. Refused calls never get there.
  *
- * Requests and responses are the app's too, which may replace anything on them. All that is read of them here is
- * read inside of `try`: what throws costs the record, never the response.
+ * Apps may replace anything on requests and responses. So everything is read inside `try`: an error costs the
+ * record, never the response.
  */
 
 const { byteLength, isEncoding } = Buffer;
 
-/** The bytes that Node will count for a chunk; `undefined` where the stream refuses the encoding, of any chunk. */
+/**
+ * Returns the number of bytes that Node counts for a chunk, or `undefined` if the stream refuses the
+ * encoding.
+ */
 export function lengthOf(chunk: unknown, encoding: unknown): number | undefined {
   const named = typeof encoding === 'function' ? undefined : encoding;
   if (named && named !== 'buffer' && !isEncoding(named as string)) return undefined;
@@ -33,13 +36,13 @@ export function lengthOf(chunk: unknown, encoding: unknown): number | undefined 
 
 /** Returns true if the response has no body, regardless of what the app writes (RFC 9110 §6.4.1). */
 function isBodyless(response: Response, exchange: Exchange): boolean {
-  // Node decides by the first status that `writeHead` was given, even when it refused the headers.
+  // Node decides by the first status passed to `writeHead`, even if it refused the headers.
   if ((response as { _hasBody?: boolean })._hasBody === false) return true;
   const status = exchange.status || response.statusCode;
   return status === 204 || status === 304 || status < 200 || exchange.request.method === 'HEAD';
 }
 
-/** Completes the exchanges of the response that end with the current write. */
+/** Completes the response's exchanges that end with the current write. */
 function completeIfDone(response: Response, first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; ) {
     const { next }: Exchange = exchange;
@@ -54,7 +57,7 @@ function completeIfDone(response: Response, first: Exchange): void {
   }
 }
 
-/** Notes what is sent in this call. */
+/** Records what is sent in this call. */
 function open(first: Exchange, bytes: number, ending: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.active = true;
@@ -63,7 +66,7 @@ function open(first: Exchange, bytes: number, ending: boolean): void {
   }
 }
 
-/** The call is over: what was sent is sent, unless it threw. */
+/** Called after the call. Counts its bytes as sent, unless it threw. */
 function close(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
@@ -82,17 +85,20 @@ function isGone(response: ServerResponse, { connection }: Exchange): boolean {
   return response.destroyed || connection?.socket.writable === false;
 }
 
-/** Runs before a call that sends; `undefined` if there is nothing to note, as in a nested call. */
+/**
+ * Called before a method that sends. Returns `undefined` if there is nothing to record, for example in a
+ * nested call.
+ */
 function enter(response: ServerResponse, isEnd: boolean, chunk: unknown, encoding: unknown) {
   let first: Exchange | undefined;
   try {
     first = exchangeOf(response);
     if (first === undefined || first.active || isGone(response, first)) return undefined;
-    // An end without a chunk has no use for an encoding.
+    // An `end` without a chunk ignores its encoding.
     const bytes = isEnd && !chunk ? 0 : lengthOf(chunk, encoding);
     open(first, bytes ?? 0, isEnd && bytes !== undefined);
     if (isEnd && bytes === undefined) markRefused(first);
-    // Node corks the socket first, and leaves it so when it throws.
+    // Node corks the socket first, and leaves it corked if it throws.
     if (isEnd) first.corking = Boolean(chunk) || !response.headersSent;
     return first;
   } catch (error) {
@@ -101,12 +107,12 @@ function enter(response: ServerResponse, isEnd: boolean, chunk: unknown, encodin
   }
 }
 
-/** After it. */
+/** Called after a method that sends. */
 function leave(first: Exchange, response: ServerResponse, isEnd: boolean, sent: boolean): void {
   try {
     if (sent && isEnd && first.response === response && response.writableEnded) {
       if (isWaiting(response)) markEnded(first);
-      // An end that had nothing more to send.
+      // An `end` that had nothing more to send.
       else completeIfDone(response, first);
     }
     if (!sent && isEnd && first.corking) markRefused(first);
@@ -120,13 +126,13 @@ function markEnded(first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) exchange.ended = true;
 }
 
-/** The headers go out, and perhaps all of the response. */
+/** Called when the headers are sent, possibly with the complete response. */
 function beginSending(response: ServerResponse, first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) exchange.begun = true;
   completeIfDone(response, first);
 }
 
-/** Node hands something on to the socket, where the response has one. */
+/** Called when Node passes output to the socket, if the response has one. */
 function output(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {
@@ -140,7 +146,7 @@ function output(outgoing: ServerResponse): void {
   }
 }
 
-/** Runs when Node sends the output that it buffered while the response waited behind another. */
+/** Called when Node sends the output that it buffered while the response waited behind another. */
 function flush(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {
@@ -153,7 +159,7 @@ function flush(outgoing: ServerResponse): void {
   }
 }
 
-/** Runs before `writeHead`; `undefined` if there is nothing to do. */
+/** Called before `writeHead`. Returns `undefined` if there is nothing to do. */
 function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exchange | undefined {
   let first: Exchange | undefined;
   try {
@@ -165,7 +171,7 @@ function enterHead<R extends Response>(response: R, protocol: Protocol<R>): Exch
   }
 }
 
-/** The headers to pass to `writeHead`: those of the app, and the visitor's cookie if it belongs there. */
+/** Returns the headers to pass to `writeHead`: the app's, and the visitor's cookie if it belongs there. */
 function prepareHead(first: Exchange, given: unknown): unknown {
   try {
     return beforeHeaders(first, given);
@@ -175,12 +181,12 @@ function prepareHead(first: Exchange, given: unknown): unknown {
   }
 }
 
-/** Runs after `writeHead` in HTTP/1, when the headers are final. */
+/** Called after `writeHead` in HTTP/1, when the headers are final. */
 function headIsMade(first: Exchange, headers: unknown): void {
   try {
     const response = first.response as ServerResponse | undefined;
     if (response === undefined) return;
-    // A body in chunks ends with its last one. The length of one that comes with `end` is Node's to tell.
+    // A chunked body ends with its last chunk. If the body is passed to `end`, Node determines its length.
     const isOpen = first.ending || response.chunkedEncoding;
     const declared = isOpen ? undefined : declaredLength(response, headers);
     for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
@@ -192,7 +198,7 @@ function headIsMade(first: Exchange, headers: unknown): void {
   }
 }
 
-/** Adds the visitor's cookie before the headers are made. Returns the arguments for `writeHead`. */
+/** Adds the visitor's cookie before the headers are written. Returns the arguments for `writeHead`. */
 function beforeHeaders(first: Exchange, given: unknown): unknown {
   let headers = given;
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
@@ -203,14 +209,14 @@ function beforeHeaders(first: Exchange, given: unknown): unknown {
 
 let hooked = false;
 
-/** Wraps the methods of HTTP/1 responses; once, however often it is called. */
+/** Wraps the methods of HTTP/1 responses. Idempotent. */
 export function hookServerResponse(): void {
   if (hooked) return;
   hooked = true;
   hookHead(ServerResponse.prototype, { exchangeOf, beginUnseen, headIsMade });
   for (const name of ['write', 'end'] as const) {
     hookSending(OutgoingMessage.prototype, name);
-    // Who wrapped it on responses before does not call what is on the other prototype now.
+    // A wrapper installed earlier on `ServerResponse` does not call methods of the other prototype.
     if (Object.hasOwn(ServerResponse.prototype, name)) hookSending(ServerResponse.prototype, name);
   }
   hookOutput('_send', output);
@@ -245,7 +251,7 @@ function hookSending(prototype: object, name: 'write' | 'end'): void {
   });
 }
 
-/** Has `before` called before a method by which Node hands on what is sent. */
+/** Wraps an internal method through which Node sends output, so that `before` is called first. */
 function hookOutput(name: '_send' | '_flushOutput', before: (response: ServerResponse) => void): void {
   wrapMethod<Method>(OutgoingMessage.prototype, name, (original) => {
     const method = original();
@@ -257,7 +263,7 @@ function hookOutput(name: '_send' | '_flushOutput', before: (response: ServerRes
   });
 }
 
-/** Forgets a cookie in headers that Node refused, so that the next attempt adds it again. */
+/** Marks the cookie as not set after Node refused the headers, so that the next attempt adds it again. */
 function forgetCookies(first: Exchange): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.cookieSeen = false;
@@ -265,12 +271,12 @@ function forgetCookies(first: Exchange): void {
   }
 }
 
-/** Where the protocols differ. */
+/** Differences between the protocols. */
 interface Protocol<R extends Response> {
   exchangeOf(response: R): Exchange | undefined;
-  /** Begins the exchange of a response that was not announced to the app. */
+  /** Starts the exchange of a response that was not announced to the app. */
   beginUnseen(response: R): Exchange | undefined;
-  /** Called when Node has taken the headers. */
+  /** Called when Node has accepted the headers. */
   headIsMade(first: Exchange, headers: unknown): void;
 }
 

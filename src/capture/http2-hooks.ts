@@ -7,15 +7,15 @@ import { hookHead, lengthOf } from './hooks.ts';
 import { beginUnseen2 } from './unseen.ts';
 
 /*
- * With HTTP/2 every response ends with the `end` of its stream: those of the compatibility API, those that a handler
- * sends by `response.stream`, and files, for which Node itself calls it before it sends the headers. A response without
- * a body ends in the same way, after its headers were checked. So the stream is where bytes are counted and where the
- * record is made.
+ * Wraps HTTP/2 streams. Every HTTP/2 response ends with the `end` of its stream: in the compatibility API,
+ * through `response.stream`, and for files, for which Node calls it before the headers are sent. A response
+ * without a body ends in the same way, after its headers were checked. So bytes are counted and the record is
+ * created at the stream.
  */
 
 type Stream = ServerHttp2Stream & { _final: unknown };
 
-/** A part of an open file that the stream was told to send. */
+/** Part of an open file that the stream was told to send. */
 interface FilePart {
   fd: unknown;
   offset: number;
@@ -26,14 +26,14 @@ const files = new WeakMap<object, FilePart>();
 
 let hooked = false;
 
-/** Wraps the methods of HTTP/2's responses and streams; once, however often it is called. */
+/** Wraps the methods of HTTP/2 responses and streams. Idempotent. */
 export function hookHttp2({ stream }: Http2ServerResponse): void {
   if (hooked) return;
   const streams = Object.getPrototypeOf(stream);
-  // An app may have put anything there, and no class of it is exported.
+  // An app may have stored anything there, and the class is not exported.
   if (streams.constructor?.name !== 'ServerHttp2Stream') return;
   hooked = true;
-  // Not imported: an app without HTTP/2 need not load it.
+  // Not imported, so that an app without HTTP/2 does not load it.
   const { Http2ServerResponse } = process.getBuiltinModule('node:http2');
   hookHead<Http2ServerResponse>(Http2ServerResponse.prototype, {
     exchangeOf: (response) => exchangeOfStream(response.stream),
@@ -91,28 +91,28 @@ function afterWrite(_stream: Stream, first: Exchange, bytes: number): void {
 }
 
 function beforeEnd(stream: Stream, first: Exchange, [chunk, encoding]: Given): number | undefined {
-  // A stream that is reset is ended by Node too.
+  // Node also ends a stream that is reset.
   if (!isOpen(stream)) return undefined;
   readHeaders(stream, first);
   const hasChunk = chunk !== undefined && chunk !== null && typeof chunk !== 'function';
   const length = hasChunk ? bytesOf(chunk, encoding) : 0;
   if (length === undefined) return undefined;
-  // Node may refuse a chunk of any other kind.
+  // Node refuses all other chunk types.
   if (hasChunk && typeof chunk !== 'string' && !types.isUint8Array(chunk)) return length;
   const isFile = stream._final === null;
   const bytes = isFile ? fileLength(stream, first) : length;
-  // Without headers an end without a chunk sends nothing.
+  // Without headers, an `end` without a chunk sends nothing.
   if (first.begun || hasChunk) complete(stream, first, first.bytes + bytes);
   return undefined;
 }
 
-/** Node did not refuse the chunk. */
+/** Called after Node has accepted the chunk. */
 function afterEnd(stream: Stream, first: Exchange, bytes: number): void {
   readHeaders(stream, first);
   if (first.response !== undefined && stream.writableEnded) complete(stream, first, first.bytes + bytes);
 }
 
-/** The bytes of a chunk of a stream, which takes any view of bytes. */
+/** Returns the size of a chunk. A stream accepts any view of bytes. */
 function bytesOf(chunk: unknown, encoding: unknown): number | undefined {
   const length = lengthOf(chunk, encoding);
   return length === 0 && ArrayBuffer.isView(chunk) ? chunk.byteLength : length;
@@ -136,7 +136,7 @@ function isOpen(stream: Stream): boolean {
   return stream.writable && !stream.closed && !stream.destroyed;
 }
 
-/** Notes what the headers say once they were sent. */
+/** Records the headers' values after they were sent. */
 export function readHeaders(stream: ServerHttp2Stream, first: Exchange): void {
   if (first.begun || !stream.headersSent) return;
   const { ':status': status = 200, 'content-length': length } = stream.sentHeaders ?? {};
@@ -151,14 +151,14 @@ export function readHeaders(stream: ServerHttp2Stream, first: Exchange): void {
 function complete(stream: Stream, first: Exchange, bytes: number): void {
   for (let exchange: Exchange | undefined = first; exchange; ) {
     const { next }: Exchange = exchange;
-    // What is written without headers goes out with Node's own.
+    // A body without explicit headers is sent with Node's default headers.
     if (!stream.headersSent) exchange.status = 200;
     if (exchange.response !== undefined) exchange.capture.complete(exchange, bytes);
     exchange = next;
   }
 }
 
-/** Returns the length of the file that Node sends on its own. */
+/** Returns the length of a file that Node sends by itself. */
 function fileLength(stream: Stream, { declared }: Exchange): number {
   if (declared !== undefined) return declared;
   const part = files.get(stream);
@@ -169,7 +169,7 @@ function fileLength(stream: Stream, { declared }: Exchange): number {
     const rest = stat.isFile() ? Math.max(0, stat.size - Math.max(0, part.offset)) : 0;
     return part.length < 0 ? rest : Math.min(part.length, rest);
   } catch {
-    // The descriptor is no file, and its length is known to nobody.
+    // The descriptor is not a regular file, so its length is unknown.
     return 0;
   }
 }

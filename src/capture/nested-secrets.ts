@@ -1,14 +1,16 @@
-/** Stands for what was taken out. */
+/** Replacement for removed values. */
 export const REDACTED = 'REDACTED';
 
-/** `=`, and what ends a parameter before it, raw or encoded any number of times: `%3D`, `%253D`. */
+/**
+ * Matches `=` and the characters that end a parameter, raw or encoded any number of times: `%3D`, `%253D`.
+ */
 const MARK = /[=?&#]|%(?:25)*(?:3d|3f|26|23)/gi;
 const USER_END = /@|%(?:25)*40/gi;
 const SLASHES = /(?:[\\/]|%(?:25)*(?:2f|5c)){2}/i;
-/** The last of them in a text. */
+/** Matches up to the last authority in a text. */
 const AUTHORITY = /^.*(?:[\\/]|%(?:25)*(?:2f|5c)){2}/is;
 const PATH = /[\\/?#]|%(?:25)*(?:2f|5c|3f|23)/i;
-/** A member of JSON: `"name":"value"`, `"name":1`. */
+/** Pattern of a JSON member: `"name":"value"`, `"name":1`. */
 const QUOTE = '(?:"|%(?:25)*22)';
 const MEMBER = new RegExp(
   `(${QUOTE}([\\w.-]+)${QUOTE}(?:\\s|\\+|%(?:25)*20)*(?::|%(?:25)*3a)(?:\\s|\\+|%(?:25)*20)*)` +
@@ -24,7 +26,7 @@ export class NestedSecrets {
     this.#isSecret = isSecret;
   }
 
-  /** Everything except the secrets is kept byte for byte. */
+  /** Redacts secrets, and keeps everything else byte for byte. */
   redact(value: string): string {
     let clean = this.#redactParameters(value);
     if (SLASHES.test(clean)) clean = withoutUsers(clean);
@@ -41,7 +43,7 @@ export class NestedSecrets {
       const isNamed = isEquals(mark[0]) && this.#isSecret(value.slice(nameStart, mark.index));
       nameStart = start;
       if (!isNamed) continue;
-      // What is encoded more often than the equals sign is part of the value.
+      // Marks encoded more often than the equals sign are part of the value.
       let end = MARK.exec(value);
       while (end && (isEquals(end[0]) || end[0].length > mark[0].length)) end = MARK.exec(value);
       const valueEnd = end?.index ?? value.length;
@@ -85,14 +87,17 @@ function withoutUsers(value: string): string {
   return clean + value.slice(from);
 }
 
-/** Whether an encoded `=` begins at the `%` there. */
+/** Returns whether an encoded `=` starts at the `%` at this index. */
 export function isEncodedEquals(text: string, percent: number): boolean {
   let i = percent + 1;
   while (text.charCodeAt(i) === 50 && text.charCodeAt(i + 1) === 53) i += 2;
   return text.charCodeAt(i) === 51 && (text.charCodeAt(i + 1) | 32) === 100;
 }
 
-/** Whether an encoded character that may matter in a value begins at the `%` there: `=`, `@`, `"`, or another `%`. */
+/**
+ * Returns whether an encoded character that may matter in a value starts at this index: `=`, `@`, `"`, or
+ * another `%`.
+ */
 export function isEncodedMark(text: string, percent: number): boolean {
   const first = text.charCodeAt(percent + 1);
   const second = text.charCodeAt(percent + 2);

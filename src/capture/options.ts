@@ -7,18 +7,18 @@ import type { VisitorCookie } from './visitor.ts';
 
 export interface CaptureOptions {
   journal: Journal;
-  /** Cleans a URL or referrer of secrets. */
+  /** Removes secrets from a URL or referrer. */
   redact(url: string): string;
   anonymizeIp: boolean;
-  /** Which requests become records. */
+  /** Determines which requests become records. */
   views: MarkedViews;
   cookie: VisitorCookie | undefined;
-  /** Whether the visitor agreed to a cookie. */
+  /** Returns whether the visitor agreed to a cookie. */
   cookieWhen: ((request: Request) => boolean) | undefined;
   username: ((request: Request) => string | null | undefined) | undefined;
-  /** The names that stand in every record. */
+  /** Names stored in every record. */
   names: { site: string; serverName: string };
-  /** The summaries whose key is a function of the user's. */
+  /** Summaries whose key is a function of the user's. */
   closures: readonly Summary[];
   /** Called with each problem of a request. */
   onProblem(problem: TrackUsageError): void;

@@ -3,25 +3,29 @@ import { isEncodedEquals, isEncodedMark, NestedSecrets, REDACTED } from './neste
 import { SECRET_NAMES } from './secret-names.ts';
 
 /**
- * A function that takes the secrets out of a request target, a URL or a referrer: the values of parameters with a
- * secret's name, in the query and in the fragment, become `REDACTED`; `user:password@` goes, and so do values in
- * `;name=value` of a path. All else stays byte for byte, and a text without any of them is returned as it is.
+ * Returns a function that removes secrets from a request target, a URL or a referrer. Query and fragment
+ * parameters with a secret's name get the value `REDACTED`. `user:password@` and values in `;name=value` of a
+ * path are removed. Everything else stays byte for byte, and a text without secrets is returned as is.
  *
- * A name counts by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. What a value holds is cleaned
- * too, however often it is encoded: parameters, the user of a URL, members of JSON. Never throws.
+ * A name is identified by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. Values are
+ * cleaned too, however often they are encoded: parameters, the user of a URL, JSON members. The function
+ * never throws.
  *
- * @param names Defaults to `SECRET_NAMES`; what is given replaces them.
+ * @param names Names of secrets. Replaces the default `SECRET_NAMES`.
  */
 export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: string) => string {
   const secrets = new Set(names.map(plainName));
   secrets.delete('');
   const isSecret = (name: string): boolean => secrets.has(plainName(name));
   const nested = new NestedSecrets(isSecret);
-  // Most names are ruled out by a hash, made while they are read past.
+  // Hashes rule out most names, and are computed while names are scanned.
   const hashes = new Uint8Array(HASHES);
   for (const name of secrets) hashes[hashOf(name)] = 1;
 
-  /** @param start Where the `?` or `#` is. */
+  /**
+   * Redacts parameters.
+   * @param start Index of the `?` or `#`.
+   */
   const redactParameters = (url: string, start: number): string => {
     let clean = '';
     let copied = 0;
@@ -45,7 +49,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
             unit = byte;
             i += 2;
           }
-          // Encoded twice: the hash is made of what is decoded once.
+          // Doubly encoded. The hash only covers names decoded once.
           if (unit === PERCENT) isPlain = false;
         }
         if (unit > 127) isPlain = false;
@@ -60,7 +64,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           isNamed ||= !isDigit(folded);
         }
       }
-      // Of the name alone, where no `=` follows.
+      // Hash of the name alone, if no `=` follows.
       let from = nameStart;
       let value: string | undefined;
       if (i === url.length || unit !== EQUALS) {
@@ -80,7 +84,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
             if (role === SEPARATOR && isSeparator(url.charCodeAt(i))) break;
             if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayHold = true;
           }
-          // A name that holds an encoded `=` holds a value too.
+          // A name that contains an encoded `=` contains a value too.
           if (!hidesEquals) from = valueStart;
           if (mayHold) value = nested.redact(url.slice(from, i));
         }
@@ -89,14 +93,14 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
         clean += url.slice(copied, from) + value;
         copied = i;
       }
-      // Beyond its end a text has no units; to ask makes this function slow for good.
+      // Reading beyond the end of a text would permanently deoptimize this function.
       if (i < url.length && url.charCodeAt(i) === HASH) inFragment = true;
       i++;
     }
     return copied === 0 ? url : clean + url.slice(copied);
   };
 
-  /** Parameters of path segments, as in `/shop;jsessionid=…`. */
+  /** Redacts parameters of path segments, as in `/shop;jsessionid=…`. */
   const redactPath = (path: string): string =>
     path.replace(/(;([^=;/]+)=)[^;/]+/g, (whole, kept: string, name: string) =>
       isSecret(name) ? kept + REDACTED : whole,
@@ -117,12 +121,12 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
   };
 }
 
-/** The same for a referrer, which names an authority also where it begins with `//`. */
+/** Returns the same function for a referrer, which has an authority even if it starts with `//`. */
 export function redactReferrer(redact: (url: string) => string, referrer: string): string {
   return /^[\\/]{2}/.test(referrer) ? redact(`http:${referrer}`).slice('http:'.length) : redact(referrer);
 }
 
-/** With a hundred names, one harmless name in forty needs a closer look. A power of two. */
+/** Size of the hash table, a power of two. With 100 names, one harmless name in 40 needs a full check. */
 const HASHES = 4096;
 
 const EQUALS = 61;
@@ -149,12 +153,12 @@ const ROLES = Uint8Array.from({ length: 128 }, (_, unit) => {
 const PARTS = /[.[\]/!;]/;
 /** `?` and `#`, encoded any number of times. */
 const ENCODED_START = /%(?:25)*(?:3f|23)/i;
-/** A server decodes at most so often: itself, a framework, and whoever follows the link. */
+/** Maximum number of times that servers decode a value: the server, a framework, and the link's target. */
 const MAX_DECODINGS = 4;
 
 const IGNORED = 254;
 const NESTING = 255;
-/** Of each ASCII character what it counts for in a name: its lower case, nothing, or the border of two parts. */
+/** Role of each ASCII character in a name: its lowercase form, ignored, or a boundary between two parts. */
 const FOLDED = Uint8Array.from({ length: 128 }, (_, unit) => {
   const folded = fold(String.fromCharCode(unit));
   if (folded === '') return IGNORED;
@@ -171,12 +175,15 @@ function hashOf(name: string): number {
   return hash & (HASHES - 1);
 }
 
-/** The byte that two hexadecimal digits stand for; negative where they are none. */
+/** Returns the byte for two hexadecimal digits, or a negative number for other characters. */
 function byteAt(text: string, index: number): number {
   return (digitAt(text, index) << 4) | digitAt(text, index + 1);
 }
 
-/** Where the query begins, or the fragment where there is none; the end where there is neither. */
+/**
+ * Returns the start of the query, or of the fragment if there is no query. Returns the length if there is
+ * neither.
+ */
 function startOfParameters(url: string): number {
   const query = url.indexOf('?');
   const fragment = url.indexOf('#');
@@ -184,14 +191,14 @@ function startOfParameters(url: string): number {
   return fragment < 0 || query < fragment ? query : fragment;
 }
 
-/** A `?` begins the query of a URL within a value, or that of a fragment. */
+/** A `?` starts the query of a URL within a value, or of a fragment. */
 function isSeparator(unit: number): boolean {
   return unit === AMPERSAND || unit === SEMICOLON || unit === QUESTION || unit === HASH;
 }
 
 /**
- * Where a secret ends: at `&`, at the fragment, and at a `;` only where another parameter follows, for many parsers
- * take `;` and `?` for a part of the value.
+ * Returns the end of a secret: `&`, the fragment, or a `;` followed by another parameter. Many parsers treat
+ * `;` and `?` as part of the value.
  */
 function endOfSecret(url: string, start: number, inFragment: boolean): number {
   let end = -1;
@@ -205,7 +212,10 @@ function endOfSecret(url: string, start: number, inFragment: boolean): number {
   return i;
 }
 
-/** Percent-decoded; what is malformed stays. (`decodeURIComponent` throws for it, which costs 5 µs a name.) */
+/**
+ * Percent-decodes a text and keeps malformed sequences. (`decodeURIComponent` throws for them, which costs 5
+ * µs per name.)
+ */
 function decode(text: string): string {
   let decoded = text;
   for (let i = 0; i < MAX_DECODINGS && decoded.includes('%'); i++) decoded = decodeOnce(decoded);
@@ -219,9 +229,12 @@ function decodeOnce(text: string): string {
   return /[\x80-\xff]/.test(bytes) ? Buffer.from(bytes, 'latin1').toString() : bytes;
 }
 
-/** The part of a name that counts, the same for all spellings. Of `token[]` and `token[0]` it is `token`. */
+/**
+ * Returns the significant part of a name, equal for all spellings. For `token[]` and `token[0]` it is
+ * `token`.
+ */
 function plainName(sent: string): string {
-  // Full-width letters and characters without a width look the same, and some servers take them for the same.
+  // Full-width letters and zero-width characters look the same, and some servers treat them the same.
   const parts = fold(decode(sent).normalize('NFKC')).split(PARTS);
   return parts.findLast((part) => part !== '' && !/^\d+$/.test(part)) ?? '';
 }
@@ -231,8 +244,8 @@ function fold(name: string): string {
 }
 
 /**
- * Without `user:password@`. The path of a request target is no authority, whatever it looks like. Browsers read `\` as
- * `/` in the URLs of the web, and take any number of either.
+ * Removes `user:password@`. The path of a request target is never an authority, whatever it looks like. In
+ * web URLs, browsers read `\` as `/`, and accept any number of either.
  */
 function withoutUser(url: string): string {
   const [whole, start] = /^((?:https?|wss?|ftp):[\\/]*|[a-z][a-z\d+.-]*:\/\/)[^/\\?#]*@/i.exec(url) ?? [];

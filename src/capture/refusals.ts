@@ -1,17 +1,19 @@
 import type { ServerResponse } from 'node:http';
 import type { Exchange } from './exchange.ts';
 
-/** Whether Node's server made the response: frameworks make others for the same request, by hand. */
+/**
+ * Returns whether Node's server created the response. Frameworks create others for the same request by hand.
+ */
 export function isMadeByNode(response: object): boolean {
   return Object.hasOwn(response, '_maxRequestsPerSocket');
 }
 
-/** Returns true if the response waits behind another on its connection. Node may never send its output. */
+/** Returns whether the response waits behind another on its connection. Node may never send its output. */
 export function isWaiting(response: ServerResponse): boolean {
   return response.socket === null && isMadeByNode(response);
 }
 
-/** Own state of Node's responses. */
+/** Internal state of Node's responses. */
 interface Internals {
   _contentLength: unknown;
   _hasBody: boolean;
@@ -20,8 +22,8 @@ interface Internals {
 }
 
 /**
- * Whether what is handed to the socket now stays in its buffer: an `end` that throws leaves the socket corked, until
- * another one succeeds.
+ * Returns whether output passed to the socket stays in its buffer. An `end` that throws leaves the socket
+ * corked until another one succeeds.
  */
 export function isRefused(response: ServerResponse, first: Exchange): boolean {
   if (first.ending && response.strictContentLength && isMismatch(response)) markRefused(first);
@@ -34,7 +36,10 @@ export function markRefused(first: Exchange): void {
     exchange.refused = true;
 }
 
-/** With `strictContentLength` the body is compared with a Content-Length that is known when the headers are made. */
+/**
+ * Returns whether the body differs from its Content-Length. Node compares them with `strictContentLength`, if
+ * the length is known when the headers are written.
+ */
 function isMismatch(response: ServerResponse): boolean {
   const internals = response as unknown as Internals;
   const { _contentLength: length, _hasBody: hasBody, _removedContLen: isRemoved } = internals;

@@ -3,32 +3,38 @@ import type { Response } from './exchange.ts';
 
 const { getHeader, getHeaderNames, setHeader: setHeaderOf } = OutgoingMessage.prototype;
 
-/** The Content-Length that a response will have. `headers` are those given to `writeHead`, which win. */
+/**
+ * Returns the Content-Length that a response will have. `headers` are those passed to `writeHead`, which take
+ * precedence.
+ */
 export function declaredLength(response: Response, headers: unknown): number | undefined {
   const value = headerIn(headers, 'content-length') ?? headerOf(response, 'content-length');
   const length = typeof value === 'string' || typeof value === 'number' ? Number(value) : Number.NaN;
   return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
 }
 
-/** A header that was set; of a response of HTTP/1 as Node itself reads it, whatever the app made of `getHeader`. */
+/**
+ * Returns a header that was set. Reads an HTTP/1 response as Node itself does, even if the app replaced
+ * `getHeader`.
+ */
 export function headerOf(response: Response, name: string): unknown {
   return 'stream' in response ? response.getHeader(name) : getHeader.call(response, name);
 }
 
-/** Whether any was set. */
+/** Returns whether any header was set. */
 export function hasHeaders(response: Response): boolean {
   return ('stream' in response ? response.getHeaderNames() : getHeaderNames.call(response)).length > 0;
 }
 
-/** Sets a header of ours in the same way. */
+/** Sets a header, bypassing the app's replacements in the same way. */
 export function setHeader(response: Response, name: string, value: string | string[]): void {
   if ('stream' in response) response.setHeader(name, value);
   else setHeaderOf.call(response, name, value);
 }
 
 /**
- * A header among those given to `writeHead`: an object, a flat list, or a list of pairs. What is none of them is for
- * Node to refuse.
+ * Returns a header among those passed to `writeHead`: an object, a flat list, or a list of pairs. Node
+ * refuses all other types.
  */
 export function headerIn(headers: unknown, name: string): unknown {
   if (typeof headers !== 'object' || headers === null) return undefined;

@@ -1,9 +1,9 @@
 /**
- * Names of query values that are never stored: whoever has one of these can act as somebody, or knows what nobody
- * else should. Compared without case, `-` and `_`, so that `api_key` stands for `apiKey` and `API-Key` too.
+ * Names of query parameters whose values are never stored. Their values let someone act as a user, or are
+ * confidential. Compared without case, `-` and `_`, so that `api_key` also means `apiKey` and `API-Key`.
  *
- * `code` and `key` are among them for OAuth and for the keys of APIs, although harmless values have these names too:
- * a lost value is mended by a list of one's own, a stored secret is not.
+ * `code` and `key` are included for OAuth and API keys, although harmless parameters have these names too. A
+ * custom list can restore a lost value, but nothing can undo a stored secret.
  */
 export const SECRET_NAMES: readonly string[] = [
   // Tokens

@@ -1,17 +1,22 @@
 import { Buffer } from 'node:buffer';
 
-/** Longer heads are not read to their end: their status is known, their bodies are not counted. */
+/**
+ * Maximum size of a head. Of longer ones, only the status is known, and the body is not counted. In bytes.
+ */
 const MAX_HEAD = 64 * 1024;
 const HEAD_END = /\r?\n\r?\n/;
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})/;
-/** Matches enough of a head to read its status. */
+/** Number of bytes of a head needed to read its status. */
 const STATUS_LINE_LENGTH = 'HTTP/1.1 200'.length;
-/** The whole of what Node itself sends for a broken or late request, before it closes the connection. */
+/**
+ * Complete response that Node itself sends for a malformed or late request, before it closes the connection.
+ */
 const NODES_OWN = /^HTTP\/1\.1 4\d\d [^\r\n]*\r\nConnection: close\r\n\r\n$/;
 
 /**
- * Parses a response that is written to the socket directly instead of through a ServerResponse: a WebSocket
- * handshake, the answer to CONNECT, an answer of the app's own, and what Node sends for a broken or late request.
+ * Parses a response written directly to the socket instead of through a ServerResponse. This includes
+ * WebSocket handshakes, responses to CONNECT, the app's own responses, and Node's responses to malformed or
+ * late requests.
  */
 export class SocketResponse {
   /** Status of the final response; 0 until it is known. */
@@ -33,19 +38,19 @@ export class SocketResponse {
     this.#method = method ?? '';
   }
 
-  /** Whether the connection now belongs to another protocol. */
+  /** Whether the connection now uses another protocol. */
   get isSwitched(): boolean {
     return this.status === 101 || (this.#method === 'CONNECT' && this.status >= 200 && this.status < 300);
   }
 
-  /** Reads the bytes that are about to be written. Ignores chunks that the socket rejects. */
+  /** Parses bytes that are about to be written. Ignores chunks that the socket rejects. */
   read(chunk: unknown, encoding: unknown): void {
     const bytes = bytesOf(chunk, encoding);
     if (bytes === undefined || !this.isHttp) return;
     if (this.#inBody) this.bytes += bytes.length;
     else this.#readHead(bytes.toString('latin1'));
     if (this.isSwitched) {
-      // What follows is the other protocol's.
+      // The following bytes belong to the other protocol.
       this.isComplete = true;
       this.bytes = 0;
     } else if (this.#inBody && this.#length !== undefined && this.bytes >= this.#length)

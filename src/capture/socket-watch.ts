@@ -11,15 +11,15 @@ import {
 import { SocketResponse } from './socket-response.ts';
 
 /*
- * Watches what is written to the sockets of HTTP/1 without a ServerResponse: handshakes of WebSockets, answers to
- * CONNECT, handlers that answer by `request.socket`, and Node's own answers to broken or late requests. `write` and
- * `end` are own properties of each socket, and are removed when the connection leaves HTTP.
+ * Watches bytes written to HTTP/1 sockets without a ServerResponse: WebSocket handshakes, responses to
+ * CONNECT, responses through `request.socket`, and Node's own responses to malformed or late requests.
+ * `write` and `end` become own properties of each socket, and are removed when the connection leaves HTTP.
  */
 
 type Write = (this: Duplex, chunk: unknown, encoding: unknown, callback: unknown) => unknown;
 type Socket = Duplex & { _httpMessage?: ServerResponse | null };
 
-/** The app's own `write` or `end` of a socket, which ours stands before. */
+/** The app's own `write` or `end` of a socket, which ours calls. */
 const originals = new WeakMap<
   object,
   { write: PropertyDescriptor | undefined; end: PropertyDescriptor | undefined }
@@ -28,7 +28,7 @@ const originals = new WeakMap<
 export function watchSocket(connection: Connection): void {
   if (connection.watched) return;
   const socket: Duplex = connection.socket;
-  // The socket of an injected request is an imitation.
+  // The socket of an injected request is a mock.
   if (typeof socket.write !== 'function' || typeof socket.end !== 'function') return;
   if (!Object.isExtensible(socket)) return;
   connection.watched = true;
@@ -39,7 +39,7 @@ export function watchSocket(connection: Connection): void {
   Object.defineProperty(socket, 'end', { ...HIDDEN, value: watchedEnd });
 }
 
-/** Gives a socket its methods back, unless somebody has replaced ours since. */
+/** Restores a socket's methods, unless ours have been replaced since. */
 export function unwatchSocket(connection: Connection): void {
   const socket: Duplex = connection.socket;
   if (socket.write !== watchedWrite || socket.end !== watchedEnd) return;
@@ -60,7 +60,7 @@ function restore(socket: Duplex, name: 'write' | 'end', own: PropertyDescriptor 
 function watchedWrite(this: Duplex, chunk: unknown, encoding: unknown, _callback: unknown): unknown {
   const connection = connectionOf(this);
   const original = originalOf(this, 'write');
-  // What an app puts on another socket by itself has no connection of ours.
+  // A socket that the app copied our methods to has no connection.
   if (connection !== undefined && mayAnswer(connection)) look(connection, chunk, encoding, false);
   // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
   return original.apply(this, arguments as never);
@@ -78,7 +78,7 @@ function originalOf(socket: Duplex, name: 'write' | 'end'): Write {
   return (originals.get(socket)?.[name]?.value ?? Object.getPrototypeOf(socket)[name]) as Write;
 }
 
-/** The cheap half of the question: `false` for nearly every write of a ServerResponse. */
+/** Cheap check first: returns false for nearly every write of a ServerResponse. */
 function mayAnswer(connection: Connection): boolean {
   const { exchange } = connection;
   if (exchange.response !== undefined) return !exchange.active && !exchange.begun;
@@ -94,12 +94,12 @@ function look(connection: Connection, chunk: unknown, encoding: unknown, isEnd: 
     exchange.socketResponse ??= new SocketResponse(exchange.request.method);
     const response = exchange.socketResponse;
     if (hasChunk) response.read(chunk, encoding);
-    // Node answers 400 to a client that left in the middle of its request.
+    // Node sends 400 to a client that left in the middle of its request.
     if (response.isNodesOwn && connection.socket.readableEnded) {
       exchange.socketResponse = undefined;
       return;
     }
-    // It was switched before anybody looked, and this is the other protocol already.
+    // The connection was switched before it was watched, and already uses the other protocol.
     if (!response.isHttp && exchange === connection.upgrade) answer(exchange, switchedStatus(exchange), 0);
     else if (response.status !== 0 && (response.isComplete || isEnd)) {
       answer(exchange, response.status, response.bytes);
@@ -110,12 +110,12 @@ function look(connection: Connection, chunk: unknown, encoding: unknown, isEnd: 
   }
 }
 
-/** The exchange that a write to the socket answers. */
+/** Returns the exchange whose response a write to the socket is. */
 function answeredExchange(connection: Connection): Exchange | undefined {
   const message = (connection.socket as Socket)._httpMessage;
   const { upgrade, exchange } = connection;
   if (upgrade?.response !== undefined) {
-    // An earlier response on the same connection may still be under way.
+    // An earlier response on the same connection may still be in progress.
     const isOther = message && message.req !== upgrade.request && !message.writableEnded;
     return isOther ? undefined : upgrade;
   }
@@ -123,7 +123,7 @@ function answeredExchange(connection: Connection): Exchange | undefined {
   return message ? exchangeOf(message) : undefined;
 }
 
-/** Records the response of every TrackUsage that sees the exchange. */
+/** Records the response in every TrackUsage that tracks the exchange. */
 export function answer(first: Exchange, status: number, bytes: number): void {
   if (first.response) markAnswered(first.response);
   for (let exchange: Exchange | undefined = first; exchange; ) {
@@ -133,7 +133,7 @@ export function answer(first: Exchange, status: number, bytes: number): void {
   }
 }
 
-/** The status with which a request leaves HTTP. */
+/** Returns the status with which a request leaves HTTP. */
 export function switchedStatus({ request }: Exchange): number {
   return request.method === 'CONNECT' ? 200 : 101;
 }

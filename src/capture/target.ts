@@ -1,4 +1,7 @@
-/** The path of a request target, as it was sent: without the query, and without the origin of an absolute URL. */
+/**
+ * Returns the path of a request target, as it was sent: without the query, and without the origin of an
+ * absolute URL.
+ */
 export function pathOf(target: string): string {
   if (target.charCodeAt(0) !== 47 /* / */) return URL.parse(target)?.pathname ?? target;
   const query = target.indexOf('?');
@@ -6,15 +9,15 @@ export function pathOf(target: string): string {
 }
 
 /**
- * The path as `new URL()` reads it: without dot segments, encoded or not, and with `/` for `\`. Such a path is what
- * Hono routes by, and most servers without a framework.
+ * Returns the path as `new URL()` normalizes it: without dot segments, encoded or not, and with `/` for `\`.
+ * Hono and most servers without a framework route by this path.
  */
 export function normalizedPathOf(target: string): string {
   const path = pathOf(target);
   return hasDotSegments(path) || path.includes('\\') ? new URL(`http://h${path}`).pathname : path;
 }
 
-/** Whether a path has `.` or `..` among its segments, encoded or not. */
+/** Returns whether a path has `.` or `..` segments, encoded or not. */
 export function hasDotSegments(path: string): boolean {
   return /[\\/](?:\.|%2e){1,2}(?:[\\/?#]|$)/i.test(path);
 }

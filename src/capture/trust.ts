@@ -3,7 +3,7 @@ import { atOnce } from './at-once.ts';
 import type { Exchange } from './exchange.ts';
 import type { CaptureOptions } from './options.ts';
 
-/** Whether the framework trusts a proxy. A setting that throws, or that needs time, trusts nobody. */
+/** Returns whether the framework trusts a proxy. A setting that throws, or returns a promise, trusts none. */
 export function isTrusted(
   { reader, request }: Exchange,
   address: string,
@@ -18,7 +18,7 @@ export function isTrusted(
   }
 }
 
-/** The first of a list in a header: what the client's own proxy said. */
+/** Returns the first value of a list in a header, which the client's own proxy added. */
 export function firstOf(list: string): string {
   const comma = list.indexOf(',');
   return (comma < 0 ? list : list.slice(0, comma)).trim();

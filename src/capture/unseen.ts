@@ -12,15 +12,16 @@ import { isMadeByNode } from './refusals.ts';
 import { bindUpgrade } from './upgrade.ts';
 
 /*
- * Responses that Node sends through a ServerResponse without emitting a request: 400 for HTTP/1.1 without Host, 417 for
- * an unknown Expect, 503 beyond `maxRequestsPerSocket`. Their exchange begins when their headers are made.
+ * Tracks responses that Node sends through a ServerResponse without emitting a request: 400 for HTTP/1.1
+ * without Host, 417 for an unknown Expect, 503 beyond `maxRequestsPerSocket`. Their exchange starts when
+ * their headers are written.
  */
 
 type Begin = (request: Request, response: Response) => void;
 const BEGIN = Symbol('track-usage begin');
 type Server = { [BEGIN]?: Begin };
 
-/** Calls `begin` for the responses of a server that no listener received. */
+/** Calls `begin` for a server's responses that no listener received. */
 export function onUnseen(server: object, begin: Begin): void {
   const { [BEGIN]: before } = server as Server;
   (server as Server)[BEGIN] = (request, response) => {
@@ -29,7 +30,7 @@ export function onUnseen(server: object, begin: Begin): void {
   };
 }
 
-/** Begins or finds the exchange of an unannounced response whose headers are about to be made. */
+/** Starts or finds the exchange of an unannounced response whose headers are about to be written. */
 export function beginUnseen(response: ServerResponse): Exchange | undefined {
   const request: IncomingMessage | undefined = response.req;
   const socket = request?.socket as (IncomingMessage['socket'] & { server?: Server }) | undefined;
@@ -41,11 +42,11 @@ export function beginUnseen(response: ServerResponse): Exchange | undefined {
   return exchangeOf(response);
 }
 
-/** The same for HTTP/2. */
+/** Like `beginUnseen`, for HTTP/2. */
 export function beginUnseen2(response: Http2ServerResponse): Exchange | undefined {
   const { stream } = response;
   const { req: request } = response as Http2ServerResponse & { req?: Http2ServerRequest | null };
-  // A pushed response has no request of its own, and is part of another.
+  // A pushed response has no request, and is part of another one.
   if (!request || stream.headersSent || stream.destroyed) return undefined;
   const begin = (stream.session as { server?: Server } | undefined)?.server?.[BEGIN];
   if (begin === undefined) return undefined;

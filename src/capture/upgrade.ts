@@ -12,13 +12,13 @@ import {
 } from './exchange.ts';
 import { answer, switchedStatus, unwatchSocket, watchSocket } from './socket-watch.ts';
 
-/** Stands for the response of a request that leaves HTTP, until one is assigned to its socket. */
+/** Placeholder for the response of a request that leaves HTTP, until one is assigned to its socket. */
 const PENDING = {} as Response;
 
 /**
- * Begins the one exchange of a request that leaves HTTP, by Upgrade or CONNECT. It ends when its outcome is written to
- * the socket. Frameworks dispatch such a request through the app's routes, with a response made by hand: that is
- * the same exchange, whose framework and response are known from then on.
+ * Starts the exchange of a request that leaves HTTP, by Upgrade or CONNECT. It ends when its outcome is
+ * written to the socket. Frameworks dispatch such a request through the app's routes, with a response created
+ * by hand. That is the same exchange, whose framework and response are known from then on.
  */
 export function beginUpgrade(
   capture: Capture,
@@ -34,7 +34,7 @@ export function beginUpgrade(
     first = known;
     join(first, capture, reader);
   } else if (known?.request === request) {
-    // Decided already; its handlers run after the handshake.
+    // The outcome is already known; the handlers run after the handshake.
     return;
   } else {
     first = new Exchange();
@@ -58,7 +58,10 @@ function join(first: Exchange, capture: Capture, reader: RequestReader): void {
   exchange.next.begin(capture, first.request, first.response!, first.target, reader, first.connection);
 }
 
-/** Whether a response made by hand is the one of the upgrade: without the socket it goes nowhere. */
+/**
+ * Returns the upgrade's exchange if a response created by hand belongs to it. Without the socket, such a
+ * response is never sent.
+ */
 export function bindUpgrade(response: ServerResponse): Exchange | undefined {
   const { socket } = response;
   const first = socket ? connectionOf(socket)?.upgrade : undefined;

@@ -1,7 +1,7 @@
 import { withoutMapping } from './address.ts';
 import type { Exchange } from './exchange.ts';
 
-/** A host, with its port, as it may stand in a URL: a name, or an address in brackets; no user, and no more. */
+/** Pattern of a host and port in a URL: a name, or an address in brackets, without a user. */
 const HOST = /^(?:[^\0- "#%/:<>?@[\\\]^`{|}\x7f]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 const SLASH = 47;
 
@@ -9,14 +9,14 @@ export function isHost(text: string): boolean {
   return HOST.test(text);
 }
 
-/** Makes the URLs of requests, without secrets. Each reads back as the host and the path that were asked for. */
+/** Creates the URLs of requests, without secrets. Parsing one returns the requested host and path. */
 export class UrlMaker {
   readonly #redact: (url: string) => string;
-  /** What was asked last, and nearly always is asked next. */
+  /** Arguments and result of the last call, which usually repeats. */
   #scheme = '';
   #host = '';
   #origin = '';
-  /** The server's own address and port, as it was seen last: a connection that is closed has forgotten it. */
+  /** Last known address and port of the server, because a closed connection no longer has them. */
   #ownHost = 'localhost';
 
   constructor(redact: (url: string) => string) {
@@ -24,19 +24,21 @@ export class UrlMaker {
   }
 
   /**
-   * @param host If it is missing or invalid, the URL has the server's own address (RFC 9112 §3.3).
-   * @param target The request target, as sent.
+   * Returns the URL of a request.
+   * @param host Requested host. If it is missing or invalid, the URL has the server's own address (RFC 9112
+   * §3.3).
+   * @param target Request target, as sent.
    */
   make(scheme: string, host: string, target: string, exchange: Exchange): string {
     if (target.charCodeAt(0) === SLASH) {
-      // The target alone is in one piece already.
+      // The target is already a flat string, unlike a concatenation.
       return this.#originOf(scheme, host, exchange) + this.#redact(target);
     }
-    // CONNECT alone names an authority and no more (RFC 9112 §3.2.3).
+    // Only CONNECT has an authority and nothing else (RFC 9112 §3.2.3).
     const url = exchange.request.method === 'CONNECT' ? scheme + target : target;
     const [, authority = ''] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(url) ?? [];
     if (HOST.test(authority) && URL.canParse(url)) return this.#redact(url);
-    // `*`, of OPTIONS, or what an app made of the target.
+    // `*` (in OPTIONS), or a target changed by the app.
     return this.#originOf(scheme, host, exchange) + this.#redact(`/${target}`);
   }
 
@@ -54,7 +56,10 @@ export class UrlMaker {
   }
 }
 
-/** The server's own address and port; `undefined` if the connection has none, such as on a Unix socket. */
+/**
+ * Returns the server's own address and port, or `undefined` if the connection has none, for example on a Unix
+ * socket.
+ */
 function ownHostOf({ connection }: Exchange): string | undefined {
   const { localAddress = '', localPort } = connection?.socket ?? {};
   const address = withoutMapping(localAddress);

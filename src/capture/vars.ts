@@ -2,12 +2,12 @@ import type { Request } from './exchange.ts';
 
 type Vars = Record<string, unknown>;
 
-/** What the app notes about its requests. An app that notes nothing pays nothing. */
+/** Vars that the app sets on its requests. Costs nothing if the app sets none. */
 export class RequestVars {
   readonly #key = Symbol('track-usage vars');
   #used = false;
 
-  /** The object of a request, the same at every call. */
+  /** Returns the vars object of a request, the same for every call. */
   of(request: Request): Vars {
     this.#used = true;
     const noted = request as Request & { [key: symbol]: Vars | undefined };
@@ -15,15 +15,15 @@ export class RequestVars {
     return noted[this.#key]!;
   }
 
-  /** `undefined` where nothing was noted. */
+  /** Returns the vars, or `undefined` if none were set. */
   peek(request: Request): Vars | undefined {
     return this.#used ? (request as Request & { [key: symbol]: Vars | undefined })[this.#key] : undefined;
   }
 }
 
 /**
- * The request of Node in what a framework's handlers are given: Express's request is one, Fastify's has it as
- * `raw`, Koa's context and request as `req`, Hono's context in `env`.
+ * Returns Node's request from the arguments of a framework's handler. Express's request is one; Fastify has
+ * it as `raw`, Koa's context and request as `req`, Hono's context in `env`.
  */
 export function nodeRequestOf(given: unknown): Request | undefined {
   const { raw, req, env } = (given ?? {}) as { raw?: unknown; req?: unknown; env?: { incoming?: unknown } };

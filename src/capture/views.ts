@@ -2,23 +2,23 @@ import { show, TrackUsageError } from '../errors.ts';
 import type { Exchange, Request } from './exchange.ts';
 import { pathOf } from './target.ts';
 
-/** Which requests are tracked: all but those that are marked, or those alone. */
+/** Mode: track all requests except the marked ones, or only those. */
 export const VIEWS = ['exclude', 'include'] as const;
 export type Views = (typeof VIEWS)[number];
 
-/** A router of `@koa/router`, or an app of Hono that is part of another. */
+/** Router of `@koa/router`, or a nested Hono app. */
 export type MarkedRouter =
   | { stack: unknown[]; routes(): unknown }
   | { routes: unknown[]; fetch(...args: never[]): unknown };
 
 /**
- * What `exclude` and `include` mark: a path (`/health`), everything below one (`/admin/*`), a route's pattern as the
- * framework has it (`/users/:id`), paths by a RegExp, a route's handler, or what holds routes: a router of Express or
- * Koa, an app inside another of Express or Hono, a plugin of Fastify.
+ * Mark for `exclude` and `include`: a path (`/health`), everything below a path (`/admin/*`), a route's
+ * pattern (`/users/:id`), or a RegExp on paths. Also a route's handler, or a container of routes: a router of
+ * Express or Koa, a nested app of Express or Hono, a plugin of Fastify.
  */
 export type Mark = string | RegExp | ((...args: never[]) => unknown) | MarkedRouter;
 
-/** Requests that are marked; by Flask-Track-Usage's code, only the marks of the mode count. */
+/** Marks of requests. As in Flask-Track-Usage's code, only the marks of the current mode apply. */
 export class MarkedViews {
   readonly #mode: Views;
   readonly #texts = new Set<string>();
@@ -26,7 +26,7 @@ export class MarkedViews {
   readonly #patterns: RegExp[] = [];
   readonly #handlers = new Set<unknown>();
   readonly #holders: object[] = [];
-  /** Requests that the dashboard answers. */
+  /** Requests to the dashboard. */
   readonly #leftOut = new WeakSet<object>();
   #leavesOut = false;
   #any = false;
@@ -35,7 +35,7 @@ export class MarkedViews {
     this.#mode = mode;
   }
 
-  /** Adds a mark, which has an effect in its own mode alone. Throws for what is none. */
+  /** Adds a mark, which only has an effect in its own mode. Throws for an invalid mark. */
   add(mode: Views, mark: Mark): void {
     if (typeof mark === 'string' && mark.startsWith('/')) {
       if (mode !== this.#mode) return;
@@ -43,7 +43,7 @@ export class MarkedViews {
       if (mark.endsWith('/*')) this.#prefixes.push(mark.slice(0, -1));
     } else if (mark instanceof RegExp) {
       if (mode !== this.#mode) return;
-      // With these flags a RegExp goes on where it stopped.
+      // With these flags, a RegExp is stateful.
       this.#patterns.push(new RegExp(mark.source, mark.flags.replace(/[gy]/g, '')));
     } else if (isRouter(routerOf(mark))) {
       if (mode !== this.#mode) return;
@@ -61,18 +61,18 @@ export class MarkedViews {
     this.#any = true;
   }
 
-  /** Keeps a request from being tracked, whatever the mode: the dashboard answers it. */
+  /** Excludes a request to the dashboard, whatever the mode. */
   leaveOut(request: Request): void {
     this.#leavesOut = true;
     this.#leftOut.add(request);
   }
 
-  /** Whether the function was marked. */
+  /** Returns whether the function was marked. */
   has(given: unknown): boolean {
     return this.#handlers.has(given);
   }
 
-  /** Whether the request becomes a record. To be asked when its route is known. */
+  /** Returns whether the request becomes a record. Call it when the route is known. */
   tracks(exchange: Exchange): boolean {
     if (this.#leavesOut && this.#leftOut.has(exchange.request)) return false;
     const own = exchange.reader.tracked?.(exchange.request);
@@ -93,7 +93,9 @@ export class MarkedViews {
   }
 }
 
-/** The middleware that a router of Koa is mounted by stands for it. Apps of Express have a `router` too. */
+/**
+ * Returns the router behind the middleware that mounts it in Koa. Express apps have a `router` property too.
+ */
 function routerOf(mark: unknown): unknown {
   return typeof mark === 'function' && 'router' in mark && !('handle' in mark) ? mark.router : mark;
 }

@@ -6,49 +6,55 @@ import { BoundedCache } from '../platform/cache.ts';
 import type { Request } from './exchange.ts';
 
 export interface CookieOptions {
-  /** Defaults to `track_usage`. */
+  /** Name of the cookie. Defaults to `track_usage`. */
   name?: string;
-  /** How long a browser keeps it, in seconds. Defaults to `31536000` (1 year). */
+  /** Lifetime of the cookie in a browser, in seconds. Defaults to `31536000` (1 year). */
   maxAge?: number;
-  /** Defaults to `/`. */
+  /** Path of the cookie. Defaults to `/`. */
   path?: string;
-  /** Defaults to none: the host that set it, and no other. */
+  /** Domain of the cookie. Defaults to none: only the host that set it. */
   domain?: string;
   /**
-   * Signs the cookie, so that only visitors that this app named are believed. Of several the first signs and all
-   * verify: to change it, put the new one in front. Defaults to none.
+   * Secret that signs the cookie, so that visitors cannot forge one. In a list, the first signs and all
+   * verify. To rotate secrets, add the new one at the front. Defaults to none.
    */
   secret?: string | readonly string[];
-  /** Whether this visitor agreed to a cookie. Defaults to always. */
+  /** Returns whether this visitor agreed to a cookie. Defaults to always. */
   when?: (request: Request) => boolean;
 }
 
 const DEFAULT_NAME = 'track_usage';
 const DEFAULT_MAX_AGE = 31_536_000;
 
-/** An id is 128 random bits, in hexadecimal for it has one spelling only; a signature is 256 in base64url. */
+/**
+ * An ID has 128 random bits, in hexadecimal, because that has only one spelling. A signature has 256, in
+ * base64url.
+ */
 const ID_BYTES = 16;
 const ID_LENGTH = 2 * ID_BYTES;
 const ID = /^[0-9a-f]{32}$/;
 const SIGNED_ID = /^([0-9a-f]{32})\.([\w-]{43})$/;
 
-/** Verifying costs 3 µs, remembering at most 0.3 MB: values of a generation of the cache. */
+/**
+ * Number of verified values per generation of the cache. Verifying costs 3 µs; the cache takes at most 0.3
+ * MB.
+ */
 const VERIFIED = 1_000;
 
-/** Random bytes are drawn many at once: each call costs more than the bytes. */
+/** Pool of random bytes, because each call costs more than the bytes. */
 const pool = Buffer.allocUnsafeSlow(4096);
 let poolUsed = pool.length;
 
-/** Tells visitors apart by a cookie with a random id. */
+/** Identifies visitors by a cookie with a random ID. */
 export class VisitorCookie {
   readonly #name: string;
   readonly #keys: readonly KeyObject[];
   readonly #plain: string;
   readonly #secure: string;
-  /** Signed values that were found right: a visitor comes with the same one again and again. */
+  /** Verified signed values, because a visitor sends the same one repeatedly. */
   readonly #verified = new BoundedCache<string, true>(VERIFIED);
 
-  /** Throws for options that no browser would take. */
+  /** Throws for options that no browser would accept. */
   constructor(options: CookieOptions) {
     checkCookieOptions(options);
     const { name = DEFAULT_NAME, maxAge = DEFAULT_MAX_AGE, path = '/', domain, secret = [] } = options;
@@ -62,9 +68,9 @@ export class VisitorCookie {
     this.#plain = isSecureName(name) ? this.#secure : attributesWhen(false);
   }
 
-  /** The visitor's id in a Cookie header; `null` where there is none, or none that is ours. */
+  /** Returns the visitor's ID in a Cookie header, or `null` if there is no valid one. */
   read(header: string): string | null {
-    // Most requests of a new visitor or of a program are done here.
+    // Fast path for new visitors and programs.
     if (!header.includes(this.#name)) return null;
     const value = parseCookie(header, PARSE)[this.#name];
     if (value === undefined) return null;
@@ -77,12 +83,12 @@ export class VisitorCookie {
       timingSafeEqual(given, Buffer.from(this.#sign(visitor, key), 'latin1')),
     );
     if (!isOurs) return null;
-    // A copy: a part of the header would keep all of it in memory.
+    // A copy, because a substring would keep the whole header in memory.
     this.#verified.set(Buffer.from(value, 'latin1').toString('latin1'), true);
     return visitor;
   }
 
-  /** A new visitor's id. */
+  /** Returns a new visitor's ID. */
   issue(): string {
     if (poolUsed === pool.length) {
       randomFillSync(pool);
@@ -93,23 +99,26 @@ export class VisitorCookie {
     return visitor;
   }
 
-  /** The value of a Set-Cookie header. `secure`: the visitor came by https. */
+  /** Returns the value of a Set-Cookie header. `secure` tells whether the visitor used https. */
   serialize(visitor: string, secure: boolean): string {
     const [key] = this.#keys;
     const value = key ? `${visitor}.${this.#sign(visitor, key)}` : visitor;
     return `${this.#name}=${value}${secure ? this.#secure : this.#plain}`;
   }
 
-  /** With the name, so that a signature of another cookie of the same secret is worth nothing here. */
+  /**
+   * Signs the ID together with the cookie's name, so that another cookie's signature with the same secret is
+   * invalid here.
+   */
   #sign(visitor: string, key: KeyObject): string {
     return createHmac('sha256', key).update(`${this.#name}=${visitor}`).digest('base64url');
   }
 }
 
-/** Values are compared as they were sent: those of ours need no decoding, others are not our business. */
+/** Compares values as sent. Our own need no decoding. */
 const PARSE = { decode: (value: string) => value };
 
-/** Names with which browsers take a cookie only as secure (RFC 6265bis §4.1.3). */
+/** Returns whether the name is one that browsers accept only in secure cookies (RFC 6265bis §4.1.3). */
 function isSecureName(name: string): boolean {
   return /^__(?:secure|host|http)-/i.test(name);
 }
@@ -145,7 +154,7 @@ function checkCookieOptions({
   if (secret !== undefined && (secrets.length === 0 || !secrets.every(isText))) {
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'cookie.secret',
-      // A message ends up in logs: its type says enough.
+      // Messages are logged, so they show only the type.
       value: show(Array.isArray(secret) ? secrets.map((one) => typeof one) : typeof secret),
       expected: 'a text that is not empty, or a list of such',
     });
@@ -153,8 +162,9 @@ function checkCookieOptions({
 }
 
 /**
- * Whether a response is meant for shared caches: `public`, `s-maxage` or `immutable`, and neither `private` nor
- * `no-store`. A shared cache would hand such a response, and its cookie, to others (RFC 9111 §5.2.2).
+ * Returns whether a response is meant for shared caches: `public`, `s-maxage` or `immutable`, and neither
+ * `private` nor `no-store`. A shared cache would send such a response, and its cookie, to others (RFC 9111
+ * §5.2.2).
  */
 export function isShareable(cacheControl: string): boolean {
   let shareable = false;
@@ -166,7 +176,7 @@ export function isShareable(cacheControl: string): boolean {
         shareable = true;
         break;
       case 'private':
-        // With an argument it is about the headers that this names, not the response (§5.2.2.7).
+        // With an argument, the directive applies to the named headers, not to the response (§5.2.2.7).
         if (argument === undefined) return false;
         break;
       case 'no-store':
