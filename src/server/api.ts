@@ -1,6 +1,8 @@
 import type { z } from 'zod';
+import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Filter, UsageQuery } from '../query/query.ts';
+import { calendar } from '../summaries/periods.ts';
 import type { UsageStatus } from '../tracker/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
 import * as schemas from './schemas.ts';
@@ -98,22 +100,28 @@ export const ENDPOINTS: readonly Endpoint[] = [
     answer: schemas.recordsAnswer,
     ask: async ({ query }, parameters) => {
       const answer = await query.records(optionsOf(parameters));
-      return { ...answer, records: answer.records as unknown as Record<string, unknown>[] };
+      const zone = calendar(answer.timeZone);
+      return { ...answer, records: answer.records.map((record) => ({ ...recordJson(record, zone) })) };
     },
     lines: ({ query }, parameters) => recordLines(query, optionsOf(parameters)),
   }),
 ];
 
 /**
- * Where files lie on the server's disk is nobody's business; and what is everybody's names no host or database either:
- * there the code of what is wrong has to do.
+ * Returns the status as the API shows it: its date as text, and without paths of the server's disk. A public handler
+ * names no host or database either, and of an error only the code.
  */
 export function shown({ status: statusOf, isPublic }: Pick<HandlerSource, 'status' | 'isPublic'>) {
   const status = statusOf();
   if (status === null) return null;
   const { directory: _, ...journal } = status.journal;
-  if (!isPublic) return { ...status, journal };
-  const { storages, lastError } = status;
+  // A process has no time zone, unlike a site: UTC.
+  const lastError = status.lastError && {
+    ...status.lastError,
+    date: calendar('UTC').format(status.lastError.date),
+  };
+  if (!isPublic) return { ...status, journal, lastError };
+  const { storages } = status;
   return {
     ...status,
     journal,

@@ -1,5 +1,6 @@
 import { type Cell, csv } from '../formats/csv.ts';
 import { RECORD_CELLS } from '../formats/record-cells.ts';
+import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query/query.ts';
 import type { UsageRecord } from '../record.ts';
@@ -13,6 +14,8 @@ export interface Lines<Row = never> {
   name: string;
   /** What a row has, as a table. */
   cells: Readonly<Record<string, (row: Row, zone: Calendar) => Cell>>;
+  /** Returns what a line of NDJSON holds. Defaults to the row itself. */
+  json?: (row: Row, zone: Calendar) => unknown;
   pieces: AsyncIterable<{ rows: readonly Row[]; timeZone: string }>;
 }
 
@@ -82,7 +85,7 @@ export function recordLines(query: Questions, options: RecordsOptions): Lines<Us
       left -= records.length;
     }
   }
-  return { name: 'requests', cells: RECORD_CELLS, pieces: pieces() };
+  return { name: 'requests', cells: RECORD_CELLS, json: recordJson, pieces: pieces() };
 }
 
 export async function* csvOf<Row>({ cells, pieces }: Lines<Row>): AsyncGenerator<string> {
@@ -102,9 +105,10 @@ export async function* csvOf<Row>({ cells, pieces }: Lines<Row>): AsyncGenerator
   if (heading !== '') yield heading;
 }
 
-export async function* ndjsonOf<Row>({ pieces }: Lines<Row>): AsyncGenerator<string> {
-  for await (const { rows } of pieces) {
-    for (const some of parts(rows)) yield some.map((row) => `${JSON.stringify(row)}\n`).join('');
+export async function* ndjsonOf<Row>({ pieces, json = (row) => row }: Lines<Row>): AsyncGenerator<string> {
+  for await (const { rows, timeZone } of pieces) {
+    const zone = calendar(timeZone);
+    for (const some of parts(rows)) yield some.map((row) => `${JSON.stringify(json(row, zone))}\n`).join('');
   }
 }
 

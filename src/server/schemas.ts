@@ -117,7 +117,7 @@ export const siteAnswer = z.object({
     z.object({ name: z.string(), title: z.string(), own: z.boolean(), filter: z.boolean() }),
   ),
   version: z.string(),
-  status: object.nullable().describe('What `usage.status()` says; null where there is no app.'),
+  status: object.nullable().describe('`usage.status()`; null if no app runs.'),
 });
 export const statusAnswer = z.object({ status: object.nullable() });
 export const totalsAnswer = z.object({
@@ -145,7 +145,13 @@ export const topAnswer = z.object({
 });
 export const recordsAnswer = z.object({
   ...head,
-  records: z.array(object).describe('As `UsageRecord`, newest first.'),
+  records: z
+    .array(
+      z.looseObject({
+        date: z.string().describe("Arrival of the request, to the millisecond, with the site's offset."),
+      }),
+    )
+    .describe('As `UsageRecord`, newest first.'),
   next: z.string().nullable(),
 });
 export const problem = z.object({

@@ -1,5 +1,6 @@
 import type { RecordBatch } from '../batch.ts';
 import { show, TrackUsageError } from '../errors.ts';
+import { recordJson } from '../formats/record-json.ts';
 import { checkOption, checkOptions } from '../options/checks.ts';
 import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { letGo } from '../platform/promises.ts';
@@ -7,6 +8,7 @@ import { Turns } from '../platform/turns.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Batch, StorageWriter } from '../storage/contract.ts';
 import { type RecordHook, RecordWriter } from '../storage/writer.ts';
+import { calendar } from '../summaries/periods.ts';
 import { checkNoSummaries } from './no-summaries.ts';
 
 /** Few enough that a repeated batch is short, and that the app's thread is not kept long. */
@@ -25,7 +27,7 @@ export interface OutputWriterOptions {
   output?: Output;
   /**
    * What is written of a record, with its line end; called in the app's thread. A record that it throws at is set aside
-   * in the reject file. Defaults to one line of JSON.
+   * in the reject file. Defaults to one line of JSON, with `date` as ISO 8601 text with the site's offset.
    */
   transform?: (record: UsageRecord) => string | Uint8Array;
   /** Functions to call with each record that was written. */
@@ -43,14 +45,19 @@ export class OutputWriter extends RecordWriter {
    */
   constructor(options: OutputWriterOptions = {}, label = 'output') {
     checkOptions('OutputWriter', options, ['output', 'transform', 'hooks']);
-    const { output = process.stderr, transform = toJson, hooks = [] } = options;
+    const { output = process.stderr, transform, hooks = [] } = options;
     checkOption(
       'OutputWriter.output',
       output,
       typeof (output as Partial<Output> | null)?.write === 'function',
       'a writable stream',
     );
-    checkOption('OutputWriter.transform', transform, typeof transform === 'function', 'a function');
+    checkOption(
+      'OutputWriter.transform',
+      transform,
+      transform === undefined || typeof transform === 'function',
+      'a function',
+    );
     checkNoSummaries(label, hooks);
     // Now: a file that cannot be opened fails before the writer's thread is there.
     listen(output);
@@ -58,7 +65,7 @@ export class OutputWriter extends RecordWriter {
       {
         label,
         identity: label,
-        openWriter: async () => new OutputEnd(output, transform),
+        openWriter: async ({ timeZone }) => new OutputEnd(output, transform ?? lineIn(timeZone)),
         hooks,
         positions: 'journal',
         maxRecords: MAX_RECORDS,
@@ -68,8 +75,10 @@ export class OutputWriter extends RecordWriter {
   }
 }
 
-function toJson(record: UsageRecord): string {
-  return `${JSON.stringify(record)}\n`;
+/** Returns the default `transform` of a site with this time zone. */
+function lineIn(timeZone: string): (record: UsageRecord) => string {
+  const zone = calendar(timeZone);
+  return (record) => `${JSON.stringify(recordJson(record, zone))}\n`;
 }
 
 const LISTENED = new WeakSet<Output>();

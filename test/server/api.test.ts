@@ -142,6 +142,55 @@ describe('answers', () => {
   });
 });
 
+/** Every value with one of the names that dates have. */
+function datesOf(value: unknown): unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, each]) => {
+    const isDate = name === 'date' || (['from', 'to'].includes(name) && typeof each !== 'object');
+    return isDate ? [each] : datesOf(each);
+  });
+}
+
+describe('dates', () => {
+  const RECORD = { date: at('2026-11-25T09:00:00.123Z'), url: 'http://shop/a' };
+  const IN_BERLIN = '2026-11-25T10:00:00.123+01:00';
+  const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?[+-]\d\d:\d\d$/;
+  let berlin: Served;
+  beforeAll(async () => {
+    const storage = await filled(new MemoryStorage({ hooks: ['urls'] }), [RECORD], 'Europe/Berlin');
+    const lastError = { date: RECORD.date, code: null, message: 'no disk' };
+    berlin = await serve(sourceOf(storage, { status: () => statusOf({ lastError }) }));
+  });
+  afterAll(() => berlin.close());
+
+  test.each([
+    ['site', 1],
+    ['status', 1],
+    ['totals?compare=true', 4],
+    ['series?range=today&compare=true', 48],
+    ['summaries/urls?compare=true', 2],
+    ['records', 3],
+  ])('of %s are ISO 8601 text with an offset', async (path, count) => {
+    const dates = datesOf(jsonOf(await berlin.ask(`/usage/api/v1/${path}`)));
+    expect(dates).toHaveLength(count);
+    for (const date of dates) expect(date).toMatch(ISO);
+  });
+
+  test('of records are the same in JSON, NDJSON and CSV, to the millisecond', async () => {
+    const text = async (format: string) =>
+      (await berlin.ask(`/usage/api/v1/records?format=${format}`)).body.toString();
+    const { records } = JSON.parse(await text('json'));
+    expect(records).toEqual([expect.objectContaining({ date: IN_BERLIN, site: 'shop', url: RECORD.url })]);
+    expect(JSON.parse(await text('ndjson'))).toEqual(records[0]);
+    expect((await text('csv')).split('\r\n')[1]).toMatch(`${IN_BERLIN},shop,`);
+  });
+
+  test('of a process are in UTC, since it has no site', async () => {
+    const { status } = jsonOf(await berlin.ask('/usage/api/v1/status'));
+    expect(status.lastError.date).toBe('2026-11-25T09:00:00.123+00:00');
+  });
+});
+
 test('what has not changed is not sent again', async () => {
   const first = await get('/totals');
   const tag = String(first.headers.etag);

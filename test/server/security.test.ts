@@ -938,7 +938,11 @@ describe('what everybody may see', () => {
       expect(answer.body.toString()).not.toMatch(SECRETS);
       expect(jsonOf(answer).status).toMatchObject({
         storages: [{ storage: 'postgres', error: { code: null, message: 'unknown' } }],
-        lastError: { code: 'STORAGE_FAILED', message: 'STORAGE_FAILED' },
+        lastError: {
+          date: '1970-01-01T00:00:00.001+00:00',
+          code: 'STORAGE_FAILED',
+          message: 'STORAGE_FAILED',
+        },
       });
     }
     const socket = await connect({ host: HOST, port, secure: false });

@@ -19,9 +19,13 @@ export const NOW = Date.parse('2026-11-25T20:36:00Z');
 export const ALL = STANDARD_SUMMARIES.map(({ name }) => name);
 
 /** A storage with these records of the site `shop`. */
-export async function filled<S extends Storage>(storage: S, records: readonly TestRecord[]): Promise<S> {
-  const writer = await openWriter(storage, { site: 'shop', timeZone: 'UTC' });
-  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+export async function filled<S extends Storage>(
+  storage: S,
+  records: readonly TestRecord[],
+  timeZone = 'UTC',
+): Promise<S> {
+  const writer = await openWriter(storage, { site: 'shop', timeZone });
+  await writer.apply(new TestJournal('a', storage.summaries, timeZone, 'shop').batch(records));
   await writer.close();
   return storage;
 }

@@ -4,20 +4,25 @@ import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, test, vi } from 'vitest';
 import { OutputWriter, PrintWriter, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { calendar } from '../../src/summaries/periods.ts';
 import { eventually, tracked } from './support.ts';
 
 describe('OutputWriter', () => {
-  test('writes a line of JSON for each record', async () => {
+  test('writes a line of JSON for each record, its date in the site’s time zone', async () => {
     const output = new PassThrough();
-    await using app = await tracked((directory) => [
-      new OutputWriter({ output }),
-      new SqliteStorage(join(directory, 'usage.db')),
-    ]);
+    const timeZone = 'Asia/Tokyo';
+    await using app = await tracked(
+      (directory) => [new OutputWriter({ output }), new SqliteStorage(join(directory, 'usage.db'))],
+      { timeZone },
+    );
     for (let n = 0; n < 3; n++) await app.ask(`/${n}`);
     await app.usage.flush();
     const lines = String(output.read()).trimEnd().split('\n');
     // The storage answers, though it is not the first.
-    expect(lines.map((line) => JSON.parse(line))).toEqual((await app.usage.getUsage()).reverse());
+    const stored = (await app.usage.getUsage()).reverse();
+    expect(lines.map((line) => JSON.parse(line))).toEqual(
+      stored.map((record) => ({ ...record, date: calendar(timeZone).format(record.date) })),
+    );
     await app.usage.close();
     expect(output.writableEnded).toBe(false);
   });

@@ -1,10 +1,10 @@
-import type { SiteAnswer } from '../../../src/query/query.ts';
-import type { UsageStatus } from '../../../src/tracker/status.ts';
+import type { RecordJson } from '../../../src/formats/record-json.ts';
+import type { SiteAnswer, RecordsAnswer as StoredRecords } from '../../../src/query/query.ts';
+import type { UsageStatus as AppStatus } from '../../../src/tracker/status.ts';
 
 export type {
   Coverage,
   Gap,
-  RecordsAnswer,
   SeriesAnswer,
   SummaryInfo,
   TopAnswer,
@@ -13,10 +13,18 @@ export type {
   TotalsAnswer,
 } from '../../../src/query/query.ts';
 export type { RangeName } from '../../../src/query/range.ts';
-export type { UsageRecord } from '../../../src/record.ts';
 export type { Measures, Order } from '../../../src/storage/contract.ts';
 export type { Period } from '../../../src/summaries/periods.ts';
-export type { UsageStatus } from '../../../src/tracker/status.ts';
+export type { RecordJson };
+
+/** What `/records` answers: dates are text. */
+export type RecordsAnswer = Omit<StoredRecords, 'records'> & { records: RecordJson[] };
+
+/** `usage.status()` as the API shows it: the date is text, and there are no paths. */
+export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
+  journal: Omit<AppStatus['journal'], 'directory'>;
+  lastError: (Omit<NonNullable<AppStatus['lastError']>, 'date'> & { date: string }) | null;
+};
 
 export interface SiteInfo extends SiteAnswer {
   version: string;

@@ -1,4 +1,4 @@
-import type { RecordsAnswer, UsageRecord } from '../api/types.ts';
+import type { RecordJson, RecordsAnswer } from '../api/types.ts';
 import { showInstant } from '../format/dates.ts';
 import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
 import { bytes, duration, full } from '../format/numbers.ts';
@@ -41,7 +41,7 @@ export function RequestTable({ pages }: { pages: readonly RecordsAnswer[] }) {
 }
 
 interface RequestProps {
-  record: UsageRecord;
+  record: RecordJson;
   timeZone: string;
   origin: string | null;
 }

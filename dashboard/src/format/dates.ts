@@ -44,10 +44,11 @@ export function showRange({ from, to }: { from: string; to: string }): string {
   return `${show(from, first.slice(0, 4) === last.slice(0, 4) ? 'day' : 'dayAndYear')} – ${show(to, 'dayAndYear')}`;
 }
 
-/** A record's time in the site's zone: `25 Nov 21:04:05`. */
-export function showInstant(ms: number, timeZone: string): { text: string; full: string } {
+/** A record's time in the site's zone: `25 Nov 21:04:05`. @param date ISO text with an offset. */
+export function showInstant(date: string, timeZone: string): { text: string; full: string } {
+  const instant = Date.parse(date);
   const format = (options: Intl.DateTimeFormatOptions) =>
-    new Intl.DateTimeFormat('en-GB', { ...options, hourCycle: 'h23', timeZone }).format(ms);
+    new Intl.DateTimeFormat('en-GB', { ...options, hourCycle: 'h23', timeZone }).format(instant);
   return {
     text: format({ day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' }),
     full: `${format({ dateStyle: 'full', timeStyle: 'long' })}`,

@@ -3,6 +3,7 @@ import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
 import { bytes, instant, milliseconds } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
+import { recordJson } from '../../formats/record-json.ts';
 import { getUsage } from '../../query/ask.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
@@ -35,7 +36,7 @@ async function usage(options: CommonOptions, io: Io): Promise<void> {
   }));
   switch (options.format) {
     case 'json':
-      return print(io, jsonArray(records.map((record) => ({ ...record, date: zone.format(record.date) }))));
+      return print(io, jsonArray(records.map((record) => recordJson(record, zone))));
     case 'csv': {
       const fields = Object.entries(RECORD_CELLS);
       return print(
