@@ -30,22 +30,22 @@ import type { Bucket, Coverage, Totals } from './questions.ts';
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-/** Keys that are looked for one by one in the period before. */
+/** Maximum number of keys that are looked up one by one in the previous period. */
 const MOST_LOOKUPS = 50;
 
 type Page = Omit<KeysRequest, 'site' | 'summary' | 'spans'>;
 
-/** What each bucket holds, by its beginning. */
+/** Returns the totals of a bucket, by its start. */
 type Series = (start: number) => Totals;
 
-/** Summaries that totals need besides what is kept of all requests, where they are stored. */
+/** Summaries needed for totals in addition to those stored for all requests. */
 const DETAILS = ['visitors', 'bots'] as const;
 type Detail = (typeof DETAILS)[number];
 
-/** From where an answer is read: the records, or the sums, and which of the details are stored. */
+/** Data source of a result: the records, or the sums and the available details. */
 export type Source = 'records' | readonly Detail[];
 
-/** An answer and its coverage. */
+/** A result and its coverage. */
 interface Covered<T> {
   value: T;
   coverage: Coverage;
@@ -57,7 +57,7 @@ export interface OneKey {
   key: string | null;
 }
 
-/** A question as it is understood. */
+/** A validated query. */
 export interface Asked {
   site: string;
   zone: Calendar;
@@ -65,7 +65,7 @@ export interface Asked {
   where: Condition[];
 }
 
-/** Answers over one range, put together from what a storage's reading end is asked. */
+/** Computes results over one range from the queries of a storage's reading end. */
 export class Answers {
   readonly #reader: CompleteReader;
 
@@ -74,8 +74,9 @@ export class Answers {
   }
 
   /**
-   * Adds up all of the range.
-   * @param isBefore Whether it is the period before: what is known in part alone compares with nothing.
+   * Returns the totals of the range.
+   * @param isBefore Whether it is the previous period. Partly known values are then omitted, because they
+   * cannot be compared.
    */
   async totals(asked: Asked, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
     const { site, zone, range } = asked;
@@ -108,8 +109,9 @@ export class Answers {
   }
 
   /**
-   * Answers each bucket of the range.
-   * @param one The summary and its key, where one alone is wanted. @param isBefore As for `totals`.
+   * Returns each bucket of the range.
+   * @param one Summary and key, to select a single key.
+   * @param isBefore As for `totals`.
    */
   async series(
     asked: Asked,
@@ -146,7 +148,7 @@ export class Answers {
     one: OneKey | undefined,
   ): Promise<Covered<Series>> {
     const { site, zone, range } = asked;
-    // A bucket that lies in the range in part counts in part, as it does in the totals.
+    // A bucket that is partly in the range counts partly, as in the totals.
     const parts = starts
       .filter((start) => {
         const isOver = !range.open || start !== starts.at(-1);
@@ -155,7 +157,7 @@ export class Answers {
       .map((start) => {
         const end = Math.min(range.end, zone.next(period, start));
         const part = { ...range, start: Math.max(range.start, start), end };
-        // Only the last bucket can last until now.
+        // Only the last bucket can extend until now.
         part.open &&= end === range.end;
         return { start, spans: spansOf(part, zone) };
       });
@@ -210,7 +212,7 @@ export class Answers {
     };
   }
 
-  /** Finds from where an answer is read: the records, where it is filtered. */
+  /** Returns the data source of a result: the records, if it is filtered. */
   async source({ site, where }: Asked): Promise<Source> {
     if (where.length > 0) return 'records';
     const names = await storedSummaries(this.#reader, site);
@@ -218,8 +220,8 @@ export class Answers {
   }
 
   /**
-   * Finds what the keys had in the period before, which is the range of `asked`; `undefined` where the summary does not
-   * cover all of it, since nothing compares with a part.
+   * Returns the measures of the keys in the previous period, which is the range of `asked`. Returns
+   * `undefined` if the summary covers it only partly, because partial values cannot be compared.
    */
   async before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[] | undefined> {
     const { site, zone, range, where } = asked;
@@ -240,7 +242,7 @@ export class Answers {
     );
   }
 
-  /** Answers a page of a summary's keys. */
+  /** Returns a page of a summary's keys. */
   async keys(asked: Asked, summary: string, page: Page): Promise<Covered<Keys>> {
     const [value, coverage] = await Promise.all([
       this.#keys(asked, summary, page),
@@ -269,7 +271,7 @@ export class Answers {
     return orElse(answer, { rows: [], count: 0, total: noMeasures() });
   }
 
-  /** All records that match, added up; `undefined` where there are none. */
+  /** Returns the total of all matching records, or `undefined` if there are none. */
   async #matched(asked: Asked): Promise<MatchingRow | undefined> {
     const { start, end } = asked.range;
     if (start >= end) return undefined;
@@ -278,7 +280,7 @@ export class Answers {
     return row;
   }
 
-  /** Finds the beginning of the first month of which something is stored. */
+  /** Returns the start of the first month with stored data. */
   async first(site: string): Promise<number | undefined> {
     const all = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
     const [row] = await orElse(
@@ -288,14 +290,14 @@ export class Answers {
     return row?.bucket;
   }
 
-  /** Returns the range; as open only where nothing is stored behind it that its last month would hold too. */
+  /** Returns the range. It stays open only if no later data is stored that its last month would include. */
   async settled(site: string, zone: Calendar, range: HourRange): Promise<HourRange> {
     if (!range.open || range.start >= range.end) return range;
     return { ...range, open: !(await hasLater(this.#reader, { site, zone, end: range.end })) };
   }
 }
 
-/** Whether a summary tells something of what these buckets hold, or where they are compared with, all of it. */
+/** Returns whether a summary counts any of these buckets' requests, or all of them for a comparison. */
 function tellsOf(buckets: readonly StoredBucket[], hits: number, isBefore: boolean) {
   return (summary: Detail): boolean => {
     const counted = countedOf(buckets, summary);
@@ -303,7 +305,7 @@ function tellsOf(buckets: readonly StoredBucket[], hits: number, isBefore: boole
   };
 }
 
-/** The column of the records that holds a summary's keys. */
+/** Returns the record column that contains a summary's keys. */
 export function columnFor(summary: string, option: 'filter' | 'summary'): TextColumn {
   const column = columnOf(summary);
   if (column !== undefined) return column;
@@ -317,7 +319,7 @@ export function columnOf(name: string): TextColumn | undefined {
   return found && 'column' in found ? found.column : undefined;
 }
 
-/** The conditions, and that it is a key of a summary. */
+/** Adds the condition on a key of a summary. */
 function withKey(
   where: readonly Condition[],
   { summary, key }: { summary: string; key: string | null },

@@ -14,33 +14,39 @@ import { orElse } from './or-else.ts';
 import type { Coverage } from './questions.ts';
 import { spansOf } from './range.ts';
 
-/** A point in time: a Date, ms since 1970, or ISO text; text without an offset is read in the site's time zone. */
+/** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
 export type When = Date | number | string;
 
 export interface UsageOptions {
-  /** Inclusive. Defaults to the beginning. */
+  /** Start of the range, inclusive. Defaults to the start of the data. */
   from?: When;
-  /** Inclusive. Defaults to the end of the current hour; set it to include requests with a later date. */
+  /**
+   * End of the range, inclusive. Defaults to the end of the current hour; set it to include requests with a
+   * later date.
+   */
   to?: When;
-  /** Rows on a page; 0 for all. Defaults to 500. */
+  /** Number of rows per page; 0 for all. Defaults to 500. */
   limit?: number;
-  /** Counted from 1, and what is below is 1. Defaults to 1. */
+  /** Page number, from 1. Lower values mean 1. Defaults to 1. */
   page?: number;
-  /** Defaults to the site of the TrackUsage, or `default`. */
+  /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
 }
 
 export interface SumOptions extends UsageOptions {
-  /** Without it all three are answered: the buckets that hold `from` (by default now), up to `to` if given. */
+  /**
+   * Period of the buckets. Without it, all three are returned: the buckets that contain `from` (defaults to
+   * now), up to `to` if given.
+   */
   period?: Period;
-  /** An exact key; `null` for the requests without one. Defaults to all keys. */
+  /** Exact key; `null` for requests without one. Defaults to all keys. */
   target?: string | null;
 }
 
-/** One key of one bucket. */
+/** Sums of one key in one bucket. */
 export interface Sum {
   period: Period;
-  /** The bucket's beginning with the site's offset, such as `2017-03-01T00:00:00+01:00`. */
+  /** Start of the bucket with the site's offset, for example `2017-03-01T00:00:00+01:00`. */
   date: string;
   key: string | null;
   hits: number;
@@ -48,17 +54,17 @@ export interface Sum {
   transfer: number;
   /** Responses with a status of 500 or more. */
   errors: number;
-  /** µs, all requests together. */
+  /** Total duration of all requests, in µs. */
   duration: number;
 }
 
-/** A list where a period is named, otherwise, as in Flask-Track-Usage, a list for each period. */
+/** A list if a period is given. Otherwise, as in Flask-Track-Usage, a list for each period. */
 export type SumAnswer<O extends SumOptions> = O extends { period: Period } ? Sum[] : Record<Period, Sum[]>;
 
 const DEFAULT_LIMIT = 500;
 const DEFAULT_SITE = 'default';
 
-/** The name of the summary meant: a user's own may be named without being at hand. */
+/** Returns the name of a summary. User-defined summaries can be passed by name. */
 export function summaryName(summary: Summary | string): string {
   const found = typeof summary === 'string' ? (known(summary) ?? { name: summary }) : summary;
   if (typeof found !== 'object' || found === null || typeof found.name !== 'string' || 'members' in found) {
@@ -71,7 +77,8 @@ export function summaryName(summary: Summary | string): string {
 
 /**
  * Reads the buckets of a summary from a storage's reading end.
- * @param timeZone Of a site that is not stored yet. @param now In ms since 1970.
+ * @param timeZone Time zone of a site that is not stored yet.
+ * @param now In ms since 1970.
  */
 export async function getSum<const O extends SumOptions>(
   reader: CompleteReader,
@@ -113,7 +120,7 @@ export async function getSum<const O extends SumOptions>(
   return Object.fromEntries(PERIODS.map((of, index) => [of, lists[index]])) as SumAnswer<O>;
 }
 
-/** Asks a storage's reading end for records, newest first. */
+/** Reads records from a storage's reading end, newest first. */
 export async function getUsage(
   reader: CompleteReader,
   options: UsageOptions,
@@ -127,7 +134,7 @@ export async function getUsage(
   return orElse(reader.usage({ site, ...range, ...page }), []);
 }
 
-/** Returns what `getSum` leaves out of the buckets of a summary that it answers, on all of its pages. */
+/** Returns what a `getSum` result leaves out of the summary's buckets, on all of its pages. */
 export async function sumCoverage(
   reader: CompleteReader,
   summary: Summary | string,
@@ -155,8 +162,8 @@ export async function sumCoverage(
 }
 
 /**
- * The sums up to now. Of the bucket that lasts, its hours until now are added up where later ones are stored: a clock
- * may be ahead.
+ * Returns the sums up to now. If the current bucket has later hours, only those until now are added up,
+ * because a clock may be ahead.
  */
 async function sumsUntil(
   reader: CompleteReader,
@@ -191,8 +198,8 @@ async function sumsUntil(
 }
 
 /**
- * A name that is misspelt must not look like a summary of which nothing is stored yet.
- * @param kept Those that are kept, whether or not anything is stored of them.
+ * Throws for an unknown summary, because a misspelled name must not look like a summary without data.
+ * @param kept Names of the kept summaries, including those without data.
  */
 export async function checkKept(
   reader: CompleteReader,
@@ -206,13 +213,13 @@ export async function checkKept(
   throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...all].join(', ') });
 }
 
-/** The names of the summaries of which something is stored, `COVERAGE` not among them. */
+/** Returns the names of the summaries with stored data, except `COVERAGE`. */
 export async function storedSummaries(reader: CompleteReader, site: string): Promise<string[]> {
   const names = await orElse<string[], string[]>(reader.summaries(site), []);
   return names.filter((name) => name !== COVERAGE.name);
 }
 
-/** The site that is meant, and its calendar. */
+/** Returns the requested site and its calendar. */
 export async function siteOf(
   reader: CompleteReader,
   { site = DEFAULT_SITE }: { site?: unknown },

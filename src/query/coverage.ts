@@ -6,16 +6,16 @@ import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';
 import type { Coverage, Gap } from './questions.ts';
 
-/** All requests of one bucket, and how many of them each summary counts. */
+/** Number of all requests in one bucket, and number of those that each summary counts. */
 export interface StoredBucket {
   period: Period;
-  /** ms since 1970. */
+  /** Start of the bucket, in ms since 1970. */
   start: number;
   all: Measures;
   counted: Map<string, number>;
 }
 
-/** Whose coverage it is, and the end of its range in ms since 1970: exclusive. */
+/** Site of a coverage, and the exclusive end of its range in ms since 1970. */
 interface Place {
   site: string;
   zone: Calendar;
@@ -25,10 +25,13 @@ interface Place {
 type Reader = Pick<CompleteReader, 'sums'>;
 
 const SHORTER: Readonly<Partial<Record<Period, Period>>> = { month: 'day', day: 'hour' };
-/** Buckets that are split to find the edges of gaps; the edges of more gaps are those of days or months. */
+/**
+ * Maximum number of buckets split to locate the edges of gaps. Further gaps start and end with days or
+ * months.
+ */
 const MOST_SPLIT = 200;
 
-/** Reads what is stored in these spans: the buckets that hold requests, oldest first. */
+/** Returns the nonempty buckets of these spans, oldest first. */
 export async function storedIn(
   reader: Reader,
   site: string,
@@ -53,7 +56,7 @@ export async function storedIn(
   return pieces.flat().sort((a, b) => a.start - b.start);
 }
 
-/** Returns whether a request is stored whose date is later than a range until now, and of its last month. */
+/** Returns whether a later request is stored in the last month of a range that ends now. */
 export async function hasLater(
   reader: Reader,
   { site, zone, end }: Place,
@@ -65,24 +68,24 @@ export async function hasLater(
   return (await orElse(reader.sums({ ...request, target: undefined, limit: 1, offset: 0 }), [])).length > 0;
 }
 
-/** Adds up all requests of the buckets. */
+/** Returns the total of all requests in the buckets. */
 export function allOf(buckets: readonly StoredBucket[]): Measures {
   const total = noMeasures();
   for (const { all } of buckets) addMeasures(total, all);
   return total;
 }
 
-/** Returns how many requests of the buckets a summary counts. */
+/** Returns the number of requests in the buckets that a summary counts. */
 export function countedOf(buckets: readonly StoredBucket[], summary: string): number {
   return buckets.reduce((sum, { counted }) => sum + (counted.get(summary) ?? 0), 0);
 }
 
-/** The coverage of an answer from the records, which are all kept. */
+/** Returns the coverage of a result from the records, which are complete. */
 export function completeCoverage(): Coverage {
   return { complete: true, gaps: [] };
 }
 
-/** Returns what these summaries leave out of what is stored in the buckets. */
+/** Returns the stored requests in the buckets that these summaries leave out. */
 export async function coverageOf(
   reader: Reader,
   place: Place,
@@ -93,7 +96,7 @@ export async function coverageOf(
   return { complete: gaps.every(({ length }) => length === 0), gaps: gaps.flat() };
 }
 
-/** The buckets at both ends of a gap are split until the gap begins and ends with an hour. */
+/** Returns the gaps. Splits the buckets at both ends of a gap until it starts and ends with an hour. */
 async function gapsOf(
   reader: Reader,
   place: Place,
@@ -116,7 +119,7 @@ async function gapsOf(
   return runs.map((run) => gapOf(place, run, summary));
 }
 
-/** The shorter buckets of a day or month; itself where they are not kept as long. */
+/** Returns the shorter buckets of a day or month, or the bucket itself if they have expired. */
 async function partsOf(reader: Reader, { site, zone }: Place, bucket: StoredBucket): Promise<StoredBucket[]> {
   const period = SHORTER[bucket.period]!;
   const to = zone.next(bucket.period, bucket.start) - 1;
@@ -124,7 +127,7 @@ async function partsOf(reader: Reader, { site, zone }: Place, bucket: StoredBuck
   return allOf(parts).hits < bucket.all.hits ? [bucket] : parts;
 }
 
-/** The buckets that a summary leaves requests out of, by runs between which it counts everything. */
+/** Groups the buckets from which a summary omits requests into runs without complete buckets in between. */
 function runsOf(buckets: readonly StoredBucket[], summary: string): StoredBucket[][] {
   const runs: StoredBucket[][] = [];
   let run: StoredBucket[] | undefined;

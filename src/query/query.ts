@@ -28,9 +28,9 @@ import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
 export type * from './questions.ts';
 
 const MOST_RECORDS = 10_000;
-/** More buckets than a chart has room for are a slip. */
+/** Maximum number of buckets. More would not fit in a chart and indicate a mistake. */
 const MOST_BUCKETS = 10_000;
-/** How long a bucket is at least, in ms. */
+/** Minimum length of a bucket, in ms. */
 const SHORTEST: Readonly<Record<Period, number>> = {
   hour: 3_600_000,
   day: 24 * 3_600_000,
@@ -38,7 +38,7 @@ const SHORTEST: Readonly<Record<Period, number>> = {
 };
 const COMMON = ['range', 'from', 'to', 'site', 'filter'];
 const COMPARED = [...COMMON, 'compare'];
-/** What each question takes. */
+/** Options of each query. */
 const OPTIONS = {
   totals: COMPARED,
   series: [...COMPARED, 'period', 'summary', 'key'],
@@ -46,18 +46,18 @@ const OPTIONS = {
   records: [...COMMON, 'after', 'limit'],
 };
 
-/** What a `UsageQuery` is told by whoever makes it. */
+/** Settings of a `UsageQuery`. */
 export interface QueryContext {
   site?: string;
-  /** Of a site of which nothing is stored yet. */
+  /** Time zone of a site without stored data. */
   timeZone?: string;
-  /** The summaries that are kept, even where nothing is stored of them yet. */
+  /** Summaries that are kept, including those without data. */
   summaries?: readonly Summary[];
-  /** Defaults to the clock. In ms since 1970. */
+  /** Returns the current time in ms since 1970. Defaults to the wall clock. */
   now?: () => number;
 }
 
-/** Questions over a range of time, to one storage. */
+/** Range queries on one storage. */
 export class UsageQuery {
   readonly #reader: CompleteReader;
   readonly #context: QueryContext;
@@ -71,12 +71,12 @@ export class UsageQuery {
     this.#answers = new Answers(reader);
   }
 
-  /** The same questions about another site. */
+  /** Returns the same queries for another site. */
   of(site: string): UsageQuery {
     return new UsageQuery(this.#reader, { ...this.#context, site });
   }
 
-  /** The site's time zone, and what can be asked for. */
+  /** Returns the site's time zone and its available queries. */
   async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
     const { site: name, zone } = await this.#site(site);
     const stored = await storedSummaries(this.#reader, name);
@@ -95,7 +95,7 @@ export class UsageQuery {
     };
   }
 
-  /** Hits, bytes, errors, time, visitors and robots of a range, all together. */
+  /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
     const asked = await this.#ask(options, 'totals');
     const source = await this.#answers.source(asked);
@@ -112,7 +112,10 @@ export class UsageQuery {
     };
   }
 
-  /** The same for each hour, day or month of a range; or for one key of a summary, without visitors and robots. */
+  /**
+   * Returns the totals for each hour, day or month of a range. With a key of a summary, only that key is
+   * counted, without visitors and bots.
+   */
   async series(options: SeriesOptions = {}): Promise<SeriesAnswer> {
     const asked = await this.#ask(options, 'series');
     const { period = periodOf(asked.range), summary, key } = options;
@@ -143,7 +146,7 @@ export class UsageQuery {
     };
   }
 
-  /** The keys of a summary over a range, those with the most first, and what the others have together. */
+  /** Returns the top keys of a summary over a range, and the sum of the remaining ones. */
   async top(summary: Summary | string, options: TopOptions = {}): Promise<TopAnswer> {
     const asked = await this.#ask(options, 'top');
     const name = await this.#summary(asked.site, summary);
@@ -181,19 +184,19 @@ export class UsageQuery {
     };
   }
 
-  /** Records, newest first, a page at a time. */
+  /** Returns a page of records, newest first. */
   async records(options: RecordsOptions = {}): Promise<RecordsAnswer> {
     const asked = await this.#ask(options, 'records');
     const { after, limit = 100 } = options;
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
     }
-    // What a cursor holds is the storage's own business.
+    // Only the storage knows the contents of a cursor.
     if (after !== undefined && typeof after !== 'string') {
       throw invalid('after', after, 'the "next" of the previous answer');
     }
     const answer = this.#reader.matchingRecords({ ...matching(asked), after, limit });
-    // A database that is gone when the next page is asked for is not the end of the records.
+    // If the database is gone when the next page is requested, that is not the end of the records.
     const { records, next } = await (after === undefined
       ? orElse(answer, { records: [], next: undefined })
       : answer);
@@ -212,7 +215,7 @@ export class UsageQuery {
       return { column: columnFor(name, 'filter'), value: storedKey(value) };
     });
     const meant = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
-    // The records are read by their dates, whatever lies behind.
+    // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || question === 'records';
     const range = isFromRecords ? meant : await this.#answers.settled(site, zone, meant);
     return { site, zone, range, where };
@@ -223,7 +226,7 @@ export class UsageQuery {
     return siteOf(this.#reader, { site: given === undefined ? site : given }, timeZone);
   }
 
-  /** The name of a summary that is stored or kept. */
+  /** Returns the name of a summary, if it is stored or kept. */
   async #summary(site: string, summary: Summary | string): Promise<string> {
     const name = summaryName(summary);
     if (typeof summary === 'string' && !known(name)) await checkKept(this.#reader, site, name, this.#kept);
@@ -235,11 +238,11 @@ export class UsageQuery {
   }
 }
 
-/** The period before, where it is asked for. */
+/** Returns the previous period, if requested. */
 function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions): HourRange | undefined {
   if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
   if (!compare) return undefined;
-  // There is nothing before so much time, and counting its days back would take a while.
+  // A range this long has no previous period, and counting its days would take a while.
   if (range.end - range.start > MOST_BUCKETS * SHORTEST[range.unit]) return undefined;
   return previousOf(range, zone);
 }

@@ -4,71 +4,71 @@ import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RangeOptions } from './range.ts';
 
-/** What is asked of a `UsageQuery`, and what it answers. */
+/** Options and results of a `UsageQuery`. */
 
-/** What an answer is narrowed to, by the name of a summary: its key, or `null` for the requests without one. */
+/** Filter of a query: keys by the names of their summaries, `null` for requests without a key. */
 export type Filter = Readonly<Record<string, string | null>>;
 
 export interface QuestionOptions extends RangeOptions {
-  /** Defaults to the site of the TrackUsage, or `default`. */
+  /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
-  /** Filter; the answer is then read from the records that the storage keeps. Defaults to none. */
+  /** Filter. The result is then read from the stored records. Defaults to none. */
   filter?: Filter;
 }
 
 export interface ComparedOptions extends QuestionOptions {
-  /** Whether the period before is answered too, where the range is no longer than 10,000 days. Defaults to false. */
+  /** Whether to include the previous period, for ranges of up to 10,000 days. Defaults to false. */
   compare?: boolean;
 }
 
 export interface SeriesOptions extends ComparedOptions {
-  /** Defaults to what suits the range. */
+  /** Period of the buckets. By default, chosen to suit the range. */
   period?: Period;
-  /** A summary of which one key alone is wanted. */
+  /** Summary of a single key to select. */
   summary?: Summary | string;
-  /** That key; `null` for the requests without one. */
+  /** The key to select; `null` for requests without one. */
   key?: string | null;
 }
 
 export interface TopOptions extends ComparedOptions {
-  /** The largest first. Defaults to `hits`. */
+  /** Measure by which keys are sorted, in descending order. Defaults to `hits`. */
   order?: Order;
   /** Part of the key; the letters A to Z match in either case, every other character exactly. Defaults to all keys. */
   search?: string;
-  /** Rows on a page; 0 for all. Defaults to 10. */
+  /** Number of rows per page; 0 for all. Defaults to 10. */
   limit?: number;
-  /** Counted from 1. Defaults to 1. */
+  /** Page number, from 1. Defaults to 1. */
   page?: number;
 }
 
 export interface RecordsOptions extends QuestionOptions {
   /** The `next` of the previous answer: opaque, and valid only for the storage that returned it. */
   after?: string;
-  /** 1 to 10,000. Defaults to 100. */
+  /** Number of records per page, 1 to 10,000. Defaults to 100. */
   limit?: number;
 }
 
-/** A range as it was answered, in whole hours. With the site's offset. */
+/** Range of a result, in whole hours, with the site's offset. */
 export interface AnsweredRange {
-  /** The first hour. */
+  /** First hour. */
   from: string;
-  /** The last hour: inclusive. */
+  /** Last hour, inclusive. */
   to: string;
 }
 
-/** A part of the range in which the storage did not keep a summary all the time. */
+/** Part of the range in which the storage did not keep a summary all the time. */
 export interface Gap {
-  /** The name of the summary. */
+  /** Name of the summary. */
   summary: string;
   /** The first hour from which a request is missing, with the site's offset. */
   from: string;
-  /** The last such hour: inclusive. */
+  /** Last such hour, inclusive. */
   to: string;
-  /** Requests of these hours that the summary does not count. */
+  /** Number of requests in these hours that the summary does not count. */
   hits: number;
 }
 
-/** Which part of the range an answer covers. */
+/** Part of the range that a result covers. */
 export interface Coverage {
   /** True if every stored request of the range is counted. */
   complete: boolean;
@@ -94,7 +94,7 @@ export interface TotalsAnswer {
 }
 
 export interface Bucket extends Totals {
-  /** Its beginning, with the site's offset. */
+  /** Start of the bucket, with the site's offset. */
   date: string;
 }
 
@@ -103,7 +103,7 @@ export interface SeriesAnswer {
   timeZone: string;
   range: AnsweredRange;
   period: Period;
-  /** Oldest first, each bucket of the range up to now, the empty ones too. */
+  /** All buckets of the range up to now, including empty ones, oldest first. */
   buckets: Bucket[];
   /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
@@ -111,7 +111,7 @@ export interface SeriesAnswer {
 }
 
 export interface TopRow extends KeyRow {
-  /** Measures of the key in the period before; `null` if not requested, or not covered completely. */
+  /** Measures of the key in the previous period; `null` if not requested or not covered completely. */
   previous: Measures | null;
 }
 
@@ -122,11 +122,11 @@ export interface TopAnswer {
   summary: string;
   order: Order;
   rows: TopRow[];
-  /** How many keys match. */
+  /** Number of matching keys. */
   count: number;
-  /** All keys that match together. */
+  /** Total of all matching keys. */
   total: Measures;
-  /** `total` without the rows. */
+  /** `total` minus the rows. */
   others: Measures;
   /** Coverage of the summary. */
   coverage: Coverage;
@@ -136,20 +136,20 @@ export interface RecordsAnswer {
   site: string;
   timeZone: string;
   range: AnsweredRange;
-  /** Newest first. */
+  /** Records, newest first. */
   records: UsageRecord[];
-  /** For `after`; `null` when there are no more. */
+  /** Cursor for `after`; `null` if there are no more records. */
   next: string | null;
 }
 
-/** A summary that can be asked for. */
+/** A summary that can be queried. */
 export interface SummaryInfo {
   name: string;
-  /** How the documentation calls it, such as `sumUrls`. */
+  /** Name in the documentation, for example `sumUrls`. */
   title: string;
-  /** Whether it is the user's own. */
+  /** Whether it is user-defined. */
   own: boolean;
-  /** Whether answers can be filtered by its keys. */
+  /** Whether results can be filtered by its keys. */
   filter: boolean;
 }
 

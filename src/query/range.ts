@@ -3,45 +3,51 @@ import type { Calendar, Period } from '../summaries/periods.ts';
 import type { When } from './ask.ts';
 import { invalid } from './invalid.ts';
 
-/** Ranges by name; all of them end now. `7d`: today and the six days before. */
+/** Named ranges, all of which end now. `7d` is today and the six days before. */
 export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;
 export type RangeName = (typeof RANGES)[number];
 
 export interface RangeOptions {
-  /** Instead of `from` and `to`. Defaults to `30d` where neither is given. */
+  /** Named range, instead of `from` and `to`. Defaults to `30d` if neither is given. */
   range?: RangeName;
-  /** Inclusive, and rounded down to the hour. Defaults to the beginning of what is stored. */
+  /** Start of the range, inclusive, rounded down to the hour. Defaults to the start of the stored data. */
   from?: When;
-  /** Inclusive: the whole hour, day (`2026-11-25`) or month (`2026-11`) that it names. Defaults to now. */
+  /**
+   * End of the range, inclusive: the whole hour, day (`2026-11-25`) or month (`2026-11`) that it names.
+   * Defaults to now.
+   */
   to?: When;
 }
 
-/** Whole hours of a site's calendar. In ms since 1970. */
+/** Range in whole hours of a site's calendar. In ms since 1970. */
 export interface HourRange {
   start: number;
-  /** Exclusive. */
+  /** Exclusive end. */
   end: number;
-  /** Whether it lasts until now, so that nothing can lie between its end and the end of that day or month. */
+  /**
+   * Whether the range extends until now, so that there is no data between its end and the end of that day or
+   * month.
+   */
   open: boolean;
-  /** What one step back to the period before is measured in. */
+  /** Unit by which the previous period is shifted. */
   unit: 'day' | 'month';
 }
 
-/** The periods by which a range can be drawn, and the longest range that each is drawn for by itself. In days. */
+/** Longest range that is charted by the hour and by the day, by default. In days. */
 const LONGEST_BY_HOUR = 3;
 const LONGEST_BY_DAY = 100;
 const DAY = 24 * 60 * 60 * 1000;
 const SHORTEST_MONTH = 27 * DAY;
 
-/** What a date without a time names, by how long it is: `2026-11`, `2026-11-25`. */
+/** Period named by a date without a time, by its length: `2026-11`, `2026-11-25`. */
 const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
 
 const DAYS: Partial<Record<RangeName, number>> = { today: 1, '7d': 7, '30d': 30, '90d': 90 };
 const MONTHS: Partial<Record<RangeName, number>> = { month: 1, '12mo': 12 };
 
 /**
- * The hours that are meant.
- * @param first The first instant of which something is stored; asked for only where it matters.
+ * Returns the requested hours.
+ * @param first Returns the first instant with stored data. Called only if needed.
  */
 export async function rangeOf(
   { range, from, to }: RangeOptions,
@@ -72,15 +78,15 @@ export async function rangeOf(
     throw invalid('from', from, to === undefined ? 'a time that has begun' : 'a time that is not after "to"');
   }
   const end = Math.max(start, Math.min(last, until));
-  // A range until now is one of months as soon as it is about as long as one.
+  // A range until now counts in months as soon as it is about a month long.
   const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > SHORTEST_MONTH);
   const unit = endsMonth && zone.monthOf(start) === start ? 'month' : 'day';
   return { start, end, open: last >= until, unit };
 }
 
 /**
- * The range of the same length just before, in whole days or months: of the same hours where it is made of parts of
- * days, and cut as short where the range itself is not over yet.
+ * Returns the preceding range of the same length, in whole days or months. If the range has partial days, it
+ * has the same hours. If the range has not ended yet, it is equally truncated.
  */
 export function previousOf({ start, end, unit }: HourRange, zone: Calendar): HourRange {
   let steps = 0;
@@ -94,10 +100,13 @@ export function previousOf({ start, end, unit }: HourRange, zone: Calendar): Hou
   return { start: shift(start), end: Math.min(shift(end), start), open: false, unit };
 }
 
-/** The fewest buckets that make up the range: its months, then the days and hours that are left at its ends. */
+/**
+ * Returns the minimum number of buckets that make up the range: its months, then the remaining days and hours
+ * at its ends.
+ */
 export function spansOf({ start, end, open }: HourRange, zone: Calendar): Span[] {
   if (start >= end) return [];
-  // Nothing is stored of the time to come: a month that is not over is one bucket all the same.
+  // There is no future data, so an unfinished month can be read as a single bucket.
   const last = open ? zone.next('month', zone.monthOf(end - 1)) : end;
   const spans: Span[] = [];
   split(['month', 'day', 'hour'], start, last, zone, spans);
@@ -119,14 +128,14 @@ function split(periods: readonly Period[], start: number, end: number, zone: Cal
   split(shorter, finish, end, zone, spans);
 }
 
-/** The period in which a range is best drawn. */
+/** Returns the default period for charting the range. */
 export function periodOf({ start, end }: HourRange): Period {
   const days = (end - start) / DAY;
   if (days <= LONGEST_BY_HOUR) return 'hour';
   return days <= LONGEST_BY_DAY ? 'day' : 'month';
 }
 
-/** The starts of the buckets that the range touches; the first may begin before it. */
+/** Returns the starts of the buckets that overlap the range. The first may start before it. */
 export function bucketsOf({ start, end }: HourRange, period: Period, zone: Calendar): number[] {
   const buckets: number[] = [];
   for (let at = zone.bucketOf(period, start); at < end; at = zone.next(period, at)) buckets.push(at);
@@ -138,7 +147,7 @@ function endOf(to: When, zone: Calendar): number {
   const text = typeof to === 'string' ? to : '';
   const period = NAMED_BY_LENGTH[text.length];
   if (period === undefined) return zone.next('hour', zone.hourOf(at));
-  // Of a day that the calendar skipped, nothing: it ends where it would have begun.
+  // A day skipped by the calendar is empty: it ends where it would have started.
   return zone.format(at).slice(0, text.length) > text ? at : zone.next(period, at);
 }
 

@@ -9,29 +9,32 @@ import type { HandlerSettings } from './options.ts';
 import type { Problem } from './problem.ts';
 
 const COOKIE = 'track-usage-session';
-/** How long somebody who signed in stays so. In s. */
+/** Duration of a session. In s. */
 const SESSION = 7 * 24 * 60 * 60;
-/** Wrong tokens that an address may send before it has to wait, and how long that is remembered. */
+/** Number of wrong tokens that an address may send before it is rate-limited, and the duration of that. */
 const FAILURES = 5;
 const MEMORY = 60_000;
-/** Addresses whose failures are remembered. */
+/** Maximum number of addresses whose failures are tracked. */
 const REMEMBERED = 10_000;
 const LINKS = 16;
-/** What proxies and tunnels add. */
+/** Headers that proxies and tunnels add. */
 const FORWARDED =
   /^(?:x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|fastly-client-ip|cf-.*)$/;
 
-/** Who may look: see `HandlerOptions`. */
+/** Access control: see `HandlerOptions`. */
 export class Access {
   readonly #settings: HandlerSettings;
   readonly #onFailure: (error: unknown) => void;
-  /** Signs sessions; the same in each process that has the same token. */
+  /** Key that signs sessions, the same in every process with the same token. */
   readonly #key: Buffer;
-  /** Tokens of links that nobody used yet. */
+  /** Unused tokens of links. */
   readonly #links = new Set<string>();
   readonly #failures = new BoundedCache<string, { count: number; until: number }>(REMEMBERED);
 
-  /** @param onFailure Told what `authorize` throws. */
+  /**
+   * Creates the access control.
+   * @param onFailure Called with errors thrown by `authorize`.
+   */
   constructor(settings: HandlerSettings, onFailure: (error: unknown) => void = () => {}) {
     this.#settings = settings;
     this.#onFailure = onFailure;
@@ -40,18 +43,18 @@ export class Access {
       token === undefined ? randomBytes(32) : createHmac('sha256', token).update('track-usage').digest();
   }
 
-  /** Whether nothing guards it: then it is for this machine alone, and for who has a link. */
+  /** Whether no option restricts access. Access is then limited to localhost, through a one-time link. */
   get isLocal(): boolean {
     const { authorize, token, public: isPublic } = this.#settings;
     return authorize === undefined && token === undefined && !isPublic;
   }
 
-  /** Whether people sign in with a token. */
+  /** Whether users sign in with a token. */
   get hasSignIn(): boolean {
     return this.#settings.token !== undefined || this.isLocal;
   }
 
-  /** A token for one link. Of those that nobody used the oldest are forgotten. */
+  /** Creates a token for one link. The oldest unused tokens are evicted. */
   createLink(): string {
     const link = randomBytes(24).toString('base64url');
     this.#links.add(link);
@@ -60,7 +63,7 @@ export class Access {
     return link;
   }
 
-  /** Why a request may not even ask, whoever it is from; `undefined` where it may. */
+  /** Refusal before authentication: wrong host, or not loopback. Returns `undefined` if there is none. */
   refusal(request: IncomingMessage): Problem | undefined {
     const { hosts, public: isPublic } = this.#settings;
     const isNear =
@@ -79,7 +82,7 @@ export class Access {
       ? hosts.includes(host)
       : !(isNear && (this.isLocal || isPublic)) || isLocalName(host);
     if (isExpected) return undefined;
-    // Another site's name that was made to mean this machine (DNS rebinding).
+    // Another site's host name that was made to resolve to this machine (DNS rebinding).
     return {
       status: 421,
       title: 'This is not the host that was asked for',
@@ -88,7 +91,7 @@ export class Access {
     };
   }
 
-  /** Whether the request is from somebody who may look. */
+  /** Returns whether the request is authorized. */
   async allows(request: IncomingMessage): Promise<boolean | Problem> {
     const { authorize, token, public: isPublic } = this.#settings;
     if (isPublic || this.hasSession(request)) return true;
@@ -97,7 +100,7 @@ export class Access {
         const answer = await within(Promise.resolve(authorize(request)), this.#settings.timeout);
         if (answer === true) return true;
       } catch (error) {
-        // Keeps it out.
+        // The error denies access.
         this.#onFailure(error);
       }
     }
@@ -106,7 +109,7 @@ export class Access {
     return this.#try(request, 'bearer', () => isSame(bearer, token));
   }
 
-  /** The cookie for who knows the token, or types in what a link ends with. */
+  /** Returns the cookie for the correct token, or for a link's token entered in the form. */
   signIn(request: IncomingMessage, given: string): string | Problem {
     const { token } = this.#settings;
     const isRight = this.#try(
@@ -122,12 +125,13 @@ export class Access {
   }
 
   /**
-   * The cookie for who has a link. The token itself is not taken from a URL, where it would stay in logs and histories;
-   * and wrong ones are not counted, or pages of others could have somebody locked out with an image.
+   * Returns the cookie for a link's token. The main token is not accepted in a URL, because it would remain
+   * in logs and histories. Wrong link tokens are not counted, or other sites could lock a user out with an
+   * image.
    */
   enter(request: IncomingMessage, given: string): string | Problem | undefined {
     if (this.#takeLink(given)) return this.#cookie(request);
-    // The link was used before, perhaps by the very same person.
+    // The link was used before, possibly by the same user.
     if (this.hasSession(request)) return undefined;
     return {
       status: 401,
@@ -150,7 +154,7 @@ export class Access {
     });
   }
 
-  /** Each works once. */
+  /** Uses up a link's token. Each is valid once. */
   #takeLink(given: string): boolean {
     const found = [...this.#links].filter((link) => isSame(link, given));
     for (const link of found) this.#links.delete(link);
@@ -167,7 +171,7 @@ export class Access {
     return createHmac('sha256', this.#key).update(`${this.#settings.path} ${expires}`).digest('base64url');
   }
 
-  /** Tries a token, unless this address has guessed too often in that way. */
+  /** Checks a token, unless this address has sent too many wrong ones in the same way. */
   #try(request: IncomingMessage, way: 'bearer' | 'form', isRight: () => boolean): boolean | Problem {
     const address = `${way} ${networkOf(request.socket.remoteAddress ?? '')}`;
     const now = wallClock.now();
@@ -189,7 +193,7 @@ export class Access {
   }
 }
 
-/** In constant time, whatever the lengths. */
+/** Compares in constant time, for any lengths. */
 function isSame(one: string, other: string): boolean {
   const hash = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(hash(one), hash(other));
@@ -200,24 +204,27 @@ function isLoopback(address = ''): boolean {
   return plain === '::1' || /^127\./.test(plain);
 }
 
-/** Whether a name or address is this machine's own, and nobody else's. */
+/** Returns whether a name or address can only refer to this machine. */
 export function isLocalName(host: string): boolean {
   return /^(?:[a-z0-9-]+\.)*localhost$/.test(host) || (isIP(host) !== 0 && isLoopback(host));
 }
 
-/** The Host header, or what stands for it in HTTP/2. */
+/** Returns the Host header, or its HTTP/2 equivalent. */
 export function authorityOf({ headers }: IncomingMessage): string {
   const given = headers.host ?? headers[':authority'];
   return (typeof given === 'string' ? given : '').toLowerCase();
 }
 
-/** Without its port and brackets. */
+/** Returns the host without its port and brackets. */
 function hostOf(request: IncomingMessage): string {
   const host = authorityOf(request);
   return /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d+$/, '');
 }
 
-/** An IPv6 user has 2^64 addresses: the first four groups tell users apart. */
+/**
+ * Returns the network of an address. An IPv6 user has 2^64 addresses, so the first four groups identify the
+ * user.
+ */
 function networkOf(address: string): string {
   if (isIP(address) !== 6 || address.includes('.')) return address;
   const [head = '', tail] = address.replace(/%.*/, '').split('::');

@@ -7,33 +7,36 @@ import type { UsageStatus } from '../tracker/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
 import * as schemas from './schemas.ts';
 
-/** The questions of the API. */
+/** Queries that the API offers. */
 export type Questions = Pick<UsageQuery, 'site' | 'totals' | 'series' | 'top' | 'records'>;
 
-/** What the handler shows. */
+/** Data source of the handler. */
 export interface HandlerSource {
   query: Questions;
-  /** The site that is asked about where none is named. */
+  /** Site used if a request names none. */
   site: string;
-  /** Whether everybody may look. */
+  /** Whether access is public. */
   isPublic?: boolean;
-  /** `null` where there is no app, only what it stored. */
+  /** Returns the status, or `null` without an app. */
   status(): UsageStatus | null;
-  /** The text of the metrics; `undefined` where there is no app. */
+  /** Returns the metrics as text. `undefined` without an app. */
   metrics?: ((options: { openMetrics: boolean }) => Promise<string>) | undefined;
   version: string;
 }
 
-/** One question of the HTTP API. */
+/** One endpoint of the HTTP API. */
 export interface Endpoint {
-  /** Behind `/api/v1`; `{summary}` is any segment. */
+  /** Path after `/api/v1`. `{summary}` is any segment. */
   path: string;
   summary: string;
   parameters: z.ZodType;
   answer: z.ZodType;
-  /** @param summary What stands for `{summary}` in the path. */
+  /**
+   * Runs the query.
+   * @param summary Value of `{summary}` in the path.
+   */
   ask(source: HandlerSource, parameters: never, summary: string): Promise<unknown>;
-  /** The same without an end, line by line. */
+  /** Returns the same without a row limit, line by line. */
   lines?: (source: HandlerSource, parameters: never, summary: string) => Lines;
 }
 
@@ -147,7 +150,7 @@ function topOptions(parameters: Of<typeof schemas.topParameters>) {
   return optionsOf(parameters);
 }
 
-/** As the questions take them: without `format`, and with the filter by summary. */
+/** Converts parameters to query options: without `format`, and with the filter by summary. */
 function optionsOf<P extends Common & { format?: unknown }>(parameters: P) {
   const { filter, format: _, ...rest } = parameters;
   return defined({ ...rest, filter: filter && filterOf(filter) });
@@ -158,7 +161,7 @@ function filterOf(given: readonly string[]): Filter {
   for (const text of given) {
     const colon = text.indexOf(':');
     const summary = text.slice(0, colon);
-    // A request has one key of each.
+    // A request has one key per summary.
     if (Object.hasOwn(filter, summary)) throw invalid('filter', text, `one key of ${summary}`);
     filter[summary] = text.slice(colon + 1) || null;
   }
@@ -167,14 +170,14 @@ function filterOf(given: readonly string[]): Filter {
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
-/** Without what is undefined. */
+/** Returns an object without its undefined values. */
 function defined<T extends object>(given: T): Partial<Defined<T>> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<
     Defined<T>
   >;
 }
 
-/** The question of a path behind the handler's own, and what stands in it for `{summary}`. */
+/** Returns the endpoint of a path after the handler's own, and the value of `{summary}`. */
 export function findEndpoint(path: string): { endpoint: Endpoint; summary: string } | undefined {
   if (!path.startsWith('/api/v1/')) return undefined;
   const own = path.slice('/api/v1'.length);
@@ -184,7 +187,7 @@ export function findEndpoint(path: string): { endpoint: Endpoint; summary: strin
   return endpoint && { endpoint, summary: summary ?? '' };
 }
 
-/** The parameters of a question, by its schema. */
+/** Parses the parameters of a query by its schema. */
 export function readParameters({ parameters }: Endpoint, given: URLSearchParams) {
   const values: Record<string, string | string[]> = Object.create(null);
   for (const name of new Set(given.keys())) {
@@ -194,7 +197,7 @@ export function readParameters({ parameters }: Endpoint, given: URLSearchParams)
   return parameters.safeParse({ ...values });
 }
 
-/** Why they are not understood. */
+/** Returns the reasons why parameters are invalid. */
 export function reasonsOf({ issues }: z.ZodError): string {
   return issues
     .map(({ path, message }) => `${path.join('.') || 'parameters'}: ${message}`)

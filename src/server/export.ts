@@ -8,21 +8,21 @@ import type { KeyRow } from '../storage/contract.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import type { Questions } from './api.ts';
 
-/** A download: rows in pieces, whose number has no limit. */
+/** A download: an unlimited number of rows, in chunks. */
 export interface Lines<Row = never> {
-  /** The file's name without its ending. */
+  /** File name without its extension. */
   name: string;
-  /** What a row has, as a table. */
+  /** Columns of the table, and the cell of each for a row. */
   cells: Readonly<Record<string, (row: Row, zone: Calendar) => Cell>>;
   /** Returns what a line of NDJSON holds. Defaults to the row itself. */
   json?: (row: Row, zone: Calendar) => unknown;
   pieces: AsyncIterable<{ rows: readonly Row[]; timeZone: string }>;
 }
 
-/** Rows that are read at once. */
+/** Number of rows read per query. */
 const KEYS = 50_000;
 const RECORDS = 1_000;
-/** Rows that are made text of at once: between them the app has its turn. */
+/** Number of rows formatted before yielding to the app. */
 const WRITTEN = 500;
 
 const MEASURES = {
@@ -65,7 +65,7 @@ export function topLines(query: Questions, summary: string, options: TopOptions)
       known = Math.max(known, count);
       read += rows.length;
       if (rows.length === KEYS) continue;
-      // Keys that are gone since the first page, such as those of a database that was dropped, are not the end.
+      // Fewer keys than on the first page are not the end: for example, the database was dropped.
       if (read < known) throw new Error(`${known - read} of ${known} keys were gone before they were read`);
       return;
     }
@@ -89,7 +89,7 @@ export function recordLines(query: Questions, options: RecordsOptions): Lines<Us
 }
 
 export async function* csvOf<Row>({ cells, pieces }: Lines<Row>): AsyncGenerator<string> {
-  // With the first rows, not before them: that they cannot be had is told by another answer.
+  // The heading is sent with the first rows, so that an error before them can still change the response.
   let [heading = ''] = csv(Object.keys(cells), []);
   for await (const { rows, timeZone } of pieces) {
     const zone = calendar(timeZone);

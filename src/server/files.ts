@@ -17,16 +17,16 @@ const TYPES: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json; charset=utf-8',
   '.woff2': 'font/woff2',
 };
-/** Compressed forms that may lie beside a file, the smaller first. */
+/** Compressed versions that may exist beside a file, smallest first. */
 const ENCODINGS = { br: '.br', gzip: '.gz' } as const;
 type Encoding = keyof typeof ENCODINGS;
 
-/** The files of a directory, by their path such as `/index.html`. */
+/** Files of a directory, by their path, for example `/index.html`. */
 export type Files = ReadonlyMap<string, Buffer>;
 
 /**
- * Reads them once: a path that was not read is no file, whatever it says; and an app goes on when its packages are
- * replaced on the disk under it.
+ * Reads all files once. A path that was not read is not served, whatever it contains. The app also continues
+ * to work while its packages are replaced on disk.
  */
 export async function readFiles(directory: string): Promise<Files> {
   // A package without its dashboard still has the API.
@@ -36,7 +36,7 @@ export async function readFiles(directory: string): Promise<Files> {
   return new Map(await Promise.all(paths.map(async (path) => [named(path), await readFile(path)] as const)));
 }
 
-/** Answers with a file; false where there is none. */
+/** Sends a file. Returns false if there is none. */
 export function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
@@ -52,7 +52,7 @@ export function sendFile(
   const tag = etag(body);
   response.setHeader('vary', 'accept-encoding');
   response.setHeader('etag', tag);
-  // Names with a hash never change.
+  // Files with a hash in their name never change.
   const isHashed = /-[\w-]{8}\.\w+$/.test(name);
   response.setHeader('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
   if (fresh(request.headers, { etag: tag })) {

@@ -5,8 +5,8 @@ import { Refusal } from './problem.ts';
 const LONGEST = 8_192;
 
 /**
- * The fields of a form. What the framework has read of it already is taken from there.
- * @param timeout How long the client may take to send it. In ms.
+ * Returns the fields of a form. Uses the body if the framework has already parsed it.
+ * @param timeout Maximum time that the client may take to send it. In ms.
  */
 export async function readForm(
   request: IncomingMessage,
@@ -21,7 +21,9 @@ export async function readForm(
   return new URLSearchParams(await readText(request, timeout));
 }
 
-/** The request is not destroyed where it is too long or too slow: it still has to be answered. */
+/**
+ * Reads the body. A request that is too long or too slow is not destroyed, because it still needs a response.
+ */
 function readText(request: IncomingMessage, timeout: number): Promise<string> {
   if (request.readableEnded || request.destroyed) return Promise.resolve('');
   return new Promise((resolve, reject) => {
@@ -30,7 +32,7 @@ function readText(request: IncomingMessage, timeout: number): Promise<string> {
     const settle = (error?: Error) => {
       clearTimeout(limit);
       request.off('data', take);
-      // Nobody may be left to hear that the client went away.
+      // An aborted request must not cause an unhandled error.
       request.on('error', () => {});
       if (error) reject(error);
       else resolve(Buffer.concat(pieces).toString());

@@ -2,14 +2,14 @@ import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import type { Questions } from './api.ts';
 import { Refusal } from './problem.ts';
 
-/** Questions that may wait for each that may run. */
+/** Number of queries that may wait, per query that may run. */
 const WAITING = 12;
-/** A question that the storage has not answered after so many time limits is not counted any more. */
+/** Number of time limits after which an unfinished query no longer counts. */
 const LOST = 10;
 
 /**
- * How many questions a storage is asked at once. The others wait for their turn, up to a number and a time: whoever may
- * look must not be able to stop the database.
+ * Limits concurrent queries to a storage. Others wait, up to a number and a time, so that clients cannot
+ * overload the database.
  */
 export class Gate {
   readonly #most: number;
@@ -17,7 +17,10 @@ export class Gate {
   readonly #waiting = new Set<() => void>();
   #running = 0;
 
-  /** @param timeout How long an answer may take, the wait included. In ms. */
+  /**
+   * Creates the limit.
+   * @param timeout Maximum time for a result, including waiting. In ms.
+   */
   constructor(most: number, timeout: number) {
     this.#most = most;
     this.#timeout = timeout;
@@ -45,7 +48,7 @@ export class Gate {
         reject(slow(this.#timeout));
       }, this.#timeout);
       limit.unref();
-      // Whichever comes first; a settled promise ignores the other.
+      // A settled promise ignores the second call.
       const settle =
         <V>(how: (value: V) => void) =>
         (value: V) => {
@@ -58,7 +61,7 @@ export class Gate {
     });
   }
 
-  /** The storage works on, also after nobody waits any more: so long its place is taken. */
+  /** Runs a query. It occupies its slot until the storage finishes, even if its client is gone. */
   async #occupy<T>(ask: () => Promise<T>): Promise<T> {
     this.#running += 1;
     let isTaken = true;
@@ -80,7 +83,7 @@ export class Gate {
   }
 }
 
-/** The questions, each through the gate. */
+/** Returns the queries, each subject to the gate. */
 export function gated(query: Questions, gate: Gate): Questions {
   return {
     site: (...given) => gate.run(() => query.site(...given)),
@@ -91,7 +94,7 @@ export function gated(query: Questions, gate: Gate): Questions {
   };
 }
 
-/** What is asked, or `undefined` when it takes longer than `timeout` ms. */
+/** Returns the result, or `undefined` if it takes longer than `timeout` ms. */
 export async function within<T>(promise: Promise<T>, timeout: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<undefined>((resolve) => {

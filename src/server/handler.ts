@@ -11,11 +11,11 @@ import { sendProblem } from './problem.ts';
 import type { Responder } from './respond.ts';
 
 /**
- * The dashboard, its HTTP API and the metrics. It is middleware of Express, Koa and Hono, a plugin of Fastify, and a
- * listener of node:http: `app.use(usage.handler())`, `app.register(usage.handler())`.
+ * The dashboard, its HTTP API and the metrics. Works as middleware of Express, Koa and Hono, a plugin of
+ * Fastify, and a listener of node:http: `app.use(usage.handler())`, `app.register(usage.handler())`.
  */
 export interface UsageHandler {
-  /** Node, Express, NestJS: answers what lies below its path, and calls `next` for everything else. */
+  /** Node, Express, NestJS. Handles requests below its path, and calls `next` for all others. */
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): boolean;
   /** Koa. */
   (context: KoaContext, next: () => Promise<unknown>): Promise<unknown>;
@@ -23,11 +23,11 @@ export interface UsageHandler {
   (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined>;
   /** Fastify. */
   (app: FastifyInstance, options: object, done?: (error?: Error) => void): void;
-  /** Where the dashboard is. */
+  /** Path of the dashboard. */
   readonly path: string;
   /**
-   * A link to the dashboard that works once, where nothing else guards it; otherwise without a token.
-   * @param origin Such as `http://localhost:3000`.
+   * Returns a link to the dashboard. It works once if no option restricts access; otherwise it has no token.
+   * @param origin For example `http://localhost:3000`.
    */
   link(origin: string): string;
 }
@@ -55,10 +55,13 @@ interface FastifyExchange {
 }
 
 const FORM = 'application/x-www-form-urlencoded';
-/** How often the link, and what failed, is printed at most. In ms. */
+/** Minimum interval between printing links or errors. In ms. */
 const PRINT = 60_000;
 
-/** @param leaveOut Called with each request that it answers, which is not tracked. */
+/**
+ * Creates the handler.
+ * @param leaveOut Called with each request that it handles, which is not tracked.
+ */
 export function createHandler(
   source: HandlerSource,
   options: HandlerOptions = {},
@@ -73,7 +76,7 @@ export function createHandler(
     if (isKoa(first)) return mount.koa(first, second);
     return mount.node(first, second, third);
   };
-  // Express takes a function with four parameters for one of errors, and Fastify looks at their number too.
+  // Express treats a function with four parameters as an error handler, and Fastify checks their number too.
   Object.defineProperty(handler, 'length', { value: 3 });
   return Object.assign(handler, {
     path: settings.path,
@@ -137,26 +140,26 @@ class Mount {
   async hono(context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
     const { incoming, outgoing } = context.env as { incoming: IncomingMessage; outgoing: ServerResponse };
     const { parseBody } = context.req as { parseBody?: () => Promise<unknown> };
-    // Hono routes by the URL that it made of the target, without dot segments.
+    // Hono routes by the normalized URL, without dot segments.
     const { pathname, search } = new URL((context.req as { url: string }).url);
     const url = this.below(pathname + search);
     if (url === undefined) {
       await next();
       return undefined;
     }
-    // What middleware has read, Hono remembers.
+    // Hono caches a body that middleware has read.
     const body = incoming.readableDidRead
       ? await parseBody?.call(context.req).catch(() => undefined)
       : undefined;
     await this.answer(incoming, outgoing, url, body);
-    // What @hono/node-server takes for an answer that was sent past it: not by its own short way, on which it looks at
-    // no header, and which it leaves when somebody looks at the body.
+    // Tells @hono/node-server that the response was sent without it. Its fast path would ignore the header;
+    // accessing the body disables that path.
     const sent = new Response(null, { headers: { 'x-hono-already-sent': 'true' } });
     void sent.body;
     return sent;
   }
 
-  /** Never rejects. */
+  /** Handles a request. Never rejects. */
   async answer(
     request: IncomingMessage,
     response: ServerResponse,
@@ -165,11 +168,11 @@ class Mount {
   ): Promise<void> {
     this.#leaveOut(request);
     response.on('error', () => {});
-    // An HTTP/2 stream that is reset reports it here.
+    // A reset HTTP/2 stream is reported here.
     request.on('error', () => {});
     try {
       this.#print(request, url);
-      // Loaded when it is first asked: an app that nobody looks at does not pay for it.
+      // Loaded at the first request, so that an unused dashboard costs nothing.
       this.#responder ??= this.#load();
       await (await this.#responder).answer(request, response, url, body);
     } catch (error) {
@@ -209,15 +212,15 @@ class Mount {
     print(failure);
   }
 
-  /** What of the URL lies behind the path; `undefined` where it lies elsewhere. */
+  /** Returns the part of the URL after the path, or `undefined` for other URLs. */
   below(url = ''): string | undefined {
-    // With dot segments it may be another path, for the app to answer.
+    // With dot segments it may be another path, which the app must handle.
     if (!url.startsWith(this.path) || hasDotSegments(pathOf(url))) return undefined;
     const rest = url.slice(this.path.length);
     return rest === '' || rest.startsWith('/') || rest.startsWith('?') ? rest : undefined;
   }
 
-  /** Who opens the page on this machine finds the way in where the app runs. */
+  /** Prints the link where the app runs, for a user who opens the page on this machine. */
   #print(request: IncomingMessage, url: string): void {
     if (!this.#access.isLocal || url !== '/' || this.#access.refusal(request)) return;
     if (this.#access.hasSession(request) || monotonicClock.now() - this.#printed < PRINT) return;
@@ -234,13 +237,13 @@ function register(app: FastifyInstance, mount: Mount, done?: (error?: Error) => 
     app.addContentTypeParser(FORM, unread as never);
   }
   const handler = async (request: FastifyExchange['request'], reply: FastifyExchange['reply']) => {
-    // Fastify finds a route by other spellings too, such as /%75sage.
+    // Fastify also matches other spellings of a route, for example /%75sage.
     const url = mount.below(request.raw.originalUrl ?? request.raw.url);
     if (url === undefined) return reply.callNotFound();
     reply.hijack();
     await mount.answer(request.raw, reply.raw, url, request.body ?? undefined);
   };
-  // The path is what is requested: the prefix of the plugin is part of it.
+  // `path` is the requested path, so it includes the plugin's prefix.
   const isBelow = mount.path === app.prefix || mount.path.startsWith(`${app.prefix}/`);
   if (!isBelow) {
     const expected = `a path below the prefix that it is registered with, such as "${app.prefix}/usage"`;
@@ -255,7 +258,7 @@ function register(app: FastifyInstance, mount: Mount, done?: (error?: Error) => 
   done?.();
 }
 
-/** What ends when nobody reads the other end any more must not end the app. */
+/** Prints a text. A closed terminal or pipe must not end the app. */
 function print(text: string): void {
   try {
     writeSync(2, `track-usage: ${text}\n`);
@@ -271,7 +274,7 @@ function isHono(given: unknown): given is HonoContext {
   return typeof req === 'object' && typeof env === 'object' && env !== null && 'incoming' in env;
 }
 
-/** Its context has its own request and response beside those of Node. */
+/** Returns whether an argument is a Koa context, which has its own request and response beside Node's. */
 function isKoa(given: unknown): given is KoaContext {
   const { request, response, req, res } = (given ?? {}) as Record<string, unknown>;
   return [request, response, req, res].every((part) => typeof part === 'object');

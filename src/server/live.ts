@@ -3,21 +3,21 @@ import { setTimeout, wallClock } from '../platform/clock.ts';
 import type { UsageStatus } from '../tracker/status.ts';
 import { type HandlerSource, shown } from './api.ts';
 
-/** The server that a connection is of. */
+/** Server of a connection. */
 interface Listener {
   listening?: boolean;
 }
 
-/** How often it is looked whether something was stored, and how often a stream without news shows that it lives. In ms. */
+/** Interval of checks for stored data, and of pings on an idle stream. In ms. */
 const LOOK = 1_000;
 const LOOK_IN_STORAGE = 2_000;
 const PING = 15_000;
-/** What may wait for a client that does not read; then it is let go. In bytes. */
+/** Maximum amount of unread data before a client is disconnected. In bytes. */
 const MOST_WAITING = 65_536;
-/** How long a stream lasts; then the dashboard comes again, if it still may. In ms. */
+/** Maximum duration of a stream. The dashboard then reconnects, if it is still authorized. In ms. */
 const LONGEST = 60 * 60 * 1000;
 
-/** The event streams of the dashboards that are open: one look for all of them, and none without them. */
+/** Event streams of all open dashboards. They share one check, which only runs while any is open. */
 export class LiveStreams {
   readonly #source: HandlerSource;
   readonly #most: number;
@@ -35,9 +35,9 @@ export class LiveStreams {
     return this.#open.size >= this.#most;
   }
 
-  /** Server-sent events, until the client leaves. */
+  /** Starts server-sent events, until the client leaves. */
   begin(request: IncomingMessage, response: ServerResponse): void {
-    // With HTTP/1 the connection ends with the stream, so that a server that closes does not wait for it once more.
+    // In HTTP/1 the connection ends with the stream, so that closing the server need not wait for it again.
     if (request.httpVersionMajor === 1) response.shouldKeepAlive = false;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
@@ -64,7 +64,7 @@ export class LiveStreams {
 
   #plan(pause: number): void {
     this.#timer = setTimeout(() => void this.#look(), pause);
-    // An open dashboard keeps no process alive; its connection may.
+    // An open dashboard does not keep the process running, although its connection may.
     this.#timer.unref();
   }
 
@@ -82,7 +82,7 @@ export class LiveStreams {
         ? status.storages.reduce((sum, { committed, adopted }) => sum + committed + adopted, 0)
         : (await this.#source.query.totals({ range: 'today' })).totals.hits;
     } catch {
-      // The dashboard's own questions say what is wrong.
+      // The dashboard's own queries report the error.
     }
     const now = wallClock.now();
     const data = JSON.stringify({
@@ -106,7 +106,10 @@ export class LiveStreams {
     }
   }
 
-  /** A server that closes waits for its connections: an open dashboard must not keep the app from ending. */
+  /**
+   * Ends the streams of a closing server. It waits for its connections, and a dashboard must not keep the app
+   * running.
+   */
   #end(): void {
     for (const [response, { server, since }] of this.#open) {
       if (server?.listening === false || wallClock.now() - since > LONGEST) response.end();

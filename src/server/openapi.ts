@@ -4,7 +4,7 @@ import { problem } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
-/** The OpenAPI 3.1 document of the HTTP API, made of the schemas that check the requests. */
+/** Returns the OpenAPI 3.1 document of the HTTP API, generated from the schemas that validate requests. */
 export function openApi(version: string, path: string): Json {
   return {
     openapi: '3.1.1',
@@ -69,7 +69,7 @@ function operation({ path, summary, parameters, answer, lines }: Endpoint): Json
   };
 }
 
-/** The dialect is that of OpenAPI 3.1, and need not be named again. */
+/** Returns the JSON Schema, without its dialect, which is the default of OpenAPI 3.1. */
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
   const { $schema: _, ...json } = z.toJSONSchema(schema, { io }) as Json;
   return json;

@@ -2,36 +2,37 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../options/checks.ts';
 
-/** Options of `usage.handler()`. All may be left out. */
+/** Options of `usage.handler()`. All are optional. */
 export interface HandlerOptions {
-  /** Where the dashboard is: the path that is requested, whatever the handler is mounted on. Defaults to `/usage`. */
+  /** Path of the dashboard, as requested, wherever the handler is mounted. Defaults to `/usage`. */
   path?: string;
   /**
-   * Who may look: called for each request, true lets it in. What it throws or rejects with keeps the request out. The
-   * request is that of Node.
+   * Authorizes requests: called for each one, and `true` allows it. An error or rejection denies it. The
+   * argument is Node's request.
    */
   authorize?: (request: IncomingMessage) => boolean | Promise<boolean>;
   /**
-   * A secret of 16 characters or more (ASCII, without blanks), which programs send as `Authorization: Bearer …` and
-   * people sign in with.
+   * Secret of at least 16 characters (ASCII, without spaces). Programs send it as `Authorization: Bearer …`,
+   * and users sign in with it.
    */
   token?: string;
-  /** Lets everybody look. Defaults to false. */
+  /** Allows access without authentication. Defaults to false. */
   public?: boolean;
   /**
-   * Names under which the handler may be asked (the Host header, without its port), such as `stats.example.com`.
-   * Defaults to all, but where nothing guards it or it is public on loopback, to `localhost` and loopback addresses.
+   * Host names that requests may use (the Host header without its port), for example `stats.example.com`.
+   * Defaults to all names. If no option restricts access, or it is public on loopback, defaults to
+   * `localhost` and loopback addresses.
    */
   hosts?: readonly string[];
-  /** The most event streams at the same time. Defaults to 100. */
+  /** Maximum number of concurrent event streams. Defaults to 100. */
   maxStreams?: number;
-  /** The most downloads at the same time. Defaults to 8. */
+  /** Maximum number of concurrent downloads. Defaults to 8. */
   maxDownloads?: number;
-  /** The most questions that the storage is asked at the same time; twelve times as many may wait. Defaults to 8. */
+  /** Maximum number of concurrent queries to the storage. Twelve times as many may wait. Defaults to 8. */
   maxQuestions?: number;
   /**
-   * How long the storage may take for an answer, `authorize` for its own, somebody who signs in for the form, and a client
-   * that downloads for reading on. Defaults to `30000` ms (30 seconds).
+   * Time limit for a query, for `authorize`, for receiving the sign-in form, and for a client that stops
+   * reading a download. Defaults to `30000` ms (30 seconds).
    */
   timeout?: number;
 }
@@ -64,14 +65,14 @@ const DEFAULT_MAX_STREAMS = 100;
 const DEFAULT_MAX_DOWNLOADS = 8;
 const DEFAULT_MAX_QUESTIONS = 8;
 const DEFAULT_TIMEOUT = 30_000;
-/** What a timer of Node can wait, less what is made of it. In ms. */
+/** Maximum timeout. Node's timers limit it, with room for its multiples. In ms. */
 const LONGEST_TIMEOUT = 60 * 60 * 1000;
-/** What cannot be guessed, even if somebody tries for years, and can be sent in a header. */
+/** Pattern of a token that cannot be guessed and can be sent in a header. */
 const TOKEN = /^[\x21-\x7e]{16,}$/;
-/** Segments of a path that need no escaping. */
+/** Pattern of a path whose segments need no escaping. */
 const PATH = /^(?:\/[\w.~-]+)+$/;
 
-/** The options, checked, with their defaults. */
+/** Validates the options and adds the defaults. */
 export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   checkOptions('handler', options, OPTIONS);
   const { path = DEFAULT_PATH, authorize, token, hosts } = options;
@@ -85,7 +86,7 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   checkOption('handler.path', path, PATH.test(path), 'a path such as "/usage"');
   checkOption('handler.authorize', authorize, typeof authorize === 'function', 'a function');
   if (token !== undefined && !(isText(token) && TOKEN.test(token))) {
-    // The value is a secret, even one that is too short.
+    // The value is a secret, even if it is too short.
     checkOption(
       'handler.token',
       typeof token,

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type ErrorCode, TrackUsageError } from '../errors.ts';
 
-/** The statuses of what a question can be answered with instead of an answer; everything else is ours: 500. */
+/** Statuses of errors that a query can cause. All others are internal: 500. */
 const STATUSES: Partial<Record<ErrorCode, number>> = {
   QUERY_INVALID: 400,
   SUMMARY_UNKNOWN: 404,
@@ -9,18 +9,18 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   QUERY_TOO_LARGE: 422,
 };
 
-/** An answer of RFC 9457. `code` is that of the table of errors, where it is one of it. */
+/** Error response of RFC 9457. `code` is an error code, if there is one. */
 export interface Problem {
   status: number;
   title: string;
   detail: string;
   code: string;
   headers?: Record<string, string>;
-  /** Whether the connection ends with it, since the rest of the request is not read. */
+  /** Whether to close the connection, because the rest of the request is not read. */
   ends?: boolean;
 }
 
-/** Thrown where something is refused. */
+/** Thrown to refuse a request. */
 export class Refusal extends Error {
   readonly problem: Problem;
   constructor(problem: Problem) {
@@ -29,7 +29,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Refuses: see `Refusal`. */
+/** Refuses a request: see `Refusal`. */
 export function refuse(
   status: number,
   title: string,
@@ -40,7 +40,9 @@ export function refuse(
   throw new Refusal({ status, title, detail, code, ...(headers && { headers }) });
 }
 
-/** What went wrong, without what is nobody's business: no stack, no words of a database, no place where one is. */
+/**
+ * Converts an error to a problem without internal information: no stack, no database messages, no locations.
+ */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Refusal) return error.problem;
   const status = error instanceof TrackUsageError ? STATUSES[error.code] : undefined;
@@ -79,6 +81,6 @@ export function sendProblem(
     ...headers,
     ...(ends && response.req.httpVersionMajor < 2 && { connection: 'close' }),
   });
-  // HTTP/2 of Node takes no body here.
+  // Node's HTTP/2 does not accept a body here.
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }

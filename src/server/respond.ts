@@ -14,12 +14,12 @@ import type { HandlerSettings } from './options.ts';
 import { type Problem, problemOf, Refusal, refuse, sendProblem } from './problem.ts';
 import { redirect, sendJson, sendLines } from './send.ts';
 
-/** What a client of OpenMetrics says that it takes. */
+/** Media type in the Accept header of OpenMetrics clients. */
 const OPEN_METRICS = 'application/openmetrics-text';
-/** When it may be better. */
+/** Retry interval for temporary errors. */
 const LATER = { 'retry-after': '30' };
 
-/** Answers what is asked below the handler's path. */
+/** Handles requests below the handler's path. */
 export class Responder {
   readonly #source: HandlerSource;
   readonly #access: Access;
@@ -34,13 +34,14 @@ export class Responder {
     this.#access = access;
     this.#settings = settings;
     this.#live = new LiveStreams(this.#source, settings.maxStreams);
-    // Told when a file is asked for.
+    // The error is reported when a file is requested.
     this.#files.catch(() => {});
   }
 
   /**
-   * @param url What is asked for, from the handler's path on: `/api/v1/site?…`; empty for the path itself.
-   * @param body What the framework has read of the body already.
+   * Handles a request.
+   * @param url URL after the handler's path, for example `/api/v1/site?…`, or empty for the path itself.
+   * @param body Body, if the framework has already parsed it.
    */
   async answer(
     request: IncomingMessage,
@@ -72,7 +73,7 @@ export class Responder {
     if (request.method !== 'GET' && request.method !== 'HEAD') refuseMethod(request, 'GET', 'GET, HEAD');
     // Relative links need the slash.
     if (path === '') return redirect(response, `${this.#settings.path}/${url}`);
-    // A program that only looks where a link leads must not use it up.
+    // A program that only resolves a link must not use it up.
     const token = path === '/' && request.method === 'GET' ? parameters.get('token') : null;
     if (token !== null) {
       parameters.delete('token');
@@ -125,7 +126,7 @@ export class Responder {
         sendJson(request, response, await endpoint.ask(this.#source, given.data as never, summary));
       }
     } catch (error) {
-      // A download that broke off can be answered with nothing else any more.
+      // The headers of an interrupted download have been sent, so no other response is possible.
       if (response.headersSent) throw error;
       sendProblem(response, problemOf(error));
     }
@@ -156,7 +157,7 @@ export class Responder {
       return refuse(404, 'There are no metrics without an app', how, 'METRICS_MISSING');
     }
     if (this.#settings.public) {
-      // They name the storages.
+      // Metrics contain the storages' names.
       const how = 'Give the handler a token, or another one.';
       refuse(403, 'Metrics are not for everybody', how, 'METRICS_PRIVATE');
     }
@@ -182,11 +183,11 @@ export class Responder {
     this.#letIn(response, cookie, `${this.#settings.path}/`);
   }
 
-  /** A link is exchanged for a cookie at once, so that its token stays in no history and no Referer. */
+  /** Exchanges a link for a cookie, and redirects, so that its token is not kept in a history or Referer. */
   #enter(request: IncomingMessage, response: ServerResponse, token: string, rest: URLSearchParams): void {
     const cookie = this.#access.enter(request, token);
     if (typeof cookie === 'object' && (request.headers.accept ?? '').includes('text/html')) {
-      // Who follows a link with a browser is told on the page.
+      // The page informs a user who followed an invalid link.
       rest.set('link', 'wrong');
       redirect(response, `${this.#settings.path}/?${rest}`);
       return;
@@ -201,7 +202,7 @@ export class Responder {
     redirect(response, location);
   }
 
-  /** The files of the dashboard hold no numbers: whoever may ask at all may have them. */
+  /** Sends a file of the dashboard. Files contain no data, so they need no authorization. */
   async #file(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     if (sendFile(request, response, await this.#files, path)) return;
     refuse(404, 'There is no such thing', 'The dashboard has no such file.', 'PATH_UNKNOWN');
@@ -227,7 +228,7 @@ function refuseMethod({ method }: IncomingMessage, wanted: string, allow: string
   return refuse(405, `Only ${wanted} is understood here`, `${method} is not.`, 'METHOD_UNKNOWN', { allow });
 }
 
-/** Whether a form was sent by a page of ours: no other site's page signs somebody in. */
+/** Returns whether a form was sent by our page, so that no other site can sign a user in. */
 function isOwn(request: IncomingMessage): boolean {
   const { headers } = request;
   const site = headers['sec-fetch-site'];
@@ -237,14 +238,14 @@ function isOwn(request: IncomingMessage): boolean {
   return host !== '' && host === authorityOf(request);
 }
 
-/** Where the dashboard's files are; in a bundle they are not. */
+/** Returns the directory of the dashboard's files. A bundle has none. */
 function dashboard(): string {
-  // Bundlers would look for the folder if this were one expression.
+  // Bundlers would search for the directory if this were one expression.
   const here = import.meta.url;
   return fileURLToPath(new URL('../dashboard', here));
 }
 
-/** Rejects parameters on routes that take none, as misspelled ones are rejected on every route. */
+/** Rejects parameters on routes that have none, just as other routes reject misspelled ones. */
 function refuseParameters(parameters: URLSearchParams): void {
   const names = [...new Set(parameters.keys())];
   if (names.length === 0) return;

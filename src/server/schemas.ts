@@ -3,19 +3,19 @@ import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
 
-/** What the parameters of the HTTP API may be, and what its answers are; the OpenAPI document is made of it. */
+/** Schemas of the HTTP API's parameters and responses. The OpenAPI document is generated from them. */
 
 const LONGEST = 4_096;
-/** Rows of an answer in JSON; more come as CSV or NDJSON, which are streamed. */
+/** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
 const MOST_ROWS = 1_000;
 const MOST_FILTERS = 20;
 
-/** No text that is stored holds NUL, and some databases know none. */
+/** Stored texts never contain NUL, and some databases do not support it. */
 const text = z
   .string()
   .max(LONGEST)
   .regex(/^[^\0]*$/, 'expected text without NUL');
-/** Numbers come as text; `Number` reads a blank one as 0. */
+/** Converts text to an integer. `Number` would convert a blank to 0. */
 const whole = (least: number, most: number) =>
   z
     .string()

@@ -23,8 +23,8 @@ export function sendJson(request: IncomingMessage, response: ServerResponse, ans
 }
 
 /**
- * A download, as CSV or NDJSON.
- * @param timeout How long a client may take to read a piece. In ms.
+ * Sends a download, as CSV or NDJSON.
+ * @param timeout Maximum time that a client may take to read a chunk. In ms.
  */
 export async function sendLines(
   request: IncomingMessage,
@@ -34,7 +34,7 @@ export async function sendLines(
   timeout: number,
 ): Promise<void> {
   const pieces = format === 'csv' ? csvOf(lines) : ndjsonOf(lines);
-  // What is wrong shows at the first piece, while there can still be another answer.
+  // An error usually occurs at the first chunk, while another response is still possible.
   const first = await pieces.next();
   response.writeHead(200, {
     'content-type':
@@ -49,7 +49,7 @@ export async function sendLines(
   }
   async function* all() {
     for (let piece = first; !piece.done; piece = await pieces.next()) {
-      // Who does not read on keeps its place no longer than that.
+      // Limits how long a client that stops reading occupies its slot.
       const stalled = setTimeout(() => breakOff(response), timeout);
       stalled.unref();
       try {
@@ -65,20 +65,20 @@ export async function sendLines(
       yield* all();
     } catch (error) {
       failure = { error };
-      // Before the pipeline destroys the response, which some clients would take for its end.
+      // Called before the pipeline destroys the response, which some clients would take for its normal end.
       breakOff(response);
       throw error;
     }
   }
-  // A client that leaves ends the download as well.
+  // A client that disconnects ends the download as well.
   await pipeline(told(), response).catch(() => breakOff(response));
   await pieces.return(undefined).catch(() => {});
   if (failure) throw failure.error;
 }
 
 /**
- * Ends a response in the middle so that no client takes it for a whole one: with HTTP/1.0 the end of the connection is
- * the end of the body, unless the connection is reset; with HTTP/2 the stream is.
+ * Interrupts a response so that no client takes it for complete. In HTTP/1.0 the end of the connection is the
+ * end of the body, so the connection is reset. In HTTP/2 the stream is reset.
  */
 export function breakOff(response: ServerResponse): void {
   const { stream } = response as unknown as Partial<Http2ServerResponse>;
@@ -89,7 +89,7 @@ export function breakOff(response: ServerResponse): void {
   try {
     response.socket?.resetAndDestroy();
   } catch {
-    // Not a TCP socket: TLS tells an end from a lost connection by itself.
+    // Not a TCP socket. TLS itself distinguishes an end from a lost connection.
   }
   response.destroy();
 }
