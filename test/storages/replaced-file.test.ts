@@ -243,6 +243,22 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
+  test('loses its write-ahead log again and again under load: nothing is lost, and no loss is reported', async () => {
+    await using app = await trackedFile();
+    // Often enough that some batches are committed to a log that is gone, and saved when the database is closed.
+    for (let round = 0; round < 4; round++) {
+      await app.request(10);
+      for (const file of files(app.path).slice(1)) rmSync(file, { force: true });
+      await app.request(10);
+      await eventually(() => expect(app.usage.status().storages[0]!.lag.records).toBe(0));
+    }
+    await app.usage.flush();
+    expect(app.usage.status().storages[0]).toMatchObject({ ok: true, committed: 80, lost: 0 });
+    const urls = (await app.usage.getUsage({ limit: 0 })).map(({ url }) => url);
+    expect([urls.length, new Set(urls).size]).toEqual([80, 80]);
+    expect(new Set(app.reported())).toEqual(new Set(['0']));
+  });
+
   test('goes with its directory: the records wait until there is one', async () => {
     await using app = await trackedFile();
     await app.request(10);

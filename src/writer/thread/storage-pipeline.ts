@@ -405,8 +405,10 @@ export class Lane {
     const from = isGone ? START : start;
     const first = isGone ? reached : reader.firstAt(start);
     const end = first.position < reached.position ? first : reached;
+    // A storage can be ahead: a commit that failed afterward may have been saved when the old database was closed.
+    const isAhead = end.position <= from.position;
     // Records lost or refused before were never stored.
-    const lost = end.ordinal - from.ordinal - shortfall.between(from, end);
+    const lost = isAhead ? 0 : end.ordinal - from.ordinal - shortfall.between(from, end);
     const missed = isGone ? { lost: -lost, rejected: 0 } : shortfall.setBack(start);
     if (isGone) shortfall.add(reached, { lost, rejected: 0 });
     const { status } = this;
