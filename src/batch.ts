@@ -161,12 +161,6 @@ export class RecordBatch {
     }
   }
 
-  /** Removes the last record; what it interned stays. */
-  dropLast(): void {
-    this.length -= 1;
-    this.extra.delete(this.length);
-  }
-
   /** The text of a column of the record at `index`. */
   at(column: TextColumn, index: number): string | null {
     return this.strings[this.text[column][index]!]!;

@@ -96,10 +96,8 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             if (failures === 0 && proxy.messages <= at) break;
             ok(at < MOST_MESSAGES - 1, 'a batch takes more messages than expected');
           }
-          equal(
-            (await rows(place.storage([]), 'remotes', 'month'))[0]?.[1],
-            Math.max(hits / 3, (hits * 2) / 3),
-          );
+          // Two of three records have the most frequent address.
+          equal((await rows(place.storage([]), 'remotes', 'month'))[0]?.[1], (hits * 2) / 3);
           if (!subject.cannot?.records) {
             equal((await place.storage([]).getUsage({ limit: 0 })).length, hits);
           }

@@ -492,6 +492,13 @@ describe('the period before', () => {
     expect(await previous(zone, now, options)).toEqual([from, until]);
   });
 
+  test('does not overlap a range that begins in the 25th hour of a day of 26 hours', () => {
+    const here = calendar('Antarctica/Troll');
+    const start = Date.parse('2008-10-26T22:00:00Z');
+    const end = Date.parse('2008-11-08T00:00:00Z');
+    expect(previousOf({ start, end, open: false, unit: 'day' }, here).end).toBe(start);
+  });
+
   test('is as long in days, ends where the range begins, and overlaps it never', () => {
     fc.assert(
       fc.property(ranges, ({ zone, range }) => {
