@@ -206,6 +206,10 @@ const TABLE = {
     '{storage} did not take a batch: {reason}',
     'the batch is retried until it succeeds; the records wait in the journal',
   ],
+  STORAGE_UNCLOSED: [
+    '{storage} was not closed cleanly: {reason}',
+    'check the storage and, if it is a file, make sure that nothing removes files next to it while the app runs',
+  ],
   STORAGE_REPLACED: [
     '{storage} was removed, emptied or replaced while the app was running; stored records that were lost with it: {lost}',
     'new records go to the current database; stop the app before you remove or restore a database',

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { closeDatabase, rollBack, sqlite } from '../platform/sqlite.ts';
+import { afterUndo, closeDatabase, rollBack, sqlite } from '../platform/sqlite.ts';
 import { isAbsence } from './files.ts';
 
 const FILE = 'lock.db';
@@ -37,9 +37,9 @@ export class DirectoryLock {
       database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
       return new DirectoryLock(file, database);
     } catch (error) {
-      database.close();
-      if ((error as { errcode?: number }).errcode === SQLITE_BUSY || isAbsence(error)) return undefined;
-      throw error;
+      const failure = afterUndo(error, () => closeDatabase(database));
+      if ((failure as { errcode?: number }).errcode === SQLITE_BUSY || isAbsence(failure)) return undefined;
+      throw failure;
     }
   }
 

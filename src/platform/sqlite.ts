@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { reasonOf } from '../errors.ts';
 
 type Sqlite = typeof import('node:sqlite');
 
@@ -18,29 +19,56 @@ export function sqlite(): Sqlite {
   return loaded;
 }
 
-/** Closes a database that may be closed already. (`isOpen` came with Node 22.15.) */
+/** Closes a database, unless it is closed already. (`isOpen` came with Node 22.15.) */
 export function closeDatabase(database: DatabaseSync): void {
   try {
     database.close();
-  } catch {
-    // It was closed.
+  } catch (error) {
+    if (!isClosed(error)) throw error;
   }
 }
 
-/** Does what may fail without harm. */
-export function tryTo(database: DatabaseSync, sql: string): void {
-  try {
-    database.exec(sql);
-  } catch {
-    // The database is as it was.
-  }
-}
+/** Databases with a transaction that could not be rolled back. */
+const unsettled = new WeakSet<DatabaseSync>();
 
-/** Takes back a transaction that SQLite may have taken back itself. (`isTransaction` came with Node 22.16.) */
+/**
+ * Rolls back a transaction, unless SQLite has done so or the database is closed. If that fails, the transaction may
+ * still be open: `settle` tries again. (`isTransaction` came with Node 22.16.)
+ */
 export function rollBack(database: DatabaseSync): void {
   try {
     database.exec('ROLLBACK');
-  } catch {
-    // There was none left.
+  } catch (error) {
+    if (!isClosed(error) && !/no transaction is active/.test(reasonOf(error))) {
+      unsettled.add(database);
+      throw error;
+    }
   }
+  unsettled.delete(database);
+}
+
+/**
+ * Rolls back a transaction that `rollBack` could not. Call before anything is read: within that transaction, rows that
+ * were never committed look as if they were.
+ */
+export function settle(database: DatabaseSync): void {
+  if (unsettled.has(database)) rollBack(database);
+}
+
+/** Returns the error to throw after `undo` has cleaned up: the one given, and with it the one of `undo`. */
+export function afterUndo(error: unknown, undo: () => void): unknown {
+  try {
+    undo();
+    return error;
+  } catch (second) {
+    return new AggregateError(
+      [error, second],
+      `${reasonOf(error)}; then cleaning up failed: ${reasonOf(second)}`,
+      { cause: error },
+    );
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return (error as { code?: string }).code === 'ERR_INVALID_STATE';
 }

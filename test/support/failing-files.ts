@@ -43,8 +43,11 @@ const FUNCTIONS = [
   'writeSync',
 ] as const;
 
+/** Functions that call back: what `src/` uses off the thread that calls them. */
+const LATER = ['open', 'write', 'fdatasync', 'close', 'mkdir', 'readdir', 'unlink', 'rm'] as const;
+
 /** Calls that do something before they may fail: the error can come although it was done. */
-const DOES_FIRST = /^(closeSync|renameSync|unlinkSync|rmSync|mkdirSync|writeSync|COMMIT)/;
+const DOES_FIRST = /^(close|rename|unlink|rm|mkdir|write)(Sync)? |^(COMMIT|ROLLBACK)/;
 
 /** A call: its function or statement, and what kind of file it concerns. */
 export interface Call {
@@ -73,9 +76,13 @@ export class FailingFiles {
   readonly #restore: (() => void)[] = [];
   #isActive = false;
 
-  constructor(directory: string, fault: (call: Call) => Fault) {
+  /** @param later Whether the functions that call back fail too. Their order may differ from run to run. */
+  constructor(directory: string, fault: (call: Call) => Fault, { later = false } = {}) {
     this.#directory = directory;
     this.#fault = fault;
+    if (later) {
+      for (const name of LATER) this.#replace(fs as never, name, (original) => this.#later(name, original));
+    }
     for (const name of FUNCTIONS)
       this.#replace(fs as never, name, (original) => this.#wrapped(name, original));
     const { DatabaseSync, StatementSync } = sqlite;
@@ -86,8 +93,6 @@ export class FailingFiles {
       (original) =>
         function (this: unknown, ...args) {
           const statement = String(args[0]).trim().split(/[\s;]/)[0]!;
-          // A rollback that fails leaves no transaction, and so does the end of a connection.
-          if (statement === 'ROLLBACK') return original.apply(this, args);
           // `location` came with Node 22.16.
           const path = (this as Partial<sqlite.DatabaseSync>).location?.() ?? 'database';
           return self.#call(`${statement} ${kindOf(path)}`, () => original.apply(this, args), true);
@@ -99,10 +104,24 @@ export class FailingFiles {
         method,
         (original) =>
           function (this: unknown, ...args) {
-            return self.#call(`statement ${method}`, () => original.apply(this, args), true);
+            const name = statementName((this as sqlite.StatementSync).sourceSQL);
+            return self.#call(name, () => original.apply(this, args), true);
           },
       );
     }
+    this.#replace(
+      sqlite as never,
+      'DatabaseSync',
+      (original) =>
+        new Proxy(original, {
+          construct: (target, args) => {
+            const open = () => Reflect.construct(target, args) as object;
+            const path = String(args[0]);
+            if (!path.startsWith(directory)) return open();
+            return self.#call(`new DatabaseSync ${kindOf(path)}`, open, true) as object;
+          },
+        }),
+    );
     syncBuiltinESMExports();
     this.#isActive = true;
   }
@@ -152,6 +171,32 @@ export class FailingFiles {
     };
   }
 
+  #later(name: (typeof LATER)[number], original: AnyFunction): AnyFunction {
+    const self = this;
+    return function (this: unknown, ...args) {
+      const [first] = args;
+      const path = typeof first === 'number' ? self.#descriptors.get(first) : String(first);
+      const done = args.pop() as (error: Error | null, ...results: unknown[]) => void;
+      const call = (then: typeof done) => original.apply(this, [...args, then]);
+      if (!path?.startsWith(self.#directory) || !self.#isActive) return call(done);
+      if (name === 'close') self.#descriptors.delete(first as number);
+      const made = { name: `${name} ${kindOf(path)}`, number: self.calls.length };
+      self.calls.push(made);
+      const fault = self.#fault(made);
+      if (!fault) {
+        return call((error, result, ...more) => {
+          if (!error && name === 'open') self.#descriptors.set(result as number, path);
+          done(error, result, ...more);
+        });
+      }
+      const after = fault.after && DOES_FIRST.test(made.name);
+      self.failed.push({ ...made, ...fault, after });
+      const fail = () => done(errnoError(fault.errno, name));
+      if (after || name === 'close') return call(fail);
+      return void setImmediate(fail);
+    };
+  }
+
   #call(name: string, call: () => unknown, isSqlite: boolean, hidesErrors = false): unknown {
     if (!this.#isActive) return call();
     const made = { name, number: this.calls.length };
@@ -173,6 +218,13 @@ function kindOf(path: string): string {
   if (/^[0-9a-f]{16}$/.test(name)) return 'journals';
   if (/^\d{16}-\d{13}\.log$/.test(name)) return 'segment';
   return name.replace(/^[0-9a-f]{16}\./, '');
+}
+
+/** Its first word and its table. */
+function statementName(sql: string): string {
+  const [verb] = /\w+/.exec(sql)!;
+  const [, table = ''] = /\b(?:FROM|INTO)\s+(\w+)/.exec(sql) ?? /PRAGMA (\w+)/.exec(sql) ?? [];
+  return `statement ${verb} ${table}`;
 }
 
 function errnoError(code: Errno, name: string): Error {

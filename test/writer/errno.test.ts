@@ -333,6 +333,8 @@ async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
  */
 const HARMLESS_ONCE =
   /^closeSync|lock\.db|heartbeat|adopted|(stat|readdir)Sync journal|usage\.db|^statement|^rmSync position/;
+/** Statements that end in a transaction of a storage, and what may fail after it. */
+const IN_TRANSACTION = /^statement|^(BEGIN|COMMIT|DELETE|CREATE) (usage\.db|access\.log\.positions)/;
 /** The lock is renewed at the next beat, and the heartbeat protects the journal meanwhile. */
 const HARMLESS = /^closeSync|lock\.db/;
 /** Calls that the scenario must come to. */
@@ -353,7 +355,13 @@ const TOUCHED = [
   'readFileSync position',
   'openSync access.log',
   'writeSync access.log',
+  'new DatabaseSync usage.db',
+  'new DatabaseSync access.log.positions',
+  'new DatabaseSync lock.db',
   'BEGIN usage.db',
+  'ROLLBACK lock.db',
+  'statement INSERT strings',
+  'statement INSERT records',
   'COMMIT usage.db',
   'COMMIT access.log.positions',
 ];
@@ -398,6 +406,27 @@ test('each call fails for a while', { timeout: 240_000 }, async () => {
     wrong.push(...result.wrong.map((what) => `${name} ${errno}: ${what}`));
   }
   expect(wrong).toEqual([]);
+});
+
+test('each statement of a transaction fails, and then its ROLLBACK', { timeout: 240_000 }, async () => {
+  const wrong: string[] = [];
+  const undone = new Set<string>();
+  for (const [i, name] of names.filter((each) => IN_TRANSACTION.test(each)).entries()) {
+    for (const [turn, times] of [0, 2].entries()) {
+      const errno = ERRNOS[(i + turn) % ERRNOS.length]!;
+      let before = times;
+      let rollbacks = 2;
+      const result = await run((call) => {
+        if (call.name === name && before >= 0) return before-- === 0 ? { errno, after: false } : undefined;
+        const isNext = before < 0 && /^ROLLBACK (usage|access)/.test(call.name) && rollbacks-- > 0;
+        if (isNext) undone.add(call.name);
+        return isNext ? { errno, after: false } : undefined;
+      }, HARMLESS_ONCE);
+      wrong.push(...result.wrong.map((what) => `${name} (${times}) ${errno}: ${what}`));
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect([...undone].sort()).toEqual(['ROLLBACK access.log.positions', 'ROLLBACK usage.db']);
 });
 
 test.each(ERRNOS)('%s at the first, second and third call of each kind', async (errno) => {

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
 import { readFully } from '../../journal/segment.ts';
-import { closeDatabase, rollBack, sqlite } from '../../platform/sqlite.ts';
+import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { accessLogLines } from './format.ts';
 import type { AccessLogOptions } from './index.ts';
@@ -44,8 +44,7 @@ export class AccessLogEnd implements StorageWriter {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       this.#open(path);
     } catch (error) {
-      closeDatabase(this.#database);
-      throw error;
+      throw afterUndo(error, () => closeDatabase(this.#database));
     }
   }
 
@@ -78,6 +77,7 @@ export class AccessLogEnd implements StorageWriter {
   }
 
   async forget(journal: string): Promise<void> {
+    settle(this.#database);
     this.#database.prepare('DELETE FROM journals WHERE id = ?').run(journal);
   }
 
@@ -113,14 +113,14 @@ export class AccessLogEnd implements StorageWriter {
   }
 
   #transaction<T>(work: () => T): T {
+    settle(this.#database);
     this.#database.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
       this.#database.exec('COMMIT');
       return result;
     } catch (error) {
-      rollBack(this.#database);
-      throw error;
+      throw afterUndo(error, () => rollBack(this.#database));
     }
   }
 

@@ -42,11 +42,6 @@ export class Place {
 
   /** Returns whether the write-ahead log was removed, and no new one was created. */
   isWithoutWal(): boolean {
-    try {
-      return fileAt(this.#path) === this.#file && fileAt(walOf(this.#path)) === undefined;
-    } catch {
-      // The state is unknown, so nothing is repaired.
-      return false;
-    }
+    return fileAt(this.#path) === this.#file && fileAt(walOf(this.#path)) === undefined;
   }
 }

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import { closeDatabase, sqlite } from '../../platform/sqlite.ts';
+import { afterUndo, closeDatabase, sqlite } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
@@ -37,8 +37,10 @@ export class SqliteReader extends SqlReader implements StorageReader {
       // An app that is just starting leaves the file empty.
       if (!isReadable(database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     } catch (error) {
-      database.close();
-      throw notADatabase(error, path);
+      throw notADatabase(
+        afterUndo(error, () => closeDatabase(database)),
+        path,
+      );
     }
     super(dialectOf(database));
     this.#database = database;

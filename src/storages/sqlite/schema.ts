@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import { rollBack } from '../../platform/sqlite.ts';
+import { afterUndo, rollBack } from '../../platform/sqlite.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 
 /** `PRAGMA application_id` that marks the file as ours: "TUsg". */
@@ -148,8 +148,7 @@ export function migrate(database: DatabaseSync, path: string): void {
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
     database.exec('COMMIT');
   } catch (error) {
-    rollBack(database);
-    throw error;
+    throw afterUndo(error, () => rollBack(database));
   }
 }
 

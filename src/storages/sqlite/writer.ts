@@ -3,7 +3,7 @@ import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
 import { BoundedCache } from '../../platform/cache.ts';
-import { closeDatabase, rollBack, sqlite, tryTo } from '../../platform/sqlite.ts';
+import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
@@ -53,14 +53,14 @@ export class SqliteWriter implements StorageWriter {
       this.#place = new Place(options.path);
       if (before !== undefined && before !== fileAt(options.path)) throw this.#replaced();
     } catch (error) {
-      this.#database.close();
-      throw error;
+      throw afterUndo(error, () => closeDatabase(this.#database));
     }
     this.#calendar = calendar(context.timeZone);
   }
 
   async position(journal: string): Promise<Cursor | undefined> {
     try {
+      settle(this.#database);
       return this.#position(journal);
     } catch (error) {
       throw this.#explain(error);
@@ -69,6 +69,7 @@ export class SqliteWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     try {
+      settle(this.#database);
       this.#database.exec('BEGIN IMMEDIATE');
       const found = this.#position(batch.journal);
       if ((found?.position ?? 0) !== batch.from.position) {
@@ -83,8 +84,7 @@ export class SqliteWriter implements StorageWriter {
       this.#statements.move.run(batch.journal, batch.to.position, batch.to.ordinal);
       this.#database.exec('COMMIT');
     } catch (error) {
-      this.#undo();
-      throw this.#explain(error);
+      throw this.#explain(afterUndo(error, () => this.#undo()));
     }
     // Checked after the commit: a commit to a file that is no longer at its path is lost.
     if (this.#place.isReplaced()) throw this.#replaced();
@@ -96,7 +96,12 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async forget(journal: string): Promise<void> {
-    this.#statements.forget.run(journal);
+    try {
+      settle(this.#database);
+      this.#statements.forget.run(journal);
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   refuses(error: unknown): boolean {
@@ -106,8 +111,12 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    // A removed log can still be checkpointed into its database, but only by this connection.
-    if (this.#place.isWithoutWal()) tryTo(this.#database, 'PRAGMA wal_checkpoint(TRUNCATE)');
+    try {
+      // Only this connection can still move the contents of a removed write-ahead log into its database.
+      if (this.#place.isWithoutWal()) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      throw afterUndo(error, () => closeDatabase(this.#database));
+    }
     closeDatabase(this.#database);
   }
 

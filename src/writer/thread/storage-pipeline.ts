@@ -170,8 +170,11 @@ export class Lane {
     try {
       if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
       await writer.close();
-    } catch {
-      // At worst, the storage keeps an unneeded row.
+    } catch (error) {
+      // The records are where they were. A database that is gone was reported, and has nothing to close.
+      if (isReplaced(error)) return;
+      const values = { storage: this.#storage.label, reason: reasonOf(error) };
+      this.#onProblem(new TrackUsageError('STORAGE_UNCLOSED', values, { cause: error }));
     }
   }
 
