@@ -359,7 +359,6 @@ const TOUCHED = [
   'new DatabaseSync access.log.positions',
   'new DatabaseSync lock.db',
   'BEGIN usage.db',
-  'ROLLBACK lock.db',
   'statement INSERT strings',
   'statement INSERT records',
   'COMMIT usage.db',
@@ -379,7 +378,7 @@ function contexts(): Call[] {
 }
 
 test('the scenario comes to every place that touches files', () => {
-  expect(names).toEqual(expect.arrayContaining(TOUCHED));
+  expect(TOUCHED.filter((name) => !names.includes(name))).toEqual([]);
 });
 
 test('each call fails once, before or after it was done', { timeout: 240_000 }, async () => {
