@@ -1,6 +1,6 @@
 /** The process that stores requests as the parent does, one after the other: a row, and 15 sums by single upserts. */
 import pg from 'pg';
-import type { Facts } from '../src/journal/codec.ts';
+import type { Facts } from '../src/capture/record-sink.ts';
 import { answer } from './support/child.ts';
 import { traffic } from './support/traffic.ts';
 

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Facts } from '../src/journal/codec.ts';
+import type { Facts } from '../src/capture/record-sink.ts';
 import { answer } from './support/child.ts';
 import { ALL_HOOKS, library, onError } from './support/library.ts';
 import { type Kind, traffic } from './support/traffic.ts';

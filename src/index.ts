@@ -61,6 +61,6 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export type { StorageStatus, UsageStatus } from './tracker/status.ts';
 export { type MetricsOptions, TrackUsage } from './tracker/tracker.ts';
+export type { StorageStatus, UsageStatus } from './writer/app/status.ts';
 export type { FreeGeoIpSettings } from './writer/enrich/free-geo-ip-settings.ts';

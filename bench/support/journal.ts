@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Facts } from '../../src/journal/codec.ts';
+import type { Facts } from '../../src/capture/record-sink.ts';
 import { library } from './library.ts';
 
 /**

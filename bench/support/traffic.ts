@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Facts } from '../../src/journal/codec.ts';
+import type { Facts } from '../../src/capture/record-sink.ts';
 import { randomNumbers, zipf } from './random.ts';
 
 /**

@@ -1,6 +1,5 @@
 import { ServerResponse } from 'node:http';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import { Cookies } from './cookies.ts';
 import {
@@ -19,6 +18,7 @@ import { Holder } from './hold.ts';
 import { hookServerResponse } from './hooks.ts';
 import { hookHttp2, readHeaders } from './http2-hooks.ts';
 import type { CaptureOptions } from './options.ts';
+import type { RecordSink } from './record-sink.ts';
 import { watchSocket } from './socket-watch.ts';
 import { beginUpgrade } from './upgrade.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
@@ -29,7 +29,7 @@ const CLIENT_CLOSED_REQUEST = 499;
 /** Converts requests and responses to records, in the app's thread, just before each response is complete. */
 export class Capture {
   readonly #options: CaptureOptions;
-  readonly #journal: Journal;
+  readonly #sink: RecordSink;
   readonly #holder: Holder | undefined;
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
@@ -42,10 +42,10 @@ export class Capture {
     this.#options = options;
     this.#cookies = new Cookies(options);
     this.#facts = new FactsReader(options, this.#vars, this.#cookies);
-    this.#journal = options.journal;
-    if (this.#journal.holdsResponses) {
-      const holder = new Holder(() => this.#journal.appendPending());
-      this.#journal.afterTurn = () => holder.release();
+    this.#sink = options.sink;
+    if (this.#sink.holdsResponses) {
+      const holder = new Holder(() => this.#sink.appendPending());
+      this.#sink.afterTurn = () => holder.release();
       this.#holder = holder;
     }
     hookServerResponse();
@@ -95,7 +95,7 @@ export class Capture {
   }
 
   #lose(error: unknown): void {
-    this.#journal.uncaptured += 1;
+    this.#sink.uncaptured += 1;
     this.#options.onProblem(
       new TrackUsageError('CAPTURE_FAILED', { reason: reasonOf(error) }, { cause: error }),
     );
@@ -206,8 +206,7 @@ export class Capture {
     endExchange(exchange, response);
     const isTaken = this.#record(exchange, status, bytes, response);
     // Without a record nothing ends the turn, so there is nothing to wait for.
-    if (isTaken && this.#holder !== undefined && !this.#hold(exchange, response))
-      this.#journal.appendPending();
+    if (isTaken && this.#holder !== undefined && !this.#hold(exchange, response)) this.#sink.appendPending();
   }
 
   /** Called when a response written directly to the socket is complete, or about to be. */
@@ -216,7 +215,7 @@ export class Capture {
     if (response === undefined) return;
     endExchange(exchange, response);
     this.#record(exchange, status, bytes);
-    if (this.#holder !== undefined) this.#journal.appendPending();
+    if (this.#holder !== undefined) this.#sink.appendPending();
   }
 
   /** Holds the output of the connection; returns false if the record has to be appended immediately. */
@@ -259,7 +258,7 @@ export class Capture {
   /** Returns whether there is a record. */
   #record(exchange: Exchange, status: number, bytes: number, response?: Response): boolean {
     if (this.#stopped) {
-      this.#journal.uncaptured += 1;
+      this.#sink.uncaptured += 1;
       return false;
     }
     try {
@@ -267,7 +266,7 @@ export class Capture {
       const facts = this.#facts.read(exchange, status, bytes, response !== undefined);
       const ended = monotonicClock.now();
       facts.duration = microsSince(exchange.started, ended);
-      this.#journal.append(facts, ended);
+      this.#sink.append(facts, ended);
       return true;
     } catch (error) {
       this.#lose(error);

@@ -1,6 +1,6 @@
 import { partsOfUrl } from '../batch.ts';
-import type { Facts } from '../journal/codec.ts';
 import type { CapturedRecord } from '../record.ts';
+import type { Facts } from './record-sink.ts';
 
 /** Returns the record passed to a user's functions at capture. A separate object, which they may keep. */
 export function capturedRecord(

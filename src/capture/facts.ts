@@ -1,5 +1,4 @@
 import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
-import type { Facts } from '../journal/codec.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import { keyFailed, keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text/text.ts';
@@ -13,6 +12,7 @@ import { extraOf, jsonOf } from './extra.ts';
 import { hopsOf, parseForwarded } from './forwarded.ts';
 import { type HeaderFacts, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
+import type { Facts } from './record-sink.ts';
 import { redactReferrer } from './redact.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isHost, UrlMaker } from './url.ts';

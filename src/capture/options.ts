@@ -1,12 +1,13 @@
 import type { TrackUsageError } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Request } from './exchange.ts';
+import type { RecordSink } from './record-sink.ts';
 import type { MarkedViews } from './views.ts';
 import type { VisitorCookie } from './visitor.ts';
 
 export interface CaptureOptions {
-  journal: Journal;
+  /** Receives the records. */
+  sink: RecordSink;
   /** Removes secrets from a URL or referrer. */
   redact(url: string): string;
   anonymizeIp: boolean;

@@ -1,3 +1,5 @@
+import type { Facts } from '../capture/record-sink.ts';
+
 /**
  * Binary format of a record. All numbers are little-endian: the journal never leaves its machine, and the only
  * big-endian platform of Node, s390x, is refused. Each record starts at a multiple of 8 bytes, so that typed
@@ -22,30 +24,6 @@ export const HEAD_BYTES = 64;
 export const ORDINAL_MASK = 2 ** 23 - 1;
 /** Maximum size of a record, in bytes: the sum of the text limits at three bytes per unit, plus the head. */
 export const MAX_RECORD_BYTES = 256 * 1024;
-
-/** Data captured from a request, from which its record is made. Unknown text is `''`. */
-export interface Facts {
-  date: number;
-  contentLength: number;
-  /** Duration in µs. */
-  duration: number;
-  status: number;
-  credentials: boolean;
-  method: string;
-  url: string;
-  route: string;
-  protocol: string;
-  remoteAddr: string;
-  forwardedFor: string;
-  agent: string;
-  acceptLanguage: string;
-  referrer: string;
-  username: string;
-  visitor: string;
-  blueprint: string;
-  /** JSON of `Extra`, or `''`. */
-  extra: string;
-}
 
 /** Encodes records into one reusable buffer. */
 export class RecordEncoder {

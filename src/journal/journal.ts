@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Facts, RecordSink } from '../capture/record-sink.ts';
 import { TrackUsageError } from '../errors.ts';
 import { monotonicClock, setImmediate } from '../platform/clock.ts';
-import { type Facts, MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
+import { MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
 import type { MemoryPiece } from './pieces.ts';
 import type { SegmentHeader } from './segment.ts';
 import { type JournalPlace, SegmentWriter } from './segment-writer.ts';
@@ -42,7 +43,7 @@ export interface JournalOptions {
  * the disk does. Records that cannot be written wait in bounded memory, and those that do not fit are counted
  * in `dropped`.
  */
-export class Journal {
+export class Journal implements RecordSink {
   /** ID of the journal. After `onStartOver`, another one with another `shared`. */
   id = newId();
   shared = new SharedState();

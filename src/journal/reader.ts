@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { Facts } from '../capture/record-sink.ts';
 import { monotonicClock } from '../platform/clock.ts';
-import { type Facts, HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
+import { HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
 import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
 import { ifPresent, unreadable } from './files.ts';

@@ -1,5 +1,5 @@
 import { version } from '../platform/version.ts';
-import type { StorageStatus, UsageStatus } from '../tracker/status.ts';
+import type { StorageStatus, UsageStatus } from '../writer/app/status.ts';
 import { Exposition, label } from './exposition.ts';
 
 type Metric<Of> = [name: string, type: 'counter' | 'gauge', help: string, value: (of: Of) => number];

@@ -3,7 +3,7 @@ import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Filter, UsageQuery } from '../query/query.ts';
 import { calendar } from '../summaries/periods.ts';
-import type { UsageStatus } from '../tracker/status.ts';
+import type { UsageStatus } from '../writer/app/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
 import * as schemas from './schemas.ts';
 

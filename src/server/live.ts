@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout, wallClock } from '../platform/clock.ts';
-import type { UsageStatus } from '../tracker/status.ts';
+import type { UsageStatus } from '../writer/app/status.ts';
 import { type HandlerSource, shown } from './api.ts';
 
 /** Server of a connection. */

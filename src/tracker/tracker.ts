@@ -29,9 +29,9 @@ import { RecordWriter } from '../storage/writer.ts';
 import { isSame, type Summary } from '../summaries/define.ts';
 import { known } from '../summaries/standard.ts';
 import { WriterClient } from '../writer/app/client.ts';
+import { Problems } from '../writer/app/problem-reporter.ts';
+import { statusOf, type UsageStatus } from '../writer/app/status.ts';
 import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
-import { Problems } from './problems.ts';
-import { statusOf, type UsageStatus } from './status.ts';
 
 /** How long `flush` and `close` wait, unless told otherwise. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
@@ -102,7 +102,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     });
     this.#views = new MarkedViews(settings.views);
     this.#capture = new Capture({
-      journal: this.#journal,
+      sink: this.#journal,
       redact: settings.redact,
       anonymizeIp: options.anonymizeIp ?? false,
       views: this.#views,

@@ -3,7 +3,7 @@ import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/pieces.ts';
 import type { PlainError } from '../platform/threads.ts';
 import type { Summary } from '../summaries/define.ts';
-import type { FreeGeoIpData } from './enrich/free-geo-ip-settings.ts';
+import type { FreeGeoIpData, FreeGeoIpStatus } from './enrich/free-geo-ip-settings.ts';
 import type { GeoOption } from './enrich/geo.ts';
 import type { CountedTraffic } from './thread/traffic.ts';
 
@@ -127,17 +127,6 @@ export interface LaneStatus {
   journalError: PlainError | undefined;
 }
 
-/** Counts of requests to the geolocation service. */
-export interface FreeGeoIpStatus {
-  /** Number of requests. */
-  asked: number;
-  /** Number of failed requests, including responses without a country. */
-  failed: number;
-  /** Number of addresses stored without a response in time, counted again in each batch. */
-  missed: number;
-  /** Whether the service is paused after several consecutive failures. */
-  paused: boolean;
-}
 /** Status of a storage that has not been opened. */
 export const NOTHING_YET: Readonly<LaneStatus> = {
   opened: false,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Facts } from '../../src/capture/record-sink.ts';
 import {
-  type Facts,
   HEAD_BYTES,
   MAX_RECORD_BYTES,
   RecordDecoder,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { TrackUsageError } from '../../src/errors.ts';
-import type { Facts } from '../../src/journal/codec.ts';
+import type { Facts } from '../../src/capture/record-sink.ts';
 import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import type { Cursor } from '../../src/journal/position.ts';

@@ -4,7 +4,7 @@ import { bound, Exposition, label } from '../../src/metrics/exposition.ts';
 import { TrafficFold } from '../../src/metrics/fold.ts';
 import { healthText } from '../../src/metrics/health.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
-import type { UsageStatus } from '../../src/tracker/status.ts';
+import type { UsageStatus } from '../../src/writer/app/status.ts';
 import { status, storage } from './status.ts';
 import { valuesOf } from './values.ts';
 

@@ -1,4 +1,4 @@
-import type { UsageStatus } from '../../src/tracker/status.ts';
+import type { UsageStatus } from '../../src/writer/app/status.ts';
 
 export const storage: UsageStatus['storages'][number] = {
   storage: 'sqlite:usage.db',

@@ -10,7 +10,7 @@ import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
-import type { UsageStatus } from '../../src/tracker/status.ts';
+import type { UsageStatus } from '../../src/writer/app/status.ts';
 import { type Answer, type Ask, http1Client } from '../support/client.ts';
 
 export const TOKEN = 'a-token-of-22-letters!';

@@ -1,6 +1,6 @@
 import type { RecordJson } from '../../../src/formats/record-json.ts';
 import type { SiteAnswer, RecordsAnswer as StoredRecords } from '../../../src/query/query.ts';
-import type { UsageStatus as AppStatus } from '../../../src/tracker/status.ts';
+import type { UsageStatus as AppStatus } from '../../../src/writer/app/status.ts';
 
 export type {
   Coverage,

@@ -10,8 +10,8 @@ import {
 } from '../../platform/clock.ts';
 import { plainError, reviveError } from '../../platform/threads.ts';
 import type { RecordWriter } from '../../storage/writer.ts';
+import type { FreeGeoIpStatus } from '../enrich/free-geo-ip-settings.ts';
 import {
-  type FreeGeoIpStatus,
   type FromWriter,
   type LaneStatus,
   NOTHING_YET,

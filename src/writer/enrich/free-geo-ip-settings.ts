@@ -65,3 +65,15 @@ function isEndpoint(endpoint: unknown): endpoint is string {
     !!url && !!other && (url.protocol === 'http:' || url.protocol === 'https:') && url.origin === other.origin
   );
 }
+
+/** Counts of requests to the geolocation service. */
+export interface FreeGeoIpStatus {
+  /** Number of requests. */
+  asked: number;
+  /** Number of failed requests, including responses without a country. */
+  failed: number;
+  /** Number of addresses stored without a response in time, counted again in each batch. */
+  missed: number;
+  /** Whether the service is paused after several consecutive failures. */
+  paused: boolean;
+}

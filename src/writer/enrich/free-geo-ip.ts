@@ -1,8 +1,7 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.ts';
-import type { FreeGeoIpStatus } from '../protocol.ts';
-import { type FreeGeoIpData, urlFor } from './free-geo-ip-settings.ts';
+import { type FreeGeoIpData, type FreeGeoIpStatus, urlFor } from './free-geo-ip-settings.ts';
 import { NOWHERE, type Place, publicAddress } from './geo.ts';
 import { placeInAnswer } from './geo-response.ts';
 import { get } from './http-get.ts';

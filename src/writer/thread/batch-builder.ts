@@ -1,5 +1,5 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../../batch.ts';
-import type { Facts } from '../../journal/codec.ts';
+import type { Facts } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
 import type { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';

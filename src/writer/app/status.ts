@@ -1,9 +1,10 @@
-import type { Journal } from '../journal/journal.ts';
-import type { PlainError } from '../platform/threads.ts';
-import type { RecordWriter } from '../storage/writer.ts';
-import type { WriterClient } from '../writer/app/client.ts';
-import { type FreeGeoIpStatus, NOTHING_YET } from '../writer/protocol.ts';
-import type { Problems } from './problems.ts';
+import type { Journal } from '../../journal/journal.ts';
+import type { PlainError } from '../../platform/threads.ts';
+import type { RecordWriter } from '../../storage/writer.ts';
+import type { FreeGeoIpStatus } from '../enrich/free-geo-ip-settings.ts';
+import { NOTHING_YET } from '../protocol.ts';
+import type { WriterClient } from './client.ts';
+import type { Problems } from './problem-reporter.ts';
 
 /** What `usage.status()` says. Counts are of this process, since its start. */
 export interface UsageStatus {

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import { TrackUsageError } from '../errors.ts';
-import { monotonicClock, wallClock } from '../platform/clock.ts';
+import { TrackUsageError } from '../../errors.ts';
+import { monotonicClock, wallClock } from '../../platform/clock.ts';
 
 /** A problem of one kind is told at most this often. In ms. */
 const INTERVAL = 60_000;

@@ -1,0 +1,43 @@
+/** Data captured from a request, from which its record is made. Unknown text is `''`. */
+export interface Facts {
+  date: number;
+  contentLength: number;
+  /** Duration in µs. */
+  duration: number;
+  status: number;
+  credentials: boolean;
+  method: string;
+  url: string;
+  route: string;
+  protocol: string;
+  remoteAddr: string;
+  forwardedFor: string;
+  agent: string;
+  acceptLanguage: string;
+  referrer: string;
+  username: string;
+  visitor: string;
+  blueprint: string;
+  /** JSON of `Extra`, or `''`. */
+  extra: string;
+}
+
+/**
+ * Where capture sends its records: the journal, in an app. No method throws, since nothing here may fail a request.
+ */
+export interface RecordSink {
+  /** True if records wait for the end of the event-loop turn, so that their responses must be held back. */
+  readonly holdsResponses: boolean;
+  /** Number of requests without a record: capturing them failed, or the app sent the response after `close()`. */
+  uncaptured: number;
+  /** Called when the records held back until the end of the turn have been appended. */
+  afterTurn: () => void;
+  /**
+   * Accepts a record. Unless `holdsResponses` is true, the record is safe from SIGKILL when this returns.
+   * @param facts Overwritten by the next request.
+   * @param now `performance.now()` timestamp, ms.
+   */
+  append(facts: Facts, now: number): void;
+  /** Appends the records held back until the end of the turn. */
+  appendPending(): void;
+}
