@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../src/capture/record-sink.ts';
-import {
-  HEAD_BYTES,
-  MAX_RECORD_BYTES,
-  RecordDecoder,
-  RecordEncoder,
-} from '../../src/journal/codec.ts';
+import { HEAD_BYTES, MAX_RECORD_BYTES, RecordDecoder, RecordEncoder } from '../../src/journal/codec.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
 const facts: fc.Arbitrary<Facts> = fc.record({
