@@ -4,24 +4,24 @@ import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from './record.ts';
 export const FLAG_AUTHORIZATION = 1;
 export const FLAG_BOT = 2;
 
-/** What a record holds beyond its columns; seldom set, and kept together as JSON. */
+/** Data of a record beyond its columns. Seldom set, and stored together as JSON. */
 export interface Extra {
   routeParams?: Record<string, unknown>;
   vars?: Record<string, unknown>;
   geo?: Record<string, unknown>;
-  /** By name, the keys in the summaries whose key is a closure: it cannot be asked again. */
+  /** Keys in summaries whose key is a closure, by name. The closure cannot be called again later. */
   keys?: Record<string, string[]>;
 }
 
-/** The keys of a batch's records in one summary of the user's own, as ids into `strings`. */
+/** Keys of a batch's records in a user-defined summary, as IDs in `strings`. */
 export interface OwnKeys {
-  /** The first key of each record. */
+  /** First key of each record. */
   first: Int32Array;
-  /** The other keys of those that have several, by index of the record. */
+  /** Other keys of records with several, by index of the record. */
   more: Map<number, readonly number[]>;
 }
 
-/** A `RecordBatch` as it crosses to another thread. */
+/** A `RecordBatch` in the form sent to another thread. */
 export type RecordBatchData = Pick<
   RecordBatch,
   | 'site'
@@ -37,15 +37,15 @@ export type RecordBatchData = Pick<
 >;
 
 /**
- * Records as columns, each text held once: column values are ids into `strings`, where id 0 is `null`.
- * One object serves batch after batch, so that a million records cost no million objects.
+ * Records as columns, with each text held once. Column values are IDs in `strings`, where ID 0 is `null`. One
+ * object is reused for all batches, so that a million records do not need a million objects.
  */
 export class RecordBatch {
   site = 'default';
   length = 0;
   strings: (string | null)[] = [null];
   date: Float64Array;
-  /** µs. */
+  /** Duration in µs. */
   duration: Float64Array;
   contentLength: Float64Array;
   status: Uint16Array;
@@ -53,9 +53,9 @@ export class RecordBatch {
   text: Record<TextColumn, Int32Array>;
   /** JSON of `Extra`, by index of the record. */
   extra = new Map<number, string>();
-  /** By the summary's name. */
+  /** Keys by the name of the user-defined summary. */
   own = new Map<string, OwnKeys>();
-  /** UTF-16 units in `strings`: what bounds the memory of a batch. */
+  /** Number of UTF-16 units in `strings`, which limits the memory of a batch. */
   textLength = 0;
   #ids = new Map<string, number>();
 
@@ -70,12 +70,12 @@ export class RecordBatch {
     ) as typeof this.text;
   }
 
-  /** The batch that another thread sent. It can be read, not added to. */
+  /** Creates a read-only batch from another thread's data. */
   static of(data: RecordBatchData): RecordBatch {
     return Object.assign(new RecordBatch(0), data);
   }
 
-  /** A copy that can be sent to another thread, no larger than its records. */
+  /** Returns a copy for another thread, no larger than its records. */
   toData(): RecordBatchData {
     const { site, length, strings, extra } = this;
     const text = {} as RecordBatch['text'];
@@ -94,7 +94,7 @@ export class RecordBatch {
     };
   }
 
-  /** UTF-16 units of all that it holds. */
+  /** Number of UTF-16 units of all its texts. */
   get units(): number {
     let units = this.textLength;
     for (const text of this.extra.values()) units += text.length;
@@ -105,7 +105,7 @@ export class RecordBatch {
     return this.date.length;
   }
 
-  /** The id of a text in `strings`. */
+  /** Returns the ID of a text in `strings`, and adds the text if necessary. */
   intern(text: string | null): number {
     if (text === null || text === '') return 0;
     let id = this.#ids.get(text);
@@ -128,7 +128,7 @@ export class RecordBatch {
     this.textLength = 0;
   }
 
-  /** Doubles the room for records. */
+  /** Doubles the capacity for records. */
   grow(): void {
     const capacity = this.capacity * 2;
     const wider = <T extends Float64Array | Uint16Array | Uint8Array | Int32Array>(old: T): T => {
@@ -145,7 +145,7 @@ export class RecordBatch {
     for (const keys of this.own.values()) keys.first = wider(keys.first);
   }
 
-  /** Says what the keys of the record at `index` are in a summary of the user's own. */
+  /** Sets the keys of the record at `index` in a user-defined summary. */
   setKeys(summary: string, index: number, keys: readonly string[]): void {
     let own = this.own.get(summary);
     if (!own) {
@@ -166,7 +166,7 @@ export class RecordBatch {
     return this.strings[this.text[column][index]!]!;
   }
 
-  /** The record at `index`, whole. */
+  /** Returns the complete record at `index`. */
   record(index: number): UsageRecord {
     const agent = this.at('agent', index);
     const extra = JSON.parse(this.extra.get(index) ?? '{}') as Extra;
@@ -209,12 +209,12 @@ export class RecordBatch {
 
 const scratch = Buffer.alloc(4096);
 
-/** A copy of a text that was cut from a longer one, which the cut would keep in memory as long as itself. */
+/** Copies a substring, which would otherwise keep the complete text in memory. */
 export function unpinned(text: string): string {
   return text.length * 3 > scratch.length ? text : scratch.toString('utf8', 0, scratch.write(text));
 }
 
-/** What a URL says by itself: `path` and `query` are read from it, never stored beside it. */
+/** Returns the parts of a URL: `path` and `query` are derived from it and never stored separately. */
 export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
   const scheme = url.indexOf('://');
   const slash = scheme < 0 ? 0 : url.indexOf('/', scheme + 3);

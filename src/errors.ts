@@ -249,7 +249,7 @@ const TABLE = {
   RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],
 } as const satisfies Record<string, readonly [message: string, mend: string]>;
 
-/** The code of an error of this library. */
+/** Code of an error of this library. */
 export type ErrorCode = keyof typeof TABLE;
 
 /** All codes, for the documentation and its test. */
@@ -272,14 +272,14 @@ export class TrackUsageError extends Error {
 }
 
 /**
- * A function or setting of the user's threw.
- * @param effect What becomes of the request or record without it.
+ * Creates the error for a user's function or setting that threw.
+ * @param effect Consequence for the request or record.
  */
 export function hookFailed(what: string, effect: string, error: unknown): TrackUsageError {
   return new TrackUsageError('HOOK_FAILED', { what, effect, reason: reasonOf(error) }, { cause: error });
 }
 
-/** The message of anything that was thrown, which may be anything. */
+/** Returns the message of a thrown value, which may be of any type. */
 export function reasonOf(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);
@@ -288,13 +288,13 @@ export function reasonOf(error: unknown): string {
   }
 }
 
-/** A value as it is shown in a message: short, on one line, and with its type visible. */
+/** Formats a value for a message: short, on one line, and with its type visible. */
 export function show(value: unknown): string {
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
   let text: string | undefined;
   try {
     if (typeof value === 'bigint') text = `${value}n`;
-    // JSON has no NaN and no Infinity.
+    // JSON supports neither NaN nor Infinity.
     else text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   } catch {
     // circular
@@ -303,7 +303,7 @@ export function show(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** A value that may hold a password, such as the options of a connection, as it is shown in a message: by its kind. */
+/** Formats only the type of a value that may contain a password, for example connection options. */
 export function showKind(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'another object';

@@ -1,6 +1,6 @@
-/** What a user agent string says. Parsed in the writer, never in a request. */
+/** Data parsed from a user agent string. Parsed in the writer, never during a request. */
 export interface UserAgent {
-  /** The header as it was sent. */
+  /** Header as it was sent. */
   string: string;
   /** For example `Chrome`. */
   browser: string | null;
@@ -10,71 +10,70 @@ export interface UserAgent {
   platform: string | null;
 }
 
-/** What one request left behind. What is unknown is `null`, never an empty string. */
+/** Record of one request. Unknown values are `null`, never an empty string. */
 export interface UsageRecord {
-  /** When the request arrived: ms since 1970, UTC. */
+  /** Arrival of the request, in ms since 1970, UTC. */
   date: number;
-  /** The name under which several apps share a storage. Defaults to `default`. */
+  /** Name of the site. Distinguishes apps that share a storage. Defaults to `default`. */
   site: string;
-  /** The option `serverName`; the site where it is not given. */
+  /** Value of the option `serverName`. Defaults to the site. */
   serverName: string;
   method: string;
-  /** As requested, with scheme, host and query; secrets redacted. */
+  /** URL as requested, with scheme, host and query. Secrets are redacted. */
   url: string;
   path: string;
-  /** The framework's pattern, such as `/users/:id`. */
+  /** Route pattern of the framework, for example `/users/:id`. */
   route: string | null;
-  /** The values of the pattern's parameters (Flask-Track-Usage: `view_args`). */
+  /** Values of the route's parameters (Flask-Track-Usage: `view_args`). */
   // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
   routeParams: Record<string, any> | null;
-  /** The query's values by name (Flask-Track-Usage: `url_args`); a name that stands twice has a list. */
+  /** Query values by name (Flask-Track-Usage: `url_args`). A repeated name has a list. */
   query: Record<string, string | string[]> | null;
   /** `HTTP/1.1`, `HTTP/2.0`. */
   protocol: string;
-  /** The status sent; 499 where the client left before any header was. */
+  /** Status sent; 499 if the client left before any header was sent. */
   status: number;
-  /** Body bytes given to Node for this response; 0 for HEAD, 204 and 304. */
+  /** Number of body bytes passed to Node for this response; 0 for HEAD, 204 and 304. */
   contentLength: number;
-  /** From arrival to the write that completed the response, in µs. */
+  /** Time from arrival to the write that completed the response, in µs. */
   duration: number;
-  /** The client's address; behind a proxy what the framework's trust setting says. */
+  /** Address of the client. Behind a proxy, it depends on the framework's trust setting. */
   remoteAddr: string | null;
-  /** The X-Forwarded-For header or, without it, the nodes of `Forwarded`. */
+  /** X-Forwarded-For header or, without it, the nodes of `Forwarded`. */
   forwardedFor: string | null;
   userAgent: UserAgent | null;
-  /** The best of Accept-Language, such as `en-US`. */
+  /** Preferred language of Accept-Language, for example `en-US`. */
   language: string | null;
   referrer: string | null;
   username: string | null;
-  /** Whether credentials were sent. Never the credentials. */
+  /** Whether credentials were sent. The credentials are never stored. */
   authorization: boolean;
-  /** The visitor's id from the cookie. */
+  /** Visitor ID from the cookie. */
   visitor: string | null;
-  /** ISO 3166 code of the address, such as `DE`. */
+  /** ISO 3166 code of the address's country, for example `DE`. */
   country: string | null;
-  /** What the look-up of the address gave besides the country. */
+  /** Additional data from the lookup of the address. */
   geo: Record<string, unknown> | null;
-  /** Whether the user agent says it is a robot. */
+  /** Whether the user agent identifies as a bot. */
   bot: boolean;
-  /** What the app noted about the request (Flask-Track-Usage: `track_var`). */
+  /** Custom data set by the app (Flask-Track-Usage: `track_var`). */
   // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
   vars: Record<string, any> | null;
-  /** The pattern under which the route's router is mounted (Flask-Track-Usage: `blueprint`). */
+  /** Pattern at which the route's router is mounted (Flask-Track-Usage: `blueprint`). */
   blueprint: string | null;
 }
 
 /**
- * What is known of a request when it is captured: the record without what the writer finds out from it. A function
- * that takes this takes a `UsageRecord` too.
+ * Data known when a request is captured: the record without values that the writer derives. A function that
+ * accepts this also accepts a `UsageRecord`.
  */
 export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'country' | 'geo' | 'bot'> & {
   userAgent: Pick<UserAgent, 'string'> | null;
 };
 
 /**
- * The columns of a record that hold text. Their values are held once in a batch and once in a database.
- * `agent` is the user agent's string, `browser` its name, `robot` the name of one that says it is no person's,
- * `state` the status code as text.
+ * Text columns of a record. Each distinct value is held once in a batch and once in a database. `agent` is
+ * the user agent's string, `browser` its name, `robot` the name of a bot, `state` the status code as text.
  */
 export const TEXT_COLUMNS = [
   'serverName',

@@ -1,27 +1,27 @@
 import type { Writable } from 'node:stream';
 
-/** Where the CLI writes, and what it knows of the place. */
+/** Output of the CLI, and properties of its environment. */
 export interface Io {
-  /** May return a promise: it is awaited, and its rejection ends the output. */
+  /** Writes text. May return a promise, which is awaited; its rejection ends the output. */
   stdout: (text: string) => unknown;
   stderr: (text: string) => unknown;
   /** Whether `stdout` is a terminal. */
   isTTY: boolean;
-  /** Whether `stderr` is a terminal, on which a line may be written over. Defaults to false. */
+  /** Whether `stderr` is a terminal, on which a line can be overwritten. Defaults to false. */
   showsProgress?: boolean;
   /** Width of the terminal; `undefined` for no limit. */
   columns: number | undefined;
   env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Characters that are gathered before they are written. */
+/** Number of characters buffered before they are written. */
 const CHUNK = 65_536;
 
 export function processIo(): Io {
   const { stdout, stderr, env } = process;
   return {
     stdout: writeTo(stdout),
-    // Where nobody can be told, nothing can be done about it.
+    // An error on stderr cannot be reported anywhere.
     stderr: (text) => writeTo(stderr)(text).catch(() => {}),
     isTTY: stdout.isTTY === true,
     showsProgress: stderr.isTTY === true,
@@ -30,7 +30,7 @@ export function processIo(): Io {
   };
 }
 
-/** Writes the lines in large pieces, and no faster than they are read. */
+/** Writes the lines in large chunks, and waits until each is read. */
 export async function print(io: Io, lines: Iterable<string>): Promise<void> {
   let text = '';
   for (const line of lines) {
@@ -42,10 +42,13 @@ export async function print(io: Io, lines: Iterable<string>): Promise<void> {
   if (text !== '') await io.stdout(text);
 }
 
-/** The reader of a pipe has closed it, as `head` does when it has enough. */
+/** Thrown if the reader of a pipe has closed it, for example `head`. */
 export class OutputClosed extends Error {}
 
-/** Marks a closed output: a connection to a database may fail with the same code, and that is no end of the output. */
+/**
+ * Marks errors of a closed output. A database connection may fail with the same code, which must not end the
+ * output.
+ */
 export function withClosedOutput(io: Io): Io {
   return {
     ...io,
@@ -61,7 +64,7 @@ export function withClosedOutput(io: Io): Io {
 }
 
 function writeTo(stream: Writable): (text: string) => Promise<void> {
-  // The promise tells it; an event without a listener would end the process with a stack trace.
+  // The promise reports the error. Without a listener, the event would end the process with a stack trace.
   if (stream.listenerCount('error') === 0) stream.on('error', () => {});
   return (text) =>
     new Promise((resolve, reject) => {
@@ -69,5 +72,5 @@ function writeTo(stream: Writable): (text: string) => Promise<void> {
     });
 }
 
-/** Thrown by a command that succeeded with an empty result. The message is printed as it is. */
+/** Thrown by a command that succeeded with an empty result. The message is printed unchanged. */
 export class NothingFound extends Error {}

@@ -16,7 +16,7 @@ const WRONG_USE = 2;
 /** The command succeeded with an empty result. */
 const EMPTY = 3;
 
-/** The errors that another command line mends. */
+/** Errors caused by the command line. */
 const USE_CODES: readonly ErrorCode[] = [
   'COPY_OWN',
   'OPTION_INVALID',
@@ -35,7 +35,10 @@ Examples:
 
 Exit codes: 0 success, 1 failure, 2 wrong use, 3 a report without a request.`;
 
-/** @param argv What stands after the name of the program. */
+/**
+ * Runs a command line.
+ * @param argv Arguments after the name of the program.
+ */
 export async function main(argv: readonly string[], given: Io): Promise<number> {
   const io = withClosedOutput(given);
   const texts = { out: '', err: '' };
@@ -72,7 +75,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addCopyCommand(program, io);
   addReportCommand(program, io);
   addServeCommand(program, io);
-  // Each command answers both.
+  // Every command supports both.
   for (const command of program.commands) {
     command
       .version(version(), '-V, --version', 'print the version')
@@ -94,7 +97,7 @@ async function report(error: unknown, texts: { out: string; err: string }, io: I
     } catch (failure) {
       return report(failure, texts, io);
     }
-    // What was perhaps meant stands on a second line.
+    // Suggestions are on a second line.
     if (isMessage) await complain(io, error.message.slice('error: '.length).replace(/\n\(/, ' ('));
     else if (texts.err !== '') await io.stderr(texts.err);
     return error.exitCode === 0 ? OK : WRONG_USE;

@@ -4,12 +4,12 @@ import { resolve } from 'node:path';
 import { reasonOf } from '../errors.ts';
 
 /**
- * Writes a file as a whole: who reads it meanwhile, or after a failure, finds the old one. What is no file, such as a
- * pipe, is written to.
+ * Writes a file atomically: concurrent readers, and readers after a failure, get the old contents. Writes
+ * directly to other types of file, for example pipes.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   try {
-    // What a link points to is replaced, not the link.
+    // Replaces the target of a link, not the link.
     const target = (await realpath(path).catch(absent)) ?? resolve(path);
     const old = await stat(target).catch(absent);
     if (old && !old.isFile()) return await writeFile(target, text);

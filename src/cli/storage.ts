@@ -6,7 +6,7 @@ import type { StorageReader } from '../storage/contract.ts';
 import { storageAt } from '../storages/by-url.ts';
 import { SqliteReader } from '../storages/sqlite/reader.ts';
 
-/** What a file answers in which no app has stored anything yet. */
+/** Reader of a file in which no app has stored anything yet. */
 const EMPTY: StorageReader = {
   timeZone: async () => undefined,
   summaries: async () => [],
@@ -16,14 +16,14 @@ const EMPTY: StorageReader = {
   close: async () => {},
 };
 
-/** Opens the storage, asks, and closes it whatever happens. */
+/** Opens the storage, runs the query, and always closes it. */
 export async function withReader<T>(
   storage: string,
   ask: (reader: CompleteReader) => Promise<T>,
 ): Promise<T> {
   const reader = await openReader(storage);
   try {
-    // An app that asks before anything is stored is answered with nothing; here a missing database is a slip.
+    // A query before anything is stored normally has an empty result. Here a missing database is an error.
     await reader.timeZone('default');
     return await ask(reader);
   } finally {
@@ -31,10 +31,10 @@ export async function withReader<T>(
   }
 }
 
-/** The reading end of what `--storage` names. Creates no file. */
+/** Opens the reading end of the storage named by `--storage`. Creates no file. */
 async function openReader(url: string): Promise<CompleteReader> {
   const { scheme, open, path } = storageAt(url);
-  // Without a thread: the command has nothing else to do.
+  // Without a thread, because the command does nothing else meanwhile.
   return scheme === 'sqlite' ? complete(openSqlite(resolve(path))) : (await open()).reader;
 }
 
@@ -43,7 +43,7 @@ function openSqlite(path: string): StorageReader {
     return new SqliteReader({ path });
   } catch (error) {
     if (!(error instanceof TrackUsageError)) {
-      // SQLite's own words name no file.
+      // SQLite's own message does not name the file.
       throw new Error(`cannot open ${path}: ${reasonOf(error)}`, { cause: error });
     }
     if (error.code === 'STORAGE_NOT_FOUND' && existsSync(path)) return EMPTY;

@@ -21,30 +21,30 @@ export interface CopyOptions {
   from: Storage;
   to: Storage;
   site: string;
-  /** The site's name in `to`. Defaults to `site`. */
+  /** Name of the site in `to`. Defaults to `site`. */
   toSite?: string | undefined;
-  /** Told after each piece what was done so far. */
+  /** Called after each chunk with the progress. */
   onProgress?: (progress: CopyProgress) => void;
 }
 
 export interface CopyProgress {
   step: 'records' | 'sums' | 'verify';
-  /** The summary, with `sums` and `verify`. */
+  /** Name of the summary, in the steps `sums` and `verify`. */
   summary?: string;
-  /** Rows of this step until now, those of an earlier run included. */
+  /** Number of rows of this step so far, including those of an earlier run. */
   rows: number;
 }
 
 export interface CopyResult {
   records: number;
-  /** Rows of all summaries and periods. */
+  /** Number of rows of all summaries and periods. */
   sums: number;
 }
 
 /**
- * Copies a site's records and summaries from one storage to another. What is copied, the target remembers as it does
- * a journal's position: a copy that was interrupted goes on where it stopped. Nothing may write to the site meanwhile;
- * in the end both are read and compared.
+ * Copies a site's records and summaries from one storage to another. The target stores the progress like a
+ * journal's position, so an interrupted copy continues where it stopped. Nothing may write to the site
+ * meanwhile. Finally, both are read and compared.
  */
 export async function copy({
   from,
@@ -91,7 +91,7 @@ export async function copy({
 type Scan = (request: ScanRequest) => Promise<Scanned>;
 
 interface RecordsToCopy {
-  /** Of the source. */
+  /** Label of the source. */
   label: string;
   site: string;
   toSite: string;
@@ -100,8 +100,8 @@ interface RecordsToCopy {
 }
 
 /**
- * Returns how many there are. Throws where there are fewer than were copied before. With `folded`, they are added to
- * summaries too.
+ * Copies the records and returns their number. Throws if there are fewer than were copied before. With
+ * `folded`, they are also added to the summaries.
  */
 export async function copyRecords(
   scan: Scan,
@@ -114,7 +114,7 @@ export async function copyRecords(
   let after: string | undefined;
   do {
     const { records: rows, next } = await scan({ site, after, limit: PIECE });
-    // What an earlier run has copied is read again, to find the place behind it.
+    // Records that an earlier run copied are read again, to find the position after them.
     const missing = rows.slice(Math.max(0, at.ordinal - read));
     if (missing.length > 0) {
       const records = batchOf(missing, toSite);

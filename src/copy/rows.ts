@@ -1,12 +1,12 @@
 import type { StorageReader, SumRow } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 
-/** Rows that are read and written at once. */
+/** Number of rows read and written at a time. */
 export const PIECE = 10_000;
 /** Later than any bucket and record. */
 export const LAST = Number.MAX_SAFE_INTEGER;
 
-/** All rows of a summary, in pieces: in the order of answers, so newest bucket first. */
+/** Returns all rows of a summary, in chunks and in the order of results: newest bucket first. */
 export async function* sumsOf(
   reader: StorageReader,
   site: string,
@@ -29,7 +29,7 @@ export async function* sumsOf(
     if (rows.length > 0) yield rows;
     const last = rows.at(-1);
     if (rows.length < PIECE || !last) return;
-    // From the last bucket on: an offset from the beginning would cost more with every piece.
+    // Continues from the last bucket, because an offset from the start would cost more with every chunk.
     const inBucket = rows.filter(({ bucket }) => bucket === last.bucket).length;
     offset = last.bucket === to ? offset + inBucket : inBucket;
     to = last.bucket;

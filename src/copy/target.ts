@@ -8,8 +8,8 @@ import { openWritingEnd } from '../storage/writer.ts';
 import { LAST } from './rows.ts';
 
 /**
- * The writing end of what is copied to. Throws where something of the site is there that this copy did not bring.
- * @param begun The journal that says so.
+ * Opens the writing end of the target. Throws if it contains data of the site that this copy did not create.
+ * @param begun Journal that records that the copy has begun.
  */
 export async function openTarget(
   to: Storage,
@@ -31,7 +31,7 @@ export async function openTarget(
   );
 }
 
-/** A place where nothing of the site is may be written to. */
+/** Returns whether the target contains data of the site. An empty one may be written to. */
 async function isKnown(reader: StorageReader, site: string): Promise<boolean> {
   try {
     if ((await reader.summaries(site)).length > 0) return true;
@@ -47,7 +47,7 @@ export function nothingThere(error: unknown): undefined {
   return undefined;
 }
 
-/** Each part of a copy is a journal of its own, so that its position says how far it is. */
+/** Returns the journal of a part of a copy. Its position is the part's progress. */
 export function journalOf(...parts: string[]): string {
   return createHash('sha256')
     .update(JSON.stringify(['copy', ...parts]))

@@ -6,7 +6,7 @@ import { PERIODS } from '../summaries/periods.ts';
 import type { CopyOptions } from './copy.ts';
 import { PIECE, sumsOf } from './rows.ts';
 
-/** Reads both and throws where they differ. */
+/** Reads both and throws if they differ. */
 export async function verify({
   from,
   to,
@@ -46,7 +46,10 @@ interface Digest {
   digest: string;
 }
 
-/** Of all records, whatever their order: two in the same millisecond may change places. */
+/**
+ * Returns a digest of all records, independent of their order: records of the same millisecond may be
+ * swapped.
+ */
 async function digestOfRecords(
   reader: StorageReader,
   site: string,
@@ -69,7 +72,10 @@ async function digestOfRecords(
   return { rows, digest: `${sum[0]!.toString(16)}${sum[1]!.toString(16)}` };
 }
 
-/** The site may have another name in the copy; the order of an object's entries is not kept by every engine. */
+/**
+ * Returns a canonical text. The site may have another name in the copy, and not every engine keeps the order
+ * of an object's entries.
+ */
 function textOf(row: RecordRow): string {
   return JSON.stringify({ ...recordOf(row), site: '' }, (_, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,14 +1,14 @@
 import { escapeText } from '../text/escape.ts';
 
-/** A value; `json` is text that is escaped already. */
+/** A value; `json` is text that is already escaped. */
 export type Cell = string | number | boolean | null | { json: string };
 
-/** What a spreadsheet takes for a formula, in full width too. */
+/** Matches text that a spreadsheet would treat as a formula, including full-width characters. */
 const FORMULA = /^[\t\r]|^\s*[=+\-@＝＋－＠]/u;
-/** What has to be quoted; the empty text too, so that it is not `null`. */
+/** Matches text that must be quoted, including the empty text, to distinguish it from `null`. */
 const NEEDS_QUOTES = /[",\r\n]|^ | $|^$/;
 
-/** CSV as in RFC 4180: CRLF at the end of lines. `null` is empty. */
+/** Formats CSV as in RFC 4180, with CRLF line ends. `null` is empty. */
 export function* csv(headings: readonly string[], rows: Iterable<readonly Cell[]>): Generator<string> {
   yield `${headings.join(',')}\r\n`;
   for (const row of rows) yield `${row.map(cell).join(',')}\r\n`;

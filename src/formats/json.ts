@@ -1,11 +1,14 @@
 import { escapeJson } from '../text/escape.ts';
 
-/** JSON on one line that a terminal can show: what `JSON.stringify` leaves raw and is dangerous is escaped too. */
+/**
+ * Formats JSON on one line that is safe for a terminal: dangerous characters that `JSON.stringify` leaves raw
+ * are escaped too.
+ */
 export function json(value: unknown): string {
   return escapeJson(JSON.stringify(value));
 }
 
-/** An array with each row on a line of its own. */
+/** Formats an array with each row on a separate line. */
 export function* jsonArray(rows: readonly unknown[]): Generator<string> {
   if (rows.length === 0) {
     yield '[]\n';

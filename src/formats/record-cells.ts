@@ -3,7 +3,7 @@ import type { Calendar } from '../summaries/periods.ts';
 import type { Cell } from './csv.ts';
 import { json } from './json.ts';
 
-/** Each field of a record, flat: what holds several values is JSON. */
+/** Flat cells for all fields of a record. Fields with several values are JSON. */
 export const RECORD_CELLS = {
   date: ({ date }, zone) => zone.format(date),
   site: ({ site }) => site,

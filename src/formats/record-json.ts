@@ -1,7 +1,7 @@
 import type { UsageRecord } from '../record.ts';
 import type { Calendar } from '../summaries/periods.ts';
 
-/** A record as all JSON output shows it. */
+/** A record in JSON output. */
 export interface RecordJson extends Omit<UsageRecord, 'date'> {
   /** Arrival of the request, to the millisecond, with the site's offset: `2026-11-25T10:00:00.123+01:00`. */
   date: string;

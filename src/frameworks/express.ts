@@ -4,16 +4,16 @@ import type { Request, RequestReader } from '../capture/exchange.ts';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
-/** An Express 4 or 5 app, as far as it is used here: our types need no Express. */
+/** Parts of an Express 4 or 5 app used here. Structural, so that our types do not import Express. */
 export interface ExpressApp {
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): unknown;
   handle(request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): unknown;
   listen(...args: unknown[]): NodeServer;
   get(setting: string): unknown;
   use: unknown;
-  /** Express 5. Express 4 throws when it is read. */
+  /** Router of Express 5. Reading it throws in Express 4. */
   router?: Router;
-  /** Express 4. */
+  /** Router of Express 4. */
   _router?: Router;
   mountpath?: string | string[];
   parent?: ExpressApp;
@@ -23,13 +23,13 @@ interface Router {
   stack: Layer[];
 }
 
-/** Middleware, a mounted router, or a route, in a router's stack. */
+/** Element of a router's stack: middleware, a mounted router, or a route. */
 interface Layer {
   route?: Route;
   handle: Partial<Router>;
-  /** Express 5: what it takes a path for. */
+  /** Path matchers of Express 5. */
   matchers?: ((path: string) => { path: string; params: Record<string, unknown> } | false)[];
-  /** Express 4. */
+  /** Path pattern of Express 4. */
   regexp?: RegExp & { fast_slash?: boolean };
   keys?: { name: string | number }[];
 }
@@ -45,27 +45,27 @@ interface ExpressRequest extends IncomingMessage {
   baseUrl?: string;
   route?: Route;
   params?: Record<string, unknown>;
-  /** Set by express-ws on the upgrades that it dispatches through the app. */
+  /** Set by express-ws on upgrades that it dispatches through the app. */
   wsHandled?: boolean;
   [ROUTERS]?: readonly object[] | undefined;
 }
 
-/** The marked routers and apps that the request is in. */
+/** Marked routers and apps that contain the request. */
 const ROUTERS = Symbol('track-usage Express routers');
 
-/** Routers look like apps, and can be marked as they can. */
+/** Returns whether a value is an Express app. Routers look like apps, and can be marked too. */
 export function isExpressApp(app: unknown): app is ExpressApp {
   const express = app as Partial<ExpressApp> | null | undefined;
   return (
     typeof app === 'function' &&
     typeof express?.handle === 'function' &&
     typeof express.use === 'function' &&
-    // Apps of Connect have all but this.
+    // Connect apps have everything except this.
     typeof express.get === 'function'
   );
 }
 
-/** Sees every request that the app handles, before any middleware, and the upgrades of servers that it starts. */
+/** Tracks every request of the app, before any middleware, and upgrades on servers that it starts. */
 export function trackExpress(app: ExpressApp, capture: Capture): void {
   wrapMethod<ExpressApp['handle']>(app, 'handle', (original) => {
     return function (this: ExpressApp, request: ExpressRequest, response, next) {
@@ -85,7 +85,9 @@ export function trackExpress(app: ExpressApp, capture: Capture): void {
   });
 }
 
-/** A parent app or a router strips the path under which one is mounted; the original URL keeps it. */
+/**
+ * Starts a request. A parent app or router strips the mount path from its URL, so the original URL is used.
+ */
 export function beginExpress(capture: Capture, request: IncomingMessage, response: ServerResponse): void {
   try {
     const { originalUrl, url = '', wsHandled } = request as ExpressRequest;
@@ -103,14 +105,14 @@ export function beginExpress(capture: Capture, request: IncomingMessage, respons
 
 const watched = new WeakSet<object>();
 
-/** Has requests know that they are in a router, or in an app inside another, which Express does not tell. */
+/** Records on requests that they are in a router or a nested app, because Express does not expose it. */
 export function watchRouter(router: Pick<ExpressApp, 'handle'>): void {
   if (watched.has(router)) return;
   watched.add(router);
   wrapMethod<ExpressApp['handle']>(router, 'handle', (original) => {
     return function (this: ExpressApp, request: ExpressRequest, response, next) {
       const outer = enterRouter(request, router);
-      // What was thrown in it is its own, wherever it is answered.
+      // An error thrown in the router belongs to it, wherever it is handled.
       const leave = (error?: unknown) => {
         if (!error) leaveRouter(request, outer);
         next?.(error);
@@ -126,7 +128,7 @@ function enterRouter(request: ExpressRequest, router: object): readonly object[]
   return outer;
 }
 
-/** A request that takes no properties is in no router, as far as is known. */
+/** Records that the request left a router. A frozen request has no routers. */
 function leaveRouter(request: ExpressRequest, routers: readonly object[] | undefined): void {
   if (Object.isExtensible(request)) request[ROUTERS] = routers;
 }
@@ -150,7 +152,7 @@ export const expressReader: RequestReader = {
   handlers(request) {
     const { route, method = '', [ROUTERS]: routers = [] } = request as ExpressRequest;
     const asked = method.toLowerCase();
-    // A route may have handlers for several methods; those for none are for all.
+    // A route may have handlers for several methods. Those without a method are for all.
     const own = route?.stack?.filter(
       ({ method }) => method === undefined || method === asked || (method === 'get' && asked === 'head'),
     );
@@ -159,7 +161,10 @@ export const expressReader: RequestReader = {
   routeParams: (request) => (request as ExpressRequest).params,
 };
 
-/** A path or pattern as the app knows it: express-ws adds a segment to the URL of a request that it dispatches. */
+/**
+ * Returns the path or pattern as the app defined it. express-ws adds a segment to the URL of requests that it
+ * dispatches.
+ */
 function withoutWebSocket(path: string): string {
   return path.replace(/\/\.websocket(?=\?|$)/, '').replace(/^(?=\?|$)/, '/');
 }
@@ -168,13 +173,13 @@ function patternOf(path: Route['path']): string {
   return Array.isArray(path) ? path.map(String).join(' | ') : String(path);
 }
 
-/** Patterns of mounts, by route and the base that it was reached by; bounded for mounts that differ by value. */
+/** Mount patterns, by route and base URL. Bounded, because a parameter in a mount can have any value. */
 const mounts = new WeakMap<Route, Map<string, string>>();
 const MOUNTS_OF_A_ROUTE = 100;
 
 /**
- * The pattern under which the router of the request's route is mounted: Express itself only says what the path
- * was. `undefined` where it cannot be known.
+ * Returns the pattern at which the router of the request's route is mounted. Express only exposes the path.
+ * Returns `undefined` if the pattern is unknown.
  */
 function mountOf(request: Request): string | undefined {
   const { app, baseUrl = '', route } = request as ExpressRequest;
@@ -194,14 +199,14 @@ function mountOf(request: Request): string | undefined {
   return pattern === UNKNOWN ? undefined : pattern;
 }
 
-/** A route that is mounted in a way that has no pattern, such as by a wildcard. */
+/** Marks a route whose mount has no pattern, for example a wildcard. */
 const UNKNOWN = '?';
-/** A route that is not found where the base leads. */
+/** Marks a route that is not found at the base URL. */
 const ELSEWHERE = '??';
 
 /**
- * When an error is answered outside of the router in which it was thrown, Express has forgotten the base, and
- * the original path leads to the route.
+ * Finds the mount by the original path. Express has reset the base URL if an error is handled outside the
+ * router that threw it.
  */
 function mountByPath(app: ExpressApp, request: Request, route: Route): string {
   const { originalUrl = '' } = request as ExpressRequest;
@@ -212,7 +217,7 @@ function mountByPath(app: ExpressApp, request: Request, route: Route): string {
     (layer, rest) => layer.route === route && match(layer, rest === '' ? '/' : rest) !== undefined,
   );
   if (pattern !== undefined) return pattern;
-  // A router that was called by a function: at the root, if its pattern is as long as the path.
+  // The router was called by a function. It is at the root if its pattern has the length of the path.
   const plain = typeof route.path === 'string' && /^(\/:?[\w.~-]+)+\/?$/.test(route.path) ? route.path : '';
   return depthOf(plain) === depthOf(path) ? '' : UNKNOWN;
 }
@@ -223,7 +228,7 @@ function depthOf(path: string): number {
 
 type IsRoute = (layer: Layer, rest: string) => boolean;
 
-/** `undefined` where the route is not found. */
+/** Returns the mount, or `undefined` if the route is not found. */
 function findMount(app: ExpressApp, path: string, isRoute: IsRoute): string | undefined {
   const outer = app.parent ? mountOfApp(app, path) : { pattern: '', rest: path };
   const router = routerOf(app);
@@ -241,7 +246,10 @@ function routerOf(app: ExpressApp): Router | undefined {
   }
 }
 
-/** Where an app is mounted in other apps, if that is by plain text or named parameters, a segment each. */
+/**
+ * Returns where an app is mounted in its parents, if the mounts are plain text or named parameters with a
+ * segment each.
+ */
 function mountOfApp(app: ExpressApp, baseUrl: string): { pattern: string; rest: string } | undefined {
   let pattern = '';
   for (let inner: ExpressApp | undefined = app; inner?.parent; inner = inner.parent) {
@@ -254,7 +262,7 @@ function mountOfApp(app: ExpressApp, baseUrl: string): { pattern: string; rest: 
   return { pattern, rest: segments.length - 1 > depth ? `/${segments.slice(depth + 1).join('/')}` : '' };
 }
 
-/** The pattern of `path`, which leads through mounted routers to the route. */
+/** Returns the pattern of `path`, which leads through mounted routers to the route. */
 function findInStack(stack: Layer[], path: string, isRoute: IsRoute): string | undefined {
   for (const layer of stack) {
     if (isRoute(layer, path)) return '';
@@ -270,7 +278,7 @@ function findInStack(stack: Layer[], path: string, isRoute: IsRoute): string | u
   return undefined;
 }
 
-/** What a mounted router takes from the beginning of a path; `undefined` where it does not match. */
+/** Returns the part of a path that a mounted router matches, or `undefined`. */
 function matchMount(layer: Layer, path: string): string | undefined {
   const found = match(layer, path === '' ? '/' : path);
   return found === undefined ? undefined : found.path.replace(/\/$/, '');
@@ -292,9 +300,10 @@ function match(layer: Layer, path: string): { path: string; params: Record<strin
 }
 
 /**
- * The pattern of a mount, found by trying: a segment that may be exchanged for another, whose value then is a
- * parameter's, is that parameter; one that may not is itself. `undefined` where parameters remain unexplained
- * (`/v:version`, wildcards, regular expressions), since then a value might stay in it.
+ * Determines the pattern of a mount by trial. A segment that can be replaced, and whose value is then a
+ * parameter's, is that parameter. A segment that cannot be replaced is literal. Returns `undefined` if
+ * parameters remain (`/v:version`, wildcards, regular expressions), because the pattern could then contain a
+ * value.
  */
 function mountPattern(layer: Layer, path: string): string | undefined {
   const names = new Set(Object.keys(match(layer, path)?.params ?? {}));

@@ -1,11 +1,11 @@
 import { wrapMethod } from '../platform/wrap-method.ts';
 
-/** The marked plugins that an instance is in, outermost first; an instance in another inherits them. */
+/** Marked plugins that contain an instance, outermost first. Nested instances inherit them. */
 export const PLUGINS: unique symbol = Symbol('track-usage Fastify plugins');
-/** The plugin that a function of ours stands for. */
+/** Original plugin of our wrapper function. */
 const PLUGIN = Symbol('track-usage Fastify plugin');
 
-/** An instance, as far as marks are concerned. */
+/** Part of an instance that is relevant for marks. */
 export interface Holder {
   [PLUGINS]?: readonly unknown[] | undefined;
 }
@@ -17,8 +17,8 @@ type Plugin = ((this: unknown, instance: Holder, options: unknown, done: Done) =
 type Register = (this: Holder | undefined, plugin: unknown, options?: unknown) => unknown;
 
 /**
- * From now on the routes of plugins that are marked are known: Fastify does not tell in which plugin a route was
- * made. Other plugins are left alone.
+ * Tracks the routes of marked plugins from now on, because Fastify does not expose the plugin of a route.
+ * Does not affect other plugins.
  */
 export function watchPlugins(app: { register: unknown }, isMarked: (plugin: unknown) => boolean): void {
   wrapMethod<Register>(
@@ -27,7 +27,7 @@ export function watchPlugins(app: { register: unknown }, isMarked: (plugin: unkn
     (original) =>
       function (given, options) {
         const outer = this?.[PLUGINS];
-        // A module's plugin may be its default export.
+        // A plugin may be the default export of a module.
         const plugin = typeof given === 'function' ? given : (given as { default?: unknown } | null)?.default;
         if (typeof plugin !== 'function') return original().call(this, given, options);
         const registered = (plugin as Plugin)[PLUGIN] ?? plugin;
@@ -39,12 +39,12 @@ export function watchPlugins(app: { register: unknown }, isMarked: (plugin: unkn
   );
 }
 
-/** The plugin itself, as Fastify sees it, whose instance knows what it is in. */
+/** Returns a wrapper of the plugin, whose instance records the plugins that contain it. */
 function watched(plugin: Plugin, plugins: Holder[typeof PLUGINS]): Plugin {
   const stand: Plugin = function (instance, options, done) {
     const outer = instance[PLUGINS];
     instance[PLUGINS] = plugins;
-    // Without an instance of its own the plugin has that of its surroundings, for as long as it runs.
+    // Without encapsulation, the plugin shares the parent's instance while it runs.
     const isShared = (plugin as { [SKIP_OVERRIDE]?: unknown })[SKIP_OVERRIDE] === true;
     const leave = () => {
       if (isShared) instance[PLUGINS] = outer;
@@ -58,7 +58,7 @@ function watched(plugin: Plugin, plugins: Holder[typeof PLUGINS]): Plugin {
     } else if (plugin.length < 3) leave();
     return result;
   };
-  // Its name, the number of its parameters, and what `fastify-plugin` noted on it.
+  // Copies its name, its number of parameters, and the metadata of `fastify-plugin`.
   Object.defineProperties(stand, Object.getOwnPropertyDescriptors(plugin));
   stand[PLUGIN] = plugin[PLUGIN] ?? plugin;
   return stand;

@@ -6,7 +6,7 @@ import { reasonOf, TrackUsageError } from '../errors.ts';
 import { type Holder, PLUGINS, watchPlugins } from './fastify-marks.ts';
 import { type NodeServer, trackServer } from './node.ts';
 
-/** A Fastify 4 or 5 instance, as far as it is used here: our types need no Fastify. */
+/** Parts of a Fastify 4 or 5 instance used here. Structural, so that our types do not import Fastify. */
 export interface FastifyApp {
   server: object;
   addHook(name: never, hook: never): unknown;
@@ -14,20 +14,23 @@ export interface FastifyApp {
   route: unknown;
 }
 
-/** Fastify binds a route's handler; what the app gave is kept in the route's own settings, with its plugins. */
+/**
+ * Settings of a route. Fastify binds the handler, so the original handler is stored here, with the route's
+ * plugins.
+ */
 interface RouteConfig {
   [HANDLER]?: unknown;
   [PLUGINS]?: readonly unknown[] | undefined;
-  /** The app's own word on whether the route is tracked. */
+  /** The app's own setting: whether the route is tracked. */
   trackUsage?: unknown;
 }
 
-/** What Fastify says of a request. */
+/** Parts of a Fastify request used here. */
 interface FastifyRequest {
   raw: IncomingMessage;
   originalUrl: string;
   is404: boolean;
-  /** The peer, the proxies that are trusted, and the first one that is not; only where any may be trusted. */
+  /** The peer, the trusted proxies, and the first untrusted one. Set only if proxies may be trusted. */
   ips?: string[];
   params?: unknown;
   routeOptions?: RouteOptions;
@@ -59,15 +62,15 @@ export function isFastifyApp(app: unknown): app is FastifyApp {
 }
 
 /**
- * Sees every request of the server, also those that Fastify answers before its hooks; and by a hook those of the
- * servers that Fastify adds when it listens at `localhost`.
+ * Tracks every request of the server, including those that Fastify handles before its hooks. A hook tracks
+ * additional servers, which Fastify creates when it listens at `localhost`.
  */
 export function trackFastify(app: FastifyApp, capture: Capture): void {
   hookFastify(app, capture);
   trackServer(app.server as NodeServer, capture, fastifyReader);
 }
 
-/** Sees the requests of an instance's routes, and of those in it. */
+/** Tracks the requests of an instance's routes, and of nested instances. */
 export function hookFastify(app: FastifyApp, capture: Capture): void {
   const onRequest: OnRequest = (request, reply, done) => {
     try {
@@ -90,21 +93,24 @@ export function hookFastify(app: FastifyApp, capture: Capture): void {
   watchPlugins(app, (plugin) => capture.isMarked(plugin));
 }
 
-/** As its router decodes it: all but the characters that have a meaning in a URL. */
+/** Decodes a path as Fastify's router does: all characters except those with a meaning in a URL. */
 function decodedPathOf(target: string): string {
   const path = pathOf(target);
   if (!path.includes('%')) return path;
   try {
     return decodeURI(path);
   } catch {
-    // Malformed: Fastify answers 400, or looks for the route by what was sent.
+    // Malformed. Fastify responds with 400, or matches the undecoded path.
     return path;
   }
 }
 
 const fastifyRequest = (request: Request) => (request as Tracked)[REQUEST];
 
-/** Fastify makes it anew whenever it is asked. Requests that match no route have one without a URL. */
+/**
+ * Returns the route's options, which Fastify creates on each access. Requests without a route have options
+ * without a URL.
+ */
 function optionsOf(request: Tracked): RouteOptions | undefined {
   request[OPTIONS] ??= request[REQUEST]?.routeOptions;
   return request[OPTIONS];
@@ -113,7 +119,7 @@ function optionsOf(request: Tracked): RouteOptions | undefined {
 const fastifyReader: RequestReader = {
   path: (_request, target) => decodedPathOf(target),
   trusts(request, _address, hop) {
-    // Its `trustProxy`, which it does not show, as it applied it.
+    // `ips` is the result of `trustProxy`, which is not exposed itself.
     const { ips } = fastifyRequest(request) ?? {};
     return ips !== undefined && hop < ips.length - 1;
   },

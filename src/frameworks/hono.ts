@@ -4,7 +4,7 @@ import { normalizedPathOf } from '../capture/target.ts';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Trust, trustBy } from './node.ts';
 
-/** A Hono 4 app, as far as it is used here: our types need no Hono. */
+/** Parts of a Hono 4 app used here. Structural, so that our types do not import Hono. */
 export interface HonoApp {
   fetch(request: never, ...rest: never[]): unknown;
   router: HonoRouter;
@@ -24,11 +24,11 @@ export interface Route {
   handler: (...args: never[]) => unknown;
 }
 
-/** A handler with its route, and its parameters: their values, or where those stand in the stash. */
+/** A handler with its route and parameters: their values, or their indexes in the stash. */
 type Matched = [[handler: (...args: never[]) => unknown, route: Route], Record<string, string | number>];
 type MatchResult = [matched: Matched[], stash?: (string | undefined)[]];
 
-/** What `@hono/node-server` gives to `fetch` beside the request. */
+/** Second argument that `@hono/node-server` passes to `fetch`. */
 interface NodeBindings {
   incoming?: Request;
   outgoing?: Response;
@@ -49,8 +49,8 @@ export function isHonoApp(app: unknown): app is HonoApp {
 }
 
 /**
- * Sees every request that `@hono/node-server` gives to the app's `fetch`, which must be read after this. Hono knows
- * no proxies, so those of the option `trustProxy` are `trust`ed.
+ * Tracks every request that `@hono/node-server` passes to the app's `fetch`. `fetch` must be read after this
+ * call. Hono has no proxy setting, so `trust` comes from the option `trustProxy`.
  */
 export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefined): void {
   const reader: RequestReader = { ...honoReader, trusts: trustBy(trust) };
@@ -72,7 +72,7 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefin
       current = undefined;
     }
   });
-  // Hono's own router replaces its `match` at the first request; an object around it stays.
+  // Hono's router replaces its `match` at the first request, so a wrapper object is used.
   app.router = {
     get name() {
       return router.name;
@@ -89,38 +89,40 @@ export function trackHono(app: HonoApp, capture: Capture, trust: Trust | undefin
   };
 }
 
-/** For requests whose routes Hono has matched, by that path. */
+/** Records the routes that Hono has matched for a request, and the path it matched. */
 export function setRoutes(request: Tracked, routes: Route[], path: string): void {
   request[PATH] = path;
   request[MATCH] = [routes.map((route) => [[route.handler, route], {}])];
 }
 
-/** The handler of the request: the first match that is no middleware, which takes a second argument. */
+/**
+ * Returns the handler of the request: the first match that is not middleware, which has a second parameter.
+ */
 function handlerOf(request: Request): Matched | undefined {
   return (request as Tracked)[MATCH]?.[0].find(([[handler]]) => originalOf(handler).length < 2);
 }
 
-/** Hono wraps the handlers of an app that has an error handler of its own and is part of another. */
+/** Returns the original handler. Hono wraps the handlers of a nested app with its own error handler. */
 function originalOf(handler: Matched[0][0]): Matched[0][0] {
   const { __COMPOSED_HANDLER: original } = handler as { __COMPOSED_HANDLER?: Matched[0][0] };
   return original === undefined ? handler : originalOf(original);
 }
 
-/** An app that is part of another is copied into it, its routes under longer paths. */
+/** Returns whether a route is a copy. A nested app is copied into its parent, with longer paths. */
 function isCopy(copy: Route, { path, basePath, method, handler }: Route): boolean {
   if (method !== copy.method || originalOf(handler) !== originalOf(copy.handler)) return false;
   const end = path === '/' ? '' : path;
   if (!copy.path.endsWith(end)) return false;
   const mount = withoutSlash(copy.path.slice(0, copy.path.length - end.length));
   const base = withoutSlash(copy.basePath);
-  // Older versions of Hono forget the inner part.
+  // Older versions of Hono omit the inner part.
   return base === mount + withoutSlash(basePath) || base === mount;
 }
 
 const withoutSlash = (path: string) => (path.endsWith('/') ? path.slice(0, -1) : path);
 
 export const honoReader: Omit<RequestReader, 'trusts'> = {
-  // As Hono decoded it; until it has matched a route, as it will be but for that.
+  // The path as Hono decoded it. Before it has matched a route, the path that it will decode.
   path: (request, target) => (request as Tracked)[PATH] ?? normalizedPathOf(target),
   route: (request) => handlerOf(request)?.[0][1].path ?? '',
   blueprint(request) {

@@ -6,16 +6,16 @@ import { type HonoApp, isHonoApp, trackHono } from './hono.ts';
 import { isKoaApp, type KoaApp, trackKoa } from './koa.ts';
 import { isNodeServer, type NodeServer, nodeReader, refuseTrust, type Trust, trackServer } from './node.ts';
 
-/** A NestJS app: it stands on one of Express or of Fastify. */
+/** A NestJS app, which is based on Express or Fastify. */
 export interface NestApp {
   getHttpAdapter(): { getInstance(): unknown };
 }
 
-/** What can be tracked. */
+/** Types of apps that can be tracked. */
 export type App = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
 
 /**
- * Recognizes an app by its shape and captures its requests. `trust` is for apps without a setting for proxies; throws
+ * Recognizes an app by its shape and tracks its requests. `trust` is for apps without a proxy setting; throws
  * for an app that has one.
  */
 export function track(app: unknown, capture: Capture, trust: Trust | undefined): void {
@@ -33,12 +33,12 @@ export function track(app: unknown, capture: Capture, trust: Trust | undefined):
   else throw new TrackUsageError('APP_UNKNOWN', { value: show(app) });
 }
 
-/** What `exclude` and `include` were given may have to tell which requests are in it. */
+/** Prepares a value passed to `exclude` or `include`, so that its requests can be identified. */
 export function prepareMark(mark: unknown): void {
   if (isExpressApp(mark)) watchRouter(mark);
 }
 
-/** What stands behind an app that is a coat around another; the app itself where it is none. */
+/** Returns the app inside a wrapper, or the app itself. */
 export function innerApp(app: App): object {
   const { getHttpAdapter } = (app ?? {}) as Partial<NestApp>;
   return typeof getHttpAdapter === 'function' ? (getHttpAdapter.call(app).getInstance() as object) : app;

@@ -4,7 +4,7 @@ import type { Request, RequestReader } from '../capture/exchange.ts';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type NodeServer, trackUpgrades } from './node.ts';
 
-/** A Koa 2 or 3 app, as far as it is used here: our types need no Koa. */
+/** Parts of a Koa 2 or 3 app used here. Structural, so that our types do not import Koa. */
 export interface KoaApp {
   createContext(request: IncomingMessage, response: ServerResponse): unknown;
   callback(): unknown;
@@ -12,18 +12,18 @@ export interface KoaApp {
   use: unknown;
 }
 
-/** What Koa, and `@koa/router` or `koa-router`, say of a request. */
+/** Properties that Koa, and `@koa/router` or `koa-router`, set on a context. */
 interface KoaContext {
   app?: { proxy?: boolean; maxIpsCount?: number };
   params?: Record<string, unknown>;
   router?: { opts?: { prefix?: unknown } };
-  /** The pattern, with the prefixes of the routers around it. */
+  /** Pattern, including the prefixes of outer routers. */
   _matchedRoute?: unknown;
-  /** What the path matches, whatever the method. */
+  /** Layers that match the path, with any method. */
   matched?: Layer[];
 }
 
-/** Middleware, which has no methods, or a route of a router. */
+/** Layer of a router: a route, or middleware, which has no methods. */
 interface Layer {
   path?: unknown;
   /** Middleware and handler. */
@@ -44,12 +44,15 @@ export function isKoaApp(app: unknown): app is KoaApp {
   );
 }
 
-/** Sees every request for which Koa makes a context, before any middleware, and the upgrades of its `listen`. */
+/**
+ * Tracks every request for which Koa creates a context, before any middleware, and upgrades on servers from
+ * its `listen`.
+ */
 export function trackKoa(app: KoaApp, capture: Capture): void {
   wrapMethod<KoaApp['createContext']>(app, 'createContext', (original) => {
     return function (this: KoaApp, request, response) {
       const context = original().call(this, request, response);
-      // koa-websocket makes one without a response, of an upgrade.
+      // koa-websocket creates a context for an upgrade, without a response.
       if (response === undefined) return context;
       try {
         setContext(request, context as object);
@@ -72,19 +75,23 @@ export function trackKoa(app: KoaApp, capture: Capture): void {
   });
 }
 
-/** Koa's `proxy` trusts every proxy; `maxIpsCount` says how many there are. */
+/**
+ * Returns whether a proxy is trusted. Koa's `proxy` trusts every proxy; `maxIpsCount` limits their number.
+ */
 function trusts(app: KoaContext['app'], hop: number): boolean {
   return app?.proxy === true && (!app.maxIpsCount || hop < app.maxIpsCount);
 }
 
 const contextOf = (request: Request) => (request as Tracked)[CONTEXT];
 
-/** For requests whose context Koa has made. */
+/** Records the context that Koa has created for a request. */
 export function setContext(request: Request, context: object): void {
   (request as Tracked)[CONTEXT] = context;
 }
 
-/** The pattern of the route that the router came to; of the first that matched while its middleware answers. */
+/**
+ * Returns the pattern of the matched route. If middleware responds first, returns the first matching pattern.
+ */
 function patternOf(request: Request): unknown {
   const { matched, _matchedRoute } = contextOf(request) ?? {};
   if (_matchedRoute === undefined || !matched) return undefined;
@@ -97,14 +104,14 @@ function patternOf(request: Request): unknown {
   return first;
 }
 
-/** The routes of that pattern. */
+/** Returns the routes with that pattern. */
 function routesOf(request: Request): Layer[] {
   const pattern = patternOf(request);
   const isRoute = ({ path, methods }: Layer) => path === pattern && methods?.includes(request.method ?? '');
   return (pattern !== undefined && contextOf(request)?.matched?.filter(isRoute)) || [];
 }
 
-/** A router that is mounted in another is copied into it, its routes under longer paths. */
+/** Returns whether a route is a copy. A nested router is copied into its parent, with longer paths. */
 function isCopy(copy: Layer, { path, stack, methods }: Layer): boolean {
   return (
     methods?.length !== 0 &&

@@ -7,7 +7,7 @@ import { onUnseen } from '../capture/unseen.ts';
 import { TrackUsageError } from '../errors.ts';
 import { wrapMethod } from '../platform/wrap-method.ts';
 
-/** What a server of node:http, https or http2 has in common. */
+/** Common interface of servers from node:http, https and http2. */
 export interface NodeServer {
   emit(type: string, ...args: unknown[]): boolean;
 }
@@ -42,7 +42,10 @@ export function isNodeServer(app: unknown): app is NodeServer {
   );
 }
 
-/** A plain server knows no routes; which proxies it trusts is the option `trustProxy`. */
+/**
+ * Returns the reader of a plain server, which has no routes. The option `trustProxy` determines the trusted
+ * proxies.
+ */
 export function nodeReader(trust: Trust | undefined): RequestReader {
   return {
     trusts: trustBy(trust),
@@ -55,8 +58,8 @@ export function nodeReader(trust: Trust | undefined): RequestReader {
 }
 
 /**
- * Listens in on a server by its `emit`: a listener of ours would change what Node does, which looks for listeners
- * before it upgrades a connection or answers `Expect`.
+ * Tracks a server through its `emit`. A listener would change Node's behavior, which checks for listeners
+ * before it upgrades a connection or handles `Expect`.
  */
 export function trackServer(server: NodeServer, capture: Capture, reader: RequestReader): void {
   onUnseen(server, (request, response) => seen(capture, reader, request, response));
@@ -78,7 +81,7 @@ export function trackServer(server: NodeServer, capture: Capture, reader: Reques
   });
 }
 
-/** Only what leaves HTTP, for a server whose requests are seen elsewhere. */
+/** Tracks only upgrades, on a server whose requests are tracked elsewhere. */
 export function trackUpgrades(server: NodeServer, capture: Capture, reader: RequestReader): void {
   wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
     return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
@@ -88,7 +91,7 @@ export function trackUpgrades(server: NodeServer, capture: Capture, reader: Requ
   });
 }
 
-/** An app may emit anything, on requests of which it may have replaced anything. */
+/** Handles an event. An app may emit any arguments, with modified requests. */
 function seen(capture: Capture, reader: RequestReader, request: unknown, response: unknown): void {
   try {
     const { url = '' } = request as IncomingMessage;
@@ -101,7 +104,7 @@ function seen(capture: Capture, reader: RequestReader, request: unknown, respons
 function left(capture: Capture, reader: RequestReader, request: unknown, answer: unknown): void {
   try {
     const { url = '' } = request as IncomingMessage;
-    // With HTTP/2 a CONNECT is answered by a response, and by Node where nobody listens.
+    // An HTTP/2 CONNECT has a response, which Node sends if there is no listener.
     if ('writeHead' in (answer as Duplex | ServerResponse)) seen(capture, reader, request, answer);
     else capture.upgrade(request as IncomingMessage, url, reader);
   } catch (error) {

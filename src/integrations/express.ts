@@ -4,7 +4,7 @@ import { refuseTrust } from '../frameworks/node.ts';
 import type { TrackUsage } from '../tracker/tracker.ts';
 import { captureOf } from './usage-source.ts';
 
-/** Middleware of Express, by a structural type: ours need no Express. */
+/** Express middleware. Structural, so that our types do not import Express. */
 export type ExpressMiddleware = (
   request: IncomingMessage,
   response: ServerResponse,
@@ -12,8 +12,8 @@ export type ExpressMiddleware = (
 ) => void;
 
 /**
- * Middleware of Express 4 and 5, for an app or a router: `app.use(trackUsage(usage))`. Only the requests that reach
- * it are tracked; `new TrackUsage(app, storages)` sees all.
+ * Middleware of Express 4 and 5, for an app or a router: `app.use(trackUsage(usage))`. Tracks only requests
+ * that reach it; `new TrackUsage(app, storages)` tracks all.
  */
 export function trackUsage(usage: TrackUsage<object>): ExpressMiddleware {
   const { capture, trust } = captureOf(usage);

@@ -3,21 +3,25 @@ import { refuseTrust } from '../frameworks/node.ts';
 import { checkOption } from '../options/checks.ts';
 import { captureOf, type UsageSource, usageOf } from './usage-source.ts';
 
-/** What the plugin is registered with. */
+/** Options of the plugin. */
 export type TrackUsagePluginOptions = UsageSource & {
-  /** Whether only the routes of the instance are tracked that it is registered on, and of those in it. Defaults to false. */
+  /**
+   * Whether to track only the routes of the instance on which it is registered, and of nested instances.
+   * Defaults to false.
+   */
   encapsulate?: boolean;
 };
 
 /**
- * Plugin of Fastify 4 and 5: `app.register(trackUsage, { storages })`, or with a TrackUsage `{ usage }`. Tracks
- * every request of the server. What it makes of `storages` is closed when the app has closed.
+ * Plugin of Fastify 4 and 5: `app.register(trackUsage, { storages })`, or `{ usage }` with a TrackUsage.
+ * Tracks every request of the server. A TrackUsage created from `storages` is closed after the app has
+ * closed.
  */
 export async function trackUsage(app: FastifyApp, options: TrackUsagePluginOptions): Promise<void> {
   const { encapsulate = false, ...source } = options;
   checkOption('encapsulate', encapsulate, typeof encapsulate === 'boolean', 'true or false');
   const { usage, isOwn } = usageOf('track-usage/fastify', source);
-  // Fastify calls it when connections have ended.
+  // Fastify calls it after connections have ended.
   if (isOwn) app.addHook('onClose' as never, (async () => usage.close()) as never);
   const { capture, trust } = captureOf(usage);
   refuseTrust('Fastify', trust);
@@ -25,7 +29,7 @@ export async function trackUsage(app: FastifyApp, options: TrackUsagePluginOptio
   else trackFastify(app, capture);
 }
 
-// As `fastify-plugin` does it: the instance is that of the surroundings, not one inside it.
+// Like `fastify-plugin`, uses the parent's instance instead of a nested one.
 Object.assign(trackUsage, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'track-usage',

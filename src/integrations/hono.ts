@@ -4,13 +4,13 @@ import { trustBy } from '../frameworks/node.ts';
 import type { TrackUsage } from '../tracker/tracker.ts';
 import { captureOf } from './usage-source.ts';
 
-/** Middleware of Hono, by a structural type: ours need no Hono. */
+/** Hono middleware. Structural, so that our types do not import Hono. */
 export type HonoMiddleware = (
   context: { env: unknown; req: object },
   next: () => Promise<void>,
 ) => Promise<void>;
 
-/** What Hono says of a request. */
+/** Parts of a Hono request used here. */
 interface HonoRequest {
   matchedRoutes: Route[];
   path: string;
@@ -21,8 +21,8 @@ const REQUEST = Symbol('track-usage Hono request');
 type Tracked = Request & { [REQUEST]?: HonoRequest };
 
 /**
- * Middleware of Hono 4 on `@hono/node-server`: `app.use(trackUsage(usage))`. Only the requests that reach it are
- * tracked; `new TrackUsage(app, storages)` sees all.
+ * Middleware of Hono 4 on `@hono/node-server`: `app.use(trackUsage(usage))`. Tracks only requests that reach
+ * it; `new TrackUsage(app, storages)` tracks all.
  */
 export function trackUsage(usage: TrackUsage<object>): HonoMiddleware {
   const { capture, trust } = captureOf(usage);

@@ -4,15 +4,15 @@ import { refuseTrust } from '../frameworks/node.ts';
 import type { TrackUsage } from '../tracker/tracker.ts';
 import { captureOf } from './usage-source.ts';
 
-/** Middleware of Koa, by a structural type: ours need no Koa. */
+/** Koa middleware. Structural, so that our types do not import Koa. */
 export type KoaMiddleware = (
   context: { req: IncomingMessage; res: ServerResponse; originalUrl: string },
   next: () => Promise<unknown>,
 ) => Promise<unknown>;
 
 /**
- * Middleware of Koa 2 and 3: `app.use(trackUsage(usage))`. Only the requests that reach it are tracked;
- * `new TrackUsage(app, storages)` sees all.
+ * Middleware of Koa 2 and 3: `app.use(trackUsage(usage))`. Tracks only requests that reach it; `new
+ * TrackUsage(app, storages)` tracks all.
  */
 export function trackUsage(usage: TrackUsage<object>): KoaMiddleware {
   const { capture, trust } = captureOf(usage);

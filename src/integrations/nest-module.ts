@@ -2,7 +2,7 @@ import type { NestApp } from '../frameworks/index.ts';
 import { TrackUsage } from '../tracker/tracker.ts';
 import { type UsageSource, usageOf } from './usage-source.ts';
 
-/** How a module of Nest tells of itself, by structural types: ours need no Nest. */
+/** Dynamic module of Nest. Structural, so that our types do not import Nest. */
 export interface TrackUsageDynamicModule {
   module: TrackUsageModuleClass;
   global: true;
@@ -13,7 +13,7 @@ export interface TrackUsageDynamicModule {
   exports: (typeof TrackUsage)[];
 }
 
-/** As of other modules of Nest: the options come from a function, which may be given providers. */
+/** Asynchronous options, as in other Nest modules: a function returns them, and may receive providers. */
 export interface TrackUsageAsyncOptions {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   imports?: any[];
@@ -23,7 +23,7 @@ export interface TrackUsageAsyncOptions {
   useFactory(...given: any[]): UsageSource | Promise<UsageSource>;
 }
 
-/** The module that `track-usage/nest` exports. */
+/** Module exported by `track-usage/nest`. */
 export interface TrackUsageModuleClass {
   new (): object;
   forRoot(source: UsageSource): TrackUsageDynamicModule;
@@ -34,8 +34,8 @@ const SOURCE = Symbol('track-usage source');
 const LIFE = Symbol('track-usage life');
 
 /**
- * Makes the module.
- * @param adapterHost `HttpAdapterHost` of the app's `@nestjs/core`, by which Nest hands out the platform.
+ * Creates the module.
+ * @param adapterHost `HttpAdapterHost` of the app's `@nestjs/core`, through which Nest exposes the platform.
  */
 export function createTrackUsageModule(adapterHost: unknown): TrackUsageModuleClass {
   // biome-ignore lint/complexity/noStaticOnlyClass: Nest knows modules by their class
@@ -67,7 +67,10 @@ export function createTrackUsageModule(adapterHost: unknown): TrackUsageModuleCl
 
 type Source = ReturnType<typeof usageOf>;
 
-/** Nest calls it when the app starts and has ended. A context without HTTP has nothing to track. */
+/**
+ * Returns lifecycle hooks, which Nest calls when the app starts and after it has ended. A context without
+ * HTTP has nothing to track.
+ */
 function lifeOf({ httpAdapter }: { httpAdapter?: unknown }, { usage, isOwn }: Source) {
   return {
     onModuleInit() {

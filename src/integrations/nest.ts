@@ -8,8 +8,8 @@ export type {
 } from './nest-module.ts';
 
 /**
- * Tracks the app that imports it, on Express or Fastify: `TrackUsageModule.forRoot({ storages })`, or with a
- * TrackUsage `{ usage }`. Providers and controllers can be given the `TrackUsage`. What it makes of `storages` is
- * closed when the app has closed; on a signal, with `app.enableShutdownHooks()`.
+ * Tracks the app that imports it, on Express or Fastify: `TrackUsageModule.forRoot({ storages })`, or `{
+ * usage }` with a TrackUsage. The `TrackUsage` can be injected in providers and controllers. One created from
+ * `storages` is closed after the app has closed; on a signal, this requires `app.enableShutdownHooks()`.
  */
 export const TrackUsageModule: TrackUsageModuleClass = createTrackUsageModule(HttpAdapterHost);

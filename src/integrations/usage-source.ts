@@ -6,12 +6,12 @@ import type { TrackUsageOptions } from '../options/tracker-options.ts';
 import type { RecordWriter } from '../storage/writer.ts';
 import { TrackUsage } from '../tracker/tracker.ts';
 
-/** A TrackUsage to track with, or what one is made of, which then ends with the app. */
+/** A TrackUsage, or the arguments to create one, which is then closed with the app. */
 export type UsageSource =
   | { usage: TrackUsage<object> }
   | ({ storages: RecordWriter | readonly RecordWriter[] } & TrackUsageOptions);
 
-/** What a middleware tracks with. Throws for what is no TrackUsage. */
+/** Returns the capture used by a middleware. Throws if the argument is not a TrackUsage. */
 export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust | undefined } {
   if (usage instanceof TrackUsage) return usage.openCapture();
   throw new TrackUsageError('OPTION_INVALID', {
@@ -21,7 +21,7 @@ export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust:
   });
 }
 
-/** `isOwn` says that nobody else has it, so that the app's end is its end. */
+/** Returns the TrackUsage. `isOwn` is set if it was created here and must be closed with the app. */
 export function usageOf(where: string, source: UsageSource): { usage: TrackUsage<object>; isOwn: boolean } {
   if ('usage' in source) {
     checkOptions(where, source, ['usage']);

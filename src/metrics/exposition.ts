@@ -1,12 +1,12 @@
-/** What an HTTP answer with `usage.metrics()` says of itself: Prometheus's text format. */
+/** Content type of `usage.metrics()` in an HTTP response: Prometheus's text format. */
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-/** The same for `usage.metrics({ openMetrics: true })`. */
+/** Content type of `usage.metrics({ openMetrics: true })`. */
 export const OPENMETRICS_CONTENT_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
-/** The last line of an exposition of OpenMetrics. */
+/** Last line of an OpenMetrics exposition. */
 export const OPENMETRICS_END = '# EOF\n';
 
-/** Writes metrics as text, in Prometheus's format or that of OpenMetrics. */
+/** Formats metrics as text, in Prometheus's or the OpenMetrics format. */
 export class Exposition {
   readonly #openMetrics: boolean;
   #text = '';
@@ -16,7 +16,7 @@ export class Exposition {
     this.#openMetrics = openMetrics;
   }
 
-  /** Begins a metric. The name of a counter is given without its `_total`. */
+  /** Starts a metric. Pass the name of a counter without `_total`. */
   begin(name: string, type: 'counter' | 'gauge' | 'histogram', help: string): this {
     this.#name = type === 'counter' ? `${name}_total` : name;
     const told = this.#openMetrics ? name : this.#name;
@@ -25,9 +25,9 @@ export class Exposition {
   }
 
   /**
-   * A value of the metric that was begun last.
-   * @param labels As `label` gives them, with commas between.
-   * @param suffix Of a histogram's values.
+   * Adds a value to the current metric.
+   * @param labels Results of `label`, separated by commas.
+   * @param suffix Suffix of a histogram's values.
    */
   sample(value: number, labels = '', suffix = ''): this {
     this.#text += `${this.#name}${suffix}${labels && `{${labels}}`} ${value}\n`;
@@ -39,12 +39,14 @@ export class Exposition {
   }
 }
 
-/** A label, its value escaped: it may be any text. */
+/** Returns a label with its value escaped. */
 export function label(name: string, value: string): string {
   return `${name}="${value.replace(/["\\\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`)).replaceAll('\0', '\ufffd')}"`;
 }
 
-/** A number as OpenMetrics wants the bounds of buckets; the same in both formats, or each had series of its own. */
+/**
+ * Formats a bucket's bound as OpenMetrics requires. Both formats use it, so that their series are the same.
+ */
 export function bound(value: number): string {
   return Number.isInteger(value) ? `${value}.0` : `${value}`;
 }

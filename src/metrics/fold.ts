@@ -1,11 +1,14 @@
 import { type RecordBatch, unpinned } from '../batch.ts';
 
-/** So many different routes are told apart; requests of any further one count as those of the route `other`. */
+/** Maximum number of distinct routes. Requests to any further route are counted under `other`. */
 export const MAX_ROUTES = 200;
-/** And so many combinations of route, method and class, for clients choose methods; beyond them it is `other` too. */
+/**
+ * Maximum number of combinations of route, method and class. Limited because clients choose the method;
+ * beyond it, the route is `other` too.
+ */
 export const MAX_SERIES = 2_000;
 const OTHER = 'other';
-/** The methods that are told apart; the last stands for all others, which a client may make up. */
+/** Distinct methods. The last stands for all others, which a client may make up. */
 export const METHODS = [
   'GET',
   'HEAD',
@@ -19,7 +22,7 @@ export const METHODS = [
   OTHER,
 ];
 export const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', OTHER];
-/** The upper bounds of the buckets of durations. In µs. */
+/** Upper bounds of the duration buckets. In µs. */
 export const BOUNDS = [
   1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
   10_000_000,
@@ -28,47 +31,53 @@ export const BOUNDS = [
 const OTHER_METHOD = METHODS.length - 1;
 const OTHER_CLASS = CLASSES.length - 1;
 const OTHER_ROUTE = MAX_ROUTES + 1;
-/** The values of a series: a count for each bucket, one for what is longer, the sum of durations, and of bytes. */
+/**
+ * Values of a series: a count for each bucket, a count of longer durations, and the sums of duration and
+ * transfer.
+ */
 const DURATION = BOUNDS.length + 1;
 const BYTES = DURATION + 1;
 const WIDTH = BYTES + 1;
 
-/** What was counted for one route, method and class of statuses. */
+/** Counts for one route, method and status class. */
 export interface TrafficSeries {
   route: string;
   method: string;
   status: string;
-  /** Requests by the bucket that their duration belongs to; the last holds those above all bounds. */
+  /** Number of requests per duration bucket. The last bucket is for durations above all bounds. */
   buckets: Float64Array;
-  /** µs */
+  /** Total duration in µs. */
   duration: number;
   bytes: number;
 }
 
-/** All that was counted, as it crosses to another thread, and from there to the next fold. */
+/** All counts, in the form sent to another thread and passed to the next fold. */
 export interface TrafficState {
-  /** Each has the number of its place, the first 1. */
+  /** Routes, numbered by position from 1. */
   routes: readonly string[];
-  /** For each series, what it counts. */
+  /** Combination that each series counts. */
   combinations: readonly number[];
   values: Float64Array;
 }
 
 const METHOD_NUMBERS = new Map(METHODS.map((method, number) => [method, number]));
 
-/** Counts requests, their bytes and durations by route, method and class of statuses. */
+/** Counts requests, their transfer and durations by route, method and status class. */
 export class TrafficFold {
-  /** Unknown is 0. */
+  /** Number of each route; unknown is 0. */
   readonly #routes = new Map<string, number>([['', 0]]);
-  /** By combination of route, method and class, the number of its series; the first is 1. */
+  /** Number of the series for each combination of route, method and class, from 1. */
   readonly #series = new Int32Array((MAX_ROUTES + 2) * METHODS.length * CLASSES.length);
   readonly #combinations: number[];
   #values: Float64Array;
-  /** For the ids of a batch, the number of the route and of the method, and 1. */
+  /** For each text ID of a batch, the number of the route and of the method, plus 1. */
   #routeOfId = new Int32Array(0);
   #methodOfId = new Int32Array(0);
 
-  /** @param before What another fold had counted already. */
+  /**
+   * Creates a fold.
+   * @param before Counts of a previous fold.
+   */
   constructor(before: TrafficState = { routes: [], combinations: [], values: new Float64Array(0) }) {
     for (const route of before.routes) this.#routes.set(route, this.#routes.size);
     this.#combinations = [...before.combinations];
@@ -78,12 +87,12 @@ export class TrafficFold {
     this.#values = before.values.slice();
   }
 
-  /** Counts one request. `duration` in µs. */
+  /** Counts one request. `duration` is in µs. */
   add(route: string, method: string, status: number, duration: number, bytes: number): void {
     this.#count(this.#routeNumber(route), methodNumber(method), status, duration, bytes);
   }
 
-  /** Counts the records of a batch, from the one at `first` on. */
+  /** Counts the records of a batch, from index `first` on. */
   addBatch({ length, strings, text, status, duration, contentLength }: RecordBatch, first = 0): void {
     if (first >= length) return;
     if (this.#routeOfId.length < strings.length) {
@@ -108,7 +117,7 @@ export class TrafficFold {
     }
   }
 
-  /** What was counted. The buckets are a view that goes on changing. */
+  /** Returns all counts. The buckets are a live view. */
   *series(): Generator<TrafficSeries> {
     const routes = [...this.#routes.keys()];
     routes[OTHER_ROUTE] = OTHER;
@@ -148,7 +157,7 @@ export class TrafficFold {
     values[at + BYTES]! += bytes;
   }
 
-  /** Makes room for a series, where there may be one more. */
+  /** Allocates a series, if the limit allows it. */
   #numberOfNew(route: number, method: number, group: number): number {
     const isFull = this.#combinations.length >= MAX_SERIES;
     const combination = combinationOf(isFull ? OTHER_ROUTE : route, method, group);

@@ -51,8 +51,8 @@ const OF_STORAGE: Metric<StorageStatus>[] = [
 ];
 
 /**
- * What `status` says, as text.
- * @param complete Whether what was counted of the requests stands beside it.
+ * Formats the values of `status`.
+ * @param complete Whether the request metrics are included as well.
  */
 export function healthText(status: UsageStatus, complete: boolean, openMetrics: boolean): string {
   const text = new Exposition(openMetrics);
@@ -83,7 +83,10 @@ export function healthText(status: UsageStatus, complete: boolean, openMetrics: 
   return text.toString();
 }
 
-/** Two storages may have one label, but Prometheus takes nothing of an answer that has a series twice. */
+/**
+ * Returns distinct labels. Two storages may have the same label, but Prometheus rejects a response with
+ * duplicate series.
+ */
 function distinct(labels: readonly string[]): string[] {
   const names = new Set<string>();
   for (const text of labels) {

@@ -1,12 +1,12 @@
 import { bound, Exposition, label } from './exposition.ts';
 import { BOUNDS, type TrafficFold, type TrafficSeries } from './fold.ts';
 
-/** The `le` label of each bucket. */
+/** `le` label of each bucket. */
 const LIMITS = [...BOUNDS.map((microseconds) => bound(microseconds / 1e6)), '+Inf'].map((text) =>
   label('le', text),
 );
 
-/** What was counted of an app's requests, as text. */
+/** Formats the request metrics of an app. */
 export function trafficText(fold: TrafficFold, openMetrics: boolean): string {
   const all = [...fold.series()].map((series) => ({ ...series, labels: labelsOf(series) }));
   const text = new Exposition(openMetrics);

@@ -1,6 +1,6 @@
 import { show, TrackUsageError } from '../errors.ts';
 
-/** Throws for names that an options object may not have: a misspelt option must not be a silent default. */
+/** Throws for unknown names in an options object, so that a misspelled option is not silently ignored. */
 export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TrackUsageError('OPTION_INVALID', {
@@ -16,7 +16,7 @@ export function checkOptions(where: string, options: unknown, known: readonly st
   }
 }
 
-/** Throws for a value that is given and wrong. */
+/** Throws for an invalid value, unless it is undefined. */
 export function checkOption(name: string, value: unknown, valid: boolean, expected: string): void {
   if (value !== undefined && !valid) {
     throw new TrackUsageError('OPTION_INVALID', { name, value: show(value), expected });
@@ -31,7 +31,7 @@ export function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
 
-/** A switch from the environment, in the spellings that Flask-Track-Usage's users have: `True`, `true`, `1`. */
+/** Reads a boolean from the environment, in the spellings of Flask-Track-Usage: `True`, `true`, `1`. */
 export function switchFromEnvironment(name: string, environment = process.env): boolean | undefined {
   const value = environment[name]?.trim().toLowerCase();
   if (value === undefined || value === '') return undefined;

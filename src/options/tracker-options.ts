@@ -11,58 +11,63 @@ import { type FreeGeoIpSettings, readFreeGeoIp } from '../writer/enrich/free-geo
 import type { GeoOption } from '../writer/enrich/geo.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './checks.ts';
 
-/** Node's request, with what the app's middleware has put on it, such as `request.user`. */
+/** Node's request, including properties set by the app's middleware, for example `request.user`. */
 // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is
 export type AppRequest = Request & { readonly [property: string]: any };
 
-/** Options of a TrackUsage. All may be left out. */
+/** Options of a TrackUsage. All are optional. */
 export interface TrackUsageOptions {
-  /** The name under which several apps share a storage. Defaults to `default`. */
+  /** Name of the site, to distinguish apps that share a storage. Defaults to `default`. */
   site?: string;
-  /** The key of `sumServer`. Defaults to the site. */
+  /** Key of `sumServer`. Defaults to the site. */
   serverName?: string;
-  /** The IANA zone in which hours, days and months begin. Defaults to `UTC`. */
+  /** IANA time zone in which hours, days and months begin. Defaults to `UTC`. */
   timeZone?: string;
   journal?: JournalSettings;
   /**
-   * Which requests are tracked: all but those marked by `exclude`, or those marked by `include` alone. Defaults to
-   * `TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS`, or `exclude`.
+   * Mode of tracking: all requests except those marked with `exclude`, or only those marked with `include`.
+   * Defaults to `TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS`, or `exclude`.
    */
   views?: Views;
-  /** Visitors by a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
+  /** Identifies visitors with a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
   cookie?: boolean | CookieOptions;
   /**
-   * The country database, or false for none. Defaults to the optional package, where it is installed and `freeGeoIp`
-   * is not given.
+   * Country database, or false for none. Defaults to the optional package, if it is installed and `freeGeoIp`
+   * is not set.
    */
   geo?: GeoOption;
   /**
-   * A geography service that the addresses of visitors are sent to, but for those that the database of `geo` knows.
+   * Geolocation service. Visitors' addresses that the database of `geo` does not know are sent to it.
    * Defaults to `TRACK_USAGE_USE_FREEGEOIP` with `TRACK_USAGE_FREEGEOIP_ENDPOINT`, or false.
    */
   freeGeoIp?: boolean | FreeGeoIpSettings;
   /**
-   * The proxies whose X-Forwarded headers, or `Forwarded` where there are none, are trusted. For Hono and servers of
-   * node:http, https and http2; same format as `proxy-addr`. Express, Fastify and Koa have their own setting, and
-   * passing this option with them throws `TRUST_PROXY_UNUSED`. Defaults to none.
+   * Proxies whose X-Forwarded headers are trusted, or `Forwarded` if there are none. For Hono and servers of
+   * node:http, https and http2; same format as `proxy-addr`. Express, Fastify and Koa have their own setting,
+   * and passing this option with them throws `TRUST_PROXY_UNUSED`. Defaults to none.
    */
   trustProxy?: boolean | string | readonly string[] | ((address: string, hop: number) => boolean);
-  /** Who made the request. Defaults to the user of Basic credentials. */
+  /** Returns the user who made the request. Defaults to the user of Basic credentials. */
   username?: (request: AppRequest) => string | null | undefined;
-  /** Names of query values that are never stored; replaces the default list. */
+  /** Names of query parameters whose values are never stored. Replaces the default list. */
   redact?: readonly string[];
-  /** Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to false. */
+  /**
+   * Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to
+   * false.
+   */
   anonymizeIp?: boolean;
-  /** Told what goes wrong, at most once a minute a kind. Defaults to a line on stderr. */
+  /**
+   * Called with each problem, at most once per minute per error code. Defaults to printing a line on stderr.
+   */
   onError?: (error: Error & { readonly code?: ErrorCode }) => void;
 }
 
 export interface JournalSettings {
-  /** The directory of the journals. Defaults to `.track-usage` in the working directory. */
+  /** Directory of the journals. Defaults to `.track-usage` in the working directory. */
   dir?: string;
-  /** Bytes that the journals of a directory may hold together. Defaults to 1 GiB, at least 1 MiB. */
+  /** Maximum size of all journals in the directory, in bytes. Defaults to 1 GiB. Minimum 1 MiB. */
   maxBytes?: number;
-  /** See `JournalMode`. Defaults to `append`. */
+  /** Durability of the journal: see `JournalMode`. Defaults to `append`. */
   mode?: JournalMode;
 }
 
@@ -82,10 +87,10 @@ const OPTIONS = [
   'onError',
 ] as const satisfies readonly (keyof TrackUsageOptions)[];
 
-/** Of the journals of a directory together. */
+/** Maximum size of all journals in a directory, in bytes. */
 const DEFAULT_MAX_BYTES = 1024 ** 3;
 const LEAST_MAX_BYTES = 1024 ** 2;
-/** The options, checked, with their defaults. */
+/** Validates the options and adds the defaults. */
 export function readSettings(options: TrackUsageOptions) {
   checkOptions('TrackUsage', options, OPTIONS);
   const {
@@ -141,7 +146,7 @@ export function readSettings(options: TrackUsageOptions) {
     views: (views ?? 'exclude') as Views,
     cookie,
     cookieWhen,
-    // Who asks a service wants its answers, not those of a package that happens to be there.
+    // With a service configured, an installed package must not replace its results.
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
     trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
@@ -157,7 +162,7 @@ function readCookie(given: TrackUsageOptions['cookie']) {
   return { cookie: new VisitorCookie(options), cookieWhen: options.when };
 }
 
-/** The path becomes absolute: threads may read it when the app has changed its directory. */
+/** Makes the path absolute, because threads may read it after the app has changed its working directory. */
 function readGeo(geo: GeoOption): GeoOption {
   if (geo === undefined || geo === false) return geo;
   checkOptions('geo', geo, ['database']);

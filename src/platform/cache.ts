@@ -1,6 +1,6 @@
 /**
- * A map that forgets: two generations, of which the older is dropped when the younger is full. It holds at least
- * the `limit` entries used last and at most twice as many, without the bookkeeping of a list.
+ * A map with eviction. It has two generations; the older is dropped when the younger is full. So it holds at
+ * least the `limit` most recently used entries, and at most twice as many, without the overhead of a list.
  */
 export class BoundedCache<K, V> {
   readonly #limit: number;

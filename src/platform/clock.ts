@@ -2,10 +2,10 @@ import { performance } from 'node:perf_hooks';
 import timers from 'node:timers';
 
 /*
- * The timers and clocks of Node, copied when this module is loaded. Everything in `src/` that waits or reads the time
- * uses these: an app's tests replace the global ones and those of `node:timers` (node:test, Sinon, Jest, Vitest), and
- * a response must not wait for a timer that such a test never fires. They are taken from Node's modules because fake
- * timers that Jest installs before a module is loaded replace the globals alone. Biome forbids the others.
+ * Node's timers and clocks, copied when this module is loaded. All code in `src/` uses these. An app's tests
+ * replace the global ones and those of `node:timers` (node:test, Sinon, Jest, Vitest), and a response must
+ * not wait for a fake timer. They come from Node's modules, because fake timers that Jest installs before a
+ * module is loaded only replace the globals. Biome forbids all others.
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } = timers;
 export const nextTick: typeof process.nextTick = process.nextTick.bind(process);
@@ -19,7 +19,7 @@ export const monotonicClock: { now(): number } = { now: () => performanceNow.cal
 const [seconds, nanoseconds] = process.hrtime();
 const threadOffset = seconds * 1_000 + nanoseconds / 1_000_000 - monotonicClock.now();
 
-/** Converts a time of `monotonicClock`, which is one of a thread, to one that all threads of the process share, ms. */
+/** Converts a `monotonicClock` time of this thread to one that all threads of the process share, in ms. */
 export function processTime(now: number = monotonicClock.now()): number {
   return threadOffset + now;
 }
@@ -29,7 +29,7 @@ export const wallClock: { now(): number } = {
   now: isNative(dateNow) ? dateNow : () => Math.round(performance.timeOrigin + monotonicClock.now()),
 };
 
-/** Whether a function is one of the engine's: fake timers that were installed before replaced it otherwise. */
+/** Returns whether a function is built in. Fake timers installed earlier are not. */
 function isNative(method: () => number): boolean {
   return Function.prototype.toString.call(method).includes('[native code]');
 }

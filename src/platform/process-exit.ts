@@ -5,8 +5,8 @@ function callAll(): void {
 }
 
 /**
- * Calls back when the process exits, synchronously. All callbacks share one listener, so that a process with many
- * instances gets no MaxListenersExceededWarning.
+ * Calls a function synchronously when the process exits. All callbacks share one listener, so that many
+ * instances do not cause a MaxListenersExceededWarning.
  * @returns Removes the callback.
  */
 export function onProcessExit(callback: () => void): () => void {

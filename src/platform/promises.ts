@@ -1,5 +1,6 @@
 /**
- * Whether it is a promise, or what works as one. Its failure, which nobody waits for, does not end the process then.
+ * Returns whether a value is a promise or thenable. Ignores its rejection, which would otherwise end the
+ * process.
  */
 export function letGo(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || !('then' in value)) return false;

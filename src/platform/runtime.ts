@@ -1,6 +1,6 @@
 import { TrackUsageError } from '../errors.ts';
 
-/** Throws one clear sentence where this library cannot run. */
+/** Throws a clear message if this library cannot run. */
 export function requireRuntime(versions: NodeJS.ProcessVersions = process.versions): void {
   for (const other of ['bun', 'deno'] as const) {
     const version = versions[other];

@@ -5,13 +5,16 @@ type Sqlite = typeof import('node:sqlite');
 
 let loaded: Sqlite | undefined;
 
-/** `node:sqlite`, without the ExperimentalWarning that older lines print; other warnings pass. */
+/**
+ * Returns `node:sqlite`, without the ExperimentalWarning of older Node versions. Other warnings are
+ * unaffected.
+ */
 export function sqlite(): Sqlite {
   if (loaded) return loaded;
   const emitWarning = process.emitWarning;
   process.emitWarning = () => {};
   try {
-    // Needs no address of this file, which a bundle may not have.
+    // Needs no URL of this file, which a bundle may not have.
     loaded = process.getBuiltinModule('node:sqlite');
   } finally {
     process.emitWarning = emitWarning;

@@ -5,18 +5,21 @@ const FRESH = 50;
 /** Assumed time that a thread waits for a CPU, on systems that do not report it. In ms. */
 const UNKNOWN = 150;
 
-/** Time that this thread has run, and that it has waited for a processor. In ns. Linux only, not on a disk. */
+/**
+ * File with the time that this thread has run and has waited for a processor, in ns. Linux only, not on a
+ * disk.
+ */
 const SOURCE = '/proc/thread-self/schedstat';
 
 const text = Buffer.alloc(64);
 let file = open();
-/** What the thread had run and waited, and when that was read. In ms. */
+/** Last reading of the thread's run and wait times, and its timestamp. In ms. */
 let noted = 0;
 let notedAt = Number.NEGATIVE_INFINITY;
 
 /**
- * To be called before what may block, however often.
- * @param now On the monotonic clock, in ms.
+ * Records the thread's times. Call before operations that may block, however often.
+ * @param now Timestamp of the monotonic clock, in ms.
  */
 export function noteThreadTime(now: number): void {
   if (file === undefined || now - notedAt < FRESH) return;
@@ -25,8 +28,9 @@ export function noteThreadTime(now: number): void {
 }
 
 /**
- * How long this thread was blocked, of the last `took` ms before which `noteThreadTime` was called: neither running
- * nor waiting for a processor, which a busy machine may make it do for long. Up to 50 ms too little.
+ * Returns how long this thread was blocked during the last `took` ms, if `noteThreadTime` was called before.
+ * Blocked means neither running nor waiting for a processor, which a busy machine can cause for long. The
+ * result may be up to 50 ms too small.
  */
 export function blockedOf(took: number): number {
   const busy = file === undefined ? UNKNOWN : read() - noted;

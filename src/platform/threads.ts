@@ -3,17 +3,18 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 
 /**
- * The address of a module of this package, to load or to start as a thread. It ends as the asking module does:
- * `.js` in the package, `.ts` when the sources run as they are. In a bundle there is nothing at that address, or
- * no address at all: whoever uses it has it checked, by `checkModule` or `startThread`.
- * @param path From the asking module by way of the package's root, so that a bundle's neighbour is not taken for it.
+ * Returns the URL of a module of this package, to be loaded or started as a thread. Its extension is that of
+ * the calling module: `.js` in the package, `.ts` when the sources run directly. In a bundle there may be no
+ * such file, or no URL at all, so callers must use `checkModule` or `startThread`.
+ * @param path Path from the calling module through the package's root, so that a file beside a bundle is not
+ * mistaken for it.
  */
 export function moduleUrl(path: string, base: string | undefined): string {
   if (base === undefined) return path;
   return new URL(`${path}${base.endsWith('.ts') ? '.ts' : '.js'}`, base).href;
 }
 
-/** Throws what is to be done where the module is not there, or may not be read. */
+/** Throws an error with instructions if the module does not exist or cannot be read. */
 export function checkModule(url: string): void {
   try {
     if (!URL.canParse(url)) throw new Error('the bundle does not know its own address');
@@ -24,7 +25,10 @@ export function checkModule(url: string): void {
   }
 }
 
-/** Node's permission model refuses, or the file is not where this package has it. */
+/**
+ * Creates the error for a thread that cannot be started. Node's permission model refuses it, or the module's
+ * file is missing.
+ */
 export function threadRefusal(value: string, cause: unknown): TrackUsageError {
   const code =
     (cause as { code?: string }).code === 'ERR_ACCESS_DENIED' ? 'PERMISSION_MISSING' : 'WRITER_FILE';
@@ -32,9 +36,9 @@ export function threadRefusal(value: string, cause: unknown): TrackUsageError {
 }
 
 /**
- * The flags of Node's permission model on the command line: a thread without them would be free of it. Those in
- * NODE_OPTIONS are inherited. `--allow-worker` is left out, for our threads start none. What Node warns of such
- * flags, the process has said already.
+ * Returns the flags of Node's permission model on the command line, because a thread without them would be
+ * unrestricted. Flags in NODE_OPTIONS are inherited. `--allow-worker` is omitted, because our threads start
+ * none. Node's warnings about these flags are suppressed, because the process has already printed them.
  */
 function permissionFlags({ execArgv } = process): string[] {
   const flags = execArgv.filter((arg, index) => {
@@ -45,9 +49,8 @@ function permissionFlags({ execArgv } = process): string[] {
 }
 
 /**
- * Starts a module as a thread that inherits of the process's command line only what it may do. Whoever starts it
- * must `unref` it when its listeners are in place (adding one takes that back), so that it does not keep the process
- * alive.
+ * Starts a module as a thread that inherits only the permission flags of the process. The caller must `unref`
+ * it after adding all listeners (adding one undoes it), so that it does not keep the process alive.
  */
 export function startThread(url: string, options: WorkerOptions): Worker {
   checkModule(url);
@@ -58,7 +61,7 @@ export function startThread(url: string, options: WorkerOptions): Worker {
   }
 }
 
-/** An error as it crosses to another thread, where it would lose its class and code. */
+/** An error in the form sent to another thread, in which it would lose its class and code. */
 export interface PlainError {
   code: string | undefined;
   mend: string | undefined;

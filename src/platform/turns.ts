@@ -1,13 +1,13 @@
 import { monotonicClock, setTimeout } from './clock.ts';
 
-/** How long work of ours may keep the app's thread before it gets a turn. In ms. */
+/** Maximum time that our work may block the app's thread before it yields. In ms. */
 const SLICE = 5;
 
-/** Gives the app's thread a turn from time to time, during work of ours that may be long. */
+/** Yields to the app's thread periodically during long work. */
 export class Turns {
   #until = monotonicClock.now() + SLICE;
 
-  /** To be awaited between the pieces of that work. Does not keep the process alive. */
+  /** Await this between the steps of the work. Does not keep the process alive. */
   async give(): Promise<void> {
     if (monotonicClock.now() < this.#until) return;
     // An unreferenced immediate would not wake an idle event loop, an unreferenced timer does.

@@ -1,10 +1,10 @@
 type Method = (...given: never[]) => unknown;
 
 /**
- * Replaces a method of an object so that everything else goes on as without the replacement. An object's own method is
- * replaced where it is. An inherited one stays: `original` looks it up at each call, so that what replaces it on the
- * prototype later is called too.
- * @param make Makes the replacement from `original`, which returns the method that it stands for.
+ * Replaces a method of an object transparently. An object's own method is replaced on the object. An
+ * inherited one stays: `original` looks it up at each call, so that later replacements on the prototype are
+ * called too.
+ * @param make Creates the replacement from `original`, which returns the current original method.
  */
 export function wrapMethod<M extends Method>(
   target: object,

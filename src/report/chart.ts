@@ -1,21 +1,21 @@
 import { whole } from '../formats/numbers.ts';
 
-/** A bar chart as SVG, in the colours of the page around it (classes). Texts must be escaped already. */
+/** Data of an SVG bar chart. Its colors come from the page's classes. Texts must be escaped. */
 export interface Chart {
   title: string;
   description: string;
   bars: Bar[];
-  /** The values of the period before, in order: a line over the bars. */
+  /** Values of the previous period, in order, shown as a line over the bars. */
   before: number[];
 }
 
 export interface Bar {
-  /** Below the axis. */
+  /** Label below the axis. */
   short: string;
-  /** With the pointer on it. */
+  /** Tooltip. */
   long: string;
   value: number;
-  /** The part of it at the bottom, in another colour. */
+  /** Bottom part of the bar, in another color. */
   bad: number;
 }
 
@@ -24,7 +24,7 @@ const HEIGHT = 220;
 const TOP = 10;
 const BOTTOM = 24;
 const RIGHT = 10;
-/** px that a digit of the axis takes. */
+/** Width of a digit on the axis, in px. */
 const DIGIT = 6.4;
 const MOST_LABELS = 12;
 const TICKS = 4;
@@ -50,7 +50,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
     const from = round(x(index) - width / 2);
     const rect = (kind: string, top: number, end: number) =>
       `<rect class="${kind}" x="${from}" y="${round(top)}" width="${round(width)}" height="${round(end - top)}"/>`;
-    // What is there is seen, however little it is.
+    // Nonzero values are visible, however small they are.
     const seen = (part: number) => Math.min(y(part), bottom - 1);
     const label =
       index % every === 0
@@ -66,7 +66,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
     );
   });
   const points = before.slice(0, bars.length).map((value, index) => `${round(x(index))},${y(value)}`);
-  // Twice: the first keeps it apart from the bars.
+  // Drawn twice: the first is an outline that separates it from the bars.
   const line = (kind: string) =>
     points.length > 1 ? `<polyline class="${kind}" points="${points.join(' ')}"/>` : '';
   return [
@@ -81,7 +81,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
   ].join('\n');
 }
 
-/** From 0 in round steps to the first that is not below `most`. Never between two whole numbers. */
+/** Returns ticks from 0 in round steps, up to the first that is at least `most`. Ticks are integers. */
 function ticksUpTo(most: number): number[] {
   const rough = most / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -25,11 +25,11 @@ import {
   timeText,
 } from './words.ts';
 
-/** Nothing is loaded and nothing runs, whatever a key looks like. */
+/** Content security policy. Loads and executes nothing, whatever a key contains. */
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/** A page that needs nothing but itself: its style and its charts stand in it. */
+/** Returns a self-contained page, including its style and charts. */
 export function htmlReport(report: Report, imprint: Imprint): string {
   const { site, totals } = report;
   const name = html(escapeText(site.site));
@@ -78,7 +78,7 @@ ${daysSection(report)}
 `;
 }
 
-/** Text as it stands in an element or an attribute in quotes. */
+/** Escapes text for an element or a quoted attribute. */
 function html(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
@@ -98,7 +98,7 @@ function stats(all: readonly Stat[]): string {
   return `<dl class="stats of${all.length}">\n${tiles.join('\n')}\n</dl>`;
 }
 
-/** More is better or worse only where that is certain. */
+/** Returns the tone of a change. An increase counts as good or bad only if that is certain. */
 function toneOf(direction: 'up' | 'down', isBad: boolean): string {
   if (!isBad) return 'change';
   return direction === 'up' ? 'worse' : 'better';
@@ -142,7 +142,7 @@ ${svg}
 </figure>`;
 }
 
-/** Those whose keys need the whole width, or those that stand in two columns. */
+/** Returns the sections whose keys need the full width, or those arranged in two columns. */
 function topSections({ top }: Report, isLong: boolean): string {
   return top
     .filter(({ summary }) => headingOf(summary).isLong === isLong)

@@ -21,7 +21,7 @@ import {
   timeText,
 } from './words.ts';
 
-/** Markdown with the tables of GitHub, for a mail or an issue. */
+/** Returns Markdown with GitHub tables, for an email or an issue. */
 export function markdownReport(report: Report, imprint: Imprint): string {
   const { site, totals } = report;
   const empty = emptyText(report);
@@ -101,7 +101,10 @@ function top(answer: TopAnswer): string {
   return table(headings, '-rrrr'.slice(0, headings.length), lines);
 }
 
-/** @param alignment A letter for each column: `r` stands at the right. */
+/**
+ * Returns a table.
+ * @param alignment A letter for each column; `r` aligns it to the right.
+ */
 function table(headings: readonly string[], alignment: string, rows: readonly string[][]): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -110,23 +113,23 @@ function table(headings: readonly string[], alignment: string, rows: readonly st
 }
 
 /**
- * Text that nobody reads as anything else: in code there are neither links nor mentions. What is shown has every
- * backslash twice (`escapeText`), so that none stands alone before the `|` that a table escapes.
+ * Formats text as code, in which Markdown has no links or mentions. `escapeText` doubles backslashes, so none
+ * escapes the `|` that a table escapes.
  */
 function code(text: string): string {
   const runs = text.match(/`+/g) ?? [];
   const fence = '`'.repeat(Math.max(0, ...runs.map(({ length }) => length)) + 1);
-  // Of a space at both ends one is taken away.
+  // Markdown removes one space if there are spaces at both ends.
   const room = /^`|`$|^ .*[^ ].* $/s.test(text) ? ' ' : '';
   return `${fence}${room}${text}${room}${fence}`;
 }
 
-/** Words of our own, in which a name may stand that somebody chose. */
+/** Escapes our own text, which may contain a name chosen by a user. */
 function plain(text: string): string {
   return text.replace(/[\\`*_{}[\]()<>#|~&@!]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Ten characters for the largest. */
+/** Returns a bar of up to ten characters. */
 function bar(share: number): string {
   const eighths = Math.round(share * 80);
   const rest = ' ▏▎▍▌▋▊▉'[eighths % 8]!;

@@ -2,33 +2,33 @@ import type { SeriesAnswer, SiteAnswer, TopAnswer, TotalsAnswer, UsageQuery } fr
 import type { RangeOptions } from '../query/range.ts';
 import { calendar } from '../summaries/periods.ts';
 
-/** What a report says: answers to questions about one range. */
+/** Contents of a report: results of queries over one range. */
 export interface Report {
   site: SiteAnswer;
   totals: TotalsAnswer;
   series: SeriesAnswer;
-  /** One for each summary of which something is stored for the site. */
+  /** One result for each summary that is stored for the site. */
   top: TopAnswer[];
 }
 
 export interface ReportOptions extends RangeOptions {
-  /** Defaults to that of the query. */
+  /** Name of the site. Defaults to that of the query. */
   site?: string;
 }
 
-/** When a report was made, and by which release. */
+/** Time and release that created a report. */
 export interface Imprint {
-  /** ms since 1970. */
+  /** Creation time in ms since 1970. */
   now: number;
   version: string;
 }
 
-/** Keys of each summary. */
+/** Maximum number of keys per summary. */
 const LIMIT = 10;
 
 /**
- * Asks for all that stands in a report. Its range is the last whole month where none is given.
- * @param now In ms since 1970; the query's clock should stand there, too.
+ * Runs all queries of a report. The range defaults to the last complete month.
+ * @param now In ms since 1970. Must match the query's clock.
  */
 export async function makeReport(
   query: UsageQuery,
@@ -40,7 +40,7 @@ export async function makeReport(
   const options = {
     ...(isGiven ? given : lastMonth(site.timeZone, now)),
     site: site.site,
-    // Nothing lies before all that is stored.
+    // There is nothing before the start of the data.
     compare: given.range !== 'all',
   };
   const [totals, series, ...top] = await Promise.all([

@@ -1,4 +1,4 @@
-/** The report's looks: on a screen, light or dark, and on A4. */
+/** Style of the report: on a screen (light or dark), and on A4. */
 export const STYLE = `
 :root {
   color-scheme: light;

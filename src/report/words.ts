@@ -8,9 +8,9 @@ import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { escapeText } from '../text/escape.ts';
 import type { Imprint, Report } from './report.ts';
 
-/** What a report says in words, the same in every format. Nothing here is escaped for one but for the keys. */
+/** Texts of a report, shared by all formats. Only the keys are escaped. */
 
-/** How a summary is headed, what a key of it is, and what the requests without one are. */
+/** Title of each summary, name of its keys, and label for requests without a key. */
 const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
   Object.entries({
     urls: ['URLs', 'URL', 'no URL'],
@@ -27,9 +27,9 @@ const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
     bots: ['Robots', 'Robot', 'people'],
   }),
 );
-/** Those whose keys are long, so that they need the whole width. */
+/** Summaries with long keys, which need the full width. */
 const LONG_KEYS = ['urls', 'user-agents', 'referrers', 'routes'];
-/** The longest key that is shown whole. */
+/** Maximum number of characters shown of a key. */
 const MAX_KEY = 160;
 const MONTHS = [
   'January',
@@ -59,9 +59,12 @@ export function headingOf(summary: string): Heading {
   return { title, key, isLong: LONG_KEYS.includes(summary) || !HEADINGS.has(summary) };
 }
 
-/** A key as it can be read: `name` says what it means, where that is known. */
+/** Readable form of a key. `name` is its meaning, if known. */
 export interface KeyText {
-  /** With all that is dangerous visible, and cut where it is too long; `undefined` for the requests without a key. */
+  /**
+   * Text with dangerous characters escaped, truncated if it is too long. `undefined` for requests without a
+   * key.
+   */
   text: string | undefined;
   name: string | undefined;
 }
@@ -72,14 +75,14 @@ export function keyText(summary: string, key: string | null): KeyText {
   return { text: text.length > MAX_KEY ? `${cut(text)}…` : text, name: nameOf(summary, key) };
 }
 
-/** Never through the middle of a character. */
+/** Truncates a text without splitting a character. */
 function cut(text: string): string {
   return text.slice(0, MAX_KEY).replace(/[\ud800-\udbff]$/, '');
 }
 
 function nameOf(summary: string, key: string): string | undefined {
   if (summary === 'status' && /^\d{3}$/.test(key)) return STATUS_CODES[key];
-  // Only what looks like a code: the rest is refused by an error.
+  // Only valid codes: `Intl` throws for all others.
   if (summary === 'geo' && /^[A-Z]{2}$/.test(key)) return regions.of(key);
   if (summary === 'languages' && /^[a-z]{2,3}(-[a-z0-9]{2,8})*$/i.test(key)) {
     try {
@@ -91,7 +94,7 @@ function nameOf(summary: string, key: string): string | undefined {
   return undefined;
 }
 
-/** How a number stands to the one before. */
+/** Change of a number compared with the previous one. */
 export interface Change {
   direction: 'up' | 'down' | 'same';
   /** `+12.5 %`, `×14`, `new`, `same`. */
@@ -110,7 +113,7 @@ export function changeOf(now: number, before: number): Change {
   return { direction, text: `${direction === 'up' ? '+' : '−'}${percent}` };
 }
 
-/** `12.5 %`; what is there is never shown as 0. */
+/** Returns `12.5 %`. A nonzero part is never shown as 0. */
 export function percentOf(part: number, of: number): string {
   if (of === 0 || part === 0) return '0 %';
   const percent = (100 * part) / of;
@@ -123,12 +126,12 @@ export function percentOf(part: number, of: number): string {
 export interface Stat {
   label: string;
   value: string;
-  /** What it means beside the others. */
+  /** Additional information about it. */
   detail: string | undefined;
-  /** The number in the period before, where there was one. */
+  /** Number in the previous period, if there was one. */
   before: string | undefined;
   change: Change | undefined;
-  /** Whether more of it is worse. */
+  /** Whether an increase is bad. */
   isBad: boolean;
 }
 
@@ -167,12 +170,12 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
   ];
 }
 
-/** A time that nothing took is none. */
+/** Formats a duration. Without any requests there is none. */
 export function timeText(us: number): string {
   return us === 0 ? '–' : `${milliseconds(us)} ms`;
 }
 
-/** In µs. */
+/** Average duration in µs. */
 export function averageTime(of: Measures): number {
   return average(of.duration, of);
 }
@@ -181,13 +184,13 @@ function average(value: number, { hits }: Measures): number {
   return hits === 0 ? 0 : value / hits;
 }
 
-/** What the keys that are not shown have together. */
+/** Returns the sum of the remaining keys as text. */
 export function othersText({ count, rows }: TopAnswer): string {
   const others = count - rows.length;
   return `${whole(others)} ${others === 1 ? 'other' : 'others'}`;
 }
 
-/** `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */
+/** Formats a range: `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */
 export function rangeText({ from, to }: AnsweredRange): string {
   const [first, last] = [dateOf(from), dateOf(to)];
   if (first.time !== '00:00' || !last.time.startsWith('23:')) {
@@ -206,7 +209,7 @@ export function rangeText({ from, to }: AnsweredRange): string {
   return isMonths ? `${month} to ${until} ${last.year}` : `${first.day} ${month} to ${last.text}`;
 }
 
-/** The beginning of a bucket, as a chart and a table say it. */
+/** Formats the start of a bucket, for a chart and for a table. */
 export function bucketText(period: Period, date: string): { short: string; long: string } {
   const { day, month, text, monthText, time, offset } = dateOf(date);
   const short = MONTHS[month - 1]!.slice(0, 3);
@@ -215,7 +218,7 @@ export function bucketText(period: Period, date: string): { short: string; long:
   return { short: time, long: `${text}, ${time} ${offset}` };
 }
 
-/** A date with the site's offset, as it is answered. */
+/** Parses a date with the site's offset. */
 function dateOf(date: string) {
   const [, y = '', m = '', d = '', time = '', offset = ''] =
     /^(\d+)-(\d\d)-(\d\d)T(\d\d:\d\d).*([+-]\d\d:\d\d)$/.exec(date) ?? [];
@@ -224,7 +227,7 @@ function dateOf(date: string) {
   return { year, month, day, time, offset, monthText, text: `${day} ${monthText}` };
 }
 
-/** What the bars of the chart are. */
+/** Returns the title of the chart, which explains its bars. */
 export function chartTitle({ series }: Report): string {
   return `Requests by ${series.period}`;
 }
@@ -241,7 +244,7 @@ export function chartDescription({ series }: Report): string {
   return `The most: ${say(most)}. The fewest: ${say(least)}. The numbers stand in a table below.`;
 }
 
-/** What must be known to read the numbers; each a sentence or two. */
+/** Returns notes needed to interpret the numbers, each a sentence or two. */
 export function notes({ site, totals }: Report, { now, version }: Imprint): string[] {
   const kept = new Set(site.summaries.map(({ name }) => name));
   const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
@@ -272,7 +275,7 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
   ];
 }
 
-/** Why there is nothing to see; `undefined` where there is something. */
+/** Explains why there is no data. Returns `undefined` if there is some. */
 export function emptyText({ site, totals }: Report): string | undefined {
   if (totals.totals.hits > 0) return undefined;
   const name = `"${escapeText(site.site)}"`;
@@ -282,7 +285,7 @@ export function emptyText({ site, totals }: Report): string | undefined {
   return `Nothing is stored of the site ${name} in this range.`;
 }
 
-/** Which time the changes are held against; `undefined` where there is none. */
+/** Returns the period of the comparison, or `undefined` if there is none. */
 export function comparison({ totals }: Report): string | undefined {
   const { previous } = totals;
   if (!previous) return undefined;

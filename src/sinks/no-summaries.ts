@@ -1,6 +1,9 @@
 import { show, TrackUsageError } from '../errors.ts';
 
-/** A writer cannot add to what it wrote before. Throws for a summary among its hooks, and for what is no function. */
+/**
+ * Throws for a summary among a writer's hooks, because a writer cannot update what it wrote. Also throws for
+ * values that are not functions.
+ */
 export function checkNoSummaries(writer: string, hooks: unknown): void {
   const wrong = Array.isArray(hooks) ? hooks.find((hook) => typeof hook !== 'function') : hooks;
   if (wrong === undefined) return;

@@ -11,37 +11,41 @@ import { type RecordHook, RecordWriter } from '../storage/writer.ts';
 import { calendar } from '../summaries/periods.ts';
 import { checkNoSummaries } from './no-summaries.ts';
 
-/** Few enough that a repeated batch is short, and that the app's thread is not kept long. */
+/**
+ * Maximum number of records per batch. Small, so that little is repeated after a failure and the app's thread
+ * is not blocked for long.
+ */
 const MAX_RECORDS = 1_000;
-/** How long one write may take until it counts as failed. In ms. */
+/** Time after which a write counts as failed. In ms. */
 const PATIENCE = 30_000;
 
-/** A stream of Node, or what writes as one does: the callback says that the text was taken, or why not. */
+/** A Node stream, or an object with the same `write`. The callback reports success or the error. */
 export interface Output {
   write(text: string | Uint8Array, callback: (error?: Error | null) => void): unknown;
   on?(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 export interface OutputWriterOptions {
-  /** Where the records go: a writable stream. Defaults to `process.stderr`. It is never ended. */
+  /** Destination of the records: a writable stream, which is never ended. Defaults to `process.stderr`. */
   output?: Output;
   /**
-   * What is written of a record, with its line end; called in the app's thread. A record that it throws at is set aside
-   * in the reject file. Defaults to one line of JSON, with `date` as ISO 8601 text with the site's offset.
+   * Returns the text for a record, including its line end. Called in the app's thread. If it throws, the
+   * record is set aside in the reject file. Defaults to one line of JSON, with `date` as ISO 8601 text with
+   * the site's offset.
    */
   transform?: (record: UsageRecord) => string | Uint8Array;
-  /** Functions to call with each record that was written. */
+  /** Functions to call with each written record. */
   hooks?: readonly RecordHook[];
 }
 
 /**
- * Writes every record to a stream, in the app's thread. A stream that fails is tried again until it takes the
- * record; a record that was written just before a crash may be written again by the next process.
+ * Writes every record to a stream, in the app's thread. A failing stream is retried until it accepts the
+ * record. A record written just before a crash may be written again by the next process.
  */
 export class OutputWriter extends RecordWriter {
   /**
-   * @param label Its name in messages and `status()`. Processes with the same site, directory and names of writers
-   * write what each other left. Defaults to `output`.
+   * @param label Name in messages and `status()`. Processes with the same site, directory and writer names
+   * write each other's remaining records. Defaults to `output`.
    */
   constructor(options: OutputWriterOptions = {}, label = 'output') {
     checkOptions('OutputWriter', options, ['output', 'transform', 'hooks']);
@@ -59,7 +63,7 @@ export class OutputWriter extends RecordWriter {
       'a function',
     );
     checkNoSummaries(label, hooks);
-    // Now: a file that cannot be opened fails before the writer's thread is there.
+    // Listens immediately, because opening a file may fail before the writer's thread runs.
     listen(output);
     super(
       {
@@ -83,7 +87,7 @@ function lineIn(timeZone: string): (record: UsageRecord) => string {
 
 const LISTENED = new WeakSet<Output>();
 
-/** A stream that fails and is not listened to ends the process; one listener for each is enough. */
+/** Adds an error listener, without which a failing stream would end the process. One per stream is enough. */
 function listen(output: Output): void {
   if (!LISTENED.has(output)) output.on?.('error', () => {});
   LISTENED.add(output);
@@ -92,7 +96,9 @@ function listen(output: Output): void {
 class OutputEnd implements StorageWriter {
   readonly #output: Output;
   readonly #transform: (record: UsageRecord) => string | Uint8Array;
-  /** Where a batch begins of which some records were written before it failed: they are not written again. */
+  /**
+   * Batch that failed after some of its records were written, and their number. They are not written again.
+   */
   #failed: { batch: string; written: number } | undefined;
   #refused: unknown;
 
@@ -101,7 +107,7 @@ class OutputEnd implements StorageWriter {
     this.#transform = transform;
   }
 
-  /** The journal keeps it. */
+  /** Returns undefined: the journal stores the position. */
   async position(): Promise<undefined> {
     return undefined;
   }
@@ -110,7 +116,7 @@ class OutputEnd implements StorageWriter {
     const began = `${journal} ${from.position}`;
     const before = this.#failed?.batch === began ? this.#failed.written : 0;
     const turns = new Turns();
-    // All of them first: one that is refused must be found while nothing of its batch is written.
+    // All texts are created first, so that a refused record is found before anything of its batch is written.
     const texts: (string | Uint8Array)[] = [];
     for (let i = before; i < records.length; i++) {
       texts.push(this.#textOf(records, i));
@@ -122,7 +128,7 @@ class OutputEnd implements StorageWriter {
       this.#failed.written += 1;
       await turns.give();
     }
-    // A batch that was cut in two since it failed: its second half knows what is left.
+    // If the batch is split after this failure, its second half knows the remaining records.
     this.#failed = { batch: `${journal} ${to.position}`, written: Math.max(0, before - records.length) };
     return true;
   }
@@ -156,7 +162,7 @@ class OutputEnd implements StorageWriter {
           PATIENCE,
         ).unref();
         const result = this.#output.write(text, (error) => (error ? reject(error) : resolve()));
-        // What is no stream may well be an async function.
+        // A value that is not a stream may have an async `write`.
         if (result instanceof Promise) result.catch(reject);
       });
     } finally {

@@ -4,11 +4,11 @@ import { showControls } from '../text/escape.ts';
 import { OutputWriter } from './output.ts';
 
 export interface PrintWriterOptions {
-  /** Functions to call with each record that was printed. */
+  /** Functions to call with each printed record. */
   hooks?: readonly RecordHook[];
 }
 
-/** Prints a line for each request on stdout, to see while developing what is tracked. */
+/** Prints a line for each request on stdout, for use during development. */
 export class PrintWriter extends OutputWriter {
   constructor({ hooks = [], ...rest }: PrintWriterOptions = {}) {
     super({ ...rest, output: process.stdout, transform: line, hooks }, 'print');
@@ -18,6 +18,6 @@ export class PrintWriter extends OutputWriter {
 /** `2026-11-01T09:15:00.123Z 127.0.0.1 GET http://localhost:3000/books?page=2 200 5120 bytes 12.3 ms` */
 function line({ date, remoteAddr, method, url, status, contentLength, duration }: UsageRecord): string {
   const text = `${remoteAddr ?? '-'} ${method} ${url} ${status} ${contentLength} bytes ${(duration / 1000).toFixed(1)} ms`;
-  // The client chose most of it, and a terminal would obey.
+  // Most of it is chosen by the client, and a terminal would interpret control characters.
   return `${new Date(date).toISOString()} ${showControls(text)}\n`;
 }

@@ -6,33 +6,33 @@ import type { CapturedRecord, TextColumn, UsageRecord } from '../record.ts';
 import { COVERAGE } from './coverage.ts';
 
 /**
- * The keys of a record: one, several (it counts once for each, 16 at most), or `null`, `undefined` or `''` for none. A
- * key longer than 512 characters is cut and ends with a hash.
+ * Keys of a record: one, or up to 16, each of which counts the record once. `null`, `undefined` or `''` mean
+ * none. A key longer than 512 characters is truncated and ends with a hash.
  */
 export type KeyAnswer = string | readonly string[] | null | undefined;
 
 /**
- * What a module that `defineSummary` names exports. It is called in the writer's thread with the whole record, once for
- * each storage, and again when a batch is repeated.
+ * Function exported by the module of `defineSummary`. Called in the writer's thread with the complete record,
+ * once per storage, and again when a batch is retried.
  */
 export type KeyFunction = (record: UsageRecord) => KeyAnswer;
 
 /**
- * A rule that gives a record its key. Each storage that has it among its hooks keeps, for every hour, day and
- * month, the hits, bytes, errors and time of each key.
+ * Rule that assigns a key to each record. Storages with this summary in `hooks` store the hits, transfer,
+ * errors and duration of each key, for every hour, day and month.
  */
 export interface Summary {
-  /** Lower case with dashes; the name in queries, the CLI and the database. */
+  /** Name in queries, the CLI and the database. Lowercase with dashes. */
   readonly name: string;
-  /** How the documentation and messages call it, such as `sumUrls`. */
+  /** Name in the documentation and messages, for example `sumUrls`. */
   readonly title: string;
-  /** The column of the record whose value is the key; none for a summary of the user's own. */
+  /** Record column that contains the key. Omitted for user-defined summaries. */
   readonly column?: TextColumn;
-  /** Called in the app's thread, when the request is captured. */
+  /** Called in the app's thread when the request is captured. */
   readonly key?: (record: CapturedRecord) => KeyAnswer;
-  /** The URL of the module whose function is called in the writer's thread instead. */
+  /** URL of a module whose function is called in the writer's thread instead. */
   readonly module?: string;
-  /** The name under which that module exports the function. */
+  /** Name under which the module exports the function. */
   readonly export?: string;
 }
 
@@ -43,23 +43,23 @@ export interface SummaryGroup {
   readonly members: readonly Summary[];
 }
 
-/** What names a summary: itself, a group, or the name of either. */
+/** A summary, a group, or the name of either. */
 export type SummaryLike = Summary | SummaryGroup | string;
 
-/** What `defineSummary` takes: the key as a function, or as a module that exports one. */
+/** Argument of `defineSummary`: the key as a function, or a module that exports one. */
 export type SummaryDefinition = { name: string } & (
   | {
       /**
-       * Called in the app's thread just before the response is complete, with what is known then: all of the record
-       * but language, country, geo, bot and what the user agent says. It must be quick, cannot wait, and must not
-       * change the record.
+       * Called synchronously in the app's thread just before the response is complete. The record lacks
+       * language, country, geo, bot and the parsed user agent. The function must be fast and must not modify
+       * the record.
        */
       key: (record: CapturedRecord) => KeyAnswer;
     }
   | {
-      /** The module's absolute path or file URL: `new URL('./plan.js', import.meta.url)`. */
+      /** Absolute path or file URL of the module: `new URL('./plan.js', import.meta.url)`. */
       module: string | URL;
-      /** The name under which it exports a `KeyFunction`. Defaults to `default`. */
+      /** Name of the exported `KeyFunction`. Defaults to `default`. */
       export?: string;
     }
 );
@@ -68,8 +68,8 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 const LONGEST_NAME = 40;
 
 /**
- * A summary of your own, equal to the standard ones everywhere: in storages, questions and the CLI. Its name should
- * stay: under it the numbers are kept.
+ * Defines a custom summary, which works like the standard ones in storages, queries and the CLI. Keep its
+ * name unchanged, because its sums are stored under it.
  */
 export function defineSummary(definition: SummaryDefinition): Summary {
   checkOptions('defineSummary', definition, ['name', 'key', 'module', 'export']);
@@ -93,7 +93,7 @@ export function defineSummary(definition: SummaryDefinition): Summary {
   return { name, title: name, module: moduleOf(given.module), export: exported };
 }
 
-/** A bare name would be looked for beside this library, and a relative one beside its own files. */
+/** Returns the module's URL. A bare name or relative path would be resolved from this library. */
 function moduleOf(given: unknown): string {
   const text = given instanceof URL ? given.href : given;
   if (typeof text === 'string' && text.startsWith('file:')) return text;
@@ -110,8 +110,8 @@ function invalid(name: string, value: unknown, expected: string): TrackUsageErro
 }
 
 /**
- * Turns names and groups into summaries, in order, each once. Two that share a name must be the same: they would add
- * to the same numbers.
+ * Resolves names and groups to summaries, in order and without duplicates. Summaries with the same name must
+ * be identical, because they share their sums.
  */
 export function resolveSummaries(
   hooks: readonly unknown[],
@@ -128,7 +128,7 @@ export function resolveSummaries(
     }
     for (const summary of 'members' in found ? found.members : [found]) {
       const same = resolved.get(summary.name) ?? known.get(summary.name);
-      // Two that are added to the same numbers would count each request twice.
+      // Two different summaries with the same sums would count each request twice.
       const isTaken = same !== undefined && !isSame(same as Summary, summary);
       if (isTaken || summary.name === COVERAGE.name) {
         throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
@@ -139,7 +139,7 @@ export function resolveSummaries(
   return [...resolved.values()];
 }
 
-/** Whether two summaries find the same keys; a bundle may hold a second copy of this library's. */
+/** Returns whether two summaries have the same keys. A bundle may contain a second copy of this library's. */
 export function isSame(one: Summary, other: Summary): boolean {
   return (['column', 'key', 'module', 'export'] as const).every((part) => one[part] === other[part]);
 }

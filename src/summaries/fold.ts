@@ -3,11 +3,13 @@ import { COVERAGE, coverageKey } from './coverage.ts';
 import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
 
-/** What the keys of one bucket of one summary get added. Columns; `key` holds ids into the batch's `strings`. */
+/**
+ * Sums to add to the keys of one bucket of a summary. Columns; `key` contains IDs in the batch's `strings`.
+ */
 export interface DeltaGroup {
   summary: Summary;
   period: Period;
-  /** ms since 1970: the bucket's start. */
+  /** Start of the bucket, in ms since 1970. */
   bucket: number;
   key: Int32Array;
   hits: Float64Array;
@@ -19,8 +21,8 @@ export interface DeltaGroup {
 export type Deltas = readonly DeltaGroup[];
 
 /**
- * Adds up a batch: every record into its hour, then the hours into their days and the days into their months,
- * so that a record is looked at once and not three times. `COVERAGE` is added to what a storage keeps.
+ * Adds up a batch: records to hours, hours to days, and days to months. So each record is processed once, not
+ * three times. `COVERAGE` is added to the summaries.
  */
 export function fold(records: RecordBatch, summaries: readonly Summary[], calendar: Calendar): DeltaGroup[] {
   if (records.length === 0) return [];
@@ -84,7 +86,7 @@ function foldHour(
 
 const NO_MORE: OwnKeys['more'] = new Map();
 
-/** Of a summary that nobody set keys for, every record's key is `null`. */
+/** Returns the key of each record. Without keys in a user-defined summary, every key is `null`. */
 function keysOf(records: RecordBatch, { name, column }: Summary): OwnKeys {
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
   return records.own.get(name) ?? sameKey(records, 0);
@@ -120,11 +122,11 @@ function rollUp(
   });
 }
 
-/** Rows of one bucket while they are added up, one for each key; used for bucket after bucket. */
+/** Rows of one bucket, one for each key. Reused for all buckets. */
 class Rows {
   #length = 0;
   /**
-   * The row of each key. It is never cleared: an entry counts only when its row is one of this bucket and holds
+   * Row of each key. Never cleared: an entry is valid only if its row belongs to this bucket and contains
    * this key.
    */
   readonly #rowOf: Int32Array;
@@ -134,7 +136,10 @@ class Rows {
   readonly #errors: Float64Array;
   readonly #duration: Float64Array;
 
-  /** @param keys How many different keys there can be. */
+  /**
+   * Creates the rows.
+   * @param keys Number of possible keys.
+   */
   constructor(keys: number) {
     this.#rowOf = new Int32Array(keys);
     this.#key = new Int32Array(keys);
@@ -166,7 +171,7 @@ class Rows {
     this.#duration[added] = duration;
   }
 
-  /** A copy of the rows, no larger than they are: most summaries have few keys. */
+  /** Copies the rows to arrays of the exact size, because most summaries have few keys. */
   group(summary: Summary, period: Period, bucket: number): DeltaGroup {
     const end = this.#length;
     return {

@@ -2,14 +2,17 @@ import { hookFailed, show, type TrackUsageError } from '../errors.ts';
 import { letGo } from '../platform/promises.ts';
 import { cut } from '../text/text.ts';
 
-/** The longest key of a user's own summary, in UTF-16 units; what is longer is cut and ends with a hash. */
+/**
+ * Maximum length of a key in a user-defined summary, in UTF-16 units. Longer keys are truncated and end with
+ * a hash.
+ */
 export const KEY_LIMIT = 512;
-/** The most keys that one record can have in a summary. */
+/** Maximum number of keys of one record in a summary. */
 export const MOST_KEYS = 16;
 
 /**
- * What a key function returned, made fit to be stored: each key once, `[]` where there is none. Throws for what is
- * no key.
+ * Returns the result of a key function as keys that can be stored: without duplicates, `[]` for none. Throws
+ * for invalid keys.
  */
 export function keysOf(answer: unknown): string[] {
   if (answer === null || answer === undefined || answer === '') return [];
@@ -19,13 +22,13 @@ export function keysOf(answer: unknown): string[] {
   for (const key of answer) {
     if (typeof key !== 'string') throw notAKey(`a list with ${kindsOf(answer)}`);
     if (key !== '') keys.add(storable(key));
-    // Of a list without end the rest is not looked at.
+    // The list may be endless.
     if (keys.size > MOST_KEYS) throw new RangeError(`it returned more than ${MOST_KEYS} keys`);
   }
   return [...keys];
 }
 
-/** The problem that is reported when a key function throws, or returns invalid keys. */
+/** Creates the problem that is reported if a key function throws or returns invalid keys. */
 export function keyFailed(summary: string, error: unknown): TrackUsageError {
   return hookFailed(
     `the key function of the summary "${summary}"`,
@@ -36,7 +39,7 @@ export function keyFailed(summary: string, error: unknown): TrackUsageError {
 
 function storable(key: string): string {
   const whole = key.isWellFormed() ? key : key.toWellFormed();
-  // NUL is what some databases cannot store.
+  // Some databases cannot store NUL.
   return cut(whole.includes('\0') ? whole.replaceAll('\0', '\ufffd') : whole, KEY_LIMIT);
 }
 
@@ -44,13 +47,13 @@ function notAKey(what: string): TypeError {
   return new TypeError(`it returned ${what}, expected a string, several, or null`);
 }
 
-/** What is no text. Of an object not what is in it: that may be large, and nobody else's business. */
+/** Returns the type of an invalid key. The contents of an object may be large or confidential. */
 function kindOf(answer: unknown): string {
   if (letGo(answer)) return 'a promise';
   return typeof answer === 'object' && answer !== null ? 'an object' : show(answer);
 }
 
-/** The kind of the first that is no text; every promise is let go. */
+/** Returns the type of the first invalid key. Ignores the rejections of all promises. */
 function kindsOf(answer: readonly unknown[]): string {
   return answer
     .slice(0, 1_000)

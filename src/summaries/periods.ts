@@ -1,7 +1,7 @@
 import { isDate } from 'node:util/types';
 import { show, TrackUsageError } from '../errors.ts';
 
-/** The lengths of time that summaries are kept for, shortest first. */
+/** Periods of the buckets of summaries, shortest first. */
 export const PERIODS = ['hour', 'day', 'month'] as const;
 
 /** One of `PERIODS`. */
@@ -11,9 +11,11 @@ const MINUTE = 60_000;
 const QUARTER = 15 * MINUTE;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** What `Date` can hold, in ms, less what looking around an instant may add. */
+/** Range of `Date`, minus a margin for looking around an instant. In ms. */
 const LAST_INSTANT = 8.64e15 - 100 * DAY;
-/** Quarters of an hour whose offset is remembered: two a bucket, so about half a year of hours. */
+/**
+ * Maximum number of cached quarter-hours with their offsets. Two per bucket, so about half a year of hours.
+ */
 const MAX_OFFSETS = 10_000;
 const MAX_CALENDARS = 100;
 
@@ -21,37 +23,37 @@ const ISO_DATE =
   /^(\d{4}-\d\d)(?:(-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|([+-])(\d\d)(?::?(\d\d))?)?)?)?$/i;
 const EXPECTED = 'a date such as "2026-11-01" or "2026-11-01T10:00:00+01:00", a Date, or ms since 1970';
 
-/** From `start` to just before `end`. In ms since 1970, UTC. */
+/** Half-open range from `start` to `end`. In ms since 1970, UTC. */
 interface Span {
   start: number;
   end: number;
 }
 
 /**
- * The calendar of a site: the hours, days and months of an IANA time zone. A bucket is the instant, in ms since
- * 1970 UTC, at which it begins; it lasts until the next one of its period begins. Hours are local hours, split
- * where the zone's offset changes within one. A day begins when the local clock first shows its date, or a later
- * one. So hours add up to days and days to months, whatever the clock does.
+ * Calendar of a site: the hours, days and months of an IANA time zone. A bucket is identified by its start in
+ * ms since 1970 UTC, and ends at the start of the next. Hours are local hours, and are split if the zone's
+ * offset changes within one. A day begins when the local clock first shows its date or a later one. So hours
+ * always add up to days, and days to months.
  */
 export class Calendar {
-  /** The name of the zone, as it was given. */
+  /** Name of the zone, as passed to the constructor. */
   readonly timeZone: string;
-  /** Undefined for UTC, which needs none. */
+  /** Undefined for UTC, which needs no formatter. */
   readonly #zone: Intl.DateTimeFormat | undefined;
-  /** In ms, by quarters of an hour since 1970; NaN where it changes within the quarter. */
+  /** Offsets in ms, by quarter-hours since 1970. NaN if the offset changes within the quarter. */
   readonly #offsets = new Map<number, number>();
-  /** The bucket of the call before: records come mostly in the order of their dates. */
+  /** Bucket of the previous call, because records are mostly in date order. */
   readonly #last: Record<Period, Span> = {
     hour: { start: 0, end: 0 },
     day: { start: 0, end: 0 },
     month: { start: 0, end: 0 },
   };
 
-  /** @param timeZone An IANA name such as `Europe/Berlin`. */
+  /** @param timeZone IANA name, for example `Europe/Berlin`. */
   constructor(timeZone: string) {
     this.timeZone = timeZone;
     try {
-      // `undefined` would be the zone of this machine; any other non-string is refused as a name.
+      // `undefined` would mean this machine's zone. Other non-strings are refused as names.
       const zone = new Intl.DateTimeFormat('en-US', { timeZone: `${timeZone}`, timeZoneName: 'longOffset' });
       this.#zone = zone.resolvedOptions().timeZone === 'UTC' ? undefined : zone;
     } catch (cause) {
@@ -59,35 +61,42 @@ export class Calendar {
     }
   }
 
-  /** The start of the local hour that holds `ms`. In and out: ms since 1970. */
+  /** Returns the start of the local hour that contains `ms`. Both in ms since 1970. */
   hourOf(ms: number): number {
     return this.#span('hour', ms).start;
   }
 
-  /** The first instant of the local day that holds `ms`. In and out: ms since 1970. */
+  /** Returns the start of the local day that contains `ms`. Both in ms since 1970. */
   dayOf(ms: number): number {
     return this.#span('day', ms).start;
   }
 
-  /** The first instant of the local month that holds `ms`. In and out: ms since 1970. */
+  /** Returns the start of the local month that contains `ms`. Both in ms since 1970. */
   monthOf(ms: number): number {
     return this.#span('month', ms).start;
   }
 
-  /** The start of the hour, day or month that holds `ms`. In and out: ms since 1970. */
+  /** Returns the start of the hour, day or month that contains `ms`. Both in ms since 1970. */
   bucketOf(period: Period, ms: number): number {
     return this.#span(period, ms).start;
   }
 
-  /** The start of the bucket that follows the one of `bucket`. Always later; `Infinity` where `Date` ends. */
+  /**
+   * Returns the start of the next bucket after `bucket`, which is always later. Returns `Infinity` at the end
+   * of `Date`'s range.
+   */
   next(period: Period, bucket: number): number {
     return this.#span(period, bucket).end;
   }
 
-  /** ISO 8601 with the zone's offset, `2017-03-01T00:00:00+01:00`; ms (`.123`) only when they are not zero. */
+  /**
+   * Formats ISO 8601 with the zone's offset: `2017-03-01T00:00:00+01:00`. Milliseconds (`.123`) are included
+   * only if nonzero.
+   */
   format(ms: number): string {
     const instant = withinDate(ms);
-    // Offsets had seconds once, and ISO 8601 has no place for them: the instant is kept, not the clock's seconds.
+    // Historical offsets had seconds, which ISO 8601 does not support. The instant is kept instead of the
+    // clock's seconds.
     const minutes = Math.round(this.#offset(instant) / MINUTE);
     const local = new Date(instant + minutes * MINUTE).toISOString().replace(/(\.000)?Z$/, '');
     const size = Math.abs(minutes);
@@ -95,11 +104,11 @@ export class Calendar {
   }
 
   /**
-   * Reads a point in time that a user gave: a Date, ms since 1970, or ISO 8601 text. Text without an offset is
-   * local time here: a time that the clock skipped is the moment it did so, one that it showed twice is the
-   * earlier; a date without a time is its midnight, and a month without a day its first.
-   * @param name What the value is called where the user gave it, for the error.
-   * @returns Whole ms since 1970.
+   * Parses a point in time: a Date, ms since 1970, or ISO 8601 text. Text without an offset is local time. A
+   * time skipped by the clock is the moment of the skip, and a repeated one is the earlier. A date without a
+   * time is its midnight; a month without a day is its first.
+   * @param name Name of the value, for the error.
+   * @returns Integer ms since 1970.
    */
   parse(value: Date | number | string, name: string): number {
     let ms = Number.NaN;
@@ -107,7 +116,7 @@ export class Calendar {
     else if (typeof value === 'number') ms = new Date(value).getTime();
     else if (isDate(value)) ms = value.getTime();
     if (!Number.isNaN(ms)) return ms;
-    // JSON, and so `show`, knows neither NaN nor an invalid Date.
+    // JSON, and so `show`, supports neither NaN nor an invalid Date.
     const shown = typeof value === 'number' || isDate(value) ? String(value) : show(value);
     throw new TrackUsageError('QUERY_INVALID', { name, value: shown, expected: EXPECTED });
   }
@@ -129,7 +138,7 @@ export class Calendar {
     ] = match;
     const iso = `${month}${day}T${time}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}Z`;
     const local = Date.parse(iso);
-    // `Date` reads 31 February as 3 March, and 24:00 as the next day.
+    // `Date` parses 31 February as 3 March, and 24:00 as the next day.
     if (Number.isNaN(local) || new Date(local).toISOString() !== iso) return Number.NaN;
     if (zone === undefined) return this.#firstAt(local);
     if (sign === undefined) return local;
@@ -161,7 +170,7 @@ export class Calendar {
   #datesAround(period: 'day' | 'month', ms: number): Span {
     let midnight = midnightOf(period, ms + this.#offset(ms), 0);
     const span = { start: this.#firstAt(midnight), end: 0 };
-    // More than one step where the date has begun before and the clock went back over midnight since then.
+    // Needs more than one step if the clock went back over midnight after the date had begun.
     for (;;) {
       midnight = midnightOf(period, midnight, 1);
       span.end = this.#firstAt(midnight);
@@ -170,7 +179,10 @@ export class Calendar {
     }
   }
 
-  /** The first instant at which the local clock shows `local`, a local time written as ms in UTC, or a later time. */
+  /**
+   * Returns the first instant at which the local clock shows `local` or a later time. `local` is a local time
+   * as ms in UTC.
+   */
   #firstAt(local: number): number {
     const before = this.#offset(local - DAY);
     const after = this.#offset(local + DAY);
@@ -179,7 +191,7 @@ export class Calendar {
     return local - before < change ? local - before : Math.max(local - after, change);
   }
 
-  /** The instant in (from, to] at which the offset becomes that of `to`. All in ms since 1970. */
+  /** Returns the instant in (from, to] at which the offset becomes that of `to`. All in ms since 1970. */
   #changeIn(from: number, to: number): number {
     const offset = this.#offset(to);
     let [before, after] = [from, to];
@@ -191,7 +203,7 @@ export class Calendar {
     return after;
   }
 
-  /** How far the local clock is ahead of UTC, in ms. */
+  /** Returns how far the local clock is ahead of UTC, in ms. */
   #offset(ms: number): number {
     if (!this.#zone) return 0;
     const quarter = Math.floor(ms / QUARTER);
@@ -208,7 +220,7 @@ export class Calendar {
 
 const calendars = new Map<string, Calendar>();
 
-/** The calendar of a zone. The ones asked for before are kept, up to 100. */
+/** Returns the calendar of a zone. Up to 100 are cached. */
 export function calendar(timeZone: string): Calendar {
   let found = calendars.get(timeZone);
   if (!found) {
@@ -219,7 +231,10 @@ export function calendar(timeZone: string): Calendar {
   return found;
 }
 
-/** The offset of a zone in ms, from text such as `3/1/2017, GMT+01:00` or, long ago, `GMT-00:43:08`. */
+/**
+ * Returns the offset of a zone in ms, from text such as `3/1/2017, GMT+01:00` or, historically,
+ * `GMT-00:43:08`.
+ */
 function offsetIn(zone: Intl.DateTimeFormat, ms: number): number {
   const [, sign, hours, minutes, seconds = 0] =
     /GMT([+-])(\d\d):(\d\d)(?::(\d\d))?$/.exec(zone.format(ms)) ?? [];
@@ -227,7 +242,10 @@ function offsetIn(zone: Intl.DateTimeFormat, ms: number): number {
   return sign === '-' ? -size : size;
 }
 
-/** The local midnight at which a day or month begins, `steps` after the one of `local`. Local times as ms in UTC. */
+/**
+ * Returns the local midnight at which a day or month begins, `steps` after the one of `local`. Local times
+ * are ms in UTC.
+ */
 function midnightOf(period: 'day' | 'month', local: number, steps: number): number {
   if (period === 'day') return (Math.floor(local / DAY) + steps) * DAY;
   const date = new Date(local);

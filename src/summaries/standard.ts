@@ -1,23 +1,23 @@
 import { resolveSummaries, type Summary, type SummaryGroup } from './define.ts';
 
-/** Each URL, as requested, with host and query. */
+/** URLs as requested, with host and query. */
 export const sumUrls: Summary = { name: 'urls', title: 'sumUrls', column: 'url' };
 
-/** Each remote address. */
+/** Remote addresses. */
 export const sumRemotes: Summary = {
   name: 'remotes',
   title: 'sumRemotes',
   column: 'remoteAddr',
 };
 
-/** Each client: the string of its user agent. */
+/** Clients, by the string of their user agent. */
 export const sumUserAgents: Summary = {
   name: 'user-agents',
   title: 'sumUserAgents',
   column: 'agent',
 };
 
-/** Each language: the best of Accept-Language. */
+/** Languages: the preferred one in Accept-Language. */
 export const sumLanguages: Summary = {
   name: 'languages',
   title: 'sumLanguages',
@@ -31,47 +31,47 @@ export const sumServer: Summary = {
   column: 'serverName',
 };
 
-/** Each cookie visitor; needs the option `cookie`. Requests without a cookie are counted under `null`. */
+/** Cookie visitors; requires the option `cookie`. Requests without a cookie are counted under `null`. */
 export const sumVisitors: Summary = {
   name: 'visitors',
   title: 'sumVisitors',
   column: 'visitor',
 };
 
-/** Each country by its ISO 3166 code; needs a country database (option `geo`) or a service (`freeGeoIp`). */
+/** Countries by ISO 3166 code; requires a country database (option `geo`) or a service (`freeGeoIp`). */
 export const sumGeo: Summary = { name: 'geo', title: 'sumGeo', column: 'country' };
 
-/** Each route: the framework's pattern, such as `/users/:id`. */
+/** Routes: the framework's pattern, for example `/users/:id`. */
 export const sumRoutes: Summary = { name: 'routes', title: 'sumRoutes', column: 'route' };
 
-/** Each status code. */
+/** Status codes. */
 export const sumStatus: Summary = { name: 'status', title: 'sumStatus', column: 'state' };
 
-/** Each referrer; requests without one are counted under `null`. */
+/** Referrers; requests without one are counted under `null`. */
 export const sumReferrers: Summary = {
   name: 'referrers',
   title: 'sumReferrers',
   column: 'referrer',
 };
 
-/** Each browser by its name, such as `Firefox`. */
+/** Browsers by name, for example `Firefox`. */
 export const sumBrowsers: Summary = {
   name: 'browsers',
   title: 'sumBrowsers',
   column: 'browser',
 };
 
-/** Each robot by its name, such as `Googlebot`; the requests of people are counted under `null`. */
+/** Bots by name, for example `Googlebot`. Requests of people are counted under `null`. */
 export const sumBots: Summary = { name: 'bots', title: 'sumBots', column: 'robot' };
 
-/** URLs, remotes, user agents, languages and server in one word; what a storage keeps without `hooks`. */
+/** Group of URLs, remotes, user agents, languages and server. Default of a storage without `hooks`. */
 export const sumBasic: SummaryGroup = {
   name: 'basic',
   title: 'sumBasic',
   members: [sumUrls, sumRemotes, sumUserAgents, sumLanguages, sumServer],
 };
 
-/** The summaries that this library brings, in the order of the documentation. */
+/** Standard summaries, in the order of the documentation. */
 export const STANDARD_SUMMARIES: readonly Summary[] = [
   sumUrls,
   sumRemotes,
@@ -94,12 +94,12 @@ const KNOWN = new Map<string, Summary | SummaryGroup>(
   ]),
 );
 
-/** The standard summary or group with that name: `urls` or `sumUrls`. */
+/** Returns the standard summary or group with that name: `urls` or `sumUrls`. */
 export function known(name: string): Summary | SummaryGroup | undefined {
   return KNOWN.get(name);
 }
 
-/** The summaries behind `hooks`; names may be given as `urls` or `sumUrls`. Throws for what is unknown. */
+/** Returns the summaries in `hooks`. Names may be `urls` or `sumUrls`. Throws for unknown ones. */
 export function summariesOf(hooks: readonly unknown[]): Summary[] {
   return resolveSummaries(hooks, KNOWN);
 }

@@ -1,24 +1,31 @@
 /**
- * What a terminal acts on, hides, reorders or shows as a gap: control characters (C0, DEL, C1), formats such as
- * bidi overrides and zero-width characters, separators but the space, and what has no meaning in Unicode.
+ * Matches characters that a terminal interprets, hides, reorders or shows as a gap. These are control
+ * characters (C0, DEL, C1), format characters such as bidi overrides and zero-width characters, separators
+ * except the space, and unassigned code points.
  */
 const CONTROLS = /(?! )[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]/gu;
-/** Marks without a letter, and more of them on one than any language needs: they run over the lines around. */
+/**
+ * Matches combining marks without a letter, or more per letter than any language needs. They overlap adjacent
+ * lines.
+ */
 const LOOSE_MARKS = /(?<=^|[ -@]|\p{M}{4})\p{M}/gu;
 
 const SHORT: Readonly<Record<string, string>> = { '\t': '\\t', '\n': '\\n', '\r': '\\r' };
 
-/** The text with every dangerous character visible, such as `\x1b`; a backslash becomes two, so nothing is lost. */
+/**
+ * Returns the text with every dangerous character escaped, for example `\x1b`. Backslashes are doubled, so
+ * that nothing is lost.
+ */
 export function escapeText(text: string): string {
   return showControls(text.replaceAll('\\', '\\\\'));
 }
 
-/** The same for messages, in which a backslash stays one. */
+/** Like `escapeText` for messages, without doubling backslashes. */
 export function showControls(text: string): string {
   return text.replace(LOOSE_MARKS, escapeCharacter).replace(CONTROLS, escapeCharacter);
 }
 
-/** The same for JSON text, which stays the same value. */
+/** Like `escapeText` for JSON text, whose value stays the same. */
 export function escapeJson(json: string): string {
   return json.replace(CONTROLS, (character) =>
     character

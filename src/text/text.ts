@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The longest text of each field, in UTF-16 units. What is longer is cut and ends with a hash of the whole, so
- * that two long keys stay two.
+ * Maximum length of each text field, in UTF-16 units. A longer text is truncated and ends with a hash of the
+ * whole, so that long keys stay distinct.
  */
 export const TEXT_LIMITS = {
   method: 32,
@@ -17,18 +17,18 @@ export const TEXT_LIMITS = {
   referrer: 2048,
   username: 256,
   visitor: 64,
-  /** JSON of route parameters and vars; longer is left out. */
+  /** JSON of route parameters and vars. Longer JSON is omitted. */
   extra: 16_384,
-  /** JSON of the keys in the user's own summaries, beside those. */
+  /** JSON of the keys in user-defined summaries, in addition to `extra`. */
   keys: 16_384,
 } as const;
 
-/** The text, cut to `limit`. */
+/** Returns the text, truncated to `limit`. */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
   let keep = limit - hash.length - 1;
-  // Not between the two halves of one character.
+  // Does not split a surrogate pair.
   if (isHighSurrogate(text.charCodeAt(keep - 1))) keep -= 1;
   return `${text.slice(0, keep)}#${hash}`;
 }
@@ -37,14 +37,14 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** A text as it is stored: without NUL and halves of surrogate pairs. Questions compare with nothing else. */
+/** Returns a text as it is stored: without NUL and lone surrogates. Queries compare with this form. */
 export function asStored(text: string): string {
   return text.replaceAll('\0', '\ufffd').toWellFormed();
 }
 
-/** JSON without NUL and halves of surrogate pairs, which it may hold as escapes and database engines refuse. */
+/** Returns JSON without escapes of NUL and lone surrogates, which database engines refuse. */
 export function fitForEngines(json: string): string {
-  // Whole pairs are written as they are, so that an escape in this range is half of one.
+  // Complete pairs are not escaped, so an escape in this range is a lone surrogate.
   return json.replace(/\\(?:u0000|ud[89a-f]..|(.))/g, (whole, other?: string) =>
     other === undefined ? '\ufffd' : whole,
   );

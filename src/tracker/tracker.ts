@@ -33,23 +33,23 @@ import { Problems } from '../writer/app/problem-reporter.ts';
 import { statusOf, type UsageStatus } from '../writer/app/status.ts';
 import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 
-/** How long `flush` and `close` wait, unless told otherwise. In ms. */
+/** Default timeout of `flush` and `close`. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
 
 export interface MetricsOptions {
-  /** The text of OpenMetrics 1.0 instead of Prometheus's own. Defaults to `false`. */
+  /** Whether to use the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
   openMetrics?: boolean;
 }
 
-/** The apps that are tracked: two records for one request help nobody. */
+/** Tracked apps, to prevent two records for one request. */
 const trackedApps = new WeakSet<object>();
 
 /**
- * Tracks an app: every request is stored, and the summaries of its storages are kept live.
+ * Tracks an app: stores every request, and keeps the summaries of its storages live.
  *
- * Nothing that happens after construction throws into the app; see `status()` and `onError`.
+ * After construction, no error is thrown into the app; see `status()` and `onError`.
  *
- * @typeParam Vars The type of what the app notes with `vars`.
+ * @typeParam Vars Type of the app's vars.
  */
 export class TrackUsage<Vars extends object = Record<string, unknown>> implements AsyncDisposable {
   readonly storages: readonly RecordWriter[];
@@ -66,9 +66,10 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   #closing: Promise<void> | undefined;
 
   /**
-   * @param app An app of Express, Fastify, Koa, Hono or NestJS, or a server of node:http, https or http2. May come
-   * later, by `attach`.
-   * @param storages Storages and writers, one or several; the first one that can answers questions.
+   * @param app App of Express, Fastify, Koa, Hono or NestJS, or server of node:http, https or http2. Can be
+   * added later with `attach`.
+   * @param storages One or several storages and writers. The first one that supports queries is used for
+   * queries.
    */
   constructor(
     app?: App | null,
@@ -86,7 +87,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (app) checkUntracked(innerApp(app));
     const closures = closuresOf(this.storages);
 
-    // What is forgotten with the process needs no journal that outlasts it.
+    // Data that is lost with the process needs no journal that outlives it.
     const lasting = this.storages.filter(({ ephemeral }) => !ephemeral);
     const directory = journalsDirectory(
       settings.journal.dir,
@@ -116,7 +117,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     try {
       if (app) this.attach(app);
     } catch (error) {
-      // There will be nobody to close it.
+      // The failed instance cannot be closed by the user.
       this.#capture.stop();
       this.#journal.undo();
       throw error;
@@ -147,7 +148,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#reportIdleSummaries(cookie !== undefined, hasPlaces);
   }
 
-  /** Tracks one more app, with the same storages. Throws for an app that is tracked already. */
+  /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
   attach(app: App): this {
     if (this.#closing) throw new TrackUsageError('CLOSED');
     const inner = innerApp(app);
@@ -157,16 +158,19 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return this;
   }
 
-  /** What a middleware or a plugin tracks with. @internal */
+  /**
+   * Returns the capture used by a middleware or plugin.
+   * @internal
+   */
   openCapture(): { capture: Capture; trust: Trust | undefined } {
     if (this.#closing) throw new TrackUsageError('CLOSED');
     return { capture: this.#capture, trust: this.#trust };
   }
 
   /**
-   * Marks requests that are not tracked, where the option `views` is `exclude`: they become no record and get no
-   * cookie. Throws for what is no mark.
-   * @returns The mark, so that it may be marked where it is given: `app.get('/health', usage.exclude(health))`.
+   * Excludes requests from tracking, if the option `views` is `exclude`. They get no record and no cookie.
+   * Throws for an invalid mark.
+   * @returns The mark, so that it can be marked inline: `app.get('/health', usage.exclude(health))`.
    */
   exclude<const M extends Mark>(mark: M): M {
     this.#views.add('exclude', mark);
@@ -174,7 +178,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return mark;
   }
 
-  /** As `exclude`, for the requests that alone are tracked where the option `views` is `include`. */
+  /** Like `exclude`, for the only requests that are tracked if the option `views` is `include`. */
   include<const M extends Mark>(mark: M): M {
     this.#views.add('include', mark);
     prepareMark(mark);
@@ -182,21 +186,23 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * What the app notes about a request (Flask-Track-Usage: `track_var`): an object to write to, until the response
-   * is complete. It is stored as JSON in the record's `vars`; up to 16,384 characters together with the route's
-   * parameters.
-   * @param request What the framework gives to handlers: the request of Express, Fastify or Node, the context of
-   * Koa or Hono. Anything else is told to `onError`, and what is noted is lost.
+   * Returns an object for custom data about a request, which the app can modify until the response is
+   * complete (Flask-Track-Usage: `track_var`). It is stored as JSON in the record's `vars`, up to 16,384
+   * characters including the route's parameters.
+   * @param request Argument of the framework's handlers: the request of Express, Fastify or Node, the context
+   * of Koa or Hono. Other values are reported to `onError`, and the data is lost.
    */
   vars(request: object): Vars {
     return this.#capture.vars(request) as Vars;
   }
 
   /**
-   * The hits, bytes, errors and time of the keys of a summary, from the first storage that keeps it.
+   * Returns the hits, transfer, errors and duration of a summary's keys, from the first storage that keeps
+   * it.
    *
-   * With a `period` a list, by bucket (newest first), hits (most first) and key; without one, as in
-   * Flask-Track-Usage, a list for each period: the buckets that hold `from`, by default now.
+   * With a `period`, returns a list sorted by bucket (newest first), hits (descending) and key. Without one,
+   * as in Flask-Track-Usage, returns a list for each period: the buckets that contain `from`, which defaults
+   * to now.
    */
   async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
     const name = summaryName(summary);
@@ -211,13 +217,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     );
   }
 
-  /** Records, newest first, from the first storage. */
+  /** Returns records, newest first, from the first storage. */
   async getUsage(options: UsageOptions = {}): Promise<UsageRecord[]> {
     const storage = this.#first(() => true)!;
     return getUsage(storage.reader, { site: this.#site, ...options }, this.#timeZone);
   }
 
-  /** Questions over a range of time, to the first storage: totals, series, top keys, records. */
+  /** Range queries on the first storage: totals, series, top keys, records. */
   get query(): UsageQuery {
     const storage = this.#first(() => true)!;
     this.#query ??= new UsageQuery(storage.reader, {
@@ -229,10 +235,11 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * The dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, with Fastify
-   * `app.register(usage.handler())`. Its own requests are not tracked.
+   * Returns the dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, or
+   * with Fastify `app.register(usage.handler())`. Its own requests are not tracked.
    *
-   * Without `token`, `authorize` or `public` it answers this machine alone, to who has the link that it prints.
+   * Without `token`, `authorize` or `public`, access is limited to localhost, through a one-time link printed
+   * at start.
    */
   handler(options: HandlerOptions = {}): UsageHandler {
     const source: HandlerSource = {
@@ -245,18 +252,18 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return createHandler(source, options, (request) => this.#views.leaveOut(request));
   }
 
-  /** What happened so far, and what is wrong at the moment. Costs nothing; never throws. */
+  /** Returns the counts so far and current problems. Costs almost nothing and never throws. */
   status(): UsageStatus {
     return statusOf(this.#journal, this.#writer, this.storages, this.#problems);
   }
 
   /**
-   * The app's figures for Prometheus, as text: requests, bytes and durations by route, method and class of statuses,
-   * and what `status()` says. Answer it with the content type `METRICS_CONTENT_TYPE`, or
-   * `OPENMETRICS_CONTENT_TYPE` where `openMetrics` is set.
+   * Returns the app's metrics for Prometheus, as text: requests, transfer and durations by route, method and
+   * status class, and the values of `status()`. Send it with the content type `METRICS_CONTENT_TYPE`, or
+   * `OPENMETRICS_CONTENT_TYPE` if `openMetrics` is set.
    *
-   * Never rejects. Where the writer's thread does not answer within 2,000 ms, it holds what `status()` says alone, and
-   * `track_usage_metrics_complete` is 0.
+   * Never rejects. If the writer's thread does not respond within 2,000 ms, only the values of `status()` are
+   * included, and `track_usage_metrics_complete` is 0.
    */
   async metrics(options?: MetricsOptions): Promise<string> {
     const openMetrics = options?.openMetrics === true;
@@ -267,16 +274,16 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Resolves when every storage has been opened; rejects with what is wrong where one cannot be: another time
-   * zone, a newer schema, no access. Tracking goes on either way.
+   * Resolves when every storage has been opened. Rejects if one cannot be: another time zone, a newer schema,
+   * no access. Tracking continues either way.
    */
   async ready(): Promise<void> {
     await this.#writer?.ready();
   }
 
   /**
-   * Resolves when every storage has all that was recorded until now; rejects with `TIMEOUT` after `timeout` ms,
-   * by default 10,000.
+   * Resolves when every storage has everything recorded until now. Rejects with `TIMEOUT` after `timeout` ms,
+   * which defaults to 10,000.
    */
   async flush({ timeout = DEFAULT_TIMEOUT }: { timeout?: number } = {}): Promise<void> {
     this.#journal.appendPending();
@@ -284,8 +291,9 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Stops tracking, stores what is left and ends the threads. What cannot be stored within `timeout` ms (by
-   * default 10,000) stays in the journal, and the next start stores it. Never rejects; may be called twice.
+   * Stops tracking, stores the remaining records and ends the threads. Records that cannot be stored within
+   * `timeout` ms (defaults to 10,000) stay in the journal and are stored after the next start. Never rejects.
+   * Idempotent.
    */
   close({ timeout = DEFAULT_TIMEOUT }: { timeout?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
@@ -321,7 +329,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return storages.find(can);
   }
 
-  /** A summary that can only stay empty is said once. */
+  /** Reports summaries that can only stay empty, once each. */
   #reportIdleSummaries(hasCookie: boolean, hasPlaces: boolean): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
@@ -344,7 +352,7 @@ function checkUntracked(app: object): void {
   if (trackedApps.has(app)) throw new TrackUsageError('APP_TRACKED');
 }
 
-/** The summaries of all storages whose key is a function, each once. */
+/** Returns the summaries of all storages whose key is a function, without duplicates. */
 function closuresOf(storages: readonly RecordWriter[]): Summary[] {
   const own = new Map<string, Summary>();
   for (const summary of storages.flatMap(({ summaries }) => summaries)) {

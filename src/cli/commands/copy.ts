@@ -110,7 +110,7 @@ function knownTimeZone(text: string): string {
   }
 }
 
-/** One line on a terminal, nothing elsewhere. */
+/** Progress on one line of a terminal. Prints nothing elsewhere. */
 class Progress {
   readonly #io: Io;
   #shown = 0;

@@ -3,7 +3,7 @@ import type { UsageOptions } from '../../query/ask.ts';
 
 const FORMATS = ['table', 'json', 'csv'] as const;
 
-/** What every command asks for. */
+/** Options of every query command. */
 export interface CommonOptions extends UsageOptions {
   from?: string;
   to?: string;
@@ -16,7 +16,7 @@ export interface CommonOptions extends UsageOptions {
 
 const DEFAULT_LIMIT = 500;
 
-/** What every command that asks one storage needs. */
+/** Adds the options of every command that reads a storage. */
 export function addStorageOption(command: Command): Command {
   return command.requiredOption(
     '-s, --storage <storage>',
@@ -24,7 +24,10 @@ export function addStorageOption(command: Command): Command {
   );
 }
 
-/** @param instant What `from` and `to` are held against. */
+/**
+ * Adds the common options.
+ * @param instant Date of the rows to which `from` and `to` apply.
+ */
 export function addCommonOptions(command: Command, instant: string): Command {
   return addStorageOption(command)
     .option(
@@ -38,7 +41,7 @@ export function addCommonOptions(command: Command, instant: string): Command {
     .addOption(new Option('--format <format>', 'format').choices(FORMATS).default('table'));
 }
 
-/** The part that the query understands. */
+/** Returns the options that belong to the query. */
 export function queryOf({ from, to, limit, page, site }: CommonOptions): UsageOptions {
   return {
     limit,

@@ -79,7 +79,7 @@ function rangeOf({ month, range, from, to }: Options): ReportOptions {
   return { ...(range && { range }), ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
 }
 
-/** The answers themselves. */
+/** Formats the results as JSON. */
 function jsonReport(report: Report): string {
   const parts = Object.entries(report).map(([name, answer]) => {
     if (!Array.isArray(answer)) return `${json(name)}:${json(answer)}`;

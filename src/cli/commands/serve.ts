@@ -55,7 +55,7 @@ async function serve(options: Options, io: Io): Promise<void> {
   const storage = await storageAt(options.storage).open();
   try {
     const query = storage.query;
-    // A missing database is a slip here, and not an app that has yet to start.
+    // A missing database is an error here, not an app that has not started yet.
     await storage.reader.timeZone(site ?? 'default');
     const handler = createHandler(
       {

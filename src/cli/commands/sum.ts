@@ -26,7 +26,7 @@ Examples:
   track-usage sum urls --storage mysql://user@host/usage --limit 10
   track-usage sum user-agents --storage usage.db --limit 0 --format csv > agents.csv`;
 
-/** The key stands last: only there can hostile text not be taken for another column. */
+/** Columns of the table. The key is the last one, so that hostile text cannot look like another column. */
 const COLUMNS: readonly Column<Sum>[] = [
   { heading: 'date', text: ({ period, date }) => bucket(period, date) },
   { heading: 'hits', right: true, text: ({ hits }) => whole(hits) },
@@ -60,7 +60,7 @@ export function addSumCommand(program: Command, io: Io): void {
 
 async function sum(name: string, options: Options, io: Io): Promise<void> {
   const { period, target, targetNull } = options;
-  // A group is no summary: that is said before a file is looked for.
+  // Rejects a group before any file is opened.
   summaryName(name);
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
@@ -70,7 +70,7 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
     coverage: await sumCoverage(reader, name, query),
   }));
   await printSums(name, rows, options, io);
-  // Beside the output, so that a program reads what it expects.
+  // Written to stderr, so that programs can parse stdout.
   for (const gap of coverage.gaps) await io.stderr(`${gapText(gap)}\n`);
 }
 

@@ -7,11 +7,11 @@ type Style = 'bold' | 'dim' | 'red' | 'yellow';
 
 export interface Column<Row> {
   heading: string;
-  /** Hostile text is welcome: it is escaped here. `null` is shown as `(none)`. */
+  /** Returns the cell's text, which is escaped later. `null` is shown as `(none)`. */
   text: (row: Row) => string | null;
-  /** Whether it stands at the right. */
+  /** Whether the column is right-aligned. */
   right?: true;
-  /** The most characters shown. */
+  /** Maximum number of characters shown. */
   max?: number;
   style?: (row: Row) => Style | undefined;
 }
@@ -24,14 +24,14 @@ interface Cell {
 
 const GAP = '  ';
 const ELLIPSIS = '…';
-/** What the last column has, however narrow the terminal is. */
+/** Minimum width of the last column, however narrow the terminal is. */
 const LEAST_WIDTH = 12;
 const segmenter = new Intl.Segmenter();
 
 /**
- * Aligned lines, by the width that characters have on a terminal. The last column is cut to what the terminal
- * leaves. Nothing at all where there are no rows.
- * @param footer The texts of a last line.
+ * Returns aligned lines, by the display width of characters. The last column is truncated to the terminal's
+ * width. Returns no lines without rows.
+ * @param footer Texts of a final line.
  */
 export function* table<Row>(
   columns: readonly Column<Row>[],
@@ -76,7 +76,7 @@ function cell(text: string, style?: Style): Cell {
   return { text, width: stringWidth(text), style };
 }
 
-/** The beginning of the text that is `width` wide together with the ellipsis, or a little less. */
+/** Returns the start of the text that fits in `width` columns, including the ellipsis. */
 function cut({ text, style }: Cell, width: number): Cell {
   let kept = '';
   let keptWidth = 0;
@@ -89,7 +89,7 @@ function cut({ text, style }: Cell, width: number): Cell {
   return { text: `${kept}${ELLIPSIS}`, width: keptWidth + 1, style };
 }
 
-/** https://no-color.org */
+/** Returns whether to use color: https://no-color.org */
 function hasColour({ isTTY, env }: Pick<Io, 'isTTY' | 'env'>): boolean {
   return isTTY && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
 }

@@ -8,16 +8,16 @@ import type { FlaskSource } from './source.ts';
 export interface FlaskCopyOptions {
   from: FlaskSource;
   to: Storage;
-  /** The name of the site that the records get. */
+  /** Name of the site for the records. */
   site: string;
-  /** The zone in which its hours, days and months begin. */
+  /** Time zone in which its hours, days and months begin. */
   timeZone: string;
   onProgress?: (progress: CopyProgress) => void;
 }
 
 /**
- * Copies the records of Flask-Track-Usage, and builds the summaries that `to` keeps from them anew. A copy that was
- * interrupted goes on where it stopped, and one that is made again takes what has come since.
+ * Copies the records of Flask-Track-Usage, and rebuilds the summaries that `to` keeps. An interrupted copy
+ * continues where it stopped, and a repeated one adds new records.
  */
 export async function copyFlask({
   from,

@@ -1,11 +1,11 @@
-/** What lies beyond is no date of a request, and more than some engines can hold. */
+/** Maximum plausible date of a request. Some engines cannot store later ones. */
 const LAST_DATE = Date.UTC(2100, 0);
-/** In seconds it is the year 5138, in milliseconds 1973. */
+/** Largest number read as seconds: the year 5138. In milliseconds it is 1973. */
 const LARGEST_SECONDS = 1e11;
 
 /**
- * The date of a row in ms since 1970; 0 for what is none. Flask-Track-Usage stores UTC without saying so, as text, as a
- * date of the engine's or, in its first releases, as seconds.
+ * Returns the date of a row in ms since 1970, or 0 if it is invalid. Flask-Track-Usage stores UTC without an
+ * offset: as text, as a date, or, in its first releases, as seconds.
  */
 export function dateOf(value: unknown): number {
   const ms = msOf(value);
@@ -19,6 +19,6 @@ function msOf(value: unknown): number {
   if (!Number.isNaN(number)) return number < LARGEST_SECONDS ? number * 1000 : number;
   const iso = String(value).trim().replace(' ', 'T');
   const [, zone] = /:\d\d[\d.]*(Z|[+-]\d\d(?::?\d\d)?)$/i.exec(iso) ?? [];
-  // PostgreSQL shortens a zone to its hours.
+  // PostgreSQL shortens an offset to its hours.
   return Date.parse(zone === undefined ? `${iso}Z` : zone.length === 3 ? `${iso}:00` : iso);
 }

@@ -7,7 +7,7 @@ import { connect } from '../../storages/mongo/driver.ts';
 import { DEFAULT_COLLECTION, placeOfUrl } from '../../storages/mongo/place.ts';
 import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading, unreadable } from './table.ts';
 
-/** The types of an `_id`, in the order in which MongoDB sorts by them. */
+/** Types of an `_id`, in MongoDB's sort order. */
 const ID_TYPES = ['number', 'string', 'object', 'binData', 'objectId', 'date'] as const;
 const IN_TYPE: Readonly<Record<string, (typeof ID_TYPES)[number]>> = {
   ObjectId: 'objectId',
@@ -29,7 +29,7 @@ export async function openMongo({ url, table, website }: FlaskPlace): Promise<Fl
     ask(async () => {
       const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
       if (!found) throw unreadable(label, 'there is no such collection');
-      // Ours has the same name by default.
+      // Our collection has the same default name.
       if (await new Collections(connected).schema.findOne({})) {
         throw new TrackUsageError('COPY_OWN', { value: label });
       }
@@ -46,7 +46,7 @@ export async function openMongo({ url, table, website }: FlaskPlace): Promise<Fl
             const options = { sort: { _id: 1 }, limit, batchSize: limit, maxTimeMS: READ_TIMEOUT } as const;
             return collection.find({ ...ours, ...behind }, options).toArray();
           }),
-        // With its type: an ObjectId is no text, and a number neither.
+        // Includes the type, because an ObjectId, a text and a number differ.
         idOf: ({ _id }) => EJSON.stringify(_id, { relaxed: false }),
         close,
       };
@@ -54,7 +54,10 @@ export async function openMongo({ url, table, website }: FlaskPlace): Promise<Fl
   );
 }
 
-/** `$gt` finds ids of the same type alone; those of other types stand behind them. */
+/**
+ * Returns the condition for the next chunk. `$gt` only matches IDs of the same type; those of other types
+ * follow.
+ */
 function behindId(id: unknown): Document {
   const type = typeOf(id);
   const later = ID_TYPES.slice(ID_TYPES.indexOf(type) + 1);

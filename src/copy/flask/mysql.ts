@@ -25,14 +25,14 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise
       ...(config as ConnectionOptions),
       charset: 'utf8mb4',
       connectTimeout: CONNECT_TIMEOUT,
-      // The driver takes a time without a zone for local time.
+      // The driver would treat a time without a zone as local time.
       dateStrings: true,
     }),
   );
-  // A connection that is lost: the next statement says so.
+  // After a lost connection, the next statement reports it.
   connection.on('error', () => {});
   const close = async () => connection.destroy();
-  // As text: in the binary protocol a FLOAT of 0.0125 is 0.012500000186264515.
+  // Text protocol: in the binary protocol, a FLOAT of 0.0125 is 0.012500000186264515.
   const query = async (sql: string, values: unknown[] = []) => {
     const [rows] = await connection.query({ sql, timeout: READ_TIMEOUT }, values);
     return rows as FlaskRow[];

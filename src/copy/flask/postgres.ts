@@ -13,9 +13,9 @@ import {
   SQL_TABLE,
 } from './table.ts';
 
-/** The ids of the types date, timestamp and timestamptz. */
+/** Type IDs of date, timestamp and timestamptz. */
 const DATES: readonly number[] = [1082, 1114, 1184];
-/** However the server, the database or the user is set. */
+/** Independent of the settings of the server, the database and the user. */
 const BEGIN = `BEGIN READ ONLY; SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC'`;
 
 export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
@@ -31,7 +31,7 @@ export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Prom
         connectionTimeoutMillis: CONNECT_TIMEOUT,
         query_timeout: READ_TIMEOUT,
         types: {
-          // The driver takes a time without a zone for local time.
+          // The driver would treat a time without a zone as local time.
           getTypeParser: ((type: number, format: 'text') =>
             DATES.includes(type)
               ? (text: string) => text
@@ -39,7 +39,7 @@ export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Prom
         },
       }),
   );
-  // A connection that is lost: the next statement says so.
+  // After a lost connection, the next statement reports it.
   client.on('error', () => {});
   const close = () => client.end();
   return orClose(close, () =>

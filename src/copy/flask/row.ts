@@ -4,20 +4,20 @@ import { cut, fitForEngines, TEXT_LIMITS } from '../../text/text.ts';
 import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../writer/enrich/geo-response.ts';
 import { dateOf } from './date.ts';
 
-/** A row of Flask-Track-Usage's table, or a document of its collection, by the names of its columns. */
+/** A row of Flask-Track-Usage's table, or a document of its collection, by column name. */
 export type FlaskRow = Record<string, unknown>;
 
 const { url: URL_LIMIT, agent: AGENT_LIMIT, acceptLanguage: SHORT } = TEXT_LIMITS;
-/** `GET http://localhost/ HTTP/1.1`, by itself or in a line of an access log. */
+/** Matches `GET http://localhost/ HTTP/1.1`, alone or in a line of an access log. */
 const REQUEST = /^(?<method>\S+) .* (?<protocol>\S+)$/s;
 const LOGGED = /\] "(?<method>[A-Z]+) .*? (?<protocol>HTTP\/[\d.]+)" \d/s;
-/** It stored secrets in URLs as they came. */
+/** Removes secrets, because Flask-Track-Usage stored URLs unredacted. */
 const redacted = createRedactor();
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
-/** As engines and their drivers say it. */
+/** Values for true, as returned by engines and their drivers. */
 const TRUE: readonly unknown[] = [true, 1, '1', 't', 'true'];
 
-/** A row as a record. What it does not hold is `-`, 0 or `null`. */
+/** Converts a row to a record. Missing values are `-`, 0 or `null`. */
 export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
   const row = withoutBytes(given);
   const agent = objectOf(row.user_agent);
@@ -60,7 +60,7 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
   };
 }
 
-/** Text that an engine keeps as bytes is read as what it is; other bytes say nothing. */
+/** Decodes text that an engine stored as bytes. Other bytes are dropped. */
 function withoutBytes(row: FlaskRow): FlaskRow {
   return Object.fromEntries(
     Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? decoded(value) : value]),
@@ -75,13 +75,13 @@ function decoded(bytes: Uint8Array): string | null {
   }
 }
 
-/** Where it holds no string of the user agent: what it holds of it, in the form of one. */
+/** Returns a user agent composed of the stored parts, if its string is missing. */
 function agentOf(browser: string | null, version: string | null, platform: string | null): string | null {
   if (browser === null) return null;
   return `${browser}${version === null ? '' : `/${version}`}${platform === null ? '' : ` (${platform})`}`;
 }
 
-/** JSON that was cut at the column's length is none, and told nothing. */
+/** Parses JSON. JSON truncated at the column's length is invalid and counts as missing. */
 function objectOf(value: unknown): Record<string, unknown> {
   let found = value;
   if (typeof value === 'string') {
@@ -105,7 +105,7 @@ function placeOf(info: unknown): { country: string | null; geo: Record<string, u
   }
 }
 
-/** JSON of an `Extra`, or `null`; of what is too long together, the first is kept. */
+/** Returns the JSON of an `Extra`, or `null`. If the parts are too long together, the first ones are kept. */
 function extraOf(parts: Record<string, Record<string, unknown> | null>): string | null {
   let room = TEXT_LIMITS.extra;
   const kept: string[] = [];
@@ -119,13 +119,13 @@ function extraOf(parts: Record<string, Record<string, unknown> | null>): string 
   return kept.length === 0 ? null : `{${kept.join(',')}}`;
 }
 
-/** A whole number from 0 to `most`. */
+/** Returns an integer from 0 to `most`. */
 function number(value: unknown, most = Number.MAX_SAFE_INTEGER): number {
   const whole = Math.round(Number(value));
   return whole >= 0 && whole <= most ? whole : 0;
 }
 
-/** Fit for every engine, as what is captured is. */
+/** Returns text that every engine can store, as in capture. */
 function text(value: unknown, limit: number = SHORT): string | null {
   if (value === null || value === undefined) return null;
   const whole = String(value).toWellFormed().replaceAll('\0', '\ufffd');

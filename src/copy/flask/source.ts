@@ -8,9 +8,9 @@ import { rowOfFlask } from './row.ts';
 import { openSqlite } from './sqlite.ts';
 import type { FlaskPlace, FlaskTable } from './table.ts';
 
-/** A database of Flask-Track-Usage, to be read. */
+/** A database of Flask-Track-Usage, for reading. */
 export interface FlaskSource {
-  /** Names database and table; holds no password. */
+  /** Name of the database and table. Contains no password. */
   label: string;
   scan(request: ScanRequest): Promise<Scanned>;
   close(): Promise<void>;
@@ -29,18 +29,21 @@ const OPENERS: Readonly<Record<string, Opener>> = {
 };
 
 export interface FlaskOptions {
-  /** Its table or collection. Defaults to its own default, `flask_usage` and `usageTracking`. */
+  /**
+   * Name of the table or collection. Defaults to Flask-Track-Usage's own default, `flask_usage` or
+   * `usageTracking`.
+   */
   table?: string | undefined;
-  /** With MongoDB, the `website` whose documents are wanted. Defaults to all. */
+  /** With MongoDB, the `website` whose documents are read. Defaults to all. */
   website?: string | undefined;
 }
 
 /**
- * Opens the database that `flask+sqlite:PATH` names, and so on for the engines that Flask-Track-Usage stores in. What
- * stands behind `flask+` may be a URL of SQLAlchemy, such as `postgresql+psycopg2://…`.
+ * Opens the database that `flask+sqlite:PATH` names, and equivalents for the other engines of
+ * Flask-Track-Usage. The part after `flask+` may be an SQLAlchemy URL, for example `postgresql+psycopg2://…`.
  */
 export async function flaskSource(url: string, { table, website }: FlaskOptions = {}): Promise<FlaskSource> {
-  // The driver of Python is not ours to load; `mongodb+srv` is a scheme of its own.
+  // Removes the name of the Python driver. `mongodb+srv` is a scheme, not a driver.
   const [, scheme = '', rest = ''] = /^flask\+(mongodb\+srv|[a-z]+)(?:\+[a-z0-9]+)?:(.*)$/s.exec(url) ?? [];
   const open = OPENERS[scheme];
   if (!open) throw unknownStorage(url, formsOf(OPENERS, 'flask+'));
@@ -51,7 +54,7 @@ export async function flaskSource(url: string, { table, website }: FlaskOptions 
       expected: 'none where --from is no MongoDB, the only one in which Flask-Track-Usage keeps it',
     });
   }
-  // SQLAlchemy writes `sqlite:///PATH`.
+  // SQLAlchemy uses the form `sqlite:///PATH`.
   const place = scheme === 'sqlite' ? rest.replace(/^\/\/\//, '') : `${scheme}:${rest}`;
   const source = await open({ url: place, table, website });
   return {

@@ -1,38 +1,38 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { FlaskRow } from './row.ts';
 
-/** How long connecting may take. In ms. */
+/** Connection timeout. In ms. */
 export const CONNECT_TIMEOUT = 10_000;
-/** How long the server may take for a piece. In ms. */
+/** Maximum time that the server may take for a chunk. In ms. */
 export const READ_TIMEOUT = 60_000;
 
-/** Where Flask-Track-Usage stored. */
+/** Location of Flask-Track-Usage's data. */
 export interface FlaskPlace {
-  /** In the form of the engine's driver; of SQLite the path. */
+  /** URL in the form of the engine's driver, or a path for SQLite. */
   url: string;
-  /** `undefined` for its own default. */
+  /** `undefined` for the default table. */
   table: string | undefined;
-  /** In MongoDB, the documents of this `website` alone; `undefined` for all. */
+  /** In MongoDB, reads only documents of this `website`; `undefined` for all. */
   website: string | undefined;
 }
 
-/** A table or collection of Flask-Track-Usage, which is only read. */
+/** A table or collection of Flask-Track-Usage. Read-only. */
 export interface FlaskTable {
-  /** Names database and table, for messages and to know it again; holds no password. */
+  /** Name of the database and table, for messages and as an identity. Contains no password. */
   label: string;
-  /** At most `limit` rows behind the one of `after`, in the order of their ids. */
+  /** Returns at most `limit` rows after the row `after`, in the order of their IDs. */
   rows(after: string | undefined, limit: number): Promise<FlaskRow[]>;
-  /** What `after` is behind this row. */
+  /** Returns the value of `after` that continues behind this row. */
   idOf(row: FlaskRow): string;
   close(): Promise<void>;
 }
 
-/** The table that SQLStorage makes. */
+/** Name of the table that SQLStorage creates. */
 export const SQL_TABLE = 'flask_usage';
-/** What SQLStorage has written since its first release, beside much that may be missing. */
+/** Columns that SQLStorage has written since its first release. Many others may be missing. */
 export const SQL_COLUMNS = 'id, url, datetime';
 
-/** The name of a table, or of a schema and a table in it, quoted for SQL. */
+/** Quotes the name of a table, or of a schema and a table, for SQL. */
 export function quoted(table: string, quote: '"' | '`'): string {
   return table
     .split('.')
@@ -40,18 +40,18 @@ export function quoted(table: string, quote: '"' | '`'): string {
     .join('.');
 }
 
-/** Where something that is asked for is not there. */
+/** Throws if a requested table or database does not exist. */
 export function unreadable(label: string, reason: string): TrackUsageError {
   return new TrackUsageError('COPY_SOURCE', { value: label, reason });
 }
 
-/** What `call` gives. What fails is told with the label in place of the URL, which may hold a password. */
+/** Runs `call`. Errors contain the label instead of the URL, which may contain a password. */
 export async function reading<T>(label: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (error instanceof TrackUsageError) throw error;
-    // Several addresses that refuse leave no message, but a code.
+    // If several addresses refuse the connection, the error has a code and no message.
     const reason = reasonOf(error) || String((error as { code?: unknown }).code);
     throw new TrackUsageError('COPY_SOURCE', { value: label, reason }, { cause: error });
   }

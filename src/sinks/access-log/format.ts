@@ -1,15 +1,15 @@
 import type { RecordBatch } from '../../batch.ts';
 import { calendar } from '../../summaries/periods.ts';
 
-/** The formats that an access log can have. */
+/** Formats of an access log. */
 export const ACCESS_LOG_FORMATS = ['combined', 'common'] as const;
 export type AccessLogFormat = (typeof ACCESS_LOG_FORMATS)[number];
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /**
- * The lines of a batch, as Apache writes them (`%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"`, its
- * documentation of mod_log_config), with times in the site's zone.
+ * Formats the lines of a batch like Apache (`%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"`, see
+ * mod_log_config), with times in the site's zone.
  */
 export function accessLogLines(records: RecordBatch, format: AccessLogFormat, timeZone: string): string {
   const zone = calendar(timeZone);
@@ -28,11 +28,11 @@ export function accessLogLines(records: RecordBatch, format: AccessLogFormat, ti
   return lines.join('');
 }
 
-/** Path and query: the request's first line does not hold the host. */
+/** Returns path and query, because the request line does not contain the host. */
 function target(url: string): string {
   const scheme = url.indexOf('://');
   const slash = scheme < 0 ? 0 : url.indexOf('/', scheme + 3);
-  // A Host header may hold a space, and Node lets it pass.
+  // A Host header may contain a space, which Node accepts.
   return slash < 0 ? '/' : url.slice(slash).replaceAll(' ', '%20');
 }
 
@@ -43,12 +43,12 @@ function time(iso: string): string {
   return `${day}/${MONTHS[Number(month) - 1]}/${year}:${clock} ${offset.replace(':', '')}`;
 }
 
-/** What ends a field without quotes, or begins the next one, is written as in a URL. */
+/** Encodes characters that would end an unquoted field, as in a URL. */
 function word(text: string | null): string {
   return text === null ? '-' : text.replace(/[\s"\\[\]\p{C}]/gu, encodeURIComponent);
 }
 
-/** A quote must not end the field, nor a line break the line. */
+/** Escapes quotes, which would end the field, and line breaks, which would end the line. */
 function quoted(text: string): string {
   return text.replace(/["\\\p{Cc}\u2028\u2029]/gu, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;

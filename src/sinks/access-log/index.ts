@@ -8,28 +8,31 @@ import { ACCESS_LOG_FORMATS, type AccessLogFormat } from './format.ts';
 
 export interface AccessLogWriterOptions {
   /**
-   * The format: `combined`, as Apache and nginx write it by default, or `common`, without referrer and user agent.
+   * Format: `combined` (the default of Apache and nginx), or `common`, without referrer and user agent.
    * Defaults to `combined`.
    */
   format?: AccessLogFormat;
-  /** Functions to call with each record that was written. */
+  /** Functions to call with each written record. */
   hooks?: readonly RecordHook[];
 }
 
-/** What the thread needs to write the file. */
+/** Options that the thread needs to write the file. */
 export interface AccessLogOptions {
-  /** Absolute. */
+  /** Absolute path of the file. */
   path: string;
   format: AccessLogFormat;
 }
 
 /**
- * Appends a line for each request to a file, in a format that programs for access logs read. Each record is written
- * once, through crashes too: beside the file, `<file>.positions` remembers how far each journal is written. The file
- * may be renamed at any time, as logrotate does; several processes of one machine may share it.
+ * Appends a line for each request to a file, in a standard access log format. Each record is written exactly
+ * once, even after crashes: `<file>.positions` stores the written position of each journal. The file may be
+ * renamed at any time, for example by logrotate. Several processes on one machine can share it.
  */
 export class AccessLogWriter extends RecordWriter {
-  /** @param path The file, created when it does not exist; relative to the working directory. */
+  /**
+   * @param path Path of the file, relative to the working directory. The file is created if it does not
+   * exist.
+   */
   constructor(path: string, options: AccessLogWriterOptions = {}) {
     if (typeof path !== 'string' || path === '' || path.includes('\0')) {
       throw new TrackUsageError('OPTION_INVALID', {

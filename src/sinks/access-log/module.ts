@@ -1,4 +1,4 @@
-/** What the writer's thread loads: see `StorageModule`. */
+/** Module loaded by the writer's thread: see `StorageModule`. */
 import type { StorageModule } from '../../storage/contract.ts';
 import type { AccessLogOptions } from './index.ts';
 import { AccessLogEnd } from './writer.ts';

@@ -8,26 +8,27 @@ import type { Batch, StorageWriter, WriterContext } from '../../storage/contract
 import { accessLogLines } from './format.ts';
 import type { AccessLogOptions } from './index.ts';
 
-/** Marks a file as the positions of an access log (`PRAGMA application_id`): "TUal". */
+/** `PRAGMA application_id` that marks a file as the positions of an access log: "TUal". */
 const APPLICATION_ID = 0x5455616c;
-/** How long another process's batch is waited for. In ms. */
+/** Maximum time to wait for another process's batch. In ms. */
 const BUSY_TIMEOUT = 2_000;
-/** Of the file and what stands beside it: the group may read them. */
+/** Mode of the file and the files beside it, readable by the group. */
 const MODE = 0o640;
 
-/** A batch that is about to be appended: what is found at `start` after a crash says how much of it was. */
+/** A batch that is about to be appended. After a crash, the file's contents at `start` show how much was. */
 interface Pending extends Cursor {
   journal: string;
   inode: string;
-  /** Where the file ended, in bytes. */
+  /** Size of the file before the batch, in bytes. */
   start: number;
   lines: Uint8Array;
 }
 
 /**
- * Appends batches to the file, each once: a small database beside it holds the positions, and what is about to be
- * appended. A process that is killed may have appended a part; whoever comes next appends the rest. Whoever works on
- * the file holds that database's lock. Nothing is ever cut off that somebody else wrote.
+ * Appends batches to the file, each exactly once. A small database beside it stores the positions and the
+ * batch about to be appended. If a process dies after appending a part, the next one appends the rest. A
+ * process holds the database's lock while it uses the file. Data written by other programs is never
+ * truncated.
  */
 export class AccessLogEnd implements StorageWriter {
   readonly #options: AccessLogOptions;
@@ -70,7 +71,7 @@ export class AccessLogEnd implements StorageWriter {
     });
     if (!announced) return false;
     return this.#transaction(() => {
-      // Another process may have been faster.
+      // Another process may have stored it first.
       this.#settle();
       return this.#position(journal)?.position === to.position;
     });
@@ -81,7 +82,7 @@ export class AccessLogEnd implements StorageWriter {
     this.#database.prepare('DELETE FROM journals WHERE id = ?').run(journal);
   }
 
-  /** Any text can be written; a full disk is tried again. */
+  /** Returns false: any text can be written, and a full disk is retried. */
   refuses(): boolean {
     return false;
   }
@@ -124,7 +125,9 @@ export class AccessLogEnd implements StorageWriter {
     }
   }
 
-  /** Appends what is missing of what was announced; gives it up where the file cannot tell how much that is. */
+  /**
+   * Appends the missing part of the pending batch. Gives it up if the file does not show how much is missing.
+   */
   #settle(): void {
     const pending = this.#pending();
     if (!pending) return;
@@ -133,7 +136,7 @@ export class AccessLogEnd implements StorageWriter {
       if (inode !== pending.inode) return false;
       const bytes = Buffer.alloc(lines.length);
       const found = bytes.subarray(0, readFully(fd, bytes, bytes.length, start));
-      // Somebody else wrote there.
+      // Another program wrote there.
       if (!found.equals(lines.subarray(0, found.length))) return false;
       append(fd, lines.subarray(found.length), this.#context.durable);
       return true;
@@ -159,7 +162,7 @@ export class AccessLogEnd implements StorageWriter {
       | undefined;
   }
 
-  /** Opened each time: since the last batch the file may have been renamed. */
+  /** Opens the file for each batch, because it may have been renamed since the last one. */
   #withFile<T>(use: (fd: number, inode: string, size: number) => T): T {
     const fd = openSync(this.#options.path, 'a+', MODE);
     try {
@@ -171,7 +174,9 @@ export class AccessLogEnd implements StorageWriter {
   }
 }
 
-/** SQLite would make it readable for all, and it holds lines of the file. */
+/**
+ * Creates a file with a mode. SQLite would make it world-readable, and it contains lines of the access log.
+ */
 function createAs(path: string, mode: number): void {
   try {
     closeSync(openSync(path, 'wx', mode));
@@ -187,7 +192,7 @@ function append(fd: number, bytes: Uint8Array, durable: boolean): void {
     while (written < bytes.length) written += writeSync(fd, bytes, written);
     if (durable) fdatasyncSync(fd);
   } catch (error) {
-    // A disk that is full has taken a part, and will be tried again.
+    // A full disk accepted a part, which will be written again.
     if (fstatSync(fd).size === before + written) ftruncateSync(fd, before);
     throw error;
   }

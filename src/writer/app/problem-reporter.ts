@@ -2,10 +2,10 @@ import { writeSync } from 'node:fs';
 import { TrackUsageError } from '../../errors.ts';
 import { monotonicClock, wallClock } from '../../platform/clock.ts';
 
-/** A problem of one kind is told at most this often. In ms. */
+/** Minimum interval between reports of the same kind. In ms. */
 const INTERVAL = 60_000;
 
-/** Codes under which several storages, summaries or journals may each have a problem of their own. */
+/** Codes of problems that can occur separately in several storages, summaries or journals. */
 const SEVERAL = new Set<string>([
   'SUMMARY_IDLE',
   'STORAGE_FAILED',
@@ -14,9 +14,9 @@ const SEVERAL = new Set<string>([
   'JOURNAL_DROPPED',
 ]);
 
-/** Tells the user what goes wrong: each kind at most once a minute, and never into the app. */
+/** Reports problems to the user, each kind at most once per minute. Never throws into the app. */
 export class Problems {
-  /** What was reported last, told or not. */
+  /** Last problem, whether or not it was reported. */
   last: { date: number; code: string | null; message: string } | null = null;
   readonly #tell: (error: Error) => unknown;
   readonly #told = new Map<string, number>();
@@ -35,13 +35,13 @@ export class Problems {
     if (this.#told.size > 100) this.#told.clear();
     this.#told.set(kind, now);
     try {
-      // The user's own function, and there is nobody left to tell what it throws, now or later.
+      // The user's own function failed, and nothing is left to report its error to.
       Promise.resolve(this.#tell(error)).catch(() => {});
     } catch {}
   }
 }
 
 function toStderr(error: Error): void {
-  // `process.stderr`, and `console.error` too, end the process when nobody reads the other end any more.
+  // `process.stderr` and `console.error` end the process if the other end is closed.
   writeSync(2, `track-usage: ${error.message}\n`);
 }

@@ -6,32 +6,34 @@ import { NOTHING_YET } from '../protocol.ts';
 import type { WriterClient } from './client.ts';
 import type { Problems } from './problem-reporter.ts';
 
-/** What `usage.status()` says. Counts are of this process, since its start. */
+/** Result of `usage.status()`. Counts are for this process, since its start. */
 export interface UsageStatus {
-  /** Requests that became records. */
+  /** Number of requests that became records. */
   captured: number;
-  /** Records that the journal took, in a file or in memory. */
+  /** Number of records that the journal accepted, in a file or in memory. */
   journaled: number;
   journal: {
     directory: string;
-    /** `memory` while no file can be written, or the disk is slow. */
+    /** `memory` while no file can be written, or the disk is slow. `none` if no storage needs a file. */
     state: 'file' | 'memory' | 'none';
     /** Number of times that the disk blocked the app's thread for more than 50 ms. */
     slowAppends: number;
   };
   /** Captured records that no storage will get, by reason. */
   dropped: {
-    /** The journal could not be written and the memory for that case was full. */
+    /** The journal could not be written, and the memory for that case was full. */
     journal: number;
-    /** The app answered them after `close()`, or reading the request failed. */
+    /** The app sent the response after `close()`, or reading the request failed. */
     capture: number;
   };
   storages: StorageStatus[];
-  /** What became of the questions to the geography service; `null` where there is none, or nothing is stored yet. */
+  /**
+   * Counts of requests to the geolocation service. `null` without a service, or before anything is stored.
+   */
   freeGeoIp: FreeGeoIpStatus | null;
-  /** How often the writer's thread was started again. */
+  /** Number of times that the writer's thread was restarted. */
   writerRestarts: number;
-  /** What was reported last. */
+  /** Last problem that occurred. */
   lastError: { date: number; code: string | null; message: string } | null;
 }
 
@@ -39,7 +41,7 @@ export interface StorageStatus {
   storage: string;
   /** True if the storage was opened, its last batch succeeded, and every journal can be read. */
   ok: boolean;
-  /** Records of this process that it has; those that a dead process left to it are in `adopted`. */
+  /** Number of records of this process in the storage. Those of dead processes are in `adopted`. */
   committed: number;
   adopted: number;
   /** Number of records that the engine rejected, including those of dead processes; they are in the reject file. */
@@ -49,19 +51,19 @@ export interface StorageStatus {
    * damaged on disk, deleted with their file, or stored in a database that was removed or replaced while the app ran.
    */
   lost: number;
-  /** Calls of the functions among its hooks. */
+  /** Counts for the functions among its hooks. */
   hooks: {
-    /** Records that they were not called with yet. */
+    /** Number of records that wait for the hooks. */
     pending: number;
-    /** Records that they will not be called with, because they were too slow. */
+    /** Number of records skipped because the hooks were too slow. */
     dropped: number;
-    /** Calls that threw, rejected, or did not settle within 10 s. */
+    /** Number of calls that threw, rejected, or did not settle within 10 s. */
     failed: number;
   };
   lag: {
-    /** Records that are journaled and not stored yet. */
+    /** Number of records in the journal that are not stored yet. */
     records: number;
-    /** For how long there have been some. */
+    /** Time since there have been such records, in s. */
     seconds: number;
   };
   error: { code: string | null; message: string } | null;
