@@ -28,12 +28,12 @@ const USE_CODES: readonly ErrorCode[] = [
 const EXAMPLES = `
 Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
-  track-usage sum languages --storage sqlite:usage.db --period month --format json
+  track-usage sum languages --storage usage.db --period month --format json
   track-usage usage --storage postgres://user@host/app --limit 20
-  track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
+  track-usage report --storage usage.db --out october.html --month 2026-10
   track-usage serve --storage sqlite:usage.db
 
-Exit codes: 0 success, 1 failure, 2 wrong use, 3 a report without a request.`;
+Exit codes: 0 success, 1 failure, 2 usage error, 3 report without requests.`;
 
 /**
  * Runs a command line.

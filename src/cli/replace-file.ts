@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { getSystemErrorMessage } from 'node:util';
 import { reasonOf } from '../errors.ts';
 
 /**
@@ -29,8 +30,9 @@ export async function replaceFile(path: string, text: string): Promise<void> {
       throw error;
     }
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Error(`cannot write ${path}: ${code ?? reasonOf(cause)}`, { cause });
+    const { code, errno } = cause as NodeJS.ErrnoException;
+    const reason = errno === undefined ? reasonOf(cause) : `${getSystemErrorMessage(errno)} (${code})`;
+    throw new Error(`cannot write ${path}: ${reason}`, { cause });
   }
 }
 

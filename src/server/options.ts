@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { TrackUsageError } from '../errors.ts';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../options/checks.ts';
 
 /** Options of `usage.handler()`. All are optional. */
@@ -85,15 +86,7 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   const isPublic = options.public ?? false;
   checkOption('handler.path', path, PATH.test(path), 'a path such as "/usage"');
   checkOption('handler.authorize', authorize, typeof authorize === 'function', 'a function');
-  if (token !== undefined && !(isText(token) && TOKEN.test(token))) {
-    // The value is a secret, even if it is too short.
-    checkOption(
-      'handler.token',
-      typeof token,
-      false,
-      'a text of 16 characters or more, of ASCII, without blanks',
-    );
-  }
+  if (token !== undefined) checkToken('handler.token', token);
   checkOption('handler.public', isPublic, typeof isPublic === 'boolean', 'true or false');
   checkOption(
     'handler.hosts',
@@ -124,4 +117,14 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
     maxQuestions,
     timeout,
   };
+}
+
+/** Throws for a token that is too short to be a secret. @param name Name of the option, for the error. */
+export function checkToken(name: string, token: unknown): void {
+  if (isText(token) && TOKEN.test(token as string)) return;
+  // The message omits the value: it is a secret, even if it is too short.
+  const value =
+    typeof token === 'string' ? `a text of ${token.length} characters` : `of type ${typeof token}`;
+  const expected = '16 or more ASCII characters without blanks';
+  throw new TrackUsageError('OPTION_INVALID', { name, value, expected });
 }

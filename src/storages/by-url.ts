@@ -49,7 +49,7 @@ export function storageAt(url: string): StorageUrl {
   const scheme = sqlite === undefined ? (/^([a-z+]+):\/\//.exec(url)?.[1] ?? '') : 'sqlite';
   const open = OPENERS[scheme];
   // The message omits most of the URL, which may contain a password.
-  if (!open) throw unknownStorage(url, formsOf(OPENERS));
+  if (!open) throw unknownStorage(url, [...formsOf(OPENERS), 'a path that ends in .db, .sqlite or .sqlite3']);
   const path = sqlite ?? url;
   return { scheme, path, open: (hooks) => open(path, hooks ? { hooks } : {}) };
 }

@@ -21,7 +21,7 @@ const MAX_CALENDARS = 100;
 
 const ISO_DATE =
   /^(\d{4}-\d\d)(?:(-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|([+-])(\d\d)(?::?(\d\d))?)?)?)?$/i;
-const EXPECTED = 'a date such as "2026-11-01" or "2026-11-01T10:00:00+01:00", a Date, or ms since 1970';
+const EXPECTED = 'a date such as "2026-11-01" or "2026-11-01T10:00:00+01:00"';
 
 /** Half-open range from `start` to `end`. In ms since 1970, UTC. */
 interface Span {
@@ -118,7 +118,9 @@ export class Calendar {
     if (!Number.isNaN(ms)) return ms;
     // JSON, and so `show`, supports neither NaN nor an invalid Date.
     const shown = typeof value === 'number' || isDate(value) ? String(value) : show(value);
-    throw new TrackUsageError('QUERY_INVALID', { name, value: shown, expected: EXPECTED });
+    // Text may come from a command line or a URL, where there are no Dates.
+    const expected = typeof value === 'string' ? EXPECTED : `${EXPECTED}, a Date, or ms since 1970`;
+    throw new TrackUsageError('QUERY_INVALID', { name, value: shown, expected });
   }
 
   #parseText(text: string): number {

@@ -6,7 +6,7 @@ import { SqliteReader } from '../../src/storages/sqlite/reader.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
 const FORMS =
-  'use one of the forms sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://….';
+  'use one of the forms sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://…, a path that ends in .db, .sqlite or .sqlite3.';
 const COPY = ['copy', '--from', 'a.db', '--to', 'b.db'];
 
 test.each([
@@ -93,7 +93,9 @@ test('a date that is none', async () => {
   expect(await run(['usage', '--storage', storage, '--from', 'yesterday'])).toMatchObject({
     code: 2,
     out: '',
-    err: expect.stringMatching(/^track-usage: from is "yesterday", expected a date such as .*\n$/),
+    err: expect.stringMatching(
+      /^track-usage: from is "yesterday", expected a date such as "[^;]*\+01:00"; pass [^;]*\+01:00"\.\n$/,
+    ),
   });
 });
 
@@ -175,3 +177,13 @@ test('a lost connection to the database is not a closed output', async () => {
     expect(found).toEqual({ code: 1, out: '', err: 'track-usage: write EPIPE\n' });
   }
 });
+
+test.each([[], ['sum'], ['usage'], ['copy'], ['report'], ['serve']])(
+  'the help of %j fits 80 columns',
+  async (...command) => {
+    const { code, out } = await run([...command, '--help'], { columns: 80 });
+    expect(code).toBe(0);
+    expect(out).toMatch(/\nExamples:\n/);
+    expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  },
+);

@@ -80,7 +80,12 @@ test.each([
     /--host" is "0\.0\.0\.0", expected an address of this machine, unless there is a token/,
   ],
   [['--host', '192.0.2.1'], 2, /--host/],
-  [['--token', 'short'], 2, /16 characters or more/],
+  [
+    ['--token', 'short'],
+    2,
+    /option "--token" is a text of 5 characters, expected 16 or more ASCII characters/,
+  ],
+  [['--port', '65536'], 2, /argument '65536' is invalid\. Expected a number from 0 to 65535\./],
   [['--public', '--token', TOKEN], 2, /public/],
   [['--port', '65536'], 2, /0 to 65535/],
   [['--storage', 'missing.db'], 1, /there is no database at/],

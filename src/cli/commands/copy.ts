@@ -23,13 +23,14 @@ interface Options {
 const EXAMPLES = `
 Examples:
   track-usage copy --from sqlite:usage.db --to postgres://user@host/usage
-  track-usage copy --from flask+sqlite:old.db --to sqlite:usage.db --time-zone Europe/Berlin
+  track-usage copy --from flask+sqlite:old.db --to new.db --time-zone Asia/Tokyo
   track-usage copy --from flask+postgres://user@host/app --to sqlite:usage.db
-  track-usage copy --from flask+mysql://user@host/app --table visits --to sqlite:usage.db
-  track-usage copy --from flask+mongodb://host/app --website shop --to-site shop --to sqlite:usage.db
+  track-usage copy --from flask+mysql://user@host/app --table log --to usage.db
+  track-usage copy --from flask+mongodb://host/app --website shop --to usage.db
 
-A copy that was interrupted goes on where it stopped when the same command is given again. Stop the app, or let it
-track into the new storage first under another name of the site: nothing may write to a site that is copied.`;
+An interrupted copy continues where it stopped when you run the same command
+again. Nothing may write to a site while it is copied: stop the app first, or
+let it track under another site name until the copy is complete.`;
 
 export function addCopyCommand(program: Command, io: Io): void {
   program

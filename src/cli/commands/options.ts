@@ -20,7 +20,7 @@ const DEFAULT_LIMIT = 500;
 export function addStorageOption(command: Command): Command {
   return command.requiredOption(
     '-s, --storage <storage>',
-    'sqlite:PATH, a path that ends in .db or .sqlite, or a URL such as mysql://user@host/usage',
+    'sqlite:PATH, a path that ends in .db, .sqlite or .sqlite3, or a URL such as mysql://user@host/usage',
   );
 }
 

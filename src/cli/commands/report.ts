@@ -32,11 +32,13 @@ interface Options {
 
 const EXAMPLES = `
 Examples:
-  track-usage report --storage sqlite:usage.db --out october.html --month 2026-10
-  track-usage report --storage postgres://user@host/app --range 30d --format markdown
-  track-usage report --storage usage.db --from 2026-11-01 --to 2026-11-15 --format json
+  track-usage report --storage usage.db --out october.html --month 2026-10
+  track-usage report --storage postgres://user@host/app --range 30d
+  track-usage report --storage usage.db --from 2026-11-01 --to 2026-11-15
+  track-usage report --storage usage.db --range 7d --format markdown
 
-Without a range it reports the last whole month. Print the page, or save it as PDF, with a browser.`;
+Without a range it reports the last whole month. To print the page, or to save
+it as PDF, open it in a browser.`;
 
 export function addReportCommand(program: Command, io: Io): void {
   const command = program

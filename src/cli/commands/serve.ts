@@ -5,6 +5,7 @@ import { show, TrackUsageError } from '../../errors.ts';
 import { version } from '../../platform/version.ts';
 import { isLocalName } from '../../server/access.ts';
 import { createHandler } from '../../server/handler.ts';
+import { checkToken } from '../../server/options.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import type { Io } from '../io.ts';
 import { addStorageOption } from './options.ts';
@@ -24,8 +25,8 @@ Examples:
   track-usage serve --storage postgres://user@host/app --port 8080
   TRACK_USAGE_TOKEN=… track-usage serve --storage usage.db --host 0.0.0.0
 
-Without a token only this machine can look, by the link that is printed; it works once. Other machines need a token,
-or --public. Ctrl-C ends it.`;
+Without a token, access is limited to this machine, through a one-time link
+printed at start. Other machines need a token, or --public. Ctrl-C stops it.`;
 
 export function addServeCommand(program: Command, io: Io): void {
   const command = program
@@ -52,6 +53,7 @@ async function serve(options: Options, io: Io): Promise<void> {
     const expected = 'an address of this machine, unless there is a token (TRACK_USAGE_TOKEN) or --public';
     throw new TrackUsageError('OPTION_INVALID', { name: '--host', value: show(host), expected });
   }
+  if (token !== undefined) checkToken(options.token === undefined ? 'TRACK_USAGE_TOKEN' : '--token', token);
   const storage = await storageAt(options.storage).open();
   try {
     const query = storage.query;
@@ -107,6 +109,6 @@ function interrupted(): Promise<unknown> {
 function portNumber(text: string): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65_535)
-    throw new InvalidArgumentError('expected a number from 0 to 65535');
+    throw new InvalidArgumentError('Expected a number from 0 to 65535.');
   return port;
 }

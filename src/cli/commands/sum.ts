@@ -22,9 +22,9 @@ const FIELDS = ['period', 'date', 'key', 'hits', 'transfer', 'errors', 'duration
 const EXAMPLES = `
 Examples:
   track-usage sum urls --storage sqlite:usage.db --period day --from 2026-11-01
-  track-usage sum referrers --storage sqlite:usage.db --period month --target https://example.com/
+  track-usage sum referrers --storage usage.db --target https://example.com/
   track-usage sum urls --storage mysql://user@host/usage --limit 10
-  track-usage sum user-agents --storage usage.db --limit 0 --format csv > agents.csv`;
+  track-usage sum bots --storage usage.db --limit 0 --format csv > bots.csv`;
 
 /** Columns of the table. The key is the last one, so that hostile text cannot look like another column. */
 const COLUMNS: readonly Column<Sum>[] = [

@@ -15,7 +15,7 @@ import { addCommonOptions, type CommonOptions, queryOf } from './options.ts';
 const EXAMPLES = `
 Examples:
   track-usage usage --storage sqlite:usage.db --limit 20
-  track-usage usage --storage sqlite:usage.db --from 2026-11-01 --to 2026-11-02 --format json
+  track-usage usage --storage usage.db --from 2026-11-01 --format json
   track-usage usage --storage mongodb://host/usage --limit 20
   track-usage usage --storage usage.db --limit 0 --format csv > usage.csv`;
 
