@@ -1,4 +1,4 @@
-/** What the API says is wrong (RFC 9457), or that it could not be asked. */
+/** Error response of the API (RFC 9457), or a failure to reach it. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string | null;
@@ -14,7 +14,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Asks the API. `path` is what stands behind `api/v1/`. */
+/** Queries the API. `path` is the part after `api/v1/`. */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
@@ -35,7 +35,7 @@ export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   }
 }
 
-/** Signs in; throws an `ApiError` with what the reader should know. */
+/** Signs in. Throws an `ApiError` with a message for the user. */
 export async function signIn(token: string): Promise<void> {
   let response: Response;
   try {

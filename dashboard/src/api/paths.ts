@@ -2,7 +2,7 @@ import { isNamed, type View } from '../state/view.ts';
 
 type Extra = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** What stands behind `api/v1/` for a question within a view. */
+/** Returns the path after `api/v1/` of a query within a view. */
 export function pathOf(question: string, view: View, extra: Extra = {}): string {
   const query = new URLSearchParams();
   if (view.site !== null) query.set('site', view.site);
@@ -19,7 +19,7 @@ export function pathOf(question: string, view: View, extra: Extra = {}): string 
   return `${question}?${query}`;
 }
 
-/** The same as a file to keep. */
+/** Returns the URL of the same query as a download. */
 export function downloadOf(path: string, format: 'csv' | 'ndjson'): string {
   return `api/v1/${path}&format=${format}`;
 }

@@ -17,10 +17,10 @@ export type { Measures, Order } from '../../../src/storage/contract.ts';
 export type { Period } from '../../../src/summaries/periods.ts';
 export type { RecordJson };
 
-/** What `/records` answers: dates are text. */
+/** Result of `/records`, with dates as text. */
 export type RecordsAnswer = Omit<StoredRecords, 'records'> & { records: RecordJson[] };
 
-/** `usage.status()` as the API shows it: the date is text, and there are no paths. */
+/** `usage.status()` as returned by the API: the date is text, and paths are omitted. */
 export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
   journal: Omit<AppStatus['journal'], 'directory'>;
   lastError: (Omit<NonNullable<AppStatus['lastError']>, 'date'> & { date: string }) | null;
@@ -28,6 +28,6 @@ export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
 
 export interface SiteInfo extends SiteAnswer {
   version: string;
-  /** `null` where nothing is tracked here: a view of a database. */
+  /** `null` if the server only reads a database and tracks no app. */
   status: UsageStatus | null;
 }

@@ -2,18 +2,18 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, ask } from './client.ts';
 
 export interface Asked<T> {
-  /** The last answer, which stays until the next has come. */
+  /** Last result, kept until the next one has arrived. */
   data: T | undefined;
   error: ApiError | undefined;
-  /** Whether another answer than the one in `data` was asked for. */
+  /** Whether a newer result than `data` has been requested. */
   isLoading: boolean;
   retry(): void;
 }
 
 /**
- * An answer of the API, asked again when `path` or `tick` changes.
- * @param path Nothing is asked while it is `null`.
- * @param tick Counts what has become new; while an answer is on its way, the next is asked for after it.
+ * Queries the API, and again when `path` or `tick` changes.
+ * @param path No query is sent while it is `null`.
+ * @param tick Counter of new data. If a query is in progress, the next one follows after it.
  */
 export function useAnswer<T>(path: string | null, tick = 0): Asked<T> {
   const [state, setState] = useState<{ path: string | null; data?: T; error?: ApiError }>({ path: null });

@@ -1,20 +1,20 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { UsageStatus } from './types.ts';
 
-/** How long the page waits between two reloads. In ms. */
+/** Minimum interval between two reloads of the page. In ms. */
 const PAUSE = 3_000;
 
 export type LiveState = 'connecting' | 'connected' | 'paused' | 'lost';
 
 export interface Live {
   state: LiveState;
-  /** `undefined` until something was told. */
+  /** `undefined` until the server has sent a status. */
   status: UsageStatus | null | undefined;
-  /** Counts what has become new. */
+  /** Counter of new data. */
   tick: number;
 }
 
-/** What the server tells by itself, while the page is seen. */
+/** Receives server-sent events while the page is visible. */
 export function useLive(isWanted: boolean): Live {
   const [state, setState] = useState<LiveState>('connecting');
   const [status, setStatus] = useState<UsageStatus | null>();
@@ -45,7 +45,7 @@ export function useLive(isWanted: boolean): Live {
       if (typeof told.stored !== 'number' || told.stored === stored.current) return;
       const isNews = stored.current !== null;
       stored.current = told.stored;
-      // The first is what the page has read itself, just now.
+      // The first event repeats what the page has just loaded.
       if (isNews)
         timer ??= setTimeout(
           () => {

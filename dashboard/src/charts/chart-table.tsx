@@ -1,7 +1,7 @@
 import type { SeriesAnswer } from '../api/types.ts';
 import { type ChartMeasure, pointsOf } from './data.ts';
 
-/** What the chart draws, newest first, in words and numbers. */
+/** Table of the chart's data, newest first. */
 export function ChartTable({ answer, measure }: { answer: SeriesAnswer; measure: ChartMeasure }) {
   const points = pointsOf(answer, measure).reverse();
   const show = (value: number | null | undefined) => (value == null ? '–' : measure.full(value));

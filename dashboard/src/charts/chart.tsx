@@ -8,12 +8,12 @@ import { pointText, Tooltip } from './tooltip.tsx';
 interface ChartProps {
   answer: SeriesAnswer;
   measure: ChartMeasure;
-  /** Colours are drawn, so another scheme needs another drawing. */
+  /** Color scheme. The canvas contains the colors, so it is redrawn for another scheme. */
   scheme: string;
   height: number;
 }
 
-/** The course of a measure, and of the period before it. Arrow keys go from one bucket to the next. */
+/** Chart of a measure and its previous period. Arrow keys move between the buckets. */
 export function Chart({ answer, measure, scheme, height }: ChartProps) {
   const root = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);

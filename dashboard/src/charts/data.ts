@@ -1,12 +1,12 @@
 import type { SeriesAnswer } from '../api/types.ts';
 import { showBucket, showTick } from '../format/dates.ts';
 
-/** The last of a range is named by its beginning. */
+/** Length of an hour in ms. The last hour of a range is identified by its start. */
 const HOUR = 3_600_000;
 
 type Buckets = SeriesAnswer['buckets'];
 
-/** What a chart draws of a bucket. */
+/** Measure that a chart draws for each bucket. */
 export interface ChartMeasure {
   id: string;
   label: string;
@@ -21,7 +21,7 @@ export interface Point {
   before: { date: string; value: number | null } | null;
 }
 
-/** Each bucket beside the one of the period before that has its place. */
+/** Pairs each bucket with the corresponding one of the previous period. */
 export function pointsOf(answer: SeriesAnswer, measure: ChartMeasure): Point[] {
   const { buckets, previous, period } = answer;
   const last = buckets.length - 1;
@@ -35,12 +35,15 @@ export function pointsOf(answer: SeriesAnswer, measure: ChartMeasure): Point[] {
   });
 }
 
-/** Whether the range lasts until now, so that its last bucket has not all it will have. */
+/** Returns whether the range extends until now, so that its last bucket is incomplete. */
 export function isUnderWay({ range }: SeriesAnswer): boolean {
   return Date.parse(range.to) + HOUR > Date.now();
 }
 
-/** The buckets that have a label below the chart: as many as there is room for, evenly, the last preferred. */
+/**
+ * Returns the buckets that are labeled below the chart. They are evenly spaced, as many as fit, preferably
+ * including the last.
+ */
 export function ticksOf(count: number, room: number): number[] {
   const step = Math.max(1, Math.ceil(count / Math.max(1, room)));
   const ticks: number[] = [];
@@ -53,7 +56,7 @@ export function tickText({ buckets, period }: SeriesAnswer, index: number): stri
   return bucket ? showTick(bucket.date, period, buckets.length > 24) : '';
 }
 
-/** The largest value of the axis: something above all values, and never nothing. */
+/** Returns the maximum of the axis: above all values, and never 0. */
 export function ceilingOf(values: readonly (number | null)[], id: string): number {
   const most = Math.max(0, ...values.map((value) => value ?? 0));
   if (most > 0) return most * 1.08;

@@ -2,19 +2,22 @@ import uPlot from 'uplot';
 import type { SeriesAnswer } from '../api/types.ts';
 import { type ChartMeasure, ceilingOf, isUnderWay, type Point, ticksOf, tickText } from './data.ts';
 
-/** Px for one label below the chart. */
+/** Width of one label below the chart, in px. */
 const LABEL = 76;
-/** Steps of the axis of a count: whole numbers. */
+/** Steps of an axis of counts, which are integers. */
 const WHOLE = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((step) => step * 10 ** zeros)).flat();
 
-/** What a plot reads at each drawing, so that new data needs no new plot. */
+/** Data that a plot reads at each drawing, so that new data needs no new plot. */
 export interface Shown {
   answer: SeriesAnswer;
   measure: ChartMeasure;
   points: readonly Point[];
 }
 
-/** The values of each line: up to what is over, the step to a last bucket that is under way, and the period before. */
+/**
+ * Returns the values of each line: completed buckets, the line to an incomplete last bucket, and the previous
+ * period.
+ */
 export function dataOf({ points, answer }: Shown): uPlot.AlignedData {
   const values = points.map(({ value }) => value);
   const indices = points.map((_, index) => index);
@@ -27,8 +30,9 @@ export function dataOf({ points, answer }: Shown): uPlot.AlignedData {
 }
 
 /**
- * @param shown What is drawn, as it is then.
- * @param onCursor The bucket under the cursor, and where it is in the element; `null` for none.
+ * Returns the options of a plot.
+ * @param shown Returns the current data.
+ * @param onCursor Called with the bucket at the cursor and its position in the element; `null` for none.
  */
 export function optionsOf(
   element: HTMLElement,
@@ -47,7 +51,7 @@ export function optionsOf(
   const course: uPlot.Series = {
     stroke: accent,
     width: 2,
-    // Where nothing was asked for there is no average; the line goes on all the same.
+    // Buckets without requests have no average; the line continues across them.
     spanGaps: true,
     fill: (plot) => {
       const { top, height: tall } = plot.bbox;

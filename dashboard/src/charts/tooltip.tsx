@@ -3,12 +3,12 @@ import type { ChartMeasure, Point } from './data.ts';
 interface TooltipProps {
   point: Point;
   measure: ChartMeasure;
-  /** Where the cursor is, in px of the chart. */
+  /** Position of the cursor in the chart, in px. */
   left: number;
   width: number;
 }
 
-/** What a bucket has, and what the one before it had. */
+/** Values of a bucket and of the corresponding previous one. */
 export function Tooltip({ point, measure, left, width }: TooltipProps) {
   const side = left > width / 2 ? { right: `${width - left + 14}px` } : { left: `${left + 14}px` };
   return (
@@ -30,7 +30,7 @@ export function Tooltip({ point, measure, left, width }: TooltipProps) {
   );
 }
 
-/** The same, to be read aloud. */
+/** Returns the same values as text for screen readers. */
 export function pointText({ date, value, before }: Point, measure: ChartMeasure): string {
   const then = before ? `; before, ${before.date}: ${text(before.value, measure)}` : '';
   return `${date}: ${text(value, measure)}${then}`;

@@ -15,7 +15,7 @@ import { Problem } from './problem.tsx';
 import { SignIn } from './sign-in.tsx';
 import { Skeleton } from './skeleton.tsx';
 
-/** The page: who it is about, then what was served. */
+/** The page: header, then the site's usage. */
 export function App() {
   const [view, change] = useView();
   const theme = useTheme();
@@ -69,7 +69,7 @@ export function App() {
   );
 }
 
-/** The day that it is there, as `2026-11-25`. */
+/** Returns the current date there, as `2026-11-25`. */
 function today(timeZone = 'UTC'): string {
   return new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format();
 }

@@ -16,7 +16,7 @@ interface LiveBadgeProps {
   onToggle(): void;
 }
 
-/** Whether new requests show up by themselves. */
+/** Shows whether new requests appear automatically. */
 export function LiveBadge({ state, isWanted, onToggle }: LiveBadgeProps) {
   const { level, label } = LIVE[state];
   return (
@@ -33,7 +33,7 @@ export function LiveBadge({ state, isWanted, onToggle }: LiveBadgeProps) {
   );
 }
 
-/** Whether the numbers are whole and fresh, and what is wrong with them otherwise. */
+/** Shows whether the data is complete and current, and otherwise the problem. */
 export function HealthBadge({ status }: { status: UsageStatus | null }) {
   const { level, label, lines } = healthOf(status);
   return (

@@ -5,7 +5,7 @@ interface State {
   error: Error | null;
 }
 
-/** Where a part of the page fails, it says so in its place, and the others go on. */
+/** Error boundary. A failing part of the page shows its error, and the other parts continue to work. */
 export class Boundary extends Component<{ children: ComponentChildren }, State> {
   override state: State = { error: null };
 

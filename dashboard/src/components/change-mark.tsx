@@ -3,7 +3,7 @@ import type { Difference } from '../format/change.ts';
 const SIGNS = { up: '↑', down: '↓', same: '' } as const;
 const WORDS = { up: 'up', down: 'down', same: '' } as const;
 
-/** How much more or less than before. */
+/** Shows the change from the previous period. */
 export function ChangeMark({ difference }: { difference: Difference | null }) {
   if (difference === null) return null;
   const { text, meaning, direction } = difference;

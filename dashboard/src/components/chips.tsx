@@ -5,7 +5,7 @@ import { Icon } from './icons.tsx';
 import { KeyLabel } from './key-label.tsx';
 import { tabLabel } from './panel-list.ts';
 
-/** What the page is narrowed to. */
+/** Active filters of the page. */
 export function Chips() {
   const { view, change } = usePage();
   if (view.filters.length === 0) return null;

@@ -8,7 +8,7 @@ import { measureOf } from '../format/measures.ts';
 import { usePage } from '../state/context.ts';
 import { Problem } from './problem.tsx';
 
-/** The course of the measure that is chosen, drawn or as a table. */
+/** Trend of the selected measure, as a chart or a table. */
 export function Course() {
   const { view, change, tick, scheme } = usePage();
   const path = pathOf('series', view, { compare: view.compare });

@@ -3,11 +3,11 @@ import { gapText } from '../format/coverage.ts';
 
 interface CoverageNoteProps {
   coverage: Coverage;
-  /** Returns what the reader knows a summary as. */
+  /** Returns the display name of a summary. */
   labelOf(summary: string): string;
 }
 
-/** What the numbers shown leave out, one line for each gap; nothing where they are complete. */
+/** Lists the gaps in the displayed numbers, one per line. Renders nothing if they are complete. */
 export function CoverageNote({ coverage, labelOf }: CoverageNoteProps) {
   return (
     <>

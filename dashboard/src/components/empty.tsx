@@ -1,6 +1,6 @@
 import { usePage } from '../state/context.ts';
 
-/** Nothing was ever stored. */
+/** Message shown while nothing has been stored. */
 export function Empty() {
   const { site } = usePage();
   if (site.status === null) {

@@ -17,7 +17,7 @@ import { WideKeys } from './wide-keys.tsx';
 
 const ROWS = 50;
 
-/** One panel over the whole window, with all that is known of its keys. */
+/** A panel that fills the window, with all data about its keys. */
 export function Expanded({ name }: { name: string }) {
   const { site, view, change, tick } = usePage();
   const dialog = useRef<HTMLDialogElement>(null);

@@ -1,4 +1,4 @@
-/** What made the page. */
+/** Name and version of the software. */
 export function Footer({ version }: { version: string }) {
   return (
     <footer class="page footer">

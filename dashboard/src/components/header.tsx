@@ -15,7 +15,7 @@ interface HeaderProps {
   onTheme(theme: Theme): void;
 }
 
-/** Which site, how fresh and whole its data is, and which time is looked at. */
+/** Header: the site, the state of its data, and the time range. */
 export function Header({ live, isLive, onLive, status, theme, onTheme }: HeaderProps) {
   const { site, view, change } = usePage();
   return (

@@ -14,7 +14,7 @@ const PATHS = {
   down: 'M4 6l4 4 4-4',
 } as const;
 
-/** Drawn beside a text or a label that says the same. */
+/** Decorative icon. A text or label beside it has the same meaning. */
 export function Icon({ name }: { name: keyof typeof PATHS }) {
   return (
     <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">

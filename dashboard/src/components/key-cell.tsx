@@ -9,15 +9,15 @@ interface KeyCellProps {
   summary: string;
   keyOf: string | null;
   origin: string | null;
-  /** The length of the bar, 0 to 1. */
+  /** Length of the bar, 0 to 1. */
   part: number;
-  /** Told why a row cannot filter. */
+  /** Called with the reason why a row cannot filter. */
   onNote(note: string): void;
-  /** After filtering. */
+  /** Called after filtering. */
   onDone?(): void;
 }
 
-/** A key before its bar: a press narrows the page to it, another press widens it again. */
+/** A key in front of its bar. A click filters the page by the key, and another one removes the filter. */
 export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCellProps) {
   const { site, view, change } = usePage();
   const text = keyText(summary, keyOf, origin);

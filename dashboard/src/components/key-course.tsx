@@ -13,7 +13,7 @@ interface KeyCourseProps {
   order: Order;
 }
 
-/** The course of one key. */
+/** Trend of one key. */
 export function KeyCourse({ summary, keyOf, order }: KeyCourseProps) {
   const { view, tick, scheme } = usePage();
   const path = pathOf('series', view, { summary, key: keyOf, compare: view.compare });

@@ -1,6 +1,6 @@
 import { inTwo, type KeyText } from '../format/keys.ts';
 
-/** A key, cut in its middle where there is no room for all of it. */
+/** A key, truncated in the middle if there is too little space. */
 export function KeyLabel({ text, title, mark }: KeyText) {
   const [head, tail] = inTwo(text);
   return (

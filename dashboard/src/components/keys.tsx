@@ -12,7 +12,7 @@ interface KeysProps {
   onNote(note: string): void;
 }
 
-/** The rows of a panel, and what the others have together. */
+/** Rows of a panel, and the sum of the remaining ones. */
 export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
   const { rows, others, total, order, count, summary } = answer;
   const origin = sharedOrigin(rows.map(({ key }) => key));

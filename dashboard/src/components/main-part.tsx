@@ -10,7 +10,7 @@ import { Panels } from './panels.tsx';
 import { Requests } from './requests.tsx';
 import { Strip } from './strip.tsx';
 
-/** Totals, their course, the panels and the latest requests. */
+/** Totals, their trend, the panels and the latest requests. */
 export function Main() {
   const { view, tick } = usePage();
   const totals = useAnswer<TotalsAnswer>(pathOf('totals', view, { compare: view.compare }), tick);

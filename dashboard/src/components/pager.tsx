@@ -9,7 +9,7 @@ interface PagerProps {
   onPage(page: number): void;
 }
 
-/** Goes through the pages of a table. */
+/** Page navigation of a table. */
 export function Pager({ label, page, size, count, onPage }: PagerProps) {
   const pages = Math.max(1, Math.ceil(count / size));
   if (pages === 1 && page === 1) return null;

@@ -3,7 +3,7 @@ import type { SummaryInfo } from '../api/types.ts';
 export interface Tab {
   summary: string;
   label: string;
-  /** The hook that keeps it. */
+  /** Hook that stores the summary. */
   hook: string;
 }
 
@@ -48,7 +48,10 @@ const PANELS: readonly PanelInfo[] = [
   },
 ];
 
-/** The panels of a site, each with the tabs that are kept; those without any say how to keep them. */
+/**
+ * Returns the panels of a site, each with the tabs of the kept summaries. A panel without any shows how to
+ * keep them.
+ */
 export function panelsOf(summaries: readonly SummaryInfo[]): PanelInfo[] {
   const names = new Set(summaries.map(({ name }) => name));
   const known = PANELS.map((panel) => ({
@@ -59,12 +62,12 @@ export function panelsOf(summaries: readonly SummaryInfo[]): PanelInfo[] {
   return own.length === 0 ? known : [...known, { name: 'own', title: 'Own', tabs: own }];
 }
 
-/** What a panel would show if it were kept. */
+/** Returns all tabs that a panel can have. */
 export function allTabs(name: string): readonly Tab[] {
   return PANELS.find((panel) => panel.name === name)?.tabs ?? [];
 }
 
-/** How a summary is called. */
+/** Returns the display name of a summary. */
 export function tabLabel(summary: string): string {
   return PANELS.flatMap(({ tabs }) => tabs).find((each) => each.summary === summary)?.label ?? summary;
 }

@@ -17,7 +17,7 @@ import { Tabs } from './tabs.tsx';
 
 const ROWS = 8;
 
-/** The keys of one summary that have the most, and tabs for its neighbours. */
+/** Top keys of a summary, with tabs for related summaries. */
 export function Panel({ info }: { info: PanelInfo }) {
   const { site, view, change, tick } = usePage();
   const panel = view.panels[info.name] ?? DEFAULT_PANEL;

@@ -3,7 +3,7 @@ import { Boundary } from './boundary.tsx';
 import { Panel } from './panel.tsx';
 import { allTabs, panelsOf } from './panel-list.ts';
 
-/** All panels; what is not kept is one line at their end. */
+/** All panels. Summaries that are not kept are listed in one line at the end. */
 export function Panels() {
   const { site } = usePage();
   const panels = panelsOf(site.summaries);

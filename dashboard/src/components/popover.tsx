@@ -6,11 +6,11 @@ interface PopoverProps {
   label: ComponentChildren;
   title?: string;
   isPressed?: boolean;
-  /** What it holds; may close it. */
+  /** Contents, which may call `close`. */
   children(close: () => void): ComponentChildren;
 }
 
-/** A button with a box below it, which Escape and a click elsewhere close. */
+/** A button with a popover below it. Escape, or a click outside, closes it. */
 export function Popover({ label, title, isPressed, children, ...props }: PopoverProps) {
   const [isOpen, setIsOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);

@@ -3,7 +3,7 @@ interface ProblemProps {
   onRetry(): void;
 }
 
-/** What went wrong, in the place where the answer would stand. */
+/** Error message, shown in place of the result. */
 export function Problem({ error, onRetry }: ProblemProps) {
   return (
     <div class="problem" role="alert">

@@ -4,7 +4,7 @@ import { usePage } from '../state/context.ts';
 import { firstPages, isNamed, RANGE_LABELS, type View } from '../state/view.ts';
 import { Popover } from './popover.tsx';
 
-/** The time that is looked at: by name, or from one day to another. */
+/** Time range: a named one, or dates from and to. */
 export function RangePicker() {
   const { view, change } = usePage();
   const choose = (range: View['range']) => change((before) => ({ ...firstPages(before), range }));

@@ -12,12 +12,12 @@ import { BoneRows } from './skeleton.tsx';
 const ROWS = 25;
 
 interface Older {
-  /** What they are older than. */
+  /** Path of the query whose records they follow. */
   path: string;
   answers: RecordsAnswer[];
 }
 
-/** The latest requests, and those before them as far as one likes. */
+/** Latest requests, with a button that loads earlier ones. */
 export function Requests() {
   const { view, change, tick } = usePage();
   const path = pathOf('records', view, { limit: ROWS });
@@ -25,7 +25,7 @@ export function Requests() {
   const [failure, setFailure] = useState<ApiError>();
   const [isBusy, setIsBusy] = useState(false);
   const more = older.path === path ? older.answers : [];
-  // What was loaded below goes on from the rows above: they stay as they are.
+  // Pages loaded below continue from these rows, so the rows must not change.
   const first = useAnswer<RecordsAnswer>(view.requests ? path : null, more.length > 0 ? 0 : tick);
   const pages = first.data ? [first.data, ...more] : [];
   const next = pages.at(-1)?.next ?? null;

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Icon } from './icons.tsx';
 
-/** After the last letter. In ms. */
+/** Delay after the last keystroke. In ms. */
 const PAUSE = 250;
 
 interface SearchBoxProps {
@@ -10,7 +10,7 @@ interface SearchBoxProps {
   onSearch(text: string): void;
 }
 
-/** Searches while it is typed in. */
+/** Text field that searches while the user types. */
 export function SearchBox({ value, label, onSearch }: SearchBoxProps) {
   const [text, setText] = useState(value);
   const sent = useRef(value);

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
 import { signIn } from '../api/client.ts';
 
-/** Whether somebody came by a link that does not work. */
+/** Whether the user followed an invalid link. */
 const FROM_LINK = new URLSearchParams(location.search).has('link');
 
-/** Asks for the token that the server wants. */
+/** Form for the token. */
 export function SignIn({ hint, onDone }: { hint: string; onDone(): void }) {
   const [problem, setProblem] = useState(FROM_LINK ? 'That link was used already, or is not one.' : '');
   const [isBusy, setIsBusy] = useState(false);

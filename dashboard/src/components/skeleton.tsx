@@ -1,4 +1,4 @@
-/** The page's shape while nothing is known of it. */
+/** Skeleton of the page, shown until data is loaded. */
 export function Skeleton() {
   return (
     <main class="page" aria-busy="true">
@@ -18,7 +18,7 @@ export function Skeleton() {
   );
 }
 
-/** Rows of a table that are to come. */
+/** Skeleton rows of a table. */
 export function BoneRows({ count }: { count: number }) {
   return (
     <div class="bones" aria-hidden="true">

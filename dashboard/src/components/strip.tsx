@@ -7,7 +7,7 @@ import { ChangeMark } from './change-mark.tsx';
 import { CoverageNote } from './coverage-note.tsx';
 import { Problem } from './problem.tsx';
 
-/** The totals; each shows its course below when it is pressed. */
+/** Totals. Clicking one shows its trend below. */
 export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
   if (totals.error) return <Problem error={totals.error} onRetry={totals.retry} />;
   return (
@@ -29,7 +29,7 @@ function labelOf(summary: string): string {
 function Total({ measure, answer }: { measure: Measure; answer: TotalsAnswer | undefined }) {
   const { view, change } = usePage();
   const value = answer ? measure.of(answer.totals) : null;
-  // Where nothing was stored before, everything would be new.
+  // If nothing was stored in the previous period, every value would be new.
   const before = answer?.previous?.totals.hits ? measure.of(answer.previous.totals) : null;
   const isMissing = answer !== undefined && value === null && measure.needs !== null;
   const title = isMissing ? `Kept by the hook ${measure.needs}` : value === null ? '' : measure.full(value);

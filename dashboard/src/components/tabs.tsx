@@ -2,13 +2,13 @@ import type { PanelInfo } from './panel-list.ts';
 
 interface TabsProps {
   info: PanelInfo;
-  /** The summary that is shown. */
+  /** Name of the selected summary. */
   shown: string;
-  /** Told the summary, or `null` for the first, which needs no word in the URL. */
+  /** Called with the name of the summary, or `null` for the first, which is the default in the URL. */
   onTab(summary: string | null): void;
 }
 
-/** The summaries of a panel; nothing where there is one alone. */
+/** Tabs for the summaries of a panel. Renders nothing for a single one. */
 export function Tabs({ info: { tabs }, shown, onTab }: TabsProps) {
   if (tabs.length <= 1) return null;
   return (

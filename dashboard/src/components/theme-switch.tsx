@@ -4,7 +4,7 @@ import { Icon } from './icons.tsx';
 const ICONS = { system: 'system', light: 'sun', dark: 'moon' } as const;
 const LABELS = { system: 'as the system', light: 'light', dark: 'dark' } as const;
 
-/** Goes round the themes. */
+/** Button that switches to the next theme. */
 export function ThemeSwitch({ theme, onTheme }: { theme: Theme; onTheme(theme: Theme): void }) {
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
   const label = `Theme: ${LABELS[theme]}`;

@@ -20,7 +20,7 @@ interface WideKeysProps {
   onNote(note: string): void;
 }
 
-/** Keys with all measures, ordered by any of them. */
+/** Table of keys with all measures, sortable by each. */
 export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
   const { view } = usePage();
   const { rows, order, total, others, count } = answer;

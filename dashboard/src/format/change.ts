@@ -9,8 +9,8 @@ export interface Difference {
 }
 
 /**
- * How a value differs from the one before; `null` where that says nothing.
- * @param better Which way is better; `null` where neither is.
+ * Returns the difference from the previous value, or `null` if it is meaningless.
+ * @param better Direction that is an improvement; `null` for neither.
  */
 export function difference(
   value: number | null,

@@ -1,6 +1,6 @@
 import type { Period } from '../api/types.ts';
 
-/** What clocks show there is read as UTC and printed as UTC: the browser's own zone plays no part. */
+/** Formats local times of the site as if they were UTC, so that the browser's time zone has no effect. */
 const OPTIONS = {
   day: { day: 'numeric', month: 'short' },
   dayAndYear: { day: 'numeric', month: 'short', year: 'numeric' },
@@ -12,7 +12,10 @@ const OPTIONS = {
 } as const satisfies Record<string, Intl.DateTimeFormatOptions>;
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** @param date ISO text with an offset, as the API gives it. */
+/**
+ * Formats a date.
+ * @param date ISO text with an offset, as the API returns it.
+ */
 export function show(date: string, style: keyof typeof OPTIONS): string {
   let format = formats.get(style);
   if (!format) {
@@ -23,20 +26,20 @@ export function show(date: string, style: keyof typeof OPTIONS): string {
   return Number.isNaN(wall) ? date : format.format(wall);
 }
 
-/** Below the chart. */
+/** Formats a label below the chart. */
 export function showTick(date: string, period: Period, isLong: boolean): string {
   if (period === 'hour')
     return isLong && date.slice(11, 13) === '00' ? show(date, 'day') : show(date, 'hour');
   return show(date, period === 'day' ? 'day' : 'month');
 }
 
-/** In a tooltip or a table. */
+/** Formats a bucket for a tooltip or a table. */
 export function showBucket(date: string, period: Period): string {
   if (period === 'hour') return show(date, 'dayAndHour');
   return show(date, period === 'day' ? 'weekday' : 'wholeMonth');
 }
 
-/** `27 Oct – 25 Nov 2026` */
+/** Formats a range: `27 Oct – 25 Nov 2026`. */
 export function showRange({ from, to }: { from: string; to: string }): string {
   const first = from.slice(0, 10);
   const last = to.slice(0, 10);
@@ -44,7 +47,10 @@ export function showRange({ from, to }: { from: string; to: string }): string {
   return `${show(from, first.slice(0, 4) === last.slice(0, 4) ? 'day' : 'dayAndYear')} – ${show(to, 'dayAndYear')}`;
 }
 
-/** A record's time in the site's zone: `25 Nov 21:04:05`. @param date ISO text with an offset. */
+/**
+ * Formats a record's time in the site's zone: `25 Nov 21:04:05`.
+ * @param date ISO text with an offset.
+ */
 export function showInstant(date: string, timeZone: string): { text: string; full: string } {
   const instant = Date.parse(date);
   const format = (options: Intl.DateTimeFormatOptions) =>

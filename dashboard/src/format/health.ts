@@ -7,10 +7,10 @@ export interface Health {
   lines: string[];
 }
 
-/** Behind by more than this, numbers are old. In seconds. */
+/** Lag at which numbers count as outdated. In seconds. */
 const LAG = { warn: 5, bad: 60 };
 
-/** What is to be said about the data that is shown. */
+/** Returns the messages about the state of the displayed data. */
 export function healthOf(status: UsageStatus | null | undefined): Health {
   if (!status) {
     return {

@@ -8,7 +8,7 @@ const WITHOUT: Readonly<Record<string, string>> = {
   routes: 'No route',
   visitors: 'Without a cookie',
 };
-/** More is never seen in a row. */
+/** Maximum number of characters. More would never be visible in a row. */
 const LONGEST = 400;
 const TAIL = 14;
 
@@ -17,13 +17,13 @@ let languages: Intl.DisplayNames | undefined;
 
 export interface KeyText {
   text: string;
-  /** The whole key. */
+  /** Complete key. */
   title: string;
-  /** Stands before the text. */
+  /** Symbol in front of the text. */
   mark?: string;
 }
 
-/** What a key reads like. Whatever it holds, it is text. */
+/** Returns the display text of a key. Any key is treated as plain text. */
 export function keyText(summary: string, key: string | null, origin: string | null = null): KeyText {
   if (key === null) return { text: WITHOUT[summary] ?? '(none)', title: '' };
   if (summary === 'geo') {
@@ -39,7 +39,7 @@ export function keyText(summary: string, key: string | null, origin: string | nu
   return { text: visible(text), title: key };
 }
 
-/** The name of a country by its ISO 3166 code. */
+/** Returns the name of a country by its ISO 3166 code. */
 export function countryName(code: string): string | null {
   if (!/^[A-Z]{2}$/.test(code)) return null;
   countries ??= new Intl.DisplayNames('en', { type: 'region' });
@@ -55,7 +55,7 @@ export function languageName(tag: string): string | null {
   }
 }
 
-/** The scheme and host that more than half of the URLs have; `null` where none has. */
+/** Returns the scheme and host that more than half of the URLs share, or `null`. */
 export function sharedOrigin(urls: readonly (string | null)[]): string | null {
   const counts = new Map<string, number>();
   for (const url of urls) {
@@ -76,7 +76,7 @@ function withoutScheme(url: string): string {
   return url.replace(/^https?:\/\/(?=[^/])/, '');
 }
 
-/** What would not be seen, or would turn the text around, is shown as a sign. */
+/** Replaces invisible and bidirectional control characters with symbols. */
 export function visible(text: string): string {
   const shown = text
     .slice(0, 10_000)
@@ -85,14 +85,17 @@ export function visible(text: string): string {
   return text.trim() === '' ? `“${shown}”` : shown;
 }
 
-/** A text in two parts, of which the first may be cut off at its end: so the middle goes first. */
+/**
+ * Splits a text into two parts, the first of which may be truncated at its end. So the middle is hidden
+ * first.
+ */
 export function inTwo(text: string): [head: string, tail: string] {
   const signs = [...text];
   if (signs.length <= 2 * TAIL) return [text, ''];
   return [signs.slice(0, -TAIL).slice(0, LONGEST).join(''), signs.slice(-TAIL).join('')];
 }
 
-/** A referrer that may be opened; `null` for any other text. */
+/** Returns a referrer that is safe to open, or `null` for any other text. */
 export function linkOf(key: string | null): string | null {
   if (key === null || !/^https?:\/\//i.test(key)) return null;
   return URL.canParse(key) ? key : null;

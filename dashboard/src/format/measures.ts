@@ -5,13 +5,13 @@ import { bytes, compact, duration, full, percent } from './numbers.ts';
 export interface Measure {
   id: MeasureId;
   label: string;
-  /** `null` where it is not known. */
+  /** Returns the value, or `null` if it is unknown. */
   of(totals: Totals): number | null;
   short(value: number): string;
   full(value: number): string;
-  /** Which way is better; `null` where neither is. */
+  /** Direction that is an improvement; `null` for neither. */
   better: 'up' | 'down' | null;
-  /** The summary without which it is not known. */
+  /** Summary that provides the value, if any. */
   needs: string | null;
 }
 
@@ -61,12 +61,12 @@ export function measureOf(id: MeasureId): Measure {
   return MEASURES.find((measure) => measure.id === id) ?? MEASURES[0]!;
 }
 
-/** µs of one request. */
+/** Average duration of a request, in µs. */
 export function averageOf({ hits, duration: total }: Measures): number {
   return hits === 0 ? 0 : total / hits;
 }
 
-/** A row's value by which it can be ordered. */
+/** Returns the value by which a row is sorted. */
 export function worth(row: Measures, order: Order): number {
   return order === 'average' ? averageOf(row) : row[order];
 }

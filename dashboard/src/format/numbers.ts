@@ -2,17 +2,17 @@ const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumFracti
 const FULL = new Intl.NumberFormat('en');
 const BYTES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
-/** `12.3K` */
+/** Formats a number: `12.3K`. */
 export function compact(value: number): string {
   return COMPACT.format(value);
 }
 
-/** `12,345` */
+/** Formats a number: `12,345`. */
 export function full(value: number): string {
   return FULL.format(value);
 }
 
-/** SI: 1 kB is 1,000 bytes. */
+/** Formats bytes in SI units: 1 kB is 1,000 bytes. */
 export function bytes(value: number): string {
   let unit = 0;
   let rest = value;
@@ -23,7 +23,10 @@ export function bytes(value: number): string {
   return `${unit === 0 ? rest : short(rest)} ${BYTES[unit]}`;
 }
 
-/** @param value µs. */
+/**
+ * Formats a duration.
+ * @param value In µs.
+ */
 export function duration(value: number): string {
   if (value < 999.5) return `${Math.round(value)} µs`;
   if (value < 999_500) return `${short(value / 1_000)} ms`;
@@ -32,7 +35,10 @@ export function duration(value: number): string {
   return `${compact(value / 3_600_000_000)} h`;
 }
 
-/** @param value 0 to 1. */
+/**
+ * Formats a percentage.
+ * @param value 0 to 1.
+ */
 export function percent(value: number): string {
   if (value === 0) return '0%';
   if (value < 0.0005) return '<0.1%';
@@ -40,12 +46,12 @@ export function percent(value: number): string {
   return `${short(value * 100)}%`;
 }
 
-/** Two digits at least, and no more than one behind the point. */
+/** Formats a number with at least two digits and at most one decimal. */
 function short(value: number): string {
   return value < 9.95 ? String(Math.round(value * 10) / 10) : String(Math.round(value));
 }
 
-/** How many keys are not shown. */
+/** Describes the number of remaining keys. */
 export function othersText(count: number): string {
   return `${full(count)} ${count === 1 ? 'other' : 'others'}`;
 }

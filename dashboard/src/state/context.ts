@@ -5,12 +5,12 @@ import type { Scheme } from './theme.ts';
 import type { Change } from './use-view.ts';
 import type { View } from './view.ts';
 
-/** What all parts of the page know. */
+/** State shared by all parts of the page. */
 export interface Page {
   site: SiteInfo;
   view: View;
   change: Change;
-  /** Counts what has become new within the range. */
+  /** Counter of new data within the range. */
   tick: number;
   scheme: Scheme;
 }

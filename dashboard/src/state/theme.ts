@@ -7,7 +7,7 @@ export type Scheme = 'light' | 'dark';
 const KEY = 'track-usage.theme';
 const DARK = '(prefers-color-scheme: dark)';
 
-/** Where storage is denied, the choice lasts as long as the page. */
+/** Reads the stored theme. If storage is blocked, the choice lasts until the page is closed. */
 function stored(): Theme {
   try {
     const theme = localStorage.getItem(KEY) as Theme;
@@ -17,12 +17,12 @@ function stored(): Theme {
   }
 }
 
-/** Before anything is drawn. */
+/** Applies the theme. Call it before rendering, to avoid a flash. */
 export function applyTheme(theme: Theme = stored()): void {
   document.documentElement.dataset.theme = theme;
 }
 
-/** The theme that was chosen, what it comes to now, and how to choose another. */
+/** Returns the selected theme, the resulting color scheme, and a function that selects another theme. */
 export function useTheme(): { theme: Theme; scheme: Scheme; choose(theme: Theme): void } {
   const [theme, setTheme] = useState(stored);
   const [isDark, setIsDark] = useState(() => matchMedia(DARK).matches);

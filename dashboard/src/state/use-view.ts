@@ -3,7 +3,7 @@ import { parseView, searchOf, type View } from './view.ts';
 
 export type Change = (next: (view: View) => View, how?: 'push' | 'replace') => void;
 
-/** The view that the URL tells, and what changes it. The back button undoes each change that was pushed. */
+/** Returns the view in the URL, and functions that change it. The back button undoes each pushed change. */
 export function useView(): [View, Change] {
   const [view, setView] = useState(() => parseView(location.search));
   useEffect(() => {

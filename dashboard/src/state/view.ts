@@ -19,7 +19,7 @@ export const ORDER_LABELS = {
   average: 'Average time',
 } as const satisfies Record<Order, string>;
 
-/** Dates of the site's calendar, both inclusive. */
+/** Dates in the site's calendar, both inclusive. */
 export interface Dates {
   from: string;
   to: string;
@@ -30,16 +30,16 @@ export interface Filter {
   key: string | null;
 }
 
-/** What one panel shows. */
+/** State of one panel. */
 export interface PanelView {
-  /** The summary; `null` for the first. */
+  /** Selected summary; `null` for the first. */
   tab: string | null;
   order: Order;
   search: string;
   page: number;
 }
 
-/** All that the page shows, as it stands in the URL. */
+/** State of the page, as encoded in the URL. */
 export interface View {
   site: string | null;
   range: RangeName | Dates;
@@ -51,9 +51,9 @@ export interface View {
   /** Whether the latest requests are shown. */
   requests: boolean;
   panels: Readonly<Record<string, PanelView>>;
-  /** The panel that is shown in full. */
+  /** Expanded panel; `null` for none. */
   open: string | null;
-  /** The key whose own course is shown in there; `undefined` for none. */
+  /** Key whose trend is shown in the expanded panel; `undefined` for none. */
   key: string | null | undefined;
 }
 
@@ -77,7 +77,7 @@ export function isNamed(range: View['range']): range is RangeName {
   return typeof range === 'string';
 }
 
-/** Reads a query string. What it does not understand has its default. */
+/** Parses a query string. Invalid values get their defaults. */
 export function parseView(search: string): View {
   const query = new URLSearchParams(search);
   const [from, to] = [query.get('from') ?? '', query.get('to') ?? ''];
@@ -105,7 +105,7 @@ export function parseView(search: string): View {
   };
 }
 
-/** The query string of a view, `''` for the default one. */
+/** Returns the query string of a view, `''` for the default view. */
 export function searchOf(view: View): string {
   const query = new URLSearchParams();
   if (view.site !== null) query.set('site', view.site);
@@ -129,7 +129,7 @@ export function searchOf(view: View): string {
   return text === '' ? '' : `?${text}`;
 }
 
-/** The view with one more filter: an answer has one key of a summary at a time. */
+/** Returns the view with an additional filter. A result can have one key per summary. */
 export function withFilter(view: View, filter: Filter): View {
   const others = view.filters.filter(({ summary }) => summary !== filter.summary);
   return { ...firstPages(view), filters: [...others, filter] };
@@ -144,7 +144,7 @@ export function withPanel(view: View, name: string, change: Partial<PanelView>):
   return { ...view, panels: { ...view.panels, [name]: panel } };
 }
 
-/** The view with each panel at its first page: what else is asked for has other pages. */
+/** Returns the view with each panel on its first page, because other queries have other pages. */
 export function firstPages(view: View): View {
   const panels = Object.entries(view.panels).map(([name, panel]) => [name, { ...panel, page: 1 }]);
   return { ...view, panels: Object.fromEntries(panels) };
