@@ -1,7 +1,8 @@
 /**
- * Makes `dist/cjs`, for what cannot load an ES module by `require()`: Jest, and TypeScript with `module` commonjs, node16
- * or node18. There is one copy of the library: each of its files loads the ES module by Node's own `require`. The
- * declarations are the same, in a folder whose files are CommonJS.
+ * Creates `dist/cjs`, for environments that cannot load an ES module with `require()`: Jest, and TypeScript
+ * with `module` commonjs, node16 or node18. There is only one copy of the library, because each of its files
+ * loads the ES module through Node's own `require`. The declarations are the same, in a folder of CommonJS
+ * files.
  */
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -21,8 +22,8 @@ function write(path: string, text: string): void {
 }
 
 /**
- * Node's own `require`. Jest gives files another one, and another `process`; those of Node are in the context that Node
- * started with, which `runInThisContext` is about.
+ * Node's own `require`. Jest replaces `require` and `process` in its files. `runInThisContext` accesses those
+ * of Node's original context.
  */
 const LOAD =
   "require('node:vm').runInThisContext('process').getBuiltinModule('node:module').createRequire(__filename)";
@@ -44,7 +45,7 @@ const library = ${LOAD}('${module}');
 ${names.map((each) => `exports.${each} = library.${each};\n`).join('')}`,
   );
 }
-// Its module has to be made with the `@nestjs/core` of who asks, for a test runner has a copy of its own of it.
+// The module must use the caller's `@nestjs/core`, because test runners load separate copies.
 write(
   'integrations/nest.js',
   `Object.defineProperty(exports, '__esModule', { value: true });

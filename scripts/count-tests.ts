@@ -23,7 +23,7 @@ for (const file of process.argv.slice(2)) {
     failed++;
     continue;
   }
-  // A file whose process ended early leaves tests without a result, and the runner does not say which.
+  // If a file's process ended early, its tests have no result, and the runner does not report which.
   for (const { name, assertionResults } of report.testResults) {
     for (const { fullName, status } of assertionResults) {
       if (status !== 'passed') console.log(`${status}: ${relative('.', name)}: ${fullName}`);

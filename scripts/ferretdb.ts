@@ -1,9 +1,10 @@
 /**
- * Builds FerretDB 1, a server that speaks MongoDB's protocol and keeps its data in SQLite, from its source with Go.
+ * Builds FerretDB 1 from its source with Go. It is a server for MongoDB's protocol that stores its data in
+ * SQLite.
  *
- * A few lines are changed, so that tests of what a MongoDB server promises have a server that keeps it: an update of a
- * document is one step (FerretDB 1 reads it, then writes it, and two clients lose one of two increments); a hundred
- * updates in one message do not wait for each other for ever; and a document is found by its `_id` in the index.
+ * A few lines are patched so that it keeps guarantees of MongoDB that tests rely on. An update of a document
+ * is atomic (FerretDB 1 reads it, then writes it, and can lose one of two concurrent increments). A hundred
+ * updates in one message do not deadlock. A document is found by its `_id` through the index.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -23,7 +24,10 @@ import { findProgram } from './find-program.ts';
 
 const MODULE = 'github.com/FerretDB/FerretDB';
 const VERSION = 'v1.24.2';
-/** What it is built with where the Go that is here cannot fetch a newer one by itself: before 1.21, as Debian 12 has. */
+/**
+ * Version of Go, used if the installed one cannot download a newer one by itself. This applies before 1.21,
+ * for example in Debian 12.
+ */
 const GO = 'go1.24.3';
 const FETCHES_ITSELF = 21;
 
@@ -31,7 +35,7 @@ interface Change {
   file: string;
   before: string;
   after: string;
-  /** How often `before` stands in the file. Defaults to 1. */
+  /** Number of occurrences of `before` in the file. Defaults to 1. */
   times?: number;
 }
 
@@ -49,7 +53,7 @@ const CHANGES: readonly Change[] = [
     after: '\tupdates.Lock()\n\tdefer updates.Unlock()\n\n\tvar matched, modified int32\n',
   },
   {
-    // A connection to SQLite is free again when its rows are closed.
+    // A connection to SQLite is released when its rows are closed.
     file: UPDATE,
     before: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n',
     after: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n\t\tcloser.Close()\n',
@@ -60,13 +64,13 @@ const CHANGES: readonly Change[] = [
     after: '(*findAndModifyResult, error) {\n\tupdates.Lock()\n\tdefer updates.Unlock()\n\n',
   },
   {
-    // As the index has it: SQLite takes an index for the very same expression only.
+    // The same expression as in the index, or SQLite would not use the index.
     file: 'internal/backends/sqlite/metadata/metadata.go',
     before: `IDColumn = DefaultColumn + "->'$._id'"`,
     after: 'IDColumn = DefaultColumn + `->"_id"`',
   },
   {
-    // Also where more than the _id is asked for: the rest is looked at in what is found.
+    // Also with other conditions besides the _id, which are checked on the documents found.
     file: 'internal/backends/sqlite/collection.go',
     before: 'if params.Filter.Len() == 1 {',
     after: 'if params.Filter.Has("_id") {',
@@ -74,12 +78,12 @@ const CHANGES: readonly Change[] = [
   },
 ];
 
-/** Any Go that is installed. */
+/** Returns any installed Go. */
 export function findGo(): string | undefined {
   return findProgram('go', '/usr/local/go/bin', '/usr/lib/go/bin');
 }
 
-/** Into `.services/ferretdb`; what it takes to build it, a gigabyte, is removed. */
+/** Builds into `.services/ferretdb`. Removes the build files, about a gigabyte. */
 export function buildFerretdb(): void {
   const installed = findGo();
   if (!installed) throw new Error('it needs Go: https://go.dev/dl/');
@@ -101,7 +105,7 @@ export function buildFerretdb(): void {
     const source = join(place, 'source');
     cpSync(fetch(go, `${MODULE}@${VERSION}`), source, { recursive: true });
     for (const change of CHANGES) apply(source, change);
-    // Without it the program refuses to start.
+    // The program refuses to start without this file.
     writeFileSync(join(source, 'build/version/version.txt'), VERSION);
     mkdirSync(BUILT, { recursive: true });
     run(go, source, 'build', '-trimpath', '-ldflags=-s -w', '-o', join(BUILT, 'ferretdb'), './cmd/ferretdb');
@@ -110,7 +114,9 @@ export function buildFerretdb(): void {
   }
 }
 
-/** The Go that is installed, or the newer one that comes as a module, whose programs need the right to run. */
+/**
+ * Returns the installed Go, or a newer one downloaded as a module, whose programs must be made executable.
+ */
 function newEnough(installed: string, fetch: (go: string, module: string) => string): string {
   const [version, os, architecture] = execFileSync(installed, ['env', 'GOVERSION', 'GOOS', 'GOARCH'], {
     encoding: 'utf8',

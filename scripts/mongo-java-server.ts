@@ -1,6 +1,7 @@
 /**
- * Fetches mongo-java-server, which speaks MongoDB's protocol and keeps its data in memory, with Maven: a second engine for
- * the tests of MongoDB. It shares no code with FerretDB, so that what both do is not a peculiarity of one of them.
+ * Downloads mongo-java-server with Maven. It is a server for MongoDB's protocol that keeps its data in
+ * memory, used as a second engine for the MongoDB tests. It shares no code with FerretDB, so behavior of both
+ * is not specific to one of them.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,12 +25,12 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `;
 
-/** Whether what fetches and what runs it is installed. */
+/** Returns whether the programs to download and run it are installed. */
 export function hasMaven(): boolean {
   return findProgram('mvn') !== undefined && findProgram('javac') !== undefined;
 }
 
-/** Into `.services/mongo-java-server`, as a whole. */
+/** Installs into `.services/mongo-java-server`, atomically. */
 export function fetchMongoJavaServer(): void {
   const place = mkdtempSync(join(tmpdir(), 'mongo-java-server-'));
   try {

@@ -1,7 +1,7 @@
 /**
- * `npm run services`: installs the programs that the tests need beyond what npm brings, with the system's package
- * manager (Debian and Ubuntu), or builds them. Nothing is started, now or when the system starts: each test starts its
- * own server and ends it.
+ * `npm run services` installs the programs that tests need and npm does not provide. It uses the system's
+ * package manager (Debian and Ubuntu), or builds them. No service is started, now or at boot: each test
+ * starts and ends its own server.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ if (missing.length === 0) {
   console.log(`all there: ${SERVICES.map(({ name }) => name).join(', ')}`);
   process.exit();
 }
-/** Services that are made here, and whether what that takes is installed. */
+/** Services that are built here, and whether the build tools are installed. */
 const MADE: Readonly<Record<string, { isReady(): boolean; make(): void }>> = {
   ferretdb: { isReady: () => findGo() !== undefined, make: buildFerretdb },
   'mongo-java-server': { isReady: hasMaven, make: fetchMongoJavaServer },
@@ -32,11 +32,11 @@ const run = (...command: string[]) => {
   });
 };
 
-/** What Debian asks before a package starts a service. */
+/** Script that Debian calls before a package starts a service. */
 const POLICY = '/usr/sbin/policy-rc.d';
 const isService = (daemon: string) => existsSync(join('/etc/init.d', daemon));
 
-/** So that none of their services is started; one that was there before stays as it is. */
+/** Installs packages without starting their services. Services that were running before are not affected. */
 function install(packages: readonly string[], daemons: readonly string[]): void {
   const added = daemons.filter((daemon) => !isService(daemon));
   const directory = mkdtempSync(join(tmpdir(), 'services-'));

@@ -14,7 +14,7 @@ const users = express.Router();
 users.get('/:id', (request, response) => response.send(`User ${request.params.id}`));
 app.use('/users', users);
 
-// Not tracked: a route, by its handler, and a router with all that it answers.
+// Excludes a route, by its handler, and a router with all of its routes.
 app.get(
   '/health',
   usage.exclude((_request, response) => response.send('fine')),

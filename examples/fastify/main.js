@@ -9,7 +9,7 @@ const { PORT = '3000', HOST = '127.0.0.1' } = process.env;
 const usage = new TrackUsage(null, new SqliteStorage('usage.db', { hooks: [sumRoutes, sumStatus] }));
 
 const app = fastify();
-// Awaited, so that what follows can be marked.
+// Awaited, so that later routes can be marked.
 await app.register(trackUsage, { usage });
 app.addHook('onClose', () => usage.close());
 
@@ -20,7 +20,7 @@ async function users(instance) {
 }
 app.register(users, { prefix: '/users' });
 
-// Not tracked: a route, by its config, and a plugin with all of its routes.
+// Excludes a route, by its config, and a plugin with all of its routes.
 app.get('/health', { config: { trackUsage: false } }, async () => 'fine');
 
 async function admin(instance) {

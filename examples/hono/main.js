@@ -12,7 +12,7 @@ const usage = new TrackUsage(app, new SqliteStorage('usage.db', { hooks: [sumRou
 app.get('/', (context) => context.text('Hello!'));
 app.get('/users/:id', (context) => context.text(`User ${context.req.param('id')}`));
 
-// Not tracked: a route, by its handler, and an app inside this one with all of its routes.
+// Excludes a route, by its handler, and a nested app with all of its routes.
 app.get(
   '/health',
   usage.exclude((context) => context.text('fine')),

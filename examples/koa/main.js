@@ -17,7 +17,7 @@ router.get('/users/:id', (context) => {
   context.body = `User ${context.params.id}`;
 });
 
-// Not tracked: a route, by its handler, and a router with all of its routes.
+// Excludes a route, by its handler, and a router with all of its routes.
 router.get(
   '/health',
   usage.exclude((context) => {

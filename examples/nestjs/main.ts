@@ -49,12 +49,12 @@ class App {}
 
 const app = await NestFactory.create(App, { logger: ['warn', 'error'] });
 
-// Not tracked, by their paths.
+// Excludes requests by path.
 const usage = app.get(TrackUsage);
 usage.exclude('/health');
 usage.exclude('/admin/*');
 
-// On SIGTERM the app ends, and the usage with it.
+// On SIGTERM, the app is closed, and track-usage with it.
 app.enableShutdownHooks();
 await app.listen(Number(PORT), HOST);
 console.log(await app.getUrl());

@@ -15,7 +15,7 @@ const server = createServer(async (request, response) => {
 });
 const usage = new TrackUsage(server, new SqliteStorage('usage.db', { hooks: [sumUrls, sumStatus] }));
 
-// Not tracked, by their paths.
+// Excludes requests by path.
 usage.exclude('/health');
 usage.exclude('/admin/*');
 

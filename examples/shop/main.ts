@@ -101,7 +101,7 @@ function listen(app: Express, port: number): Promise<Server> {
   });
 }
 
-/** Ctrl-C. A second one ends the process at once, as ever: nothing is lost by it. */
+/** Waits for Ctrl-C. A second one ends the process immediately, without losing records. */
 function interrupted(): Promise<unknown> {
   return new Promise((resolve) => {
     process.once('SIGINT', resolve);

@@ -1,6 +1,6 @@
 import type { Product } from './products.ts';
 
-/** A whole page. `body` is HTML, `title` text. */
+/** Returns a complete page. `body` is HTML, `title` is text. */
 export function page(title: string, body: string, words = ''): string {
   return `<!doctype html>
 <html lang="en">

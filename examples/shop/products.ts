@@ -1,4 +1,4 @@
-/** What the shop sells. */
+/** Products of the shop. */
 export interface Product {
   id: string;
   name: string;
@@ -28,7 +28,7 @@ export function productOf(id: string | undefined): Product | undefined {
   return PRODUCTS.find((product) => product.id === id);
 }
 
-/** Products whose name or description holds the words. */
+/** Returns products whose name or description contains the words. */
 export function search(words: string): Product[] {
   const wanted = words.toLowerCase();
   return PRODUCTS.filter(({ name, about }) => `${name} ${about}`.toLowerCase().includes(wanted));

@@ -9,10 +9,10 @@ const OFFER_FAILS = 0.2;
 const BASKET = 'basket';
 const LARGEST_BASKET = 20;
 
-/** Adds the pages of a shop like any other: it knows nothing of being counted. */
+/** Adds the pages of an ordinary shop, which contains no code for tracking. */
 export function addShop(app: Express): void {
   app.disable('x-powered-by');
-  // The example's visitors come "through a proxy" on this machine, each with an address of its own.
+  // The simulated visitors come through a "proxy" on this machine, each with a different address.
   app.set('trust proxy', 'loopback');
   app.use('/static', express.static(PUBLIC, { maxAge: '1h' }));
   app.use(express.urlencoded({ extended: false }));
@@ -41,7 +41,7 @@ export function addShop(app: Express): void {
       response.redirect(303, '/basket');
     });
   app.get('/stock', async (_request, response) => {
-    // The warehouse takes its time.
+    // Simulates a slow warehouse.
     await pause(200 + Math.random() * 600);
     response.send(page('In stock', `<p>All ${PRODUCTS.length} products, as of just now.</p>`));
   });
@@ -60,7 +60,7 @@ export function addShop(app: Express): void {
   app.use(onError);
 }
 
-/** Mounted under /products: its routes are counted as /products/ and /products/:id. */
+/** Creates a router mounted at /products. Its routes are counted as /products/ and /products/:id. */
 function products(): Router {
   const router = Router();
   router.get('/', (_request, response) => {
@@ -74,7 +74,7 @@ function products(): Router {
   return router;
 }
 
-/** The basket lives in its cookie, so that the shop has nothing to keep. */
+/** Reads the basket from its cookie, so that the shop stores nothing. */
 function basketOf(cookies = ''): Product[] {
   const [, ids = ''] = new RegExp(`(?:^|; )${BASKET}=([\\w.-]*)`).exec(cookies) ?? [];
   return ids.split('.').flatMap((id) => productOf(id) ?? []);

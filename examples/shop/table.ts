@@ -11,11 +11,13 @@ import {
 } from 'track-usage';
 
 const REDRAW = 1_000;
-/** Where it cannot be redrawn, a table is printed at most this often, and only when something was counted. */
+/**
+ * Minimum interval of printing if the table cannot be redrawn. Printed only if something was counted. In ms.
+ */
 const APPEND = 10_000;
 const ROWS = 12;
 
-/** Prints what is counted today, about once a second, until the function that it returns is called. */
+/** Prints today's counts about once per second, until the returned function is called. */
 export function showLive(usage: TrackUsage, origin: string, lastProblem: () => string): () => void {
   const out = process.stdout;
   let drawn = 0;
@@ -32,7 +34,7 @@ export function showLive(usage: TrackUsage, origin: string, lastProblem: () => s
       const width = (out.columns || 80) - 1;
       const lines = render(day, usage, origin, lastProblem(), width);
       const fitting = lines.slice(0, Math.max(1, (out.rows || 24) - 1));
-      // Up over the last table, and clear what is below.
+      // Moves up to the start of the last table, and clears everything below.
       out.write(`${drawn > 0 ? `\x1b[${drawn}A` : ''}\x1b[J${fitting.join('\n')}\n`);
       drawn = fitting.length;
     } else if (hits !== hitsBefore) {
@@ -59,7 +61,7 @@ interface Day {
   languages: number;
 }
 
-/** Midnight in UTC, since the shop names no time zone. */
+/** Reads today's counts. Days begin at midnight UTC, because the shop sets no time zone. */
 async function today(usage: TrackUsage): Promise<Day> {
   const from = new Date().setUTCHours(0, 0, 0, 0);
   const ask = (summary: Summary, limit: number) => usage.getSum(summary, { period: 'day', from, limit });
@@ -112,7 +114,7 @@ function render(
   return lines;
 }
 
-/** URLs come from whoever asked: nothing in them may move the cursor. */
+/** Escapes a URL, because clients could use it to move the cursor. */
 function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/\p{C}/gu, '�');
 }
@@ -129,7 +131,7 @@ function ms(microseconds: number): string {
   return `${(microseconds / 1000).toFixed(1)} ms`;
 }
 
-/** Only a terminal gets colours (and `NO_COLOR` is respected). */
+/** Applies colors only on a terminal, and respects `NO_COLOR`. */
 function style(format: Parameters<typeof styleText>[0], text: string): string {
   return styleText(format, text, { stream: process.stdout });
 }

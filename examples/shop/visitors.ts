@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { PRODUCTS } from './products.ts';
 
-/** Several at once, each a page after the other, as people do. */
+/** Number of concurrent visitors. Each opens one page after the other. */
 const AT_ONCE = 8;
-/** Between two pages of a visitor. In ms. */
+/** Time between two pages of a visitor. In ms. */
 const READING = 800;
 
 const BROWSERS = [
@@ -19,7 +19,7 @@ const BOTS = [
   'Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)',
   'curl/8.14.1',
 ];
-/** Where visitors come from: the beginning of an address, and what people there read. */
+/** Origins of visitors: the start of an address, and the language used there. */
 const PLACES = [
   ['84.130.10.', 'de-DE,de;q=0.9,en;q=0.6'],
   ['81.2.69.', 'en-GB,en;q=0.9'],
@@ -37,7 +37,9 @@ const REFERRERS = ['https://www.google.com/', 'https://duckduckgo.com/', 'https:
 const LOST_PATHS = ['/wp-login.php', '/.env', '/favicon.ico', '/products/teapot'];
 const WORDS = ['beans', 'filter', 'steel', 'tea'];
 
-/** Makes real requests until the signal says stop. What goes wrong with one is left alone: the shop may be closing. */
+/**
+ * Sends real requests until the signal is aborted. Ignores failed requests, because the shop may be closing.
+ */
 export async function visit(origin: string, signal: AbortSignal): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, () => visitOneByOne(origin, signal)));
 }
@@ -49,7 +51,7 @@ async function visitOneByOne(origin: string, signal: AbortSignal): Promise<void>
   }
 }
 
-/** A person with a browser, who keeps cookies and follows links. */
+/** Simulates a person with a browser that keeps cookies and follows links. */
 async function shop(origin: string, signal: AbortSignal): Promise<void> {
   const browse = browser(origin, signal, oneOf(BROWSERS), oneOf(PLACES), oneOf(REFERRERS));
   await browse('/');
@@ -68,7 +70,7 @@ async function shop(origin: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A robot, which keeps nothing and looks everywhere. */
+/** Simulates a bot that keeps no cookies and opens every page. */
 async function crawl(origin: string, signal: AbortSignal): Promise<void> {
   const browse = browser(origin, signal, oneOf(BOTS), ['73.12.44.', ''], '');
   for (const path of [
@@ -83,7 +85,7 @@ async function crawl(origin: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A function that fetches pages of the shop, and keeps cookies and the last page as browsers do. */
+/** Returns a function that fetches pages of the shop and, like a browser, keeps cookies and the last page. */
 function browser(
   origin: string,
   signal: AbortSignal,

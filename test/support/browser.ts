@@ -3,21 +3,21 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 import { afterAll, beforeAll } from 'vitest';
 import { programOf } from './services.ts';
 
-/** A page in a window of its own, without another's cookies; closed by `await using`. */
+/** A page in a separate browser context, without cookies of other pages. Closed by `await using`. */
 export interface OpenPage extends AsyncDisposable {
   page: Page;
-  /** The URLs of all that it asked other hosts for. */
+  /** URLs of all requests to other hosts. */
   elsewhere: string[];
-  /** What the console showed as an error, what was thrown, and what the page's policy (CSP) did not allow. */
+  /** Console errors, uncaught errors, and violations of the page's content security policy. */
   complaints: string[];
 }
 
 export interface OpenOptions extends BrowserContextOptions {
-  /** Looks at the page, or prepares it, before anything is loaded. */
+  /** Inspects or prepares the page before anything is loaded. */
   before?: (page: Page) => unknown;
 }
 
-/** Starts Chromium for the tests of a file, where they run, and ends it with them. */
+/** Starts Chromium for the tests of a file, and closes it after them. */
 export function fileBrowser(): { openPage(url: string, options?: OpenOptions): Promise<OpenPage> } {
   let browser: Browser | undefined;
   beforeAll(async () => {
@@ -25,9 +25,9 @@ export function fileBrowser(): { openPage(url: string, options?: OpenOptions): P
     if (!program) throw new Error('chromium is not installed: npm run services');
     browser = await chromium.launch({
       executablePath: program,
-      // It refuses to have one as root.
+      // Chromium refuses to use its sandbox as root.
       chromiumSandbox: process.getuid?.() !== 0,
-      // Whatever a page asks for, nothing leaves this machine.
+      // Blocks all requests to other machines.
       args: ['--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1'],
     });
   });
@@ -50,7 +50,7 @@ async function openPage(browser: Browser, url: string, options: OpenOptions = {}
   });
   context.on('weberror', (thrown) => complaints.push(String(thrown.error())));
   context.on('page', (page) => page.on('websocket', (socket) => onRequest(socket.url())));
-  // The console does not tell of all of them, such as those of a policy that only reports.
+  // The console omits some violations, for example those of a report-only policy.
   await context.exposeBinding('complain', (_source, violation: string) => complaints.push(violation));
   await context.addInitScript(`addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
     complain('CSP ' + violatedDirective + ': ' + blockedURI))`);
@@ -60,7 +60,7 @@ async function openPage(browser: Browser, url: string, options: OpenOptions = {}
   return { page, elsewhere, complaints, [Symbol.asyncDispose]: () => context.close() };
 }
 
-/** What axe finds wrong with a page for those who see or hear it otherwise, one line for each element. */
+/** Returns the accessibility violations that axe finds in a page, one line per element. */
 export async function barriers(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations } = (await page.evaluate('axe.run()')) as AxeResults;

@@ -13,7 +13,7 @@ export interface Ask {
   body?: string;
 }
 
-/** What a client really received. */
+/** Response as received by a client. */
 export interface Answer {
   status: number;
   headers: Record<string, string | string[] | number | undefined>;
@@ -23,12 +23,12 @@ export interface Answer {
   information: number[];
 }
 
-/** A request under way. */
+/** A request in progress. */
 export interface Pending {
   answer: Promise<Answer>;
-  /** Resolves when `bytes` of the body are here. */
+  /** Resolves when `bytes` of the body have been received. */
   received(bytes: number): Promise<void>;
-  /** Leaves without waiting for the rest. */
+  /** Disconnects without waiting for the rest. */
   leave(): void;
 }
 
@@ -44,7 +44,7 @@ export interface Address {
   secure: boolean;
 }
 
-/** Collects a body, and tells how far it is. */
+/** Collects a body and reports its progress. */
 class Body {
   readonly chunks: Buffer[] = [];
   #length = 0;
@@ -61,7 +61,7 @@ class Body {
   }
 }
 
-/** A client of HTTP/1.1 that keeps its connection. */
+/** HTTP/1.1 client with a persistent connection. */
 export function http1Client({ host, port, secure }: Address): Client {
   const agent = secure
     ? new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
@@ -98,7 +98,7 @@ export function http1Client({ host, port, secure }: Address): Client {
   return { start, ask: (ask) => start(ask).answer, close: () => agent.destroy() };
 }
 
-/** A client of HTTP/2 that keeps its connection. */
+/** HTTP/2 client with a persistent connection. */
 export function http2Client({ host, port, secure }: Address): Client {
   let session: http2.ClientHttp2Session | undefined;
   const connect = () => {
@@ -153,7 +153,7 @@ export function http2Client({ host, port, secure }: Address): Client {
   return { start, ask: (ask) => start(ask).answer, close: () => session?.destroy() };
 }
 
-/** A bare connection. */
+/** Opens a raw connection. */
 export async function connect({ host, port, secure }: Address): Promise<net.Socket> {
   const socket = secure
     ? tls.connect({ host, port, rejectUnauthorized: false })
@@ -163,7 +163,7 @@ export async function connect({ host, port, secure }: Address): Promise<net.Sock
   return socket;
 }
 
-/** Sends `message` on a connection of its own and returns all that comes back until the server closes it. */
+/** Sends `message` on a new connection and returns everything received until the server closes it. */
 export async function exchange(address: Address, message: string): Promise<string> {
   const socket = await connect(address);
   socket.setEncoding('latin1');
@@ -171,7 +171,7 @@ export async function exchange(address: Address, message: string): Promise<strin
   return text(socket).catch(() => '');
 }
 
-/** The responses in what a server of HTTP/1 sent on one connection. */
+/** Parses the responses that an HTTP/1 server sent on one connection. */
 export function parseResponses(sent: string): { status: number; head: string; body: string }[] {
   const responses = [];
   for (let rest = sent; rest !== ''; ) {

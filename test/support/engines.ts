@@ -20,16 +20,16 @@ import { TLS } from './tls.ts';
 
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => unknown;
 
-/** A kind of server, and of client that talks to it. */
+/** A type of server, and a client for it. */
 export interface Engine {
   name: string;
   protocol: 'HTTP/1.1' | 'HTTP/2.0';
   secure: boolean;
-  /** Whether it has a setting of its own for the proxies that it trusts. */
+  /** Whether it has its own setting for trusted proxies. */
   knowsProxies?: boolean;
-  /** Whether the app does not see what its server answers or upgrades by itself, so that both are tracked. */
+  /** Whether its server sends responses or upgrades that the app does not see, so that both are tracked. */
   needsServer?: boolean;
-  /** Makes an app around a handler. */
+  /** Creates an app with a handler. */
   create(handler: Handler, options: object): { app: App; listen(host: string): Server };
 }
 
@@ -89,7 +89,7 @@ const EXPRESS4: Engine = { ...EXPRESS5, name: 'Express 4', create: expressApp(()
 function koaApp(make: () => Koa): Engine['create'] {
   return (handler) => {
     const app = make();
-    // Errors are the cases' own, and not for the console.
+    // The test cases cause errors deliberately, so they are not printed.
     app.silent = true;
     app.use((context) => {
       context.respond = false;
@@ -105,7 +105,7 @@ const KOA2: Engine = { ...EXPRESS5, name: 'Koa 2', create: koaApp(() => new Koa2
 function fastifyApp(make: () => FastifyInstance): Engine['create'] {
   return (handler) => {
     const app = make();
-    // Bodies are the handlers' own to read, as with the other engines.
+    // The handlers read bodies themselves, as with the other engines.
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (_request, _body, done) => done(null));
     const route = (request: { raw: http.IncomingMessage }, reply: { raw: unknown; hijack(): void }) => {
@@ -151,11 +151,11 @@ export const ENGINES: readonly Engine[] = [
   ...[NODE, TLS1, H2C, H2, H2_OLD],
   ...[EXPRESS5, EXPRESS4, FASTIFY5, FASTIFY4, KOA3, KOA2, HONO],
 ];
-/** Those whose connections serve one request after the other. */
+/** Engines whose connections serve one request after the other. */
 export const HTTP1_ENGINES: readonly Engine[] = ENGINES.filter(({ protocol }) => protocol === 'HTTP/1.1');
 export const PLAIN_HTTP1: readonly Engine[] = HTTP1_ENGINES.filter(({ secure }) => !secure);
 
-/** A tracked server of an engine. Its handler may be exchanged from case to case. */
+/** A tracked server of an engine. Each test case may replace its handler. */
 export interface Site {
   engine: Engine;
   server: Server;
@@ -205,7 +205,7 @@ export async function closeServer(server: Server): Promise<void> {
   await closed;
 }
 
-/** Lets an app or server listen at any free port. */
+/** Listens on any free port. */
 export async function listen(
   app: { listen(port: number, host: string): Server },
   host = '127.0.0.1',
@@ -250,7 +250,7 @@ export async function serveApp(app: Express, options: AppOptions = {}): Promise<
   };
 }
 
-/** Both versions of Express, made alike. */
+/** Both versions of Express, configured the same. */
 export const EXPRESSES = [
   ['Express 5', express],
   ['Express 4', express4],

@@ -3,11 +3,11 @@ import { syncBuiltinESMExports } from 'node:module';
 import { constants } from 'node:os';
 import sqlite from 'node:sqlite';
 
-/** Errors that say nothing about whether a file is there. */
+/** Errors that do not tell whether a file exists. */
 export const ERRNOS = ['EMFILE', 'ENFILE', 'EIO', 'EACCES', 'EINTR', 'ENOSPC', 'EROFS', 'ENOMEM'] as const;
 export type Errno = (typeof ERRNOS)[number];
 
-/** SQLite's result codes for the same: CANTOPEN, NOMEM, IOERR, READONLY, INTERRUPT, FULL. */
+/** Corresponding SQLite result codes: CANTOPEN, NOMEM, IOERR, READONLY, INTERRUPT, FULL. */
 const SQLITE_CODES: Record<Errno, number> = {
   EMFILE: 14,
   ENFILE: 14,
@@ -43,32 +43,33 @@ const FUNCTIONS = [
   'writeSync',
 ] as const;
 
-/** Functions that call back: what `src/` uses off the thread that calls them. */
+/** Callback functions that `src/` uses to run file operations off the calling thread. */
 const LATER = ['open', 'write', 'fdatasync', 'close', 'mkdir', 'readdir', 'unlink', 'rm'] as const;
 
-/** Calls that do something before they may fail: the error can come although it was done. */
+/** Functions that may fail after their effect: the error is returned although the operation was done. */
 const DOES_FIRST = /^(close|rename|unlink|rm|mkdir|write)(Sync)? |^(COMMIT|ROLLBACK)/;
 
-/** A call: its function or statement, and what kind of file it concerns. */
+/** A call: its function or statement, and the kind of file it accesses. */
 export interface Call {
   name: string;
-  /** The number of the call in the run, from 0. */
+  /** Number of the call in the run, from 0. */
   number: number;
 }
 
-/** What to do with a call: an error before it, or after it was done. */
+/** Error for a call, before or after its effect. */
 export type Fault = { errno: Errno; after: boolean } | undefined;
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Makes calls of the file system fail that concern a directory: those of `node:fs` and the statements of `node:sqlite`,
- * in this thread, by all modules. Its own process and test runner go on undisturbed.
+ * Injects errors into file system calls that access a directory: those of `node:fs` and the statements of
+ * `node:sqlite`, in this thread and in all modules. Other files of the process and of the test runner are not
+ * affected.
  */
 export class FailingFiles {
-  /** What was called, while active. */
+  /** Calls made while active. */
   readonly calls: Call[] = [];
-  /** What was made to fail. */
+  /** Calls that were made to fail. */
   readonly failed: (Call & { errno: Errno; after: boolean })[] = [];
   readonly #directory: string;
   readonly #fault: (call: Call) => Fault;
@@ -76,7 +77,10 @@ export class FailingFiles {
   readonly #restore: (() => void)[] = [];
   #isActive = false;
 
-  /** @param later Whether the functions that call back fail too. Their order may differ from run to run. */
+  /**
+   * Activates the errors.
+   * @param later Whether callback functions fail too. Their order may differ between runs.
+   */
   constructor(directory: string, fault: (call: Call) => Fault, { later = false } = {}) {
     this.#directory = directory;
     this.#fault = fault;
@@ -93,7 +97,7 @@ export class FailingFiles {
       (original) =>
         function (this: unknown, ...args) {
           const statement = String(args[0]).trim().split(/[\s;]/)[0]!;
-          // `location` came with Node 22.16.
+          // `location` was added in Node 22.16.
           const path = (this as Partial<sqlite.DatabaseSync>).location?.() ?? 'database';
           return self.#call(`${statement} ${kindOf(path)}`, () => original.apply(this, args), true);
         },
@@ -137,7 +141,7 @@ export class FailingFiles {
     }
   }
 
-  /** From here on nothing fails any more. */
+  /** Stops injecting errors. */
   stop(): void {
     this.#isActive = false;
     for (const restore of this.#restore.splice(0)) restore();
@@ -211,7 +215,7 @@ export class FailingFiles {
   }
 }
 
-/** The kind of a file, so that equal places of the code are known as equal. */
+/** Returns the kind of a file, so that equivalent calls are recognized. */
 function kindOf(path: string): string {
   const name = path.slice(path.lastIndexOf('/') + 1);
   if (/^[0-9a-f]{32}$/.test(name)) return 'journal';
@@ -220,7 +224,7 @@ function kindOf(path: string): string {
   return name.replace(/^[0-9a-f]{16}\./, '');
 }
 
-/** Its first word and its table. */
+/** Returns the first word and the table of a statement. */
 function statementName(sql: string): string {
   const [verb] = /\w+/.exec(sql)!;
   const [, table = ''] = /\b(?:FROM|INTO)\s+(\w+)/.exec(sql) ?? /PRAGMA (\w+)/.exec(sql) ?? [];

@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** How the service answers for an address. */
+/** Sends the service's response for an address. */
 export type GeoAnswer = (
   response: http.ServerResponse,
   address: string,
@@ -15,21 +15,21 @@ export const json =
   (response) =>
     response.end(JSON.stringify(value));
 
-/** Never answers. */
+/** Never responds. */
 export const hang: GeoAnswer = () => {};
 
-/** A geography service that does what the test wants, and notes what it is asked for; closed after the test. */
+/** A geolocation service for tests that records its requests. Closed after the test. */
 export async function geoService(answer: GeoAnswer = json({ country_code: 'DE' })) {
   const service = {
     answer,
-    /** The addresses asked for, in order. */
+    /** Requested addresses, in order. */
     asked: [] as string[],
     urls: [] as string[],
     connections: 0,
     origin: '',
     endpoint: '',
     server: http.createServer(),
-    /** Resolves when that many have been asked for. */
+    /** Resolves when that many addresses have been requested. */
     async hasAsked(count: number): Promise<void> {
       while (service.asked.length < count) await once(service.server, 'request');
     },

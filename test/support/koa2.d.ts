@@ -1,4 +1,4 @@
-/** The types of Koa 3 serve for both versions. */
+/** Uses the types of Koa 3 for both versions. */
 declare module 'koa2' {
   export { default } from 'koa';
 }

@@ -19,7 +19,7 @@ export default class LeftOutReporter implements Reporter {
 
   onTestRunEnd(): void {
     const leftOut = Object.entries(PROJECTS).filter(([name]) => !this.#projects.includes(name));
-    // A single file or project was asked for.
+    // A single file or project was selected.
     if (leftOut.length === 0 || !this.#projects.includes('unit')) return;
     const files = leftOut
       .map(([name, patterns]) => `${globSync(patterns).length} files of ${name}`)

@@ -5,33 +5,33 @@ import { join } from 'node:path';
 import { giveTo, ServerProcess, serverUser } from './servers/process.ts';
 import { programOf } from './services.ts';
 
-/** Of what a query answers, one time series at one moment. */
+/** One time series of a query's result, at one moment. */
 export interface Sample {
-  /** Its name is `__name__`. */
+  /** Labels, including the name as `__name__`. */
   labels: Record<string, string>;
   value: number;
 }
 
 export interface PrometheusOptions {
-  /** Host and port of what is scraped, such as `127.0.0.1:3000`. */
+  /** Host and port of the scrape target, for example `127.0.0.1:3000`. */
   target: string;
-  /** Defaults to `/metrics`. */
+  /** Path of the metrics. Defaults to `/metrics`. */
   metricsPath?: string;
-  /** Of the scrape configuration besides, such as `basic_auth`. */
+  /** Additional settings of the scrape configuration, for example `basic_auth`. */
   scrape?: object;
-  /** Where its data is, and stays when it is closed. Defaults to a directory that is removed then. */
+  /** Directory of its data, which is kept after closing. Defaults to a temporary directory. */
   dataDir?: string;
 }
 
 export interface PrometheusServer {
   url: string;
   query(promql: string): Promise<Sample[]>;
-  /** Waits until what the target says from now on is known; rejects where it could not be scraped. */
+  /** Waits for the next complete scrape of the target. Rejects if it could not be scraped. */
   scraped(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What promtool has to say of an exposition; nothing where all is well. */
+/** Returns the problems that promtool finds in an exposition; empty if there are none. */
 export function checkMetrics(text: string): string {
   const { status, stdout, stderr, error } = spawnSync(promtool(), ['check', 'metrics'], {
     input: text,
@@ -42,13 +42,13 @@ export function checkMetrics(text: string): string {
   return status === 0 ? said : said || `promtool ended with ${status}`;
 }
 
-/** Starts Prometheus on 127.0.0.1, which scrapes each second. */
+/** Starts Prometheus on 127.0.0.1, with a scrape interval of 1 s. */
 export async function startPrometheus(options: PrometheusOptions): Promise<PrometheusServer> {
   const { target, metricsPath = '/metrics', scrape } = options;
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-prometheus-'));
   const dataDir = options.dataDir ?? directory;
   const config = join(directory, 'prometheus.yml');
-  // JSON is YAML.
+  // JSON is valid YAML.
   writeFileSync(
     config,
     JSON.stringify({
@@ -80,7 +80,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
     url,
     query,
     async scraped() {
-      // A time is moved to whole intervals by up to two milliseconds.
+      // Prometheus aligns timestamps to the interval by up to two milliseconds.
       const since = (Date.now() + 2) / 1000;
       const last = async () => (await query('timestamp(up)'))[0]?.value ?? 0;
       while ((await last()) <= since) await moment();
@@ -103,7 +103,7 @@ function program(): string {
   return found;
 }
 
-/** Debian installs both together. */
+/** Returns the path of promtool. Debian installs both programs together. */
 export function promtool(): string {
   return program().replace(/prometheus$/, 'promtool');
 }

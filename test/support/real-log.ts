@@ -7,7 +7,9 @@ import { openGeo } from '../../src/writer/enrich/geo.ts';
 const LINE =
   /^(\S+) \S+ (\S+) \[(\d+)\/May\/2015:(\d+):(\d+):(\d+) \+0000\] "(\S+) (\S+) (\S+)" (\d+) (\d+|-) "([^"]*)" "([^"]*)"$/;
 
-/** The requests of the log in `data/`, as its site would have stored them; its damaged line is left out. */
+/**
+ * Returns the requests of the log in `data/`, as its site would have stored them, without its damaged line.
+ */
 export function realLog(): TestRecord[] {
   const text = gunzipSync(readFileSync(new URL('data/access-2015.log.gz', import.meta.url))).toString();
   const enricher = new Enricher(openGeo(undefined));

@@ -5,10 +5,10 @@ import { vi } from 'vitest';
 import { TrackUsage, type TrackUsageOptions, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
-/** A TrackUsage with a database and a journal in a directory of its own, and what it recorded, in turn. */
+/** A TrackUsage with a database and a journal in a new directory, and the records that it stored. */
 export class Recorder {
   readonly usage: TrackUsage;
-  /** What went to `onError`. */
+  /** Problems passed to `onError`. */
   readonly errors: Error[] = [];
   readonly directory: string;
   #taken = 0;
@@ -27,12 +27,12 @@ export class Recorder {
     return new Recorder(await mkdtemp(join(tmpdir(), 'track-usage-')), options);
   }
 
-  /** With the database and the journals that another process left in `directory`. */
+  /** Opens a recorder with the database and journals that another process left in `directory`. */
   static open(directory: string, options: TrackUsageOptions = {}): Recorder {
     return new Recorder(directory, options);
   }
 
-  /** All records, newest first, once `count` of them were taken over from dead processes. */
+  /** Returns all records, newest first, after `count` of them were adopted from dead processes. */
   async adopted(count: number): Promise<UsageRecord[]> {
     await vi.waitFor(
       () => {
@@ -57,7 +57,7 @@ export class Recorder {
     );
   }
 
-  /** All records that were not taken yet, oldest first; waits until there are `count` at least. */
+  /** Returns all records that were not taken yet, oldest first. Waits until there are at least `count`. */
   async take(count: number): Promise<UsageRecord[]> {
     await this.captured(count);
     await this.usage.flush();
@@ -67,7 +67,7 @@ export class Recorder {
     return records;
   }
 
-  /** The one record that was not taken yet. */
+  /** Returns the only record that was not taken yet. */
   async one(): Promise<UsageRecord> {
     const [record, ...more] = await this.take(1);
     if (more.length > 0) throw new Error(`${more.length} records too many: ${JSON.stringify(more)}`);

@@ -1,20 +1,20 @@
 import { existsSync, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** A program that some tests need and npm does not bring. */
+/** A program that some tests need and npm does not install. */
 export interface Service {
   name: string;
-  /** Its program, by name or, where it stands outside the path, by a pattern. */
+  /** Name of its program, or a pattern if it is not in the PATH. */
   program: string;
-  /** The packages of Debian that bring it, or what `scripts/<name>.ts` needs to make it. */
+  /** Debian packages that contain it, or requirements of `scripts/<name>.ts` to build it. */
   packages: readonly string[];
-  /** What they would have the system start as a service of its own, which is prevented. */
+  /** System services that its packages would start, which is prevented. */
   daemons?: readonly string[];
 }
 
-/** Its version. */
+/** Version of mongo-java-server. */
 export const MONGO_JAVA_SERVER = '1.47.0';
-/** Where programs are put that are made here. */
+/** Directory of programs that are built here. */
 export const BUILT = join(import.meta.dirname, '../../.services');
 
 export const SERVICES = [
@@ -26,9 +26,9 @@ export const SERVICES = [
     packages: ['default-jdk-headless', 'maven'],
   },
   { name: 'redis', program: 'redis-server', packages: ['redis-server'], daemons: ['redis-server'] },
-  // The packages that start no server of their own.
+  // These packages start no server.
   { name: 'mariadb', program: 'mariadbd', packages: ['mariadb-server-core', 'mariadb-client-core'] },
-  // The oldest that is supported, beside the newest, which npm brings.
+  // The oldest supported version, in addition to the newest, which npm installs.
   {
     name: 'postgresql-15',
     program: '/usr/lib/postgresql/15/bin/postgres',
@@ -36,22 +36,22 @@ export const SERVICES = [
     daemons: ['postgresql'],
   },
   { name: 'chromium', program: 'chromium', packages: ['chromium'] },
-  // With promtool beside it.
+  // Includes promtool.
   { name: 'prometheus', program: 'prometheus', packages: ['prometheus'], daemons: ['prometheus'] },
 ] as const satisfies readonly Service[];
 
 export type ServiceName = (typeof SERVICES)[number]['name'];
 
-/** Where a program is; `undefined` where it is not installed. */
+/** Returns the path of a program, or `undefined` if it is not installed. */
 export function programOf(name: ServiceName): string | undefined {
   const { program } = SERVICES.find((service) => service.name === name)!;
   if (program.includes('/')) return globSync(program).sort().at(-1);
-  // The system's own programs are not on every user's path.
+  // System programs are not in every user's PATH.
   const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   return places.map((place) => join(place, program)).find((file) => existsSync(file));
 }
 
-/** Whether its tests run: where it is installed, and in CI, where they fail without it rather than say so. */
+/** Returns whether its tests run: if it is installed, and always in CI, where they fail without it. */
 export function isWanted(name: ServiceName): boolean {
   return programOf(name) !== undefined || process.env.CI !== undefined;
 }

@@ -1,10 +1,13 @@
 declare const connection: unique symbol;
-/** One client of the engine: its statements run one after the other, its settings are its own. */
+/** A client of the engine, with separate settings. Its statements run sequentially. */
 export interface Connection {
   [connection]: true;
 }
 
-/** @param args As of `clickhouse local`. Every connection of a process must have the same directory. */
+/**
+ * Creates a connection.
+ * @param args Arguments of `clickhouse local`. Every connection of a process must use the same directory.
+ */
 export function CreateConnection(directory: string, args: readonly string[]): Connection;
 export function CloseConnection(connection: Connection): void;
 export function QueryAsyncConnection(

@@ -1,4 +1,4 @@
-/** What the native binding of the platform's package exports. */
+/** Exports of the native binding in the platform's package. */
 module.exports = require(
   `@chdb/lib-${process.platform}-${process.arch}${process.platform === 'linux' ? '-gnu' : ''}`,
 );

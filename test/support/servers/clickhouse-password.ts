@@ -1,2 +1,2 @@
-/** Of the user `default`, so that tests see whether it appears where it should not. */
+/** Password of the user `default`. Tests check that it does not appear in messages. */
 export const CLICKHOUSE_PASSWORD = 'p@ss w/rd:tests';

@@ -1,9 +1,9 @@
 /**
- * ClickHouse's engine (chdb) behind as much of ClickHouse's HTTP interface as the official client uses:
+ * ClickHouse's engine (chdb) behind the part of ClickHouse's HTTP interface that the official client uses:
  * `clickhouse-process.ts <directory> <port>`. Prints `listening PORT`.
  *
- * There is no Keeper in it: of a cluster it knows `one`, with itself as the only shard, and what only Keeper can do
- * is taken out of the statements (`ON CLUSTER`, `Replicated…`).
+ * It has no Keeper. It knows one cluster, `one`, with itself as the only shard. Features that require Keeper
+ * are removed from the statements (`ON CLUSTER`, `Replicated…`).
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import chdb from 'track-usage-chdb';
 import { CLICKHOUSE_PASSWORD } from './clickhouse-password.ts';
 
 const [directory = '', port = '0'] = process.argv.slice(2);
-/** Parameters of a URL that are no settings. */
+/** URL parameters that are not settings. */
 const NOT_SETTINGS =
   /^(?:query|database|default_format|query_id|session_\w+|user|password|role|enable_http_compression|wait_end_of_query|buffer_size|compress|decompress)$/;
 const STATUS: Record<string, number> = { 60: 404, 81: 404, 497: 403, 516: 403, 62: 400, 36: 400 };
@@ -47,7 +47,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   try {
     body = await buffer(request);
   } catch {
-    // The client is gone before it said all.
+    // The client disconnected before sending everything.
     return;
   }
   if (request.headers['content-encoding'] === 'gzip') body = gunzipSync(body);
@@ -75,7 +75,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   }
 }
 
-/** From a file: data within the statement would end at the first empty line. */
+/** Inserts data from a file. Data within the statement would end at the first empty line. */
 async function insert(run: (sql: string) => Promise<unknown>, query: string, body: Buffer): Promise<void> {
   const file = join(directory, randomUUID());
   writeFileSync(file, body);
@@ -125,5 +125,5 @@ function fail(response: ServerResponse, { message }: Error): void {
 server.listen(Number(port), '127.0.0.1', () => {
   process.stdout.write(`listening ${(server.address() as AddressInfo).port}\n`);
 });
-// Whoever started it holds the other end.
+// The parent process holds the other end.
 process.stdin.on('end', () => process.exit()).resume();

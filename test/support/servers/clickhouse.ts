@@ -11,19 +11,19 @@ import { kill } from './kill.ts';
 const PROGRAM = join(import.meta.dirname, 'clickhouse-process.ts');
 
 export interface ClickhouseServer {
-  /** The URL of a database there, `port` instead of the server's own. */
+  /** Returns the URL of a database. `port` replaces the server's own port. */
   url(database: string, port?: number): string;
-  /** What the suite needs to stop it; not for a server that somebody else started. */
+  /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
-  /** What a statement answers, as tab-separated text. */
+  /** Runs a statement and returns its result as tab-separated text. */
   sql(query: string): Promise<string>;
-  /** Ends it, and removes what it stored. */
+  /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
 
 /**
  * Starts ClickHouse's engine as a server on 127.0.0.1.
- * @param given Instead: one that runs, as `clickhouse://user:password@host:8123`.
+ * @param given URL of a running server to use instead, as `clickhouse://user:password@host:8123`.
  */
 export async function clickhouseServer(given?: string): Promise<ClickhouseServer> {
   if (given) {
@@ -73,7 +73,7 @@ class ServerProcess implements TestServer {
 
   async start(): Promise<void> {
     const child = spawn(process.execPath, [PROGRAM, this.#directory, String(this.port)], {
-      // It ends with its standard input, so with us, however we end.
+      // It exits when its standard input ends, so it never outlives this process.
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, UV_THREADPOOL_SIZE: '16' },
     });
@@ -84,7 +84,7 @@ class ServerProcess implements TestServer {
       );
     });
     const [line] = (await Promise.race([once(createInterface(child.stdout!), 'line'), ended])) as [string];
-    // Later it may end as it will.
+    // After the start, its exit is no error.
     ended.catch(() => {});
     this.port = Number(/^listening (\d+)$/.exec(line)?.[1]);
   }

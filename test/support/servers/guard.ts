@@ -1,6 +1,6 @@
 /**
- * `guard.ts <uid> <gid> <program> <argument>…`: runs a server, and ends it with SIGKILL when the standard input ends:
- * so no server outlives its test, however that ends.
+ * `guard.ts <uid> <gid> <program> <argument>…` runs a server, and ends it with SIGKILL when the standard
+ * input ends. So no server outlives its test, however the test ends.
  */
 import { spawn } from 'node:child_process';
 

@@ -1,7 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Ends a process as a crash would, and waits until it has ended; nothing where there is none any more. */
+/**
+ * Ends a process with SIGKILL, like a crash, and waits until it has exited. Does nothing if it already has.
+ */
 export async function kill(child: ChildProcess | undefined): Promise<void> {
   if (!child || child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');

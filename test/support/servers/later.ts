@@ -1,8 +1,8 @@
 import type { TestServer } from '../../../src/testing/index.ts';
 
 /**
- * A server for the suite, which asks for it before it runs; `undefined` for one that somebody else started.
- * @param given Its URL.
+ * Returns a server for the suite, which starts after the suite is defined; `undefined` for an external one.
+ * @param given URL of the external server.
  */
 export function laterServer(given: string | undefined, find: () => TestServer): TestServer | undefined {
   if (given) return undefined;

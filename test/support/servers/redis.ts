@@ -8,10 +8,10 @@ import { programOf } from '../services.ts';
 import { freePort } from './free-port.ts';
 import { kill } from './kill.ts';
 
-/** What is set for all: nothing but its append-only file, which is synced before each answer. */
+/** Settings of all servers: only the append-only file, synced before each response. */
 const SETTINGS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
 
-/** A Redis of a test's own, on 127.0.0.1, with a directory of its own. */
+/** A Redis server for one test, on 127.0.0.1, with a temporary directory. */
 export class RedisServer implements TestServer {
   port = 0;
   readonly #directory = mkdtempSync(join(tmpdir(), 'track-usage-redis-'));
@@ -24,7 +24,10 @@ export class RedisServer implements TestServer {
     process.on('exit', this.#onExit);
   }
 
-  /** @param settings Of `redis.conf`, beside or instead of those of all. */
+  /**
+   * Starts a server.
+   * @param settings Settings of `redis.conf`, which extend or replace the defaults.
+   */
   static async start(...settings: string[]): Promise<RedisServer> {
     const server = new RedisServer(settings);
     server.port = await freePort();
@@ -40,7 +43,7 @@ export class RedisServer implements TestServer {
     return this.#child!.pid!;
   }
 
-  /** What a command answers, as text. */
+  /** Runs a command and returns its output. */
   cli(...command: string[]): string {
     const program = programOf('redis')!.replace(/redis-server$/, 'redis-cli');
     return execFileSync(program, ['-p', String(this.port), ...command], { encoding: 'utf8' }).trim();
@@ -53,7 +56,7 @@ export class RedisServer implements TestServer {
     const child = spawn(program, settings, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     for await (const line of createInterface(child.stdout!)) {
-      // It reads its append-only file before.
+      // It loads its append-only file before this message.
       if (line.includes('Ready to accept connections')) {
         child.stdout!.resume();
         return;
@@ -68,7 +71,7 @@ export class RedisServer implements TestServer {
     await kill(child);
   }
 
-  /** Ends it, and removes what it stored. */
+  /** Stops the server and removes its data. */
   async close(): Promise<void> {
     await this.stop();
     process.off('exit', this.#onExit);
@@ -76,7 +79,7 @@ export class RedisServer implements TestServer {
   }
 }
 
-/** A cluster of three nodes, without replicas. */
+/** Starts a cluster of three nodes, without replicas. */
 export async function redisCluster(): Promise<RedisServer[]> {
   const nodes: RedisServer[] = [];
   try {
@@ -103,7 +106,7 @@ async function clusterNode(): Promise<RedisServer> {
   );
 }
 
-/** What one node knows, the others are told within a second or so. */
+/** Waits until all nodes agree on the cluster's state, which takes about a second. */
 export async function agreed(nodes: readonly RedisServer[]): Promise<void> {
   const isReady = (node: RedisServer) => /^cluster_state:ok/.test(node.cli('cluster', 'info'));
   while (!nodes.every(isReady)) await new Promise((resolve) => setTimeout(resolve, 50));
