@@ -1,4 +1,5 @@
-import type { End, Framework } from './servers/main.ts';
+import type { End } from './servers/main.ts';
+import type { Framework } from './servers/variant.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
 import { decimals, overview, signed, spread, table, whole } from './support/figures.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Framework } from './servers/main.ts';
+import type { Framework } from './servers/variant.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
 import { decimals, median, overview, signed, spread, table } from './support/figures.ts';
 import { type LoadedServer, requireLoadTools, withServers } from './support/load.ts';

@@ -1,5 +1,5 @@
 import type { Profiler } from 'node:inspector';
-import type { Framework } from './servers/main.ts';
+import type { Framework } from './servers/variant.ts';
 import { LINE_UP } from './servers/variants.ts';
 import type { Child } from './support/child.ts';
 import { table } from './support/figures.ts';

@@ -5,7 +5,7 @@ export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
-export type { Sum, SumAnswer, SumOptions, UsageOptions, When } from './query/ask.ts';
+export type { Sum, SumAnswer, SumOptions, UsageOptions } from './query/ask.ts';
 export type {
   AnsweredRange,
   Bucket,
@@ -25,7 +25,7 @@ export type {
   TotalsAnswer,
   UsageQuery,
 } from './query/query.ts';
-export type { RangeName, RangeOptions } from './query/range.ts';
+export type { RangeName, RangeOptions, When } from './query/range.ts';
 export { Storage, type StorageDescription } from './query/storage.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';

@@ -13,7 +13,8 @@ import { buildHono } from './hono.ts';
 import { InMemoryClients } from './in-memory.ts';
 import { buildKoa } from './koa.ts';
 import { buildNode } from './node.ts';
-import { VARIANTS, type Variant, type VariantName } from './variants.ts';
+import type { Framework, Variant } from './variant.ts';
+import { VARIANTS, type VariantName } from './variants.ts';
 import { type Sample, watch } from './watching.ts';
 
 export const FRAMEWORKS = {
@@ -22,8 +23,7 @@ export const FRAMEWORKS = {
   'Fastify 5': buildFastify,
   'Koa 3': buildKoa,
   'Hono 4': buildHono,
-} satisfies Record<string, (addition: Addition) => Promise<Built>>;
-export type Framework = keyof typeof FRAMEWORKS;
+} satisfies Record<Framework, (addition: Addition) => Promise<Built>>;
 
 /** A moment of a server. CPU time in µs, of the app's thread and of the whole process. */
 export interface Mark {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { peer } from '../support/peers.ts';
 import type { Middleware } from './handler.ts';
-import type { Variant } from './variants.ts';
+import type { Variant } from './variant.ts';
 
 const LOG = 'access.log';
 const logFile = (directory: string) => join(directory, LOG);

@@ -1,31 +1,12 @@
 import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { JournalMode, UsageStatus } from '../../src/index.ts';
+import type { JournalMode } from '../../src/index.ts';
 import { ALL_HOOKS, library, onError } from '../support/library.ts';
 import { byHand } from './by-hand.ts';
-import type { Built, Middleware } from './handler.ts';
-import type { Framework } from './main.ts';
+import type { Middleware } from './handler.ts';
 import { PEERS } from './peers.ts';
-
-/** What is added to a server. Each part may keep files in `directory`. */
-export interface Variant {
-  /** What the app is made with. */
-  options?(directory: string): object;
-  /** Goes before the handler. */
-  middleware?(directory: string): Middleware;
-  /** Adds to the app in its framework's own way, before it has routes. */
-  plugIn?(app: never, directory: string): unknown;
-  /** Is given the app when it has its routes. */
-  track?(built: Built, directory: string): Promise<Tracking>;
-}
-
-/** How to ask track-usage. */
-export interface Tracking {
-  /** Waits until all is stored and says how many hits the whole server has. */
-  stored(): Promise<number>;
-  status(): UsageStatus;
-}
+import type { Framework, Variant } from './variant.ts';
 
 function trackUsage(mode?: JournalMode): Variant {
   return {

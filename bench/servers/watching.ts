@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, type RecordableHistogram } from 'node:perf_hooks';
 import { handled } from './handler.ts';
-import type { Tracking } from './variants.ts';
+import type { Tracking } from './variant.ts';
 
 /** A moment of a server that runs for long. Sizes in bytes. */
 export interface Sample {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { Framework } from '../servers/main.ts';
+import type { Framework } from '../servers/variant.ts';
 import { LINE_UP } from '../servers/variants.ts';
 import type { BenchOptions } from './options.ts';
 

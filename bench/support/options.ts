@@ -1,4 +1,4 @@
-import type { Framework } from '../servers/main.ts';
+import type { Framework } from '../servers/variant.ts';
 
 /** What the command line says, for every benchmark. */
 export interface BenchOptions {

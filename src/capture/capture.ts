@@ -5,6 +5,7 @@ import { Cookies } from './cookies.ts';
 import {
   Connection,
   Exchange,
+  type ExchangeObserver,
   endExchange,
   exchangeOf,
   exchangeOfStream,
@@ -27,7 +28,7 @@ import { nodeRequestOf, RequestVars } from './vars.ts';
 const CLIENT_CLOSED_REQUEST = 499;
 
 /** Converts requests and responses to records, in the app's thread, just before each response is complete. */
-export class Capture {
+export class Capture implements ExchangeObserver {
   readonly #options: CaptureOptions;
   readonly #sink: RecordSink;
   readonly #holder: Holder | undefined;

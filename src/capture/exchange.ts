@@ -2,8 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { monotonicClock, wallClock } from '../platform/clock.ts';
-import type { Capture } from './capture.ts';
-import type { HeldOutput } from './hold.ts';
 import type { SocketResponse } from './socket-response.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
@@ -32,9 +30,31 @@ export interface RequestReader {
   routeParams(request: Request): object | undefined;
 }
 
+/** Receives the events of an exchange. Implemented by `Capture`. */
+export interface ExchangeObserver {
+  /** The headers are final except for the visitor's cookie. Returns the headers to pass to `writeHead`. */
+  prepareHeaders(exchange: Exchange, headers: unknown): unknown;
+  /** The bytes that complete the response are about to be passed to Node. */
+  complete(exchange: Exchange, bytes: number): void;
+  /** A response written directly to the socket is complete, or about to be. */
+  completeBySocket(exchange: Exchange, status: number, bytes: number): void;
+  /** The client left, or the app destroyed the response, before it was complete. */
+  abandon(exchange: Exchange): void;
+  /** Reading the request or its response failed. */
+  fail(exchange: Exchange, error: unknown): void;
+}
+
+/** Socket output that is held back until records are in the journal. Implemented by `hold.ts`. */
+export interface ConnectionOutput {
+  /** Returns false if `holder` held it already. */
+  addHolder(holder: object): boolean;
+  /** Writes the output to the socket when its last holder is removed. */
+  removeHolder(holder: object): void;
+}
+
 /** A request and its response, from arrival until the response is complete. */
 export class Exchange {
-  capture!: Capture;
+  capture!: ExchangeObserver;
   request!: Request;
   /** `undefined` when the exchange has ended. */
   response: Response | undefined = undefined;
@@ -78,7 +98,7 @@ export class Exchange {
   next: Exchange | undefined = undefined;
 
   begin(
-    capture: Capture,
+    capture: ExchangeObserver,
     request: Request,
     response: Response,
     target: string,
@@ -131,7 +151,7 @@ export class Connection {
   readonly address: string;
   readonly scheme: string;
   /** Output of its socket that is held until the end of the turn: see `hold.ts`. */
-  output: HeldOutput | undefined;
+  output: ConnectionOutput | undefined;
   /** Last request that left HTTP, by Upgrade or CONNECT. Kept after its exchange has ended. */
   upgrade: Exchange | undefined;
   /** Whether the socket's writes are watched: see `socket-watch.ts`. */

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate } from '../platform/clock.ts';
-import type { Capture } from './capture.ts';
 import {
   Connection,
   connectionOf,
   Exchange,
+  type ExchangeObserver,
   keepOn,
   type Request,
   type RequestReader,
@@ -21,7 +21,7 @@ const PENDING = {} as Response;
  * by hand. That is the same exchange, whose framework and response are known from then on.
  */
 export function beginUpgrade(
-  capture: Capture,
+  capture: ExchangeObserver,
   request: Request,
   response: Response | undefined,
   target: string,
@@ -47,7 +47,7 @@ export function beginUpgrade(
   if (response !== undefined && !('stream' in response)) bindUpgrade(response);
 }
 
-function join(first: Exchange, capture: Capture, reader: RequestReader): void {
+function join(first: Exchange, capture: ExchangeObserver, reader: RequestReader): void {
   let exchange = first;
   while (exchange.capture !== capture && exchange.next) exchange = exchange.next;
   if (exchange.capture === capture) {

@@ -1,7 +1,6 @@
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Cursor } from '../journal/position.ts';
-import type { Storage } from '../query/storage.ts';
 import type {
   Batch,
   Scanned,
@@ -13,27 +12,10 @@ import type {
 import { batchOf } from '../storage/record-row.ts';
 import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
+import type { CopyOptions } from './options.ts';
 import { PIECE, sumsOf } from './rows.ts';
 import { journalOf, nothingThere, openTarget } from './target.ts';
 import { verify } from './verify.ts';
-
-export interface CopyOptions {
-  from: Storage;
-  to: Storage;
-  site: string;
-  /** Name of the site in `to`. Defaults to `site`. */
-  toSite?: string | undefined;
-  /** Called after each chunk with the progress. */
-  onProgress?: (progress: CopyProgress) => void;
-}
-
-export interface CopyProgress {
-  step: 'records' | 'sums' | 'verify';
-  /** Name of the summary, in the steps `sums` and `verify`. */
-  summary?: string;
-  /** Number of rows of this step so far, including those of an earlier run. */
-  rows: number;
-}
 
 export interface CopyResult {
   records: number;

@@ -3,7 +3,7 @@ import { TrackUsageError } from '../errors.ts';
 import type { StorageReader } from '../storage/contract.ts';
 import { type RecordRow, recordOf } from '../storage/record-row.ts';
 import { PERIODS } from '../summaries/periods.ts';
-import type { CopyOptions } from './copy.ts';
+import type { CopyOptions } from './options.ts';
 import { PIECE, sumsOf } from './rows.ts';
 
 /** Reads both and throws if they differ. */

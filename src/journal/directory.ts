@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdir, readdirSync, rm, statfsSync, statSync, unlink, unlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
+import { ifPresent, isAbsence, isFileProblem, removing } from '../platform/files.ts';
 import { call } from './disk.ts';
-import { ifPresent, isAbsence, isFileProblem, removing } from './files.ts';
 import { checkDirectory } from './owner.ts';
 
 /** File system types (statfs) without reliable locks or appends. */

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { isAbsence } from '../platform/files.ts';
 import { afterUndo, closeDatabase, rollBack, sqlite } from '../platform/sqlite.ts';
-import { isAbsence } from './files.ts';
 
 const FILE = 'lock.db';
 const SQLITE_BUSY = 5;

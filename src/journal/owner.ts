@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TrackUsageError } from '../errors.ts';
-import { ifPresent } from './files.ts';
+import { ifPresent } from '../platform/files.ts';
 
 /*
  * Checks file owners. A user who can write to a journal's directory can forge records, and can redirect the

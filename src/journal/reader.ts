@@ -1,10 +1,10 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Facts } from '../capture/record-sink.ts';
 import { monotonicClock } from '../platform/clock.ts';
+import { ifPresent, unreadable } from '../platform/files.ts';
 import { HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
 import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
-import { ifPresent, unreadable } from './files.ts';
 import type { MemoryPiece } from './pieces.ts';
 import type { Cursor } from './position.ts';
 import { readFully, readHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';

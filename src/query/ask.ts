@@ -12,10 +12,7 @@ import { coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
 import type { Coverage } from './questions.ts';
-import { spansOf } from './range.ts';
-
-/** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
-export type When = Date | number | string;
+import { spansOf, type When } from './range.ts';
 
 export interface UsageOptions {
   /** Start of the range, inclusive. Defaults to the start of the data. */

@@ -1,7 +1,9 @@
 import type { Span } from '../storage/contract.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
-import type { When } from './ask.ts';
 import { invalid } from './invalid.ts';
+
+/** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
+export type When = Date | number | string;
 
 /** Named ranges, all of which end now. `7d` is today and the six days before. */
 export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;

@@ -1,14 +1,12 @@
 import type { z } from 'zod';
 import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
-import type { Filter, UsageQuery } from '../query/query.ts';
+import type { Filter } from '../query/query.ts';
 import { calendar } from '../summaries/periods.ts';
 import type { UsageStatus } from '../writer/app/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
+import type { Questions } from './queries.ts';
 import * as schemas from './schemas.ts';
-
-/** Queries that the API offers. */
-export type Questions = Pick<UsageQuery, 'site' | 'totals' | 'series' | 'top' | 'records'>;
 
 /** Data source of the handler. */
 export interface HandlerSource {

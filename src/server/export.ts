@@ -6,7 +6,7 @@ import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query
 import type { UsageRecord } from '../record.ts';
 import type { KeyRow } from '../storage/contract.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
-import type { Questions } from './api.ts';
+import type { Questions } from './queries.ts';
 
 /** A download: an unlimited number of rows, in chunks. */
 export interface Lines<Row = never> {

@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from '../platform/clock.ts';
-import type { Questions } from './api.ts';
 import { Refusal } from './problem.ts';
+import type { Questions } from './queries.ts';
 
 /** Number of queries that may wait, per query that may run. */
 const WAITING = 12;

@@ -1,17 +1,15 @@
-import type { Summary } from './define.ts';
-
 /**
  * Summary that every storage keeps in addition to its hooks. A record's key lists the summaries to which it
  * was added, so each record has exactly one key. All keys together are the exact totals. The keys that list a
  * summary are the part that it counts. It is committed together with the sums, so it is always correct,
  * whatever process stored a record, and with which hooks.
  */
-export const COVERAGE: Summary = { name: 'coverage', title: 'coverage' };
+export const COVERAGE = { name: 'coverage', title: 'coverage' };
 
 const SEPARATOR = ',';
 
 /** Returns the key of records that are added to these summaries; `null` for none. */
-export function coverageKey(summaries: readonly Summary[]): string | null {
+export function coverageKey(summaries: readonly { name: string }[]): string | null {
   const names = summaries.map(({ name }) => name);
   return names.length === 0 ? null : names.sort().join(SEPARATOR);
 }

@@ -11,8 +11,9 @@ import express from 'express';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 
 import { TrackUsageError } from '../../src/errors.ts';
-import type { HandlerSource, Questions } from '../../src/server/api.ts';
+import type { HandlerSource } from '../../src/server/api.ts';
 import { createHandler, type UsageHandler } from '../../src/server/handler.ts';
+import type { Questions } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { type Address, http1Client, http2Client } from '../support/client.ts';

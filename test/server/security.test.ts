@@ -11,10 +11,11 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TrackUsageError } from '../../src/errors.ts';
 import { wallClock } from '../../src/platform/clock.ts';
 import { Access } from '../../src/server/access.ts';
-import { ENDPOINTS, type HandlerSource, type Questions } from '../../src/server/api.ts';
+import { ENDPOINTS, type HandlerSource } from '../../src/server/api.ts';
 import { readFiles, sendFile } from '../../src/server/files.ts';
 import { LiveStreams } from '../../src/server/live.ts';
 import { type HandlerOptions, readHandlerOptions } from '../../src/server/options.ts';
+import type { Questions } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { type Answer, connect, exchange, parseResponses } from '../support/client.ts';
 import {

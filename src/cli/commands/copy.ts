@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { type CopyProgress, copy } from '../../copy/copy.ts';
+import { copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
+import type { CopyProgress } from '../../copy/options.ts';
 import { reasonOf, show, TrackUsageError } from '../../errors.ts';
 import { whole } from '../../formats/numbers.ts';
 import { monotonicClock } from '../../platform/clock.ts';

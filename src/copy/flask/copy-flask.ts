@@ -1,7 +1,8 @@
 import type { Storage } from '../../query/storage.ts';
 import { fold } from '../../summaries/fold.ts';
 import { calendar } from '../../summaries/periods.ts';
-import { type CopyProgress, copyRecords } from '../copy.ts';
+import { copyRecords } from '../copy.ts';
+import type { CopyProgress } from '../options.ts';
 import { journalOf, openTarget } from '../target.ts';
 import type { FlaskSource } from './source.ts';
 

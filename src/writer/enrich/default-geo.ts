@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { isAbsence } from '../../journal/files.ts';
+import { isAbsence } from '../../platform/files.ts';
 
 /** Database under CC0 with IPv4 and IPv6 addresses, countries only. */
 const DEFAULT_DATABASE = '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb';

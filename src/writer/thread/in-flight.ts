@@ -4,8 +4,8 @@ import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import { RecordBatch, type RecordBatchData } from '../../batch.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { ifPresent, isAbsence, isFileProblem, removing } from '../../journal/files.ts';
 import type { Cursor } from '../../journal/position.ts';
+import { ifPresent, isAbsence, isFileProblem, removing } from '../../platform/files.ts';
 import type { Batch } from '../../storage/contract.ts';
 import type { Losses } from './losses.ts';
 

@@ -1,11 +1,11 @@
 import type { MessagePort } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { emptyJournal, enforceLimit } from '../../journal/directory.ts';
-import { isFileProblem } from '../../journal/files.ts';
 import { BEAT_INTERVAL } from '../../journal/heartbeat.ts';
 import { releasePieces } from '../../journal/pieces.ts';
 import { SharedState } from '../../journal/shared.ts';
 import { clearInterval, setInterval } from '../../platform/clock.ts';
+import { isFileProblem } from '../../platform/files.ts';
 import { plainError } from '../../platform/threads.ts';
 import { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { listSegments } from '../../journal/directory.ts';
-import { ifPresent, isAbsence, isFileProblem, removing } from '../../journal/files.ts';
 import type { Cursor } from '../../journal/position.ts';
 import { monotonicClock } from '../../platform/clock.ts';
+import { ifPresent, isAbsence, isFileProblem, removing } from '../../platform/files.ts';
 import type { Batch, StorageWriter } from '../../storage/contract.ts';
 
 /** Pause before a file that could not be written is retried. In ms. */

@@ -8,13 +8,13 @@ import {
   listSegments,
   removeSegment,
 } from '../../journal/directory.ts';
-import { ifPresent, isAbsence, isFileProblem, removing, unreadable } from '../../journal/files.ts';
 import { claim, lastBeat, STILL } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import { checkJournal } from '../../journal/owner.ts';
 import { type MemoryPiece, releasePieces } from '../../journal/pieces.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { monotonicClock } from '../../platform/clock.ts';
+import { ifPresent, isAbsence, isFileProblem, removing, unreadable } from '../../platform/files.ts';
 import { Ownership } from './ownership.ts';
 
 /**
