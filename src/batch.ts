@@ -210,7 +210,7 @@ export class RecordBatch {
 const scratch = Buffer.alloc(4096);
 
 /** Copies a substring, which would otherwise keep the complete text in memory. */
-export function unpinned(text: string): string {
+function unpinned(text: string): string {
   return text.length * 3 > scratch.length ? text : scratch.toString('utf8', 0, scratch.write(text));
 }
 

@@ -19,7 +19,7 @@ import { Holder } from './hold.ts';
 import { hookServerResponse } from './hooks.ts';
 import { hookHttp2, readHeaders } from './http2-hooks.ts';
 import type { CaptureOptions } from './options.ts';
-import type { RecordSink } from './record-sink.ts';
+import type { RecordCounter, RecordSink } from './record-sink.ts';
 import { watchSocket } from './socket-watch.ts';
 import { beginUpgrade } from './upgrade.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
@@ -31,6 +31,7 @@ const CLIENT_CLOSED_REQUEST = 499;
 export class Capture implements ExchangeObserver {
   readonly #options: CaptureOptions;
   readonly #sink: RecordSink;
+  readonly #counter: RecordCounter;
   readonly #holder: Holder | undefined;
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
@@ -44,6 +45,7 @@ export class Capture implements ExchangeObserver {
     this.#cookies = new Cookies(options);
     this.#facts = new FactsReader(options, this.#vars, this.#cookies);
     this.#sink = options.sink;
+    this.#counter = options.counter;
     if (this.#sink.holdsResponses) {
       const holder = new Holder(() => this.#sink.appendPending());
       this.#sink.afterTurn = () => holder.release();
@@ -268,6 +270,7 @@ export class Capture implements ExchangeObserver {
       const ended = monotonicClock.now();
       facts.duration = microsSince(exchange.started, ended);
       this.#sink.append(facts, ended);
+      this.#counter.add(facts);
       return true;
     } catch (error) {
       this.#lose(error);

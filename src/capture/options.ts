@@ -1,13 +1,15 @@
 import type { TrackUsageError } from '../errors.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Request } from './exchange.ts';
-import type { RecordSink } from './record-sink.ts';
+import type { RecordCounter, RecordSink } from './record-sink.ts';
 import type { MarkedViews } from './views.ts';
 import type { VisitorCookie } from './visitor.ts';
 
 export interface CaptureOptions {
   /** Receives the records. */
   sink: RecordSink;
+  /** Counts the records, for metrics. */
+  counter: RecordCounter;
   /** Removes secrets from a URL or referrer. */
   redact(url: string): string;
   anonymizeIp: boolean;

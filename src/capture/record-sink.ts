@@ -41,3 +41,8 @@ export interface RecordSink {
   /** Appends the records held back until the end of the turn. */
   appendPending(): void;
 }
+
+/** Counts the records that the sink was given, for metrics. Does not throw. */
+export interface RecordCounter {
+  add(facts: Facts): void;
+}

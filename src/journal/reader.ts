@@ -22,8 +22,8 @@ export interface ReadReport {
   gone(): void;
 }
 
-/** Receives a record and the position after it. Returns whether it was accepted. */
-type Take = (facts: Facts, behind: number) => boolean;
+/** Receives a record. Returns whether it was accepted. */
+type Take = (facts: Facts) => boolean;
 
 type Piece = {
   start: number;
@@ -194,7 +194,7 @@ export class JournalReader {
             if (fit) this.#pass(cursor.ordinal + missing, cursor, 'damaged', report);
             isCounted = true;
           }
-          if (!take(this.#decoder.read(at, size), cursor.position + size)) return 'full';
+          if (!take(this.#decoder.read(at, size))) return 'full';
           moved();
           cursor.position += size;
           cursor.ordinal += 1;

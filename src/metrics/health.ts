@@ -50,22 +50,12 @@ const OF_STORAGE: Metric<StorageStatus>[] = [
   ['hooks_failed_calls', 'counter', 'Calls of hooks that failed.', (s) => s.hooks.failed],
 ];
 
-/**
- * Formats the values of `status`.
- * @param complete Whether the request metrics are included as well.
- */
-export function healthText(status: UsageStatus, complete: boolean, openMetrics: boolean): string {
+/** Formats the values of `status()`. */
+export function healthText(status: UsageStatus, openMetrics: boolean): string {
   const text = new Exposition(openMetrics);
   text
     .begin('track_usage_build_info', 'gauge', 'The release of track-usage, and that of Node.')
     .sample(1, [label('version', version()), label('node', process.versions.node)].join());
-  text
-    .begin(
-      'track_usage_metrics_complete',
-      'gauge',
-      'Whether the figures of the requests are part of this answer.',
-    )
-    .sample(Number(complete));
   for (const [name, type, help, value] of OF_APP) {
     text.begin(`track_usage_${name}`, type, help).sample(value(status));
   }

@@ -1,5 +1,5 @@
 import { bound, Exposition, label } from './exposition.ts';
-import { BOUNDS, type TrafficFold, type TrafficSeries } from './fold.ts';
+import { BOUNDS, type RequestCounter, type RequestSeries } from './request-counter.ts';
 
 /** `le` label of each bucket. */
 const LIMITS = [...BOUNDS.map((microseconds) => bound(microseconds / 1e6)), '+Inf'].map((text) =>
@@ -7,8 +7,8 @@ const LIMITS = [...BOUNDS.map((microseconds) => bound(microseconds / 1e6)), '+In
 );
 
 /** Formats the request metrics of an app. */
-export function trafficText(fold: TrafficFold, openMetrics: boolean): string {
-  const all = [...fold.series()].map((series) => ({ ...series, labels: labelsOf(series) }));
+export function trafficText(counter: RequestCounter, openMetrics: boolean): string {
+  const all = [...counter.series()].map((series) => ({ ...series, labels: labelsOf(series) }));
   const text = new Exposition(openMetrics);
   text.begin('track_usage_http_requests', 'counter', 'Requests that were seen to their end.');
   for (const { buckets, labels } of all) text.sample(sum(buckets), labels);
@@ -30,7 +30,7 @@ export function trafficText(fold: TrafficFold, openMetrics: boolean): string {
   return text.toString();
 }
 
-function labelsOf({ route, method, status }: TrafficSeries): string {
+function labelsOf({ route, method, status }: RequestSeries): string {
   return [label('route', route), label('method', method), label('status', status)].join();
 }
 

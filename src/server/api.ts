@@ -18,7 +18,7 @@ export interface HandlerSource {
   /** Returns the status, or `null` without an app. */
   status(): UsageStatus | null;
   /** Returns the metrics as text. `undefined` without an app. */
-  metrics?: ((options: { openMetrics: boolean }) => Promise<string>) | undefined;
+  metrics?: ((options: { openMetrics: boolean }) => string) | undefined;
   version: string;
 }
 

@@ -84,7 +84,8 @@ export class Responder {
     if (allowed !== true) throw new Refusal(allowed || this.#unknown());
     if (path === '/metrics') {
       refuseParameters(parameters);
-      return this.#metrics(request, response);
+      this.#metrics(request, response);
+      return;
     }
     await this.#api(request, response, path, parameters);
   }
@@ -150,11 +151,11 @@ export class Responder {
     }
   }
 
-  async #metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #metrics(request: IncomingMessage, response: ServerResponse): void {
     const { metrics } = this.#source;
     if (!metrics) {
       const how = 'Ask the handler of the app.';
-      return refuse(404, 'There are no metrics without an app', how, 'METRICS_MISSING');
+      refuse(404, 'There are no metrics without an app', how, 'METRICS_MISSING');
     }
     if (this.#settings.public) {
       // Metrics contain the storages' names.
@@ -162,7 +163,7 @@ export class Responder {
       refuse(403, 'Metrics are not for everybody', how, 'METRICS_PRIVATE');
     }
     const openMetrics = (request.headers.accept ?? '').includes(OPEN_METRICS);
-    const text = await metrics({ openMetrics });
+    const text = metrics({ openMetrics });
     response.writeHead(200, {
       'content-type': openMetrics ? OPENMETRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE,
       'cache-control': 'no-store',

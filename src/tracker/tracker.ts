@@ -7,6 +7,8 @@ import { journalsDirectory } from '../journal/directory.ts';
 import { Journal } from '../journal/journal.ts';
 import { OPENMETRICS_END } from '../metrics/exposition.ts';
 import { healthText } from '../metrics/health.ts';
+import { RequestCounter } from '../metrics/request-counter.ts';
+import { trafficText } from '../metrics/traffic.ts';
 import { readSettings, type TrackUsageOptions } from '../options/tracker-options.ts';
 import { onProcessExit } from '../platform/process-exit.ts';
 import { requireRuntime } from '../platform/runtime.ts';
@@ -58,6 +60,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #trust: Trust | undefined;
   readonly #problems: Problems;
   readonly #journal: Journal;
+  readonly #counter = new RequestCounter();
   readonly #writer: WriterClient | undefined;
   readonly #views: MarkedViews;
   readonly #capture: Capture;
@@ -104,6 +107,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#views = new MarkedViews(settings.views);
     this.#capture = new Capture({
       sink: this.#journal,
+      counter: this.#counter,
       redact: settings.redact,
       anonymizeIp: options.anonymizeIp ?? false,
       views: this.#views,
@@ -258,19 +262,15 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Returns the app's metrics for Prometheus, as text: requests, transfer and durations by route, method and
-   * status class, and the values of `status()`. Send it with the content type `METRICS_CONTENT_TYPE`, or
-   * `OPENMETRICS_CONTENT_TYPE` if `openMetrics` is set.
-   *
-   * Never rejects. If the writer's thread does not respond within 2,000 ms, only the values of `status()` are
-   * included, and `track_usage_metrics_complete` is 0.
+   * Returns the app's metrics in the text format of Prometheus: requests, transfer and durations by route, method and
+   * status class, and the figures of `status()`. Serve it with the content type `METRICS_CONTENT_TYPE`, or
+   * `OPENMETRICS_CONTENT_TYPE` if `openMetrics` is set. Never throws.
    */
-  async metrics(options?: MetricsOptions): Promise<string> {
+  metrics(options?: MetricsOptions): string {
     const openMetrics = options?.openMetrics === true;
-    this.#journal.appendPending();
-    const traffic = await this.#writer?.metrics(openMetrics);
-    const health = healthText(this.status(), traffic !== undefined, openMetrics);
-    return `${health}${traffic ?? ''}${openMetrics ? OPENMETRICS_END : ''}`;
+    const health = healthText(this.status(), openMetrics);
+    const traffic = trafficText(this.#counter, openMetrics);
+    return `${health}${traffic}${openMetrics ? OPENMETRICS_END : ''}`;
   }
 
   /**

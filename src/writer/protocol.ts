@@ -5,7 +5,6 @@ import type { PlainError } from '../platform/threads.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { FreeGeoIpData, FreeGeoIpStatus } from './enrich/free-geo-ip-settings.ts';
 import type { GeoOption } from './enrich/geo.ts';
-import type { CountedTraffic } from './thread/traffic.ts';
 
 /** The first message to the writer's thread about an instance; all others go through the port. */
 export interface OpenInstance {
@@ -30,9 +29,7 @@ export interface WriterData {
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
   storages: readonly StorageData[];
-  /** Last counts that an earlier thread sent. */
-  counted: CountedTraffic | undefined;
-  /** Status of each storage at that time. */
+  /** Status of each storage when the previous thread ended. */
   before: readonly (LaneStatus | undefined)[];
 }
 
@@ -87,8 +84,6 @@ export type ToWriter =
   | ({ type: 'result' } & AppResult)
   /** The hooks of a storage have processed this load. */
   | ({ type: 'called'; storage: number } & HookLoad)
-  /** Answered by `metrics`. */
-  | { type: 'metrics'; id: number; openMetrics: boolean }
   /** Answered by `done` when every storage has the current contents of the journal. */
   | { type: 'flush'; id: number }
   /** Like `flush`, then closes everything of the instance, including the port. */
@@ -152,5 +147,4 @@ export type FromWriter =
   | ({ type: 'call' } & AppCall)
   /** Records that a storage has committed, for its hooks. */
   | { type: 'stored'; storage: number; records: RecordBatchData; units: number }
-  | { type: 'metrics'; id: number; text: string; counted: CountedTraffic }
   | { type: 'done'; id: number };

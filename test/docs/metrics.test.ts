@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { BOUNDS, MAX_ROUTES, MAX_SERIES } from '../../src/metrics/fold.ts';
+import { BOUNDS, MAX_ROUTES, MAX_SERIES } from '../../src/metrics/request-counter.ts';
 import { promtool } from '../support/prometheus.ts';
 import { Recorder } from '../support/recorder.ts';
 import { isWanted } from '../support/services.ts';
@@ -16,7 +16,7 @@ describe('the page about metrics', () => {
   test('names every metric with its type', async () => {
     const recorder = await Recorder.create();
     onTestFinished(() => recorder.close());
-    const text = await recorder.usage.metrics();
+    const text = recorder.usage.metrics();
     const real = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
     const rows = section(PAGE, 'metrics').matchAll(/^\| `(\w+)` \| (\w+) \|/gm);
     expect([...rows].map(([, name, type]) => `${name} ${type}`).sort()).toEqual(real.sort());

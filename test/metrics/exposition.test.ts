@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bound, Exposition, label } from '../../src/metrics/exposition.ts';
-import { TrafficFold } from '../../src/metrics/fold.ts';
 import { healthText } from '../../src/metrics/health.ts';
+import { RequestCounter } from '../../src/metrics/request-counter.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
 import type { UsageStatus } from '../../src/writer/app/status.ts';
 import { status, storage } from './status.ts';
@@ -21,10 +21,10 @@ describe('the text', () => {
   });
 
   test('of requests', () => {
-    const fold = new TrafficFold();
-    fold.add('/users/:id', 'GET', 200, 1_000, 10);
-    fold.add('/users/:id', 'GET', 204, 1_001, 0);
-    fold.add('', 'BREW', 418, 10_000_001, 5);
+    const counter = new RequestCounter();
+    counter.add({ route: '/users/:id', method: 'GET', status: 200, duration: 1_000, contentLength: 10 });
+    counter.add({ route: '/users/:id', method: 'GET', status: 204, duration: 1_001, contentLength: 0 });
+    counter.add({ route: '', method: 'BREW', status: 418, duration: 10_000_001, contentLength: 5 });
     const users = 'route="/users/:id",method="GET",status="2xx"';
     const other = 'route="",method="other",status="4xx"';
     const buckets = (labels: string, counts: number[]) =>
@@ -46,7 +46,7 @@ describe('the text', () => {
         (le, i) =>
           `track_usage_http_request_duration_seconds_bucket{${labels},le="${le}"} ${counts[Math.min(i, counts.length - 1)]}`,
       );
-    expect(lines(trafficText(fold, true))).toEqual([
+    expect(lines(trafficText(counter, true))).toEqual([
       '# HELP track_usage_http_requests Requests that were seen to their end.',
       '# TYPE track_usage_http_requests counter',
       `track_usage_http_requests_total{${users}} 2`,
@@ -92,14 +92,13 @@ describe('labels', () => {
 
 describe('the health', () => {
   test('is what status() says', () => {
-    const values = Object.fromEntries(valuesOf(healthText(status, true, false)));
+    const values = Object.fromEntries(valuesOf(healthText(status, false)));
     const of = (name: string, labels = {}) => values[JSON.stringify([`track_usage_${name}`, labels])];
     expect(of('captured_requests_total')).toBe(1);
     expect(of('journaled_records_total')).toBe(2);
     expect(of('journal_slow_appends_total')).toBe(3);
     expect(of('writer_restarts_total')).toBe(4);
     expect(of('journal_on_disk')).toBe(1);
-    expect(of('metrics_complete')).toBe(1);
     expect(of('dropped_records_total', { reason: 'journal' })).toBe(13);
     expect(of('dropped_records_total', { reason: 'capture' })).toBe(14);
     const names = ['committed_records', 'adopted_records', 'rejected_records', 'lost_records'].map(
@@ -119,9 +118,8 @@ describe('the health', () => {
       journal: { ...status.journal, state: 'memory' },
       storages: [{ ...storage, ok: false }],
     };
-    const text = healthText(down, false, false);
+    const text = healthText(down, false);
     expect(text).toMatch(/^track_usage_journal_on_disk 0$/m);
-    expect(text).toMatch(/^track_usage_metrics_complete 0$/m);
     expect(text).toMatch(/^track_usage_storage_up\{storage="sqlite:usage.db"\} 0$/m);
   });
 
@@ -130,7 +128,7 @@ describe('the health', () => {
       ...status,
       storages: labels.map((label) => ({ ...storage, storage: label })),
     });
-    const text = healthText(named('a', 'a', 'a (2)', 'b', 'a'), true, false);
+    const text = healthText(named('a', 'a', 'a (2)', 'b', 'a'), false);
     expect([...text.matchAll(/storage_up\{storage="(.*)"\}/g)].map(([, name]) => name)).toEqual([
       'a',
       'a (2)',

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { TrafficFold } from '../../src/metrics/fold.ts';
 import { healthText } from '../../src/metrics/health.ts';
+import { RequestCounter } from '../../src/metrics/request-counter.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
 import { checkMetrics, startPrometheus } from '../support/prometheus.ts';
 import { isWanted } from '../support/services.ts';
@@ -9,7 +9,7 @@ import { status, storage } from './status.ts';
 
 describe.runIf(isWanted('prometheus'))('promtool', () => {
   test('has nothing to say, whatever the routes and storages are called', () => {
-    const fold = new TrafficFold();
+    const counter = new RequestCounter();
     const hostile = [
       '"',
       '\\',
@@ -24,12 +24,13 @@ describe.runIf(isWanted('prometheus'))('promtool', () => {
       ' ',
       '\\n',
     ];
-    for (const route of hostile) fold.add(route, 'GET', 200, 1, 1);
+    for (const route of hostile) {
+      counter.add({ route, method: 'GET', status: 200, duration: 1, contentLength: 1 });
+    }
     const storages = hostile.map((name) => ({ ...storage, storage: name }));
-    const text = healthText({ ...status, storages }, true, false) + trafficText(fold, false);
+    const text = healthText({ ...status, storages }, false) + trafficText(counter, false);
     expect(checkMetrics(text)).toBe('');
-    const nothing =
-      healthText({ ...status, storages: [] }, true, false) + trafficText(new TrafficFold(), false);
+    const nothing = healthText({ ...status, storages: [] }, false) + trafficText(new RequestCounter(), false);
     expect(checkMetrics(nothing)).toBe('');
   });
 });

@@ -19,10 +19,10 @@ export async function shop() {
   app.get('/say/:"a word"', (_request, response) => void response.send('"'));
   app.get(
     '/metrics',
-    usage.exclude(async (request: express.Request, response: express.Response) => {
+    usage.exclude((request: express.Request, response: express.Response) => {
       const openMetrics = request.query.open !== undefined;
       response.set('content-type', openMetrics ? OPENMETRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE);
-      response.end(await usage.metrics({ openMetrics }));
+      response.end(usage.metrics({ openMetrics }));
     }),
   );
   const server = http.createServer(app);

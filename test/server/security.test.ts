@@ -965,7 +965,7 @@ describe('what everybody may see', () => {
   });
 
   test('are no metrics, and no other site of the storage', async () => {
-    const source = { ...nothingStored(), metrics: async () => 'storage="postgres://db.internal"' };
+    const source = { ...nothingStored(), metrics: () => 'storage="postgres://db.internal"' };
     const { ask } = await start({ public: true }, source);
     expect(codeOf(await ask('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
     for (const path of ['site', 'totals', 'series', 'summaries/urls', 'records', 'records?format=csv']) {
@@ -992,7 +992,12 @@ describe('an error in the handler', () => {
     const answer = await ask('/usage/api/v1/status');
     expect(answer.status).toBe(503);
     expect(answer.body.toString()).not.toContain('secret');
-    const metrics = { ...nothingStored(), metrics: () => Promise.reject(new Error('secret of metrics')) };
+    const metrics = {
+      ...nothingStored(),
+      metrics: () => {
+        throw new Error('secret of metrics');
+      },
+    };
     const other = await start({ token: TOKEN }, metrics);
     const failed = await other.ask('/usage/metrics', { headers: bearer() });
     expect(codeOf(failed)).toEqual([500, 'HANDLER_FAILED']);

@@ -19,7 +19,6 @@ import type { WriterData } from '../../src/writer/protocol.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
 import { AppCalls } from '../../src/writer/thread/remote-writer.ts';
 import { Lane } from '../../src/writer/thread/storage-pipeline.ts';
-import { Traffic } from '../../src/writer/thread/traffic.ts';
 import { factsOf } from '../journal/support.ts';
 import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
 
@@ -182,7 +181,6 @@ class Process {
       durable: false,
       geo: false,
       freeGeoIp: undefined,
-      counted: undefined,
       before: [],
       maxBytes: 2 ** 30,
       storages: places.storages.map(dataOf),
@@ -195,12 +193,11 @@ class Process {
       onProblem,
     );
     journal.onMemoryPiece = (piece) => this.#journals.own.memory.push(piece);
-    const traffic = new Traffic(this.#journals.own, undefined);
     const ends = new AppEnds(places.storages);
     const calls: AppCalls = new AppCalls((call) => void ends.answer(call).then((told) => calls.answer(told)));
     const enricher = new Enricher(undefined);
     this.#lanes = data.storages.map((_, number): Lane => {
-      const lane: Lane = new Lane(number, data, this.#journals, traffic, enricher, calls, {
+      const lane: Lane = new Lane(number, data, this.#journals, enricher, calls, {
         onStatus: () => this.#note(lane),
         onProblem,
         onStored: () => {},

@@ -19,7 +19,6 @@ import {
   type ToWriter,
   type WriterData,
 } from '../protocol.ts';
-import type { CountedTraffic } from '../thread/traffic.ts';
 import { AppEnds } from './app-writers.ts';
 import { HookQueue } from './hook-queue.ts';
 import { SharedThread, type ThreadMember } from './shared-thread.ts';
@@ -27,8 +26,6 @@ import { SharedThread, type ThreadMember } from './shared-thread.ts';
 /** Resolution of a measured lag. In ms. */
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
-/** Time limit for the thread's metrics, because scrapers have short timeouts. In ms. */
-const METRICS_TIMEOUT = 2_000;
 
 /** Counts that a pipeline keeps since its start, and the client over all starts. */
 const COUNTS = [
@@ -74,17 +71,12 @@ export class WriterClient implements ThreadMember {
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
   restarts = 0;
-  readonly #data: Omit<WriterData, 'counted' | 'before'>;
+  readonly #data: Omit<WriterData, 'before'>;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
   readonly #ends: AppEnds;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
-  /** Callers that wait for metrics, by request ID. */
-  readonly #asked = new Map<number, { openMetrics: boolean; resolve: (text?: string) => void }>();
-  /** Metrics requests in progress, by format. */
-  readonly #asking = new Map<boolean, Promise<string | undefined>>();
-  #counted: CountedTraffic | undefined;
   /** Samples of the number of records, with their times. */
   readonly #samples: { time: number; records: number }[] = [];
   /**
@@ -103,7 +95,7 @@ export class WriterClient implements ThreadMember {
   #ended = false;
 
   constructor(
-    data: Omit<WriterData, 'storages' | 'counted' | 'before'>,
+    data: Omit<WriterData, 'storages' | 'before'>,
     storages: readonly RecordWriter[],
     journal: Journal,
     onProblem: (error: Error) => void,
@@ -149,7 +141,6 @@ export class WriterClient implements ThreadMember {
     clearInterval(this.#sampling);
     await this.#thread.leave(this, finished ? undefined : this.#port);
     this.#port?.close();
-    for (const { resolve } of this.#asked.values()) resolve();
     await this.#hooksAreThrough(until - monotonicClock.now());
     if (!finished && !this.#obstacle) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
@@ -204,36 +195,6 @@ export class WriterClient implements ThreadMember {
     });
   }
 
-  /**
-   * Returns the request metrics as text, or `undefined` if the thread does not respond in time. Never
-   * rejects. Concurrent callers share one request, to limit the load.
-   */
-  metrics(openMetrics: boolean): Promise<string | undefined> {
-    let asking = this.#asking.get(openMetrics);
-    if (!asking) {
-      asking = this.#askMetrics(openMetrics);
-      this.#asking.set(openMetrics, asking);
-      void asking.then(() => this.#asking.delete(openMetrics));
-    }
-    return asking;
-  }
-
-  async #askMetrics(openMetrics: boolean): Promise<string | undefined> {
-    if (this.#obstacle || this.#ended) return undefined;
-    const id = ++this.#lastId;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      return await new Promise((resolve) => {
-        this.#asked.set(id, { openMetrics, resolve });
-        timer = setTimeout(() => resolve(undefined), METRICS_TIMEOUT);
-        this.#send({ type: 'metrics', id, openMetrics });
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#asked.delete(id);
-    }
-  }
-
   async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
     if (this.#obstacle) throw this.#obstacle;
     const id = ++this.#lastId;
@@ -270,7 +231,6 @@ export class WriterClient implements ThreadMember {
     const { id, shared, recordsBefore } = this.#journal;
     this.#data.journal = id;
     this.#data.shared = shared.memory;
-    if (this.#counted) this.#counted = { ...this.#counted, position: 0 };
     this.#keepCounts();
     this.statuses.forEach((status, index) => {
       this.handedOver[index]! += Math.max(0, recordsBefore - (status?.ordinal ?? 0));
@@ -307,7 +267,7 @@ export class WriterClient implements ThreadMember {
         }
       );
     });
-    return { ...this.#data, counted: this.#counted, before };
+    return { ...this.#data, before };
   }
 
   started(port: MessagePort): void {
@@ -316,7 +276,6 @@ export class WriterClient implements ThreadMember {
     // Pieces that an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
     for (const id of this.#done.keys()) this.#send({ type: id === this.#closeId ? 'close' : 'flush', id });
-    for (const [id, { openMetrics }] of this.#asked) this.#send({ type: 'metrics', id, openMetrics });
     port.on('message', (message: FromWriter) => {
       if (port === this.#port) this.#receive(message);
       else this.#receiveLast(message, port);
@@ -390,9 +349,6 @@ export class WriterClient implements ThreadMember {
       void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
     } else if (message.type === 'stored') {
       this.hooks[message.storage]!.add(message.records, message.units);
-    } else if (message.type === 'metrics') {
-      this.#counted = message.counted;
-      this.#asked.get(message.id)?.resolve(message.text);
     } else {
       // The thread ends after its last reply, possibly before the caller resumes.
       if (message.id === this.#closeId) this.#ended = true;

@@ -14,7 +14,6 @@ import type { FromWriter, ToWriter, WriterData } from '../protocol.ts';
 import { Journals } from './journals.ts';
 import { AppCalls } from './remote-writer.ts';
 import { Lane } from './storage-pipeline.ts';
-import { Traffic } from './traffic.ts';
 
 /** Interval of checks for completed segments, ms. */
 const LIMIT_INTERVAL = 100;
@@ -38,7 +37,6 @@ class Instance {
   readonly #data: WriterData;
   readonly #shared: SharedState;
   readonly #journals: Journals;
-  readonly #traffic: Traffic;
   readonly #service: FreeGeoIp | undefined;
   readonly #calls: AppCalls;
   readonly #onProblem: (error: TrackUsageError) => void;
@@ -67,12 +65,11 @@ class Instance {
       data.storages.map(({ ephemeral }) => ephemeral),
       onProblem,
     );
-    this.#traffic = new Traffic(this.#journals.own, data.counted);
     this.#calls = new AppCalls((call) => this.#send({ type: 'call', ...call }));
     const enricher = new Enricher(this.#geo(), service);
     this.#lanes = data.storages.map(
       (_, storage) =>
-        new Lane(storage, data, this.#journals, this.#traffic, enricher, this.#calls, {
+        new Lane(storage, data, this.#journals, enricher, this.#calls, {
           onStatus: () => this.#onStatus(storage),
           onProblem,
           onStored: (records, units) => this.#send({ type: 'stored', storage, records, units }),
@@ -106,9 +103,6 @@ class Instance {
       }
       case 'written':
         releasePieces(this.#journals.own.memory, message.position);
-        return;
-      case 'metrics':
-        this.#send({ type: 'metrics', id: message.id, ...this.#traffic.answer(message.openMetrics) });
         return;
       case 'abandon':
         void this.#end(false);

@@ -31,7 +31,6 @@ import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
 import { RejectFileFull, setAside } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote-writer.ts';
 import { Shortfall } from './shortfall.ts';
-import type { Traffic } from './traffic.ts';
 
 /** Interval at which an idle pipeline looks for records. In ms. */
 const IDLE_POLL = 100;
@@ -83,7 +82,6 @@ export class Lane {
   readonly #storage: StorageData;
   readonly #data: WriterData;
   readonly #journals: Journals;
-  readonly #traffic: Traffic;
   readonly #own: OwnSummaries;
   readonly #filler: BatchFiller;
   readonly #readings = new Map<HeldJournal, Reading>();
@@ -119,7 +117,6 @@ export class Lane {
     number: number,
     data: WriterData,
     journals: Journals,
-    traffic: Traffic,
     enricher: Enricher,
     calls: AppCalls,
     {
@@ -136,7 +133,6 @@ export class Lane {
     this.#storage = data.storages[number]!;
     this.#data = data;
     this.#journals = journals;
-    this.#traffic = traffic;
     this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
@@ -567,9 +563,6 @@ export class Lane {
     const { reader } = reading;
     reading.header ??= reader.header();
     filler.begin(reading.header ?? { site, serverName });
-    // After a failure, or if another pipeline came first, the records are already counted.
-    const { position } = this.#traffic;
-    let counted = 0;
     const losses = { ...NO_LOSSES };
     const report: ReadReport = {
       ...counting(losses),
@@ -578,15 +571,13 @@ export class Lane {
     const to = reader.read(
       from,
       until,
-      (facts, behind) => {
+      (facts) => {
         if (filler.isFull || filler.batch.length >= maxRecords) return false;
         filler.add(facts);
-        if (behind <= position) counted += 1;
         return true;
       },
       report,
     );
-    if (journal.live) this.#traffic.read(filler.batch, counted, from, to);
     const located = filler.locate();
     if (located) await located;
     filler.complete();
