@@ -12,25 +12,25 @@ import {
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
-/** CPU time in µs a request. */
+/** CPU time in µs per request. */
 interface Cost {
   throughput: number;
   thread: number;
   process: number;
 }
 
-/** One server under load, and the bare server: the mean of before it and after it. */
+/** Result of a server under load. The bare server's is the mean of the measurements before and after it. */
 interface Result extends Cost, End {
   bare: Cost;
 }
 
 type Results = Partial<Record<VariantName, Result[]>>;
 
-/** Short, so that a machine that becomes slower or faster does so between two neighbours seldom. */
+/** Durations in s. Short, so that the machine's speed seldom changes between two adjacent windows. */
 const WINDOW = { warmUp: 0.5, measured: 2 };
 const QUICK = { warmUp: 0.2, measured: 0.3 };
 
-/** What a request costs, beside the bare server and beside others. */
+/** Measures the cost of a request, compared with the bare server and other libraries. */
 export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
@@ -59,7 +59,7 @@ export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOp
   };
 }
 
-/** Each variant between two measurements of the bare server. */
+/** Measures each variant between two measurements of the bare server. */
 async function addRound(framework: Framework, results: Results, window: Window): Promise<void> {
   const costs = async (server: LoadedServer): Promise<Cost & End> => {
     const measurement = await server.measure(window);

@@ -5,21 +5,30 @@ import { type LoadedServer, requireLoadTools, withServers } from './support/load
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
-/** CPU time in µs a request; of the bare server, too, measured just before. */
+/** CPU time in µs per request, and that of the bare server, measured just before. */
 interface Cost {
   own: number;
   bare: number;
 }
 
-/** One value a round, which has processes of its own: two of the same program may differ for as long as they run. */
+/**
+ * One value per round. Each round uses new processes, because two processes of the same program may differ
+ * permanently.
+ */
 type Costs = Partial<Record<VariantName, Cost[]>>;
 
-/** In a window, which takes about 30 ms: so short that a machine seldom slows down between two of them. */
+/**
+ * Number of requests per window, which takes about 30 ms. Short, so that the machine's speed seldom changes
+ * between two windows.
+ */
 const REQUESTS = 2_000;
 const WINDOWS = 8;
 const WARM_UP = 10_000;
 
-/** What a request costs the app's thread beside the network, which the noise of a shared machine is mostly of. */
+/**
+ * Measures the cost of a request in the app's thread, without the network, which causes most of the noise on
+ * a shared machine.
+ */
 export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
@@ -63,7 +72,7 @@ async function addRound(framework: Framework, costs: Costs, windows: number): Pr
   });
 }
 
-/** What is more than the bare server's. */
+/** Returns the cost above the bare server's. */
 function overBare(costs: readonly Cost[]): number[] {
   return costs.map(({ own, bare }) => own - bare);
 }

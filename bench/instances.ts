@@ -7,14 +7,14 @@ import { newDirectory, removeDirectory } from './support/place.ts';
 const SERVER = join(import.meta.dirname, 'servers', 'instances.ts');
 const COUNTS = [0, 1, 2, 25] as const;
 
-/** Resident sizes of the process, in bytes. */
+/** Resident set sizes of the process, in bytes. */
 interface Result {
   stored: number;
-  /** After a query to each instance, which starts a reader thread for its storage. */
+  /** Size after a query to each instance, which starts a reader thread for its storage. */
   queried: number;
 }
 
-/** Memory of a process with several TrackUsage instances. */
+/** Measures the memory of a process with several TrackUsage instances. */
 export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const data: Record<number, Result[]> = {};
   for (let round = 1; round <= rounds; round++) {

@@ -11,17 +11,17 @@ const SERVER = join(import.meta.dirname, 'servers', 'main.ts');
 const CONNECTIONS = 64;
 const VARIANTS = ['bare', 'track-usage', 'track-usage, group'] as const;
 
-/** Resident sizes of the server's process, in bytes. */
+/** Resident set sizes of the server's process, in bytes. */
 interface Result {
   before: number;
-  /** After half of the requests: what goes on growing as fast has no bound. */
+  /** Size after half of the requests. If the second half grows as much, memory is unbounded. */
   half: number;
   after: number;
-  /** The app thread's heap. */
+  /** Growth of the app thread's heap. */
   heapGrowth: number;
 }
 
-/** What a million distinct URLs leave in the server's memory. */
+/** Measures the memory that a million distinct URLs leave in the server. */
 export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const [warmUp, requests] = quick ? [5_000, 50_000] : [50_000, 1_000_000];
   const data: Record<string, Result[]> = {};
@@ -46,7 +46,7 @@ async function measure(variant: VariantName, warmUp: number, requests: number): 
   const server = new Child(SERVER, { args: ['node:http', variant, directory], flags: ['--expose-gc'] });
   try {
     const client = new KeepAliveClient(await server.ask<number>('port'), CONNECTIONS);
-    /** All is stored, and what can be collected is. */
+    /** Waits until everything is stored and garbage has been collected. */
     const settle = async () => {
       const { handled, stored } = await server.ask<End>('end');
       if (stored !== undefined && stored !== handled) {

@@ -1,11 +1,13 @@
-/** The process that stores requests as the parent does, one after the other: a row, and 15 sums by single upserts. */
+/**
+ * Process that stores requests as Flask-Track-Usage does, one by one: a row, and 15 sums by single upserts.
+ */
 import pg from 'pg';
 import type { Facts } from '../src/capture/record-sink.ts';
 import { answer } from './support/child.ts';
 import { traffic } from './support/traffic.ts';
 
 const PERIODS = { hourly: 3_600_000, daily: 86_400_000, monthly: 31 * 86_400_000 };
-/** The summaries of its storage in SQL. */
+/** SQL summaries of Flask-Track-Usage's storage. */
 const KEYS: Record<string, (facts: Facts) => string> = {
   url: ({ url }) => url,
   remote: ({ remoteAddr }) => remoteAddr,
@@ -15,7 +17,7 @@ const KEYS: Record<string, (facts: Facts) => string> = {
 };
 
 answer({
-  /** How long `count` requests take, in s. */
+  /** Stores `count` requests. Returns the duration in s. */
   async store({ url, count }: { url: string; count: number }): Promise<number> {
     const client = new pg.Client(url);
     await client.connect();

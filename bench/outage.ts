@@ -10,7 +10,7 @@ import { engineOf } from './support/storages.ts';
 const SERVING = join(import.meta.dirname, 'serving.ts');
 const CONNECTIONS = 16;
 
-/** What the clients saw of a while. Latencies in ms. */
+/** Clients' view of a time window. Latencies in ms. */
 interface While {
   name: string;
   requests: number;
@@ -18,11 +18,13 @@ interface While {
   p50: number;
   p99: number;
   max: number;
-  /** What waited in the journal at its end. */
+  /** Number of records in the journal at its end. */
   waiting: number;
 }
 
-/** A database that is stopped for a minute while the app is under load: what it costs the requests, and what is lost. */
+/**
+ * Measures the effect of a database outage of one minute under load: the cost for requests, and any losses.
+ */
 export async function run({
   quick,
   storage = 'postgres',
@@ -85,7 +87,7 @@ async function clients(name: string, port: number, seconds: number, app: Child):
   };
 }
 
-/** wrk writes `980.00us`, `1.25ms` and `2.01s`. */
+/** Parses a duration of wrk: `980.00us`, `1.25ms` and `2.01s`. */
 function milliseconds(text = ''): number {
   const [, value, unit = ''] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? [];
   const factor = { us: 0.001, ms: 1, s: 1000 }[unit];

@@ -9,7 +9,7 @@ import { installPeers } from './support/peers.ts';
 
 const ROWS = 25;
 
-/** Where the app thread's time goes: self time of the functions, of a server with track-usage under load. */
+/** Profiles the app's thread: self time of the functions of a server with track-usage under load. */
 export async function run({ quick, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
@@ -41,7 +41,7 @@ export async function run({ quick, frameworks }: BenchOptions): Promise<Report> 
 interface Callee {
   name: string;
   ours: boolean;
-  /** What has no place of its own to look at: native functions, and the files of Node that only lead to them. */
+  /** Whether it has no location of its own: native functions, and files of Node that only call others. */
   leads: boolean;
 }
 
@@ -61,7 +61,7 @@ function tableOf(profile: Profiler.Profile, requests: number): string {
   const parents = new Map(
     profile.nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])),
   );
-  /** A native function counts for us where it was us who called it. */
+  /** Returns the label of a function. A native function called by us counts for us. */
   const labelOf = (id: number): Callee => {
     const called = functions.get(id)!;
     let caller = id;

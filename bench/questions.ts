@@ -14,13 +14,13 @@ import { traffic } from './support/traffic.ts';
 
 const STORING = join(import.meta.dirname, 'storing.ts');
 const DAY = 24 * 60 * 60 * 1000;
-/** Records a day, so that ten million are a year's. */
+/** Number of records per day, for ten million per year. */
 const DAILY = 27_400;
-/** Requests that come while the dashboard is looked at, before each question. */
+/** Number of requests before each query, while the dashboard is in use. */
 const LIVE = 100;
 const ENGINES = ['sqlite', 'postgres'];
 const RANGES: readonly RangeName[] = ['30d', '12mo'];
-/** The panels that a dashboard opens with. */
+/** Default panels of the dashboard. */
 const PANELS = ['urls', 'referrers', 'geo', 'browsers', 'remotes', 'status'];
 
 type Ask = (query: UsageQuery, range: RangeName) => Promise<unknown>;
@@ -67,10 +67,10 @@ const QUESTIONS: Readonly<Record<string, Ask>> = {
   'totals, filtered by a country': (query, range) => query.totals({ range, filter: { geo: 'DE' } }),
   'panel urls, filtered by a country': top('urls', { filter: { geo: 'DE' } }),
 };
-/** What reads records instead of sums; asked less often. */
+/** Queries that read records instead of sums, which are measured less often. */
 const SLOW = /filtered/;
 
-/** How long the dashboard's questions take over a year of many records. */
+/** Measures the dashboard's queries over a year with many records. */
 export async function run({ quick, storage, rounds = quick ? 2 : 5 }: BenchOptions): Promise<Report> {
   const days = quick ? 35 : 365;
   const records = days * DAILY;

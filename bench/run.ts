@@ -1,4 +1,4 @@
-/** `npm run bench [-- name… --quick …]`: measures, prints tables, keeps the figures in `results/`. */
+/** `npm run bench [-- name… --quick …]`: measures, prints tables, writes the figures to `results/`. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';

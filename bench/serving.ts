@@ -1,4 +1,4 @@
-/** The process of a tracked server of node:http whose storage is one of those that are measured. */
+/** Process of a tracked node:http server with one of the measured storages. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -18,12 +18,12 @@ interface Place {
 let usage: InstanceType<Awaited<ReturnType<typeof library>>['TrackUsage']>;
 
 answer({
-  /** Answers its port. */
+  /** Returns the port. */
   async serve({ directory, engine, url }: Place): Promise<number> {
     const { TrackUsage } = await library();
     const storage = await engineOf(engine).storage(url, ALL_HOOKS);
     const { app, listen } = await buildNode({ options: undefined, middleware: undefined, plugIn: () => {} });
-    // That the storage is down is what is measured.
+    // The storage is stopped deliberately, so its errors are ignored.
     usage = new TrackUsage(app, storage, { journal: { dir: join(directory, 'journal') }, onError: () => {} });
     const server = listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -32,7 +32,7 @@ answer({
   },
   status: (): UsageStatus => usage.status(),
   handled: () => handled.count,
-  /** Waits until all is stored, and says how many hits that are. */
+  /** Waits until everything is stored, and returns the number of hits. */
   async stored(): Promise<number> {
     await usage.flush({ timeout: 3_600_000 });
     const months = await usage.getSum('server', { period: 'month' });

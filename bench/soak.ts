@@ -5,24 +5,24 @@ import { requireLoadTools, withServer } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
 
-/** What is sampled, in the table's units. */
+/** A sampled value, in the table's units. */
 interface Series {
   name: string;
   of(sample: Sample): number;
-  /** What stands for a third of the samples; the median where it is left out. */
+  /** Returns the value of a third of the samples. Defaults to the median. */
   by?: (values: readonly number[]) => number;
-  /** How far that may rise from the first third to the last and still be called flat, beside `RISE`. */
+  /** Maximum increase from the first third to the last that counts as flat, in addition to `RISE`. */
   slack: number;
 }
 
-/** What is left when the garbage has just been collected. */
+/** Minimum of the values, as after a garbage collection. */
 const floor = (values: readonly number[]): number => Math.min(...values);
 
-/** As a share of the first third: what measuring alone does to it. */
+/** Tolerance for the effects of measuring, as a fraction of the first third. */
 const RISE = 0.1;
 const MB = 1e6;
 const SERIES: readonly Series[] = [
-  // V8 doubles and halves the space for young objects, minutes apart: that is no growth of what is kept.
+  // V8 resizes the space for young objects within minutes, which is no growth of retained memory.
   {
     name: "resident size without the app thread's heap, MB",
     of: ({ rss, heapTotal }) => (rss - heapTotal) / MB,
@@ -31,13 +31,13 @@ const SERIES: readonly Series[] = [
   { name: "used in the app thread's heap, MB", of: ({ heapUsed }) => heapUsed / MB, by: floor, slack: 5 },
   { name: 'event loop late, median, ms', of: ({ delay }) => delay.median, slack: 1 },
   { name: 'event loop late, 99 %, ms', of: ({ delay }) => delay.p99, slack: 5 },
-  // Between nothing and the second for which records gather, by when the sample is taken.
+  // Varies with the time of the sample, between 0 and the second for which records are collected.
   { name: 'lag, s', of: ({ lag }) => lag.seconds, slack: 1 },
-  // Two segments: one is filled while the one before it is stored.
+  // Two segments: one is filled while the previous one is stored.
   { name: 'journal, MB', of: ({ journalBytes }) => journalBytes / MB, slack: 32 },
 ];
 
-/** What makes the others understood. */
+/** Additional values that help to interpret the others. */
 const SHOWN: readonly Omit<Series, 'slack'>[] = [
   { name: "the app thread's heap, MB", of: ({ heapTotal }) => heapTotal / MB },
   { name: 'resident size, MB', of: ({ rss }) => rss / MB },
@@ -45,11 +45,11 @@ const SHOWN: readonly Omit<Series, 'slack'>[] = [
 
 const COLUMNS = [...SERIES, ...SHOWN];
 
-/** The first tenth fills caches and heaps. */
+/** Fraction of the run that fills caches and heaps. */
 const WARM_UP = 0.1;
 const ROWS = 12;
 
-/** Whether memory and lag stay as they are when a server has all the load that it can take, for long. */
+/** Measures whether memory and lag stay constant on a server at full load for a long time. */
 export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
   installPeers();
@@ -61,7 +61,7 @@ export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: Be
       const first = await server.ask<Sample>('watch');
       const samples: Sample[] = [];
       for (let at = interval; at <= seconds; at += interval) {
-        // Held against the beginning, so that a late sample does not delay the next.
+        // Relative to the start, so that a late sample does not delay the next one.
         await sleep(Math.max(0, first.time + at * 1000 - (samples.at(-1) ?? first).time));
         samples.push(await server.ask<Sample>('sample'));
         progress(`soak: ${framework}, ${whole(at)} of ${whole(seconds)} s`);

@@ -11,14 +11,17 @@ import { traffic } from './support/traffic.ts';
 interface Stored {
   adopted: Adopted;
   applied: Applied;
-  /** What the storage takes on disk. */
+  /** Size of the storage on disk. */
   bytes: number;
 }
 
 const STORING = join(import.meta.dirname, 'storing.ts');
 const ONE_BY_ONE = join(import.meta.dirname, 'one-by-one.ts');
 
-/** How fast the writer carries a dead process's journal into each storage, whose server shares the cores with it. */
+/**
+ * Measures how fast the writer stores a dead process's journal in each storage, whose server uses the same
+ * cores.
+ */
 export async function run({ quick, storage, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const records = quick ? 100_000 : 1_000_000;
   const engines = storage === undefined ? ENGINES : [engineOf(storage)];
@@ -56,7 +59,7 @@ async function measure(engine: Engine, records: number): Promise<Stored> {
   return { adopted, applied, bytes };
 }
 
-/** In a process, a directory and a place of its own. */
+/** Runs in a separate process, with its own directory and database. */
 async function inChild<T extends { records: number }>(
   engine: Engine,
   records: number,
@@ -79,7 +82,7 @@ async function inChild<T extends { records: number }>(
   }
 }
 
-/** The parent's way into the same PostgreSQL: in requests a second. */
+/** Measures Flask-Track-Usage's method on the same PostgreSQL, in requests per second. */
 async function oneByOne(requests: number): Promise<number> {
   const directory = newDirectory();
   const place = await engineOf('postgres').start(directory);

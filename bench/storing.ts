@@ -1,4 +1,4 @@
-/** The process that carries a dead process's journal into a storage, and then the same batches once more. */
+/** Process that stores a dead process's journal, and then the same batches again. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,33 +10,33 @@ import { engineOf } from './support/storages.ts';
 
 interface Question {
   directory: string;
-  /** Written by a process that died. */
+  /** Journal written by a process that died. */
   journal: string;
   engine: string;
   url: string;
-  /** Defaults to the parent's seven summaries. */
+  /** Summaries to keep. Defaults to the seven of Flask-Track-Usage. */
   hooks?: readonly string[];
 }
 
 /** CPU time in µs. */
 export interface Adopted {
   seconds: number;
-  /** Of this process, not of the server. */
+  /** CPU time of this process, without the server. */
   cpu: number;
-  /** The largest resident size of the process. In bytes. */
+  /** Maximum resident set size of the process. In bytes. */
   peakRss: number;
   records: number;
 }
 
 export interface Applied {
-  /** In `apply` alone. */
+  /** Time spent in `apply`. */
   seconds: number;
   records: number;
   batches: number;
 }
 
 answer({
-  /** The whole way: decoding, user agents, geography, folding, storing. */
+  /** Runs the complete pipeline: decoding, user agents, geolocation, folding, storing. */
   async adopt({ directory, journal, engine, url, hooks }: Question): Promise<Adopted> {
     const { TrackUsage, sumServer } = await library();
     const storage = await open(engine, url, hooks);
@@ -56,7 +56,7 @@ answer({
     };
   },
 
-  /** What the storage alone takes: its batches are made beforehand. */
+  /** Measures only the storage, with batches prepared in advance. */
   async apply({ directory, journal, engine, url }: Question): Promise<Applied> {
     const storage = await open(engine, url);
     const batches = await collect(storage, directory, journal);
@@ -81,12 +81,12 @@ function settings(directory: string) {
   return { journal: { dir: join(directory, 'journal'), maxBytes: 64 * 1024 ** 3 }, onError };
 }
 
-/** A journal is deleted when all of it is stored. */
+/** Waits until the journal is deleted, which happens when all of it is stored. */
 async function adopted(journal: string): Promise<void> {
   while (existsSync(journal)) await sleep(5);
 }
 
-/** The batches that a storage would get. */
+/** Returns the batches that a storage would receive. */
 async function collect(storage: Storage, directory: string, journal: string): Promise<Batch[]> {
   const { TrackUsage, Storage: Base } = await library();
   const batches: Batch[] = [];

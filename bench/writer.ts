@@ -20,7 +20,7 @@ interface Result {
   ceiling: Written;
 }
 
-/** How fast the writer stores a journal that a dead process left. */
+/** Measures how fast the writer stores the journal of a dead process. */
 export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const records = quick ? 50_000 : 1_000_000;
   const data: Record<Kind, Result[]> = { zipf: [], urls: [], distinct: [] };
@@ -50,7 +50,7 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
   };
 }
 
-/** Does it in a process and a directory of its own. */
+/** Runs in a separate process, with its own directory. */
 async function inChild(
   records: number,
   what: (child: Child, directory: string) => Promise<Written>,
@@ -92,7 +92,7 @@ function tableOf(results: readonly Result[]): string {
     ['', 'records/s', 'share', 'CPU, µs/record', 'peak RSS, MB', 'database, MB/million'],
     [
       row('track-usage', ({ ours }) => ours, spread(shares, decimals(2))),
-      // Its rows wait in memory, so its size says nothing.
+      // Its rows are in memory beforehand, so its memory size is not comparable.
       row('one table, plain inserts', ({ ceiling }) => ceiling, '1').with(4, '–'),
     ],
   );

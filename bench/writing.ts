@@ -1,4 +1,4 @@
-/** The process that stores a journal, or inserts the same records into a bare table. */
+/** Process that stores a journal, or inserts the same records into a single table. */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,11 +12,11 @@ import { type Kind, traffic } from './support/traffic.ts';
 export interface Written {
   seconds: number;
   cpu: number;
-  /** The largest resident size of the process. In bytes. */
+  /** Maximum resident set size of the process. In bytes. */
   peakRss: number;
-  /** The database, checkpointed. */
+  /** Size of the database, after a checkpoint. */
   bytes: number;
-  /** Records that are in it. */
+  /** Number of records in it. */
   records: number;
 }
 
@@ -24,7 +24,7 @@ const BATCH = 20_000;
 const FILE = 'usage.db';
 
 answer({
-  /** Adopts the dead journal in `directory`, whose storage is the database beside it. */
+  /** Adopts the dead journal in `directory`. Its storage is the database beside it. */
   async adopt({ directory, journal }: { directory: string; journal: string }): Promise<Written> {
     const { TrackUsage, SqliteStorage, sumServer } = await library();
     const file = join(directory, FILE);
@@ -44,10 +44,10 @@ answer({
     return { ...result, bytes: checkpointed(file), records };
   },
 
-  /** The same records into one table of plain columns, without an index: nothing can store them faster. */
+  /** Inserts the same records into one table without an index, which is the upper limit of speed. */
   insert({ directory, records, kind }: { directory: string; records: number; kind: Kind }): Written {
     const file = join(directory, FILE);
-    // Made beforehand: only inserting is measured.
+    // Prepared in advance, so that only inserting is measured.
     const rows = Array.from(traffic(records, kind), rowOf);
     const measured = stopwatch();
     const database = new DatabaseSync(file);

@@ -5,7 +5,10 @@ import type { Middleware } from './handler.ts';
 const PERIODS = ['hour', 'day', 'month'] as const;
 const LENGTHS = { hour: 13, day: 10, month: 7 } as const;
 
-/** What one writes without a library: each request's row and its 21 counters, in a transaction after the response. */
+/**
+ * Tracking written without a library: each request's row and its 21 counters, in a transaction after the
+ * response.
+ */
 export function byHand(directory: string): Middleware {
   const database = new DatabaseSync(join(directory, 'by-hand.db'));
   database.exec(`

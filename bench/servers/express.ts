@@ -9,7 +9,7 @@ type Express = ExpressApp & {
   get(path: string, handler: Handler): void;
 };
 
-/** An Express 5 app with the routes that the load asks for. */
+/** Creates an Express 5 app with the benchmark's routes. */
 export async function buildExpress({ middleware, plugIn }: Addition): Promise<Built> {
   const app = peer<() => Express>('express')();
   await plugIn(app);
@@ -20,6 +20,6 @@ export async function buildExpress({ middleware, plugIn }: Addition): Promise<Bu
     response.send(reply(request.url!));
   };
   for (const path of PATHS) app.get(path, respond);
-  // Tracking replaces `listen` and `handle`, so they are looked up when they are called.
+  // Tracking replaces `listen` and `handle`, so they are looked up when called.
   return { app, listen: (port, host) => app.listen(port, host) as ReturnType<Built['listen']> };
 }

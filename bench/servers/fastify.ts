@@ -18,7 +18,7 @@ type Fastify = FastifyApp & {
   server: ReturnType<Built['listen']>;
 };
 
-/** A Fastify 5 app with the routes that the load asks for. */
+/** Creates a Fastify 5 app with the benchmark's routes. */
 export async function buildFastify({ options, middleware, plugIn }: Addition): Promise<Built> {
   const app = peer<(options: object | undefined) => Fastify>('fastify')(options);
   await plugIn(app);

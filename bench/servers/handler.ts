@@ -3,30 +3,30 @@ import type { TrackUsage } from '../../src/index.ts';
 
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
 
-/** What a variant adds to an app, before its routes. */
+/** Parts that a variant adds to an app, before its routes. */
 export interface Addition {
-  /** What the app is made with. */
+  /** Options of the app. */
   options: object | undefined;
-  /** As node:http and Express have it; the other frameworks' files adapt it. */
+  /** Middleware for node:http and Express. The other frameworks' files adapt it. */
   middleware: Middleware | undefined;
-  /** Adds to the app in its framework's own way. */
+  /** Adds to the app in the framework's own way. */
   plugIn(app: object): unknown;
 }
 
-/** What a framework's file makes. */
+/** Result of a framework's file. */
 export interface Built {
-  /** What TrackUsage gets. */
+  /** Argument for TrackUsage. */
   app: NonNullable<ConstructorParameters<typeof TrackUsage>[0]>;
   listen(port: number, host: string): Server;
 }
 
-/** The routes that the load asks for. */
+/** Routes of the benchmark. */
 export const PATHS = ['/', '/products/:id', '/articles/:slug', '/search', '/api/items/:id'];
 
-/** Requests that the server handled. */
+/** Number of requests handled. */
 export const handled = { count: 0 };
 
-/** A short JSON document. */
+/** Returns a short JSON document. */
 export function reply(url: string): string {
   return JSON.stringify({ ok: true, url, items: [1, 2, 3], text: 'a short answer' });
 }

@@ -13,7 +13,7 @@ type Hono = HonoApp & {
 };
 type Adapter = (options: { fetch: unknown }) => ReturnType<Built['listen']>;
 
-/** A Hono 4 app on `@hono/node-server` with the routes that the load asks for. */
+/** Creates a Hono 4 app on `@hono/node-server` with the benchmark's routes. */
 export async function buildHono({ middleware, plugIn }: Addition): Promise<Built> {
   const app = new (peer<{ Hono: new () => Hono }>('hono').Hono)();
   const { createAdaptorServer } = peer<{ createAdaptorServer: Adapter }>('@hono/node-server');
@@ -35,6 +35,6 @@ export async function buildHono({ middleware, plugIn }: Addition): Promise<Built
       });
     });
   }
-  // Tracking replaces `fetch`, so it is looked up when it is needed.
+  // Tracking replaces `fetch`, so it is looked up when needed.
   return { app, listen: (port, host) => createAdaptorServer({ fetch: app.fetch }).listen(port, host) };
 }

@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream';
 
 const CONNECTIONS = 64;
 
-/** Connections of a server whose requests come from memory and whose responses go nowhere. */
+/** Connections that send a server requests from memory and discard its responses. */
 export class InMemoryClients {
   readonly #connections: Connection[];
   readonly #requests = Array.from({ length: 500 }, (_, i) => Buffer.from(requestOf(i)));
@@ -18,8 +18,8 @@ export class InMemoryClients {
   }
 
   /**
-   * Has so many requests answered. As under load, one of each connection comes in a turn of the event loop, and what
-   * it leaves to be done at once is done before the next one comes.
+   * Sends a number of requests. As under load, each connection sends one per turn of the event loop, after
+   * microtasks and next-tick callbacks of the previous one have run.
    */
   async ask(requests: number): Promise<void> {
     for (let left = requests; left > 0; left -= CONNECTIONS) {
@@ -36,7 +36,7 @@ export class InMemoryClients {
   }
 }
 
-/** As far as a server of node:http asks a socket. */
+/** Implements the part of a socket that a node:http server uses. */
 class Connection extends Duplex {
   readonly remoteAddress = '127.0.0.1';
   onAnswer: () => void = () => {};
@@ -71,7 +71,7 @@ const PATHS: ((i: number) => string)[] = [
   (i) => `/api/items/${i}?fields=name,price`,
 ];
 
-/** As `load.lua` has them, and browsers send them. */
+/** Returns a request as in `load.lua`, with the headers of a browser. */
 function requestOf(i: number): string {
   const headers = {
     Host: 'shop.example.org',

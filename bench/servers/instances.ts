@@ -1,4 +1,4 @@
-/** A process with several tracked servers: `directory count`. */
+/** Process with several tracked servers: `directory count`. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

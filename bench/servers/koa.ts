@@ -16,7 +16,7 @@ interface Router {
   routes(): KoaMiddleware;
 }
 
-/** A Koa 3 app with the routes that the load asks for, by `@koa/router`. */
+/** Creates a Koa 3 app with the benchmark's routes, through `@koa/router`. */
 export async function buildKoa({ middleware, plugIn }: Addition): Promise<Built> {
   const app = new (peer<new () => KoaApp & { use(middleware: KoaMiddleware): void }>('koa'))();
   const { Router } = peer<{ Router: new () => Router }>('@koa/router');
@@ -39,7 +39,7 @@ export async function buildKoa({ middleware, plugIn }: Addition): Promise<Built>
     });
   }
   app.use(router.routes());
-  // Tracking replaces `listen`, so it is looked up when it is called.
+  // Tracking replaces `listen`, so it is looked up when called.
   return {
     app,
     listen: (port, host) => app.listen(port as never, host as never) as ReturnType<Built['listen']>,

@@ -1,4 +1,4 @@
-/** The process of a server that is measured: framework, variant, a directory of its own. */
+/** Process of a measured server. Arguments: framework, variant, directory. */
 import { once } from 'node:events';
 import type { Profiler } from 'node:inspector';
 import { Session } from 'node:inspector';
@@ -25,7 +25,7 @@ export const FRAMEWORKS = {
   'Hono 4': buildHono,
 } satisfies Record<Framework, (addition: Addition) => Promise<Built>>;
 
-/** A moment of a server. CPU time in µs, of the app's thread and of the whole process. */
+/** State of a server at one moment. CPU time in µs, of the app's thread and of the whole process. */
 export interface Mark {
   time: number;
   thread: number;
@@ -34,12 +34,12 @@ export interface Mark {
   rss: number;
 }
 
-/** What was there when the load was over. */
+/** State of a server after the load. */
 export interface End {
   handled: number;
-  /** Hits in the storage; `undefined` for who stores none. */
+  /** Number of hits in the storage; `undefined` for variants that store none. */
   stored: number | undefined;
-  /** How long storing went on after the last request. In s. */
+  /** Time from the last request until everything is stored. In s. */
   catchUp: number;
 }
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { type Addition, type Built, handled, reply } from './handler.ts';
 
-/** A server of node:http. */
+/** Creates a node:http server. */
 export async function buildNode({ middleware, plugIn }: Addition): Promise<Built> {
   const server: Server = createServer((request, response) => {
     if (middleware === undefined) respond();

@@ -8,7 +8,7 @@ import type { Variant } from './variant.ts';
 const LOG = 'access.log';
 const logFile = (directory: string) => join(directory, LOG);
 
-/** How pino writes to a file: a system call for each line, or one for each 4 KiB. */
+/** pino's options for writing to a file: a system call for each line, or for each 4 KiB. */
 const EACH_LINE = {};
 const BUFFERED = { sync: false, minLength: 4096 };
 type Destination = typeof EACH_LINE | typeof BUFFERED;
@@ -31,13 +31,13 @@ function fastifyLogger(options: Destination): Variant {
   return { options: (directory) => ({ logger: { stream: pinoFile(directory, options) } }) };
 }
 
-/** What a logger that prints lines is given. */
+/** Returns a function that writes a logger's lines to a file. */
 function printer(directory: string): (line: string) => void {
   const stream = createWriteStream(logFile(directory));
   return (line) => void stream.write(`${line}\n`);
 }
 
-/** The metrics that a scrape would read; nobody scrapes. It sees the servers of every framework. */
+/** Collects metrics, without a scraper. Instruments the servers of every framework. */
 function openTelemetry(): void {
   type Made = new (options?: object) => object;
   const { HttpInstrumentation } = peer<{ HttpInstrumentation: Made }>('@opentelemetry/instrumentation-http');
@@ -50,7 +50,7 @@ function openTelemetry(): void {
     instrumentations: [new HttpInstrumentation()],
     meterProvider: new MeterProvider({ readers: [new PrometheusExporter({ preventServerStart: true })] }),
   });
-  // It changes what is required from now on: the prototype of the servers that there are, too.
+  // Patches modules when they are required, including the prototype of existing servers.
   createRequire(import.meta.url)('node:http');
 }
 
@@ -62,7 +62,7 @@ interface KoaContext {
 type Use<Context> = { use(middleware: (context: Context, next: () => Promise<void>) => unknown): void };
 type Client = { Histogram: new (options: object) => { startTimer(): (labels: object) => void } };
 
-/** What one writes for Koa, for which prom-client has no middleware that is maintained. */
+/** Custom middleware for Koa, because prom-client has no maintained one. */
 function promClientForKoa(app: Use<KoaContext>): void {
   const durations = new (peer<Client>('prom-client').Histogram)({
     name: 'http_request_duration_seconds',
@@ -76,7 +76,7 @@ function promClientForKoa(app: Use<KoaContext>): void {
   });
 }
 
-/** What others do with each request, set up as their documentation shows. Loggers write to a file. */
+/** Comparable libraries, configured as their documentation shows. Loggers write to a file. */
 export const PEERS = {
   morgan: {
     middleware: (directory) =>

@@ -31,8 +31,8 @@ function trackUsage(mode?: JournalMode): Variant {
 }
 
 /**
- * What no journal with a thread can go below: another thread in the process, idle, and one append of a record's
- * size before each response.
+ * Lower limit for any journal with a thread: an idle thread, and one append of a record's size before each
+ * response.
  */
 function floor(directory: string): Middleware {
   new Worker('setInterval(() => {}, 2 ** 30)', { eval: true, execArgv: [] }).unref();
@@ -43,7 +43,7 @@ function floor(directory: string): Middleware {
     next();
   };
 }
-/** About what a record of this load takes in the journal. */
+/** Approximate size of a record of this load in the journal, in bytes. */
 const RECORD_BYTES = 600;
 
 export const VARIANTS = {
@@ -63,7 +63,7 @@ const ALL = [
 ] as const;
 const LOGGERS = ['morgan', 'pino-http', 'pino-http, buffered'] as const;
 
-/** What is compared with the bare server, by framework. */
+/** Variants compared with the bare server, by framework. */
 export const LINE_UP: Record<Framework, readonly VariantName[]> = {
   'node:http': [...ALL, ...LOGGERS],
   'Express 5': [...ALL, ...LOGGERS, 'swagger-stats', 'express-prom-bundle'],

@@ -4,26 +4,26 @@ import { monitorEventLoopDelay, type RecordableHistogram } from 'node:perf_hooks
 import { handled } from './handler.ts';
 import type { Tracking } from './variant.ts';
 
-/** A moment of a server that runs for long. Sizes in bytes. */
+/** State of a long-running server at one moment. Sizes in bytes. */
 export interface Sample {
-  /** In ms. */
+  /** Time in ms. */
   time: number;
   handled: number;
   rss: number;
-  /** Of the app's thread: what V8 has for its heap, and how much of that is used. */
+  /** Size of the app thread's V8 heap, and the part in use. */
   heapTotal: number;
   heapUsed: number;
-  /** How late the event loop was since the sample before. In ms. */
+  /** Delay of the event loop since the previous sample. In ms. */
   delay: { median: number; p99: number; max: number };
-  /** What `status()` says. */
+  /** Lag from `status()`. */
   lag: { records: number; seconds: number };
   journalBytes: number;
 }
 
-/** How often the event loop's delay is looked at. In ms. */
+/** Resolution of the event loop's delay. In ms. */
 const RESOLUTION = 10;
 
-/** Samples a server; watching the event loop begins here. */
+/** Starts to monitor the event loop, and returns a function that takes a sample. */
 export function watch({ status }: Tracking): () => Sample {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION });
   histogram.enable();
@@ -45,7 +45,7 @@ export function watch({ status }: Tracking): () => Sample {
   };
 }
 
-/** It measures from one look to the next, so that the resolution is part of each value. */
+/** Returns the delays without the resolution, which the histogram includes in each value. */
 function delays(histogram: Pick<RecordableHistogram, 'percentile' | 'max'>): Sample['delay'] {
   const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION);
   return {
@@ -58,7 +58,7 @@ function delays(histogram: Pick<RecordableHistogram, 'percentile' | 'max'>): Sam
 function bytesIn(directory: string): number {
   let bytes = 0;
   for (const name of readdirSync(directory)) {
-    // The writer deletes what is stored.
+    // The writer deletes stored segments.
     bytes += statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
   }
   return bytes;

@@ -10,9 +10,9 @@ interface Reply {
 
 export interface ChildOptions {
   args?: readonly string[];
-  /** The core that it may use; without it any. */
+  /** CPU core that it may use. Defaults to any. */
   core?: number;
-  /** Flags for Node. */
+  /** Command-line flags of Node. */
   flags?: readonly string[];
 }
 
@@ -21,7 +21,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A process that measures, and answers questions. */
+/** A process that measures and responds to requests. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
@@ -62,7 +62,10 @@ export class Child {
     });
   }
 
-  /** Lets only the main thread have its core; its other threads get `core`. Linux only, as pinning is. */
+  /**
+   * Reserves the core for the main thread, and moves the other threads to `core`. Only on Linux, which
+   * supports pinning.
+   */
   moveOtherThreads(core: number): void {
     const { pid } = this.#process;
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
@@ -80,7 +83,7 @@ export class Child {
   }
 }
 
-/** The child's side. */
+/** Handles requests in the child process. */
 export function answer(answers: Record<string, (argument: never) => unknown>): void {
   process.on(
     'message',

@@ -7,7 +7,10 @@ const HEADERS =
   'Accept-Language: de-DE,de;q=0.9,en;q=0.8\r\n' +
   'Referer: https://www.example.org/list\r\n\r\n';
 
-/** Asks a server on this machine over connections that stay open, one request after the other on each. */
+/**
+ * Client for a server on this machine. Its connections are persistent, and each sends one request after the
+ * other.
+ */
 export class KeepAliveClient {
   readonly #port: number;
   readonly #connections: number;
@@ -17,7 +20,7 @@ export class KeepAliveClient {
     this.#connections = connections;
   }
 
-  /** GETs `count` paths; rejects at the first answer that is not 200. */
+  /** Sends `count` GET requests. Rejects at the first response other than 200. */
   async get(count: number, pathOf: (n: number) => string): Promise<void> {
     let asked = 0;
     const take = () => (asked < count ? pathOf(asked++) : undefined);

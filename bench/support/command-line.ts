@@ -3,7 +3,7 @@ import type { Framework } from '../servers/variant.ts';
 import { LINE_UP } from '../servers/variants.ts';
 import type { BenchOptions } from './options.ts';
 
-/** What runs when no name is given. */
+/** Benchmarks that run by default. */
 const ALL = ['http', 'writer', 'memory'];
 const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'in-memory', 'instances', 'soak'];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
@@ -22,7 +22,7 @@ interface CommandLine {
   write: boolean;
 }
 
-/** Reads the command line; ends the process where it is wrong. */
+/** Parses the command line. Exits if it is invalid. */
 export function commandLine(args: readonly string[]): CommandLine {
   try {
     return read(args);

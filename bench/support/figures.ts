@@ -1,11 +1,11 @@
-/** The middle one of the values, or the mean of the two in the middle. */
+/** Returns the median: the middle value, or the mean of the two middle ones. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** `median (min–max)`, each as `show` writes it. */
+/** Formats `median (min–max)`, with each value formatted by `show`. */
 export function spread(values: readonly number[], show: (value: number) => string): string {
   if (values.length === 0) return '–';
   if (values.length === 1) return show(values[0]!);
@@ -17,10 +17,10 @@ export const decimals =
   (digits: number) =>
   (value: number): string =>
     value.toFixed(digits);
-/** A difference, with its sign. */
+/** Formats a difference, with its sign. */
 export const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)}`;
 
-/** A Markdown table. */
+/** Returns a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]!.length)));
   const line = (cells: readonly string[]) =>
@@ -29,7 +29,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
-/** The app thread alone: a row for each variant, a column for each framework. */
+/** Returns a table of the app thread's cost: a row for each variant, a column for each framework. */
 export function overview<T>(
   data: Record<string, Record<string, readonly T[]>>,
   costs: (found: T) => { own: number; bare: number },

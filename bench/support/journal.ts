@@ -3,8 +3,8 @@ import type { Facts } from '../../src/capture/record-sink.ts';
 import { library } from './library.ts';
 
 /**
- * Writes a journal as a process leaves it that dies before its writer has begun; returns its place.
- * @param identity Of the storage that it is for.
+ * Writes a journal like that of a process that died before its writer started. Returns its directory.
+ * @param identity Identity of its storage.
  */
 export async function writeJournal(
   directory: string,

@@ -4,10 +4,10 @@ import { pathToFileURL } from 'node:url';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** Where the built library is, for this process and its children. */
+/** Directory of the built library, for this process and its children. */
 const DIST = process.env.TRACK_USAGE_BENCH_DIST ?? join(ROOT, 'dist');
 
-/** Takes a copy of the built library, so that a build during a long run does not change what is measured. */
+/** Copies the built library, so that a build during a long run does not affect the measurement. */
 export function copyLibrary(): string {
   const copy = join(ROOT, 'node_modules', '.cache', `track-usage-bench-${process.pid}`);
   mkdirSync(copy, { recursive: true });
@@ -16,7 +16,7 @@ export function copyLibrary(): string {
   return copy;
 }
 
-/** A file of the built library. */
+/** Loads a file of the built library. */
 export function load<T = unknown>(path: string): Promise<T> {
   return import(pathToFileURL(join(DIST, path)).href) as Promise<T>;
 }
@@ -26,13 +26,13 @@ type Library = typeof import('../../src/index.ts') &
   typeof import('../../src/journal/directory.ts') &
   typeof import('../../src/journal/journal.ts');
 
-/** The built library: what users load, and the two parts of its inside that the writer's benchmark needs. */
+/** Loads the built library: its public exports, and two internal parts for the writer's benchmark. */
 export async function library(): Promise<Library> {
   const parts = ['index.js', 'storages/sqlite/index.js', 'journal/directory.js', 'journal/journal.js'];
   return Object.assign({}, ...(await Promise.all(parts.map((part) => load(part))))) as Library;
 }
 
-/** All summaries that the parent names. */
+/** All summaries of Flask-Track-Usage. */
 export const ALL_HOOKS = [
   'sumUrls',
   'sumRemotes',
@@ -43,7 +43,7 @@ export const ALL_HOOKS = [
   'sumGeo',
 ];
 
-/** Prints what went wrong; that a summary stays empty (there is no cookie here) is no news. */
+/** Prints problems, except that a summary stays empty, which is expected without cookies. */
 export function onError(error: Error & { code?: string }): void {
   if (error.code !== 'SUMMARY_IDLE') console.error(error.message);
 }

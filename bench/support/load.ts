@@ -13,10 +13,10 @@ const run = promisify(execFile);
 const SERVER = join(import.meta.dirname, '..', 'servers', 'main.ts');
 const SCRIPT = join(import.meta.dirname, '..', 'load.lua');
 const CONNECTIONS = 64;
-/** Each collects twice. */
+/** Number of collections; each collects twice. */
 const COLLECTIONS = 4;
 
-/** How long a server is under load, before and while it is measured. In s. */
+/** Durations of the load before and during a measurement. In s. */
 export interface Window {
   warmUp: number;
   measured: number;
@@ -29,9 +29,9 @@ export interface Measurement {
 }
 
 /**
- * Puts a server under load for so many seconds; what `wrk` says. Rejects where anything but 200 came: refused or cut
- * connections and error pages would make a server look faster than it is.
- * @param core The core that it may use; without it any.
+ * Runs `wrk` against a server for a number of seconds and returns its output. Rejects if any response is not
+ * 200. Refused connections and error pages would make a server look faster than it is.
+ * @param core CPU core that it may use. Defaults to any.
  */
 export async function load(
   port: number,
@@ -52,11 +52,11 @@ interface LoadOptions {
   connections: number;
   seconds: number;
   core?: number;
-  /** More of `wrk`'s. */
+  /** Additional flags of `wrk`. */
   flags?: readonly string[];
 }
 
-/** Says what is missing on this machine. */
+/** Throws if a required tool is not installed on this machine. */
 export function requireLoadTools(): void {
   if (availableParallelism() < 2)
     throw new Error('This needs two cores: one for the server, one for the load.');
@@ -72,7 +72,10 @@ export function requireLoadTools(): void {
   }
 }
 
-/** A server of its own, whose app has core 0 and whose other threads share core 1 with the load. */
+/**
+ * A measured server in a separate process. Its app uses core 0; its other threads share core 1 with the load
+ * generator.
+ */
 export class LoadedServer {
   readonly variant: VariantName;
   readonly #name: string;
@@ -80,7 +83,7 @@ export class LoadedServer {
   readonly #process: Child;
   #pinned = false;
 
-  /** It is to be stopped at the end. */
+  /** Creates a server, which must be stopped at the end. */
   constructor(framework: Framework, variant: VariantName) {
     this.variant = variant;
     this.#name = `${framework}, ${variant}`;
@@ -92,7 +95,7 @@ export class LoadedServer {
     });
   }
 
-  /** Puts it under load for as long as `work` needs, in s, and waits until all is stored. */
+  /** Runs it under load while `work` runs, for a number of seconds, and waits until everything is stored. */
   async underLoad<T>(seconds: number, work: (server: Child) => Promise<T>): Promise<{ found: T; end: End }> {
     const server = this.#process;
     const port = await server.ask<number>('port');
@@ -114,7 +117,7 @@ export class LoadedServer {
     return { found, end };
   }
 
-  /** Asks it what it costs, in the middle of the load. */
+  /** Measures its cost during the load. */
   async measure(
     { warmUp, measured }: Window,
     during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
@@ -131,7 +134,7 @@ export class LoadedServer {
     return { ...found, end };
   }
 
-  /** Has it answer so many requests that come from memory; what each cost the app's thread, in µs. */
+  /** Sends requests from memory. Returns the app thread's time per request, in µs. */
   async askFromMemory(requests: number): Promise<number> {
     const server = this.#process;
     if (!this.#pinned) {
@@ -143,9 +146,8 @@ export class LoadedServer {
   }
 
   /**
-   * Makes it a server that has run for a while: after some full collections at quiet moments `process.nextTick` of
-   * Node 24 is ten times as slow for good, and of the servers that are compared all or none should have that behind
-   * them.
+   * Ages the server. After some full garbage collections at idle times, `process.nextTick` of Node 24 is
+   * permanently ten times as slow. For a fair comparison, this must be so for all servers or for none.
    */
   async age(): Promise<void> {
     for (let i = 0; i < COLLECTIONS; i++) await this.#process.ask('collect');
@@ -158,9 +160,9 @@ export class LoadedServer {
 }
 
 /**
- * Works with new servers, each of which has run for a while: two processes of the same program may differ for as long
- * as they run, so what is compared takes new ones for each round.
- * @param warmUp Has one answer some thousand requests.
+ * Runs work with new, aged servers. Two processes of the same program may differ permanently, so each round
+ * of a comparison uses new ones.
+ * @param warmUp Sends a server some thousand requests.
  */
 export async function withServers<T>(
   framework: Framework,
@@ -179,7 +181,7 @@ export async function withServers<T>(
   }
 }
 
-/** Works with a server while it runs. */
+/** Runs work with a server, and stops it afterwards. */
 export async function withServer<T>(
   framework: Framework,
   variant: VariantName,

@@ -1,28 +1,28 @@
 import type { Framework } from '../servers/variant.ts';
 
-/** What the command line says, for every benchmark. */
+/** Command-line options of every benchmark. */
 export interface BenchOptions {
-  /** Short windows: shows that it runs, not what it costs. */
+  /** Whether to use short windows, as a smoke test without meaningful results. */
   quick: boolean;
-  /** How often each measurement is repeated; `undefined` for the benchmark's own choice. */
+  /** Number of repetitions of each measurement. `undefined` for the benchmark's default. */
   rounds: number | undefined;
-  /** Only these; empty for the benchmark's own choice. */
+  /** Frameworks to measure; empty for the benchmark's default. */
   frameworks: readonly Framework[];
-  /** How long the soak, or the outage, lasts; `undefined` for the benchmark's own choice. */
+  /** Duration of the soak or the outage, in minutes. `undefined` for the benchmark's default. */
   minutes: number | undefined;
-  /** Of the benchmarks of storages: only this one. */
+  /** Storage to measure, in benchmarks of storages. `undefined` for all. */
   storage: string | undefined;
 }
 
-/** What a benchmark found: tables to read, and the figures behind them. */
+/** Result of a benchmark: tables, and the figures behind them. */
 export interface Report {
   title: string;
-  /** How it was measured, in a sentence or two. */
+  /** Description of the method, in a sentence or two. */
   method: string;
   tables: { title: string; text: string }[];
-  /** The one table for those who read only one. */
+  /** Single table with a summary. */
   short?: string;
-  /** In a sentence, whether it is as it should be. */
+  /** Sentence that tells whether the result is as expected. */
   verdict?: string;
   data: unknown;
 }

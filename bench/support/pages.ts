@@ -4,7 +4,9 @@ import type { Report } from './options.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** Puts what a benchmark found into the pages: all of it into its own, the one table into the README. */
+/**
+ * Writes the result of a benchmark to the docs: everything to its own page, the summary table to the README.
+ */
 export function writePages(name: string, about: string, { method, tables, short, verdict }: Report): void {
   const shown = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
   const whole = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...shown];
@@ -12,7 +14,7 @@ export function writePages(name: string, about: string, { method, tables, short,
   if (short) writeBlock('README.md', name, [about, method, short]);
 }
 
-/** Replaces what stands between the markers of that name; a page without them shows none of it. */
+/** Replaces the text between the markers of that name. A page without them is not changed. */
 function writeBlock(page: string, name: string, paragraphs: readonly string[]): void {
   const file = join(ROOT, page);
   const text = readFileSync(file, 'utf8');

@@ -6,7 +6,7 @@ import { progress } from './options.ts';
 
 const BENCH = join(import.meta.dirname, '..');
 
-/** Installs what we are compared with, the first time and after a change. */
+/** Installs the libraries that are compared, the first time and after a change. */
 export function installPeers(): void {
   const installed = join(BENCH, 'node_modules', '.package-lock.json');
   const wanted = join(BENCH, 'package-lock.json');
@@ -20,7 +20,7 @@ export function installPeers(): void {
 const fromBench = createRequire(import.meta.url);
 const fromSwaggerStats = createRequire(new URL('../peers/swagger-stats/package.json', import.meta.url));
 
-/** Loads a peer. They have no types here: without them the sources can be checked before they are installed. */
+/** Loads one of them. Untyped, so that the sources can be checked before they are installed. */
 export function peer<T>(name: string): T {
   return (name === 'swagger-stats' ? fromSwaggerStats : fromBench)(name) as T;
 }

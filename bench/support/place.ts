@@ -7,7 +7,7 @@ process.on('exit', () => {
   for (const directory of directories) removeDirectory(directory);
 });
 
-/** A new directory, gone at the latest when this process ends. */
+/** Creates a temporary directory, which is removed when this process ends, or earlier. */
 export function newDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-bench-'));
   directories.add(directory);

@@ -1,4 +1,4 @@
-/** Random numbers from 0 to 1, the same at every start (mulberry32). */
+/** Random numbers from 0 to 1, the same in every run (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {
@@ -9,7 +9,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Numbers below `count`; the nth is as frequent as 1/n (Zipf, exponent 1). */
+/** Random numbers below `count` with a Zipf distribution (exponent 1): the nth has a frequency of 1/n. */
 export function zipf(count: number, random: () => number): () => number {
   const sums = new Float64Array(count);
   let sum = 0;

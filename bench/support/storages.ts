@@ -12,12 +12,12 @@ import { npmPostgres, postgresServer } from '../../test/support/servers/postgres
 import { RedisServer } from '../../test/support/servers/redis.ts';
 import { load } from './library.ts';
 
-/** A place to store in, which is gone when it is stopped. */
+/** A database that is removed when it is stopped. */
 interface Place {
   url: string;
-  /** Where there is one that may be stopped and started. */
+  /** Its server, if it can be stopped and restarted. */
   server?: TestServer | undefined;
-  /** What it takes on disk by now. */
+  /** Returns its current size on disk. */
   bytes(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -25,7 +25,7 @@ interface Place {
 /** A storage to measure. */
 export interface Engine {
   name: string;
-  /** How many records it is measured with, where all would take hours. */
+  /** Maximum number of records, for a storage that would take hours otherwise. */
   most?: number;
   start(directory: string): Promise<Place>;
   storage(url: string, hooks: readonly string[]): Promise<Storage>;
@@ -77,7 +77,7 @@ export const ENGINES: readonly Engine[] = [
   },
   {
     name: 'mongo',
-    // Each update of the test server takes a good part of a millisecond.
+    // Each update of the test server takes almost a millisecond.
     most: 100_000,
     async start() {
       const server = await mongoServer();
@@ -100,7 +100,7 @@ export const ENGINES: readonly Engine[] = [
   {
     name: 'postgres',
     async start() {
-      // As it is installed: every commit waits for the disk.
+      // Default configuration: every commit waits for the disk.
       const server = await postgresServer(npmPostgres(), []);
       const url = server.url();
       return {
@@ -127,7 +127,7 @@ export const ENGINES: readonly Engine[] = [
   {
     name: 'mysql',
     async start() {
-      // As it is installed: every commit waits for the disk.
+      // Default configuration: every commit waits for the disk.
       const server = await mysqlServer([]);
       const url = server.url('bench');
       return {
@@ -152,12 +152,12 @@ export const ENGINES: readonly Engine[] = [
   {
     name: 'redis',
     async start() {
-      // As Redis itself advises: its append-only file is synced each second.
+      // Recommended configuration of Redis: the append-only file is synced each second.
       const server = await RedisServer.start('--appendfsync', 'everysec');
       return {
         url: server.url,
         server,
-        // In memory: that is where it lies.
+        // Its data is in memory.
         bytes: async () => Number(/^used_memory:(\d+)/m.exec(server.cli('info', 'memory'))?.[1]),
         stop: () => server.close(),
       };
@@ -166,13 +166,13 @@ export const ENGINES: readonly Engine[] = [
       const { RedisStorage } = (await load('storages/redis/index.js')) as {
         RedisStorage: new (url: string, options: { hooks: readonly string[]; maxRecords: number }) => Storage;
       };
-      // All that are measured are kept.
+      // Keeps all measured records.
       return new RedisStorage(url, { hooks, maxRecords: 10_000_000 });
     },
   },
 ];
 
-/** Throws for a name that none has. */
+/** Throws for an unknown name. */
 export function engineOf(name: string): Engine {
   const engine = ENGINES.find((each) => each.name === name);
   if (!engine) throw new Error(`no storage ${name}: ${ENGINES.map(({ name }) => name).join(', ')}`);

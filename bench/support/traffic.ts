@@ -3,13 +3,13 @@ import type { Facts } from '../../src/capture/record-sink.ts';
 import { randomNumbers, zipf } from './random.ts';
 
 /**
- * `zipf`: a shop's day, few URLs and visitors make most of it. `urls`: the same visitors, but no URL comes twice.
- * `distinct`: no URL and no visitor comes twice.
+ * Kind of traffic. `zipf`: a shop's day, in which few URLs and visitors cause most requests. `urls`: the same
+ * visitors, with distinct URLs. `distinct`: distinct URLs and visitors.
  */
 export type Kind = 'zipf' | 'urls' | 'distinct';
 
 const DAY = 24 * 60 * 60 * 1000;
-/** When they begin where it does not matter. In ms since 1970. */
+/** Default start of the traffic, in ms since 1970. */
 const BEGIN = Date.UTC(2026, 0, 15);
 const HOST = 'https://shop.example.org';
 const URLS = 10_000;
@@ -24,7 +24,7 @@ const ROUTES = [
   { route: '/', url: (n: number) => `/?campaign=${n}` },
 ] as const;
 
-/** First bytes of networks that belong to providers all over the world. */
+/** First bytes of networks of providers all over the world. */
 const NETWORKS = [
   3, 5, 24, 31, 41, 46, 49, 58, 62, 66, 73, 78, 84, 88, 91, 103, 109, 114, 122, 133, 151, 177, 186, 189, 197,
   203, 212, 217,
@@ -41,7 +41,7 @@ const NETWORKS_6 = [
   '240e:3b0',
 ];
 
-/** The facts of `count` requests, spread evenly over some days, one after the other in one object. */
+/** Yields the facts of `count` requests, spread evenly over some days. The object is reused. */
 export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Generator<Facts> {
   const random = randomNumbers(20_260_115);
   const ofUrls = zipf(URLS, random);
@@ -91,7 +91,7 @@ export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Ge
     facts.route = route.route;
     facts.extra = 'name' in route ? `{"routeParams":{"${route.name}":"${route.value(url)}"}}` : '';
     facts.remoteAddr = addresses[who]!;
-    // A visitor keeps to a browser and a language.
+    // A visitor always uses the same browser and language.
     facts.agent = agents[(ofAgents() + who) % agents.length]!;
     facts.acceptLanguage = languages[who % languages.length]!;
     facts.referrer = below(3) === 0 ? '' : referrers[below(REFERRERS)]!;
@@ -116,7 +116,7 @@ function address(n: number, below: (n: number) => number): string {
   return `${NETWORKS[below(NETWORKS.length)]}.${below(256)}.${n >> 8}.${n & 255}`;
 }
 
-/** 500 of them: browsers of several versions on several systems, and a few robots. */
+/** Returns 500 user agents: browsers of several versions on several systems, and a few bots. */
 function userAgents(): string[] {
   const desktops = ['Windows NT 10.0; Win64; x64', 'Macintosh; Intel Mac OS X 10_15_7', 'X11; Linux x86_64'];
   const phones = ['SM-S921B', 'Pixel 9', '2201117TG', 'moto g54 5G', 'CPH2609'];
@@ -155,7 +155,7 @@ function userAgents(): string[] {
   return [...agents.slice(0, 490), ...robots.map((robot) => `Mozilla/5.0 (compatible; ${robot})`), ...others];
 }
 
-/** 40 of them. */
+/** Returns 40 Accept-Language headers. */
 function acceptLanguages(): string[] {
   const tags = ['en-US', 'de-DE', 'fr-FR', 'es-ES', 'pt-BR', 'it-IT', 'nl-NL', 'pl-PL', 'ja-JP', 'zh-CN'];
   return tags.flatMap((tag) => {
