@@ -19,7 +19,7 @@ import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';
-import { DATE_SHIFT, isReadable, TABLES } from './schema.ts';
+import { DATE_SHIFT, isReadable, namedError, TABLES } from './schema.ts';
 
 /** The largest integer. No record has it as its ID. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
@@ -37,7 +37,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
       // An app that is just starting leaves the file empty.
       if (!isReadable(database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     } catch (error) {
-      throw notADatabase(
+      throw namedError(
         afterUndo(error, () => closeDatabase(database)),
         path,
       );
@@ -150,10 +150,4 @@ function idOf(after: string): string {
   // SQLite has no greater integer.
   if (BigInt(id) > BigInt(BEHIND_ALL)) throw invalidCursor(after);
   return id;
-}
-
-/** Adds the file's name to SQLite's own error for a file of another type (26: SQLITE_NOTADB). */
-function notADatabase(error: unknown, path: string): unknown {
-  if ((error as { errcode?: number }).errcode !== 26) return error;
-  return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
 }

@@ -138,8 +138,10 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
  * one migrates and the others wait. Refuses files that are not ours or newer than this release.
  */
 export function migrate(database: DatabaseSync, path: string): void {
+  // Checked before the mode is set, which SQLite writes to the file: a file that is not ours stays unchanged.
+  const found = versionOf(database, path);
   database.exec('PRAGMA journal_mode = WAL');
-  if (versionOf(database, path) === SCHEMA_VERSION) return;
+  if (found === SCHEMA_VERSION) return;
   database.exec('BEGIN IMMEDIATE');
   try {
     const version = versionOf(database, path);
@@ -162,6 +164,12 @@ export function isReadable(database: DatabaseSync, path: string): boolean {
     throw new TrackUsageError('STORAGE_OLDER', { value: path, found, known: SCHEMA_VERSION });
   }
   return found === SCHEMA_VERSION;
+}
+
+/** Replaces SQLite's own error for a file of another type (26: SQLITE_NOTADB), which does not name the file. */
+export function namedError(error: unknown, path: string): unknown {
+  if ((error as { errcode?: number }).errcode !== 26) return error;
+  return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
 }
 
 function versionOf(database: DatabaseSync, path: string): number {

@@ -11,7 +11,7 @@ import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
 import type { SqliteOptions } from './index.ts';
 import { fileAt, Place } from './place.ts';
-import { createViews, DATE_SHIFT, migrate, TABLES } from './schema.ts';
+import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
 const BUSY_TIMEOUT = 2_000;
@@ -53,7 +53,10 @@ export class SqliteWriter implements StorageWriter {
       this.#place = new Place(options.path);
       if (before !== undefined && before !== fileAt(options.path)) throw this.#replaced();
     } catch (error) {
-      throw afterUndo(error, () => closeDatabase(this.#database));
+      throw namedError(
+        afterUndo(error, () => closeDatabase(this.#database)),
+        options.path,
+      );
     }
     this.#calendar = calendar(context.timeZone);
   }
