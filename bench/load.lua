@@ -1,4 +1,4 @@
--- Requests as browsers send them: a few agents, some paths, made once and sent in turn.
+-- Sends requests with the headers of browsers: a few user agents and paths, created once and sent in turn.
 local agents = {
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
   "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",

@@ -41,7 +41,7 @@ export async function run({ quick, frameworks }: BenchOptions): Promise<Report> 
 interface Callee {
   name: string;
   ours: boolean;
-  /** Whether it has no location of its own: native functions, and files of Node that only call others. */
+  /** True if it has no source location: native functions, and files of Node that only call others. */
   leads: boolean;
 }
 

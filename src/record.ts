@@ -46,7 +46,7 @@ export interface UsageRecord {
   language: string | null;
   referrer: string | null;
   username: string | null;
-  /** Whether credentials were sent. The credentials are never stored. */
+  /** True if credentials were sent. The credentials are never stored. */
   authorization: boolean;
   /** Visitor ID from the cookie. */
   visitor: string | null;
@@ -54,7 +54,7 @@ export interface UsageRecord {
   country: string | null;
   /** Additional data from the lookup of the address. */
   geo: Record<string, unknown> | null;
-  /** Whether the user agent identifies as a bot. */
+  /** True if the user agent identifies as a bot. */
   bot: boolean;
   /** Custom data set by the app (Flask-Track-Usage: `track_var`). */
   // biome-ignore lint/suspicious/noExplicitAny: only the app knows what it is

@@ -4,21 +4,21 @@ import type { Built, Middleware } from './handler.ts';
 /** Frameworks whose servers are measured. */
 export type Framework = 'node:http' | 'Express 5' | 'Fastify 5' | 'Koa 3' | 'Hono 4';
 
-/** What is added to a server. Each part may keep files in `directory`. */
+/** Additions to a server. Each may keep files in `directory`. */
 export interface Variant {
-  /** What the app is made with. */
+  /** Returns the options of the app. */
   options?(directory: string): object;
-  /** Goes before the handler. */
+  /** Returns middleware that runs before the handler. */
   middleware?(directory: string): Middleware;
-  /** Adds to the app in its framework's own way, before it has routes. */
+  /** Adds to the app in the framework's own way, before its routes. */
   plugIn?(app: never, directory: string): unknown;
-  /** Is given the app when it has its routes. */
+  /** Tracks the app after its routes have been added. */
   track?(built: Built, directory: string): Promise<Tracking>;
 }
 
-/** How to ask track-usage. */
+/** Access to track-usage. */
 export interface Tracking {
-  /** Waits until all is stored and says how many hits the whole server has. */
+  /** Waits until everything is stored, and returns the total number of hits of the server. */
   stored(): Promise<number>;
   status(): UsageStatus;
 }

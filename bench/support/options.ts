@@ -2,7 +2,7 @@ import type { Framework } from '../servers/variant.ts';
 
 /** Command-line options of every benchmark. */
 export interface BenchOptions {
-  /** Whether to use short windows, as a smoke test without meaningful results. */
+  /** Uses short windows, as a smoke test without meaningful results. */
   quick: boolean;
   /** Number of repetitions of each measurement. `undefined` for the benchmark's default. */
   rounds: number | undefined;

@@ -70,19 +70,19 @@ export class Exchange {
   status = 0;
   /** Number of body bytes passed to Node. */
   bytes = 0;
-  /** Whether the headers were passed to the connection. In HTTP/1, `writeHead` alone sends nothing. */
+  /** True if the headers were passed to the connection. In HTTP/1, `writeHead` alone sends nothing. */
   begun = false;
-  /** Whether a call of `write` or `end` is in progress, which sends the headers. */
+  /** True if a call of `write` or `end` is in progress, which sends the headers. */
   active = false;
   /** Number of body bytes of that call. */
   sending = 0;
-  /** Whether a call of `end` is in progress. */
+  /** True if a call of `end` is in progress. */
   ending = false;
-  /** Whether `end` was called while the response waited behind another. */
+  /** True if `end` was called while the response waited behind another. */
   ended = false;
-  /** Whether the current `end` corks the socket. */
+  /** True if the current `end` corks the socket. */
   corking = false;
-  /** Whether an `end` threw and left the socket corked, so that further output stays in it. */
+  /** True if an `end` threw and left the socket corked, so that further output stays in it. */
   refused = false;
   /** Number of body bytes that stay in it. */
   stuck = 0;
@@ -92,7 +92,7 @@ export class Exchange {
   declared: number | undefined = undefined;
   /** Visitor ID; `''` without one. */
   visitor = '';
-  /** Whether the cookie was processed. */
+  /** True if the cookie was processed. */
   cookieSeen = false;
   /** Exchange of another TrackUsage with the same response. An app and a nested app may both be tracked. */
   next: Exchange | undefined = undefined;
@@ -154,7 +154,7 @@ export class Connection {
   output: ConnectionOutput | undefined;
   /** Last request that left HTTP, by Upgrade or CONNECT. Kept after its exchange has ended. */
   upgrade: Exchange | undefined;
-  /** Whether the socket's writes are watched: see `socket-watch.ts`. */
+  /** True if the socket's writes are watched: see `socket-watch.ts`. */
   watched = false;
   /** Exchanges that wait behind another on the same connection (pipelining). */
   #others: Set<Exchange> | undefined;
@@ -176,7 +176,7 @@ export class Connection {
     return connection;
   }
 
-  /** Whether other exchanges than `exchange` are in progress. */
+  /** True if other exchanges than `exchange` are in progress. */
   get hasOthers(): boolean {
     return this.#others !== undefined && this.#others.size > 0;
   }

@@ -40,7 +40,7 @@ export class FactsReader {
 
   /**
    * Reads everything except the duration, which is not known yet.
-   * @param hadHeaders Whether the visitor's cookie was processed when the response's headers were written.
+   * @param hadHeaders True if the visitor's cookie was processed when the response's headers were written.
    */
   read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): Facts {
     const { request, reader, connection } = exchange;

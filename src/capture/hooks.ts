@@ -80,7 +80,10 @@ function close(response: Response, first: Exchange, sent: boolean): void {
   }
 }
 
-/** Returns true if the output reaches nobody: the connection is gone or half-closed, and 'close' is still to come. */
+/**
+ * Returns true if the output is discarded: the connection is gone or half-closed, and 'close' has not been
+ * emitted yet.
+ */
 function isGone(response: ServerResponse, { connection }: Exchange): boolean {
   return response.destroyed || connection?.socket.writable === false;
 }

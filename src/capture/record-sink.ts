@@ -23,7 +23,8 @@ export interface Facts {
 }
 
 /**
- * Where capture sends its records: the journal, in an app. No method throws, since nothing here may fail a request.
+ * Destination of captured records: in an app, the journal. No method throws, because a failure here must not
+ * fail a request.
  */
 export interface RecordSink {
   /** True if records wait for the end of the event-loop turn, so that their responses must be held back. */

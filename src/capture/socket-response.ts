@@ -27,7 +27,7 @@ export class SocketResponse {
   isComplete = false;
   /** True if it is the response that Node itself sends for a malformed or late request. */
   isNodesOwn = false;
-  /** Whether the bytes can be a response. */
+  /** True if the bytes can be a response. */
   isHttp = true;
   readonly #method: string;
   #head = '';
@@ -38,7 +38,7 @@ export class SocketResponse {
     this.#method = method ?? '';
   }
 
-  /** Whether the connection now uses another protocol. */
+  /** True if the connection now uses another protocol. */
   get isSwitched(): boolean {
     return this.status === 101 || (this.#method === 'CONNECT' && this.status >= 200 && this.status < 300);
   }

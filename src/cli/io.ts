@@ -5,9 +5,9 @@ export interface Io {
   /** Writes text. May return a promise, which is awaited; its rejection ends the output. */
   stdout: (text: string) => unknown;
   stderr: (text: string) => unknown;
-  /** Whether `stdout` is a terminal. */
+  /** True if `stdout` is a terminal. */
   isTTY: boolean;
-  /** Whether `stderr` is a terminal, on which a line can be overwritten. Defaults to false. */
+  /** True if `stderr` is a terminal, on which a line can be overwritten. Defaults to false. */
   showsProgress?: boolean;
   /** Width of the terminal; `undefined` for no limit. */
   columns: number | undefined;

@@ -6,7 +6,7 @@ import { captureOf, type UsageSource, usageOf } from './usage-source.ts';
 /** Options of the plugin. */
 export type TrackUsagePluginOptions = UsageSource & {
   /**
-   * Whether to track only the routes of the instance on which it is registered, and of nested instances.
+   * Tracks only the routes of the instance on which it is registered, and of nested instances.
    * Defaults to false.
    */
   encapsulate?: boolean;

@@ -27,7 +27,7 @@ export class Disk {
     return disk;
   }
 
-  /** Whether an operation is in progress. */
+  /** True if an operation is in progress. */
   get isBusy(): boolean {
     return this.#outstanding > 0;
   }

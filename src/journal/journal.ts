@@ -115,7 +115,7 @@ export class Journal implements RecordSink {
     return this.#segments.slowAppends;
   }
 
-  /** Whether records wait for the end of the turn, so that their responses must be held. */
+  /** True if records wait for the end of the turn, so that their responses must be held. */
   get holdsResponses(): boolean {
     return this.#options.mode === 'group' && !this.#options.inMemory;
   }

@@ -26,7 +26,7 @@ export class SegmentFile {
 
   /**
    * Creates a segment synchronously.
-   * @param isLate Whether the app's thread has already been blocked for too long. The head is then left to
+   * @param isLate True if the app's thread has already been blocked for too long. The head is then left to
    * `writeHead`.
    */
   static create(

@@ -5,7 +5,7 @@ export const MAX_ROUTES = 200;
 /** Maximum number of combinations of route, method and status class; beyond it, the route is `other` too. */
 export const MAX_SERIES = 2_000;
 const OTHER = 'other';
-/** The methods with a label of their own. The last one stands for all others, because clients may invent methods. */
+/** Methods with a separate label. The last one represents all others, because clients may invent methods. */
 export const METHODS = [
   'GET',
   'HEAD',
@@ -118,7 +118,7 @@ export class RequestCounter implements RecordCounter {
 
   /** Returns the number of a route that has none, within the limit. */
   #addRoute(given: string): number {
-    // As the journal writes it, so that an answer has no lone surrogates.
+    // Normalized as in the journal, so that the output has no lone surrogates.
     const route = given.toWellFormed();
     const known = route === given ? undefined : this.#routes.get(route);
     if (known !== undefined) return known;

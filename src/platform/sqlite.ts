@@ -22,7 +22,7 @@ export function sqlite(): Sqlite {
   return loaded;
 }
 
-/** Closes a database, unless it is closed already. (`isOpen` came with Node 22.15.) */
+/** Closes a database, unless it is already closed. (`isOpen` was added in Node 22.15.) */
 export function closeDatabase(database: DatabaseSync): void {
   try {
     database.close();
@@ -35,8 +35,8 @@ export function closeDatabase(database: DatabaseSync): void {
 const unsettled = new WeakSet<DatabaseSync>();
 
 /**
- * Rolls back a transaction, unless SQLite has done so or the database is closed. If that fails, the transaction may
- * still be open: `settle` tries again. (`isTransaction` came with Node 22.16.)
+ * Rolls back a transaction, unless SQLite has done so or the database is closed. If that fails, the
+ * transaction may still be open: `settle` tries again. (`isTransaction` was added in Node 22.16.)
  */
 export function rollBack(database: DatabaseSync): void {
   try {

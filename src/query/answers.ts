@@ -75,7 +75,7 @@ export class Answers {
 
   /**
    * Returns the totals of the range.
-   * @param isBefore Whether it is the previous period. Partly known values are then omitted, because they
+   * @param isBefore True if it is the previous period. Partly known values are then omitted, because they
    * cannot be compared.
    */
   async totals(asked: Asked, source: Source, isBefore: boolean): Promise<Covered<Totals>> {

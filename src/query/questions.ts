@@ -17,7 +17,7 @@ export interface QuestionOptions extends RangeOptions {
 }
 
 export interface ComparedOptions extends QuestionOptions {
-  /** Whether to include the previous period, for ranges of up to 10,000 days. Defaults to false. */
+  /** Includes the previous period, for ranges of up to 10,000 days. Defaults to false. */
   compare?: boolean;
 }
 
@@ -147,9 +147,9 @@ export interface SummaryInfo {
   name: string;
   /** Name in the documentation, for example `sumUrls`. */
   title: string;
-  /** Whether it is user-defined. */
+  /** True if it is user-defined. */
   own: boolean;
-  /** Whether results can be filtered by its keys. */
+  /** True if results can be filtered by its keys. */
   filter: boolean;
 }
 

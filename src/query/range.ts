@@ -27,7 +27,7 @@ export interface HourRange {
   /** Exclusive end. */
   end: number;
   /**
-   * Whether the range extends until now, so that there is no data between its end and the end of that day or
+   * True if the range extends until now, so that there is no data between its end and the end of that day or
    * month.
    */
   open: boolean;

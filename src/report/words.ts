@@ -131,7 +131,7 @@ export interface Stat {
   /** Number in the previous period, if there was one. */
   before: string | undefined;
   change: Change | undefined;
-  /** Whether an increase is bad. */
+  /** True if an increase is bad. */
   isBad: boolean;
 }
 

@@ -43,13 +43,13 @@ export class Access {
       token === undefined ? randomBytes(32) : createHmac('sha256', token).update('track-usage').digest();
   }
 
-  /** Whether no option restricts access. Access is then limited to localhost, through a one-time link. */
+  /** True if no option restricts access. Access is then limited to localhost, through a one-time link. */
   get isLocal(): boolean {
     const { authorize, token, public: isPublic } = this.#settings;
     return authorize === undefined && token === undefined && !isPublic;
   }
 
-  /** Whether users sign in with a token. */
+  /** True if users sign in with a token. */
   get hasSignIn(): boolean {
     return this.#settings.token !== undefined || this.isLocal;
   }

@@ -13,7 +13,7 @@ export interface HandlerSource {
   query: Questions;
   /** Site used if a request names none. */
   site: string;
-  /** Whether access is public. */
+  /** True if access is public. */
   isPublic?: boolean;
   /** Returns the status, or `null` without an app. */
   status(): UsageStatus | null;

@@ -14,7 +14,7 @@ export interface Lines<Row = never> {
   name: string;
   /** Columns of the table, and the cell of each for a row. */
   cells: Readonly<Record<string, (row: Row, zone: Calendar) => Cell>>;
-  /** Returns what a line of NDJSON holds. Defaults to the row itself. */
+  /** Returns the contents of a line of NDJSON. Defaults to the row itself. */
   json?: (row: Row, zone: Calendar) => unknown;
   pieces: AsyncIterable<{ rows: readonly Row[]; timeZone: string }>;
 }

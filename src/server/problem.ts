@@ -16,7 +16,7 @@ export interface Problem {
   detail: string;
   code: string;
   headers?: Record<string, string>;
-  /** Whether to close the connection, because the rest of the request is not read. */
+  /** Closes the connection, because the rest of the request is not read. */
   ends?: boolean;
 }
 

@@ -19,7 +19,7 @@ export interface Batch {
 export interface WriterContext {
   site: string;
   timeZone: string;
-  /** Whether a commit must survive a power failure, not only the end of the process. */
+  /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
 }
 

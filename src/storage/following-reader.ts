@@ -4,13 +4,13 @@ import type { StorageReader } from './contract.ts';
 interface Opened {
   reader: StorageReader;
   complete: CompleteReader;
-  /** Queries that are under way. */
+  /** Number of queries in progress. */
   queries: number;
 }
 
 /**
- * A reading end that is opened by the first query, tried again by the next one where that fails (an app may ask before
- * its database exists), and opened anew when its place leads to another database.
+ * Reading end that follows its database. The first query opens it, and a failure is retried by the next one
+ * (an app may query before its database exists). It is reopened if its location leads to another database.
  */
 export class FollowingReader {
   readonly #open: () => Promise<StorageReader>;
@@ -30,7 +30,7 @@ export class FollowingReader {
     }
   }
 
-  /** The reading end of the database that is at its place now, for one query more. */
+  /** Returns the reading end of the current database, reserved for one query. */
   async #take(): Promise<Opened> {
     const opening = this.#opening ?? this.#start();
     const opened = await opening;
@@ -38,7 +38,7 @@ export class FollowingReader {
       opened.queries += 1;
       return opened;
     }
-    // Of several queries, the first one opens the other database.
+    // Of several concurrent queries, only the first one opens the other database.
     if (this.#opening === opening) this.#opening = undefined;
     await this.#closeIfLeft(opened);
     return this.#take();
@@ -53,7 +53,7 @@ export class FollowingReader {
     return opening;
   }
 
-  /** A database that is no longer the current one is closed when nobody reads it. */
+  /** Closes a database that is no longer the current one, after its last query. */
   async #closeIfLeft(opened: Opened): Promise<void> {
     if (opened.queries > 0) return;
     const current = await this.#opening?.catch(() => undefined);

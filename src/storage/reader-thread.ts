@@ -3,7 +3,7 @@ import { TrackUsageError } from '../errors.ts';
 import { moduleUrl, type PlainError, reviveError, startThread } from '../platform/threads.ts';
 import { type CompleteReader, forwardingReader, type QuestionName } from './complete-reader.ts';
 
-/** A question to the reading thread, and its answer. */
+/** Query sent to the reader's thread, and its result. */
 export interface Question {
   id: number;
   method: QuestionName;
@@ -20,7 +20,9 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** A storage's reading end, in a thread of its own: a long question neither blocks the app nor the writer. */
+/**
+ * Reading end of a storage in a separate thread, so that a long query blocks neither the app nor the writer.
+ */
 export function threadReader(module: string, options: unknown): CompleteReader {
   const thread = new ReaderThread(module, options);
   return forwardingReader(
@@ -50,7 +52,7 @@ class ReaderThread {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      // While somebody waits for an answer, the process stays.
+      // Keeps the process alive while a caller waits for a result.
       worker.ref();
       worker.postMessage({ id, method, argument } satisfies Question);
     });

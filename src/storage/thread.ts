@@ -1,4 +1,4 @@
-/** The thread that answers questions: see `threadReader`. */
+/** Entry point of the reader's thread: see `threadReader`. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { plainError } from '../platform/threads.ts';
 import type { StorageModule } from './contract.ts';

@@ -62,7 +62,7 @@ export abstract class RecordWriter {
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
   readonly positions: 'storage' | 'journal';
   readonly maxRecords: number | undefined;
-  /** Whether the data is lost when the process ends. */
+  /** True if the data is lost when the process ends. */
   readonly ephemeral: boolean;
   /** Functions among the hooks. */
   readonly hooks: readonly RecordHook[];

@@ -39,7 +39,7 @@ import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 const DEFAULT_TIMEOUT = 10_000;
 
 export interface MetricsOptions {
-  /** Whether to use the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
+  /** Uses the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
   openMetrics?: boolean;
 }
 

@@ -40,10 +40,10 @@ export interface StorageData {
   options: unknown;
   positions: 'storage' | 'journal';
   maxRecords: number | undefined;
-  /** Whether its data is lost when the process ends. */
+  /** True if its data is lost when the process ends. */
   ephemeral: boolean;
   summaries: readonly Summary[];
-  /** Whether the app needs the committed records, for hook functions. */
+  /** True if the app needs the committed records, for hook functions. */
   hooked: boolean;
 }
 
@@ -65,7 +65,7 @@ export interface AppResult {
   id: number;
   value?: unknown;
   error?: PlainError;
-  /** Whether the error means that the engine refused its input. */
+  /** True if the error means that the engine refused its input. */
   refused?: boolean;
 }
 
@@ -93,7 +93,7 @@ export type ToWriter =
 
 /** Progress of a storage. */
 export interface LaneStatus {
-  /** Whether it has been opened since the start. */
+  /** True if it has been opened since the start. */
   opened: boolean;
   /** Number of records of the own journal that it has, including lost ones. */
   ordinal: number;

@@ -25,9 +25,9 @@ export interface Engine {
   name: string;
   protocol: 'HTTP/1.1' | 'HTTP/2.0';
   secure: boolean;
-  /** Whether it has its own setting for trusted proxies. */
+  /** True if it has its own setting for trusted proxies. */
   knowsProxies?: boolean;
-  /** Whether its server sends responses or upgrades that the app does not see, so that both are tracked. */
+  /** True if its server sends responses or upgrades that the app does not see, so that both are tracked. */
   needsServer?: boolean;
   /** Creates an app with a handler. */
   create(handler: Handler, options: object): { app: App; listen(host: string): Server };

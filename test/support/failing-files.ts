@@ -79,7 +79,7 @@ export class FailingFiles {
 
   /**
    * Activates the errors.
-   * @param later Whether callback functions fail too. Their order may differ between runs.
+   * @param later True if callback functions fail too. Their order may differ between runs.
    */
   constructor(directory: string, fault: (call: Call) => Fault, { later = false } = {}) {
     this.#directory = directory;

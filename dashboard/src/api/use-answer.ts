@@ -5,7 +5,7 @@ export interface Asked<T> {
   /** Last result, kept until the next one has arrived. */
   data: T | undefined;
   error: ApiError | undefined;
-  /** Whether a newer result than `data` has been requested. */
+  /** True if a newer result than `data` has been requested. */
   isLoading: boolean;
   retry(): void;
 }

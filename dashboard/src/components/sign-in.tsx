@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { signIn } from '../api/client.ts';
 
-/** Whether the user followed an invalid link. */
+/** True if the user followed an invalid link. */
 const FROM_LINK = new URLSearchParams(location.search).has('link');
 
 /** Form for the token. */

@@ -46,9 +46,9 @@ export interface View {
   compare: boolean;
   measure: MeasureId;
   filters: readonly Filter[];
-  /** Whether the chart is shown as a table. */
+  /** True if the chart is shown as a table. */
   table: boolean;
-  /** Whether the latest requests are shown. */
+  /** True if the latest requests are shown. */
   requests: boolean;
   panels: Readonly<Record<string, PanelView>>;
   /** Expanded panel; `null` for none. */

@@ -55,7 +55,7 @@ async function usage(options: CommonOptions, io: Io): Promise<void> {
   }
 }
 
-/** The URL stands last: only there can hostile text not be taken for another column. */
+/** Columns of the table. The URL is the last one, so that hostile text cannot look like another column. */
 function columns(zone: Calendar): readonly Column<UsageRecord>[] {
   return [
     { heading: 'date', text: ({ date }) => instant(zone.format(date)) },

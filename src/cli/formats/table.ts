@@ -9,7 +9,7 @@ export interface Column<Row> {
   heading: string;
   /** Returns the cell's text, which is escaped later. `null` is shown as `(none)`. */
   text: (row: Row) => string | null;
-  /** Whether the column is right-aligned. */
+  /** True if the column is right-aligned. */
   right?: true;
   /** Maximum number of characters shown. */
   max?: number;

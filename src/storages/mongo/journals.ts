@@ -15,7 +15,7 @@ export interface Begun {
   before: number;
   /** Value of the field in a sum that contains this batch. */
   after: number;
-  /** Whether the batch was begun before, so that parts of it may already be stored. */
+  /** True if the batch was begun before, so that parts of it may already be stored. */
   again: boolean;
 }
 

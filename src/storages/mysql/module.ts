@@ -1,4 +1,4 @@
-/** What the threads load: see `StorageModule`. */
+/** Module loaded by the threads: see `StorageModule`. */
 import type { StorageModule } from '../../storage/contract.ts';
 import { READERS } from '../sql/ends.ts';
 import { connect } from './driver.ts';

@@ -20,7 +20,7 @@ import type { Row, Session } from './session.ts';
 import { TABLES } from './tables.ts';
 import { recordsOf } from './views.ts';
 
-/** Number that stands for no limit in MySQL. */
+/** LIMIT value that means no limit in MySQL. */
 const ALL = '18446744073709551615';
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration', 'authorization', 'bot'] as const;

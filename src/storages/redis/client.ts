@@ -29,7 +29,7 @@ export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient;
 
 /** Connection that executes commands. */
 export interface Server {
-  /** Whether commands to the same slot are executed in the order in which they are sent. */
+  /** True if commands to the same slot are executed in the order in which they are sent. */
   readonly isOrdered: boolean;
   /**
    * Sends a command.

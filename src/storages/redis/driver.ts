@@ -86,7 +86,7 @@ async function connectTo(address: RedisAddress, addresses: readonly RedisAddress
 
 /**
  * Returns the client's options.
- * @param single Whether they are for this node only. Other nodes of its cluster share the rest.
+ * @param single True if they are for this node only. Other nodes of its cluster share the rest.
  */
 function optionsOf({ host, port, tls, username, password, database }: RedisAddress, single = true) {
   return {

@@ -145,7 +145,7 @@ export class RedisReader implements StorageReader {
     offset: number,
     end: number,
   ): Promise<SumRow[]> {
-    // No key is empty: the empty text stands for null.
+    // No key is empty, so the empty text represents null.
     if (target === '') return [];
     const rows: SumRow[] = [];
     for (let at = 0; at < buckets.length && rows.length < end; at += BUCKETS) {

@@ -24,7 +24,7 @@ export interface Dialect {
    * the engine needs one.
    */
   readonly once?: string;
-  /** Whether the engine groups by hashing and counts distinct values by sorting. */
+  /** True if the engine groups by hashing and counts distinct values by sorting. */
   readonly hashes?: boolean;
   /**
    * Returns all values of a column as the text of one JSON array. Without values, the result is null or an

@@ -4,7 +4,7 @@ import { FilterQuestions } from './filters.ts';
 import { SumQuestions } from './questions.ts';
 import { RememberedSums } from './remembered-sums.ts';
 
-/** A reading end whose questions over a range are asked in the SQL of a dialect. */
+/** Reading end whose range queries are written in the SQL of a dialect. */
 export abstract class SqlReader extends AnsweringReader<FilterQuestions> {
   constructor(dialect: Dialect) {
     super(

@@ -15,7 +15,7 @@ export interface AgentFacts {
   version: string | null;
   /** Operating system: `Windows`, `macOS`, `Linux`, `Android`, `iOS`. */
   platform: string | null;
-  /** Whether it identifies as a bot, or as a program other than a browser. */
+  /** True if it identifies as a bot, or as a program other than a browser. */
   bot: boolean;
 }
 

@@ -74,6 +74,6 @@ export interface FreeGeoIpStatus {
   failed: number;
   /** Number of addresses stored without a response in time, counted again in each batch. */
   missed: number;
-  /** Whether the service is paused after several consecutive failures. */
+  /** True if the service is paused after several consecutive failures. */
   paused: boolean;
 }

@@ -98,7 +98,7 @@ export class FreeGeoIp {
   /**
    * Requests the unknown public addresses of a batch, each once. Resolves when all have a response, when the
    * budget is used up, or when the service fails. Never rejects.
-   * @param patient Whether to wait. Otherwise only as many requests are started as may run concurrently, for
+   * @param patient True to wait. Otherwise only as many requests are started as may run concurrently, for
    * later batches.
    */
   async locate(addresses: Iterable<string>, patient = true): Promise<void> {

@@ -50,7 +50,7 @@ export class BatchFiller {
     this.#serverName = this.batch.intern(header.serverName);
   }
 
-  /** Whether the batch should accept no more records. */
+  /** True if the batch should accept no more records. */
   get isFull(): boolean {
     const { length, textLength } = this.batch;
     return (

@@ -169,7 +169,7 @@ class Instance {
 
   /**
    * Ends the work.
-   * @param forgetsOwn Whether the own journal is deleted, so that storages can remove its position.
+   * @param forgetsOwn True if the own journal is deleted, so that storages can remove its position.
    */
   async #end(forgetsOwn: boolean, id?: number): Promise<void> {
     for (const lane of this.#lanes) lane.stop(forgetsOwn);

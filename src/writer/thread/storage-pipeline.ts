@@ -58,12 +58,12 @@ interface Reading {
   /** Records that this thread stored, except those known to be lost. */
   stored: number;
   readonly shortfall: Shortfall;
-  /** Whether a batch may be partly stored. */
+  /** True if a batch may be partly stored. */
   isTried: boolean;
-  /** Whether the database was found to be replaced since the last query of its position. */
+  /** True if the database was found to be replaced since the last query of its position. */
   isReplaced: boolean;
   readonly losses: LossReport;
-  /** Whether this thread has not stored any of it yet. */
+  /** True if this thread has not stored any of it yet. */
   isFirst: boolean;
   /** Reason why the journal could not be read or deleted at the last attempt. */
   failure: TrackUsageError | undefined;
@@ -95,7 +95,7 @@ export class Lane {
   #inFlight: InFlight | undefined;
   /** Set if the writing end cannot store positions. */
   #positions: JournalPositions | undefined;
-  /** Whether the database was replaced and nothing has been stored since. */
+  /** True if the database was replaced and nothing has been stored since. */
   #isRenewing = false;
   #checked = Number.NEGATIVE_INFINITY;
   #backoff = FIRST_BACKOFF;
@@ -104,7 +104,7 @@ export class Lane {
   #hurry = false;
   /** True if a caller waits for the round. */
   #urgent = false;
-  /** Whether a caller waits for more records than the current round includes. */
+  /** True if a caller waits for more records than the current round includes. */
   #wanted = false;
   #stored = 0;
   /** Journal and position of the last record set aside. */
@@ -167,7 +167,7 @@ export class Lane {
       if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
       await writer.close();
     } catch (error) {
-      // The records are where they were. A database that is gone was reported, and has nothing to close.
+      // The records are still in the journal. A database that is gone was reported, and has nothing to close.
       if (isReplaced(error)) return;
       const values = { storage: this.#storage.label, reason: reasonOf(error) };
       this.#onProblem(new TrackUsageError('STORAGE_UNCLOSED', values, { cause: error }));
@@ -396,7 +396,7 @@ export class Lane {
 
   /**
    * Counts the records lost with the old database.
-   * @param isGone Whether all were lost, even if the journal still has some.
+   * @param isGone True if all were lost, even if the journal still has some.
    */
   #countReplaced(journal: HeldJournal, reading: Reading, start: Cursor, isGone: boolean): void {
     const { reader, reached, shortfall } = reading;

@@ -19,7 +19,7 @@ export interface MongoServer {
   close(): Promise<void>;
 }
 
-/** Whether there is a server for tests. */
+/** True if there is a server for tests. */
 export const hasMongo = process.env.TEST_MONGO_URL !== undefined || programOf('ferretdb') !== undefined;
 
 /**
