@@ -1,4 +1,5 @@
-import { renameSync, statSync, unlink, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, rename, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processTime } from '../platform/clock.ts';
 import { call } from './disk.ts';
@@ -12,10 +13,12 @@ import type { SharedState } from './shared.ts';
  * - Each beat names the file by its path. A successful beat proves the ownership for `LEASE` ms. After that,
  *   the owner appends and stores nothing before another beat.
  * - An adopter takes the journal if its lock is free and the file has not changed for `STILL` ms of the
- *   adopter's own monotonic clock. It renames the file, so that all later beats of the owner fail. An owner
- *   that was paused therefore detects the adoption before it counts anything.
- * - A journal without the file was closed, or an adopter died in the middle of the adoption. Only its lock
- *   counts.
+ *   adopter's own monotonic clock. It renames the file to a name that only it knows, so that all later beats of
+ *   the owner fail. An owner that was paused therefore detects the adoption before it counts anything.
+ * - From then on, the adopter is the owner, and the renamed file is its heartbeat. Another process may adopt the
+ *   journal from it in the same way.
+ * - An owner that closes the journal renames the file to `closed`. Such a journal is adopted as soon as its lock
+ *   is free.
  */
 
 /** Interval of the owner's beats, ms. */
@@ -29,8 +32,19 @@ export const LEASE = 2_000;
 export const STILL = 3_000;
 
 const FILE = 'heartbeat';
-/** Name of the file after an adopter has taken the journal. */
-const CLAIMED = 'adopted';
+const CLOSED = 'closed';
+/** Name of an adopter's heartbeat. */
+const ADOPTED = /^adopted-[0-9a-f]{32}$/;
+
+/** Heartbeat of a journal, as another process sees it. */
+export interface Heartbeat {
+  /** Name of the file. */
+  name: string;
+  /** Time of the last change, only for comparison; `undefined` for a closed journal. */
+  beat: number | undefined;
+  /** Time of the last change, ms since 1970. */
+  time: number;
+}
 
 /** Creates the heartbeat of a new journal. */
 export function startHeartbeat(directory: string): void {
@@ -47,55 +61,76 @@ export function beat(directory: string, shared: SharedState): 'kept' | 'gone' | 
   // No file can be written, so there is nothing to own.
   if (last === 0) return 'kept';
   const now = processTime();
-  // Not the wall clock, which an app's tests may stop.
-  const time = now / 1_000;
-  const beaten = present(() => {
-    utimesSync(join(directory, FILE), time, time);
-    return true;
-  });
-  if (!beaten) return now - last < STILL ? 'gone' : 'taken';
+  if (!touch(directory, FILE, now)) return now - last < STILL ? 'gone' : 'taken';
   shared.beat = now;
   return 'kept';
 }
 
-/** Marks a journal as closed: it can be adopted as soon as its lock is free. */
-export function endHeartbeat(directory: string): void {
-  present(() => unlinkSync(join(directory, FILE)));
+/** Beats once for an adopted journal. Returns false if another process adopted or deleted it. */
+export function beatAdopted(directory: string, name: string): boolean {
+  return touch(directory, name, processTime());
+}
+
+function touch(directory: string, name: string, now: number): boolean {
+  // Not the wall clock, which an app's tests may stop.
+  const time = now / 1_000;
+  const touched = present(() => {
+    utimesSync(join(directory, name), time, time);
+    return true;
+  });
+  return touched ?? false;
+}
+
+/**
+ * Marks a journal as closed. It can be adopted as soon as its lock is free.
+ * @param name Name of the owner's heartbeat.
+ */
+export function endHeartbeat(directory: string, name = FILE): void {
+  present(() => renameSync(join(directory, name), join(directory, CLOSED)));
 }
 
 /** Like `endHeartbeat`, off the app's thread. */
 export async function endHeartbeatLater(directory: string): Promise<void> {
   try {
-    await call<void>((done) => unlink(join(directory, FILE), done));
+    await call<void>((done) => rename(join(directory, FILE), join(directory, CLOSED), done));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
-/**
- * Returns the last beat, only for comparison, and its time in ms since 1970. Returns `undefined` if there is
- * no file.
- */
-export function lastBeat(directory: string): { beat: number; time: number } | undefined {
-  const file = present(() => statSync(join(directory, FILE)));
-  return file && { beat: file.mtimeMs, time: file.ctimeMs };
+/** Returns the heartbeat of a journal; `undefined` if there is none. */
+export function lastBeat(directory: string): Heartbeat | undefined {
+  const own = look(directory, FILE);
+  if (own) return own;
+  const names = present(() => readdirSync(directory)) ?? [];
+  const name = names.find((name) => ADOPTED.test(name)) ?? names.find((name) => name === CLOSED);
+  return name === undefined ? undefined : look(directory, name);
+}
+
+function look(directory: string, name: string): Heartbeat | undefined {
+  const file = present(() => statSync(join(directory, name)));
+  return file && { name, beat: name === CLOSED ? undefined : file.mtimeMs, time: file.ctimeMs };
 }
 
 /**
- * Takes a journal from its owner. Returns false if the owner is alive after all. The caller must hold the
- * lock.
+ * Takes a journal from its owner. Returns the name of the adopter's heartbeat, or `undefined` if the owner is
+ * alive after all. The caller must hold the lock.
+ * @param seen The heartbeat; `undefined` for a journal without one.
  */
-export function claim(directory: string, seen: number): boolean {
-  const file = join(directory, FILE);
-  const claimed = join(directory, CLAIMED);
-  return (
-    present(() => {
-      renameSync(file, claimed);
-      if (statSync(claimed).mtimeMs === seen) return true;
-      renameSync(claimed, file);
-      return false;
-    }) ?? false
-  );
+export function claim(directory: string, seen: Heartbeat | undefined): string | undefined {
+  const name = `adopted-${randomBytes(16).toString('hex')}`;
+  const claimed = join(directory, name);
+  return present(() => {
+    if (!seen) {
+      writeFileSync(claimed, '', { mode: 0o600 });
+      return name;
+    }
+    const file = join(directory, seen.name);
+    renameSync(file, claimed);
+    if (seen.beat === undefined || statSync(claimed).mtimeMs === seen.beat) return name;
+    renameSync(claimed, file);
+    return undefined;
+  });
 }
 
 /** Returns the result of a call; `undefined` if the file does not exist. */

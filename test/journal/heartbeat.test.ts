@@ -111,17 +111,87 @@ describe('a journal is adopted', () => {
     expect(adopted(second)).toEqual([journal.id]);
   });
 
+  test('once its adopter was killed, when the adopter’s heart has stood still', () => {
+    stopClock();
+    const { directory, journal } = open();
+    const first = otherProcess(directory);
+    standStill(first);
+    first.all[1]!.adoption!.unlock();
+    const second = otherProcess(directory);
+    second.adopt();
+    time += STILL - 1;
+    second.adopt();
+    expect(adopted(second)).toEqual([]);
+    time += 2;
+    second.adopt();
+    expect(adopted(second)).toEqual([journal.id]);
+    expect(readDead(journal.path).urls).toEqual(names(0, 3));
+  });
+
   test('by nobody when it beats in the last moment', () => {
     stopClock();
     const { journal } = open();
     const seen = lastBeat(journal.path)!;
     time += LEASE + 1;
     journal.append(factsOf('/'));
-    expect(claim(journal.path, seen.beat)).toBe(false);
-    expect(lastBeat(journal.path)!.beat).not.toBe(seen.beat);
-    expect(claim(journal.path, lastBeat(journal.path)!.beat)).toBe(true);
+    expect(claim(journal.path, seen)).toBe(undefined);
+    const last = lastBeat(journal.path)!;
+    expect(last).toMatchObject({
+      name: 'heartbeat',
+      beat: expect.not.toSatisfy((beat) => beat === seen.beat),
+    });
+    expect(claim(journal.path, last)).toMatch(/^adopted-/);
     // Only one can have it.
-    expect(claim(journal.path, seen.beat)).toBe(false);
+    expect(claim(journal.path, last)).toBe(undefined);
+  });
+});
+
+describe.each([
+  ['was killed', () => {}],
+  ['closed', (journal: Journal) => journal.close({ discard: false })],
+])('an adopted journal whose owner %s', (_, end) => {
+  async function adopt() {
+    const { directory, journal } = open();
+    await end(journal);
+    stopClock();
+    const adopter = otherProcess(directory);
+    standStill(adopter);
+    const held = adopter.all[1]!;
+    expect(held.id).toBe(journal.id);
+    expect(adopter.holds(held)).toBe(true);
+    return { directory, adopter, held };
+  }
+
+  test('is not adopted again while its adopter lives, whether its lock is free or not', async () => {
+    const { directory, adopter, held } = await adopt();
+    const rival = otherProcess(directory);
+    for (let beats = 0; beats < 10; beats++) {
+      // As when the adopter's process itself reads the file.
+      held.adoption!.unlock();
+      rival.adopt();
+      time += STILL - 1;
+      adopter.beat();
+    }
+    rival.adopt();
+    expect(adopted(rival)).toEqual([]);
+    expect(adopter.holds(held)).toBe(true);
+    expect(adopter.discard(held)).toBe(true);
+    expect(listJournals(directory)).toEqual([]);
+  });
+
+  test('is not stored and not deleted by an adopter that was paused after another one took it', async () => {
+    const { directory, adopter, held } = await adopt();
+    held.adoption!.unlock();
+    const rival = otherProcess(directory);
+    standStill(rival);
+    expect(adopted(rival)).toEqual([held.id]);
+    expect(adopter.discard(held)).toBe(false);
+    expect(adopter.holds(held)).toBe(false);
+    expect(adopted(adopter)).toEqual([]);
+    expect(readDead(held.directory).urls).toEqual(names(0, 3));
+    expect(rival.discard(rival.all[1]!)).toBe(true);
+    expect(listJournals(directory)).toEqual([]);
+    expect(adopter.holds(held)).toBe(false);
   });
 });
 

@@ -59,6 +59,33 @@ test('apps that read their own journals, as a backup does, keep them', async () 
   await expectExact(settings, load, { cut: true });
 });
 
+test('apps that read the journals that they have adopted store them once, however long the database is locked', async () => {
+  const settings = { directory: temporaryDirectory() };
+  const dead = [new App(settings), new App(settings), new App(settings)];
+  const load = new Load(await Promise.all(dead.map((app) => app.port())), 8);
+  await load.more(100);
+  const database = new DatabaseSync(join(settings.directory, 'usage.db'));
+  database.exec('PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE');
+  await load.more(500);
+  await end(dead);
+  await load.stop();
+  const left = journalsIn(join(settings.directory, 'journals'));
+  const adopters = Array.from({ length: 3 }, () => new App({ ...settings, reads: 40 }));
+  await Promise.all(adopters.map((app) => app.told('listening')));
+  // Each has the time to adopt what another one has.
+  await pause(2 * STILL);
+  database.exec('ROLLBACK');
+  database.close();
+  await expect.poll(() => left.filter(existsSync), { timeout: 20_000 }).toEqual([]);
+  const statuses = await Promise.all(adopters.map((app) => app.status()));
+  expect(statuses.map(({ storages }) => storages[0]!.lost)).toEqual([0, 0, 0]);
+  expect(adopters.flatMap(({ problems }) => problems.filter((problem) => !/locked/.test(problem)))).toEqual(
+    [],
+  );
+  await end(adopters);
+  await expectExact(settings, load, { cut: true });
+});
+
 test('a process that is paused keeps its journal by the lock, and goes on with it', async () => {
   const settings = { directory: temporaryDirectory() };
   const { owner, other, load, journal } = await twoApps(settings);

@@ -5,7 +5,7 @@
  * SIGINT: close gracefully, where `closes` says so.
  */
 import cluster from 'node:cluster';
-import { cpSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -103,24 +103,22 @@ function app(): void {
       if (process.connected) process.disconnect();
     });
   };
-  if (settings.reads) setInterval(backUp, settings.reads);
+  if (settings.reads) setInterval(() => backUp(), settings.reads);
   if (!settings.closes) return;
   process.on('SIGTERM', close);
   process.on('SIGINT', close);
 }
 
-function backUp(): void {
-  for (const entry of readdirSync(journals, { recursive: true, withFileTypes: true })) {
-    try {
-      if (entry.isFile()) readFileSync(join(entry.parentPath, entry.name));
-    } catch {
-      // A segment that was stored and deleted meanwhile.
-    }
-  }
+function backUp(directory = journals): void {
   try {
-    cpSync(journals, `${directory}/backup`, { recursive: true });
+    // Without `recursive`, with which Node aborts where a directory is deleted meanwhile.
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) backUp(path);
+      else if (entry.isFile()) readFileSync(path);
+    }
   } catch {
-    // The same.
+    // A segment that was stored and deleted meanwhile.
   }
 }
 

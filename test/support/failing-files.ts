@@ -221,7 +221,7 @@ function kindOf(path: string): string {
   if (/^[0-9a-f]{32}$/.test(name)) return 'journal';
   if (/^[0-9a-f]{16}$/.test(name)) return 'journals';
   if (/^\d{16}-\d{13}\.log$/.test(name)) return 'segment';
-  return name.replace(/^[0-9a-f]{16}\./, '');
+  return name.replace(/^[0-9a-f]{16}\./, '').replace(/^adopted-[0-9a-f]{32}$/, 'adopted');
 }
 
 /** Returns the first word and the table of a statement. */

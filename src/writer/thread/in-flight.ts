@@ -98,6 +98,11 @@ export class InFlight {
     }
   }
 
+  /** Another process has the journal now, and what is in its directory. */
+  leave(journal: string): void {
+    this.#unwritten.delete(journal);
+  }
+
   #read(journal: string): FilledBatch | undefined {
     const file = this.#file(journal);
     const bytes = ifPresent(file, () => readFileSync(file));

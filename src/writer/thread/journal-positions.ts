@@ -83,6 +83,12 @@ export class JournalPositions implements StorageWriter {
     }
   }
 
+  /** Another process has the journal now, and its file. */
+  leave(journal: string): void {
+    this.#known.delete(journal);
+    this.#unwritten.delete(journal);
+  }
+
   refuses(error: unknown): boolean {
     return this.#writer.refuses(error);
   }

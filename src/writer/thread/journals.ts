@@ -8,13 +8,14 @@ import {
   listSegments,
   removeSegment,
 } from '../../journal/directory.ts';
-import { claim, lastBeat, STILL } from '../../journal/heartbeat.ts';
+import { claim, type Heartbeat, lastBeat, STILL } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import { checkJournal } from '../../journal/owner.ts';
 import { type MemoryPiece, releasePieces } from '../../journal/pieces.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import { ifPresent, isAbsence, isFileProblem, removing, unreadable } from '../../platform/files.ts';
+import { Adoption } from './adoption.ts';
 import { Ownership } from './ownership.ts';
 
 /**
@@ -28,8 +29,9 @@ const MAX_ATTEMPTS = 16;
 /** Observed state of another process's journal. */
 interface Sighting {
   /** Value that changes while its process is alive; `undefined` for a closed journal. */
-  beat: number | undefined;
-  hasHeartbeat: boolean;
+  beat: string | undefined;
+  /** `undefined` for a journal without one. */
+  heartbeat: Heartbeat | undefined;
   /** Time of the last change, ms since 1970. */
   time: number;
   /** Time since which `beat` is unchanged, on this process's monotonic clock. */
@@ -48,7 +50,8 @@ export interface HeldJournal {
   readonly memory: MemoryPiece[];
   /** Committed position of each storage, by the storage's number. */
   readonly committed: number[];
-  readonly lock: DirectoryLock | undefined;
+  /** `undefined` for the own journal. */
+  readonly adoption: Adoption | undefined;
   /** Losses that were already reported. */
   readonly reported: Set<string>;
 }
@@ -96,6 +99,7 @@ export class Journals {
    */
   beat(): ReturnType<Ownership['beat']> {
     const found = this.ownership.beat();
+    for (const { adoption } of this.#adopted) adoption!.beat();
     this.adopt();
     return found;
   }
@@ -151,14 +155,16 @@ export class Journals {
     checkJournal(directory);
     const lock = DirectoryLock.take(directory);
     if (!lock) return;
-    let isOurs = false;
+    let name: string | undefined;
     try {
       // Its owner may have resumed, or another process may have adopted and deleted it.
       const sign = signOfLife(directory);
-      isOurs = seen.hasHeartbeat ? claim(directory, seen.beat!) : sign !== undefined && !sign.hasHeartbeat;
+      // The lock's file changes the directory, which is what tells of a journal without a heartbeat.
+      const isSame = seen.heartbeat ? sign?.beat === seen.beat : sign && !sign.heartbeat;
+      if (isSame) name = claim(directory, sign!.heartbeat);
     } finally {
-      if (isOurs) this.#adopted.push(this.#hold(id, undefined, lock));
-      else lock.release();
+      if (name === undefined) lock.release();
+      else this.#adopted.push(this.#hold(id, undefined, new Adoption(directory, name, lock)));
     }
   }
 
@@ -204,11 +210,12 @@ export class Journals {
    * the next adopter would store it again. Throws the reason, and the caller retries.
    */
   discard(journal: HeldJournal): boolean {
+    if (!this.holds(journal)) return false;
     // The lock is held until the records are deleted, so that no other process stores them again.
     if (!emptyJournal(journal.directory)) return false;
     this.#adopted.splice(this.#adopted.indexOf(journal), 1);
     // On Windows, a directory with open files cannot be deleted.
-    journal.lock?.release();
+    journal.adoption?.unlock();
     try {
       removing(journal.directory, () => rmSync(journal.directory, { recursive: true }));
     } catch (error) {
@@ -221,13 +228,28 @@ export class Journals {
     return true;
   }
 
+  /**
+   * Returns false if another process may have adopted the journal. The adopter then stores it. Call before anything
+   * is stored or deleted. Throws `JOURNAL_UNREADABLE` if that cannot be known now.
+   */
+  holds(journal: HeldJournal): boolean {
+    if (!journal.adoption) return this.ownership.holds();
+    if (journal.adoption.holds()) return true;
+    const index = this.#adopted.indexOf(journal);
+    if (index >= 0) {
+      this.#adopted.splice(index, 1);
+      journal.adoption.unlock();
+    }
+    return false;
+  }
+
   /** Releases all journals, so that others can adopt them. */
   release(): void {
-    for (const { lock } of this.#adopted.splice(0)) lock?.release();
+    for (const { adoption } of this.#adopted.splice(0)) adoption?.release();
     this.ownership.release();
   }
 
-  #hold(id: string, live: SharedState | undefined, lock: DirectoryLock | undefined): HeldJournal {
+  #hold(id: string, live: SharedState | undefined, adoption: Adoption | undefined): HeldJournal {
     const committed = this.#ephemeral.map((is) =>
       is && !live ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY,
     );
@@ -237,7 +259,7 @@ export class Journals {
       live,
       memory: [],
       committed,
-      lock,
+      adoption,
       reported: new Set(),
     };
   }
@@ -246,12 +268,15 @@ export class Journals {
 /** Returns the evidence that a journal's process is alive, or `undefined` if the journal is gone. */
 function signOfLife(directory: string): Omit<Sighting, 'since' | 'tries'> | undefined {
   const heartbeat = lastBeat(directory);
-  if (heartbeat) return { ...heartbeat, hasHeartbeat: true };
+  if (heartbeat) {
+    const { name, beat, time } = heartbeat;
+    return { beat: beat === undefined ? undefined : `${name} ${beat}`, heartbeat, time };
+  }
   const stats = ifPresent(directory, () => statSync(directory));
   if (!stats) return undefined;
   // A new journal gets a heartbeat before its first segment.
   const isNew = listSegments(directory).length === 0;
-  return { beat: isNew ? stats.mtimeMs : undefined, hasHeartbeat: false, time: stats.mtimeMs };
+  return { beat: isNew ? `${stats.mtimeMs}` : undefined, heartbeat: undefined, time: stats.mtimeMs };
 }
 
 function isGone(path: string): boolean {

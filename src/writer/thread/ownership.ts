@@ -1,7 +1,13 @@
-import { beat, LEASE } from '../../journal/heartbeat.ts';
+import { beat } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { processTime } from '../../platform/clock.ts';
+
+/**
+ * Time for which a beat proves the ownership before records are stored, ms. Storing may block the thread, and thus
+ * the beats, for 2 s, because SQLite waits that long for other processes.
+ */
+export const STORE_LEASE = 500;
 
 /** Keeps the own journal from being adopted, with its heartbeat and its lock: see `heartbeat.ts`. */
 export class Ownership {
@@ -29,7 +35,7 @@ export class Ownership {
   /** Returns false if another process may have adopted the journal. Call before anything is stored. */
   holds(): boolean {
     const { beat: last } = this.#shared;
-    return last === 0 || processTime() - last <= LEASE || this.beat() !== 'taken';
+    return last === 0 || processTime() - last <= STORE_LEASE || this.beat() !== 'taken';
   }
 
   release(): void {

@@ -321,10 +321,10 @@ export class Lane {
    * continue.
    */
   async #attempt(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
-    if (!this.#owns(journal)) return false;
     const reading = this.#readingOf(journal);
     if (monotonicClock.now() < reading.retryAt && !this.#urgent) return false;
     try {
+      if (!this.#journals.holds(journal)) return false;
       const progress = await this.#advance(journal, reading, writer, end);
       reading.failure = undefined;
       reading.backoff = FIRST_BACKOFF;
@@ -464,12 +464,12 @@ export class Lane {
     until: number,
     maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Cursor | undefined> {
-    if (!this.#owns(journal)) return from;
+    if (!this.#journals.holds(journal)) return from;
     const filled = await this.#next(journal, reading, from, until, maxRecords);
     const { batch, losses } = filled;
     const { to } = batch;
     // Ownership may have ended while filling waited for a service.
-    if (to.position === from.position || !this.#owns(journal)) return from;
+    if (to.position === from.position || !this.#journals.holds(journal)) return from;
     reading.isTried = true;
     try {
       if (!(await writer.apply(batch))) return undefined;
@@ -535,7 +535,7 @@ export class Lane {
     const before = inFlight.load(journal.id, from);
     if (before) return before;
     let filled = await fill(until, reading.isFirst ? 1 : maxRecords);
-    if (filled.batch.to.position === from.position || !this.#owns(journal)) return filled;
+    if (filled.batch.to.position === from.position || !this.#journals.holds(journal)) return filled;
     if (inFlight.save(filled)) return filled;
     const memoryEnd = endOfMemory(journal.memory, from.position);
     if (memoryEnd === undefined) filled = await fill(until, 1);
@@ -598,13 +598,6 @@ export class Lane {
   }
 
   /**
-   * Returns false for the own journal once another process may have adopted it. The adopter then stores it.
-   */
-  #owns(journal: HeldJournal): boolean {
-    return !journal.live || this.#journals.ownership.holds();
-  }
-
-  /**
    * Handles the end of a dead process's journal. The last storage to reach it deletes the journal, which
    * makes room for the next one. Returns whether it did.
    */
@@ -621,9 +614,15 @@ export class Lane {
    * journal would be stored again.
    */
   async #forgetDiscarded(writer: StorageWriter): Promise<void> {
-    for (const journal of this.#readings.keys()) {
+    for (const [journal, { reader, losses }] of this.#readings) {
       if (this.#journals.all.includes(journal)) continue;
-      await writer.forget(journal.id);
+      if (journal.adoption?.isLost) {
+        // Its position belongs to the process that adopted it.
+        reader.close();
+        losses.tell(true);
+        this.#inFlight?.leave(journal.id);
+        this.#positions?.leave(journal.id);
+      } else await writer.forget(journal.id);
       this.#readings.delete(journal);
     }
   }
