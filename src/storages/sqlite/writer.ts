@@ -34,6 +34,7 @@ export class SqliteWriter implements StorageWriter {
   readonly #ids = new BoundedCache<string, number>(CACHED_STRINGS);
   readonly #series = new Map<string, number>();
   readonly #statements: ReturnType<typeof prepare>;
+  #isClosed = false;
 
   constructor(options: SqliteOptions, context: WriterContext) {
     this.#path = options.path;
@@ -113,7 +114,10 @@ export class SqliteWriter implements StorageWriter {
     return code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_OUT_OF_RANGE';
   }
 
+  /** Calling it again is harmless. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     try {
       // Only this connection can still move the contents of a removed write-ahead log into its database.
       if (this.#place.isWithoutWal()) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
