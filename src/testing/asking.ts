@@ -134,6 +134,14 @@ function plain<T>(answer: T): T {
   return structuredClone(answer);
 }
 
+/** A record as JSON has it, with its date as text. */
+type RecordJson = Omit<UsageRecord, 'date'> & { date: string };
+type RecordsJson = { records: RecordJson[]; next: string | null };
+
+function withTime(record: RecordJson): UsageRecord {
+  return { ...record, date: Date.parse(record.date) };
+}
+
 function askLibrary(storage: Storage): Pages {
   const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
   return {
@@ -180,7 +188,10 @@ async function askHttp(library: Pages, storage: Storage): Promise<Pages> {
   };
   return {
     ...library,
-    records: (options) => ask('/records', options),
+    async records(options) {
+      const { records, ...rest } = await ask<RecordsJson>('/records', options);
+      return { ...rest, records: records.map(withTime) };
+    },
     async top(summary, options) {
       const { rows, count, total } = await ask<TopAnswer>(`/summaries/${summary}`, options);
       return { rows: rows.map(({ previous: _, ...row }) => row), count, total };
@@ -219,11 +230,8 @@ function askCli(library: Pages, url: string): Pages {
   return {
     ...library,
     async usage(options) {
-      const records: (Omit<UsageRecord, 'date'> & { date: string })[] = await run(['usage'], {
-        ...ALWAYS,
-        ...options,
-      });
-      return records.map((record) => ({ ...record, date: Date.parse(record.date) }));
+      const records: RecordJson[] = await run(['usage'], { ...ALWAYS, ...options });
+      return records.map(withTime);
     },
     sums: (summary, options) => run(['sum', summary], { ...ALWAYS, ...options }),
   };
