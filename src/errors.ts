@@ -68,7 +68,7 @@ const TABLE = {
   STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
   STORAGE_OFFLINE: [
     '{what} is not connected: {reason}',
-    'connect it; until then the records wait in the journal',
+    'connect it; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   STORAGE_ENCODING: [
     '{value} keeps text as {found}, which cannot hold every character',
@@ -97,7 +97,7 @@ const TABLE = {
   ],
   SUMMARY_MODULE: [
     'the summary "{name}" cannot be counted: {reason}',
-    'mend {module}; until then the records wait in the journal',
+    'fix {module}; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
   QUERY_TOO_LARGE: [
@@ -120,15 +120,15 @@ const TABLE = {
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
-    'it is restarted by itself; the journal keeps every record meanwhile',
+    'it restarts automatically; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   WRITER_FILE: [
     'cannot load {value}, a file of track-usage: {reason}',
-    'when you bundle your app, mark "track-usage" and "track-usage/sqlite" as external, and install the package where the bundle runs; until then records wait in the journal',
+    'when you bundle your app, mark "track-usage" and "track-usage/sqlite" as external, and install the package where the bundle runs; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   PERMISSION_MISSING: [
     'the permission model of Node forbids to load {value}: {reason}',
-    'start Node with --allow-worker, and --allow-fs-read for node_modules; until then records wait in the journal',
+    'start Node with --allow-worker, and --allow-fs-read for node_modules; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   JOURNAL_UNWRITABLE: [
     'cannot write the journal in {value}: {reason}',
@@ -204,7 +204,7 @@ const TABLE = {
   ],
   STORAGE_FAILED: [
     '{storage} did not take a batch: {reason}',
-    'the batch is retried until it succeeds; the records wait in the journal',
+    'make the storage available; the batch is retried until it succeeds, and until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   STORAGE_UNCLOSED: [
     '{storage} was not closed cleanly: {reason}',

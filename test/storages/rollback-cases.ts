@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+import type { Storage } from '../../src/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { openWriter, store } from '../../src/testing/support.ts';
+
+/**
+ * A failure of a call to the database:
+ * - `rolled back`: the statement ran, and the database took it back with an error.
+ * - `before`: the call fails before the database has received it; for a server, the connection is killed.
+ * - `after`: the call fails although the database has executed it; for a server, the connection is killed.
+ */
+export type Failure = 'rolled back' | 'before' | 'after';
+
+/** A database, and one connection to it whose calls can fail. */
+export interface RollbackPlace {
+  failures: readonly Failure[];
+  /** Minimum number of calls that storing a batch takes. */
+  calls: number;
+  /** A storage whose calls fail as `faults` says. */
+  faulty(hooks: readonly string[], faults: Faults): Storage;
+  plain(hooks: readonly string[]): Storage;
+  close(): Promise<void>;
+}
+
+/** Makes one call fail, counted from `arm` on. */
+export class Faults {
+  calls = 0;
+  failed = false;
+  #nth = Number.POSITIVE_INFINITY;
+  #failure: Failure = 'before';
+
+  arm(nth: number, failure: Failure): void {
+    Object.assign(this, { calls: 0, failed: false });
+    this.#nth = nth;
+    this.#failure = failure;
+  }
+
+  /** Call for each call to the database. Returns how it is to fail, if it is. */
+  next(): Failure | undefined {
+    if (this.calls++ !== this.#nth) return undefined;
+    this.failed = true;
+    return this.#failure;
+  }
+}
+
+const HOOKS = ['urls', 'referrers', 'browsers'];
+
+const recordsOf = (round: string, name: string) =>
+  [0, 1].map((n) => ({
+    url: `http://${round}/${name}/${n}`,
+    route: `/${round}/${name}`,
+    agent: `${round} ${name} agent`,
+    browser: `${round} ${name}`,
+    referrer: `${round} ${name} ${n}`,
+  }));
+
+/** After a batch that failed at any call of its storing, no ID that was remembered then leads to another text. */
+export function rollbackCases(open: () => Promise<RollbackPlace>): void {
+  test('after a batch that failed at any call, no ID is used wrongly, and the batch is stored once', async () => {
+    const place = await open();
+    try {
+      const first = await round(place, Number.POSITIVE_INFINITY, 'before');
+      expect(first.calls).toBeGreaterThanOrEqual(place.calls);
+      expect(first.contents).toMatchObject({ records: { length: 8 } });
+      for (let nth = 0; nth < first.calls; nth++) {
+        // Each call is rolled back, where that can be, and lost in one of two ways.
+        const lost = nth % 2 === 0 ? 'before' : 'after';
+        for (const failure of place.failures.filter((each) => each === 'rolled back' || each === lost)) {
+          const { failed, contents } = await round(place, nth, failure);
+          expect({ failed, contents }, `call ${nth}, ${failure}`).toEqual({
+            failed: true,
+            contents: first.contents,
+          });
+        }
+      }
+    } finally {
+      await place.close();
+    }
+  }, 180_000);
+}
+
+async function round(place: RollbackPlace, nth: number, failure: Failure) {
+  // Each has texts and summaries of its own, which the database does not know.
+  const site = `${failure.replace(' ', '-')}-${nth}`;
+  const faults = new Faults();
+  const [faulty, plain] = [place.faulty(HOOKS, faults), place.plain(HOOKS)];
+  const [writer, other] = [await openWriter(faulty, { site }), await openWriter(plain, { site })];
+  try {
+    const [urls, ...more] = plain.summaries;
+    const journalOf = (name: string, summaries: ConstructorParameters<typeof TestJournal>[1]) =>
+      new TestJournal(Buffer.from(`${name} ${site}`).toString('hex').slice(0, 32), summaries, 'UTC', site);
+    const journal = journalOf('a', plain.summaries);
+    // Others are faster with the summaries too, and in another order.
+    const theirs = journalOf('b', [...more.reverse(), urls!]);
+    // IDs that are remembered from before stay right.
+    await store(async () => writer, journalOf('c', [urls!]).batch(recordsOf(site, 'first')));
+    const batch = journal.batch(recordsOf(site, 'second'));
+    faults.arm(nth, failure);
+    await writer.apply(batch).catch(() => {});
+    const { calls, failed } = faults;
+    faults.arm(Number.POSITIVE_INFINITY, failure);
+    // Another process takes the IDs that have become free.
+    await store(async () => other, theirs.batch(recordsOf(site, 'theirs')));
+    await store(async () => writer, batch);
+    const again = journal.batch(recordsOf(site, 'second'));
+    await store(async () => writer, again);
+    return { calls, failed, contents: await contents(plain, site) };
+  } finally {
+    await writer.close();
+    await other.close();
+    await faulty.close();
+    await plain.close();
+  }
+}
+
+/** Everything that is kept under an ID, as texts without the name of the round. */
+async function contents(storage: Storage, site: string) {
+  const records = await storage.getUsage({ site, limit: 0 });
+  const sums: unknown[] = [];
+  for (const name of HOOKS) {
+    const rows = await storage.getSum(name, { site, period: 'day', limit: 0 });
+    sums.push(rows.map(({ key, hits }) => `${key} ${hits}`).sort());
+  }
+  const texts = records.map(({ url, route, userAgent, referrer }) =>
+    JSON.stringify({ url, route, agent: userAgent?.string, browser: userAgent?.browser, referrer }),
+  );
+  return JSON.parse(JSON.stringify({ records: texts.sort(), sums }).replaceAll(site, 'ROUND')) as unknown;
+}
