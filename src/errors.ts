@@ -132,7 +132,7 @@ const TABLE = {
   ],
   JOURNAL_UNWRITABLE: [
     'cannot write the journal in {value}: {reason}',
-    'make the directory writable or set journal: { dir }; until then records wait in bounded memory',
+    'free disk space, make the directory writable, or set journal: { dir }; until then, records wait in bounded memory',
   ],
   JOURNAL_UNSAFE: [
     'the directory of journals {value} may hold files of another user: {reason}',

@@ -38,12 +38,12 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
       let outerHash = 0;
       let isNamed = false;
       let isPlain = true;
-      let hidesEquals = false;
+      let holdsValue = false;
       for (; i < url.length; i++) {
         unit = url.charCodeAt(i);
         if (unit === EQUALS || isSeparator(unit)) break;
         if (unit === PERCENT) {
-          hidesEquals ||= isEncodedEquals(url, i);
+          holdsValue ||= isEncodedEquals(url, i);
           const byte = byteAt(url, i + 1);
           if (byte >= 0) {
             unit = byte;
@@ -53,6 +53,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           if (unit === PERCENT) isPlain = false;
         }
         if (unit > 127) isPlain = false;
+        if (unit === AT || unit === QUOTE || unit === PERCENT) holdsValue = true;
         const folded = FOLDED[unit & 127]!;
         if (folded === IGNORED) continue;
         if (folded === NESTING) {
@@ -68,7 +69,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
       let from = nameStart;
       let value: string | undefined;
       if (i === url.length || unit !== EQUALS) {
-        if (hidesEquals) value = nested.redact(url.slice(nameStart, i));
+        if (holdsValue) value = nested.redact(url.slice(nameStart, i));
       } else {
         const valueStart = i + 1;
         const maybeSecret = !isPlain || hashes[(isNamed ? hash : outerHash) & (HASHES - 1)] === 1;
@@ -77,7 +78,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           i = endOfSecret(url, from, inFragment);
           if (i > from) value = REDACTED;
         } else {
-          let mayHold = hidesEquals;
+          let mayHold = holdsValue;
           for (i++; i < url.length; i++) {
             const role = ROLES[url.charCodeAt(i) & 127]!;
             if (role === ORDINARY) continue;
@@ -85,7 +86,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
             if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayHold = true;
           }
           // A name that contains an encoded `=` contains a value too.
-          if (!hidesEquals) from = valueStart;
+          if (!holdsValue) from = valueStart;
           if (mayHold) value = nested.redact(url.slice(from, i));
         }
       }

@@ -93,6 +93,15 @@ describe('createRedactor', () => {
     ['/cb%23access_token%3Dabc%26x%3D1?page=2', '/cb%23access_token%3DREDACTED%26x%3D1?page=2'],
     // Users of URLs within values
     ['/?u=https://bob:abc@example.org/&x=1', '/?u=https://example.org/&x=1'],
+    // Without a name, as proxies of images take it.
+    ['/?https://bob:abc@example.org/', '/?https://example.org/'],
+    ['/?https%3A%2F%2Fbob%3Aabc%40example.org%2F&x', '/?https%3A%2F%2Fexample.org%2F&x'],
+    ['/?x&https%253A%252F%252Fbob%253Aabc%2540example.org', '/?x&https%253A%252F%252Fexample.org'],
+    ['/?https://bob:abc@example.org/a=1', '/?https://example.org/a=1'],
+    ['/#https://bob:abc@example.org/', '/#https://example.org/'],
+    ['/?{"token":"abc"}', '/?{"token":"REDACTED"}'],
+    ['/?%7B%22token%22%3A%22abc%22%7D', '/?%7B%22token%22%3A%22REDACTED%22%7D'],
+    ['/?bob@example.org&%22x%22&a%40b=1', '/?bob@example.org&%22x%22&a%40b=1'],
     ['/?u=https%3A%2F%2Fbob%3Aabc%40example.org%2Fa%40b', '/?u=https%3A%2F%2Fexample.org%2Fa%40b'],
     ['/?u=https%253A%252F%252Fbob%253Aabc%2540example.org', '/?u=https%253A%252F%252Fexample.org'],
     ['/?u=//bob:abc@example.org&v=a@b//c', '/?u=//example.org&v=a@b//c'],
