@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { ENGINES, SYSTEM } from './test/projects.ts';
 
-// Threads and processes that tests start compile the same sources again and again.
+// Shares compiled sources among the threads and processes that tests start.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/compiled');
 
 export default defineConfig({
@@ -21,8 +21,8 @@ export default defineConfig({
     reporters: ['default', 'json', './test/support/left-out.ts'],
     outputFile: { json: '.test-report.json' },
     allowOnly: false,
-    // Seen now and then where threads that use WebAssembly come and go, as each does that runs TypeScript: V8 ends the
-    // process (`Check failed: jit_page.has_value()`). The check belongs to these keys; it could not be provoked at will.
+    // Avoids an occasional crash of V8 (`Check failed: jit_page.has_value()`) when threads that use WebAssembly start
+    // and end, as all threads that run TypeScript do. The check belongs to these keys; it is not reproducible.
     execArgv: ['--no-memory-protection-keys'],
     // Two cores: crash tests need one for the load.
     maxWorkers: 2,

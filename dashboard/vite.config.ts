@@ -5,14 +5,14 @@ import { defineConfig, type Plugin } from 'vite';
 
 export default defineConfig({
   root: import.meta.dirname,
-  // The page works wherever it is mounted.
+  // Relative, so that the page works at any mount path.
   base: './/',
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     outDir: '../dist/dashboard',
     emptyOutDir: true,
     target: 'es2022',
-    // A policy of `script-src 'self'` allows no data: URL.
+    // The policy `script-src 'self'` forbids data: URLs.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

@@ -73,7 +73,7 @@ export class HeldOutput {
 
   /**
    * Returns the socket's held output. Returns `undefined` for a connection that is not a Node socket or
-   * cannot be changed, and for TLS, whose stream waits for the end of each write.
+   * cannot be changed. Also for TLS, whose stream waits for the end of each write.
    */
   static of(socket: Connection['socket']): HeldOutput | undefined {
     if (!(socket instanceof Socket) || 'encrypted' in socket || !Object.isExtensible(socket))

@@ -1,8 +1,8 @@
 const CODE = 'STORAGE_REPLACED';
 
 /**
- * Thrown by a writing end, or a call of it, when the database that it was opened on is no longer the one at its place.
- * The message says how this was detected. The code survives the transfer between threads.
+ * Thrown by a writing end if its database is no longer the one at its location. The message says how this was
+ * detected. The code survives the transfer between threads.
  */
 export class StorageReplaced extends Error {
   override readonly name = 'StorageReplaced';

@@ -110,8 +110,8 @@ export interface LaneStatus {
   /** Number of records of the own journal that its engine refused. */
   rejected: number;
   /**
-   * Number of records of the own journal lost before they could be stored (dropped at the limit, or damaged),
-   * or lost with a database that was removed or replaced.
+   * Number of records of the own journal that are not in the storage. They were dropped at the limit,
+   * damaged, or lost with a database that was removed or replaced.
    */
   lost: number;
   /** Number of records for which its hooks were not called, because they were too slow. */

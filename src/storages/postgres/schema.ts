@@ -22,22 +22,22 @@ const MIGRATIONS: readonly string[] = [
     name text COLLATE "C" NOT NULL UNIQUE,
     time_zone text NOT NULL
   );
-  -- How far each journal is stored: its position, and the number of records before it.
+  -- Stored position of each journal, and the number of records before it.
   CREATE TABLE @.journals (
     id text COLLATE "C" PRIMARY KEY,
     number int4 GENERATED ALWAYS AS IDENTITY,
     position int8 NOT NULL,
     ordinal int8 NOT NULL
   );
-  -- Every text once. Elsewhere stands its id; 0 stands for null. The hash is the first half of its SHA-256: a text may
-  -- be longer than what an index takes.
+  -- Every text once. Other tables refer to its ID; 0 means NULL. The hash is the first half of its SHA-256, because
+  -- an index cannot contain long texts.
   CREATE TABLE @.strings (
     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hash uuid NOT NULL UNIQUE,
     text text COLLATE "C" NOT NULL
   );
-  -- What a user agent said when a record was stored. A newer parser may read the same string differently: the digest,
-  -- the first half of the SHA-256 of what it said, tells them apart.
+  -- Parsed user agents, as they were when a record was stored. A newer parser may read the same string differently.
+  -- The digest distinguishes the results: it is the first half of the SHA-256 of the parsed result.
   CREATE TABLE @.agents (
     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     string int8 NOT NULL,
@@ -48,7 +48,7 @@ const MIGRATIONS: readonly string[] = [
     bot boolean NOT NULL,
     UNIQUE (string, digest)
   );
-  -- What many records have in common.
+  -- Fields that many records share.
   CREATE TABLE @.endpoints (
     id int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     server_name int8 NOT NULL,
@@ -63,7 +63,7 @@ const MIGRATIONS: readonly string[] = [
     site int4 NOT NULL,
     endpoint int4 NOT NULL,
     date timestamptz NOT NULL,
-    -- The journal that it came from, and its place there.
+    -- The record's journal, and its position there.
     journal int4 NOT NULL,
     ordinal int4 NOT NULL,
     status int4 NOT NULL,
@@ -87,7 +87,7 @@ const MIGRATIONS: readonly string[] = [
     summary text COLLATE "C" NOT NULL,
     UNIQUE (site, summary)
   );
-  -- Each bucket's beginning in the site's time zone, for reading by hand.
+  -- Start of each bucket in the site's time zone, for manual queries.
   CREATE TABLE @.buckets (
     site int4 NOT NULL,
     bucket timestamptz NOT NULL,

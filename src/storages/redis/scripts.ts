@@ -40,7 +40,7 @@ end
 local NUMBERS = '^(%d+) (%d+) (%d+) (%d+)$'
 local match, format, sub, LARGE = string.match, string.format, string.sub, 9007199254740992
 
--- In two parts of 15 digits, since numbers here are doubles.
+-- Split into two parts of 15 digits, because Lua's numbers are doubles.
 local function add(a, b)
   local low = tonumber(sub(a, -15)) + tonumber(sub(b, -15))
   local high = (tonumber(sub(a, 1, -16)) or 0) + (tonumber(sub(b, 1, -16)) or 0)

@@ -23,18 +23,18 @@ const MIGRATIONS: readonly string[] = [
     name TEXT NOT NULL UNIQUE,
     time_zone TEXT NOT NULL
   );
-  -- How far each journal is stored: its position, and the number of records before it.
+  -- Stored position of each journal, and the number of records before it.
   CREATE TABLE journals (
     id TEXT PRIMARY KEY,
     position INTEGER NOT NULL,
     ordinal INTEGER NOT NULL
   ) WITHOUT ROWID;
-  -- Every text once. Elsewhere stands its id; 0 stands for null.
+  -- Every text once. Other tables refer to its ID; 0 means NULL.
   CREATE TABLE strings (
     id INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
   );
-  -- What a user agent said when a record was stored. A newer parser may read the same string differently.
+  -- Parsed user agents, as they were when a record was stored. A newer parser may read the same string differently.
   CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
     string INTEGER NOT NULL,
@@ -44,7 +44,7 @@ const MIGRATIONS: readonly string[] = [
     bot INTEGER NOT NULL
   );
   CREATE INDEX agents_string ON agents (string);
-  -- What many records have in common.
+  -- Fields that many records share.
   CREATE TABLE endpoints (
     id INTEGER PRIMARY KEY,
     site INTEGER NOT NULL REFERENCES sites,
@@ -79,7 +79,7 @@ const MIGRATIONS: readonly string[] = [
     summary TEXT NOT NULL,
     UNIQUE (site, summary)
   );
-  -- Each bucket's beginning in the site's time zone, for reading by hand.
+  -- Start of each bucket in the site's time zone, for manual queries.
   CREATE TABLE buckets (
     site INTEGER NOT NULL REFERENCES sites,
     bucket INTEGER NOT NULL,

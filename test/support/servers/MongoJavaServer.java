@@ -5,7 +5,7 @@ import java.util.List;
 
 /** Prints `listening PORT` on 127.0.0.1, and ends when its standard input does. */
 class MongoJavaServer {
-  /** The driver takes no server whose protocol is older than that of 4.4; this one says 5.0 and means 4.0. */
+  /** The driver requires the protocol of 4.4 or newer. This server reports 5.0 but implements 4.0. */
   private static final MongoVersion VERSION =
       new MongoVersion() {
         @Override
