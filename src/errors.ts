@@ -259,7 +259,7 @@ export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
 export class TrackUsageError extends Error {
   override readonly name = 'TrackUsageError';
   readonly code: ErrorCode;
-  /** What to do about it. Part of `message` too. */
+  /** Instructions for fixing the problem. Also part of `message`. */
   readonly mend: string;
 
   constructor(code: ErrorCode, values: Record<string, unknown> = {}, options?: { cause?: unknown }) {

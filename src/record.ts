@@ -2,11 +2,11 @@
 export interface UserAgent {
   /** Header as it was sent. */
   string: string;
-  /** For example `Chrome`. */
+  /** Browser name, for example `Chrome`. */
   browser: string | null;
-  /** For example `126.0.0.0`. */
+  /** Browser version, for example `126.0.0.0`. */
   version: string | null;
-  /** For example `Windows`. */
+  /** Operating system, for example `Windows`. */
   platform: string | null;
 }
 

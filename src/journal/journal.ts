@@ -103,7 +103,7 @@ export class Journal implements RecordSink {
   }
 
   /**
-   * Where the app's thread appends: to a file, or to memory because the file system refuses or is slow.
+   * Destination of the app thread's appends: a file, or memory because the file system refuses or is slow.
    * `none` if no storage needs a file.
    */
   get state(): 'file' | 'memory' | 'none' {

@@ -38,7 +38,7 @@ export class FollowingReader {
       opened.queries += 1;
       return opened;
     }
-    // Of several concurrent queries, only the first one opens the other database.
+    // Only the first of several concurrent queries opens the other database.
     if (this.#opening === opening) this.#opening = undefined;
     await this.#closeIfLeft(opened);
     return this.#take();

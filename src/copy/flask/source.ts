@@ -34,7 +34,7 @@ export interface FlaskOptions {
    * `usageTracking`.
    */
   table?: string | undefined;
-  /** With MongoDB, the `website` whose documents are read. Defaults to all. */
+  /** MongoDB only: the `website` whose documents are read. Defaults to all. */
   website?: string | undefined;
 }
 

@@ -12,7 +12,7 @@ export interface FlaskPlace {
   url: string;
   /** `undefined` for the default table. */
   table: string | undefined;
-  /** In MongoDB, reads only documents of this `website`; `undefined` for all. */
+  /** MongoDB only: the `website` whose documents are read; `undefined` for all. */
   website: string | undefined;
 }
 

@@ -92,7 +92,7 @@ export function publicAddress(address: string): string | null {
   const plain = plainAddress(address);
   if (plain === null || isNowhere(plain)) return null;
   if (familyOf(plain) === 'ipv4') return plain;
-  // Of IPv6, only 2000::/3 is allocated.
+  // The only allocated IPv6 range is 2000::/3.
   return /^[23]...:/.test(plain) && !tunnels.check(plain, 'ipv6') ? plain : null;
 }
 
