@@ -181,6 +181,11 @@ export class Connection {
     return this.#others !== undefined && this.#others.size > 0;
   }
 
+  /** Exchange that has waited longest behind another. */
+  get oldestWaiting(): Exchange | undefined {
+    return this.#others?.values().next().value;
+  }
+
   add(exchange: Exchange): void {
     this.#others ??= new Set();
     this.#others.add(exchange);

@@ -6,6 +6,7 @@ import {
   type Exchange,
   exchangeOf,
   failAll,
+  isAnswered,
   markAnswered,
 } from './exchange.ts';
 import { SocketResponse } from './socket-response.ts';
@@ -17,7 +18,9 @@ import { SocketResponse } from './socket-response.ts';
  */
 
 type Write = (this: Duplex, chunk: unknown, encoding: unknown, callback: unknown) => unknown;
-type Socket = Duplex & { _httpMessage?: ServerResponse | null };
+/** Response whose turn it is on its connection. `_headerSent` is true once its headers are with the socket. */
+type CurrentResponse = ServerResponse & { _headerSent: boolean };
+type Socket = Duplex & { _httpMessage?: CurrentResponse | null };
 
 /** The app's own `write` or `end` of a socket, which ours calls. */
 const originals = new WeakMap<
@@ -115,12 +118,17 @@ function answeredExchange(connection: Connection): Exchange | undefined {
   const message = (connection.socket as Socket)._httpMessage;
   const { upgrade, exchange } = connection;
   if (upgrade?.response !== undefined) {
-    // An earlier response on the same connection may still be in progress.
-    const isOther = message && message.req !== upgrade.request && !message.writableEnded;
+    // Bytes of an earlier response that is being sent. One that has sent nothing does not keep the app from
+    // writing the outcome.
+    const isOther =
+      message && message.req !== upgrade.request && message._headerSent && !message.writableEnded;
     return isOther ? undefined : upgrade;
   }
   if (exchange.response !== undefined) return exchange;
-  return message ? exchangeOf(message) : undefined;
+  if (!message) return undefined;
+  // Clients assign responses to pipelined requests in order. After bytes written to the socket have answered
+  // the current request, its response object answers the next one.
+  return exchangeOf(message) ?? (isAnswered(message) ? connection.oldestWaiting : undefined);
 }
 
 /** Records the response in every TrackUsage that tracks the exchange. */

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import express from 'express';
 import fastify from 'fastify';
 import Koa from 'koa';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import { TrackUsage, type UsageRecord } from '../../src/index.ts';
 import { type Address, connect, exchange } from '../support/client.ts';
@@ -108,9 +108,13 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
   let server: http.Server;
   let address: Address;
   let handle: Answer;
+  /** Answers requests that stay in HTTP. */
+  let respond: http.RequestListener;
+  const hello: http.RequestListener = (_, response) => response.end('hello');
   beforeAll(async () => {
     recorder = await Recorder.create({ journal: { mode } });
-    server = http.createServer((_, response) => response.end('hello'));
+    respond = hello;
+    server = http.createServer((request, response) => respond(request, response));
     for (const event of ['upgrade', 'connect']) {
       server.on(event, (request: http.IncomingMessage, socket: Duplex) => {
         closing(socket).on('error', () => {});
@@ -193,6 +197,119 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     expect((await recorder.take(2)).map(outcome)).toEqual([
       ['GET', '/', 200, 5],
       ['GET', '/chat', 101, 0],
+    ]);
+  });
+
+  describe('behind a pipelined request', () => {
+    const FIRST = 'GET /first HTTP/1.1\r\nHost: a\r\n\r\n';
+    afterEach(() => {
+      respond = hello;
+    });
+
+    // Node refuses to assign a second response to a socket.
+    const written = Object.keys(UPGRADES).filter((name) => name !== 'a refusal by a response of the app');
+    test.each(written)('that is pending: %s', async (name) => {
+      const [answer, [status, bytes]] = UPGRADES[name]!;
+      respond = () => {};
+      handle = answer;
+      expect(await ask(address, `${FIRST}GET /chat HTTP/1.1\r\n${UPGRADE}`)).toContain(`HTTP/1.1 ${status} `);
+      expect((await recorder.take(2)).map(outcome).sort()).toEqual([
+        ['GET', '/chat', status, bytes],
+        ['GET', '/first', 499, 0],
+      ]);
+    });
+
+    test('that has headers which are not sent yet', async () => {
+      respond = (_, response) => response.writeHead(204);
+      handle = (_, socket) => socket.end(REFUSAL);
+      expect(await ask(address, `${FIRST}GET /chat HTTP/1.1\r\n${UPGRADE}`)).toBe(REFUSAL);
+      expect((await recorder.take(2)).map(outcome).sort()).toEqual([
+        ['GET', '/chat', 401, 12],
+        ['GET', '/first', 499, 0],
+      ]);
+    });
+
+    test('that is pending: CONNECT', async () => {
+      respond = () => {};
+      handle = (_, socket) => socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      await ask(address, `${FIRST}CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n`);
+      expect((await recorder.take(2)).map(outcome).sort()).toEqual([
+        ['CONNECT', '/', 200, 0],
+        ['GET', '/first', 499, 0],
+      ]);
+    });
+
+    /** Ways to answer the earlier request while the upgrade is pending. */
+    const LATE: Record<string, [(response: http.ServerResponse) => unknown, Outcome]> = {
+      'in one call': [(response) => response.end('hello'), [200, 5]],
+      'without a body': [(response) => response.writeHead(204).end(), [204, 0]],
+      'in pieces': [
+        (response) => {
+          response.writeHead(201);
+          response.write('hel');
+          response.end('lo');
+        },
+        [201, 5],
+      ],
+      'with a length': [
+        (response) => {
+          response.setHeader('Content-Length', 5);
+          response.write('hello');
+          response.end();
+        },
+        [200, 5],
+      ],
+      'after interim responses': [
+        (response) => {
+          response.writeProcessing();
+          response.end('hello');
+        },
+        [200, 5],
+      ],
+    };
+    test.each(Object.keys(LATE))('that is answered first, %s', async (name) => {
+      const [answer, [status, bytes]] = LATE[name]!;
+      let first!: http.ServerResponse;
+      respond = (_, response) => {
+        first = response;
+      };
+      handle = (_, socket) => {
+        first.on('finish', () => socket.write(SWITCH));
+        setImmediate(answer, first);
+      };
+      await ask(address, `${FIRST}GET /chat HTTP/1.1\r\n${UPGRADE}`);
+      expect((await recorder.take(2)).map(outcome)).toEqual([
+        ['GET', '/first', status, bytes],
+        ['GET', '/chat', 101, 0],
+      ]);
+    });
+  });
+
+  test('a response written to the socket out of turn is the one that the client takes it for', async () => {
+    const turn = Promise.withResolvers<void>();
+    respond = async ({ url, socket }, response) => {
+      if (url !== '/second') await turn.promise;
+      if (url === '/first') response.end('first');
+      else if (url === '/second') {
+        socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 6\r\n\r\nsec');
+        setImmediate(() => {
+          socket.write('ond');
+          turn.resolve();
+        });
+      }
+    };
+    const socket = await connect(address);
+    socket.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+    let received = '';
+    for await (const chunk of socket) {
+      received += chunk;
+      if (received.endsWith('first')) break;
+    }
+    respond = hello;
+    expect(received.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 202', 'HTTP/1.1 200']);
+    expect((await recorder.take(2)).map(outcome)).toEqual([
+      ['GET', '/first', 202, 6],
+      ['GET', '/second', 200, 5],
     ]);
   });
 
