@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, rename, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rename, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { processTime } from '../platform/clock.ts';
+import { ifPresent } from '../platform/files.ts';
 import { call } from './disk.ts';
+import type { Cursor } from './position.ts';
 import type { SharedState } from './shared.ts';
 
 /*
@@ -19,6 +22,8 @@ import type { SharedState } from './shared.ts';
  *   journal from it in the same way.
  * - An owner that closes the journal renames the file to `closed`. Such a journal is adopted as soon as its lock
  *   is free.
+ * - The file contains how far the journal had been written at the last beat of its process. If the journal's files
+ *   end before that, the adopter counts the missing records.
  */
 
 /** Interval of the owner's beats, ms. */
@@ -48,7 +53,38 @@ export interface Heartbeat {
 
 /** Creates the heartbeat of a new journal. */
 export function startHeartbeat(directory: string): void {
-  writeFileSync(join(directory, FILE), '', { mode: 0o600 });
+  writeFileSync(join(directory, FILE), encodeEnd({ position: 0, ordinal: 0 }), { mode: 0o600 });
+}
+
+/** Saves how far the journal has been written. Call before a beat: this changes the modification time too. */
+export function noteEnd(directory: string, shared: SharedState): void {
+  // The ordinal first: `advance` sets it last, so it is never too large for the position.
+  const { ordinal } = shared;
+  const bytes = encodeEnd({ position: shared.end, ordinal });
+  present(() => writeFileSync(join(directory, FILE), bytes, { flag: 'r+' }));
+}
+
+/**
+ * Returns how far a dead process had certainly written its journal; 0 if that is not known.
+ * @param heartbeat As `lastBeat` returns it.
+ */
+export function notedEnd(directory: string, heartbeat: Heartbeat | undefined): Cursor {
+  const path = join(directory, heartbeat?.name ?? FILE);
+  const bytes = ifPresent(path, () => readFileSync(path));
+  // The process may have been killed while it wrote them.
+  const isIntact = bytes?.length === 20 && bytes.readUInt32LE(16) === crc32(bytes.subarray(0, 16));
+  return isIntact
+    ? { position: bytes.readDoubleLE(0), ordinal: bytes.readDoubleLE(8) }
+    : { position: 0, ordinal: 0 };
+}
+
+/** Encodes position, ordinal and a checksum. */
+function encodeEnd({ position, ordinal }: Cursor): Buffer {
+  const bytes = Buffer.alloc(20);
+  bytes.writeDoubleLE(position, 0);
+  bytes.writeDoubleLE(ordinal, 8);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 16)), 16);
+  return bytes;
 }
 
 /**

@@ -56,6 +56,7 @@ export class JournalReader {
   readonly #live: SharedState | undefined;
   readonly #memory: readonly MemoryPiece[];
   readonly #gapPatience: number;
+  readonly #known: Readonly<Cursor>;
   readonly #decoder = new RecordDecoder();
   #open: { file: string; fd: number } | undefined;
   #segments: Segment[] | undefined;
@@ -63,18 +64,20 @@ export class JournalReader {
 
   /**
    * Creates a reader. `live` is the shared state of the own journal; it is omitted for a dead process's
-   * journal.
+   * journal. `known` is how far such a journal had certainly been written, which may grow later.
    */
   constructor(
     directory: string,
     live?: SharedState,
     memory: readonly MemoryPiece[] = [],
     gapPatience = GAP_PATIENCE,
+    known: Readonly<Cursor> = { position: 0, ordinal: 0 },
   ) {
     this.directory = directory;
     this.#live = live;
     this.#memory = memory;
     this.#gapPatience = gapPatience;
+    this.#known = known;
   }
 
   /**
@@ -90,7 +93,8 @@ export class JournalReader {
 
   /** Returns whether there is nothing after `position`. */
   atEnd(position: number): boolean {
-    return this.#live ? position >= this.#live.end : this.#pieceAt(position) === undefined;
+    if (this.#live) return position >= this.#live.end;
+    return position >= this.#known.position && this.#pieceAt(position) === undefined;
   }
 
   /** Returns the first position from `from` on at which the journal still has records. */
@@ -114,7 +118,8 @@ export class JournalReader {
     while (cursor.position < end) {
       const piece = this.#pieceAt(cursor.position);
       if (!piece) {
-        if (this.#live && this.#believesGap()) report.gone();
+        if (!this.#live) this.#passEnd(cursor, end, report);
+        else if (this.#believesGap()) report.gone();
         break;
       }
       if (piece.start > cursor.position) {
@@ -157,6 +162,15 @@ export class JournalReader {
     if (ordinal <= cursor.ordinal) return;
     report.lost(ordinal - cursor.ordinal, cause);
     cursor.ordinal = ordinal;
+  }
+
+  /** Counts what is missing between the end of a dead process's files and how far it had certainly written. */
+  #passEnd(cursor: Cursor, end: number, report: ReadReport): void {
+    const { position, ordinal } = this.#known;
+    if (end >= position) {
+      this.#pass(ordinal, cursor, cursor.position < position ? 'dropped' : 'damaged', report);
+    }
+    cursor.position = Math.max(cursor.position, Math.min(end, position));
   }
 
   /** Reads from one piece, up to `end`. */

@@ -428,7 +428,13 @@ export class Lane {
   #readingOf(journal: HeldJournal): Reading {
     let reading = this.#readings.get(journal);
     if (!reading) {
-      const reader = new JournalReader(journal.directory, journal.live, journal.memory);
+      const reader = new JournalReader(
+        journal.directory,
+        journal.live,
+        journal.memory,
+        undefined,
+        journal.known,
+      );
       const before = (journal.live && this.#data.before[this.#number]) || NOTHING_YET;
       reading = {
         reader,
@@ -588,7 +594,7 @@ export class Lane {
   }
 
   #note(journal: HeldJournal, cursor: Cursor): void {
-    this.#journals.commit(journal, this.#number, cursor.position);
+    this.#journals.commit(journal, this.#number, cursor);
     this.status.opened = true;
     if (journal.live) {
       this.status.position = cursor.position;

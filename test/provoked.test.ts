@@ -1,0 +1,183 @@
+import fs, { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ERROR_CODES, type ErrorCode, TrackUsageError } from '../src/errors.ts';
+import { OutputWriter, sumUrls, sumVisitors, TrackUsage } from '../src/index.ts';
+import { checkUsable } from '../src/journal/directory.ts';
+import { ifPresent } from '../src/platform/files.ts';
+import { Storage } from '../src/query/storage.ts';
+import type { StorageWriter } from '../src/storage/contract.ts';
+import { MemoryStorage } from '../src/storages/memory/index.ts';
+import { migrate } from '../src/storages/postgres/schema.ts';
+import { setAside } from '../src/writer/thread/reject-file.ts';
+import { factsOf, openJournal, temporaryDirectory } from './journal/support.ts';
+import { FailingFiles } from './support/failing-files.ts';
+
+/* Errors that no other test provokes: each is thrown or reported, and its message and hint name the values. */
+
+/** A storage whose writing end does as it is told. */
+const storageOf = (writer: Partial<StorageWriter>) =>
+  new Storage({
+    label: 'test',
+    identity: 'test',
+    openReader: async () => ({}) as never,
+    openWriter: async () => ({
+      position: async () => undefined,
+      apply: async () => true,
+      forget: async () => {},
+      refuses: () => false,
+      close: async () => {},
+      ...writer,
+    }),
+  });
+
+/** An app with a storage; returns what it reports. */
+function appOf(storage: Storage, directory = temporaryDirectory()) {
+  const problems: unknown[] = [];
+  const onError = (error: unknown) => void problems.push(error);
+  const usage = new TrackUsage(undefined, storage, { journal: { dir: directory }, onError });
+  onTestFinished(() => usage.close());
+  return { usage, problems };
+}
+
+async function reported(problems: readonly unknown[]): Promise<unknown> {
+  await vi.waitFor(() => expect(problems).not.toEqual([]), 10_000);
+  return problems[0];
+}
+
+/** What a call throws or rejects with. */
+async function thrown(call: () => unknown): Promise<unknown> {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unknown> }>> = {
+  STORAGE_MISSING: {
+    says: ['no storage was given', 'new SqliteStorage'],
+    provoke: () => thrown(() => new TrackUsage(undefined, []).getUsage()),
+  },
+  WRITER_SUMMARY: {
+    says: ['output cannot keep', 'sumUrls'],
+    provoke: () => thrown(() => new OutputWriter({ hooks: [sumUrls] } as never)),
+  },
+  SUMMARY_IDLE: {
+    says: ['sumVisitors', 'cookie: true'],
+    provoke: () => reported(appOf(new MemoryStorage({ hooks: [sumVisitors] })).problems),
+  },
+  STORAGE_ENCODING: {
+    says: ['postgres://h/d', 'LATIN1', 'UTF8'],
+    provoke: () =>
+      thrown(() =>
+        migrate({
+          label: 'postgres://h/d',
+          schema: '"s"',
+          query: async () => [{ version: '180000', encoding: 'LATIN1', found: null }],
+          script: async () => {},
+        } as never),
+      ),
+  },
+  JOURNAL_NETWORK: {
+    says: ['(NFS)', 'journal: { dir }'],
+    async provoke() {
+      const directory = temporaryDirectory();
+      const { statfsSync } = fs;
+      const files = fs as { statfsSync: unknown };
+      files.statfsSync = () => ({ type: 0x6969 });
+      syncBuiltinESMExports();
+      try {
+        return await thrown(() => checkUsable(directory));
+      } finally {
+        files.statfsSync = statfsSync;
+        syncBuiltinESMExports();
+      }
+    },
+  },
+  JOURNAL_UNREADABLE: {
+    says: ['/journal', 'EMFILE: too many'],
+    provoke: () =>
+      thrown(() =>
+        ifPresent('/journal', () => {
+          throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+        }),
+      ),
+  },
+  JOURNAL_UNSYNCED: {
+    says: ['EIO: injected', 'power failure'],
+    async provoke() {
+      const directory = temporaryDirectory();
+      const fails = (name: string) => name.startsWith('fdatasync');
+      const files = new FailingFiles(
+        directory,
+        ({ name }) => (fails(name) ? { errno: 'EIO', after: false } : undefined),
+        { later: true },
+      );
+      try {
+        const { journal, problems } = openJournal(directory, { mode: 'power' });
+        journal.append(factsOf('/'));
+        return await reported(problems);
+      } finally {
+        files.stop();
+      }
+    },
+  },
+  REJECT_FILE_UNWRITABLE: {
+    says: ['rejected.ndjson', 'EISDIR'],
+    async provoke() {
+      const file = join(temporaryDirectory(), 'rejected.ndjson');
+      mkdirSync(file);
+      return thrown(() => setAside(file, { storage: 'test', reason: 'no', record: {} as never }));
+    },
+  },
+  RECORD_DISCARDED: {
+    says: ['test refused a record: too long', 'its limit of', 'counted as rejected'],
+    async provoke() {
+      const refuse = async ({ records }: { records: { length: number } }) => {
+        if (records.length > 0) throw new Error('too long');
+        return true;
+      };
+      const { usage, problems } = appOf(storageOf({ apply: refuse, refuses: () => true }));
+      const file = join(dirname(usage.status().journal.directory), 'rejected.ndjson');
+      writeFileSync(file, '', { mode: 0o600 });
+      truncateSync(file, 64 * 1024 * 1024);
+      const server = http.createServer((_request, response) => void response.end());
+      usage.attach(server);
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      onTestFinished(() => void server.close());
+      await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).text();
+      return reported(problems);
+    },
+  },
+  STORAGE_UNCLOSED: {
+    says: ['test was not closed cleanly: it is busy', 'check the storage'],
+    async provoke() {
+      const close = async () => {
+        throw new Error('it is busy');
+      };
+      const { usage, problems } = appOf(storageOf({ close }));
+      await usage.ready();
+      await usage.close();
+      return reported(problems);
+    },
+  },
+};
+
+test.each(Object.entries(CASES))(
+  '%s',
+  async (code, { says, provoke }) => {
+    const error = (await provoke()) as TrackUsageError;
+    expect(error).toBeInstanceOf(TrackUsageError);
+    expect(error.code).toBe(code);
+    expect(ERROR_CODES).toContain(code);
+    // No value was forgotten.
+    expect(error.message).not.toMatch(/\{\w+\}/);
+    for (const part of says) expect(error.message).toContain(part);
+  },
+  20_000,
+);
