@@ -14,7 +14,7 @@ export interface Extra {
 }
 
 /** Keys of a batch's records in a user-defined summary, as IDs in `strings`. */
-export interface OwnKeys {
+export interface CustomKeys {
   /** First key of each record. */
   first: Int32Array;
   /** Other keys of records with several, by index of the record. */
@@ -54,7 +54,7 @@ export class RecordBatch {
   /** JSON of `Extra`, by index of the record. */
   extra = new Map<number, string>();
   /** Keys by the name of the user-defined summary. */
-  own = new Map<string, OwnKeys>();
+  own = new Map<string, CustomKeys>();
   /** Number of UTF-16 units in `strings`, which limits the memory of a batch. */
   textLength = 0;
   #ids = new Map<string, number>();

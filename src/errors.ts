@@ -1,6 +1,6 @@
 /**
  * Every error that this library throws, rejects with or reports, by code.
- * A message says what happened and with which value; the mend says what to do.
+ * A message says what happened and with which value; the hint says what to do.
  */
 const TABLE = {
   OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
@@ -192,7 +192,7 @@ const TABLE = {
   ],
   JOURNAL_FULL: [
     'the journal passed its limit of {value} bytes, its oldest segment was dropped',
-    'mend the storage that lags, or raise journal: { maxBytes }',
+    'fix the storage that lags, or raise journal: { maxBytes }',
   ],
   JOURNAL_SLOW: [
     'the disk of the journal {value} blocked the app for {ms} ms',
@@ -247,7 +247,7 @@ const TABLE = {
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
   NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
   RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],
-} as const satisfies Record<string, readonly [message: string, mend: string]>;
+} as const satisfies Record<string, readonly [message: string, hint: string]>;
 
 /** Code of an error of this library. */
 export type ErrorCode = keyof typeof TABLE;
@@ -255,19 +255,19 @@ export type ErrorCode = keyof typeof TABLE;
 /** All codes, for the documentation and its test. */
 export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
 
-/** An error with a `code` from the table, the sentence of what happened, and the `mend`. */
+/** An error with a `code` from the table, the sentence of what happened, and the `hint`. */
 export class TrackUsageError extends Error {
   override readonly name = 'TrackUsageError';
   readonly code: ErrorCode;
   /** Instructions for fixing the problem. Also part of `message`. */
-  readonly mend: string;
+  readonly hint: string;
 
   constructor(code: ErrorCode, values: Record<string, unknown> = {}, options?: { cause?: unknown }) {
-    const [message, mend] = TABLE[code];
-    const how = fill(mend, values);
+    const [message, hint] = TABLE[code];
+    const how = fill(hint, values);
     super(`${fill(message, values)}; ${how}.`, options);
     this.code = code;
-    this.mend = how;
+    this.hint = how;
   }
 }
 

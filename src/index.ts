@@ -5,28 +5,28 @@ export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
-export type { Sum, SumAnswer, SumOptions, UsageOptions } from './query/ask.ts';
 export type {
-  AnsweredRange,
   Bucket,
   ComparedOptions,
   Filter,
-  QuestionOptions,
-  RecordsAnswer,
+  QueryOptions,
   RecordsOptions,
-  SeriesAnswer,
+  RecordsResult,
+  ResolvedRange,
   SeriesOptions,
-  SiteAnswer,
+  SeriesResult,
+  SiteResult,
   SummaryInfo,
-  TopAnswer,
   TopOptions,
+  TopResult,
   TopRow,
   Totals,
-  TotalsAnswer,
+  TotalsResult,
   UsageQuery,
 } from './query/query.ts';
 export type { RangeName, RangeOptions, When } from './query/range.ts';
 export { Storage, type StorageDescription } from './query/storage.ts';
+export type { Sum, SumOptions, SumResult, UsageOptions } from './query/sums-and-records.ts';
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
@@ -37,8 +37,8 @@ export type { KeyRow, Measures, Order } from './storage/contract.ts';
 export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storage/writer.ts';
 export {
   defineSummary,
-  type KeyAnswer,
   type KeyFunction,
+  type KeyResult,
   type Summary,
   type SummaryDefinition,
   type SummaryGroup,

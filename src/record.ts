@@ -73,7 +73,7 @@ export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'count
 
 /**
  * Text columns of a record. Each distinct value is held once in a batch and once in a database. `agent` is
- * the user agent's string, `browser` its name, `robot` the name of a bot, `state` the status code as text.
+ * the user agent's string, `browser` its name, `botName` the name of a bot, `state` the status code as text.
  */
 export const TEXT_COLUMNS = [
   'serverName',
@@ -94,7 +94,7 @@ export const TEXT_COLUMNS = [
   'country',
   'blueprint',
   'state',
-  'robot',
+  'botName',
 ] as const;
 
 export type TextColumn = (typeof TEXT_COLUMNS)[number];

@@ -138,7 +138,7 @@ function userAgents(): string[] {
       `Mozilla/5.0 (iPhone; CPU iPhone OS ${ios} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/${ios.replace('_', '.')} Mobile/15E148 Safari/604.1`,
     );
   }
-  const robots = [
+  const bots = [
     'Googlebot/2.1; +http://www.google.com/bot.html',
     'bingbot/2.0; +http://www.bing.com/bingbot.htm',
     'DuckDuckBot/1.1; +https://duckduckgo.com/duckduckbot.html',
@@ -152,7 +152,7 @@ function userAgents(): string[] {
     'okhttp/4.12.0',
     'axios/1.7.2',
   ];
-  return [...agents.slice(0, 490), ...robots.map((robot) => `Mozilla/5.0 (compatible; ${robot})`), ...others];
+  return [...agents.slice(0, 490), ...bots.map((robot) => `Mozilla/5.0 (compatible; ${robot})`), ...others];
 }
 
 /** Returns 40 Accept-Language headers. */

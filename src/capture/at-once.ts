@@ -1,10 +1,10 @@
-import { letGo } from '../platform/promises.ts';
+import { ignoreRejection } from '../platform/promises.ts';
 
 /**
  * Returns the result of a user's function, which must be synchronous. A promise throws, because it would
  * count as true.
  */
 export function atOnce<T>(answer: T): T {
-  if (letGo(answer)) throw new TypeError('it returned a promise, and the answer is needed at once');
+  if (ignoreRejection(answer)) throw new TypeError('it returned a promise, and the answer is needed at once');
   return answer;
 }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Storage } from '../query/storage.ts';
+import { closeOnFailure } from '../storage/close-on-failure.ts';
 import type { StorageReader, StorageWriter } from '../storage/contract.ts';
-import { orClose } from '../storage/or-close.ts';
-import { openWritingEnd } from '../storage/writer.ts';
+import { openStorageWriter } from '../storage/writer.ts';
 import { LAST } from './rows.ts';
 
 /**
@@ -18,8 +18,8 @@ export async function openTarget(
   begun: string,
 ): Promise<StorageWriter> {
   const known = await isKnown(to.reader, site);
-  const writer = await openWritingEnd(to, { site, timeZone, durable: false });
-  return orClose(
+  const writer = await openStorageWriter(to, { site, timeZone, durable: false });
+  return closeOnFailure(
     () => writer.close(),
     async () => {
       if ((await writer.position(begun)) === undefined) {

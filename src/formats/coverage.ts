@@ -1,4 +1,4 @@
-import type { Gap } from '../query/questions.ts';
+import type { Gap } from '../query/query-types.ts';
 import { known } from '../summaries/standard.ts';
 import { whole } from './numbers.ts';
 

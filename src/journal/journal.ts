@@ -6,7 +6,7 @@ import { monotonicClock, setImmediate } from '../platform/clock.ts';
 import { MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
 import type { MemoryPiece } from './pieces.ts';
 import type { SegmentHeader } from './segment.ts';
-import { type JournalPlace, SegmentWriter } from './segment-writer.ts';
+import { type JournalLocation, SegmentWriter } from './segment-writer.ts';
 import { SharedState } from './shared.ts';
 
 /**
@@ -203,12 +203,12 @@ export class Journal implements RecordSink {
     return this.#closing;
   }
 
-  get #place(): JournalPlace {
+  get #place(): JournalLocation {
     return { path: this.path, shared: this.shared };
   }
 
   /** Starts another journal. `lost` is the number of records lost with the current one. */
-  #begin(lost: number): JournalPlace {
+  #begin(lost: number): JournalLocation {
     this.dropped += lost;
     this.recordsBefore += this.#segments.ordinal - lost;
     this.id = newId();

@@ -31,7 +31,7 @@ const MAX_UNLIMITED = 2;
 const CLOSE_PATIENCE = 1_000;
 
 /** Location of a journal. */
-export interface JournalPlace {
+export interface JournalLocation {
   path: string;
   shared: SharedState;
 }
@@ -39,7 +39,7 @@ export interface JournalPlace {
 export interface SegmentWriterOptions {
   /** Directory of all journals of the identity. */
   directory: string;
-  place: JournalPlace;
+  place: JournalLocation;
   /** True if the file is synchronized continually. */
   syncs: boolean;
   maxBytes: number;
@@ -53,7 +53,7 @@ export interface SegmentWriterOptions {
    * Called when another process has the journal, with the number of records lost with it. Returns the place
    * for another journal.
    */
-  onTaken(lost: number): JournalPlace;
+  onTaken(lost: number): JournalLocation;
   /** Called when writing continues in the new journal. */
   onStartOver(): void;
   onMemoryPiece(piece: MemoryPiece): void;
@@ -81,7 +81,7 @@ export class SegmentWriter {
   ordinal = 0;
   readonly #options: SegmentWriterOptions;
   readonly #pieces: MemoryPieces;
-  #place: JournalPlace;
+  #place: JournalLocation;
   #disk = new Disk();
   #file: SegmentFile | undefined;
   #isRecovering = false;

@@ -64,17 +64,17 @@ export function startThread(url: string, options: WorkerOptions): Worker {
 /** An error in the form sent to another thread, in which it would lose its class and code. */
 export interface PlainError {
   code: string | undefined;
-  mend: string | undefined;
+  hint: string | undefined;
   message: string;
 }
 
 export function plainError(error: unknown): PlainError {
-  const { code, mend } = error as Partial<PlainError>;
-  return { code, mend, message: reasonOf(error) };
+  const { code, hint } = error as Partial<PlainError>;
+  return { code, hint, message: reasonOf(error) };
 }
 
 export function reviveError(plain: PlainError): Error {
   const error =
-    plain.mend === undefined ? new Error(plain.message) : Object.create(TrackUsageError.prototype);
+    plain.hint === undefined ? new Error(plain.message) : Object.create(TrackUsageError.prototype);
   return Object.assign(error, plain);
 }

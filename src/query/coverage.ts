@@ -4,7 +4,7 @@ import { addMeasures, noMeasures } from '../storage/measures.ts';
 import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';
-import type { Coverage, Gap } from './questions.ts';
+import type { Coverage, Gap } from './query-types.ts';
 
 /** Number of all requests in one bucket, and number of those that each summary counts. */
 export interface StoredBucket {

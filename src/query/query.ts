@@ -6,26 +6,26 @@ import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
-import { Answers, type Asked, columnFor, columnOf, matching } from './answers.ts';
-import { checkKept, siteOf, storedSummaries, summaryName } from './ask.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
 import type {
-  AnsweredRange,
   ComparedOptions,
-  QuestionOptions,
-  RecordsAnswer,
+  QueryOptions,
   RecordsOptions,
-  SeriesAnswer,
+  RecordsResult,
+  ResolvedRange,
   SeriesOptions,
-  SiteAnswer,
-  TopAnswer,
+  SeriesResult,
+  SiteResult,
   TopOptions,
-  TotalsAnswer,
-} from './questions.ts';
+  TopResult,
+  TotalsResult,
+} from './query-types.ts';
 import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
+import { Answers, type Asked, columnFor, columnOf, matching } from './results.ts';
+import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-records.ts';
 
-export type * from './questions.ts';
+export type * from './query-types.ts';
 
 const MOST_RECORDS = 10_000;
 /** Maximum number of buckets. More would not fit in a chart and indicate a mistake. */
@@ -77,7 +77,7 @@ export class UsageQuery {
   }
 
   /** Returns the site's time zone and its available queries. */
-  async site({ site }: { site?: string } = {}): Promise<SiteAnswer> {
+  async site({ site }: { site?: string } = {}): Promise<SiteResult> {
     const { site: name, zone } = await this.#site(site);
     const stored = await storedSummaries(this.#reader, name);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
@@ -96,7 +96,7 @@ export class UsageQuery {
   }
 
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
-  async totals(options: ComparedOptions = {}): Promise<TotalsAnswer> {
+  async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
     const asked = await this.#ask(options, 'totals');
     const source = await this.#answers.source(asked);
     const range = beforeOf(asked, options);
@@ -116,7 +116,7 @@ export class UsageQuery {
    * Returns the totals for each hour, day or month of a range. With a key of a summary, only that key is
    * counted, without visitors and bots.
    */
-  async series(options: SeriesOptions = {}): Promise<SeriesAnswer> {
+  async series(options: SeriesOptions = {}): Promise<SeriesResult> {
     const asked = await this.#ask(options, 'series');
     const { period = periodOf(asked.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
@@ -147,7 +147,7 @@ export class UsageQuery {
   }
 
   /** Returns the top keys of a summary over a range, and the sum of the remaining ones. */
-  async top(summary: Summary | string, options: TopOptions = {}): Promise<TopAnswer> {
+  async top(summary: Summary | string, options: TopOptions = {}): Promise<TopResult> {
     const asked = await this.#ask(options, 'top');
     const name = await this.#summary(asked.site, summary);
     const { order = 'hits', search, limit = 10, page = 1 } = options;
@@ -185,7 +185,7 @@ export class UsageQuery {
   }
 
   /** Returns a page of records, newest first. */
-  async records(options: RecordsOptions = {}): Promise<RecordsAnswer> {
+  async records(options: RecordsOptions = {}): Promise<RecordsResult> {
     const asked = await this.#ask(options, 'records');
     const { after, limit = 100 } = options;
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
@@ -203,7 +203,7 @@ export class UsageQuery {
     return { ...answered(asked), records, next: next ?? null };
   }
 
-  async #ask(options: QuestionOptions, question: keyof typeof OPTIONS): Promise<Asked> {
+  async #ask(options: QueryOptions, question: keyof typeof OPTIONS): Promise<Asked> {
     checkOptions(`query.${question}`, options, OPTIONS[question]);
     const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
@@ -251,7 +251,7 @@ function answered({ site, zone, range }: Asked) {
   return { site, timeZone: zone.timeZone, range: shown(range, zone) };
 }
 
-function shown({ start, end }: HourRange, zone: Calendar): AnsweredRange {
+function shown({ start, end }: HourRange, zone: Calendar): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
 }
 

@@ -5,8 +5,15 @@ import { lazyReader } from '../storage/lazy-reader.ts';
 import { threadReader } from '../storage/reader-thread.ts';
 import { RecordWriter, type WriterDescription } from '../storage/writer.ts';
 import type { Summary } from '../summaries/define.ts';
-import { getSum, getUsage, type SumAnswer, type SumOptions, summaryName, type UsageOptions } from './ask.ts';
 import { UsageQuery } from './query.ts';
+import {
+  getSum,
+  getUsage,
+  type SumOptions,
+  type SumResult,
+  summaryName,
+  type UsageOptions,
+} from './sums-and-records.ts';
 
 /**
  * Describes a storage: a module whose `openWriter` and `openReader` run in threads, or two such functions
@@ -42,7 +49,7 @@ export class Storage extends RecordWriter {
   }
 
   /** Returns the buckets of a summary: see `TrackUsage.getSum`. */
-  async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
+  async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumResult<O>> {
     return getSum(this.reader, this.kept(summaryName(summary)) ?? summary, options ?? ({} as O));
   }
 

@@ -1,6 +1,6 @@
 import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
-import type { Bucket, TopAnswer, TopRow } from '../query/query.ts';
+import type { Bucket, TopResult, TopRow } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
 import { type Bar, barChart } from './chart.ts';
@@ -150,7 +150,7 @@ function topSections({ top }: Report, isLong: boolean): string {
     .join('\n');
 }
 
-function topSection(answer: TopAnswer): string {
+function topSection(answer: TopResult): string {
   const { summary, rows, total, others, count } = answer;
   const { title, key, isLong } = headingOf(summary);
   const open = `<section>\n<h2>${html(title)}</h2>`;
@@ -213,7 +213,7 @@ function daysSection({ series }: Report): string {
     ['Requests', ({ hits }) => whole(hits)],
   ];
   if (shows(({ visitors }) => visitors)) columns.push(['Visitors', ({ visitors }) => orDash(visitors)]);
-  if (shows(({ bots }) => bots)) columns.push(['Robots', ({ bots }) => orDash(bots)]);
+  if (shows(({ bots }) => bots)) columns.push(['Bots', ({ bots }) => orDash(bots)]);
   columns.push(
     ['Errors', ({ errors }) => whole(errors)],
     ['Transfer', ({ transfer }) => bytes(transfer)],

@@ -1,6 +1,6 @@
 import { gapText } from '../formats/coverage.ts';
 import { bytes, whole } from '../formats/numbers.ts';
-import type { TopAnswer } from '../query/query.ts';
+import type { TopResult } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
 import type { Imprint, Report } from './report.ts';
@@ -74,7 +74,7 @@ function days({ series }: Report): string {
   );
 }
 
-function top(answer: TopAnswer): string {
+function top(answer: TopResult): string {
   const { summary, rows, total, others, count } = answer;
   if (rows.length === 0) return 'Nothing is stored in this range.';
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);

@@ -1,14 +1,14 @@
-import type { SeriesAnswer, SiteAnswer, TopAnswer, TotalsAnswer, UsageQuery } from '../query/query.ts';
+import type { SeriesResult, SiteResult, TopResult, TotalsResult, UsageQuery } from '../query/query.ts';
 import type { RangeOptions } from '../query/range.ts';
 import { calendar } from '../summaries/periods.ts';
 
 /** Contents of a report: results of queries over one range. */
 export interface Report {
-  site: SiteAnswer;
-  totals: TotalsAnswer;
-  series: SeriesAnswer;
+  site: SiteResult;
+  totals: TotalsResult;
+  series: SeriesResult;
   /** One result for each summary that is stored for the site. */
-  top: TopAnswer[];
+  top: TopResult[];
 }
 
 export interface ReportOptions extends RangeOptions {

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { gapText } from '../formats/coverage.ts';
 import { bytes, milliseconds, whole } from '../formats/numbers.ts';
-import type { AnsweredRange, Bucket, TopAnswer, Totals } from '../query/query.ts';
+import type { Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
@@ -24,7 +24,7 @@ const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
     status: ['Status codes', 'Status', 'unknown'],
     referrers: ['Referrers', 'Referrer', 'not sent'],
     browsers: ['Browsers', 'Browser', 'unknown'],
-    bots: ['Robots', 'Robot', 'people'],
+    bots: ['Bots', 'Bot', 'people'],
   }),
 );
 /** Summaries with long keys, which need the full width. */
@@ -166,7 +166,7 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
     ...stat('Transfer', ({ transfer }) => transfer, bytes, `${bytes(average(totals.transfer, totals))} each`),
     ...stat('Average time', averageTime, timeText, undefined, true),
     ...stat('Errors', ({ errors }) => errors, whole, share(totals.errors), true),
-    ...stat('Robots', ({ bots }) => bots, whole, share(totals.bots)),
+    ...stat('Bots', ({ bots }) => bots, whole, share(totals.bots)),
   ];
 }
 
@@ -185,13 +185,13 @@ function average(value: number, { hits }: Measures): number {
 }
 
 /** Returns the sum of the remaining keys as text. */
-export function othersText({ count, rows }: TopAnswer): string {
+export function othersText({ count, rows }: TopResult): string {
   const others = count - rows.length;
   return `${whole(others)} ${others === 1 ? 'other' : 'others'}`;
 }
 
 /** Formats a range: `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */
-export function rangeText({ from, to }: AnsweredRange): string {
+export function rangeText({ from, to }: ResolvedRange): string {
   const [first, last] = [dateOf(from), dateOf(to)];
   if (first.time !== '00:00' || !last.time.startsWith('23:')) {
     const end = last.time.replace(/:\d\d$/, ':59');
@@ -258,8 +258,8 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
           'Visitors: different cookies in the whole range, so that who came on several days is one. Clients that keep no cookies count with each request: it is an upper bound.',
         ]),
     ...(totals.totals.bots === null
-      ? ['Robots are among the requests.']
-      : ['Robots are among the requests. A robot is who says so in its user agent.']),
+      ? ['Bots are among the requests.']
+      : ['Bots are among the requests. A robot is who says so in its user agent.']),
     ...(site.summaries.some(({ own }) => own)
       ? [
           "A summary of the app's own can give a request several keys: its rows may add up to more than the requests.",

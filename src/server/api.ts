@@ -5,12 +5,12 @@ import type { Filter } from '../query/query.ts';
 import { calendar } from '../summaries/periods.ts';
 import type { UsageStatus } from '../writer/app/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
-import type { Questions } from './queries.ts';
+import type { Queries } from './queries.ts';
 import * as schemas from './schemas.ts';
 
 /** Data source of the handler. */
 export interface HandlerSource {
-  query: Questions;
+  query: Queries;
   /** Site used if a request names none. */
   site: string;
   /** True if access is public. */

@@ -6,7 +6,7 @@ import type { Bucket, RecordsOptions, SeriesOptions, TopOptions } from '../query
 import type { UsageRecord } from '../record.ts';
 import type { KeyRow } from '../storage/contract.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
-import type { Questions } from './queries.ts';
+import type { Queries } from './queries.ts';
 
 /** A download: an unlimited number of rows, in chunks. */
 export interface Lines<Row = never> {
@@ -32,7 +32,7 @@ const MEASURES = {
   duration: ({ duration }) => duration,
 } satisfies Lines<KeyRow | Bucket>['cells'];
 
-export function bucketLines(query: Questions, options: SeriesOptions): Lines<Bucket> {
+export function bucketLines(query: Queries, options: SeriesOptions): Lines<Bucket> {
   async function* pieces() {
     const { buckets, timeZone } = await query.series({ ...options, compare: false });
     yield { rows: buckets, timeZone };
@@ -49,7 +49,7 @@ export function bucketLines(query: Questions, options: SeriesOptions): Lines<Buc
   };
 }
 
-export function topLines(query: Questions, summary: string, options: TopOptions): Lines<KeyRow> {
+export function topLines(query: Queries, summary: string, options: TopOptions): Lines<KeyRow> {
   if (!options.limit && (options.page ?? 1) > 1) {
     throw invalid('page', options.page, '1, since without a limit all are on one page');
   }
@@ -73,7 +73,7 @@ export function topLines(query: Questions, summary: string, options: TopOptions)
   return { name: summary, cells: { key: ({ key }) => key, ...MEASURES }, pieces: pieces() };
 }
 
-export function recordLines(query: Questions, options: RecordsOptions): Lines<UsageRecord> {
+export function recordLines(query: Queries, options: RecordsOptions): Lines<UsageRecord> {
   async function* pieces() {
     let { after, limit: left = Number.POSITIVE_INFINITY } = options;
     while (left > 0) {

@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { Refusal } from './problem.ts';
-import type { Questions } from './queries.ts';
+import type { Queries } from './queries.ts';
 
 /** Number of queries that may wait, per query that may run. */
 const WAITING = 12;
@@ -84,7 +84,7 @@ export class Gate {
 }
 
 /** Returns the queries, each subject to the gate. */
-export function gated(query: Questions, gate: Gate): Questions {
+export function gated(query: Queries, gate: Gate): Queries {
   return {
     site: (...given) => gate.run(() => query.site(...given)),
     totals: (...given) => gate.run(() => query.totals(...given)),

@@ -30,7 +30,7 @@ export interface HandlerOptions {
   /** Maximum number of concurrent downloads. Defaults to 8. */
   maxDownloads?: number;
   /** Maximum number of concurrent queries to the storage. Twelve times as many may wait. Defaults to 8. */
-  maxQuestions?: number;
+  maxQueries?: number;
   /**
    * Time limit for a query, for `authorize`, for receiving the sign-in form, and for a client that stops
    * reading a download. Defaults to `30000` ms (30 seconds).
@@ -46,7 +46,7 @@ export interface HandlerSettings {
   hosts: readonly string[] | undefined;
   maxStreams: number;
   maxDownloads: number;
-  maxQuestions: number;
+  maxQueries: number;
   timeout: number;
 }
 
@@ -58,13 +58,13 @@ const OPTIONS = [
   'hosts',
   'maxStreams',
   'maxDownloads',
-  'maxQuestions',
+  'maxQueries',
   'timeout',
 ] as const satisfies readonly (keyof HandlerOptions)[];
 const DEFAULT_PATH = '/usage';
 const DEFAULT_MAX_STREAMS = 100;
 const DEFAULT_MAX_DOWNLOADS = 8;
-const DEFAULT_MAX_QUESTIONS = 8;
+const DEFAULT_MAX_QUERIES = 8;
 const DEFAULT_TIMEOUT = 30_000;
 /** Maximum timeout. Node's timers limit it, with room for its multiples. In ms. */
 const LONGEST_TIMEOUT = 60 * 60 * 1000;
@@ -80,7 +80,7 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   const {
     maxStreams = DEFAULT_MAX_STREAMS,
     maxDownloads = DEFAULT_MAX_DOWNLOADS,
-    maxQuestions = DEFAULT_MAX_QUESTIONS,
+    maxQueries = DEFAULT_MAX_QUERIES,
     timeout = DEFAULT_TIMEOUT,
   } = options;
   const isPublic = options.public ?? false;
@@ -96,7 +96,7 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   );
   checkOption('handler.maxStreams', maxStreams, isWholeNumber(maxStreams, 0), 'a whole number');
   checkOption('handler.maxDownloads', maxDownloads, isWholeNumber(maxDownloads, 0), 'a whole number');
-  checkOption('handler.maxQuestions', maxQuestions, isWholeNumber(maxQuestions, 1), 'a whole number from 1');
+  checkOption('handler.maxQueries', maxQueries, isWholeNumber(maxQueries, 1), 'a whole number from 1');
   checkOption(
     'handler.timeout',
     timeout,
@@ -114,7 +114,7 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
     hosts: hosts?.map((host) => host.toLowerCase()),
     maxStreams,
     maxDownloads,
-    maxQuestions,
+    maxQueries,
     timeout,
   };
 }

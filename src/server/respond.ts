@@ -29,7 +29,7 @@ export class Responder {
   #downloads = 0;
 
   constructor(source: HandlerSource, access: Access, settings: HandlerSettings) {
-    const gate = new Gate(settings.maxQuestions, settings.timeout);
+    const gate = new Gate(settings.maxQueries, settings.timeout);
     this.#source = { ...source, query: gated(source.query, gate), isPublic: settings.public };
     this.#access = access;
     this.#settings = settings;

@@ -3,8 +3,8 @@ import { show, TrackUsageError } from '../errors.ts';
 import { recordJson } from '../formats/record-json.ts';
 import { checkOption, checkOptions } from '../options/checks.ts';
 import { clearTimeout, setTimeout } from '../platform/clock.ts';
-import { letGo } from '../platform/promises.ts';
-import { Turns } from '../platform/turns.ts';
+import { ignoreRejection } from '../platform/promises.ts';
+import { TimeSlice } from '../platform/time-slice.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Batch, StorageWriter } from '../storage/contract.ts';
 import { type RecordHook, RecordWriter } from '../storage/writer.ts';
@@ -69,7 +69,7 @@ export class OutputWriter extends RecordWriter {
       {
         label,
         identity: label,
-        openWriter: async ({ timeZone }) => new OutputEnd(output, transform ?? lineIn(timeZone)),
+        openWriter: async ({ timeZone }) => new OutputSink(output, transform ?? lineIn(timeZone)),
         hooks,
         positions: 'journal',
         maxRecords: MAX_RECORDS,
@@ -93,7 +93,7 @@ function listen(output: Output): void {
   LISTENED.add(output);
 }
 
-class OutputEnd implements StorageWriter {
+class OutputSink implements StorageWriter {
   readonly #output: Output;
   readonly #transform: (record: UsageRecord) => string | Uint8Array;
   /**
@@ -115,18 +115,18 @@ class OutputEnd implements StorageWriter {
   async apply({ journal, from, to, records }: Batch): Promise<boolean> {
     const began = `${journal} ${from.position}`;
     const before = this.#failed?.batch === began ? this.#failed.written : 0;
-    const turns = new Turns();
+    const turns = new TimeSlice();
     // All texts are created first, so that a refused record is found before anything of its batch is written.
     const texts: (string | Uint8Array)[] = [];
     for (let i = before; i < records.length; i++) {
       texts.push(this.#textOf(records, i));
-      await turns.give();
+      await turns.yieldIfBusy();
     }
     this.#failed = { batch: began, written: before };
     for (const text of texts) {
       await this.#write(text);
       this.#failed.written += 1;
-      await turns.give();
+      await turns.yieldIfBusy();
     }
     // If the batch is split after this failure, its second half knows the remaining records.
     this.#failed = { batch: `${journal} ${to.position}`, written: Math.max(0, before - records.length) };
@@ -145,7 +145,7 @@ class OutputEnd implements StorageWriter {
     try {
       const text: unknown = this.#transform(records.record(index));
       if (typeof text === 'string' || text instanceof Uint8Array) return text;
-      const shown = letGo(text) ? 'a promise' : show(text);
+      const shown = ignoreRejection(text) ? 'a promise' : show(text);
       throw new TypeError(`transform returned ${shown}, expected text or bytes`);
     } catch (error) {
       this.#refused = error;

@@ -8,7 +8,7 @@ import { foundRows, olderByDate, searchRecords } from './search-records.ts';
 export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
 
 /** Names of the `CompleteReader` methods that are queries. */
-export const QUESTIONS = [
+export const QUERIES = [
   'timeZone',
   'summaries',
   'sums',
@@ -21,7 +21,7 @@ export const QUESTIONS = [
   'matchingSeries',
   'matchingRecords',
 ] as const satisfies readonly (keyof CompleteReader)[];
-export type QuestionName = (typeof QUESTIONS)[number];
+export type QueryName = (typeof QUERIES)[number];
 
 /** Adds the queries that an engine does not implement. */
 export function complete(reader: StorageReader): CompleteReader {
@@ -50,9 +50,9 @@ export function complete(reader: StorageReader): CompleteReader {
 
 /** Creates a reading end that forwards its queries. */
 export function forwardingReader(
-  ask: (method: QuestionName, argument: unknown) => Promise<unknown>,
+  ask: (method: QueryName, argument: unknown) => Promise<unknown>,
   close: () => Promise<void>,
 ): CompleteReader {
-  const questions = QUESTIONS.map((method) => [method, (argument: unknown) => ask(method, argument)]);
+  const questions = QUERIES.map((method) => [method, (argument: unknown) => ask(method, argument)]);
   return { ...Object.fromEntries(questions), close } as CompleteReader;
 }

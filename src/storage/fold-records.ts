@@ -173,20 +173,23 @@ export function matches(row: FoldedRow, where: readonly Condition[]): boolean {
 /** Returns the row columns that hold the text of a record's column. */
 function columnsOf(column: TextColumn): FoldedColumn[] {
   if (column === 'state') return ['status'];
-  if (column === 'robot') return ['bot', 'browser', 'user_agent'];
+  if (column === 'botName') return ['bot', 'browser', 'user_agent'];
   return [COLUMNS[column]];
 }
 
 function textOf(row: FoldedRow, column: TextColumn): string | null {
   if (column === 'state') return String(row.status);
-  if (column === 'robot') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
+  if (column === 'botName') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
   return row[COLUMNS[column]] ?? null;
 }
 
 /** Row columns that hold a text unchanged. */
 export const COLUMNS = Object.fromEntries(
-  TEXT_COLUMNS.filter((column) => column !== 'state' && column !== 'robot').map((column) => [
+  TEXT_COLUMNS.filter((column) => column !== 'state' && column !== 'botName').map((column) => [
     column,
     column === 'agent' ? 'user_agent' : column.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
   ]),
-) as Record<Exclude<TextColumn, 'state' | 'robot'>, Exclude<FoldedColumn, (typeof MEASURED)[number] | 'bot'>>;
+) as Record<
+  Exclude<TextColumn, 'state' | 'botName'>,
+  Exclude<FoldedColumn, (typeof MEASURED)[number] | 'bot'>
+>;

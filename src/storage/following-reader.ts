@@ -1,4 +1,4 @@
-import { type CompleteReader, complete, type QuestionName } from './complete-reader.ts';
+import { type CompleteReader, complete, type QueryName } from './complete-reader.ts';
 import type { StorageReader } from './contract.ts';
 
 interface Opened {
@@ -20,7 +20,7 @@ export class FollowingReader {
     this.#open = open;
   }
 
-  async ask(method: QuestionName, argument: unknown): Promise<unknown> {
+  async ask(method: QueryName, argument: unknown): Promise<unknown> {
     const opened = await this.#take();
     try {
       return await opened.complete[method](argument as never);

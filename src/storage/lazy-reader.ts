@@ -1,4 +1,4 @@
-import { type CompleteReader, complete, forwardingReader, type QuestionName } from './complete-reader.ts';
+import { type CompleteReader, complete, forwardingReader, type QueryName } from './complete-reader.ts';
 import type { StorageReader } from './contract.ts';
 
 /**
@@ -16,7 +16,7 @@ export function lazyReader(open: () => Promise<StorageReader>): CompleteReader {
     return opening;
   };
   return forwardingReader(
-    async (method: QuestionName, argument) => (await get())[method](argument as never),
+    async (method: QueryName, argument) => (await get())[method](argument as never),
     async () => {
       const closing = reader;
       reader = undefined;

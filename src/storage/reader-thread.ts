@@ -1,12 +1,12 @@
 import type { Worker } from 'node:worker_threads';
 import { TrackUsageError } from '../errors.ts';
 import { moduleUrl, type PlainError, reviveError, startThread } from '../platform/threads.ts';
-import { type CompleteReader, forwardingReader, type QuestionName } from './complete-reader.ts';
+import { type CompleteReader, forwardingReader, type QueryName } from './complete-reader.ts';
 
 /** Query sent to the reader's thread, and its result. */
 export interface Question {
   id: number;
-  method: QuestionName;
+  method: QueryName;
   argument: unknown;
 }
 export interface Answer {

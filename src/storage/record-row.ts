@@ -71,7 +71,7 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
       country: row.country,
       blueprint: row.blueprint,
       state: String(row.status),
-      robot: row.bot ? (row.browser ?? row.user_agent) : null,
+      botName: row.bot ? (row.browser ?? row.user_agent) : null,
     };
     for (const column of TEXT_COLUMNS) batch.text[column][i] = batch.intern(texts[column]);
     if (row.extra === null) continue;

@@ -18,7 +18,7 @@ export type RecordHook = {
 export type Hook = SummaryLike | RecordHook;
 
 /** Location of the writing end: a module for the writer's thread, or a function for the app's thread. */
-export type WritingEnd =
+export type WriterLocation =
   | {
       /** URL of the module whose `openWriter` is used: see `StorageModule`. */
       module: string;
@@ -28,7 +28,7 @@ export type WritingEnd =
   | { openWriter(context: WriterContext): Promise<StorageWriter> };
 
 /** Describes a place that stores records. */
-export type WriterDescription = WritingEnd & {
+export type WriterDescription = WriterLocation & {
   /** Name in messages and `status()`. Contains no password. */
   label: string;
   /** Identity of the place: equal in all processes that write to the same place, and distinct otherwise. */
@@ -52,7 +52,7 @@ export type WriterDescription = WritingEnd & {
 export abstract class RecordWriter {
   readonly label: string;
   readonly identity: string;
-  /** See `WritingEnd`. `undefined` if the writing end runs in the app's thread. */
+  /** See `WriterLocation`. `undefined` if the writing end runs in the app's thread. */
   readonly module: string | undefined;
   /**
    * Private and returned by a method, so that printing, copying or serializing a storage never reveals a
@@ -125,7 +125,10 @@ export abstract class RecordWriter {
 }
 
 /** Opens the writing end of a storage in this thread, wherever an app would run it. */
-export async function openWritingEnd(writer: RecordWriter, context: WriterContext): Promise<StorageWriter> {
+export async function openStorageWriter(
+  writer: RecordWriter,
+  context: WriterContext,
+): Promise<StorageWriter> {
   const { openWriter, module } = writer;
   if (openWriter) return openWriter(context);
   return ((await import(module!)) as StorageModule).openWriter(writer.threadOptions(), context);

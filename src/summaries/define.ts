@@ -9,13 +9,13 @@ import { COVERAGE } from './coverage.ts';
  * Keys of a record: one, or up to 16, each of which counts the record once. `null`, `undefined` or `''` mean
  * none. A key longer than 512 characters is truncated and ends with a hash.
  */
-export type KeyAnswer = string | readonly string[] | null | undefined;
+export type KeyResult = string | readonly string[] | null | undefined;
 
 /**
  * Function exported by the module of `defineSummary`. Called in the writer's thread with the complete record,
  * once per storage, and again when a batch is retried.
  */
-export type KeyFunction = (record: UsageRecord) => KeyAnswer;
+export type KeyFunction = (record: UsageRecord) => KeyResult;
 
 /**
  * Rule that assigns a key to each record. Storages with this summary in `hooks` store the hits, transfer,
@@ -29,7 +29,7 @@ export interface Summary {
   /** Record column that contains the key. Omitted for user-defined summaries. */
   readonly column?: TextColumn;
   /** Called in the app's thread when the request is captured. */
-  readonly key?: (record: CapturedRecord) => KeyAnswer;
+  readonly key?: (record: CapturedRecord) => KeyResult;
   /** URL of a module whose function is called in the writer's thread instead. */
   readonly module?: string;
   /** Name under which the module exports the function. */
@@ -54,7 +54,7 @@ export type SummaryDefinition = { name: string } & (
        * language, country, geo, bot and the parsed user agent. The function must be fast and must not modify
        * the record.
        */
-      key: (record: CapturedRecord) => KeyAnswer;
+      key: (record: CapturedRecord) => KeyResult;
     }
   | {
       /** Absolute path or file URL of the module: `new URL('./plan.js', import.meta.url)`. */

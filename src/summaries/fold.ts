@@ -1,4 +1,4 @@
-import type { OwnKeys, RecordBatch } from '../batch.ts';
+import type { CustomKeys, RecordBatch } from '../batch.ts';
 import { COVERAGE, coverageKey } from './coverage.ts';
 import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
@@ -63,7 +63,7 @@ function indexesByHour(records: RecordBatch, calendar: Calendar): [hour: number,
 function foldHour(
   records: RecordBatch,
   summary: Summary,
-  { first: keys, more }: OwnKeys,
+  { first: keys, more }: CustomKeys,
   bucket: number,
   indexes: Int32Array,
   rows: Rows,
@@ -84,15 +84,15 @@ function foldHour(
   return rows.group(summary, 'hour', bucket);
 }
 
-const NO_MORE: OwnKeys['more'] = new Map();
+const NO_MORE: CustomKeys['more'] = new Map();
 
 /** Returns the key of each record. Without keys in a user-defined summary, every key is `null`. */
-function keysOf(records: RecordBatch, { name, column }: Summary): OwnKeys {
+function keysOf(records: RecordBatch, { name, column }: Summary): CustomKeys {
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
   return records.own.get(name) ?? sameKey(records, 0);
 }
 
-function sameKey({ length }: RecordBatch, key: number): OwnKeys {
+function sameKey({ length }: RecordBatch, key: number): CustomKeys {
   return { first: new Int32Array(length).fill(key), more: NO_MORE };
 }
 

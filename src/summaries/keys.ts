@@ -1,5 +1,5 @@
 import { hookFailed, show, type TrackUsageError } from '../errors.ts';
-import { letGo } from '../platform/promises.ts';
+import { ignoreRejection } from '../platform/promises.ts';
 import { cut } from '../text/text.ts';
 
 /**
@@ -49,7 +49,7 @@ function notAKey(what: string): TypeError {
 
 /** Returns the type of an invalid key. The contents of an object may be large or confidential. */
 function kindOf(answer: unknown): string {
-  if (letGo(answer)) return 'a promise';
+  if (ignoreRejection(answer)) return 'a promise';
   return typeof answer === 'object' && answer !== null ? 'an object' : show(answer);
 }
 

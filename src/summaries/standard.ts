@@ -62,7 +62,7 @@ export const sumBrowsers: Summary = {
 };
 
 /** Bots by name, for example `Googlebot`. Requests of people are counted under `null`. */
-export const sumBots: Summary = { name: 'bots', title: 'sumBots', column: 'robot' };
+export const sumBots: Summary = { name: 'bots', title: 'sumBots', column: 'botName' };
 
 /** Group of URLs, remotes, user agents, languages and server. Default of a storage without `hooks`. */
 export const sumBasic: SummaryGroup = {

@@ -7,7 +7,7 @@ import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 
 /** What a record of a test holds; the rest is filled in. */
-export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'robot'>, string | null>> & {
+export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'botName'>, string | null>> & {
   date?: number;
   duration?: number;
   contentLength?: number;
@@ -69,7 +69,7 @@ function recordBatch(records: readonly TestRecord[], site: string): RecordBatch 
       protocol: 'HTTP/1.1',
       ...texts,
       state: String(status),
-      robot: bot ? (texts.browser ?? texts.agent ?? null) : null,
+      botName: bot ? (texts.browser ?? texts.agent ?? null) : null,
     };
     for (const [column, text] of Object.entries(columns)) {
       batch.text[column as TextColumn][i] = batch.intern(text);

@@ -1,12 +1,12 @@
 import { deepStrictEqual as equal } from 'node:assert';
-import { getSum, getUsage, type SumOptions } from '../query/ask.ts';
 import { UsageQuery } from '../query/query.ts';
-import type { Gap } from '../query/questions.ts';
+import type { Gap } from '../query/query-types.ts';
 import type { RangeOptions } from '../query/range.ts';
 import type { Storage } from '../query/storage.ts';
+import { getSum, getUsage, type SumOptions } from '../query/sums-and-records.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
-import type { Subject, TestCase, TestPlace } from './index.ts';
+import type { Subject, TestCase, TestLocation } from './index.ts';
 import { Random } from './random.ts';
 import { at, besideMemory, openWriter } from './support.ts';
 
@@ -16,7 +16,7 @@ const DAY = 24 * HOUR;
 const COMPLETE = { complete: true, gaps: [] };
 const HOOKS = [['urls', 'server'], ['urls'], ['urls', 'visitors', 'bots'], ['visitors'], []] as const;
 
-type Place = TestPlace & { keep<T extends { close(): Promise<unknown> }>(opened: T): T };
+type Place = TestLocation & { keep<T extends { close(): Promise<unknown> }>(opened: T): T };
 
 /** Hooks that change, several apps with different ones, and dates that have not come yet. */
 export function coverageCases(subject: Subject): TestCase[] {

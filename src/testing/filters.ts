@@ -44,7 +44,7 @@ export function filterCases(subject: Subject): TestCase[] {
             );
           };
           for (const column of TEXT_COLUMNS) await same(column, { order: 'hits', limit: 0, offset: 0 });
-          for (const column of ['url', 'method', 'browser', 'robot'] as const) {
+          for (const column of ['url', 'method', 'browser', 'botName'] as const) {
             for (const order of ORDERS) await same(column, { order, limit: 2, offset: 1 });
             await same(column, { order: 'average', limit: 3, offset: 0, search: 'F' });
           }
@@ -98,7 +98,7 @@ export function filterCases(subject: Subject): TestCase[] {
           const agents = AGENTS.map((reading) => ({ ...reading, agent: 'An Agent/1' }));
           await apply([...agents, ...agents.slice(2), {}]);
           await apply(agents.slice(0, 4).reverse());
-          for (const column of ['agent', 'browser', 'version', 'platform', 'robot'] as const) {
+          for (const column of ['agent', 'browser', 'version', 'platform', 'botName'] as const) {
             const request = { ...ALL, ...PAGE, where: [], column };
             const keys = await memory.matchingKeys(request);
             equal(await reader.matchingKeys(request), keys, column);
@@ -167,7 +167,7 @@ export function filterCases(subject: Subject): TestCase[] {
           ]) {
             for (const where of [
               [],
-              [{ column: 'robot', value: null }],
+              [{ column: 'botName', value: null }],
               [{ column: 'visitor', value: 'v1' }],
             ]) {
               for (const range of [ALL, { ...ALL, from: NOON - 3 * DAY, to: NOON }]) {
@@ -300,7 +300,7 @@ function walking(subject: Subject): TestCase {
     [{ column: 'method', value: 'GET' }],
     [
       { column: 'browser', value: 'Firefox' },
-      { column: 'robot', value: null },
+      { column: 'botName', value: null },
     ],
     [{ column: 'url', value: 'nothing' }],
   ];

@@ -1,12 +1,12 @@
 import type { Storage } from '../query/storage.ts';
 import type { Hook } from '../storage/writer.ts';
-import type { Interface } from './asking.ts';
 import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
 import { interfaceCases } from './interfaces.ts';
 import { lifeCases } from './life.ts';
-import { questionCases } from './questions.ts';
+import { queryCases } from './queries.ts';
+import type { Interface } from './query-client.ts';
 import { recordCases } from './records.ts';
 import { sumCases } from './sums.ts';
 
@@ -23,7 +23,7 @@ export interface TestServer {
 }
 
 /** An empty place of its own for one test: a file, a database, a schema. */
-export interface TestPlace {
+export interface TestLocation {
   /**
    * A storage at that place. Each call gives a new one.
    * @param port Instead of the server's: that of a proxy before it.
@@ -45,7 +45,7 @@ export type Capability =
 /** A storage, as the conformance suite wants it. */
 export interface Subject {
   name: string;
-  place(): Promise<TestPlace>;
+  place(): Promise<TestLocation>;
   /** Where it talks to one. */
   server?: TestServer;
   /** By which interfaces it is asked what users ask. Defaults to the library alone. */
@@ -72,7 +72,7 @@ export function storageCases(subject: Subject): TestCase[] {
   return [
     recordCases,
     sumCases,
-    questionCases,
+    queryCases,
     coverageCases,
     filterCases,
     interfaceCases,

@@ -1,9 +1,9 @@
 import { deepStrictEqual as equal } from 'node:assert';
 import { ORDERS } from '../storage/contract.ts';
 import { sumReferrers, sumUrls } from '../summaries/standard.ts';
-import { type Asking, asking, type Interface } from './asking.ts';
 import { NOON } from './batches.ts';
 import type { Subject, TestCase } from './index.ts';
+import { type Interface, openQueryClient, type QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
 import { besideMemory } from './support.ts';
 
@@ -33,11 +33,11 @@ function pages(subject: Subject, by: Interface): TestCase {
         await store('a');
         await store('b');
         const [storage, memory] = await Promise.all([
-          asking(both.storage, by, both.url),
-          asking(both.memory),
+          openQueryClient(both.storage, by, both.url),
+          openQueryClient(both.memory),
         ]);
         both.keep(storage);
-        const same = async (what: string, ask: (of: Asking) => Promise<unknown>) =>
+        const same = async (what: string, ask: (of: QueryClient) => Promise<unknown>) =>
           equal(await ask(storage), await ask(memory), what);
         const filter = { status: '200', referrers: null };
         await same('usage', (of) => of.usage());

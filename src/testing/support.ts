@@ -1,16 +1,16 @@
 import { deepStrictEqual as equal } from 'node:assert';
-import type { SumOptions } from '../query/ask.ts';
 import type { Storage } from '../query/storage.ts';
+import type { SumOptions } from '../query/sums-and-records.ts';
 import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Batch, StorageWriter, WriterContext } from '../storage/contract.ts';
-import { openWritingEnd, type RecordWriter } from '../storage/writer.ts';
+import { openStorageWriter, type RecordWriter } from '../storage/writer.ts';
 import { MemoryStorage } from '../storages/memory/index.ts';
 import type { Summary } from '../summaries/define.ts';
 import { summariesOf } from '../summaries/standard.ts';
-import { asking } from './asking.ts';
 import { TestJournal, type TestRecord } from './batches.ts';
-import type { Subject, TestPlace } from './index.ts';
+import type { Subject, TestLocation } from './index.ts';
+import { openQueryClient } from './query-client.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
 /** Tries of a batch until it counts as failed; between them the connection comes back. */
@@ -23,13 +23,15 @@ export function openWriter(
   storage: RecordWriter,
   context: Partial<WriterContext> = {},
 ): Promise<StorageWriter> {
-  return openWritingEnd(storage, { ...CONTEXT, ...context });
+  return openStorageWriter(storage, { ...CONTEXT, ...context });
 }
 
 /** Runs a test at a place of its own, which is gone afterwards, and so is what was opened there. */
 export async function at(
   subject: Subject,
-  run: (place: TestPlace & { keep<T extends { close(): Promise<unknown> }>(opened: T): T }) => Promise<void>,
+  run: (
+    place: TestLocation & { keep<T extends { close(): Promise<unknown> }>(opened: T): T },
+  ) => Promise<void>,
 ): Promise<void> {
   const place = await subject.place();
   const opened: { close(): Promise<unknown> }[] = [];
@@ -38,7 +40,7 @@ export async function at(
     return each;
   };
   try {
-    const storage = (...given: Parameters<TestPlace['storage']>) => keep(place.storage(...given));
+    const storage = (...given: Parameters<TestLocation['storage']>) => keep(place.storage(...given));
     await run({ ...place, storage, remove: () => place.remove(), keep });
   } finally {
     for (const each of opened.reverse()) await each.close().catch(() => {});
@@ -102,14 +104,14 @@ export async function rows(
   const wanted = { ...options, period };
   const found =
     options.limit === undefined
-      ? await (await asking(storage)).sums(summary, wanted)
+      ? await (await openQueryClient(storage)).sums(summary, wanted)
       : await storage.getSum(summary, wanted);
   return found.map(({ key, hits, transfer, errors, duration }) => [key, hits, transfer, errors, duration]);
 }
 
 /** All records, by pages that are counted and by cursors, which must agree. */
 export async function usage(storage: Storage, options: { site?: string } = {}): Promise<UsageRecord[]> {
-  const asked = await asking(storage);
+  const asked = await openQueryClient(storage);
   const found = await asked.usage(options);
   equal(await asked.records(options), found);
   return found;

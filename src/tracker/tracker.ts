@@ -13,16 +13,16 @@ import { readSettings, type TrackUsageOptions } from '../options/tracker-options
 import { onProcessExit } from '../platform/process-exit.ts';
 import { requireRuntime } from '../platform/runtime.ts';
 import { version } from '../platform/version.ts';
+import { UsageQuery } from '../query/query.ts';
+import type { Storage } from '../query/storage.ts';
 import {
   getSum,
   getUsage,
-  type SumAnswer,
   type SumOptions,
+  type SumResult,
   summaryName,
   type UsageOptions,
-} from '../query/ask.ts';
-import { UsageQuery } from '../query/query.ts';
-import type { Storage } from '../query/storage.ts';
+} from '../query/sums-and-records.ts';
 import type { UsageRecord } from '../record.ts';
 import type { HandlerSource } from '../server/api.ts';
 import { createHandler, type UsageHandler } from '../server/handler.ts';
@@ -208,7 +208,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * as in Flask-Track-Usage, returns a list for each period: the buckets that contain `from`, which defaults
    * to now.
    */
-  async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumAnswer<O>> {
+  async getSum<const O extends SumOptions>(summary: Summary | string, options?: O): Promise<SumResult<O>> {
     const name = summaryName(summary);
     const storage = this.#first((candidate) => candidate.kept(name) !== undefined);
     const kept = storage?.kept(name);

@@ -30,7 +30,7 @@ export interface WriterData {
   freeGeoIp: FreeGeoIpData | undefined;
   storages: readonly StorageData[];
   /** Status of each storage when the previous thread ended. */
-  before: readonly (LaneStatus | undefined)[];
+  before: readonly (PipelineStatus | undefined)[];
 }
 
 export interface StorageData {
@@ -56,7 +56,7 @@ export interface AppCall {
 }
 
 /** Reply of the app's thread to `open`. */
-export interface OpenedEnd {
+export interface OpenedWriter {
   replays: boolean;
   resumes: boolean;
 }
@@ -92,7 +92,7 @@ export type ToWriter =
   | { type: 'abandon' };
 
 /** Progress of a storage. */
-export interface LaneStatus {
+export interface PipelineStatus {
   /** True if it has been opened since the start. */
   opened: boolean;
   /** Number of records of the own journal that it has, including lost ones. */
@@ -123,7 +123,7 @@ export interface LaneStatus {
 }
 
 /** Status of a storage that has not been opened. */
-export const NOTHING_YET: Readonly<LaneStatus> = {
+export const NOTHING_YET: Readonly<PipelineStatus> = {
   opened: false,
   ordinal: 0,
   position: 0,
@@ -139,7 +139,7 @@ export const NOTHING_YET: Readonly<LaneStatus> = {
 
 /** Message from the writer to the app. */
 export type FromWriter =
-  | { type: 'status'; storage: number; status: LaneStatus }
+  | { type: 'status'; storage: number; status: PipelineStatus }
   | { type: 'free-geo-ip'; status: FreeGeoIpStatus }
   | { type: 'problem'; error: PlainError }
   /** Another process may have adopted the own journal. */

@@ -260,7 +260,7 @@ describe('Forwarded', () => {
 
 describe('trustProxy for a framework that has a setting of its own', () => {
   const refused = (setting: string) =>
-    expect.objectContaining({ code: 'TRUST_PROXY_UNUSED', mend: expect.stringContaining(setting) });
+    expect.objectContaining({ code: 'TRUST_PROXY_UNUSED', hint: expect.stringContaining(setting) });
 
   test.each([
     ['Express', express, "app.set('trust proxy', …)"],

@@ -24,9 +24,9 @@ describe('the pages', () => {
 
   test('name every error, as it is', () => {
     const rows = ERROR_CODES.map((code) => {
-      const { message, mend } = new TrackUsageError(code);
-      // The message ends with the mend: "what happened; mend."
-      return `| \`${code}\` | ${message.slice(0, -(mend.length + 3))} | ${mend} |`;
+      const { message, hint } = new TrackUsageError(code);
+      // The message ends with the hint: "what happened; hint."
+      return `| \`${code}\` | ${message.slice(0, -(hint.length + 3))} | ${hint} |`;
     });
     expect(section('docs/status.md', 'codes')).toBe(
       ['| code | what happened | what to do |', '| --- | --- | --- |', ...rows].join('\n'),

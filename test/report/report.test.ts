@@ -126,7 +126,7 @@ test('markdown', async () => {
     - Days and months are those of the time zone UTC.
     - Transfer: bytes of the bodies. Errors: responses with a status of 500 or more. Average time: from the arrival of a request to the write that completed its response.
     - Visitors: different cookies in the whole range, so that who came on several days is one. Clients that keep no cookies count with each request: it is an upper bound.
-    - Robots are among the requests.
+    - Bots are among the requests.
     - Nothing is stored of sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots: what is added to the hooks of the storage counts from then on.
     - Made on 2026-11-25 at 20:36 UTC with track-usage 1.2.3.
     "
@@ -250,7 +250,7 @@ describe('html', () => {
   test('what is not kept is not shown as 0', async () => {
     const text = htmlReport(await reportOf(VISITS, { hooks: ['urls'] }), IMPRINT);
     expect(text).not.toContain('<dt>Visitors');
-    expect(text).not.toContain('<dt>Robots');
+    expect(text).not.toContain('<dt>Bots');
     expect(text).toContain('Nothing is stored of sumRemotes, sumUserAgents,');
   });
 

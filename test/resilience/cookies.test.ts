@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { type BesideApp, expectSame, expectSameOrder, startBoth } from './beside.ts';
+import { type BesideApp, expectSame, expectSameOrder, startBoth } from './side-by-side.ts';
 
 const MB = 1024 * 1024;
 

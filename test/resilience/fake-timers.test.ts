@@ -137,7 +137,7 @@ describe.each(Object.keys(FAKES))('fake timers of %s', (fakes) => {
     const hangs = new Storage({
       label: 'hangs',
       identity,
-      module: new URL('./ill-storage.ts', import.meta.url).href,
+      module: new URL('./faulty-storage.ts', import.meta.url).href,
       options: { ...(options as object), manner: 'hangs' },
     });
     const server = http.createServer((_request, response) => response.end('hello'));

@@ -3,8 +3,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { type Ask, type BesideApp, expectSame, expectSameOrder, startBoth } from './beside.ts';
 import { GARBAGE } from './garbage.ts';
+import { type Ask, type BesideApp, expectSame, expectSameOrder, startBoth } from './side-by-side.ts';
 
 test('the event loop is blocked for 5 s: everything is stored, with the times that it took', async () => {
   const { bare, tracked } = await startBoth('fine');

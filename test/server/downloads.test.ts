@@ -13,7 +13,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { TrackUsageError } from '../../src/errors.ts';
 import type { HandlerSource } from '../../src/server/api.ts';
 import { createHandler, type UsageHandler } from '../../src/server/handler.ts';
-import type { Questions } from '../../src/server/queries.ts';
+import type { Queries } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { type Address, http1Client, http2Client } from '../support/client.ts';
@@ -40,7 +40,7 @@ function failing(): HandlerSource {
   const query = {
     records: () => piece({ records: Array(1_000).fill(record), next: 'more' }),
     top: () => piece({ rows: Array(50_000).fill({ key: 'x', hits: 1 }), count: 60_000 }),
-  } as unknown as Questions;
+  } as unknown as Queries;
   return { ...nothingStored(), query };
 }
 
@@ -135,7 +135,7 @@ test('keys that are gone when the next page is asked for are not the end', async
     const rows = asked === 1 ? Array(50_000).fill({ key: 'x', hits: 1 }) : [];
     return { timeZone: 'UTC', rows, count: asked === 1 ? 60_000 : 0 };
   };
-  const source = { ...nothingStored(), query: { top } as unknown as Questions };
+  const source = { ...nothingStored(), query: { top } as unknown as Queries };
   const address = await listen(http.createServer(listener(createHandler(source, { public: true }))), false);
   const client = http1Client(address);
   onTestFinished(() => client.close());

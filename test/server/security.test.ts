@@ -15,7 +15,7 @@ import { ENDPOINTS, type HandlerSource } from '../../src/server/api.ts';
 import { readFiles, sendFile } from '../../src/server/files.ts';
 import { LiveStreams } from '../../src/server/live.ts';
 import { type HandlerOptions, readHandlerOptions } from '../../src/server/options.ts';
-import type { Questions } from '../../src/server/queries.ts';
+import type { Queries } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { type Answer, connect, exchange, parseResponses } from '../support/client.ts';
 import {
@@ -56,7 +56,7 @@ afterEach(() => expect(loose.splice(0)).toEqual([]));
 
 const codeOf = (answer: Answer) => [answer.status, jsonOf(answer).code];
 const SITE = '/usage/api/v1/site';
-const QUESTIONS = [
+const QUERIES = [
   ...ENDPOINTS.map(({ path }) => `/api/v1${path.replace('{summary}', 'urls')}`),
   ...['/api/v1/openapi.json', '/api/v1/live', '/api/v1/nothing', '/api/', '/metrics'],
   ...['/api/v1/records?format=csv', '/api/v1/summaries/urls?format=ndjson'],
@@ -75,7 +75,7 @@ describe('without permission', () => {
   ];
   test.each(guards)('no URL answers: %s', async (_, options, headers) => {
     const served = await start(options);
-    for (const path of QUESTIONS) {
+    for (const path of QUERIES) {
       for (const method of ['GET', 'HEAD']) {
         const answer = await served.ask(`/usage${path}`, { method, headers });
         expect([path, answer.status]).toEqual([path, expect.toBeOneOf([401, 429])]);
@@ -415,7 +415,7 @@ test('every answer has the headers that keep it harmless', async () => {
   const source = nothingStored();
   const broken = {
     ...source,
-    query: { ...source.query, site: () => Promise.reject(new Error('x')) } as Questions,
+    query: { ...source.query, site: () => Promise.reject(new Error('x')) } as Queries,
   };
   const guarded = await start({ token: TOKEN }, broken);
   const local = await start({});
@@ -829,7 +829,7 @@ describe('a storage', () => {
         }),
       );
     });
-    const { ask } = await start({ public: true, maxQuestions: 2, timeout: 500 }, hangs);
+    const { ask } = await start({ public: true, maxQueries: 2, timeout: 500 }, hangs);
     const begun = performance.now();
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask('/usage/api/v1/totals')));
     const codes = answers.map((answer) => codeOf(answer).join(' '));
@@ -851,7 +851,7 @@ describe('a storage', () => {
   });
 
   test('whose questions are answered frees their places', async () => {
-    const { ask } = await start({ public: true, maxQuestions: 1 });
+    const { ask } = await start({ public: true, maxQueries: 1 });
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/usage/api/v1/totals')));
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
   });
@@ -866,7 +866,7 @@ describe('downloads', () => {
       if (page === given.fails) throw new Error('secret');
       return { rows: Array(50_000).fill(row), timeZone: 'UTC' };
     };
-    source.query = { ...source.query, top } as unknown as Questions;
+    source.query = { ...source.query, top } as unknown as Queries;
     return source;
   }
 

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter } from '../../src/index.ts';
-import { AccessLogEnd } from '../../src/sinks/access-log/writer.ts';
+import { AccessLogSink } from '../../src/sinks/access-log/writer.ts';
 import type { Batch } from '../../src/storage/contract.ts';
 import { eventually, tracked } from './support.ts';
 
@@ -91,7 +91,7 @@ describe('the file', () => {
       const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
       const path = join(directory, 'access.log');
       const context = { site: 'default', timeZone: 'UTC', durable: false };
-      const open = () => new AccessLogEnd({ path, format: 'common' }, context);
+      const open = () => new AccessLogSink({ path, format: 'common' }, context);
       const batch = (from: number, to: number): Batch => {
         const records = new RecordBatch();
         for (let n = from; n < to; n++) {

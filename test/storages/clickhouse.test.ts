@@ -6,7 +6,7 @@ import {
   ClickhouseStorage,
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 import { laterServer } from '../support/servers/later.ts';
 
@@ -39,7 +39,7 @@ function newDatabase(): string {
   return `track_usage_${randomUUID().replaceAll('-', '')}`;
 }
 
-async function place(options: ClickhouseStorageOptions = {}): Promise<TestPlace> {
+async function place(options: ClickhouseStorageOptions = {}): Promise<TestLocation> {
   const database = newDatabase();
   return {
     storage: (hooks, port) =>
@@ -48,7 +48,7 @@ async function place(options: ClickhouseStorageOptions = {}): Promise<TestPlace>
   };
 }
 
-async function placeOfClients(): Promise<TestPlace> {
+async function placeOfClients(): Promise<TestLocation> {
   const database = newDatabase();
   const clients: ClickhouseClient[] = [];
   return {

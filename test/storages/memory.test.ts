@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { openWriter } from '../../src/testing/support.ts';
 
 /** Every storage of a place shares its memory, as two of the same database share that. */
-async function place(): Promise<TestPlace> {
+async function place(): Promise<TestLocation> {
   const [first] = [new MemoryStorage({ maxRecords: 1e9 })];
   return {
     storage: (hooks) => {

@@ -1,7 +1,7 @@
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { mongoJavaServer } from '../support/servers/mongo-java.ts';
 import { isWanted } from '../support/services.ts';
 
@@ -24,7 +24,7 @@ describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
   });
   afterAll(() => server?.close());
 
-  async function place(): Promise<TestPlace> {
+  async function place(): Promise<TestLocation> {
     const url = server.url(`usage_${++places}`);
     return {
       storage: (hooks) => new MongoStorage(url, hooks ? { hooks } : {}),

@@ -9,7 +9,7 @@ import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
-import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
@@ -29,7 +29,7 @@ async function drop(name: string): Promise<void> {
 }
 
 /** A URL is used in the writer's thread. */
-async function placeOfUrl(): Promise<TestPlace> {
+async function locationOfUrl(): Promise<TestLocation> {
   const name = nameOfPlace();
   return {
     storage: (hooks, port) => new MongoStorage(mongo.url(name, port), hooks ? { hooks } : {}),
@@ -38,7 +38,7 @@ async function placeOfUrl(): Promise<TestPlace> {
 }
 
 /** A client of the user's is used in the app's thread. */
-async function placeOfClient(): Promise<TestPlace> {
+async function locationOfClient(): Promise<TestLocation> {
   const name = nameOfPlace();
   const clients = new Map<number | undefined, MongoClient>();
   return {
@@ -57,8 +57,8 @@ async function placeOfClient(): Promise<TestPlace> {
 
 const server = laterServer(process.env.TEST_MONGO_URL, () => mongo.server!);
 const SUBJECTS: Subject[] = [
-  { name: 'a URL, in the thread', place: placeOfUrl, ...(server && { server }) },
-  { name: 'a client of the user’s, in the app', place: placeOfClient, ...(server && { server }) },
+  { name: 'a URL, in the thread', place: locationOfUrl, ...(server && { server }) },
+  { name: 'a client of the user’s, in the app', place: locationOfClient, ...(server && { server }) },
 ];
 
 const LONG = [

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 
@@ -23,7 +23,7 @@ async function ask(sql: string): Promise<void> {
   await connection.end();
 }
 
-async function place(): Promise<TestPlace> {
+async function place(): Promise<TestLocation> {
   const database = newDatabase();
   return {
     storage: (hooks, port) => new MysqlStorage(server.url(database, port), hooks ? { hooks } : {}),
@@ -31,7 +31,7 @@ async function place(): Promise<TestPlace> {
   };
 }
 
-async function placeOfPools(): Promise<TestPlace> {
+async function placeOfPools(): Promise<TestLocation> {
   const database = newDatabase();
   await ask(`CREATE DATABASE ${database}`);
   const pools: mysql.Pool[] = [];

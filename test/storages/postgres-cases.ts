@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 
@@ -34,7 +34,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
 
     const drop = async (schema: string) => void (await ask(`DROP SCHEMA IF EXISTS ${schema} CASCADE`));
 
-    async function place(): Promise<TestPlace> {
+    async function place(): Promise<TestLocation> {
       const schema = newSchema();
       return {
         storage: (hooks, port) =>
@@ -43,7 +43,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
       };
     }
 
-    async function placeOfPools(): Promise<TestPlace> {
+    async function placeOfPools(): Promise<TestLocation> {
       const schema = newSchema();
       const pools: pg.Pool[] = [];
       return {

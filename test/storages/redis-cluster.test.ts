@@ -4,7 +4,7 @@ import { createCluster } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
-import { storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
 import { type RedisServer, redisCluster } from '../support/servers/redis.ts';
@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 /** The cluster is the test's own and goes as a whole. */
-async function place(): Promise<TestPlace> {
+async function place(): Promise<TestLocation> {
   const prefix = randomUUID();
   return {
     storage: (hooks) => new RedisStorage(nodes[0]!.url, { prefix, ...(hooks && { hooks }) }),

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
-import { type Subject, storageCases, type TestPlace } from '../../src/testing/index.ts';
+import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
@@ -31,7 +31,7 @@ async function emptied(prefix: string): Promise<void> {
   client.destroy();
 }
 
-async function place(): Promise<TestPlace> {
+async function place(): Promise<TestLocation> {
   const prefix = `test-${randomUUID()}`;
   return {
     storage: (hooks, port) => new RedisStorage(urlAt(port), { prefix, ...(hooks && { hooks }) }),
@@ -41,7 +41,7 @@ async function place(): Promise<TestPlace> {
 
 /** Opens clients as an app does; each is closed with the place. */
 function placeOf(open: (url: string) => { client: RedisClient; close(): void }) {
-  return async (): Promise<TestPlace> => {
+  return async (): Promise<TestLocation> => {
     const prefix = `test-${randomUUID()}`;
     const opened: { close(): void }[] = [];
     return {

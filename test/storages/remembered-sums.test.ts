@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumServer, sumUrls } from '../../src/index.ts';
 import { type KeysRequest, ORDERS, type Span } from '../../src/storage/contract.ts';
-import { SumQuestions } from '../../src/storages/sql/questions.ts';
+import { SumQueries } from '../../src/storages/sql/queries.ts';
 import { RememberedSums } from '../../src/storages/sql/remembered-sums.ts';
 import { dialectOf } from '../../src/storages/sqlite/dialect.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
@@ -44,7 +44,7 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     () => writer.close(),
     () => database.close(),
   );
-  const engine = new SumQuestions(dialectOf(database));
+  const engine = new SumQueries(dialectOf(database));
   const read: string[] = [];
   const { ids, keys, series, texts } = engine;
   engine.ids = (request, ...rest) => {
@@ -76,7 +76,7 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     () => clock.now,
   );
   closing.push(() => storage.close());
-  const questions = new SumQuestions(dialectOf(database));
+  const questions = new SumQueries(dialectOf(database));
   return { add, read, replace, path, writer, storage, clock, sums, watched: engine, engine: questions };
 }
 

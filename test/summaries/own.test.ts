@@ -268,7 +268,7 @@ describe('questions', () => {
     await app.usage.flush();
     await expect(app.usage.getSum('plan', { period: 'day' })).rejects.toMatchObject({
       code: 'SUMMARY_UNKNOWN',
-      mend: expect.stringContaining('plans'),
+      hint: expect.stringContaining('plans'),
     });
     await expect(app.usage.getSum('urls', { period: 'day' })).rejects.toMatchObject({
       code: 'SUMMARY_NOT_KEPT',

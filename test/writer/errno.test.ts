@@ -12,13 +12,13 @@ import { AccessLogWriter } from '../../src/sinks/access-log/index.ts';
 import type { Batch, StorageWriter } from '../../src/storage/contract.ts';
 import { RecordWriter } from '../../src/storage/writer.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { AppEnds } from '../../src/writer/app/app-writers.ts';
+import { AppWriters } from '../../src/writer/app/app-writers.ts';
 import { dataOf } from '../../src/writer/app/client.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import type { WriterData } from '../../src/writer/protocol.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
 import { AppCalls } from '../../src/writer/thread/remote-writer.ts';
-import { Lane } from '../../src/writer/thread/storage-pipeline.ts';
+import { StoragePipeline } from '../../src/writer/thread/storage-pipeline.ts';
 import { factsOf } from '../journal/support.ts';
 import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
 
@@ -156,7 +156,7 @@ class Process {
   readonly problems: TrackUsageError[] = [];
   readonly errors = new Set<string>();
   readonly #journals: Journals;
-  readonly #lanes: readonly Lane[];
+  readonly #pipelines: readonly StoragePipeline[];
   readonly #running: Promise<unknown>;
 
   constructor(places: Places) {
@@ -193,18 +193,18 @@ class Process {
       onProblem,
     );
     journal.onMemoryPiece = (piece) => this.#journals.own.memory.push(piece);
-    const ends = new AppEnds(places.storages);
+    const ends = new AppWriters(places.storages);
     const calls: AppCalls = new AppCalls((call) => void ends.answer(call).then((told) => calls.answer(told)));
     const enricher = new Enricher(undefined);
-    this.#lanes = data.storages.map((_, number): Lane => {
-      const lane: Lane = new Lane(number, data, this.#journals, enricher, calls, {
-        onStatus: () => this.#note(lane),
+    this.#pipelines = data.storages.map((_, number): StoragePipeline => {
+      const pipeline: StoragePipeline = new StoragePipeline(number, data, this.#journals, enricher, calls, {
+        onStatus: () => this.#note(pipeline),
         onProblem,
         onStored: () => {},
       });
-      return lane;
+      return pipeline;
     });
-    this.#running = Promise.all(this.#lanes.map((lane) => lane.run()));
+    this.#running = Promise.all(this.#pipelines.map((pipeline) => pipeline.run()));
   }
 
   append(urls: readonly string[]): void {
@@ -223,7 +223,7 @@ class Process {
       // Modules are loaded in real time.
       if (i > 100) await new Promise((resolve) => setTimeout(resolve, 1));
       const { end } = this.journal.shared;
-      if (!this.#lanes.every(({ status }) => status.opened && status.position >= end)) continue;
+      if (!this.#pipelines.every(({ status }) => status.opened && status.position >= end)) continue;
       if (this.#journals.all.length === 1 && listed() <= 1) return true;
     }
     return false;
@@ -243,12 +243,12 @@ class Process {
   }
 
   async #end(): Promise<void> {
-    for (const lane of this.#lanes) lane.stop(false);
+    for (const pipeline of this.#pipelines) pipeline.stop(false);
     await this.#running;
     this.#journals.release();
   }
 
-  #note({ status }: Lane): void {
+  #note({ status }: StoragePipeline): void {
     for (const error of [status.error, status.journalError])
       if (error && error.message !== FRAGILE) this.errors.add(error.message);
   }
@@ -256,7 +256,7 @@ class Process {
   async #turn(): Promise<void> {
     now += TURN;
     this.#journals.adopt();
-    for (const lane of this.#lanes) lane.wake();
+    for (const pipeline of this.#pipelines) pipeline.wake();
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -9,8 +9,8 @@ import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import { FreeGeoIp, type SERVICE_LIMITS } from '../../src/writer/enrich/free-geo-ip.ts';
 import { NOWHERE } from '../../src/writer/enrich/geo.ts';
 import { COUNTRY_PATHS } from '../../src/writer/enrich/geo-response.ts';
-import { BatchFiller } from '../../src/writer/thread/batch-builder.ts';
-import { OwnSummaries } from '../../src/writer/thread/custom-summaries.ts';
+import { BatchBuilder } from '../../src/writer/thread/batch-builder.ts';
+import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
 import { factsOf } from '../journal/support.ts';
 import { type GeoAnswer, geoService, hang, json } from '../support/geo-service.ts';
 
@@ -503,7 +503,7 @@ describe('a service that fails', () => {
 });
 
 describe('in a batch', () => {
-  const fill = (filler: BatchFiller, facts: { remoteAddr: string; extra?: string }[]) => {
+  const fill = (filler: BatchBuilder, facts: { remoteAddr: string; extra?: string }[]) => {
     filler.begin({ site: 'default', serverName: 'default' });
     for (const each of facts) filler.add({ ...factsOf('http://localhost/'), ...each });
   };
@@ -513,10 +513,10 @@ describe('in a batch', () => {
       response.end(address === '9.9.9.9' ? '{}' : '{"country":"FR","city":"Paris"}'),
     );
     const database = (address: string) => (address === '8.8.8.8' ? { country: 'US', geo: null } : NOWHERE);
-    const filler = new BatchFiller(
+    const filler = new BatchBuilder(
       new Enricher(database, asking(service.endpoint).geo),
       'default',
-      new OwnSummaries([], () => {}),
+      new CustomSummaries([], () => {}),
     );
     for (let batch = 0; batch < 2; batch++) {
       fill(filler, [
@@ -543,17 +543,17 @@ describe('in a batch', () => {
   });
 
   test('without a service there is nothing to wait for', () => {
-    const filler = new BatchFiller(new Enricher(undefined), 'default', new OwnSummaries([], () => {}));
+    const filler = new BatchBuilder(new Enricher(undefined), 'default', new CustomSummaries([], () => {}));
     fill(filler, [{ remoteAddr: '8.8.8.8' }]);
     expect(filler.locate()).toBe(undefined);
   });
 
   test('a batch that is full does not wait', async () => {
     const service = await geoService(hang);
-    const filler = new BatchFiller(
+    const filler = new BatchBuilder(
       new Enricher(undefined, asking(service.endpoint).geo),
       'default',
-      new OwnSummaries([], () => {}),
+      new CustomSummaries([], () => {}),
     );
     filler.begin({ site: 'default', serverName: 'default' });
     for (let i = 0; !filler.isFull; i++) {

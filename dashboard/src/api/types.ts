@@ -1,16 +1,16 @@
 import type { RecordJson } from '../../../src/formats/record-json.ts';
-import type { SiteAnswer, RecordsAnswer as StoredRecords } from '../../../src/query/query.ts';
+import type { SiteResult, RecordsResult as StoredRecords } from '../../../src/query/query.ts';
 import type { UsageStatus as AppStatus } from '../../../src/writer/app/status.ts';
 
 export type {
   Coverage,
   Gap,
-  SeriesAnswer,
+  SeriesResult,
   SummaryInfo,
-  TopAnswer,
+  TopResult,
   TopRow,
   Totals,
-  TotalsAnswer,
+  TotalsResult,
 } from '../../../src/query/query.ts';
 export type { RangeName } from '../../../src/query/range.ts';
 export type { Measures, Order } from '../../../src/storage/contract.ts';
@@ -18,7 +18,7 @@ export type { Period } from '../../../src/summaries/periods.ts';
 export type { RecordJson };
 
 /** Result of `/records`, with dates as text. */
-export type RecordsAnswer = Omit<StoredRecords, 'records'> & { records: RecordJson[] };
+export type RecordsResult = Omit<StoredRecords, 'records'> & { records: RecordJson[] };
 
 /** `usage.status()` as returned by the API: the date is text, and paths are omitted. */
 export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
@@ -26,7 +26,7 @@ export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
   lastError: (Omit<NonNullable<AppStatus['lastError']>, 'date'> & { date: string }) | null;
 };
 
-export interface SiteInfo extends SiteAnswer {
+export interface SiteInfo extends SiteResult {
   version: string;
   /** `null` if the server only reads a database and tracks no app. */
   status: UsageStatus | null;

@@ -1,8 +1,8 @@
-import type { SeriesAnswer } from '../api/types.ts';
+import type { SeriesResult } from '../api/types.ts';
 import { type ChartMeasure, pointsOf } from './data.ts';
 
 /** Table of the chart's data, newest first. */
-export function ChartTable({ answer, measure }: { answer: SeriesAnswer; measure: ChartMeasure }) {
+export function ChartTable({ answer, measure }: { answer: SeriesResult; measure: ChartMeasure }) {
   const points = pointsOf(answer, measure).reverse();
   const show = (value: number | null | undefined) => (value == null ? '–' : measure.full(value));
   return (

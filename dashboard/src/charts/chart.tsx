@@ -1,12 +1,12 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { SeriesAnswer } from '../api/types.ts';
+import type { SeriesResult } from '../api/types.ts';
 import { type ChartMeasure, pointsOf } from './data.ts';
 import { dataOf, optionsOf, type Shown } from './plot.ts';
 import { pointText, Tooltip } from './tooltip.tsx';
 
 interface ChartProps {
-  answer: SeriesAnswer;
+  answer: SeriesResult;
   measure: ChartMeasure;
   /** Color scheme. The canvas contains the colors, so it is redrawn for another scheme. */
   scheme: string;

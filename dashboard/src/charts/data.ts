@@ -1,10 +1,10 @@
-import type { SeriesAnswer } from '../api/types.ts';
+import type { SeriesResult } from '../api/types.ts';
 import { showBucket, showTick } from '../format/dates.ts';
 
 /** Length of an hour in ms. The last hour of a range is identified by its start. */
 const HOUR = 3_600_000;
 
-type Buckets = SeriesAnswer['buckets'];
+type Buckets = SeriesResult['buckets'];
 
 /** Measure that a chart draws for each bucket. */
 export interface ChartMeasure {
@@ -22,7 +22,7 @@ export interface Point {
 }
 
 /** Pairs each bucket with the corresponding one of the previous period. */
-export function pointsOf(answer: SeriesAnswer, measure: ChartMeasure): Point[] {
+export function pointsOf(answer: SeriesResult, measure: ChartMeasure): Point[] {
   const { buckets, previous, period } = answer;
   const last = buckets.length - 1;
   return buckets.map((bucket, index) => {
@@ -36,7 +36,7 @@ export function pointsOf(answer: SeriesAnswer, measure: ChartMeasure): Point[] {
 }
 
 /** Returns whether the range extends until now, so that its last bucket is incomplete. */
-export function isUnderWay({ range }: SeriesAnswer): boolean {
+export function isUnderWay({ range }: SeriesResult): boolean {
   return Date.parse(range.to) + HOUR > Date.now();
 }
 
@@ -51,7 +51,7 @@ export function ticksOf(count: number, room: number): number[] {
   return ticks;
 }
 
-export function tickText({ buckets, period }: SeriesAnswer, index: number): string {
+export function tickText({ buckets, period }: SeriesResult, index: number): string {
   const bucket = buckets[index];
   return bucket ? showTick(bucket.date, period, buckets.length > 24) : '';
 }

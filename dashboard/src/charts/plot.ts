@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import type { SeriesAnswer } from '../api/types.ts';
+import type { SeriesResult } from '../api/types.ts';
 import { type ChartMeasure, ceilingOf, isUnderWay, type Point, ticksOf, tickText } from './data.ts';
 
 /** Width of one label below the chart, in px. */
@@ -9,7 +9,7 @@ const WHOLE = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((step) => s
 
 /** Data that a plot reads at each drawing, so that new data needs no new plot. */
 export interface Shown {
-  answer: SeriesAnswer;
+  answer: SeriesResult;
   measure: ChartMeasure;
   points: readonly Point[];
 }

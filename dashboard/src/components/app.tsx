@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
-import type { SiteInfo, TotalsAnswer } from '../api/types.ts';
+import type { SiteInfo, TotalsResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { useLive } from '../api/use-live.ts';
 import { PageContext } from '../state/context.ts';
@@ -26,7 +26,7 @@ export function App() {
   const isKnown = site.data !== undefined && !site.error;
   const live = useLive(isLive && isKnown);
   const [hasAny, setHasAny] = useState<boolean>();
-  const ever = useAnswer<TotalsAnswer>(
+  const ever = useAnswer<TotalsResult>(
     isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
     live.tick,
   );

@@ -1,5 +1,5 @@
 import { downloadOf, pathOf } from '../api/paths.ts';
-import type { SeriesAnswer } from '../api/types.ts';
+import type { SeriesResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { Chart } from '../charts/chart.tsx';
 import { ChartTable } from '../charts/chart-table.tsx';
@@ -12,7 +12,7 @@ import { Problem } from './problem.tsx';
 export function Course() {
   const { view, change, tick, scheme } = usePage();
   const path = pathOf('series', view, { compare: view.compare });
-  const { data, error, isLoading, retry } = useAnswer<SeriesAnswer>(path, tick);
+  const { data, error, isLoading, retry } = useAnswer<SeriesResult>(path, tick);
   const measure = measureOf(view.measure);
   return (
     <div class="course">

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { downloadOf, pathOf } from '../api/paths.ts';
-import type { TopAnswer } from '../api/types.ts';
+import type { TopResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
@@ -32,7 +32,7 @@ export function Expanded({ name }: { name: string }) {
     tab && reason === null
       ? pathOf(question, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
       : null;
-  const asked = useAnswer<TopAnswer>(path, tick);
+  const asked = useAnswer<TopResult>(path, tick);
   const data = asked.data?.summary === tab?.summary ? asked.data : undefined;
 
   useEffect(() => {

@@ -1,5 +1,5 @@
 import { pathOf } from '../api/paths.ts';
-import type { Order, SeriesAnswer } from '../api/types.ts';
+import type { Order, SeriesResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { Chart } from '../charts/chart.tsx';
 import { showFull, showValue, worth } from '../format/measures.ts';
@@ -17,13 +17,13 @@ interface KeyCourseProps {
 export function KeyCourse({ summary, keyOf, order }: KeyCourseProps) {
   const { view, tick, scheme } = usePage();
   const path = pathOf('series', view, { summary, key: keyOf, compare: view.compare });
-  const { data, error, retry } = useAnswer<SeriesAnswer>(path, tick);
+  const { data, error, retry } = useAnswer<SeriesResult>(path, tick);
   if (error) return <Problem error={error} onRetry={retry} />;
   if (!data) return <div class="bone bone-small-plot" />;
   const measure = {
     id: order,
     label: ORDER_LABELS[order],
-    of: (bucket: SeriesAnswer['buckets'][number]) => worth(bucket, order),
+    of: (bucket: SeriesResult['buckets'][number]) => worth(bucket, order),
     short: (value: number) => showValue(value, order),
     full: (value: number) => showFull(value, order),
   };

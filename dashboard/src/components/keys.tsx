@@ -1,4 +1,4 @@
-import type { Order, TopAnswer, TopRow } from '../api/types.ts';
+import type { Order, TopResult, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
 import { compact, full, othersText, percent } from '../format/numbers.ts';
@@ -6,7 +6,7 @@ import { ORDER_LABELS } from '../state/view.ts';
 import { KeyCell } from './key-cell.tsx';
 
 interface KeysProps {
-  answer: TopAnswer;
+  answer: TopResult;
   label: string;
   onOrder(order: Order): void;
   onNote(note: string): void;

@@ -1,5 +1,5 @@
 import { pathOf } from '../api/paths.ts';
-import type { TotalsAnswer } from '../api/types.ts';
+import type { TotalsResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
@@ -13,7 +13,7 @@ import { Strip } from './strip.tsx';
 /** Totals, their trend, the panels and the latest requests. */
 export function Main() {
   const { view, tick } = usePage();
-  const totals = useAnswer<TotalsAnswer>(pathOf('totals', view, { compare: view.compare }), tick);
+  const totals = useAnswer<TotalsResult>(pathOf('totals', view, { compare: view.compare }), tick);
   return (
     <>
       <Chips />

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
-import type { TopAnswer } from '../api/types.ts';
+import type { TopResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
@@ -37,7 +37,7 @@ export function Panel({ info }: { info: PanelInfo }) {
     limit: ROWS,
     page,
   });
-  const asked = useAnswer<TopAnswer>(reason === null ? path : null, tick);
+  const asked = useAnswer<TopResult>(reason === null ? path : null, tick);
   const data = asked.data?.summary === tab.summary ? asked.data : undefined;
   const title = `panel-${info.name}`;
   return (

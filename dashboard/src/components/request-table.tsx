@@ -1,11 +1,11 @@
-import type { RecordJson, RecordsAnswer } from '../api/types.ts';
+import type { RecordJson, RecordsResult } from '../api/types.ts';
 import { showInstant } from '../format/dates.ts';
 import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
 import { bytes, duration, full } from '../format/numbers.ts';
 import { KeyLabel } from './key-label.tsx';
 
 /** Requests, newest first. */
-export function RequestTable({ pages }: { pages: readonly RecordsAnswer[] }) {
+export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
   const records = pages.flatMap((page) => page.records);
   const timeZone = pages[0]?.timeZone ?? 'UTC';
   const origin = sharedOrigin(records.map(({ url }) => url));

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, ask } from '../api/client.ts';
 import { downloadOf, pathOf } from '../api/paths.ts';
-import type { RecordsAnswer } from '../api/types.ts';
+import type { RecordsResult } from '../api/types.ts';
 import { useAnswer } from '../api/use-answer.ts';
 import { usePage } from '../state/context.ts';
 import { Icon } from './icons.tsx';
@@ -14,7 +14,7 @@ const ROWS = 25;
 interface Older {
   /** Path of the query whose records they follow. */
   path: string;
-  answers: RecordsAnswer[];
+  answers: RecordsResult[];
 }
 
 /** Latest requests, with a button that loads earlier ones. */
@@ -26,7 +26,7 @@ export function Requests() {
   const [isBusy, setIsBusy] = useState(false);
   const more = older.path === path ? older.answers : [];
   // Pages loaded below continue from these rows, so the rows must not change.
-  const first = useAnswer<RecordsAnswer>(view.requests ? path : null, more.length > 0 ? 0 : tick);
+  const first = useAnswer<RecordsResult>(view.requests ? path : null, more.length > 0 ? 0 : tick);
   const pages = first.data ? [first.data, ...more] : [];
   const next = pages.at(-1)?.next ?? null;
 
@@ -35,7 +35,7 @@ export function Requests() {
     setIsBusy(true);
     setFailure(undefined);
     try {
-      const answer = await ask<RecordsAnswer>(pathOf('records', view, { limit: ROWS, after: next }));
+      const answer = await ask<RecordsResult>(pathOf('records', view, { limit: ROWS, after: next }));
       setOlder({ path, answers: [...more, answer] });
     } catch (error) {
       setFailure(error instanceof ApiError ? error : new ApiError(String(error)));

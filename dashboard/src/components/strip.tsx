@@ -1,4 +1,4 @@
-import type { TotalsAnswer } from '../api/types.ts';
+import type { TotalsResult } from '../api/types.ts';
 import type { Asked } from '../api/use-answer.ts';
 import { difference } from '../format/change.ts';
 import { MEASURES, type Measure } from '../format/measures.ts';
@@ -8,7 +8,7 @@ import { CoverageNote } from './coverage-note.tsx';
 import { Problem } from './problem.tsx';
 
 /** Totals. Clicking one shows its trend below. */
-export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
+export function Strip({ totals }: { totals: Asked<TotalsResult> }) {
   if (totals.error) return <Problem error={totals.error} onRetry={totals.retry} />;
   return (
     <>
@@ -23,10 +23,10 @@ export function Strip({ totals }: { totals: Asked<TotalsAnswer> }) {
 }
 
 function labelOf(summary: string): string {
-  return summary === 'visitors' ? 'Visitors' : 'Robots';
+  return summary === 'visitors' ? 'Visitors' : 'Bots';
 }
 
-function Total({ measure, answer }: { measure: Measure; answer: TotalsAnswer | undefined }) {
+function Total({ measure, answer }: { measure: Measure; answer: TotalsResult | undefined }) {
   const { view, change } = usePage();
   const value = answer ? measure.of(answer.totals) : null;
   // If nothing was stored in the previous period, every value would be new.

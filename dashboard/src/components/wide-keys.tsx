@@ -1,4 +1,4 @@
-import type { Measures, Order, TopAnswer, TopRow } from '../api/types.ts';
+import type { Measures, Order, TopResult, TopRow } from '../api/types.ts';
 import { difference } from '../format/change.ts';
 import { keyText, sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
@@ -14,7 +14,7 @@ const COLUMNS = Object.keys(ORDER_LABELS) as Order[];
 const BETTER = { hits: 'up', transfer: null, errors: 'down', duration: null, average: 'down' } as const;
 
 interface WideKeysProps {
-  answer: TopAnswer;
+  answer: TopResult;
   label: string;
   onOrder(order: Order): void;
   onNote(note: string): void;
@@ -78,7 +78,7 @@ export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
 }
 
 interface WideRowProps {
-  answer: TopAnswer;
+  answer: TopResult;
   row: TopRow;
   origin: string | null;
   part: number;

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { UsageOptions } from '../../query/ask.ts';
+import type { UsageOptions } from '../../query/sums-and-records.ts';
 
 const FORMATS = ['table', 'json', 'csv'] as const;
 

@@ -3,7 +3,7 @@ import { gapText } from '../../formats/coverage.ts';
 import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
 import { bucket, bytes, milliseconds, whole } from '../../formats/numbers.ts';
-import { getSum, type Sum, type SumOptions, sumCoverage, summaryName } from '../../query/ask.ts';
+import { getSum, type Sum, type SumOptions, sumCoverage, summaryName } from '../../query/sums-and-records.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { type Column, table } from '../formats/table.ts';

@@ -4,7 +4,7 @@ import { jsonArray } from '../../formats/json.ts';
 import { bytes, instant, milliseconds } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import { recordJson } from '../../formats/record-json.ts';
-import { getUsage } from '../../query/ask.ts';
+import { getUsage } from '../../query/sums-and-records.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { type Column, table } from '../formats/table.ts';

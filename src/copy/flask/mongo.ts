@@ -1,11 +1,11 @@
 import type { Document } from 'mongodb';
 import { TrackUsageError } from '../../errors.ts';
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import { loadDriver } from '../../storage/load-driver.ts';
-import { orClose } from '../../storage/or-close.ts';
 import { Collections } from '../../storages/mongo/collections.ts';
 import { connect } from '../../storages/mongo/driver.ts';
-import { DEFAULT_COLLECTION, placeOfUrl } from '../../storages/mongo/place.ts';
-import { type FlaskPlace, type FlaskTable, READ_TIMEOUT, reading, unreadable } from './table.ts';
+import { DEFAULT_COLLECTION, locationOfUrl } from '../../storages/mongo/location.ts';
+import { type FlaskLocation, type FlaskTable, READ_TIMEOUT, reading, unreadable } from './table.ts';
 
 /** Types of an `_id`, in MongoDB's sort order. */
 const ID_TYPES = ['number', 'string', 'object', 'binData', 'objectId', 'date'] as const;
@@ -18,14 +18,14 @@ const IN_TYPE: Readonly<Record<string, (typeof ID_TYPES)[number]>> = {
   Decimal128: 'number',
 };
 
-export async function openMongo({ url, table, website }: FlaskPlace): Promise<FlaskTable> {
-  const place = placeOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
+export async function openMongo({ url, table, website }: FlaskLocation): Promise<FlaskTable> {
+  const place = locationOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
   const label = website === undefined ? place.label : `${place.label}, website ${website}`;
   const { EJSON } = (await loadDriver('track-usage copy', 'mongodb', () => import('mongodb'))).BSON;
   const { place: connected, close } = await connect(place);
   const { db } = connected;
   const ask = <T>(call: () => Promise<T>) => reading(label, call);
-  return orClose(close, () =>
+  return closeOnFailure(close, () =>
     ask(async () => {
       const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
       if (!found) throw unreadable(label, 'there is no such collection');

@@ -1,11 +1,11 @@
 import type { ConnectionOptions } from 'mysql2';
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import { loadDriver } from '../../storage/load-driver.ts';
-import { orClose } from '../../storage/or-close.ts';
-import { addressOf, configOf } from '../../storages/mysql/place.ts';
+import { addressOf, configOf } from '../../storages/mysql/location.ts';
 import type { FlaskRow } from './row.ts';
 import {
   CONNECT_TIMEOUT,
-  type FlaskPlace,
+  type FlaskLocation,
   type FlaskTable,
   quoted,
   READ_TIMEOUT,
@@ -14,7 +14,7 @@ import {
   SQL_TABLE,
 } from './table.ts';
 
-export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
+export async function openMysql({ url, table = SQL_TABLE }: FlaskLocation): Promise<FlaskTable> {
   const { config } = configOf(url);
   const label = `${addressOf(config)}/${config.database ?? ''}, table ${table}`;
   const name = quoted(table, '`');
@@ -37,7 +37,7 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskPlace): Promise
     const [rows] = await connection.query({ sql, timeout: READ_TIMEOUT }, values);
     return rows as FlaskRow[];
   };
-  return orClose(close, () =>
+  return closeOnFailure(close, () =>
     ask(async () => {
       await query(`SET time_zone = '+00:00'`);
       await query(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`);

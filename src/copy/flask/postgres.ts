@@ -1,10 +1,10 @@
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import { loadDriver } from '../../storage/load-driver.ts';
-import { orClose } from '../../storage/or-close.ts';
-import { DEFAULT_SCHEMA, placeOfUrl } from '../../storages/postgres/place.ts';
+import { DEFAULT_SCHEMA, locationOfUrl } from '../../storages/postgres/location.ts';
 import type { FlaskRow } from './row.ts';
 import {
   CONNECT_TIMEOUT,
-  type FlaskPlace,
+  type FlaskLocation,
   type FlaskTable,
   quoted,
   READ_TIMEOUT,
@@ -18,8 +18,8 @@ const DATES: readonly number[] = [1082, 1114, 1184];
 /** Independent of the settings of the server, the database and the user. */
 const BEGIN = `BEGIN READ ONLY; SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC'`;
 
-export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
-  const label = `${placeOfUrl(url, DEFAULT_SCHEMA).label}, table ${table}`;
+export async function openPostgres({ url, table = SQL_TABLE }: FlaskLocation): Promise<FlaskTable> {
+  const label = `${locationOfUrl(url, DEFAULT_SCHEMA).label}, table ${table}`;
   const name = quoted(table, '"');
   const ask = <T>(call: () => Promise<T>) => reading(label, call);
   const { Client, types } = (await loadDriver('track-usage copy', 'pg', () => import('pg'))).default;
@@ -42,7 +42,7 @@ export async function openPostgres({ url, table = SQL_TABLE }: FlaskPlace): Prom
   // After a lost connection, the next statement reports it.
   client.on('error', () => {});
   const close = () => client.end();
-  return orClose(close, () =>
+  return closeOnFailure(close, () =>
     ask(async () => {
       await client.connect();
       await client.query(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`);

@@ -6,7 +6,7 @@ import { openMysql } from './mysql.ts';
 import { openPostgres } from './postgres.ts';
 import { rowOfFlask } from './row.ts';
 import { openSqlite } from './sqlite.ts';
-import type { FlaskPlace, FlaskTable } from './table.ts';
+import type { FlaskLocation, FlaskTable } from './table.ts';
 
 /** A database of Flask-Track-Usage, for reading. */
 export interface FlaskSource {
@@ -16,7 +16,7 @@ export interface FlaskSource {
   close(): Promise<void>;
 }
 
-type Opener = (place: FlaskPlace) => Promise<FlaskTable>;
+type Opener = (place: FlaskLocation) => Promise<FlaskTable>;
 
 const OPENERS: Readonly<Record<string, Opener>> = {
   sqlite: openSqlite,

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { closeDatabase, sqlite } from '../../platform/sqlite.ts';
-import { orClose } from '../../storage/or-close.ts';
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import type { FlaskRow } from './row.ts';
 import {
-  type FlaskPlace,
+  type FlaskLocation,
   type FlaskTable,
   quoted,
   reading,
@@ -13,7 +13,7 @@ import {
   unreadable,
 } from './table.ts';
 
-export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskPlace): Promise<FlaskTable> {
+export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskLocation): Promise<FlaskTable> {
   const label = `sqlite:${resolve(path)}, table ${table}`;
   if (!existsSync(path)) throw unreadable(label, 'there is no such file');
   const name = quoted(table, '"');
@@ -21,7 +21,7 @@ export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskPlace): 
   const database = await reading(label, open);
   const close = async () => closeDatabase(database);
   const ask = <T>(call: () => T) => reading(label, async () => call());
-  return orClose(close, () =>
+  return closeOnFailure(close, () =>
     ask(() => {
       database.prepare(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`).all();
       const first = database.prepare(`SELECT * FROM ${name} ORDER BY id LIMIT ?`);

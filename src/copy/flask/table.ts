@@ -7,7 +7,7 @@ export const CONNECT_TIMEOUT = 10_000;
 export const READ_TIMEOUT = 60_000;
 
 /** Location of Flask-Track-Usage's data. */
-export interface FlaskPlace {
+export interface FlaskLocation {
   /** URL in the form of the engine's driver, or a path for SQLite. */
   url: string;
   /** `undefined` for the default table. */

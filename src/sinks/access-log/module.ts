@@ -1,7 +1,7 @@
 /** Module loaded by the writer's thread: see `StorageModule`. */
 import type { StorageModule } from '../../storage/contract.ts';
 import type { AccessLogOptions } from './index.ts';
-import { AccessLogEnd } from './writer.ts';
+import { AccessLogSink } from './writer.ts';
 
 export const openWriter: StorageModule['openWriter'] = async (options, context) =>
-  new AccessLogEnd(options as AccessLogOptions, context);
+  new AccessLogSink(options as AccessLogOptions, context);

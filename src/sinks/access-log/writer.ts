@@ -30,7 +30,7 @@ interface Pending extends Cursor {
  * process holds the database's lock while it uses the file. Data written by other programs is never
  * truncated.
  */
-export class AccessLogEnd implements StorageWriter {
+export class AccessLogSink implements StorageWriter {
   readonly #options: AccessLogOptions;
   readonly #context: WriterContext;
   readonly #database: DatabaseSync;

@@ -12,7 +12,7 @@ export type { ClickhouseClient } from './client.ts';
 export type { Ttl } from './ttl.ts';
 
 /** Location of the tables, and the options with which they are created. */
-export interface ClickhousePlace {
+export interface ClickhouseLocation {
   /** Name in messages. Contains no password. */
   label: string;
   /** Database name; `undefined` for the client's default. */
@@ -22,7 +22,7 @@ export interface ClickhousePlace {
 }
 
 /** Options that threads need to open the database. */
-export interface ClickhouseOptions extends ClickhousePlace {
+export interface ClickhouseOptions extends ClickhouseLocation {
   /** HTTP URL, without the user. */
   url: string;
   username: string;
@@ -100,7 +100,7 @@ export class ClickhouseStorage extends Storage {
   }
 }
 
-function partsOf(given: string, options: Omit<ClickhousePlace, 'label'>): ClickhouseOptions {
+function partsOf(given: string, options: Omit<ClickhouseLocation, 'label'>): ClickhouseOptions {
   // Replaced before parsing: `URL` cannot change an unknown scheme, and does not know its default port.
   const parsed = /^(\w+:)(\/\/.+)$/s.exec(given);
   const [protocol = '', defaultPort] = SCHEMES[parsed?.[1] ?? ''] ?? [parsed?.[1]];

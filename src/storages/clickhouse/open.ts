@@ -1,7 +1,7 @@
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { orClose } from '../../storage/or-close.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
-import type { ClickhousePlace } from './index.ts';
+import type { ClickhouseLocation } from './index.ts';
 import { ClickhouseReader } from './reader.ts';
 import { checkReadable, setUp, tablesOf } from './schema.ts';
 import { ClickhouseWriter } from './writer.ts';
@@ -12,11 +12,11 @@ import { ClickhouseWriter } from './writer.ts';
  */
 export async function openWriter(
   client: ClickhouseClient,
-  place: ClickhousePlace,
+  place: ClickhouseLocation,
   context: WriterContext,
   close = async () => {},
 ): Promise<StorageWriter> {
-  return orClose(close, async () => {
+  return closeOnFailure(close, async () => {
     const statements = new Statements(client);
     const tables = await tablesOf(statements, place);
     const setUpAgain = () => setUp(statements, tables, place, context);
@@ -26,10 +26,10 @@ export async function openWriter(
 
 export async function openReader(
   client: ClickhouseClient,
-  place: ClickhousePlace,
+  place: ClickhouseLocation,
   close = async () => {},
 ): Promise<StorageReader> {
-  return orClose(close, async () => {
+  return closeOnFailure(close, async () => {
     const statements = new Statements(client);
     const tables = await tablesOf(statements, place);
     await checkReadable(statements, tables, place);

@@ -1,5 +1,4 @@
 import type { UsageRecord } from '../../record.ts';
-import { AnsweringReader } from '../../storage/answering-reader.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
@@ -11,20 +10,21 @@ import type {
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { QueryingReader } from '../../storage/querying-reader.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { literal, type Statements } from './client.ts';
-import { LAST_BUCKET, LAST_DATE, Questions } from './questions.ts';
+import { LAST_BUCKET, LAST_DATE, Queries } from './queries.ts';
 import { type Tables, timeZoneOf } from './schema.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
-export class ClickhouseReader extends AnsweringReader<Questions> implements StorageReader {
+export class ClickhouseReader extends QueryingReader<Queries> implements StorageReader {
   readonly #statements: Statements;
   readonly #tables: Tables;
   readonly #close: () => Promise<void>;
 
   constructor(statements: Statements, tables: Tables, close: () => Promise<void>) {
-    const questions = new Questions(statements, tables);
+    const questions = new Queries(statements, tables);
     super(questions, questions);
     this.#statements = statements;
     this.#tables = tables;

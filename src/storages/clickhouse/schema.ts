@@ -1,7 +1,7 @@
 import { TrackUsageError } from '../../errors.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import { identifier, literal, type Statements } from './client.ts';
-import type { ClickhousePlace } from './index.ts';
+import type { ClickhouseLocation } from './index.ts';
 import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';
 import { ttlOfRecords, ttlOfSums } from './ttl.ts';
 
@@ -29,7 +29,7 @@ export interface Tables {
 
 export async function tablesOf(
   statements: Statements,
-  { database, cluster }: ClickhousePlace,
+  { database, cluster }: ClickhouseLocation,
 ): Promise<Tables> {
   const name =
     database ?? (await statements.rows<{ name: string }>('SELECT currentDatabase() AS name'))[0]?.name ?? '';
@@ -67,7 +67,7 @@ export interface Setup {
 export async function setUp(
   statements: Statements,
   tables: Tables,
-  place: ClickhousePlace,
+  place: ClickhouseLocation,
   context: WriterContext,
 ): Promise<Setup> {
   await prepare(statements, tables, place, context.durable);
@@ -97,7 +97,7 @@ export async function identityOf(statements: Statements, tables: Tables): Promis
 async function prepare(
   statements: Statements,
   tables: Tables,
-  place: ClickhousePlace,
+  place: ClickhouseLocation,
   durable: boolean,
 ): Promise<void> {
   await checkServer(statements, place);
@@ -122,7 +122,7 @@ async function prepare(
 export async function checkReadable(
   statements: Statements,
   tables: Tables,
-  place: ClickhousePlace,
+  place: ClickhouseLocation,
 ): Promise<void> {
   await checkServer(statements, place);
   const found = await versionOf(statements, tables, place);
@@ -141,7 +141,7 @@ async function isReplicated(statements: Statements, tables: Tables): Promise<boo
 async function openSite(
   statements: Statements,
   tables: Tables,
-  { label }: ClickhousePlace,
+  { label }: ClickhouseLocation,
   { site, timeZone }: WriterContext,
 ): Promise<void> {
   let found = await timeZoneOf(statements, tables, site);
@@ -169,7 +169,7 @@ export async function timeZoneOf(
   return row?.time_zone;
 }
 
-async function checkServer(statements: Statements, { label }: ClickhousePlace): Promise<void> {
+async function checkServer(statements: Statements, { label }: ClickhouseLocation): Promise<void> {
   const wanted = WANTED_SETTINGS.map(literal).join(', ');
   const [server] = await statements.rows<{ version: string; known: number }>(
     `SELECT version() AS version, (SELECT count() FROM system.settings WHERE name IN (${wanted})) AS known`,
@@ -184,7 +184,7 @@ async function checkServer(statements: Statements, { label }: ClickhousePlace): 
 async function versionOf(
   statements: Statements,
   tables: Tables,
-  { label }: ClickhousePlace,
+  { label }: ClickhouseLocation,
 ): Promise<number> {
   const names = [...TABLES.map((table) => localName(table, tables.naming)), ...TABLES].map((name) =>
     literal(name.slice(name.lastIndexOf('.') + 1)),

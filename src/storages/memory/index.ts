@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { checkOption, checkOptions, isWholeNumber } from '../../options/checks.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { MemoryPlace } from './place.ts';
+import { MemoryLocation } from './location.ts';
 
 export interface MemoryStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
@@ -27,7 +27,7 @@ export class MemoryStorage extends Storage {
       isWholeNumber(maxRecords, 0),
       'a whole number of records',
     );
-    const place = new MemoryPlace(maxRecords);
+    const place = new MemoryLocation(maxRecords);
     super({
       label: 'memory',
       identity: `memory:${randomUUID()}`,

@@ -4,8 +4,8 @@ import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import type { MongoDatabase } from './collections.ts';
+import { DATABASE_FORM, DEFAULT_COLLECTION, locationOfUrl, wrongServer } from './location.ts';
 import { openReader, openWriter } from './open.ts';
-import { DATABASE_FORM, DEFAULT_COLLECTION, placeOfUrl, wrongServer } from './place.ts';
 
 /** Methods used of a `Db` of the driver `mongodb`, version 6 or newer. */
 export interface MongoDbLike {
@@ -62,7 +62,7 @@ export class MongoStorage extends Storage {
     const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
     checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
     if (typeof server === 'string') {
-      const parts = placeOfUrl(server, database, collection);
+      const parts = locationOfUrl(server, database, collection);
       super({
         label: parts.label,
         identity: parts.label,

@@ -1,5 +1,5 @@
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { orClose } from '../../storage/or-close.ts';
 import { Collections, type MongoDatabase } from './collections.ts';
 import { MongoReader } from './reader.ts';
 import { checkReadable, setUp } from './schema.ts';
@@ -14,7 +14,7 @@ export function openWriter(
   context: WriterContext,
   close = async () => {},
 ): Promise<StorageWriter> {
-  return orClose(close, async () => {
+  return closeOnFailure(close, async () => {
     const collections = new Collections(place);
     await setUp(collections, context);
     return new MongoWriter(collections, context, close);
@@ -22,7 +22,7 @@ export function openWriter(
 }
 
 export function openReader(place: MongoDatabase, close = async () => {}): Promise<StorageReader> {
-  return orClose(close, async () => {
+  return closeOnFailure(close, async () => {
     const collections = new Collections(place);
     await checkReadable(collections);
     return new MongoReader(collections, close);

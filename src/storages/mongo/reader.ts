@@ -162,7 +162,7 @@ function conditionOf({ column, value }: Condition): object {
   if (column === 'state') {
     return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? { status: Number(value) } : NONE;
   }
-  if (column === 'robot') {
+  if (column === 'botName') {
     // Same rule as in `RecordFolds`: a bot's own name, otherwise its user agent.
     return value === null
       ? { $or: [{ bot: { $ne: true } }, { browser: null, user_agent: null }] }

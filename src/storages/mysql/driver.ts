@@ -1,13 +1,17 @@
 import type { PoolOptions } from 'mysql2';
 import { loadDriver } from '../../storage/load-driver.ts';
-import type { MysqlConfig } from './place.ts';
-import { type MysqlPlace, Session } from './session.ts';
+import type { MysqlConfig } from './location.ts';
+import { type MysqlLocation, Session } from './session.ts';
 
 /** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 10_000;
 
 /** Creates a connection pool. It connects when it is used, and again after each lost connection. */
-export async function connect(config: MysqlConfig, place: MysqlPlace, connections: number): Promise<Session> {
+export async function connect(
+  config: MysqlConfig,
+  place: MysqlLocation,
+  connections: number,
+): Promise<Session> {
   const { createPool } = (await loadDriver('MysqlStorage', 'mysql2', () => import('mysql2'))).default;
   const { database: _, ...server } = config as PoolOptions;
   const options: PoolOptions = {

@@ -4,17 +4,17 @@ import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { connect } from './driver.ts';
+import { configOf, locationOfConfig, locationOfPool, type MysqlConfig, wrongServer } from './location.ts';
 import { opening } from './open.ts';
-import { configOf, type MysqlConfig, placeOfConfig, placeOfPool, wrongServer } from './place.ts';
-import { type MysqlPlace, type MysqlPool, Session } from './session.ts';
+import { type MysqlLocation, type MysqlPool, Session } from './session.ts';
 
-export type { MysqlConfig } from './place.ts';
+export type { MysqlConfig } from './location.ts';
 export type { MysqlPool } from './session.ts';
 
 /** Options that threads need to open the database. */
 export interface MysqlOptions {
   config: MysqlConfig;
-  place: MysqlPlace;
+  place: MysqlLocation;
 }
 
 export interface MysqlStorageOptions {
@@ -56,20 +56,20 @@ export class MysqlStorage extends Storage {
 function describe(
   server: string | MysqlConfig | MysqlPool,
   givenPrefix: string | undefined,
-): { place: MysqlPlace } & Ends<MysqlOptions> {
+): { place: MysqlLocation } & Ends<MysqlOptions> {
   if (typeof server !== 'string' && (typeof server !== 'object' || server === null)) {
     throw wrongServer(server);
   }
   if (Array.isArray(server)) throw wrongServer('a list');
   if (isPool(server)) {
-    const place = placeOfPool(server, givenPrefix);
+    const place = locationOfPool(server, givenPrefix);
     return { place, ...endsInApp(opening, () => new Session(server, place)) };
   }
   if (typeof server === 'object' && typeof server.execute === 'function') {
     throw wrongServer('one connection, which no two can use at once');
   }
   const { config, prefix } = configOf(server);
-  const place = placeOfConfig(config, givenPrefix ?? prefix);
+  const place = locationOfConfig(config, givenPrefix ?? prefix);
   if (hasFunctions(config)) {
     return { place, ...endsInApp(opening, (connections) => connect(config, place, connections)) };
   }

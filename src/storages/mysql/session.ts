@@ -8,7 +8,7 @@ export interface MysqlPool {
 }
 
 /** Location of the tables. */
-export interface MysqlPlace {
+export interface MysqlLocation {
   /** Name in messages. Contains no password. */
   label: string;
   /** Name of the database. */
@@ -54,7 +54,7 @@ const SET_BACK = `SET ${NAMES.map((name) => `SESSION ${name} = @track_usage_${na
 /** A database and the pool that connects to it. */
 export class Session {
   readonly label: string;
-  readonly place: MysqlPlace;
+  readonly place: MysqlLocation;
   /** Creates the database. Omitted for a pool of the user's. */
   readonly createDatabase: (() => Promise<void>) | undefined;
   readonly #pool: { getConnection(): Promise<Connection> };
@@ -65,7 +65,7 @@ export class Session {
   /** @param own Operations that are available only for our own pool. */
   constructor(
     pool: MysqlPool,
-    place: MysqlPlace,
+    place: MysqlLocation,
     own?: { createDatabase(): Promise<void>; close(): Promise<void> },
   ) {
     const { promise } = pool as { promise?: () => MysqlPool };

@@ -1,7 +1,7 @@
 import type { PoolConfig } from 'pg';
 import { loadDriver } from '../../storage/load-driver.ts';
-import type { PostgresConfig } from './place.ts';
-import { type PostgresPlace, Session } from './session.ts';
+import type { PostgresConfig } from './location.ts';
+import { type PostgresLocation, Session } from './session.ts';
 
 /** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 10_000;
@@ -9,7 +9,7 @@ const CONNECT_TIMEOUT = 10_000;
 /** Creates a connection pool. It connects when it is used, and again after each lost connection. */
 export async function connect(
   config: PostgresConfig,
-  place: PostgresPlace,
+  place: PostgresLocation,
   connections: number,
 ): Promise<Session> {
   const { Pool } = (await loadDriver('PostgresStorage', 'pg', () => import('pg'))).default;

@@ -4,17 +4,23 @@ import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { connect } from './driver.ts';
+import {
+  locationOfConfig,
+  locationOfPool,
+  locationOfUrl,
+  type PostgresConfig,
+  wrongServer,
+} from './location.ts';
 import { opening } from './open.ts';
-import { type PostgresConfig, placeOfConfig, placeOfPool, placeOfUrl, wrongServer } from './place.ts';
-import { type PostgresPlace, type PostgresPool, Session } from './session.ts';
+import { type PostgresLocation, type PostgresPool, Session } from './session.ts';
 
-export type { PostgresConfig } from './place.ts';
+export type { PostgresConfig } from './location.ts';
 export type { PostgresPool } from './session.ts';
 
 /** Options that threads need to open the database. */
 export interface PostgresOptions {
   config: PostgresConfig;
-  place: PostgresPlace;
+  place: PostgresLocation;
 }
 
 export interface PostgresStorageOptions {
@@ -48,17 +54,17 @@ export class PostgresStorage extends Storage {
 function describe(
   server: string | PostgresConfig | PostgresPool,
   schema: string | undefined,
-): { place: PostgresPlace } & Ends<PostgresOptions> {
+): { place: PostgresLocation } & Ends<PostgresOptions> {
   if (typeof server === 'string') {
-    const place = placeOfUrl(server, schema);
+    const place = locationOfUrl(server, schema);
     return { place, ...inThread({ config: { connectionString: server }, place }) };
   }
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
-    const place = placeOfPool(server, schema);
+    const place = locationOfPool(server, schema);
     return { place, ...endsInApp(opening, () => new Session(server, place)) };
   }
-  const place = placeOfConfig(server, schema);
+  const place = locationOfConfig(server, schema);
   if (!hasFunctions(server)) return { place, ...inThread({ config: server, place }) };
   return { place, ...endsInApp(opening, (connections) => connect(server, place, connections)) };
 }

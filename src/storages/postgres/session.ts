@@ -15,7 +15,7 @@ export interface PostgresPool {
 }
 
 /** Location of the tables. */
-export interface PostgresPlace {
+export interface PostgresLocation {
   /** Name in messages. Contains no password. */
   label: string;
   /** Name of the schema: letters, digits and underscores. */
@@ -31,7 +31,7 @@ export class Session {
   readonly #close: () => Promise<void>;
 
   /** @param close Ends the pool. Omitted for a pool of the user's. */
-  constructor(pool: PostgresPool, { label, schema }: PostgresPlace, close = async () => {}) {
+  constructor(pool: PostgresPool, { label, schema }: PostgresLocation, close = async () => {}) {
     this.label = label;
     this.schema = `"${schema}"`;
     this.#pool = pool;

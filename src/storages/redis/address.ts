@@ -45,7 +45,7 @@ export function placeOf({ host, port, database }: Pick<RedisAddress, 'host' | 'p
 }
 
 /** Returns the place of a client, as far as it is visible. */
-export function placeOfClient(client: RedisClient): string {
+export function locationOfClient(client: RedisClient): string {
   const { options, startupNodes } = client as {
     options?: {
       host?: string;

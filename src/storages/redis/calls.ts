@@ -2,7 +2,7 @@ import type { RecordBatch } from '../../batch.ts';
 import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Calendar } from '../../summaries/periods.ts';
-import type { RedisPlace } from './index.ts';
+import type { RedisLocation } from './index.ts';
 import { type Keys, seriesName } from './keys.ts';
 import { jsonOf } from './records.ts';
 import { ADD, RECORD } from './scripts.ts';
@@ -33,13 +33,13 @@ const DAY = 86_400_000;
 export class BatchCalls {
   readonly #batch: Batch;
   readonly #keys: Keys;
-  readonly #place: RedisPlace;
+  readonly #place: RedisLocation;
   readonly #calendar: Calendar;
   readonly #site: string;
   /** Encoded numbers of a group's rows. Those of its hour, day and month are mostly the same. */
   readonly #numbers = new Map<Float64Array, string[]>();
 
-  constructor(batch: Batch, keys: Keys, place: RedisPlace, calendar: Calendar, site: string) {
+  constructor(batch: Batch, keys: Keys, place: RedisLocation, calendar: Calendar, site: string) {
     this.#batch = batch;
     this.#keys = keys;
     this.#place = place;

@@ -4,7 +4,7 @@ import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
-import { addressOf, placeOf, placeOfClient, type RedisAddress, wrongServer } from './address.ts';
+import { addressOf, locationOfClient, placeOf, type RedisAddress, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { openReader, openWriter } from './open.ts';
 
@@ -14,7 +14,7 @@ export type { RedisClient } from './client.ts';
 export type RedisTtl = { readonly [period in Period]?: number };
 
 /** Location of the keys, and what is kept. */
-export interface RedisPlace {
+export interface RedisLocation {
   /** Name in messages. Contains no password. */
   label: string;
   prefix: string;
@@ -23,7 +23,7 @@ export interface RedisPlace {
 }
 
 /** Options that threads need to connect. */
-export interface RedisOptions extends RedisPlace {
+export interface RedisOptions extends RedisLocation {
   addresses: readonly RedisAddress[];
 }
 
@@ -84,8 +84,8 @@ export class RedisStorage extends Storage {
       return;
     }
     if (!isClient(server)) throw wrongServer(showKind(server));
-    const label = labelOf(placeOfClient(server), prefix);
-    const place: RedisPlace = { ...common, label };
+    const label = labelOf(locationOfClient(server), prefix);
+    const place: RedisLocation = { ...common, label };
     super({
       label,
       identity: label,

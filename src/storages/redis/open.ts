@@ -1,8 +1,8 @@
 import { TrackUsageError } from '../../errors.ts';
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { orClose } from '../../storage/or-close.ts';
 import type { Server } from './client.ts';
-import type { RedisPlace } from './index.ts';
+import type { RedisLocation } from './index.ts';
 import { Keys, SCHEMA_VERSION } from './keys.ts';
 import { RedisReader } from './reader.ts';
 import { setUp, versionOf } from './set-up.ts';
@@ -10,10 +10,10 @@ import { RedisWriter } from './writer.ts';
 
 export async function openWriter(
   server: Server,
-  place: RedisPlace,
+  place: RedisLocation,
   context: WriterContext,
 ): Promise<StorageWriter> {
-  return orClose(
+  return closeOnFailure(
     () => server.close(),
     async () => {
       const keys = new Keys(place.prefix);
@@ -23,8 +23,8 @@ export async function openWriter(
   );
 }
 
-export async function openReader(server: Server, place: RedisPlace): Promise<StorageReader> {
-  return orClose(
+export async function openReader(server: Server, place: RedisLocation): Promise<StorageReader> {
+  return closeOnFailure(
     () => server.close(),
     async () => {
       const keys = new Keys(place.prefix);

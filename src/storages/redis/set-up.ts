@@ -1,7 +1,7 @@
 import { TrackUsageError } from '../../errors.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import type { Server } from './client.ts';
-import type { RedisPlace } from './index.ts';
+import type { RedisLocation } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 
 /**
@@ -10,7 +10,7 @@ import { type Keys, SCHEMA_VERSION } from './keys.ts';
 export async function setUp(
   server: Server,
   keys: Keys,
-  place: RedisPlace,
+  place: RedisLocation,
   context: WriterContext,
 ): Promise<void> {
   // If several processes start at the same time, one of them sets it.
@@ -33,7 +33,7 @@ export async function setUp(
 export async function versionOf(
   server: Server,
   keys: Keys,
-  { label: value }: RedisPlace,
+  { label: value }: RedisLocation,
 ): Promise<number | undefined> {
   let text: unknown;
   try {

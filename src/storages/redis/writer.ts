@@ -3,7 +3,7 @@ import type { Batch, StorageWriter, WriterContext } from '../../storage/contract
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { BatchCalls, type Chain } from './calls.ts';
 import { run, type Server } from './client.ts';
-import type { RedisPlace } from './index.ts';
+import type { RedisLocation } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { MOVE } from './scripts.ts';
 import { setUp } from './set-up.ts';
@@ -23,11 +23,11 @@ export class RedisWriter implements StorageWriter {
   readonly replays = true;
   readonly #server: Server;
   readonly #keys: Keys;
-  readonly #place: RedisPlace;
+  readonly #place: RedisLocation;
   readonly #context: WriterContext;
   readonly #calendar: Calendar;
 
-  constructor(server: Server, keys: Keys, place: RedisPlace, context: WriterContext) {
+  constructor(server: Server, keys: Keys, place: RedisLocation, context: WriterContext) {
     this.#server = server;
     this.#keys = keys;
     this.#place = place;

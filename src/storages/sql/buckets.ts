@@ -16,7 +16,7 @@ export interface Buckets {
  * Splits spans so that today's buckets are read separately from earlier ones. A bucket of the current month
  * becomes its days.
  */
-export function apart(spans: readonly Span[], zone: Calendar, today: number): Span[] {
+export function splitAtToday(spans: readonly Span[], zone: Calendar, today: number): Span[] {
   const month = zone.monthOf(today);
   return spans
     .flatMap((span): Span[] =>
@@ -39,7 +39,7 @@ export function apart(spans: readonly Span[], zone: Calendar, today: number): Sp
  * Chooses the cheapest way to read a span. For most days of a month, that is the month's sums minus its other
  * days.
  */
-export function fewestOf(span: Span, zone: Calendar, today: number): Buckets {
+export function cheapestRead(span: Span, zone: Calendar, today: number): Buckets {
   if (span.period !== 'day') return { spans: [span] };
   const [spans, less]: [Span[], Span[]] = [[], []];
   for (let month = zone.monthOf(span.from); month <= span.to; month = zone.next('month', month)) {

@@ -1,15 +1,15 @@
 import { TrackUsageError } from '../../errors.ts';
+import { closeOnFailure } from '../../storage/close-on-failure.ts';
 import type { StorageReader, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { orClose } from '../../storage/or-close.ts';
 
 /** Writer and reader that run in the app's thread. */
-export interface AppEnds {
+export interface AppWriters {
   openWriter(context: WriterContext): Promise<StorageWriter>;
   openReader(): Promise<StorageReader>;
 }
 
-/** Location of the writer and reader: a module for their threads, or the app's thread. See `WritingEnd`. */
-export type Ends<Options> = { module: string; options: Options } | AppEnds;
+/** Location of the writer and reader: a module for their threads, or the app's thread. See `WriterLocation`. */
+export type Ends<Options> = { module: string; options: Options } | AppWriters;
 
 /** Opens the writer and reader of an engine, given a session. */
 export interface Opening<Session> {
@@ -28,12 +28,12 @@ export function openingOf<Session extends { readonly label: string; close(): Pro
 }): Opening<Session> {
   return {
     openWriter: (session, context) =>
-      orClose(
+      closeOnFailure(
         () => session.close(),
         () => engine.writer(session, context),
       ),
     openReader: (session) =>
-      orClose(
+      closeOnFailure(
         () => session.close(),
         async () => {
           if (await engine.isReadable(session)) return engine.reader(session);
@@ -66,7 +66,7 @@ export function maxRecordsOf(ends: Ends<unknown>, inThread = MAX_RECORDS): numbe
 export function endsInApp<Session>(
   opening: Opening<Session>,
   connect: (connections: number) => Session | Promise<Session>,
-): AppEnds {
+): AppWriters {
   return {
     openWriter: async (context) => opening.openWriter(await connect(1), context),
     openReader: async () => opening.openReader(await connect(READERS)),

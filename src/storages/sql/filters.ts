@@ -49,7 +49,7 @@ interface Filter {
 /**
  * Runs queries with filters on the records. Texts are looked up first, so that the engine compares only IDs.
  */
-export class FilterQuestions {
+export class FilterQueries {
   readonly #dialect: Dialect;
 
   constructor(dialect: Dialect) {
@@ -140,7 +140,7 @@ export class FilterQuestions {
         return value === null
           ? this.#agents(`${column} IS NULL`, true)
           : this.#agents(`${bytes(column)} = ${bytes(text(value))}`, false);
-      case 'robot':
+      case 'botName':
         return value === null
           ? this.#agents(`NOT (${isTrue('bot')})`, true)
           : this.#agents(
@@ -176,7 +176,7 @@ export class FilterQuestions {
     }
     if (column === 'agent') return { sums: again('COALESCE(a.string, 0)', 'r.agent', agents), kind: 'ids' };
     if (column === 'state') return { sums: again(bytes(digits('x.k')), 'r.status', ''), kind: 'texts' };
-    if (column !== 'robot')
+    if (column !== 'botName')
       return { sums: again(bytes(`a.${column as AgentColumn}`), 'r.agent', agents), kind: 'texts' };
     const name = `CASE WHEN ${isTrue('a.bot')} THEN COALESCE(a.browser, u.text) END`;
     const strings = `LEFT JOIN ${table('strings')} u ON u.id = a.string`;

@@ -2,7 +2,7 @@ import { compareKeys } from '../../storage/compare-keys.ts';
 import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../../storage/contract.ts';
 import { foldCase } from '../../storage/fold-case.ts';
 import { MEASURES, noMeasures } from '../../storage/measures.ts';
-import type { IdColumns } from './questions.ts';
+import type { IdColumns } from './queries.ts';
 
 /** Keys with their sums over some buckets, as numeric columns. */
 export interface Piece {

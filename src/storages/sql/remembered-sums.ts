@@ -14,9 +14,9 @@ import type {
 import { addMeasures, MEASURES, noMeasures } from '../../storage/measures.ts';
 import { COVERAGE, coveredBy } from '../../summaries/coverage.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import { apart, type Buckets, fewestOf } from './buckets.ts';
+import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import { KeyTable, type Piece } from './key-table.ts';
-import type { SumQuestions } from './questions.ts';
+import type { SumQueries } from './queries.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Number of keys below which the engine is as fast as the cache. */
@@ -68,7 +68,7 @@ interface Remembered {
  * older than the data stored when the query started.
  */
 export class RememberedSums {
-  readonly #engine: SumQuestions;
+  readonly #engine: SumQueries;
   readonly #zoneOf: (site: string) => Promise<string | undefined>;
   readonly #now: () => number;
   #zones = new Map<string, Calendar>();
@@ -84,7 +84,7 @@ export class RememberedSums {
    * @param now Returns the current time in ms since 1970. Determines which day is today.
    */
   constructor(
-    engine: SumQuestions,
+    engine: SumQueries,
     zoneOf: (site: string) => Promise<string | undefined>,
     now: () => number = () => wallClock.now(),
   ) {
@@ -143,9 +143,9 @@ export class RememberedSums {
     const { table } = remembered;
     try {
       const today = zone.dayOf(this.#now());
-      const parts = apart(spans, zone, today).map((span) =>
+      const parts = splitAtToday(spans, zone, today).map((span) =>
         span.from < today
-          ? this.#over(request, remembered, span, () => fewestOf(span, zone, today))
+          ? this.#over(request, remembered, span, () => cheapestRead(span, zone, today))
           : this.#read(request, table, { spans: [span] }, true),
       );
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);

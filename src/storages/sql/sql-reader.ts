@@ -1,15 +1,15 @@
-import { AnsweringReader } from '../../storage/answering-reader.ts';
+import { QueryingReader } from '../../storage/querying-reader.ts';
 import type { Dialect } from './dialect.ts';
-import { FilterQuestions } from './filters.ts';
-import { SumQuestions } from './questions.ts';
+import { FilterQueries } from './filters.ts';
+import { SumQueries } from './queries.ts';
 import { RememberedSums } from './remembered-sums.ts';
 
 /** Reading end whose range queries are written in the SQL of a dialect. */
-export abstract class SqlReader extends AnsweringReader<FilterQuestions> {
+export abstract class SqlReader extends QueryingReader<FilterQueries> {
   constructor(dialect: Dialect) {
     super(
-      new RememberedSums(new SumQuestions(dialect), (site) => this.timeZone(site)),
-      new FilterQuestions(dialect),
+      new RememberedSums(new SumQueries(dialect), (site) => this.timeZone(site)),
+      new FilterQueries(dialect),
     );
   }
 

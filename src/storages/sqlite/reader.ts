@@ -18,7 +18,7 @@ import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
-import { fileAt, Place } from './place.ts';
+import { fileAt, Place } from './location.ts';
 import { DATE_SHIFT, isReadable, namedError, TABLES } from './schema.ts';
 
 /** The largest integer. No record has it as its ID. */

@@ -10,7 +10,7 @@ import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
 import type { SqliteOptions } from './index.ts';
-import { fileAt, Place } from './place.ts';
+import { fileAt, Place } from './location.ts';
 import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */

@@ -3,10 +3,10 @@ import type { Cursor } from '../../journal/position.ts';
 import { plainError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { RecordWriter } from '../../storage/writer.ts';
-import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
+import type { AppCall, AppResult, OpenedWriter } from '../protocol.ts';
 
 /** Writing ends that run in the app's thread, because the user passed a client or a function. */
-export class AppEnds {
+export class AppWriters {
   readonly #storages: readonly RecordWriter[];
   readonly #open: (StorageWriter | undefined)[] = [];
 
@@ -31,7 +31,7 @@ export class AppEnds {
       const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
       this.#open[storage] = opened;
       const { replays = false, resume } = opened;
-      return { replays, resumes: resume !== undefined } satisfies OpenedEnd;
+      return { replays, resumes: resume !== undefined } satisfies OpenedWriter;
     }
     const writer = this.#open[storage]!;
     switch (method) {

@@ -13,13 +13,13 @@ import type { RecordWriter } from '../../storage/writer.ts';
 import type { FreeGeoIpStatus } from '../enrich/free-geo-ip-settings.ts';
 import {
   type FromWriter,
-  type LaneStatus,
   NOTHING_YET,
+  type PipelineStatus,
   type StorageData,
   type ToWriter,
   type WriterData,
 } from '../protocol.ts';
-import { AppEnds } from './app-writers.ts';
+import { AppWriters } from './app-writers.ts';
 import { HookQueue } from './hook-queue.ts';
 import { SharedThread, type ThreadMember } from './shared-thread.ts';
 
@@ -35,7 +35,7 @@ const COUNTS = [
   'rejected',
   'lost',
   'unhooked',
-] as const satisfies (keyof LaneStatus)[];
+] as const satisfies (keyof PipelineStatus)[];
 
 /** Returns the plain data about a storage that the thread receives. */
 export function dataOf(storage: RecordWriter): StorageData {
@@ -56,7 +56,7 @@ export function dataOf(storage: RecordWriter): StorageData {
 /** An instance's end of the writer's thread. Sends requests to the thread and waits for the results. */
 export class WriterClient implements ThreadMember {
   /** Status of each storage; `undefined` until the thread has sent one. */
-  readonly statuses: (LaneStatus | undefined)[];
+  readonly statuses: (PipelineStatus | undefined)[];
   /** Hook queue of each storage. */
   readonly hooks: readonly HookQueue[];
   /**
@@ -64,9 +64,9 @@ export class WriterClient implements ThreadMember {
    */
   readonly handedOver: number[];
   /** Per storage, counts of threads that have stopped. */
-  readonly #before: Pick<LaneStatus, (typeof COUNTS)[number]>[];
+  readonly #before: Pick<PipelineStatus, (typeof COUNTS)[number]>[];
   /** Per storage, counts at the time when the current journal was started. */
-  readonly #start: Pick<LaneStatus, 'ordinal' | 'lost' | 'rejected'>[];
+  readonly #start: Pick<PipelineStatus, 'ordinal' | 'lost' | 'rejected'>[];
   /** `undefined` until the thread has sent one. */
   freeGeoIp: FreeGeoIpStatus | undefined;
   #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
@@ -74,7 +74,7 @@ export class WriterClient implements ThreadMember {
   readonly #data: Omit<WriterData, 'before'>;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
-  readonly #ends: AppEnds;
+  readonly #ends: AppWriters;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
   /** Samples of the number of records, with their times. */
@@ -101,7 +101,7 @@ export class WriterClient implements ThreadMember {
     onProblem: (error: Error) => void,
   ) {
     this.#data = { ...data, storages: storages.map(dataOf) };
-    this.#ends = new AppEnds(storages);
+    this.#ends = new AppWriters(storages);
     this.hooks = storages.map(
       (storage, number) =>
         new HookQueue(storage, (load) => this.#send({ type: 'called', storage: number, ...load }), onProblem),

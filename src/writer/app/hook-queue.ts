@@ -1,7 +1,7 @@
 import { RecordBatch, type RecordBatchData } from '../../batch.ts';
 import { hookFailed } from '../../errors.ts';
 import { clearTimeout, setTimeout } from '../../platform/clock.ts';
-import { Turns } from '../../platform/turns.ts';
+import { TimeSlice } from '../../platform/time-slice.ts';
 import type { RecordHook, RecordWriter } from '../../storage/writer.ts';
 import type { HookLoad } from '../protocol.ts';
 
@@ -45,7 +45,7 @@ export class HookQueue {
   }
 
   async #run(): Promise<void> {
-    const turns = new Turns();
+    const turns = new TimeSlice();
     for (let next = this.#batches.shift(); next; next = this.#batches.shift()) {
       const { batch, units } = next;
       for (let i = 0; i < batch.length; i++) {
@@ -54,7 +54,7 @@ export class HookQueue {
           if (promise) await promise;
         }
         this.pending -= 1;
-        await turns.give();
+        await turns.yieldIfBusy();
       }
       this.#onCalled({ records: batch.length, units });
     }

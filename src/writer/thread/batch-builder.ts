@@ -3,7 +3,7 @@ import type { Facts } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
 import type { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
-import type { OwnSummaries } from './custom-summaries.ts';
+import type { CustomSummaries } from './custom-summaries.ts';
 
 /** Default maximum number of records per batch. */
 export const MAX_RECORDS = 32_768;
@@ -15,15 +15,18 @@ export const MAX_TEXT = 1024 * 1024;
 export const MAX_EXTRA = 8 * 1024 * 1024;
 
 /** Fills batches with records from the journal, and adds derived data. */
-export class BatchFiller {
+export class BatchBuilder {
   readonly batch = new RecordBatch();
   readonly #enricher: Enricher;
   readonly #statuses = new Map<number, number>();
   /** Parsed data of this batch's texts, by their IDs. */
-  readonly #agents = new Map<number, { browser: number; version: number; platform: number; robot: number }>();
+  readonly #agents = new Map<
+    number,
+    { browser: number; version: number; platform: number; botName: number }
+  >();
   readonly #languages = new Map<string, number>();
   readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
-  readonly #keys: OwnSummaries;
+  readonly #keys: CustomSummaries;
   #serverName = 0;
   #extraLength = 0;
 
@@ -31,7 +34,7 @@ export class BatchFiller {
   /** Factor for larger batches: the text limits apply to `MAX_RECORDS`. */
   readonly #scale: number;
 
-  constructor(enricher: Enricher, site: string, keys: OwnSummaries, maxRecords = MAX_RECORDS) {
+  constructor(enricher: Enricher, site: string, keys: CustomSummaries, maxRecords = MAX_RECORDS) {
     this.#enricher = enricher;
     this.batch.site = site;
     this.#keys = keys;
@@ -88,8 +91,8 @@ export class BatchFiller {
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
-    text.robot[i] = agent.robot;
-    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.robot !== 0 ? FLAG_BOT : 0);
+    text.botName[i] = agent.botName;
+    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
     const addressId = batch.intern(facts.remoteAddr);
     const place = this.#place(addressId);
@@ -170,7 +173,7 @@ export class BatchFiller {
         browser: intern(browser),
         version: intern(version),
         platform: intern(platform),
-        robot: bot ? intern(browser) || id : 0,
+        botName: bot ? intern(browser) || id : 0,
       };
       this.#agents.set(id, agent);
     }

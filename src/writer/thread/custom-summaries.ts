@@ -4,7 +4,7 @@ import type { KeyFunction, Summary } from '../../summaries/define.ts';
 import { keyFailed, keysOf } from '../../summaries/keys.ts';
 
 /** User-defined summaries of a storage. Finds the keys of records in them. */
-export class OwnSummaries {
+export class CustomSummaries {
   /** Summaries whose keys were determined at capture and are in the journal. */
   readonly #captured: readonly string[];
   readonly #modules: readonly Summary[];

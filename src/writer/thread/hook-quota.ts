@@ -7,12 +7,12 @@ import type { HookLoad } from '../protocol.ts';
 const HOOK_QUEUE: HookLoad = { records: 65_536, units: 32 * 1024 * 1024 };
 
 /** Tracks the remaining capacity of a storage's hook queue. */
-export class HookRoom {
+export class HookQuota {
   /** Load that was sent to the app and not yet processed. */
   readonly #sent: HookLoad = { records: 0, units: 0 };
 
   /** Reserves capacity for a batch. Returns false if there is none. */
-  take({ records, units }: HookLoad): boolean {
+  reserve({ records, units }: HookLoad): boolean {
     const sent = this.#sent;
     const isTooMuch = sent.records + records > HOOK_QUEUE.records || sent.units + units > HOOK_QUEUE.units;
     // A single batch may exceed the limit if a geolocation service returns much data.
@@ -23,7 +23,7 @@ export class HookRoom {
   }
 
   /** Releases capacity for records that the hooks have processed. */
-  give({ records, units }: HookLoad): void {
+  release({ records, units }: HookLoad): void {
     // This includes records sent before the thread was restarted.
     this.#sent.records = Math.max(0, this.#sent.records - records);
     this.#sent.units = Math.max(0, this.#sent.units - units);

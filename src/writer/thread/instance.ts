@@ -13,7 +13,7 @@ import { openGeo } from '../enrich/geo.ts';
 import type { FromWriter, ToWriter, WriterData } from '../protocol.ts';
 import { Journals } from './journals.ts';
 import { AppCalls } from './remote-writer.ts';
-import { Lane } from './storage-pipeline.ts';
+import { StoragePipeline } from './storage-pipeline.ts';
 
 /** Interval of checks for completed segments, ms. */
 const LIMIT_INTERVAL = 100;
@@ -40,7 +40,7 @@ class Instance {
   readonly #service: FreeGeoIp | undefined;
   readonly #calls: AppCalls;
   readonly #onProblem: (error: TrackUsageError) => void;
-  readonly #lanes: readonly Lane[];
+  readonly #pipelines: readonly StoragePipeline[];
   readonly #heartbeat: NodeJS.Timeout;
   readonly #limit: NodeJS.Timeout;
   readonly #running: Promise<unknown>;
@@ -67,9 +67,9 @@ class Instance {
     );
     this.#calls = new AppCalls((call) => this.#send({ type: 'call', ...call }));
     const enricher = new Enricher(this.#geo(), service);
-    this.#lanes = data.storages.map(
+    this.#pipelines = data.storages.map(
       (_, storage) =>
-        new Lane(storage, data, this.#journals, enricher, this.#calls, {
+        new StoragePipeline(storage, data, this.#journals, enricher, this.#calls, {
           onStatus: () => this.#onStatus(storage),
           onProblem,
           onStored: (records, units) => this.#send({ type: 'stored', storage, records, units }),
@@ -79,7 +79,7 @@ class Instance {
     this.#heartbeat = setInterval(() => this.#beat(), BEAT_INTERVAL);
     this.#shared.limited = Math.max(0, this.#shared.limited);
     this.#limit = setInterval(() => this.#enforceLimit(), LIMIT_INTERVAL);
-    this.#running = Promise.all(this.#lanes.map((lane) => lane.run()));
+    this.#running = Promise.all(this.#pipelines.map((pipeline) => pipeline.run()));
     port.on('message', (message: ToWriter) => this.#receive(message));
   }
 
@@ -93,7 +93,7 @@ class Instance {
         this.#calls.answer(message);
         return;
       case 'called':
-        this.#lanes[message.storage]!.called(message);
+        this.#pipelines[message.storage]!.called(message);
         return;
       case 'memory': {
         const { bytes } = message.piece;
@@ -109,7 +109,7 @@ class Instance {
         return;
       default:
         this.#waiting.push({ id: message.id, end: this.#shared.end });
-        for (const lane of this.#lanes) lane.wake();
+        for (const pipeline of this.#pipelines) pipeline.wake();
         if (message.type === 'close') this.#closing = true;
         this.#answer();
     }
@@ -135,13 +135,14 @@ class Instance {
 
   #onStatus(storage: number): void {
     if (this.#service) this.#send({ type: 'free-geo-ip', status: this.#service.status });
-    this.#send({ type: 'status', storage, status: this.#lanes[storage]!.status });
+    this.#send({ type: 'status', storage, status: this.#pipelines[storage]!.status });
     this.#answer();
   }
 
   /** Replies to requests whose records every storage has stored. */
   #answer(): void {
-    const isStored = ({ end }: { end: number }) => this.#lanes.every((lane) => lane.hasStored(end));
+    const isStored = ({ end }: { end: number }) =>
+      this.#pipelines.every((pipeline) => pipeline.hasStored(end));
     for (const waiting of this.#waiting.filter(isStored)) {
       this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
       if (this.#closing && this.#waiting.length === 0) void this.#close(waiting.id);
@@ -172,7 +173,7 @@ class Instance {
    * @param forgetsOwn True if the own journal is deleted, so that storages can remove its position.
    */
   async #end(forgetsOwn: boolean, id?: number): Promise<void> {
-    for (const lane of this.#lanes) lane.stop(forgetsOwn);
+    for (const pipeline of this.#pipelines) pipeline.stop(forgetsOwn);
     await this.#running;
     clearInterval(this.#heartbeat);
     clearInterval(this.#limit);

@@ -1,7 +1,7 @@
 import type { Cursor } from '../../journal/position.ts';
 import { reviveError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import type { AppCall, AppResult, OpenedEnd } from '../protocol.ts';
+import type { AppCall, AppResult, OpenedWriter } from '../protocol.ts';
 
 /** Calls the app's thread, for storages whose writing end runs there. */
 export class AppCalls {
@@ -42,7 +42,7 @@ export class RemoteWriter implements StorageWriter {
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    const { replays, resumes } = (await calls.ask(storage, 'open', context)) as OpenedEnd;
+    const { replays, resumes } = (await calls.ask(storage, 'open', context)) as OpenedWriter;
     const writer = new RemoteWriter(storage, calls, replays);
     if (resumes) {
       writer.resume = async (journal, at) => (await writer.#ask('resume', { journal, at })) === true;

@@ -16,14 +16,14 @@ import { calendar } from '../../summaries/periods.ts';
 import type { Enricher } from '../enrich/enricher.ts';
 import {
   type HookLoad,
-  type LaneStatus,
   NOTHING_YET,
+  type PipelineStatus,
   type StorageData,
   type WriterData,
 } from '../protocol.ts';
-import { BatchFiller, MAX_RECORDS } from './batch-builder.ts';
-import { OwnSummaries } from './custom-summaries.ts';
-import { HookRoom } from './hook-quota.ts';
+import { BatchBuilder, MAX_RECORDS } from './batch-builder.ts';
+import { CustomSummaries } from './custom-summaries.ts';
+import { HookQuota } from './hook-quota.ts';
 import { type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
@@ -76,20 +76,20 @@ interface Reading {
  * Writes the journals to one storage, at its own speed. A failing storage does not delay the pipelines of
  * others.
  */
-export class Lane {
-  readonly status: LaneStatus = { ...NOTHING_YET };
+export class StoragePipeline {
+  readonly status: PipelineStatus = { ...NOTHING_YET };
   readonly #number: number;
   readonly #storage: StorageData;
   readonly #data: WriterData;
   readonly #journals: Journals;
-  readonly #own: OwnSummaries;
-  readonly #filler: BatchFiller;
+  readonly #own: CustomSummaries;
+  readonly #filler: BatchBuilder;
   readonly #readings = new Map<HeldJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #onStored: (records: RecordBatchData, units: number) => void;
   readonly #calls: AppCalls;
-  readonly #hookRoom = new HookRoom();
+  readonly #hookRoom = new HookQuota();
   #writer: StorageWriter | undefined;
   /** Set if the writing end needs it. */
   #inFlight: InFlight | undefined;
@@ -133,11 +133,11 @@ export class Lane {
     this.#storage = data.storages[number]!;
     this.#data = data;
     this.#journals = journals;
-    this.#own = new OwnSummaries(this.#storage.summaries, onProblem);
+    this.#own = new CustomSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
     const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
-    this.#filler = new BatchFiller(enricher, data.site, this.#own, most);
+    this.#filler = new BatchBuilder(enricher, data.site, this.#own, most);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -195,7 +195,7 @@ export class Lane {
 
   /** Releases hook-queue capacity for records that the app has finished. */
   called(load: HookLoad): void {
-    this.#hookRoom.give(load);
+    this.#hookRoom.release(load);
   }
 
   /** Ends the work. With `forgetsOwn`, the own journal is deleted and the storage can remove its position. */
@@ -553,7 +553,7 @@ export class Lane {
   #giveToHooks(records: RecordBatch): void {
     const { length, units } = records;
     if (length === 0) return;
-    if (this.#hookRoom.take({ records: length, units })) this.#onStored(records.toData(), units);
+    if (this.#hookRoom.reserve({ records: length, units })) this.#onStored(records.toData(), units);
     else this.status.unhooked += length;
   }
 

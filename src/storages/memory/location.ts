@@ -37,7 +37,7 @@ interface Kept {
 }
 
 /** Memory that a `MemoryStorage` writes to and reads from. */
-export class MemoryPlace implements StorageReader {
+export class MemoryLocation implements StorageReader {
   readonly #maxRecords: number;
   readonly #timeZones = new Map<string, string>();
   readonly #positions = new Map<string, Cursor>();

@@ -3,18 +3,18 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { main } from '../cli/main.ts';
-import { getSum, getUsage, type Sum, type SumOptions, type UsageOptions } from '../query/ask.ts';
 import {
   type ComparedOptions,
   type RecordsOptions,
-  type SeriesAnswer,
   type SeriesOptions,
-  type TopAnswer,
+  type SeriesResult,
   type TopOptions,
+  type TopResult,
   type Totals,
   UsageQuery,
 } from '../query/query.ts';
 import type { Storage } from '../query/storage.ts';
+import { getSum, getUsage, type Sum, type SumOptions, type UsageOptions } from '../query/sums-and-records.ts';
 import type { UsageRecord } from '../record.ts';
 import { createHandler } from '../server/handler.ts';
 import type { Keys } from '../storage/contract.ts';
@@ -41,7 +41,7 @@ const NOW = NOON + 400 * 24 * 3_600_000;
 export const ALWAYS = { from: '1970-01-01', to: '2037-12-31' };
 
 /** A storage, asked as a user asks it. */
-export interface Asking {
+export interface QueryClient {
   /** Records, newest first, by pages that are counted. */
   usage(options?: Omit<UsageOptions, 'limit' | 'page'>): Promise<UsageRecord[]>;
   /** Records, newest first, by cursors. @param between Called after each page. */
@@ -51,7 +51,7 @@ export interface Asking {
   /** The keys of a summary over a range. */
   top(summary: string, options?: Omit<TopOptions, 'limit' | 'page'>): Promise<Keys>;
   totals(options?: ComparedOptions): Promise<Totals>;
-  series(options?: SeriesOptions): Promise<SeriesAnswer['buckets']>;
+  series(options?: SeriesOptions): Promise<SeriesResult['buckets']>;
   close(): Promise<void>;
 }
 
@@ -62,16 +62,20 @@ interface Pages {
   sums(summary: string, options: SumOptions & { period: Period }): Promise<Sum[]>;
   top(summary: string, options: TopOptions): Promise<Keys>;
   totals(options: ComparedOptions): Promise<Totals>;
-  series(options: SeriesOptions): Promise<SeriesAnswer['buckets']>;
+  series(options: SeriesOptions): Promise<SeriesResult['buckets']>;
   /** The most rows of a page. */
   most: number;
   close(): Promise<void>;
 }
 
-export async function asking(storage: Storage, by: Interface = 'library', url?: string): Promise<Asking> {
-  const library = askLibrary(storage);
+export async function openQueryClient(
+  storage: Storage,
+  by: Interface = 'library',
+  url?: string,
+): Promise<QueryClient> {
+  const library = libraryClient(storage);
   const pages =
-    by === 'http' ? await askHttp(library, storage) : by === 'cli' ? askCli(library, url!) : library;
+    by === 'http' ? await httpClient(library, storage) : by === 'cli' ? cliClient(library, url!) : library;
   return {
     async usage(options = {}) {
       return plain(await everyPage(pages.most, (page) => pages.usage({ ...options, ...page })));
@@ -142,7 +146,7 @@ function withTime(record: RecordJson): UsageRecord {
   return { ...record, date: Date.parse(record.date) };
 }
 
-function askLibrary(storage: Storage): Pages {
+function libraryClient(storage: Storage): Pages {
   const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
   return {
     usage: (options) => getUsage(storage.reader, options, 'UTC', NOW),
@@ -159,7 +163,7 @@ function askLibrary(storage: Storage): Pages {
   };
 }
 
-async function askHttp(library: Pages, storage: Storage): Promise<Pages> {
+async function httpClient(library: Pages, storage: Storage): Promise<Pages> {
   const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
   const handler = createHandler(
     { query, site: 'default', status: () => null, version: '0.0.0' },
@@ -193,11 +197,11 @@ async function askHttp(library: Pages, storage: Storage): Promise<Pages> {
       return { ...rest, records: records.map(withTime) };
     },
     async top(summary, options) {
-      const { rows, count, total } = await ask<TopAnswer>(`/summaries/${summary}`, options);
+      const { rows, count, total } = await ask<TopResult>(`/summaries/${summary}`, options);
       return { rows: rows.map(({ previous: _, ...row }) => row), count, total };
     },
     totals: async (options) => (await ask<{ totals: Totals }>('/totals', options)).totals,
-    series: async (options) => (await ask<SeriesAnswer>('/series', options)).buckets,
+    series: async (options) => (await ask<SeriesResult>('/series', options)).buckets,
     most: MOST_ROWS,
     async close() {
       server.close();
@@ -207,7 +211,7 @@ async function askHttp(library: Pages, storage: Storage): Promise<Pages> {
 }
 
 /** The commands that print what is stored; the rest is asked through the library. */
-function askCli(library: Pages, url: string): Pages {
+function cliClient(library: Pages, url: string): Pages {
   const run = async (command: readonly string[], options: object): Promise<never> => {
     const outcome = { out: '', err: '' };
     const argv = Object.entries(options).map(([name, value]) =>

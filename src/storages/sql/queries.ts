@@ -32,7 +32,7 @@ const MOST_ROWS = 300_000;
 const LOOKED_UP = 5_000;
 
 /** Runs queries on the sums. */
-export class SumQuestions {
+export class SumQueries {
   readonly #dialect: Dialect;
 
   constructor(dialect: Dialect) {

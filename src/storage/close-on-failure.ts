@@ -1,5 +1,5 @@
 /** Returns the result of `open`. Calls `close` if it fails. */
-export async function orClose<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
+export async function closeOnFailure<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
   try {
     return await open();
   } catch (error) {

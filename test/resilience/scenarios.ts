@@ -4,7 +4,7 @@ import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
 /** Something that goes wrong in a tracked app. */
-export interface Plight {
+export interface Scenario {
   options?: TrackUsageOptions;
   storages(directory: string): Storage;
   /** Of `close`, where it is known that it cannot finish. In ms. */
@@ -24,14 +24,14 @@ const ill =
     return new Storage({
       label: 'ill',
       identity,
-      module: new URL('./ill-storage.ts', import.meta.url).href,
+      module: new URL('./faulty-storage.ts', import.meta.url).href,
       options: { ...(options as object), manner, deaths: join(directory, 'deaths') },
       hooks: ['server'],
     });
   };
 
 /** All functions that an app may give, failing in one way. */
-function functions(fail: () => unknown): Plight {
+function functions(fail: () => unknown): Scenario {
   return {
     storages: database,
     options: {
@@ -60,7 +60,7 @@ const GARBAGE = [
   null,
 ];
 
-export const plights = {
+export const scenarios = {
   'onError throws': { storages: database, options: { onError: fail, username: fail } },
   'onError rejects': { storages: database, options: { onError: async () => fail(), username: fail } },
   'functions throw': functions(fail),
@@ -91,6 +91,6 @@ export const plights = {
     // There may be more to store than a test wants to wait for.
     timeout: 300,
   },
-} as const satisfies Record<string, Plight>;
+} as const satisfies Record<string, Scenario>;
 
-export type PlightName = keyof typeof plights;
+export type ScenarioName = keyof typeof scenarios;

@@ -1,11 +1,11 @@
 /**
- * One app, bare or tracked: `beside-app.ts <directory> <bare | name of a plight>`. It says its port when it listens,
+ * One app, bare or tracked: `beside-app.ts <directory> <bare | name of a scenario>`. It says its port when it listens,
  * answers questions of its parent (see `Told`), and ends by itself when its parent disconnects.
  */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage, type UsageStatus } from '../../src/index.ts';
-import { type Plight, plights } from './plights.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
 
 export interface Told {
   port?: number;
@@ -53,7 +53,7 @@ const server = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, respon
 let usage: TrackUsage | undefined;
 let closeTimeout = 10_000;
 if (name !== 'bare') {
-  const { options, storages, timeout = closeTimeout } = (plights as Record<string, Plight>)[name]!;
+  const { options, storages, timeout = closeTimeout } = (scenarios as Record<string, Scenario>)[name]!;
   closeTimeout = timeout;
   const { journal, ...rest } = options ?? {};
   usage = new TrackUsage(server, storages(directory), {

@@ -1,7 +1,7 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options/checks.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
-import type { MysqlPlace, MysqlPool } from './session.ts';
+import type { MysqlLocation, MysqlPool } from './session.ts';
 
 /** Connection options of `createPool()` of `mysql2`, of which the most common are listed here. */
 export interface MysqlConfig {
@@ -81,7 +81,7 @@ function optionOf(text: string): unknown {
 }
 
 /** Returns the place. Its label is also its identity, however the connection was configured. */
-export function placeOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlPlace {
+export function locationOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlLocation {
   const { database = DEFAULT_DATABASE } = config;
   const valid = typeof prefix === 'string' && PREFIX.test(prefix);
   checkOption(
@@ -104,12 +104,12 @@ export function addressOf({ host, port, socketPath }: MysqlConfig): string {
 }
 
 /** Returns the place that a pool connects to. Processes with the same place adopt each other's journals. */
-export function placeOfPool(pool: MysqlPool, prefix: string | undefined): MysqlPlace {
+export function locationOfPool(pool: MysqlPool, prefix: string | undefined): MysqlLocation {
   const core = (pool as { pool?: object }).pool ?? pool;
   const { config } = core as { config?: { connectionConfig?: MysqlConfig } };
   const { database, ...rest } = config?.connectionConfig ?? {};
   if (!database) throw wrongServer('a pool without a database');
-  return placeOfConfig({ ...rest, database }, prefix);
+  return locationOfConfig({ ...rest, database }, prefix);
 }
 
 export function wrongServer(value: unknown): TrackUsageError {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../journal/support.ts';
-import type { Told } from './beside-app.ts';
-import type { PlightName } from './plights.ts';
+import type { ScenarioName } from './scenarios.ts';
+import type { Told } from './side-by-side-app.ts';
 
 export interface Ask {
   path: string;
@@ -31,7 +31,7 @@ export class BesideApp {
   readonly #stderr: Promise<string>;
   readonly #exit: Promise<unknown[]>;
 
-  private constructor(directory: string, name: PlightName | 'bare') {
+  private constructor(directory: string, name: ScenarioName | 'bare') {
     this.directory = directory;
     this.#child = fork(join(import.meta.dirname, 'beside-app.ts'), [directory, name], {
       execArgv: ['--expose-gc'],
@@ -42,7 +42,7 @@ export class BesideApp {
     onTestFinished(() => void this.#child.kill('SIGKILL'));
   }
 
-  static async start(name: PlightName | 'bare'): Promise<BesideApp> {
+  static async start(name: ScenarioName | 'bare'): Promise<BesideApp> {
     const app = new BesideApp(temporaryDirectory(), name);
     app.port = (await app.#told()).port!;
     return app;
@@ -116,8 +116,8 @@ export class BesideApp {
   }
 }
 
-/** The bare app and the same app in a plight. */
-export async function startBoth(name: PlightName): Promise<{ bare: BesideApp; tracked: BesideApp }> {
+/** The bare app and the same app in a scenario. */
+export async function startBoth(name: ScenarioName): Promise<{ bare: BesideApp; tracked: BesideApp }> {
   const [bare, tracked] = await Promise.all([BesideApp.start('bare'), BesideApp.start(name)]);
   return { bare, tracked };
 }

@@ -30,7 +30,7 @@ const top =
   (query, range) =>
     query.top(summary, { range, ...more });
 
-const QUESTIONS: Readonly<Record<string, Ask>> = {
+const QUERIES: Readonly<Record<string, Ask>> = {
   'first screen, all of it': async (query, range) => {
     await query.site();
     await Promise.all([
@@ -83,7 +83,7 @@ export async function run({ quick, storage, rounds = quick ? 2 : 5 }: BenchOptio
     tables.push({ title: `${engine}, ms`, text: tableOf(found) });
   }
   return {
-    title: 'Questions',
+    title: 'Queries',
     method:
       `${whole(records)} records spread over ${days} days, the last of them today (10,000 URLs and 20,000 visitors, few of ` +
       `them most of it), in all ${(await hooks()).length} standard summaries; then the dashboard's questions, each ` +
@@ -123,7 +123,7 @@ async function measure(name: string, days: number, rounds: number): Promise<Reco
     const query = new Query(storage.reader);
     const found: Record<string, number[]> = {};
     for (const range of RANGES) {
-      for (const [question, ask] of Object.entries(QUESTIONS)) {
+      for (const [question, ask] of Object.entries(QUERIES)) {
         progress(`questions: ${name}, ${range}, ${question}`);
         const time = async () => {
           await store(LIVE, 1);
@@ -152,7 +152,7 @@ async function hooks(): Promise<string[]> {
 }
 
 function tableOf(found: Record<string, number[]>): string {
-  const rows = Object.keys(QUESTIONS).map((question) => [
+  const rows = Object.keys(QUERIES).map((question) => [
     question,
     ...RANGES.flatMap((range) => [
       spread(found[`${range} ${question}`]!, decimals(1)),

@@ -11,7 +11,7 @@ import { asStored } from '../text/text.ts';
 import { coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
-import type { Coverage } from './questions.ts';
+import type { Coverage } from './query-types.ts';
 import { spansOf, type When } from './range.ts';
 
 export interface UsageOptions {
@@ -56,7 +56,7 @@ export interface Sum {
 }
 
 /** A list if a period is given. Otherwise, as in Flask-Track-Usage, a list for each period. */
-export type SumAnswer<O extends SumOptions> = O extends { period: Period } ? Sum[] : Record<Period, Sum[]>;
+export type SumResult<O extends SumOptions> = O extends { period: Period } ? Sum[] : Record<Period, Sum[]>;
 
 const DEFAULT_LIMIT = 500;
 const DEFAULT_SITE = 'default';
@@ -83,7 +83,7 @@ export async function getSum<const O extends SumOptions>(
   options: O,
   timeZone = 'UTC',
   now = wallClock.now(),
-): Promise<SumAnswer<O>> {
+): Promise<SumResult<O>> {
   const name = summaryName(summary);
   const { period, target } = options;
   if (period !== undefined && !PERIODS.includes(period)) {
@@ -104,7 +104,7 @@ export async function getSum<const O extends SumOptions>(
   };
   if (period) {
     const { from, to } = rangeOf(options, zone);
-    return (await ask(period, from, to)) as SumAnswer<O>;
+    return (await ask(period, from, to)) as SumResult<O>;
   }
   const holds = options.from === undefined ? now : zone.parse(options.from, 'from');
   const until = options.to === undefined ? undefined : zone.parse(options.to, 'to');
@@ -114,7 +114,7 @@ export async function getSum<const O extends SumOptions>(
       return ask(of, bucket, until ?? bucket);
     }),
   );
-  return Object.fromEntries(PERIODS.map((of, index) => [of, lists[index]])) as SumAnswer<O>;
+  return Object.fromEntries(PERIODS.map((of, index) => [of, lists[index]])) as SumResult<O>;
 }
 
 /** Reads records from a storage's reading end, newest first. */

@@ -9,14 +9,14 @@ import type { RangeOptions } from './range.ts';
 /** Filter of a query: keys by the names of their summaries, `null` for requests without a key. */
 export type Filter = Readonly<Record<string, string | null>>;
 
-export interface QuestionOptions extends RangeOptions {
+export interface QueryOptions extends RangeOptions {
   /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
   /** Filter. The result is then read from the stored records. Defaults to none. */
   filter?: Filter;
 }
 
-export interface ComparedOptions extends QuestionOptions {
+export interface ComparedOptions extends QueryOptions {
   /** Includes the previous period, for ranges of up to 10,000 days. Defaults to false. */
   compare?: boolean;
 }
@@ -41,7 +41,7 @@ export interface TopOptions extends ComparedOptions {
   page?: number;
 }
 
-export interface RecordsOptions extends QuestionOptions {
+export interface RecordsOptions extends QueryOptions {
   /** The `next` of the previous answer: opaque, and valid only for the storage that returned it. */
   after?: string;
   /** Number of records per page, 1 to 10,000. Defaults to 100. */
@@ -49,7 +49,7 @@ export interface RecordsOptions extends QuestionOptions {
 }
 
 /** Range of a result, in whole hours, with the site's offset. */
-export interface AnsweredRange {
+export interface ResolvedRange {
   /** First hour. */
   from: string;
   /** Last hour, inclusive. */
@@ -83,14 +83,14 @@ export interface Totals extends Measures {
   bots: number | null;
 }
 
-export interface TotalsAnswer {
+export interface TotalsResult {
   site: string;
   timeZone: string;
-  range: AnsweredRange;
+  range: ResolvedRange;
   totals: Totals;
   /** Coverage of `visitors` and `bots`; the other totals count every request. */
   coverage: Coverage;
-  previous: { range: AnsweredRange; totals: Totals } | null;
+  previous: { range: ResolvedRange; totals: Totals } | null;
 }
 
 export interface Bucket extends Totals {
@@ -98,16 +98,16 @@ export interface Bucket extends Totals {
   date: string;
 }
 
-export interface SeriesAnswer {
+export interface SeriesResult {
   site: string;
   timeZone: string;
-  range: AnsweredRange;
+  range: ResolvedRange;
   period: Period;
   /** All buckets of the range up to now, including empty ones, oldest first. */
   buckets: Bucket[];
   /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
-  previous: { range: AnsweredRange; buckets: Bucket[] } | null;
+  previous: { range: ResolvedRange; buckets: Bucket[] } | null;
 }
 
 export interface TopRow extends KeyRow {
@@ -115,10 +115,10 @@ export interface TopRow extends KeyRow {
   previous: Measures | null;
 }
 
-export interface TopAnswer {
+export interface TopResult {
   site: string;
   timeZone: string;
-  range: AnsweredRange;
+  range: ResolvedRange;
   summary: string;
   order: Order;
   rows: TopRow[];
@@ -132,10 +132,10 @@ export interface TopAnswer {
   coverage: Coverage;
 }
 
-export interface RecordsAnswer {
+export interface RecordsResult {
   site: string;
   timeZone: string;
-  range: AnsweredRange;
+  range: ResolvedRange;
   /** Records, newest first. */
   records: UsageRecord[];
   /** Cursor for `after`; `null` if there are no more records. */
@@ -153,7 +153,7 @@ export interface SummaryInfo {
   filter: boolean;
 }
 
-export interface SiteAnswer {
+export interface SiteResult {
   site: string;
   timeZone: string;
   summaries: SummaryInfo[];

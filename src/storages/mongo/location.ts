@@ -11,7 +11,7 @@ const URL_FORM =
 export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 
 /** Returns the place that a URL names. The URL is passed to the driver unchanged. */
-export function placeOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
+export function locationOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
   const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
   // The message omits the URL, which may contain a password.
   if (!hosts || isAmbiguous(url)) throw wrongServer('a text of another form');

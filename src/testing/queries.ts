@@ -110,7 +110,7 @@ const SEARCHES_OF_HOSTILE = [
 const SITE = 'default';
 
 /** What is answered from the summaries over a range. */
-export function questionCases(subject: Subject): TestCase[] {
+export function queryCases(subject: Subject): TestCase[] {
   return [
     {
       name: 'questions: keys over months, days and hours are those of the storage in memory, in every order',

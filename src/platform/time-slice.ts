@@ -4,11 +4,11 @@ import { monotonicClock, setTimeout } from './clock.ts';
 const SLICE = 5;
 
 /** Yields to the app's thread periodically during long work. */
-export class Turns {
+export class TimeSlice {
   #until = monotonicClock.now() + SLICE;
 
   /** Await this between the steps of the work. Does not keep the process alive. */
-  async give(): Promise<void> {
+  async yieldIfBusy(): Promise<void> {
     if (monotonicClock.now() < this.#until) return;
     // An unreferenced immediate would not wake an idle event loop, an unreferenced timer does.
     await new Promise<void>((resolve) => void setTimeout(resolve, 1).unref());

@@ -1,7 +1,7 @@
 import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption } from '../../options/checks.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
-import type { PostgresPlace, PostgresPool } from './session.ts';
+import type { PostgresLocation, PostgresPool } from './session.ts';
 
 /** Connection options of `new Pool()` of `pg`, of which the most common are listed here. */
 export interface PostgresConfig {
@@ -23,7 +23,7 @@ export const DEFAULT_SCHEMA = 'track_usage';
 const SCHEMA = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
 
 /** Returns the place that a URL names. The URL is passed to `pg` unchanged. */
-export function placeOfUrl(url: string, schema: string | undefined): PostgresPlace {
+export function locationOfUrl(url: string, schema: string | undefined): PostgresLocation {
   const isUrl = /^postgres(?:ql)?:\/\//.test(url) && !isAmbiguous(url);
   const parsed = isUrl ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
   // The message omits the URL, which may contain a password.
@@ -34,9 +34,9 @@ export function placeOfUrl(url: string, schema: string | undefined): PostgresPla
   return place(host, port, database, schema ?? searchParams.get('schema') ?? undefined);
 }
 
-export function placeOfConfig(config: PostgresConfig, schema: string | undefined): PostgresPlace {
+export function locationOfConfig(config: PostgresConfig, schema: string | undefined): PostgresLocation {
   const { connectionString, host, port, database } = config;
-  if (typeof connectionString === 'string') return placeOfUrl(connectionString, schema);
+  if (typeof connectionString === 'string') return locationOfUrl(connectionString, schema);
   return place(host ?? '', port ?? '', database ?? '', schema);
 }
 
@@ -44,8 +44,8 @@ export function placeOfConfig(config: PostgresConfig, schema: string | undefined
  * Returns the place that a pool connects to, as far as it is visible. Processes with the same place adopt
  * each other's journals.
  */
-export function placeOfPool(pool: PostgresPool, schema: string | undefined): PostgresPlace {
-  return placeOfConfig((pool as { options?: PostgresConfig }).options ?? {}, schema);
+export function locationOfPool(pool: PostgresPool, schema: string | undefined): PostgresLocation {
+  return locationOfConfig((pool as { options?: PostgresConfig }).options ?? {}, schema);
 }
 
 /** Returns the place. Its label is also its identity, however the connection was configured. */
@@ -54,7 +54,7 @@ function place(
   port: string | number,
   database: string,
   schema: string = DEFAULT_SCHEMA,
-): PostgresPlace {
+): PostgresLocation {
   const valid = typeof schema === 'string' && SCHEMA.test(schema);
   checkOption('PostgresStorage.schema', schema, valid, 'a name of up to 63 letters, digits and underscores');
   const suffix = schema === DEFAULT_SCHEMA ? '' : `?schema=${schema}`;

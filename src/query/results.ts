@@ -14,7 +14,6 @@ import { noMeasures, onlyMeasures } from '../storage/measures.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { storedSummaries } from './ask.ts';
 import {
   allOf,
   completeCoverage,
@@ -26,8 +25,9 @@ import {
 } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
-import type { Bucket, Coverage, Totals } from './questions.ts';
+import type { Bucket, Coverage, Totals } from './query-types.ts';
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
+import { storedSummaries } from './sums-and-records.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Maximum number of keys that are looked up one by one in the previous period. */
@@ -191,7 +191,7 @@ export class Answers {
     }
     const wanted = (detail: Detail, target?: null) =>
       details.includes(detail) ? ask(detail, target) : undefined;
-    const [people, robots, noRobots] = await Promise.all([
+    const [people, robots, noBots] = await Promise.all([
       wanted('visitors'),
       wanted('bots'),
       wanted('bots', null),
@@ -201,7 +201,7 @@ export class Answers {
         const of = stored.get(start) ?? [];
         const all = allOf(of);
         const tells = tellsOf(of, all.hits, isBefore);
-        const bots = (robots?.get(start)?.hits ?? 0) - (noRobots?.get(start)?.hits ?? 0);
+        const bots = (robots?.get(start)?.hits ?? 0) - (noBots?.get(start)?.hits ?? 0);
         return {
           ...all,
           visitors: people && tells('visitors') ? (people.get(start)?.keys ?? 0) : null,

@@ -3,8 +3,15 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { type Answer, type Ask, type BesideApp, expectSame, expectSameOrder, startBoth } from './beside.ts';
-import type { PlightName } from './plights.ts';
+import type { ScenarioName } from './scenarios.ts';
+import {
+  type Answer,
+  type Ask,
+  type BesideApp,
+  expectSame,
+  expectSameOrder,
+  startBoth,
+} from './side-by-side.ts';
 
 const ROUNDS = 4;
 const PATHS = ['/', '/page', '/stream/of/text', '/gone', '/page?token=x'];
@@ -22,7 +29,7 @@ const asks: Ask[] = Array.from({ length: 300 }, (_, i) => ({
 const REQUESTS = ROUNDS * asks.length;
 
 /** Loads both in turn, and holds the answers and their times against each other. */
-async function besides(name: PlightName) {
+async function besides(name: ScenarioName) {
   const { bare, tracked } = await startBoth(name);
   const answers: { bare: Answer[]; tracked: Answer[] } = { bare: [], tracked: [] };
   for (let i = 0; i < ROUNDS; i++) {

@@ -15,7 +15,7 @@ type FromSums = Required<Pick<StorageReader, 'keys' | 'total' | 'series'>>;
 type FromRecords = Required<Pick<StorageReader, 'matchingKeys' | 'matchingSeries'>>;
 
 /** Base of a reading end that forwards range queries to the object that queries its engine. */
-export abstract class AnsweringReader<Filters extends FromRecords> implements FromSums, FromRecords {
+export abstract class QueryingReader<Filters extends FromRecords> implements FromSums, FromRecords {
   protected readonly filters: Filters;
   readonly #sums: FromSums;
 

@@ -33,14 +33,14 @@ const TEXTS: Partial<Record<TextColumn, string>> = {
   forwardedFor: 'r.forwarded_for',
   agent: 'r.user_agent',
   state: 'toString(r.status)',
-  robot: 'if(r.bot = 1, coalesce(r.browser, r.user_agent), NULL)',
+  botName: 'if(r.bot = 1, coalesce(r.browser, r.user_agent), NULL)',
 };
 
 type Row = Record<string, unknown>;
 type Page = Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>;
 
 /** Runs queries over a range, and queries on the matching records. */
-export class Questions {
+export class Queries {
   readonly #statements: Statements;
   readonly #tables: Tables;
 
