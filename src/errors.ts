@@ -4,7 +4,7 @@
  */
 const TABLE = {
   OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
-  OPTION_INVALID: ['option "{name}" is {value}, expected {expected}', 'pass {expected}'],
+  OPTION_INVALID: ['option "{name}" is {value}', 'expected {expected}'],
   APP_UNKNOWN: [
     'cannot track {value}: not an app of Express, Fastify, Koa, Hono or NestJS, and not a server of Node',
     'pass the app, or the server that http.createServer() returned',
@@ -99,7 +99,7 @@ const TABLE = {
     'the summary "{name}" cannot be counted: {reason}',
     'fix {module}; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
-  QUERY_INVALID: ['{name} is {value}, expected {expected}', 'pass {expected}'],
+  QUERY_INVALID: ['{name} is {value}', 'expected {expected}'],
   QUERY_TOO_LARGE: [
     'a query that is answered from the records {reason}',
     'query a shorter range, or without a filter',

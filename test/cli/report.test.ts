@@ -76,11 +76,11 @@ describe('the range', () => {
       /^option '--range <range>' argument '8d' is invalid\. Allowed choices are today, 7d,/,
     ],
     [['--format', 'pdf'], /^option '--format <format>' argument 'pdf' is invalid/],
-    [['--from', 'yesterday'], /^from is "yesterday", expected a date/],
-    [['--from', '2027-01-01'], /^from is "2027-01-01", expected a time that has begun/],
+    [['--from', 'yesterday'], /^from is "yesterday"; expected a date/],
+    [['--from', '2027-01-01'], /^from is "2027-01-01"; expected a time that has begun/],
     [
       ['--from', '2026-10-02', '--to', '2026-10-01'],
-      /^from is "2026-10-02", expected a time that is not after/,
+      /^from is "2026-10-02"; expected a time that is not after/,
     ],
   ] as const)('wrong use: %j', async (argv, message) => {
     const { code, out, err } = await report(...argv);

@@ -77,13 +77,13 @@ test.each([
   [
     ['--host', '0.0.0.0'],
     2,
-    /--host" is "0\.0\.0\.0", expected an address of this machine, unless there is a token/,
+    /--host" is "0\.0\.0\.0"; expected an address of this machine, unless there is a token/,
   ],
   [['--host', '192.0.2.1'], 2, /--host/],
   [
     ['--token', 'short'],
     2,
-    /option "--token" is a text of 5 characters, expected 16 or more ASCII characters/,
+    /option "--token" is a text of 5 characters; expected 16 or more ASCII characters/,
   ],
   [['--port', '65536'], 2, /argument '65536' is invalid\. Expected a number from 0 to 65535\./],
   [['--public', '--token', TOKEN], 2, /public/],

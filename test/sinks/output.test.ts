@@ -128,7 +128,7 @@ describe('OutputWriter', () => {
   });
 
   test.each([
-    [{ output: 'file' }, 'option "OutputWriter.output" is "file", expected a writable stream'],
+    [{ output: 'file' }, 'option "OutputWriter.output" is "file"; expected a writable stream'],
     [{ transform: 1 }, 'option "OutputWriter.transform" is 1'],
     [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only takes records'],
     [{ hooks: ['urls'] }, 'output cannot keep the summary "urls"'],

@@ -102,7 +102,7 @@ describe('what is given', () => {
     wrong('postgres://u:secret@host/app', {}, '"server" is a text of another form');
     wrong('mysql://u:secret@host:99999/app', {}, 'a text of another form');
     wrong('mysql://u:secret%@host/app', {}, 'a text of another form');
-    wrong(undefined, {}, 'pass a URL such as "mysql://');
+    wrong(undefined, {}, 'expected a URL such as "mysql://');
     wrong(7, {}, '"server" is 7');
     wrong({ database: '' }, {}, 'a database of no such name');
     wrong(createPool({ password: 'secret' }), {}, 'a pool without a database');

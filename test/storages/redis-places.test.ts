@@ -52,7 +52,7 @@ describe('what is given', () => {
     wrong([], 'an empty list');
     wrong(['redis://a', 7], '"server" is 7');
     wrong({}, '"server" is another object');
-    wrong(undefined, 'pass a URL such as "redis://');
+    wrong(undefined, 'expected a URL such as "redis://');
     expect(new RedisStorage('rediss://user:secret@[::1]/3').label).toBe('redis://[::1]:6379/3');
     expect(new RedisStorage('redis://host', { prefix: 'shop' }).label).toBe('redis://host:6379/0 shop');
   });

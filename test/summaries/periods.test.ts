@@ -353,7 +353,7 @@ describe('parse', () => {
     expect(() => calendar('Europe/Berlin').parse(value as string, 'from')).toThrow(
       expect.objectContaining({
         code: 'QUERY_INVALID',
-        message: expect.stringContaining(`from is ${shown}, expected a date such as "2026-11-01"`),
+        message: expect.stringContaining(`from is ${shown}; expected a date such as "2026-11-01"`),
       }),
     );
   });

@@ -168,7 +168,7 @@ describe('the option', () => {
   });
 
   test.each<[string, unknown, RegExp]>([
-    ['no endpoint', true, /"freeGeoIp.endpoint" is undefined, expected the http or https URL/],
+    ['no endpoint', true, /"freeGeoIp.endpoint" is undefined; expected the http or https URL/],
     ['an empty one', { endpoint: '' }, /"freeGeoIp.endpoint" is ""/],
     ['no URL', { endpoint: 'geo.example.com/{ip}?key=secret' }, /is "geo.example.com\/{ip}\?\.\.\."/],
     ['another scheme', { endpoint: 'ftp://geo.example.com/{ip}' }, /is "ftp:/],
@@ -179,7 +179,7 @@ describe('the option', () => {
     ['no paths', { endpoint: 'http://x/', countryPath: [] }, /"freeGeoIp.countryPath" is \[\]/],
     ['a number for a path', { endpoint: 'http://x/', countryPath: 1 }, /"freeGeoIp.countryPath" is 1/],
     ['a misspelt option', { endPoint: 'http://x/' }, /unknown option "endPoint" in freeGeoIp/],
-    ['a text', 'http://x/', /option "freeGeoIp" is "http:\/\/x\/", expected an object/],
+    ['a text', 'http://x/', /option "freeGeoIp" is "http:\/\/x\/"; expected an object/],
   ])('refuses %s', (_, freeGeoIp, message) => {
     expect(() => new TrackUsage(null, [], { freeGeoIp } as never)).toThrow(message);
   });
