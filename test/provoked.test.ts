@@ -1,4 +1,4 @@
-import fs, { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -181,3 +181,19 @@ test.each(Object.entries(CASES))(
   },
   20_000,
 );
+
+test('every error code is thrown somewhere, and expected by a test', () => {
+  const textOf = (directory: string) =>
+    readdirSync(join(import.meta.dirname, directory), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(import.meta.dirname, directory, name), 'utf8'))
+      .join('\n');
+  const [source, tests] = [textOf('../src'), textOf('.')];
+  const missing = (text: string, used: (code: string) => RegExp) =>
+    ERROR_CODES.filter((code) => !used(code).test(text));
+  // In the table itself they are not quoted.
+  expect(missing(source, (code) => new RegExp(`'${code}'`))).toEqual([]);
+  // The command line prints its message, which test/copy/flask.test.ts expects.
+  const expected = tests.replace('is a collection of track-usage', 'COPY_OWN');
+  expect(missing(expected, (code) => new RegExp(`\\b${code}\\b`))).toEqual([]);
+});
