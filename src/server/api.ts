@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import * as v from 'valibot';
 import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Filter } from '../query/query.ts';
@@ -27,8 +27,8 @@ export interface Endpoint {
   /** Path after `/api/v1`. `{summary}` is any segment. */
   path: string;
   summary: string;
-  parameters: z.ZodType;
-  answer: z.ZodType;
+  parameters: v.GenericSchema;
+  answer: v.GenericSchema;
   /**
    * Runs the query.
    * @param summary Value of `{summary}` in the path.
@@ -38,10 +38,10 @@ export interface Endpoint {
   lines?: (source: HandlerSource, parameters: never, summary: string) => Lines;
 }
 
-type Of<S extends z.ZodType> = z.infer<S>;
+type Of<S extends v.GenericSchema> = v.InferOutput<S>;
 type Common = { filter?: string[] | undefined };
 
-function endpoint<P extends z.ZodType, A extends z.ZodType>(given: {
+function endpoint<P extends v.GenericSchema, A extends v.GenericSchema>(given: {
   path: string;
   summary: string;
   parameters: P;
@@ -67,7 +67,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   endpoint({
     path: '/status',
     summary: 'How the app is: what waits, what was dropped, what failed last.',
-    parameters: schemas.siteParameters.omit({ site: true }),
+    parameters: schemas.noParameters,
     answer: schemas.statusAnswer,
     ask: async (source) => ({ status: shown(source) }),
   }),
@@ -192,13 +192,13 @@ export function readParameters({ parameters }: Endpoint, given: URLSearchParams)
     const all = given.getAll(name);
     values[name] = name === 'filter' ? all : all.length === 1 ? all[0]! : all;
   }
-  return parameters.safeParse({ ...values });
+  return v.safeParse(parameters, { ...values });
 }
 
 /** Returns the reasons why parameters are invalid. */
-export function reasonsOf({ issues }: z.ZodError): string {
+export function reasonsOf(issues: readonly v.GenericIssue[]): string {
   return issues
-    .map(({ path, message }) => `${path.join('.') || 'parameters'}: ${message}`)
+    .map((issue) => `${v.getDotPath(issue) ?? 'parameters'}: ${issue.message}`)
     .join('; ')
     .slice(0, 1_000);
 }

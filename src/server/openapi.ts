@@ -1,4 +1,5 @@
-import { z } from 'zod';
+import { toJsonSchema } from '@valibot/to-json-schema';
+import type { GenericSchema } from 'valibot';
 import { ENDPOINTS, type Endpoint } from './api.ts';
 import { problem } from './schemas.ts';
 
@@ -70,7 +71,7 @@ function operation({ path, summary, parameters, answer, lines }: Endpoint): Json
 }
 
 /** Returns the JSON Schema, without its dialect, which is the default of OpenAPI 3.1. */
-function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, { io }) as Json;
+export function jsonSchema(schema: GenericSchema, typeMode: 'input' | 'output'): Json {
+  const { $schema: _, ...json } = toJsonSchema(schema, { target: 'draft-2020-12', typeMode }) as Json;
   return json;
 }

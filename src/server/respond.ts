@@ -113,18 +113,18 @@ export class Responder {
     const { endpoint, summary } = found;
     const given = readParameters(endpoint, parameters);
     if (!given.success) {
-      return refuse(400, 'The request is not understood', reasonsOf(given.error), 'QUERY_INVALID');
+      return refuse(400, 'The request is not understood', reasonsOf(given.issues), 'QUERY_INVALID');
     }
-    const { format = 'json', site } = given.data as { format?: string; site?: string };
+    const { format = 'json', site } = given.output as { format?: string; site?: string };
     if (this.#settings.public && site !== undefined && site !== this.#source.site) {
       refuse(403, 'This dashboard is open for its own site alone', 'Leave out site.', 'SITE_REFUSED');
     }
     try {
       if (format !== 'json' && endpoint.lines) {
-        const lines = endpoint.lines(this.#source, given.data as never, summary);
+        const lines = endpoint.lines(this.#source, given.output as never, summary);
         await this.#download(request, response, lines, format);
       } else {
-        sendJson(request, response, await endpoint.ask(this.#source, given.data as never, summary));
+        sendJson(request, response, await endpoint.ask(this.#source, given.output as never, summary));
       }
     } catch (error) {
       // The headers of an interrupted download have been sent, so no other response is possible.

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as v from 'valibot';
 import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
@@ -9,155 +9,194 @@ const LONGEST = 4_096;
 /** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
 const MOST_ROWS = 1_000;
 const MOST_FILTERS = 20;
+const TOO_LONG = `expected at most ${LONGEST} characters`;
+
+const described = <S extends v.GenericSchema>(schema: S, text: string) =>
+  v.pipe(schema, v.description(text)) as v.GenericSchema<v.InferInput<S>, v.InferOutput<S>>;
 
 /** Stored texts never contain NUL, and some databases do not support it. */
-const text = z
-  .string()
-  .max(LONGEST)
-  .regex(/^[^\0]*$/, 'expected text without NUL');
+const text = v.pipe(
+  v.string('expected one value'),
+  v.maxLength(LONGEST, TOO_LONG),
+  v.regex(/^[^\0]*$/, 'expected text without NUL'),
+);
 /** Converts text to an integer. `Number` would convert a blank to 0. */
-const whole = (least: number, most: number) =>
-  z
-    .string()
-    .regex(/^\d{1,10}$/, 'expected a whole number')
-    .transform(Number)
-    .pipe(z.number().int().min(least).max(most));
-const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
-const point = text.describe(
+const whole = (least: number, most: number, description: string) => {
+  const message = `expected a whole number from ${least} to ${most}`;
+  return v.pipe(
+    v.string('expected one value'),
+    v.regex(/^\d{1,10}$/, message),
+    v.description(description),
+    v.transform(Number),
+    v.minValue(least, message),
+    v.maxValue(most, message),
+  );
+};
+const oneOf = <const O extends readonly string[]>(options: O) =>
+  v.picklist(options, `expected one of ${options.map((option) => `"${option}"`).join(', ')}`);
+const compare = v.optional(
+  v.pipe(
+    oneOf(['true', 'false']),
+    v.description('Whether the period before is answered too.'),
+    v.transform((value) => value === 'true'),
+  ),
+);
+const point = described(
+  text,
   'A date such as `2026-11-25`, `2026-11` or `2026-11-25T10:00:00+01:00`, inclusive; without an offset in the time zone of the site.',
 );
-const format = z
-  .enum(['json', 'csv', 'ndjson'])
-  .describe('CSV and NDJSON are streamed, whole, as a download.');
+const format = described(
+  oneOf(['json', 'csv', 'ndjson']),
+  'CSV and NDJSON are streamed, whole, as a download.',
+);
 
-const site = text.describe('The name under which an app stores. Defaults to that of the app, or `default`.');
+const site = described(
+  text,
+  'The name under which an app stores. Defaults to that of the app, or `default`.',
+);
 const common = {
-  site: site.optional(),
-  range: z.enum(RANGES).optional().describe('Instead of `from` and `to`. Defaults to `30d`.'),
-  from: point.optional(),
-  to: point.optional(),
-  filter: z
-    .array(text.regex(/^[a-z][a-z0-9-]*:/, 'expected the name of a summary, a colon and a key'))
-    .max(MOST_FILTERS)
-    .optional()
-    .describe(
-      'A summary and one of its keys, `geo:DE`; nothing behind the colon stands for the requests without a key. Several narrow further.',
+  site: v.optional(site),
+  range: v.optional(described(oneOf(RANGES), 'Instead of `from` and `to`. Defaults to `30d`.')),
+  from: v.optional(point),
+  to: v.optional(point),
+  filter: v.optional(
+    v.pipe(
+      v.array(
+        v.pipe(
+          v.string(),
+          v.maxLength(LONGEST, TOO_LONG),
+          v.regex(
+            /^[a-z][a-z0-9-]*:[^\0]*$/,
+            'expected the name of a summary, a colon and a key without NUL',
+          ),
+        ),
+      ),
+      v.maxLength(MOST_FILTERS, `expected at most ${MOST_FILTERS}`),
+      v.description(
+        'A summary and one of its keys, `geo:DE`; nothing behind the colon stands for the requests without a key. Several narrow further.',
+      ),
     ),
+  ),
 };
-const compare = flag.optional().describe('Whether the period before is answered too.');
 
-export const siteParameters = z.strictObject({ site: site.optional() });
-export const totalsParameters = z.strictObject({ ...common, compare });
-export const seriesParameters = z.strictObject({
+const parameters = <E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'unknown parameter');
+
+export const noParameters = parameters({});
+export const siteParameters = parameters({ site: common.site });
+export const totalsParameters = parameters({ ...common, compare });
+export const seriesParameters = parameters({
   ...common,
   compare,
-  period: z.enum(PERIODS).optional().describe('Defaults to what suits the range.'),
-  summary: text.optional().describe('A summary of which one key alone is wanted.'),
-  key: text.optional().describe('That key; empty for the requests without one.'),
-  format: format.optional(),
+  period: v.optional(described(oneOf(PERIODS), 'Defaults to what suits the range.')),
+  summary: v.optional(described(text, 'A summary of which one key alone is wanted.')),
+  key: v.optional(described(text, 'That key; empty for the requests without one.')),
+  format: v.optional(format),
 });
-export const topParameters = z.strictObject({
+export const topParameters = parameters({
   ...common,
   compare,
-  order: z.enum(ORDERS).optional().describe('The largest first. Defaults to `hits`.'),
-  search: text
-    .optional()
-    .describe('Part of the key; A to Z are found in either case, other characters as they are.'),
-  limit: whole(0, MOST_ROWS)
-    .optional()
-    .describe('Rows on a page. Defaults to 10; with CSV and NDJSON to all.'),
-  page: whole(1, 1_000_000).optional().describe('Counted from 1.'),
-  format: format.optional(),
+  order: v.optional(described(oneOf(ORDERS), 'The largest first. Defaults to `hits`.')),
+  search: v.optional(
+    described(text, 'Part of the key; A to Z are found in either case, other characters as they are.'),
+  ),
+  limit: v.optional(whole(0, MOST_ROWS, 'Rows on a page. Defaults to 10; with CSV and NDJSON to all.')),
+  page: v.optional(whole(1, 1_000_000, 'Counted from 1.')),
+  format: v.optional(format),
 });
-export const recordsParameters = z.strictObject({
+export const recordsParameters = parameters({
   ...common,
-  after: text.optional().describe('The `next` of the previous answer.'),
-  limit: whole(1, MOST_ROWS).optional().describe('Defaults to 100; with CSV and NDJSON to all.'),
-  format: format.optional(),
+  after: v.optional(described(text, 'The `next` of the previous answer.')),
+  limit: v.optional(whole(1, MOST_ROWS, 'Defaults to 100; with CSV and NDJSON to all.')),
+  format: v.optional(format),
 });
 
 const measures = {
-  hits: z.number().describe('Requests.'),
-  transfer: z.number().describe('Body bytes.'),
-  errors: z.number().describe('Responses with a status of 500 or more.'),
-  duration: z.number().describe('µs, all requests together.'),
+  hits: described(v.number(), 'Requests.'),
+  transfer: described(v.number(), 'Body bytes.'),
+  errors: described(v.number(), 'Responses with a status of 500 or more.'),
+  duration: described(v.number(), 'µs, all requests together.'),
 };
-const measured = z.object(measures);
-const totals = z.object({
+const measured = v.strictObject(measures);
+const totals = v.strictObject({
   ...measures,
-  visitors: z.number().nullable().describe('Different cookie visitors; null where no summary tells.'),
-  bots: z.number().nullable().describe('Requests of robots; null where no summary tells.'),
+  visitors: described(v.nullable(v.number()), 'Different cookie visitors; null where no summary tells.'),
+  bots: described(v.nullable(v.number()), 'Requests of robots; null where no summary tells.'),
 });
-const coverage = z
-  .object({
-    complete: z.boolean().describe('Whether every stored request of the range is counted.'),
-    gaps: z.array(
-      z.object({
-        summary: z.string().describe('A summary that the storage did not keep all the time.'),
-        from: z.string().describe('The first hour from which a request is missing.'),
-        to: z.string().describe('The last such hour, inclusive.'),
-        hits: z.number().describe('Requests of these hours that the summary does not count.'),
+const coverage = described(
+  v.strictObject({
+    complete: described(v.boolean(), 'Whether every stored request of the range is counted.'),
+    gaps: v.array(
+      v.strictObject({
+        summary: described(v.string(), 'A summary that the storage did not keep all the time.'),
+        from: described(v.string(), 'The first hour from which a request is missing.'),
+        to: described(v.string(), 'The last such hour, inclusive.'),
+        hits: described(v.number(), 'Requests of these hours that the summary does not count.'),
       }),
     ),
-  })
-  .describe('Which part of the range the summaries behind the answer cover.');
-const bucket = totals.extend({ date: z.string().describe("Its beginning, with the site's offset.") });
-const range = z.object({
-  from: z.string().describe('The first hour.'),
-  to: z.string().describe('The last hour, inclusive.'),
+  }),
+  'Which part of the range the summaries behind the answer cover.',
+);
+const bucket = v.strictObject({
+  ...totals.entries,
+  date: described(v.string(), "Its beginning, with the site's offset."),
 });
-const head = { site: z.string(), timeZone: z.string(), range };
-const key = z.string().nullable();
-const object = z.record(z.string(), z.unknown());
+const range = v.strictObject({
+  from: described(v.string(), 'The first hour.'),
+  to: described(v.string(), 'The last hour, inclusive.'),
+});
+const head = { site: v.string(), timeZone: v.string(), range };
+const key = v.nullable(v.string());
+const object = v.record(v.string(), v.unknown());
 
-export const siteAnswer = z.object({
-  site: z.string(),
-  timeZone: z.string(),
-  summaries: z.array(
-    z.object({ name: z.string(), title: z.string(), own: z.boolean(), filter: z.boolean() }),
+export const siteAnswer = v.strictObject({
+  site: v.string(),
+  timeZone: v.string(),
+  summaries: v.array(
+    v.strictObject({ name: v.string(), title: v.string(), own: v.boolean(), filter: v.boolean() }),
   ),
-  version: z.string(),
-  status: object.nullable().describe('`usage.status()`; null if no app runs.'),
+  version: v.string(),
+  status: described(v.nullable(object), '`usage.status()`; null if no app runs.'),
 });
-export const statusAnswer = z.object({ status: object.nullable() });
-export const totalsAnswer = z.object({
+export const statusAnswer = v.strictObject({ status: v.nullable(object) });
+export const totalsAnswer = v.strictObject({
   ...head,
   totals,
   coverage,
-  previous: z.object({ range, totals }).nullable(),
+  previous: v.nullable(v.strictObject({ range, totals })),
 });
-export const seriesAnswer = z.object({
+export const seriesAnswer = v.strictObject({
   ...head,
-  period: z.enum(PERIODS),
-  buckets: z.array(bucket),
+  period: v.picklist(PERIODS),
+  buckets: v.array(bucket),
   coverage,
-  previous: z.object({ range, buckets: z.array(bucket) }).nullable(),
+  previous: v.nullable(v.strictObject({ range, buckets: v.array(bucket) })),
 });
-export const topAnswer = z.object({
+export const topAnswer = v.strictObject({
   ...head,
-  summary: z.string(),
-  order: z.enum(ORDERS),
-  rows: z.array(z.object({ key, ...measures, previous: measured.nullable() })),
-  count: z.number().describe('How many keys match.'),
+  summary: v.string(),
+  order: v.picklist(ORDERS),
+  rows: v.array(v.strictObject({ key, ...measures, previous: v.nullable(measured) })),
+  count: described(v.number(), 'How many keys match.'),
   total: measured,
-  others: measured.describe('The total without the rows.'),
+  others: described(measured, 'The total without the rows.'),
   coverage,
 });
-export const recordsAnswer = z.object({
+export const recordsAnswer = v.strictObject({
   ...head,
-  records: z
-    .array(
-      z.looseObject({
-        date: z.string().describe("Arrival of the request, to the millisecond, with the site's offset."),
+  records: described(
+    v.array(
+      v.looseObject({
+        date: described(v.string(), "Arrival of the request, to the millisecond, with the site's offset."),
       }),
-    )
-    .describe('As `UsageRecord`, newest first.'),
-  next: z.string().nullable(),
+    ),
+    'As `UsageRecord`, newest first.',
+  ),
+  next: v.nullable(v.string()),
 });
-export const problem = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  detail: z.string(),
-  code: z.string(),
+export const problem = v.strictObject({
+  type: v.string(),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  code: v.string(),
 });

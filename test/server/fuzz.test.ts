@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { parse } from 'valibot';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Storage } from '../../src/query/storage.ts';
@@ -290,7 +291,7 @@ function check({ status, body, headers }: Answer, ms: number, schema: z.ZodType)
   expect(headers['x-content-type-options']).toBe('nosniff');
   expect(Object.keys(headers)).not.toContain('x-evil');
   if (status !== 200) {
-    problem.strict().parse(JSON.parse(text));
+    parse(problem, JSON.parse(text));
     expect(text.length).toBeLessThan(10_000);
     expect(text).not.toMatch(/\n\s+at |node_modules|\/src\/|\.ts:|\.js:|SQLITE|usage\.db/i);
   } else if (String(headers['content-type']).startsWith('application/json')) {
