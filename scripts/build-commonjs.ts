@@ -30,8 +30,7 @@ const LOAD =
 
 write('package.json', '{ "type": "commonjs" }\n');
 for (const declaration of globSync('**/*.d.ts', { cwd: dist, exclude: ['cjs/**'] })) {
-  const text = readFileSync(join(dist, declaration), 'utf8');
-  write(declaration, text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n'));
+  write(declaration, readFileSync(join(dist, declaration), 'utf8'));
 }
 for (const [name, entry] of Object.entries(exports)) {
   if (typeof entry === 'string' || name === './nest') continue;

@@ -1,9 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { vi } from 'vitest';
+import { afterAll, vi } from 'vitest';
 import { TrackUsage, type TrackUsageOptions, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+
+/**
+ * Keeps the writer's thread from ending between the tests of a file: most of the time of a short test would go into
+ * starting it again.
+ */
+let threadKeeper: Recorder | undefined;
+afterAll(() => threadKeeper?.close());
 
 /** A TrackUsage with a database and a journal in a new directory, and the records that it stored. */
 export class Recorder {
@@ -24,6 +31,7 @@ export class Recorder {
   }
 
   static async create(options: TrackUsageOptions = {}): Promise<Recorder> {
+    threadKeeper ??= new Recorder(await mkdtemp(join(tmpdir(), 'track-usage-')), {});
     return new Recorder(await mkdtemp(join(tmpdir(), 'track-usage-')), options);
   }
 

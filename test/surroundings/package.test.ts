@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Consumer, ROOT, run, serverHits } from './consumer.ts';
@@ -11,6 +11,8 @@ const HITS = [
   ['/', 2],
   ['/about', 1],
 ];
+/** Maximum size of the package with its dependencies, in bytes. Raise it on purpose only. */
+const MAX_INSTALLED = 6.5 * 1024 * 1024;
 let consumer: Consumer;
 
 beforeAll(async () => {
@@ -18,6 +20,25 @@ beforeAll(async () => {
   consumer.borrow('@types/node', '@types/express', 'express');
 }, 120_000);
 afterAll(() => consumer?.leave());
+
+/** Returns the installed packages, largest first. Packages that a test borrows are links, and not counted. */
+function installedSizes(modules: string): { name: string; bytes: number }[] {
+  const { packages } = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8')) as {
+    packages: Record<string, object>;
+  };
+  return Object.keys(packages)
+    .map((path) => {
+      const files = readdirSync(join(dirname(modules), path), { recursive: true, withFileTypes: true });
+      const own = files.filter(
+        (file) =>
+          file.isFile() &&
+          !relative(path, relative(dirname(modules), file.parentPath)).includes('node_modules'),
+      );
+      const bytes = own.reduce((sum, file) => sum + statSync(join(file.parentPath, file.name)).size, 0);
+      return { name: path.replace(/^.*node_modules\//, ''), bytes };
+    })
+    .sort((a, b) => b.bytes - a.bytes);
+}
 
 describe('the packed tarball, installed by npm without scripts', () => {
   test('brings what it needs, and nothing that would run a script', () => {
@@ -32,6 +53,29 @@ describe('the packed tarball, installed by npm without scripts', () => {
     expect(existsSync(join(packed, 'dist/writer/thread/main.js'))).toBe(true);
     expect(existsSync(join(packed, 'src'))).toBe(false);
     expect(existsSync(join(packed, 'LICENSE'))).toBe(true);
+  });
+
+  test('stays below the largest installed size', () => {
+    const modules = join(consumer.directory, 'node_modules');
+    const sizes = installedSizes(modules);
+    const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+    const list = sizes.map(({ name, bytes }) => `${name}: ${Math.ceil(bytes / 1024)} kB`).join('\n');
+    // No package is missing in the sum.
+    expect(sizes.map(({ name }) => name)).toEqual(expect.arrayContaining(['track-usage', 'valibot']));
+    expect(total, `the installed packages have ${total} bytes:\n${list}`).toBeLessThan(MAX_INSTALLED);
+  });
+
+  test('has no source map without its sources', () => {
+    const packed = join(consumer.directory, 'node_modules/track-usage');
+    const scripts = globSync('**/*.{js,css,d.ts}', { cwd: packed });
+    expect(scripts.length).toBeGreaterThan(100);
+    for (const script of scripts) {
+      const text = readFileSync(join(packed, script), 'utf8');
+      const [, map] = /^\/[/*]# sourceMappingURL=(\S+)/m.exec(text) ?? [];
+      if (map === undefined) continue;
+      const { sourcesContent } = JSON.parse(readFileSync(join(packed, dirname(script), map), 'utf8'));
+      expect(sourcesContent, script).toEqual([expect.any(String)]);
+    }
   });
 
   test('npx track-usage --help', () => {
