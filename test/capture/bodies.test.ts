@@ -8,6 +8,10 @@ import express, { type RequestHandler } from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ask } from '../support/client.ts';
 import { ENGINES, type Engine, type Handler, type Site, serve } from '../support/engines.ts';
+import { expectErrors } from '../support/expected-errors.ts';
+
+// Hono writes the head again after the response to HEAD has ended.
+expectErrors(/^Error: Cannot write headers after they are sent/);
 
 const TEXT = 'Grüße, 世界 🎉\n';
 const TEXT_BYTES = Buffer.byteLength(TEXT);

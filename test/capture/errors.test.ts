@@ -4,7 +4,13 @@ import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import { type Ask, http1Client } from '../support/client.ts';
 import { closeServer, EXPRESSES, listen } from '../support/engines.ts';
+import { expectErrors } from '../support/expected-errors.ts';
 import { Recorder } from '../support/recorder.ts';
+
+// Express prints what its handlers throw.
+expectErrors(
+  /broken|short and stout|too late|Invalid (?:status code|character in header)|Failed to decode|null values|"chunk" argument|Cannot set headers/,
+);
 
 type Make = () => Express;
 

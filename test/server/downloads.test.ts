@@ -17,8 +17,13 @@ import type { Queries } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { type Address, http1Client, http2Client } from '../support/client.ts';
+import { expectErrors } from '../support/expected-errors.ts';
 import { TLS } from '../support/tls.ts';
 import { filled, HOST, nothingStored, sourceOf } from './support.ts';
+
+expectErrors(
+  /^track-usage: the dashboard failed: (?:the storage is gone|there is no database|\d+ of \d+ keys were gone)/,
+);
 
 /** Downloads of more than one piece, and the question that each is made of. */
 const DOWNLOADS = [

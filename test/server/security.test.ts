@@ -18,6 +18,7 @@ import { type HandlerOptions, readHandlerOptions } from '../../src/server/option
 import type { Queries } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { type Answer, connect, exchange, parseResponses } from '../support/client.ts';
+import { expectErrors } from '../support/expected-errors.ts';
 import {
   ALL,
   bearer,
@@ -35,6 +36,9 @@ import {
   statusOf,
   TOKEN,
 } from './support.ts';
+
+// Kept from clients, and printed for the operator.
+expectErrors(/^track-usage: (?:authorize|the dashboard) failed: (?:secret|Cannot set headers)/);
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

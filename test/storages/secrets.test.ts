@@ -18,6 +18,10 @@ import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { RedisStorage } from '../../src/storages/redis/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
+import { expectErrors } from '../support/expected-errors.ts';
+
+// The client of ClickHouse prints that nobody listens.
+expectErrors(/\[@clickhouse\/client\]/);
 
 const SCHEMES: [string, (url: string) => Storage][] = [
   ['clickhouse', (url) => new ClickhouseStorage(url)],

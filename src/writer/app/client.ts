@@ -141,7 +141,7 @@ export class WriterClient implements ThreadMember {
     clearInterval(this.#sampling);
     await this.#thread.leave(this, finished ? undefined : this.#port);
     this.#port?.close();
-    await this.#hooksAreThrough(until - monotonicClock.now());
+    await this.#hooksAreThrough(Math.max(0, until - monotonicClock.now()));
     if (!finished && !this.#obstacle) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     }
