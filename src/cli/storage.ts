@@ -13,6 +13,7 @@ const EMPTY: StorageReader = {
   sums: async () => [],
   usage: async () => [],
   scan: async () => ({ records: [], next: undefined }),
+  matchingRecords: async () => ({ records: [], next: undefined }),
   close: async () => {},
 };
 

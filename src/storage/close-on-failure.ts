@@ -1,5 +1,8 @@
 /** Returns the result of `open`. Calls `close` if it fails. */
-export async function closeOnFailure<T>(close: () => Promise<void>, open: () => Promise<T>): Promise<T> {
+export async function closeOnFailure<T>(
+  close: () => void | Promise<void>,
+  open: () => T | Promise<T>,
+): Promise<T> {
   try {
     return await open();
   } catch (error) {

@@ -2,7 +2,7 @@ import { ClosedMonths } from './closed-months.ts';
 import type { StorageReader } from './contract.ts';
 import { RecordFolds } from './fold-records.ts';
 import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
-import { foundRows, olderByDate, searchRecords } from './search-records.ts';
+import { foundRows } from './search-records.ts';
 
 /** A reading end that supports every query. */
 export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
@@ -29,9 +29,7 @@ export function complete(reader: StorageReader): CompleteReader {
     keys: (request) => foldKeys(reader, request),
     total: (request) => foldTotal(reader, request),
   });
-  const matchingRecords: CompleteReader['matchingRecords'] = (request) =>
-    reader.matchingRecords?.(request) ?? searchRecords(olderByDate(reader, request), request);
-  const filtered = new RecordFolds((request) => foundRows(matchingRecords, request));
+  const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
   return {
     timeZone: (site) => reader.timeZone(site),
     summaries: (site) => reader.summaries(site),
@@ -43,7 +41,7 @@ export function complete(reader: StorageReader): CompleteReader {
     series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? filtered.matchingKeys(request),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? filtered.matchingSeries(request),
-    matchingRecords,
+    matchingRecords: (request) => reader.matchingRecords(request),
     close: () => reader.close(),
   };
 }

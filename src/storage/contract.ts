@@ -119,7 +119,7 @@ export const ORDERS = ['hits', 'transfer', 'errors', 'duration', 'average'] as c
 export type Order = (typeof ORDERS)[number];
 
 /** Page of the keys found. Ties are sorted by hits (descending), then key (UTF-8 bytes, `null` last). */
-interface KeysPage {
+export interface KeysPage {
   order: Order;
   /**
    * Part of the key; `undefined` for all keys. A to Z match in either case, all other characters byte by
@@ -268,14 +268,13 @@ export interface StorageReader {
   total?(request: TotalRequest): Promise<Total>;
   /** Returns nonempty buckets, oldest first. Optional. Defaults to adding up the rows of `sums`. */
   series?(request: SeriesRequest): Promise<SeriesRow[]>;
-  /**
-   * This method and the next two are optional. They default to reading the records and processing them one by
-   * one.
-   */
+  /** Returns a page of the matching records, newest first. Records stored between two pages must not move the next one. */
+  matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords>;
+  /** Optional. Defaults to reading the matching records and adding them up one by one. */
   matchingKeys?(request: MatchingKeysRequest): Promise<Keys>;
-  /** Returns nonempty intervals, oldest first. */
+  /** Returns nonempty intervals, oldest first. Optional, with the same default as `matchingKeys`. */
   matchingSeries?(request: MatchingSeriesRequest): Promise<MatchingRow[]>;
-  matchingRecords?(request: MatchingRecordsRequest): Promise<FoundRecords>;
+  /** Closes the database. May be called twice. */
   close(): Promise<void>;
 }
 

@@ -1,5 +1,4 @@
-import type { FoundRecords, Matching, MatchingRecordsRequest, StorageReader } from './contract.ts';
-import { ANY_DATE, cursorNumbers } from './cursor.ts';
+import type { FoundRecords, Matching, MatchingRecordsRequest } from './contract.ts';
 import { matches } from './fold-records.ts';
 import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 
@@ -7,7 +6,6 @@ import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 const READ_AT_ONCE = 1_000;
 /** Maximum number of records read per page. The page ends there, however many were found. */
 const READ_AT_MOST = 20_000;
-const COUNT = { from: 0, to: Number.MAX_SAFE_INTEGER };
 
 export interface PlacedRow {
   row: RecordRow;
@@ -38,25 +36,6 @@ export async function searchRecords(
     if (piece.length < size) return answer(undefined);
   }
   return answer(last);
-}
-
-/**
- * Implements positions for an engine without them: a date and the number of its records that were returned.
- * If more records of that millisecond are stored meanwhile, one may be returned twice.
- */
-export function olderByDate(
-  reader: Pick<StorageReader, 'usage'>,
-  { site, from, to }: MatchingRecordsRequest,
-): OlderRecords {
-  return async (after, limit) => {
-    let [date = to, given = 0] = after === undefined ? [] : cursorNumbers(after, ANY_DATE, COUNT);
-    const records = await reader.usage({ site, from, to: Math.min(date, to), limit, offset: given });
-    return records.map((record) => {
-      given = record.date === date ? given + 1 : 1;
-      date = record.date;
-      return { row: rowOfRecord(record, null), place: `${date} ${given}` };
-    });
-  };
 }
 
 /** Returns all matching records, page by page. */

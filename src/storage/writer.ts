@@ -45,7 +45,7 @@ export type WriterDescription = WriterLocation & {
    */
   ephemeral?: boolean;
   /** Maximum number of records per batch. By default, the writer's thread chooses. */
-  maxRecords?: number;
+  maxRecords?: number | undefined;
 };
 
 /** Stores records: a `Storage`, which can also be queried, or a writer, which cannot. */

@@ -466,12 +466,12 @@ describe('totals', () => {
     }
   });
 
-  test('a reader that only knows its records by their dates is filtered all the same', async () => {
+  test('a reader with no optional methods answers the same filtered queries', async () => {
     const storage = new MemoryStorage({ hooks: [sumPlans] });
     const writer = await openWriter(storage, { site: 'shop' });
     await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
-    const { timeZone, summaries, sums, usage, scan, close } = storage.reader;
-    const reader = complete({ timeZone, summaries, sums, usage, scan, close });
+    const { timeZone, summaries, sums, usage, scan, matchingRecords, close } = storage.reader;
+    const reader = complete({ timeZone, summaries, sums, usage, scan, matchingRecords, close });
     const [query, memory] = [reader, storage.reader].map(
       (each) => new UsageQuery(each, { site: 'shop', now: () => NOW }),
     ) as [UsageQuery, UsageQuery];

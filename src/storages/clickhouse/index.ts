@@ -2,10 +2,12 @@ import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
+import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { Hook } from '../../storage/writer.ts';
 import type { ClickhouseClient } from './client.ts';
-import { openReader, openWriter } from './open.ts';
+import { engine } from './engine.ts';
+import { Session } from './session.ts';
 import { checkTtl, type Ttl } from './ttl.ts';
 
 export type { ClickhouseClient } from './client.ts';
@@ -53,12 +55,10 @@ const SCHEMES: Readonly<Record<string, [protocol: string, port: string]>> = {
 };
 
 /**
- * Maximum number of records per batch in the thread. With 32,768, each record would cost the server twice as
- * much.
+ * Maximum number of records per batch. With 32,768 in a thread, each record would cost the server twice as much. The
+ * app's thread is blocked while it encodes a batch, at 1 µs per record.
  */
-const MAX_RECORDS = 131_072;
-/** The same limit in the app's thread, which is blocked while it encodes a batch, at 1 µs per record. */
-const MAX_RECORDS_OF_APP = 8_192;
+const LIMITS = { inThread: 131_072, inApp: 8_192 };
 
 /** Stores records and summaries in ClickHouse, through `@clickhouse/client`. */
 export class ClickhouseStorage extends Storage {
@@ -73,31 +73,23 @@ export class ClickhouseStorage extends Storage {
     checkOption('ClickhouseStorage.database', database, isText(database), 'the name of a database');
     checkOption('ClickhouseStorage.cluster', cluster, isText(cluster), 'the name of a cluster');
     checkTtl(ttl);
-    const common = { database, cluster, ttl };
-    if (typeof server === 'string') {
-      const parts = partsOf(server, common);
-      super({
-        label: parts.label,
-        identity: parts.label,
-        module: moduleUrl('../../storages/clickhouse/module', import.meta.url),
-        options: parts,
-        maxRecords: MAX_RECORDS,
-        hooks,
-      });
-    } else {
-      if (!isClient(server)) throw wrongServer(showKind(server));
-      const label = `${originOf(server)}/${database ?? ''}`;
-      const place = { ...common, label };
-      super({
-        label,
-        identity: label,
-        openWriter: (context) => openWriter(server, place, context),
-        openReader: () => openReader(server, place),
-        maxRecords: MAX_RECORDS_OF_APP,
-        hooks,
-      });
-    }
+    const { label, ends } = describe(server, { database, cluster, ttl });
+    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
   }
+}
+
+function describe(
+  server: string | ClickhouseClient,
+  options: Omit<ClickhouseLocation, 'label'>,
+): { label: string; ends: Ends<ClickhouseOptions> } {
+  if (typeof server === 'string') {
+    const parts = partsOf(server, options);
+    const module = moduleUrl('../../storages/clickhouse/module', import.meta.url);
+    return { label: parts.label, ends: { module, options: parts } };
+  }
+  if (!isClient(server)) throw wrongServer(showKind(server));
+  const label = `${originOf(server)}/${options.database ?? ''}`;
+  return { label, ends: endsInApp(engine, () => new Session(server, { ...options, label })) };
 }
 
 function partsOf(given: string, options: Omit<ClickhouseLocation, 'label'>): ClickhouseOptions {

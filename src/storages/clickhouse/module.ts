@@ -1,15 +1,11 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../../storage/contract.ts';
+import { moduleOf } from '../../storage/opening.ts';
 import { connect } from './driver.ts';
+import { engine } from './engine.ts';
 import type { ClickhouseOptions } from './index.ts';
-import * as open from './open.ts';
+import { Session } from './session.ts';
 
-export const openWriter: StorageModule['openWriter'] = async (options, context) => {
-  const client = await connect(options as ClickhouseOptions);
-  return open.openWriter(client, options as ClickhouseOptions, context, () => client.close());
-};
-
-export const openReader: NonNullable<StorageModule['openReader']> = async (options) => {
-  const client = await connect(options as ClickhouseOptions);
-  return open.openReader(client, options as ClickhouseOptions, () => client.close());
-};
+export const { openWriter, openReader } = moduleOf(engine, async (options: ClickhouseOptions) => {
+  const client = await connect(options);
+  return new Session(client, options, () => client.close());
+});

@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
+import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import { identifier, literal, type Statements } from './client.ts';
 import type { ClickhouseLocation } from './index.ts';
@@ -100,7 +101,6 @@ async function prepare(
   place: ClickhouseLocation,
   durable: boolean,
 ): Promise<void> {
-  await checkServer(statements, place);
   const { naming } = tables;
   if ((await versionOf(statements, tables, place)) < SCHEMA_VERSION) {
     const query = `SELECT name FROM system.databases WHERE name = ${literal(tables.database)}`;
@@ -116,20 +116,6 @@ async function prepare(
     await applyTtl(statements, tables, 'usage_sums', ttlOfSums(ttl));
   }
   if (durable) await makeDurable(statements, tables);
-}
-
-/** Throws if there is no data to read, or its schema version cannot be read by this release. */
-export async function checkReadable(
-  statements: Statements,
-  tables: Tables,
-  place: ClickhouseLocation,
-): Promise<void> {
-  await checkServer(statements, place);
-  const found = await versionOf(statements, tables, place);
-  if (found === 0) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: place.label });
-  if (found < SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_OLDER', { value: place.label, found, known: SCHEMA_VERSION });
-  }
 }
 
 /** Returns whether the engine replicates data, as ClickHouse Cloud does by default. */
@@ -153,9 +139,7 @@ async function openSite(
     );
     found = await timeZoneOf(statements, tables, site);
   }
-  if (found !== undefined && found !== timeZone) {
-    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
-  }
+  if (found !== undefined) checkTimeZone({ site, timeZone }, found, label);
 }
 
 export async function timeZoneOf(
@@ -180,12 +164,14 @@ async function checkServer(statements: Statements, { label }: ClickhouseLocation
   }
 }
 
-/** Returns the schema version, 0 if there are no tables yet. */
-async function versionOf(
+/** Returns the schema version, 0 if there are no tables yet. Throws for an unsupported server. */
+export async function versionOf(
   statements: Statements,
   tables: Tables,
-  { label }: ClickhouseLocation,
+  place: ClickhouseLocation,
 ): Promise<number> {
+  await checkServer(statements, place);
+  const { label } = place;
   const names = [...TABLES.map((table) => localName(table, tables.naming)), ...TABLES].map((name) =>
     literal(name.slice(name.lastIndexOf('.') + 1)),
   );
@@ -198,9 +184,7 @@ async function versionOf(
   }
   const sums = found.find(({ name }) => name === 'usage_sums');
   const version = sums ? Number(sums.comment.slice(COMMENT.length)) : 0;
-  if (version > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value: label, found: version, known: SCHEMA_VERSION });
-  }
+  checkVersion(version, SCHEMA_VERSION, label);
   return version;
 }
 

@@ -1,7 +1,7 @@
-import { TrackUsageError } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
-import { compareKeys } from '../../storage/compare-keys.ts';
+import { recordRows } from '../../storage/batch-rows.ts';
+import { checkTimeZone } from '../../storage/checks.ts';
 import type {
   Batch,
   FoundRecords,
@@ -11,7 +11,6 @@ import type {
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
-  Range,
   Scanned,
   ScanRequest,
   StorageReader,
@@ -21,20 +20,20 @@ import type {
   UsageRequest,
   WriterContext,
 } from '../../storage/contract.ts';
-import { ANY_DATE, cursorNumbers } from '../../storage/cursor.ts';
-import { matches, RecordFolds } from '../../storage/fold-records.ts';
-import { type RecordRow, rowOfRecord } from '../../storage/record-row.ts';
+import { RecordFolds } from '../../storage/fold-records.ts';
+import {
+  compareSums,
+  pageOf,
+  pageOfMatching,
+  pageOfScan,
+  pageOfUsage,
+  type StoredRow,
+} from '../../storage/pages.ts';
+import type { RecordRow } from '../../storage/record-row.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 
 /** Number of records that are folded together. */
 const PIECE = 1_000;
-
-interface Kept {
-  /** Sequence number of the record. Sorts records of the same millisecond. */
-  place: number;
-  record: UsageRecord;
-  extra: string | null;
-}
 
 /** Memory that a `MemoryStorage` writes to and reads from. */
 export class MemoryLocation implements StorageReader {
@@ -42,7 +41,7 @@ export class MemoryLocation implements StorageReader {
   readonly #timeZones = new Map<string, string>();
   readonly #positions = new Map<string, Cursor>();
   /** Records by site, sorted by date when they are read. */
-  readonly #records = new Map<string, Kept[]>();
+  readonly #records = new Map<string, StoredRow[]>();
   /** Sums by site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
   readonly #folds = new RecordFolds((request) => this.#rows(request));
@@ -52,11 +51,9 @@ export class MemoryLocation implements StorageReader {
     this.#maxRecords = maxRecords;
   }
 
-  openWriter({ site, timeZone }: WriterContext): StorageWriter {
-    const found = this.#timeZones.get(site) ?? timeZone;
-    if (found !== timeZone) {
-      throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: 'memory', found, wanted: timeZone });
-    }
+  openWriter(context: WriterContext): StorageWriter {
+    const { site, timeZone } = context;
+    checkTimeZone(context, this.#timeZones.get(site) ?? timeZone, 'memory');
     this.#timeZones.set(site, timeZone);
     return {
       position: async (journal) => this.#positions.get(journal),
@@ -89,21 +86,19 @@ export class MemoryLocation implements StorageReader {
       if (target === undefined) rows.push(...keys.values());
       else if (keys.has(target)) rows.push(keys.get(target)!);
     }
-    rows.sort((a, b) => b.bucket - a.bucket || b.hits - a.hits || compareKeys(a.key, b.key));
-    return structuredClone(page(rows, limit, offset));
+    return structuredClone(pageOf(rows.sort(compareSums), limit, offset));
   }
 
-  async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    const records = this.#dated({ site, from, to }).map(({ record }) => record);
-    return structuredClone(page(records.reverse(), limit, offset));
+  async usage(request: UsageRequest): Promise<UsageRecord[]> {
+    return pageOfUsage(this.#recordsOf(request), request);
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const place = after === undefined ? undefined : placeAt(after);
-    const kept = this.#records.get(site) ?? [];
-    const behind = place ? kept.filter((each) => compare(each, place) > 0) : kept;
-    const found = behind.slice(0, limit);
-    return { records: found.map(rowOf), next: found.length < behind.length ? cursorOf(found) : undefined };
+  async scan(request: ScanRequest): Promise<Scanned> {
+    return pageOfScan(this.#recordsOf(request), request);
+  }
+
+  async matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
+    return pageOfMatching(this.#recordsOf(request), request);
   }
 
   async matchingKeys(request: MatchingKeysRequest): Promise<Keys> {
@@ -114,45 +109,27 @@ export class MemoryLocation implements StorageReader {
     return this.#folds.matchingSeries(request);
   }
 
-  async matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
-    const { where, after, limit } = request;
-    const place = after === undefined ? undefined : placeAt(after);
-    const behind = this.#dated(request)
-      .filter((each) => matches(rowOf(each), where) && (!place || compare(each, place) < 0))
-      .reverse();
-    const found = behind.slice(0, limit);
-    return {
-      records: structuredClone(found.map(({ record }) => record)),
-      next: found.length < behind.length ? cursorOf(found) : undefined,
-    };
-  }
-
   /** Closes the reading end. The memory stays. */
   async close(): Promise<void> {}
 
-  async *#rows(request: Matching): AsyncGenerator<RecordRow[]> {
-    const kept = this.#dated(request);
-    for (let at = 0; at < kept.length; at += PIECE) yield kept.slice(at, at + PIECE).map(rowOf);
+  async *#rows({ site, from, to }: Matching): AsyncGenerator<RecordRow[]> {
+    const rows = this.#recordsOf({ site })
+      .map(({ row }) => row)
+      .filter(({ ms }) => ms >= from && ms <= to);
+    for (let at = 0; at < rows.length; at += PIECE) yield rows.slice(at, at + PIECE);
   }
 
-  /** Returns the records in a range, oldest first. */
-  #dated({ site, from, to }: { site: string } & Range): Kept[] {
-    return (this.#records.get(site) ?? []).filter(({ record: { date } }) => date >= from && date <= to);
+  #recordsOf({ site }: { site: string }): StoredRow[] {
+    return this.#records.get(site) ?? [];
   }
 
-  #apply(site: string, { journal, from, to, records, deltas }: Batch): boolean {
+  #apply(site: string, batch: Batch): boolean {
+    const { journal, from, to, records, deltas } = batch;
     if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
-    const kept = this.#records.get(site) ?? [];
-    for (let i = 0; i < records.length; i++) {
-      const record = records.record(i);
-      kept.push({
-        place: ++this.#places,
-        record: { ...record, date: Math.floor(record.date) },
-        extra: records.extra.get(i) ?? null,
-      });
-    }
+    const kept = this.#recordsOf({ site });
+    for (const row of recordRows(batch)) kept.push({ row, place: ++this.#places });
     // The sort is stable: records of the same millisecond stay in stored order.
-    kept.sort((a, b) => a.record.date - b.record.date);
+    kept.sort((a, b) => a.row.ms - b.row.ms);
     kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
     this.#records.set(site, kept);
     for (const group of deltas) this.#add(site, group, records.strings);
@@ -182,26 +159,6 @@ export class MemoryLocation implements StorageReader {
   }
 }
 
-type Place = [date: number, place: number];
-
-/** Returns the cursor of the last record. */
-function cursorOf(found: readonly Kept[]): string {
-  const { record, place } = found.at(-1)!;
-  return `${record.date} ${place}`;
-}
-
-function placeAt(after: string): Place {
-  return cursorNumbers(after, ANY_DATE, { from: 1, to: Number.MAX_SAFE_INTEGER }) as Place;
-}
-
-function rowOf({ record, extra }: Kept): RecordRow {
-  return rowOfRecord(record, extra);
-}
-
-function compare({ record, place }: Kept, [date, other]: Place): number {
-  return record.date - date || place - other;
-}
-
 function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) {
@@ -209,8 +166,4 @@ function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
     map.set(key, value);
   }
   return value;
-}
-
-function page<T>(rows: T[], limit: number, offset: number): T[] {
-  return rows.slice(offset, limit === 0 ? undefined : offset + limit);
 }

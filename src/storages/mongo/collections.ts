@@ -1,5 +1,6 @@
 import type { Collection, Document } from 'mongodb';
 import { clearTimeout, setTimeout } from '../../platform/clock.ts';
+import type { EngineSession } from '../../storage/opening.ts';
 import type { Period } from '../../summaries/periods.ts';
 import type { MongoDbLike } from './index.ts';
 
@@ -34,16 +35,21 @@ const OPTIONS = {
   writeConcern: { w: 'majority' },
 } as const;
 
-/** Collections of a storage. */
-export class Collections {
+/** Collections of a storage, on a client. */
+export class Collections implements EngineSession {
   /** Name in messages. */
   readonly label: string;
   readonly #place: MongoDatabase;
   readonly #known = new Map<string, Collection<Doc>>();
 
-  constructor(place: MongoDatabase) {
+  /** Closes the client. */
+  readonly close: () => Promise<void>;
+
+  /** @param close Closes the client. Omitted for a client of the user's. */
+  constructor(place: MongoDatabase, close = async () => {}) {
     this.#place = place;
     this.label = place.label;
+    this.close = close;
   }
 
   /** One document per request. */

@@ -2,10 +2,11 @@ import { show, showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
+import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
-import type { MongoDatabase } from './collections.ts';
+import { Collections } from './collections.ts';
+import { engine } from './engine.ts';
 import { DATABASE_FORM, DEFAULT_COLLECTION, locationOfUrl, wrongServer } from './location.ts';
-import { openReader, openWriter } from './open.ts';
 
 /** Methods used of a `Db` of the driver `mongodb`, version 6 or newer. */
 export interface MongoDbLike {
@@ -39,10 +40,8 @@ export interface MongoStorageOptions {
   collection?: string;
 }
 
-/**
- * Maximum number of records per batch in the app's thread. Lower than in a separate thread, to block it less.
- */
-const MOST_IN_APP = 2_048;
+/** Maximum number of records per batch. */
+const LIMITS = { inApp: 2_048 };
 const COLLECTION_FORM = /^(?!system\.)[^$.\0][^$\0]{0,99}$/;
 
 /**
@@ -61,29 +60,24 @@ export class MongoStorage extends Storage {
     checkOption('MongoStorage.database', database, isDatabase, 'the name of a database');
     const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
     checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
-    if (typeof server === 'string') {
-      const parts = locationOfUrl(server, database, collection);
-      super({
-        label: parts.label,
-        identity: parts.label,
-        module: moduleUrl('../../storages/mongo/module', import.meta.url),
-        options: parts,
-        hooks,
-      });
-    } else {
-      const own = databaseOf(server, database);
-      const label = `${addressOf(own)}/${own.databaseName}.${collection}`;
-      const place: MongoDatabase = { db: own, collection, label };
-      super({
-        label,
-        identity: label,
-        openWriter: (context) => openWriter(place, context),
-        openReader: () => openReader(place),
-        maxRecords: MOST_IN_APP,
-        hooks,
-      });
-    }
+    const { label, ends } = describe(server, database, collection);
+    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
   }
+}
+
+function describe(
+  server: string | MongoClientLike | MongoDbLike,
+  database: string | undefined,
+  collection: string,
+): { label: string; ends: Ends<MongoOptions> } {
+  if (typeof server === 'string') {
+    const parts = locationOfUrl(server, database, collection);
+    const module = moduleUrl('../../storages/mongo/module', import.meta.url);
+    return { label: parts.label, ends: { module, options: parts } };
+  }
+  const db = databaseOf(server, database);
+  const label = `${addressOf(db)}/${db.databaseName}.${collection}`;
+  return { label, ends: endsInApp(engine, () => new Collections({ db, collection, label })) };
 }
 
 function databaseOf(server: MongoClientLike | MongoDbLike, database: string | undefined): MongoDbLike {

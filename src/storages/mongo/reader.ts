@@ -28,12 +28,10 @@ const PIECE = 1_000;
 
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
-  readonly #close: () => Promise<void>;
   readonly #folds = new RecordFolds((request, columns) => this.#rows(request, columns));
 
-  constructor(collections: Collections, close: () => Promise<void>) {
+  constructor(collections: Collections) {
     this.#collections = collections;
-    this.#close = close;
   }
 
   async timeZone(site: string): Promise<string | undefined> {
@@ -144,7 +142,7 @@ export class MongoReader implements StorageReader {
   }
 
   async close(): Promise<void> {
-    await this.#close();
+    await this.#collections.close();
   }
 }
 

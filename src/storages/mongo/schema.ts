@@ -1,9 +1,10 @@
 import { TrackUsageError } from '../../errors.ts';
+import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import { type Collections, limited } from './collections.ts';
 
 /** Schema version of this release. */
-const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 1;
 const SCHEMA_ID = 'version';
 
 /** Checks the existing collections and creates the missing ones. */
@@ -14,24 +15,13 @@ export async function setUp(collections: Collections, context: WriterContext): P
 
 /** Creates what is missing, in idempotent steps that several processes may run concurrently. */
 async function prepare(collections: Collections): Promise<void> {
-  const { schema, records, label } = collections;
+  const { schema, records } = collections;
   await checkOwn(collections);
   await limited(
     schema.updateOne({ _id: SCHEMA_ID }, { $setOnInsert: { version: SCHEMA_VERSION } }, { upsert: true }),
   );
-  checkVersion(await versionOf(collections), label);
+  await versionOf(collections);
   await limited(records.createIndex({ site: 1, date: -1, _id: -1 }, { name: 'site_date' }));
-}
-
-/** Throws if there is no data to read, or its schema version cannot be read by this release. */
-export async function checkReadable(collections: Collections): Promise<void> {
-  const found = await versionOf(collections);
-  const { label } = collections;
-  if (found === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
-  checkVersion(found, label);
-  if (found < SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_OLDER', { value: label, found, known: SCHEMA_VERSION });
-  }
 }
 
 /** Adds the site. Throws if it is stored with another time zone. */
@@ -45,9 +35,7 @@ async function openSite(collections: Collections, { site, timeZone }: WriterCont
     ),
   );
   const found = (await limited(sites.findOne({ _id: site })))?.time_zone;
-  if (found !== timeZone) {
-    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
-  }
+  checkTimeZone({ site, timeZone }, found, label);
 }
 
 /**
@@ -62,12 +50,9 @@ async function checkOwn(collections: Collections): Promise<void> {
   throw new TrackUsageError('STORAGE_FOREIGN', { value: collections.label });
 }
 
-async function versionOf({ schema }: Collections): Promise<number | undefined> {
-  return (await limited(schema.findOne({ _id: SCHEMA_ID })))?.version as number | undefined;
-}
-
-function checkVersion(found: number | undefined, value: string): void {
-  if (found !== undefined && found > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
-  }
+/** Returns the schema version, or `undefined` if there is none. */
+export async function versionOf({ schema, label }: Collections): Promise<number | undefined> {
+  const found = (await limited(schema.findOne({ _id: SCHEMA_ID })))?.version as number | undefined;
+  if (found !== undefined) checkVersion(found, SCHEMA_VERSION, label);
+  return found;
 }

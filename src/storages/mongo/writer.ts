@@ -21,14 +21,12 @@ export class MongoWriter implements StorageWriter {
   readonly replays = true;
   readonly #collections: Collections;
   readonly #context: WriterContext;
-  readonly #close: () => Promise<void>;
   readonly #journals: Journals;
   #sums: Sums;
 
-  constructor(collections: Collections, context: WriterContext, close: () => Promise<void>) {
+  constructor(collections: Collections, context: WriterContext) {
     this.#collections = collections;
     this.#context = context;
-    this.#close = close;
     this.#journals = new Journals(collections);
     this.#sums = new Sums(collections, context.site);
   }
@@ -68,7 +66,7 @@ export class MongoWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    await this.#close();
+    await this.#collections.close();
   }
 
   async #insertRecords(batch: Batch): Promise<void> {

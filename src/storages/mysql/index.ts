@@ -1,11 +1,11 @@
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
+import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { connect } from './driver.ts';
+import { engine } from './engine.ts';
 import { configOf, locationOfConfig, locationOfPool, type MysqlConfig, wrongServer } from './location.ts';
-import { opening } from './open.ts';
 import { type MysqlLocation, type MysqlPool, Session } from './session.ts';
 
 export type { MysqlConfig } from './location.ts';
@@ -28,10 +28,10 @@ export interface MysqlStorageOptions {
 }
 
 /**
- * Maximum number of records per batch in a thread. Half as many take less memory, but store an eighth fewer
- * records per second.
+ * Maximum number of records per batch. Half as many in a thread take less memory, but store an eighth fewer records
+ * per second.
  */
-const MAX_RECORDS = 131_072;
+const LIMITS = { inThread: 131_072, inApp: 4_096 };
 
 /** Stores records and summaries in MySQL (8.0 or newer) or MariaDB (10.11 or newer), through `mysql2`. */
 export class MysqlStorage extends Storage {
@@ -47,7 +47,7 @@ export class MysqlStorage extends Storage {
       label: place.label,
       identity: place.label,
       ...ends,
-      maxRecords: maxRecordsOf(ends, MAX_RECORDS),
+      maxRecords: maxRecordsOf(ends, LIMITS),
       hooks: options.hooks,
     });
   }
@@ -63,7 +63,7 @@ function describe(
   if (Array.isArray(server)) throw wrongServer('a list');
   if (isPool(server)) {
     const place = locationOfPool(server, givenPrefix);
-    return { place, ...endsInApp(opening, () => new Session(server, place)) };
+    return { place, ...endsInApp(engine, () => new Session(server, place)) };
   }
   if (typeof server === 'object' && typeof server.execute === 'function') {
     throw wrongServer('one connection, which no two can use at once');
@@ -71,7 +71,7 @@ function describe(
   const { config, prefix } = configOf(server);
   const place = locationOfConfig(config, givenPrefix ?? prefix);
   if (hasFunctions(config)) {
-    return { place, ...endsInApp(opening, (connections) => connect(config, place, connections)) };
+    return { place, ...endsInApp(engine, (connections) => connect(config, place, connections)) };
   }
   return {
     place,

@@ -1,16 +1,9 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../../storage/contract.ts';
-import { READERS } from '../sql/ends.ts';
+import { moduleOf } from '../../storage/opening.ts';
 import { connect } from './driver.ts';
+import { engine } from './engine.ts';
 import type { MysqlOptions } from './index.ts';
-import { opening } from './open.ts';
 
-export const openWriter: StorageModule['openWriter'] = async (options, context) => {
-  const { config, place } = options as MysqlOptions;
-  return opening.openWriter(await connect(config, place, 1), context);
-};
-
-export const openReader: NonNullable<StorageModule['openReader']> = async (options) => {
-  const { config, place } = options as MysqlOptions;
-  return opening.openReader(await connect(config, place, READERS));
-};
+export const { openWriter, openReader } = moduleOf(engine, ({ config, place }: MysqlOptions, connections) =>
+  connect(config, place, connections),
+);

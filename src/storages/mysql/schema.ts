@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { TrackUsageError } from '../../errors.ts';
+import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { numberOf, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
 import type { Query, Session } from './session.ts';
@@ -17,7 +18,7 @@ const RECORDS_VIEW = 'records';
  * the others wait.
  */
 export async function migrate(session: Session): Promise<void> {
-  const find = () => session.lease((query) => versionOf(session, query));
+  const find = () => session.lease((query) => versionWith(session, query));
   let found: number;
   try {
     found = await find();
@@ -43,7 +44,7 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   const version = table(VERSION_TABLE);
   await query(versionTable(version));
   await query(`INSERT INTO ${version} (id, version) VALUES (1, 0) ON DUPLICATE KEY UPDATE id = id`);
-  const from = await versionOf(session, query);
+  const from = await versionWith(session, query);
   for (const [index, statements] of MIGRATIONS.entries()) {
     if (index < from) continue;
     for (const statement of statements) {
@@ -56,23 +57,18 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   await query(`SELECT RELEASE_LOCK('${lock}')`);
 }
 
-/** Returns whether there is any data to read. Throws for a schema version that this release cannot read. */
-export async function isReadable(session: Session): Promise<boolean> {
-  let found: number;
+/** Returns the schema version, 0 if there are no tables or no database yet. */
+export async function versionOf(session: Session): Promise<number> {
   try {
-    found = await session.lease((query) => versionOf(session, query));
+    return await session.lease((query) => versionWith(session, query));
   } catch (error) {
-    if (numberOf(error) === UNKNOWN_DATABASE) return false;
+    if (numberOf(error) === UNKNOWN_DATABASE) return 0;
     throw error;
   }
-  if (found > 0 && found < SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_OLDER', { value: session.label, found, known: SCHEMA_VERSION });
-  }
-  return found > 0;
 }
 
 /** Returns the schema version, 0 if there are no tables yet. */
-async function versionOf(session: Session, query: Query): Promise<number> {
+async function versionWith(session: Session, query: Query): Promise<number> {
   const { label: value, place, table } = session;
   const [server] = await query('SELECT VERSION() AS version');
   checkServer(value, server!.version!);
@@ -83,9 +79,7 @@ async function versionOf(session: Session, query: Query): Promise<number> {
   if (mark.comment !== MARK) throw new TrackUsageError('STORAGE_FOREIGN', { value });
   const [row] = await query(`SELECT version FROM ${table(VERSION_TABLE)}`);
   const found = Number(row?.version ?? 0);
-  if (found > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
-  }
+  checkVersion(found, SCHEMA_VERSION, value);
   return found;
 }
 

@@ -1,9 +1,10 @@
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
+import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../sql/ends.ts';
 import { connect } from './driver.ts';
+import { engine } from './engine.ts';
 import {
   locationOfConfig,
   locationOfPool,
@@ -11,7 +12,6 @@ import {
   type PostgresConfig,
   wrongServer,
 } from './location.ts';
-import { opening } from './open.ts';
 import { type PostgresLocation, type PostgresPool, Session } from './session.ts';
 
 export type { PostgresConfig } from './location.ts';
@@ -32,6 +32,9 @@ export interface PostgresStorageOptions {
   schema?: string;
 }
 
+/** Maximum number of records per batch. Larger batches change fewer rows of the summaries. */
+const LIMITS = { inThread: 65_536, inApp: 4_096 };
+
 /** Stores records and summaries in PostgreSQL (15 or newer), through `pg`. */
 export class PostgresStorage extends Storage {
   /**
@@ -45,7 +48,7 @@ export class PostgresStorage extends Storage {
       label: place.label,
       identity: place.label,
       ...ends,
-      maxRecords: maxRecordsOf(ends),
+      maxRecords: maxRecordsOf(ends, LIMITS),
       hooks: options.hooks,
     });
   }
@@ -62,11 +65,11 @@ function describe(
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
     const place = locationOfPool(server, schema);
-    return { place, ...endsInApp(opening, () => new Session(server, place)) };
+    return { place, ...endsInApp(engine, () => new Session(server, place)) };
   }
   const place = locationOfConfig(server, schema);
   if (!hasFunctions(server)) return { place, ...inThread({ config: server, place }) };
-  return { place, ...endsInApp(opening, (connections) => connect(server, place, connections)) };
+  return { place, ...endsInApp(engine, (connections) => connect(server, place, connections)) };
 }
 
 function inThread(options: PostgresOptions) {

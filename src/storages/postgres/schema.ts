@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
+import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { textsOfRecord } from '../sql/joins.ts';
 import type { Session } from './session.ts';
@@ -150,17 +151,8 @@ export async function migrate(session: Session): Promise<void> {
   }
 }
 
-/** Returns whether there is any data to read. Throws for a schema version that this release cannot read. */
-export async function isReadable(session: Session): Promise<boolean> {
-  const found = await versionOf(session);
-  if (found > 0 && found < SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_OLDER', { value: session.label, found, known: SCHEMA_VERSION });
-  }
-  return found > 0;
-}
-
 /** Returns the schema version, 0 if there is no schema yet. */
-async function versionOf(session: Session): Promise<number> {
+export async function versionOf(session: Session): Promise<number> {
   const { schema, label: value } = session;
   const [server] = await session.query<{ version: string; encoding: string; found: string | null }>(
     `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
@@ -176,9 +168,7 @@ async function versionOf(session: Session): Promise<number> {
   if (server!.found === null) return 0;
   const [row] = await session.query<{ version: number }>(`SELECT version FROM ${schema}.schema_version`);
   const found = Number(row?.version ?? 0);
-  if (found > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
-  }
+  checkVersion(found, SCHEMA_VERSION, value);
   return found;
 }
 

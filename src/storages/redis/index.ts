@@ -2,11 +2,12 @@ import { showKind } from '../../errors.ts';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
+import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { addressOf, locationOfClient, placeOf, type RedisAddress, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
-import { openReader, openWriter } from './open.ts';
+import { engine, Session } from './engine.ts';
 
 export type { RedisClient } from './client.ts';
 
@@ -44,10 +45,8 @@ export interface RedisStorageOptions {
 
 const DEFAULT_PREFIX = 'usage';
 const DEFAULT_MAX_RECORDS = 100_000;
-/** Maximum number of records per batch in a thread. Larger batches change fewer rows of the summaries. */
-const MAX_RECORDS = 131_072;
-/** The same limit in the app's thread, which is blocked while it encodes a part of the batch. */
-const MAX_RECORDS_OF_APP = 4_096;
+/** Maximum number of records per batch. Larger batches change fewer rows of the summaries. */
+const LIMITS = { inThread: 131_072, inApp: 4_096 };
 
 /** Stores live counters and the newest records in Redis 7 or Valkey, standalone or as a cluster. */
 export class RedisStorage extends Storage {
@@ -67,34 +66,26 @@ export class RedisStorage extends Storage {
       'a whole number of records',
     );
     checkTtl(ttl);
-    const common = { prefix, maxRecords, ttl };
-    if (typeof server === 'string' || Array.isArray(server)) {
-      const addresses = [server].flat().map(addressOf);
-      const [first] = addresses;
-      if (!first) throw wrongServer('an empty list');
-      const label = labelOf(placeOf(first), prefix);
-      super({
-        label,
-        identity: label,
-        module: moduleUrl('../../storages/redis/module', import.meta.url),
-        options: { ...common, label, addresses } satisfies RedisOptions,
-        maxRecords: MAX_RECORDS,
-        hooks,
-      });
-      return;
-    }
-    if (!isClient(server)) throw wrongServer(showKind(server));
-    const label = labelOf(locationOfClient(server), prefix);
-    const place: RedisLocation = { ...common, label };
-    super({
-      label,
-      identity: label,
-      openWriter: (context) => openWriter(serverOf(server), place, context),
-      openReader: () => openReader(serverOf(server), place),
-      maxRecords: MAX_RECORDS_OF_APP,
-      hooks,
-    });
+    const { label, ends } = describe(server, { prefix, maxRecords, ttl });
+    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
   }
+}
+
+function describe(
+  server: string | readonly string[] | RedisClient,
+  options: Omit<RedisLocation, 'label'>,
+): { label: string; ends: Ends<RedisOptions> } {
+  if (typeof server === 'string' || Array.isArray(server)) {
+    const addresses = [server].flat().map(addressOf);
+    const [first] = addresses;
+    if (!first) throw wrongServer('an empty list');
+    const label = labelOf(placeOf(first), options.prefix);
+    const module = moduleUrl('../../storages/redis/module', import.meta.url);
+    return { label, ends: { module, options: { ...options, label, addresses } } };
+  }
+  if (!isClient(server)) throw wrongServer(showKind(server));
+  const label = labelOf(locationOfClient(server), options.prefix);
+  return { label, ends: endsInApp(engine, () => new Session(serverOf(server), { ...options, label })) };
 }
 
 function labelOf(place: string, prefix: string): string {

@@ -1,15 +1,10 @@
 /** Module loaded by the threads: see `StorageModule`. */
-import type { StorageModule } from '../../storage/contract.ts';
+import { moduleOf } from '../../storage/opening.ts';
 import { Connection } from './driver.ts';
+import { engine, Session } from './engine.ts';
 import type { RedisOptions } from './index.ts';
-import * as open from './open.ts';
 
-export const openWriter: StorageModule['openWriter'] = async (given, context) => {
-  const options = given as RedisOptions;
-  return open.openWriter(new Connection(options.addresses), options, context);
-};
-
-export const openReader: NonNullable<StorageModule['openReader']> = async (given) => {
-  const options = given as RedisOptions;
-  return open.openReader(new Connection(options.addresses), options);
-};
+export const { openWriter, openReader } = moduleOf(
+  engine,
+  (options: RedisOptions) => new Session(new Connection(options.addresses), options),
+);

@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../../errors.ts';
+import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import type { Server } from './client.ts';
 import type { RedisLocation } from './index.ts';
@@ -21,9 +22,7 @@ export async function setUp(
   const { site, timeZone } = context;
   await server.send(keys.sites, ['HSETNX', keys.sites, site, timeZone]);
   const found = String(await server.send(keys.sites, ['HGET', keys.sites, site]));
-  if (found !== timeZone) {
-    throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: place.label, found, wanted: timeZone });
-  }
+  checkTimeZone(context, found, place.label);
 }
 
 /**
@@ -45,8 +44,6 @@ export async function versionOf(
   if (text === null) return undefined;
   const found = Number(text);
   if (!Number.isSafeInteger(found) || found < 1) throw new TrackUsageError('STORAGE_FOREIGN', { value });
-  if (found > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value, found, known: SCHEMA_VERSION });
-  }
+  checkVersion(found, SCHEMA_VERSION, value);
   return found;
 }

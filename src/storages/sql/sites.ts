@@ -1,4 +1,4 @@
-import { TrackUsageError } from '../../errors.ts';
+import { checkTimeZone } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 
 /**
@@ -26,12 +26,12 @@ export interface SiteRow {
  * @param label Label of the storage.
  */
 export async function openSite(
-  { site, timeZone }: WriterContext,
+  context: WriterContext,
   label: string,
   find: () => Promise<SiteRow | undefined>,
   add: () => Promise<unknown>,
 ): Promise<number> {
   const { id, time_zone: found } = await findOrAdd(find, add);
-  if (found === timeZone) return Number(id);
-  throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
+  checkTimeZone(context, found, label);
+  return Number(id);
 }

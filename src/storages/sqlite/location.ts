@@ -1,13 +1,4 @@
-import { statSync } from 'node:fs';
-
-/**
- * Returns the identity of the file at a path: its device and inode. Returns `undefined` if there is none.
- * Throws other errors.
- */
-export function fileAt(path: string): string | undefined {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found && `${found.dev}:${found.ino}`;
-}
+import { fileIdentity } from '../../storage/file-identity.ts';
 
 /** Returns the path of a database's write-ahead log. */
 const walOf = (path: string) => `${path}-wal`;
@@ -28,20 +19,20 @@ export class Place {
   /** Records the files of a connection that was just opened. */
   constructor(path: string) {
     this.#path = path;
-    this.#file = fileAt(path);
-    this.#wal = fileAt(walOf(path));
+    this.#file = fileIdentity(path);
+    this.#wal = fileIdentity(walOf(path));
   }
 
   /** Returns whether the database or its write-ahead log was removed or replaced. */
   isReplaced(): boolean {
-    if (fileAt(this.#path) !== this.#file) return true;
-    const wal = fileAt(walOf(this.#path));
+    if (fileIdentity(this.#path) !== this.#file) return true;
+    const wal = fileIdentity(walOf(this.#path));
     this.#wal ??= wal;
     return wal !== this.#wal;
   }
 
   /** Returns whether the write-ahead log was removed, and no new one was created. */
   isWithoutWal(): boolean {
-    return fileAt(this.#path) === this.#file && fileAt(walOf(this.#path)) === undefined;
+    return fileIdentity(this.#path) === this.#file && fileIdentity(walOf(this.#path)) === undefined;
   }
 }

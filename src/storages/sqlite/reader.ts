@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import { afterUndo, closeDatabase, sqlite } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
+import { checkReadable } from '../../storage/checks.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
@@ -13,13 +14,14 @@ import type {
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
+import { fileIdentity } from '../../storage/file-identity.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import type { SqliteOptions } from './index.ts';
-import { fileAt, Place } from './location.ts';
-import { DATE_SHIFT, isReadable, namedError, TABLES } from './schema.ts';
+import { Place } from './location.ts';
+import { DATE_SHIFT, namedError, SCHEMA_VERSION, TABLES, versionOf } from './schema.ts';
 
 /** The largest integer. No record has it as its ID. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
@@ -29,13 +31,13 @@ export class SqliteReader extends SqlReader implements StorageReader {
   readonly #place: Place;
 
   constructor({ path }: SqliteOptions) {
-    if (fileAt(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+    if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
     const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
     try {
       // With a 32 MiB cache, most sorts need no temporary file.
       database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
       // An app that is just starting leaves the file empty.
-      if (!isReadable(database, path)) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+      checkReadable(versionOf(database, path), SCHEMA_VERSION, path);
     } catch (error) {
       throw namedError(
         afterUndo(error, () => closeDatabase(database)),

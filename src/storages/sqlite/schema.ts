@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
 import { afterUndo, rollBack } from '../../platform/sqlite.ts';
+import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 
 /** `PRAGMA application_id` that marks the file as ours: "TUsg". */
@@ -154,34 +155,21 @@ export function migrate(database: DatabaseSync, path: string): void {
   }
 }
 
-/**
- * Returns whether there is any data to read. Throws for files that are not ours, or have a schema version
- * that this release cannot read.
- */
-export function isReadable(database: DatabaseSync, path: string): boolean {
-  const found = versionOf(database, path);
-  if (found > 0 && found < SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_OLDER', { value: path, found, known: SCHEMA_VERSION });
-  }
-  return found === SCHEMA_VERSION;
-}
-
 /** Replaces SQLite's own error for a file of another type (26: SQLITE_NOTADB), which does not name the file. */
 export function namedError(error: unknown, path: string): unknown {
   if ((error as { errcode?: number }).errcode !== 26) return error;
   return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
 }
 
-function versionOf(database: DatabaseSync, path: string): number {
+/** Returns the schema version, 0 if the file is still empty. Throws for a file that is not ours. */
+export function versionOf(database: DatabaseSync, path: string): number {
   const pragma = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get()!)[0]);
   const version = pragma('user_version');
   const tables = Number(database.prepare('SELECT count(*) AS n FROM sqlite_master').get()!.n);
   if (pragma('application_id') !== APPLICATION_ID && (version > 0 || tables > 0)) {
     throw new TrackUsageError('STORAGE_FOREIGN', { value: path });
   }
-  if (version > SCHEMA_VERSION) {
-    throw new TrackUsageError('STORAGE_NEWER', { value: path, found: version, known: SCHEMA_VERSION });
-  }
+  checkVersion(version, SCHEMA_VERSION, path);
   return version;
 }
 

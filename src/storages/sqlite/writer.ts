@@ -1,16 +1,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { reasonOf } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
+import { checkTimeZone } from '../../storage/checks.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { fileIdentity } from '../../storage/file-identity.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
 import type { SqliteOptions } from './index.ts';
-import { fileAt, Place } from './location.ts';
+import { Place } from './location.ts';
 import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
@@ -39,7 +41,7 @@ export class SqliteWriter implements StorageWriter {
   constructor(options: SqliteOptions, context: WriterContext) {
     this.#path = options.path;
     this.#siteName = context.site;
-    const before = fileAt(options.path);
+    const before = fileIdentity(options.path);
     this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
     try {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
@@ -52,7 +54,7 @@ export class SqliteWriter implements StorageWriter {
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
       this.#place = new Place(options.path);
-      if (before !== undefined && before !== fileAt(options.path)) throw this.#replaced();
+      if (before !== undefined && before !== fileIdentity(options.path)) throw this.#replaced();
     } catch (error) {
       throw namedError(
         afterUndo(error, () => closeDatabase(this.#database)),
@@ -165,14 +167,7 @@ export class SqliteWriter implements StorageWriter {
       writing(this.#database, add).run(site, timeZone);
     }
     const found = find.get(site) as { id: number; time_zone: string };
-    if (found.time_zone !== timeZone) {
-      throw new TrackUsageError('STORAGE_TIME_ZONE', {
-        site,
-        value: path,
-        found: found.time_zone,
-        wanted: timeZone,
-      });
-    }
+    checkTimeZone({ site, timeZone }, found.time_zone, path);
     return found.id;
   }
 

@@ -1,11 +1,12 @@
-import { openingOf } from '../sql/ends.ts';
+import type { Engine } from '../../storage/opening.ts';
 import { PostgresReader } from './reader.ts';
-import { isReadable } from './schema.ts';
+import { SCHEMA_VERSION, versionOf } from './schema.ts';
 import type { Session } from './session.ts';
 import { PostgresWriter } from './writer.ts';
 
-export const opening = openingOf<Session>({
+export const engine: Engine<Session> = {
+  schemaVersion: SCHEMA_VERSION,
+  versionOf,
   writer: PostgresWriter.open,
-  isReadable,
   reader: (session) => new PostgresReader(session),
-});
+};

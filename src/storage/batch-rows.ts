@@ -1,0 +1,40 @@
+import type { Period } from '../summaries/periods.ts';
+import type { Batch, Measures } from './contract.ts';
+import { type RecordRow, rowOfRecord } from './record-row.ts';
+
+/** Measures that a batch adds to one key of one bucket. */
+export interface DeltaRow extends Measures {
+  /** Name of the summary. */
+  summary: string;
+  period: Period;
+  /** Start of the bucket, in ms since 1970. */
+  bucket: number;
+  key: string | null;
+}
+
+/** Returns the records of a batch as rows, in the order of the journal. */
+export function recordRows({ records }: Pick<Batch, 'records'>): RecordRow[] {
+  return Array.from({ length: records.length }, (_, index) => {
+    const row = rowOfRecord(records.record(index), records.extra.get(index) ?? null);
+    // A date may have a fraction of a millisecond.
+    return { ...row, ms: Math.floor(row.ms) };
+  });
+}
+
+/** Returns what a batch adds to the summaries, one row for each summary, period, bucket and key. */
+export function* deltaRows({ records, deltas }: Pick<Batch, 'records' | 'deltas'>): Generator<DeltaRow> {
+  for (const { summary, period, bucket, key, hits, transfer, errors, duration } of deltas) {
+    for (let i = 0; i < key.length; i++) {
+      yield {
+        summary: summary.name,
+        period,
+        bucket,
+        key: records.strings[key[i]!]!,
+        hits: hits[i]!,
+        transfer: transfer[i]!,
+        errors: errors[i]!,
+        duration: duration[i]!,
+      };
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import type { Engine } from '../../storage/opening.ts';
+import { ClickhouseReader } from './reader.ts';
+import { SCHEMA_VERSION, setUp, versionOf } from './schema.ts';
+import type { Session } from './session.ts';
+import { ClickhouseWriter } from './writer.ts';
+
+export const engine: Engine<Session> = {
+  schemaVersion: SCHEMA_VERSION,
+  async versionOf(session) {
+    return versionOf(session.statements, await session.tables(), session.place);
+  },
+  async writer(session, context) {
+    const { statements, place, close } = session;
+    const tables = await session.tables();
+    const setUpAgain = () => setUp(statements, tables, place, context);
+    return new ClickhouseWriter(statements, tables, context.site, await setUpAgain(), setUpAgain, close);
+  },
+  async reader(session) {
+    return new ClickhouseReader(session.statements, await session.tables(), session.close);
+  },
+};

@@ -1,0 +1,27 @@
+import type { EngineSession } from '../../storage/opening.ts';
+import { type ClickhouseClient, Statements } from './client.ts';
+import type { ClickhouseLocation } from './index.ts';
+import { type Tables, tablesOf } from './schema.ts';
+
+/** A client and the tables that it is used for. */
+export class Session implements EngineSession {
+  readonly label: string;
+  readonly place: ClickhouseLocation;
+  readonly statements: Statements;
+  readonly close: () => Promise<void>;
+  #tables: Promise<Tables> | undefined;
+
+  /** @param close Closes the client. Omitted for a client of the user's. */
+  constructor(client: ClickhouseClient, place: ClickhouseLocation, close = async () => {}) {
+    this.label = place.label;
+    this.place = place;
+    this.statements = new Statements(client);
+    this.close = close;
+  }
+
+  /** Returns the tables. Only the server knows the default database of a client. */
+  tables(): Promise<Tables> {
+    this.#tables ??= tablesOf(this.statements, this.place);
+    return this.#tables;
+  }
+}

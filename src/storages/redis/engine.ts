@@ -1,0 +1,36 @@
+import type { Engine, EngineSession } from '../../storage/opening.ts';
+import type { Server } from './client.ts';
+import type { RedisLocation } from './index.ts';
+import { Keys, SCHEMA_VERSION } from './keys.ts';
+import { RedisReader } from './reader.ts';
+import { setUp, versionOf } from './set-up.ts';
+import { RedisWriter } from './writer.ts';
+
+/** A connection and the keys that it is used for. */
+export class Session implements EngineSession {
+  readonly label: string;
+  readonly server: Server;
+  readonly place: RedisLocation;
+  readonly keys: Keys;
+
+  constructor(server: Server, place: RedisLocation) {
+    this.label = place.label;
+    this.server = server;
+    this.place = place;
+    this.keys = new Keys(place.prefix);
+  }
+
+  close(): Promise<void> {
+    return this.server.close();
+  }
+}
+
+export const engine: Engine<Session> = {
+  schemaVersion: SCHEMA_VERSION,
+  versionOf: ({ server, keys, place }) => versionOf(server, keys, place),
+  async writer({ server, keys, place }, context) {
+    await setUp(server, keys, place, context);
+    return new RedisWriter(server, keys, place, context);
+  },
+  reader: ({ server, keys }) => new RedisReader(server, keys),
+};
