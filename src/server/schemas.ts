@@ -2,14 +2,18 @@ import * as v from 'valibot';
 import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
+import { TEXT_LIMITS } from '../text/text.ts';
 
 /** Schemas of the HTTP API's parameters and responses. The OpenAPI document is generated from them. */
 
-const LONGEST = 4_096;
+/** Maximum length of a text, in UTF-16 units: that of the longest stored key, a URL. */
+const LONGEST = TEXT_LIMITS.url;
+/** Maximum length of a filter: a summary's name, a colon, and a key. */
+const LONGEST_FILTER = 41 + LONGEST;
 /** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
 const MOST_ROWS = 1_000;
 const MOST_FILTERS = 20;
-const TOO_LONG = `expected at most ${LONGEST} characters`;
+const tooLong = (length: number) => `expected at most ${length} characters`;
 
 const described = <S extends v.GenericSchema>(schema: S, text: string) =>
   v.pipe(schema, v.description(text)) as v.GenericSchema<v.InferInput<S>, v.InferOutput<S>>;
@@ -17,7 +21,7 @@ const described = <S extends v.GenericSchema>(schema: S, text: string) =>
 /** Stored texts never contain NUL, and some databases do not support it. */
 const text = v.pipe(
   v.string('expected one value'),
-  v.maxLength(LONGEST, TOO_LONG),
+  v.maxLength(LONGEST, tooLong(LONGEST)),
   v.regex(/^[^\0]*$/, 'expected text without NUL'),
 );
 /** Converts text to an integer. `Number` would convert a blank to 0. */
@@ -64,7 +68,7 @@ const common = {
       v.array(
         v.pipe(
           v.string(),
-          v.maxLength(LONGEST, TOO_LONG),
+          v.maxLength(LONGEST_FILTER, tooLong(LONGEST_FILTER)),
           v.regex(
             /^[a-z][a-z0-9-]*:[^\0]*$/,
             'expected the name of a summary, a colon and a key without NUL',

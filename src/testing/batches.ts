@@ -6,7 +6,7 @@ import type { Summary } from '../summaries/define.ts';
 import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 
-/** What a record of a test holds; the rest is filled in. */
+/** Fields of a record; the others have defaults. */
 export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'botName'>, string | null>> & {
   date?: number;
   duration?: number;
@@ -20,7 +20,7 @@ export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'botName'>
 /** 2026-11-24T12:34:56.789Z */
 export const NOON = Date.UTC(2026, 10, 24, 12, 34, 56, 789);
 
-/** Journals as a test writes them: each makes one batch after the other. */
+/** A journal that makes one batch after the other, without a file. */
 export class TestJournal {
   readonly id: string;
   readonly #summaries: readonly Summary[];
@@ -35,10 +35,10 @@ export class TestJournal {
     this.#site = site;
   }
 
-  /** The batch that follows the one before. @param summaries Those that are kept; by default those of the journal. */
+  /** Returns the next batch. @param summaries Those that are kept. Defaults to those of the journal. */
   batch(records: readonly TestRecord[], summaries = this.#summaries): Batch {
     const from = this.#end;
-    // A record takes at least 64 bytes; an empty batch stands for damage that was skipped.
+    // A record takes at least 64 bytes. An empty batch is what skipping damage leaves.
     const to = {
       position: from.position + 64 * Math.max(1, records.length),
       ordinal: from.ordinal + records.length,

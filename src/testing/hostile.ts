@@ -1,6 +1,6 @@
 /**
- * Texts that engines are known to change, to merge or to run. None holds NUL or a lone surrogate: those are replaced
- * before the journal.
+ * Texts that engines are known to change, to compare as equal, or to execute. None has NUL or a lone surrogate: both are
+ * replaced before the journal.
  */
 export const HOSTILE_TEXTS: readonly string[] = [
   ' ',

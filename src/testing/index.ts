@@ -12,57 +12,57 @@ import { sumCases } from './sums.ts';
 
 export { type Cut, CuttingProxy } from './proxy.ts';
 
-/** A server that the tests may stop and start. */
+/** A database server that cases stop and start. */
 export interface TestServer {
-  /** On 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   port: number;
-  /** Ends it at once, as a crash would. */
+  /** Kills the server, as a crash would. */
   stop(): Promise<void>;
-  /** Starts it again, on the same port, with what it had. */
+  /** Starts the server again, on the same port and with the same data. */
   start(): Promise<void>;
 }
 
-/** An empty place of its own for one test: a file, a database, a schema. */
+/** An empty place for one case: a file, a database, a schema. */
 export interface TestLocation {
   /**
-   * A storage at that place. Each call gives a new one.
-   * @param port Instead of the server's: that of a proxy before it.
+   * Creates a storage at the place.
+   * @param port Port to connect to instead of the server's: that of a proxy.
    */
   storage(hooks?: readonly Hook[], port?: number): Storage;
-  /** What `--storage` of the command line names, where a subject is asked by it. */
+  /** Value of the command line's option `--storage`. Required for the interface `cli`. */
   url?: string;
-  /** Removes all of it. */
+  /** Removes the place and its data. */
   remove(): Promise<void>;
 }
 
-/** What a storage may be unable to do. */
+/** What a storage may lack. */
 export type Capability =
-  /** Several processes write to the same place. */
+  /** Writing to one place from several processes. */
   | 'processes'
-  /** Every record is kept, whatever their number. */
+  /** Keeping every record, whatever their number. */
   | 'records';
 
-/** A storage, as the conformance suite wants it. */
+/** A storage under test. */
 export interface Subject {
   name: string;
   place(): Promise<TestLocation>;
-  /** Where it talks to one. */
+  /** The storage's server. Without one, cases about lost connections are left out. */
   server?: TestServer;
-  /** By which interfaces it is asked what users ask. Defaults to the library alone. */
+  /** Interfaces through which every case queries the storage. Defaults to the library alone. */
   interfaces?: readonly Interface[];
-  /** What it cannot do, and why. */
+  /** What the engine lacks, and why. */
   cannot?: Partial<Record<Capability, string>>;
 }
 
-/** A test: to be given to any runner, as `test(name, run)`. Rejects where it fails. */
+/** One test, for any runner: `test(name, run)`. `run` rejects if the test fails. */
 export interface TestCase {
   name: string;
   run(): Promise<void>;
 }
 
 /**
- * The conformance suite: what every storage must do, with the same answers. A case that needs a capability which the
- * storage has not is left out, and so are those about connections for one that has none.
+ * Returns the conformance suite: what every storage must do, with the same answers. Cases query as users do: through
+ * the interfaces of the subject, page by page. Cases that need a capability that the storage lacks are left out.
  *
  * ```js
  * for (const { name, run } of storageCases(subject)) test(name, run);

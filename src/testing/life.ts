@@ -11,23 +11,30 @@ import { trackedServer } from './tracked-server.ts';
 
 const PROCESSES = 10;
 
-/** Batches and positions, several writers, and the way of a whole app. */
+/** Batches, positions, several writers and processes, and a whole app. */
 export function lifeCases(subject: Subject): TestCase[] {
   const cases: TestCase[] = [
     {
-      name: 'batches: a place that nobody has written to answers that there is nothing',
+      name: 'batches: a place without data gives empty answers',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
-          equal(await usage(storage), []);
-          equal(await storage.getSum(sumUrls, { period: 'day' }), []);
+          // To the command line, a database that does not exist is an error.
+          const before = await place.openClient(storage, { url: undefined });
+          equal(await usage(before), []);
+          equal(await before.sums('urls', { period: 'day' }), []);
           equal(await storage.getSum(sumUrls), { hour: [], day: [], month: [] });
           const writer = place.keep(await openWriter(storage));
           equal(await writer.position('a'.padEnd(32, '0')), undefined);
-          equal(await usage(storage), []);
-          equal(await storage.getSum(sumUrls, { period: 'day' }), []);
-          equal(await storage.reader.timeZone('elsewhere'), undefined);
-          equal(await storage.reader.summaries('elsewhere'), []);
+          const asked = await place.openClient(storage);
+          equal(await usage(asked), []);
+          equal(await asked.sums('urls', { period: 'day' }), []);
+          const other = await place.openClient(place.storage([]));
+          equal(await other.site({ site: 'elsewhere' }), {
+            site: 'elsewhere',
+            timeZone: 'UTC',
+            summaries: [],
+          });
         }),
     },
     {
@@ -50,17 +57,18 @@ export function lifeCases(subject: Subject): TestCase[] {
           equal(await writer.apply(first), false);
           equal(await writer.apply(second), false);
           equal({ ...(await writer.position(journal.id)) }, nothing.to);
-          equal(await rows(storage, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
-          equal((await usage(storage)).length, 3);
+          const asked = await place.openClient(storage);
+          equal(await rows(asked, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal((await usage(asked)).length, 3);
           // Another journal has a position of its own.
           equal(await writer.position('b'.padEnd(32, '0')), undefined);
           await writer.forget(journal.id);
           equal(await writer.position(journal.id), undefined);
-          equal(await rows(storage, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal(await rows(asked, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
         }),
     },
     {
-      name: 'batches: what one writer left the next one finds',
+      name: 'batches: a writer continues where the previous one stopped',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
@@ -72,7 +80,8 @@ export function lifeCases(subject: Subject): TestCase[] {
             equal(await writer.apply(batch), true);
             await writer.close();
             await writer.close();
-            equal(await rows(place.storage([]), 'urls'), [['http://localhost/', n, 5 * n, 0, 1500 * n]]);
+            const asked = await place.openClient(place.storage([]));
+            equal(await rows(asked, 'urls'), [['http://localhost/', n, 5 * n, 0, 1500 * n]]);
           }
         }),
     },
@@ -86,13 +95,13 @@ export function lifeCases(subject: Subject): TestCase[] {
           const records = Array.from({ length: 10_000 }, (_, n) => ({ url: `http://localhost/${n}` }));
           equal(await writer.apply(journal.batch(records)), true);
           equal(await writer.apply(journal.batch(records.slice(5_000))), true);
-          const found = await rows(storage, 'urls', 'hour', { limit: 0 });
+          const found = await rows(await place.openClient(storage, { rows: 1_000 }), 'urls', 'hour');
           equal(found.length, 10_000);
           equal(found.filter(([, hits]) => hits === 2).length, 5_000);
         }),
     },
     {
-      name: 'batches: two writers at once add to the same keys',
+      name: 'batches: three writers add to the same keys at the same time',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls, 'remotes']);
@@ -107,10 +116,11 @@ export function lifeCases(subject: Subject): TestCase[] {
               );
             }
           };
-          // In opposite orders: who locks row by row waits for the other, who waits for him.
+          // In opposite orders: writers that lock row by row would deadlock.
           await Promise.all([work('a', keys), work('b', [...keys].reverse()), work('c', keys)]);
+          const asked = await place.openClient(storage);
           for (const summary of ['urls', 'remotes']) {
-            const found = await rows(storage, summary, 'month');
+            const found = await rows(asked, summary, 'month');
             equal(found.length, keys.length);
             equal(
               found.filter(([, hits]) => hits !== 30),
@@ -120,7 +130,7 @@ export function lifeCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'an app: its requests are stored, and what it asks is answered',
+      name: 'an app: its requests are stored, and its queries answered',
       run: () =>
         at(subject, async (place) => {
           for (let start = 1; start <= 2; start++) {
@@ -153,7 +163,7 @@ function manyProcesses(subject: Subject): TestCase {
     run: () =>
       at(subject, async (place) => {
         const storage = place.storage([sumUrls]);
-        // A client of the user's cannot be handed to a process.
+        // A client of the user's cannot be sent to another process.
         if (storage.module === undefined) return;
         const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
         const children = Array.from({ length: PROCESSES }, () =>
@@ -174,7 +184,7 @@ function manyProcesses(subject: Subject): TestCase {
         } finally {
           for (const child of children) child.kill('SIGKILL');
         }
-        equal(await rows(storage, 'urls'), [
+        equal(await rows(await place.openClient(storage), 'urls'), [
           ['http://localhost/', PROCESSES, 5 * PROCESSES, 0, 1500 * PROCESSES],
         ]);
       }),

@@ -1,4 +1,4 @@
-/** A process that opens a storage when it is told to, and stores one record: see the case about processes. */
+/** A process that opens a storage when it receives a message, and stores one record: see the case about processes. */
 
 import type { StorageModule, StorageWriter } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';

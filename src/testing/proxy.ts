@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to the next message from the client, and to the connection it came on. */
+/** When a connection is cut. */
 export type Cut =
-  /** The server never gets it. */
+  /** Before the server receives the message. */
   | 'before'
-  /** The server gets it, and its answer is lost. */
+  /** After the server received the message: its response is lost. */
   | 'after';
 
-/** A TCP proxy on 127.0.0.1 that loses connections when it is told to. */
+/** A TCP proxy on 127.0.0.1 that cuts connections on demand. */
 export class CuttingProxy {
-  /** Pieces of data that clients have sent since the last `arm`. */
+  /** Number of chunks that clients have sent since the last `arm`. */
   messages = 0;
   readonly #target: number;
   readonly #server: Server;
@@ -33,7 +33,7 @@ export class CuttingProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Cuts once, at the message with that number, counted from 0; never where `at` is `Infinity`. */
+  /** Cuts once, at the message with that number, counted from 0; never if `at` is `Infinity`. */
   arm(at: number, how: Cut): void {
     this.messages = 0;
     this.#cut = { at, how };
@@ -47,7 +47,7 @@ export class CuttingProxy {
 
   #serve(client: Socket): void {
     const server = connect(this.#target, '127.0.0.1');
-    let deaf = false;
+    let isLost = false;
     for (const [socket, other] of [
       [client, server],
       [server, client],
@@ -72,11 +72,11 @@ export class CuttingProxy {
         client.destroy();
         return;
       }
-      deaf = true;
+      isLost = true;
       server.write(data);
     });
     server.on('data', (data) => {
-      if (deaf) client.destroy();
+      if (isLost) client.destroy();
       else client.write(data);
     });
   }

@@ -1,6 +1,7 @@
-import { deepStrictEqual as equal } from 'node:assert';
-import { UsageQuery } from '../query/query.ts';
-import { type Keys, type KeysRequest, ORDERS, type Span } from '../storage/contract.ts';
+import { deepStrictEqual as equal, rejects } from 'node:assert';
+import type { SeriesOptions, TopOptions } from '../query/query.ts';
+import { type KeyRow, ORDERS } from '../storage/contract.ts';
+import { PERIODS } from '../summaries/periods.ts';
 import { sumReferrers, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
@@ -9,16 +10,9 @@ import { Random } from './random.ts';
 import { at, besideMemory, openWriter } from './support.ts';
 
 const SUMMARIES = [sumUrls, sumReferrers, sumVisitors];
-const MONTH: Span[] = [{ period: 'month', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 1) }];
-/** Hours, days, a month, days and hours again: as a range is split. */
-const SPANS: Span[] = [
-  { period: 'hour', from: Date.UTC(2026, 9, 14, 17), to: Date.UTC(2026, 9, 14, 23) },
-  { period: 'day', from: Date.UTC(2026, 9, 15), to: Date.UTC(2026, 9, 31) },
-  { period: 'month', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 1) },
-  { period: 'day', from: Date.UTC(2026, 11, 1), to: Date.UTC(2026, 11, 20) },
-  { period: 'hour', from: Date.UTC(2026, 11, 21), to: Date.UTC(2026, 11, 21, 9) },
-];
-/** Parts of texts, and texts that have them or have them not: A to Z alone have a case. */
+/** A range that is read as hours, days, a month, days and hours. */
+const RANGE = { from: '2026-10-14T17:00', to: '2026-12-21T09:00' };
+/** Searches, texts, and whether the search finds the text: only A to Z match in either case. */
 const SEARCHES: [search: string, text: string, has: boolean][] = [
   ['aBc', 'xAbCx', true],
   ['ä', 'ä', true],
@@ -38,7 +32,7 @@ const SEARCHES: [search: string, text: string, has: boolean][] = [
   ['k', '\u212a', false],
   ['\u212a', 'K', false],
   ['\u212a', '\u212a', true],
-  // Composed and not.
+  // Composed and decomposed.
   ['\u00e4', 'a\u0308', false],
   ['a\u0308', '\u00e4', false],
   ['A\u0308', 'a\u0308', true],
@@ -48,20 +42,20 @@ const SEARCHES: [search: string, text: string, has: boolean][] = [
   ['A', '\uff21', false],
   ['д', 'Д', false],
   ['ǆ', 'Ǆ', false],
-  // What some collations do not see.
+  // Characters that some collations ignore.
   ['ab', 'a\u00adb', false],
   ['ab', 'a\u200bb', false],
   ['a\u0000', 'a', false],
   ['a ', 'a', false],
   [' ', 'a b', true],
   ['é', 'e', false],
-  // Emoji, and halves and parts of them.
+  // Emoji, their halves and parts.
   ['\u{1f600}', 'A\u{1f600}', true],
   ['\u{1f600}', '\u{1f601}', false],
   ['\ud83d', '\u{1f600}', false],
   ['\u{1f468}', '\u{1f468}\u200d\u{1f469}', true],
   ['\u{1f600}\ufe0f', '\u{1f600}', false],
-  // Wildcards and patterns are themselves.
+  // Wildcards and patterns have no meaning.
   ['%', 'abc', false],
   ['A%C', 'a%c', true],
   ['a%c', 'abc', false],
@@ -107,18 +101,16 @@ const SEARCHES_OF_HOSTILE = [
   '$',
   '\u{1f600}',
 ];
-const SITE = 'default';
-
-/** What is answered from the summaries over a range. */
+/** Range queries that are answered from the summaries. */
 export function queryCases(subject: Subject): TestCase[] {
   return [
     {
       name: 'questions: keys over months, days and hours are those of the storage in memory, in every order',
       run: () =>
-        besideMemory(subject, SUMMARIES, async ({ readers: [reader, memory], apply }) => {
+        besideMemory(subject, SUMMARIES, async ({ apply, compare }) => {
           const random = new Random(20_261_201);
           for (const size of [500, 200]) await apply(Array.from({ length: size }, () => random.record()));
-          // All of the same size: what decides is the next measure, and in the end the key.
+          // All of one size: the order depends on the next measure, and in the end on the key.
           await apply(
             Array.from({ length: 150 }, (_, n) => ({
               ...random.record(),
@@ -126,48 +118,44 @@ export function queryCases(subject: Subject): TestCase[] {
               contentLength: n % 2,
             })),
           );
-          const same = async (page: Omit<KeysRequest, 'site' | 'spans'>) => {
-            const request = { site: SITE, spans: SPANS, ...page };
-            equal(await reader.keys(request), await memory.keys(request), JSON.stringify(page));
-          };
+          const { same } = await compare();
           for (const { name: summary } of SUMMARIES) {
-            for (const order of ORDERS) {
-              for (const [limit, offset] of PAGES)
-                await same({ summary, order, search: undefined, limit, offset });
-            }
-            for (const search of ['PAGE/1', 'v', '4']) {
-              for (const [limit, offset] of PAGES)
-                await same({ summary, order: 'average', search, limit, offset });
-            }
+            const sameTop = (options: TopOptions) =>
+              same(`${summary} ${JSON.stringify(options)}`, (of) =>
+                of.top(summary, { ...RANGE, ...options }),
+              );
+            // To the end in the orders of a column and of a quotient; in each order one page.
+            for (const order of ['hits', 'average'] as const) await sameTop({ order });
+            for (const order of ORDERS) await sameTop({ order, limit: 3, page: 3 });
+            await sameTop({ limit: 10, page: 10_001 });
+            await sameTop({ compare: true, limit: 7 });
+            for (const search of ['PAGE/1', 'v', '4']) await sameTop({ order: 'average', search });
           }
         }),
     },
     {
-      name: 'questions: keys are searched as text, in whatever case',
+      name: 'questions: keys are searched as text, in either case',
       run: () =>
-        besideMemory(subject, [sumUrls], async ({ readers: [reader, memory], apply }) => {
+        besideMemory(subject, [sumUrls], async ({ apply, compare }) => {
           await apply(HOSTILE_TEXTS.map((url) => ({ url })));
           await apply([...HOSTILE_TEXTS].reverse().map((url) => ({ url })));
-          const ask = (search: string | undefined, page = {}) => {
-            const request: KeysRequest = {
-              ...{ site: SITE, summary: 'urls', spans: MONTH, order: 'hits', search, limit: 0, offset: 0 },
-              ...page,
-            };
-            return Promise.all([reader.keys(request), memory.keys(request)]);
-          };
+          const { tested, same } = await compare();
           for (const search of [undefined, ...SEARCHES_OF_HOSTILE]) {
-            const [found, wanted] = await ask(search);
-            equal(found, wanted, search);
+            await same(`search ${search}`, (of) => of.top('urls', search === undefined ? {} : { search }));
           }
-          const keysOf = ({ rows }: Keys) => rows.map(({ key }) => key);
           for (const text of HOSTILE_TEXTS) {
-            const [found] = await ask(text);
-            equal(keysOf(found).includes(text), true, text);
+            // Engines search one page; what is on the others is compared above.
+            const { rows } = await tested.top('urls', { search: text, limit: 1_000 });
+            equal(
+              rows.some(({ key }) => key === text),
+              true,
+              text,
+            );
           }
-          const [found, wanted] = await ask(undefined, { limit: 7, offset: 20 });
-          equal(found, wanted);
-          equal(found.count, HOSTILE_TEXTS.length);
-          equal((await ask('no such text'))[0], NOTHING);
+          const { count } = await same('page 4', (of) => of.top('urls', { limit: 7, page: 4 }));
+          equal(count, HOSTILE_TEXTS.length);
+          const { rows, total, ...none } = await tested.top('urls', { search: 'no such text' });
+          equal([rows, none.count, total], [[], 0, sums(0, 0)]);
         }),
     },
     {
@@ -180,15 +168,15 @@ export function queryCases(subject: Subject): TestCase[] {
           await writer.apply(
             new TestJournal('a', storage.summaries).batch(texts.map((url) => ({ url, route: url }))),
           );
-          const query = new UsageQuery(storage.reader, { now: () => NOON });
-          // The engine searches what is filtered; of the rest, some storages search what they remember.
+          const asked = await place.openClient(storage, { now: NOON });
+          // The engine searches filtered answers; otherwise some storages search the sums that they remember.
           for (const [filter, searches] of [
             [{}, SEARCHES.filter((_, n) => n % 4 === 0)],
             [{ status: '200' }, SEARCHES],
           ] as const) {
             for (const [search, text, has] of searches) {
-              const options = { range: 'today', search, filter, limit: 0 } as const;
-              const keys = (await query.top('urls', options)).rows.map(({ key }) => key);
+              const options = { range: 'today', search, filter, limit: 1_000 } as const;
+              const keys = (await asked.top('urls', options)).rows.map(({ key }) => key);
               equal(keys.includes(text), has, `${JSON.stringify(search)} in ${JSON.stringify(text)}`);
             }
           }
@@ -197,130 +185,116 @@ export function queryCases(subject: Subject): TestCase[] {
     {
       name: 'questions: totals and series are those of the storage in memory',
       run: () =>
-        besideMemory(subject, SUMMARIES, async ({ readers: [reader, memory], apply }) => {
+        besideMemory(subject, SUMMARIES, async ({ apply, compare }) => {
           const random = new Random(20_261_202);
           await apply(Array.from({ length: 400 }, () => random.record()));
+          const { same } = await compare();
+          const sameSeries = (options: SeriesOptions) =>
+            same(JSON.stringify(options), (of) => of.series({ ...RANGE, ...options }));
+          await same('totals', (of) => of.totals({ ...RANGE, compare: true }));
+          for (const period of PERIODS) await sameSeries({ period, compare: true });
           for (const { name: summary } of SUMMARIES) {
-            for (const target of [
-              undefined,
-              null,
-              'v1',
-              'V1',
-              '200',
-              'nobody',
-              '',
-              'https://example.org/ ',
-            ]) {
-              const total = { site: SITE, summary, spans: SPANS, target };
-              equal(await reader.total(total), await memory.total(total), `${summary} of ${target}`);
-              for (const span of SPANS) {
-                const series = { site: SITE, summary, target, ...span };
-                equal(await reader.series(series), await memory.series(series), JSON.stringify(series));
-              }
+            for (const key of [null, 'v1', 'V1', '200', 'nobody', 'https://example.org/ ']) {
+              // The first and the last month are in the range in part.
+              await sameSeries({ period: 'month', summary, key });
             }
+            for (const period of ['hour', 'day'] as const) await sameSeries({ period, summary, key: null });
           }
         }),
     },
     {
-      name: 'questions: null is a key that has a row and is not counted among the keys',
+      name: 'questions: null is a key that has a row, and is not a visitor',
       run: () =>
         at(subject, async (place) => {
-          const storage = place.storage([sumReferrers]);
+          const storage = place.storage([sumReferrers, sumVisitors]);
           const writer = place.keep(await openWriter(storage));
+          const keys = [null, 'null', 'a', 'a', null];
           await writer.apply(
-            new TestJournal('a', storage.summaries).batch([
-              { referrer: null },
-              { referrer: 'null' },
-              { referrer: 'a' },
-              { referrer: 'a', status: 500 },
-              { referrer: null },
-            ]),
+            new TestJournal('a', storage.summaries).batch(
+              keys.map((key, n) => ({ referrer: key, visitor: key, status: n === 3 ? 500 : 200 })),
+            ),
           );
-          const { reader } = storage;
-          const summary = 'referrers';
+          const asked = await place.openClient(storage);
           const row = (key: string | null, hits: number, errors: number) => ({ key, ...sums(hits, errors) });
-          const page = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-          equal(await reader.keys({ site: SITE, summary, spans: MONTH, ...page }), {
+          const keysOf = async (options: TopOptions) => {
+            const { rows, count, total } = await asked.top('referrers', options);
+            return { rows: rows.map(({ previous: _, ...each }): KeyRow => each), count, total };
+          };
+          equal(await keysOf({}), {
             rows: [row('a', 2, 1), row(null, 2, 0), row('null', 1, 0)],
             count: 3,
             total: sums(5, 1),
           });
-          equal(await reader.keys({ site: SITE, summary, spans: MONTH, ...page, search: 'NULL' }), {
-            rows: [row('null', 1, 0)],
-            count: 1,
-            total: sums(1, 0),
-          });
-          const total = (target?: string | null) =>
-            reader.total({ site: SITE, summary, spans: MONTH, target });
-          equal(await total(), { ...sums(5, 1), keys: 2 });
-          equal(await total(null), { ...sums(2, 0), keys: 0 });
-          equal(await total('null'), { ...sums(1, 0), keys: 1 });
-          equal(await total('nobody'), { ...sums(0, 0), keys: 0 });
-          const bucket = MONTH[0]!.from;
-          const series = (target?: string | null) =>
-            reader.series({ site: SITE, summary, ...MONTH[0]!, target });
-          equal(await series(), [{ bucket, ...sums(5, 1), keys: 2 }]);
-          equal(await series(null), [{ bucket, ...sums(2, 0), keys: 0 }]);
-          equal(await series('nobody'), []);
+          equal(await keysOf({ search: 'NULL' }), { rows: [row('null', 1, 0)], count: 1, total: sums(1, 0) });
+          equal((await asked.totals()).totals, { ...sums(5, 1), visitors: 2, bots: null });
+          const month = { from: '2026-11', to: '2026-11', period: 'month' } as const;
+          const bucketOf = async (options: SeriesOptions) => {
+            const { buckets } = await asked.series({ ...month, ...options });
+            const [{ date, ...bucket } = { date: null }, ...more] = buckets;
+            equal([date, more], ['2026-11-01T00:00:00+00:00', []]);
+            return bucket;
+          };
+          equal(await bucketOf({}), { ...sums(5, 1), visitors: 2, bots: null });
+          for (const [key, hits] of [
+            [null, 2],
+            ['null', 1],
+            ['nobody', 0],
+          ] as const) {
+            const expected = { ...sums(hits, 0), visitors: null, bots: null };
+            equal(await bucketOf({ summary: 'referrers', key }), expected);
+          }
         }),
     },
     {
-      name: 'questions: where nothing is stored the answers are empty',
+      name: 'questions: without data the answers are empty',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
           const writer = place.keep(await openWriter(storage));
-          const ask = async (site: string, summary: string, spans: Span[]) => {
-            const page = { order: 'average', search: undefined, limit: 10, offset: 0 } as const;
-            const { reader } = storage;
-            equal(await reader.keys({ site, summary, spans, ...page }), NOTHING);
-            equal(await reader.total({ site, summary, spans, target: undefined }), {
-              ...sums(0, 0),
-              keys: 0,
-            });
-            for (const span of spans) {
-              equal(await reader.series({ site, summary, ...span, target: undefined }), []);
+          const asked = await place.openClient(storage);
+          const isEmpty = async (options: { site?: string; from?: string; to?: string }) => {
+            const top = await asked.top('urls', { ...options, order: 'average' });
+            equal([top.rows, top.count, top.total], [[], 0, sums(0, 0)]);
+            const { totals } = await asked.totals(options);
+            equal(totals, { ...sums(0, 0), visitors: null, bots: null });
+            const period = 'month';
+            for (const of of [{}, { summary: 'urls', key: 'http://localhost/' }]) {
+              const { buckets } = await asked.series({ ...options, ...of, period });
+              equal(
+                buckets.filter(({ hits }) => hits > 0),
+                [],
+              );
             }
+            equal(await asked.records(options), []);
           };
-          await ask(SITE, 'urls', SPANS);
+          await isEmpty({});
           await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
-          await ask(SITE, 'no-such', SPANS);
-          await ask('nobody', 'urls', SPANS);
-          await ask(SITE, 'urls', []);
-          await ask(SITE, 'urls', [{ period: 'day', from: NOON + 1, to: NOON + 2 }]);
+          await isEmpty({ site: 'nobody' });
+          await isEmpty({ from: '2026-11-25', to: '2026-11-25' });
+          await isEmpty({ from: '2026-11-24T13:00', to: '2026-11-24T13:00' });
+          await rejects(asked.top('no-such'), { code: 'SUMMARY_UNKNOWN' });
         }),
     },
     {
       name: 'questions: sums pass 2^53',
       run: () =>
-        besideMemory(subject, [sumUrls], async ({ readers: [reader, memory], apply }) => {
+        besideMemory(subject, [sumUrls], async ({ apply, compare }) => {
           const large: TestRecord = { contentLength: 2 ** 52, duration: 2 ** 52 };
           for (let n = 0; n < 4; n++) await apply([large, { ...large, url: 'b' }]);
+          const { same } = await compare();
           for (const order of ORDERS) {
-            const page = { order, search: undefined, limit: 1, offset: 1 };
-            const request = { site: SITE, summary: 'urls', spans: MONTH, ...page };
-            equal(await reader.keys(request), await memory.keys(request));
+            await same(order, (of) => of.top('urls', { order, limit: 1, page: 2 }));
           }
-          const all = { site: SITE, summary: 'urls', target: undefined };
-          const { transfer } = await reader.total({ ...all, spans: MONTH });
-          equal(transfer, 2 ** 55);
-          equal(await reader.series({ ...all, ...MONTH[0]! }), await memory.series({ ...all, ...MONTH[0]! }));
+          const { totals } = await same('totals', (of) => of.totals());
+          equal(totals.transfer, 2 ** 55);
+          await same('series', (of) => of.series({ period: 'month' }));
+          await same('a key', (of) => of.series({ period: 'month', summary: 'urls', key: 'b' }));
         }),
     },
   ];
 }
 
-const PAGES = [
-  [0, 0],
-  [10, 0],
-  [3, 5],
-  [10, 100_000],
-  [0, 4],
-] as const;
-
-const NOTHING: Keys = { rows: [], count: 0, total: sums(0, 0) };
-
-/** Of so many records as a test makes them. */
+/** Returns the measures of so many records with the defaults of a test. */
 function sums(hits: number, errors: number) {
   return { hits, transfer: 5 * hits, errors, duration: 1_500 * hits };
 }

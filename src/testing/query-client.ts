@@ -6,92 +6,175 @@ import { main } from '../cli/main.ts';
 import {
   type ComparedOptions,
   type RecordsOptions,
+  type RecordsResult,
   type SeriesOptions,
   type SeriesResult,
+  type SiteResult,
   type TopOptions,
   type TopResult,
-  type Totals,
+  type TotalsResult,
   UsageQuery,
 } from '../query/query.ts';
 import type { Storage } from '../query/storage.ts';
 import { getSum, getUsage, type Sum, type SumOptions, type UsageOptions } from '../query/sums-and-records.ts';
 import type { UsageRecord } from '../record.ts';
 import { createHandler } from '../server/handler.ts';
-import type { Keys } from '../storage/contract.ts';
+import { MEASURES } from '../storage/measures.ts';
 import type { Period } from '../summaries/periods.ts';
 import { NOON } from './batches.ts';
 
-/**
- * By which interface the cases ask: that of the library, the HTTP API, or the command line. What an interface cannot be
- * asked is asked through the library.
- */
+/** An interface that users query: the library, the HTTP API, or the command line. */
 export type Interface = 'library' | 'http' | 'cli';
 
-/** Everything is asked page by page to the end: the first pages have so many rows. */
+/** Rows on the first pages, unless a case says otherwise: few, so that small results have several pages. */
 const FIRST_PAGES = 5;
-/** So many of them; each further one has as many rows as all before it together, so that long lists take few. */
-const SMALL_PAGES = 4;
-/** What the HTTP API answers at most. */
-const MOST_ROWS = 1_000;
+/** Number of first pages. Each later page has as many rows as all pages before it together. */
+const SMALL_PAGES = 3;
+/** Maximum rows of a JSON response of the HTTP API. */
+const MAX_HTTP_ROWS = 1_000;
+/** Maximum rows of a page of `records`. */
+const MAX_RECORDS = 10_000;
 const TOKEN = 'conformance-suite-token';
-/** Later than every record of the suite. */
+/** Later than every record of the suite. ms since 1970. */
 const NOW = NOON + 400 * 24 * 3_600_000;
 
-/** Where a range has no beginning and no end. */
-export const ALWAYS = { from: '1970-01-01', to: '2037-12-31' };
+/** A range that holds every record of the suite. */
+const ALWAYS = { from: '1970-01-01', to: '2037-12-31' };
 
-/** A storage, asked as a user asks it. */
+/** Options of a case's queries. */
+export interface QueryClientOptions {
+  /** Interfaces that are queried. Their answers must be equal. Defaults to the library alone. */
+  interfaces?: readonly Interface[];
+  /** The storage's name for the command line, which is skipped without one. */
+  url?: string | undefined;
+  /**
+   * The current time, ms since 1970. With it, open ranges end now; otherwise they hold every record. The command line
+   * has the clock of the machine, so it is then queried only for ranges with an end.
+   */
+  now?: number | undefined;
+  /** Rows on the first pages; 0 for all rows on one page. Defaults to 5. */
+  rows?: number;
+}
+
+/** A `TopResult` of all pages together: `others` belongs to a page. */
+export type Top = Omit<TopResult, 'others'>;
+
+/** The queries of users. A query with a `limit` returns that page; without one, all pages, one after the other. */
 export interface QueryClient {
-  /** Records, newest first, by pages that are counted. */
-  usage(options?: Omit<UsageOptions, 'limit' | 'page'>): Promise<UsageRecord[]>;
-  /** Records, newest first, by cursors. @param between Called after each page. */
+  /** Records, newest first, by page numbers. */
+  usage(options?: UsageOptions): Promise<UsageRecord[]>;
+  /** Records, newest first, by cursors; `limit` is that of each page. @param between Called after each page. */
   records(options?: Omit<RecordsOptions, 'after'>, between?: () => Promise<unknown>): Promise<UsageRecord[]>;
-  /** The rows of a summary. */
-  sums(summary: string, options: Omit<SumOptions, 'limit' | 'page'> & { period: Period }): Promise<Sum[]>;
-  /** The keys of a summary over a range. */
-  top(summary: string, options?: Omit<TopOptions, 'limit' | 'page'>): Promise<Keys>;
-  totals(options?: ComparedOptions): Promise<Totals>;
-  series(options?: SeriesOptions): Promise<SeriesResult['buckets']>;
+  sums(summary: string, options: SumOptions & { period: Period }): Promise<Sum[]>;
+  top(summary: string, options?: TopOptions): Promise<Top>;
+  totals(options?: ComparedOptions): Promise<TotalsResult>;
+  series(options?: SeriesOptions): Promise<SeriesResult>;
+  site(options?: { site?: string }): Promise<SiteResult>;
   close(): Promise<void>;
 }
 
-/** One page of each question. */
+/** One page of each query, by one interface. */
 interface Pages {
   usage(options: UsageOptions): Promise<UsageRecord[]>;
-  records(options: RecordsOptions): Promise<{ records: UsageRecord[]; next: string | null }>;
+  records(options: RecordsOptions): Promise<Pick<RecordsResult, 'records' | 'next'>>;
   sums(summary: string, options: SumOptions & { period: Period }): Promise<Sum[]>;
-  top(summary: string, options: TopOptions): Promise<Keys>;
-  totals(options: ComparedOptions): Promise<Totals>;
-  series(options: SeriesOptions): Promise<SeriesResult['buckets']>;
-  /** The most rows of a page. */
-  most: number;
+  top(summary: string, options: TopOptions): Promise<TopResult>;
+  totals(options: ComparedOptions): Promise<TotalsResult>;
+  series(options: SeriesOptions): Promise<SeriesResult>;
+  site(options: { site?: string }): Promise<SiteResult>;
+  /** Maximum rows of a page. */
+  max: number;
   close(): Promise<void>;
 }
 
+/** Queries a storage as users do: by each interface, page by page to the end. */
 export async function openQueryClient(
   storage: Storage,
-  by: Interface = 'library',
-  url?: string,
+  options: QueryClientOptions = {},
 ): Promise<QueryClient> {
-  const library = libraryClient(storage);
-  const pages =
-    by === 'http' ? await httpClient(library, storage) : by === 'cli' ? cliClient(library, url!) : library;
+  const { interfaces = ['library'], url } = options;
+  const each: [Interface, QueryClient][] = [];
+  for (const by of interfaces) {
+    if (by === 'cli' && url === undefined) continue;
+    each.push([by, paging(await pagesOf(storage, by, options), options)]);
+  }
+  const [first, ...others] = each;
+  ok(first, 'no interface is given');
+  return others.length === 0 ? first[1] : agreeing(first[1], others);
+}
+
+function pagesOf(storage: Storage, by: Interface, { url, now }: QueryClientOptions): Pages | Promise<Pages> {
+  const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => now ?? NOW });
+  const library = libraryClient(storage, query, now ?? NOW);
+  if (by === 'http') return httpClient(library, query);
+  return by === 'cli' ? cliClient(library, url!) : library;
+}
+
+/** Queries every interface. All answers must be equal, and all failures must have the code of the first. */
+function agreeing(first: QueryClient, others: readonly [Interface, QueryClient][]): QueryClient {
+  const ask = async <T>(run: (of: QueryClient) => Promise<T>): Promise<T> => {
+    let answer: { value: T } | { error: unknown };
+    try {
+      answer = { value: await run(first) };
+    } catch (error) {
+      answer = { error };
+    }
+    for (const [by, other] of others) {
+      if ('value' in answer) {
+        equal(await run(other), answer.value, `by ${by}`);
+        continue;
+      }
+      const failure = await run(other).then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      const { code } = answer.error as { code?: string };
+      ok(failure, `${by} answers, and the library fails: ${code}`);
+      // The command line prints a message without the code.
+      if (by === 'http') equal((failure as { code?: string }).code, code, failure.message);
+    }
+    if ('error' in answer) throw answer.error;
+    return answer.value;
+  };
+  return {
+    usage: (options) => ask((of) => of.usage(options)),
+    records: (options, between) => ask((of) => of.records(options, between)),
+    sums: (summary, options) => ask((of) => of.sums(summary, options)),
+    top: (summary, options) => ask((of) => of.top(summary, options)),
+    totals: (options) => ask((of) => of.totals(options)),
+    series: (options) => ask((of) => of.series(options)),
+    site: (options) => ask((of) => of.site(options)),
+    async close() {
+      for (const [, each] of [['library', first] as const, ...others]) await each.close();
+    },
+  };
+}
+
+function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClientOptions): QueryClient {
+  const within = <O extends { from?: unknown; to?: unknown; range?: unknown }>(options: O): O =>
+    now === undefined && options.range === undefined ? { ...ALWAYS, ...options } : options;
+  const sizes = { first: firstPages, max: pages.max };
   return {
     async usage(options = {}) {
-      return plain(await everyPage(pages.most, (page) => pages.usage({ ...options, ...page })));
+      const wanted = within(options);
+      if (options.limit !== undefined) return plain(await pages.usage(wanted));
+      return plain(await everyPage(sizes, (page) => pages.usage({ ...wanted, ...page })));
     },
     async sums(summary, options) {
-      return plain(await everyPage(pages.most, (page) => pages.sums(summary, { ...options, ...page })));
+      const wanted = within(options);
+      if (options.limit !== undefined) return plain(await pages.sums(summary, wanted));
+      return plain(await everyPage(sizes, (page) => pages.sums(summary, { ...wanted, ...page })));
     },
     async records(options = {}, between = async () => {}) {
       const found: UsageRecord[] = [];
+      const most = Math.min(pages.max, MAX_RECORDS);
       let after: string | undefined;
       for (let n = 0; ; n++) {
-        const limit =
-          options.limit ?? (n < SMALL_PAGES ? FIRST_PAGES : Math.min(pages.most, found.length || MOST_ROWS));
-        const wanted = { ...ALWAYS, ...options, limit, ...(after !== undefined && { after }) };
+        const size = firstPages === 0 ? most : n < SMALL_PAGES ? firstPages : found.length || most;
+        const limit = options.limit ?? Math.min(size, most);
+        const wanted = { ...within(options), limit, ...(after !== undefined && { after }) };
         const { records, next } = await pages.records(wanted);
-        ok(records.length <= limit, 'a page has more than was asked for');
+        ok(records.length <= limit, 'the page has more rows than its limit');
         found.push(...records);
         if (next === null) return plain(found);
         after = next;
@@ -99,91 +182,84 @@ export async function openQueryClient(
       }
     },
     async top(summary, options = {}) {
-      let whole: Omit<Keys, 'rows'> | undefined;
-      const rows = await everyPage(pages.most, async (page) => {
-        const { rows: some, count, total } = await pages.top(summary, { ...ALWAYS, ...options, ...page });
-        // They are about all pages together.
-        whole ??= { count, total };
-        equal({ count, total }, whole);
+      const ask = async (page: { limit?: number; page?: number }) => {
+        const { others, ...answer } = await pages.top(summary, { ...within(options), ...page });
+        for (const measure of MEASURES) {
+          const shown = answer.rows.reduce((sum, row) => sum - row[measure], answer.total[measure]);
+          equal(others[measure], shown, `others of ${measure}`);
+        }
+        return answer;
+      };
+      if (options.limit !== undefined) return plain(await ask({}));
+      let whole: Omit<Top, 'rows'> | undefined;
+      const rows = await everyPage(sizes, async (page) => {
+        const { rows: some, ...rest } = await ask(page);
+        // The rest of the answer is about all pages together.
+        whole ??= rest;
+        equal(rest, whole);
         return some;
       });
-      return plain({ rows, ...whole! });
+      return plain({ ...whole!, rows });
     },
-    totals: async (options = {}) => plain(await pages.totals({ ...ALWAYS, ...options })),
-    series: async (options = {}) => plain(await pages.series({ ...ALWAYS, ...options })),
+    totals: async (options = {}) => plain(await pages.totals(within(options))),
+    series: async (options = {}) => plain(await pages.series(within(options))),
+    site: async (options = {}) => plain(await pages.site(options)),
     close: () => pages.close(),
   };
 }
 
-/** All pages together. */
+/** Returns the rows of all pages. */
 async function everyPage<Row>(
-  most: number,
+  { first, max }: { first: number; max: number },
   ask: (page: { limit: number; page: number }) => Promise<Row[]>,
 ): Promise<Row[]> {
+  if (first === 0) return ask({ limit: 0, page: 1 });
   const rows: Row[] = [];
   for (let n = 1; ; n++) {
     // The second page of as many rows as are known begins behind them.
-    const limit = n <= SMALL_PAGES ? FIRST_PAGES : Math.min(rows.length, most);
+    const limit = n <= SMALL_PAGES ? first : Math.min(rows.length, max);
     const page = rows.length / limit + 1;
     ok(Number.isInteger(page));
     const some = await ask({ limit, page });
-    ok(some.length <= limit, 'a page has more than was asked for');
+    ok(some.length <= limit, 'the page has more rows than its limit');
     rows.push(...some);
     if (some.length < limit) return rows;
   }
 }
 
-/** Without prototypes, which answers may be without, and as any interface gives it. */
+/** Returns a copy with ordinary prototypes, which answers may lack, so that answers compare. */
 function plain<T>(answer: T): T {
   return structuredClone(answer);
 }
 
-/** A record as JSON has it, with its date as text. */
-type RecordJson = Omit<UsageRecord, 'date'> & { date: string };
-type RecordsJson = { records: RecordJson[]; next: string | null };
-
-function withTime(record: RecordJson): UsageRecord {
-  return { ...record, date: Date.parse(record.date) };
-}
-
-function libraryClient(storage: Storage): Pages {
-  const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
+function libraryClient(storage: Storage, query: UsageQuery, now: number): Pages {
   return {
-    usage: (options) => getUsage(storage.reader, options, 'UTC', NOW),
-    sums: (summary, options) => getSum(storage.reader, storage.kept(summary) ?? summary, options, 'UTC', NOW),
+    usage: (options) => getUsage(storage.reader, options, 'UTC', now),
+    sums: (summary, options) => getSum(storage.reader, storage.kept(summary) ?? summary, options, 'UTC', now),
     records: (options) => query.records(options),
-    async top(summary, options) {
-      const { rows, count, total } = await query.top(summary, options);
-      return { rows: rows.map(({ previous: _, ...row }) => row), count, total };
-    },
-    totals: async (options) => (await query.totals(options)).totals,
-    series: async (options) => (await query.series(options)).buckets,
-    most: 1_000_000,
+    top: (summary, options) => query.top(summary, options),
+    totals: (options) => query.totals(options),
+    series: (options) => query.series(options),
+    site: (options) => query.site(options),
+    max: 1_000_000,
     close: async () => {},
   };
 }
 
-async function httpClient(library: Pages, storage: Storage): Promise<Pages> {
-  const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => NOW });
+/** The HTTP API has no sums and no numbered pages of records: these are read through the library. */
+async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   const handler = createHandler(
     { query, site: 'default', status: () => null, version: '0.0.0' },
     { token: TOKEN },
   );
-  // Keys of some kilobytes stand in URLs.
+  // Keys of some kilobytes are in URLs.
   const server = http.createServer({ maxHeaderSize: 1_048_576 }, (request, response) => {
     handler(request, response);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
   const ask = async <Answer>(path: string, options: object): Promise<Answer> => {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(options)) {
-      if (name !== 'filter') parameters.append(name, value === null ? '' : String(value));
-      else
-        for (const [summary, key] of Object.entries(value))
-          parameters.append(name, `${summary}:${key ?? ''}`);
-    }
-    const response = await fetch(`http://127.0.0.1:${port}/usage/api/v1${path}?${parameters}`, {
+    const response = await fetch(`http://127.0.0.1:${port}/usage/api/v1${path}?${parametersOf(options)}`, {
       headers: { authorization: `Bearer ${TOKEN}` },
     });
     const answer = (await response.json()) as Answer & { detail?: string };
@@ -193,16 +269,21 @@ async function httpClient(library: Pages, storage: Storage): Promise<Pages> {
   return {
     ...library,
     async records(options) {
-      const { records, ...rest } = await ask<RecordsJson>('/records', options);
-      return { ...rest, records: records.map(withTime) };
+      const { records, next } = await ask<{ records: WithDateText[]; next: string | null }>(
+        '/records',
+        options,
+      );
+      return { records: records.map(withDateMs), next };
     },
-    async top(summary, options) {
-      const { rows, count, total } = await ask<TopResult>(`/summaries/${summary}`, options);
-      return { rows: rows.map(({ previous: _, ...row }) => row), count, total };
+    top: (summary, options) =>
+      isForHttp(options) ? ask(`/summaries/${summary}`, options) : library.top(summary, options),
+    totals: (options) => (isForHttp(options) ? ask('/totals', options) : library.totals(options)),
+    series: (options) => (isForHttp(options) ? ask('/series', options) : library.series(options)),
+    async site(options) {
+      const { site, timeZone, summaries } = await ask<SiteResult>('/site', options);
+      return { site, timeZone, summaries };
     },
-    totals: async (options) => (await ask<{ totals: Totals }>('/totals', options)).totals,
-    series: async (options) => (await ask<SeriesResult>('/series', options)).buckets,
-    most: MOST_ROWS,
+    max: MAX_HTTP_ROWS,
     async close() {
       server.close();
       server.closeAllConnections();
@@ -210,13 +291,45 @@ async function httpClient(library: Pages, storage: Storage): Promise<Pages> {
   };
 }
 
-/** The commands that print what is stored; the rest is asked through the library. */
+/** Returns whether a query has a form in HTTP: it rejects NUL, and an empty key stands for `null`. No key has either. */
+function isForHttp({ search, filter = {}, key }: TopOptions & SeriesOptions): boolean {
+  return [search, key, ...Object.values(filter)].every((text) => text !== '' && !text?.includes('\0'));
+}
+
+function parametersOf(options: object): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(options)) {
+    if (name === 'filter') {
+      for (const [summary, key] of Object.entries(value)) parameters.append(name, `${summary}:${key ?? ''}`);
+    } else if (value !== undefined) {
+      parameters.append(name, value === null ? '' : textOf(name, value));
+    }
+  }
+  return parameters;
+}
+
+/** Only the library takes numbers as dates. */
+function textOf(name: string, value: unknown): string {
+  const isDate = (name === 'from' || name === 'to') && typeof value === 'number';
+  return isDate ? new Date(value).toISOString() : String(value);
+}
+
+type WithDateText = Omit<UsageRecord, 'date'> & { date: string };
+
+/** Returns the record as the library gives it: JSON has its date as text. */
+function withDateMs(record: WithDateText): UsageRecord {
+  return { ...record, date: Date.parse(record.date) };
+}
+
+/** The command line prints records and sums: everything else is read through the library. */
 function cliClient(library: Pages, url: string): Pages {
   const run = async (command: readonly string[], options: object): Promise<never> => {
     const outcome = { out: '', err: '' };
-    const argv = Object.entries(options).map(([name, value]) =>
-      name === 'target' && value === null ? '--target-null' : `--${name}=${value}`,
-    );
+    const argv = Object.entries(options)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) =>
+        name === 'target' && value === null ? '--target-null' : `--${name}=${textOf(name, value)}`,
+      );
     const code = await main([...command, `--storage=${url}`, '--format=json', ...argv], {
       stdout: (text) => {
         outcome.out += text;
@@ -234,9 +347,11 @@ function cliClient(library: Pages, url: string): Pages {
   return {
     ...library,
     async usage(options) {
-      const records: RecordJson[] = await run(['usage'], { ...ALWAYS, ...options });
-      return records.map(withTime);
+      if (options.to === undefined) return library.usage(options);
+      return ((await run(['usage'], options)) as WithDateText[]).map(withDateMs);
     },
-    sums: (summary, options) => run(['sum', summary], { ...ALWAYS, ...options }),
+    async sums(summary, options) {
+      return options.to === undefined ? library.sums(summary, options) : run(['sum', summary], options);
+    },
   };
 }

@@ -1,6 +1,6 @@
 import { NOON, type TestRecord } from './batches.ts';
 
-/** Numbers that look random and are the same in every run (mulberry32). */
+/** Pseudorandom numbers, the same in every run (mulberry32). */
 export class Random {
   #state: number;
 
@@ -8,7 +8,7 @@ export class Random {
     this.#state = seed;
   }
 
-  /** From 0 to just below 1. */
+  /** Returns a number from 0 to 1, exclusive. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -16,16 +16,17 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 
+  /** Returns a whole number from 0 to `limit`, exclusive. */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
 
-  /** Mostly the first ones. */
+  /** Returns one of the values, mostly one of the first. */
   of<T>(values: readonly T[]): T {
     return values[Math.floor(this.next() ** 3 * values.length)]!;
   }
 
-  /** A request of the 90 days around `NOON`. */
+  /** Returns a record of the 90 days around `NOON`. */
   record(): TestRecord {
     const page = Math.floor(this.next() ** 3 * 2_000);
     return {

@@ -1,17 +1,18 @@
 import { deepStrictEqual as equal, ok, rejects } from 'node:assert';
 import { MemoryStorage } from '../storages/memory/index.ts';
 import { defineSummary } from '../summaries/define.ts';
-import { PERIODS } from '../summaries/periods.ts';
+import { PERIODS, type Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES, sumReferrers, sumStatus, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './index.ts';
+import { openQueryClient, type QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
 import { at, openWriter, rows } from './support.ts';
 
 const HOUR = 3_600_000;
 
-/** Summaries, written and asked. */
+/** Sums of summaries: by bucket, key and site. */
 export function sumCases(subject: Subject): TestCase[] {
   return [
     {
@@ -36,7 +37,8 @@ export function sumCases(subject: Subject): TestCase[] {
               { ...one, url: 'a', date: NOON + 24 * HOUR },
             ]),
           );
-          const found = await storage.getSum(sumUrls, { period: 'hour' });
+          const asked = await place.openClient(storage);
+          const found = await asked.sums('urls', { period: 'hour' });
           equal(found, [
             {
               period: 'hour',
@@ -84,18 +86,19 @@ export function sumCases(subject: Subject): TestCase[] {
               duration: 7,
             },
           ]);
-          equal(await rows(storage, 'urls', 'day'), [
+          equal(await rows(asked, 'urls', 'day'), [
             ['a', 1, 10, 0, 7],
             ['b', 3, 30, 0, 21],
             ['a', 1, 10, 1, 7],
             ['c', 1, 10, 0, 7],
           ]);
-          equal(await rows(storage, 'urls', 'month'), [
+          equal(await rows(asked, 'urls', 'month'), [
             ['b', 3, 30, 0, 21],
             ['a', 2, 20, 1, 14],
             ['c', 1, 10, 0, 7],
           ]);
-          equal(await storage.reader.summaries('default'), ['coverage', 'urls']);
+          const { summaries } = await (await place.openClient(place.storage([]))).site();
+          equal(summaries, [{ name: 'urls', title: 'sumUrls', own: false, filter: true }]);
         }),
     },
     {
@@ -110,26 +113,27 @@ export function sumCases(subject: Subject): TestCase[] {
             for (let key = 0; key <= hour; key++) records.push({ date: NOON + hour * HOUR, url: `u${key}` });
           }
           await writer.apply(journal.batch(records));
-          const all = await rows(storage, 'urls', 'hour');
+          const asked = await place.openClient(storage);
+          const all = await rows(asked, 'urls', 'hour');
           equal(all.length, 10);
-          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
-          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 3 }), all.slice(8));
-          equal(await rows(storage, 'urls', 'hour', { limit: 4, page: 4 }), []);
+          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
+          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 3 }), all.slice(8));
+          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 4 }), []);
           const range = { from: '2026-11-24T13:00', to: '2026-11-24T14:00' };
-          equal(await rows(storage, 'urls', 'hour', range), all.slice(4, 9));
+          equal(await rows(asked, 'urls', 'hour', range), all.slice(4, 9));
           equal(
-            await rows(storage, 'urls', 'hour', {
+            await rows(asked, 'urls', 'hour', {
               from: '2026-11-24T12:00:00.001',
               to: '2026-11-24T12:59:59',
             }),
             [],
           );
-          equal(await rows(storage, 'urls', 'hour', { target: 'u3' }), [['u3', 1, 5, 0, 1500]]);
-          equal(await rows(storage, 'urls', 'hour', { target: 'U3' }), []);
+          equal(await rows(asked, 'urls', 'hour', { target: 'u3' }), [['u3', 1, 5, 0, 1500]]);
+          equal(await rows(asked, 'urls', 'hour', { target: 'U3' }), []);
         }),
     },
     {
-      name: 'sums: null is a key of its own, the last, and not the text',
+      name: 'sums: null is a key of its own, sorts last, and is not the text "null"',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumReferrers, sumVisitors]);
@@ -143,8 +147,9 @@ export function sumCases(subject: Subject): TestCase[] {
               { referrer: 'z' },
             ]),
           );
+          const asked = await place.openClient(storage);
           equal(
-            (await rows(storage, 'referrers')).map(([key, hits]) => [key, hits]),
+            (await rows(asked, 'referrers')).map(([key, hits]) => [key, hits]),
             [
               ['z', 2],
               [null, 2],
@@ -152,18 +157,18 @@ export function sumCases(subject: Subject): TestCase[] {
             ],
           );
           equal(
-            (await rows(storage, 'referrers', 'day', { target: null })).map(([key, hits]) => [key, hits]),
+            (await rows(asked, 'referrers', 'day', { target: null })).map(([key, hits]) => [key, hits]),
             [[null, 2]],
           );
           equal(
-            (await rows(storage, 'referrers', 'day', { target: 'null' })).map(([key, hits]) => [key, hits]),
+            (await rows(asked, 'referrers', 'day', { target: 'null' })).map(([key, hits]) => [key, hits]),
             [['null', 1]],
           );
-          equal(await rows(storage, 'visitors', 'month'), [[null, 5, 25, 0, 7500]]);
+          equal(await rows(asked, 'visitors', 'month'), [[null, 5, 25, 0, 7500]]);
         }),
     },
     {
-      name: 'sums: keys that engines take for equal stay apart, in the order of their bytes',
+      name: 'sums: keys that engines may take for equal stay separate, in the order of their bytes',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
@@ -174,15 +179,16 @@ export function sumCases(subject: Subject): TestCase[] {
             await writer.apply(journal.batch(texts.map((url) => ({ url }))));
           }
           const sorted = [...HOSTILE_TEXTS].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+          const asked = await place.openClient(storage);
           for (const period of PERIODS) {
             equal(
-              (await rows(storage, 'urls', period)).map(([key, hits]) => [key, hits]),
+              (await rows(asked, 'urls', period)).map(([key, hits]) => [key, hits]),
               sorted.map((key) => [key, 2]),
             );
           }
           for (const target of HOSTILE_TEXTS) {
             equal(
-              (await rows(storage, 'urls', 'day', { target })).map(([key, hits]) => [key, hits]),
+              (await rows(asked, 'urls', 'day', { target })).map(([key, hits]) => [key, hits]),
               [[target, 2]],
             );
           }
@@ -197,7 +203,8 @@ export function sumCases(subject: Subject): TestCase[] {
           const journal = new TestJournal('a', storage.summaries);
           for (let n = 0; n < 4; n++)
             await writer.apply(journal.batch([{ contentLength: 2 ** 52, duration: 2 ** 52 }]));
-          equal(await rows(storage, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
+          const asked = await place.openClient(storage);
+          equal(await rows(asked, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
         }),
     },
     {
@@ -213,25 +220,26 @@ export function sumCases(subject: Subject): TestCase[] {
             sums[0] += transfer;
             sums[1] += duration;
           };
+          const asked = await place.openClient(storage);
           const found = async () => {
-            const [row] = await rows(storage, 'urls', 'month');
+            const [row] = await rows(asked, 'urls', 'month');
             return [row![2], row![4]];
           };
-          // Each of them fits into 31 bits; together they pass 31, then 32.
+          // Each fits into 31 bits; the sums pass 31 bits, then 32.
           for (let n = 0; n < 5; n++) {
             await add(2 ** 30 - 1, 2 ** 31 - 1);
             equal(await found(), sums);
           }
           for (const each of [1, 2 ** 31, 3]) await add(each, each);
           equal(await found(), sums);
-          // To just below 2^53, and there one by one.
+          // To just below 2^53, then one by one.
           await add(2 ** 53 - 3 - sums[0], 2 ** 53 - 2 - sums[1]);
           for (let n = 0; n < 2; n++) {
             await add(1, 1);
             equal(await found(), sums);
           }
           equal(sums, [2 ** 53 - 1, 2 ** 53]);
-          // Beyond, each storage rounds: some as they add, others only as they are read.
+          // Beyond 2^53 storages round: some when they add, others when they are read.
           for (let n = 0; n < 8; n++) await writer.apply(journal.batch([{ contentLength: 1, duration: 1 }]));
           for (const [n, sum] of (await found()).entries()) {
             const least = sums[n]!;
@@ -240,7 +248,7 @@ export function sumCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'sums: summaries of the user’s own, several keys a record',
+      name: 'sums: summaries of the user’s own, with several keys per record',
       run: () =>
         at(subject, async (place) => {
           const tags = defineSummary({ name: 'blog-tags', key: () => null });
@@ -248,17 +256,27 @@ export function sumCases(subject: Subject): TestCase[] {
           const writer = place.keep(await openWriter(storage));
           const of = (...keys: string[]) => ({ extra: { keys: { 'blog-tags': keys } } });
           await writer.apply(new TestJournal('a', storage.summaries).batch([of('x', 'y'), of('y'), of()]));
+          const asked = await place.openClient(storage);
           equal(
-            (await rows(storage, 'blog-tags')).map(([key, hits]) => [key, hits]),
+            (await rows(asked, 'blog-tags')).map(([key, hits]) => [key, hits]),
             [
               ['y', 2],
               ['x', 1],
               [null, 1],
             ],
           );
-          equal(await storage.reader.summaries('default'), ['blog-tags', 'coverage', 'status']);
-          equal((await rows(place.storage([]), 'blog-tags')).length, 3);
-          await rejects(place.storage([]).getSum('blog-tag', { period: 'day' }), { code: 'SUMMARY_UNKNOWN' });
+          const other = await place.openClient(place.storage([]));
+          equal(
+            (await other.site()).summaries.map(({ name, own }) => [name, own]),
+            [
+              ['status', false],
+              ['blog-tags', true],
+            ],
+          );
+          equal((await rows(other, 'blog-tags')).length, 3);
+          equal((await other.top('blog-tags')).count, 3);
+          await rejects(other.sums('blog-tag', { period: 'day' }), { code: 'SUMMARY_UNKNOWN' });
+          await rejects(other.top('blog-tag'), { code: 'SUMMARY_UNKNOWN' });
         }),
     },
     {
@@ -269,7 +287,7 @@ export function sumCases(subject: Subject): TestCase[] {
           const storage = place.storage([sumUrls]);
           const writer = place.keep(await openWriter(storage, { timeZone }));
           const journal = new TestJournal('a', storage.summaries, timeZone);
-          // Around the hour that comes twice, and the end of the month.
+          // Around the repeated hour, and the end of the month.
           const dates = [
             '2026-10-24T21:59:59Z',
             '2026-10-24T22:00:00Z',
@@ -279,8 +297,9 @@ export function sumCases(subject: Subject): TestCase[] {
             '2026-10-31T23:00:00Z',
           ];
           await writer.apply(journal.batch(dates.map((date) => ({ date: Date.parse(date) }))));
-          const list = async (period: 'hour' | 'day' | 'month') =>
-            (await storage.getSum('urls', { period })).map(({ date, hits }) => [date, hits]);
+          const asked = await place.openClient(storage);
+          const list = async (period: Period) =>
+            (await asked.sums('urls', { period })).map(({ date, hits }) => [date, hits]);
           equal(await list('hour'), [
             ['2026-11-01T00:00:00+01:00', 1],
             ['2026-10-31T23:00:00+01:00', 1],
@@ -299,7 +318,7 @@ export function sumCases(subject: Subject): TestCase[] {
             ['2026-11-01T00:00:00+01:00', 1],
             ['2026-10-01T00:00:00+02:00', 5],
           ]);
-          equal(await storage.reader.timeZone('default'), timeZone);
+          equal((await asked.site()).timeZone, timeZone);
           await rejects(openWriter(storage, { timeZone: 'UTC' }), { code: 'STORAGE_TIME_ZONE' });
         }),
     },
@@ -318,17 +337,21 @@ export function sumCases(subject: Subject): TestCase[] {
             );
             for (const writer of writers) equal(await (await writer).apply(batch), true);
           }
+          const asked = await place.openClient(storage, { rows: 5_000 });
+          const wanted = await openQueryClient(memory, { rows: 0 });
           for (const { name } of STANDARD_SUMMARIES) {
             for (const period of PERIODS) {
               equal(
-                await rows(storage, name, period, { limit: 0 }),
-                await rows(memory, name, period, { limit: 0 }),
+                await rows(asked, name, period),
+                await rows(wanted, name, period),
                 `${name} by ${period}`,
               );
             }
           }
-          const count = async (each: typeof storage) => (await each.getUsage({ limit: 0 })).length;
-          if (!subject.cannot?.records) equal(await count(storage), await count(memory));
+          if (!subject.cannot?.records) {
+            const urls = async (each: QueryClient) => (await each.usage()).map(({ url }) => url).sort();
+            equal(await urls(asked), await urls(wanted));
+          }
         }),
     },
   ];

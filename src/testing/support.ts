@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from 'node:assert';
-import type { Storage } from '../query/storage.ts';
+import { Storage } from '../query/storage.ts';
 import type { SumOptions } from '../query/sums-and-records.ts';
 import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
@@ -7,18 +7,45 @@ import type { Batch, StorageWriter, WriterContext } from '../storage/contract.ts
 import { openStorageWriter, type RecordWriter } from '../storage/writer.ts';
 import { MemoryStorage } from '../storages/memory/index.ts';
 import type { Summary } from '../summaries/define.ts';
+import type { Period } from '../summaries/periods.ts';
 import { summariesOf } from '../summaries/standard.ts';
 import { TestJournal, type TestRecord } from './batches.ts';
 import type { Subject, TestLocation } from './index.ts';
-import { openQueryClient } from './query-client.ts';
+import { openQueryClient, type QueryClient, type QueryClientOptions } from './query-client.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
-/** Tries of a batch until it counts as failed; between them the connection comes back. */
-const TRIES = 100;
-/** In ms. */
+/** Time for which a batch is retried before the case fails, ms. A server may take long to start on a busy machine. */
+const PATIENCE = 60_000;
+/** Pause between two attempts, ms. */
 const PAUSE = 50;
 
-/** The writing end of a storage, opened here, wherever it runs in an app. */
+/** What a case works with: closed and removed when the case ends. */
+export interface CasePlace extends TestLocation {
+  /** Has something closed when the case ends. */
+  keep<T extends { close(): Promise<unknown> }>(opened: T): T;
+  /** Queries a storage of this place through every interface of the subject, page by page. */
+  openClient(storage: Storage, options?: QueryClientOptions): Promise<QueryClient>;
+}
+
+/** What a case works with that compares a storage with the one in memory. */
+export interface ComparedPlace extends CasePlace {
+  tested: Storage;
+  memory: Storage;
+  /** The readers of both, for cases about the reader's own contract. */
+  readers: [tested: CompleteReader, memory: CompleteReader];
+  /** Stores the records in both. @param hooks Those of the app that stores them. Defaults to the summaries. */
+  apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
+  /** Queries both: the storage page by page through every interface, the memory once. @param now As for `openClient`. */
+  compare(now?: number): Promise<Comparison>;
+}
+
+export interface Comparison {
+  tested: QueryClient;
+  /** Asserts that both give the same answer, and returns it. */
+  same<T>(what: string, ask: (of: QueryClient) => Promise<T>): Promise<T>;
+}
+
+/** Opens the writing end of a storage in this thread, wherever it runs in an app. */
 export function openWriter(
   storage: RecordWriter,
   context: Partial<WriterContext> = {},
@@ -26,13 +53,8 @@ export function openWriter(
   return openStorageWriter(storage, { ...CONTEXT, ...context });
 }
 
-/** Runs a test at a place of its own, which is gone afterwards, and so is what was opened there. */
-export async function at(
-  subject: Subject,
-  run: (
-    place: TestLocation & { keep<T extends { close(): Promise<unknown> }>(opened: T): T },
-  ) => Promise<void>,
-): Promise<void> {
+/** Runs a case at a place of its own. Afterwards the place is removed, and what was opened there is closed. */
+export async function at(subject: Subject, run: (place: CasePlace) => Promise<void>): Promise<void> {
   const place = await subject.place();
   const opened: { close(): Promise<unknown> }[] = [];
   const keep = <T extends { close(): Promise<unknown> }>(each: T): T => {
@@ -41,43 +63,70 @@ export async function at(
   };
   try {
     const storage = (...given: Parameters<TestLocation['storage']>) => keep(place.storage(...given));
-    await run({ ...place, storage, remove: () => place.remove(), keep });
+    await run({
+      ...place,
+      storage,
+      remove: () => place.remove(),
+      keep,
+      openClient: async (of, options) =>
+        keep(
+          await openQueryClient(of, {
+            interfaces: subject.interfaces ?? ['library'],
+            url: place.url,
+            ...options,
+          }),
+        ),
+    });
   } finally {
     for (const each of opened.reverse()) await each.close().catch(() => {});
     await place.remove();
   }
 }
 
-/** Runs a test with the storage and one in memory, to which the same is written. */
+/** Runs a case with a storage of the subject and one in memory that holds the same. */
 export function besideMemory(
   subject: Subject,
   summaries: readonly Summary[],
-  run: (both: {
-    storage: Storage;
-    memory: Storage;
-    /** Of the storage, for the command line. */
-    url: string | undefined;
-    readers: [storage: CompleteReader, memory: CompleteReader];
-    /** @param hooks Of the app that stores them. Defaults to the summaries. */
-    apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
-    keep<T extends { close(): Promise<unknown> }>(opened: T): T;
-  }) => Promise<void>,
+  run: (place: ComparedPlace) => Promise<void>,
 ): Promise<void> {
-  return at(subject, async ({ storage: open, keep, url }) => {
-    const storage = open(summaries);
+  return at(subject, async (place) => {
+    const { keep } = place;
+    const tested = place.storage(summaries);
     const memory = keep(new MemoryStorage({ hooks: summaries }));
-    const writers = [keep(await openWriter(storage)), keep(await openWriter(memory))];
-    const journal = new TestJournal('a', storage.summaries);
-    const apply = async (records: readonly TestRecord[], hooks?: readonly string[]) => {
-      const batch = journal.batch(records, hooks && summariesOf(hooks));
-      for (const writer of writers) equal(await writer.apply(batch), true);
-    };
-    await run({ storage, memory, url, readers: [storage.reader, memory.reader], apply, keep });
+    const writers = [keep(await openWriter(tested)), keep(await openWriter(memory))];
+    const journal = new TestJournal('a', tested.summaries);
+    await run({
+      ...place,
+      tested,
+      memory,
+      readers: [tested.reader, memory.reader],
+      async apply(records, hooks) {
+        const batch = journal.batch(records, hooks && summariesOf(hooks));
+        for (const writer of writers) equal(await writer.apply(batch), true);
+      },
+      async compare(now) {
+        const asked = await place.openClient(tested, { now });
+        // One page, so that the result of paging is compared with one that was not paged.
+        const wanted = keep(await openQueryClient(memory, { now, rows: 0 }));
+        return {
+          tested: asked,
+          async same(what, ask) {
+            const answer = await ask(asked);
+            equal(answer, await ask(wanted), what);
+            return answer;
+          },
+        };
+      },
+    });
   });
 }
 
-/** Stores a batch as the writer's thread does: what fails is tried again, from where the storage says it is. */
+/**
+ * Stores a batch as the writer's thread does: a failed attempt is repeated from the storage's position.
+ * @returns Number of failed attempts.
+ */
 export async function store(open: () => Promise<StorageWriter>, batch: Batch): Promise<number> {
+  const deadline = Date.now() + PATIENCE;
   let failures = 0;
   for (;;) {
     let writer: StorageWriter | undefined;
@@ -88,30 +137,26 @@ export async function store(open: () => Promise<StorageWriter>, batch: Batch): P
       if (await writer.apply(batch)) return failures;
     } catch (error) {
       failures += 1;
-      if (failures === TRIES || writer?.refuses(error)) throw error;
+      if (Date.now() > deadline || writer?.refuses(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   }
 }
 
-/** The rows of a summary, short: `key hits transfer errors duration`. By pages, where no limit is given. */
+/** Returns the rows of a summary as `[key, hits, transfer, errors, duration]`. */
 export async function rows(
-  storage: Storage,
+  of: Storage | QueryClient,
   summary: string,
-  period: 'hour' | 'day' | 'month' = 'day',
+  period: Period = 'day',
   options: Omit<SumOptions, 'period'> = {},
 ) {
-  const wanted = { ...options, period };
-  const found =
-    options.limit === undefined
-      ? await (await openQueryClient(storage)).sums(summary, wanted)
-      : await storage.getSum(summary, wanted);
+  const asked = of instanceof Storage ? await openQueryClient(of) : of;
+  const found = await asked.sums(summary, { ...options, period });
   return found.map(({ key, hits, transfer, errors, duration }) => [key, hits, transfer, errors, duration]);
 }
 
-/** All records, by pages that are counted and by cursors, which must agree. */
-export async function usage(storage: Storage, options: { site?: string } = {}): Promise<UsageRecord[]> {
-  const asked = await openQueryClient(storage);
+/** Returns all records, read by page numbers and by cursors, which must agree. */
+export async function usage(asked: QueryClient, options: { site?: string } = {}): Promise<UsageRecord[]> {
   const found = await asked.usage(options);
   equal(await asked.records(options), found);
   return found;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { RecordWriter } from '../storage/writer.ts';
 import { TrackUsage } from '../tracker/tracker.ts';
 
-/** A tracked server that answers `hello`, with a journal of its own; gone with `await using`. */
+/** Starts a tracked server that responds `hello`, with its own journal. `await using` closes and removes both. */
 export async function trackedServer(storages: RecordWriter | readonly RecordWriter[]) {
   const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
   const errors: Error[] = [];

@@ -140,6 +140,14 @@ describe('answers', () => {
     const both = `filter=geo:DE&filter=urls:${encodeURIComponent('http://shop/a')}`;
     expect(await answer(`/records?${both}`)).toMatchObject({ records: [{ country: 'DE' }] });
     expect(await answer('/totals?filter=geo:DE&filter=status:500')).toMatchObject({ totals: { hits: 0 } });
+    // The longest key that is stored.
+    const longest = `http://shop/${'x'.repeat(4_096 - 'http://shop/'.length)}`;
+    expect(await answer(`/totals?filter=urls:${longest}`)).toMatchObject({ totals: { hits: 0 } });
+    expect(await refused(`/totals?filter=user-agents:${longest}${'x'.repeat(30)}`)).toEqual([
+      400,
+      'QUERY_INVALID',
+      expect.stringContaining('4137'),
+    ]);
   });
 });
 
