@@ -2,11 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Batch, StorageWriter } from '../../src/storage/contract.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
-import {
-  type ClickhouseClient,
-  type ClickhouseOptions,
-  ClickhouseStorage,
-} from '../../src/storages/clickhouse/index.ts';
+import { type ClickhouseClient, ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
+import type { ClickhouseOptions } from '../../src/storages/clickhouse/options.ts';
 import { NOON, TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';

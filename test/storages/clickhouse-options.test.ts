@@ -4,10 +4,10 @@ import { storageAt } from '../../src/storages/by-url.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
 import {
   type ClickhouseClient,
-  type ClickhouseOptions,
   ClickhouseStorage,
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
+import type { ClickhouseOptions } from '../../src/storages/clickhouse/options.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';

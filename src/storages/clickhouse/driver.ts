@@ -1,6 +1,6 @@
 import { loadDriver } from '../../storage/load-driver.ts';
 import type { ClickhouseClient } from './client.ts';
-import type { ClickhouseOptions } from './index.ts';
+import type { ClickhouseOptions } from './options.ts';
 
 const DRIVER = '@clickhouse/client';
 /** Request timeout. In ms. */

@@ -7,29 +7,12 @@ import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { Hook } from '../../storage/writer.ts';
 import type { ClickhouseClient } from './client.ts';
 import { engine } from './engine.ts';
+import type { ClickhouseLocation, ClickhouseOptions } from './options.ts';
 import { Session } from './session.ts';
 import { checkTtl, type Ttl } from './ttl.ts';
 
 export type { ClickhouseClient } from './client.ts';
 export type { Ttl } from './ttl.ts';
-
-/** Location of the tables, and the options with which they are created. */
-export interface ClickhouseLocation {
-  /** Name in messages. Contains no password. */
-  label: string;
-  /** Database name; `undefined` for the client's default. */
-  database: string | undefined;
-  cluster: string | undefined;
-  ttl: Ttl | undefined;
-}
-
-/** Options that threads need to open the database. */
-export interface ClickhouseOptions extends ClickhouseLocation {
-  /** HTTP URL, without the user. */
-  url: string;
-  username: string;
-  password: string;
-}
 
 export interface ClickhouseStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

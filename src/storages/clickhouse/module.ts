@@ -2,7 +2,7 @@
 import { moduleOf } from '../../storage/opening.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
-import type { ClickhouseOptions } from './index.ts';
+import type { ClickhouseOptions } from './options.ts';
 import { Session } from './session.ts';
 
 export const { openWriter, openReader } = moduleOf(engine, async (options: ClickhouseOptions) => {

@@ -2,7 +2,7 @@ import { TrackUsageError } from '../../errors.ts';
 import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import { identifier, literal, type Statements } from './client.ts';
-import type { ClickhouseLocation } from './index.ts';
+import type { ClickhouseLocation } from './options.ts';
 import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';
 import { ttlOfRecords, ttlOfSums } from './ttl.ts';
 

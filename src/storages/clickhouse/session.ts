@@ -1,6 +1,6 @@
 import type { EngineSession } from '../../storage/opening.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
-import type { ClickhouseLocation } from './index.ts';
+import type { ClickhouseLocation } from './options.ts';
 import { type Tables, tablesOf } from './schema.ts';
 
 /** A client and the tables that it is used for. */

@@ -2,7 +2,7 @@ import type { Collection, Document } from 'mongodb';
 import { clearTimeout, setTimeout } from '../../platform/clock.ts';
 import type { EngineSession } from '../../storage/opening.ts';
 import type { Period } from '../../summaries/periods.ts';
-import type { MongoDbLike } from './index.ts';
+import type { MongoDbLike } from './options.ts';
 
 /** Location of a storage's collections. */
 export interface MongoDatabase {

@@ -2,7 +2,7 @@ import type { Db } from 'mongodb';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { loadDriver } from '../../storage/load-driver.ts';
 import type { MongoDatabase } from './collections.ts';
-import type { MongoOptions } from './index.ts';
+import type { MongoOptions } from './options.ts';
 
 /**
  * Defaults for options that the URL does not set. In ms, except the pool size: a batch is written to several

@@ -7,26 +7,9 @@ import type { Hook } from '../../storage/writer.ts';
 import { Collections } from './collections.ts';
 import { engine } from './engine.ts';
 import { DATABASE_FORM, DEFAULT_COLLECTION, locationOfUrl, wrongServer } from './location.ts';
+import type { MongoClientLike, MongoDbLike, MongoOptions } from './options.ts';
 
-/** Methods used of a `Db` of the driver `mongodb`, version 6 or newer. */
-export interface MongoDbLike {
-  readonly databaseName: string;
-  collection(name: string, options?: object): object;
-}
-
-/** Methods used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */
-export interface MongoClientLike {
-  db(name?: string): MongoDbLike;
-}
-
-/** Options that threads need to connect. */
-export interface MongoOptions {
-  url: string;
-  database: string;
-  collection: string;
-  /** Name in messages. Contains no password. */
-  label: string;
-}
+export type { MongoClientLike, MongoDbLike } from './options.ts';
 
 export interface MongoStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

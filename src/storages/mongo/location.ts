@@ -1,6 +1,6 @@
 import { show, TrackUsageError } from '../../errors.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
-import type { MongoOptions } from './index.ts';
+import type { MongoOptions } from './options.ts';
 
 const DEFAULT_DATABASE = 'usage';
 export const DEFAULT_COLLECTION = 'usageTracking';

@@ -3,7 +3,7 @@ import { moduleOf } from '../../storage/opening.ts';
 import { Collections } from './collections.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
-import type { MongoOptions } from './index.ts';
+import type { MongoOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(engine, async (options: MongoOptions) => {
   const { place, close } = await connect(options);

@@ -6,16 +6,11 @@ import type { Hook } from '../../storage/writer.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
 import { configOf, locationOfConfig, locationOfPool, type MysqlConfig, wrongServer } from './location.ts';
+import type { MysqlOptions } from './options.ts';
 import { type MysqlLocation, type MysqlPool, Session } from './session.ts';
 
 export type { MysqlConfig } from './location.ts';
 export type { MysqlPool } from './session.ts';
-
-/** Options that threads need to open the database. */
-export interface MysqlOptions {
-  config: MysqlConfig;
-  place: MysqlLocation;
-}
 
 export interface MysqlStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

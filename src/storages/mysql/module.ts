@@ -2,7 +2,7 @@
 import { moduleOf } from '../../storage/opening.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
-import type { MysqlOptions } from './index.ts';
+import type { MysqlOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(engine, ({ config, place }: MysqlOptions, connections) =>
   connect(config, place, connections),

@@ -12,16 +12,11 @@ import {
   type PostgresConfig,
   wrongServer,
 } from './location.ts';
+import type { PostgresOptions } from './options.ts';
 import { type PostgresLocation, type PostgresPool, Session } from './session.ts';
 
 export type { PostgresConfig } from './location.ts';
 export type { PostgresPool } from './session.ts';
-
-/** Options that threads need to open the database. */
-export interface PostgresOptions {
-  config: PostgresConfig;
-  place: PostgresLocation;
-}
 
 export interface PostgresStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

@@ -2,8 +2,8 @@ import type { RecordBatch } from '../../batch.ts';
 import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Calendar } from '../../summaries/periods.ts';
-import type { RedisLocation } from './index.ts';
 import { type Keys, seriesName } from './keys.ts';
+import type { RedisLocation } from './options.ts';
 import { jsonOf } from './records.ts';
 import { ADD, RECORD } from './scripts.ts';
 

@@ -1,7 +1,7 @@
 import type { Engine, EngineSession } from '../../storage/opening.ts';
 import type { Server } from './client.ts';
-import type { RedisLocation } from './index.ts';
 import { Keys, SCHEMA_VERSION } from './keys.ts';
+import type { RedisLocation } from './options.ts';
 import { RedisReader } from './reader.ts';
 import { setUp, versionOf } from './set-up.ts';
 import { RedisWriter } from './writer.ts';

@@ -4,29 +4,14 @@ import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
-import { PERIODS, type Period } from '../../summaries/periods.ts';
-import { addressOf, locationOfClient, placeOf, type RedisAddress, wrongServer } from './address.ts';
+import { PERIODS } from '../../summaries/periods.ts';
+import { addressOf, locationOfClient, placeOf, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { engine, Session } from './engine.ts';
+import type { RedisLocation, RedisOptions, RedisTtl } from './options.ts';
 
 export type { RedisClient } from './client.ts';
-
-/** Number of days after which the hours, days and months of the summaries expire, counted from their end. */
-export type RedisTtl = { readonly [period in Period]?: number };
-
-/** Location of the keys, and what is kept. */
-export interface RedisLocation {
-  /** Name in messages. Contains no password. */
-  label: string;
-  prefix: string;
-  maxRecords: number;
-  ttl: RedisTtl;
-}
-
-/** Options that threads need to connect. */
-export interface RedisOptions extends RedisLocation {
-  addresses: readonly RedisAddress[];
-}
+export type { RedisTtl } from './options.ts';
 
 export interface RedisStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

@@ -2,7 +2,7 @@
 import { moduleOf } from '../../storage/opening.ts';
 import { Connection } from './driver.ts';
 import { engine, Session } from './engine.ts';
-import type { RedisOptions } from './index.ts';
+import type { RedisOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(
   engine,

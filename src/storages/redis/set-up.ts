@@ -2,8 +2,8 @@ import { TrackUsageError } from '../../errors.ts';
 import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import type { Server } from './client.ts';
-import type { RedisLocation } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
+import type { RedisLocation } from './options.ts';
 
 /**
  * Checks the existing keys and creates the missing ones. Throws if the site is stored with another time zone.

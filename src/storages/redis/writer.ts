@@ -3,8 +3,8 @@ import type { Batch, StorageWriter, WriterContext } from '../../storage/contract
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { BatchCalls, type Chain } from './calls.ts';
 import { run, type Server } from './client.ts';
-import type { RedisLocation } from './index.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
+import type { RedisLocation } from './options.ts';
 import { MOVE } from './scripts.ts';
 import { setUp } from './set-up.ts';
 

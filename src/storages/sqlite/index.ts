@@ -4,12 +4,7 @@ import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
-
-/** Options that threads need to open the database. */
-export interface SqliteOptions {
-  /** Absolute path of the database file. */
-  path: string;
-}
+import type { SqliteOptions } from './options.ts';
 
 export interface SqliteStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */

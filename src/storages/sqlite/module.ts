@@ -1,6 +1,6 @@
 /** Module loaded by the threads: see `StorageModule`. */
 import type { StorageModule } from '../../storage/contract.ts';
-import type { SqliteOptions } from './index.ts';
+import type { SqliteOptions } from './options.ts';
 import { SqliteReader } from './reader.ts';
 import { SqliteWriter } from './writer.ts';
 

@@ -19,8 +19,8 @@ import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-r
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
-import type { SqliteOptions } from './index.ts';
 import { Place } from './location.ts';
+import type { SqliteOptions } from './options.ts';
 import { DATE_SHIFT, namedError, SCHEMA_VERSION, TABLES, versionOf } from './schema.ts';
 
 /** The largest integer. No record has it as its ID. */

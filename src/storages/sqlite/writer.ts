@@ -11,8 +11,8 @@ import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
-import type { SqliteOptions } from './index.ts';
 import { Place } from './location.ts';
+import type { SqliteOptions } from './options.ts';
 import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
