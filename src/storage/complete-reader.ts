@@ -1,7 +1,7 @@
-import { ClosedMonths } from './closed-months.ts';
 import type { StorageReader } from './contract.ts';
 import { RecordFolds } from './fold-records.ts';
-import { foldKeys, foldSeries, foldTotal } from './fold-sums.ts';
+import { FoldedSums } from './fold-sums.ts';
+import { RememberedSums } from './remembered-sums.ts';
 import { foundRows } from './search-records.ts';
 
 /** A reading end that supports every query. */
@@ -25,10 +25,7 @@ export type QueryName = (typeof QUERIES)[number];
 
 /** Adds the queries that an engine does not implement. */
 export function complete(reader: StorageReader): CompleteReader {
-  const folded = new ClosedMonths({
-    keys: (request) => foldKeys(reader, request),
-    total: (request) => foldTotal(reader, request),
-  });
+  const folded = new RememberedSums(new FoldedSums(reader), (site) => reader.timeZone(site));
   const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
   return {
     timeZone: (site) => reader.timeZone(site),
@@ -38,7 +35,7 @@ export function complete(reader: StorageReader): CompleteReader {
     scan: (request) => reader.scan(request),
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),
-    series: (request) => reader.series?.(request) ?? foldSeries(reader, request),
+    series: (request) => reader.series?.(request) ?? folded.series(request),
     matchingKeys: (request) => reader.matchingKeys?.(request) ?? filtered.matchingKeys(request),
     matchingSeries: (request) => reader.matchingSeries?.(request) ?? filtered.matchingSeries(request),
     matchingRecords: (request) => reader.matchingRecords(request),

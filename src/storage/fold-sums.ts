@@ -14,37 +14,80 @@ import type {
   TotalRequest,
 } from './contract.ts';
 import { foldCase } from './fold-case.ts';
+import type { KeyColumns } from './key-table.ts';
 import { addMeasures, noMeasures, onlyMeasures } from './measures.ts';
+import type { KeyIdsRequest, SumSource } from './remembered-sums.ts';
 
 type Sums = Pick<StorageReader, 'sums'>;
 
-/** Implements `keys` for an engine that only returns rows of sums. */
-export async function foldKeys(reader: Sums, request: KeysRequest): Promise<Keys> {
-  const keys = new Map<string | null, KeyRow>();
-  for (const row of await rowsOf(reader, request, undefined)) addTo(keys, row);
-  return pageOfKeys([...keys.values()], request);
-}
+/** The queries on sums of an engine that only returns rows of sums. Keys are their own IDs. */
+export class FoldedSums implements SumSource {
+  /** Adding up rows is always slower than the cache. */
+  readonly fewKeys = 0;
+  readonly #reader: Sums;
 
-/** Implements `total` for an engine that only returns rows of sums. */
-export async function foldTotal(reader: Sums, request: TotalRequest): Promise<Total> {
-  return totalOf(await rowsOf(reader, request, request.target));
-}
-
-/** Implements `series` for an engine that only returns rows of sums. */
-export async function foldSeries(reader: Sums, request: SeriesRequest): Promise<SeriesRow[]> {
-  const buckets = new Map<number, SumRow[]>();
-  for (const row of await reader.sums({ ...request, limit: 0, offset: 0 })) {
-    const rows = buckets.get(row.bucket);
-    if (rows) rows.push(row);
-    else buckets.set(row.bucket, [row]);
+  constructor(reader: Sums) {
+    this.#reader = reader;
   }
-  return [...buckets]
-    .sort(([a], [b]) => a - b)
-    .map(([bucket, rows]): SeriesRow => ({ bucket, ...totalOf(rows) }));
+
+  async keys(request: KeysRequest): Promise<Keys> {
+    const keys = new Map<string | null, KeyRow>();
+    for (const row of await this.#rows(request, request.spans)) addTo(keys, row);
+    return pageOfKeys([...keys.values()], request);
+  }
+
+  async total(request: TotalRequest): Promise<Total> {
+    return totalOf(await this.#rows(request, request.spans, request.target));
+  }
+
+  async series(request: SeriesRequest): Promise<SeriesRow[]> {
+    const buckets = new Map<number, SumRow[]>();
+    for (const row of await this.#reader.sums({ ...request, limit: 0, offset: 0 })) {
+      const rows = buckets.get(row.bucket);
+      if (rows) rows.push(row);
+      else buckets.set(row.bucket, [row]);
+    }
+    return [...buckets]
+      .sort(([a], [b]) => a - b)
+      .map(([bucket, rows]): SeriesRow => ({ bucket, ...totalOf(rows) }));
+  }
+
+  async ids({ spans, less = [], ...summary }: KeyIdsRequest, most: number): Promise<KeyColumns | undefined> {
+    const [added, subtracted] = await Promise.all([this.#rows(summary, spans), this.#rows(summary, less)]);
+    const id = [...added, ...subtracted].map(({ key }) => key);
+    if (new Set(id).size > most) return undefined;
+    const column = (name: keyof Measures): number[] => [
+      ...added.map((row) => row[name]),
+      ...subtracted.map((row) => -row[name]),
+    ];
+    return {
+      id,
+      hits: column('hits'),
+      transfer: column('transfer'),
+      errors: column('errors'),
+      duration: column('duration'),
+    };
+  }
+
+  /** Returns nothing, because no key has a numeric ID. */
+  async texts(): Promise<Map<number, string>> {
+    return new Map();
+  }
+
+  async #rows(
+    { site, summary }: Pick<KeysRequest, 'site' | 'summary'>,
+    spans: readonly Span[],
+    target?: string | null,
+  ): Promise<SumRow[]> {
+    const pieces = await Promise.all(
+      spans.map((span) => this.#reader.sums({ site, summary, ...span, target, limit: 0, offset: 0 })),
+    );
+    return pieces.flat();
+  }
 }
 
 /** Adds a row to the row of its key. */
-export function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): void {
+function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): void {
   const row = keys.get(key);
   if (row) addMeasures(row, measures);
   else keys.set(key, { key, ...onlyMeasures(measures) });
@@ -82,15 +125,4 @@ function totalOf(rows: readonly SumRow[]): Total {
     if (row.key !== null) keys.add(row.key);
   }
   return { ...total, keys: keys.size };
-}
-
-async function rowsOf(
-  reader: Sums,
-  { site, summary, spans }: { site: string; summary: string; spans: readonly Span[] },
-  target: string | null | undefined,
-): Promise<SumRow[]> {
-  const pieces = await Promise.all(
-    spans.map((span) => reader.sums({ site, summary, ...span, target, limit: 0, offset: 0 })),
-  );
-  return pieces.flat();
 }

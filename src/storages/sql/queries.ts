@@ -1,7 +1,6 @@
 import type {
   Keys,
   KeysRequest,
-  Measures,
   Range,
   SeriesRequest,
   SeriesRow,
@@ -9,9 +8,10 @@ import type {
   Total,
   TotalRequest,
 } from '../../storage/contract.ts';
+import type { KeyColumns } from '../../storage/key-table.ts';
 import { MEASURES, measuresOf, noMeasures } from '../../storage/measures.ts';
+import type { KeyIdsRequest, SumSource } from '../../storage/remembered-sums.ts';
 import type { Period } from '../../summaries/periods.ts';
-import type { Buckets } from './buckets.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';
 
@@ -21,9 +21,6 @@ interface Series {
   key: number | undefined;
 }
 
-/** A table by columns: the text IDs of keys (0 for null), and their sums. */
-export type IdColumns = Record<'id' | keyof Measures, readonly number[]>;
-
 const ID_COLUMNS = ['id', ...MEASURES] as const;
 /** Maximum number of key buckets to transfer in cases where the engine adds them up more slowly. */
 const MOST_ROWS = 300_000;
@@ -32,7 +29,8 @@ const MOST_ROWS = 300_000;
 const LOOKED_UP = 5_000;
 
 /** Runs queries on the sums. */
-export class SumQueries {
+export class SumQueries implements SumSource {
+  readonly fewKeys = 1_000;
   readonly #dialect: Dialect;
 
   constructor(dialect: Dialect) {
@@ -67,16 +65,12 @@ export class SumQueries {
     return rows.map((row) => ({ bucket: Number(row.ms), ...measuresOf(row), keys: Number(row.different) }));
   }
 
-  /**
-   * Returns the stored keys, each once or several times, or `undefined` if there are more than `most`.
-   * @param isRaw Set if almost no key has several buckets: nothing is added up, and each bucket counts as a
-   * key.
-   */
+  /** Returns the stored keys. With `isRaw` nothing is added up, and each bucket counts as a key. */
   async ids(
-    { site, summary, spans, less = [] }: Pick<TotalRequest, 'site' | 'summary'> & Buckets,
+    { site, summary, spans, less = [] }: KeyIdsRequest,
     most: number,
     isRaw: boolean,
-  ): Promise<IdColumns | undefined> {
+  ): Promise<KeyColumns | undefined> {
     const series = await this.#series(site, summary, undefined);
     if (!series) return { id: [], hits: [], transfer: [], errors: [], duration: [] };
     const { hashes, jsonOf } = this.#dialect;
@@ -112,7 +106,7 @@ export class SumQueries {
   }
 
   /** Returns keys, by their IDs, and their sums as whole columns. */
-  async #idColumns(statement: string): Promise<IdColumns> {
+  async #idColumns(statement: string): Promise<KeyColumns> {
     const { id, hits, transfer, errors, duration } = await this.#columns(ID_COLUMNS, statement);
     const numbers = (values: readonly unknown[]) => values.map(Number);
     return {

@@ -1,8 +1,8 @@
 import { QueryingReader } from '../../storage/querying-reader.ts';
+import { RememberedSums } from '../../storage/remembered-sums.ts';
 import type { Dialect } from './dialect.ts';
 import { FilterQueries } from './filters.ts';
 import { SumQueries } from './queries.ts';
-import { RememberedSums } from './remembered-sums.ts';
 
 /** Reading end whose range queries are written in the SQL of a dialect. */
 export abstract class SqlReader extends QueryingReader<FilterQueries> {

@@ -1,5 +1,8 @@
-import { BoundedCache } from '../../platform/cache.ts';
-import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../../platform/clock.ts';
+import { BoundedCache } from '../platform/cache.ts';
+import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../platform/clock.ts';
+import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import { type Calendar, calendar } from '../summaries/periods.ts';
+import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import type {
   KeyRow,
   Keys,
@@ -8,19 +11,14 @@ import type {
   SeriesRequest,
   SeriesRow,
   Span,
+  StorageReader,
   Total,
   TotalRequest,
-} from '../../storage/contract.ts';
-import { addMeasures, MEASURES, noMeasures } from '../../storage/measures.ts';
-import { COVERAGE, coveredBy } from '../../summaries/coverage.ts';
-import { type Calendar, calendar } from '../../summaries/periods.ts';
-import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
-import { KeyTable, type Piece } from './key-table.ts';
-import type { SumQueries } from './queries.ts';
+} from './contract.ts';
+import { type KeyColumns, KeyTable, type Piece } from './key-table.ts';
+import { addMeasures, MEASURES, noMeasures } from './measures.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-/** Number of keys below which the engine is as fast as the cache. */
-const FEW_KEYS = 1_000;
 /** Maximum number of keys in a cached piece. Larger ones are left to the engine. */
 const MOST_KEYS = 50_000;
 /** Maximum number of cached keys and parts. A key takes about 150 bytes, each part 36. */
@@ -38,6 +36,22 @@ const LEFT_ALONE = 60_000;
 const IDLE = 15 * 60_000;
 
 type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
+
+/** Request for the keys of a summary. */
+export type KeyIdsRequest = Pick<KeysRequest, 'site' | 'summary'> & Buckets;
+
+/** The queries on sums of an engine. */
+export interface SumSource extends Required<Pick<StorageReader, 'keys' | 'total' | 'series'>> {
+  /** Number of keys below which the engine is as fast as the cache. */
+  readonly fewKeys: number;
+  /**
+   * Returns the stored keys, each once or several times, or `undefined` if there are more than `most`.
+   * @param isRaw Set if almost no key has several buckets: nothing needs to be added up.
+   */
+  ids(request: KeyIdsRequest, most: number, isRaw: boolean): Promise<KeyColumns | undefined>;
+  /** Looks up texts by their IDs. */
+  texts(ids: readonly number[]): Promise<Map<number, string>>;
+}
 
 /** A value read from a summary, and the summary's total count at that time. */
 interface Held<T> {
@@ -68,7 +82,7 @@ interface Remembered {
  * older than the data stored when the query started.
  */
 export class RememberedSums {
-  readonly #engine: SumQueries;
+  readonly #engine: SumSource;
   readonly #zoneOf: (site: string) => Promise<string | undefined>;
   readonly #now: () => number;
   #zones = new Map<string, Calendar>();
@@ -84,7 +98,7 @@ export class RememberedSums {
    * @param now Returns the current time in ms since 1970. Determines which day is today.
    */
   constructor(
-    engine: SumQueries,
+    engine: SumSource,
     zoneOf: (site: string) => Promise<string | undefined>,
     now: () => number = () => wallClock.now(),
   ) {
@@ -151,7 +165,7 @@ export class RememberedSums {
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);
       if (!isCurrent) this.#forgetAll();
       const pieces = found.filter((piece) => piece !== undefined);
-      const isWorthIt = pieces.length === found.length && table.size >= FEW_KEYS;
+      const isWorthIt = pieces.length === found.length && table.size >= this.#engine.fewKeys;
       if (!isWorthIt) remembered.engineUntil = monotonicClock.now() + LEFT_ALONE;
       return isCurrent && pieces.length === found.length ? { table, pieces } : undefined;
     } catch (error) {

@@ -1,5 +1,5 @@
-import type { Span } from '../../storage/contract.ts';
-import type { Calendar } from '../../summaries/periods.ts';
+import type { Calendar } from '../summaries/periods.ts';
+import type { Span } from './contract.ts';
 
 const DAY = 24 * 60 * 60_000;
 /** Number of days that together have about as many keys as a month. */

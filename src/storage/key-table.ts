@@ -1,8 +1,13 @@
-import { compareKeys } from '../../storage/compare-keys.ts';
-import type { KeyRow, Keys, KeysRequest, Measures, Total } from '../../storage/contract.ts';
-import { foldCase } from '../../storage/fold-case.ts';
-import { MEASURES, noMeasures } from '../../storage/measures.ts';
-import type { IdColumns } from './queries.ts';
+import { compareKeys } from './compare-keys.ts';
+import type { KeyRow, Keys, KeysRequest, Measures, Total } from './contract.ts';
+import { foldCase } from './fold-case.ts';
+import { MEASURES, noMeasures } from './measures.ts';
+
+/** Identifies a key: the ID of its text (0 for null), or the key itself if the engine has no IDs. */
+type KeyId = number | string | null;
+
+/** A table by columns: keys, each once or several times, and their sums. */
+export type KeyColumns = { id: readonly KeyId[] } & Record<keyof Measures, readonly number[]>;
 
 /** Keys with their sums over some buckets, as numeric columns. */
 export interface Piece {
@@ -21,7 +26,7 @@ type Sums = Pick<Piece, keyof Measures>;
 /** Keys of a summary that were read so far. Each is held once, no matter how many pieces contain it. */
 export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
-  readonly #placeOf = new Map<number, number>();
+  readonly #placeOf = new Map<KeyId, number>();
   /** `undefined` until the text is looked up. */
   readonly #keys: (string | null | undefined)[] = [];
   /** Normalized text of each key that has been searched. */
@@ -53,9 +58,9 @@ export class KeyTable {
   }
 
   /** Converts keys to a piece. Looks up the text of the last new key, for `isCurrent`. */
-  async piece({ id: ids, ...sums }: IdColumns): Promise<Piece> {
+  async piece({ id: ids, ...sums }: KeyColumns): Promise<Piece> {
     const { length } = ids;
-    const rowOf = new Map<number, number>();
+    const rowOf = new Map<KeyId, number>();
     const rows = new Int32Array(length);
     for (let i = 0; i < length; i++) {
       const row = rowOf.get(ids[i]!) ?? rowOf.size;
@@ -81,9 +86,13 @@ export class KeyTable {
     return this.#keys[this.#placeOf.get(id) ?? -1] ?? undefined;
   }
 
-  #add(id: number): number {
+  #add(id: KeyId): number {
     const place = this.#keys.length;
     this.#placeOf.set(id, place);
+    if (typeof id !== 'number') {
+      this.#keys.push(id);
+      return place;
+    }
     this.#keys.push(id === 0 ? null : undefined);
     if (id !== 0) this.#unknown.push(id);
     this.#lastId = Math.max(this.#lastId, id);
