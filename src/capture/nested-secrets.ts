@@ -1,23 +1,11 @@
-/** Replacement for removed values. */
-export const REDACTED = 'REDACTED';
+import { redactMembers } from './json-secrets.ts';
+import { REDACTED } from './secret-names.ts';
+import { withoutUsers } from './url-users.ts';
 
 /**
  * Matches `=` and the characters that end a parameter, raw or encoded any number of times: `%3D`, `%253D`.
  */
 const MARK = /[=?&#]|%(?:25)*(?:3d|3f|26|23)/gi;
-const USER_END = /@|%(?:25)*40/gi;
-const SLASHES = /(?:[\\/]|%(?:25)*(?:2f|5c)){2}/i;
-/** Matches up to the last authority in a text. */
-const AUTHORITY = /^.*(?:[\\/]|%(?:25)*(?:2f|5c)){2}/is;
-const PATH = /[\\/?#]|%(?:25)*(?:2f|5c|3f|23)/i;
-/** Pattern of a JSON member: `"name":"value"`, `"name":1`. */
-const QUOTE = '(?:"|%(?:25)*22)';
-const MEMBER = new RegExp(
-  `(${QUOTE}([\\w.-]+)${QUOTE}(?:\\s|\\+|%(?:25)*20)*(?::|%(?:25)*3a)(?:\\s|\\+|%(?:25)*20)*)` +
-    `(?:(${QUOTE})((?:(?:\\\\|%(?:25)*5c)(?:${QUOTE}|.)|(?!${QUOTE}).)*)|([\\w.+-]+))`,
-  'gis',
-);
-
 /** Redacts the secrets in a parameter's value, which may be a URL, a query or JSON, encoded several times. */
 export class NestedSecrets {
   readonly #isSecret: (name: string) => boolean;
@@ -28,9 +16,8 @@ export class NestedSecrets {
 
   /** Redacts secrets, and keeps everything else byte for byte. */
   redact(value: string): string {
-    let clean = this.#redactParameters(value);
-    if (SLASHES.test(clean)) clean = withoutUsers(clean);
-    return clean.includes('"') || clean.includes('22') ? this.#redactMembers(clean) : clean;
+    const clean = this.#redactParameters(withoutUsers(value, false));
+    return clean.includes('"') || clean.includes('22') ? redactMembers(clean, this.#isSecret) : clean;
   }
 
   #redactParameters(value: string): string {
@@ -56,35 +43,10 @@ export class NestedSecrets {
     }
     return copied === 0 ? value : clean + value.slice(copied);
   }
-
-  #redactMembers(value: string): string {
-    return value.replace(
-      MEMBER,
-      (whole, before: string, name: string, quote: string | undefined, text: string | undefined) => {
-        if (!this.#isSecret(name) || text === '') return whole;
-        return before + (quote ?? '') + REDACTED;
-      },
-    );
-  }
 }
 
 function isEquals(mark: string): boolean {
   return mark === '=' || mark.at(-1) === 'd' || mark.at(-1) === 'D';
-}
-
-/** Removes the `user:password@` of each URL. */
-function withoutUsers(value: string): string {
-  let clean = '';
-  let from = 0;
-  USER_END.lastIndex = 0;
-  for (let at = USER_END.exec(value); at; at = USER_END.exec(value)) {
-    const before = value.slice(from, at.index);
-    const start = AUTHORITY.exec(before)?.[0];
-    const isUser = start !== undefined && !PATH.test(before.slice(start.length));
-    clean += isUser ? start : before + at[0];
-    from = USER_END.lastIndex;
-  }
-  return clean + value.slice(from);
 }
 
 /** Returns whether an encoded `=` starts at the `%` at this index. */

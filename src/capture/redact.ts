@@ -1,11 +1,12 @@
 import { digitAt, isDigit } from './digits.ts';
-import { isEncodedEquals, isEncodedMark, NestedSecrets, REDACTED } from './nested-secrets.ts';
-import { SECRET_NAMES } from './secret-names.ts';
+import { isEncodedEquals, isEncodedMark, NestedSecrets } from './nested-secrets.ts';
+import { REDACTED, SECRET_NAMES } from './secret-names.ts';
+import { withoutUsers } from './url-users.ts';
 
 /**
  * Returns a function that removes secrets from a request target, a URL or a referrer. Query and fragment
- * parameters with a secret's name get the value `REDACTED`. `user:password@` and values in `;name=value` of a
- * path are removed. Everything else stays byte for byte, and a text without secrets is returned as is.
+ * parameters with a secret's name get the value `REDACTED`. The user and password of each URL, and values in
+ * `;name=value` of a path, are removed. Everything else stays byte for byte, and a text without secrets is returned as is.
  *
  * A name is identified by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. Values are
  * cleaned too, however often they are encoded: parameters, the user of a URL, JSON members. The function
@@ -85,9 +86,11 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
             if (role === SEPARATOR && isSeparator(url.charCodeAt(i))) break;
             if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayHold = true;
           }
-          // A name that contains an encoded `=` contains a value too.
-          if (!holdsValue) from = valueStart;
-          if (mayHold) value = nested.redact(url.slice(from, i));
+          if (mayHold) {
+            // A name that contains an encoded `=`, or the start of a URL, contains a value too.
+            if (!holdsValue && !COLON.test(url.slice(nameStart, valueStart))) from = valueStart;
+            value = nested.redact(url.slice(from, i));
+          }
         }
       }
       if (value !== undefined) {
@@ -108,17 +111,17 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
     );
 
   return (url) => {
-    const bare = url.includes('@') ? withoutUser(url) : url;
-    const start = startOfParameters(bare);
-    let path = bare;
-    if (start < bare.length) path = bare.slice(0, start);
+    const start = startOfParameters(url);
+    let path = url;
+    if (start < url.length) path = url.slice(0, start);
+    path = withoutUsers(path, true);
     if (path.includes(';')) path = redactPath(path);
     if (path.includes('%')) {
       // A link that was encoded once too often.
       const hidden = path.search(ENCODED_START);
       if (hidden >= 0) path = path.slice(0, hidden) + nested.redact(path.slice(hidden));
     }
-    return start === bare.length ? path : path + redactParameters(bare.slice(start), 0);
+    return start === url.length ? path : path + redactParameters(url.slice(start), 0);
   };
 }
 
@@ -152,6 +155,7 @@ const ROLES = Uint8Array.from({ length: 128 }, (_, unit) => {
 
 /** Boundaries of the parts of a name: `user[password]`, `filter.token`, `#/token`, `#!token`, `a=1;token`. */
 const PARTS = /[.[\]/!;]/;
+const COLON = /:|%(?:25)*3a/i;
 /** `?` and `#`, encoded any number of times. */
 const ENCODED_START = /%(?:25)*(?:3f|23)/i;
 /** Maximum number of times that servers decode a value: the server, a framework, and the link's target. */
@@ -242,13 +246,4 @@ function plainName(sent: string): string {
 
 function fold(name: string): string {
   return name.toLowerCase().replace(/[-_+\s=\p{C}]/gu, '');
-}
-
-/**
- * Removes `user:password@`. The path of a request target is never an authority, whatever it looks like. In
- * web URLs, browsers read `\` as `/`, and accept any number of either.
- */
-function withoutUser(url: string): string {
-  const [whole, start] = /^((?:https?|wss?|ftp):[\\/]*|[a-z][a-z\d+.-]*:\/\/)[^/\\?#]*@/i.exec(url) ?? [];
-  return whole === undefined ? url : start + url.slice(whole.length);
 }

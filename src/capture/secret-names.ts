@@ -1,3 +1,6 @@
+/** Replacement for removed values. */
+export const REDACTED = 'REDACTED';
+
 /**
  * Names of query parameters whose values are never stored. Their values let someone act as a user, or are
  * confidential. Compared without case, `-` and `_`, so that `api_key` also means `apiKey` and `API-Key`.

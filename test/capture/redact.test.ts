@@ -111,6 +111,56 @@ describe('createRedactor', () => {
     ['/?q=%7B%22api_key%22:%20%22a%5C%22b%22%7D', '/?q=%7B%22api_key%22:%20%22REDACTED%22%7D'],
     ['/?q={"user":{"pin":1234}}', '/?q={"user":{"pin":REDACTED}}'],
     ['/?q={"name":"token","token":""}', '/?q={"name":"token","token":""}'],
+    ['/?q={"a":{"token":["abc",{"b":"]"}]},"page":[2]}', '/?q={"a":{"token":REDACTED},"page":[2]}'],
+    [
+      '/?q=%7B%22token%22%3A%7B%22v%22%3A%22%7D%22%7D%2C%22b%22%3A1%7D',
+      '/?q=%7B%22token%22%3AREDACTED%2C%22b%22%3A1%7D',
+    ],
+    ['/?q={"token":["abc","def', '/?q={"token":REDACTED'],
+    ['/?q={"token":[],"page":2}', '/?q={"token":REDACTED,"page":2}'],
+    [
+      '/?q="{\\"token\\":\\"a\\\\\\"b\\\\\\\\\\",\\"page\\":2}"',
+      '/?q="{\\"token\\":\\"REDACTED\\",\\"page\\":2}"',
+    ],
+    [
+      '/?q=%5C%22token%5C%22%3A%5C%22abc%5C%22%2C%5C%22b%5C%22',
+      '/?q=%5C%22token%5C%22%3A%5C%22REDACTED%5C%22%2C%5C%22b%5C%22',
+    ],
+    ['/?q={"token":"a\\\\","page":2}', '/?q={"token":"REDACTED","page":2}'],
+    ['/?q={"to\\u006ben":"abc"}', '/?q={"to\\u006ben":"REDACTED"}'],
+    ['/?q=%7B%22to%5Cu006Ben%22%3A%22abc%22%7D', '/?q=%7B%22to%5Cu006Ben%22%3A%22REDACTED%22%7D'],
+    ['/?q=say "token": then', '/?q=say "token": REDACTED'],
+    ['/?q="token","abc":]["token":,"x"', '/?q="token","abc":]["token":,"x"'],
+    // Users of URLs within paths
+    ['/proxy/https://bob:abc@example.org/a', '/proxy/https://example.org/a'],
+    ['/proxy/https:/bob:abc@example.org/', '/proxy/https:/example.org/'],
+    ['/proxy/https%3A%2F%2Fbob%3Aabc%40example.org%2F?x', '/proxy/https%3A%2F%2Fexample.org%2F?x'],
+    ['/proxy/https%253A%252F%252Fbob%253Aabc%2540example.org', '/proxy/https%253A%252F%252Fexample.org'],
+    ['https://example.org/https://bob:abc@example.com/', 'https://example.org/https://example.com/'],
+    ['/npm/https://example.org/@scope/a@1', '/npm/https://example.org/@scope/a@1'],
+    ['/npm//@scope/a@1', '/npm//@scope/a@1'],
+    // Parsers of web URLs accept any number of slashes
+    ['/?u=http:/bob:abc@example.org', '/?u=http:/example.org'],
+    ['/?u=http:bob:abc@example.org', '/?u=http:example.org'],
+    ['/?u=HTTPS%3A%5Cbob%3Aabc%40example.org', '/?u=HTTPS%3A%5Cexample.org'],
+    ['/?u=http:////bob:abc@example.org', '/?u=http:////example.org'],
+    ['/?u=redis:/a/b@c', '/?u=redis:/a/b@c'],
+    ['/?q=http: see bob@example.org', '/?q=http: see bob@example.org'],
+    // A slash within a password
+    ['/?u=postgres://bob:a/bc@db/x@y', '/?u=postgres://db/x@y'],
+    ['/?u=postgres://bob:a%2Fbc@db/x', '/?u=postgres://db/x'],
+    ['/?u=postgres%3A%2F%2Fbob%3Aa%252Fbc%40db', '/?u=postgres%3A%2F%2Fdb'],
+    ['/?u=postgres://bob:12%2Fbc@db/x', '/?u=postgres://db/x'],
+    ['/?u=https://a:b@c@example.org', '/?u=https://example.org'],
+    ['/?u=https://example.org:8080/a@b', '/?u=https://example.org:8080/a@b'],
+    [
+      '/?u=https://[::1]:80/a@b&v=http://[2001:db8::1]/a@b',
+      '/?u=https://[::1]:80/a@b&v=http://[2001:db8::1]/a@b',
+    ],
+    [
+      '/?q={"u":"https://a:b/c","mail":"bob@example.org"}',
+      '/?q={"u":"https://a:b/c","mail":"bob@example.org"}',
+    ],
     // Users
     ['http://user:pass@example.org/', 'http://example.org/'],
     ['https://user@example.org/a@b?c=d@e', 'https://example.org/a@b?c=d@e'],
@@ -143,6 +193,8 @@ describe('createRedactor', () => {
     );
     fc.assert(
       fc.property(inner, word, fc.nat(3), fc.nat(3), (value, name, inside, outside) => {
+        // Slashes in a name may start a URL.
+        fc.pre(!name.includes('//'));
         // The value of a parameter in a URL that is a value itself.
         const next = `/l?q${name}=${encode(value, inside + 1)}&page=3`;
         const url = `/?next=${encode(next, outside + 1)}&last=4`;
@@ -153,6 +205,56 @@ describe('createRedactor', () => {
         for (let i = 0; i <= outside; i++) decoded = decodeURIComponent(decoded);
         expect(decoded.startsWith(`/l?q${name}=`) && decoded.endsWith('&page=3')).toBe(true);
         expect(redact(clean)).toBe(clean);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('no secret survives in JSON, however often it is escaped and encoded', () => {
+    const repeat = (text: string, times: number, change: (text: string) => string): string =>
+      times === 0 ? text : repeat(change(text), times - 1, change);
+    const word = fc.string({ unit: fc.constantFrom(...'abxyz019 -_.:,[]{}"\\/é'), maxLength: 6 });
+    const secret = word.map((text) => `${text}S3CRET${text}`);
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 3 },
+        secret,
+        fc.array(tie('any'), { maxLength: 3 }),
+        fc.dictionary(word, tie('any'), { maxKeys: 3 }),
+      ),
+    })).any;
+    const name = fc.constantFrom('token', 'user[password]', 'to\\u006ben', 'API-Key');
+    fc.assert(
+      fc.property(word, name, value, fc.nat(2), fc.nat(3), (text, key, hidden, escapes, encodings) => {
+        const json = `{"q":${JSON.stringify(text)},"${key}":${JSON.stringify(hidden)},"page":${JSON.stringify(text)}}`;
+        const escaped = repeat(json, escapes, JSON.stringify);
+        const url = `/?a=${repeat(escaped, encodings + 1, encodeURIComponent)}&last=4`;
+        const clean = redact(url);
+        expect(clean).not.toContain('S3CRET');
+        expect(redact(clean)).toBe(clean);
+        // The rest is what it was.
+        const from = url.lastIndexOf('page');
+        expect(clean.endsWith(url.slice(from))).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('no password survives in a URL, wherever it is and however often it is encoded', () => {
+    const encode = (text: string, times: number): string =>
+      times === 0 ? text : encode(encodeURIComponent(text), times - 1);
+    const scheme = fc.constantFrom('https://', 'http:/', 'ws:', 'ftp:\\\\', 'postgres://', 'redis+tls://');
+    const user = fc.constantFrom('bob', '', 'a+b', 'a:b', 'a%3Ab');
+    const part = fc.string({ unit: fc.constantFrom(...'ab01+=-_.~:@/%'), maxLength: 4 });
+    const start = fc.constantFrom('/?u=', '/?', '/proxy/', '/#', 'https://example.org/', '/?q="x" ');
+    fc.assert(
+      fc.property(start, scheme, user, part, fc.nat(3), (before, protocol, name, rest, times) => {
+        // As it has to be in a URL, and with slashes that are not.
+        for (const password of [encodeURIComponent(rest), rest.replace(/[:@%]/g, '')]) {
+          const inner = `${protocol}${name}:x${password}S3CRET@example.com:80/a`;
+          const clean = redact(`${before}${encode(inner, times)}`);
+          expect(clean).toBe(`${before}${encode(`${protocol}example.com:80/a`, times)}`);
+        }
       }),
       { numRuns: 2_000 },
     );
@@ -189,6 +291,10 @@ describe('createRedactor', () => {
           '%40',
           '"',
           '%22',
+          '\\',
+          '{',
+          '%5B',
+          ' ',
           ':',
           '%3f',
           '%74',
@@ -269,6 +375,19 @@ describe('createRedactor', () => {
       '%2F%2F@',
       '"a":"',
       '%22a%22:%22',
+      '\\',
+      '%5c',
+      '\\"',
+      '"token":[',
+      '"token":["',
+      '"token": ',
+      '"token":\\',
+      '{"a"',
+      ' ',
+      'http:',
+      '//a:b/',
+      'http:a:b/',
+      ':',
     ];
     for (const part of parts) {
       for (const start of [
@@ -281,11 +400,15 @@ describe('createRedactor', () => {
         '/?next=%3D',
         '/%3F',
         '/?a="token":',
+        '/?a="token":[',
+        '/?a=@//a:b/',
+        '/@http:',
       ]) {
         const url = start + part.repeat(65_536 / part.length);
-        const began = performance.now();
+        // CPU time, which the load of other processes hardly changes.
+        const began = process.cpuUsage().user;
         redact(url);
-        expect(performance.now() - began).toBeLessThan(500);
+        expect(process.cpuUsage().user - began).toBeLessThan(300_000);
       }
     }
   });
