@@ -6,9 +6,9 @@ import type { Storage } from '../query/storage.ts';
 import { getSum } from '../query/sums-and-records.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
-import type { Subject, TestCase } from './index.ts';
 import type { QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, type CasePlace, openWriter } from './support.ts';
 
 const MINUTE = 60_000;

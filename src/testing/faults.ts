@@ -2,8 +2,8 @@ import { deepStrictEqual as equal, ok } from 'node:assert';
 import type { StorageWriter } from '../storage/contract.ts';
 import { sumUrls } from '../summaries/standard.ts';
 import { TestJournal } from './batches.ts';
-import type { Subject, TestCase, TestServer } from './index.ts';
 import { type Cut, CuttingProxy } from './proxy.ts';
+import type { Subject, TestCase, TestServer } from './subject.ts';
 import { at, openWriter, rows, store, usage } from './support.ts';
 import { trackedServer } from './tracked-server.ts';
 

@@ -9,9 +9,9 @@ import { PERIODS } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
-import type { Subject, TestCase } from './index.ts';
 import type { QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, type Comparison, openWriter } from './support.ts';
 
 const DAY = 24 * 3_600_000;

@@ -2,8 +2,8 @@ import { deepStrictEqual as equal } from 'node:assert';
 import { ORDERS } from '../storage/contract.ts';
 import { sumReferrers, sumUrls } from '../summaries/standard.ts';
 import { NOON } from './batches.ts';
-import type { Subject, TestCase } from './index.ts';
 import { Random } from './random.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { besideMemory } from './support.ts';
 
 /** Every query of users, page by page, while pages end within a millisecond and records arrive between them. */

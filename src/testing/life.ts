@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { moduleUrl } from '../platform/threads.ts';
 import { sumUrls } from '../summaries/standard.ts';
 import { TestJournal } from './batches.ts';
-import type { Subject, TestCase } from './index.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows, store, usage } from './support.ts';
 import { trackedServer } from './tracked-server.ts';
 

@@ -5,8 +5,8 @@ import { PERIODS } from '../summaries/periods.ts';
 import { sumReferrers, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
-import type { Subject, TestCase } from './index.ts';
 import { Random } from './random.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, openWriter } from './support.ts';
 
 const SUMMARIES = [sumUrls, sumReferrers, sumVisitors];

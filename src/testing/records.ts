@@ -3,7 +3,7 @@ import type { RecordRow } from '../storage/record-row.ts';
 import { sumBots, sumBrowsers } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
-import type { Subject, TestCase } from './index.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows, usage } from './support.ts';
 
 /** Different results of parsing one user agent, as different releases may give them. */

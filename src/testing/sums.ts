@@ -5,9 +5,9 @@ import { PERIODS, type Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES, sumReferrers, sumStatus, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
-import type { Subject, TestCase } from './index.ts';
 import { openQueryClient, type QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
+import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows } from './support.ts';
 
 const HOUR = 3_600_000;

@@ -10,8 +10,8 @@ import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
 import { summariesOf } from '../summaries/standard.ts';
 import { TestJournal, type TestRecord } from './batches.ts';
-import type { Subject, TestLocation } from './index.ts';
 import { openQueryClient, type QueryClient, type QueryClientOptions } from './query-client.ts';
+import type { Subject, TestLocation } from './subject.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
 /** Time for which a batch is retried before the case fails, ms. A server may take long to start on a busy machine. */

@@ -1,0 +1,51 @@
+import type { Storage } from '../query/storage.ts';
+import type { Hook } from '../storage/writer.ts';
+import type { Interface } from './query-client.ts';
+
+/** A database server that cases stop and start. */
+export interface TestServer {
+  /** Port on 127.0.0.1. */
+  port: number;
+  /** Kills the server, as a crash would. */
+  stop(): Promise<void>;
+  /** Starts the server again, on the same port and with the same data. */
+  start(): Promise<void>;
+}
+
+/** An empty place for one case: a file, a database, a schema. */
+export interface TestLocation {
+  /**
+   * Creates a storage at the place.
+   * @param port Port to connect to instead of the server's: that of a proxy.
+   */
+  storage(hooks?: readonly Hook[], port?: number): Storage;
+  /** Value of the command line's option `--storage`. Required for the interface `cli`. */
+  url?: string;
+  /** Removes the place and its data. */
+  remove(): Promise<void>;
+}
+
+/** What a storage may lack. */
+export type Capability =
+  /** Writing to one place from several processes. */
+  | 'processes'
+  /** Keeping every record, whatever their number. */
+  | 'records';
+
+/** A storage under test. */
+export interface Subject {
+  name: string;
+  place(): Promise<TestLocation>;
+  /** The storage's server. Without one, cases about lost connections are left out. */
+  server?: TestServer;
+  /** Interfaces through which every case queries the storage. Defaults to the library alone. */
+  interfaces?: readonly Interface[];
+  /** What the engine lacks, and why. */
+  cannot?: Partial<Record<Capability, string>>;
+}
+
+/** One test, for any runner: `test(name, run)`. `run` rejects if the test fails. */
+export interface TestCase {
+  name: string;
+  run(): Promise<void>;
+}
