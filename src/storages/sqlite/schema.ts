@@ -1,5 +1,7 @@
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { TrackUsageError } from '../../errors.ts';
+import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { afterUndo, rollBack } from '../../platform/sqlite.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
@@ -155,10 +157,25 @@ export function migrate(database: DatabaseSync, path: string): void {
   }
 }
 
-/** Replaces SQLite's own error for a file of another type (26: SQLITE_NOTADB), which does not name the file. */
+/**
+ * Replaces SQLite's own errors for a file of another type (26: SQLITE_NOTADB) and a missing directory (14:
+ * SQLITE_CANTOPEN), which name neither.
+ */
 export function namedError(error: unknown, path: string): unknown {
-  if ((error as { errcode?: number }).errcode !== 26) return error;
-  return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
+  const { errcode = 0, code } = error as { errcode?: number; code?: string };
+  if (errcode === 26) return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
+  if ((errcode & 0xff) !== 14 || !isMissing(dirname(path))) return error;
+  const message = `${reasonOf(error)}: the directory ${dirname(path)} does not exist`;
+  return Object.assign(new Error(message, { cause: error }), { errcode, code });
+}
+
+/** Returns whether a directory does not exist. Returns false if that is unknown. */
+function isMissing(directory: string): boolean {
+  try {
+    return statSync(directory, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns the schema version, 0 if the file is still empty. Throws for a file that is not ours. */

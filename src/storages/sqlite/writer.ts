@@ -42,7 +42,11 @@ export class SqliteWriter implements StorageWriter {
     this.#path = options.path;
     this.#siteName = context.site;
     const before = fileIdentity(options.path);
-    this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
+    try {
+      this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
+    } catch (error) {
+      throw namedError(error, options.path);
+    }
     try {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       migrate(this.#database, options.path);
