@@ -5,19 +5,15 @@ import type {
   Scanned,
   ScanRequest,
   StorageReader,
-  SumRow,
-  SumsRequest,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorNumbers } from '../../storage/cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
-import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { hashOf } from '../sql/texts.ts';
 import { dialectOf, FIRST, HINT, LAST, limited, ms, range } from './dialect.ts';
-import { binary, datetime, text } from './literals.ts';
+import { binary, datetime } from './literals.ts';
 import type { Row, Session } from './session.ts';
-import { TABLES } from './tables.ts';
 import { recordsOf } from './views.ts';
 
 /** LIMIT value that means no limit in MySQL. */
@@ -31,42 +27,6 @@ export class MysqlReader extends SqlReader implements StorageReader {
   constructor(session: Session) {
     super(dialectOf(session));
     this.#session = session;
-  }
-
-  async timeZone(site: string): Promise<string | undefined> {
-    const { table } = this.#session;
-    const [row] = await this.#session.query(
-      `SELECT time_zone FROM ${table('sites')} WHERE hash = ${binary(hashOf(site))}`,
-    );
-    return row?.time_zone ?? undefined;
-  }
-
-  async summaries(site: string): Promise<string[]> {
-    const { table } = this.#session;
-    const rows = await this.#session.query(
-      `SELECT summary FROM ${table('series')} WHERE site = ${this.#site(site)} ORDER BY summary`,
-    );
-    return rows.map(({ summary }) => summary!);
-  }
-
-  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
-    const { table } = this.#session;
-    const series = `(
-      SELECT id FROM ${table('series')} WHERE site = ${this.#site(site)} AND summary = ${text(summary)}
-    )`;
-    const keys: string[] = [];
-    if (target === null) keys.push('AND t.key = 0');
-    else if (target !== undefined) {
-      keys.push(`AND t.key = (SELECT id FROM ${table('strings')} WHERE hash = ${binary(hashOf(target))})`);
-    }
-    const rows = await this.#session.query(
-      `SELECT ${ms('t.bucket')} AS bucket, strings.text AS \`key\`, t.hits, t.transfer, t.errors, t.duration
-       FROM ${table(TABLES[period])} t LEFT JOIN ${table('strings')} strings ON strings.id = t.key
-       WHERE t.series = ${series} AND t.bucket BETWEEN ${range(from, to)} ${keys.join(' ')}
-       ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, CAST(strings.text AS BINARY)
-       LIMIT ${limitOf(limit)} OFFSET ${offset}`,
-    );
-    return rows.map((row) => sumRowOf(Number(row.bucket), row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

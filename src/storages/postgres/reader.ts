@@ -5,18 +5,14 @@ import type {
   Scanned,
   ScanRequest,
   StorageReader,
-  SumRow,
-  SumsRequest,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorNumbers } from '../../storage/cursor.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
-import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
-import { hashOf } from '../sql/texts.ts';
 import { timestamp } from './arrays.ts';
 import { dialectOf, FIRST, LAST, literal, ms } from './dialect.ts';
-import { recordsOf, TABLES } from './schema.ts';
+import { recordsOf } from './schema.ts';
 import type { Session } from './session.ts';
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration'] as const;
@@ -27,48 +23,6 @@ export class PostgresReader extends SqlReader implements StorageReader {
   constructor(session: Session) {
     super(dialectOf(session));
     this.#session = session;
-  }
-
-  async timeZone(site: string): Promise<string | undefined> {
-    const [row] = await this.#query<{ time_zone: string }>('SELECT time_zone FROM @.sites WHERE name = $1', [
-      site,
-    ]);
-    return row?.time_zone;
-  }
-
-  async summaries(site: string): Promise<string[]> {
-    const rows = await this.#query<{ summary: string }>(
-      `SELECT series.summary FROM @.series JOIN @.sites ON sites.id = series.site
-       WHERE sites.name = $1 ORDER BY series.summary`,
-      [site],
-    );
-    return rows.map(({ summary }) => summary);
-  }
-
-  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
-    const ofKey = {
-      all: '',
-      none: 'AND t.key = 0',
-      one: 'AND t.key = (SELECT id FROM @.strings WHERE hash = $7::uuid)',
-    }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
-    const rows = await this.#query<Record<keyof SumRow, string | null>>(
-      `SELECT ${ms('t.bucket')} AS bucket, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
-       FROM @.${TABLES[period]} t LEFT JOIN @.strings ON strings.id = t.key
-       WHERE t.series = (SELECT series.id FROM @.series JOIN @.sites ON sites.id = series.site
-                         WHERE sites.name = $1 AND series.summary = $2)
-         AND t.bucket BETWEEN $3::timestamptz AND $4::timestamptz ${ofKey}
-       ORDER BY t.bucket DESC, t.hits DESC, strings.text NULLS LAST
-       LIMIT $5::int8 OFFSET $6::int8`,
-      [
-        site,
-        summary,
-        ...range(from, to),
-        limit === 0 ? null : limit,
-        offset,
-        ...(typeof target === 'string' ? [hashOf(target)] : []),
-      ],
-    );
-    return rows.map((row) => sumRowOf(Number(row.bucket), row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
@@ -127,10 +81,6 @@ export class PostgresReader extends SqlReader implements StorageReader {
     const columns = RECORD_COLUMNS.map((column) => COLUMNS[column] ?? column);
     return `SELECT ${ms('date')} AS ms, ${columns.join(', ')}, journal, ordinal
       FROM (${recordsOf('@', `(${some})`)}) records ORDER BY ${order}`.replaceAll('@', this.#session.schema);
-  }
-
-  #query<Row>(text: string, values: unknown[]): Promise<Row[]> {
-    return this.#session.query<Row>(text.replaceAll('@', this.#session.schema), values);
   }
 }
 

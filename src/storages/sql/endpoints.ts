@@ -37,8 +37,8 @@ export class Endpoints {
 
   /** Returns the ID of each record's endpoint. `ids` are the IDs of the batch's texts. */
   async idsOf(records: RecordBatch, ids: Float64Array): Promise<Int32Array> {
-    const { kinds, kindOf } = kindsOf(records);
-    const endpoints = kinds.map((index) => endpointOf(records, index, ids));
+    const { kinds, kindOf } = endpointKinds(records);
+    const endpoints = kinds.map((index) => endpointOf(records, index, (local) => ids[local]!));
     const found = endpoints.map((endpoint) => this.#ids.get(name(endpoint)));
     for (let tries = 0; found.includes(undefined); tries++) {
       if (tries === TRIES) throw new Error('endpoints were neither found nor added');
@@ -57,7 +57,10 @@ export class Endpoints {
 }
 
 /** Groups records by endpoint. Returns one record of each kind, and the kind of each record. */
-function kindsOf({ length, text, flags, strings }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
+export function endpointKinds({ length, text, flags, strings }: RecordBatch): {
+  kinds: number[];
+  kindOf: Int32Array;
+} {
   const { serverName, method, protocol, route, blueprint } = text;
   const kinds: number[] = [];
   const kindOf = new Int32Array(length);
@@ -80,13 +83,21 @@ function kindsOf({ length, text, flags, strings }: RecordBatch): { kinds: number
   return { kinds, kindOf };
 }
 
-function endpointOf({ text, flags }: RecordBatch, index: number, ids: Float64Array): Endpoint {
+/**
+ * Returns the endpoint of a record.
+ * @param idOf Returns the ID of a text of the batch.
+ */
+export function endpointOf(
+  { text, flags }: RecordBatch,
+  index: number,
+  idOf: (local: number) => number,
+): Endpoint {
   return {
-    serverName: ids[text.serverName[index]!]!,
-    method: ids[text.method[index]!]!,
-    protocol: ids[text.protocol[index]!]!,
-    route: ids[text.route[index]!]!,
-    blueprint: ids[text.blueprint[index]!]!,
+    serverName: idOf(text.serverName[index]!),
+    method: idOf(text.method[index]!),
+    protocol: idOf(text.protocol[index]!),
+    route: idOf(text.route[index]!),
+    blueprint: idOf(text.blueprint[index]!),
     credentials: flags[index]! & FLAG_AUTHORIZATION,
   };
 }

@@ -2,8 +2,8 @@ import type { Keys, KeysRequest } from '../../storage/contract.ts';
 import { MEASURES, measuresOf } from '../../storage/measures.ts';
 import type { Dialect } from './dialect.ts';
 
-/** Larger than any number of keys. */
-const ALL = 2n ** 62n;
+/** Limit that is larger than any number of rows. */
+export const ALL = 2n ** 62n;
 
 /**
  * Returns the requested page of keys and the total of all keys. Both come from one statement, so that they

@@ -9,19 +9,16 @@ import type {
   Scanned,
   ScanRequest,
   StorageReader,
-  SumRow,
-  SumsRequest,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
-import { sumRowOf } from '../../storage/sum-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import { Place } from './location.ts';
 import type { SqliteOptions } from './options.ts';
-import { DATE_SHIFT, namedError, SCHEMA_VERSION, TABLES, versionOf } from './schema.ts';
+import { DATE_SHIFT, namedError, SCHEMA_VERSION, versionOf } from './schema.ts';
 
 /** The largest integer. No record has it as its ID. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
@@ -51,49 +48,6 @@ export class SqliteReader extends SqlReader implements StorageReader {
 
   isReplaced(): boolean {
     return this.#place.isReplaced();
-  }
-
-  async timeZone(site: string): Promise<string | undefined> {
-    const row = this.#database.prepare('SELECT time_zone FROM sites WHERE name = ?').get(site);
-    return row?.time_zone as string | undefined;
-  }
-
-  async summaries(site: string): Promise<string[]> {
-    const rows = this.#database
-      .prepare(
-        `SELECT series.summary FROM series JOIN sites ON sites.id = series.site
-         WHERE sites.name = ? ORDER BY series.summary`,
-      )
-      .all(site);
-    return rows.map(({ summary }) => summary as string);
-  }
-
-  async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
-    const ofKey = {
-      all: '',
-      none: 'AND t.key = 0',
-      one: 'AND t.key = (SELECT id FROM strings WHERE text = ?)',
-    }[target === undefined ? 'all' : target === null ? 'none' : 'one'];
-    const statement = this.#database.prepare(`
-      SELECT t.bucket, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
-      FROM ${TABLES[period]} t LEFT JOIN strings ON strings.id = t.key
-      WHERE t.series = (SELECT series.id FROM series JOIN sites ON sites.id = series.site
-                        WHERE sites.name = ? AND series.summary = ?)
-        AND t.bucket BETWEEN ? AND ? ${ofKey}
-      ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, strings.text
-      LIMIT ? OFFSET ?`);
-    // Sums may exceed 2^53. As BigInt they can be rounded; otherwise SQLite refuses them.
-    statement.setReadBigInts(true);
-    const rows = statement.all(
-      site,
-      summary,
-      Math.max(Math.ceil(from / 1000), -LAST_DATE),
-      Math.min(Math.floor(to / 1000), LAST_DATE),
-      ...(typeof target === 'string' ? [target] : []),
-      limit === 0 ? -1 : limit,
-      offset,
-    );
-    return rows.map((row) => sumRowOf(Number(row.bucket) * 1000, row.key, row));
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {

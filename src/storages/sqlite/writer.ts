@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
+import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Cursor } from '../../journal/position.ts';
 import { BoundedCache } from '../../platform/cache.ts';
@@ -11,6 +11,7 @@ import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
+import { ENDPOINT_COLUMNS, endpointKinds, endpointOf } from '../sql/endpoints.ts';
 import { Place } from './location.ts';
 import type { SqliteOptions } from './options.ts';
 import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
@@ -192,7 +193,8 @@ export class SqliteWriter implements StorageWriter {
     const { text, date, duration, contentLength, status, extra } = records;
     const { kinds, kindOf } = agentKinds(records);
     const agents = kinds.map((index) => this.#agentOf(records, index, ids));
-    const endpoints = new Endpoints(records, (index) => this.#endpointOf(records, index, ids));
+    const { kinds: firsts, kindOf: endpointIndexOf } = endpointKinds(records);
+    const endpoints = firsts.map((index) => this.#endpointIdOf(records, index, ids));
     for (let i = 0; i < records.length; i++) {
       const ms = Math.floor(date[i]!);
       let low = (first + i) % LOW_BITS;
@@ -201,7 +203,7 @@ export class SqliteWriter implements StorageWriter {
         addRecord.run(
           ms,
           low,
-          endpoints.of(i),
+          endpoints[endpointIndexOf[i]!]!,
           ids.of(text.url[i]!),
           status[i]!,
           contentLength[i]!,
@@ -234,17 +236,9 @@ export class SqliteWriter implements StorageWriter {
     return found?.id ?? Number(this.#statements.addAgent.run(...values).lastInsertRowid);
   }
 
-  #endpointOf(records: RecordBatch, index: number, ids: BatchIds): number {
-    const { text, flags } = records;
-    const values = [
-      this.#site,
-      ids.of(text.serverName[index]!),
-      ids.of(text.method[index]!),
-      ids.of(text.protocol[index]!),
-      ids.of(text.route[index]!),
-      ids.of(text.blueprint[index]!),
-      flags[index]! & FLAG_AUTHORIZATION,
-    ] as const;
+  #endpointIdOf(records: RecordBatch, index: number, ids: BatchIds): number {
+    const endpoint = endpointOf(records, index, (local) => ids.of(local));
+    const values = [this.#site, ...ENDPOINT_COLUMNS.map((column) => endpoint[column])] as const;
     this.#statements.addEndpoint.run(...values);
     return (this.#statements.findEndpoint.get(...values) as { id: number }).id;
   }
@@ -312,38 +306,6 @@ class BatchIds {
 
   all(locals: Int32Array): Float64Array {
     return Float64Array.from(locals, (local) => this.of(local));
-  }
-}
-
-/** Endpoints of a batch, each looked up once. */
-class Endpoints {
-  readonly #records: RecordBatch;
-  readonly #lookUp: (index: number) => number;
-  readonly #known = new Map<number, Map<number, number>>();
-
-  constructor(records: RecordBatch, lookUp: (index: number) => number) {
-    this.#records = records;
-    this.#lookUp = lookUp;
-  }
-
-  of(index: number): number {
-    const { text, flags, strings } = this.#records;
-    const server = text.serverName[index]! * strings.length;
-    const place = (server + text.route[index]!) * strings.length + text.blueprint[index]!;
-    const manner =
-      (text.method[index]! * strings.length + text.protocol[index]!) * 2 +
-      (flags[index]! & FLAG_AUTHORIZATION);
-    let manners = this.#known.get(place);
-    if (!manners) {
-      manners = new Map();
-      this.#known.set(place, manners);
-    }
-    let id = manners.get(manner);
-    if (id === undefined) {
-      id = this.#lookUp(index);
-      manners.set(manner, id);
-    }
-    return id;
   }
 }
 
