@@ -254,17 +254,25 @@ export function sumCases(subject: Subject): TestCase[] {
           const tags = defineSummary({ name: 'blog-tags', key: () => null });
           const storage = place.storage([tags, sumStatus]);
           const writer = place.keep(await openWriter(storage));
-          const of = (...keys: string[]) => ({ extra: { keys: { 'blog-tags': keys } } });
-          await writer.apply(new TestJournal('a', storage.summaries).batch([of('x', 'y'), of('y'), of()]));
-          const asked = await place.openClient(storage);
-          equal(
-            (await rows(asked, 'blog-tags')).map(([key, hits]) => [key, hits]),
-            [
-              ['y', 2],
-              ['x', 1],
-              [null, 1],
-            ],
+          const of = (status: number, contentLength: number, ...keys: string[]) => {
+            return { status, contentLength, duration: 7, extra: { keys: { 'blog-tags': keys } } };
+          };
+          await writer.apply(
+            new TestJournal('a', storage.summaries).batch([
+              of(500, 10, 'x', 'y'),
+              of(200, 30, 'y'),
+              of(503, 200, 'z', 'y'),
+              of(200, 4_000),
+            ]),
           );
+          const asked = await place.openClient(storage);
+          // Each key of a record counts it in full: hits, transfer, errors and duration.
+          equal(await rows(asked, 'blog-tags'), [
+            ['y', 3, 240, 2, 21],
+            ['x', 1, 10, 1, 7],
+            ['z', 1, 200, 1, 7],
+            [null, 1, 4_000, 0, 7],
+          ]);
           const other = await place.openClient(place.storage([]));
           equal(
             (await other.site()).summaries.map(({ name, own }) => [name, own]),
@@ -273,8 +281,8 @@ export function sumCases(subject: Subject): TestCase[] {
               ['blog-tags', true],
             ],
           );
-          equal((await rows(other, 'blog-tags')).length, 3);
-          equal((await other.top('blog-tags')).count, 3);
+          equal((await rows(other, 'blog-tags')).length, 4);
+          equal((await other.top('blog-tags')).count, 4);
           await rejects(other.sums('blog-tag', { period: 'day' }), { code: 'SUMMARY_UNKNOWN' });
           await rejects(other.top('blog-tag'), { code: 'SUMMARY_UNKNOWN' });
         }),

@@ -179,10 +179,10 @@ describe('the journal', () => {
 });
 
 describe('while no file can be written', () => {
-  function blocked() {
+  function blocked(options: { memoryBytes?: number; inMemory?: boolean } = { memoryBytes: 4096 }) {
     const directory = join(temporaryDirectory(), 'file', 'journals');
     writeFileSync(join(directory, '../../file'), '');
-    const opened = openJournal(directory, { memoryBytes: 4096 });
+    const opened = openJournal(directory, options);
     const pieces: MemoryPiece[] = [];
     opened.journal.onMemoryPiece = (piece) => pieces.push(piece);
     return { ...opened, directory, pieces };
@@ -193,14 +193,37 @@ describe('while no file can be written', () => {
     for (const url of names(0, 100)) journal.append(factsOf(url));
     expect(journal.state).toBe('memory');
     expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNWRITABLE']);
-    expect(journal.records).toBeGreaterThan(10);
-    expect(journal.records + journal.dropped).toBe(100);
+    // As many as fit, and no more.
+    const size = pieces[0]!.bytes.length;
+    expect(journal).toMatchObject({
+      records: Math.floor(4096 / size),
+      dropped: 100 - Math.floor(4096 / size),
+    });
+    expect(journal.memoryPieces().reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeLessThanOrEqual(
+      4096,
+    );
     const reader = liveReader(journal, pieces);
     expect(readAll(reader).urls).toEqual(names(0, journal.records));
     // What is stored makes room.
     journal.shared.committed = journal.shared.end;
     journal.append(factsOf('/more'));
     expect(journal.memoryPieces()).toHaveLength(1);
+  });
+
+  test.each([
+    { inMemory: false, most: 16 * 2 ** 20 },
+    { inMemory: true, most: 64 * 2 ** 20 },
+  ])('memory is bounded by default: $most bytes (in memory only: $inMemory)', ({ inMemory, most }) => {
+    const { journal } = blocked({ inMemory });
+    const facts = factsOf(`/${'x'.repeat(60_000)}`);
+    for (let i = 0; i < 2_000; i++) {
+      journal.append(facts);
+      if (inMemory) journal.appendPending();
+    }
+    const kept = journal.memoryPieces().reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect(kept).toBeLessThanOrEqual(most);
+    expect(kept).toBeGreaterThan(most - 61_000);
+    expect(journal.records + journal.dropped).toBe(2_000);
   });
 
   test('a journal that is deleted under its process begins anew, and what was lost is counted', async () => {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Storage } from '../../src/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
@@ -60,19 +61,19 @@ export function rollbackCases(open: () => Promise<RollbackPlace>): void {
     const place = await open();
     try {
       const first = await round(place, Number.POSITIVE_INFINITY, 'before');
-      expect(first.calls).toBeGreaterThanOrEqual(place.calls);
       expect(first.contents).toMatchObject({ records: { length: 8 } });
-      for (let nth = 0; nth < first.calls; nth++) {
+      let nth = 0;
+      // Ends with a round that has no such call. Counting the calls of one round would not reach the last call of others.
+      for (let isCall = true; isCall; nth++) {
         // Each call is rolled back, where that can be, and lost in one of two ways.
         const lost = nth % 2 === 0 ? 'before' : 'after';
         for (const failure of place.failures.filter((each) => each === 'rolled back' || each === lost)) {
           const { failed, contents } = await round(place, nth, failure);
-          expect({ failed, contents }, `call ${nth}, ${failure}`).toEqual({
-            failed: true,
-            contents: first.contents,
-          });
+          isCall &&= failed;
+          expect(contents, `call ${nth}, ${failure}`).toEqual(first.contents);
         }
       }
+      expect(nth).toBeGreaterThan(place.calls);
     } finally {
       await place.close();
     }
@@ -88,7 +89,8 @@ async function round(place: RollbackPlace, nth: number, failure: Failure) {
   try {
     const [urls, ...more] = plain.summaries;
     const journalOf = (name: string, summaries: ConstructorParameters<typeof TestJournal>[1]) =>
-      new TestJournal(Buffer.from(`${name} ${site}`).toString('hex').slice(0, 32), summaries, 'UTC', site);
+      // Distinct from the first digit on, because the numbers of the records start with it.
+      new TestJournal(hash('md5', `${name} ${site}`), summaries, 'UTC', site);
     const journal = journalOf('a', plain.summaries);
     // Others are faster with the summaries too, and in another order.
     const theirs = journalOf('b', [...more.reverse(), urls!]);
@@ -97,14 +99,14 @@ async function round(place: RollbackPlace, nth: number, failure: Failure) {
     const batch = journal.batch(recordsOf(site, 'second'));
     faults.arm(nth, failure);
     await writer.apply(batch).catch(() => {});
-    const { calls, failed } = faults;
+    const { failed } = faults;
     faults.arm(Number.POSITIVE_INFINITY, failure);
     // Another process takes the IDs that have become free.
     await store(async () => other, theirs.batch(recordsOf(site, 'theirs')));
     await store(async () => writer, batch);
     const again = journal.batch(recordsOf(site, 'second'));
     await store(async () => writer, again);
-    return { calls, failed, contents: await contents(plain, site) };
+    return { failed, contents: await contents(plain, site) };
   } finally {
     await writer.close();
     await other.close();

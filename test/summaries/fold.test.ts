@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
+import { defineSummary } from '../../src/summaries/define.ts';
 import { fold } from '../../src/summaries/fold.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
@@ -19,7 +20,13 @@ interface Fact {
   status: number;
   contentLength: number;
   duration: number;
+  /** Keys in the summary `tags`. */
+  tags: string[];
 }
+
+/** A user-defined summary with several keys per record, and one whose keys no batch contains. */
+const OWN = ['tags', 'without-keys'].map((name) => defineSummary({ name, key: () => null }));
+const SUMMARIES = [...STANDARD_SUMMARIES, ...OWN];
 
 const key = fc.constantFrom('a', 'b', 'A', 'a ', 'ä', '🜁', 'null', '');
 const optional = fc.option(key);
@@ -38,11 +45,12 @@ const fact: fc.Arbitrary<Fact> = fc.record({
   status: fc.constantFrom(200, 304, 404, 499, 500, 503),
   contentLength: fc.nat({ max: 1e9 }),
   duration: fc.nat({ max: 1e9 }),
+  tags: fc.uniqueArray(key, { maxLength: 3 }).map((tags) => tags.filter((tag) => tag !== '')),
 });
 
 function batchOf(facts: readonly Fact[]): RecordBatch {
   const batch = new RecordBatch(1);
-  for (const { date, status, contentLength, duration, ...texts } of facts) {
+  for (const { date, status, contentLength, duration, tags, ...texts } of facts) {
     if (batch.length === batch.capacity) batch.grow();
     const i = batch.length++;
     batch.date[i] = date;
@@ -54,6 +62,7 @@ function batchOf(facts: readonly Fact[]): RecordBatch {
     for (const [column, text] of Object.entries(texts)) {
       batch.text[column as 'url'][i] = batch.intern(text);
     }
+    batch.setKeys('tags', i, tags);
   }
   return batch;
 }
@@ -66,7 +75,7 @@ function add(totals: Totals, name: string, values: [number, number, number, numb
 }
 
 /** The key of what is added to all of them. */
-const EVERY_NAME = STANDARD_SUMMARIES.map(({ name }) => name)
+const EVERY_NAME = SUMMARIES.map(({ name }) => name)
   .sort()
   .join(',');
 
@@ -76,8 +85,13 @@ function straightCount(facts: readonly Fact[], timeZone: string): Totals {
   const totals: Totals = new Map();
   for (const one of facts) {
     const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
-    const keys = STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]);
-    for (const [name, key] of [...keys, ['coverage', EVERY_NAME]]) {
+    const keys = [
+      ...STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]),
+      ...(one.tags.length === 0 ? [null] : one.tags).map((tag) => ['tags', tag]),
+      ['without-keys', null],
+      ['coverage', EVERY_NAME],
+    ];
+    for (const [name, key] of keys) {
       for (const period of PERIODS) {
         const bucket = zone.bucketOf(period, one.date);
         add(totals, JSON.stringify([name, period, bucket, key]), [
@@ -96,7 +110,7 @@ function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Tot
   const totals: Totals = new Map();
   for (const facts of batches) {
     const batch = batchOf(facts);
-    for (const group of fold(batch, STANDARD_SUMMARIES, calendar(timeZone))) {
+    for (const group of fold(batch, SUMMARIES, calendar(timeZone))) {
       group.key.forEach((id, row) => {
         const text = batch.strings[id]!;
         add(totals, JSON.stringify([group.summary.name, group.period, group.bucket, text]), [
@@ -138,6 +152,21 @@ describe('fold', () => {
   );
 
   test('a batch without records gives nothing', () => {
-    expect(foldCount([[]], 'UTC').size).toBe(0);
+    expect(fold(batchOf([]), SUMMARIES, calendar('UTC'))).toEqual([]);
+  });
+
+  test('each bucket has one group per summary, in the order of time, and each key one row', () => {
+    fc.assert(
+      fc.property(shuffledBatches, ([facts]) => {
+        const groups = fold(batchOf(facts), SUMMARIES, calendar('Europe/Berlin'));
+        for (const { key } of groups) expect(new Set(key).size).toBe(key.length);
+        const bySeries = Object.groupBy(groups, ({ summary, period }) => `${summary.name} ${period}`);
+        for (const series of Object.values(bySeries)) {
+          const buckets = series!.map(({ bucket }) => bucket);
+          expect(buckets).toEqual([...new Set(buckets)].sort((a, b) => a - b));
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 });

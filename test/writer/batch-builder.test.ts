@@ -1,0 +1,153 @@
+import { expect, test } from 'vitest';
+import type { Facts } from '../../src/capture/record-sink.ts';
+import { defineSummary } from '../../src/summaries/define.ts';
+import { Enricher } from '../../src/writer/enrich/enricher.ts';
+import { BatchBuilder, MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
+import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
+import { factsOf } from '../journal/support.ts';
+
+const HEADER = { site: 'default', serverName: 'default' };
+const TAGS = defineSummary({ name: 'tags', key: () => null });
+
+function builder(maxRecords?: number, own = new CustomSummaries([], () => {})) {
+  const built = new BatchBuilder(new Enricher(undefined), 'default', own, maxRecords);
+  built.begin(HEADER);
+  return built;
+}
+
+/** Adds records until the batch is full, and returns their number. Gives up after `most`. */
+function fill(built: BatchBuilder, factsAt: (index: number) => Partial<Facts>, most: number): number {
+  let count = 0;
+  for (; !built.isFull && count < most; count++) {
+    built.add({ ...factsOf('http://localhost/'), ...factsAt(count) });
+  }
+  return count;
+}
+
+const extraOf = (length: number) => `{"vars":{"a":"${'x'.repeat(length - 17)}"}}`;
+
+test('a batch is full with its maximum of records', () => {
+  expect(MAX_RECORDS).toBe(32_768);
+  expect(fill(builder(), () => ({}), 2 * MAX_RECORDS)).toBe(MAX_RECORDS);
+  expect(fill(builder(100), () => ({}), 200)).toBe(100);
+});
+
+test('a batch is full with its maximum of distinct text, and repeated text counts once', () => {
+  expect(MAX_TEXT).toBe(2 ** 20);
+  const built = builder();
+  const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
+  const count = fill(built, url, 1_000);
+  expect(built.batch.textLength).toBeGreaterThanOrEqual(MAX_TEXT);
+  expect(built.batch.textLength).toBeLessThan(MAX_TEXT + 4_096);
+  // Nearly all text is that of the URLs.
+  expect(count).toBe(MAX_TEXT / 4_096);
+  expect(fill(builder(), () => url(0), 1_000)).toBe(1_000);
+});
+
+test('a batch is full with its maximum of vars and route parameters, although they are all equal', () => {
+  expect(MAX_EXTRA).toBe(8 * 2 ** 20);
+  const extra = extraOf(16_384);
+  expect(extra).toHaveLength(16_384);
+  expect(fill(builder(), () => ({ extra }), 1_000)).toBe(MAX_EXTRA / extra.length);
+});
+
+test('a storage with larger batches has proportionally larger limits, one with smaller batches the same', () => {
+  const extra = extraOf(16_384);
+  expect(fill(builder(4 * MAX_RECORDS), () => ({ extra }), 4_000)).toBe((4 * MAX_EXTRA) / extra.length);
+  const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
+  expect(fill(builder(4 * MAX_RECORDS), url, 4_000)).toBe((4 * MAX_TEXT) / 4_096);
+  expect(fill(builder(1_000), () => ({ extra }), 4_000)).toBe(MAX_EXTRA / extra.length);
+});
+
+test('the next batch starts empty', () => {
+  const own = new CustomSummaries([TAGS], () => {});
+  const built = builder(100, own);
+  const extra = `{"vars":{"a":"${'x'.repeat(100_000)}"},"keys":{"tags":["a","b"]}}`;
+  for (let batch = 0; batch < 3; batch++) {
+    built.begin(HEADER);
+    expect(fill(built, (i) => ({ extra, url: `http://${batch}/${i}`, status: 200 + i }), 200)).toBe(84);
+    built.begin(HEADER);
+    expect(built.isFull).toBe(false);
+    expect(fill(built, () => ({ url: `http://small/${batch}` }), 2)).toBe(2);
+    const { length, extra: left, strings, own: keys } = built.batch;
+    expect({ length, left, more: keys.get('tags')?.more }).toEqual({
+      length: 2,
+      left: new Map(),
+      more: new Map(),
+    });
+    expect(strings).toContain(`http://small/${batch}`);
+    expect(strings.filter((text) => text?.startsWith('http://'))).toHaveLength(1);
+    expect(built.batch.record(1)).toMatchObject({ status: 200, url: `http://small/${batch}`, vars: null });
+  }
+});
+
+test('a record has the journal’s facts and what is derived from them', () => {
+  const built = builder();
+  const first: Facts = {
+    ...factsOf('http://localhost/a?b=c'),
+    date: 1_700_000_000_123,
+    contentLength: 6,
+    duration: 7,
+    status: 503,
+    credentials: true,
+    method: 'PUT',
+    route: '/:a',
+    protocol: 'HTTP/2.0',
+    remoteAddr: '1.2.3.4',
+    forwardedFor: '5.6.7.8',
+    agent: 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+    acceptLanguage: 'de-AT,de;q=0.9,en;q=0.8',
+    referrer: 'http://other/',
+    username: 'ada',
+    visitor: 'v1',
+    blueprint: 'blog',
+    extra: '{"vars":{"plan":"gold"},"routeParams":{"a":"a"}}',
+  };
+  const bot = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
+  for (const facts of [first, first, { ...factsOf('http://localhost/'), agent: bot }]) built.add(facts);
+  const { batch } = built;
+  const expected = {
+    date: first.date,
+    site: 'default',
+    serverName: 'default',
+    method: 'PUT',
+    url: 'http://localhost/a?b=c',
+    path: '/a',
+    query: { b: 'c' },
+    route: '/:a',
+    routeParams: { a: 'a' },
+    protocol: 'HTTP/2.0',
+    status: 503,
+    contentLength: 6,
+    duration: 7,
+    remoteAddr: '1.2.3.4',
+    forwardedFor: '5.6.7.8',
+    userAgent: { string: first.agent, browser: 'Firefox', version: '140.0', platform: 'Linux' },
+    language: 'de-AT',
+    referrer: 'http://other/',
+    username: 'ada',
+    authorization: true,
+    visitor: 'v1',
+    country: null,
+    geo: null,
+    bot: false,
+    vars: { plan: 'gold' },
+    blueprint: 'blog',
+  };
+  expect(JSON.parse(JSON.stringify(batch.record(0)))).toEqual(expected);
+  expect(batch.record(1)).toEqual(batch.record(0));
+  expect([batch.at('state', 0), batch.at('state', 2)]).toEqual(['503', '200']);
+  expect([batch.at('botName', 0), batch.at('botName', 2)]).toEqual([null, 'Googlebot']);
+  expect(batch.record(2)).toMatchObject({ bot: true, authorization: false, language: null, vars: null });
+});
+
+test('keys that were determined at capture are those of the batch', () => {
+  const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
+  for (const extra of ['{"keys":{"tags":["a","b","c"]}}', '', '{"keys":{"other":["d"]}}', '{"vars":{}}']) {
+    built.add({ ...factsOf('http://localhost/'), extra });
+  }
+  const { strings, own } = built.batch;
+  const { first, more } = own.get('tags')!;
+  expect([...first.slice(0, 4)].map((id) => strings[id])).toEqual(['a', null, null, null]);
+  expect([...more].map(([index, ids]) => [index, ids.map((id) => strings[id])])).toEqual([[0, ['b', 'c']]]);
+});
