@@ -127,6 +127,21 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
+  test('loses all its tables: they are created again, and what the journal holds is stored', async () => {
+    await using app = await trackedFile();
+    await app.request(20);
+    await app.expectExact(0);
+    const database = new DatabaseSync(app.path);
+    database.exec('PRAGMA foreign_keys = OFF');
+    for (const { name } of database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()) {
+      database.exec(`DROP TABLE ${name}`);
+    }
+    database.close();
+    await app.request(10);
+    await app.expectExact(0);
+    expect(app.reported()).toEqual(['0']);
+  });
+
   test('is removed just before the app closes: the last flush is into the new one', async () => {
     const app = await trackedFile();
     await app.request(20);

@@ -148,6 +148,7 @@ export function migrate(database: DatabaseSync, path: string): void {
   database.exec('BEGIN IMMEDIATE');
   try {
     const version = versionOf(database, path);
+    if (version === 0) dropViews(database);
     for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
     for (const { name } of STANDARD_SUMMARIES) createViews(database, name);
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
@@ -178,16 +179,27 @@ function isMissing(directory: string): boolean {
   }
 }
 
-/** Returns the schema version, 0 if the file is still empty. Throws for a file that is not ours. */
+/**
+ * Returns the schema version, 0 if the file is still empty or all its tables were dropped. Throws for a file that is
+ * not ours.
+ */
 export function versionOf(database: DatabaseSync, path: string): number {
   const pragma = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get()!)[0]);
   const version = pragma('user_version');
-  const tables = Number(database.prepare('SELECT count(*) AS n FROM sqlite_master').get()!.n);
-  if (pragma('application_id') !== APPLICATION_ID && (version > 0 || tables > 0)) {
-    throw new TrackUsageError('STORAGE_FOREIGN', { value: path });
+  const objects = database.prepare('SELECT type FROM sqlite_master').all();
+  if (pragma('application_id') !== APPLICATION_ID) {
+    if (version > 0 || objects.length > 0) throw new TrackUsageError('STORAGE_FOREIGN', { value: path });
+    return 0;
   }
   checkVersion(version, SCHEMA_VERSION, path);
-  return version;
+  return objects.some(({ type }) => type === 'table') ? version : 0;
+}
+
+/** Drops the views that remain after their tables were dropped. */
+function dropViews(database: DatabaseSync): void {
+  for (const { name } of database.prepare("SELECT name FROM sqlite_master WHERE type = 'view'").all()) {
+    database.exec(`DROP VIEW "${String(name).replaceAll('"', '""')}"`);
+  }
 }
 
 /** Creates a view for each period of a summary, such as `usage_urls_daily`. */
