@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { RecordBatch } from '../../src/batch.ts';
 import type { Facts } from '../../src/capture/record-sink.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
@@ -79,6 +80,95 @@ test('the next batch starts empty', () => {
     expect(strings.filter((text) => text?.startsWith('http://'))).toHaveLength(1);
     expect(built.batch.record(1)).toMatchObject({ status: 200, url: `http://small/${batch}`, vars: null });
   }
+});
+
+test('texts and values that the batch before had are not those of the next one', () => {
+  const built = builder();
+  const one = (n: number): Facts => ({
+    ...factsOf(`http://localhost/${n}`),
+    status: 200 + n,
+    acceptLanguage: 'de',
+    agent: 'curl/8.5.0',
+    remoteAddr: '1.2.3.4',
+  });
+  for (const first of [0, 5, 3]) {
+    built.begin(HEADER);
+    // The same texts get other IDs.
+    for (let n = 0; n < first; n++) built.add({ ...one(n), acceptLanguage: '', agent: '', remoteAddr: '' });
+    built.add(one(first));
+    expect(built.batch.record(first)).toMatchObject({
+      url: `http://localhost/${first}`,
+      language: 'de',
+      userAgent: { string: 'curl/8.5.0', browser: 'curl' },
+      remoteAddr: '1.2.3.4',
+      country: null,
+    });
+    expect(built.batch.at('state', first)).toBe(`${200 + first}`);
+  }
+});
+
+test('every record of a batch that outgrows its capacity is complete, however long its texts are', () => {
+  const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
+  const urlOf = (i: number) => `http://localhost/${i}/${(i % 500 === 0 ? '😀ä' : '').repeat(1_000)}`;
+  const length = 2 * built.batch.capacity + 1;
+  for (let i = 0; i < length; i++) {
+    const extra = `{"keys":{"tags":["${i}"]}}`;
+    built.add({
+      ...factsOf(urlOf(i)),
+      date: i,
+      duration: 2 * i,
+      contentLength: 3 * i,
+      status: i,
+      credentials: true,
+      extra,
+    });
+  }
+  const { batch } = built;
+  const tags = batch.own.get('tags')!.first;
+  for (let i = 0; i < length; i++) {
+    expect(batch.record(i)).toMatchObject({
+      url: urlOf(i),
+      method: 'GET',
+      date: i,
+      duration: 2 * i,
+      contentLength: 3 * i,
+      status: i,
+      authorization: true,
+    });
+    expect(batch.strings[tags[i]!]).toBe(`${i}`);
+  }
+});
+
+test.each([
+  ['http://a/b', '/b', null],
+  ['http://a', '/', null],
+  ['http://a?b=/c', '/', { b: '/c' }],
+  ['/b?c=1&d=2&c=3&c=', '/b', { c: ['1', '3', ''], d: '2' }],
+  ['http://a/b?', '/b', null],
+])('the parts of the URL %s', (url, path, query) => {
+  const built = builder();
+  built.add(factsOf(url));
+  const { path: found, query: values } = built.batch.record(0);
+  expect(found).toBe(path);
+  expect(values && { ...values }).toEqual(query);
+});
+
+test('a record without a user agent has none', () => {
+  const built = builder();
+  built.add({ ...factsOf('http://localhost/'), agent: '' });
+  expect(built.batch.record(0).userAgent).toBe(null);
+});
+
+test('a batch for another thread has all of its records', () => {
+  const built = builder();
+  for (const url of ['/a', '/b', '/c']) built.add({ ...factsOf(url), extra: '{"vars":{"n":1}}' });
+  const { batch } = built;
+  const data = batch.toData();
+  expect(data.text.url).toHaveLength(3);
+  const copy = RecordBatch.of(structuredClone(data));
+  expect(copy.length).toBe(3);
+  for (let i = 0; i < 3; i++) expect(copy.record(i)).toEqual(batch.record(i));
+  expect(batch.units).toBe(batch.textLength + 3 * '{"vars":{"n":1}}'.length);
 });
 
 test('a record has the journal’s facts and what is derived from them', () => {
