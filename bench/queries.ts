@@ -86,56 +86,56 @@ export async function run({ quick, storage, rounds = quick ? 2 : 5 }: BenchOptio
     title: 'Queries',
     method:
       `${whole(records)} records spread over ${days} days, the last of them today (10,000 URLs and 20,000 visitors, few of ` +
-      `them most of it), in all ${(await hooks()).length} standard summaries; then the dashboard's questions, each ` +
+      `them most of it), in all ${(await hooks()).length} standard summaries; then the dashboard's queries, each ` +
       `${rounds} times after a first (filtered ones, which read the records, twice), by the library without HTTP. ` +
       `Before each, ${LIVE} more requests of today are stored. Median (min–max); the first time, when nothing is remembered ` +
-      'yet of what the questions above it did not ask, stands beside it.',
+      'yet of what the queries above it did not read, stands beside it.',
     tables,
     data,
   };
 }
 
-async function measure(name: string, days: number, rounds: number): Promise<Record<string, number[]>> {
+async function measure(storageName: string, days: number, rounds: number): Promise<Record<string, number[]>> {
   const records = days * DAILY;
   const today = Math.floor(Date.now() / DAY) * DAY;
-  const engine = engineOf(name);
+  const engine = engineOf(storageName);
   const directory = newDirectory();
   const place = await engine.start(directory);
   const child = new Child(STORING);
   let storage: Storage | undefined;
   try {
     storage = await engine.storage(place.url, await hooks());
-    progress(`questions: ${name}, writing ${whole(records)} records`);
+    progress(`queries: ${storageName}, writing ${whole(records)} records`);
     const { identity } = storage;
     let count = 0;
     const store = async (more: number, ofDays: number): Promise<void> => {
       const begin = today - (ofDays - 1) * DAY;
       const requests = traffic(more, 'zipf', ofDays, begin);
       const journal = await writeJournal(directory, identity, requests);
-      const asked = { directory, journal, engine: name, url: place.url, hooks: await hooks() };
+      const asked = { directory, journal, engine: storageName, url: place.url, hooks: await hooks() };
       const stored = await child.ask<Adopted>('adopt', asked);
       count += more;
       if (stored.records !== count) throw new Error(`${stored.records} of ${count} records were stored`);
     };
-    progress(`questions: ${name}, storing ${whole(records)} records`);
+    progress(`queries: ${storageName}, storing ${whole(records)} records`);
     await store(records, days);
     const { UsageQuery: Query } = await load<{ UsageQuery: typeof UsageQuery }>('query/query.js');
     const query = new Query(storage.reader);
     const found: Record<string, number[]> = {};
     for (const range of RANGES) {
-      for (const [question, ask] of Object.entries(QUERIES)) {
-        progress(`questions: ${name}, ${range}, ${question}`);
+      for (const [name, read] of Object.entries(QUERIES)) {
+        progress(`queries: ${storageName}, ${range}, ${name}`);
         const time = async () => {
           await store(LIVE, 1);
           const started = performance.now();
-          await ask(query, range);
+          await read(query, range);
           return performance.now() - started;
         };
-        found[`${range} ${question}, first`] = [await time()];
+        found[`${range} ${name}, first`] = [await time()];
         const times: number[] = [];
-        const most = SLOW.test(question) ? Math.min(2, rounds) : rounds;
+        const most = SLOW.test(name) ? Math.min(2, rounds) : rounds;
         for (let round = 0; round < most; round++) times.push(await time());
-        found[`${range} ${question}`] = times;
+        found[`${range} ${name}`] = times;
       }
     }
     return found;
@@ -152,11 +152,11 @@ async function hooks(): Promise<string[]> {
 }
 
 function tableOf(found: Record<string, number[]>): string {
-  const rows = Object.keys(QUERIES).map((question) => [
-    question,
+  const rows = Object.keys(QUERIES).map((name) => [
+    name,
     ...RANGES.flatMap((range) => [
-      spread(found[`${range} ${question}`]!, decimals(1)),
-      spread(found[`${range} ${question}, first`]!, decimals(1)),
+      spread(found[`${range} ${name}`]!, decimals(1)),
+      spread(found[`${range} ${name}, first`]!, decimals(1)),
     ]),
   ]);
   return table(['', ...RANGES.flatMap((range) => [range, `${range}, first time`])], rows);

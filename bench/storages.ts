@@ -63,7 +63,7 @@ async function measure(engine: Engine, records: number): Promise<Stored> {
 async function inChild<T extends { records: number }>(
   engine: Engine,
   records: number,
-  question: 'adopt' | 'apply',
+  method: 'adopt' | 'apply',
 ): Promise<{ answer: T; bytes: number }> {
   const directory = newDirectory();
   const place = await engine.start(directory);
@@ -72,7 +72,7 @@ async function inChild<T extends { records: number }>(
     const { url } = place;
     const { identity } = await engine.storage(url, []);
     const journal = await writeJournal(directory, identity, traffic(records, 'zipf'));
-    const answer = await child.ask<T>(question, { directory, journal, engine: engine.name, url });
+    const answer = await child.ask<T>(method, { directory, journal, engine: engine.name, url });
     if (answer.records !== records) throw new Error(`${answer.records} of ${records} records were stored`);
     return { answer, bytes: await place.bytes() };
   } finally {

@@ -8,7 +8,7 @@ import { answer } from './support/child.ts';
 import { ALL_HOOKS, library, onError } from './support/library.ts';
 import { engineOf } from './support/storages.ts';
 
-interface Question {
+interface Job {
   directory: string;
   /** Journal written by a process that died. */
   journal: string;
@@ -37,7 +37,7 @@ export interface Applied {
 
 answer({
   /** Runs the complete pipeline: decoding, user agents, geolocation, folding, storing. */
-  async adopt({ directory, journal, engine, url, hooks }: Question): Promise<Adopted> {
+  async adopt({ directory, journal, engine, url, hooks }: Job): Promise<Adopted> {
     const { TrackUsage, sumServer } = await library();
     const storage = await open(engine, url, hooks);
     const started = performance.now();
@@ -57,7 +57,7 @@ answer({
   },
 
   /** Measures only the storage, with batches prepared in advance. */
-  async apply({ directory, journal, engine, url }: Question): Promise<Applied> {
+  async apply({ directory, journal, engine, url }: Job): Promise<Applied> {
     const storage = await open(engine, url);
     const batches = await collect(storage, directory, journal);
     const context: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };

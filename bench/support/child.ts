@@ -50,14 +50,14 @@ export class Child {
     this.#process = child;
   }
 
-  ask<T>(question: string, argument?: unknown): Promise<T> {
+  ask<T>(method: string, argument?: unknown): Promise<T> {
     const id = ++this.#asked;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, ({ error, answer }) => {
         if (error === undefined) resolve(answer as T);
         else reject(new Error(error));
       });
-      if (this.#process.connected) this.#process.send({ id, question, argument });
+      if (this.#process.connected) this.#process.send({ id, method, argument });
       else this.#waiting.get(id)!({ id, error: 'the process has ended' });
     });
   }
@@ -85,15 +85,12 @@ export class Child {
 
 /** Handles requests in the child process. */
 export function answer(answers: Record<string, (argument: never) => unknown>): void {
-  process.on(
-    'message',
-    async ({ id, question, argument }: { id: number; question: string; argument: never }) => {
-      try {
-        process.send!({ id, answer: await answers[question]!(argument) });
-      } catch (error) {
-        process.send!({ id, error: (error as Error).stack ?? String(error) });
-      }
-    },
-  );
+  process.on('message', async ({ id, method, argument }: { id: number; method: string; argument: never }) => {
+    try {
+      process.send!({ id, answer: await answers[method]!(argument) });
+    } catch (error) {
+      process.send!({ id, error: (error as Error).stack ?? String(error) });
+    }
+  });
   process.on('disconnect', () => process.exit());
 }

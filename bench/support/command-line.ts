@@ -5,14 +5,14 @@ import type { BenchOptions } from './options.ts';
 
 /** Benchmarks that run by default. */
 const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'storages', 'questions', 'outage', 'profile', 'in-memory', 'instances', 'soak'];
+const KNOWN = [...ALL, 'storages', 'queries', 'outage', 'profile', 'in-memory', 'instances', 'soak'];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --quick            short: shows that it runs, not what it costs
   --rounds n         repeats each measurement
   --framework name   http, profile, in-memory, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
-  --storage name     storages, questions: only this one; outage: which one, postgres without it
+  --storage name     storages, queries: only this one; outage: which one, postgres without it
   --minutes n        soak: how long, 10 without it; outage: how long the storage is stopped, 1 without it
   --write            puts the figures into docs/benchmarks.md and README.md`;
 

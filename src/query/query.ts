@@ -97,7 +97,7 @@ export class UsageQuery {
 
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
-    const asked = await this.#ask(options, 'totals');
+    const asked = await this.#resolve(options, 'totals');
     const source = await this.#answers.source(asked);
     const range = beforeOf(asked, options);
     const [{ value: totals, coverage }, before] = await Promise.all([
@@ -117,7 +117,7 @@ export class UsageQuery {
    * counted, without visitors and bots.
    */
   async series(options: SeriesOptions = {}): Promise<SeriesResult> {
-    const asked = await this.#ask(options, 'series');
+    const asked = await this.#resolve(options, 'series');
     const { period = periodOf(asked.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
     if (summary === undefined && key !== undefined) {
@@ -148,7 +148,7 @@ export class UsageQuery {
 
   /** Returns the top keys of a summary over a range, and the sum of the remaining ones. */
   async top(summary: Summary | string, options: TopOptions = {}): Promise<TopResult> {
-    const asked = await this.#ask(options, 'top');
+    const asked = await this.#resolve(options, 'top');
     const name = await this.#summary(asked.site, summary);
     const { order = 'hits', search, limit = 10, page = 1 } = options;
     if (!ORDERS.includes(order)) throw invalid('order', order, ORDERS.map((o) => `"${o}"`).join(', '));
@@ -186,7 +186,7 @@ export class UsageQuery {
 
   /** Returns a page of records, newest first. */
   async records(options: RecordsOptions = {}): Promise<RecordsResult> {
-    const asked = await this.#ask(options, 'records');
+    const asked = await this.#resolve(options, 'records');
     const { after, limit = 100 } = options;
     if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
@@ -203,8 +203,8 @@ export class UsageQuery {
     return { ...answered(asked), records, next: next ?? null };
   }
 
-  async #ask(options: QueryOptions, question: keyof typeof OPTIONS): Promise<Asked> {
-    checkOptions(`query.${question}`, options, OPTIONS[question]);
+  async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<Asked> {
+    checkOptions(`query.${name}`, options, OPTIONS[name]);
     const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
     if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
@@ -216,7 +216,7 @@ export class UsageQuery {
     });
     const meant = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
     // Records are read by date, so later ones do not matter.
-    const isFromRecords = where.length > 0 || question === 'records';
+    const isFromRecords = where.length > 0 || name === 'records';
     const range = isFromRecords ? meant : await this.#answers.settled(site, zone, meant);
     return { site, zone, range, where };
   }

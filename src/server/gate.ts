@@ -31,8 +31,8 @@ export class Gate {
       return Promise.reject(
         new Refusal({
           status: 503,
-          title: 'Too many questions at once',
-          detail: 'Ask again in a few seconds.',
+          title: 'Too many concurrent queries',
+          detail: 'Try again in a few seconds.',
           code: 'QUERY_BUSY',
           headers: { 'retry-after': '5' },
         }),

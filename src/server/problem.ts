@@ -53,7 +53,7 @@ export function problemOf(error: unknown): Problem {
     status: 503,
     title: TITLES[503]!,
     detail:
-      'The storage did not answer this question; the app that writes to it says why, by onError and status().',
+      'The storage did not answer this query. The app that writes to it reports the reason through onError and status().',
     code: 'STORAGE_SILENT',
   };
 }

@@ -48,6 +48,6 @@ export function forwardingReader(
   ask: (method: QueryName, argument: unknown) => Promise<unknown>,
   close: () => Promise<void>,
 ): CompleteReader {
-  const questions = QUERIES.map((method) => [method, (argument: unknown) => ask(method, argument)]);
-  return { ...Object.fromEntries(questions), close } as CompleteReader;
+  const queries = QUERIES.map((method) => [method, (argument: unknown) => ask(method, argument)]);
+  return { ...Object.fromEntries(queries), close } as CompleteReader;
 }

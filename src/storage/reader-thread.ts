@@ -4,12 +4,12 @@ import { moduleUrl, type PlainError, reviveError, startThread } from '../platfor
 import { type CompleteReader, forwardingReader, type QueryName } from './complete-reader.ts';
 
 /** Query sent to the reader's thread, and its result. */
-export interface Question {
+export interface ReaderCall {
   id: number;
   method: QueryName;
   argument: unknown;
 }
-export interface Answer {
+export interface ReaderResult {
   id: number;
   value?: unknown;
   error?: PlainError;
@@ -26,7 +26,7 @@ interface Waiting {
 export function threadReader(module: string, options: unknown): CompleteReader {
   const thread = new ReaderThread(module, options);
   return forwardingReader(
-    (method, argument) => thread.ask(method, argument),
+    (method, argument) => thread.query(method, argument),
     () => thread.close(),
   );
 }
@@ -47,14 +47,14 @@ class ReaderThread {
     await this.#worker?.terminate();
   }
 
-  async ask(method: Question['method'], argument: unknown): Promise<unknown> {
+  async query(method: ReaderCall['method'], argument: unknown): Promise<unknown> {
     const worker = this.#start();
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
       // Keeps the process alive while a caller waits for a result.
       worker.ref();
-      worker.postMessage({ id, method, argument } satisfies Question);
+      worker.postMessage({ id, method, argument } satisfies ReaderCall);
     });
   }
 
@@ -66,7 +66,7 @@ class ReaderThread {
     });
     this.#worker = worker;
     let failure: unknown;
-    worker.on('message', ({ id, value, error }: Answer) => {
+    worker.on('message', ({ id, value, error }: ReaderResult) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (this.#waiting.size === 0) worker.unref();

@@ -105,7 +105,7 @@ const SEARCHES_OF_HOSTILE = [
 export function queryCases(subject: Subject): TestCase[] {
   return [
     {
-      name: 'questions: keys over months, days and hours are those of the storage in memory, in every order',
+      name: 'queries: keys over months, days and hours are those of the storage in memory, in every order',
       run: () =>
         besideMemory(subject, SUMMARIES, async ({ apply, compare }) => {
           const random = new Random(20_261_201);
@@ -134,7 +134,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: keys are searched as text, in either case',
+      name: 'queries: keys are searched as text, in either case',
       run: () =>
         besideMemory(subject, [sumUrls], async ({ apply, compare }) => {
           await apply(HOSTILE_TEXTS.map((url) => ({ url })));
@@ -159,7 +159,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: a search finds ASCII letters in either case, and every other character as it is',
+      name: 'queries: a search finds ASCII letters in either case, and every other character as it is',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
@@ -183,7 +183,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: totals and series are those of the storage in memory',
+      name: 'queries: totals and series are those of the storage in memory',
       run: () =>
         besideMemory(subject, SUMMARIES, async ({ apply, compare }) => {
           const random = new Random(20_261_202);
@@ -203,7 +203,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: null is a key that has a row, and is not a visitor',
+      name: 'queries: null is a key that has a row, and is not a visitor',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumReferrers, sumVisitors]);
@@ -246,7 +246,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: without data the answers are empty',
+      name: 'queries: without data the answers are empty',
       run: () =>
         at(subject, async (place) => {
           const storage = place.storage([sumUrls]);
@@ -276,7 +276,7 @@ export function queryCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'questions: sums pass 2^53',
+      name: 'queries: sums pass 2^53',
       run: () =>
         besideMemory(subject, [sumUrls], async ({ apply, compare }) => {
           const large: TestRecord = { contentLength: 2 ** 52, duration: 2 ** 52 };

@@ -63,7 +63,7 @@ const SUBJECTS: Subject[] = [
 
 const LONG = [
   'sums: a large random workload',
-  'questions: keys over months',
+  'queries: keys over months',
   'filters: conditions on each column',
 ];
 
