@@ -23,56 +23,59 @@ const TABLE = {
     'pass an instance such as new SqliteStorage("usage.db")',
   ],
   STORAGE_MISSING: [
-    'no storage was given, so there is nothing to ask',
+    'this TrackUsage has no storage to query',
     'pass a storage: new TrackUsage(app, [new SqliteStorage("usage.db")])',
   ],
   WRITER_SUMMARY: [
-    '{writer} cannot keep the summary {name}: a writer only takes records, one after the other',
-    'give the summary to a storage, such as new SqliteStorage("usage.db"), beside it',
+    '{writer} cannot keep the summary {name}: a writer only receives records',
+    'add the summary to the hooks of a storage, such as new SqliteStorage("usage.db")',
   ],
-  STORAGE_UNKNOWN: ['cannot open storage {value}', 'use one of the forms {known}'],
-  STORAGE_NOT_FOUND: ['there is no database at {value}', 'check the path or URL; a tracked app creates it'],
+  STORAGE_UNKNOWN: ['cannot open storage {value}', 'use one of: {known}'],
+  STORAGE_NOT_FOUND: [
+    'no database found at {value}',
+    'check the path or URL; a tracked app creates the database',
+  ],
   STORAGE_FOREIGN: [
     '{value} is not a track-usage database',
-    'choose another file or database, or another prefix, schema or collection in it; nothing was changed in this one',
+    'use another file, database, prefix, schema or collection; nothing was changed',
   ],
   STORAGE_NEWER: [
-    '{value} has schema version {found}, this release knows up to {known}',
-    'upgrade track-usage, or use another file or database, or another prefix, schema or collection in it',
+    '{value} has schema version {found}, but this release supports versions up to {known}',
+    'upgrade track-usage, or use another file, database, prefix, schema or collection',
   ],
   STORAGE_OLDER: [
-    '{value} has schema version {found}, this release reads version {known}',
-    'start the app once with this release, which brings the database up to date',
+    '{value} has schema version {found}, but this release requires version {known}',
+    'start the app once with this release to migrate the database',
   ],
   COPY_TARGET: [
     '{value} already holds records or summaries of the site "{site}"',
-    'copy into a database that holds none of it, or under another name: --to-site NAME',
+    'copy into an empty database, or under another name: --to-site NAME',
   ],
   COPY_DIFFERS: [
-    'the copy is not equal: {what} is {found} in {to} and {wanted} in {from}',
-    'stop what writes to {from}, and copy into an empty database',
+    'the copy differs: {what} is {found} in {to}, but {wanted} in {from}',
+    'stop the apps that write to {from}, and copy into an empty database',
   ],
   COPY_SHRUNK: [
-    '{value} holds {found} records now, and {copied} were copied before',
-    'what was copied is kept; for a copy of what is left, copy into an empty database, or under another name: --to-site NAME',
+    '{value} now holds {found} records, but {copied} were copied before',
+    'the copied records are kept; to copy only the remaining ones, copy into an empty database, or under another name: --to-site NAME',
   ],
   COPY_SOURCE: [
-    '{value} cannot be read: {reason}',
-    'check --from, --table and --website; nothing was changed there',
+    'cannot read {value}: {reason}',
+    'check --from, --table and --website; the source was not changed',
   ],
   COPY_OWN: [
     '{value} is a collection of track-usage, not of Flask-Track-Usage',
-    'leave out flask+: --from mongodb://…, or name the collection of Flask-Track-Usage: --table NAME',
+    'remove flask+ (--from mongodb://…), or name the collection of Flask-Track-Usage: --table NAME',
   ],
-  COPY_EMPTY: ['{value} holds nothing of the site "{site}"', 'check --from and --site'],
-  STORAGE_SERVER: ['{value} is a server of version {found}, which {reason}', 'upgrade the server'],
+  COPY_EMPTY: ['{value} has no data for the site "{site}"', 'check --from and --site'],
+  STORAGE_SERVER: ['{value} has server version {found}, which {reason}', 'upgrade the server'],
   STORAGE_OFFLINE: [
     '{what} is not connected: {reason}',
     'connect it; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   STORAGE_ENCODING: [
-    '{value} keeps text as {found}, which cannot hold every character',
-    'use a database whose encoding is {wanted}',
+    '{value} has the encoding {found}, which cannot represent every character',
+    'use a database with the encoding {wanted}',
   ],
   DRIVER_MISSING: [
     '{storage} needs the package {driver}, which is not installed',
@@ -80,43 +83,40 @@ const TABLE = {
   ],
   DRIVER_FAILED: [
     '{storage} cannot load the package {driver}: {reason}',
-    'check that the package is installed completely, and check the limit of open files',
+    'check the installation of the package and the limit of open files',
   ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
     'keep timeZone: "{found}", or give this app another site name or another database',
   ],
-  SUMMARY_UNKNOWN: ['there is no summary {value}', 'use one of: {known}'],
+  SUMMARY_UNKNOWN: ['unknown summary {value}', 'use one of: {known}'],
   SUMMARY_NOT_KEPT: [
     'no storage keeps the summary "{name}"',
-    'add it to the hooks of a storage: hooks: [{name}]; it counts from then on',
+    'add it to the hooks of a storage: hooks: [{name}]; it counts requests from then on',
   ],
   SUMMARY_TAKEN: [
-    'the name "{name}" belongs to another summary',
-    'rename your own summary, and pass the same object to every storage',
+    'another summary is already named "{name}"',
+    'rename your custom summary, and pass the same object to every storage',
   ],
   SUMMARY_MODULE: [
-    'the summary "{name}" cannot be counted: {reason}',
+    'cannot compute the summary "{name}": {reason}',
     'fix {module}; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   QUERY_INVALID: ['{name} is {value}', 'expected {expected}'],
-  QUERY_TOO_LARGE: [
-    'a query that is answered from the records {reason}',
-    'query a shorter range, or without a filter',
-  ],
+  QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
     'cannot read the country database {value}: {reason}',
     'pass the path of a file in MMDB format as geo: { database }',
   ],
   GEO_SERVICE: [
-    'the geography service {value} is not asked for {seconds} s: {reason}',
-    'countries that only it knows stay null meanwhile; check freeGeoIp: { endpoint, countryPath } and its limits',
+    'requests to the geolocation service {value} are paused for {seconds} s: {reason}',
+    'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that only it knows are null',
   ],
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
-    '{what} was not finished after {value} ms',
-    'check that the database or stream that it waits for responds; records in a journal file are stored when it does, or at the next start, and records in no file are reported as RECORDS_LOST',
+    '{what} did not finish within {value} ms',
+    'check that the database or stream responds; records in a journal file are stored when it does, or at the next start, and records in memory are reported as RECORDS_LOST',
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
@@ -127,7 +127,7 @@ const TABLE = {
     'when you bundle your app, mark "track-usage" and "track-usage/sqlite" as external, and install the package where the bundle runs; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   PERMISSION_MISSING: [
-    'the permission model of Node forbids to load {value}: {reason}',
+    'the permission model of Node does not allow loading {value}: {reason}',
     'start Node with --allow-worker, and --allow-fs-read for node_modules; until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   JOURNAL_UNWRITABLE: [
@@ -135,7 +135,7 @@ const TABLE = {
     'free disk space, make the directory writable, or set journal: { dir }; until then, records wait in bounded memory',
   ],
   JOURNAL_UNSAFE: [
-    'the directory of journals {value} may hold files of another user: {reason}',
+    'the journal directory {value} may hold files of another user: {reason}',
     'delete it, or make this user its owner and remove write access for others, or set journal: { dir } to another path; until then, records wait in bounded memory',
   ],
   JOURNAL_FOREIGN: [
@@ -143,8 +143,8 @@ const TABLE = {
     'delete it or, if its records are genuine, change its owner and mode to those of this process; until then, it is not adopted',
   ],
   JOURNAL_NETWORK: [
-    '{value} is on a network file system ({kind}), where locks and appends cannot be relied on',
-    'set journal: { dir } to a local disk; until then records wait in bounded memory',
+    '{value} is on a network file system ({kind}), where locks and appends are not reliable',
+    'set journal: { dir } to a local disk; until then, records wait in bounded memory',
   ],
   JOURNAL_UNREADABLE: [
     'cannot read {value}: {reason}',
@@ -163,8 +163,8 @@ const TABLE = {
     'check the disk; all other records are stored',
   ],
   JOURNAL_DROPPED: [
-    '{records} records of the journal {value} are lost: they were in memory only, or their file was dropped at the limit, deleted or cut short',
-    'fix the storage that falls behind, raise journal: { maxBytes } or check the disk; all other records are stored',
+    '{records} records of the journal {value} are lost: they were in memory only, or their file was dropped at the limit, deleted or truncated',
+    'fix the storage that lags, raise journal: { maxBytes } or check the disk; all other records are stored',
   ],
   BATCH_CORRUPT: [
     'the file of an unfinished batch, {value}, is damaged',
@@ -184,14 +184,14 @@ const TABLE = {
   ],
   JOURNAL_GONE: [
     'the journal {value} was deleted while it was in use',
-    'a new one is begun; leave the directory alone while the app runs',
+    'a new journal is started; do not change the directory while the app runs',
   ],
   JOURNAL_TAKEN: [
     'another process adopted the journal {value}, because this process was paused for more than 3 s and its lock was dropped',
     'the other process stores its records, and this one continues in a new journal; {records} records that were only in memory are lost and counted in dropped.journal',
   ],
   JOURNAL_FULL: [
-    'the journal passed its limit of {value} bytes, its oldest segment was dropped',
+    'the journal exceeded its limit of {value} bytes, and its oldest segment was dropped',
     'fix the storage that lags, or raise journal: { maxBytes }',
   ],
   JOURNAL_SLOW: [
@@ -203,7 +203,7 @@ const TABLE = {
     'make the directory of the journal writable, or the storage available, before the app stops',
   ],
   STORAGE_FAILED: [
-    '{storage} did not take a batch: {reason}',
+    'cannot write to {storage}: {reason}',
     'make the storage available; the batch is retried until it succeeds, and until then, records wait in the journal, or in bounded memory if no file can be written',
   ],
   STORAGE_UNCLOSED: [
@@ -214,13 +214,13 @@ const TABLE = {
     '{storage} was removed, emptied or replaced while the app was running; stored records that were lost with it: {lost}',
     'new records go to the current database; stop the app before you remove or restore a database',
   ],
-  RECORD_REJECTED: ['{storage} refused a record: {reason}', 'it is kept in {file}'],
+  RECORD_REJECTED: ['{storage} rejected a record: {reason}', 'inspect the record in {file}'],
   REJECT_FILE_UNWRITABLE: [
     'cannot write the file of rejected records, {value}: {reason}',
     'free disk space or make the directory writable; it is retried for 30 s, and later records wait',
   ],
   RECORD_DISCARDED: [
-    '{storage} refused a record: {reason}; it could not be written to {file}: {why}',
+    '{storage} rejected a record: {reason}; it could not be written to {file}: {why}',
     'free disk space, move or delete the file, or make its directory writable; the record is counted as rejected',
   ],
   ADDRESS_UNREADABLE: [
@@ -233,11 +233,11 @@ const TABLE = {
     'the response is not affected, and dropped.capture of status() counts the request; check code that replaces properties of requests, responses or sockets',
   ],
   SUMMARY_KEYS: [
-    "the keys of a request in the app's own summaries were left out: {reason}",
+    'the keys of a request in custom summaries were omitted: {reason}',
     'return fewer or shorter keys; the request counts under null in each of these summaries',
   ],
   VARS_LEFT_OUT: [
-    'the vars of a request were left out: {reason}',
+    'the vars of a request were omitted: {reason}',
     'use values that JSON can represent, of at most 16,384 characters; the request is recorded without them',
   ],
   VARS_REQUEST: [
@@ -284,7 +284,7 @@ export function reasonOf(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);
   } catch {
-    return 'something without a text was thrown';
+    return 'a value that cannot be converted to a string was thrown';
   }
 }
 
@@ -307,7 +307,7 @@ export function show(value: unknown): string {
 export function showKind(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'another object';
-  if (typeof value === 'string' && /[:@/]/.test(value)) return 'a text of another form';
+  if (typeof value === 'string' && /[:@/]/.test(value)) return 'a string (not shown)';
   return show(value);
 }
 

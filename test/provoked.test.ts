@@ -60,7 +60,7 @@ async function thrown(call: () => unknown): Promise<unknown> {
 
 const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unknown> }>> = {
   STORAGE_MISSING: {
-    says: ['no storage was given', 'new SqliteStorage'],
+    says: ['this TrackUsage has no storage', 'new SqliteStorage'],
     provoke: () => thrown(() => new TrackUsage(undefined, []).getUsage()),
   },
   WRITER_SUMMARY: {
@@ -136,7 +136,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     },
   },
   RECORD_DISCARDED: {
-    says: ['test refused a record: too long', 'its limit of', 'counted as rejected'],
+    says: ['test rejected a record: too long', 'its limit of', 'counted as rejected'],
     async provoke() {
       const refuse = async ({ records }: { records: { length: number } }) => {
         if (records.length > 0) throw new Error('too long');

@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   const origin = `http://localhost:${port}`;
   process.stdout.write(
     `The shop is open: ${origin}${goesOn ? `, going on with ${DATABASE}` : ''}\n` +
-      `Its dashboard, by a link that works once: ${dashboard.link(origin)}\n` +
+      `Dashboard (one-time link): ${dashboard.link(origin)}\n` +
       `${visitors ? 'Visitors are looking around.' : 'For visitors, start it with: npm start -- --visitors'}` +
       ' Ctrl-C ends it.\n\n',
   );

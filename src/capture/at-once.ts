@@ -5,6 +5,6 @@ import { ignoreRejection } from '../platform/promises.ts';
  * count as true.
  */
 export function atOnce<T>(answer: T): T {
-  if (ignoreRejection(answer)) throw new TypeError('it returned a promise, and the answer is needed at once');
+  if (ignoreRejection(answer)) throw new TypeError('it returned a promise, but it must be synchronous');
   return answer;
 }

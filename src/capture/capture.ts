@@ -117,7 +117,7 @@ export class Capture implements ExchangeObserver {
     }
     // The response is complete and recorded by another listener, or began before this one saw it.
     if (response.headersSent) return;
-    if (!(response instanceof ServerResponse)) throw new TypeError('its response is not one of Node');
+    if (!(response instanceof ServerResponse)) throw new TypeError('its response is not a response of Node');
     const connection = Connection.of(request.socket);
     if (!connection.watched) watchSocket(connection);
     let { exchange } = connection;

@@ -44,11 +44,11 @@ export function jsonOf(values: object, limit: number, onFailure: (error: unknown
   }
   if (json === undefined || json === '{}') return '';
   if (json[0] !== '{') {
-    onFailure(new TypeError('their toJSON gives no object'));
+    onFailure(new TypeError('their toJSON does not return an object'));
     return '';
   }
   if (json.length <= limit) return json.includes('\\u') ? fitForEngines(json) : json;
-  onFailure(new RangeError(`${json.length} characters of JSON, at most ${limit} fit`));
+  onFailure(new RangeError(`${json.length} characters of JSON exceed the limit of ${limit}`));
   return '';
 }
 

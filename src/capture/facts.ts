@@ -168,7 +168,7 @@ export class FactsReader {
         const name = atOnce(username(request));
         return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
       } catch (error) {
-        onProblem(hookFailed('the option username', 'the request is recorded without a name', error));
+        onProblem(hookFailed('the option username', 'the request is recorded without a user name', error));
         return '';
       }
     }

@@ -13,7 +13,7 @@ export function isTrusted(
   try {
     return atOnce(reader.trusts(request, address, hop));
   } catch (error) {
-    onProblem(hookFailed('the setting that trusts proxies', 'none is trusted for the request', error));
+    onProblem(hookFailed('the trust proxy setting', 'no proxy is trusted for this request', error));
     return false;
   }
 }

@@ -148,7 +148,7 @@ function checkCookieOptions({
   if (/^__host-/i.test(name)) {
     const expected = (what: string) => `${what}, for a name that begins with "__Host-"`;
     checkOption('cookie.path', path, path === '/', expected('"/"'));
-    checkOption('cookie.domain', domain, false, expected('left out'));
+    checkOption('cookie.domain', domain, false, expected('no value'));
   }
   const secrets = [secret].flat();
   if (secret !== undefined && (secrets.length === 0 || !secrets.every(isText))) {
@@ -156,7 +156,7 @@ function checkCookieOptions({
       name: 'cookie.secret',
       // Messages are logged, so they show only the type.
       value: show(Array.isArray(secret) ? secrets.map((one) => typeof one) : typeof secret),
-      expected: 'a text that is not empty, or a list of such',
+      expected: 'a non-empty string, or a list of them',
     });
   }
 }

@@ -54,7 +54,7 @@ export async function main(argv: readonly string[], given: Io): Promise<number> 
 function createProgram(io: Io, texts: { out: string; err: string }): Command {
   const width = () => io.columns ?? 80;
   const program = new Command('track-usage')
-    .description('Asks what track-usage stored, shows it, and copies it.')
+    .description('Queries, reports, serves and copies the data that track-usage stored.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')

@@ -154,7 +154,7 @@ function deltasOf(summary: string, period: Period, rows: readonly SumRow[]) {
 async function put(writer: StorageWriter, batch: Omit<Batch, 'to'>, rows: number): Promise<Cursor> {
   const to = { position: batch.from.position + rows, ordinal: batch.from.ordinal + rows };
   if (!(await writer.apply({ ...batch, to }))) {
-    throw new Error('another copy into the same site is under way');
+    throw new Error('another copy into the same site is running');
   }
   return to;
 }

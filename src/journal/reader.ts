@@ -135,7 +135,8 @@ export class JournalReader {
       if (outcome === 'full') return cursor;
       if (outcome === 'gone') {
         // Deleted since the files were listed. The next listing shows a gap.
-        if (missing === piece.file) throw unreadable(piece.file!, new Error('it is listed but not there'));
+        if (missing === piece.file)
+          throw unreadable(piece.file!, new Error('it is listed, but does not exist'));
         missing = piece.file;
         this.#segments = undefined;
       } else if (cursor.position < Math.min(end, piece.end)) break;

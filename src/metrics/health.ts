@@ -5,12 +5,12 @@ import { Exposition, label } from './exposition.ts';
 type Metric<Of> = [name: string, type: 'counter' | 'gauge', help: string, value: (of: Of) => number];
 
 const OF_APP: Metric<UsageStatus>[] = [
-  ['captured_requests', 'counter', 'Requests that were seen to their end.', ({ captured }) => captured],
-  ['journaled_records', 'counter', 'Records that the journal took.', ({ journaled }) => journaled],
+  ['captured_requests', 'counter', 'Completed requests.', ({ captured }) => captured],
+  ['journaled_records', 'counter', 'Records accepted by the journal.', ({ journaled }) => journaled],
   [
     'journal_on_disk',
     'gauge',
-    'Whether the journal is written to a file; 0 while records wait in memory.',
+    '1 while the journal is written to a file, 0 while records wait in memory.',
     ({ journal }) => Number(journal.state !== 'memory'),
   ],
   [
@@ -19,47 +19,52 @@ const OF_APP: Metric<UsageStatus>[] = [
     'Appends to the journal that took longer than 50 ms.',
     ({ journal }) => journal.slowAppends,
   ],
-  [
-    'writer_restarts',
-    'counter',
-    'How often the thread of the writer was started again.',
-    ({ writerRestarts }) => writerRestarts,
-  ],
+  ['writer_restarts', 'counter', 'Restarts of the writer thread.', ({ writerRestarts }) => writerRestarts],
 ];
 
 const OF_STORAGE: Metric<StorageStatus>[] = [
-  ['up', 'gauge', 'Whether the storage was opened and its last batch went well.', ({ ok }) => Number(ok)],
-  ['committed_records', 'counter', 'Records of this process that the storage has.', (s) => s.committed],
-  ['adopted_records', 'counter', 'Records of dead processes that the storage was given.', (s) => s.adopted],
-  ['rejected_records', 'counter', 'Records that the storage refused.', (s) => s.rejected],
+  [
+    'up',
+    'gauge',
+    '1 if the storage is open and its last batch succeeded, 0 otherwise.',
+    ({ ok }) => Number(ok),
+  ],
+  ['committed_records', 'counter', 'Records of this process that were stored.', (s) => s.committed],
+  ['adopted_records', 'counter', 'Records of dead processes that were stored.', (s) => s.adopted],
+  ['rejected_records', 'counter', 'Records that the storage rejected.', (s) => s.rejected],
   [
     'lost_records',
     'counter',
     'Records dropped at the limit of the journal, damaged on disk, or deleted with their file.',
     (s) => s.lost,
   ],
-  ['lag_records', 'gauge', 'Records that are journaled and not stored yet.', ({ lag }) => lag.records],
-  ['lag_seconds', 'gauge', 'For how long there have been records to store.', ({ lag }) => lag.seconds],
+  ['lag_records', 'gauge', 'Records that are journaled but not stored yet.', ({ lag }) => lag.records],
   [
-    'hooks_pending_records',
+    'lag_seconds',
     'gauge',
-    'Records that wait for functions among the hooks.',
-    (s) => s.hooks.pending,
+    'Time since which records have been waiting to be stored.',
+    ({ lag }) => lag.seconds,
   ],
-  ['hooks_dropped_records', 'counter', 'Records that came too fast for the hooks.', (s) => s.hooks.dropped],
-  ['hooks_failed_calls', 'counter', 'Calls of hooks that failed.', (s) => s.hooks.failed],
+  ['hooks_pending_records', 'gauge', 'Records waiting for hook functions.', (s) => s.hooks.pending],
+  [
+    'hooks_dropped_records',
+    'counter',
+    'Records dropped because hook functions were too slow.',
+    (s) => s.hooks.dropped,
+  ],
+  ['hooks_failed_calls', 'counter', 'Failed calls of hook functions.', (s) => s.hooks.failed],
 ];
 
 /** Formats the values of `status()`. */
 export function healthText(status: UsageStatus, openMetrics: boolean): string {
   const text = new Exposition(openMetrics);
   text
-    .begin('track_usage_build_info', 'gauge', 'The release of track-usage, and that of Node.')
+    .begin('track_usage_build_info', 'gauge', 'Versions of track-usage and Node.')
     .sample(1, [label('version', version()), label('node', process.versions.node)].join());
   for (const [name, type, help, value] of OF_APP) {
     text.begin(`track_usage_${name}`, type, help).sample(value(status));
   }
-  text.begin('track_usage_dropped_records', 'counter', 'Requests that no storage will get, by reason.');
+  text.begin('track_usage_dropped_records', 'counter', 'Requests that no storage will receive, by reason.');
   for (const [reason, records] of Object.entries(status.dropped)) {
     text.sample(records, label('reason', reason));
   }

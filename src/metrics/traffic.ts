@@ -10,7 +10,7 @@ const LIMITS = [...BOUNDS.map((microseconds) => bound(microseconds / 1e6)), '+In
 export function trafficText(counter: RequestCounter, openMetrics: boolean): string {
   const all = [...counter.series()].map((series) => ({ ...series, labels: labelsOf(series) }));
   const text = new Exposition(openMetrics);
-  text.begin('track_usage_http_requests', 'counter', 'Requests that were seen to their end.');
+  text.begin('track_usage_http_requests', 'counter', 'Completed requests.');
   for (const { buckets, labels } of all) text.sample(sum(buckets), labels);
   text.begin('track_usage_http_response_bytes', 'counter', 'Body bytes of the responses.');
   for (const { bytes, labels } of all) text.sample(bytes, labels);

@@ -125,7 +125,7 @@ export class UsageQuery {
     }
     if (summary !== undefined && !isKey(key)) throw invalid('key', key, 'a key of the summary, or null');
     if (asked.range.end - asked.range.start > MOST_BUCKETS * SHORTEST[period]) {
-      throw invalid('period', period, `one of which the range has no more than ${MOST_BUCKETS}`);
+      throw invalid('period', period, `a period with at most ${MOST_BUCKETS} buckets in the range`);
     }
     const one =
       summary === undefined
@@ -158,7 +158,7 @@ export class UsageQuery {
     }
     if (limit === 0 && page > 1) throw invalid('page', page, '1, since limit 0 puts all on one page');
     if (search !== undefined && typeof search !== 'string') {
-      throw invalid('search', search, 'a part of the keys');
+      throw invalid('search', search, 'a string to search for in the keys');
     }
     const wanted = {
       order,
@@ -193,7 +193,7 @@ export class UsageQuery {
     }
     // Only the storage knows the contents of a cursor.
     if (after !== undefined && typeof after !== 'string') {
-      throw invalid('after', after, 'the "next" of the previous answer');
+      throw invalid('after', after, 'the "next" of the previous page');
     }
     const answer = this.#reader.matchingRecords({ ...matching(asked), after, limit });
     // If the database is gone when the next page is requested, that is not the end of the records.
@@ -208,7 +208,7 @@ export class UsageQuery {
     const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
     if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-      throw invalid('filter', filter, 'an object of keys by the names of their summaries');
+      throw invalid('filter', filter, 'an object that maps summary names to keys');
     }
     const where = Object.entries(filter).map(([name, value]): Condition => {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');

@@ -77,7 +77,7 @@ export async function rangeOf(
   const start =
     from === undefined ? zone.monthOf((await first()) ?? now) : zone.hourOf(zone.parse(from, 'from'));
   if (start >= last && from !== undefined) {
-    throw invalid('from', from, to === undefined ? 'a time that has begun' : 'a time that is not after "to"');
+    throw invalid('from', from, to === undefined ? 'a time in the past' : 'a time that is not after "to"');
   }
   const end = Math.max(start, Math.min(last, until));
   // A range until now counts in months as soon as it is about a month long.

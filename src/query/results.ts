@@ -310,8 +310,8 @@ export function columnFor(summary: string, option: 'filter' | 'summary'): TextCo
   const column = columnOf(summary);
   if (column !== undefined) return column;
   const names = STANDARD_SUMMARIES.map((standard) => standard.name).join(', ');
-  const where = option === 'filter' ? '' : ' where the answer is filtered';
-  throw invalid(option, summary, `a summary whose keys stand in the records${where}: ${names}`);
+  const where = option === 'filter' ? '' : ' (required by the filter)';
+  throw invalid(option, summary, `a summary whose keys are stored in the records${where}: ${names}`);
 }
 
 export function columnOf(name: string): TextColumn | undefined {

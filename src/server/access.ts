@@ -72,8 +72,8 @@ export class Access {
     if (this.isLocal && !isNear) {
       return {
         status: 403,
-        title: 'This dashboard is for the machine it runs on',
-        detail: 'Pass a token, authorize or public: true to usage.handler() to open it to others.',
+        title: 'Access is limited to localhost',
+        detail: 'To allow other hosts, pass token, authorize or public: true to usage.handler().',
         code: 'ACCESS_LOCAL',
       };
     }
@@ -85,8 +85,8 @@ export class Access {
     // Another site's host name that was made to resolve to this machine (DNS rebinding).
     return {
       status: 421,
-      title: 'This is not the host that was asked for',
-      detail: 'Add the name to hosts of usage.handler() where it is yours.',
+      title: 'Unknown host',
+      detail: 'If the name is yours, add it to hosts of usage.handler().',
       code: 'ACCESS_HOST',
     };
   }
@@ -119,7 +119,7 @@ export class Access {
     );
     if (typeof isRight === 'object') return isRight;
     if (!isRight) {
-      return { status: 401, title: 'That is not the token', detail: 'Try again.', code: 'TOKEN_WRONG' };
+      return { status: 401, title: 'Wrong token', detail: 'Try again.', code: 'TOKEN_WRONG' };
     }
     return this.#cookie(request);
   }
@@ -135,8 +135,8 @@ export class Access {
     if (this.hasSession(request)) return undefined;
     return {
       status: 401,
-      title: 'This link was used already, or is not one',
-      detail: 'Links work once. Open the dashboard without it to sign in.',
+      title: 'The link is invalid or was already used',
+      detail: 'A link works once. Open the dashboard without the link to sign in.',
       code: 'LINK_WRONG',
     };
   }

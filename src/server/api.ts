@@ -55,7 +55,7 @@ function endpoint<P extends v.GenericSchema, A extends v.GenericSchema>(given: {
 export const ENDPOINTS: readonly Endpoint[] = [
   endpoint({
     path: '/site',
-    summary: 'The time zone of the site, the summaries that can be asked for, and how the app is.',
+    summary: 'Time zone of the site, its summaries, and the status of the app.',
     parameters: schemas.siteParameters,
     answer: schemas.siteAnswer,
     ask: async ({ query, version, ...source }, { site }) => ({
@@ -66,21 +66,21 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
   endpoint({
     path: '/status',
-    summary: 'How the app is: what waits, what was dropped, what failed last.',
+    summary: 'Status of the app: pending and dropped records, and the last error.',
     parameters: schemas.noParameters,
     answer: schemas.statusAnswer,
     ask: async (source) => ({ status: shown(source) }),
   }),
   endpoint({
     path: '/totals',
-    summary: 'Hits, bytes, errors, time, visitors and robots of a range.',
+    summary: 'Hits, transfer, errors, duration, visitors and bots of a range.',
     parameters: schemas.totalsParameters,
     answer: schemas.totalsAnswer,
     ask: ({ query }, parameters) => query.totals(optionsOf(parameters)),
   }),
   endpoint({
     path: '/series',
-    summary: 'The same for each hour, day or month of a range, or for one key of a summary.',
+    summary: 'Totals of each hour, day or month of a range, optionally for one key of a summary.',
     parameters: schemas.seriesParameters,
     answer: schemas.seriesAnswer,
     ask: ({ query }, parameters) => query.series(seriesOptions(parameters)),
@@ -88,7 +88,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
   endpoint({
     path: '/summaries/{summary}',
-    summary: 'The keys of a summary, those with the most first, and what the others have together.',
+    summary: 'Keys of a summary, largest first, and the sum of the remaining keys.',
     parameters: schemas.topParameters,
     answer: schemas.topAnswer,
     ask: ({ query }, parameters, summary) => query.top(summary, topOptions(parameters)),

@@ -42,7 +42,10 @@ function readText(request: IncomingMessage, timeout: number): Promise<string> {
       length += piece.length;
       if (length > LONGEST) settle(refusal(413, 'The form is too long', 'FORM_LONG'));
     };
-    const limit = setTimeout(() => settle(refusal(408, 'The form came too slowly', 'FORM_SLOW')), timeout);
+    const limit = setTimeout(
+      () => settle(refusal(408, 'The form did not arrive in time', 'FORM_SLOW')),
+      timeout,
+    );
     limit.unref();
     request
       .on('data', take)
@@ -53,6 +56,6 @@ function readText(request: IncomingMessage, timeout: number): Promise<string> {
 }
 
 function refusal(status: number, title: string, code: string): Refusal {
-  const detail = 'A form with a token is all that is wanted.';
+  const detail = 'Send a form with a token.';
   return new Refusal({ status, title, detail, code, ends: true });
 }

@@ -111,8 +111,8 @@ export async function within<T>(promise: Promise<T>, timeout: number): Promise<T
 function slow(timeout: number): Refusal {
   return new Refusal({
     status: 503,
-    title: 'The storage takes too long',
-    detail: `There was no answer within ${timeout} ms. Ask about a shorter range, or without a filter.`,
+    title: 'The storage timed out',
+    detail: `There was no response within ${timeout} ms. Query a shorter range, or without a filter.`,
     code: 'QUERY_SLOW',
   });
 }

@@ -109,7 +109,7 @@ class Mount {
 
   link(origin: string): string {
     if (!URL.canParse(origin)) {
-      const expected = 'where the app is found, such as "http://localhost:3000"';
+      const expected = 'the URL of the app, such as "http://localhost:3000"';
       throw new TrackUsageError('OPTION_INVALID', { name: 'link', value: show(origin), expected });
     }
     this.#printed = monotonicClock.now();
@@ -199,7 +199,7 @@ class Mount {
     try {
       protect(response);
       const title = 'The dashboard failed';
-      const detail = 'The app says why on its standard error.';
+      const detail = 'See the standard error output of the app.';
       sendProblem(response, { status: 500, title, detail, code: 'HANDLER_FAILED' });
     } catch {
       response.destroy();
@@ -227,7 +227,7 @@ class Mount {
     const scheme = 'encrypted' in request.socket ? 'https' : 'http';
     const link = this.link(`${scheme}://${request.headers.host}`);
     this.#printed = monotonicClock.now();
-    print(`the dashboard, by a link that works once: ${link}`);
+    print(`dashboard (one-time link): ${link}`);
   }
 }
 

@@ -12,7 +12,7 @@ export function openApi(version: string, path: string): Json {
     info: {
       title: 'track-usage',
       version,
-      summary: 'What a web app served: hits, bytes, errors and time.',
+      summary: 'Usage of a web app: hits, transfer, errors and duration.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: `${path}/api/v1` }],
@@ -52,7 +52,7 @@ function operation({ path, summary, parameters, answer, lines }: Endpoint): Json
     parameters: [...inPath, ...inQuery],
     responses: {
       200: {
-        description: 'The answer.',
+        description: 'The response.',
         content: {
           'application/json': { schema: jsonSchema(answer, 'output') },
           ...(lines && {
@@ -61,9 +61,9 @@ function operation({ path, summary, parameters, answer, lines }: Endpoint): Json
           }),
         },
       },
-      304: { description: 'As it was, by its ETag.' },
+      304: { description: 'Not modified since the ETag.' },
       default: {
-        description: 'What is wrong (RFC 9457).',
+        description: 'Problem details (RFC 9457).',
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },

@@ -124,7 +124,7 @@ export function checkToken(name: string, token: unknown): void {
   if (isText(token) && TOKEN.test(token as string)) return;
   // The message omits the value: it is a secret, even if it is too short.
   const value =
-    typeof token === 'string' ? `a text of ${token.length} characters` : `of type ${typeof token}`;
-  const expected = '16 or more ASCII characters without blanks';
+    typeof token === 'string' ? `a string of ${token.length} characters` : `of type ${typeof token}`;
+  const expected = '16 or more ASCII characters without spaces';
   throw new TrackUsageError('OPTION_INVALID', { name, value, expected });
 }

@@ -53,16 +53,16 @@ export function problemOf(error: unknown): Problem {
     status: 503,
     title: TITLES[503]!,
     detail:
-      'The storage did not answer this query. The app that writes to it reports the reason through onError and status().',
+      'The storage did not respond to this query. The app that writes to it reports the reason through onError and status().',
     code: 'STORAGE_SILENT',
   };
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  400: 'The request is not understood',
-  404: 'There is no such thing',
-  422: 'The answer would be too large',
-  503: 'The storage does not answer',
+  400: 'Invalid request',
+  404: 'Not found',
+  422: 'The response would be too large',
+  503: 'The storage is not available',
 };
 
 export function sendProblem(

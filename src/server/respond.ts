@@ -109,15 +109,15 @@ export class Responder {
       return this.#live.begin(request, response);
     }
     const found = findEndpoint(path);
-    if (!found) return refuse(404, 'There is no such thing', 'See api/v1/openapi.json.', 'PATH_UNKNOWN');
+    if (!found) return refuse(404, 'Not found', 'See api/v1/openapi.json.', 'PATH_UNKNOWN');
     const { endpoint, summary } = found;
     const given = readParameters(endpoint, parameters);
     if (!given.success) {
-      return refuse(400, 'The request is not understood', reasonsOf(given.issues), 'QUERY_INVALID');
+      return refuse(400, 'Invalid request', reasonsOf(given.issues), 'QUERY_INVALID');
     }
     const { format = 'json', site } = given.output as { format?: string; site?: string };
     if (this.#settings.public && site !== undefined && site !== this.#source.site) {
-      refuse(403, 'This dashboard is open for its own site alone', 'Leave out site.', 'SITE_REFUSED');
+      refuse(403, 'This dashboard is limited to its own site', 'Remove the parameter site.', 'SITE_REFUSED');
     }
     try {
       if (format !== 'json' && endpoint.lines) {
@@ -141,7 +141,7 @@ export class Responder {
   ): Promise<void> {
     const { maxDownloads, timeout } = this.#settings;
     if (this.#downloads >= maxDownloads) {
-      refuse(503, 'Too many downloads', 'Try again when one has ended.', 'DOWNLOADS_FULL', LATER);
+      refuse(503, 'Too many downloads', 'Try again when a download has finished.', 'DOWNLOADS_FULL', LATER);
     }
     this.#downloads += 1;
     try {
@@ -154,13 +154,13 @@ export class Responder {
   #metrics(request: IncomingMessage, response: ServerResponse): void {
     const { metrics } = this.#source;
     if (!metrics) {
-      const how = 'Ask the handler of the app.';
-      refuse(404, 'There are no metrics without an app', how, 'METRICS_MISSING');
+      const how = 'Request them from the handler of the app.';
+      refuse(404, 'Metrics require an app', how, 'METRICS_MISSING');
     }
     if (this.#settings.public) {
       // Metrics contain the storages' names.
-      const how = 'Give the handler a token, or another one.';
-      refuse(403, 'Metrics are not for everybody', how, 'METRICS_PRIVATE');
+      const how = 'Pass token instead of public: true, or create another handler with a token.';
+      refuse(403, 'Metrics are not public', how, 'METRICS_PRIVATE');
     }
     const openMetrics = (request.headers.accept ?? '').includes(OPEN_METRICS);
     const text = metrics({ openMetrics });
@@ -173,7 +173,8 @@ export class Responder {
 
   async #login(request: IncomingMessage, response: ServerResponse, body: unknown): Promise<void> {
     if (request.method !== 'POST') refuseMethod(request, 'POST', 'POST');
-    if (!isOwn(request)) refuse(403, 'Sign in from the dashboard', 'This is not its form.', 'ACCESS_ORIGIN');
+    if (!isOwn(request))
+      refuse(403, 'Sign in from the dashboard', 'The form was sent from another site.', 'ACCESS_ORIGIN');
     let form: URLSearchParams;
     try {
       form = await readForm(request, body, this.#settings.timeout);
@@ -206,18 +207,18 @@ export class Responder {
   /** Sends a file of the dashboard. Files contain no data, so they need no authorization. */
   async #file(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     if (sendFile(request, response, await this.#files, path)) return;
-    refuse(404, 'There is no such thing', 'The dashboard has no such file.', 'PATH_UNKNOWN');
+    refuse(404, 'Not found', 'The dashboard has no such file.', 'PATH_UNKNOWN');
   }
 
   #unknown(): Problem {
     const how = this.#access.isLocal
-      ? 'Open the link that the app printed where it runs; it works once.'
+      ? 'Open the one-time link that the app printed.'
       : this.#access.hasSignIn
         ? 'Sign in with the token.'
-        : 'The app decides who may look.';
+        : 'The app authorizes users.';
     return {
       status: 401,
-      title: 'This dashboard is not for everybody',
+      title: 'Authentication required',
       detail: how,
       code: this.#access.hasSignIn ? 'AUTH_REQUIRED' : 'AUTH_REFUSED',
       headers: { 'www-authenticate': 'Bearer realm="track-usage"' },
@@ -226,7 +227,7 @@ export class Responder {
 }
 
 function refuseMethod({ method }: IncomingMessage, wanted: string, allow: string): never {
-  return refuse(405, `Only ${wanted} is understood here`, `${method} is not.`, 'METHOD_UNKNOWN', { allow });
+  return refuse(405, `Method ${method} is not allowed`, `Use ${wanted}.`, 'METHOD_UNKNOWN', { allow });
 }
 
 /** Returns whether a form was sent by our page, so that no other site can sign a user in. */
@@ -250,6 +251,6 @@ function dashboard(): string {
 function refuseParameters(parameters: URLSearchParams): void {
   const names = [...new Set(parameters.keys())];
   if (names.length === 0) return;
-  const detail = `Unrecognized parameters: ${names.join(', ')}`.slice(0, 1_000);
-  refuse(400, 'The request is not understood', detail, 'QUERY_INVALID');
+  const detail = `Unknown parameters: ${names.join(', ')}`.slice(0, 1_000);
+  refuse(400, 'Invalid request', detail, 'QUERY_INVALID');
 }

@@ -41,23 +41,20 @@ const oneOf = <const O extends readonly string[]>(options: O) =>
 const compare = v.optional(
   v.pipe(
     oneOf(['true', 'false']),
-    v.description('Whether the period before is answered too.'),
+    v.description('Includes the previous period.'),
     v.transform((value) => value === 'true'),
   ),
 );
 const point = described(
   text,
-  'A date such as `2026-11-25`, `2026-11` or `2026-11-25T10:00:00+01:00`, inclusive; without an offset in the time zone of the site.',
+  'A date such as `2026-11-25`, `2026-11` or `2026-11-25T10:00:00+01:00`, inclusive. Without an offset, it is in the time zone of the site.',
 );
 const format = described(
   oneOf(['json', 'csv', 'ndjson']),
-  'CSV and NDJSON are streamed, whole, as a download.',
+  'CSV and NDJSON are streamed as a complete download.',
 );
 
-const site = described(
-  text,
-  'The name under which an app stores. Defaults to that of the app, or `default`.',
-);
+const site = described(text, 'Name of the site. Defaults to that of the app, or `default`.');
 const common = {
   site: v.optional(site),
   range: v.optional(described(oneOf(RANGES), 'Instead of `from` and `to`. Defaults to `30d`.')),
@@ -77,7 +74,7 @@ const common = {
       ),
       v.maxLength(MOST_FILTERS, `expected at most ${MOST_FILTERS}`),
       v.description(
-        'A summary and one of its keys, `geo:DE`; nothing behind the colon stands for the requests without a key. Several narrow further.',
+        'A summary and one of its keys, `geo:DE`; an empty key selects the requests without one. Several filters are combined with AND.',
       ),
     ),
   ),
@@ -91,26 +88,26 @@ export const totalsParameters = parameters({ ...common, compare });
 export const seriesParameters = parameters({
   ...common,
   compare,
-  period: v.optional(described(oneOf(PERIODS), 'Defaults to what suits the range.')),
-  summary: v.optional(described(text, 'A summary of which one key alone is wanted.')),
-  key: v.optional(described(text, 'That key; empty for the requests without one.')),
+  period: v.optional(described(oneOf(PERIODS), 'Defaults to a period that suits the range.')),
+  summary: v.optional(described(text, 'Limits the response to one key of this summary.')),
+  key: v.optional(described(text, 'The key; empty for the requests without one.')),
   format: v.optional(format),
 });
 export const topParameters = parameters({
   ...common,
   compare,
-  order: v.optional(described(oneOf(ORDERS), 'The largest first. Defaults to `hits`.')),
+  order: v.optional(described(oneOf(ORDERS), 'Sort order, largest first. Defaults to `hits`.')),
   search: v.optional(
-    described(text, 'Part of the key; A to Z are found in either case, other characters as they are.'),
+    described(text, 'Part of the key. A to Z match case-insensitively, other characters exactly.'),
   ),
-  limit: v.optional(whole(0, MOST_ROWS, 'Rows on a page. Defaults to 10; with CSV and NDJSON to all.')),
-  page: v.optional(whole(1, 1_000_000, 'Counted from 1.')),
+  limit: v.optional(whole(0, MOST_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
+  page: v.optional(whole(1, 1_000_000, 'Page number, from 1.')),
   format: v.optional(format),
 });
 export const recordsParameters = parameters({
   ...common,
-  after: v.optional(described(text, 'The `next` of the previous answer.')),
-  limit: v.optional(whole(1, MOST_ROWS, 'Defaults to 100; with CSV and NDJSON to all.')),
+  after: v.optional(described(text, 'The `next` of the previous page.')),
+  limit: v.optional(whole(1, MOST_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
   format: v.optional(format),
 });
 
@@ -118,31 +115,31 @@ const measures = {
   hits: described(v.number(), 'Requests.'),
   transfer: described(v.number(), 'Body bytes.'),
   errors: described(v.number(), 'Responses with a status of 500 or more.'),
-  duration: described(v.number(), 'µs, all requests together.'),
+  duration: described(v.number(), 'Sum over all requests, in µs.'),
 };
 const measured = v.strictObject(measures);
 const totals = v.strictObject({
   ...measures,
-  visitors: described(v.nullable(v.number()), 'Different cookie visitors; null where no summary tells.'),
-  bots: described(v.nullable(v.number()), 'Requests of robots; null where no summary tells.'),
+  visitors: described(v.nullable(v.number()), 'Distinct cookie visitors; null if no summary covers them.'),
+  bots: described(v.nullable(v.number()), 'Requests by bots; null if no summary covers them.'),
 });
 const coverage = described(
   v.strictObject({
-    complete: described(v.boolean(), 'Whether every stored request of the range is counted.'),
+    complete: described(v.boolean(), 'True if every stored request of the range is counted.'),
     gaps: v.array(
       v.strictObject({
-        summary: described(v.string(), 'A summary that the storage did not keep all the time.'),
-        from: described(v.string(), 'The first hour from which a request is missing.'),
-        to: described(v.string(), 'The last such hour, inclusive.'),
-        hits: described(v.number(), 'Requests of these hours that the summary does not count.'),
+        summary: described(v.string(), 'A summary that the storage did not keep during the whole range.'),
+        from: described(v.string(), 'First hour with a missing request.'),
+        to: described(v.string(), 'Last hour with a missing request, inclusive.'),
+        hits: described(v.number(), 'Number of requests in these hours that the summary does not count.'),
       }),
     ),
   }),
-  'Which part of the range the summaries behind the answer cover.',
+  'Part of the range that the summaries of the response cover.',
 );
 const bucket = v.strictObject({
   ...totals.entries,
-  date: described(v.string(), "Its beginning, with the site's offset."),
+  date: described(v.string(), "Start of the bucket, with the site's offset."),
 });
 const range = v.strictObject({
   from: described(v.string(), 'The first hour.'),
@@ -180,9 +177,9 @@ export const topAnswer = v.strictObject({
   summary: v.string(),
   order: v.picklist(ORDERS),
   rows: v.array(v.strictObject({ key, ...measures, previous: v.nullable(measured) })),
-  count: described(v.number(), 'How many keys match.'),
+  count: described(v.number(), 'Number of matching keys.'),
   total: measured,
-  others: described(measured, 'The total without the rows.'),
+  others: described(measured, 'The sum of the remaining keys.'),
   coverage,
 });
 export const recordsAnswer = v.strictObject({

@@ -9,7 +9,7 @@ export function invalidCursor(after: string): TrackUsageError {
   return new TrackUsageError('QUERY_INVALID', {
     name: 'after',
     value: show(after),
-    expected: 'the "next" of the previous answer of the same storage',
+    expected: 'the "next" of the previous page of the same storage',
   });
 }
 

@@ -76,7 +76,7 @@ export function defineSummary(definition: SummaryDefinition): Summary {
   const given = definition as { name?: unknown; key?: unknown; module?: unknown; export?: unknown };
   const { name } = given;
   if (typeof name !== 'string' || !NAME.test(name) || name.length > LONGEST_NAME) {
-    throw invalid('name', name, `lower case letters and digits with dashes, up to ${LONGEST_NAME}`);
+    throw invalid('name', name, `lowercase letters, digits and dashes, up to ${LONGEST_NAME}`);
   }
   if ((given.key === undefined) === (given.module === undefined)) {
     throw invalid('key', given.key, 'a function, or a module instead of it');

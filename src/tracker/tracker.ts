@@ -336,13 +336,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     const idle = (name: string, reason: string, how: string) =>
       this.#problems.report(new TrackUsageError('SUMMARY_IDLE', { name, reason, how }));
     if (kept('visitors') && !hasCookie) {
-      idle('sumVisitors', 'visitors are told apart by a cookie', 'pass cookie: true');
+      idle('sumVisitors', 'visitors are identified by a cookie, which is off', 'pass cookie: true');
     }
     if (kept('geo') && !hasPlaces) {
       idle(
         'sumGeo',
-        'there is no country database and no geography service',
-        'npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" } or freeGeoIp: { endpoint }',
+        'there is no country database and no geolocation service',
+        'run npm install @ip-location-db/geo-whois-asn-country-mmdb, or pass geo: { database: "file.mmdb" } or freeGeoIp: { endpoint }',
       );
     }
   }

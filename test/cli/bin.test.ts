@@ -44,7 +44,7 @@ test('ends with the code of its failure', async () => {
   expect(await ended).toEqual({
     code: 1,
     signal: null,
-    err: expect.stringMatching(/^track-usage: there is no database at .*nowhere\.db; .*\n$/),
+    err: expect.stringMatching(/^track-usage: no database found at .*nowhere\.db; .*\n$/),
   });
 });
 

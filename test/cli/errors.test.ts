@@ -6,7 +6,7 @@ import { SqliteReader } from '../../src/storages/sqlite/reader.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
 const FORMS =
-  'use one of the forms sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://…, a path that ends in .db, .sqlite or .sqlite3.';
+  'use one of: sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://…, a path that ends in .db, .sqlite or .sqlite3.';
 const COPY = ['copy', '--from', 'a.db', '--to', 'b.db'];
 
 test.each([
@@ -35,10 +35,7 @@ test.each([
   [['usage', '--storage', 'oracle://host/usage'], `cannot open storage "oracle://host/usage"; ${FORMS}`],
   [['usage', '--storage', 'sqlite:'], `cannot open storage "sqlite:"; ${FORMS}`],
   [['usage', '--storage', 'usage.txt'], `cannot open storage "usage.txt"; ${FORMS}`],
-  [
-    ['usage', '--storage', 'mysql://host:x/usage'],
-    /^option "server" is a text of another form; expected a URL/,
-  ],
+  [['usage', '--storage', 'mysql://host:x/usage'], /^option "server" is an invalid URL; expected a URL/],
   [
     ['usage', '--storage', 'mysql://host/usage?prefix=1'],
     /^option "MysqlStorage.prefix" is "1"; expected up/,
@@ -46,7 +43,7 @@ test.each([
   [['copy', '--from', 'a.db', '--to', 'b.txt'], `cannot open storage "b.txt"; ${FORMS}`],
   [
     ['copy', '--from', 'flask+oracle://host/app', '--to', 'b.db'],
-    /^cannot open storage .*; use one of the forms flask\+sqlite:PATH, flask\+postgres:\/\/…, .*, flask\+mongodb\+srv:\/\/…\.$/,
+    /^cannot open storage .*; use one of: flask\+sqlite:PATH, flask\+postgres:\/\/…, .*, flask\+mongodb\+srv:\/\/…\.$/,
   ],
   [
     ['copy', '--from', 'flask+sqlite:a.db', '--to', 'b.db', '--time-zone', 'Mars/X'],
@@ -54,10 +51,10 @@ test.each([
   ],
   [
     [...COPY, '--time-zone', 'UTC'],
-    /^--time-zone is "UTC"; expected none where --from does not begin with flask/,
+    /^--time-zone is "UTC"; expected no value unless --from begins with flask/,
   ],
-  [[...COPY, '--table', 'a b'], /^--table is "a b"; expected none where --from does not begin with flask/],
-  [[...COPY, '--website', 'x'], /^--website is "x"; expected none where --from does not begin with flask/],
+  [[...COPY, '--table', 'a b'], /^--table is "a b"; expected no value unless --from begins with flask/],
+  [[...COPY, '--website', 'x'], /^--website is "x"; expected no value unless --from begins with flask/],
   [['graph'], "unknown command 'graph'"],
 ] as const)('wrong use: %j', async (argv, message) => {
   const { code, out, err } = await run(argv);
@@ -82,7 +79,7 @@ test('a summary that is none', async () => {
   expect(await run(['sum', 'nothing', '--storage', storage])).toMatchObject({
     code: 2,
     out: '',
-    err: expect.stringMatching(/^track-usage: there is no summary "nothing"; use one of: urls, remotes, /),
+    err: expect.stringMatching(/^track-usage: unknown summary "nothing"; use one of: urls, remotes, /),
   });
 });
 
@@ -106,7 +103,7 @@ test('a database that is not there is not made', async () => {
     expect(await run([...command, '--storage', `sqlite:${path}`])).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: there is no database at ${path}; check the path or URL; a tracked app creates it.\n`,
+      err: `track-usage: no database found at ${path}; check the path or URL; a tracked app creates the database.\n`,
     });
   }
   expect(await readdir(directory.path)).toEqual([]);
@@ -122,7 +119,7 @@ test('what is there, and no database of ours', async () => {
     expect(await run(['usage', '--storage', at(name)])).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: ${at(name)} is not a track-usage database; choose another file or database, or another prefix, schema or collection in it; nothing was changed in this one.\n`,
+      err: `track-usage: ${at(name)} is not a track-usage database; use another file, database, prefix, schema or collection; nothing was changed.\n`,
     });
   }
   await mkdir(at('directory.db'));

@@ -69,7 +69,7 @@ describe.each(SERVERS.filter((server) => server.isWanted))('a database missing i
     for (const command of [['sum', 'urls'], ['sum', 'own-name'], ['usage']]) {
       const { code, out, err } = await run([...command, '--storage', server.missing]);
       expect({ command, code, out }).toEqual({ command, code: 1, out: '' });
-      expect(err).toMatch(/^track-usage: there is no database at .*; check the path or URL; a tracked app/);
+      expect(err).toMatch(/^track-usage: no database found at .*; check the path or URL; a tracked app/);
       expect(err).not.toMatch(/p@ss|p%40ss/);
     }
   });

@@ -77,7 +77,7 @@ describe('the range', () => {
     ],
     [['--format', 'pdf'], /^option '--format <format>' argument 'pdf' is invalid/],
     [['--from', 'yesterday'], /^from is "yesterday"; expected a date/],
-    [['--from', '2027-01-01'], /^from is "2027-01-01"; expected a time that has begun/],
+    [['--from', '2027-01-01'], /^from is "2027-01-01"; expected a time in the past/],
     [
       ['--from', '2026-10-02', '--to', '2026-10-01'],
       /^from is "2026-10-02"; expected a time that is not after/,
@@ -194,7 +194,7 @@ describe('nothing to see', () => {
     expect(await run(['report', '--storage', missing])).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: there is no database at ${missing}; check the path or URL; a tracked app creates it.\n`,
+      err: `track-usage: no database found at ${missing}; check the path or URL; a tracked app creates the database.\n`,
     });
   });
 });

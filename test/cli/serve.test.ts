@@ -34,7 +34,7 @@ async function serve(argv: readonly string[], env: Record<string, string> = {}) 
   const [said] = (await Promise.race([once(child.stdout, 'data'), closed.then(async () => [await err])])) as [
     Buffer | string,
   ];
-  const link = /^The dashboard: (\S+)\n$/.exec(String(said))?.[1] ?? String(said);
+  const link = /^Dashboard: (\S+)\n$/.exec(String(said))?.[1] ?? String(said);
   return { link, end, [Symbol.asyncDispose]: async () => void (await end()) };
 }
 
@@ -56,7 +56,7 @@ test('prints a link that works once, and ends when it is told to', async () => {
   expect([again.status, again.headers.get('location')]).toEqual([303, '/usage/?link=wrong']);
   const home = await fetch(new URL('/', link), { redirect: 'manual' });
   expect([home.status, home.headers.get('location')]).toEqual([302, '/usage/']);
-  expect(await served.end()).toEqual({ code: 0, err: 'Ctrl-C ends it.\n' });
+  expect(await served.end()).toEqual({ code: 0, err: 'Press Ctrl-C to stop.\n' });
 });
 
 test('with a token from the environment others may ask', async () => {
@@ -74,21 +74,17 @@ test('for everybody', async () => {
 });
 
 test.each([
-  [
-    ['--host', '0.0.0.0'],
-    2,
-    /--host" is "0\.0\.0\.0"; expected an address of this machine, unless there is a token/,
-  ],
+  [['--host', '0.0.0.0'], 2, /--host" is "0\.0\.0\.0"; expected a loopback address, unless a token/],
   [['--host', '192.0.2.1'], 2, /--host/],
   [
     ['--token', 'short'],
     2,
-    /option "--token" is a text of 5 characters; expected 16 or more ASCII characters/,
+    /option "--token" is a string of 5 characters; expected 16 or more ASCII characters/,
   ],
   [['--port', '65536'], 2, /argument '65536' is invalid\. Expected a number from 0 to 65535\./],
   [['--public', '--token', TOKEN], 2, /public/],
   [['--port', '65536'], 2, /0 to 65535/],
-  [['--storage', 'missing.db'], 1, /there is no database at/],
+  [['--storage', 'missing.db'], 1, /no database found at/],
 ] as const)('%j is refused', async (argv, code, message) => {
   const outcome = await run(['serve', '--storage', `${directory.path}/usage.db`, ...argv]);
   expect(outcome).toEqual({ code, out: '', err: expect.stringMatching(message) });

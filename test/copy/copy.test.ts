@@ -126,7 +126,7 @@ describe('copy', () => {
     await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({
       code: 'COPY_SHRUNK',
       message: expect.stringContaining(
-        `a.db holds ${count - 3} records now, and ${count} were copied before; what was copied is kept`,
+        `a.db now holds ${count - 3} records, but ${count} were copied before; the copied records are kept`,
       ),
     });
   });

@@ -275,7 +275,7 @@ test('who has no token signs in', async () => {
   await token.fill('not-the-token-at-all');
   expect(await barriers(page)).toEqual([]);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('That is not the token.').waitFor();
+  await page.getByText('Wrong token.').waitFor();
   for (let i = 0; i < 5; i++) {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor();

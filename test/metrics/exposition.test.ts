@@ -47,7 +47,7 @@ describe('the text', () => {
           `track_usage_http_request_duration_seconds_bucket{${labels},le="${le}"} ${counts[Math.min(i, counts.length - 1)]}`,
       );
     expect(lines(trafficText(counter, true))).toEqual([
-      '# HELP track_usage_http_requests Requests that were seen to their end.',
+      '# HELP track_usage_http_requests Completed requests.',
       '# TYPE track_usage_http_requests counter',
       `track_usage_http_requests_total{${users}} 2`,
       `track_usage_http_requests_total{${other}} 1`,

@@ -620,17 +620,15 @@ describe('top', () => {
     });
     expect(buckets.map(({ hits, visitors }) => [hits, visitors])).toEqual([[2, null]]);
     await expect(query.totals({ filter: { plans: 'gold' } })).rejects.toThrow(
-      'filter is "plans"; expected a summary whose keys stand in the records: urls, ',
+      'filter is "plans"; expected a summary whose keys are stored in the records: urls, ',
     );
     await expect(query.top('plans', { filter: { status: '200' } })).rejects.toThrow(
-      'summary is "plans"; expected a summary whose keys stand in the records where the answer is filtered: urls, ',
+      'summary is "plans"; expected a summary whose keys are stored in the records (required by the filter): urls, ',
     );
     await expect(query.series({ summary: 'plans', key: 'gold', filter: { status: '200' } })).rejects.toThrow(
       'summary is "plans"',
     );
-    await expect(query.top('plan')).rejects.toThrow(
-      /there is no summary "plan"; use one of: urls, .*, plans\./,
-    );
+    await expect(query.top('plan')).rejects.toThrow(/unknown summary "plan"; use one of: urls, .*, plans\./);
   });
 });
 

@@ -30,7 +30,7 @@ const own = (key: () => string | string[]) => defineSummary({ name: 'own', key }
 const PROBLEMS: Record<string, Problem> = {
   'a username that throws': {
     code: 'HOOK_FAILED',
-    message: /^the option username failed: not today; fix it; the request is recorded without a name\.$/,
+    message: /^the option username failed: not today; fix it; the request is recorded without a user name\.$/,
     options: { username: fails },
     record: { username: null },
   },
@@ -43,7 +43,7 @@ const PROBLEMS: Record<string, Problem> = {
   },
   'trust that throws': {
     code: 'HOOK_FAILED',
-    message: /^the setting that trusts proxies failed: not today; fix it; none is trusted for the request\.$/,
+    message: /^the trust proxy setting failed: not today; fix it; no proxy is trusted for this request\.$/,
     options: { trustProxy: fails },
     record: { remoteAddr: '127.0.0.1', forwardedFor: '203.0.113.7' },
   },
@@ -57,8 +57,7 @@ const PROBLEMS: Record<string, Problem> = {
   },
   'keys that find no room': {
     code: 'SUMMARY_KEYS',
-    message:
-      /^the keys of a request in the app's own summaries were left out: .*the request counts under null in/,
+    message: /^the keys of a request in custom summaries were omitted: .*the request counts under null in/,
     storage: {
       hooks: Array.from({ length: 16 }, (_, i) =>
         defineSummary({
@@ -79,7 +78,7 @@ const PROBLEMS: Record<string, Problem> = {
   },
   'vars that JSON cannot hold': {
     code: 'VARS_LEFT_OUT',
-    message: /^the vars of a request were left out: .*circular.*the request is recorded without them\.$/is,
+    message: /^the vars of a request were omitted: .*circular.*the request is recorded without them\.$/is,
     handler(usage, request) {
       const vars = usage.vars(request);
       vars.self = vars;
@@ -88,8 +87,7 @@ const PROBLEMS: Record<string, Problem> = {
   },
   'vars of a request that takes none': {
     code: 'VARS_LEFT_OUT',
-    message:
-      /^the vars of a request were left out: .*not extensible.*the request is recorded without them\.$/,
+    message: /^the vars of a request were omitted: .*not extensible.*the request is recorded without them\.$/,
     handler(usage, request) {
       usage.vars(Object.freeze(Object.create(request, { rawHeaders: { value: [] } }))).plan = 'gold';
     },

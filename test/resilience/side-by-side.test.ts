@@ -71,7 +71,7 @@ describe.each(['onError throws', 'onError rejects'] as const)('%s', (name) => {
 
 describe.each([
   ['functions throw', /failed: I always fail/],
-  ['functions throw what has no text', /failed: something without a text/],
+  ['functions throw what has no text', /failed: a value that cannot be converted to a string/],
   ['functions reject', /failed: it returned a promise/],
   ['functions never answer', /failed: it returned a promise/],
   ['functions return garbage', undefined],

@@ -932,7 +932,7 @@ describe('what everybody may see', () => {
           error: { code: null, message: 'password authentication failed for user "root"' },
         },
       ],
-      lastError: { date: 1, code: 'STORAGE_FAILED', message: 'db.internal did not take a batch' },
+      lastError: { date: 1, code: 'STORAGE_FAILED', message: 'cannot write to db.internal' },
     });
   const SECRETS = /db\.internal|root|password|\/srv/;
 

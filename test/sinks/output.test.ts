@@ -58,7 +58,7 @@ describe('OutputWriter', () => {
     for (let n = 0; n < 10; n++) await app.ask(`/${n}`);
     await app.usage.flush();
     expect(taken).toEqual(Array.from({ length: 10 }, (_, n) => `/${n}`));
-    expect(app.errors[0]?.message).toContain('output did not take a batch: the pipe is full');
+    expect(app.errors[0]?.message).toContain('cannot write to output: the pipe is full');
   });
 
   test('a record that transform throws at is set aside, and the others are written once', async () => {
@@ -130,7 +130,7 @@ describe('OutputWriter', () => {
   test.each([
     [{ output: 'file' }, 'option "OutputWriter.output" is "file"; expected a writable stream'],
     [{ transform: 1 }, 'option "OutputWriter.transform" is 1'],
-    [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only takes records'],
+    [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only receives records'],
     [{ hooks: ['urls'] }, 'output cannot keep the summary "urls"'],
     [{ outptu: 1 }, 'unknown option "outptu" in OutputWriter'],
   ])('refuses %j', (options, message) => {

@@ -172,7 +172,7 @@ describe('a batch', () => {
     const refused = await writer
       .apply(new TestJournal('b', storage.summaries).batch([{ date: Date.UTC(2200, 0) }]))
       .catch((error) => error);
-    expect(refused.message).toBe('the date 7258118400000 is not in 1970 to 2106');
+    expect(refused.message).toBe('the date 7258118400000 is not between 1970 and 2106');
     expect(writer.refuses(refused)).toBe(true);
     expect(writer.refuses(new Error('down'))).toBe(false);
     expect(await writer.position('b'.padEnd(32, '0'))).toBeUndefined();

@@ -168,7 +168,7 @@ describe('the server', () => {
     };
     const storage = new ClickhouseStorage(old, { database: 'usage' });
     const message =
-      'clickhouse://client/usage is a server of version 18.16.1, which does not know the settings ' +
+      'clickhouse://client/usage has server version 18.16.1, which does not support the settings ' +
       'insert_deduplication_token and input_format_native_allow_types_conversion; upgrade the server.';
     await expect(openWriter(storage)).rejects.toMatchObject({ code: 'STORAGE_SERVER', message });
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_SERVER' });

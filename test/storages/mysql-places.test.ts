@@ -99,15 +99,15 @@ describe('what is given', () => {
       for (const word of words) expect(make).toThrow(word);
       expect(make).not.toThrow('secret');
     };
-    wrong('postgres://u:secret@host/app', {}, '"server" is a text of another form');
-    wrong('mysql://u:secret@host:99999/app', {}, 'a text of another form');
-    wrong('mysql://u:secret%@host/app', {}, 'a text of another form');
+    wrong('postgres://u:secret@host/app', {}, '"server" is an invalid URL');
+    wrong('mysql://u:secret@host:99999/app', {}, 'an invalid URL');
+    wrong('mysql://u:secret%@host/app', {}, 'an invalid URL');
     wrong(undefined, {}, 'expected a URL such as "mysql://');
     wrong(7, {}, '"server" is 7');
-    wrong({ database: '' }, {}, 'a database of no such name');
+    wrong({ database: '' }, {}, 'a URL with an invalid database name');
     wrong(createPool({ password: 'secret' }), {}, 'a pool without a database');
     for (const prefix of ['', 'A', '1a', 'a-b', 'a`b', 'a'.repeat(17), 7]) {
-      wrong('mysql://host/app', { prefix }, '"MysqlStorage.prefix" is', 'up to 16 lower case letters');
+      wrong('mysql://host/app', { prefix }, '"MysqlStorage.prefix" is', 'up to 16 lowercase letters');
     }
     wrong('mysql://host/app', { schema: 'a' }, 'unknown option "schema"');
   });
@@ -137,9 +137,7 @@ describe('what is given', () => {
       '9.1.0-log',
     ];
     expect(taken.map(found)).toEqual(taken.map(() => 'taken'));
-    expect(found('5.7.44-log')).toContain(
-      'it is a server of version 5.7.44-log, which is older than MySQL 8.0',
-    );
+    expect(found('5.7.44-log')).toContain('it has server version 5.7.44-log, which is older than MySQL 8.0');
     expect(found('10.6.18-MariaDB')).toContain('which is older than MariaDB 10.11');
   });
 });

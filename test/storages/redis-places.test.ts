@@ -45,9 +45,9 @@ describe('what is given', () => {
       for (const word of words) expect(make).toThrow(word);
       expect(make).not.toThrow('secret');
     };
-    wrong('http://user:secret@host', '"server" is a text of another form');
-    wrong('redis://user:secret@host:99999', 'a text of another form');
-    wrong('redis://user:secret@host/x', 'a text of another form');
+    wrong('http://user:secret@host', '"server" is an invalid URL');
+    wrong('redis://user:secret@host:99999', 'an invalid URL');
+    wrong('redis://user:secret@host/x', 'an invalid URL');
     wrong('redis://user:secret%@host', 'percent-encoded');
     wrong([], 'an empty list');
     wrong(['redis://a', 7], '"server" is 7');

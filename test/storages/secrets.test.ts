@@ -64,7 +64,7 @@ describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
 test('a key for TLS that is no JSON is not shown', async () => {
   const ssl = encodeURIComponent("{'key':'s3cret'}");
   const error = refusal(() => new MysqlStorage(`mysql://usage@127.0.0.1/u?ssl=${ssl}`));
-  expect(error.message).toMatch(/"ssl" that is no JSON/);
+  expect(error.message).toMatch(/"ssl" is not JSON/);
   expect(error.message).not.toContain('s3cret');
   const copied = flaskSource(`flask+mysql://usage@127.0.0.1/u?ssl=${ssl}`);
   await expect(copied).rejects.toMatchObject({ code: 'OPTION_INVALID', message: error.message });

@@ -232,15 +232,17 @@ describe('defineSummary', () => {
   test('refuses names that would mix numbers', () => {
     const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
-    expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow('the name "urls" belongs');
+    expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow(
+      'another summary is already named "urls"',
+    );
     expect(() => new SqliteStorage('x.db', { hooks: [one, define('plans')] })).toThrow(
-      'the name "plans" belongs',
+      'another summary is already named "plans"',
     );
     const storages = [one, define('plans')].map((summary) => new SqliteStorage('x.db', { hooks: [summary] }));
     expect(() => new SqliteStorage('x.db', { hooks: [define('coverage')] })).toThrow(
-      'the name "coverage" belongs',
+      'another summary is already named "coverage"',
     );
-    expect(() => new TrackUsage(null, storages)).toThrow('the name "plans" belongs');
+    expect(() => new TrackUsage(null, storages)).toThrow('another summary is already named "plans"');
   });
 
   test('has types that let one function serve both forms', () => {

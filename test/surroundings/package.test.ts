@@ -179,7 +179,7 @@ describe.each(nodes)('Node $version', ({ version, path: node }) => {
       BEGIN SELECT RAISE(ABORT, 'not this one'); END`);
     database.close();
     const said = await run(['esm.mjs'], { cwd, node });
-    expect(said.stderr).toMatch(/^track-usage: sqlite:usage.db refused a record: not this one; .*\n$/);
+    expect(said.stderr).toMatch(/^track-usage: sqlite:usage.db rejected a record: not this one; .*\n$/);
     expect(JSON.parse(said.stdout)).toMatchObject({ storage: { ok: true, committed: 2, rejected: 1 } });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });

@@ -104,7 +104,7 @@ describe('an app whose visitors are looked up by a service', () => {
     expect(performance.now() - began).toBeLessThan(1_500);
     const error = await told;
     expect(codes([error])).toEqual(['GEO_SERVICE']);
-    expect(error.message).toContain('it does not answer in time');
+    expect(error.message).toContain('it did not respond in time');
 
     const flushing = performance.now();
     await usage.flush();

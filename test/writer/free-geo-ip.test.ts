@@ -202,14 +202,14 @@ describe('an answer that is none', () => {
       response.writeHead(code).end(body);
 
   test.each<[string, GeoAnswer, string | RegExp]>([
-    ['404', status(404), 'it answers with status 404'],
-    ['429', status(429), 'it answers with status 429'],
-    ['500', status(500), 'it answers with status 500'],
-    ['204', status(204, ''), 'it answers with status 204'],
-    ['no JSON', (response) => response.end('<h1>Hello!</h1>'), 'its answer is no JSON'],
-    ['JSON that is cut', (response) => response.end('{"country":"F'), 'its answer is no JSON'],
-    ['a list', json([]), 'its answer is no JSON object'],
-    ['no country', json({ message: 'quota' }), 'its answer has no country code at country_code, '],
+    ['404', status(404), 'it responded with status 404'],
+    ['429', status(429), 'it responded with status 429'],
+    ['500', status(500), 'it responded with status 500'],
+    ['204', status(204, ''), 'it responded with status 204'],
+    ['no JSON', (response) => response.end('<h1>Hello!</h1>'), 'its response is not JSON'],
+    ['JSON that is cut', (response) => response.end('{"country":"F'), 'its response is not JSON'],
+    ['a list', json([]), 'its response is not a JSON object'],
+    ['no country', json({ message: 'quota' }), 'its response has no country code at country_code, '],
     ['closes the connection', (response) => response.destroy(), /: (socket hang up|read ECONNRESET);/],
     [
       'closes in the middle',
@@ -219,7 +219,7 @@ describe('an answer that is none', () => {
     [
       'too long by its length',
       (response) => response.writeHead(200, { 'content-length': 1e9 }).write('x'.repeat(100_000)),
-      'its answer is longer than 65536 bytes',
+      'its response is longer than 65536 bytes',
     ],
     [
       'without end',
@@ -229,7 +229,7 @@ describe('an answer that is none', () => {
         response.on('drain', more);
         more();
       },
-      'its answer is longer than 65536 bytes',
+      'its response is longer than 65536 bytes',
     ],
     ['garbage', (response) => response.socket!.end('garbage\r\n\r\n'), /Parse Error/],
     [
@@ -265,7 +265,7 @@ describe('an answer that is none', () => {
     const service = await geoService(answer);
     const { geo, problems } = asking(service.endpoint, { failures: 1, timeout: 150 });
     await geo.locate(['8.8.8.8']);
-    expect(problems[0]!.message).toContain('it does not answer in time');
+    expect(problems[0]!.message).toContain('it did not respond in time');
     // Nothing of it is left open.
     await expect
       .poll(() => new Promise((resolve) => service.server.getConnections((_error, n) => resolve(n))))
@@ -319,8 +319,8 @@ describe('an answer that is none', () => {
     const { geo, problems } = asking(`${service.origin}/secret-key/{ip}?key=secret`, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toBe(
-      `the geography service ${service.origin} is not asked for 30 s: it answers with status 403; ` +
-        'countries that only it knows stay null meanwhile; check freeGeoIp: { endpoint, countryPath } and its limits.',
+      `requests to the geolocation service ${service.origin} are paused for 30 s: it responded with status 403; ` +
+        'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that only it knows are null.',
     );
   });
 });
@@ -488,7 +488,7 @@ describe('a service that fails', () => {
     const { geo, problems, clock } = asking(service.endpoint, { atOnce: 1 });
     await geo.locate(addresses(2));
     expect(service.asked).toHaveLength(1);
-    expect(problems[0]!.message).toContain(`is not asked for ${seconds} s: it answers with status ${status}`);
+    expect(problems[0]!.message).toContain(`are paused for ${seconds} s: it responded with status ${status}`);
     clock.now = seconds * 1000 - 1;
     await geo.locate(addresses(2));
     expect(service.asked).toHaveLength(1);

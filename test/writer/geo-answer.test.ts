@@ -33,18 +33,20 @@ describe('placeInAnswer', () => {
   });
 
   test.each<[string, string, string]>([
-    ['no JSON', '<html>', 'its answer is no JSON'],
-    ['nothing', '', 'its answer is no JSON'],
-    ['a list', '[{"country_code":"DE"}]', 'its answer is no JSON object'],
-    ['null', 'null', 'its answer is no JSON object'],
-    ['a text', '"DE"', 'its answer is no JSON object'],
-    ['nothing in it', '{}', 'its answer has no country code at country_code, countryCode, '],
-    ['a name', '{"country":"Germany"}', 'its answer has no country code at '],
-    ['what is inherited', '{"country":[]}', 'its answer has no country code at '],
-    ['an error', '{"success":false,"error":{"code":101}}', 'its answer has no country code at '],
+    ['no JSON', '<html>', 'its response is not JSON'],
+    ['nothing', '', 'its response is not JSON'],
+    ['a list', '[{"country_code":"DE"}]', 'its response is not a JSON object'],
+    ['null', 'null', 'its response is not a JSON object'],
+    ['a text', '"DE"', 'its response is not a JSON object'],
+    ['nothing in it', '{}', 'its response has no country code at country_code, countryCode, '],
+    ['a name', '{"country":"Germany"}', 'its response has no country code at '],
+    ['what is inherited', '{"country":[]}', 'its response has no country code at '],
+    ['an error', '{"success":false,"error":{"code":101}}', 'its response has no country code at '],
   ])('refuses %s', (_, body, reason) => {
     expect(() => placeInAnswer(body, COUNTRY_PATHS)).toThrow(reason);
-    expect(() => placeInAnswer(body, ['constructor.name', '__proto__.x', 'length'])).toThrow(/^its answer /);
+    expect(() => placeInAnswer(body, ['constructor.name', '__proto__.x', 'length'])).toThrow(
+      /^its response /,
+    );
   });
 
   test('geo is bounded: what does not fit is left out', () => {

@@ -119,7 +119,7 @@ describe('several instances in one process', () => {
     await other.usage.flush();
     expect(other.usage.status()).toMatchObject({ writerRestarts: 1, storages: [{ committed: 5 }] });
     expect(other.errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining('another TrackUsage of this process could not be closed in time'),
+      expect.stringContaining('another TrackUsage of this process did not close in time'),
     ]);
   });
 

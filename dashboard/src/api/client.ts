@@ -48,7 +48,7 @@ export async function signIn(token: string): Promise<void> {
     throw new ApiError('The server cannot be reached.');
   }
   if (response.type === 'opaqueredirect' || response.ok) return;
-  if (response.status === 401) throw new ApiError('That is not the token.', 401);
+  if (response.status === 401) throw new ApiError('Wrong token.', 401);
   if (response.status !== 429) throw await problemOf(response);
   const seconds = Number(response.headers.get('retry-after'));
   const pause = seconds > 0 ? `${seconds} seconds` : 'a while';

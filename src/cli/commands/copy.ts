@@ -38,12 +38,12 @@ export function addCopyCommand(program: Command, io: Io): void {
     .command('copy')
     .summary('records and summaries from one storage to another')
     .description(
-      'Copies the records and summaries of a site from one storage to another, and compares both in the end.\nFrom a database of Flask-Track-Usage (flask+…) it takes the records and builds all summaries anew.',
+      'Copies the records and summaries of a site from one storage to another, and then compares both.\nFrom a database of Flask-Track-Usage (flask+…) it copies the records and rebuilds all summaries.',
     )
-    .requiredOption('--from <storage>', 'what to copy, such as sqlite:usage.db or flask+sqlite:old.db')
-    .requiredOption('--to <storage>', 'where to copy it, such as postgres://user@host/usage')
+    .requiredOption('--from <storage>', 'source, such as sqlite:usage.db or flask+sqlite:old.db')
+    .requiredOption('--to <storage>', 'target, such as postgres://user@host/usage')
     .option('--site <site>', 'site', 'default')
-    .option('--to-site <site>', 'its name in the copy; the same where it is left out')
+    .option('--to-site <site>', 'site name in the copy (default: the same)')
     .option(
       '--time-zone <zone>',
       'zone of the new site, from Flask-Track-Usage (default: "UTC")',
@@ -99,7 +99,7 @@ function refuseFlaskOptions({ table, website, timeZone }: Options): void {
     throw new TrackUsageError('QUERY_INVALID', {
       name,
       value: show(value),
-      expected: 'none where --from does not begin with flask+',
+      expected: 'no value unless --from begins with flask+',
     });
   }
 }

@@ -35,8 +35,8 @@ export function addCommonOptions(command: Command, instant: string): Command {
       `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
     )
     .option('--to <date>', `last ${instant}; a date without a time is its midnight (default: now)`)
-    .option('--limit <rows>', 'rows on a page; 0 for all', wholeNumber, DEFAULT_LIMIT)
-    .option('--page <page>', 'page, counted from 1', wholeNumber, 1)
+    .option('--limit <rows>', 'rows per page; 0 for all', wholeNumber, DEFAULT_LIMIT)
+    .option('--page <page>', 'page number, from 1', wholeNumber, 1)
     .option('--site <site>', 'site', 'default')
     .addOption(new Option('--format <format>', 'format').choices(FORMATS).default('table'));
 }

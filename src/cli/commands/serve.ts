@@ -31,17 +31,17 @@ printed at start. Other machines need a token, or --public. Ctrl-C stops it.`;
 export function addServeCommand(program: Command, io: Io): void {
   const command = program
     .command('serve')
-    .summary('the dashboard of a storage, without the app')
-    .description('Serves the dashboard and the HTTP API of what an app stored, on a port of its own.');
+    .summary('serves the dashboard of a storage, without the app')
+    .description('Serves the dashboard and the HTTP API of a storage on a separate port.');
   addStorageOption(command)
-    .option('--site <site>', 'the name under which the app stores')
+    .option('--site <site>', 'the site name that the app uses')
     .option('--port <port>', 'port; 0 for any that is free', portNumber, 3001)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(
       '--token <token>',
-      'what people sign in with, 16 characters or more; better as TRACK_USAGE_TOKEN, which other users of the machine do not see',
+      'token to sign in with, 16 characters or more; prefer TRACK_USAGE_TOKEN, which other users of the machine cannot see',
     )
-    .option('--public', 'let everybody look')
+    .option('--public', 'allow access without a token')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => serve(options, io));
 }
@@ -50,7 +50,7 @@ async function serve(options: Options, io: Io): Promise<void> {
   const { site, host, port } = options;
   const token = options.token ?? (io.env.TRACK_USAGE_TOKEN || undefined);
   if (token === undefined && !options.public && !isLocalName(host)) {
-    const expected = 'an address of this machine, unless there is a token (TRACK_USAGE_TOKEN) or --public';
+    const expected = 'a loopback address, unless a token (TRACK_USAGE_TOKEN) or --public is given';
     throw new TrackUsageError('OPTION_INVALID', { name: '--host', value: show(host), expected });
   }
   if (token !== undefined) checkToken(options.token === undefined ? 'TRACK_USAGE_TOKEN' : '--token', token);
@@ -76,8 +76,8 @@ async function serve(options: Options, io: Io): Promise<void> {
     const { address, family, port: found } = server.address() as AddressInfo;
     const isLocal = ['127.0.0.1', '::1'].includes(address);
     const name = isLocal ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
-    await io.stdout(`The dashboard: ${handler.link(`http://${name}:${found}`)}\n`);
-    await io.stderr('Ctrl-C ends it.\n');
+    await io.stdout(`Dashboard: ${handler.link(`http://${name}:${found}`)}\n`);
+    await io.stderr('Press Ctrl-C to stop.\n');
     await interrupted();
     server.close();
     server.closeAllConnections();

@@ -44,8 +44,10 @@ const COLUMNS: readonly Column<Sum>[] = [
 export function addSumCommand(program: Command, io: Io): void {
   const command = program
     .command('sum')
-    .summary('hits, bytes, errors and time of each key of a summary')
-    .description('Prints the hits, bytes, errors and time of each key of a summary, newest bucket first.')
+    .summary('hits, transfer, errors and average time of each key of a summary')
+    .description(
+      'Prints the hits, transfer, errors and average time of each key of a summary, newest bucket first.',
+    )
     .argument(
       '<name>',
       `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}, or one of the app's own`,

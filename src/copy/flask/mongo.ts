@@ -28,7 +28,7 @@ export async function openMongo({ url, table, website }: FlaskLocation): Promise
   return closeOnFailure(close, () =>
     ask(async () => {
       const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
-      if (!found) throw unreadable(label, 'there is no such collection');
+      if (!found) throw unreadable(label, 'the collection does not exist');
       // Our collection has the same default name.
       if (await new Collections(connected).schema.findOne({})) {
         throw new TrackUsageError('COPY_OWN', { value: label });
@@ -36,7 +36,7 @@ export async function openMongo({ url, table, website }: FlaskLocation): Promise
       const collection = db.collection(place.collection);
       const ours = website === undefined ? {} : { website };
       if (website !== undefined && !(await collection.findOne(ours, { maxTimeMS: READ_TIMEOUT }))) {
-        throw unreadable(label, 'no document is of this website');
+        throw unreadable(label, 'no document belongs to this website');
       }
       return {
         label,

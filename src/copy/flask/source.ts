@@ -51,7 +51,7 @@ export async function flaskSource(url: string, { table, website }: FlaskOptions 
     throw new TrackUsageError('QUERY_INVALID', {
       name: '--website',
       value: show(website),
-      expected: 'none where --from is no MongoDB, the only one in which Flask-Track-Usage keeps it',
+      expected: 'no value, because Flask-Track-Usage stores it only in MongoDB',
     });
   }
   // SQLAlchemy uses the form `sqlite:///PATH`.

@@ -15,7 +15,7 @@ import {
 
 export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskLocation): Promise<FlaskTable> {
   const label = `sqlite:${resolve(path)}, table ${table}`;
-  if (!existsSync(path)) throw unreadable(label, 'there is no such file');
+  if (!existsSync(path)) throw unreadable(label, 'the file does not exist');
   const name = quoted(table, '"');
   const open = async () => new (sqlite().DatabaseSync)(path, { readOnly: true });
   const database = await reading(label, open);

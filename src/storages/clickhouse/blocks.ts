@@ -47,7 +47,7 @@ export function recordsBlock({ journal, from, records }: Batch, site: string, ro
   const dates = of(records.date);
   for (const date of dates) {
     if (!(date >= FIRST_DATE && date <= LAST_DATE))
-      throw new Unstorable(`the date ${date} is not in 1970 to 2106`);
+      throw new Unstorable(`the date ${date} is not between 1970 and 2106`);
   }
   const columns = (names: Record<string, TextColumn>, nullable: boolean) =>
     Object.entries(names).map(([name, column]) => texts(name, strings, of(text[column]), nullable));

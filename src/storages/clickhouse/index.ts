@@ -81,7 +81,7 @@ function partsOf(given: string, options: Omit<ClickhouseLocation, 'label'>): Cli
   const [protocol = '', defaultPort] = SCHEMES[parsed?.[1] ?? ''] ?? [parsed?.[1]];
   const url = URL.parse(`${protocol}${parsed?.[2]}`);
   // The message omits the URL, which may contain a password.
-  if (!url || !/^https?:$/.test(protocol) || isAmbiguous(given)) throw wrongServer('a text of another form');
+  if (!url || !/^https?:$/.test(protocol) || isAmbiguous(given)) throw wrongServer('an invalid URL');
   if (defaultPort && !/^\/\/(?:[^/]*@)?[^/]*:\d+(?:\/|$)/s.test(parsed![2]!)) url.port = defaultPort;
   const database = options.database ?? (decodeURIComponent(url.pathname.slice(1)) || 'default');
   return {

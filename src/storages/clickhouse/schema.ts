@@ -159,7 +159,7 @@ async function checkServer(statements: Statements, { label }: ClickhouseLocation
     `SELECT version() AS version, (SELECT count() FROM system.settings WHERE name IN (${wanted})) AS known`,
   );
   if (Number(server?.known) < WANTED_SETTINGS.length) {
-    const reason = `does not know the settings ${WANTED_SETTINGS.join(' and ')}`;
+    const reason = `does not support the settings ${WANTED_SETTINGS.join(' and ')}`;
     throw new TrackUsageError('STORAGE_SERVER', { value: label, found: server?.version, reason });
   }
 }

@@ -179,7 +179,7 @@ export class ClickhouseWriter implements StorageWriter {
    * later. The batch then has to wait.
    */
   async #again(table: string, block: Buffer[], token: string, settings: Settings): Promise<void> {
-    if (this.#setup.replicated) throw new Error('the replica does not show yet what was stored');
+    if (this.#setup.replicated) throw new Error('the replica has not received the stored records yet');
     await this.#statements.insert(table, block, `${token}:again`, settings);
   }
 

@@ -31,7 +31,7 @@ export async function connect({ url, database, collection, label }: MongoOptions
     const reason = reasonOf(error).replaceAll(url, label);
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'server',
-      value: `one that the driver refuses (${reason})`,
+      value: `a URL that the driver rejects (${reason})`,
       expected: 'a URL such as "mongodb://user:password@localhost:27017/usage"',
     });
   }

@@ -73,7 +73,7 @@ function databaseOf(server: MongoClientLike | MongoDbLike, database: string | un
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'MongoStorage.database',
       value: show(database),
-      expected: `no other than that of the given Db, ${show(databaseName)}`,
+      expected: `the name of the given Db, ${show(databaseName)}`,
     });
   }
   return server as MongoDbLike;

@@ -14,9 +14,9 @@ export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 export function locationOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
   const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
   // The message omits the URL, which may contain a password.
-  if (!hosts || isAmbiguous(url)) throw wrongServer('a text of another form');
+  if (!hosts || isAmbiguous(url)) throw wrongServer('an invalid URL');
   const name = database ?? (decoded(inUrl ?? '') || DEFAULT_DATABASE);
-  if (!DATABASE_FORM.test(name)) throw wrongServer(`one with the database ${show(name)}`);
+  if (!DATABASE_FORM.test(name)) throw wrongServer(`a URL with the database ${show(name)}`);
   return { url, database: name, collection, label: `mongodb://${hosts}/${name}.${collection}` };
 }
 

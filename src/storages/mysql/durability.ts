@@ -21,7 +21,7 @@ export async function warnOfFlush(session: Session, context: WriterContext): Pro
   if (warned.has(session.label)) return;
   warned.add(session.label);
   process.emitWarning(
-    `${session.label} forgets the last second of commits ${loss}; set innodb_flush_log_at_trx_commit = 1`,
+    `${session.label} loses the last second of commits ${loss}; set innodb_flush_log_at_trx_commit = 1`,
     { type: 'TrackUsageWarning', code: 'TRACK_USAGE_MYSQL_FLUSH' },
   );
 }

@@ -61,7 +61,7 @@ function describe(
     return { place, ...endsInApp(engine, () => new Session(server, place)) };
   }
   if (typeof server === 'object' && typeof server.execute === 'function') {
-    throw wrongServer('one connection, which no two can use at once');
+    throw wrongServer('a single connection');
   }
   const { config, prefix } = configOf(server);
   const place = locationOfConfig(config, givenPrefix ?? prefix);

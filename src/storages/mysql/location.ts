@@ -44,7 +44,7 @@ export function configOf(server: string | MysqlConfig): { config: MysqlConfig; p
   const isUrl = /^(?:mysql|mariadb):\/\//.test(server) && !isAmbiguous(server);
   const parsed = isUrl ? URL.parse(server.replace(/^\w+/, 'mysql')) : undefined;
   // The message omits the URL, which may contain a password.
-  if (!parsed) throw wrongServer('a text of another form');
+  if (!parsed) throw wrongServer('an invalid URL');
   const found = configOfUrl(parsed);
   checkSsl(found.config);
   return found;
@@ -52,7 +52,7 @@ export function configOf(server: string | MysqlConfig): { config: MysqlConfig; p
 
 /** Rejects invalid TLS options. The driver would print the unknown value, which may be a key. */
 function checkSsl({ ssl }: MysqlConfig): void {
-  if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('one with an "ssl" that is no JSON');
+  if (typeof ssl === 'string' && ssl !== SSL_PROFILE) throw wrongServer('a URL whose "ssl" is not JSON');
 }
 
 function configOfUrl({ hostname, port, pathname, username, password, searchParams }: URL) {
@@ -88,10 +88,10 @@ export function locationOfConfig(config: MysqlConfig, prefix: string = DEFAULT_P
     'MysqlStorage.prefix',
     prefix,
     valid,
-    'up to 16 lower case letters, digits and underscores, a letter first',
+    'up to 16 lowercase letters, digits and underscores, starting with a letter',
   );
   if (typeof database !== 'string' || database === '' || database.length > 64) {
-    throw wrongServer('one with a database of no such name');
+    throw wrongServer('a URL with an invalid database name');
   }
   const suffix = prefix === DEFAULT_PREFIX ? '' : `?prefix=${prefix}`;
   return { label: `${addressOf(config)}/${database}${suffix}`, database, prefix };

@@ -35,7 +35,7 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   const lock = lockOf(session);
   const [locked] = await query(`SELECT GET_LOCK('${lock}', ${LOCK_TIMEOUT}) AS locked`);
   // If this fails, the lock is released together with the connection.
-  if (locked!.locked !== '1') throw new Error('another process has been migrating the tables for long');
+  if (locked!.locked !== '1') throw new Error('timed out waiting for another process to migrate the tables');
   const views = STANDARD_SUMMARIES.flatMap(({ name }) => SUMMARY_VIEWS.map(({ nameOf }) => nameOf(name)));
   const present = await namesIn(session, query, [...TABLE_NAMES, RECORDS_VIEW, ...views]);
   if (present.length > 0 && !present.includes(VERSION_TABLE)) {

@@ -135,7 +135,9 @@ export class MysqlWriter implements StorageWriter {
     const hash = binary(hashOf(this.#siteName));
     const [row] = await query(`SELECT id FROM ${this.#session.table('sites')} WHERE hash = ${hash}`);
     if (Number(row?.id) === this.#site) return;
-    throw new StorageReplaced(`${this.#session.label} does not know the site "${this.#siteName}" as before`);
+    throw new StorageReplaced(
+      `${this.#session.label} no longer has the site "${this.#siteName}" under its ID`,
+    );
   }
 
   async #guarded<T>(call: () => Promise<T>): Promise<T> {

@@ -27,7 +27,7 @@ export function locationOfUrl(url: string, schema: string | undefined): Postgres
   const isUrl = /^postgres(?:ql)?:\/\//.test(url) && !isAmbiguous(url);
   const parsed = isUrl ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
   // The message omits the URL, which may contain a password.
-  if (!parsed) throw wrongServer('a text of another form');
+  if (!parsed) throw wrongServer('an invalid URL');
   const { hostname, port, pathname, searchParams } = parsed;
   const host = searchParams.get('host') ?? decodeURIComponent(hostname);
   const database = decodeURIComponent(pathname.slice(1));

@@ -102,7 +102,9 @@ export class PostgresWriter implements StorageWriter {
       this.#session.query<SiteRow>(this.#statements.site, [this.#siteName]),
     );
     if (Number(row?.id) === this.#site) return;
-    throw new StorageReplaced(`${this.#session.label} does not know the site "${this.#siteName}" as before`);
+    throw new StorageReplaced(
+      `${this.#session.label} no longer has the site "${this.#siteName}" under its ID`,
+    );
   }
 
   async #guarded<T>(call: () => Promise<T>): Promise<T> {

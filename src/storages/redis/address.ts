@@ -27,7 +27,7 @@ export function addressOf(given: unknown): RedisAddress {
   const tls = SCHEMES[url?.protocol ?? ''];
   // The message omits the URL, which may contain a password.
   if (!url || tls === undefined || !url.hostname || !/^\/?\d*$/.test(url.pathname)) {
-    throw wrongServer(typeof given === 'string' ? 'a text of another form' : showKind(given));
+    throw wrongServer(typeof given === 'string' ? 'an invalid URL' : showKind(given));
   }
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),

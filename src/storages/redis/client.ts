@@ -94,7 +94,7 @@ async function ready(client: RedisClient): Promise<void> {
     const what = isIoRedis(client) ? 'the client of ioredis' : 'the client of redis';
     throw new TrackUsageError(
       'STORAGE_OFFLINE',
-      { what, reason: signal.aborted ? 'it did not connect' : reasonOf(cause) },
+      { what, reason: signal.aborted ? 'it did not connect in time' : reasonOf(cause) },
       { cause },
     );
   }
@@ -105,7 +105,7 @@ export async function within<T>(ms: number, ask: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new TrackUsageError('TIMEOUT', { what: 'an answer of Redis', value: ms })),
+      () => reject(new TrackUsageError('TIMEOUT', { what: 'a Redis command', value: ms })),
       ms,
     );
   });

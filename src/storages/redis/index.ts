@@ -43,7 +43,7 @@ export class RedisStorage extends Storage {
     checkOptions('RedisStorage', options, ['hooks', 'prefix', 'maxRecords', 'ttl']);
     const { hooks, prefix = DEFAULT_PREFIX, maxRecords = DEFAULT_MAX_RECORDS, ttl = {} } = options;
     const named = isText(prefix) && !/[{}]/.test(prefix);
-    checkOption('RedisStorage.prefix', prefix, named, 'a text without braces');
+    checkOption('RedisStorage.prefix', prefix, named, 'a string without braces');
     checkOption(
       'RedisStorage.maxRecords',
       maxRecords,

@@ -153,12 +153,9 @@ export class SqliteWriter implements StorageWriter {
 
   #replaced(cause?: unknown): StorageReplaced {
     const reason = cause === undefined ? '' : `: ${reasonOf(cause)}`;
-    return new StorageReplaced(
-      `the file ${this.#path}, or what was in it, was removed or replaced${reason}`,
-      {
-        cause,
-      },
-    );
+    return new StorageReplaced(`the file ${this.#path} or its contents were removed or replaced${reason}`, {
+      cause,
+    });
   }
 
   #position(journal: string): Cursor | undefined {

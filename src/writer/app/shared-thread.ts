@@ -87,7 +87,7 @@ export class SharedThread {
   async #abandon(port: MessagePort): Promise<boolean> {
     if (await abandon(port)) return true;
     // The records of the other instances are in their journals, and the next thread continues with them.
-    this.#failure = 'another TrackUsage of this process could not be closed in time';
+    this.#failure = 'another TrackUsage of this process did not close in time';
     await this.#worker?.terminate();
     return false;
   }

@@ -48,7 +48,7 @@ class Refusal extends Error {
   readonly pause: number;
 
   constructor(status: number, retryAfter: string | undefined) {
-    super(`it answers with status ${status}`);
+    super(`it responded with status ${status}`);
     this.pause = Number(retryAfter) * 1000 || 0;
   }
 }
@@ -179,7 +179,7 @@ export class FreeGeoIp {
   async #placeOf(address: string): Promise<Place> {
     const { status, headers, body } = await get(new URL(urlFor(this.#data.endpoint, address)), this.#limits);
     if (status === 429 || status === 503) throw new Refusal(status, headers['retry-after']);
-    if (status !== 200) throw new Error(`it answers with status ${status}`);
+    if (status !== 200) throw new Error(`it responded with status ${status}`);
     return placeInAnswer(body, this.#data.countryPaths);
   }
 

@@ -24,7 +24,7 @@ export const LONGEST_GEO = 2_048;
  */
 export function placeInAnswer(body: string, paths: readonly string[]): Place {
   const answer = parsed(body);
-  if (!isObject(answer) || Array.isArray(answer)) throw new Error('its answer is no JSON object');
+  if (!isObject(answer) || Array.isArray(answer)) throw new Error('its response is not a JSON object');
   for (const path of paths) {
     const names = path.split('.');
     const last = names.pop()!;
@@ -34,7 +34,7 @@ export function placeInAnswer(body: string, paths: readonly string[]): Place {
     delete (holder as Record<string, unknown>)[last];
     return { country, geo: whatFits(answer) };
   }
-  throw new Error(`its answer has no country code at ${paths.join(', ')}`);
+  throw new Error(`its response has no country code at ${paths.join(', ')}`);
 }
 
 function parsed(body: string): unknown {
@@ -42,7 +42,7 @@ function parsed(body: string): unknown {
     return JSON.parse(body);
   } catch {
     // The original error would quote the response.
-    throw new Error('its answer is no JSON');
+    throw new Error('its response is not JSON');
   }
 }
 

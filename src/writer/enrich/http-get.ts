@@ -70,7 +70,7 @@ function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
       reject(error);
       request.destroy();
     };
-    const timer = setTimeout(() => fail(new Error('it does not answer in time')), Math.max(0, timeout));
+    const timer = setTimeout(() => fail(new Error('it did not respond in time')), Math.max(0, timeout));
     request.on('error', fail);
     request.on('close', () => {
       clearTimeout(timer);
@@ -82,7 +82,7 @@ function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
       response.on('data', (chunk: Buffer) => {
         length += chunk.length;
         chunks.push(chunk);
-        if (length > maxBytes) fail(new Error(`its answer is longer than ${maxBytes} bytes`));
+        if (length > maxBytes) fail(new Error(`its response is longer than ${maxBytes} bytes`));
       });
       response.on('error', () => fail(new Error('it closed the connection')));
       response.on('end', () =>

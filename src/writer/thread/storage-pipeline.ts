@@ -278,7 +278,7 @@ export class StoragePipeline {
     if (!this.#wanted && now - this.#checked < CHECK_INTERVAL) return;
     this.#checked = now;
     if (writer.isReplaced()) {
-      throw new StorageReplaced(`${this.#storage.label} is no longer at its place`);
+      throw new StorageReplaced(`${this.#storage.label} was removed or replaced`);
     }
   }
 
@@ -377,7 +377,7 @@ export class StoragePipeline {
     // A position file can be ahead of or behind the writing end.
     const isNone = this.#storage.positions === 'journal' || (!isBehind && !reading.isReplaced);
     if (!isNone && !writer.resume && !reading.isReplaced) {
-      throw new StorageReplaced(`${this.#storage.label} is behind what was stored in it`);
+      throw new StorageReplaced(`${this.#storage.label} has fewer records than were stored in it`);
     }
     let start = at;
     if (!isNone) {
