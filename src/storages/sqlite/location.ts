@@ -25,7 +25,9 @@ export class Place {
 
   /** Returns whether the database or its write-ahead log was removed or replaced. */
   isReplaced(): boolean {
-    if (fileIdentity(this.#path) !== this.#file) return true;
+    const file = fileIdentity(this.#path);
+    // A file that was missing when its identity was recorded was removed while it was being opened.
+    if (file === undefined || file !== this.#file) return true;
     const wal = fileIdentity(walOf(this.#path));
     this.#wal ??= wal;
     return wal !== this.#wal;

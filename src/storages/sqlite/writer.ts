@@ -42,13 +42,15 @@ export class SqliteWriter implements StorageWriter {
   constructor(options: SqliteOptions, context: WriterContext) {
     this.#path = options.path;
     this.#siteName = context.site;
-    const before = fileIdentity(options.path);
+    let file = fileIdentity(options.path);
     try {
       this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
     } catch (error) {
       throw namedError(error, options.path);
     }
     try {
+      // A new file can be removed before its identity is known.
+      file ??= fileIdentity(options.path);
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       migrate(this.#database, options.path);
       this.#database.exec(
@@ -59,7 +61,7 @@ export class SqliteWriter implements StorageWriter {
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
       this.#place = new Place(options.path);
-      if (before !== undefined && before !== fileIdentity(options.path)) throw this.#replaced();
+      if (file === undefined || file !== fileIdentity(options.path)) throw this.#replaced();
     } catch (error) {
       throw namedError(
         afterUndo(error, () => closeDatabase(this.#database)),
