@@ -88,6 +88,8 @@ describe('the URL', () => {
         const read = URL.parse(url);
         expect(read?.host).toBeTruthy();
         if (!asked.startsWith('/')) return;
+        // Users of URLs within a path are redacted: see redact.test.ts.
+        if (/:.*@/.test(asked)) return;
         const path = pathOf(asked);
         const wanted = new URL(`http://h${path}`);
         expect(read?.pathname).toBe(wanted.pathname);

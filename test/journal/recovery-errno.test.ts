@@ -20,7 +20,7 @@ const HOLD = 200;
 const WAIT = { timeout: 15_000, interval: 2 };
 
 /** What calls back. */
-const LATER = /^(open|write|fdatasync|close|mkdir|readdir|unlink|rm) /;
+const LATER = /^(open|write|fdatasync|close|mkdir|readdir|rename|unlink|rm) /;
 
 /** A journal falls back to memory, returns to the file, and is left or deleted. Says what is wrong with the result. */
 async function run(fault: (call: Call) => Fault, discard: boolean) {
@@ -68,7 +68,7 @@ async function run(fault: (call: Call) => Fault, discard: boolean) {
 }
 
 test.each([
-  { discard: false, names: ['close', 'fdatasync', 'mkdir', 'open', 'unlink', 'write'] },
+  { discard: false, names: ['close', 'fdatasync', 'mkdir', 'open', 'rename', 'write'] },
   { discard: true, names: ['close', 'fdatasync', 'mkdir', 'open', 'readdir', 'rm', 'unlink', 'write'] },
 ])(
   'each call that calls back fails, at its first and later turns (discard: $discard)',

@@ -44,7 +44,7 @@ const FUNCTIONS = [
 ] as const;
 
 /** Callback functions that `src/` uses to run file operations off the calling thread. */
-const LATER = ['open', 'write', 'fdatasync', 'close', 'mkdir', 'readdir', 'unlink', 'rm'] as const;
+const LATER = ['open', 'write', 'fdatasync', 'close', 'mkdir', 'readdir', 'rename', 'unlink', 'rm'] as const;
 
 /** Functions that may fail after their effect: the error is returned although the operation was done. */
 const DOES_FIRST = /^(close|rename|unlink|rm|mkdir|write)(Sync)? |^(COMMIT|ROLLBACK)/;
