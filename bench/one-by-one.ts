@@ -2,13 +2,13 @@
  * Process that stores requests as Flask-Track-Usage does, one by one: a row, and 15 sums by single upserts.
  */
 import pg from 'pg';
-import type { Facts } from '../src/capture/record-sink.ts';
+import type { CapturedFields } from '../src/capture/record-sink.ts';
 import { answer } from './support/child.ts';
 import { traffic } from './support/traffic.ts';
 
 const PERIODS = { hourly: 3_600_000, daily: 86_400_000, monthly: 31 * 86_400_000 };
 /** SQL summaries of Flask-Track-Usage's storage. */
-const KEYS: Record<string, (facts: Facts) => string> = {
+const KEYS: Record<string, (fields: CapturedFields) => string> = {
   url: ({ url }) => url,
   remote: ({ remoteAddr }) => remoteAddr,
   useragent: ({ agent }) => agent,
@@ -33,28 +33,28 @@ answer({
       }
     }
     const started = performance.now();
-    for (const facts of traffic(count, 'zipf')) await storeOne(client, facts);
+    for (const fields of traffic(count, 'zipf')) await storeOne(client, fields);
     const seconds = (performance.now() - started) / 1000;
     await client.end();
     return seconds;
   },
 });
 
-async function storeOne(client: pg.Client, facts: Facts): Promise<void> {
-  const date = new Date(facts.date);
+async function storeOne(client: pg.Client, fields: CapturedFields): Promise<void> {
+  const date = new Date(fields.date);
   await client.query('BEGIN');
   await client.query({
     name: 'row',
     text: `INSERT INTO flask_usage (url, agent, status, remote_addr, "authorization", path, speed, datetime)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     values: [
-      facts.url,
-      facts.agent,
-      facts.status,
-      facts.remoteAddr,
-      facts.credentials,
-      new URL(facts.url).pathname,
-      facts.duration / 1e6,
+      fields.url,
+      fields.agent,
+      fields.status,
+      fields.remoteAddr,
+      fields.credentials,
+      new URL(fields.url).pathname,
+      fields.duration / 1e6,
       date,
     ],
   });
@@ -64,7 +64,7 @@ async function storeOne(client: pg.Client, facts: Facts): Promise<void> {
         name: `${summary} ${period}`,
         text: `INSERT INTO ${summary}_${period} AS t VALUES ($1, $2, 1, $3)
                ON CONFLICT (date, key) DO UPDATE SET hits = t.hits + 1, transfer = t.transfer + excluded.transfer`,
-        values: [new Date(facts.date - (facts.date % length)), keyOf(facts), facts.contentLength],
+        values: [new Date(fields.date - (fields.date % length)), keyOf(fields), fields.contentLength],
       });
     }
   }

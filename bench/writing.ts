@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Facts } from '../src/capture/record-sink.ts';
+import type { CapturedFields } from '../src/capture/record-sink.ts';
 import { answer } from './support/child.ts';
 import { ALL_HOOKS, library, onError } from './support/library.ts';
 import { type Kind, traffic } from './support/traffic.ts';
@@ -82,29 +82,29 @@ const COLUMNS = [
   ...['country', 'blueprint', 'extra'],
 ];
 
-function rowOf(facts: Facts): Row {
+function rowOf(fields: CapturedFields): Row {
   const orNull = (text: string) => (text === '' ? null : text);
   return [
-    facts.date,
+    fields.date,
     'default',
     'default',
-    facts.method,
-    facts.url,
-    facts.route,
-    facts.protocol,
-    facts.status,
-    facts.contentLength,
-    facts.duration,
-    facts.remoteAddr,
-    orNull(facts.forwardedFor),
-    facts.agent,
-    facts.acceptLanguage.slice(0, 2),
-    orNull(facts.referrer),
-    orNull(facts.username),
-    facts.visitor,
+    fields.method,
+    fields.url,
+    fields.route,
+    fields.protocol,
+    fields.status,
+    fields.contentLength,
+    fields.duration,
+    fields.remoteAddr,
+    orNull(fields.forwardedFor),
+    fields.agent,
+    fields.acceptLanguage.slice(0, 2),
+    orNull(fields.referrer),
+    orNull(fields.username),
+    fields.visitor,
     'ZZ',
-    orNull(facts.blueprint),
-    orNull(facts.extra),
+    orNull(fields.blueprint),
+    orNull(fields.extra),
   ];
 }
 

@@ -1,5 +1,5 @@
 export type { Request } from './capture/exchange.ts';
-export type { Mark, Views } from './capture/views.ts';
+export type { Mark, Views } from './capture/view-filter.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { JournalMode } from './journal/journal.ts';

@@ -12,8 +12,8 @@ import { Storage } from '../src/query/storage.ts';
 import type { StorageWriter } from '../src/storage/contract.ts';
 import { MemoryStorage } from '../src/storages/memory/index.ts';
 import { migrate } from '../src/storages/postgres/schema.ts';
-import { setAside } from '../src/writer/thread/reject-file.ts';
-import { factsOf, openJournal, temporaryDirectory } from './journal/support.ts';
+import { appendRejected } from '../src/writer/thread/reject-file.ts';
+import { fieldsOf, openJournal, temporaryDirectory } from './journal/support.ts';
 import { FailingFiles } from './support/failing-files.ts';
 
 /* Errors that no other test provokes: each is thrown or reported, and its message and hint name the values. */
@@ -120,7 +120,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
       );
       try {
         const { journal, problems } = openJournal(directory, { mode: 'power' });
-        journal.append(factsOf('/'));
+        journal.append(fieldsOf('/'));
         return await reported(problems);
       } finally {
         files.stop();
@@ -132,7 +132,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     async provoke() {
       const file = join(temporaryDirectory(), 'rejected.ndjson');
       mkdirSync(file);
-      return thrown(() => setAside(file, { storage: 'test', reason: 'no', record: {} as never }));
+      return thrown(() => appendRejected(file, { storage: 'test', reason: 'no', record: {} as never }));
     },
   },
   RECORD_DISCARDED: {

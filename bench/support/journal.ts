@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Facts } from '../../src/capture/record-sink.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import { library } from './library.ts';
 
 /**
@@ -9,7 +9,7 @@ import { library } from './library.ts';
 export async function writeJournal(
   directory: string,
   identity: string,
-  requests: Iterable<Facts>,
+  requests: Iterable<CapturedFields>,
 ): Promise<string> {
   const { Journal, journalsDirectory } = await library();
   const journal = new Journal({
@@ -22,7 +22,7 @@ export async function writeJournal(
       throw problem;
     },
   });
-  for (const facts of requests) journal.append(facts);
+  for (const fields of requests) journal.append(fields);
   journal.close({ discard: false });
   return journal.path;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Facts } from '../../src/capture/record-sink.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import { randomNumbers, zipf } from './random.ts';
 
 /**
@@ -41,8 +41,8 @@ const NETWORKS_6 = [
   '240e:3b0',
 ];
 
-/** Yields the facts of `count` requests, spread evenly over some days. The object is reused. */
-export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Generator<Facts> {
+/** Yields the fields of `count` requests, spread evenly over some days. The object is reused. */
+export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Generator<CapturedFields> {
   const random = randomNumbers(20_260_115);
   const ofUrls = zipf(URLS, random);
   const ofAddresses = zipf(ADDRESSES, random);
@@ -56,7 +56,7 @@ export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Ge
     { length: REFERRERS },
     (_, i) => `https://www.site-${i % 40}.example/list/${i}`,
   );
-  const facts: Facts = {
+  const fields: CapturedFields = {
     date: 0,
     contentLength: 0,
     duration: 0,
@@ -81,22 +81,22 @@ export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Ge
     const who = ofAddresses();
     const route = ROUTES[url % ROUTES.length]!;
     const chance = random();
-    facts.date = begin + Math.floor((i / count) * days * DAY);
-    facts.status =
+    fields.date = begin + Math.floor((i / count) * days * DAY);
+    fields.status =
       chance < 0.9 ? 200 : chance < 0.94 ? 304 : chance < 0.96 ? 302 : chance < 0.995 ? 404 : 500;
-    facts.contentLength = facts.status === 304 ? 0 : 500 + below(20_000);
-    facts.duration = 300 + below(30_000);
-    facts.method = below(20) === 0 ? 'POST' : 'GET';
-    facts.url = HOST + route.url(url);
-    facts.route = route.route;
-    facts.extra = 'name' in route ? `{"routeParams":{"${route.name}":"${route.value(url)}"}}` : '';
-    facts.remoteAddr = addresses[who]!;
+    fields.contentLength = fields.status === 304 ? 0 : 500 + below(20_000);
+    fields.duration = 300 + below(30_000);
+    fields.method = below(20) === 0 ? 'POST' : 'GET';
+    fields.url = HOST + route.url(url);
+    fields.route = route.route;
+    fields.extra = 'name' in route ? `{"routeParams":{"${route.name}":"${route.value(url)}"}}` : '';
+    fields.remoteAddr = addresses[who]!;
     // A visitor always uses the same browser and language.
-    facts.agent = agents[(ofAgents() + who) % agents.length]!;
-    facts.acceptLanguage = languages[who % languages.length]!;
-    facts.referrer = below(3) === 0 ? '' : referrers[below(REFERRERS)]!;
-    facts.visitor = kind === 'distinct' ? visitor(i) : visitors[who]!;
-    yield facts;
+    fields.agent = agents[(ofAgents() + who) % agents.length]!;
+    fields.acceptLanguage = languages[who % languages.length]!;
+    fields.referrer = below(3) === 0 ? '' : referrers[below(REFERRERS)]!;
+    fields.visitor = kind === 'distinct' ? visitor(i) : visitors[who]!;
+    yield fields;
   }
 }
 

@@ -3,18 +3,18 @@ import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import { Cookies } from './cookies.ts';
 import {
+  attachExchange,
   Connection,
   Exchange,
   type ExchangeObserver,
   endExchange,
   exchangeOf,
   exchangeOfStream,
-  keepOn,
   type Request,
   type RequestReader,
   type Response,
 } from './exchange.ts';
-import { FactsReader, microsSince } from './facts.ts';
+import { FieldReader, microsSince } from './fields.ts';
 import { Holder } from './hold.ts';
 import { hookServerResponse } from './hooks.ts';
 import { hookHttp2, readHeaders } from './http2-hooks.ts';
@@ -35,7 +35,7 @@ export class Capture implements ExchangeObserver {
   readonly #holder: Holder | undefined;
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
-  readonly #facts: FactsReader;
+  readonly #fields: FieldReader;
   /** Requests that could not be read. Not allocated in most processes. */
   #unread: WeakSet<object> | undefined;
   #stopped = false;
@@ -43,7 +43,7 @@ export class Capture implements ExchangeObserver {
   constructor(options: CaptureOptions) {
     this.#options = options;
     this.#cookies = new Cookies(options);
-    this.#facts = new FactsReader(options, this.#vars, this.#cookies);
+    this.#fields = new FieldReader(options, this.#vars, this.#cookies);
     this.#sink = options.sink;
     this.#counter = options.counter;
     if (this.#sink.holdsResponses) {
@@ -124,7 +124,7 @@ export class Capture implements ExchangeObserver {
     // A response that waits behind another has no socket yet; an injected one has another socket.
     if (exchange.response !== undefined || response.socket !== request.socket) {
       exchange = new Exchange();
-      keepOn(response, exchange);
+      attachExchange(response, exchange);
       connection.add(exchange);
     }
     exchange.begin(this, request, response, target, reader, connection);
@@ -149,7 +149,7 @@ export class Capture implements ExchangeObserver {
       reader,
       session ? Connection.of(session.socket) : undefined,
     );
-    keepOn(response, exchange);
+    attachExchange(response, exchange);
     const { stream } = response;
     stream.once('close', () => {
       readHeaders(stream, exchange);
@@ -266,11 +266,11 @@ export class Capture implements ExchangeObserver {
     }
     try {
       if (!this.#options.views.tracks(exchange)) return false;
-      const facts = this.#facts.read(exchange, status, bytes, response !== undefined);
+      const fields = this.#fields.read(exchange, status, bytes, response !== undefined);
       const ended = monotonicClock.now();
-      facts.duration = microsSince(exchange.started, ended);
-      this.#sink.append(facts, ended);
-      this.#counter.add(facts);
+      fields.duration = microsSince(exchange.started, ended);
+      this.#sink.append(fields, ended);
+      this.#counter.add(fields);
       return true;
     } catch (error) {
       this.#lose(error);

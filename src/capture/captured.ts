@@ -1,34 +1,34 @@
 import { partsOfUrl } from '../batch.ts';
 import type { CapturedRecord } from '../record.ts';
-import type { Facts } from './record-sink.ts';
+import type { CapturedFields } from './record-sink.ts';
 
 /** Returns the record passed to a user's functions at capture. A separate object, which they may keep. */
 export function capturedRecord(
-  facts: Facts,
+  fields: CapturedFields,
   { site, serverName }: { site: string; serverName: string },
   routeParams: object | undefined,
   vars: Record<string, unknown> | undefined,
 ): CapturedRecord {
   return {
-    date: facts.date,
+    date: fields.date,
     site,
     serverName,
-    method: facts.method,
-    ...partsOfUrl(facts.url),
-    route: facts.route || null,
+    method: fields.method,
+    ...partsOfUrl(fields.url),
+    route: fields.route || null,
     routeParams: (routeParams as Record<string, unknown> | undefined) ?? null,
-    protocol: facts.protocol,
-    status: facts.status,
-    contentLength: facts.contentLength,
-    duration: facts.duration,
-    remoteAddr: facts.remoteAddr || null,
-    forwardedFor: facts.forwardedFor || null,
-    userAgent: facts.agent === '' ? null : { string: facts.agent },
-    referrer: facts.referrer || null,
-    username: facts.username || null,
-    authorization: facts.credentials,
-    visitor: facts.visitor || null,
+    protocol: fields.protocol,
+    status: fields.status,
+    contentLength: fields.contentLength,
+    duration: fields.duration,
+    remoteAddr: fields.remoteAddr || null,
+    forwardedFor: fields.forwardedFor || null,
+    userAgent: fields.agent === '' ? null : { string: fields.agent },
+    referrer: fields.referrer || null,
+    username: fields.username || null,
+    authorization: fields.credentials,
+    visitor: fields.visitor || null,
     vars: vars ?? null,
-    blueprint: facts.blueprint || null,
+    blueprint: fields.blueprint || null,
   };
 }

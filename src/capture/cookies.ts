@@ -1,8 +1,8 @@
 import { hookFailed } from '../errors.ts';
-import { atOnce } from './at-once.ts';
 import type { Exchange, Response } from './exchange.ts';
-import { type HeaderFacts, readHeaders } from './headers.ts';
+import { type HeaderFields, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
+import { requireSynchronous } from './require-synchronous.ts';
 import { hasHeaders, headerIn, headerOf, setHeader } from './response-headers.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isShareable } from './visitor.ts';
@@ -41,7 +41,7 @@ export class Cookies {
   }
 
   /** Returns the visitor of a request whose response never had headers, or `''` without a valid cookie. */
-  visitorOf(exchange: Exchange, sent: HeaderFacts): string {
+  visitorOf(exchange: Exchange, sent: HeaderFields): string {
     const { cookie } = this.#options;
     if (!cookie || exchange.cookieSeen || sent.cookie === '' || !this.#isWanted(exchange)) return '';
     return cookie.read(sent.cookie) ?? '';
@@ -52,14 +52,14 @@ export class Cookies {
     const { cookieWhen, onProblem } = this.#options;
     if (!cookieWhen) return true;
     try {
-      return Boolean(atOnce(cookieWhen(request)));
+      return Boolean(requireSynchronous(cookieWhen(request)));
     } catch (error) {
       onProblem(hookFailed('the option cookie.when', 'the request is recorded without a visitor', error));
       return false;
     }
   }
 
-  #isSecure(exchange: Exchange, sent: HeaderFacts): boolean {
+  #isSecure(exchange: Exchange, sent: HeaderFields): boolean {
     if (exchange.connection?.scheme !== 'http://') return true;
     if (sent.forwardedProto === '' || firstOf(sent.forwardedProto) !== 'https') return false;
     return isTrusted(exchange, exchange.connection.address, 0, this.#options.onProblem);

@@ -262,12 +262,12 @@ export function exchangeOfStream(stream: object): Exchange | undefined {
  * Returns the object that stores an exchange which its connection cannot: the response, or its stream in
  * HTTP/2.
  */
-function keeperOf(response: Response): Tracked<object> {
+function carrierOf(response: Response): Tracked<object> {
   return 'stream' in response ? response.stream : response;
 }
 
-export function keepOn(response: Response, exchange: Exchange | undefined): void {
-  keeperOf(response)[EXCHANGE] = exchange;
+export function attachExchange(response: Response, exchange: Exchange | undefined): void {
+  carrierOf(response)[EXCHANGE] = exchange;
 }
 
 const answeredResponses = new WeakSet<object>();
@@ -286,10 +286,10 @@ export function endExchange(exchange: Exchange, response: Response): void {
   const { connection } = exchange;
   exchange.response = undefined;
   if (connection?.exchange !== exchange) connection?.remove(exchange);
-  const kept = keeperOf(response)[EXCHANGE];
+  const kept = carrierOf(response)[EXCHANGE];
   if (kept !== exchange && connection?.exchange !== exchange) return;
   let { next } = exchange;
   while (next !== undefined && next.response !== response) next = next.next;
   if (next !== undefined) connection?.add(next);
-  if (next !== undefined || kept !== undefined) keepOn(response, next);
+  if (next !== undefined || kept !== undefined) attachExchange(response, next);
 }

@@ -1,5 +1,5 @@
 /** Request headers used in a record; `''` if a header was not sent. */
-export interface HeaderFacts {
+export interface HeaderFields {
   host: string;
   agent: string;
   acceptLanguage: string;
@@ -18,7 +18,7 @@ export interface HeaderFacts {
  * everything else here. If a header is repeated, the first value counts, except that lists and cookies are
  * joined (as in Node).
  */
-export function readHeaders(raw: readonly string[]): HeaderFacts {
+export function readHeaders(raw: readonly string[]): HeaderFields {
   let host = '';
   let agent = '';
   let acceptLanguage = '';

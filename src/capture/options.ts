@@ -2,7 +2,7 @@ import type { TrackUsageError } from '../errors.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Request } from './exchange.ts';
 import type { RecordCounter, RecordSink } from './record-sink.ts';
-import type { MarkedViews } from './views.ts';
+import type { ViewFilter } from './view-filter.ts';
 import type { VisitorCookie } from './visitor.ts';
 
 export interface CaptureOptions {
@@ -14,7 +14,7 @@ export interface CaptureOptions {
   redact(url: string): string;
   anonymizeIp: boolean;
   /** Determines which requests become records. */
-  views: MarkedViews;
+  views: ViewFilter;
   cookie: VisitorCookie | undefined;
   /** Returns whether the visitor agreed to a cookie. */
   cookieWhen: ((request: Request) => boolean) | undefined;

@@ -1,5 +1,5 @@
 /** Data captured from a request, from which its record is made. Unknown text is `''`. */
-export interface Facts {
+export interface CapturedFields {
   date: number;
   contentLength: number;
   /** Duration in µs. */
@@ -35,15 +35,15 @@ export interface RecordSink {
   afterTurn: () => void;
   /**
    * Accepts a record. Unless `holdsResponses` is true, the record is safe from SIGKILL when this returns.
-   * @param facts Overwritten by the next request.
+   * @param fields Overwritten by the next request.
    * @param now `performance.now()` timestamp, ms.
    */
-  append(facts: Facts, now: number): void;
+  append(fields: CapturedFields, now: number): void;
   /** Appends the records held back until the end of the turn. */
   appendPending(): void;
 }
 
 /** Counts the records that the sink was given, for metrics. Does not throw. */
 export interface RecordCounter {
-  add(facts: Facts): void;
+  add(fields: CapturedFields): void;
 }

@@ -1,7 +1,7 @@
 import { hookFailed } from '../errors.ts';
-import { atOnce } from './at-once.ts';
 import type { Exchange } from './exchange.ts';
 import type { CaptureOptions } from './options.ts';
+import { requireSynchronous } from './require-synchronous.ts';
 
 /** Returns whether the framework trusts a proxy. A setting that throws, or returns a promise, trusts none. */
 export function isTrusted(
@@ -11,7 +11,7 @@ export function isTrusted(
   onProblem: CaptureOptions['onProblem'],
 ): boolean {
   try {
-    return atOnce(reader.trusts(request, address, hop));
+    return requireSynchronous(reader.trusts(request, address, hop));
   } catch (error) {
     onProblem(hookFailed('the trust proxy setting', 'no proxy is trusted for this request', error));
     return false;

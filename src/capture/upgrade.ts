@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate } from '../platform/clock.ts';
 import {
+  attachExchange,
   Connection,
   connectionOf,
   Exchange,
   type ExchangeObserver,
-  keepOn,
   type Request,
   type RequestReader,
   type Response,
@@ -69,7 +69,7 @@ export function bindUpgrade(response: ServerResponse): Exchange | undefined {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.response = response;
   }
-  keepOn(response, first);
+  attachExchange(response, first);
   return first;
 }
 

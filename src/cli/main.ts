@@ -98,14 +98,14 @@ async function report(error: unknown, texts: { out: string; err: string }, io: I
       return report(failure, texts, io);
     }
     // Suggestions are on a second line.
-    if (isMessage) await complain(io, error.message.slice('error: '.length).replace(/\n\(/, ' ('));
+    if (isMessage) await printError(io, error.message.slice('error: '.length).replace(/\n\(/, ' ('));
     else if (texts.err !== '') await io.stderr(texts.err);
     return error.exitCode === 0 ? OK : WRONG_USE;
   }
-  await complain(io, reasonOf(error));
+  await printError(io, reasonOf(error));
   return error instanceof TrackUsageError && USE_CODES.includes(error.code) ? WRONG_USE : FAILED;
 }
 
-async function complain(io: Io, message: string): Promise<void> {
+async function printError(io: Io, message: string): Promise<void> {
   await io.stderr(`track-usage: ${showControls(message)}\n`);
 }

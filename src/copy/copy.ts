@@ -1,6 +1,6 @@
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
-import type { Cursor } from '../journal/position.ts';
+import type { Position } from '../journal/position.ts';
 import type {
   Batch,
   Scanned,
@@ -151,7 +151,7 @@ function deltasOf(summary: string, period: Period, rows: readonly SumRow[]) {
   return { strings: batch.strings, deltas };
 }
 
-async function put(writer: StorageWriter, batch: Omit<Batch, 'to'>, rows: number): Promise<Cursor> {
+async function put(writer: StorageWriter, batch: Omit<Batch, 'to'>, rows: number): Promise<Position> {
   const to = { position: batch.from.position + rows, ordinal: batch.from.ordinal + rows };
   if (!(await writer.apply({ ...batch, to }))) {
     throw new Error('another copy into the same site is running');

@@ -1,4 +1,4 @@
-import type { Facts } from '../capture/record-sink.ts';
+import type { CapturedFields } from '../capture/record-sink.ts';
 
 /**
  * Binary format of a record. All numbers are little-endian: the journal never leaves its machine, and the only
@@ -46,49 +46,49 @@ export class RecordEncoder {
   }
 
   /** Writes the record at `offset` (a multiple of 8) and returns its size. */
-  encode(offset: number, facts: Facts, ordinal: number): number {
+  encode(offset: number, fields: CapturedFields, ordinal: number): number {
     const u16 = this.#u16;
     const f64 = offset >>> 3;
-    this.#f64[f64 + 1] = facts.date;
-    this.#f64[f64 + 2] = facts.contentLength;
-    this.#f64[f64 + 3] = facts.duration;
+    this.#f64[f64 + 1] = fields.date;
+    this.#f64[f64 + 2] = fields.contentLength;
+    this.#f64[f64 + 3] = fields.duration;
     const l = (offset >>> 1) + 16;
-    u16[l] = facts.status;
-    u16[l + 2] = facts.method.length;
-    u16[l + 3] = facts.url.length;
-    u16[l + 4] = facts.route.length;
-    u16[l + 5] = facts.protocol.length;
-    u16[l + 6] = facts.remoteAddr.length;
-    u16[l + 7] = facts.forwardedFor.length;
-    u16[l + 8] = facts.agent.length;
-    u16[l + 9] = facts.acceptLanguage.length;
-    u16[l + 10] = facts.referrer.length;
-    u16[l + 11] = facts.username.length;
-    u16[l + 12] = facts.visitor.length;
-    u16[l + 13] = facts.blueprint.length;
-    u16[l + 14] = facts.extra.length;
+    u16[l] = fields.status;
+    u16[l + 2] = fields.method.length;
+    u16[l + 3] = fields.url.length;
+    u16[l + 4] = fields.route.length;
+    u16[l + 5] = fields.protocol.length;
+    u16[l + 6] = fields.remoteAddr.length;
+    u16[l + 7] = fields.forwardedFor.length;
+    u16[l + 8] = fields.agent.length;
+    u16[l + 9] = fields.acceptLanguage.length;
+    u16[l + 10] = fields.referrer.length;
+    u16[l + 11] = fields.username.length;
+    u16[l + 12] = fields.visitor.length;
+    u16[l + 13] = fields.blueprint.length;
+    u16[l + 14] = fields.extra.length;
     u16[l + 15] = ordinal & 0xffff;
     // One long string and one native call are cheaper than thirteen short ones.
     const text =
-      facts.method +
-      facts.url +
-      facts.route +
-      facts.protocol +
-      facts.remoteAddr +
-      facts.forwardedFor +
-      facts.agent +
-      facts.acceptLanguage +
-      facts.referrer +
-      facts.username +
-      facts.visitor +
-      facts.blueprint +
-      facts.extra;
+      fields.method +
+      fields.url +
+      fields.route +
+      fields.protocol +
+      fields.remoteAddr +
+      fields.forwardedFor +
+      fields.agent +
+      fields.acceptLanguage +
+      fields.referrer +
+      fields.username +
+      fields.visitor +
+      fields.blueprint +
+      fields.extra;
     // A lone surrogate becomes U+FFFD here, which keeps the number of units.
     const end = offset + HEAD_BYTES + this.bytes.write(text, offset + HEAD_BYTES);
     const size = ((end + 7) & ~7) - offset;
     const padding = offset + size - end;
     for (let i = 0; i < padding; i++) this.bytes[end + i] = 0;
-    u16[l + 1] = padding | (facts.credentials ? 256 : 0) | (((ordinal >>> 16) & 127) << 9);
+    u16[l + 1] = padding | (fields.credentials ? 256 : 0) | (((ordinal >>> 16) & 127) << 9);
     const u32 = offset >>> 2;
     this.#u32[u32] = size;
     this.#u32[u32 + 1] = checksum(this.#u32, u32 + 2, (offset + size) >>> 2);
@@ -109,7 +109,7 @@ export function checksum(words: Uint32Array, from: number, to: number): number {
 /** Decodes records from a chunk of the journal that starts with a record. */
 export class RecordDecoder {
   /** The last record read. A single object, overwritten by the next record. */
-  readonly facts: Facts = {
+  readonly fields: CapturedFields = {
     date: 0,
     contentLength: 0,
     duration: 0,
@@ -149,7 +149,7 @@ export class RecordDecoder {
    */
   sizeAt(offset: number, end: number): number {
     if (offset + 8 > end) return 0;
-    const size = this.saidSizeAt(offset);
+    const size = this.declaredSizeAt(offset);
     if (size === 0) return -1;
     if (offset + size > end) return 0;
     const sum = checksum(this.#u32, (offset >>> 2) + 2, (offset + size) >>> 2);
@@ -166,13 +166,13 @@ export class RecordDecoder {
    * Returns the size stored in the head at `offset`, although the record may be damaged. Returns 0 for an
    * impossible size.
    */
-  saidSizeAt(offset: number): number {
+  declaredSizeAt(offset: number): number {
     const size = this.#u32[offset >>> 2]!;
     return size < HEAD_BYTES || size > MAX_RECORD_BYTES || (size & 7) !== 0 ? 0 : size;
   }
 
   /** Returns the minimum size of the record at `offset`, from the lengths of its texts. */
-  leastSizeAt(offset: number): number {
+  minSizeAt(offset: number): number {
     const l = (offset >>> 1) + 16;
     let units = 0;
     for (let i = 2; i < 15; i++) units += this.#u16[l + i]!;
@@ -183,18 +183,18 @@ export class RecordDecoder {
     return this.#bytes.subarray(from, to).every((byte) => byte < 128);
   }
 
-  /** Reads the record of `size` bytes at `offset` into `facts`. */
-  read(offset: number, size: number): Facts {
-    const { facts } = this;
+  /** Reads the record of `size` bytes at `offset` into `fields`. */
+  read(offset: number, size: number): CapturedFields {
+    const { fields } = this;
     const u16 = this.#u16;
     const f64 = offset >>> 3;
-    facts.date = this.#f64[f64 + 1]!;
-    facts.contentLength = this.#f64[f64 + 2]!;
-    facts.duration = this.#f64[f64 + 3]!;
+    fields.date = this.#f64[f64 + 1]!;
+    fields.contentLength = this.#f64[f64 + 2]!;
+    fields.duration = this.#f64[f64 + 3]!;
     const l = (offset >>> 1) + 16;
-    facts.status = u16[l]!;
+    fields.status = u16[l]!;
     const bits = u16[l + 1]!;
-    facts.credentials = (bits & 256) !== 0;
+    fields.credentials = (bits & 256) !== 0;
     const start = offset + HEAD_BYTES;
     const end = offset + size - (bits & 7);
     let units = 0;
@@ -220,19 +220,19 @@ export class RecordDecoder {
     const visitor = username + u16[l + 12]!;
     const blueprint = visitor + u16[l + 13]!;
     const extra = blueprint + u16[l + 14]!;
-    facts.method = text.substring(0, method);
-    facts.url = text.substring(method, url);
-    facts.route = text.substring(url, route);
-    facts.protocol = text.substring(route, protocol);
-    facts.remoteAddr = text.substring(protocol, remoteAddr);
-    facts.forwardedFor = text.substring(remoteAddr, forwardedFor);
-    facts.agent = text.substring(forwardedFor, agent);
-    facts.acceptLanguage = text.substring(agent, acceptLanguage);
-    facts.referrer = text.substring(acceptLanguage, referrer);
-    facts.username = text.substring(referrer, username);
-    facts.visitor = text.substring(username, visitor);
-    facts.blueprint = text.substring(visitor, blueprint);
-    facts.extra = text.substring(blueprint, extra);
-    return facts;
+    fields.method = text.substring(0, method);
+    fields.url = text.substring(method, url);
+    fields.route = text.substring(url, route);
+    fields.protocol = text.substring(route, protocol);
+    fields.remoteAddr = text.substring(protocol, remoteAddr);
+    fields.forwardedFor = text.substring(remoteAddr, forwardedFor);
+    fields.agent = text.substring(forwardedFor, agent);
+    fields.acceptLanguage = text.substring(agent, acceptLanguage);
+    fields.referrer = text.substring(acceptLanguage, referrer);
+    fields.username = text.substring(referrer, username);
+    fields.visitor = text.substring(username, visitor);
+    fields.blueprint = text.substring(visitor, blueprint);
+    fields.extra = text.substring(blueprint, extra);
+    return fields;
   }
 }

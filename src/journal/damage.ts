@@ -1,5 +1,5 @@
 import { HEAD_BYTES, ORDINAL_MASK, type RecordDecoder } from './codec.ts';
-import type { Cursor } from './position.ts';
+import type { Position } from './position.ts';
 
 /**
  * A part of a segment without intact records. If an intact record, another segment or the live process
@@ -8,7 +8,7 @@ import type { Cursor } from './position.ts';
  * complete. It does not count as damage, because its response was not sent.
  */
 export class Damage {
-  readonly from: Cursor;
+  readonly from: Position;
   /** Number of damaged records recognized. 0 unless the damage may reach the end of the journal. */
   records = 0;
   readonly #end: number | undefined;
@@ -16,7 +16,7 @@ export class Damage {
   #next: number;
 
   /** @param end End of the journal, for damage that may reach it. */
-  constructor({ position, ordinal }: Cursor, end: number | undefined) {
+  constructor({ position, ordinal }: Position, end: number | undefined) {
     this.from = { position, ordinal };
     this.#end = end;
     this.#next = position;
@@ -25,7 +25,7 @@ export class Damage {
   /** Looks for a head at `offset` of the decoder's bytes, which is at `position` of the journal. */
   look(decoder: RecordDecoder, offset: number, position: number, length: number): void {
     if (this.#end === undefined || offset + HEAD_BYTES > length) return;
-    const size = decoder.saidSizeAt(offset);
+    const size = decoder.declaredSizeAt(offset);
     const isComplete = size > 0 && position + size <= this.#end;
     const before = (decoder.ordinalAt(offset) - this.from.ordinal) & ORDINAL_MASK;
     const mayHold = before * HEAD_BYTES <= position - this.from.position;
@@ -34,7 +34,7 @@ export class Damage {
       this.#next = position + size;
     } else if (position === this.#next) {
       // Either size in this head may be damaged. A size that its texts allow is assumed to be correct.
-      const least = decoder.leastSizeAt(offset);
+      const least = decoder.minSizeAt(offset);
       const isPossible = size > 0 && size <= 3 * least;
       const end = position + ((least + 7) & ~7);
       const isWhole = end === this.#end && decoder.isAscii(offset + HEAD_BYTES, offset + least);

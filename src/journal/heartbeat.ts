@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { processTime } from '../platform/clock.ts';
 import { ifPresent } from '../platform/files.ts';
 import { call } from './disk.ts';
-import type { Cursor } from './position.ts';
+import type { Position } from './position.ts';
 import type { SharedState } from './shared.ts';
 
 /*
@@ -57,7 +57,7 @@ export function startHeartbeat(directory: string): void {
 }
 
 /** Saves how far the journal has been written. Call before a beat: this changes the modification time too. */
-export function noteEnd(directory: string, shared: SharedState): void {
+export function writeEnd(directory: string, shared: SharedState): void {
   // The ordinal first: `advance` sets it last, so it is never too large for the position.
   const { ordinal } = shared;
   const bytes = encodeEnd({ position: shared.end, ordinal });
@@ -68,7 +68,7 @@ export function noteEnd(directory: string, shared: SharedState): void {
  * Returns how far a dead process had certainly written its journal; 0 if that is not known.
  * @param heartbeat As `lastBeat` returns it.
  */
-export function notedEnd(directory: string, heartbeat: Heartbeat | undefined): Cursor {
+export function readEnd(directory: string, heartbeat: Heartbeat | undefined): Position {
   const path = join(directory, heartbeat?.name ?? FILE);
   const bytes = ifPresent(path, () => readFileSync(path));
   // The process may have been killed while it wrote them.
@@ -79,7 +79,7 @@ export function notedEnd(directory: string, heartbeat: Heartbeat | undefined): C
 }
 
 /** Encodes position, ordinal and a checksum. */
-function encodeEnd({ position, ordinal }: Cursor): Buffer {
+function encodeEnd({ position, ordinal }: Position): Buffer {
   const bytes = Buffer.alloc(20);
   bytes.writeDoubleLE(position, 0);
   bytes.writeDoubleLE(ordinal, 8);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Facts, RecordSink } from '../capture/record-sink.ts';
+import type { CapturedFields, RecordSink } from '../capture/record-sink.ts';
 import { TrackUsageError } from '../errors.ts';
 import { monotonicClock, setImmediate } from '../platform/clock.ts';
 import { MAX_RECORD_BYTES, RecordEncoder } from './codec.ts';
@@ -88,7 +88,7 @@ export class Journal implements RecordSink {
       inMemory: options.inMemory ?? false,
       patience: options.patience ?? 100,
       header,
-      place: this.#place,
+      location: this.#location,
       onTaken: (lost) => this.#begin(lost),
       onMemoryPiece: (piece) => this.onMemoryPiece(piece),
       onWritten: (position) => this.onWritten(position),
@@ -129,11 +129,11 @@ export class Journal implements RecordSink {
    * Accepts a record. In the modes `append` and `power` it is in the file when this returns.
    * @param now Timestamp of the monotonic clock, in ms.
    */
-  append(facts: Facts, now = monotonicClock.now()): void {
+  append(fields: CapturedFields, now = monotonicClock.now()): void {
     if (!this.#encoder.hasRoom(this.#pending)) this.appendPending(now);
     this.#pending += this.#encoder.encode(
       this.#pending,
-      facts,
+      fields,
       this.#segments.ordinal + this.#pendingRecords,
     );
     this.#pendingRecords += 1;
@@ -203,7 +203,7 @@ export class Journal implements RecordSink {
     return this.#closing;
   }
 
-  get #place(): JournalLocation {
+  get #location(): JournalLocation {
     return { path: this.path, shared: this.shared };
   }
 
@@ -213,7 +213,7 @@ export class Journal implements RecordSink {
     this.recordsBefore += this.#segments.ordinal - lost;
     this.id = newId();
     this.shared = new SharedState();
-    return this.#place;
+    return this.#location;
   }
 
   async #close(discard: boolean): Promise<void> {

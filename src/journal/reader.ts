@@ -1,12 +1,12 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import type { Facts } from '../capture/record-sink.ts';
+import type { CapturedFields } from '../capture/record-sink.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import { ifPresent, unreadable } from '../platform/files.ts';
 import { HEAD_BYTES, MAX_RECORD_BYTES, ORDINAL_MASK, RecordDecoder } from './codec.ts';
 import { Damage } from './damage.ts';
 import { listSegments, type Segment } from './directory.ts';
 import type { MemoryPiece } from './pieces.ts';
-import type { Cursor } from './position.ts';
+import type { Position } from './position.ts';
 import { readFully, readHead, SEGMENT_HEAD_BYTES, type SegmentHeader } from './segment.ts';
 import type { SharedState } from './shared.ts';
 
@@ -23,7 +23,7 @@ export interface ReadReport {
 }
 
 /** Receives a record. Returns whether it was accepted. */
-type Take = (facts: Facts) => boolean;
+type Take = (fields: CapturedFields) => boolean;
 
 type Piece = {
   start: number;
@@ -56,7 +56,7 @@ export class JournalReader {
   readonly #live: SharedState | undefined;
   readonly #memory: readonly MemoryPiece[];
   readonly #gapPatience: number;
-  readonly #known: Readonly<Cursor>;
+  readonly #known: Readonly<Position>;
   readonly #decoder = new RecordDecoder();
   #open: { file: string; fd: number } | undefined;
   #segments: Segment[] | undefined;
@@ -71,7 +71,7 @@ export class JournalReader {
     live?: SharedState,
     memory: readonly MemoryPiece[] = [],
     gapPatience = GAP_PATIENCE,
-    known: Readonly<Cursor> = { position: 0, ordinal: 0 },
+    known: Readonly<Position> = { position: 0, ordinal: 0 },
   ) {
     this.directory = directory;
     this.#live = live;
@@ -98,7 +98,7 @@ export class JournalReader {
   }
 
   /** Returns the first position from `from` on at which the journal still has records. */
-  firstAt(from: Cursor): Cursor {
+  firstAt(from: Position): Position {
     this.#segments = undefined;
     const piece = this.#pieceAt(from.position);
     if (piece) return piece.start > from.position ? { position: piece.start, ordinal: piece.ordinal } : from;
@@ -110,7 +110,7 @@ export class JournalReader {
    * record for which `take` returns false counts as unread. Returns the position after the last accepted
    * record.
    */
-  read(from: Cursor, until: number, take: Take, report: ReadReport): Cursor {
+  read(from: Position, until: number, take: Take, report: ReadReport): Position {
     const cursor = { ...from };
     this.#segments = undefined;
     const end = Math.min(until, this.#live?.end ?? Number.POSITIVE_INFINITY);
@@ -119,11 +119,11 @@ export class JournalReader {
       const piece = this.#pieceAt(cursor.position);
       if (!piece) {
         if (!this.#live) this.#passEnd(cursor, end, report);
-        else if (this.#believesGap()) report.gone();
+        else if (this.#confirmsGap()) report.gone();
         break;
       }
       if (piece.start > cursor.position) {
-        if (!this.#believesGap()) break;
+        if (!this.#confirmsGap()) break;
         this.#pass(piece.ordinal, cursor, 'dropped', report);
         cursor.position = piece.start;
       } else if (piece.start === cursor.position) {
@@ -159,14 +159,14 @@ export class JournalReader {
   }
 
   /** Counts the records between the cursor and `ordinal` as lost. */
-  #pass(ordinal: number, cursor: Cursor, cause: LossCause, report: ReadReport): void {
+  #pass(ordinal: number, cursor: Position, cause: LossCause, report: ReadReport): void {
     if (ordinal <= cursor.ordinal) return;
     report.lost(ordinal - cursor.ordinal, cause);
     cursor.ordinal = ordinal;
   }
 
   /** Counts what is missing between the end of a dead process's files and how far it had certainly written. */
-  #passEnd(cursor: Cursor, end: number, report: ReadReport): void {
+  #passEnd(cursor: Position, end: number, report: ReadReport): void {
     const { position, ordinal } = this.#known;
     if (end >= position) {
       this.#pass(ordinal, cursor, cursor.position < position ? 'dropped' : 'damaged', report);
@@ -175,7 +175,7 @@ export class JournalReader {
   }
 
   /** Reads from one piece, up to `end`. */
-  #readPiece(piece: Piece, cursor: Cursor, end: number, take: Take, report: ReadReport): Outcome {
+  #readPiece(piece: Piece, cursor: Position, end: number, take: Take, report: ReadReport): Outcome {
     let headDamage: number | undefined = 0;
     if (piece.file && cursor.position === piece.start) {
       headDamage = this.#reading(piece.file, (fd) => readHead(fd).damaged);
@@ -235,7 +235,7 @@ export class JournalReader {
    */
   #pastEnd(
     piece: Piece,
-    cursor: Cursor,
+    cursor: Position,
     end: number,
     damage: Damage | undefined,
     report: ReadReport,
@@ -335,7 +335,7 @@ export class JournalReader {
     return this.#segments;
   }
 
-  #believesGap(): boolean {
+  #confirmsGap(): boolean {
     if (!this.#live) return true;
     const now = monotonicClock.now();
     this.#gapSince ??= now;

@@ -39,7 +39,7 @@ export interface JournalLocation {
 export interface SegmentWriterOptions {
   /** Directory of all journals of the identity. */
   directory: string;
-  place: JournalLocation;
+  location: JournalLocation;
   /** True if the file is synchronized continually. */
   syncs: boolean;
   maxBytes: number;
@@ -81,7 +81,7 @@ export class SegmentWriter {
   ordinal = 0;
   readonly #options: SegmentWriterOptions;
   readonly #pieces: MemoryPieces;
-  #place: JournalLocation;
+  #location: JournalLocation;
   #disk = new Disk();
   #file: SegmentFile | undefined;
   #isRecovering = false;
@@ -96,7 +96,7 @@ export class SegmentWriter {
 
   constructor(options: SegmentWriterOptions) {
     this.#options = options;
-    this.#place = options.place;
+    this.#location = options.location;
     this.#pieces = new MemoryPieces(options.memoryBytes);
     this.#pace = new Pace(options.patience);
     if (options.syncs) this.#synchronizer = new Synchronizer(() => this.#sync());
@@ -115,7 +115,7 @@ export class SegmentWriter {
 
   /** Returns the pieces that neither a file nor every storage has. */
   memoryPieces(): readonly MemoryPiece[] {
-    this.#pieces.release(this.#place.shared.committed);
+    this.#pieces.release(this.#location.shared.committed);
     return this.#pieces.all;
   }
 
@@ -132,7 +132,7 @@ export class SegmentWriter {
     if (!this.#toFile(bytes, length, started) && !this.#toMemory(bytes, length, records)) return false;
     this.end += length;
     this.ordinal += records;
-    this.#place.shared.advance(this.end, this.ordinal);
+    this.#location.shared.advance(this.end, this.ordinal);
     const file = this.#file;
     if (file && !this.#isRecovering && this.end - file.start >= this.#options.segmentBytes) this.#rotate();
     return true;
@@ -154,7 +154,7 @@ export class SegmentWriter {
     const state = this.#beat();
     if (state === 'taken') this.#startOver();
     if (state !== 'gone') return;
-    this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.#place.path }));
+    this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: this.#location.path }));
     this.#recreate();
   }
 
@@ -163,7 +163,7 @@ export class SegmentWriter {
     if (this.#isClosed || this.#disk.isStalled) return;
     try {
       if (this.#isRecovering && this.memoryPieces().length > 0) this.#writeLast();
-      if (this.#place.shared.beat > 0) endHeartbeat(this.#place.path);
+      if (this.#location.shared.beat > 0) endHeartbeat(this.#location.path);
     } catch {
       // The records in memory are lost, and the reason was reported. Without the end of the heartbeat,
       // adoption takes longer.
@@ -175,7 +175,7 @@ export class SegmentWriter {
       // An operation in progress may be about to create the file.
       if (this.#disk.isBusy) return;
       this.#prepare();
-      this.#file = SegmentFile.create(this.#place.path, this.#next, this.#options.header, () => false);
+      this.#file = SegmentFile.create(this.#location.path, this.#next, this.#options.header, () => false);
     }
     this.#writeRest(this.#file);
   }
@@ -186,7 +186,7 @@ export class SegmentWriter {
     if (this.#options.inMemory) return;
     this.#file?.closeNow();
     try {
-      rmSync(this.#place.path, { recursive: true, force: true });
+      rmSync(this.#location.path, { recursive: true, force: true });
     } catch {
       // An empty journal remains, which the next process adopts and deletes.
     }
@@ -202,8 +202,8 @@ export class SegmentWriter {
     this.#wake();
     const lost = discard ? 0 : this.#pieces.records;
     this.#leaveFile();
-    if (this.#place.shared.beat === 0) return lost;
-    const { path } = this.#place;
+    if (this.#location.shared.beat === 0) return lost;
+    const { path } = this.#location;
     const last = this.#disk.run(() => (discard ? removeJournal(path) : endHeartbeatLater(path)));
     await within(
       CLOSE_PATIENCE,
@@ -232,7 +232,7 @@ export class SegmentWriter {
   }
 
   #toMemory(bytes: Buffer, length: number, records: number): boolean {
-    this.#pieces.release(this.#place.shared.committed);
+    this.#pieces.release(this.#location.shared.committed);
     if (this.#isClosed || !this.#pieces.hasRoom(length)) return false;
     const copy = Buffer.allocUnsafeSlow(length);
     bytes.copy(copy, 0, 0, length);
@@ -254,7 +254,7 @@ export class SegmentWriter {
   #rotate(): void {
     const { started, isLate } = this.#pace.begin();
     this.#leaveFile();
-    const { shared } = this.#place;
+    const { shared } = this.#location;
     shared.rotations += 1;
     // Left to the writer's thread, because it is slow with many journals. Done here only if that thread does
     // not run.
@@ -268,7 +268,7 @@ export class SegmentWriter {
 
   #enforceLimit(isLate: () => boolean): void {
     const { directory, maxBytes, onProblem } = this.#options;
-    const { shared } = this.#place;
+    const { shared } = this.#location;
     if (shared.limited >= 0) shared.limited = shared.rotations;
     const { dropped, error } = enforceLimit(directory, maxBytes, isLate);
     if (dropped > 0) onProblem(new TrackUsageError('JOURNAL_FULL', { value: maxBytes }));
@@ -277,11 +277,11 @@ export class SegmentWriter {
 
   /** Returns whether another process may have adopted the journal. */
   #isLeaseOver(now = monotonicClock.now()): boolean {
-    return processTime(now) - this.#place.shared.beat > LEASE;
+    return processTime(now) - this.#location.shared.beat > LEASE;
   }
 
   #beat(): 'kept' | 'gone' | 'taken' {
-    const { path, shared } = this.#place;
+    const { path, shared } = this.#location;
     try {
       return beat(path, shared);
     } catch (error) {
@@ -293,7 +293,7 @@ export class SegmentWriter {
   /** Creates the journal's deleted files again. */
   #recreate(): void {
     this.#leaveFile();
-    this.#place.shared.beat = 0;
+    this.#location.shared.beat = 0;
     this.#goOn();
   }
 
@@ -315,9 +315,9 @@ export class SegmentWriter {
     this.#leaveFile();
     // Their positions refer to the abandoned journal, and only this process has them.
     const lost = this.memoryPieces().reduce((sum, { records }) => sum + records, 0);
-    const { path } = this.#place;
+    const { path } = this.#location;
     this.#options.onProblem(new TrackUsageError('JOURNAL_TAKEN', { value: path, records: lost }));
-    this.#place = this.#options.onTaken(lost);
+    this.#location = this.#options.onTaken(lost);
     this.#pieces.release(Number.POSITIVE_INFINITY);
     this.end = 0;
     this.ordinal = 0;
@@ -333,7 +333,7 @@ export class SegmentWriter {
     try {
       this.#prepare();
       if (isLate()) return;
-      this.#file = SegmentFile.create(this.#place.path, this.#next, this.#options.header, isLate);
+      this.#file = SegmentFile.create(this.#location.path, this.#next, this.#options.header, isLate);
       this.#lastProblem = undefined;
     } catch (error) {
       this.#fail(error);
@@ -346,7 +346,7 @@ export class SegmentWriter {
    */
   #check(): void {
     if (!this.#isLeaseOver()) return;
-    const { path, shared } = this.#place;
+    const { path, shared } = this.#location;
     const state = beat(path, shared);
     if (state === 'taken') this.#leaveJournal();
     if (state !== 'gone') return;
@@ -358,7 +358,7 @@ export class SegmentWriter {
   /** Creates the journal's directory, if it was not created yet or was deleted. */
   #prepare(): void {
     this.#check();
-    const { path, shared } = this.#place;
+    const { path, shared } = this.#location;
     if (shared.beat > 0) return;
     prepareDirectory(this.#options.directory);
     mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -380,7 +380,7 @@ export class SegmentWriter {
   }
 
   #unsynced(error: Error): void {
-    const { path: value } = this.#place;
+    const { path: value } = this.#location;
     this.#report(new TrackUsageError('JOURNAL_UNSYNCED', { value, reason: error.message }, { cause: error }));
   }
 
@@ -439,7 +439,7 @@ export class SegmentWriter {
       await run(() => call<unknown>((done) => mkdir(directory, { recursive: true, mode: 0o700 }, done)));
       // Safe to do synchronously, because the disk has just responded.
       this.#prepare();
-      this.#file = await run(() => SegmentFile.open(this.#place.path, this.#next, header));
+      this.#file = await run(() => SegmentFile.open(this.#location.path, this.#next, header));
       if (this.#isClosed) this.#leaveFile();
     }
     const file = this.#file;
@@ -496,7 +496,7 @@ export class SegmentWriter {
     if (this.#stall === 0) return;
     const ms = Math.round(this.#stall);
     this.#stall = 0;
-    this.#options.onProblem(new TrackUsageError('JOURNAL_SLOW', { value: this.#place.path, ms }));
+    this.#options.onProblem(new TrackUsageError('JOURNAL_SLOW', { value: this.#location.path, ms }));
   }
 
   #report(error: unknown): void {
@@ -506,7 +506,7 @@ export class SegmentWriter {
     this.#options.onProblem(
       error instanceof TrackUsageError
         ? error
-        : new TrackUsageError('JOURNAL_UNWRITABLE', { value: this.#place.path, reason }, { cause: error }),
+        : new TrackUsageError('JOURNAL_UNWRITABLE', { value: this.#location.path, reason }, { cause: error }),
     );
   }
 

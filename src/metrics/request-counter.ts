@@ -1,4 +1,4 @@
-import type { Facts, RecordCounter } from '../capture/record-sink.ts';
+import type { CapturedFields, RecordCounter } from '../capture/record-sink.ts';
 
 /** Maximum number of distinct routes; requests of any further route are counted under the route `other`. */
 export const MAX_ROUTES = 200;
@@ -66,7 +66,7 @@ export class RequestCounter implements RecordCounter {
     status,
     duration,
     contentLength,
-  }: Pick<Facts, 'route' | 'method' | 'status' | 'duration' | 'contentLength'>): void {
+  }: Pick<CapturedFields, 'route' | 'method' | 'status' | 'duration' | 'contentLength'>): void {
     const hundreds = (status / 100) | 0;
     const statusClass = hundreds >= 1 && hundreds <= 5 ? hundreds - 1 : OTHER_CLASS;
     const combination = combinationOf(

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import type { Request } from '../capture/exchange.ts';
 import { createRedactor } from '../capture/redact.ts';
-import { VIEWS, type Views } from '../capture/views.ts';
+import { VIEWS, type Views } from '../capture/view-filter.ts';
 import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
 import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
 import { JOURNAL_MODES, type JournalMode } from '../journal/journal.ts';

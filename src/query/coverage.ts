@@ -16,7 +16,7 @@ export interface StoredBucket {
 }
 
 /** Site of a coverage, and the exclusive end of its range in ms since 1970. */
-interface Place {
+interface CoverageScope {
   site: string;
   zone: Calendar;
   end: number;
@@ -59,7 +59,7 @@ export async function storedIn(
 /** Returns whether a later request is stored in the last month of a range that ends now. */
 export async function hasLater(
   reader: Reader,
-  { site, zone, end }: Place,
+  { site, zone, end }: CoverageScope,
   period: Period = 'month',
 ): Promise<boolean> {
   const last = zone.next(period, zone.bucketOf(period, end - 1));
@@ -88,7 +88,7 @@ export function completeCoverage(): Coverage {
 /** Returns the stored requests in the buckets that these summaries leave out. */
 export async function coverageOf(
   reader: Reader,
-  place: Place,
+  place: CoverageScope,
   buckets: readonly StoredBucket[],
   summaries: readonly string[],
 ): Promise<Coverage> {
@@ -99,7 +99,7 @@ export async function coverageOf(
 /** Returns the gaps. Splits the buckets at both ends of a gap until it starts and ends with an hour. */
 async function gapsOf(
   reader: Reader,
-  place: Place,
+  place: CoverageScope,
   stored: readonly StoredBucket[],
   summary: string,
 ): Promise<Gap[]> {
@@ -120,7 +120,11 @@ async function gapsOf(
 }
 
 /** Returns the shorter buckets of a day or month, or the bucket itself if they have expired. */
-async function partsOf(reader: Reader, { site, zone }: Place, bucket: StoredBucket): Promise<StoredBucket[]> {
+async function partsOf(
+  reader: Reader,
+  { site, zone }: CoverageScope,
+  bucket: StoredBucket,
+): Promise<StoredBucket[]> {
   const period = SHORTER[bucket.period]!;
   const to = zone.next(bucket.period, bucket.start) - 1;
   const parts = await storedIn(reader, site, [{ period, from: bucket.start, to }]);
@@ -145,7 +149,7 @@ function runsOf(buckets: readonly StoredBucket[], summary: string): StoredBucket
   return runs;
 }
 
-function gapOf({ zone, end }: Place, run: readonly StoredBucket[], summary: string): Gap {
+function gapOf({ zone, end }: CoverageScope, run: readonly StoredBucket[], summary: string): Gap {
   const last = run.at(-1)!;
   const until = Math.min(zone.next(last.period, last.start), Math.max(end, last.start + 1));
   return {

@@ -22,7 +22,7 @@ import type {
   TotalsResult,
 } from './query-types.ts';
 import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
-import { Answers, type Asked, columnFor, columnOf, matching } from './results.ts';
+import { columnFor, columnOf, matching, QueryResults, type ResolvedQuery } from './results.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-records.ts';
 
 export type * from './query-types.ts';
@@ -62,13 +62,13 @@ export class UsageQuery {
   readonly #reader: CompleteReader;
   readonly #context: QueryContext;
   readonly #now: () => number;
-  readonly #answers: Answers;
+  readonly #results: QueryResults;
 
   constructor(reader: CompleteReader, context: QueryContext = {}) {
     this.#reader = reader;
     this.#context = context;
     this.#now = context.now ?? (() => wallClock.now());
-    this.#answers = new Answers(reader);
+    this.#results = new QueryResults(reader);
   }
 
   /** Returns the same queries for another site. */
@@ -98,17 +98,17 @@ export class UsageQuery {
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
     const asked = await this.#resolve(options, 'totals');
-    const source = await this.#answers.source(asked);
+    const source = await this.#results.source(asked);
     const range = beforeOf(asked, options);
     const [{ value: totals, coverage }, before] = await Promise.all([
-      this.#answers.totals(asked, source, false),
-      range && this.#answers.totals({ ...asked, range }, source, true),
+      this.#results.totals(asked, source, false),
+      range && this.#results.totals({ ...asked, range }, source, true),
     ]);
     return {
-      ...answered(asked),
+      ...resultHeader(asked),
       totals,
       coverage,
-      previous: range && before ? { range: shown(range, asked.zone), totals: before.value } : null,
+      previous: range && before ? { range: formatRange(range, asked.zone), totals: before.value } : null,
     };
   }
 
@@ -131,18 +131,18 @@ export class UsageQuery {
       summary === undefined
         ? undefined
         : { summary: await this.#summary(asked.site, summary), key: storedKey(key ?? null) };
-    const source = await this.#answers.source(asked);
+    const source = await this.#results.source(asked);
     const range = beforeOf(asked, options);
     const [{ value: buckets, coverage }, before] = await Promise.all([
-      this.#answers.series(asked, source, period, false, one),
-      range && this.#answers.series({ ...asked, range }, source, period, true, one),
+      this.#results.series(asked, source, period, false, one),
+      range && this.#results.series({ ...asked, range }, source, period, true, one),
     ]);
     return {
-      ...answered(asked),
+      ...resultHeader(asked),
       period,
       buckets,
       coverage,
-      previous: range && before ? { range: shown(range, asked.zone), buckets: before.value } : null,
+      previous: range && before ? { range: formatRange(range, asked.zone), buckets: before.value } : null,
     };
   }
 
@@ -169,11 +169,11 @@ export class UsageQuery {
     const {
       value: { rows, count, total },
       coverage,
-    } = await this.#answers.keys(asked, name, wanted);
+    } = await this.#results.keys(asked, name, wanted);
     const range = beforeOf(asked, options);
-    const before = range && (await this.#answers.before({ ...asked, range }, name, rows));
+    const before = range && (await this.#results.before({ ...asked, range }, name, rows));
     return {
-      ...answered(asked),
+      ...resultHeader(asked),
       summary: name,
       order,
       rows: rows.map((row, index) => ({ ...row, previous: before?.[index] ?? null })),
@@ -200,10 +200,10 @@ export class UsageQuery {
     const { records, next } = await (after === undefined
       ? orElse(answer, { records: [], next: undefined })
       : answer);
-    return { ...answered(asked), records, next: next ?? null };
+    return { ...resultHeader(asked), records, next: next ?? null };
   }
 
-  async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<Asked> {
+  async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<ResolvedQuery> {
     checkOptions(`query.${name}`, options, OPTIONS[name]);
     const { site, zone } = await this.#site(options.site);
     const { filter = {} } = options;
@@ -214,10 +214,10 @@ export class UsageQuery {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
       return { column: columnFor(name, 'filter'), value: storedKey(value) };
     });
-    const meant = await rangeOf(options, zone, this.#now(), () => this.#answers.first(site));
+    const meant = await rangeOf(options, zone, this.#now(), () => this.#results.first(site));
     // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || name === 'records';
-    const range = isFromRecords ? meant : await this.#answers.settled(site, zone, meant);
+    const range = isFromRecords ? meant : await this.#results.settled(site, zone, meant);
     return { site, zone, range, where };
   }
 
@@ -239,7 +239,10 @@ export class UsageQuery {
 }
 
 /** Returns the previous period, if requested. */
-function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions): HourRange | undefined {
+function beforeOf(
+  { range, zone }: ResolvedQuery,
+  { compare = false }: ComparedOptions,
+): HourRange | undefined {
   if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
   if (!compare) return undefined;
   // A range this long has no previous period, and counting its days would take a while.
@@ -247,11 +250,11 @@ function beforeOf({ range, zone }: Asked, { compare = false }: ComparedOptions):
   return previousOf(range, zone);
 }
 
-function answered({ site, zone, range }: Asked) {
-  return { site, timeZone: zone.timeZone, range: shown(range, zone) };
+function resultHeader({ site, zone, range }: ResolvedQuery) {
+  return { site, timeZone: zone.timeZone, range: formatRange(range, zone) };
 }
 
-function shown({ start, end }: HourRange, zone: Calendar): ResolvedRange {
+function formatRange({ start, end }: HourRange, zone: Calendar): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
 }
 

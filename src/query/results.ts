@@ -58,7 +58,7 @@ export interface OneKey {
 }
 
 /** A validated query. */
-export interface Asked {
+export interface ResolvedQuery {
   site: string;
   zone: Calendar;
   range: HourRange;
@@ -66,7 +66,7 @@ export interface Asked {
 }
 
 /** Computes results over one range from the queries of a storage's reading end. */
-export class Answers {
+export class QueryResults {
   readonly #reader: CompleteReader;
 
   constructor(reader: CompleteReader) {
@@ -78,7 +78,7 @@ export class Answers {
    * @param isBefore True if it is the previous period. Partly known values are then omitted, because they
    * cannot be compared.
    */
-  async totals(asked: Asked, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
+  async totals(asked: ResolvedQuery, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
     const { site, zone, range } = asked;
     if (source === 'records') {
       const row = await this.#matched(asked);
@@ -114,7 +114,7 @@ export class Answers {
    * @param isBefore As for `totals`.
    */
   async series(
-    asked: Asked,
+    asked: ResolvedQuery,
     source: Source,
     period: Period,
     isBefore: boolean,
@@ -130,7 +130,11 @@ export class Answers {
     return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), coverage };
   }
 
-  async #recordSeries(asked: Asked, period: Period, starts: readonly number[]): Promise<Covered<Series>> {
+  async #recordSeries(
+    asked: ResolvedQuery,
+    period: Period,
+    starts: readonly number[],
+  ): Promise<Covered<Series>> {
     const { start, end } = asked.range;
     const bounds = [start, ...starts.filter((each) => each > start), end];
     const rows = await orElse(this.#reader.matchingSeries({ ...matching(asked), bounds }), []);
@@ -140,7 +144,7 @@ export class Answers {
   }
 
   async #sumSeries(
-    asked: Asked,
+    asked: ResolvedQuery,
     period: Period,
     starts: readonly number[],
     details: readonly Detail[],
@@ -213,7 +217,7 @@ export class Answers {
   }
 
   /** Returns the data source of a result: the records, if it is filtered. */
-  async source({ site, where }: Asked): Promise<Source> {
+  async source({ site, where }: ResolvedQuery): Promise<Source> {
     if (where.length > 0) return 'records';
     const names = await storedSummaries(this.#reader, site);
     return DETAILS.filter((detail) => names.includes(detail));
@@ -223,7 +227,11 @@ export class Answers {
    * Returns the measures of the keys in the previous period, which is the range of `asked`. Returns
    * `undefined` if the summary covers it only partly, because partial values cannot be compared.
    */
-  async before(asked: Asked, summary: string, rows: readonly KeyRow[]): Promise<Measures[] | undefined> {
+  async before(
+    asked: ResolvedQuery,
+    summary: string,
+    rows: readonly KeyRow[],
+  ): Promise<Measures[] | undefined> {
     const { site, zone, range, where } = asked;
     if (!(await this.coverage(asked, summary)).complete) return undefined;
     if (rows.length > MOST_LOOKUPS) {
@@ -243,7 +251,7 @@ export class Answers {
   }
 
   /** Returns a page of a summary's keys. */
-  async keys(asked: Asked, summary: string, page: Page): Promise<Covered<Keys>> {
+  async keys(asked: ResolvedQuery, summary: string, page: Page): Promise<Covered<Keys>> {
     const [value, coverage] = await Promise.all([
       this.#keys(asked, summary, page),
       this.coverage(asked, summary),
@@ -252,17 +260,21 @@ export class Answers {
   }
 
   /** Returns the coverage of a summary in the range. */
-  async coverage(asked: Asked, summary: string): Promise<Coverage> {
+  async coverage(asked: ResolvedQuery, summary: string): Promise<Coverage> {
     const { site, zone, range, where } = asked;
     if (where.length > 0) return completeCoverage();
     return this.#coverage(asked, await storedIn(this.#reader, site, spansOf(range, zone)), [summary]);
   }
 
-  #coverage({ site, zone, range }: Asked, buckets: readonly StoredBucket[], summaries: readonly string[]) {
+  #coverage(
+    { site, zone, range }: ResolvedQuery,
+    buckets: readonly StoredBucket[],
+    summaries: readonly string[],
+  ) {
     return coverageOf(this.#reader, { site, zone, end: range.end }, buckets, summaries);
   }
 
-  #keys(asked: Asked, summary: string, page: Page): Promise<Keys> {
+  #keys(asked: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
     const { site, zone, range, where } = asked;
     const answer =
       where.length > 0
@@ -272,7 +284,7 @@ export class Answers {
   }
 
   /** Returns the total of all matching records, or `undefined` if there are none. */
-  async #matched(asked: Asked): Promise<MatchingRow | undefined> {
+  async #matched(asked: ResolvedQuery): Promise<MatchingRow | undefined> {
     const { start, end } = asked.range;
     if (start >= end) return undefined;
     const request = { ...matching(asked), bounds: [start, end] };
@@ -327,7 +339,7 @@ function withKey(
   return [...where, { column: columnFor(summary, 'summary'), value: key }];
 }
 
-export function matching({ site, range, where }: Asked): Matching {
+export function matching({ site, range, where }: ResolvedQuery): Matching {
   return { site, from: range.start, to: range.end - 1, where };
 }
 

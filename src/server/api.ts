@@ -28,12 +28,12 @@ export interface Endpoint {
   path: string;
   summary: string;
   parameters: v.GenericSchema;
-  answer: v.GenericSchema;
+  response: v.GenericSchema;
   /**
    * Runs the query.
    * @param summary Value of `{summary}` in the path.
    */
-  ask(source: HandlerSource, parameters: never, summary: string): Promise<unknown>;
+  query(source: HandlerSource, parameters: never, summary: string): Promise<unknown>;
   /** Returns the same without a row limit, line by line. */
   lines?: (source: HandlerSource, parameters: never, summary: string) => Lines;
 }
@@ -45,8 +45,8 @@ function endpoint<P extends v.GenericSchema, A extends v.GenericSchema>(given: {
   path: string;
   summary: string;
   parameters: P;
-  answer: A;
-  ask(source: HandlerSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
+  response: A;
+  query(source: HandlerSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
   lines?: (source: HandlerSource, parameters: Of<P>, summary: string) => unknown;
 }): Endpoint {
   return given as unknown as Endpoint;
@@ -57,8 +57,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/site',
     summary: 'Time zone of the site, its summaries, and the status of the app.',
     parameters: schemas.siteParameters,
-    answer: schemas.siteAnswer,
-    ask: async ({ query, version, ...source }, { site }) => ({
+    response: schemas.siteResponse,
+    query: async ({ query, version, ...source }, { site }) => ({
       ...(await query.site(defined({ site }))),
       version,
       status: shown(source),
@@ -68,38 +68,38 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/status',
     summary: 'Status of the app: pending and dropped records, and the last error.',
     parameters: schemas.noParameters,
-    answer: schemas.statusAnswer,
-    ask: async (source) => ({ status: shown(source) }),
+    response: schemas.statusResponse,
+    query: async (source) => ({ status: shown(source) }),
   }),
   endpoint({
     path: '/totals',
     summary: 'Hits, transfer, errors, duration, visitors and bots of a range.',
     parameters: schemas.totalsParameters,
-    answer: schemas.totalsAnswer,
-    ask: ({ query }, parameters) => query.totals(optionsOf(parameters)),
+    response: schemas.totalsResponse,
+    query: ({ query }, parameters) => query.totals(optionsOf(parameters)),
   }),
   endpoint({
     path: '/series',
     summary: 'Totals of each hour, day or month of a range, optionally for one key of a summary.',
     parameters: schemas.seriesParameters,
-    answer: schemas.seriesAnswer,
-    ask: ({ query }, parameters) => query.series(seriesOptions(parameters)),
+    response: schemas.seriesResponse,
+    query: ({ query }, parameters) => query.series(seriesOptions(parameters)),
     lines: ({ query }, parameters) => bucketLines(query, seriesOptions(parameters)),
   }),
   endpoint({
     path: '/summaries/{summary}',
     summary: 'Keys of a summary, largest first, and the sum of the remaining keys.',
     parameters: schemas.topParameters,
-    answer: schemas.topAnswer,
-    ask: ({ query }, parameters, summary) => query.top(summary, topOptions(parameters)),
+    response: schemas.topResponse,
+    query: ({ query }, parameters, summary) => query.top(summary, topOptions(parameters)),
     lines: ({ query }, parameters, summary) => topLines(query, summary, topOptions(parameters)),
   }),
   endpoint({
     path: '/records',
     summary: 'Requests, newest first.',
     parameters: schemas.recordsParameters,
-    answer: schemas.recordsAnswer,
-    ask: async ({ query }, parameters) => {
+    response: schemas.recordsResponse,
+    query: async ({ query }, parameters) => {
       const answer = await query.records(optionsOf(parameters));
       const zone = calendar(answer.timeZone);
       return { ...answer, records: answer.records.map((record) => ({ ...recordJson(record, zone) })) };

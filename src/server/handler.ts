@@ -90,7 +90,7 @@ class Mount {
   readonly #source: HandlerSource;
   readonly #settings: HandlerSettings;
   readonly #access: Access;
-  readonly #leaveOut: (request: IncomingMessage) => void;
+  readonly #exclude: (request: IncomingMessage) => void;
   #responder: Promise<Responder> | undefined;
   #printed = Number.NEGATIVE_INFINITY;
   #failed = Number.NEGATIVE_INFINITY;
@@ -103,8 +103,10 @@ class Mount {
     this.path = settings.path;
     this.#source = source;
     this.#settings = settings;
-    this.#leaveOut = leaveOut;
-    this.#access = new Access(settings, (error) => this.#tell(`authorize failed: ${reasonOf(error)}`));
+    this.#exclude = leaveOut;
+    this.#access = new Access(settings, (error) =>
+      this.#reportFailure(`authorize failed: ${reasonOf(error)}`),
+    );
   }
 
   link(origin: string): string {
@@ -166,7 +168,7 @@ class Mount {
     url: string,
     body?: unknown,
   ): Promise<void> {
-    this.#leaveOut(request);
+    this.#exclude(request);
     response.on('error', () => {});
     // A reset HTTP/2 stream is reported here.
     request.on('error', () => {});
@@ -191,7 +193,7 @@ class Mount {
   }
 
   #fail(response: ServerResponse, error: unknown): void {
-    this.#tell(`the dashboard failed: ${reasonOf(error)}`);
+    this.#reportFailure(`the dashboard failed: ${reasonOf(error)}`);
     if (response.headersSent || response.destroyed) {
       response.destroy();
       return;
@@ -206,7 +208,7 @@ class Mount {
     }
   }
 
-  #tell(failure: string): void {
+  #reportFailure(failure: string): void {
     if (monotonicClock.now() - this.#failed <= PRINT) return;
     this.#failed = monotonicClock.now();
     print(failure);

@@ -91,14 +91,14 @@ export class LiveStreams {
     });
     if (data !== this.#last) {
       this.#last = data;
-      this.#tell('usage', data, now);
+      this.#broadcast('usage', data, now);
     } else if (now - this.#told >= PING) {
-      this.#tell('ping', '{}', now);
+      this.#broadcast('ping', '{}', now);
     }
     this.#plan(status ? LOOK : LOOK_IN_STORAGE);
   }
 
-  #tell(event: string, data: string, now: number): void {
+  #broadcast(event: string, data: string, now: number): void {
     this.#told = now;
     for (const response of this.#open.keys()) {
       if (response.writableLength > MOST_WAITING) response.destroy();

@@ -28,7 +28,7 @@ export function openApi(version: string, path: string): Json {
   };
 }
 
-function operation({ path, summary, parameters, answer, lines }: Endpoint): Json {
+function operation({ path, summary, parameters, response: answer, lines }: Endpoint): Json {
   const { properties = {} } = jsonSchema(parameters, 'input') as { properties?: Record<string, Json> };
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,

@@ -81,7 +81,7 @@ export class Responder {
     }
     if (!path.startsWith('/api/') && path !== '/metrics') return this.#file(request, response, path);
     const allowed = await this.#access.allows(request);
-    if (allowed !== true) throw new Refusal(allowed || this.#unknown());
+    if (allowed !== true) throw new Refusal(allowed || this.#unauthenticated());
     if (path === '/metrics') {
       refuseParameters(parameters);
       this.#metrics(request, response);
@@ -124,7 +124,7 @@ export class Responder {
         const lines = endpoint.lines(this.#source, given.output as never, summary);
         await this.#download(request, response, lines, format);
       } else {
-        sendJson(request, response, await endpoint.ask(this.#source, given.output as never, summary));
+        sendJson(request, response, await endpoint.query(this.#source, given.output as never, summary));
       }
     } catch (error) {
       // The headers of an interrupted download have been sent, so no other response is possible.
@@ -182,7 +182,7 @@ export class Responder {
       return sendProblem(response, problemOf(error));
     }
     const cookie = this.#access.signIn(request, form.get('token') ?? '');
-    this.#letIn(response, cookie, `${this.#settings.path}/`);
+    this.#startSession(response, cookie, `${this.#settings.path}/`);
   }
 
   /** Exchanges a link for a cookie, and redirects, so that its token is not kept in a history or Referer. */
@@ -195,10 +195,10 @@ export class Responder {
       return;
     }
     const search = rest.size > 0 ? `?${rest}` : '';
-    this.#letIn(response, cookie, `${this.#settings.path}/${search}`);
+    this.#startSession(response, cookie, `${this.#settings.path}/${search}`);
   }
 
-  #letIn(response: ServerResponse, cookie: string | Problem | undefined, location: string): void {
+  #startSession(response: ServerResponse, cookie: string | Problem | undefined, location: string): void {
     if (typeof cookie === 'object') throw new Refusal(cookie);
     if (cookie !== undefined) response.appendHeader('set-cookie', cookie);
     redirect(response, location);
@@ -210,7 +210,7 @@ export class Responder {
     refuse(404, 'Not found', 'The dashboard has no such file.', 'PATH_UNKNOWN');
   }
 
-  #unknown(): Problem {
+  #unauthenticated(): Problem {
     const how = this.#access.isLocal
       ? 'Open the one-time link that the app printed.'
       : this.#access.hasSignIn

@@ -149,7 +149,7 @@ const head = { site: v.string(), timeZone: v.string(), range };
 const key = v.nullable(v.string());
 const object = v.record(v.string(), v.unknown());
 
-export const siteAnswer = v.strictObject({
+export const siteResponse = v.strictObject({
   site: v.string(),
   timeZone: v.string(),
   summaries: v.array(
@@ -158,21 +158,21 @@ export const siteAnswer = v.strictObject({
   version: v.string(),
   status: described(v.nullable(object), '`usage.status()`; null if no app runs.'),
 });
-export const statusAnswer = v.strictObject({ status: v.nullable(object) });
-export const totalsAnswer = v.strictObject({
+export const statusResponse = v.strictObject({ status: v.nullable(object) });
+export const totalsResponse = v.strictObject({
   ...head,
   totals,
   coverage,
   previous: v.nullable(v.strictObject({ range, totals })),
 });
-export const seriesAnswer = v.strictObject({
+export const seriesResponse = v.strictObject({
   ...head,
   period: v.picklist(PERIODS),
   buckets: v.array(bucket),
   coverage,
   previous: v.nullable(v.strictObject({ range, buckets: v.array(bucket) })),
 });
-export const topAnswer = v.strictObject({
+export const topResponse = v.strictObject({
   ...head,
   summary: v.string(),
   order: v.picklist(ORDERS),
@@ -182,7 +182,7 @@ export const topAnswer = v.strictObject({
   others: described(measured, 'The sum of the remaining keys.'),
   coverage,
 });
-export const recordsAnswer = v.strictObject({
+export const recordsResponse = v.strictObject({
   ...head,
   records: described(
     v.array(

@@ -1,7 +1,7 @@
+import { CachedSums } from './cached-sums.ts';
 import type { StorageReader } from './contract.ts';
 import { RecordFolds } from './fold-records.ts';
 import { FoldedSums } from './fold-sums.ts';
-import { RememberedSums } from './remembered-sums.ts';
 import { foundRows } from './search-records.ts';
 
 /** A reading end that supports every query. */
@@ -25,7 +25,7 @@ export type QueryName = (typeof QUERIES)[number];
 
 /** Adds the queries that an engine does not implement. */
 export function complete(reader: StorageReader): CompleteReader {
-  const folded = new RememberedSums(new FoldedSums(reader), (site) => reader.timeZone(site));
+  const folded = new CachedSums(new FoldedSums(reader), (site) => reader.timeZone(site));
   const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
   return {
     timeZone: (site) => reader.timeZone(site),

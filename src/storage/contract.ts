@@ -1,5 +1,5 @@
 import type { RecordBatch } from '../batch.ts';
-import type { Cursor } from '../journal/position.ts';
+import type { Position } from '../journal/position.ts';
 import type { TextColumn, UsageRecord } from '../record.ts';
 import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
@@ -9,8 +9,8 @@ import type { RecordRow } from './record-row.ts';
 export interface Batch {
   /** ID of the journal. */
   journal: string;
-  from: Cursor;
-  to: Cursor;
+  from: Position;
+  to: Position;
   records: RecordBatch;
   deltas: Deltas;
 }
@@ -35,7 +35,7 @@ export interface StorageWriter {
    */
   readonly replays?: boolean;
   /** Returns the stored position of a journal, or `undefined` if the journal is new. */
-  position(journal: string): Promise<Cursor | undefined>;
+  position(journal: string): Promise<Position | undefined>;
   /**
    * Stores the batch and sets the journal's position to `to`, atomically, if the position is `from`.
    * Otherwise stores nothing and returns false: another process stored the batch.
@@ -55,7 +55,7 @@ export interface StorageWriter {
    * opening, and adds the journal at `at`. The batch that starts there may be partly stored, and is repeated
    * unchanged. Returns false if the database existed all the time and nothing had been stored.
    */
-  resume?(journal: string, at: Cursor): Promise<boolean>;
+  resume?(journal: string, at: Position): Promise<boolean>;
   /**
    * Returns whether `apply` failed because of its input, so that a retry is useless. The invalid record is
    * then located and set aside. All other errors (offline, locked, full, missing table) are retried

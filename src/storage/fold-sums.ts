@@ -1,3 +1,4 @@
+import type { KeyIdsRequest, SumSource } from './cached-sums.ts';
 import { compareKeys } from './compare-keys.ts';
 import type {
   KeyRow,
@@ -16,7 +17,6 @@ import type {
 import { foldCase } from './fold-case.ts';
 import type { KeyColumns } from './key-table.ts';
 import { addMeasures, noMeasures, onlyMeasures } from './measures.ts';
-import type { KeyIdsRequest, SumSource } from './remembered-sums.ts';
 
 type Sums = Pick<StorageReader, 'sums'>;
 

@@ -10,7 +10,7 @@ export {
   RecordBatch,
   type RecordBatchData,
 } from '../batch.ts';
-export type { Cursor } from '../journal/position.ts';
+export type { Position as Cursor } from '../journal/position.ts';
 export { TEXT_COLUMNS, type TextColumn, type UsageRecord, type UserAgent } from '../record.ts';
 export type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 export { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';

@@ -1,5 +1,5 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
-import type { Cursor } from '../journal/position.ts';
+import type { Position } from '../journal/position.ts';
 import type { TextColumn } from '../record.ts';
 import type { Batch } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -26,7 +26,7 @@ export class TestJournal {
   readonly #summaries: readonly Summary[];
   readonly #timeZone: string;
   readonly #site: string;
-  #end: Cursor = { position: 0, ordinal: 0 };
+  #end: Position = { position: 0, ordinal: 0 };
 
   constructor(id: string, summaries: readonly Summary[], timeZone = 'UTC', site = 'default') {
     this.id = id.padEnd(32, '0');

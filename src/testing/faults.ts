@@ -36,11 +36,11 @@ export function faultCases(subject: Subject): TestCase[] {
         at(subject, async (place) => {
           const storage = place.storage(['status']);
           await using app = await trackedServer(storage);
-          for (let n = 0; n < 5; n++) await app.ask('/');
+          for (let n = 0; n < 5; n++) await app.get('/');
           await app.usage.flush();
           await server.stop();
           try {
-            for (let n = 0; n < 5; n++) await app.ask('/');
+            for (let n = 0; n < 5; n++) await app.get('/');
             const wrong = async () => {
               for (;;) {
                 const [status] = app.usage.status().storages;

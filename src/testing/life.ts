@@ -138,7 +138,7 @@ export function lifeCases(subject: Subject): TestCase[] {
             const storage = place.storage(['basic', 'status', ({ path }) => void hooked.push(path)]);
             await using app = await trackedServer(storage);
             await app.usage.ready();
-            for (let n = 0; n < 5; n++) await app.ask(`/page/${n}`);
+            for (let n = 0; n < 5; n++) await app.get(`/page/${n}`);
             await app.usage.flush();
             const status = await app.usage.getSum('status', { period: 'month' });
             equal(

@@ -21,7 +21,7 @@ export async function trackedServer(storages: RecordWriter | readonly RecordWrit
   return {
     usage,
     errors,
-    async ask(path: string): Promise<void> {
+    async get(path: string): Promise<void> {
       await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
     },
     async [Symbol.asyncDispose](): Promise<void> {

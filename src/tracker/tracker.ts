@@ -1,5 +1,5 @@
 import { Capture } from '../capture/capture.ts';
-import { type Mark, MarkedViews } from '../capture/views.ts';
+import { type Mark, ViewFilter } from '../capture/view-filter.ts';
 import { show, showKind, TrackUsageError } from '../errors.ts';
 import { type App, innerApp, prepareMark, track } from '../frameworks/index.ts';
 import type { Trust } from '../frameworks/node.ts';
@@ -31,7 +31,7 @@ import { RecordWriter } from '../storage/writer.ts';
 import { isSame, type Summary } from '../summaries/define.ts';
 import { known } from '../summaries/standard.ts';
 import { WriterClient } from '../writer/app/client.ts';
-import { Problems } from '../writer/app/problem-reporter.ts';
+import { ProblemReporter } from '../writer/app/problem-reporter.ts';
 import { statusOf, type UsageStatus } from '../writer/app/status.ts';
 import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 
@@ -58,11 +58,11 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #site: string;
   readonly #timeZone: string;
   readonly #trust: Trust | undefined;
-  readonly #problems: Problems;
+  readonly #problems: ProblemReporter;
   readonly #journal: Journal;
   readonly #counter = new RequestCounter();
   readonly #writer: WriterClient | undefined;
-  readonly #views: MarkedViews;
+  readonly #views: ViewFilter;
   readonly #capture: Capture;
   readonly #offExit: () => void;
   #query: UsageQuery | undefined;
@@ -85,7 +85,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#site = settings.site;
     this.#timeZone = settings.timeZone;
     this.#trust = settings.trust;
-    this.#problems = new Problems(options.onError);
+    this.#problems = new ProblemReporter(options.onError);
     const onProblem = (error: Error) => this.#problems.report(error);
     if (app) checkUntracked(innerApp(app));
     const closures = closuresOf(this.storages);
@@ -104,7 +104,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       header: { site: this.#site, serverName: settings.serverName },
       onProblem,
     });
-    this.#views = new MarkedViews(settings.views);
+    this.#views = new ViewFilter(settings.views);
     this.#capture = new Capture({
       sink: this.#journal,
       counter: this.#counter,
@@ -253,7 +253,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       metrics: (formats) => this.metrics(formats),
       version: version(),
     };
-    return createHandler(source, options, (request) => this.#views.leaveOut(request));
+    return createHandler(source, options, (request) => this.#views.exclude(request));
   }
 
   /** Returns the counts so far and current problems. Costs almost nothing and never throws. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import compression from 'compression';
 import express, { type RequestHandler } from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Ask } from '../support/client.ts';
+import type { ClientRequest } from '../support/client.ts';
 import { ENGINES, type Engine, type Handler, type Site, serve } from '../support/engines.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 
@@ -32,7 +32,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 interface Case {
   name: string;
   handle: Handler;
-  ask?: Ask;
+  ask?: ClientRequest;
   /** What the client receives: status and body bytes. */
   gets: [status: number, bytes: number];
   /** Engines that can do it. Defaults to all. */

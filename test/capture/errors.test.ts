@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
-import { type Ask, http1Client } from '../support/client.ts';
+import { type ClientRequest, http1Client } from '../support/client.ts';
 import { closeServer, EXPRESSES, listen } from '../support/engines.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -19,7 +19,7 @@ interface Case {
   /** Adds what the app does. `early` is called before the app is tracked. */
   early?(app: Express, make: Make): void;
   app?(app: Express, make: Make): void;
-  ask?: Ask;
+  ask?: ClientRequest;
   /** What the client gets, with tracking and without; the bytes depend on Express's error page where -1. */
   gets: [status: number, bytes: number];
   versions?: string;

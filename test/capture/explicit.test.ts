@@ -116,7 +116,7 @@ const SEEN = [
   ['/api/broken', 500, '/api/broken', null, '/api'],
   ['/nowhere', 404, null, null, null],
 ];
-const factsOf = ({ path, status, route, routeParams, blueprint }: UsageRecord) => [
+const fieldsOf = ({ path, status, route, routeParams, blueprint }: UsageRecord) => [
   path,
   status,
   route,
@@ -135,7 +135,7 @@ async function askAll(server: Server, paths: string[]): Promise<number[]> {
 
 async function recordsOf(usage: TrackUsage): Promise<unknown[]> {
   await usage.flush();
-  return (await usage.getUsage({ limit: 0 })).reverse().map(factsOf);
+  return (await usage.getUsage({ limit: 0 })).reverse().map(fieldsOf);
 }
 
 describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
@@ -313,7 +313,7 @@ describe.each([
     await close;
     const after = new TrackUsage(null, new SqliteStorage(file), { journal: { dir: directory }, geo: false });
     await after.ready();
-    expect((await after.getUsage()).map(factsOf)).toEqual([['/late', 200, '/late', null, null]]);
+    expect((await after.getUsage()).map(fieldsOf)).toEqual([['/late', 200, '/late', null, null]]);
     await after.close();
     rmSync(directory, { recursive: true });
   });

@@ -15,7 +15,7 @@ import Koa2 from 'koa2';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import { type TrackUsage, TrackUsageError, type UsageRecord } from '../../src/index.ts';
-import { type Ask, http1Client } from '../support/client.ts';
+import { type ClientRequest, http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 
@@ -30,7 +30,7 @@ interface Built {
 }
 
 /** What a framework can tell of the same requests. */
-interface Case extends Ask {
+interface Case extends ClientRequest {
   status: number;
   bytes?: number;
   is: [route: string | null, params: Record<string, unknown> | null, blueprint: string | null];
@@ -164,7 +164,7 @@ const FRAMEWORKS: [name: string, build: () => Built | Promise<Built>][] = [
 ];
 
 /** Asks an app while it is tracked, and returns the answers and the records. */
-async function track(built: Built, asks: Ask[], given?: Recorder) {
+async function track(built: Built, asks: ClientRequest[], given?: Recorder) {
   const recorder = given ?? (await Recorder.create());
   recorder.usage.attach(built.app as App);
   const server = await built.start();
@@ -179,7 +179,7 @@ async function track(built: Built, asks: Ask[], given?: Recorder) {
   return { answers, records };
 }
 
-const factsOf = ({ route, routeParams, blueprint }: UsageRecord) => [route, routeParams, blueprint];
+const fieldsOf = ({ route, routeParams, blueprint }: UsageRecord) => [route, routeParams, blueprint];
 
 describe.each(FRAMEWORKS)('%s', (name, build) => {
   test('routes, their parameters and prefixes, errors and unknown paths', async () => {
@@ -189,7 +189,7 @@ describe.each(FRAMEWORKS)('%s', (name, build) => {
     expect(records.map(({ contentLength }) => contentLength)).toEqual(
       CASES.map(({ bytes }, i) => bytes ?? answers[i]!.body.length),
     );
-    expect(records.map(factsOf)).toEqual(
+    expect(records.map(fieldsOf)).toEqual(
       CASES.map(({ is: [route, params, blueprint] }) => [route, params, hasRouters(name) ? blueprint : null]),
     );
   });

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Facts } from '../../src/capture/record-sink.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import { HEAD_BYTES, MAX_RECORD_BYTES, RecordDecoder, RecordEncoder } from '../../src/journal/codec.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
-const facts: fc.Arbitrary<Facts> = fc.record({
+const fields: fc.Arbitrary<CapturedFields> = fc.record({
   date: fc.double({ noNaN: true }),
   contentLength: fc.nat(),
   duration: fc.nat(),
@@ -25,10 +25,10 @@ const facts: fc.Arbitrary<Facts> = fc.record({
   extra: text,
 });
 
-function decodeAll(bytes: Buffer): Facts[] {
+function decodeAll(bytes: Buffer): CapturedFields[] {
   const decoder = new RecordDecoder();
   decoder.use(bytes);
-  const all: Facts[] = [];
+  const all: CapturedFields[] = [];
   for (let at = 0; at < bytes.length; ) {
     const size = decoder.sizeAt(at, bytes.length);
     if (size <= 0) break;
@@ -44,7 +44,7 @@ const fitted = (value: string) => value.toWellFormed().replaceAll('\0', '\ufffd'
 describe('a record as bytes', () => {
   test('comes back as it was, fitted to be stored', () => {
     fc.assert(
-      fc.property(fc.array(facts, { minLength: 1, maxLength: 5 }), (records) => {
+      fc.property(fc.array(fields, { minLength: 1, maxLength: 5 }), (records) => {
         const encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
         let end = 0;
         for (const [i, record] of records.entries()) end += encoder.encode(end, record, i);
@@ -64,7 +64,7 @@ describe('a record as bytes', () => {
 
   test('is known as torn or damaged, wherever it is cut or a bit is flipped', () => {
     fc.assert(
-      fc.property(facts, fc.nat(), fc.nat({ max: 7 }), (record, where, bit) => {
+      fc.property(fields, fc.nat(), fc.nat({ max: 7 }), (record, where, bit) => {
         const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
         const size = encoder.encode(0, record, 0);
         const decoder = new RecordDecoder();
@@ -82,8 +82,8 @@ describe('a record as bytes', () => {
     const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
     const long = '\u4e00'.repeat(6000);
     const record = Object.fromEntries(
-      Object.entries(fc.sample(facts, 1)[0]!).map(([k, v]) => [k, typeof v === 'string' ? long : v]),
-    ) as unknown as Facts;
+      Object.entries(fc.sample(fields, 1)[0]!).map(([k, v]) => [k, typeof v === 'string' ? long : v]),
+    ) as unknown as CapturedFields;
     const size = encoder.encode(8, record, 0);
     expect(size).toBeGreaterThan(HEAD_BYTES + 13 * 6000 * 3 - 8);
     expect(size).toBeLessThan(MAX_RECORD_BYTES);

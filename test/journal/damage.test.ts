@@ -5,7 +5,15 @@ import { HEAD_BYTES } from '../../src/journal/codec.ts';
 import { listSegments } from '../../src/journal/directory.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
-import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
+import {
+  fieldsOf,
+  liveReader,
+  names,
+  openJournal,
+  readAll,
+  readDead,
+  temporaryDirectory,
+} from './support.ts';
 
 const HEADER = { site: 'shop – ä', serverName: 'x'.repeat(255) };
 const RECORDS = 120;
@@ -13,7 +21,7 @@ const RECORDS = 120;
 /** A journal of several segments, or of one. */
 function filledJournal(segmentBytes: number) {
   const { journal } = openJournal(temporaryDirectory(), { segmentBytes, header: HEADER });
-  for (const url of names(0, RECORDS)) journal.append(factsOf(url));
+  for (const url of names(0, RECORDS)) journal.append(fieldsOf(url));
   const segments = listSegments(journal.path);
   return { journal, segments, files: segments.map(({ path }) => path) };
 }
@@ -93,7 +101,7 @@ test('a flipped bit anywhere in the last record costs that one, and is counted',
 
 test('a torn record is no record, wherever it is cut', () => {
   const { journal, files } = filledJournal(2 ** 20);
-  journal.append(factsOf(`/${'é'.repeat(200)}`));
+  journal.append(fieldsOf(`/${'é'.repeat(200)}`));
   journal.close({ discard: false });
   const begin = lastRecord(files[0]!);
   for (let size = statSync(files[0]!).size - 8; size >= begin; size--) {
@@ -106,7 +114,7 @@ test('damage larger than the buffer that reading uses', () => {
   const { journal } = openJournal(temporaryDirectory());
   const LONG = 3_000;
   const urls = Array.from({ length: LONG }, (_, i) => `/${i}/${'x'.repeat(900)}`);
-  for (const url of urls) journal.append(factsOf(url));
+  for (const url of urls) journal.append(fieldsOf(url));
   const [segment] = listSegments(journal.path);
   const fd = openSync(segment!.path, 'r+');
   writeSync(fd, Buffer.alloc(1_500_000), 0, 1_500_000, 100_000);

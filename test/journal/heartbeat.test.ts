@@ -9,7 +9,7 @@ import { SharedState } from '../../src/journal/shared.ts';
 import { monotonicClock } from '../../src/platform/clock.ts';
 import { Journals, MAX_HELD } from '../../src/writer/thread/journals.ts';
 import { Ownership } from '../../src/writer/thread/ownership.ts';
-import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+import { fieldsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
 
 let time = 0;
 const { now } = monotonicClock;
@@ -32,7 +32,7 @@ function otherProcess(directory: string): Journals {
 
 function open(directory = temporaryDirectory()) {
   const { journal, problems } = openJournal(directory);
-  for (const url of names(0, 3)) journal.append(factsOf(url));
+  for (const url of names(0, 3)) journal.append(fieldsOf(url));
   return { directory, journal, problems, codes: () => problems.map(({ code }) => code) };
 }
 
@@ -133,7 +133,7 @@ describe('a journal is adopted', () => {
     const { journal } = open();
     const seen = lastBeat(journal.path)!;
     time += LEASE + 1;
-    journal.append(factsOf('/'));
+    journal.append(fieldsOf('/'));
     expect(claim(journal.path, seen)).toBe(undefined);
     const last = lastBeat(journal.path)!;
     expect(last).toMatchObject({
@@ -203,7 +203,7 @@ describe('a process that was paused', () => {
     const onStartOver = vi.fn();
     journal.onStartOver = onStartOver;
     standStill(otherProcess(directory));
-    journal.append(factsOf('/3'));
+    journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_TAKEN']);
     expect(onStartOver).toHaveBeenCalledOnce();
     expect(journal.id).not.toBe(id);
@@ -220,7 +220,7 @@ describe('a process that was paused', () => {
     expect(adopter.discard(adopter.all[1]!)).toBe(true);
     expect(listJournals(directory)).toEqual([]);
     expect(new Ownership(journal.path, journal.shared).holds()).toBe(false);
-    journal.append(factsOf('/3'));
+    journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_TAKEN']);
     expect(readDead(journal.path).urls).toEqual(['/3']);
     expect(listJournals(directory)).toEqual([journal.id]);
@@ -231,7 +231,7 @@ describe('a process that was paused', () => {
     const { journal, problems } = open();
     const { id } = journal;
     time += 60_000;
-    journal.append(factsOf('/3'));
+    journal.append(fieldsOf('/3'));
     expect(problems).toEqual([]);
     expect(journal.id).toBe(id);
     expect(readDead(journal.path).urls).toEqual(names(0, 4));
@@ -243,13 +243,13 @@ describe('a process that was paused', () => {
     // Nothing can be a file where a directory is.
     mkdirSync(join(journal.path, segmentName(journal.shared.end, 3)));
     journal.reopen();
-    journal.append(factsOf('/3'));
+    journal.append(fieldsOf('/3'));
     expect([journal.state, ...codes()]).toEqual(['memory', 'JOURNAL_UNWRITABLE']);
     const { path } = journal;
     standStill(otherProcess(directory));
     // The file is tried again after 2 s.
     await vi.waitFor(() => expect(journal.state).toBe('file'), 5_000);
-    journal.append(factsOf('/4'));
+    journal.append(fieldsOf('/4'));
     expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_TAKEN']);
     expect([journal.records, journal.dropped]).toEqual([4, 1]);
     expect(readDead(journal.path).urls).toEqual(['/4']);
@@ -262,7 +262,7 @@ describe('a process that was paused', () => {
     const { id } = journal;
     rmSync(journal.path, { recursive: true });
     time += LEASE + 1;
-    journal.append(factsOf('/3'));
+    journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_GONE']);
     expect(journal.id).toBe(id);
     expect(journal.state).toBe('file');

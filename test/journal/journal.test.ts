@@ -14,7 +14,15 @@ import { enforceLimit, listJournals, listSegments } from '../../src/journal/dire
 import { beat } from '../../src/journal/heartbeat.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
-import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
+import {
+  fieldsOf,
+  liveReader,
+  names,
+  openJournal,
+  readAll,
+  readDead,
+  temporaryDirectory,
+} from './support.ts';
 
 const unexpected = () => expect.unreachable();
 
@@ -30,7 +38,7 @@ describe('the journal', () => {
     const { journal } = openJournal(temporaryDirectory());
     const reader = liveReader(journal);
     expect(reader.atEnd(0)).toBe(true);
-    for (const url of names(0, 3)) journal.append(factsOf(url));
+    for (const url of names(0, 3)) journal.append(fieldsOf(url));
     const first = readAll(reader);
     expect(first).toEqual({
       urls: names(0, 3),
@@ -39,7 +47,7 @@ describe('the journal', () => {
       lost: 0,
       gone: 0,
     });
-    for (const url of names(3, 5)) journal.append(factsOf(url));
+    for (const url of names(3, 5)) journal.append(fieldsOf(url));
     expect(readAll(reader, first.cursor).urls).toEqual(names(3, 5));
     expect(reader.header()).toEqual({ site: 'default', serverName: 'test' });
   });
@@ -47,7 +55,7 @@ describe('the journal', () => {
   test('goes on in a new segment, and reading goes over the seam', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
     const reader = liveReader(journal);
-    for (const url of names(0, 500)) journal.append(factsOf(url));
+    for (const url of names(0, 500)) journal.append(fieldsOf(url));
     expect(listSegments(journal.path).length).toBeGreaterThan(10);
     expect(readAll(reader)).toMatchObject({ urls: names(0, 500), damaged: 0, lost: 0 });
     journal.close({ discard: false });
@@ -56,7 +64,7 @@ describe('the journal', () => {
 
   test('stops reading where the taker wants no more, and goes on there', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
-    for (const url of names(0, 100)) journal.append(factsOf(url));
+    for (const url of names(0, 100)) journal.append(fieldsOf(url));
     const reader = liveReader(journal);
     const taken: string[] = [];
     let cursor = { position: 0, ordinal: 0 };
@@ -78,7 +86,7 @@ describe('the journal', () => {
 
   test('of a process that died while it wrote, the torn record is no record', () => {
     const { journal } = openJournal(temporaryDirectory());
-    for (const url of names(0, 3)) journal.append(factsOf(url));
+    for (const url of names(0, 3)) journal.append(fieldsOf(url));
     journal.close({ discard: false });
     const [segment] = listSegments(journal.path);
     truncateSync(segment!.path, statSync(segment!.path).size - 10);
@@ -87,7 +95,7 @@ describe('the journal', () => {
 
   test('damage in the middle costs the damaged records and no others', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
-    for (const url of names(0, 100)) journal.append(factsOf(url));
+    for (const url of names(0, 100)) journal.append(fieldsOf(url));
     const [, second] = listSegments(journal.path);
     damage(second!.path, SEGMENT_HEAD_BYTES + 700, 20);
     const live = readAll(liveReader(journal));
@@ -101,7 +109,7 @@ describe('the journal', () => {
 
   test('a segment that is cut short, or whose head is damaged, costs its own records', () => {
     const { journal } = openJournal(temporaryDirectory(), { segmentBytes: 4096 });
-    for (const url of names(0, 200)) journal.append(factsOf(url));
+    for (const url of names(0, 200)) journal.append(fieldsOf(url));
     const segments = listSegments(journal.path);
     truncateSync(segments[1]!.path, SEGMENT_HEAD_BYTES + 1000);
     damage(segments[3]!.path, 0, SEGMENT_HEAD_BYTES + 8);
@@ -116,7 +124,7 @@ describe('the journal', () => {
 
   test('bytes behind the last record of a dead process are skipped', () => {
     const { journal } = openJournal(temporaryDirectory());
-    for (const url of names(0, 3)) journal.append(factsOf(url));
+    for (const url of names(0, 3)) journal.append(fieldsOf(url));
     journal.close({ discard: false });
     appendFileSync(listSegments(journal.path)[0]!.path, Buffer.alloc(64, 7));
     expect(readDead(journal.path)).toMatchObject({ urls: names(0, 3), damaged: 0, lost: 0 });
@@ -126,7 +134,7 @@ describe('the journal', () => {
     const directory = temporaryDirectory();
     const { journal, problems } = openJournal(directory, { segmentBytes: 4096, maxBytes: 16 * 4096 });
     const reader = liveReader(journal);
-    for (const url of names(0, 2000)) journal.append(factsOf(url));
+    for (const url of names(0, 2000)) journal.append(fieldsOf(url));
     const read = readAll(reader);
     expect(problems.map(({ code }) => code)).toContain('JOURNAL_FULL');
     expect(read.urls.length + read.lost).toBe(2000);
@@ -140,7 +148,7 @@ describe('the journal', () => {
   test('is for its owner only', () => {
     const directory = join(temporaryDirectory(), 'journals');
     const { journal } = openJournal(directory);
-    journal.append(factsOf('/'));
+    journal.append(fieldsOf('/'));
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     expect(statSync(journal.path).mode & 0o777).toBe(0o700);
     expect(statSync(listSegments(journal.path)[0]!.path).mode & 0o777).toBe(0o600);
@@ -149,7 +157,7 @@ describe('the journal', () => {
   test('is deleted when it is discarded', async () => {
     const directory = temporaryDirectory();
     const { journal } = openJournal(directory);
-    journal.append(factsOf('/'));
+    journal.append(fieldsOf('/'));
     await journal.close({ discard: true });
     expect(listJournals(directory)).toEqual([]);
     await journal.close({ discard: true });
@@ -168,7 +176,7 @@ describe('the journal', () => {
     journal.afterTurn = () => {
       turns += 1;
     };
-    for (const url of names(0, 100)) journal.append(factsOf(url));
+    for (const url of names(0, 100)) journal.append(fieldsOf(url));
     const reader = liveReader(journal);
     expect(readAll(reader).urls).toHaveLength(mode === 'group' ? 0 : 100);
     expect(journal.records).toBe(100);
@@ -190,7 +198,7 @@ describe('while no file can be written', () => {
 
   test('records wait in bounded memory, reach the reader, and the others are counted', () => {
     const { journal, problems, pieces } = blocked();
-    for (const url of names(0, 100)) journal.append(factsOf(url));
+    for (const url of names(0, 100)) journal.append(fieldsOf(url));
     expect(journal.state).toBe('memory');
     expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNWRITABLE']);
     // As many as fit, and no more.
@@ -206,7 +214,7 @@ describe('while no file can be written', () => {
     expect(readAll(reader).urls).toEqual(names(0, journal.records));
     // What is stored makes room.
     journal.shared.committed = journal.shared.end;
-    journal.append(factsOf('/more'));
+    journal.append(fieldsOf('/more'));
     expect(journal.memoryPieces()).toHaveLength(1);
   });
 
@@ -215,9 +223,9 @@ describe('while no file can be written', () => {
     { inMemory: true, most: 64 * 2 ** 20 },
   ])('memory is bounded by default: $most bytes (in memory only: $inMemory)', ({ inMemory, most }) => {
     const { journal } = blocked({ inMemory });
-    const facts = factsOf(`/${'x'.repeat(60_000)}`);
+    const fields = fieldsOf(`/${'x'.repeat(60_000)}`);
     for (let i = 0; i < 2_000; i++) {
-      journal.append(facts);
+      journal.append(fields);
       if (inMemory) journal.appendPending();
     }
     const kept = journal.memoryPieces().reduce((sum, { bytes }) => sum + bytes.length, 0);
@@ -230,12 +238,12 @@ describe('while no file can be written', () => {
     const directory = temporaryDirectory();
     const { journal } = openJournal(directory);
     const reader = liveReader(journal);
-    for (const url of names(0, 20)) journal.append(factsOf(url));
+    for (const url of names(0, 20)) journal.append(fieldsOf(url));
     rmSync(directory, { recursive: true });
     expect(readAll(reader)).toMatchObject({ urls: [], gone: 1 });
     journal.reopen();
     await vi.waitFor(() => expect(journal.state).toBe('file'));
-    for (const url of names(20, 30)) journal.append(factsOf(url));
+    for (const url of names(20, 30)) journal.append(fieldsOf(url));
     expect(readAll(reader)).toMatchObject({ urls: names(20, 30), lost: 20 });
     expect(beat(journal.path, journal.shared)).toBe('kept');
   });

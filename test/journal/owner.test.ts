@@ -5,15 +5,15 @@ import { listSegments } from '../../src/journal/directory.ts';
 import { checkDirectory, checkJournal } from '../../src/journal/owner.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
-import { setAside } from '../../src/writer/thread/reject-file.ts';
-import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+import { appendRejected } from '../../src/writer/thread/reject-file.ts';
+import { fieldsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
 
 const NOBODY = 65_534;
 
 /** Leaves a journal in a directory as a process does that exits. */
 function leave(directory: string): string {
   const { journal } = openJournal(directory);
-  for (const url of names(0, 3)) journal.append(factsOf(url));
+  for (const url of names(0, 3)) journal.append(fieldsOf(url));
   journal.leave();
   return journal.path;
 }
@@ -48,11 +48,11 @@ describe.each(WAYS)('what %s', (_, spoil) => {
     expect(adopt(directory)).toEqual({ adopted: [], codes: ['JOURNAL_UNSAFE'] });
     const before = readdirSync(directory);
     const { journal, problems } = openJournal(directory);
-    journal.append(factsOf('/'));
+    journal.append(fieldsOf('/'));
     expect(journal.state).toBe('memory');
     expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNSAFE']);
     const rejected = { storage: 'memory', reason: 'none', record: {} as never };
-    expect(() => setAside(join(directory, 'rejected.ndjson'), rejected)).toThrow(
+    expect(() => appendRejected(join(directory, 'rejected.ndjson'), rejected)).toThrow(
       'may hold files of another user',
     );
     expect(readdirSync(directory)).toEqual(before);

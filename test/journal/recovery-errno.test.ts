@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { listJournals } from '../../src/journal/directory.ts';
 import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
-import { factsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+import { fieldsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
 
 /*
  * While a disk is slow, and at the end, the journal's files are written, synchronized, closed and deleted by calls that
@@ -27,7 +27,7 @@ async function run(fault: (call: Call) => Fault, discard: boolean) {
   const directory = temporaryDirectory();
   const { journal, problems } = openJournal(directory, { mode: 'power', patience: 100, segmentBytes: 1_024 });
   const append = (from: number, to: number) => {
-    for (const url of names(from, to)) journal.append(factsOf(url));
+    for (const url of names(from, to)) journal.append(fieldsOf(url));
   };
   const wrong: string[] = [];
   let isSlow = false;

@@ -5,7 +5,15 @@ import { JOURNAL_MODES } from '../../src/journal/journal.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { releasePieces } from '../../src/journal/pieces.ts';
 import { StalledDisk } from './stalled-disk.ts';
-import { factsOf, liveReader, names, openJournal, readAll, readDead, temporaryDirectory } from './support.ts';
+import {
+  fieldsOf,
+  liveReader,
+  names,
+  openJournal,
+  readAll,
+  readDead,
+  temporaryDirectory,
+} from './support.ts';
 
 let disk: StalledDisk;
 beforeEach(() => {
@@ -25,7 +33,7 @@ function open(options: Parameters<typeof openJournal>[1] = {}) {
   /** Appends records, one in each turn. */
   const append = async (count: number) => {
     for (const url of names(next, next + count)) {
-      journal.append(factsOf(url));
+      journal.append(fieldsOf(url));
       journal.appendPending();
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -210,8 +218,8 @@ test('a process that exits writes what it has, unless the disk stalls', async ()
   await vi.waitFor(() => expect(journal.state).toBe('file'), WAIT);
   // Before it had a chance to recover.
   disk.stall(HOLD);
-  journal.append(factsOf('/30'));
-  journal.append(factsOf('/31'));
+  journal.append(fieldsOf('/30'));
+  journal.append(fieldsOf('/31'));
   disk.release();
   journal.leave();
   expect(readDead(journal.path).urls).toEqual(names(0, 32));

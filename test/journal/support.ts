@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Facts } from '../../src/capture/record-sink.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import type { TrackUsageError } from '../../src/errors.ts';
 import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
-import type { Cursor } from '../../src/journal/position.ts';
+import type { Position } from '../../src/journal/position.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 
 /** A directory that is gone after the test. */
@@ -16,7 +16,7 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-export function factsOf(url: string): Facts {
+export function fieldsOf(url: string): CapturedFields {
   return {
     date: Date.UTC(2026, 10, 24),
     contentLength: 5,
@@ -56,7 +56,7 @@ export function openJournal(directory: string, options: Partial<JournalOptions> 
 }
 
 /** Reads a journal from a position to its end. */
-export function readAll(reader: JournalReader, from: Cursor = { position: 0, ordinal: 0 }) {
+export function readAll(reader: JournalReader, from: Position = { position: 0, ordinal: 0 }) {
   const urls: string[] = [];
   const report = { damaged: 0, lost: 0, gone: 0 };
   const cursor = reader.read(

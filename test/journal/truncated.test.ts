@@ -4,26 +4,26 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { TrackUsageError } from '../../src/errors.ts';
 import { TrackUsage } from '../../src/index.ts';
 import { listSegments } from '../../src/journal/directory.ts';
-import { claim, endHeartbeat, lastBeat, notedEnd, noteEnd } from '../../src/journal/heartbeat.ts';
+import { claim, endHeartbeat, lastBeat, readEnd, writeEnd } from '../../src/journal/heartbeat.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { factsOf, names, openJournal, readAll, temporaryDirectory } from './support.ts';
+import { fieldsOf, names, openJournal, readAll, temporaryDirectory } from './support.ts';
 
 const RECORDS = 60;
 
 /** A journal of several segments, whose last beat came after `noted` of its records. */
 function filledJournal(noted: number, directory = temporaryDirectory()) {
   const { journal } = openJournal(directory, { segmentBytes: 2048 });
-  for (const url of names(0, noted)) journal.append(factsOf(url));
-  noteEnd(journal.path, journal.shared);
-  for (const url of names(noted, RECORDS)) journal.append(factsOf(url));
+  for (const url of names(0, noted)) journal.append(fieldsOf(url));
+  writeEnd(journal.path, journal.shared);
+  for (const url of names(noted, RECORDS)) journal.append(fieldsOf(url));
   return journal;
 }
 
 const readKnown = (path: string) => {
-  const known = notedEnd(path, lastBeat(path));
+  const known = readEnd(path, lastBeat(path));
   const reader = new JournalReader(path, undefined, [], 0, known);
   const found = { ...readAll(reader), isAtEnd: false };
   found.isAtEnd = reader.atEnd(found.cursor.position);
@@ -62,13 +62,13 @@ test('a damaged tail that hides how many records it had is counted up to the las
 
 test('how far a journal was written survives adoptions and closing; what is damaged says nothing', () => {
   const { path } = filledJournal(50);
-  const noted = () => notedEnd(path, lastBeat(path));
+  const noted = () => readEnd(path, lastBeat(path));
   const before = noted();
   expect(before).toMatchObject({ ordinal: 50 });
   const name = claim(path, lastBeat(path))!;
   expect(noted()).toEqual(before);
   // The process that was paused does not make the file anew.
-  noteEnd(path, new SharedState());
+  writeEnd(path, new SharedState());
   expect(lastBeat(path)!.name).toBe(name);
   endHeartbeat(path, name);
   expect(noted()).toEqual(before);

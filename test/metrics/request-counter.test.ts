@@ -34,10 +34,10 @@ const fact: fc.Arbitrary<Fact> = fc.record({
 type Counts = Map<string, number[]>;
 
 /** What a reader of the documentation would count, record by record. */
-function straightCount(facts: readonly Fact[]): Counts {
+function straightCount(fields: readonly Fact[]): Counts {
   const counts: Counts = new Map();
   const limits = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, Number.POSITIVE_INFINITY];
-  for (const { route, method, status, duration, contentLength } of facts) {
+  for (const { route, method, status, duration, contentLength } of fields) {
     const known = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)$/.test(method);
     const group = status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : 'other';
     const key = JSON.stringify([route.toWellFormed(), known ? method : 'other', group]);
@@ -63,8 +63,8 @@ function countsOf(counter: RequestCounter): Counts {
   return counts;
 }
 
-function countOf(facts: readonly Fact[], counter = new RequestCounter()): RequestCounter {
-  for (const each of facts) counter.add(each);
+function countOf(fields: readonly Fact[], counter = new RequestCounter()): RequestCounter {
+  for (const each of fields) counter.add(each);
   return counter;
 }
 

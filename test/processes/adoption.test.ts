@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { journalsDirectory, listJournals, listSegments } from '../../src/journal/directory.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
-import { factsOf, openJournal, temporaryDirectory } from '../journal/support.ts';
+import { fieldsOf, openJournal, temporaryDirectory } from '../journal/support.ts';
 import { Load } from './client.ts';
 import { App, expectExact, journalsIn, stored } from './support.ts';
 
@@ -16,7 +16,7 @@ function leaveJournal(directory: string, name: string, records: number): string 
   const { journal, problems } = openJournal(directory, {
     header: { site: 'default', serverName: 'default' },
   });
-  for (let i = 0; i < records; i++) journal.append(factsOf(`http://127.0.0.1/${name}/${i}`));
+  for (let i = 0; i < records; i++) journal.append(fieldsOf(`http://127.0.0.1/${name}/${i}`));
   journal.close({ discard: false });
   expect(problems).toEqual([]);
   return journal.path;

@@ -294,16 +294,16 @@ describe('every answer is what counting the records gives', () => {
         const storage = new MemoryStorage({ hooks: [] });
         const writer = await openWriter(storage, { site: 'shop', timeZone });
         const journal = new TestJournal('a', [], timeZone, 'shop');
-        const facts: { date: number; bot: boolean; hooks: string[] }[] = [];
+        const fields: { date: number; bot: boolean; hooks: string[] }[] = [];
         for (const { records, hooks } of batches) {
           await writer.apply(journal.batch(records, summariesOf(hooks)));
-          for (const { date = 0, bot = false } of records) facts.push({ date, bot, hooks });
+          for (const { date = 0, bot = false } of records) fields.push({ date, bot, hooks });
         }
         const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
         const answer = await query.totals(range);
         const begin = at(answer.range.from);
         const end = begin > NOW ? begin : calendar(timeZone).next('hour', at(answer.range.to));
-        const within = facts.filter(({ date }) => date >= begin && date < end);
+        const within = fields.filter(({ date }) => date >= begin && date < end);
         expect(answer.totals.hits).toBe(within.length);
         const bots = within.filter((each) => each.bot && each.hooks.includes('bots')).length;
         expect(answer.totals.bots ?? 0).toBe(bots);

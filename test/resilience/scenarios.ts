@@ -15,7 +15,7 @@ const database = (directory: string) =>
   new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server', 'visitors'] });
 
 /** SQLite, with a manner of failing: see `ill-storage.ts`. */
-const ill =
+const faulty =
   (manner: string) =>
   (directory: string): Storage => {
     const storage = database(directory);
@@ -79,11 +79,11 @@ export const scenarios = {
       return new Storage({ label: 'ill', identity, module: 'file:///nowhere/at/all.js', options });
     },
   },
-  'storage does not open': { storages: ill('does not open'), timeout: 300 },
-  'storage fails': { storages: ill('fails'), timeout: 300 },
-  'storage refuses': { storages: ill('refuses') },
-  'storage hangs': { storages: ill('hangs'), timeout: 300 },
-  'writer dies': { storages: ill('dies') },
+  'storage does not open': { storages: faulty('does not open'), timeout: 300 },
+  'storage fails': { storages: faulty('fails'), timeout: 300 },
+  'storage refuses': { storages: faulty('refuses') },
+  'storage hangs': { storages: faulty('hangs'), timeout: 300 },
+  'writer dies': { storages: faulty('dies') },
   fine: { storages: database, options: { cookie: true, trustProxy: true } },
   'signed cookies': {
     storages: (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server'] }),

@@ -46,14 +46,14 @@ beforeAll(async () => {
 afterAll(() => served.close());
 
 const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
-  served.ask(`/usage/api/v1${path}`, { headers, method });
+  served.request(`/usage/api/v1${path}`, { headers, method });
 
 /** The answer, checked against the schema of its endpoint. */
 async function answer(path: string): Promise<Record<string, unknown>> {
   const found = await get(path);
   const [pathname = ''] = path.split('?');
   const pattern = pathname.replace(/^\/summaries\/.*/, '/summaries/{summary}');
-  const { answer: schema } = ENDPOINTS.find((endpoint) => endpoint.path === pattern)!;
+  const { response: schema } = ENDPOINTS.find((endpoint) => endpoint.path === pattern)!;
   expect([found.status, found.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
   const body = jsonOf(found);
   expect(parse(schema, body)).toEqual(body);
@@ -180,14 +180,14 @@ describe('dates', () => {
     ['summaries/urls?compare=true', 2],
     ['records', 3],
   ])('of %s are ISO 8601 text with an offset', async (path, count) => {
-    const dates = datesOf(jsonOf(await berlin.ask(`/usage/api/v1/${path}`)));
+    const dates = datesOf(jsonOf(await berlin.request(`/usage/api/v1/${path}`)));
     expect(dates).toHaveLength(count);
     for (const date of dates) expect(date).toMatch(ISO);
   });
 
   test('of records are the same in JSON, NDJSON and CSV, to the millisecond', async () => {
     const text = async (format: string) =>
-      (await berlin.ask(`/usage/api/v1/records?format=${format}`)).body.toString();
+      (await berlin.request(`/usage/api/v1/records?format=${format}`)).body.toString();
     const { records } = JSON.parse(await text('json'));
     expect(records).toEqual([expect.objectContaining({ date: IN_BERLIN, site: 'shop', url: RECORD.url })]);
     expect(JSON.parse(await text('ndjson'))).toEqual(records[0]);
@@ -195,7 +195,7 @@ describe('dates', () => {
   });
 
   test('of a process are in UTC, since it has no site', async () => {
-    const { status } = jsonOf(await berlin.ask('/usage/api/v1/status'));
+    const { status } = jsonOf(await berlin.request('/usage/api/v1/status'));
     expect(status.lastError.date).toBe('2026-11-25T09:00:00.123+00:00');
   });
 });
@@ -288,7 +288,7 @@ describe('what is not understood', () => {
         expect.stringContaining('x'),
       ]);
     }
-    expect((await served.ask('/usage/metrics?x=1')).status).toBe(400);
+    expect((await served.request('/usage/metrics?x=1')).status).toBe(400);
   });
 
   test.each([
@@ -330,7 +330,7 @@ describe('what is not understood', () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
       expect(await refused('/totals', method)).toEqual([405, 'METHOD_UNKNOWN', expect.any(String)]);
     }
-    expect((await served.ask('/usage/login')).headers.allow).toBe('POST');
+    expect((await served.request('/usage/login')).headers.allow).toBe('POST');
   });
 });
 

@@ -20,7 +20,7 @@ import Koa2 from 'koa2';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../src/frameworks/index.ts';
 import type { TrackUsage, TrackUsageOptions, UsageHandler } from '../../src/index.ts';
-import { type Answer, type Client, http1Client, http2Client } from '../support/client.ts';
+import { type Client, type ClientResponse, http1Client, http2Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 import { TLS } from '../support/tls.ts';
@@ -187,7 +187,7 @@ const FRAMEWORKS: Framework[] = [
 interface Asked {
   client: Client;
   recorder: Recorder;
-  get(path: string, headers?: Record<string, string>, method?: string): Promise<Answer>;
+  get(path: string, headers?: Record<string, string>, method?: string): Promise<ClientResponse>;
 }
 
 const closing: (() => Promise<void> | void)[] = [];

@@ -13,7 +13,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import type { TestRecord } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
-import { type Answer, type Client, http1Client } from '../support/client.ts';
+import { type Client, type ClientResponse, http1Client } from '../support/client.ts';
 import {
   ALL,
   bearer,
@@ -283,7 +283,7 @@ describe.each(STORAGES)('%s', (_, make) => {
   });
 });
 
-function check({ status, body, headers }: Answer, ms: number, schema: z.ZodType): void {
+function check({ status, body, headers }: ClientResponse, ms: number, schema: z.ZodType): void {
   const text = body.toString();
   expect(status).toBeOneOf([200, 400, 404, 422]);
   expect(body.length).toBeLessThan(MOST_BYTES);

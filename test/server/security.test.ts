@@ -17,7 +17,7 @@ import { LiveStreams } from '../../src/server/live.ts';
 import { type HandlerOptions, readHandlerOptions } from '../../src/server/options.ts';
 import type { Queries } from '../../src/server/queries.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
-import { type Answer, connect, exchange, parseResponses } from '../support/client.ts';
+import { type ClientResponse, connect, exchange, parseResponses } from '../support/client.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 import {
   ALL,
@@ -58,7 +58,7 @@ process.on('unhandledRejection', (reason) => loose.push(reason));
 process.on('uncaughtException', (error) => loose.push(error));
 afterEach(() => expect(loose.splice(0)).toEqual([]));
 
-const codeOf = (answer: Answer) => [answer.status, jsonOf(answer).code];
+const codeOf = (answer: ClientResponse) => [answer.status, jsonOf(answer).code];
 const SITE = '/usage/api/v1/site';
 const QUERIES = [
   ...ENDPOINTS.map(({ path }) => `/api/v1${path.replace('{summary}', 'urls')}`),
@@ -81,7 +81,7 @@ describe('without permission', () => {
     const served = await start(options);
     for (const path of QUERIES) {
       for (const method of ['GET', 'HEAD']) {
-        const answer = await served.ask(`/usage${path}`, { method, headers });
+        const answer = await served.request(`/usage${path}`, { method, headers });
         expect([path, answer.status]).toEqual([path, expect.toBeOneOf([401, 429])]);
         expect(answer.headers['www-authenticate'] ?? answer.headers['retry-after']).toBeDefined();
       }
@@ -95,19 +95,19 @@ describe('without permission', () => {
       ...['/usage/API/v1/site', '/usage/api\\v1\\site', '/usage/api/v1/site/', '/usage/api/v1/site%00'],
       ...['/usage/api%2fv1%2fsite', '/usage/metrics/', '/usage/;/api/v1/site', '/usage/?/api/v1/site'],
     ]) {
-      const { status } = await served.ask(path);
+      const { status } = await served.request(path);
       expect([path, status]).toEqual([path, expect.toBeOneOf([401, 404])]);
     }
     // The app may take them for another path, so that they are its own.
     for (const path of ['/usage/./api/v1/site', '/usage/x/../api/v1/site', '/usage/%2e/api/v1/site']) {
-      expect([path, String((await served.ask(path)).body)]).toEqual([path, 'app']);
+      expect([path, String((await served.request(path)).body)]).toEqual([path, 'app']);
     }
   });
 });
 
 describe('this machine alone', () => {
   test('by a link that works once', async () => {
-    const { handler, ask } = await start({});
+    const { handler, request: ask } = await start({});
     const link = handler.link('http://localhost');
     expect((await ask(SITE, { headers: LOCAL })).status).toBe(401);
     const path = link.replace('http://localhost', '');
@@ -129,7 +129,7 @@ describe('this machine alone', () => {
 
   test('the link is printed once, on stderr alone, and not for other names', async () => {
     const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
-    const { handler, ask } = await start({});
+    const { handler, request: ask } = await start({});
     handler.link('http://localhost');
     await ask('/usage/', { headers: LOCAL });
     for (const host of [
@@ -167,7 +167,9 @@ describe('this machine alone', () => {
     );
     expect(said).toMatch(/^HTTP\/1.1 403 /);
     // And it did not use up the link.
-    expect((await served.ask(link.slice('http://localhost'.length), { headers: LOCAL })).status).toBe(303);
+    expect((await served.request(link.slice('http://localhost'.length), { headers: LOCAL })).status).toBe(
+      303,
+    );
   });
 
   test.each([
@@ -181,7 +183,7 @@ describe('this machine alone', () => {
     ],
     ...['x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip', 'cf-ray'],
   ])('not through a proxy: %s', async (name) => {
-    const { ask } = await start({});
+    const { request: ask } = await start({});
     const answer = await ask(SITE, { headers: { ...LOCAL, [name]: '127.0.0.1' } });
     expect(codeOf(answer)).toEqual([403, 'ACCESS_LOCAL']);
   });
@@ -197,7 +199,7 @@ test('a name that was made to mean this machine is not answered (DNS rebinding)'
     '10.0.0.1',
   ];
   for (const options of [{}, { public: true }] as HandlerOptions[]) {
-    const { ask, handler, port } = await start(options);
+    const { request: ask, handler, port } = await start(options);
     const token = options.public ? '' : `?token=${tokenOf(handler.link('http://localhost'))}`;
     for (const host of hosts) {
       expect([host, ...codeOf(await ask(`/usage/${token}`, { headers: { host } }))]).toEqual([
@@ -223,15 +225,15 @@ test('a name that was made to mean this machine is not answered (DNS rebinding)'
     }
   }
   const named = await start({ token: TOKEN, hosts: ['Stats.example.com'] });
-  expect((await named.ask(SITE, { headers: { ...bearer(), host: 'stats.example.com:8080' } })).status).toBe(
-    200,
-  );
-  expect((await named.ask(SITE, { headers: { ...bearer(), host: 'localhost' } })).status).toBe(421);
+  expect(
+    (await named.request(SITE, { headers: { ...bearer(), host: 'stats.example.com:8080' } })).status,
+  ).toBe(200);
+  expect((await named.request(SITE, { headers: { ...bearer(), host: 'localhost' } })).status).toBe(421);
 });
 
 describe('the token', () => {
   test('cannot be guessed for long, and nobody else pays for who tries', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     const cookie = cookieOf(await ask('/usage/login', form(TOKEN)));
     for (let i = 0; i < 5; i++) {
       expect((await ask(SITE, { headers: bearer(`guess-${i}`) })).status).toBe(401);
@@ -284,13 +286,13 @@ describe('the token', () => {
   });
 
   test('is not taken from a URL', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     expect((await ask(`/usage/?token=${TOKEN}`)).status).toBe(401);
     expect((await ask(`${SITE}?token=${TOKEN}`)).status).toBe(401);
   });
 
   test('an image on another site’s page locks nobody out', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     for (let i = 0; i < 20; i++) await ask('/usage/?token=wrong');
     expect((await ask('/usage/login', form(TOKEN))).status).toBe(303);
   });
@@ -306,7 +308,7 @@ describe('the token', () => {
 
 describe('the session', () => {
   test('its cookie', async () => {
-    const { ask } = await start({ token: TOKEN, path: '/stats' });
+    const { request: ask } = await start({ token: TOKEN, path: '/stats' });
     const plain = String((await ask('/stats/login', form(TOKEN))).headers['set-cookie']);
     expect(plain).toMatch(
       /^track-usage-session=\d{10}\.[\w-]{43}; Max-Age=604800; Path=\/stats; HttpOnly; SameSite=Strict$/,
@@ -321,7 +323,7 @@ describe('the session', () => {
   });
 
   test('cannot be made up', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     const right = cookieOf(await ask('/usage/login', form(TOKEN))).split('=')[1]!;
     const [expires = '', signature = ''] = right.split('.');
     const later = String(Number(expires) + 1);
@@ -350,27 +352,27 @@ describe('the session', () => {
 
   test('ends, and is for its path and token alone', async () => {
     const one = await start({ token: TOKEN });
-    const cookie = cookieOf(await one.ask('/usage/login', form(TOKEN)));
+    const cookie = cookieOf(await one.request('/usage/login', form(TOKEN)));
     for (const options of [{ token: TOKEN, path: '/other' }, { token: `${TOKEN}2` }] as HandlerOptions[]) {
-      const { ask, handler } = await start(options);
+      const { request: ask, handler } = await start(options);
       expect((await ask(`${handler.path}/api/v1/site`, { headers: { cookie } })).status).toBe(401);
     }
     const same = await start({ token: TOKEN });
-    expect((await same.ask(SITE, { headers: { cookie } })).status).toBe(200);
+    expect((await same.request(SITE, { headers: { cookie } })).status).toBe(200);
     vi.spyOn(wallClock, 'now').mockReturnValue(Date.now() + 7 * 24 * 3_600_000 + 1_000);
-    expect((await one.ask(SITE, { headers: { cookie } })).status).toBe(401);
+    expect((await one.request(SITE, { headers: { cookie } })).status).toBe(401);
   });
 
   test('of one process without a token is not one of another', async () => {
     const one = await start({});
     const cookie = cookieOf(
-      await one.ask(one.handler.link('http://localhost').slice('http://localhost'.length), {
+      await one.request(one.handler.link('http://localhost').slice('http://localhost'.length), {
         headers: LOCAL,
       }),
     );
-    expect((await one.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
+    expect((await one.request(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
     const other = await start({});
-    expect((await other.ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(401);
+    expect((await other.request(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(401);
   });
 });
 
@@ -387,7 +389,7 @@ describe('pages of other sites', () => {
     [{ 'sec-fetch-site': 'same-origin', origin: 'https://behind.proxy' }, 303],
     [{}, 303],
   ])('sign nobody in: %j', async (headers, status) => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     const given = form(TOKEN);
     const answer = await ask('/usage/login', {
       ...given,
@@ -398,7 +400,7 @@ describe('pages of other sites', () => {
   });
 
   test('a GET changes nothing, and no method is taken from elsewhere', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     expect((await ask(`/usage/login?token=${TOKEN}`)).status).toBe(405);
     for (const override of ['x-http-method-override', 'x-method-override', 'x-http-method']) {
       const headers = { ...bearer(), [override]: 'POST' };
@@ -434,14 +436,14 @@ test('every answer has the headers that keep it harmless', async () => {
         '/api/v1/openapi.json',
         '/api/v1/records?format=csv',
         '/metrics',
-      ].map((path) => guarded.ask(`/usage${path}`, { headers: bearer() })),
+      ].map((path) => guarded.request(`/usage${path}`, { headers: bearer() })),
     )),
-    await guarded.ask(SITE),
-    await guarded.ask('/usage/login', form('wrong')),
-    await guarded.ask('/usage/login', form(TOKEN)),
-    await guarded.ask('/usage/x', { method: 'DELETE' }),
-    await local.ask('/usage/', { headers: { host: 'evil.example' } }),
-    await local.ask('/usage/', { headers: { ...LOCAL, via: 'x' } }),
+    await guarded.request(SITE),
+    await guarded.request('/usage/login', form('wrong')),
+    await guarded.request('/usage/login', form(TOKEN)),
+    await guarded.request('/usage/x', { method: 'DELETE' }),
+    await local.request('/usage/', { headers: { host: 'evil.example' } }),
+    await local.request('/usage/', { headers: { ...LOCAL, via: 'x' } }),
   ];
   for (const { headers } of answers) {
     expect(headers['content-security-policy']).toMatch(
@@ -493,7 +495,7 @@ describe('what others wrote into a request', () => {
   }
 
   test('comes as JSON, CSV and NDJSON alone, named as such', async () => {
-    const { ask } = await attacked(XSS);
+    const { request: ask } = await attacked(XSS);
     for (const summary of ['/records', ...ALL.map((name) => `/summaries/${name}`)]) {
       for (const [format, type] of [
         ['json', 'application/json; charset=utf-8'],
@@ -510,7 +512,7 @@ describe('what others wrote into a request', () => {
   });
 
   test('comes back in no problem as anything but JSON', async () => {
-    const { ask } = await attacked('x');
+    const { request: ask } = await attacked('x');
     for (const path of [
       `/api/v1/totals?from=${encodeURIComponent(XSS)}`,
       `/api/v1/${encodeURIComponent(XSS)}`,
@@ -525,7 +527,7 @@ describe('what others wrote into a request', () => {
   });
 
   test('is no formula in a CSV', async () => {
-    const { ask } = await attacked(FORMULA);
+    const { request: ask } = await attacked(FORMULA);
     for (const path of ['/records', '/summaries/urls', '/summaries/user-agents', '/summaries/remotes']) {
       const text = (await ask(`/usage/api/v1${path}?format=csv`, { headers: bearer() })).body.toString();
       expect(text).toContain("'=HYPERLINK");
@@ -640,7 +642,7 @@ describe('the request line', () => {
 
 describe('the form', () => {
   test('that is too long is refused, and not read', async () => {
-    const { ask, port } = await start({ token: TOKEN });
+    const { request: ask, port } = await start({ token: TOKEN });
     const long = { ...form(TOKEN), body: `token=${'x'.repeat(100_000)}` };
     expect(codeOf(await ask('/usage/login', long))).toEqual([413, 'FORM_LONG']);
     const socket = await connect({ host: HOST, port, secure: false });
@@ -666,7 +668,7 @@ describe('the form', () => {
   });
 
   test('whose sender leaves harms nobody', async () => {
-    const { port, ask } = await start({ token: TOKEN });
+    const { port, request: ask } = await start({ token: TOKEN });
     for (let i = 0; i < 20; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
       socket.write('POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ntok');
@@ -705,7 +707,7 @@ describe('authorize', () => {
       },
     ],
   ] as [string, () => never][])('that %s keeps people out', async (_, authorize) => {
-    const { ask } = await start({ authorize, timeout: 150 });
+    const { request: ask } = await start({ authorize, timeout: 150 });
     const answer = await ask(SITE);
     expect(codeOf(answer)).toEqual([401, 'AUTH_REFUSED']);
     expect(answer.body.toString()).not.toContain('secret');
@@ -713,7 +715,7 @@ describe('authorize', () => {
   });
 
   test('that says true lets them in', async () => {
-    const { ask } = await start({ authorize: async ({ headers }) => headers['x-user'] === 'jane' });
+    const { request: ask } = await start({ authorize: async ({ headers }) => headers['x-user'] === 'jane' });
     expect((await ask(SITE, { headers: { 'x-user': 'jane' } })).status).toBe(200);
     expect((await ask(SITE)).status).toBe(401);
   });
@@ -724,7 +726,7 @@ describe('event streams', () => {
 
   test(`${MANY} at once: the limit holds, the app answers, places are freed`, async () => {
     const MOST = 9_000;
-    const { port, ask } = await start(
+    const { port, request: ask } = await start(
       { public: true, maxStreams: MOST },
       { ...nothingStored(), status: () => statusOf() },
     );
@@ -777,7 +779,7 @@ describe('event streams', () => {
   });
 
   test('need permission, and a HEAD of one ends', async () => {
-    const { ask } = await start({ token: TOKEN });
+    const { request: ask } = await start({ token: TOKEN });
     expect((await ask('/usage/api/v1/live')).status).toBe(401);
     expect((await ask('/usage/api/v1/live', { method: 'HEAD', headers: bearer() })).status).toBe(200);
   });
@@ -800,7 +802,7 @@ describe('a storage', () => {
     SECRET,
     null,
   ])('that fails tells nothing of where it is: %s', async (error) => {
-    const { ask } = await start(
+    const { request: ask } = await start(
       { token: TOKEN },
       answering(() => Promise.reject(error)),
     );
@@ -833,7 +835,7 @@ describe('a storage', () => {
         }),
       );
     });
-    const { ask } = await start({ public: true, maxQueries: 2, timeout: 500 }, hangs);
+    const { request: ask } = await start({ public: true, maxQueries: 2, timeout: 500 }, hangs);
     const begun = performance.now();
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask('/usage/api/v1/totals')));
     const codes = answers.map((answer) => codeOf(answer).join(' '));
@@ -855,7 +857,7 @@ describe('a storage', () => {
   });
 
   test('whose questions are answered frees their places', async () => {
-    const { ask } = await start({ public: true, maxQueries: 1 });
+    const { request: ask } = await start({ public: true, maxQueries: 1 });
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/usage/api/v1/totals')));
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
   });
@@ -876,7 +878,7 @@ describe('downloads', () => {
 
   test('that nobody reads end, and are not more than a few', async () => {
     const source = endless();
-    const { port, ask } = await start({ public: true, maxDownloads: 2, timeout: 500 }, source);
+    const { port, request: ask } = await start({ public: true, maxDownloads: 2, timeout: 500 }, source);
     const sockets = [];
     for (let i = 0; i < 2; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
@@ -896,7 +898,7 @@ describe('downloads', () => {
 
   test('whose client leaves midway end, and nothing is asked any more', async () => {
     const source = endless();
-    const { port, ask } = await start({ public: true }, source);
+    const { port, request: ask } = await start({ public: true }, source);
     for (let i = 0; i < 10; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
       socket.write('GET /usage/api/v1/summaries/urls?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -911,7 +913,7 @@ describe('downloads', () => {
   });
 
   test('whose storage fails midway are not taken for whole ones', async () => {
-    const { ask } = await start({ public: true }, endless({ fails: 2 }));
+    const { request: ask } = await start({ public: true }, endless({ fails: 2 }));
     await expect(ask('/usage/api/v1/summaries/urls?format=csv')).rejects.toThrow(/aborted|hang up|reset/i);
   });
 });
@@ -937,7 +939,7 @@ describe('what everybody may see', () => {
   const SECRETS = /db\.internal|root|password|\/srv/;
 
   test('names no host, user or file of the server', async () => {
-    const { ask, port } = await start({ public: true }, { ...nothingStored(), status: ill });
+    const { request: ask, port } = await start({ public: true }, { ...nothingStored(), status: ill });
     for (const path of ['site', 'status']) {
       const answer = await ask(`/usage/api/v1/${path}`);
       expect(answer.body.toString()).not.toMatch(SECRETS);
@@ -962,7 +964,7 @@ describe('what everybody may see', () => {
   });
 
   test('is said in full to who may look, but for the paths of the disk', async () => {
-    const { ask } = await start({ token: TOKEN }, { ...nothingStored(), status: ill });
+    const { request: ask } = await start({ token: TOKEN }, { ...nothingStored(), status: ill });
     const text = (await ask('/usage/api/v1/status', { headers: bearer() })).body.toString();
     expect(text).toContain('db.internal');
     expect(text).not.toContain('/srv');
@@ -970,7 +972,7 @@ describe('what everybody may see', () => {
 
   test('are no metrics, and no other site of the storage', async () => {
     const source = { ...nothingStored(), metrics: () => 'storage="postgres://db.internal"' };
-    const { ask } = await start({ public: true }, source);
+    const { request: ask } = await start({ public: true }, source);
     expect(codeOf(await ask('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
     for (const path of ['site', 'totals', 'series', 'summaries/urls', 'records', 'records?format=csv']) {
       const and = path.includes('?') ? '&' : '?';
@@ -978,7 +980,7 @@ describe('what everybody may see', () => {
       expect((await ask(`/usage/api/v1/${path}${and}site=shop`)).status).toBe(200);
     }
     const guarded = await start({ token: TOKEN }, source);
-    expect((await guarded.ask('/usage/metrics', { headers: bearer() })).body.toString()).toContain(
+    expect((await guarded.request('/usage/metrics', { headers: bearer() })).body.toString()).toContain(
       'db.internal',
     );
   });
@@ -992,7 +994,7 @@ describe('an error in the handler', () => {
         throw new Error('secret of status');
       },
     };
-    const { ask } = await start({ public: true }, source);
+    const { request: ask } = await start({ public: true }, source);
     const answer = await ask('/usage/api/v1/status');
     expect(answer.status).toBe(503);
     expect(answer.body.toString()).not.toContain('secret');
@@ -1003,7 +1005,7 @@ describe('an error in the handler', () => {
       },
     };
     const other = await start({ token: TOKEN }, metrics);
-    const failed = await other.ask('/usage/metrics', { headers: bearer() });
+    const failed = await other.request('/usage/metrics', { headers: bearer() });
     expect(codeOf(failed)).toEqual([500, 'HANDLER_FAILED']);
     expect(failed.body.toString()).not.toContain('secret');
     expect((await ask('/')).body.toString()).toBe('app');

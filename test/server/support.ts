@@ -11,7 +11,7 @@ import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import type { UsageStatus } from '../../src/writer/app/status.ts';
-import { type Answer, type Ask, http1Client } from '../support/client.ts';
+import { type ClientRequest, type ClientResponse, http1Client } from '../support/client.ts';
 
 export const TOKEN = 'a-token-of-22-letters!';
 export const HOST = '127.0.0.1';
@@ -41,7 +41,7 @@ export interface Served {
   handler: UsageHandler;
   server: http.Server;
   port: number;
-  ask(path: string, ask?: Omit<Ask, 'path'>): Promise<Answer>;
+  request(path: string, ask?: Omit<ClientRequest, 'path'>): Promise<ClientResponse>;
   close(): Promise<void>;
 }
 
@@ -61,7 +61,7 @@ export async function serve(
     handler,
     server,
     port,
-    async ask(path, ask = {}) {
+    async request(path, ask = {}) {
       const client = http1Client({ host: host === '0.0.0.0' ? HOST : host, port, secure: false });
       try {
         return await client.ask({ path, ...ask });
@@ -83,19 +83,19 @@ export async function listening(server: Server): Promise<Server> {
 
 export const bearer = (token = TOKEN) => ({ authorization: `Bearer ${token}` });
 
-export const form = (token: string): Omit<Ask, 'path'> => ({
+export const form = (token: string): Omit<ClientRequest, 'path'> => ({
   method: 'POST',
   headers: { 'content-type': 'application/x-www-form-urlencoded' },
   body: `token=${encodeURIComponent(token)}`,
 });
 
 /** The cookie that an answer sets, as it is sent back. */
-export function cookieOf({ headers }: Answer): string {
+export function cookieOf({ headers }: ClientResponse): string {
   const [cookie = ''] = [headers['set-cookie'] ?? []].flat();
   return String(cookie).split(';')[0]!;
 }
 
-export const jsonOf = ({ body }: Answer) => JSON.parse(body.toString());
+export const jsonOf = ({ body }: ClientResponse) => JSON.parse(body.toString());
 
 /** Nothing went wrong, nothing happened. */
 export function statusOf(given: Partial<UsageStatus> = {}): UsageStatus {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumUrls } from '../../src/index.ts';
+import { CachedSums } from '../../src/storage/cached-sums.ts';
 import {
   type KeysRequest,
   ORDERS,
@@ -8,7 +9,6 @@ import {
   type SumsRequest,
 } from '../../src/storage/contract.ts';
 import { FoldedSums } from '../../src/storage/fold-sums.ts';
-import { RememberedSums } from '../../src/storage/remembered-sums.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
@@ -40,7 +40,7 @@ async function place(hooks: readonly Summary[]) {
       return hidden.rows ?? storage.reader.sums(request);
     },
   };
-  const sums = new RememberedSums(
+  const sums = new CachedSums(
     new FoldedSums(engine),
     (site) => storage.reader.timeZone(site),
     () => NOW,

@@ -48,9 +48,9 @@ const fact: fc.Arbitrary<Fact> = fc.record({
   tags: fc.uniqueArray(key, { maxLength: 3 }).map((tags) => tags.filter((tag) => tag !== '')),
 });
 
-function batchOf(facts: readonly Fact[]): RecordBatch {
+function batchOf(fields: readonly Fact[]): RecordBatch {
   const batch = new RecordBatch(1);
-  for (const { date, status, contentLength, duration, tags, ...texts } of facts) {
+  for (const { date, status, contentLength, duration, tags, ...texts } of fields) {
     if (batch.length === batch.capacity) batch.grow();
     const i = batch.length++;
     batch.date[i] = date;
@@ -80,10 +80,10 @@ const EVERY_NAME = SUMMARIES.map(({ name }) => name)
   .join(',');
 
 /** What a reader of the documentation would count, record by record. */
-function straightCount(facts: readonly Fact[], timeZone: string): Totals {
+function straightCount(fields: readonly Fact[], timeZone: string): Totals {
   const zone = calendar(timeZone);
   const totals: Totals = new Map();
-  for (const one of facts) {
+  for (const one of fields) {
     const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
     const keys = [
       ...STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]),
@@ -108,8 +108,8 @@ function straightCount(facts: readonly Fact[], timeZone: string): Totals {
 
 function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Totals {
   const totals: Totals = new Map();
-  for (const facts of batches) {
-    const batch = batchOf(facts);
+  for (const fields of batches) {
+    const batch = batchOf(fields);
     for (const group of fold(batch, SUMMARIES, calendar(timeZone))) {
       group.key.forEach((id, row) => {
         const text = batch.strings[id]!;
@@ -125,14 +125,14 @@ function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Tot
   return totals;
 }
 
-/** The facts in another order, cut into batches anywhere. */
+/** The fields in another order, cut into batches anywhere. */
 const shuffledBatches = fc
   .array(fact, { maxLength: 60 })
-  .chain((facts) =>
+  .chain((fields) =>
     fc.tuple(
-      fc.constant(facts),
-      fc.shuffledSubarray(facts, { minLength: facts.length }),
-      fc.array(fc.nat({ max: facts.length }), { maxLength: 8 }),
+      fc.constant(fields),
+      fc.shuffledSubarray(fields, { minLength: fields.length }),
+      fc.array(fc.nat({ max: fields.length }), { maxLength: 8 }),
     ),
   );
 
@@ -141,10 +141,10 @@ describe('fold', () => {
     'any split of the records, in any order, gives what a straight count gives (%s)',
     (timeZone) => {
       fc.assert(
-        fc.property(shuffledBatches, ([facts, shuffled, cuts]) => {
+        fc.property(shuffledBatches, ([fields, shuffled, cuts]) => {
           const edges = [0, ...cuts.toSorted((a, b) => a - b), shuffled.length];
           const batches = edges.slice(1).map((to, i) => shuffled.slice(edges[i], to));
-          expect(foldCount(batches, timeZone)).toEqual(straightCount(facts, timeZone));
+          expect(foldCount(batches, timeZone)).toEqual(straightCount(fields, timeZone));
         }),
         { numRuns: 150 },
       );
@@ -157,8 +157,8 @@ describe('fold', () => {
 
   test('each bucket has one group per summary, in the order of time, and each key one row', () => {
     fc.assert(
-      fc.property(shuffledBatches, ([facts]) => {
-        const groups = fold(batchOf(facts), SUMMARIES, calendar('Europe/Berlin'));
+      fc.property(shuffledBatches, ([fields]) => {
+        const groups = fold(batchOf(fields), SUMMARIES, calendar('Europe/Berlin'));
         for (const { key } of groups) expect(new Set(key).size).toBe(key.length);
         const bySeries = Object.groupBy(groups, ({ summary, period }) => `${summary.name} ${period}`);
         for (const series of Object.values(bySeries)) {

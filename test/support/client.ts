@@ -6,7 +6,7 @@ import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
 
-export interface Ask {
+export interface ClientRequest {
   method?: string;
   path?: string;
   headers?: Record<string, string | string[]>;
@@ -14,7 +14,7 @@ export interface Ask {
 }
 
 /** Response as received by a client. */
-export interface Answer {
+export interface ClientResponse {
   status: number;
   headers: Record<string, string | string[] | number | undefined>;
   trailers: Record<string, string | string[] | undefined>;
@@ -25,7 +25,7 @@ export interface Answer {
 
 /** A request in progress. */
 export interface Pending {
-  answer: Promise<Answer>;
+  answer: Promise<ClientResponse>;
   /** Resolves when `bytes` of the body have been received. */
   received(bytes: number): Promise<void>;
   /** Disconnects without waiting for the rest. */
@@ -33,8 +33,8 @@ export interface Pending {
 }
 
 export interface Client {
-  start(ask?: Ask): Pending;
-  ask(ask?: Ask): Promise<Answer>;
+  start(request?: ClientRequest): Pending;
+  ask(ask?: ClientRequest): Promise<ClientResponse>;
   close(): void;
 }
 
@@ -67,11 +67,11 @@ export function http1Client({ host, port, secure }: Address): Client {
     ? new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
     : new http.Agent({ keepAlive: true, maxSockets: 1 });
 
-  const start = ({ method = 'GET', path = '/', headers = {}, body }: Ask = {}): Pending => {
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): Pending => {
     const content = new Body();
     const information: number[] = [];
     const request = (secure ? https : http).request({ host, port, agent, method, path, headers });
-    const answer = new Promise<Answer>((resolve, reject) => {
+    const answer = new Promise<ClientResponse>((resolve, reject) => {
       request.on('error', reject);
       request.on('information', ({ statusCode }) => information.push(statusCode));
       request.on('response', (response) => {
@@ -110,7 +110,7 @@ export function http2Client({ host, port, secure }: Address): Client {
     return session;
   };
 
-  const start = ({ method = 'GET', path = '/', headers = {}, body }: Ask = {}): Pending => {
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): Pending => {
     const content = new Body();
     const information: number[] = [];
     const stream = (session ?? connect()).request(
@@ -119,7 +119,7 @@ export function http2Client({ host, port, secure }: Address): Client {
     );
     let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {};
     let trailers: http2.IncomingHttpHeaders = {};
-    const answer = new Promise<Answer>((resolve, reject) => {
+    const answer = new Promise<ClientResponse>((resolve, reject) => {
       stream.on('error', reject);
       stream.on('headers', (early) => information.push(early[':status']!));
       stream.on('response', (response) => {

@@ -41,7 +41,7 @@ export function realLog(): TestRecord[] {
       referrer: orNull(referrer),
       status: Number(status),
       contentLength: bytes === '-' ? 0 : Number(bytes),
-      country: enricher.place(remoteAddr).country,
+      country: enricher.locate(remoteAddr).country,
     };
   });
 }

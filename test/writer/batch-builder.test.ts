@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
-import type { Facts } from '../../src/capture/record-sink.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import { BatchBuilder, MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
-import { factsOf } from '../journal/support.ts';
+import { fieldsOf } from '../journal/support.ts';
 
 const HEADER = { site: 'default', serverName: 'default' };
 const TAGS = defineSummary({ name: 'tags', key: () => null });
@@ -17,10 +17,14 @@ function builder(maxRecords?: number, own = new CustomSummaries([], () => {})) {
 }
 
 /** Adds records until the batch is full, and returns their number. Gives up after `most`. */
-function fill(built: BatchBuilder, factsAt: (index: number) => Partial<Facts>, most: number): number {
+function fill(
+  built: BatchBuilder,
+  fieldsAt: (index: number) => Partial<CapturedFields>,
+  most: number,
+): number {
   let count = 0;
   for (; !built.isFull && count < most; count++) {
-    built.add({ ...factsOf('http://localhost/'), ...factsAt(count) });
+    built.add({ ...fieldsOf('http://localhost/'), ...fieldsAt(count) });
   }
   return count;
 }
@@ -84,8 +88,8 @@ test('the next batch starts empty', () => {
 
 test('texts and values that the batch before had are not those of the next one', () => {
   const built = builder();
-  const one = (n: number): Facts => ({
-    ...factsOf(`http://localhost/${n}`),
+  const one = (n: number): CapturedFields => ({
+    ...fieldsOf(`http://localhost/${n}`),
     status: 200 + n,
     acceptLanguage: 'de',
     agent: 'curl/8.5.0',
@@ -114,7 +118,7 @@ test('every record of a batch that outgrows its capacity is complete, however lo
   for (let i = 0; i < length; i++) {
     const extra = `{"keys":{"tags":["${i}"]}}`;
     built.add({
-      ...factsOf(urlOf(i)),
+      ...fieldsOf(urlOf(i)),
       date: i,
       duration: 2 * i,
       contentLength: 3 * i,
@@ -147,7 +151,7 @@ test.each([
   ['http://a/b?', '/b', null],
 ])('the parts of the URL %s', (url, path, query) => {
   const built = builder();
-  built.add(factsOf(url));
+  built.add(fieldsOf(url));
   const { path: found, query: values } = built.batch.record(0);
   expect(found).toBe(path);
   expect(values && { ...values }).toEqual(query);
@@ -155,13 +159,13 @@ test.each([
 
 test('a record without a user agent has none', () => {
   const built = builder();
-  built.add({ ...factsOf('http://localhost/'), agent: '' });
+  built.add({ ...fieldsOf('http://localhost/'), agent: '' });
   expect(built.batch.record(0).userAgent).toBe(null);
 });
 
 test('a batch for another thread has all of its records', () => {
   const built = builder();
-  for (const url of ['/a', '/b', '/c']) built.add({ ...factsOf(url), extra: '{"vars":{"n":1}}' });
+  for (const url of ['/a', '/b', '/c']) built.add({ ...fieldsOf(url), extra: '{"vars":{"n":1}}' });
   const { batch } = built;
   const data = batch.toData();
   expect(data.text.url).toHaveLength(3);
@@ -171,10 +175,10 @@ test('a batch for another thread has all of its records', () => {
   expect(batch.units).toBe(batch.textLength + 3 * '{"vars":{"n":1}}'.length);
 });
 
-test('a record has the journal’s facts and what is derived from them', () => {
+test('a record has the journal’s fields and what is derived from them', () => {
   const built = builder();
-  const first: Facts = {
-    ...factsOf('http://localhost/a?b=c'),
+  const first: CapturedFields = {
+    ...fieldsOf('http://localhost/a?b=c'),
     date: 1_700_000_000_123,
     contentLength: 6,
     duration: 7,
@@ -194,7 +198,7 @@ test('a record has the journal’s facts and what is derived from them', () => {
     extra: '{"vars":{"plan":"gold"},"routeParams":{"a":"a"}}',
   };
   const bot = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
-  for (const facts of [first, first, { ...factsOf('http://localhost/'), agent: bot }]) built.add(facts);
+  for (const fields of [first, first, { ...fieldsOf('http://localhost/'), agent: bot }]) built.add(fields);
   const { batch } = built;
   const expected = {
     date: first.date,
@@ -234,7 +238,7 @@ test('a record has the journal’s facts and what is derived from them', () => {
 test('keys that were determined at capture are those of the batch', () => {
   const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
   for (const extra of ['{"keys":{"tags":["a","b","c"]}}', '', '{"keys":{"other":["d"]}}', '{"vars":{}}']) {
-    built.add({ ...factsOf('http://localhost/'), extra });
+    built.add({ ...fieldsOf('http://localhost/'), extra });
   }
   const { strings, own } = built.batch;
   const { first, more } = own.get('tags')!;

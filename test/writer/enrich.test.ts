@@ -106,7 +106,7 @@ describe('place', () => {
     const located = new Enricher(geo);
     const nowhere = { country: null, geo: null };
     const addresses = ['192.0.2.1', '192.0.2.1', 'bad', 'bad', ''];
-    expect(addresses.map((address) => located.place(address))).toEqual([
+    expect(addresses.map((address) => located.locate(address))).toEqual([
       { country: 'DE', geo: { city: 'Berlin' } },
       { country: 'DE', geo: { city: 'Berlin' } },
       nowhere,
@@ -114,7 +114,7 @@ describe('place', () => {
       nowhere,
     ]);
     expect(asked).toEqual(['192.0.2.1', 'bad']);
-    expect(enricher.place('192.0.2.1')).toEqual(nowhere);
+    expect(enricher.locate('192.0.2.1')).toEqual(nowhere);
   });
 });
 
@@ -145,7 +145,7 @@ test('nothing throws, whatever the text, and what is found is short and printabl
         if (found !== null) expect(found).toMatch(/^[ -~]{1,64}$/);
       const language = enricher.language(text);
       if (language !== null) expect(language).toMatch(/^[\w-]{2,35}$/);
-      enricher.place(text);
+      enricher.locate(text);
     }),
     { numRuns: 2_000 },
   );
@@ -174,7 +174,7 @@ test('64 KiB take no time to speak of', () => {
     const began = performance.now();
     enricher.userAgent(text);
     enricher.language(text);
-    enricher.place(text);
+    enricher.locate(text);
     expect(performance.now() - began).toBeLessThan(500);
   }
 });

@@ -19,7 +19,7 @@ import type { WriterData } from '../../src/writer/protocol.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
 import { AppCalls } from '../../src/writer/thread/remote-writer.ts';
 import { StoragePipeline } from '../../src/writer/thread/storage-pipeline.ts';
-import { factsOf } from '../journal/support.ts';
+import { fieldsOf } from '../journal/support.ts';
 import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
 
 /*
@@ -208,7 +208,7 @@ class Process {
   }
 
   append(urls: readonly string[]): void {
-    for (const url of urls) this.journal.append({ ...factsOf(`http://h${url}`) });
+    for (const url of urls) this.journal.append({ ...fieldsOf(`http://h${url}`) });
   }
 
   async turns(count: number): Promise<void> {

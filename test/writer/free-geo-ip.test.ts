@@ -7,11 +7,11 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { TrackUsageError } from '../../src/errors.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import { FreeGeoIp, type SERVICE_LIMITS } from '../../src/writer/enrich/free-geo-ip.ts';
-import { NOWHERE } from '../../src/writer/enrich/geo.ts';
+import { NO_LOCATION } from '../../src/writer/enrich/geo.ts';
 import { COUNTRY_PATHS } from '../../src/writer/enrich/geo-response.ts';
 import { BatchBuilder } from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
-import { factsOf } from '../journal/support.ts';
+import { fieldsOf } from '../journal/support.ts';
 import { type GeoAnswer, geoService, hang, json } from '../support/geo-service.ts';
 
 /** Long enough to never be what ends a test. */
@@ -36,7 +36,7 @@ describe('asking', () => {
   test('the country, and the rest as geo', async () => {
     const service = await geoService(json({ country_code: 'de', city: 'Berlin' }));
     const { geo, problems } = asking(service.endpoint);
-    expect(geo.find('8.8.8.8')).toBe(NOWHERE);
+    expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8')).toEqual({ country: 'DE', geo: { city: 'Berlin' } });
     expect(geo.status).toEqual({ asked: 1, failed: 0, missed: 0, paused: false });
@@ -103,7 +103,7 @@ describe('asking', () => {
     expect(service.asked).toEqual([]);
     await geo.locate([...secret, '172.32.0.1', '::ffff:8.8.8.8', '2606:4700::1111%eth0', '9.9.9.9']);
     expect(service.asked).toEqual(['172.32.0.1', '8.8.8.8', '2606:4700::1111', '9.9.9.9']);
-    expect(secret.map((address) => geo.find(address))).toEqual(secret.map(() => NOWHERE));
+    expect(secret.map((address) => geo.find(address))).toEqual(secret.map(() => NO_LOCATION));
     expect(geo.find('8.8.8.8').country).toBe('DE');
     expect(geo.find('::ffff:8.8.8.8').country).toBe('DE');
   });
@@ -188,7 +188,7 @@ describe('redirects', () => {
       const service = await geoService(redirect((address) => to + address));
       const { geo, problems } = asking(service.endpoint, { failures: 1 });
       await geo.locate(['8.8.8.8']);
-      expect(geo.find('8.8.8.8')).toBe(NOWHERE);
+      expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
       expect(problems[0]!.message).toContain(`: ${reason};`);
     }
     expect(other.asked).toEqual([]);
@@ -241,7 +241,7 @@ describe('an answer that is none', () => {
     const service = await geoService(answer);
     const { geo, problems } = asking(service.endpoint, { failures: 1 });
     await geo.locate(['8.8.8.8']);
-    expect(geo.find('8.8.8.8')).toBe(NOWHERE);
+    expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
     expect(geo.status).toEqual({ asked: 1, failed: 1, missed: 0, paused: true });
     expect(problems[0]).toMatchObject({ code: 'GEO_SERVICE' });
     expect(problems[0]!.message).toMatch(reason);
@@ -335,7 +335,7 @@ describe('the budget', () => {
     const [first = '', ...others] = addresses(4);
     await geo.locate([first, ...others]);
     expect(geo.status).toMatchObject({ asked: 1, failed: 0, missed: 4 });
-    expect(geo.find(first)).toBe(NOWHERE);
+    expect(geo.find(first)).toBe(NO_LOCATION);
 
     await service.hasAsked(1);
     const next = geo.locate([first]);
@@ -392,7 +392,7 @@ describe('the memory', () => {
     const service = await geoService();
     const { geo } = asking(service.endpoint, { cached: 10 });
     await geo.locate(addresses(100));
-    const known = addresses(100).filter((address) => geo.find(address) !== NOWHERE);
+    const known = addresses(100).filter((address) => geo.find(address) !== NO_LOCATION);
     expect(known.length).toBeGreaterThanOrEqual(10);
     expect(known.length).toBeLessThanOrEqual(20);
   });
@@ -503,16 +503,17 @@ describe('a service that fails', () => {
 });
 
 describe('in a batch', () => {
-  const fill = (filler: BatchBuilder, facts: { remoteAddr: string; extra?: string }[]) => {
+  const fill = (filler: BatchBuilder, fields: { remoteAddr: string; extra?: string }[]) => {
     filler.begin({ site: 'default', serverName: 'default' });
-    for (const each of facts) filler.add({ ...factsOf('http://localhost/'), ...each });
+    for (const each of fields) filler.add({ ...fieldsOf('http://localhost/'), ...each });
   };
 
   test('the service is asked for what the database does not know, and geo joins what is there', async () => {
     const service = await geoService((response, address) =>
       response.end(address === '9.9.9.9' ? '{}' : '{"country":"FR","city":"Paris"}'),
     );
-    const database = (address: string) => (address === '8.8.8.8' ? { country: 'US', geo: null } : NOWHERE);
+    const database = (address: string) =>
+      address === '8.8.8.8' ? { country: 'US', geo: null } : NO_LOCATION;
     const filler = new BatchBuilder(
       new Enricher(database, asking(service.endpoint).geo),
       'default',
@@ -557,7 +558,7 @@ describe('in a batch', () => {
     );
     filler.begin({ site: 'default', serverName: 'default' });
     for (let i = 0; !filler.isFull; i++) {
-      filler.add({ ...factsOf('http://localhost/'), remoteAddr: `8.8.${i >> 8}.${i & 255}` });
+      filler.add({ ...fieldsOf('http://localhost/'), remoteAddr: `8.8.${i >> 8}.${i & 255}` });
     }
     await filler.locate();
     expect(filler.batch.at('country', 0)).toBe(null);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../src/writer/enrich/geo-response.ts';
+import { COUNTRY_PATHS, LONGEST_GEO, locationInResponse } from '../../src/writer/enrich/geo-response.ts';
 
 const placeOf = (answer: unknown, paths: readonly string[] = COUNTRY_PATHS) =>
-  placeInAnswer(JSON.stringify(answer), paths);
+  locationInResponse(JSON.stringify(answer), paths);
 
 describe('placeInAnswer', () => {
   test.each<[string, unknown, string, Record<string, unknown> | null]>([
@@ -43,8 +43,8 @@ describe('placeInAnswer', () => {
     ['what is inherited', '{"country":[]}', 'its response has no country code at '],
     ['an error', '{"success":false,"error":{"code":101}}', 'its response has no country code at '],
   ])('refuses %s', (_, body, reason) => {
-    expect(() => placeInAnswer(body, COUNTRY_PATHS)).toThrow(reason);
-    expect(() => placeInAnswer(body, ['constructor.name', '__proto__.x', 'length'])).toThrow(
+    expect(() => locationInResponse(body, COUNTRY_PATHS)).toThrow(reason);
+    expect(() => locationInResponse(body, ['constructor.name', '__proto__.x', 'length'])).toThrow(
       /^its response /,
     );
   });
@@ -66,7 +66,7 @@ describe('placeInAnswer', () => {
   test('what engines refuse becomes U+FFFD, and nothing else changes', () => {
     const body =
       '{"country_code":"DE","a\\u0000b":"x\\u0000","half":"\\ud83dx\\uDE00","whole":"\\uD83D\\uDE00","path":"C:\\\\u0000\\n"}';
-    expect(placeInAnswer(body, COUNTRY_PATHS).geo).toEqual({
+    expect(locationInResponse(body, COUNTRY_PATHS).geo).toEqual({
       'a\ufffdb': 'x\ufffd',
       half: '\ufffdx\ufffd',
       whole: '😀',
@@ -78,12 +78,12 @@ describe('placeInAnswer', () => {
     const deep = (open: string, close: string) => open.repeat(8_000) + close.repeat(8_000);
     for (const body of [`{"x":${deep('[', ']')},"country_code":"DE"}`, deep('{"country":', '}')]) {
       try {
-        expect(placeInAnswer(body, COUNTRY_PATHS).country).toBe('DE');
+        expect(locationInResponse(body, COUNTRY_PATHS).country).toBe('DE');
       } catch (error) {
         expect(error).toBeInstanceOf(Error);
       }
     }
-    expect(placeInAnswer('{"__proto__":{"x":1},"country_code":"DE"}', COUNTRY_PATHS).country).toBe('DE');
+    expect(locationInResponse('{"__proto__":{"x":1},"country_code":"DE"}', COUNTRY_PATHS).country).toBe('DE');
     expect(({} as { x?: number }).x).toBe(undefined);
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { hasDefaultGeo } from '../../src/writer/enrich/default-geo.ts';
-import { openGeo, placeOf } from '../../src/writer/enrich/geo.ts';
+import { locationOf, openGeo } from '../../src/writer/enrich/geo.ts';
 
 const DATABASE = createRequire(import.meta.url).resolve(
   '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb',
@@ -157,5 +157,5 @@ test.each<[string, unknown, string | null, Record<string, unknown> | null]>([
   ['another shape', { country: 5, city: [], subdivisions: {}, location: null, continent: 'EU' }, null, null],
   ['an ASN database', { autonomous_system_number: 1, autonomous_system_organization: 'x' }, null, null],
 ])('placeOf: %s', (_, record, country, geo) => {
-  expect(placeOf(record)).toEqual({ country, geo });
+  expect(locationOf(record)).toEqual({ country, geo });
 });

@@ -1,7 +1,7 @@
 import { createRedactor } from '../../capture/redact.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
 import { cut, fitForEngines, TEXT_LIMITS } from '../../text/text.ts';
-import { COUNTRY_PATHS, LONGEST_GEO, placeInAnswer } from '../../writer/enrich/geo-response.ts';
+import { COUNTRY_PATHS, LONGEST_GEO, locationInResponse } from '../../writer/enrich/geo-response.ts';
 import { dateOf } from './date.ts';
 
 /** A row of Flask-Track-Usage's table, or a document of its collection, by column name. */
@@ -99,7 +99,7 @@ function objectOf(value: unknown): Record<string, unknown> {
 function placeOf(info: unknown): { country: string | null; geo: Record<string, unknown> | null } {
   const answer = objectOf(info);
   try {
-    return placeInAnswer(JSON.stringify(answer), COUNTRY_PATHS);
+    return locationInResponse(JSON.stringify(answer), COUNTRY_PATHS);
   } catch {
     return { country: null, geo: JSON.stringify(answer).length > LONGEST_GEO ? null : answer };
   }

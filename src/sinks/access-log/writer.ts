@@ -1,7 +1,7 @@
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { readFully } from '../../journal/segment.ts';
 import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
@@ -16,7 +16,7 @@ const BUSY_TIMEOUT = 2_000;
 const MODE = 0o640;
 
 /** A batch that is about to be appended. After a crash, the file's contents at `start` show how much was. */
-interface Pending extends Cursor {
+interface Pending extends Position {
   journal: string;
   inode: string;
   /** Size of the file before the batch, in bytes. */
@@ -49,7 +49,7 @@ export class AccessLogSink implements StorageWriter {
     }
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     return this.#transaction(() => {
       this.#settle();
       return this.#position(journal);
@@ -156,9 +156,9 @@ export class AccessLogSink implements StorageWriter {
     return this.#database.prepare('SELECT * FROM pending').get() as unknown as Pending | undefined;
   }
 
-  #position(journal: string): Cursor | undefined {
+  #position(journal: string): Position | undefined {
     return this.#database.prepare('SELECT position, ordinal FROM journals WHERE id = ?').get(journal) as
-      | Cursor
+      | Position
       | undefined;
   }
 

@@ -1,5 +1,5 @@
 import { FLAG_AUTHORIZATION, FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { TextColumn } from '../../record.ts';
 import type { Batch } from '../../storage/contract.ts';
 import { MEASURES } from '../../storage/measures.ts';
@@ -101,7 +101,7 @@ export function sumsBlock({ journal, to, records, deltas }: Batch, site: string)
 }
 
 /** Encodes only a journal's position. */
-export function positionBlock(site: string, journal: string, at: Cursor): Buffer[] {
+export function positionBlock(site: string, journal: string, at: Position): Buffer[] {
   return sumRows(site, [], [null], 0, journal, at);
 }
 

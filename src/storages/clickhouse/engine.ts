@@ -7,10 +7,10 @@ import { ClickhouseWriter } from './writer.ts';
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
   async versionOf(session) {
-    return versionOf(session.statements, await session.tables(), session.place);
+    return versionOf(session.statements, await session.tables(), session.location);
   },
   async writer(session, context) {
-    const { statements, place, close } = session;
+    const { statements, location: place, close } = session;
     const tables = await session.tables();
     const setUpAgain = () => setUp(statements, tables, place, context);
     return new ClickhouseWriter(statements, tables, context.site, await setUpAgain(), setUpAgain, close);

@@ -6,7 +6,7 @@ import { type Tables, tablesOf } from './schema.ts';
 /** A client and the tables that it is used for. */
 export class Session implements EngineSession {
   readonly label: string;
-  readonly place: ClickhouseLocation;
+  readonly location: ClickhouseLocation;
   readonly statements: Statements;
   readonly close: () => Promise<void>;
   #tables: Promise<Tables> | undefined;
@@ -14,14 +14,14 @@ export class Session implements EngineSession {
   /** @param close Closes the client. Omitted for a client of the user's. */
   constructor(client: ClickhouseClient, place: ClickhouseLocation, close = async () => {}) {
     this.label = place.label;
-    this.place = place;
+    this.location = place;
     this.statements = new Statements(client);
     this.close = close;
   }
 
   /** Returns the tables. Only the server knows the default database of a client. */
   tables(): Promise<Tables> {
-    this.#tables ??= tablesOf(this.statements, this.place);
+    this.#tables ??= tablesOf(this.statements, this.location);
     return this.#tables;
   }
 }

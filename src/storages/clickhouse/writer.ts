@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter } from '../../storage/contract.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
@@ -25,7 +25,7 @@ export class ClickhouseWriter implements StorageWriter {
    * Position of each journal and the tables' identity, as last written. A replica may return an older
    * position.
    */
-  readonly #reached = new Map<string, Cursor & { identity: string }>();
+  readonly #reached = new Map<string, Position & { identity: string }>();
   /** Journals whose last batch was stored without a failure: nothing of the next one is stored yet. */
   readonly #clean = new Set<string>();
   readonly #setUpAgain: () => Promise<Setup>;
@@ -48,7 +48,7 @@ export class ClickhouseWriter implements StorageWriter {
     this.#close = close;
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const identity = await identityOf(this.#statements, this.#tables);
     // Dropped tables cannot be queried, and the positions of old ones do not apply to new ones.
     if (identity === '') return undefined;
@@ -102,7 +102,7 @@ export class ClickhouseWriter implements StorageWriter {
     this.#shards = undefined;
   }
 
-  async resume(journal: string, at: Cursor): Promise<boolean> {
+  async resume(journal: string, at: Position): Promise<boolean> {
     await this.#setUp();
     const { identity, replicated } = this.#setup;
     const known = this.#reached.get(journal);

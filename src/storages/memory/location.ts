@@ -1,4 +1,4 @@
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
 import { recordRows } from '../../storage/batch-rows.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
@@ -39,7 +39,7 @@ const PIECE = 1_000;
 export class MemoryLocation implements StorageReader {
   readonly #maxRecords: number;
   readonly #timeZones = new Map<string, string>();
-  readonly #positions = new Map<string, Cursor>();
+  readonly #positions = new Map<string, Position>();
   /** Records by site, sorted by date when they are read. */
   readonly #records = new Map<string, StoredRow[]>();
   /** Sums by site and summary, then by period and bucket, then by key. */

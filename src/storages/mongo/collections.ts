@@ -14,7 +14,7 @@ export interface MongoDatabase {
 }
 
 /** A document whose `_id` is set by us, not by the driver. */
-export type Doc = Document & { _id: string | number };
+export type StoredDocument = Document & { _id: string | number };
 
 /** Maximum time that the server may take for a call, regardless of the limits of a user's client. In ms. */
 const TIME_LIMIT = 60_000;
@@ -40,7 +40,7 @@ export class Collections implements EngineSession {
   /** Name in messages. */
   readonly label: string;
   readonly #place: MongoDatabase;
-  readonly #known = new Map<string, Collection<Doc>>();
+  readonly #known = new Map<string, Collection<StoredDocument>>();
 
   /** Closes the client. */
   readonly close: () => Promise<void>;
@@ -53,39 +53,39 @@ export class Collections implements EngineSession {
   }
 
   /** One document per request. */
-  get records(): Collection<Doc> {
+  get records(): Collection<StoredDocument> {
     return this.#get(this.#place.collection);
   }
 
   /** `{ _id: 'version', version }`: version of the schema. */
-  get schema(): Collection<Doc> {
+  get schema(): Collection<StoredDocument> {
     return this.#get(`${this.#place.collection}_schema`);
   }
 
   /** `{ _id: name, time_zone, summaries }`. */
-  get sites(): Collection<Doc> {
+  get sites(): Collection<StoredDocument> {
     return this.#get(`${this.#place.collection}_sites`);
   }
 
   /** Stored position of each journal: see `Journals`. */
-  get journals(): Collection<Doc> {
+  get journals(): Collection<StoredDocument> {
     return this.#get(`${this.#place.collection}_journals`);
   }
 
   /** Slots that mark the journals' parts of the sums: see `Journals`. */
-  get slots(): Collection<Doc> {
+  get slots(): Collection<StoredDocument> {
     return this.#get(`${this.#place.collection}_slots`);
   }
 
   /** Sums of a summary, for example `usageTracking_urls_hourly`. */
-  sums(summary: string, period: Period): Collection<Doc> {
+  sums(summary: string, period: Period): Collection<StoredDocument> {
     return this.#get(`${this.#place.collection}_${summary}_${SUFFIX[period]}`);
   }
 
-  #get(name: string): Collection<Doc> {
+  #get(name: string): Collection<StoredDocument> {
     let collection = this.#known.get(name);
     if (!collection) {
-      collection = this.#place.db.collection(name, OPTIONS) as Collection<Doc>;
+      collection = this.#place.db.collection(name, OPTIONS) as Collection<StoredDocument>;
       this.#known.set(name, collection);
     }
     return collection;
@@ -124,7 +124,10 @@ export function wereDuplicates(error: unknown): boolean {
 }
 
 /** Inserts documents, of which identical ones may already exist. */
-export async function insertMissing(collection: Collection<Doc>, documents: Doc[]): Promise<void> {
+export async function insertMissing(
+  collection: Collection<StoredDocument>,
+  documents: StoredDocument[],
+): Promise<void> {
   try {
     await limited(collection.insertMany(documents, { ordered: false }));
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { Document } from 'mongodb';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { wallClock } from '../../platform/clock.ts';
 import type { Batch } from '../../storage/contract.ts';
 import { type Collections, limited, wereDuplicates } from './collections.ts';
@@ -26,7 +26,7 @@ interface Slot {
 }
 
 /** Document of the collection of journals. */
-interface JournalDoc {
+interface JournalDocument {
   _id: string;
   position: number;
   /** Number of records before the position. */
@@ -58,7 +58,7 @@ export class Journals {
     this.#collections = collections;
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const found = await this.#find(journal);
     return found && { position: found.position, ordinal: found.ordinal };
   }
@@ -74,9 +74,9 @@ export class Journals {
           { $set: { pending: to.position, date: new Date(wallClock.now()) } },
           { returnDocument: 'before', includeResultMetadata: false },
         ),
-      )) as JournalDoc | null;
+      )) as JournalDocument | null;
       if (found) {
-        const { slot, base } = found as JournalDoc & Slot;
+        const { slot, base } = found as JournalDocument & Slot;
         this.#slots.set(journal, { slot, base });
         return {
           mark: `applied.s${slot}`,
@@ -96,7 +96,7 @@ export class Journals {
    * new database, with the marks of the journal's former slot. So the journal gets the same slot, and the
    * batch counts as begun.
    */
-  async enter(journal: string, at: Cursor): Promise<void> {
+  async enter(journal: string, at: Position): Promise<void> {
     const { slot, base } = (await this.#takeBack(journal)) ?? (await this.#takeSlot(journal));
     try {
       await limited(
@@ -160,12 +160,12 @@ export class Journals {
     await limited(journals.deleteOne({ _id: journal }));
   }
 
-  async #find(journal: string): Promise<JournalDoc | undefined> {
+  async #find(journal: string): Promise<JournalDocument | undefined> {
     const found = await limited(this.#collections.journals.findOne({ _id: journal }));
-    return (found as Document as JournalDoc | null) ?? undefined;
+    return (found as Document as JournalDocument | null) ?? undefined;
   }
 
-  async #giveSlot(journal: string, there: JournalDoc | undefined): Promise<void> {
+  async #giveSlot(journal: string, there: JournalDocument | undefined): Promise<void> {
     const { journals } = this.#collections;
     const { slot, base } = await this.#takeSlot(journal);
     if (there) {
@@ -227,7 +227,7 @@ export class Journals {
         pending: { $exists: false },
         date: { $lt: new Date(wallClock.now() - IDLE) },
       }),
-    )) as Document as JournalDoc | null;
+    )) as Document as JournalDocument | null;
     if (!idle) return false;
     const { _id, position, slot, base } = idle;
     const { matchedCount } = await limited(

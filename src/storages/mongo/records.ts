@@ -3,7 +3,7 @@ import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT } from '../../batch.ts';
 import type { TextColumn } from '../../record.ts';
 import type { Batch } from '../../storage/contract.ts';
 import { RECORD_COLUMNS, type RecordRow } from '../../storage/record-row.ts';
-import type { Doc } from './collections.ts';
+import type { StoredDocument } from './collections.ts';
 import { isPlain } from './plain.ts';
 
 /** Text fields besides the site. `null` values are omitted. */
@@ -34,11 +34,11 @@ const EXTRA_FIELDS = { routeParams: 'route_params', vars: 'vars', geo: 'geo', ke
  * Converts the records of a batch to documents. The same batch always gives the same `_id`s, so that it can
  * be retried.
  */
-export function* documentsOf({ records, journal, from }: Batch, site: string): Generator<Doc> {
+export function* documentsOf({ records, journal, from }: Batch, site: string): Generator<StoredDocument> {
   const ofJournal = hash('sha256', journal, 'hex').slice(0, 10);
   for (let i = 0; i < records.length; i++) {
     const ms = Math.floor(records.date[i]!);
-    const document: Doc = { _id: idOf(ms, ofJournal, from.ordinal + i), date: new Date(ms), site };
+    const document: StoredDocument = { _id: idOf(ms, ofJournal, from.ordinal + i), date: new Date(ms), site };
     for (const [field, column] of TEXT_FIELDS) {
       const text = records.at(column, i);
       if (text !== null) document[field] = text;
@@ -81,7 +81,7 @@ function fieldsOf(text: string): Record<string, unknown> {
   return fields;
 }
 
-export function rowOf(document: Doc): RecordRow {
+export function rowOf(document: StoredDocument): RecordRow {
   const row: Record<string, unknown> = { ms: (document.date as Date).getTime() };
   for (const column of RECORD_COLUMNS) row[column] = document[column] ?? null;
   row.authorization = document.authorization ? 1 : 0;
@@ -90,7 +90,7 @@ export function rowOf(document: Doc): RecordRow {
   return row as RecordRow;
 }
 
-function extraOf(document: Doc): string | null {
+function extraOf(document: StoredDocument): string | null {
   const parts = Object.entries(EXTRA_FIELDS).filter(([, field]) => document[field] !== undefined);
   if (parts.length === 0) return null;
   return JSON.stringify(Object.fromEntries(parts.map(([name, field]) => [name, document[field]])));

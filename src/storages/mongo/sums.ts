@@ -2,9 +2,15 @@ import { hash } from 'node:crypto';
 import type { AnyBulkWriteOperation, Collection } from 'mongodb';
 import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
-import { type Collections, type Doc, insertMissing, limited, wereDuplicates } from './collections.ts';
+import {
+  type Collections,
+  insertMissing,
+  limited,
+  type StoredDocument,
+  wereDuplicates,
+} from './collections.ts';
 import type { Begun } from './journals.ts';
-import { atOnce } from './tasks.ts';
+import { runConcurrently } from './run-concurrently.ts';
 
 /** Number of sums changed per message. */
 const PIECE = 500;
@@ -49,7 +55,7 @@ export class Sums {
         await change(collection, changes.slice(at, at + PIECE), begun);
       }
     });
-    await atOnce(tasks, MESSAGES);
+    await runConcurrently(tasks, MESSAGES);
   }
 
   #changes({ bucket, key, hits, transfer, errors, duration }: DeltaGroup, keys: Keys): Change[] {
@@ -76,7 +82,7 @@ export class Sums {
     for (const summary of added) this.#ready.add(summary);
   }
 
-  async #prepare(collection: Collection<Doc>): Promise<void> {
+  async #prepare(collection: Collection<StoredDocument>): Promise<void> {
     const { collectionName } = collection;
     if (this.#ready.has(collectionName)) return;
     await limited(collection.createIndex({ site: 1, date: -1, key: 1 }, { name: 'site_date_key' }));
@@ -120,7 +126,11 @@ function integer(value: number): bigint {
   return BigInt(Math.round(value));
 }
 
-async function change(collection: Collection<Doc>, changes: readonly Change[], begun: Begun): Promise<void> {
+async function change(
+  collection: Collection<StoredDocument>,
+  changes: readonly Change[],
+  begun: Begun,
+): Promise<void> {
   if (!begun.again) {
     try {
       await write(collection, changes, begun, true);
@@ -141,13 +151,13 @@ async function change(collection: Collection<Doc>, changes: readonly Change[], b
 }
 
 async function write(
-  collection: Collection<Doc>,
+  collection: Collection<StoredDocument>,
   changes: readonly Change[],
   { mark, before, after }: Begun,
   upsert: boolean,
 ): Promise<void> {
   const operations = changes.map(
-    ({ id, add, start }): AnyBulkWriteOperation<Doc> => ({
+    ({ id, add, start }): AnyBulkWriteOperation<StoredDocument> => ({
       updateOne: {
         filter: { _id: id, [mark]: { $not: { $gt: before } } },
         update: {

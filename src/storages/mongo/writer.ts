@@ -1,6 +1,6 @@
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { type Collections, type Doc, insertMissing } from './collections.ts';
+import { type Collections, insertMissing, type StoredDocument } from './collections.ts';
 import { Journals } from './journals.ts';
 import { documentsOf } from './records.ts';
 import { setUp } from './schema.ts';
@@ -31,7 +31,7 @@ export class MongoWriter implements StorageWriter {
     this.#sums = new Sums(collections, context.site);
   }
 
-  position(journal: string): Promise<Cursor | undefined> {
+  position(journal: string): Promise<Position | undefined> {
     return this.#journals.position(journal);
   }
 
@@ -43,7 +43,7 @@ export class MongoWriter implements StorageWriter {
     return this.#journals.move(batch);
   }
 
-  async resume(journal: string, at: Cursor): Promise<boolean> {
+  async resume(journal: string, at: Position): Promise<boolean> {
     await setUp(this.#collections, this.#context);
     // The cached indexes and the site's list of summaries are gone with the old database.
     this.#sums = new Sums(this.#collections, this.#context.site);
@@ -70,7 +70,7 @@ export class MongoWriter implements StorageWriter {
   }
 
   async #insertRecords(batch: Batch): Promise<void> {
-    let piece: Doc[] = [];
+    let piece: StoredDocument[] = [];
     for (const document of documentsOf(batch, this.#context.site)) {
       piece.push(document);
       if (piece.length < PIECE) continue;

@@ -71,7 +71,7 @@ function describe(
   return {
     place,
     module: moduleUrl('../../storages/mysql/module', import.meta.url),
-    options: { config, place },
+    options: { config, location: place },
   };
 }
 

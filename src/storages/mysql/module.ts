@@ -4,6 +4,7 @@ import { connect } from './driver.ts';
 import { engine } from './engine.ts';
 import type { MysqlOptions } from './options.ts';
 
-export const { openWriter, openReader } = moduleOf(engine, ({ config, place }: MysqlOptions, connections) =>
-  connect(config, place, connections),
+export const { openWriter, openReader } = moduleOf(
+  engine,
+  ({ config, location: place }: MysqlOptions, connections) => connect(config, place, connections),
 );

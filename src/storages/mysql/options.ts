@@ -4,5 +4,5 @@ import type { MysqlLocation } from './session.ts';
 /** Options that threads need to open the database. */
 export interface MysqlOptions {
   config: MysqlConfig;
-  place: MysqlLocation;
+  location: MysqlLocation;
 }

@@ -69,7 +69,7 @@ export async function versionOf(session: Session): Promise<number> {
 
 /** Returns the schema version, 0 if there are no tables yet. */
 async function versionWith(session: Session, query: Query): Promise<number> {
-  const { label: value, place, table } = session;
+  const { label: value, location: place, table } = session;
   const [server] = await query('SELECT VERSION() AS version');
   checkServer(value, server!.version!);
   const [mark] = await query(`
@@ -129,7 +129,7 @@ async function addView(query: Query, statement: string): Promise<void> {
 
 /** Returns the existing tables and views among these. */
 async function namesIn(
-  { place: { database, prefix } }: Session,
+  { location: { database, prefix } }: Session,
   query: Query,
   names: readonly string[],
 ): Promise<string[]> {

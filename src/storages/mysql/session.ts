@@ -54,7 +54,7 @@ const SET_BACK = `SET ${NAMES.map((name) => `SESSION ${name} = @track_usage_${na
 /** A database and the pool that connects to it. */
 export class Session {
   readonly label: string;
-  readonly place: MysqlLocation;
+  readonly location: MysqlLocation;
   /** Creates the database. Omitted for a pool of the user's. */
   readonly createDatabase: (() => Promise<void>) | undefined;
   readonly #pool: { getConnection(): Promise<Connection> };
@@ -70,7 +70,7 @@ export class Session {
   ) {
     const { promise } = pool as { promise?: () => MysqlPool };
     this.#pool = typeof promise === 'function' ? promise.call(pool) : pool;
-    this.place = place;
+    this.location = place;
     this.label = place.label;
     this.createDatabase = own?.createDatabase;
     this.#own = own;
@@ -78,7 +78,7 @@ export class Session {
 
   /** Returns the quoted name of a table or view, with its database. */
   readonly table = (name: string): string => {
-    const { database, prefix } = this.place;
+    const { database, prefix } = this.location;
     return `\`${database.replaceAll('`', '``')}\`.\`${prefix}${name}\``;
   };
 

@@ -1,5 +1,5 @@
 import { reasonOf } from '../../errors.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
@@ -67,7 +67,7 @@ export class MysqlWriter implements StorageWriter {
     return new MysqlWriter(session, id, context);
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const [row] = await this.#guarded(() =>
       this.#session.query(
         `SELECT position, ordinal FROM ${this.#session.table('journals')} WHERE id = ${text(journal)}`,

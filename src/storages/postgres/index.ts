@@ -55,7 +55,7 @@ function describe(
 ): { place: PostgresLocation } & Ends<PostgresOptions> {
   if (typeof server === 'string') {
     const place = locationOfUrl(server, schema);
-    return { place, ...inThread({ config: { connectionString: server }, place }) };
+    return { place, ...inThread({ config: { connectionString: server }, location: place }) };
   }
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
@@ -63,7 +63,7 @@ function describe(
     return { place, ...endsInApp(engine, () => new Session(server, place)) };
   }
   const place = locationOfConfig(server, schema);
-  if (!hasFunctions(server)) return { place, ...inThread({ config: server, place }) };
+  if (!hasFunctions(server)) return { place, ...inThread({ config: server, location: place }) };
   return { place, ...endsInApp(engine, (connections) => connect(server, place, connections)) };
 }
 

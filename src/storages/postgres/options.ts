@@ -4,5 +4,5 @@ import type { PostgresLocation } from './session.ts';
 /** Options that threads need to open the database. */
 export interface PostgresOptions {
   config: PostgresConfig;
-  place: PostgresLocation;
+  location: PostgresLocation;
 }

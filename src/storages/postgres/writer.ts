@@ -1,6 +1,6 @@
 import type { RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
@@ -58,9 +58,9 @@ export class PostgresWriter implements StorageWriter {
     return new PostgresWriter(session, id, context);
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const [row] = await this.#guarded(() =>
-      this.#session.query<Cursor>(this.#statements.position, [journal]),
+      this.#session.query<Position>(this.#statements.position, [journal]),
     );
     return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
   }

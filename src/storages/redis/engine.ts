@@ -10,13 +10,13 @@ import { RedisWriter } from './writer.ts';
 export class Session implements EngineSession {
   readonly label: string;
   readonly server: Server;
-  readonly place: RedisLocation;
+  readonly location: RedisLocation;
   readonly keys: Keys;
 
   constructor(server: Server, place: RedisLocation) {
     this.label = place.label;
     this.server = server;
-    this.place = place;
+    this.location = place;
     this.keys = new Keys(place.prefix);
   }
 
@@ -27,8 +27,8 @@ export class Session implements EngineSession {
 
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
-  versionOf: ({ server, keys, place }) => versionOf(server, keys, place),
-  async writer({ server, keys, place }, context) {
+  versionOf: ({ server, keys, location: place }) => versionOf(server, keys, place),
+  async writer({ server, keys, location: place }, context) {
     await setUp(server, keys, place, context);
     return new RedisWriter(server, keys, place, context);
   },

@@ -1,4 +1,4 @@
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { BatchCalls, type Chain } from './calls.ts';
@@ -35,7 +35,7 @@ export class RedisWriter implements StorageWriter {
     this.#calendar = calendar(context.timeZone);
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const found = await this.#command('HGET', this.#keys.journals, journal);
     if (found === null) return undefined;
     const [position, ordinal] = String(found).split(' ').map(Number);
@@ -60,14 +60,14 @@ export class RedisWriter implements StorageWriter {
     return true;
   }
 
-  async resume(journal: string, at: Cursor): Promise<boolean> {
+  async resume(journal: string, at: Position): Promise<boolean> {
     await setUp(this.#server, this.#keys, this.#place, this.#context);
     await this.#enter(journal, at);
     return true;
   }
 
   /** Stores a journal's position, unless it is already stored. */
-  async #enter(journal: string, at: Cursor): Promise<void> {
+  async #enter(journal: string, at: Position): Promise<void> {
     await this.#command('HSETNX', this.#keys.journals, journal, `${at.position} ${at.ordinal}`);
   }
 

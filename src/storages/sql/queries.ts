@@ -1,3 +1,4 @@
+import type { KeyIdsRequest, SumSource } from '../../storage/cached-sums.ts';
 import type {
   Keys,
   KeysRequest,
@@ -10,7 +11,6 @@ import type {
 } from '../../storage/contract.ts';
 import type { KeyColumns } from '../../storage/key-table.ts';
 import { MEASURES, measuresOf, noMeasures } from '../../storage/measures.ts';
-import type { KeyIdsRequest, SumSource } from '../../storage/remembered-sums.ts';
 import type { Period } from '../../summaries/periods.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { askPage } from './page.ts';

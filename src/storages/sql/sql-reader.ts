@@ -1,6 +1,6 @@
+import { CachedSums } from '../../storage/cached-sums.ts';
 import type { StorageReader, SumRow, SumsRequest } from '../../storage/contract.ts';
 import { QueryingReader } from '../../storage/querying-reader.ts';
-import { RememberedSums } from '../../storage/remembered-sums.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import type { Dialect } from './dialect.ts';
 import { FilterQueries } from './filters.ts';
@@ -14,10 +14,7 @@ export abstract class SqlReader extends QueryingReader<FilterQueries> implements
   readonly #dialect: Dialect;
 
   constructor(dialect: Dialect) {
-    super(
-      new RememberedSums(new SumQueries(dialect), (site) => this.timeZone(site)),
-      new FilterQueries(dialect),
-    );
+    super(new CachedSums(new SumQueries(dialect), (site) => this.timeZone(site)), new FilterQueries(dialect));
     this.#dialect = dialect;
   }
 

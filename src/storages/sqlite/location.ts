@@ -7,7 +7,7 @@ const walOf = (path: string) => `${path}-wal`;
  * Detects whether the files that a connection has open are still the ones at its path. SQLite keeps using
  * files that were removed or replaced. Anything committed to them is lost when they are closed.
  */
-export class Place {
+export class DatabaseFile {
   readonly #path: string;
   readonly #file: string | undefined;
   /**

@@ -16,7 +16,7 @@ import { fileIdentity } from '../../storage/file-identity.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
-import { Place } from './location.ts';
+import { DatabaseFile } from './location.ts';
 import type { SqliteOptions } from './options.ts';
 import { DATE_SHIFT, namedError, SCHEMA_VERSION, versionOf } from './schema.ts';
 
@@ -25,7 +25,7 @@ const BEHIND_ALL = String(2n ** 63n - 1n);
 
 export class SqliteReader extends SqlReader implements StorageReader {
   readonly #database: DatabaseSync;
-  readonly #place: Place;
+  readonly #place: DatabaseFile;
 
   constructor({ path }: SqliteOptions) {
     if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
@@ -43,7 +43,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
     }
     super(dialectOf(database));
     this.#database = database;
-    this.#place = new Place(path);
+    this.#place = new DatabaseFile(path);
   }
 
   isReplaced(): boolean {

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
@@ -12,7 +12,7 @@ import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS, endpointKinds, endpointOf } from '../sql/endpoints.ts';
-import { Place } from './location.ts';
+import { DatabaseFile } from './location.ts';
 import type { SqliteOptions } from './options.ts';
 import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
 
@@ -30,7 +30,7 @@ const REFUSALS = new Set([18, 19, 20, 25]);
 export class SqliteWriter implements StorageWriter {
   readonly #database: DatabaseSync;
   readonly #path: string;
-  readonly #place: Place;
+  readonly #place: DatabaseFile;
   readonly #siteName: string;
   readonly #calendar: Calendar;
   readonly #site: number;
@@ -60,7 +60,7 @@ export class SqliteWriter implements StorageWriter {
       checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
-      this.#place = new Place(options.path);
+      this.#place = new DatabaseFile(options.path);
       if (file === undefined || file !== fileIdentity(options.path)) throw this.#replaced();
     } catch (error) {
       throw namedError(
@@ -71,7 +71,7 @@ export class SqliteWriter implements StorageWriter {
     this.#calendar = calendar(context.timeZone);
   }
 
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     try {
       settle(this.#database);
       return this.#position(journal);
@@ -160,8 +160,8 @@ export class SqliteWriter implements StorageWriter {
     });
   }
 
-  #position(journal: string): Cursor | undefined {
-    return this.#statements.position.get(journal) as Cursor | undefined;
+  #position(journal: string): Position | undefined {
+    return this.#statements.position.get(journal) as Position | undefined;
   }
 
   #openSite(path: string, { site, timeZone }: WriterContext): number {

@@ -1,5 +1,5 @@
 import { RecordBatch, type RecordBatchData } from '../../batch.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { plainError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { RecordWriter } from '../../storage/writer.ts';
@@ -42,7 +42,7 @@ export class AppWriters {
         return writer.apply({ ...batch, records: RecordBatch.of(batch.records) });
       }
       case 'resume': {
-        const { journal, at } = argument as { journal: string; at: Cursor };
+        const { journal, at } = argument as { journal: string; at: Position };
         return writer.resume!(journal, at);
       }
       case 'forget':

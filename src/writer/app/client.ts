@@ -141,7 +141,7 @@ export class WriterClient implements ThreadMember {
     clearInterval(this.#sampling);
     await this.#thread.leave(this, finished ? undefined : this.#port);
     this.#port?.close();
-    await this.#hooksAreThrough(Math.max(0, until - monotonicClock.now()));
+    await this.#areHooksDone(Math.max(0, until - monotonicClock.now()));
     if (!finished && !this.#obstacle) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     }
@@ -149,7 +149,7 @@ export class WriterClient implements ThreadMember {
   }
 
   /** Waits for the hooks, and keeps the process alive meanwhile. */
-  async #hooksAreThrough(timeout: number): Promise<void> {
+  async #areHooksDone(timeout: number): Promise<void> {
     if (this.hooks.every(({ pending }) => pending === 0)) return;
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {

@@ -15,14 +15,14 @@ const SEVERAL = new Set<string>([
 ]);
 
 /** Reports problems to the user, each kind at most once per minute. Never throws into the app. */
-export class Problems {
+export class ProblemReporter {
   /** Last problem, whether or not it was reported. */
   last: { date: number; code: string | null; message: string } | null = null;
-  readonly #tell: (error: Error) => unknown;
+  readonly #onError: (error: Error) => unknown;
   readonly #told = new Map<string, number>();
 
-  constructor(tell: (error: Error) => unknown = toStderr) {
-    this.#tell = tell;
+  constructor(onError: (error: Error) => unknown = toStderr) {
+    this.#onError = onError;
   }
 
   report(error: Error): void {
@@ -36,7 +36,7 @@ export class Problems {
     this.#told.set(kind, now);
     try {
       // The user's own function failed, and nothing is left to report its error to.
-      Promise.resolve(this.#tell(error)).catch(() => {});
+      Promise.resolve(this.#onError(error)).catch(() => {});
     } catch {}
   }
 }

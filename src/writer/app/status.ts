@@ -4,7 +4,7 @@ import type { RecordWriter } from '../../storage/writer.ts';
 import type { FreeGeoIpStatus } from '../enrich/free-geo-ip-settings.ts';
 import { NOTHING_YET } from '../protocol.ts';
 import type { WriterClient } from './client.ts';
-import type { Problems } from './problem-reporter.ts';
+import type { ProblemReporter } from './problem-reporter.ts';
 
 /** Result of `usage.status()`. Counts are for this process, since its start. */
 export interface UsageStatus {
@@ -73,7 +73,7 @@ export function statusOf(
   journal: Journal,
   writer: WriterClient | undefined,
   storages: readonly RecordWriter[],
-  problems: Problems,
+  problems: ProblemReporter,
 ): UsageStatus {
   return {
     captured: journal.records + journal.dropped + journal.uncaptured,

@@ -3,10 +3,10 @@ import { isbot } from 'isbot';
 import Negotiator from 'negotiator';
 import { BoundedCache } from '../../platform/cache.ts';
 import type { FreeGeoIp } from './free-geo-ip.ts';
-import { type GeoSource, NOWHERE, type Place } from './geo.ts';
+import { type GeoLocation, type GeoSource, NO_LOCATION } from './geo.ts';
 
 /** Data parsed from a user agent. */
-export interface AgentFacts {
+export interface AgentFields {
   /**
    * Browser name from `bowser`: `Chrome`, `Firefox`, `Safari`, `Microsoft Edge`. For other programs the
    * product, for example `curl`.
@@ -35,16 +35,16 @@ const CACHED_AGENTS = 2_000;
 const CACHED_LANGUAGES = 2_000;
 const CACHED_ADDRESSES = 10_000;
 
-const NO_AGENT: AgentFacts = Object.freeze({ browser: null, version: null, platform: null, bot: false });
+const NO_AGENT: AgentFields = Object.freeze({ browser: null, version: null, platform: null, bot: false });
 const NO_LANGUAGE = Object.freeze({ tag: null });
 
 /** Derives data from a record's texts. Never throws, whatever the texts contain. */
 export class Enricher {
   /** Service for addresses that `place` does not find. */
   readonly service: FreeGeoIp | undefined;
-  readonly #agents: Remembering<AgentFacts>;
-  readonly #languages: Remembering<{ tag: string | null }>;
-  readonly #places: Remembering<Place>;
+  readonly #agents: MemoizedLookup<AgentFields>;
+  readonly #languages: MemoizedLookup<{ tag: string | null }>;
+  readonly #places: MemoizedLookup<GeoLocation>;
 
   /**
    * Creates an enricher.
@@ -52,12 +52,22 @@ export class Enricher {
    */
   constructor(geo: GeoSource | undefined, service?: FreeGeoIp) {
     this.service = service;
-    this.#agents = new Remembering(CACHED_AGENTS, LONGEST_AGENT, NO_AGENT, parseAgent);
-    this.#languages = new Remembering(CACHED_LANGUAGES, LONGEST_ACCEPT_LANGUAGE, NO_LANGUAGE, bestLanguage);
-    this.#places = new Remembering(CACHED_ADDRESSES, LONGEST_ADDRESS, NOWHERE, geo ?? (() => NOWHERE));
+    this.#agents = new MemoizedLookup(CACHED_AGENTS, LONGEST_AGENT, NO_AGENT, parseAgent);
+    this.#languages = new MemoizedLookup(
+      CACHED_LANGUAGES,
+      LONGEST_ACCEPT_LANGUAGE,
+      NO_LANGUAGE,
+      bestLanguage,
+    );
+    this.#places = new MemoizedLookup(
+      CACHED_ADDRESSES,
+      LONGEST_ADDRESS,
+      NO_LOCATION,
+      geo ?? (() => NO_LOCATION),
+    );
   }
 
-  userAgent(agent: string): AgentFacts {
+  userAgent(agent: string): AgentFields {
     return this.#agents.get(agent);
   }
 
@@ -66,13 +76,13 @@ export class Enricher {
     return this.#languages.get(header).tag;
   }
 
-  place(address: string): Place {
+  locate(address: string): GeoLocation {
     return this.#places.get(address);
   }
 }
 
 /** Cached lookup. Returns `unknown` for an empty text, and if the lookup throws. */
-class Remembering<T extends object> {
+class MemoizedLookup<T extends object> {
   readonly #cache: BoundedCache<string, T>;
   readonly #longest: number;
   readonly #unknown: T;
@@ -105,7 +115,7 @@ class Remembering<T extends object> {
   }
 }
 
-function parseAgent(agent: string): AgentFacts {
+function parseAgent(agent: string): AgentFields {
   const { browser, os } = Bowser.parse(agent);
   const bot = isbot(agent);
   const name = nameOf(browser.name);

@@ -2,8 +2,8 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.ts';
 import { type FreeGeoIpData, type FreeGeoIpStatus, urlFor } from './free-geo-ip-settings.ts';
-import { NOWHERE, type Place, publicAddress } from './geo.ts';
-import { placeInAnswer } from './geo-response.ts';
+import { type GeoLocation, NO_LOCATION, publicAddress } from './geo.ts';
+import { locationInResponse } from './geo-response.ts';
 import { get } from './http-get.ts';
 
 /** Limits of the service. Times in ms. */
@@ -30,8 +30,8 @@ export const SERVICE_LIMITS = {
   cached: 5_000,
 };
 
-interface Known {
-  place: Place;
+interface CachedLocation {
+  location: GeoLocation;
   /** Time until which the entry is valid. */
   until: number;
 }
@@ -63,7 +63,7 @@ export class FreeGeoIp {
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #limits: typeof SERVICE_LIMITS;
   readonly #now: () => number;
-  readonly #cache: BoundedCache<string, Known>;
+  readonly #cache: BoundedCache<string, CachedLocation>;
   /** Addresses to be requested, in order, and those being requested. */
   readonly #queue = new Set<string>();
   readonly #underWay = new Set<string>();
@@ -90,9 +90,9 @@ export class FreeGeoIp {
   }
 
   /** Returns the cached place of an address. An expired entry is returned if renewing it failed. */
-  find(address: string): Place {
+  find(address: string): GeoLocation {
     const plain = publicAddress(address);
-    return (plain === null ? undefined : this.#cache.get(plain)?.place) ?? NOWHERE;
+    return (plain === null ? undefined : this.#cache.get(plain)?.location) ?? NO_LOCATION;
   }
 
   /**
@@ -139,32 +139,32 @@ export class FreeGeoIp {
       const timer = setTimeout(waiting.end, budget);
       this.#waiting.add(waiting);
       for (const address of open) if (!this.#underWay.has(address)) this.#queue.add(address);
-      this.#askNext();
+      this.#requestNext();
       if (budget === 0) waiting.end();
     });
   }
 
-  #askNext(): void {
+  #requestNext(): void {
     const atOnce = this.status.paused ? 1 : this.#limits.atOnce;
     for (const address of this.#queue) {
       if (this.#underWay.size >= atOnce) return;
       this.#queue.delete(address);
       this.#underWay.add(address);
-      void this.#ask(address);
+      void this.#request(address);
     }
   }
 
-  async #ask(address: string): Promise<void> {
+  async #request(address: string): Promise<void> {
     this.status.asked += 1;
-    let known: Known;
+    let known: CachedLocation;
     try {
-      known = { place: await this.#placeOf(address), until: this.#now() + this.#limits.keep };
+      known = { location: await this.#placeOf(address), until: this.#now() + this.#limits.keep };
       this.#failures = 0;
       this.status.paused = false;
     } catch (error) {
       // An expired response is better than none.
-      const place = this.#cache.get(address)?.place ?? NOWHERE;
-      known = { place, until: this.#now() + this.#limits.keepFailure };
+      const place = this.#cache.get(address)?.location ?? NO_LOCATION;
+      known = { location: place, until: this.#now() + this.#limits.keepFailure };
       this.#fail(error);
     }
     this.#cache.set(address, known);
@@ -173,14 +173,14 @@ export class FreeGeoIp {
       waiting.open.delete(address);
       if (waiting.open.size === 0 || this.#isPaused()) waiting.end();
     }
-    this.#askNext();
+    this.#requestNext();
   }
 
-  async #placeOf(address: string): Promise<Place> {
+  async #placeOf(address: string): Promise<GeoLocation> {
     const { status, headers, body } = await get(new URL(urlFor(this.#data.endpoint, address)), this.#limits);
     if (status === 429 || status === 503) throw new Refusal(status, headers['retry-after']);
     if (status !== 200) throw new Error(`it responded with status ${status}`);
-    return placeInAnswer(body, this.#data.countryPaths);
+    return locationInResponse(body, this.#data.countryPaths);
   }
 
   #fail(error: unknown): void {

@@ -1,5 +1,5 @@
 import { fitForEngines } from '../../text/text.ts';
-import { countryCode, isObject, type Place } from './geo.ts';
+import { countryCode, type GeoLocation, isObject } from './geo.ts';
 
 /** Paths of the country's ISO 3166 code in the responses of known services. */
 export const COUNTRY_PATHS = [
@@ -22,7 +22,7 @@ export const LONGEST_GEO = 2_048;
  * the rest as `geo`. Throws if the response is not a JSON object or has no code at any path. The error's
  * message is a reason to show.
  */
-export function placeInAnswer(body: string, paths: readonly string[]): Place {
+export function locationInResponse(body: string, paths: readonly string[]): GeoLocation {
   const answer = parsed(body);
   if (!isObject(answer) || Array.isArray(answer)) throw new Error('its response is not a JSON object');
   for (const path of paths) {
@@ -51,7 +51,7 @@ function entryOf(holder: unknown, name: string): unknown {
 }
 
 /** Returns the known entries in their order, up to the size limit. */
-function whatFits(answer: Record<string, unknown>): Place['geo'] {
+function whatFits(answer: Record<string, unknown>): GeoLocation['geo'] {
   let room = LONGEST_GEO - '{}'.length;
   const entries = Object.entries(answer).filter(([name, value]) => {
     if (value === null || value === '') return false;

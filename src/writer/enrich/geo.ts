@@ -8,7 +8,7 @@ import { defaultDatabase } from './default-geo.ts';
 export type GeoOption = { database: string } | false | undefined;
 
 /** Location of an address. */
-export interface Place {
+export interface GeoLocation {
   /** ISO 3166 code, upper case. */
   country: string | null;
   /** Additional data, for example `{ city: 'Berlin', region: 'Land Berlin' }`. */
@@ -16,9 +16,9 @@ export interface Place {
 }
 
 /** Looks up an address, without a cache. Throws if the database is damaged. */
-export type GeoSource = (address: string) => Place;
+export type GeoSource = (address: string) => GeoLocation;
 
-export const NOWHERE: Place = Object.freeze({ country: null, geo: null });
+export const NO_LOCATION: GeoLocation = Object.freeze({ country: null, geo: null });
 
 /**
  * Opens the country database. Returns `undefined` if it is disabled or not installed.
@@ -34,7 +34,7 @@ export function openGeo(option: GeoOption): GeoSource | undefined {
   const reader = openDatabase(path);
   return (address) => {
     const plain = plainAddress(address);
-    return plain === null || isNowhere(plain) ? NOWHERE : placeOf(reader.get(plain));
+    return plain === null || isNowhere(plain) ? NO_LOCATION : locationOf(reader.get(plain));
   };
 }
 
@@ -64,8 +64,8 @@ function openDatabase(path: string): Reader<Response> {
  * Returns the place in a record of MaxMind and DB-IP (`country: { iso_code }`, `city: { names }`) or of
  * ip-location-db (`country_code`, `city`).
  */
-export function placeOf(record: unknown): Place {
-  if (!isObject(record)) return NOWHERE;
+export function locationOf(record: unknown): GeoLocation {
+  if (!isObject(record)) return NO_LOCATION;
   const { country, continent, city, location } = record;
   const subdivision = Array.isArray(record.subdivisions) ? record.subdivisions[0] : undefined;
   const where = isObject(location) ? location : record;

@@ -12,7 +12,7 @@ export interface GetLimits {
   maxBytes: number;
 }
 
-export interface Answer {
+export interface HttpResponse {
   status: number;
   headers: http.IncomingHttpHeaders;
   body: string;
@@ -33,7 +33,7 @@ const agents = {
  * `fetch` is no replacement: eight requests at once start eight DNS look-ups, each of which occupies a thread of the
  * pool that the app uses, and Node offers no option to share them.
  */
-export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
+export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<HttpResponse> {
   const end = monotonicClock.now() + timeout;
   let from = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
@@ -56,7 +56,7 @@ function mayFollow(from: URL, to: URL): boolean {
   return to.origin === from.origin || (to.protocol === 'https:' && to.hostname === from.hostname);
 }
 
-function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<Answer> {
+function getOnce(url: URL, { timeout, maxBytes }: GetLimits): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const secure = url.protocol === 'https:';
     const options = {

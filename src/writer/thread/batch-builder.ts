@@ -1,5 +1,5 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../../batch.ts';
-import type { Facts } from '../../capture/record-sink.ts';
+import type { CapturedFields } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
 import type { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
@@ -63,45 +63,45 @@ export class BatchBuilder {
     );
   }
 
-  add(facts: Facts): void {
+  add(fields: CapturedFields): void {
     const { batch } = this;
     if (batch.length === batch.capacity) batch.grow();
     const i = batch.length++;
     const { text } = batch;
-    batch.date[i] = facts.date;
-    batch.duration[i] = facts.duration;
-    batch.contentLength[i] = facts.contentLength;
-    batch.status[i] = facts.status;
+    batch.date[i] = fields.date;
+    batch.duration[i] = fields.duration;
+    batch.contentLength[i] = fields.contentLength;
+    batch.status[i] = fields.status;
     text.serverName[i] = this.#serverName;
-    text.method[i] = batch.intern(facts.method);
-    text.url[i] = batch.intern(facts.url);
-    text.route[i] = batch.intern(facts.route);
-    text.protocol[i] = batch.intern(facts.protocol);
-    text.forwardedFor[i] = batch.intern(facts.forwardedFor);
-    text.referrer[i] = batch.intern(facts.referrer);
-    text.username[i] = batch.intern(facts.username);
-    text.visitor[i] = batch.intern(facts.visitor);
-    text.blueprint[i] = batch.intern(facts.blueprint);
-    text.state[i] = this.#status(facts.status);
-    text.language[i] = this.#language(facts.acceptLanguage);
+    text.method[i] = batch.intern(fields.method);
+    text.url[i] = batch.intern(fields.url);
+    text.route[i] = batch.intern(fields.route);
+    text.protocol[i] = batch.intern(fields.protocol);
+    text.forwardedFor[i] = batch.intern(fields.forwardedFor);
+    text.referrer[i] = batch.intern(fields.referrer);
+    text.username[i] = batch.intern(fields.username);
+    text.visitor[i] = batch.intern(fields.visitor);
+    text.blueprint[i] = batch.intern(fields.blueprint);
+    text.state[i] = this.#status(fields.status);
+    text.language[i] = this.#language(fields.acceptLanguage);
 
-    const agentId = batch.intern(facts.agent);
+    const agentId = batch.intern(fields.agent);
     const agent = this.#agent(agentId);
     text.agent[i] = agentId;
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
     text.botName[i] = agent.botName;
-    batch.flags[i] = (facts.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
+    batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
-    const addressId = batch.intern(facts.remoteAddr);
+    const addressId = batch.intern(fields.remoteAddr);
     const place = this.#place(addressId);
     text.remoteAddr[i] = addressId;
     text.country[i] = place.country;
 
-    if (facts.extra !== '') {
-      batch.extra.set(i, facts.extra);
-      this.#extraLength += facts.extra.length;
+    if (fields.extra !== '') {
+      batch.extra.set(i, fields.extra);
+      this.#extraLength += fields.extra.length;
     }
     this.#keys.captured(batch, i);
     if (place.geo) this.#addGeo(i, place.geo);
@@ -183,7 +183,7 @@ export class BatchBuilder {
   #place(id: number) {
     let place = this.#countries.get(id);
     if (!place) {
-      const { country, geo } = this.#enricher.place(this.batch.strings[id] ?? '');
+      const { country, geo } = this.#enricher.locate(this.batch.strings[id] ?? '');
       place = { country: this.batch.intern(country), geo };
       this.#countries.set(id, place);
     }

@@ -4,7 +4,7 @@ import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import { RecordBatch, type RecordBatchData } from '../../batch.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from '../../platform/files.ts';
 import type { Batch } from '../../storage/contract.ts';
 import type { Losses } from './losses.ts';
@@ -71,7 +71,7 @@ export class InFlight {
   }
 
   /** Returns the saved batch that starts at `from`, if any. Throws if that cannot be determined now. */
-  load(journal: string, from: Cursor): FilledBatch | undefined {
+  load(journal: string, from: Position): FilledBatch | undefined {
     const unwritten = this.#unwritten.get(journal);
     const filled = unwritten ? decode(unwritten) : this.#read(journal);
     return filled?.batch.from.position === from.position ? filled : undefined;

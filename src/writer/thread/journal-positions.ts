@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { listSegments } from '../../journal/directory.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from '../../platform/files.ts';
 import type { Batch, StorageWriter } from '../../storage/contract.ts';
@@ -21,7 +21,7 @@ export class JournalPositions implements StorageWriter {
   readonly #name: string;
   readonly #onProblem: (error: TrackUsageError) => void;
   /** Positions known to this thread, even if no file can be written. */
-  readonly #known = new Map<string, Cursor>();
+  readonly #known = new Map<string, Position>();
   /** Journals whose file is outdated. */
   readonly #unwritten = new Set<string>();
   #retryAt = 0;
@@ -43,7 +43,7 @@ export class JournalPositions implements StorageWriter {
   }
 
   /** Throws if the file cannot be read now. Starting from 0 would repeat what was written. */
-  async position(journal: string): Promise<Cursor | undefined> {
+  async position(journal: string): Promise<Position | undefined> {
     const known = this.#known.get(journal);
     if (known) return known;
     const file = this.#file(journal);
@@ -103,7 +103,7 @@ export class JournalPositions implements StorageWriter {
     return join(this.#directory, journal, `${this.#name}.position`);
   }
 
-  #write(journal: string, cursor: Cursor): void {
+  #write(journal: string, cursor: Position): void {
     const file = this.#file(journal);
     this.#unwritten.delete(journal);
     try {
@@ -126,12 +126,12 @@ export class JournalPositions implements StorageWriter {
 }
 
 /** Encodes position, ordinal and checksum twice, so that damage to one line leaves the other. */
-function encode({ position, ordinal }: Cursor): string {
+function encode({ position, ordinal }: Position): string {
   const numbers = `${position} ${ordinal}`;
   return `${numbers} ${crc32(numbers)}\n`.repeat(2);
 }
 
-function decode(text: string): Cursor | undefined {
+function decode(text: string): Position | undefined {
   for (const line of text.split('\n')) {
     const [position = '', ordinal = '', sum] = line.split(' ');
     if (sum === String(crc32(`${position} ${ordinal}`)))

@@ -8,11 +8,11 @@ import {
   listSegments,
   removeSegment,
 } from '../../journal/directory.ts';
-import { claim, type Heartbeat, lastBeat, notedEnd, STILL } from '../../journal/heartbeat.ts';
+import { claim, type Heartbeat, lastBeat, readEnd, STILL } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import { checkJournal } from '../../journal/owner.ts';
 import { type MemoryPiece, releasePieces } from '../../journal/pieces.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import { ifPresent, isAbsence, isFileProblem, removing, unreadable } from '../../platform/files.ts';
@@ -54,7 +54,7 @@ export interface HeldJournal {
   /** `undefined` for the own journal. */
   readonly adoption: Adoption | undefined;
   /** How far a dead process had certainly written it: by its last heartbeat, or because a storage has as much. */
-  readonly known: Cursor;
+  readonly known: Position;
   /** Losses that were already reported. */
   readonly reported: Set<string>;
 }
@@ -159,14 +159,14 @@ export class Journals {
     const lock = DirectoryLock.take(directory);
     if (!lock) return;
     let name: string | undefined;
-    let known: Cursor | undefined;
+    let known: Position | undefined;
     try {
       // Its owner may have resumed, or another process may have adopted and deleted it.
       const sign = signOfLife(directory);
       // The lock's file changes the directory, which is what tells of a journal without a heartbeat.
       const isSame = seen.heartbeat ? sign?.beat === seen.beat : sign && !sign.heartbeat;
       // Without segments it was stored, and is being deleted: its positions may be forgotten.
-      if (listSegments(directory).length > 0) known = notedEnd(directory, sign?.heartbeat);
+      if (listSegments(directory).length > 0) known = readEnd(directory, sign?.heartbeat);
       if (isSame) name = claim(directory, sign!.heartbeat);
     } finally {
       if (name === undefined) lock.release();
@@ -192,7 +192,7 @@ export class Journals {
    * Stores the position of a storage, and deletes segments that no storage needs. A failure to delete is
    * reported and retried at the next commit; it only costs disk space.
    */
-  commit(journal: HeldJournal, storage: number, { position, ordinal }: Cursor): void {
+  commit(journal: HeldJournal, storage: number, { position, ordinal }: Position): void {
     if (!journal.live && position > journal.known.position)
       Object.assign(journal.known, { position, ordinal });
     journal.committed[storage] = position;
@@ -261,7 +261,7 @@ export class Journals {
     id: string,
     live: SharedState | undefined,
     adoption?: Adoption,
-    known: Cursor = { position: 0, ordinal: 0 },
+    known: Position = { position: 0, ordinal: 0 },
   ): HeldJournal {
     const committed = this.#ephemeral.map((is) =>
       is && !live ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY,

@@ -48,7 +48,7 @@ export class LossReport {
   }
 
   /** Reports what is due. With `isEnd`, the journal or the reading has ended and everything is reported. */
-  tell(isEnd: boolean): void {
+  reportIfDue(isEnd: boolean): void {
     const { damaged, dropped, bytes } = this.#losses;
     if (damaged + dropped + bytes === 0) return;
     const now = monotonicClock.now();

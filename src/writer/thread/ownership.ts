@@ -1,4 +1,4 @@
-import { beat, noteEnd } from '../../journal/heartbeat.ts';
+import { beat, writeEnd } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import type { SharedState } from '../../journal/shared.ts';
 import { processTime } from '../../platform/clock.ts';
@@ -23,7 +23,7 @@ export class Ownership {
   /** Call every `BEAT_INTERVAL`; returns the result of the beat. */
   beat(): ReturnType<typeof beat> {
     try {
-      if (this.#shared.beat > 0) noteEnd(this.#directory, this.#shared);
+      if (this.#shared.beat > 0) writeEnd(this.#directory, this.#shared);
     } catch {
       // Only the count of what a damaged disk may lose later is less exact. The beat does not depend on it.
     }

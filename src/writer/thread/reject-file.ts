@@ -14,7 +14,7 @@ export class RejectFileFull extends Error {
 }
 
 /** Appends a record that an engine refused, with the reason. Throws if it cannot be written. */
-export function setAside(
+export function appendRejected(
   file: string,
   rejected: { storage: string; reason: string; record: UsageRecord },
 ): void {

@@ -1,4 +1,4 @@
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { reviveError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { AppCall, AppResult, OpenedWriter } from '../protocol.ts';
@@ -50,8 +50,8 @@ export class RemoteWriter implements StorageWriter {
     return writer;
   }
 
-  position(journal: string): Promise<Cursor | undefined> {
-    return this.#ask('position', journal) as Promise<Cursor | undefined>;
+  position(journal: string): Promise<Position | undefined> {
+    return this.#ask('position', journal) as Promise<Position | undefined>;
   }
 
   apply(batch: Batch): Promise<boolean> {
@@ -59,7 +59,7 @@ export class RemoteWriter implements StorageWriter {
   }
 
   /** Set only if the writing end has it. */
-  resume?: (journal: string, at: Cursor) => Promise<boolean>;
+  resume?: (journal: string, at: Position) => Promise<boolean>;
 
   async forget(journal: string): Promise<void> {
     await this.#ask('forget', journal);

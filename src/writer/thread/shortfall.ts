@@ -1,10 +1,10 @@
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 
 /** Maximum number of positions that are kept individually; older ones are summed. */
 const MOST = 1_000;
 
 /** Records of a journal that a storage did not get. */
-export interface Missed {
+export interface MissedRecords {
   /** Number of records lost before they could be stored. */
   lost: number;
   /** Number of records that its engine refused. */
@@ -17,10 +17,10 @@ export interface Missed {
  */
 export class Shortfall {
   /** Totals since the journal began. */
-  readonly #totals: (Missed & { position: number })[] = [];
+  readonly #totals: (MissedRecords & { position: number })[] = [];
 
   /** Adds the records missed up to `position`. */
-  add({ position }: Pick<Cursor, 'position'>, { lost, rejected }: Missed): void {
+  add({ position }: Pick<Position, 'position'>, { lost, rejected }: MissedRecords): void {
     if (lost === 0 && rejected === 0) return;
     const total = this.#at(Number.POSITIVE_INFINITY);
     this.#totals.push({ position, lost: total.lost + lost, rejected: total.rejected + rejected });
@@ -28,20 +28,20 @@ export class Shortfall {
   }
 
   /** Returns the number of records missed between two positions. */
-  between(from: Cursor, to: Cursor): number {
+  between(from: Position, to: Position): number {
     const [first, last] = [this.#at(from.position), this.#at(to.position)];
     return last.lost + last.rejected - first.lost - first.rejected;
   }
 
   /** Removes and returns the records missed after a position. */
-  setBack({ position }: Cursor): Missed {
+  rollBack({ position }: Position): MissedRecords {
     const before = this.#at(Number.POSITIVE_INFINITY);
     while ((this.#totals.at(-1)?.position ?? 0) > position) this.#totals.pop();
     const left = this.#at(position);
     return { lost: before.lost - left.lost, rejected: before.rejected - left.rejected };
   }
 
-  #at(position: number): Missed {
+  #at(position: number): MissedRecords {
     return this.#totals.findLast((total) => total.position <= position) ?? { lost: 0, rejected: 0 };
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { RecordBatch, RecordBatchData } from '../../batch.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import type { MemoryPiece } from '../../journal/pieces.ts';
-import type { Cursor } from '../../journal/position.ts';
+import type { Position } from '../../journal/position.ts';
 import { JournalReader, type ReadReport } from '../../journal/reader.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
 import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../../platform/clock.ts';
@@ -28,7 +28,7 @@ import { type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { HeldJournal, Journals } from './journals.ts';
 import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
-import { RejectFileFull, setAside } from './reject-file.ts';
+import { appendRejected, RejectFileFull } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote-writer.ts';
 import { Shortfall } from './shortfall.ts';
 
@@ -42,17 +42,17 @@ const CHECK_INTERVAL = 1_000;
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 5_000;
 /** Maximum time that a refused record that cannot be set aside delays the records behind it. In ms. */
-const SET_ASIDE_PATIENCE = 30_000;
+const REJECT_FILE_PATIENCE = 30_000;
 
-const START: Cursor = { position: 0, ordinal: 0 };
+const START: Position = { position: 0, ordinal: 0 };
 
 interface Reading {
   reader: JournalReader;
   header: SegmentHeader | undefined;
   /** Position of the storage, if known. Queried again after every failure. */
-  cursor: Cursor | undefined;
+  cursor: Position | undefined;
   /** Highest known position of the storage. If the storage is behind it, it was replaced or restored. */
-  reached: Cursor;
+  reached: Position;
   /** Highest position ever. Records before it were already passed to hooks, and their losses reported. */
   furthest: number;
   /** Records that this thread stored, except those known to be lost. */
@@ -108,9 +108,9 @@ export class StoragePipeline {
   #wanted = false;
   #stored = 0;
   /** Journal and position of the last record set aside. */
-  #setAside: string | undefined;
+  #lastRejected: string | undefined;
   /** Time since which the reject file cannot be written. */
-  #setAsideSince: number | undefined;
+  #rejectFileFailingSince: number | undefined;
   #wake: () => void = () => {};
 
   constructor(
@@ -159,7 +159,7 @@ export class StoragePipeline {
     }
     for (const { reader, losses } of this.#readings.values()) {
       reader.close();
-      losses.tell(true);
+      losses.reportIfDue(true);
     }
     const writer = this.#writer;
     if (!writer) return;
@@ -236,7 +236,7 @@ export class StoragePipeline {
       this.#isRenewing = false;
       this.#positions?.retry();
       this.#backoff = FIRST_BACKOFF;
-      for (const { losses } of this.#readings.values()) losses.tell(false);
+      for (const { losses } of this.#readings.values()) losses.reportIfDue(false);
       const failure = this.#journals.all.find((journal) => this.#readings.get(journal)?.failure);
       const journalError = failure && plainError(this.#readings.get(failure)!.failure);
       if (
@@ -368,7 +368,7 @@ export class StoragePipeline {
   }
 
   /** Queries the storage's position, and detects a replaced database. */
-  async #locate(journal: HeldJournal, reading: Reading, writer: StorageWriter): Promise<Cursor> {
+  async #locate(journal: HeldJournal, reading: Reading, writer: StorageWriter): Promise<Position> {
     const { reached } = reading;
     const found = await writer.position(journal.id);
     const at = found ?? START;
@@ -398,7 +398,7 @@ export class StoragePipeline {
    * Counts the records lost with the old database.
    * @param isGone True if all were lost, even if the journal still has some.
    */
-  #countReplaced(journal: HeldJournal, reading: Reading, start: Cursor, isGone: boolean): void {
+  #countReplaced(journal: HeldJournal, reading: Reading, start: Position, isGone: boolean): void {
     const { reader, reached, shortfall } = reading;
     // If all is gone, a batch in progress starts at `reached`. Otherwise existing records are read again.
     const from = isGone ? START : start;
@@ -408,7 +408,7 @@ export class StoragePipeline {
     const isAhead = end.position <= from.position;
     // Records lost or refused before were never stored.
     const lost = isAhead ? 0 : end.ordinal - from.ordinal - shortfall.between(from, end);
-    const missed = isGone ? { lost: -lost, rejected: 0 } : shortfall.setBack(start);
+    const missed = isGone ? { lost: -lost, rejected: 0 } : shortfall.rollBack(start);
     if (isGone) shortfall.add(reached, { lost, rejected: 0 });
     const { status } = this;
     if (journal.live) {
@@ -465,11 +465,11 @@ export class StoragePipeline {
   async #store(
     journal: HeldJournal,
     reading: Reading,
-    from: Cursor,
+    from: Position,
     writer: StorageWriter,
     until: number,
     maxRecords = Number.POSITIVE_INFINITY,
-  ): Promise<Cursor | undefined> {
+  ): Promise<Position | undefined> {
     if (!this.#journals.holds(journal)) return from;
     const filled = await this.#next(journal, reading, from, until, maxRecords);
     const { batch, losses } = filled;
@@ -515,7 +515,7 @@ export class StoragePipeline {
   }
 
   /** Counts missing records after the position behind them is committed. Until then they are read again. */
-  #lose(journal: HeldJournal, reading: Reading, to: Cursor, losses: Losses): void {
+  #lose(journal: HeldJournal, reading: Reading, to: Position, losses: Losses): void {
     const records = losses.damaged + losses.dropped;
     if (journal.live) this.status.lost += records;
     else this.status.adoptedLost += records;
@@ -531,7 +531,7 @@ export class StoragePipeline {
   async #next(
     journal: HeldJournal,
     reading: Reading,
-    from: Cursor,
+    from: Position,
     until: number,
     maxRecords: number,
   ): Promise<FilledBatch> {
@@ -560,7 +560,7 @@ export class StoragePipeline {
   async #fill(
     journal: HeldJournal,
     reading: Reading,
-    from: Cursor,
+    from: Position,
     until: number,
     maxRecords: number,
   ): Promise<FilledBatch> {
@@ -577,9 +577,9 @@ export class StoragePipeline {
     const to = reader.read(
       from,
       until,
-      (facts) => {
+      (fields) => {
         if (filler.isFull || filler.batch.length >= maxRecords) return false;
-        filler.add(facts);
+        filler.add(fields);
         return true;
       },
       report,
@@ -593,7 +593,7 @@ export class StoragePipeline {
     return { batch, losses };
   }
 
-  #note(journal: HeldJournal, cursor: Cursor): void {
+  #note(journal: HeldJournal, cursor: Position): void {
     this.#journals.commit(journal, this.#number, cursor);
     this.status.opened = true;
     if (journal.live) {
@@ -609,7 +609,7 @@ export class StoragePipeline {
    */
   #finish(journal: HeldJournal, { reader, losses }: Reading): boolean {
     reader.close();
-    losses.tell(true);
+    losses.reportIfDue(true);
     journal.committed[this.#number] = Number.POSITIVE_INFINITY;
     if (journal.live || Math.min(...journal.committed) < Number.POSITIVE_INFINITY) return false;
     return this.#journals.discard(journal);
@@ -625,7 +625,7 @@ export class StoragePipeline {
       if (journal.adoption?.isLost) {
         // Its position belongs to the process that adopted it.
         reader.close();
-        losses.tell(true);
+        losses.reportIfDue(true);
         this.#inFlight?.leave(journal.id);
         this.#positions?.leave(journal.id);
       } else await writer.forget(journal.id);
@@ -639,21 +639,22 @@ export class StoragePipeline {
     const { label: storage } = this.#storage;
     const place = `${journal} ${from.position}`;
     // It was refused before, but the position could not be moved then.
-    if (this.#setAside === place) return;
+    if (this.#lastRejected === place) return;
     const file = join(this.#data.directory, 'rejected.ndjson');
     try {
-      setAside(file, { storage, reason, record: records.record(0) });
+      appendRejected(file, { storage, reason, record: records.record(0) });
       this.#onProblem(new TrackUsageError('RECORD_REJECTED', { storage, reason, file }));
     } catch (failure) {
-      this.#setAsideSince ??= monotonicClock.now();
+      this.#rejectFileFailingSince ??= monotonicClock.now();
       const isFull = failure instanceof RejectFileFull;
-      if (!isFull && monotonicClock.now() - this.#setAsideSince < SET_ASIDE_PATIENCE) throw failure;
+      if (!isFull && monotonicClock.now() - this.#rejectFileFailingSince < REJECT_FILE_PATIENCE)
+        throw failure;
       this.#onProblem(
         new TrackUsageError('RECORD_DISCARDED', { storage, reason, file, why: reasonOf(failure) }),
       );
     }
-    this.#setAside = place;
-    this.#setAsideSince = undefined;
+    this.#lastRejected = place;
+    this.#rejectFileFailingSince = undefined;
   }
 
   #nextBackoff(): number {

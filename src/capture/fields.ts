@@ -4,23 +4,23 @@ import { keyFailed, keysOf } from '../summaries/keys.ts';
 import { cut, TEXT_LIMITS } from '../text/text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
 import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
-import { atOnce } from './at-once.ts';
 import { capturedRecord } from './captured.ts';
 import type { Cookies } from './cookies.ts';
 import type { Exchange, Request } from './exchange.ts';
 import { extraOf, jsonOf } from './extra.ts';
 import { hopsOf, parseForwarded } from './forwarded.ts';
-import { type HeaderFacts, readHeaders } from './headers.ts';
+import { type HeaderFields, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
-import type { Facts } from './record-sink.ts';
+import type { CapturedFields } from './record-sink.ts';
 import { redactReferrer } from './redact.ts';
+import { requireSynchronous } from './require-synchronous.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isHost, UrlMaker } from './url.ts';
 import { decodeUtf8 } from './utf8.ts';
 import type { RequestVars } from './vars.ts';
 
 /** Reads the data of a record in a form that can be stored. */
-export class FactsReader {
+export class FieldReader {
   readonly #options: CaptureOptions;
   readonly #vars: RequestVars;
   readonly #cookies: Cookies;
@@ -42,7 +42,7 @@ export class FactsReader {
    * Reads everything except the duration, which is not known yet.
    * @param hadHeaders True if the visitor's cookie was processed when the response's headers were written.
    */
-  read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): Facts {
+  read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): CapturedFields {
     const { request, reader, connection } = exchange;
     const { redact } = this.#options;
     const sent = readHeaders(request.rawHeaders);
@@ -72,7 +72,7 @@ export class FactsReader {
     }
     const { acceptLanguage } = sent;
     const route = cut(reader.route(request), TEXT_LIMITS.route);
-    const facts: Facts = {
+    const fields: CapturedFields = {
       date: exchange.date,
       contentLength: bytes,
       duration: 0,
@@ -99,25 +99,29 @@ export class FactsReader {
       extra: '',
     };
     // The client left before the headers. A known visitor is still recorded.
-    if (!hadHeaders && facts.visitor === '') facts.visitor = this.#cookies.visitorOf(exchange, sent);
-    facts.extra = this.#extraOf(facts, exchange, route === '' ? undefined : reader.routeParams(request));
-    return facts;
+    if (!hadHeaders && fields.visitor === '') fields.visitor = this.#cookies.visitorOf(exchange, sent);
+    fields.extra = this.#extraOf(fields, exchange, route === '' ? undefined : reader.routeParams(request));
+    return fields;
   }
 
-  #extraOf(facts: Facts, exchange: Exchange, routeParams: object | undefined): string {
+  #extraOf(fields: CapturedFields, exchange: Exchange, routeParams: object | undefined): string {
     const noted = this.#vars.peek(exchange.request);
     let keys = '';
     if (this.#options.closures.length > 0) {
-      facts.duration = microsSince(exchange.started, monotonicClock.now());
-      keys = this.#keysOf(facts, routeParams, noted);
+      fields.duration = microsSince(exchange.started, monotonicClock.now());
+      keys = this.#keysOf(fields, routeParams, noted);
     }
     return extraOf(routeParams, noted, keys, this.#onVars);
   }
 
   /** Returns the JSON of the keys in summaries whose key is a closure. */
-  #keysOf(facts: Facts, routeParams: object | undefined, vars: Record<string, unknown> | undefined): string {
+  #keysOf(
+    fields: CapturedFields,
+    routeParams: object | undefined,
+    vars: Record<string, unknown> | undefined,
+  ): string {
     const { closures, names, onProblem } = this.#options;
-    const record = capturedRecord(facts, names, routeParams, vars);
+    const record = capturedRecord(fields, names, routeParams, vars);
     const keys: Record<string, string[]> = {};
     for (const { name, key } of closures) {
       try {
@@ -165,7 +169,7 @@ export class FactsReader {
     const { username, onProblem } = this.#options;
     if (username) {
       try {
-        const name = atOnce(username(request));
+        const name = requireSynchronous(username(request));
         return typeof name === 'string' ? cut(name, TEXT_LIMITS.username) : '';
       } catch (error) {
         onProblem(hookFailed('the option username', 'the request is recorded without a user name', error));
@@ -191,7 +195,7 @@ const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0'
  * Returns the request as proxies describe it: in X-Forwarded headers or, without those, in `Forwarded` (RFC
  * 7239).
  */
-function forwardedOf(sent: HeaderFacts): { hops: string[]; proto: string; host: string } {
+function forwardedOf(sent: HeaderFields): { hops: string[]; proto: string; host: string } {
   if (sent.forwardedFor !== '' || sent.forwardedProto !== '' || sent.forwardedHost !== '') {
     return {
       hops: hopsOf(sent.forwardedFor),

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumServer, sumUrls } from '../../src/index.ts';
+import { CachedSums } from '../../src/storage/cached-sums.ts';
 import { type KeysRequest, ORDERS, type Span } from '../../src/storage/contract.ts';
-import { RememberedSums } from '../../src/storage/remembered-sums.ts';
 import { SumQueries } from '../../src/storages/sql/queries.ts';
 import { dialectOf } from '../../src/storages/sqlite/dialect.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
@@ -70,7 +70,7 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     };
   };
   const clock = { now: NOW };
-  const sums = new RememberedSums(
+  const sums = new CachedSums(
     engine,
     (site) => storage.reader.timeZone(site),
     () => clock.now,

@@ -19,7 +19,7 @@ export type MarkedRouter =
 export type Mark = string | RegExp | ((...args: never[]) => unknown) | MarkedRouter;
 
 /** Marks of requests. As in Flask-Track-Usage's code, only the marks of the current mode apply. */
-export class MarkedViews {
+export class ViewFilter {
   readonly #mode: Views;
   readonly #texts = new Set<string>();
   readonly #prefixes: string[] = [];
@@ -27,8 +27,8 @@ export class MarkedViews {
   readonly #handlers = new Set<unknown>();
   readonly #holders: object[] = [];
   /** Requests to the dashboard. */
-  readonly #leftOut = new WeakSet<object>();
-  #leavesOut = false;
+  readonly #excluded = new WeakSet<object>();
+  #hasExcluded = false;
   #any = false;
 
   constructor(mode: Views) {
@@ -62,9 +62,9 @@ export class MarkedViews {
   }
 
   /** Excludes a request to the dashboard, whatever the mode. */
-  leaveOut(request: Request): void {
-    this.#leavesOut = true;
-    this.#leftOut.add(request);
+  exclude(request: Request): void {
+    this.#hasExcluded = true;
+    this.#excluded.add(request);
   }
 
   /** Returns whether the function was marked. */
@@ -74,7 +74,7 @@ export class MarkedViews {
 
   /** Returns whether the request becomes a record. Call it when the route is known. */
   tracks(exchange: Exchange): boolean {
-    if (this.#leavesOut && this.#leftOut.has(exchange.request)) return false;
+    if (this.#hasExcluded && this.#excluded.has(exchange.request)) return false;
     const own = exchange.reader.tracked?.(exchange.request);
     if (own !== undefined) return own;
     if (!this.#any) return this.#mode === 'exclude';

@@ -1,5 +1,5 @@
 /** Runs all tasks, at most `most` concurrently, and waits for each. Then throws the first error, if any. */
-export async function atOnce(tasks: readonly (() => Promise<void>)[], most: number): Promise<void> {
+export async function runConcurrently(tasks: readonly (() => Promise<void>)[], most: number): Promise<void> {
   const failures: unknown[] = [];
   const waiting = tasks.values();
   const work = async () => {

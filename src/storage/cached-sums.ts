@@ -35,7 +35,7 @@ const LEFT_ALONE = 60_000;
 /** Idle time after which the cache is cleared. In ms. */
 const IDLE = 15 * 60_000;
 
-type Whole = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
+type AllKeysRequest = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
 
 /** Request for the keys of a summary. */
 export type KeyIdsRequest = Pick<KeysRequest, 'site' | 'summary'> & Buckets;
@@ -54,20 +54,20 @@ export interface SumSource extends Required<Pick<StorageReader, 'keys' | 'total'
 }
 
 /** A value read from a summary, and the summary's total count at that time. */
-interface Held<T> {
+interface CachedValue<T> {
   counted: Measures;
   value: Promise<T>;
 }
 interface Cache<T> {
-  get(name: string): Held<T> | undefined;
-  set(name: string, value: Held<T>): unknown;
+  get(name: string): CachedValue<T> | undefined;
+  set(name: string, value: CachedValue<T>): unknown;
   delete(name: string): unknown;
 }
 
 /** Cached keys of a summary, and its pieces by span. */
-interface Remembered {
+interface CachedSummary {
   table: KeyTable;
-  pieces: Map<string, Held<Piece | undefined>>;
+  pieces: Map<string, CachedValue<Piece | undefined>>;
   /** Number of keys in each piece, least recently used first. */
   sizes: Map<string, number>;
   /** `performance.now()` timestamp until which queries go to the engine, in ms. */
@@ -81,14 +81,14 @@ interface Remembered {
  * that day, whichever app stored it. A cached value is used only if those sums are identical. So no result is
  * older than the data stored when the query started.
  */
-export class RememberedSums {
+export class CachedSums {
   readonly #engine: SumSource;
   readonly #zoneOf: (site: string) => Promise<string | undefined>;
   readonly #now: () => number;
   #zones = new Map<string, Calendar>();
   /** Cached summaries, least recently used first. */
-  #summaries = new Map<string, Remembered>();
-  #series = new BoundedCache<string, Held<SeriesRow[]>>(KEPT);
+  #summaries = new Map<string, CachedSummary>();
+  #series = new BoundedCache<string, CachedValue<SeriesRow[]>>(KEPT);
   /** Coverage requests of the current turn. Shared, because the panels of a page send the same ones. */
   readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
   #idle: NodeJS.Timeout | undefined;
@@ -148,7 +148,7 @@ export class RememberedSums {
   }
 
   /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
-  async #pieces(request: Whole): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
+  async #pieces(request: AllKeysRequest): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
     const { site, summary, spans } = request;
     const zone = await this.#zone(site);
     if (summary === COVERAGE.name || !zone || spans.length === 0) return undefined;
@@ -179,8 +179,8 @@ export class RememberedSums {
 
   /** Returns the sums over a span, or `undefined` if they are not cached. */
   async #over(
-    request: Whole,
-    { table, pieces, sizes }: Remembered,
+    request: AllKeysRequest,
+    { table, pieces, sizes }: CachedSummary,
     span: Span,
     fewest: () => Buckets,
   ): Promise<Piece | undefined> {
@@ -202,7 +202,7 @@ export class RememberedSums {
 
   /** Reads a piece, or returns `undefined` if it has too many keys. */
   async #read(
-    { site, summary }: Whole,
+    { site, summary }: AllKeysRequest,
     table: KeyTable,
     buckets: Buckets,
     isRaw: boolean,
@@ -211,7 +211,7 @@ export class RememberedSums {
     return columns && table.piece(columns);
   }
 
-  #summary({ site, summary }: Whole): Remembered {
+  #summary({ site, summary }: AllKeysRequest): CachedSummary {
     this.#keepAwake();
     const name = JSON.stringify([site, summary]);
     const remembered = this.#summaries.get(name) ?? this.#empty();
@@ -222,7 +222,7 @@ export class RememberedSums {
     return remembered;
   }
 
-  #empty(engineUntil = 0): Remembered {
+  #empty(engineUntil = 0): CachedSummary {
     const table = new KeyTable((ids) => this.#engine.texts(ids));
     return { table, pieces: new Map(), sizes: new Map(), engineUntil };
   }
