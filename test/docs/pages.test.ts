@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
+import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';
@@ -39,6 +40,28 @@ describe('the pages', () => {
     for (const [, form = ''] of message(known).matchAll(/(\w[\w+]*:(?:\/\/|PATH))/g)) {
       expect(read('docs/cli.md')).toContain(`\`${form}`);
     }
+  });
+
+  test('name every option of the command line', async () => {
+    const help = async (...command: string[]) => {
+      let text = '';
+      const stdout = (part: string) => {
+        text += part;
+      };
+      await main([...command, '--help'], { stdout, stderr: () => {}, isTTY: false, columns: 80, env: {} });
+      return text;
+    };
+    const commands = [...(await help()).matchAll(/^ {2}([a-z]+) .*/gm)].map(([, name = '']) => name);
+    expect(commands).toContain('sum');
+    const missing: string[] = [];
+    for (const command of commands.filter((name) => name !== 'help')) {
+      for (const [, option = ''] of (await help(command)).matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)) {
+        if (!/^--(help|version)$/.test(option) && !read('docs/cli.md').includes(`\`${option}`)) {
+          missing.push(`${command} ${option}`);
+        }
+      }
+    }
+    expect(missing).toEqual([]);
   });
 
   test('name every secret that is redacted', () => {

@@ -27,15 +27,18 @@ import { SharedThread, type ThreadMember } from './shared-thread.ts';
 const SAMPLE_INTERVAL = 200;
 const MAX_SAMPLES = 10_000;
 
+/** Fields of `PipelineStatus` that are not counts, or that a new thread reads from the storage. */
+type Current = 'opened' | 'ordinal' | 'position' | 'error' | 'journalError';
+type Counts = Omit<PipelineStatus, Current>;
 /** Counts that a pipeline keeps since its start, and the client over all starts. */
-const COUNTS = [
-  'adopted',
-  'adoptedRejected',
-  'adoptedLost',
-  'rejected',
-  'lost',
-  'unhooked',
-] as const satisfies (keyof PipelineStatus)[];
+const COUNTS = Object.keys({
+  adopted: true,
+  adoptedRejected: true,
+  adoptedLost: true,
+  rejected: true,
+  lost: true,
+  unhooked: true,
+} satisfies Record<keyof Counts, true>) as (keyof Counts)[];
 
 /** Returns the plain data about a storage that the thread receives. */
 export function dataOf(storage: RecordWriter): StorageData {
@@ -64,7 +67,7 @@ export class WriterClient implements ThreadMember {
    */
   readonly handedOver: number[];
   /** Per storage, counts of threads that have stopped. */
-  readonly #before: Pick<PipelineStatus, (typeof COUNTS)[number]>[];
+  readonly #before: Counts[];
   /** Per storage, counts at the time when the current journal was started. */
   readonly #start: Pick<PipelineStatus, 'ordinal' | 'lost' | 'rejected'>[];
   /** `undefined` until the thread has sent one. */
