@@ -153,40 +153,57 @@ export function lifeCases(subject: Subject): TestCase[] {
         }),
     },
   ];
-  if (!subject.cannot?.processes) cases.push(manyProcesses(subject));
+  if (!subject.cannot?.processes) cases.push(manyProcesses(subject), killedProcess(subject));
   return cases;
 }
 
 function manyProcesses(subject: Subject): TestCase {
   return {
     name: `processes: ${PROCESSES} create an empty place at the same moment`,
-    run: () =>
-      at(subject, async (place) => {
-        const storage = place.storage([sumUrls]);
-        // A client of the user's cannot be sent to another process.
-        if (storage.module === undefined) return;
-        const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
-        const children = Array.from({ length: PROCESSES }, () =>
-          fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
-        );
-        try {
-          await Promise.all(children.map((child) => once(child, 'message')));
-          const answers = children.map((child) => once(child, 'message'));
-          for (const [n, child] of children.entries()) {
-            child.send({
-              module: storage.module,
-              options: storage.threadOptions(),
-              journal: `a${n}`,
-              summaries: storage.summaries,
-            });
-          }
-          for (const [answer] of await Promise.all(answers)) equal(answer, 'stored');
-        } finally {
-          for (const child of children) child.kill('SIGKILL');
-        }
-        equal(await rows(await place.openClient(storage), 'urls'), [
-          ['http://localhost/', PROCESSES, 5 * PROCESSES, 0, 1500 * PROCESSES],
-        ]);
-      }),
+    run: () => storeInProcesses(subject, PROCESSES, true),
   };
+}
+
+function killedProcess(subject: Subject): TestCase {
+  return {
+    name: 'processes: a batch is stored when `apply` resolves, even if the process is killed then',
+    run: () => storeInProcesses(subject, 1, false),
+  };
+}
+
+/**
+ * Stores one record from each of several processes.
+ * @param closes False if the processes are killed as soon as the record is stored.
+ */
+function storeInProcesses(subject: Subject, count: number, closes: boolean): Promise<void> {
+  return at(subject, async (place) => {
+    const storage = place.storage([sumUrls]);
+    // A client of the user's cannot be sent to another process.
+    if (storage.module === undefined) return;
+    const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
+    const children = Array.from({ length: count }, () =>
+      fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+    );
+    try {
+      await Promise.all(children.map((child) => once(child, 'message')));
+      const answers = children.map((child) => once(child, 'message'));
+      for (const [n, child] of children.entries()) {
+        child.send({
+          module: storage.module,
+          options: storage.threadOptions(),
+          journal: `a${n}`,
+          summaries: storage.summaries,
+          closes,
+        });
+      }
+      for (const [answer] of await Promise.all(answers)) equal(answer, 'stored');
+    } finally {
+      const ends = children.map((child) => child.exitCode ?? once(child, 'exit'));
+      for (const child of children) child.kill('SIGKILL');
+      await Promise.all(ends);
+    }
+    equal(await rows(await place.openClient(storage), 'urls'), [
+      ['http://localhost/', count, 5 * count, 0, 1500 * count],
+    ]);
+  });
 }

@@ -1,4 +1,6 @@
-/** A process that opens a storage when it receives a message, and stores one record: see the case about processes. */
+/**
+ * A process that opens a storage when it receives a message, and stores one record: see the cases about processes.
+ */
 
 import type { StorageModule, StorageWriter } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -6,11 +8,13 @@ import { TestJournal } from './batches.ts';
 import { store } from './support.ts';
 
 process.once('message', async (message) => {
-  const { module, options, journal, summaries } = message as {
+  const { module, options, journal, summaries, closes } = message as {
     module: string;
     options: unknown;
     journal: string;
     summaries: Summary[];
+    /** False if the process replies without closing the storage. */
+    closes: boolean;
   };
   try {
     const { openWriter } = (await import(module)) as StorageModule;
@@ -20,7 +24,7 @@ process.once('message', async (message) => {
       return writer;
     };
     await store(open, new TestJournal(journal, summaries).batch([{}]));
-    await writer?.close();
+    if (closes) await writer?.close();
     process.send!('stored');
   } catch (error) {
     process.send!(String(error));
