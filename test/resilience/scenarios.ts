@@ -14,7 +14,7 @@ export interface Scenario {
 const database = (directory: string) =>
   new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server', 'visitors'] });
 
-/** SQLite, with a manner of failing: see `ill-storage.ts`. */
+/** SQLite, with a manner of failing: see `faulty-storage.ts`. */
 const faulty =
   (manner: string) =>
   (directory: string): Storage => {

@@ -1,5 +1,5 @@
 /**
- * One app, bare or tracked: `beside-app.ts <directory> <bare | name of a scenario>`. It says its port when it listens,
+ * One app, bare or tracked: `side-by-side-app.ts <directory> <bare | name of a scenario>`. It says its port when it listens,
  * answers questions of its parent (see `Told`), and ends by itself when its parent disconnects.
  */
 import http from 'node:http';

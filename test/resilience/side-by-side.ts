@@ -23,7 +23,7 @@ export interface Answer {
   time: number;
 }
 
-/** A process of `beside-app.ts`. */
+/** A process of `side-by-side-app.ts`. */
 export class BesideApp {
   port = 0;
   readonly directory: string;
@@ -33,7 +33,7 @@ export class BesideApp {
 
   private constructor(directory: string, name: ScenarioName | 'bare') {
     this.directory = directory;
-    this.#child = fork(join(import.meta.dirname, 'beside-app.ts'), [directory, name], {
+    this.#child = fork(join(import.meta.dirname, 'side-by-side-app.ts'), [directory, name], {
       execArgv: ['--expose-gc'],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     });
