@@ -102,7 +102,7 @@ test('requests and responses of a mock: counted once, however often they are see
   expect(usage.status()).toMatchObject({ captured: 1, journaled: 0, dropped: { capture: 1 } });
   expect(errors.map(({ message }) => message)).toEqual([
     expect.stringMatching(
-      /^a request could not be read: its response is not one of Node; .*dropped\.capture/,
+      /^a request could not be read: its response is not a response of Node; .*dropped\.capture/,
     ),
   ]);
 });
