@@ -237,6 +237,8 @@ describe.each(STORAGES)('%s', (_, make) => {
     const statuses = new Map<number, number>();
     await fc.assert(
       fc.asyncProperty(requests(operation), async (query) => {
+        // A path with dot segments is another path, which the handler does not serve.
+        fc.pre(!/\/(?:\.|%2e){1,2}(?:[/?]|$)/i.test(query));
         const begun = performance.now();
         const answer = await ask(query);
         check(answer, performance.now() - begun, schema);
