@@ -128,10 +128,10 @@ export const openWriter: contract.StorageModule['openWriter'] = async (options, 
 
 export const openReader: contract.StorageModule['openReader'] = async (options) => {
   const { file, label } = options as Place;
-  if (!contract.fileIdentity(file)) contract.checkReadable(0, VERSION, label);
+  if (!contract.fileIdentity(file)) contract.checkReadable(undefined, VERSION, label);
   const log = openLog(file, true);
   return contract.closeOnFailure(log.close, () => {
-    contract.checkReadable(log.read().version, VERSION, label);
+    contract.checkReadable(log.read().version || undefined, VERSION, label);
     const sums = (site: string) => [...log.read().sums.values()].filter((sum) => sum.site === site);
     const records = (site: string) => log.read().records.filter(({ row }) => row.site === site);
     return {

@@ -15,7 +15,7 @@ import { beginUnseen2 } from './unseen.ts';
 
 type Stream = ServerHttp2Stream & { _final: unknown };
 
-/** Part of an open file that the stream was told to send. */
+/** Range of an open file that a stream sends. */
 interface FilePart {
   fd: unknown;
   offset: number;

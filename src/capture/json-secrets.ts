@@ -2,7 +2,7 @@ import { REDACTED } from './secret-names.ts';
 
 /** Characters of JSON that matter here, raw or percent-encoded any number of times. */
 const TOKEN = /["\\[\]{}]|%(?:25)*(?:22|5c|5b|5d|7b|7d)/gi;
-/** What separates a name from its value. */
+/** Colon between a name and its value, with white space around it. */
 const COLON = /(?:\s|\+|%(?:25)*(?:20|0[9ad]))*(?::|%(?:25)*3a)(?:\s|\+|%(?:25)*(?:20|0[9ad]))*/iy;
 /** Value that is neither a text nor a list nor an object. */
 const BARE = /[\w.+-]+/y;

@@ -14,10 +14,10 @@ export function checkVersion(found: number, known: number, label: string): void 
 /**
  * Throws `STORAGE_NOT_FOUND` if there is no data to read, and `STORAGE_OLDER` or `STORAGE_NEWER` if its schema version
  * cannot be read by this release.
- * @param found Schema version of the data; 0 or `undefined` if there is none.
+ * @param found Schema version of the data; `undefined` if there is none.
  */
 export function checkReadable(found: number | undefined, known: number, label: string): void {
-  if (!found) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
+  if (found === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
   checkVersion(found, known, label);
   if (found < known) throw new TrackUsageError('STORAGE_OLDER', { value: label, found, known });
 }

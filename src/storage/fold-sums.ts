@@ -107,10 +107,18 @@ export function pageOfKeys(
   const total = noMeasures();
   for (const row of matching) addMeasures(total, row);
   return {
-    rows: sorted.slice(offset, limit === 0 ? undefined : offset + limit),
+    rows: pageOf(sorted, limit, offset),
     count: matching.length,
     total,
   };
+}
+
+/**
+ * Returns a page of a list.
+ * @param limit Maximum number of items; 0 for all.
+ */
+export function pageOf<T>(items: readonly T[], limit: number, offset: number): T[] {
+  return items.slice(offset, limit === 0 ? undefined : offset + limit);
 }
 
 function rank(row: Measures, order: Order): number {

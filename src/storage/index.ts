@@ -21,11 +21,10 @@ export { compareKeys } from './compare-keys.ts';
 export * from './contract.ts';
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';
 export { fileIdentity } from './file-identity.ts';
-export { pageOfKeys } from './fold-sums.ts';
+export { pageOf, pageOfKeys } from './fold-sums.ts';
 export { addMeasures, MEASURES, noMeasures } from './measures.ts';
 export {
   compareSums,
-  pageOf,
   pageOfMatching,
   pageOfScan,
   pageOfSums,

@@ -14,7 +14,7 @@ export interface EngineSession {
 export interface Engine<Session> {
   /** Newest schema version that this release supports. */
   readonly schemaVersion: number;
-  /** Returns the schema version of the stored data; 0 or `undefined` if there is none. */
+  /** Returns the schema version of the stored data; `undefined` if there is none. */
   versionOf(session: Session): Promise<number | undefined>;
   /** Creates or migrates the schema, and returns the writer. */
   writer(session: Session, context: WriterContext): Promise<StorageWriter>;

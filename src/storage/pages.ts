@@ -12,6 +12,7 @@ import type {
 } from './contract.ts';
 import { ANY_DATE, cursorNumbers } from './cursor.ts';
 import { matches } from './fold-records.ts';
+import { pageOf } from './fold-sums.ts';
 import { onlyMeasures } from './measures.ts';
 import { type RecordRow, recordOf } from './record-row.ts';
 
@@ -77,14 +78,6 @@ export function pageOfMatching(rows: Iterable<StoredRow>, request: MatchingRecor
     records: found.map(({ row }) => recordOf(row)),
     next: found.length < rest.length ? cursorOf(found) : undefined,
   };
-}
-
-/**
- * Returns a page of a list.
- * @param limit Maximum number of items; 0 for all.
- */
-export function pageOf<T>(items: readonly T[], limit: number, offset: number): T[] {
-  return items.slice(offset, limit === 0 ? undefined : offset + limit);
 }
 
 /** Compares sums for sorting: bucket (newest first), hits (descending), key (UTF-8 bytes, `null` last). */

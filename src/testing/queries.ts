@@ -294,7 +294,7 @@ export function queryCases(subject: Subject): TestCase[] {
   ];
 }
 
-/** Returns the measures of so many records with the defaults of a test. */
+/** Returns the measures of `hits` records with the defaults of a test. */
 function sums(hits: number, errors: number) {
   return { hits, transfer: 5 * hits, errors, duration: 1_500 * hits };
 }

@@ -25,7 +25,7 @@ export interface TestLocation {
   remove(): Promise<void>;
 }
 
-/** What a storage may lack. */
+/** Capability that a storage may lack. */
 export type Capability =
   /** Writing to one place from several processes. */
   | 'processes'
@@ -40,7 +40,7 @@ export interface Subject {
   server?: TestServer;
   /** Interfaces through which every case queries the storage. Defaults to the library alone. */
   interfaces?: readonly Interface[];
-  /** What the engine lacks, and why. */
+  /** Capabilities that the engine lacks, with the reason for each. */
   cannot?: Partial<Record<Capability, string>>;
 }
 

@@ -19,7 +19,7 @@ const PATIENCE = 60_000;
 /** Pause between two attempts, ms. */
 const PAUSE = 50;
 
-/** What a case works with: closed and removed when the case ends. */
+/** Resources of a case, which are closed and removed when it ends. */
 export interface CasePlace extends TestLocation {
   /** Has something closed when the case ends. */
   keep<T extends { close(): Promise<unknown> }>(opened: T): T;
@@ -27,7 +27,7 @@ export interface CasePlace extends TestLocation {
   openClient(storage: Storage, options?: QueryClientOptions): Promise<QueryClient>;
 }
 
-/** What a case works with that compares a storage with the one in memory. */
+/** Resources of a case that compares a storage with the one in memory. */
 export interface ComparedPlace extends CasePlace {
   tested: Storage;
   memory: Storage;

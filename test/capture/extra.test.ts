@@ -70,7 +70,9 @@ test.each([
     );
     expect(failures.splice(0)).toEqual([]);
     expect(extraOf(routeParams, of(most + 1), '', onVars)).toBe(routeParams ? `${begin}}` : '');
-    expect(failures.splice(0)).toEqual([`RangeError: ${most + 1} characters of JSON exceed the limit of ${most}`]);
+    expect(failures.splice(0)).toEqual([
+      `RangeError: ${most + 1} characters of JSON exceed the limit of ${most}`,
+    ]);
   }
   // Parameters that are too long leave the room to the vars.
   expect(extraOf(of(room), undefined, '', fail)).toBe(`{"routeParams":${JSON.stringify(of(room))}}`);

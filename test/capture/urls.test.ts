@@ -57,7 +57,8 @@ describe('the URL', () => {
   });
 
   test('reads back as the host and the path that were asked for', () => {
-    const urls = new UrlMaker(createRedactor([]));
+    const redact = createRedactor([]);
+    const urls = new UrlMaker(redact);
     const part = fc.constantFrom('/', '//', '?', '#', '@', ':', '\\', '.', '..', '%2e', 'a', 'http:', 'ü');
     const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(''));
     const host = fc.oneof(
@@ -89,8 +90,7 @@ describe('the URL', () => {
         expect(read?.host).toBeTruthy();
         if (!asked.startsWith('/')) return;
         // Users of URLs within a path are redacted: see redact.test.ts.
-        if (/:.*@/.test(asked)) return;
-        const path = pathOf(asked);
+        const path = redact(pathOf(asked));
         const wanted = new URL(`http://h${path}`);
         expect(read?.pathname).toBe(wanted.pathname);
         expect(partsOfUrl(url).path.replace(/#.*/, '')).toBe(path.replace(/#.*/, ''));

@@ -311,9 +311,8 @@ describe.skipIf(!hasMongo)('another schema', () => {
     await set(2);
     await expect(openWriter(urls)).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
     await expect(storage('urls').getUsage()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
-    // A version of 0 is that of a database that is still being set up.
     await set(0);
-    await expect(storage('urls').getUsage()).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
+    await expect(storage('urls').getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
   });
 });
 

@@ -14,7 +14,7 @@ test('data of any schema version is read, or refused with the reason', () => {
   const read = (found: number | undefined) => codeOf(() => checkReadable(found, 3, 'sqlite:usage.db'));
   expect([undefined, 0, 1, 2, 3, 4].map(read)).toEqual([
     'STORAGE_NOT_FOUND',
-    'STORAGE_NOT_FOUND',
+    'STORAGE_OLDER',
     'STORAGE_OLDER',
     'STORAGE_OLDER',
     null,

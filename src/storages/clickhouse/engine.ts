@@ -7,7 +7,8 @@ import { ClickhouseWriter } from './writer.ts';
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
   async versionOf(session) {
-    return versionOf(session.statements, await session.tables(), session.location);
+    const version = await versionOf(session.statements, await session.tables(), session.location);
+    return version || undefined;
   },
   async writer(session, context) {
     const { statements, location: place, close } = session;

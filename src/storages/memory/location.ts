@@ -21,14 +21,8 @@ import type {
   WriterContext,
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
-import {
-  compareSums,
-  pageOf,
-  pageOfMatching,
-  pageOfScan,
-  pageOfUsage,
-  type StoredRow,
-} from '../../storage/pages.ts';
+import { pageOf } from '../../storage/fold-sums.ts';
+import { compareSums, pageOfMatching, pageOfScan, pageOfUsage, type StoredRow } from '../../storage/pages.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 

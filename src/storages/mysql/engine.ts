@@ -7,7 +7,7 @@ import { MysqlWriter } from './writer.ts';
 
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
-  versionOf,
+  versionOf: async (session) => (await versionOf(session)) || undefined,
   writer: MysqlWriter.open,
   reader: (session) => new MysqlReader(session),
 };

@@ -6,7 +6,7 @@ import { PostgresWriter } from './writer.ts';
 
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
-  versionOf,
+  versionOf: async (session) => (await versionOf(session)) || undefined,
   writer: PostgresWriter.open,
   reader: (session) => new PostgresReader(session),
 };

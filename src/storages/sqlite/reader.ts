@@ -34,7 +34,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
       // With a 32 MiB cache, most sorts need no temporary file.
       database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
       // An app that is just starting leaves the file empty.
-      checkReadable(versionOf(database, path), SCHEMA_VERSION, path);
+      checkReadable(versionOf(database, path) || undefined, SCHEMA_VERSION, path);
     } catch (error) {
       throw namedError(
         afterUndo(error, () => closeDatabase(database)),

@@ -53,7 +53,7 @@ export interface HeldJournal {
   readonly committed: number[];
   /** `undefined` for the own journal. */
   readonly adoption: Adoption | undefined;
-  /** How far a dead process had certainly written it: by its last heartbeat, or because a storage has as much. */
+  /** Position up to which a dead process certainly wrote it: the one in its last heartbeat, or one that a storage has. */
   readonly known: Position;
   /** Losses that were already reported. */
   readonly reported: Set<string>;

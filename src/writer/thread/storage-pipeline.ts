@@ -83,13 +83,13 @@ export class StoragePipeline {
   readonly #data: WriterData;
   readonly #journals: Journals;
   readonly #own: CustomSummaries;
-  readonly #filler: BatchBuilder;
+  readonly #builder: BatchBuilder;
   readonly #readings = new Map<HeldJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #onStored: (records: RecordBatchData, units: number) => void;
   readonly #calls: AppCalls;
-  readonly #hookRoom = new HookQuota();
+  readonly #hookQuota = new HookQuota();
   #writer: StorageWriter | undefined;
   /** Set if the writing end needs it. */
   #inFlight: InFlight | undefined;
@@ -137,7 +137,7 @@ export class StoragePipeline {
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
     const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
-    this.#filler = new BatchBuilder(enricher, data.site, this.#own, most);
+    this.#builder = new BatchBuilder(enricher, data.site, this.#own, most);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -195,7 +195,7 @@ export class StoragePipeline {
 
   /** Releases hook-queue capacity for records that the app has finished. */
   called(load: HookLoad): void {
-    this.#hookRoom.release(load);
+    this.#hookQuota.release(load);
   }
 
   /** Ends the work. With `forgetsOwn`, the own journal is deleted and the storage can remove its position. */
@@ -553,7 +553,7 @@ export class StoragePipeline {
   #giveToHooks(records: RecordBatch): void {
     const { length, units } = records;
     if (length === 0) return;
-    if (this.#hookRoom.reserve({ records: length, units })) this.#onStored(records.toData(), units);
+    if (this.#hookQuota.reserve({ records: length, units })) this.#onStored(records.toData(), units);
     else this.status.unhooked += length;
   }
 
@@ -564,11 +564,11 @@ export class StoragePipeline {
     until: number,
     maxRecords: number,
   ): Promise<FilledBatch> {
-    const filler = this.#filler;
+    const builder = this.#builder;
     const { site, serverName, timeZone } = this.#data;
     const { reader } = reading;
     reading.header ??= reader.header();
-    filler.begin(reading.header ?? { site, serverName });
+    builder.begin(reading.header ?? { site, serverName });
     const losses = { ...NO_LOSSES };
     const report: ReadReport = {
       ...counting(losses),
@@ -578,16 +578,16 @@ export class StoragePipeline {
       from,
       until,
       (fields) => {
-        if (filler.isFull || filler.batch.length >= maxRecords) return false;
-        filler.add(fields);
+        if (builder.isFull || builder.batch.length >= maxRecords) return false;
+        builder.add(fields);
         return true;
       },
       report,
     );
-    const located = filler.locate();
+    const located = builder.locate();
     if (located) await located;
-    filler.complete();
-    const { batch: records } = filler;
+    builder.complete();
+    const { batch: records } = builder;
     const deltas = fold(records, this.#storage.summaries, calendar(timeZone));
     const batch: Batch = { journal: journal.id, from, to, records, deltas };
     return { batch, losses };
