@@ -14,7 +14,7 @@ const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --framework name   http, profile, in-memory, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
   --storage name     storages, queries: only this one; outage: which one, postgres without it
   --minutes n        soak: how long, 10 without it; outage: how long the storage is stopped, 1 without it
-  --write            puts the figures into docs/benchmarks.md and README.md`;
+  --write            puts the figures into docs/project/benchmarks.md and README.md`;
 
 interface CommandLine {
   names: readonly string[];

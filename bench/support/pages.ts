@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 export function writePages(name: string, about: string, { method, tables, short, verdict }: Report): void {
   const shown = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
   const whole = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...shown];
-  writeBlock('docs/benchmarks.md', name, whole);
+  writeBlock('docs/project/benchmarks.md', name, whole);
   if (short) writeBlock('README.md', name, [about, method, short]);
 }
 

@@ -1,4 +1,4 @@
-/** Stores records and summaries in a file of JSON lines: see docs/custom-storage.md. */
+/** Stores records and summaries in a file of JSON lines: see docs/guides/custom-storages.md. */
 import * as fs from 'node:fs';
 import { resolve } from 'node:path';
 import { type Hook, Storage } from 'track-usage';

@@ -1,6 +1,6 @@
 /**
  * The storage contract: the types and functions that a storage outside of this package is made of. Documented in
- * `docs/custom-storage.md`.
+ * `docs/guides/custom-storages.md`.
  */
 export {
   type CustomKeys,

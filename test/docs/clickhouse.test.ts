@@ -9,7 +9,7 @@ import { Newcomer, read } from './newcomer.ts';
 /** The blocks that only run where ClickHouse does. */
 function blocks(language: string): string[] {
   const fence = new RegExp(`^\`\`\`${language} clickhouse\\n(.*?)^\`\`\`$`, 'gms');
-  return [...read('docs/clickhouse.md').matchAll(fence)].map(([, text = '']) => text);
+  return [...read('docs/guides/clickhouse.md').matchAll(fence)].map(([, text = '']) => text);
 }
 
 const DATABASE = 'usage';

@@ -10,7 +10,7 @@ import { Recorder } from '../support/recorder.ts';
 import { isWanted } from '../support/services.ts';
 import { files, read, section } from './newcomer.ts';
 
-const PAGE = 'docs/metrics.md';
+const PAGE = 'docs/reference/metrics.md';
 
 describe('the page about metrics', () => {
   test('names every metric with its type', async () => {

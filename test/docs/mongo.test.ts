@@ -8,7 +8,7 @@ import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mong
 import { Newcomer, read } from './newcomer.ts';
 
 const blocks = (kind: string) =>
-  [...read('docs/mongo.md').matchAll(/^```js (\w+)\n(.*?)^```$/gms)]
+  [...read('docs/guides/mongo.md').matchAll(/^```js (\w+)\n(.*?)^```$/gms)]
     .filter(([, found]) => found === kind)
     .map(([, , text = '']) => text);
 

@@ -7,7 +7,7 @@ import { openWriter } from '../../src/testing/support.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 import { read } from './newcomer.ts';
 
-const queries = [...read('docs/mysql.md').matchAll(/^```sql mysql\n(.*?)^```$/gms)].map(
+const queries = [...read('docs/guides/mysql.md').matchAll(/^```sql mysql\n(.*?)^```$/gms)].map(
   ([, text = '']) => text,
 );
 

@@ -15,7 +15,13 @@ import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
 /** The pages that promise something to readers. */
-export const PAGES = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
+export const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && !/node_modules|\.vitepress|reference\/api\//.test(name))
+    .map((name) => `docs/${name}`),
+];
 
 export function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');

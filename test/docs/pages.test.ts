@@ -29,7 +29,7 @@ describe('the pages', () => {
       // The message ends with the hint: "what happened; hint."
       return `| \`${code}\` | ${message.slice(0, -(hint.length + 3))} | ${hint} |`;
     });
-    expect(section('docs/status.md', 'codes')).toBe(
+    expect(section('docs/operations/status.md', 'codes')).toBe(
       ['| code | what happened | what to do |', '| --- | --- | --- |', ...rows].join('\n'),
     );
   });
@@ -38,7 +38,7 @@ describe('the pages', () => {
     const known = () => storageAt('');
     expect(known).toThrow(/mysql:\/\/…/);
     for (const [, form = ''] of message(known).matchAll(/(\w[\w+]*:(?:\/\/|PATH))/g)) {
-      expect(read('docs/cli.md')).toContain(`\`${form}`);
+      expect(read('docs/reference/cli.md')).toContain(`\`${form}`);
     }
   });
 
@@ -56,7 +56,7 @@ describe('the pages', () => {
     const missing: string[] = [];
     for (const command of commands.filter((name) => name !== 'help')) {
       for (const [, option = ''] of (await help(command)).matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)) {
-        if (!/^--(help|version)$/.test(option) && !read('docs/cli.md').includes(`\`${option}`)) {
+        if (!/^--(help|version)$/.test(option) && !read('docs/reference/cli.md').includes(`\`${option}`)) {
           missing.push(`${command} ${option}`);
         }
       }
@@ -65,12 +65,12 @@ describe('the pages', () => {
   });
 
   test('name every secret that is redacted', () => {
-    expect(section('docs/privacy.md', 'redacted names')).toBe(
+    expect(section('docs/guides/privacy.md', 'redacted names')).toBe(
       `${SECRET_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
     );
   });
 
-  test.each(['README.md', 'docs/summaries.md'])('%s names every summary', (page) => {
+  test.each(['README.md', 'docs/reference/summaries.md'])('%s names every summary', (page) => {
     const named = [...read(page).matchAll(/^\| `(sum\w+)` \|/gm)].map(([, title]) => title);
     expect(named.filter((title) => title !== 'sumBasic')).toEqual(
       STANDARD_SUMMARIES.map(({ title }) => title),
@@ -78,12 +78,12 @@ describe('the pages', () => {
   });
 
   test('name the limits of fields', () => {
-    const limits = [...section('docs/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
+    const limits = [...section('docs/concepts/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
       ([, n = '']) => Number(n.replaceAll(',', '')),
     );
     const { extra, acceptLanguage, keys, ...fields } = TEXT_LIMITS;
     expect(new Set(limits)).toEqual(new Set(Object.values({ ...fields, KEY_LIMIT })));
-    const guarantees = read('docs/guarantees.md');
+    const guarantees = read('docs/concepts/guarantees.md');
     expect(guarantees).toContain(`longer than ${extra.toLocaleString('en-US')} as JSON`);
     expect(guarantees).toContain(`Accept-Language is cut at ${acceptLanguage}`);
     const ofKeys = [
@@ -91,7 +91,7 @@ describe('the pages', () => {
       `${MOST_KEYS} different`,
       `${keys.toLocaleString('en-US')} characters`,
     ];
-    for (const limit of ofKeys) expect(read('docs/own-summaries.md')).toContain(`| ${limit}`);
+    for (const limit of ofKeys) expect(read('docs/guides/custom-summaries.md')).toContain(`| ${limit}`);
   });
 });
 

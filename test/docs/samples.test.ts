@@ -5,9 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocks, Newcomer, PAGES, shown } from './newcomer.ts';
 
 /** The pages whose commands ask the database that their own first program leaves; the others ask the README's. */
-const WITH_DATABASE = ['README.md', 'docs/own-summaries.md', 'docs/writers.md'];
+const WITH_DATABASE = ['README.md', 'docs/guides/custom-summaries.md', 'docs/guides/access-logs.md'];
 /** The pages whose programs print what stands below them. */
-const SHOWN = ['docs/own-summaries.md', 'docs/query.md', 'docs/hooks.md', 'docs/writers.md'];
+const SHOWN = [
+  'docs/guides/custom-summaries.md',
+  'docs/concepts/range-queries.md',
+  'docs/guides/hooks.md',
+  'docs/guides/access-logs.md',
+];
 
 let newcomer: Newcomer;
 /** By page, where its first program ran, with the database that it left. */

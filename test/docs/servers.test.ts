@@ -33,10 +33,10 @@ const PAGES = [
   },
 ];
 
-describe.each(PAGES)('docs/$name.md', ({ name, runs, shown, start }) => {
+describe.each(PAGES)('docs/guides/$name.md', ({ name, runs, shown, start }) => {
   test.skipIf(!runs)('its program runs', async () => {
     const [, program = ''] =
-      new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/${name}.md`)) ?? [];
+      new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/guides/${name}.md`)) ?? [];
     expect(program).toMatch(shown);
     const newcomer = new Newcomer();
     const server = await start();

@@ -77,7 +77,7 @@ test('is shorter than 150 lines, and what its page shows is part of it', () => {
     readFileSync(join(directory, name), 'utf8'),
   );
   expect(files[0]!.trimEnd().split('\n').length).toBeLessThan(150);
-  const shown = blocks('docs/custom-storage.md', 'ts');
+  const shown = blocks('docs/guides/custom-storages.md', 'ts');
   expect(shown.length).toBeGreaterThan(5);
   for (const block of shown)
     expect(files.some((file) => dedented(file).includes(dedented(block)))).toBe(true);

@@ -5,7 +5,7 @@ import { ENDPOINTS } from '../../src/server/api.ts';
 import { jsonSchema } from '../../src/server/openapi.ts';
 import { ROOT, read, section } from '../docs/newcomer.ts';
 
-const API = read('docs/http-api.md');
+const API = read('docs/reference/http-api.md');
 
 describe('the page of the HTTP API', () => {
   test('names every endpoint and parameter', () => {
@@ -28,7 +28,7 @@ describe('the page of the HTTP API', () => {
     );
     // Thrown where the handler is made, and of the command line's time zone.
     for (const code of ['OPTION_INVALID', 'TIME_ZONE_UNKNOWN']) codes.delete(code);
-    const named = [...section('docs/http-api.md', 'codes').matchAll(/^\| `(\w+)` \|/gm)].map(
+    const named = [...section('docs/reference/http-api.md', 'codes').matchAll(/^\| `(\w+)` \|/gm)].map(
       ([, code]) => code,
     );
     expect(named.toSorted()).toEqual([...codes].toSorted());
@@ -38,7 +38,7 @@ describe('the page of the HTTP API', () => {
 test('the page of security names tests that there are', () => {
   const files = ['server/security', 'journal/journal', 'journal/owner'];
   const tests = files.map((file) => read(`test/${file}.test.ts`)).join('');
-  const rows = [...read('docs/security.md').matchAll(/^\| (?!promise|---).* \| ([^|]+) \|$/gm)];
+  const rows = [...read('docs/operations/security.md').matchAll(/^\| (?!promise|---).* \| ([^|]+) \|$/gm)];
   const names = rows.flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name));
   expect(names.length).toBeGreaterThan(20);
   for (const name of names) expect(tests).toContain(name);
