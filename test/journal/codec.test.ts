@@ -29,20 +29,20 @@ function decodeAll(bytes: Buffer): CapturedFields[] {
   const decoder = new RecordDecoder();
   decoder.use(bytes);
   const all: CapturedFields[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const size = decoder.sizeAt(at, bytes.length);
+  for (let position = 0; position < bytes.length; ) {
+    const size = decoder.sizeAt(position, bytes.length);
     if (size <= 0) break;
-    all.push({ ...decoder.read(at, size) });
-    at += size;
+    all.push({ ...decoder.read(position, size) });
+    position += size;
   }
   return all;
 }
 
-/** What is stored of a text: no NUL, no lone surrogate. */
-const fitted = (value: string) => value.toWellFormed().replaceAll('\0', '\ufffd');
+/** Returns a text as it is stored: without NUL and lone surrogates. */
+const sanitize = (value: string) => value.toWellFormed().replaceAll('\0', '\ufffd');
 
-describe('a record as bytes', () => {
-  test('comes back as it was, fitted to be stored', () => {
+describe('record codec', () => {
+  test('decodes what was encoded, with sanitized text', () => {
     fc.assert(
       fc.property(fc.array(fields, { minLength: 1, maxLength: 5 }), (records) => {
         const encoder = new RecordEncoder(4 * MAX_RECORD_BYTES);
@@ -53,7 +53,7 @@ describe('a record as bytes', () => {
             Object.fromEntries(
               Object.entries(record).map(([name, value]) => [
                 name,
-                typeof value === 'string' ? fitted(value) : value,
+                typeof value === 'string' ? sanitize(value) : value,
               ]),
             ),
           ),
@@ -62,23 +62,23 @@ describe('a record as bytes', () => {
     );
   });
 
-  test('is known as torn or damaged, wherever it is cut or a bit is flipped', () => {
+  test('detects truncation at any byte and a flipped bit anywhere', () => {
     fc.assert(
-      fc.property(fields, fc.nat(), fc.nat({ max: 7 }), (record, where, bit) => {
+      fc.property(fields, fc.nat(), fc.nat({ max: 7 }), (record, offset, bit) => {
         const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
         const size = encoder.encode(0, record, 0);
         const decoder = new RecordDecoder();
         decoder.use(encoder.bytes);
         expect(decoder.sizeAt(0, size)).toBe(size);
-        expect(decoder.sizeAt(0, where % size)).toBe(0);
-        const byte = where % size;
+        expect(decoder.sizeAt(0, offset % size)).toBe(0);
+        const byte = offset % size;
         encoder.bytes[byte] = encoder.bytes[byte]! ^ (1 << bit);
         expect(decoder.sizeAt(0, size)).toBeLessThanOrEqual(0);
       }),
     );
   });
 
-  test('the longest texts fitted', () => {
+  test('truncates long texts to the maximum record size', () => {
     const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
     const long = '\u4e00'.repeat(6000);
     const record = Object.fromEntries(

@@ -9,21 +9,21 @@ import { SharedState } from '../../src/journal/shared.ts';
 import { monotonicClock } from '../../src/platform/clock.ts';
 import { Journals, MAX_HELD } from '../../src/writer/thread/journals.ts';
 import { Ownership } from '../../src/writer/thread/ownership.ts';
-import { fieldsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+import { fieldsOf, openJournal, readOrphan, temporaryDirectory, urlRange } from './support.ts';
 
-let time = 0;
+let elapsed = 0;
 const { now } = monotonicClock;
 
-/** Stops the monotonic clock of everything in this thread until the test ends; `time` is what has passed. */
-function stopClock(): void {
+/** Freezes the monotonic clock of this thread until the test ends. `elapsed` advances it, in ms. */
+function freezeClock(): void {
   const start = now();
-  time = 0;
-  vi.spyOn(monotonicClock, 'now').mockImplementation(() => start + time);
+  elapsed = 0;
+  vi.spyOn(monotonicClock, 'now').mockImplementation(() => start + elapsed);
 }
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Another process, as far as journals are concerned. */
+/** Returns the journals as another process would see them. */
 function otherProcess(directory: string): Journals {
   return new Journals(directory, 'f'.repeat(32), new SharedState(), [false], (problem) =>
     expect.unreachable(problem.message),
@@ -32,107 +32,107 @@ function otherProcess(directory: string): Journals {
 
 function open(directory = temporaryDirectory()) {
   const { journal, problems } = openJournal(directory);
-  for (const url of names(0, 3)) journal.append(fieldsOf(url));
+  for (const url of urlRange(0, 3)) journal.append(fieldsOf(url));
   return { directory, journal, problems, codes: () => problems.map(({ code }) => code) };
 }
 
-const adopted = (journals: Journals) => journals.all.slice(1).map(({ id }) => id);
+const adoptedIds = (journals: Journals) => journals.all.slice(1).map(({ id }) => id);
 
-/** Lets an adopter see that a journal's heart stands still. */
-function standStill(adopter: Journals): void {
+/** Lets an adopter observe for long enough that a journal's heartbeat does not change. */
+function expireHeartbeat(adopter: Journals): void {
   adopter.adopt();
-  time += STILL + 1;
+  elapsed += STILL + 1;
   adopter.adopt();
 }
 
-describe('a journal is adopted', () => {
-  test('when its heart has stood still for as long as the adopter looked', () => {
-    stopClock();
+describe('adoption of a journal', () => {
+  test('happens after the heartbeat has not changed for long enough', () => {
+    freezeClock();
     const { directory, journal } = open();
     const adopter = otherProcess(directory);
     adopter.adopt();
-    time += STILL - 1;
+    elapsed += STILL - 1;
     adopter.adopt();
-    expect(adopted(adopter)).toEqual([]);
-    time += 2;
+    expect(adoptedIds(adopter)).toEqual([]);
+    elapsed += 2;
     adopter.adopt();
-    expect(adopted(adopter)).toEqual([journal.id]);
-    expect(readDead(journal.path).urls).toEqual(names(0, 3));
+    expect(adoptedIds(adopter)).toEqual([journal.id]);
+    expect(readOrphan(journal.path).urls).toEqual(urlRange(0, 3));
   });
 
-  test('and not while it beats, whether its lock is free or not', () => {
-    stopClock();
+  test('does not happen while the heartbeat changes, even if the lock is free', () => {
+    freezeClock();
     const { directory, journal } = open();
     const owner = new Ownership(journal.path, journal.shared);
     const adopter = otherProcess(directory);
     for (let beats = 0; beats < 10; beats++) {
       adopter.adopt();
-      time += STILL - 1;
+      elapsed += STILL - 1;
       expect(owner.beat()).toBe('kept');
-      // As when the process itself reads the file.
+      // As if the process itself read the file, which releases the lock.
       owner.release();
     }
     adopter.adopt();
-    expect(adopted(adopter)).toEqual([]);
+    expect(adoptedIds(adopter)).toEqual([]);
   });
 
-  test('and not while its lock is held, although its heart stands still', () => {
-    stopClock();
+  test('does not happen while the lock is held, even if the heartbeat has stopped', () => {
+    freezeClock();
     const { directory, journal } = open();
     const owner = new Ownership(journal.path, journal.shared);
     owner.beat();
     const adopter = otherProcess(directory);
-    standStill(adopter);
-    expect(adopted(adopter)).toEqual([]);
+    expireHeartbeat(adopter);
+    expect(adoptedIds(adopter)).toEqual([]);
     owner.release();
     adopter.adopt();
-    expect(adopted(adopter)).toEqual([journal.id]);
+    expect(adoptedIds(adopter)).toEqual([journal.id]);
   });
 
   test.each([
     ['closed', (journal: Journal) => journal.close({ discard: false })],
     ['left by a process that exits', async (journal: Journal) => journal.leave()],
-  ])('at once when it was %s', async (_, end) => {
+  ])('happens immediately if the journal was %s', async (_, stop) => {
     const { directory, journal } = open();
-    await end(journal);
+    await stop(journal);
     const adopter = otherProcess(directory);
     adopter.adopt();
-    expect(adopted(adopter)).toEqual([journal.id]);
+    expect(adoptedIds(adopter)).toEqual([journal.id]);
   });
 
-  test('at once when its adopter has died', () => {
-    stopClock();
+  test('happens immediately if a previous adopter released it', () => {
+    freezeClock();
     const { directory, journal } = open();
     const first = otherProcess(directory);
-    standStill(first);
+    expireHeartbeat(first);
     first.release();
     const second = otherProcess(directory);
     second.adopt();
-    expect(adopted(second)).toEqual([journal.id]);
+    expect(adoptedIds(second)).toEqual([journal.id]);
   });
 
-  test('once its adopter was killed, when the adopter’s heart has stood still', () => {
-    stopClock();
+  test('happens after the heartbeat of a killed adopter has stopped', () => {
+    freezeClock();
     const { directory, journal } = open();
     const first = otherProcess(directory);
-    standStill(first);
+    expireHeartbeat(first);
     first.all[1]!.adoption!.unlock();
     const second = otherProcess(directory);
     second.adopt();
-    time += STILL - 1;
+    elapsed += STILL - 1;
     second.adopt();
-    expect(adopted(second)).toEqual([]);
-    time += 2;
+    expect(adoptedIds(second)).toEqual([]);
+    elapsed += 2;
     second.adopt();
-    expect(adopted(second)).toEqual([journal.id]);
-    expect(readDead(journal.path).urls).toEqual(names(0, 3));
+    expect(adoptedIds(second)).toEqual([journal.id]);
+    expect(readOrphan(journal.path).urls).toEqual(urlRange(0, 3));
   });
 
-  test('by nobody when it beats in the last moment', () => {
-    stopClock();
+  test('fails if the heartbeat changes at the last moment, and succeeds for only one process', () => {
+    freezeClock();
     const { journal } = open();
     const seen = lastBeat(journal.path)!;
-    time += LEASE + 1;
+    elapsed += LEASE + 1;
     journal.append(fieldsOf('/'));
     expect(claim(journal.path, seen)).toBe(undefined);
     const last = lastBeat(journal.path)!;
@@ -149,119 +149,119 @@ describe('a journal is adopted', () => {
 describe.each([
   ['was killed', () => {}],
   ['closed', (journal: Journal) => journal.close({ discard: false })],
-])('an adopted journal whose owner %s', (_, end) => {
+])('an adopted journal whose owner %s', (_, stop) => {
   async function adopt() {
     const { directory, journal } = open();
-    await end(journal);
-    stopClock();
+    await stop(journal);
+    freezeClock();
     const adopter = otherProcess(directory);
-    standStill(adopter);
+    expireHeartbeat(adopter);
     const held = adopter.all[1]!;
     expect(held.id).toBe(journal.id);
     expect(adopter.holds(held)).toBe(true);
     return { directory, adopter, held };
   }
 
-  test('is not adopted again while its adopter lives, whether its lock is free or not', async () => {
+  test('is not adopted again while its adopter runs, even if the lock is free', async () => {
     const { directory, adopter, held } = await adopt();
     const rival = otherProcess(directory);
     for (let beats = 0; beats < 10; beats++) {
-      // As when the adopter's process itself reads the file.
+      // As if the adopter's process itself read the file, which releases the lock.
       held.adoption!.unlock();
       rival.adopt();
-      time += STILL - 1;
+      elapsed += STILL - 1;
       adopter.beat();
     }
     rival.adopt();
-    expect(adopted(rival)).toEqual([]);
+    expect(adoptedIds(rival)).toEqual([]);
     expect(adopter.holds(held)).toBe(true);
     expect(adopter.discard(held)).toBe(true);
     expect(listJournals(directory)).toEqual([]);
   });
 
-  test('is not stored and not deleted by an adopter that was paused after another one took it', async () => {
+  test('is neither stored nor deleted by a paused adopter after another one took over', async () => {
     const { directory, adopter, held } = await adopt();
     held.adoption!.unlock();
     const rival = otherProcess(directory);
-    standStill(rival);
-    expect(adopted(rival)).toEqual([held.id]);
+    expireHeartbeat(rival);
+    expect(adoptedIds(rival)).toEqual([held.id]);
     expect(adopter.discard(held)).toBe(false);
     expect(adopter.holds(held)).toBe(false);
-    expect(adopted(adopter)).toEqual([]);
-    expect(readDead(held.directory).urls).toEqual(names(0, 3));
+    expect(adoptedIds(adopter)).toEqual([]);
+    expect(readOrphan(held.directory).urls).toEqual(urlRange(0, 3));
     expect(rival.discard(rival.all[1]!)).toBe(true);
     expect(listJournals(directory)).toEqual([]);
     expect(adopter.holds(held)).toBe(false);
   });
 });
 
-describe('a process that was paused', () => {
-  test('finds that its journal was adopted before it appends, and begins another', () => {
-    stopClock();
+describe('a process that resumes after a pause', () => {
+  test('detects before an append that its journal was adopted, and starts a new one', () => {
+    freezeClock();
     const { directory, journal, codes } = open();
     const { id, path } = journal;
     const onStartOver = vi.fn();
     journal.onStartOver = onStartOver;
-    standStill(otherProcess(directory));
+    expireHeartbeat(otherProcess(directory));
     journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_TAKEN']);
     expect(onStartOver).toHaveBeenCalledOnce();
     expect(journal.id).not.toBe(id);
-    expect(readDead(path).urls).toEqual(names(0, 3));
-    expect(readDead(journal.path).urls).toEqual(['/3']);
+    expect(readOrphan(path).urls).toEqual(urlRange(0, 3));
+    expect(readOrphan(journal.path).urls).toEqual(['/3']);
     expect([journal.records, journal.recordsBefore, journal.dropped]).toEqual([4, 3, 0]);
   });
 
-  test('does the same when the adopter is through with it', () => {
-    stopClock();
+  test('starts a new journal if the adopter has already deleted the old one', () => {
+    freezeClock();
     const { directory, journal, codes } = open();
     const adopter = otherProcess(directory);
-    standStill(adopter);
+    expireHeartbeat(adopter);
     expect(adopter.discard(adopter.all[1]!)).toBe(true);
     expect(listJournals(directory)).toEqual([]);
     expect(new Ownership(journal.path, journal.shared).holds()).toBe(false);
     journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_TAKEN']);
-    expect(readDead(journal.path).urls).toEqual(['/3']);
+    expect(readOrphan(journal.path).urls).toEqual(['/3']);
     expect(listJournals(directory)).toEqual([journal.id]);
   });
 
-  test('goes on with its journal when nobody has it', () => {
-    stopClock();
+  test('continues its journal if no other process adopted it', () => {
+    freezeClock();
     const { journal, problems } = open();
     const { id } = journal;
-    time += 60_000;
+    elapsed += 60_000;
     journal.append(fieldsOf('/3'));
     expect(problems).toEqual([]);
     expect(journal.id).toBe(id);
-    expect(readDead(journal.path).urls).toEqual(names(0, 4));
+    expect(readOrphan(journal.path).urls).toEqual(urlRange(0, 4));
   });
 
-  test('counts what only it had, in memory', async () => {
-    stopClock();
+  test('counts the records that were only in memory as dropped', async () => {
+    freezeClock();
     const { directory, journal, codes } = open();
-    // Nothing can be a file where a directory is.
+    // A directory with the segment's name makes creating the file fail.
     mkdirSync(join(journal.path, segmentName(journal.shared.end, 3)));
     journal.reopen();
     journal.append(fieldsOf('/3'));
     expect([journal.state, ...codes()]).toEqual(['memory', 'JOURNAL_UNWRITABLE']);
     const { path } = journal;
-    standStill(otherProcess(directory));
-    // The file is tried again after 2 s.
+    expireHeartbeat(otherProcess(directory));
+    // The file is retried after 2 s.
     await vi.waitFor(() => expect(journal.state).toBe('file'), 5_000);
     journal.append(fieldsOf('/4'));
     expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_TAKEN']);
     expect([journal.records, journal.dropped]).toEqual([4, 1]);
-    expect(readDead(journal.path).urls).toEqual(['/4']);
+    expect(readOrphan(journal.path).urls).toEqual(['/4']);
     expect(path).not.toBe(journal.path);
   });
 
-  test('takes a deleted journal for deleted while nobody can have adopted it', () => {
-    stopClock();
+  test('treats a missing journal as deleted while no other process can have adopted it', () => {
+    freezeClock();
     const { journal, codes } = open();
     const { id } = journal;
     rmSync(journal.path, { recursive: true });
-    time += LEASE + 1;
+    elapsed += LEASE + 1;
     journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_GONE']);
     expect(journal.id).toBe(id);
@@ -270,8 +270,8 @@ describe('a process that was paused', () => {
   });
 });
 
-describe('many dead journals', () => {
-  const leave = (directory: string, count: number) =>
+describe('many orphaned journals', () => {
+  const leaveJournals = (directory: string, count: number) =>
     Promise.all(
       Array.from({ length: count }, async () => {
         const { journal } = open(directory);
@@ -280,9 +280,9 @@ describe('many dead journals', () => {
       }),
     );
 
-  test('are adopted a few at a time', async () => {
+  test('are adopted in small groups', async () => {
     const directory = temporaryDirectory();
-    const left = await leave(directory, 10);
+    const expected = await leaveJournals(directory, 10);
     const adopter = otherProcess(directory);
     const order: string[] = [];
     for (adopter.adopt(); adopter.all.length > 1; ) {
@@ -290,51 +290,51 @@ describe('many dead journals', () => {
       order.push(adopter.all[1]!.id);
       adopter.discard(adopter.all[1]!);
     }
-    expect(order.sort()).toEqual(left.sort());
+    expect(order.sort()).toEqual(expected.sort());
     expect(listJournals(directory)).toEqual([]);
   });
 
-  test('oldest first', () => {
-    stopClock();
+  test('are adopted oldest first', () => {
+    freezeClock();
     const directory = temporaryDirectory();
-    const left = Array.from({ length: MAX_HELD + 2 }, () => open(directory).journal);
-    const oldest = left.slice(1, -1);
-    const latest = () => Math.max(...left.map(({ path }) => lastBeat(path)!.time));
-    for (const { path, shared } of [...oldest, left[0]!, left.at(-1)!]) {
+    const expected = Array.from({ length: MAX_HELD + 2 }, () => open(directory).journal);
+    const oldest = expected.slice(1, -1);
+    const latest = () => Math.max(...expected.map(({ path }) => lastBeat(path)!.time));
+    for (const { path, shared } of [...oldest, expected[0]!, expected.at(-1)!]) {
       const owner = new Ownership(path, shared);
-      // The file system's clock has ticks of some milliseconds.
+      // File timestamps have a resolution of some milliseconds.
       for (const before = latest(); latest() <= before; ) owner.beat();
       owner.release();
     }
     const adopter = otherProcess(directory);
-    standStill(adopter);
-    expect(adopted(adopter)).toEqual(oldest.map(({ id }) => id));
+    expireHeartbeat(adopter);
+    expect(adoptedIds(adopter)).toEqual(oldest.map(({ id }) => id));
   });
 
-  test('do not wait for those that are locked', async () => {
+  test('are adopted although others are locked', async () => {
     const directory = temporaryDirectory();
-    const locked = (await leave(directory, 60)).map((id) => DirectoryLock.take(join(directory, id)));
-    const [free] = await leave(directory, 1);
+    const locked = (await leaveJournals(directory, 60)).map((id) => DirectoryLock.take(join(directory, id)));
+    const [free] = await leaveJournals(directory, 1);
     const take = vi.spyOn(DirectoryLock, 'take');
     const adopter = otherProcess(directory);
-    let looks = 0;
-    for (; adopter.all.length === 1 && looks < 10; looks++) adopter.adopt();
-    expect(adopted(adopter)).toEqual([free]);
+    let attempts = 0;
+    for (; adopter.all.length === 1 && attempts < 10; attempts++) adopter.adopt();
+    expect(adoptedIds(adopter)).toEqual([free]);
     expect(take.mock.calls.length).toBeLessThanOrEqual(61);
-    expect(looks).toBeGreaterThan(1);
+    expect(attempts).toBeGreaterThan(1);
     for (const lock of locked) lock!.release();
   });
 
-  test('are cleaned away without a record, too', () => {
-    stopClock();
+  test('are deleted even if they have no records', () => {
+    freezeClock();
     const directory = temporaryDirectory();
     const empty = join(directory, '0'.repeat(32));
     mkdirSync(empty);
     const adopter = otherProcess(directory);
     adopter.adopt();
-    // Its process may be about to give it a heartbeat.
-    expect(adopted(adopter)).toEqual([]);
-    time += STILL + 1;
+    // Its process may be about to write the heartbeat.
+    expect(adoptedIds(adopter)).toEqual([]);
+    elapsed += STILL + 1;
     adopter.adopt();
     expect(adopter.discard(adopter.all[1]!)).toBe(true);
     expect(existsSync(empty)).toBe(false);

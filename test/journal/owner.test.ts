@@ -6,19 +6,19 @@ import { checkDirectory, checkJournal } from '../../src/journal/owner.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
 import { appendRejected } from '../../src/writer/thread/reject-file.ts';
-import { fieldsOf, names, openJournal, readDead, temporaryDirectory } from './support.ts';
+import { fieldsOf, openJournal, readOrphan, temporaryDirectory, urlRange } from './support.ts';
 
 const NOBODY = 65_534;
 
-/** Leaves a journal in a directory as a process does that exits. */
-function leave(directory: string): string {
+/** Writes a journal and leaves it in a directory, as a process that exits does. */
+function leaveJournal(directory: string): string {
   const { journal } = openJournal(directory);
-  for (const url of names(0, 3)) journal.append(fieldsOf(url));
+  for (const url of urlRange(0, 3)) journal.append(fieldsOf(url));
   journal.leave();
   return journal.path;
 }
 
-/** What another process adopts, and what it is told. */
+/** Returns the journals that another process adopts, and the codes of its problems. */
 function adopt(directory: string) {
   const codes: string[] = [];
   const journals = new Journals(directory, 'f'.repeat(32), new SharedState(), [false], ({ code }) =>
@@ -30,20 +30,22 @@ function adopt(directory: string) {
   return { adopted, codes };
 }
 
-/** Makes files as another user would. Only root can; the others see what everybody may write to, and links. */
+/** Makes files unsafe. Only root can change their owner. */
 const isRoot = process.geteuid?.() === 0;
-const WAYS: [string, (path: string) => void][] = [
-  ['everybody can write to', (path) => chmodSync(path, statSync(path).mode | 0o002)],
+const UNSAFE_CHANGES: [string, (path: string) => void][] = [
+  ['is world-writable', (path) => chmodSync(path, statSync(path).mode | 0o002)],
   ...(isRoot
-    ? ([['belongs to another user', (path) => chownSync(path, NOBODY, NOBODY)]] as (typeof WAYS)[number][])
+    ? ([
+        ['belongs to another user', (path) => chownSync(path, NOBODY, NOBODY)],
+      ] as (typeof UNSAFE_CHANGES)[number][])
     : []),
 ];
 
-describe.each(WAYS)('what %s', (_, spoil) => {
-  test('is no directory of journals: nothing is written to it or adopted from it', () => {
+describe.each(UNSAFE_CHANGES)('a file or directory that %s', (_, makeUnsafe) => {
+  test('is not used as a directory of journals: nothing is written to it or adopted from it', () => {
     const directory = join(temporaryDirectory(), 'journals');
-    leave(directory);
-    spoil(directory);
+    leaveJournal(directory);
+    makeUnsafe(directory);
     expect(() => checkDirectory(directory)).toThrow(expect.objectContaining({ code: 'JOURNAL_UNSAFE' }));
     expect(adopt(directory)).toEqual({ adopted: [], codes: ['JOURNAL_UNSAFE'] });
     const before = readdirSync(directory);
@@ -58,27 +60,27 @@ describe.each(WAYS)('what %s', (_, spoil) => {
     expect(readdirSync(directory)).toEqual(before);
   });
 
-  test('is no journal, and the others are adopted', () => {
+  test('is not adopted as a journal, and the other journals are', () => {
     const directory = temporaryDirectory();
-    const [forged, genuine] = [leave(directory), leave(directory)];
-    spoil(forged);
+    const [forged, genuine] = [leaveJournal(directory), leaveJournal(directory)];
+    makeUnsafe(forged);
     expect(adopt(directory)).toEqual({ adopted: [genuine], codes: ['JOURNAL_FOREIGN'] });
-    expect(readDead(forged).urls).toEqual(names(0, 3));
+    expect(readOrphan(forged).urls).toEqual(urlRange(0, 3));
   });
 
-  test.each(['segment', 'lock.db'])('is no file of a journal: %s', (name) => {
+  test.each(['segment', 'lock.db'])('makes its journal unsafe: %s', (name) => {
     const directory = temporaryDirectory();
-    const path = leave(directory);
+    const path = leaveJournal(directory);
     writeFileSync(join(path, 'lock.db'), '');
-    spoil(name === 'segment' ? listSegments(path)[0]!.path : join(path, name));
+    makeUnsafe(name === 'segment' ? listSegments(path)[0]!.path : join(path, name));
     expect(() => checkJournal(path)).toThrow(expect.objectContaining({ code: 'JOURNAL_FOREIGN' }));
     expect(adopt(directory)).toEqual({ adopted: [], codes: ['JOURNAL_FOREIGN'] });
   });
 });
 
-test('a link is neither a directory of journals, nor a journal, nor a file of one', () => {
+test('does not follow a link to a directory of journals, a journal, or a file of a journal', () => {
   const elsewhere = temporaryDirectory();
-  const path = leave(elsewhere);
+  const path = leaveJournal(elsewhere);
   const directory = join(temporaryDirectory(), 'journals');
   symlinkSync(elsewhere, directory);
   expect(openJournal(directory).problems.map(({ code }) => code)).toEqual(['JOURNAL_UNSAFE']);
@@ -90,9 +92,9 @@ test('a link is neither a directory of journals, nor a journal, nor a file of on
   expect(adopt(elsewhere)).toEqual({ adopted: [], codes: ['JOURNAL_FOREIGN'] });
 });
 
-test('the access of a group is taken back, as a volume of Kubernetes has it', () => {
+test('removes group access, which Kubernetes volumes have', () => {
   const directory = join(temporaryDirectory(), 'journals');
-  const path = leave(directory);
+  const path = leaveJournal(directory);
   chmodSync(directory, 0o2770);
   chmodSync(path, 0o2770);
   chmodSync(listSegments(path)[0]!.path, 0o660);
@@ -100,10 +102,10 @@ test('the access of a group is taken back, as a volume of Kubernetes has it', ()
   expect(statSync(directory).mode & 0o777).toBe(0o700);
 });
 
-test('the place of the directory may be open to everybody, as mounted volumes are', () => {
+test('accepts a world-writable parent directory, as mounted volumes are', () => {
   const volume = temporaryDirectory();
   chmodSync(volume, 0o777);
   const directory = join(volume, 'journals');
-  const path = leave(directory);
+  const path = leaveJournal(directory);
   expect(adopt(directory)).toEqual({ adopted: [path], codes: [] });
 });

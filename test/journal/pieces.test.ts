@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type MemoryPiece, MemoryPieces, releasePieces } from '../../src/journal/pieces.ts';
 
-/** Pieces of the given sizes, one after the other. Each has as many records as its index plus one. */
+/** Returns consecutive pieces of the given sizes. The number of records in each is its index plus one. */
 function piecesOf(sizes: readonly number[], from = 0): MemoryPiece[] {
   let start = from;
   return sizes.map((size, i) => {
@@ -11,14 +11,14 @@ function piecesOf(sizes: readonly number[], from = 0): MemoryPiece[] {
   });
 }
 
-function held(sizes: readonly number[], limit = 100) {
+function createPieces(sizes: readonly number[], limit = 100) {
   const pieces = new MemoryPieces(limit);
   for (const piece of piecesOf(sizes)) pieces.add(piece);
   return pieces;
 }
 
-test('there is room up to the limit, and again for what is released', () => {
-  const pieces = held([40, 50]);
+test('has room up to the limit, and again after a release', () => {
+  const pieces = createPieces([40, 50]);
   expect(pieces.bytes).toBe(90);
   expect(pieces.records).toBe(3);
   expect([10, 11].map((bytes) => pieces.hasRoom(bytes))).toEqual([true, false]);
@@ -32,7 +32,7 @@ test('there is room up to the limit, and again for what is released', () => {
   expect([100, 101].map((bytes) => pieces.hasRoom(bytes))).toEqual([true, false]);
 });
 
-test('only whole pieces before a position are released', () => {
+test('releases only whole pieces before a position', () => {
   const pieces = piecesOf([8, 16, 8]);
   expect(releasePieces(pieces, 7)).toBe(0);
   expect(pieces).toHaveLength(3);
@@ -43,10 +43,10 @@ test('only whole pieces before a position are released', () => {
   expect(pieces).toEqual([]);
 });
 
-test('a batch has consecutive pieces until it has the size asked for', () => {
-  expect(held([]).batch(10)).toBe(undefined);
-  const pieces = held([8, 16, 8]);
-  for (const [most, end] of [
+test('a batch consists of consecutive pieces until it has the requested size', () => {
+  expect(createPieces([]).batch(10)).toBe(undefined);
+  const pieces = createPieces([8, 16, 8]);
+  for (const [limit, end] of [
     [1, 8],
     [8, 8],
     [9, 24],
@@ -55,14 +55,14 @@ test('a batch has consecutive pieces until it has the size asked for', () => {
     [1_000, 32],
   ] as const) {
     const bytes = Buffer.concat(piecesOf([8, 16, 8]).map((piece) => piece.bytes)).subarray(0, end);
-    expect(pieces.batch(most)).toEqual({ start: 0, end, bytes });
+    expect(pieces.batch(limit)).toEqual({ start: 0, end, bytes });
   }
   pieces.release(8);
   expect(pieces.batch(1_000)).toMatchObject({ start: 8, end: 32 });
 });
 
-test('a batch ends at a gap, where other pieces were written to a file in between', () => {
-  const pieces = held([8]);
+test('a batch ends at a gap, which pieces that were written to a file leave', () => {
+  const pieces = createPieces([8]);
   for (const piece of piecesOf([8], 16)) pieces.add(piece);
   expect(pieces.batch(1_000)).toMatchObject({ start: 0, end: 8 });
   pieces.release(8);

@@ -4,17 +4,17 @@ import { syncBuiltinESMExports } from 'node:module';
 type Call = (...args: unknown[]) => unknown;
 
 /**
- * Makes the file system of this process stall at will, for calls of the library. While it is stalled, each synchronous
- * call keeps its thread for `hold` ms, and asynchronous calls return when the stall is over.
+ * Stalls file system calls of the library in this process. While the disk is stalled, each synchronous call blocks its
+ * thread for a given time, and asynchronous calls return when the stall is over.
  */
 export class StalledDisk {
-  /** The synchronous calls that were kept waiting, by name. */
-  readonly kept: string[] = [];
-  /** The most asynchronous calls that were under way at once, of those that began in a stall. */
-  mostOutstanding = 0;
-  #hold: number | undefined;
-  #begin: { name: string; hold: number } | undefined;
-  #outstanding = 0;
+  /** Names of the synchronous calls that were blocked. */
+  readonly blockedCalls: string[] = [];
+  /** Maximum number of concurrent asynchronous calls, of those started during a stall. */
+  maxPending = 0;
+  #blockTime: number | undefined;
+  #trigger: { name: string; blockTime: number } | undefined;
+  #pending = 0;
   readonly #waiting: (() => void)[] = [];
   readonly #restore: () => void;
 
@@ -23,11 +23,11 @@ export class StalledDisk {
     const originals: Record<string, Call> = {};
     for (const name of Object.keys(functions).filter((key) => key.endsWith('Sync'))) {
       const asynchronous = name.slice(0, -'Sync'.length);
-      const [waiting, calling] = [functions[name], functions[asynchronous]];
-      if (!waiting || !calling) continue;
-      Object.assign(originals, { [name]: waiting, [asynchronous]: calling });
-      functions[name] = this.#slowSync(name, waiting);
-      functions[asynchronous] = this.#slow(calling);
+      const [synchronous, callback] = [functions[name], functions[asynchronous]];
+      if (!synchronous || !callback) continue;
+      Object.assign(originals, { [name]: synchronous, [asynchronous]: callback });
+      functions[name] = this.#slowSync(name, synchronous);
+      functions[asynchronous] = this.#slow(callback);
     }
     syncBuiltinESMExports();
     this.#restore = () => {
@@ -36,28 +36,28 @@ export class StalledDisk {
     };
   }
 
-  /** From now on nothing is answered in time. */
-  stall(hold: number): void {
-    this.#hold = hold;
+  /** Stalls the disk. Each synchronous call blocks for `blockTime` ms. */
+  stall(blockTime: number): void {
+    this.#blockTime = blockTime;
   }
 
-  /** The same, from the next synchronous call with this name on. */
-  stallAt(name: string, hold: number): void {
-    this.#begin = { name, hold };
+  /** Stalls the disk from the next synchronous call with this name. */
+  stallAt(name: string, blockTime: number): void {
+    this.#trigger = { name, blockTime: blockTime };
   }
 
-  /** Keeps the thread. */
-  wait = (ms: number): void => {
+  /** Blocks the thread. */
+  block = (ms: number): void => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
   };
 
-  /** Calls back with the name of each synchronous call. */
+  /** Receives the name of each synchronous call. */
   onCall: ((name: string) => void) | undefined;
 
-  /** The disk answers again. */
+  /** Ends the stall. */
   release(): void {
-    this.#hold = undefined;
-    for (const go of this.#waiting.splice(0)) go();
+    this.#blockTime = undefined;
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
   restore(): void {
@@ -68,15 +68,15 @@ export class StalledDisk {
   #slowSync(name: string, original: Call): Call {
     const disk = this;
     return function (this: unknown, ...args) {
-      if ((disk.onCall || disk.#hold !== undefined || disk.#begin?.name === name) && isOurs()) {
+      if ((disk.onCall || disk.#blockTime !== undefined || disk.#trigger?.name === name) && isLibraryCall()) {
         disk.onCall?.(name);
-        if (disk.#begin?.name === name) {
-          disk.#hold = disk.#begin.hold;
-          disk.#begin = undefined;
+        if (disk.#trigger?.name === name) {
+          disk.#blockTime = disk.#trigger.blockTime;
+          disk.#trigger = undefined;
         }
-        if (disk.#hold !== undefined) {
-          disk.kept.push(name);
-          disk.wait(disk.#hold);
+        if (disk.#blockTime !== undefined) {
+          disk.blockedCalls.push(name);
+          disk.block(disk.#blockTime);
         }
       }
       return original.apply(this, args);
@@ -87,13 +87,13 @@ export class StalledDisk {
     const disk = this;
     return function (this: unknown, ...args) {
       const done = args.at(-1);
-      if (disk.#hold === undefined || typeof done !== 'function' || !isOurs()) {
+      if (disk.#blockTime === undefined || typeof done !== 'function' || !isLibraryCall()) {
         return original.apply(this, args);
       }
-      disk.#outstanding += 1;
-      disk.mostOutstanding = Math.max(disk.mostOutstanding, disk.#outstanding);
+      disk.#pending += 1;
+      disk.maxPending = Math.max(disk.maxPending, disk.#pending);
       args[args.length - 1] = (...results: unknown[]) => {
-        disk.#outstanding -= 1;
+        disk.#pending -= 1;
         return done(...results);
       };
       disk.#waiting.push(() => original.apply(this, args));
@@ -102,8 +102,8 @@ export class StalledDisk {
   }
 }
 
-/** Whether the library makes the call that is being made, from its sources or as it was built. */
-function isOurs(): boolean {
+/** Returns whether the current call comes from the library, from its sources or its build. */
+function isLibraryCall(): boolean {
   const { stack = '' } = new Error();
   return /[/\\](src|dist)[/\\]journal[/\\]/.test(stack) && !stack.includes('thread-time');
 }

@@ -9,7 +9,7 @@ import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import type { Position } from '../../src/journal/position.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 
-/** A directory that is gone after the test. */
+/** Creates a directory that is removed after the test. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-test-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
@@ -45,7 +45,7 @@ export function openJournal(directory: string, options: Partial<JournalOptions> 
     directory,
     mode: 'append',
     maxBytes: 2 ** 30,
-    // A test that does not wait for the journal wants its records in the file, whatever the machine is busy with.
+    // Tests that do not wait for the journal expect its records in the file, however slow the machine is.
     patience: Number.POSITIVE_INFINITY,
     header: { site: 'default', serverName: 'test' },
     onProblem: (problem) => problems.push(problem),
@@ -81,15 +81,15 @@ export function readAll(reader: JournalReader, from: Position = { position: 0, o
   return { urls, cursor, ...report };
 }
 
-/** A reader of a journal that is being written, which believes at once what it sees. */
+/** Creates a reader of a journal that is being written, which does not wait for damaged records to be completed. */
 export function liveReader(journal: Journal, pieces: readonly MemoryPiece[] = []) {
   return new JournalReader(journal.path, journal.shared, pieces, 0);
 }
 
-/** The journal of a process that died. */
-export function readDead(directory: string) {
+/** Reads the journal of a process that exited or was killed. */
+export function readOrphan(directory: string) {
   return readAll(new JournalReader(directory));
 }
 
-export const names = (from: number, to: number) =>
+export const urlRange = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => `/${from + i}`);

@@ -9,20 +9,20 @@ import { JournalReader } from '../../src/journal/reader.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { fieldsOf, names, openJournal, readAll, temporaryDirectory } from './support.ts';
+import { fieldsOf, openJournal, readAll, temporaryDirectory, urlRange } from './support.ts';
 
 const RECORDS = 60;
 
-/** A journal of several segments, whose last beat came after `noted` of its records. */
-function filledJournal(noted: number, directory = temporaryDirectory()) {
+/** A journal of several segments, whose last heartbeat was written after `recorded` of its records. */
+function filledJournal(recorded: number, directory = temporaryDirectory()) {
   const { journal } = openJournal(directory, { segmentBytes: 2048 });
-  for (const url of names(0, noted)) journal.append(fieldsOf(url));
+  for (const url of urlRange(0, recorded)) journal.append(fieldsOf(url));
   writeEnd(journal.path, journal.shared);
-  for (const url of names(noted, RECORDS)) journal.append(fieldsOf(url));
+  for (const url of urlRange(recorded, RECORDS)) journal.append(fieldsOf(url));
   return journal;
 }
 
-const readKnown = (path: string) => {
+const readUpToEnd = (path: string) => {
   const known = readEnd(path, lastBeat(path));
   const reader = new JournalReader(path, undefined, [], 0, known);
   const found = { ...readAll(reader), isAtEnd: false };
@@ -31,7 +31,7 @@ const readKnown = (path: string) => {
   return found;
 };
 
-test('what is missing at the end is counted up to the last beat, wherever the files were cut', async () => {
+test('counts the records missing at the end up to the last heartbeat, wherever the files are truncated', async () => {
   const journal = filledJournal(50);
   const { path } = journal;
   const segments = listSegments(path);
@@ -39,49 +39,49 @@ test('what is missing at the end is counted up to the last beat, wherever the fi
   for (const segment of segments.reverse()) {
     for (let size = statSync(segment.path).size; size >= SEGMENT_HEAD_BYTES; size -= 24) {
       truncateSync(segment.path, size);
-      const { urls, lost, isAtEnd, cursor } = readKnown(path);
-      expect(urls).toEqual(names(0, urls.length));
+      const { urls, lost, isAtEnd, cursor } = readUpToEnd(path);
+      expect(urls).toEqual(urlRange(0, urls.length));
       expect({ isAtEnd, lost }).toEqual({ isAtEnd: true, lost: Math.max(0, 50 - urls.length) });
       expect(cursor.ordinal).toBe(Math.max(50, urls.length));
     }
     rmSync(segment.path);
   }
-  expect(readKnown(path)).toMatchObject({ urls: [], lost: 50, cursor: { ordinal: 50 } });
+  expect(readUpToEnd(path)).toMatchObject({ urls: [], lost: 50, cursor: { ordinal: 50 } });
 });
 
-test('a damaged tail that hides how many records it had is counted up to the last beat', () => {
+test('counts the records of an unreadable tail up to the last heartbeat', () => {
   const { path } = filledJournal(RECORDS);
   const last = listSegments(path).at(-1)!.path;
   writeFileSync(last, Buffer.alloc(statSync(last).size - SEGMENT_HEAD_BYTES), { flag: 'a' });
   truncateSync(last, SEGMENT_HEAD_BYTES);
   writeFileSync(last, Buffer.alloc(10_000), { flag: 'a' });
-  const { urls, lost } = readKnown(path);
+  const { urls, lost } = readUpToEnd(path);
   expect(urls.length).toBeLessThan(RECORDS);
   expect(urls.length + lost).toBe(RECORDS);
 });
 
-test('how far a journal was written survives adoptions and closing; what is damaged says nothing', () => {
+test('keeps the recorded end through adoption and closing, and ignores a damaged heartbeat file', () => {
   const { path } = filledJournal(50);
-  const noted = () => readEnd(path, lastBeat(path));
-  const before = noted();
+  const recordedEnd = () => readEnd(path, lastBeat(path));
+  const before = recordedEnd();
   expect(before).toMatchObject({ ordinal: 50 });
   const name = claim(path, lastBeat(path))!;
-  expect(noted()).toEqual(before);
-  // The process that was paused does not make the file anew.
+  expect(recordedEnd()).toEqual(before);
+  // A process that resumes after a pause does not recreate the file.
   writeEnd(path, new SharedState());
   expect(lastBeat(path)!.name).toBe(name);
   endHeartbeat(path, name);
-  expect(noted()).toEqual(before);
+  expect(recordedEnd()).toEqual(before);
   const file = join(path, lastBeat(path)!.name);
   for (const bytes of ['', 'x'.repeat(20), readFileSync(file).subarray(1)]) {
     writeFileSync(file, bytes);
-    expect(noted()).toEqual({ position: 0, ordinal: 0 });
+    expect(recordedEnd()).toEqual({ position: 0, ordinal: 0 });
   }
   rmSync(file);
-  expect(noted()).toEqual({ position: 0, ordinal: 0 });
+  expect(recordedEnd()).toEqual({ position: 0, ordinal: 0 });
 });
 
-test('an app that adopts a truncated journal counts and reports what is missing', async () => {
+test('an app that adopts a truncated journal counts and reports the missing records', async () => {
   const directory = temporaryDirectory();
   const dir = join(directory, 'journals');
   const problems: TrackUsageError[] = [];
@@ -106,13 +106,13 @@ test('an app that adopts a truncated journal counts and reports what is missing'
   const segments = listSegments(journal.path);
   const kept = segments.at(-1)!.ordinal;
   rmSync(segments.at(-1)!.path);
-  // One that was stored has no segments while it is being deleted.
+  // A journal that was stored has no segments while it is being deleted.
   const deleted = filledJournal(RECORDS, join(dir, identity!));
   await deleted.close({ discard: false });
   for (const { path } of listSegments(deleted.path)) rmSync(path);
   const usage = open();
   await expect.poll(() => usage.status().storages[0]!.lost, { timeout: 20_000 }).toBe(RECORDS - kept);
-  // Both are deleted in the end, and nothing more was lost.
+  // Both are eventually deleted, and nothing more is lost.
   await expect.poll(() => readdirSync(join(dir, identity!)).length, { timeout: 20_000 }).toBe(1);
   expect(usage.status().storages[0]!.lost).toBe(RECORDS - kept);
   const [total] = await usage.getSum('server', { period: 'month' });

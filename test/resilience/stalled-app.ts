@@ -17,6 +17,6 @@ const usage = new TrackUsage(server, stalledStorage(directory, 'refuses'), {
 process.on('message', (message: { stall: number } | 'release' | 'status') => {
   if (message === 'release') disk.release();
   else if (message !== 'status') disk.stall(message.stall);
-  process.send!({ journal: usage.status().journal, kept: disk.kept });
+  process.send!({ journal: usage.status().journal, kept: disk.blockedCalls });
 });
 server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port));
