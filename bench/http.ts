@@ -1,7 +1,7 @@
 import type { End } from './servers/main.ts';
 import type { Framework } from './servers/variant.ts';
 import { LINE_UP, type VariantName } from './servers/variants.ts';
-import { decimals, overview, signed, spread, table, whole } from './support/figures.ts';
+import { decimals, integer, overview, signed, spread, table } from './support/figures.ts';
 import {
   type LoadedServer,
   type Measurement,
@@ -45,14 +45,14 @@ export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOp
     data[framework] = results;
   }
   return {
-    title: 'A request',
+    title: 'Cost per request',
     method:
-      'The app thread alone on one core; its other threads, such as our writer, share the other with the load: ' +
-      '64 connections with browser-like requests. All servers of a framework run, and one at a time is under load, ' +
-      `for ${WINDOW.measured} s and a little before; rounds: ${rounds}, each with new processes that first had some ` +
-      'full collections, as any that has run for a while. Median (min–max); shares and differences are to the mean ' +
-      'of the bare server measured just before and just after. Of track-usage every request that the server handled ' +
-      'was found in the storage.',
+      'The app thread has one core. The other threads, such as the writer, share the second core with the load ' +
+      'generator: 64 connections that send requests like those of browsers. All servers of a framework run, and one at ' +
+      `a time is under load, for ${WINDOW.measured} s after a short warm-up. Rounds: ${rounds}, each with new processes ` +
+      'after several full garbage collections, as in a long-running process. Median (min–max). Ratios and differences ' +
+      'are relative to the mean of the bare server, measured immediately before and after. With track-usage, every ' +
+      'request that the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
     short: overview(data, ({ thread, bare }) => ({ own: thread, bare: bare.thread })),
     data,
@@ -103,27 +103,34 @@ function tableOf(results: Results): string {
         ? `${spread(
             list.map((result) => result[pick]),
             decimals(1),
-          )} in all`
+          )} total`
         : spread(
             list.map((result) => result[pick] - result.bare[pick]),
             signed,
           );
-    const shares = list.map(({ throughput, bare }) => throughput / bare.throughput);
+    const ratios = list.map(({ throughput, bare }) => throughput / bare.throughput);
     const catchUp = list.filter(({ stored }) => stored !== undefined).map((result) => result.catchUp);
     return [
       variant,
       spread(
         list.map(({ throughput }) => throughput),
-        whole,
+        integer,
       ),
-      isBare ? '1' : spread(shares, decimals(2)),
+      isBare ? '1' : spread(ratios, decimals(2)),
       cpu('thread'),
       cpu('process'),
       spread(catchUp, decimals(1)),
     ];
   });
   return table(
-    ['', 'requests/s', 'share of bare', 'app thread, µs/request', 'process, µs/request', 'stored after, s'],
+    [
+      '',
+      'requests/s',
+      'ratio to bare',
+      'app thread, µs/request',
+      'process, µs/request',
+      'time until stored, s',
+    ],
     rows,
   );
 }

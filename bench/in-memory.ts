@@ -42,13 +42,13 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
     data[framework] = costs;
   }
   return {
-    title: 'A request without a network',
+    title: 'Cost per request without a network',
     method:
-      'CPU time of the app thread alone on its core. Requests come from memory by streams and responses go nowhere, ' +
-      `so the bare server costs less than with sockets. ${REQUESTS.toLocaleString('en')} requests of each, ` +
-      `${WINDOWS} times, each time after as many of the bare server, of whose difference the median counts; ` +
-      `${rounds} rounds, each with new processes that first had some full collections, as any that has run for a ` +
-      'while. Median (min–max) of the rounds.',
+      'CPU time of the app thread, which has one core. Requests come from memory through streams, and responses are ' +
+      `discarded, so the bare server costs less than with sockets. Each window of ${REQUESTS.toLocaleString('en')} ` +
+      'requests follows a window of the same size for the bare server. The result of a round is the median difference ' +
+      `of ${WINDOWS} windows. Rounds: ${rounds}, each with new processes after several full garbage collections, as in a ` +
+      'long-running process. Median (min–max) of the rounds.',
     tables: Object.entries(data).map(([title, costs]) => ({ title, text: tableOf(costs) })),
     short: overview(data, (cost) => cost),
     data,
@@ -56,16 +56,16 @@ export async function run({ quick, rounds = quick ? 1 : 6, frameworks }: BenchOp
 }
 
 async function addRound(framework: Framework, costs: Costs, windows: number): Promise<void> {
-  const warmUp = (server: LoadedServer) => server.askFromMemory(WARM_UP);
+  const warmUp = (server: LoadedServer) => server.requestFromMemory(WARM_UP);
   await withServers(framework, ['bare', ...LINE_UP[framework]], warmUp, async ([bareServer, ...servers]) => {
     for (const server of servers) {
       const found: Cost[] = [];
       for (let i = 0; i < windows; i++) {
-        const bare = await bareServer!.askFromMemory(REQUESTS);
-        found.push({ own: await server.askFromMemory(REQUESTS), bare });
+        const bare = await bareServer!.requestFromMemory(REQUESTS);
+        found.push({ own: await server.requestFromMemory(REQUESTS), bare });
       }
       const bare = median(found.map((cost) => cost.bare));
-      const own = bare + median(overBare(found));
+      const own = bare + median(differences(found));
       costs[server.variant] = [...(costs[server.variant] ?? []), { own, bare }];
       costs.bare!.push({ own: bare, bare });
     }
@@ -73,20 +73,20 @@ async function addRound(framework: Framework, costs: Costs, windows: number): Pr
 }
 
 /** Returns the cost above the bare server's. */
-function overBare(costs: readonly Cost[]): number[] {
+function differences(costs: readonly Cost[]): number[] {
   return costs.map(({ own, bare }) => own - bare);
 }
 
 function tableOf(costs: Costs): string {
   return table(
-    ['', 'µs/request', 'over bare'],
+    ['', 'µs/request', 'difference from bare'],
     Object.entries(costs).map(([variant, list]) => [
       variant,
       spread(
         list.map(({ own }) => own),
         decimals(1),
       ),
-      variant === 'bare' ? '–' : spread(overBare(list), signed),
+      variant === 'bare' ? '–' : spread(differences(list), signed),
     ]),
   );
 }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Child } from './support/child.ts';
+import { newDirectory, removeDirectory } from './support/directory.ts';
 import { decimals, spread, table } from './support/figures.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
-import { newDirectory, removeDirectory } from './support/place.ts';
 
 const SERVER = join(import.meta.dirname, 'servers', 'instances.ts');
 const COUNTS = [0, 1, 2, 25] as const;
@@ -14,7 +14,7 @@ interface Result {
   queried: number;
 }
 
-/** Measures the memory of a process with several TrackUsage instances. */
+/** Measures the memory of a process with multiple TrackUsage instances. */
 export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Promise<Report> {
   const data: Record<number, Result[]> = {};
   for (let round = 1; round <= rounds; round++) {
@@ -24,11 +24,12 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
     }
   }
   return {
-    title: 'Several instances in one process',
+    title: 'Multiple instances in one process',
     method:
-      'Servers of node:http, each with its own TrackUsage and SQLite database with the seven summaries of the parent, after ' +
-      `200 requests to each, all stored and garbage collected. Rounds: ${rounds}. Median (min–max), MB.`,
-    tables: [{ title: 'Resident size of the process', text: tableOf(data) }],
+      'Each instance has a node:http server and a SQLite database with the seven summaries of Flask-Track-Usage. Memory is ' +
+      'measured after 200 requests to each server, when all requests are stored and garbage is collected. ' +
+      `Rounds: ${rounds}. Median (min–max), MB.`,
+    tables: [{ title: 'Resident set size of the process', text: tableOf(data) }],
     data,
   };
 }
@@ -37,7 +38,7 @@ async function measure(count: number): Promise<Result> {
   const directory = newDirectory();
   const server = new Child(SERVER, { args: [directory, String(count)], flags: ['--expose-gc'] });
   try {
-    return { stored: await server.ask<number>('stored'), queried: await server.ask<number>('queried') };
+    return { stored: await server.call<number>('stored'), queried: await server.call<number>('queried') };
   } finally {
     await server.stop();
     removeDirectory(directory);
@@ -51,7 +52,7 @@ function tableOf(data: Record<number, Result[]>): string {
       decimals(0),
     );
   return table(
-    ['instances', 'stored', 'queried too'],
+    ['instances', 'after storing', 'after querying'],
     Object.entries(data).map(([count, results]) => [
       count,
       megabytes(results, ({ stored }) => stored),

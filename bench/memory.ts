@@ -3,9 +3,9 @@ import type { End } from './servers/main.ts';
 import type { VariantName } from './servers/variants.ts';
 import { Child } from './support/child.ts';
 import { KeepAliveClient } from './support/client.ts';
-import { decimals, signed, spread, table, whole } from './support/figures.ts';
+import { newDirectory, removeDirectory } from './support/directory.ts';
+import { decimals, integer, signed, spread, table } from './support/figures.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
-import { newDirectory, removeDirectory } from './support/place.ts';
 
 const SERVER = join(import.meta.dirname, 'servers', 'main.ts');
 const CONNECTIONS = 64;
@@ -34,9 +34,10 @@ export async function run({ quick, rounds = quick ? 1 : 3 }: BenchOptions): Prom
   return {
     title: 'Memory',
     method:
-      `A server of node:http, ${whole(requests)} requests to distinct URLs after a warm-up of ${whole(warmUp)}, ` +
-      `all stored and the app thread's garbage collected before and after. Rounds: ${rounds}. Median (min–max), MB.`,
-    tables: [{ title: 'Resident size of the process', text: tableOf(data) }],
+      `A node:http server receives ${integer(requests)} requests to distinct URLs, after a warm-up of ${integer(warmUp)}. ` +
+      'Memory is measured before and after, when all requests are stored and the garbage of the app thread is ' +
+      `collected. Rounds: ${rounds}. Median (min–max), MB.`,
+    tables: [{ title: 'Resident set size of the process', text: tableOf(data) }],
     data,
   };
 }
@@ -45,14 +46,14 @@ async function measure(variant: VariantName, warmUp: number, requests: number): 
   const directory = newDirectory();
   const server = new Child(SERVER, { args: ['node:http', variant, directory], flags: ['--expose-gc'] });
   try {
-    const client = new KeepAliveClient(await server.ask<number>('port'), CONNECTIONS);
+    const client = new KeepAliveClient(await server.call<number>('port'), CONNECTIONS);
     /** Waits until everything is stored and garbage has been collected. */
     const settle = async () => {
-      const { handled, stored } = await server.ask<End>('end');
+      const { handled, stored } = await server.call<End>('end');
       if (stored !== undefined && stored !== handled) {
         throw new Error(`${variant}: the server handled ${handled} requests, the storage has ${stored} hits`);
       }
-      return server.ask<NodeJS.MemoryUsage>('collect');
+      return server.call<NodeJS.MemoryUsage>('collect');
     };
     await client.get(warmUp, (n) => `/warm-up/${n}`);
     const before = await settle();

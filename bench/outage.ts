@@ -1,25 +1,25 @@
 import { join } from 'node:path';
 import type { UsageStatus } from '../src/index.ts';
 import { Child } from './support/child.ts';
-import { decimals, table, whole } from './support/figures.ts';
+import { newDirectory, removeDirectory } from './support/directory.ts';
+import { decimals, integer, table } from './support/figures.ts';
 import { load, requireLoadTools } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
-import { newDirectory, removeDirectory } from './support/place.ts';
 import { engineOf } from './support/storages.ts';
 
-const SERVING = join(import.meta.dirname, 'serving.ts');
+const SERVER = join(import.meta.dirname, 'processes', 'serve.ts');
 const CONNECTIONS = 16;
 
-/** Clients' view of a time window. Latencies in ms. */
-interface While {
+/** Measurements of the clients during one phase. Latencies in ms. */
+interface Phase {
   name: string;
   requests: number;
   perSecond: number;
   p50: number;
   p99: number;
   max: number;
-  /** Number of records in the journal at its end. */
-  waiting: number;
+  /** Number of records in the journal at the end of the phase. */
+  pending: number;
 }
 
 /**
@@ -33,57 +33,57 @@ export async function run({
   requireLoadTools();
   const engine = engineOf(storage);
   const directory = newDirectory();
-  const place = await engine.start(directory);
-  const app = new Child(SERVING);
+  const database = await engine.start(directory);
+  const app = new Child(SERVER);
   try {
-    const { url, server } = place;
-    if (!server) throw new Error(`${storage} has no server that could be stopped`);
-    const port = await app.ask<number>('serve', { directory, engine: engine.name, url });
+    const { url, server } = database;
+    if (!server) throw new Error(`${storage} has no server that can be stopped`);
+    const port = await app.call<number>('serve', { directory, engine: engine.name, url });
     const seconds = Math.ceil(minutes * 60);
-    const whiles: While[] = [];
-    const pass = async (name: string) => {
+    const phases: Phase[] = [];
+    const measure = async (name: string) => {
       progress(`outage: ${storage}, ${name}`);
-      whiles.push(await clients(name, port, seconds, app));
+      phases.push(await clients(name, port, seconds, app));
     };
     await load(port, { connections: CONNECTIONS, seconds: Math.ceil(seconds / 10) });
-    await pass('up');
+    await measure('running');
     await server.stop();
-    await pass('stopped');
+    await measure('stopped');
     await server.start();
-    await pass('up again');
-    const [handled, started] = [await app.ask<number>('handled'), performance.now()];
-    const stored = await app.ask<number>('stored');
+    await measure('restarted');
+    const [handled, started] = [await app.call<number>('handled'), performance.now()];
+    const stored = await app.call<number>('stored');
     const catchUp = (performance.now() - started) / 1000;
     if (stored !== handled) throw new Error(`${handled} requests were handled, the storage has ${stored}`);
     return {
-      title: 'A database that is stopped',
+      title: 'Database outage',
       method:
-        `node:http with seven summaries in ${storage}, under all the load that ${CONNECTIONS} connections make, on two ` +
-        `cores with the load and the database: ${seconds} s while the database is up, ${seconds} s after it was ` +
-        `killed, ${seconds} s after it was started again. All ${whole(handled)} requests were answered with 200, and ` +
-        `each was stored once, the last of them ${decimals(1)(catchUp)} s after the load ended.`,
-      tables: [{ title: 'What the clients saw', text: tableOf(whiles) }],
-      data: { storage, seconds, whiles, handled, catchUp },
+        `node:http with seven summaries in ${storage}, at full load from ${CONNECTIONS} connections. The app, the load ` +
+        `generator and the database share two cores. Phases: ${seconds} s with the database running, ${seconds} s after ` +
+        `it was killed, ${seconds} s after it was restarted. All ${integer(handled)} responses had status 200. Each ` +
+        `request was stored exactly once, the last one ${decimals(1)(catchUp)} s after the load ended.`,
+      tables: [{ title: 'Client measurements', text: tableOf(phases) }],
+      data: { storage, seconds, phases, handled, catchUp },
     };
   } finally {
     await app.stop();
-    await place.stop();
+    await database.stop();
     removeDirectory(directory);
   }
 }
 
-async function clients(name: string, port: number, seconds: number, app: Child): Promise<While> {
-  const said = await load(port, { connections: CONNECTIONS, seconds, flags: ['--latency'] });
-  const { storages } = await app.ask<UsageStatus>('status');
-  const number = (pattern: RegExp) => Number(pattern.exec(said)?.[1]);
+async function clients(name: string, port: number, seconds: number, app: Child): Promise<Phase> {
+  const output = await load(port, { connections: CONNECTIONS, seconds, flags: ['--latency'] });
+  const { storages } = await app.call<UsageStatus>('status');
+  const number = (pattern: RegExp) => Number(pattern.exec(output)?.[1]);
   return {
     name,
     requests: number(/(\d+) requests in/),
     perSecond: number(/Requests\/sec:\s+([\d.]+)/),
-    p50: milliseconds(/^\s+50%\s+(\S+)/m.exec(said)?.[1]),
-    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(said)?.[1]),
-    max: milliseconds(/^\s+Latency\s+\S+\s+\S+\s+(\S+)/m.exec(said)?.[1]),
-    waiting: storages[0]!.lag.records,
+    p50: milliseconds(/^\s+50%\s+(\S+)/m.exec(output)?.[1]),
+    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(output)?.[1]),
+    max: milliseconds(/^\s+Latency\s+\S+\s+\S+\s+(\S+)/m.exec(output)?.[1]),
+    pending: storages[0]!.lag.records,
   };
 }
 
@@ -95,14 +95,14 @@ function milliseconds(text = ''): number {
   return Number(value) * factor;
 }
 
-function tableOf(whiles: readonly While[]): string {
+function tableOf(phases: readonly Phase[]): string {
   return table(
-    ['', 'requests', 'requests/s', 'p50, ms', 'p99, ms', 'longest, ms', 'records waiting at its end'],
-    whiles.map(({ name, requests, perSecond, p50, p99, max, waiting }) => [
+    ['', 'requests', 'requests/s', 'p50, ms', 'p99, ms', 'max., ms', 'pending records at the end'],
+    phases.map(({ name, requests, perSecond, p50, p99, max, pending }) => [
       name,
-      ...[requests, perSecond].map(whole),
+      ...[requests, perSecond].map(integer),
       ...[p50, p99, max].map(decimals(2)),
-      whole(waiting),
+      integer(pending),
     ]),
   );
 }

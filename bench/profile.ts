@@ -20,9 +20,9 @@ export async function run({ quick, frameworks }: BenchOptions): Promise<Report> 
     let profile!: Profiler.Profile;
     const { begin, finish } = await withServer(framework, 'track-usage', (loaded) =>
       loaded.measure(quick ? { warmUp: 0.5, measured: 1 } : { warmUp: 2, measured: 8 }, {
-        begin: (server: Child) => server.ask('profile'),
+        begin: (server: Child) => server.call('profile'),
         finish: async (server: Child) => {
-          profile = await server.ask<Profiler.Profile>('profiled');
+          profile = await server.call<Profiler.Profile>('profiled');
         },
       }),
     );
@@ -30,9 +30,9 @@ export async function run({ quick, frameworks }: BenchOptions): Promise<Report> 
     tables.push({ title: framework, text: tableOf(profile, finish.handled - begin.handled) });
   }
   return {
-    title: 'Where the time goes',
+    title: 'CPU profile of the app thread',
     method:
-      'Self time in the app thread, sampled every 200 µs; what V8 inlines counts for its caller. `a ← b`: a native function called by b.',
+      'Self time in the app thread, sampled every 200 µs. Functions inlined by V8 count for their caller. `a ← b`: a native function `a`, called by `b`.',
     tables,
     data,
   };
@@ -42,17 +42,17 @@ interface Callee {
   name: string;
   ours: boolean;
   /** True if it has no source location: native functions, and files of Node that only call others. */
-  leads: boolean;
+  isNative: boolean;
 }
 
 function functionOf({ functionName, url, lineNumber }: Profiler.ProfileNode['callFrame']): Callee {
   const file = url.replace(/^.*\/(?=track-usage-bench-\d+\/|node_modules\/)/, '');
   const ours = /^track-usage-bench-\d+\//.test(file);
-  const place = file === '' ? '' : ` ${file.replace(/^track-usage-bench-\d+\//, '')}:${lineNumber + 1}`;
+  const location = file === '' ? '' : ` ${file.replace(/^track-usage-bench-\d+\//, '')}:${lineNumber + 1}`;
   return {
-    name: `${functionName || '(anonymous)'}${place}`,
+    name: `${functionName || '(anonymous)'}${location}`,
     ours,
-    leads: file === '' || file === 'node:fs' || file === 'node:buffer',
+    isNative: file === '' || file === 'node:fs' || file === 'node:buffer',
   };
 }
 
@@ -65,7 +65,7 @@ function tableOf(profile: Profiler.Profile, requests: number): string {
   const labelOf = (id: number): Callee => {
     const called = functions.get(id)!;
     let caller = id;
-    while (functions.get(caller)?.leads) caller = parents.get(caller) ?? -1;
+    while (functions.get(caller)?.isNative) caller = parents.get(caller) ?? -1;
     const by = functions.get(caller);
     return caller === id || !by?.ours ? called : { ...by, name: `${called.name} ← ${by.name}` };
   };
@@ -87,9 +87,9 @@ function tableOf(profile: Profiler.Profile, requests: number): string {
     ['function', 'µs/request'],
     [
       ...ours.slice(0, ROWS).map(row),
-      row(['all of track-usage', { time: sum(ours) }]),
+      row(['track-usage, total', { time: sum(ours) }]),
       ...others.slice(0, ROWS).map(row),
-      row(['all of the others', { time: sum(others) }]),
+      row(['everything else, total', { time: sum(others) }]),
     ],
   );
 }

@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import type { UsageQuery } from '../src/query/query.ts';
 import type { RangeName } from '../src/query/range.ts';
 import type { Storage } from '../src/query/storage.ts';
-import type { Adopted } from './storing.ts';
+import type { Adopted } from './processes/store.ts';
 import { Child } from './support/child.ts';
-import { decimals, spread, table, whole } from './support/figures.ts';
+import { newDirectory, removeDirectory } from './support/directory.ts';
+import { decimals, integer, spread, table } from './support/figures.ts';
 import { writeJournal } from './support/journal.ts';
 import { library, load } from './support/library.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
-import { newDirectory, removeDirectory } from './support/place.ts';
 import { engineOf } from './support/storages.ts';
 import { traffic } from './support/traffic.ts';
 
-const STORING = join(import.meta.dirname, 'storing.ts');
+const STORE = join(import.meta.dirname, 'processes', 'store.ts');
 const DAY = 24 * 60 * 60 * 1000;
 /** Number of records per day, for ten million per year. */
 const DAILY = 27_400;
@@ -23,15 +23,15 @@ const RANGES: readonly RangeName[] = ['30d', '12mo'];
 /** Default panels of the dashboard. */
 const PANELS = ['urls', 'referrers', 'geo', 'browsers', 'remotes', 'status'];
 
-type Ask = (query: UsageQuery, range: RangeName) => Promise<unknown>;
+type RunQuery = (query: UsageQuery, range: RangeName) => Promise<unknown>;
 
 const top =
-  (summary: string, more: object = {}): Ask =>
+  (summary: string, more: object = {}): RunQuery =>
   (query, range) =>
     query.top(summary, { range, ...more });
 
-const QUERIES: Readonly<Record<string, Ask>> = {
-  'first screen, all of it': async (query, range) => {
+const QUERIES: Readonly<Record<string, RunQuery>> = {
+  'initial page, all queries': async (query, range) => {
     await query.site();
     await Promise.all([
       query.totals({ range, compare: true }),
@@ -39,8 +39,8 @@ const QUERIES: Readonly<Record<string, Ask>> = {
       ...PANELS.map((summary) => query.top(summary, { range })),
     ]);
   },
-  'totals, with the period before': (query, range) => query.totals({ range, compare: true }),
-  'chart, with the period before': (query, range) => query.series({ range, compare: true }),
+  'totals, compared': (query, range) => query.totals({ range, compare: true }),
+  'chart, compared': (query, range) => query.series({ range, compare: true }),
   'chart by day': (query, range) => query.series({ range, period: 'day' }),
   ...Object.fromEntries(
     [
@@ -57,15 +57,15 @@ const QUERIES: Readonly<Record<string, Ask>> = {
     ].map((summary) => [`panel ${summary}`, top(summary)]),
   ),
   'panel visitors': top('visitors'),
-  'panel urls by time': top('urls', { order: 'duration' }),
+  'panel urls, by duration': top('urls', { order: 'duration' }),
   'panel urls, searched': top('urls', { search: 'shoes+12' }),
   'panel urls, 50 rows, page 20': top('urls', { limit: 50, page: 20 }),
-  'panel urls, with the period before': top('urls', { compare: true }),
+  'panel urls, compared': top('urls', { compare: true }),
   'chart of one URL': (query, range) =>
     query.series({ range, summary: 'urls', key: 'https://shop.example.org/products/0' }),
   'newest 100 requests': (query, range) => query.records({ range }),
-  'totals, filtered by a country': (query, range) => query.totals({ range, filter: { geo: 'DE' } }),
-  'panel urls, filtered by a country': top('urls', { filter: { geo: 'DE' } }),
+  'totals, filtered by country': (query, range) => query.totals({ range, filter: { geo: 'DE' } }),
+  'panel urls, filtered by country': top('urls', { filter: { geo: 'DE' } }),
 };
 /** Queries that read records instead of sums, which are measured less often. */
 const SLOW = /filtered/;
@@ -78,18 +78,18 @@ export async function run({ quick, storage, rounds = quick ? 2 : 5 }: BenchOptio
   const tables: Report['tables'] = [];
   const data: Record<string, Record<string, number[]>> = {};
   for (const engine of engines) {
-    const found = await measure(engine, days, rounds);
-    data[engine] = found;
-    tables.push({ title: `${engine}, ms`, text: tableOf(found) });
+    const results = await measure(engine, days, rounds);
+    data[engine] = results;
+    tables.push({ title: `${engine}, ms`, text: tableOf(results) });
   }
   return {
     title: 'Queries',
     method:
-      `${whole(records)} records spread over ${days} days, the last of them today (10,000 URLs and 20,000 visitors, few of ` +
-      `them most of it), in all ${(await hooks()).length} standard summaries; then the dashboard's queries, each ` +
-      `${rounds} times after a first (filtered ones, which read the records, twice), by the library without HTTP. ` +
-      `Before each, ${LIVE} more requests of today are stored. Median (min–max); the first time, when nothing is remembered ` +
-      'yet of what the queries above it did not read, stands beside it.',
+      `${integer(records)} records over the last ${days} days, including today (10,000 URLs and 20,000 visitors, Zipf ` +
+      `distribution), in all ${(await hooks()).length} standard summaries. The dashboard's queries run in the library, ` +
+      `without HTTP: a first run, then ${rounds} more (2 for filtered queries, which read the records). Before each run, ` +
+      `${LIVE} more requests of today are stored. "Compared" means compared with the previous period. Median (min–max). ` +
+      'In the first run, only data read by the queries above is cached.',
     tables,
     data,
   };
@@ -100,28 +100,28 @@ async function measure(storageName: string, days: number, rounds: number): Promi
   const today = Math.floor(Date.now() / DAY) * DAY;
   const engine = engineOf(storageName);
   const directory = newDirectory();
-  const place = await engine.start(directory);
-  const child = new Child(STORING);
+  const database = await engine.start(directory);
+  const child = new Child(STORE);
   let storage: Storage | undefined;
   try {
-    storage = await engine.storage(place.url, await hooks());
-    progress(`queries: ${storageName}, writing ${whole(records)} records`);
+    storage = await engine.storage(database.url, await hooks());
+    progress(`queries: ${storageName}, writing ${integer(records)} records`);
     const { identity } = storage;
     let count = 0;
     const store = async (more: number, ofDays: number): Promise<void> => {
       const begin = today - (ofDays - 1) * DAY;
       const requests = traffic(more, 'zipf', ofDays, begin);
       const journal = await writeJournal(directory, identity, requests);
-      const asked = { directory, journal, engine: storageName, url: place.url, hooks: await hooks() };
-      const stored = await child.ask<Adopted>('adopt', asked);
+      const job = { directory, journal, engine: storageName, url: database.url, hooks: await hooks() };
+      const stored = await child.call<Adopted>('adopt', job);
       count += more;
       if (stored.records !== count) throw new Error(`${stored.records} of ${count} records were stored`);
     };
-    progress(`queries: ${storageName}, storing ${whole(records)} records`);
+    progress(`queries: ${storageName}, storing ${integer(records)} records`);
     await store(records, days);
     const { UsageQuery: Query } = await load<{ UsageQuery: typeof UsageQuery }>('query/query.js');
     const query = new Query(storage.reader);
-    const found: Record<string, number[]> = {};
+    const results: Record<string, number[]> = {};
     for (const range of RANGES) {
       for (const [name, read] of Object.entries(QUERIES)) {
         progress(`queries: ${storageName}, ${range}, ${name}`);
@@ -131,18 +131,18 @@ async function measure(storageName: string, days: number, rounds: number): Promi
           await read(query, range);
           return performance.now() - started;
         };
-        found[`${range} ${name}, first`] = [await time()];
+        results[`${range} ${name}, first`] = [await time()];
         const times: number[] = [];
-        const most = SLOW.test(name) ? Math.min(2, rounds) : rounds;
-        for (let round = 0; round < most; round++) times.push(await time());
-        found[`${range} ${name}`] = times;
+        const repetitions = SLOW.test(name) ? Math.min(2, rounds) : rounds;
+        for (let round = 0; round < repetitions; round++) times.push(await time());
+        results[`${range} ${name}`] = times;
       }
     }
-    return found;
+    return results;
   } finally {
     await storage?.close();
     await child.stop();
-    await place.stop();
+    await database.stop();
     removeDirectory(directory);
   }
 }
@@ -151,13 +151,13 @@ async function hooks(): Promise<string[]> {
   return (await library()).STANDARD_SUMMARIES.map(({ name }) => name);
 }
 
-function tableOf(found: Record<string, number[]>): string {
+function tableOf(results: Record<string, number[]>): string {
   const rows = Object.keys(QUERIES).map((name) => [
     name,
     ...RANGES.flatMap((range) => [
-      spread(found[`${range} ${name}`]!, decimals(1)),
-      spread(found[`${range} ${name}, first`]!, decimals(1)),
+      spread(results[`${range} ${name}`]!, decimals(1)),
+      spread(results[`${range} ${name}, first`]!, decimals(1)),
     ]),
   ]);
-  return table(['', ...RANGES.flatMap((range) => [range, `${range}, first time`])], rows);
+  return table(['', ...RANGES.flatMap((range) => [range, `${range}, first run`])], rows);
 }

@@ -24,8 +24,8 @@ const machine = {
   node: process.version,
   platform: `${process.platform} ${process.arch}`,
 };
-const surroundings = `${machine.cores} × ${machine.cpu}, ${machine.memory}, ${machine.platform}, Node ${machine.node}`;
-console.log(`${surroundings}${quick ? ', quick' : ''}\n`);
+const environment = `${machine.cores} × ${machine.cpu}, ${machine.memory}, ${machine.platform}, Node ${machine.node}`;
+console.log(`${environment}${quick ? ', quick' : ''}\n`);
 
 mkdirSync(RESULTS, { recursive: true });
 for (const name of names) {
@@ -43,6 +43,6 @@ for (const name of names) {
       .slice(2)
       .filter((word) => word !== '--write')
       .join(' ')}`;
-    writePages(name, `\`${command.trim()}\`, ${date.slice(0, 10)}, ${surroundings}.`, report);
+    writePages(name, `\`${command.trim()}\`, ${date.slice(0, 10)}, ${environment}.`, report);
   }
 }

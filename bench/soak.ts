@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Sample } from './servers/watching.ts';
-import { decimals, median, table, whole } from './support/figures.ts';
+import type { Sample } from './servers/sampler.ts';
+import { decimals, integer, median, table } from './support/figures.ts';
 import { requireLoadTools, withServer } from './support/load.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { installPeers } from './support/peers.ts';
@@ -28,9 +28,9 @@ const SERIES: readonly Series[] = [
     of: ({ rss, heapTotal }) => (rss - heapTotal) / MB,
     slack: 0,
   },
-  { name: "used in the app thread's heap, MB", of: ({ heapUsed }) => heapUsed / MB, by: floor, slack: 5 },
-  { name: 'event loop late, median, ms', of: ({ delay }) => delay.median, slack: 1 },
-  { name: 'event loop late, 99 %, ms', of: ({ delay }) => delay.p99, slack: 5 },
+  { name: "app thread's heap, used, MB", of: ({ heapUsed }) => heapUsed / MB, by: floor, slack: 5 },
+  { name: 'event loop delay, median, ms', of: ({ delay }) => delay.median, slack: 1 },
+  { name: 'event loop delay, p99, ms', of: ({ delay }) => delay.p99, slack: 5 },
   // Varies with the time of the sample, between 0 and the second for which records are collected.
   { name: 'lag, s', of: ({ lag }) => lag.seconds, slack: 1 },
   // Two segments: one is filled while the previous one is stored.
@@ -39,7 +39,7 @@ const SERIES: readonly Series[] = [
 
 /** Additional values that help to interpret the others. */
 const SHOWN: readonly Omit<Series, 'slack'>[] = [
-  { name: "the app thread's heap, MB", of: ({ heapTotal }) => heapTotal / MB },
+  { name: "app thread's heap, total, MB", of: ({ heapTotal }) => heapTotal / MB },
   { name: 'resident size, MB', of: ({ rss }) => rss / MB },
 ];
 
@@ -56,15 +56,15 @@ export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: Be
   const framework = frameworks[0] ?? 'Fastify 5';
   const seconds = minutes * 60;
   const interval = Math.min(10, seconds / 30);
-  const { found: samples, end } = await withServer(framework, 'track-usage', (loaded) =>
+  const { result: samples, end } = await withServer(framework, 'track-usage', (loaded) =>
     loaded.underLoad(seconds, async (server) => {
-      const first = await server.ask<Sample>('watch');
+      const first = await server.call<Sample>('start-sampling');
       const samples: Sample[] = [];
       for (let at = interval; at <= seconds; at += interval) {
         // Relative to the start, so that a late sample does not delay the next one.
         await sleep(Math.max(0, first.time + at * 1000 - (samples.at(-1) ?? first).time));
-        samples.push(await server.ask<Sample>('sample'));
-        progress(`soak: ${framework}, ${whole(at)} of ${whole(seconds)} s`);
+        samples.push(await server.call<Sample>('sample'));
+        progress(`soak: ${framework}, ${integer(at)} of ${integer(seconds)} s`);
       }
       return samples;
     }),
@@ -81,11 +81,11 @@ export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: Be
   return {
     title: 'Soak',
     method:
-      `${framework} with track-usage and SQLite, ${minutes} minutes at full load: ${whole(end.handled)} requests, ` +
-      `${whole(rate)} a second. A sample every ${interval} s; medians of the first and the last third, ` +
-      'and the largest, after a tenth of warm-up. Of what is used in the heap the smallest counts, its floor: the ' +
-      "rest is garbage that waits; and what V8 has for the app's heap, garbage included, is shown but no verdict's matter. " +
-      `After the last request all were stored in ${end.catchUp.toFixed(1)} s, each of them once.`,
+      `${framework} with track-usage and SQLite, ${minutes} minutes at full load: ${integer(end.handled)} requests, ` +
+      `${integer(rate)} per second. One sample every ${interval} s. The first tenth is warm-up; the table shows medians of ` +
+      'the first and the last third, and the maximum. For the used heap it shows the minimum of a third, because the ' +
+      'rest is garbage not yet collected. The total heap and the resident size do not affect the verdict. ' +
+      `${end.catchUp.toFixed(1)} s after the last request, all were stored, each exactly once.`,
     tables: [
       { title: 'First third and last third', text: thirdsOf(first, last, warm) },
       { title: 'Over time', text: timeline(samples) },
@@ -100,7 +100,7 @@ export async function run({ quick, minutes = quick ? 0.25 : 10, frameworks }: Be
 
 function thirdsOf(first: Sample[], last: Sample[], all: Sample[]): string {
   return table(
-    ['', 'first third', 'last third', 'largest'],
+    ['', 'first third', 'last third', 'maximum'],
     COLUMNS.map(({ name, of, by = median }) => [
       name,
       ...[by(first.map(of)), by(last.map(of)), Math.max(...all.map(of))].map(decimals(1)),
@@ -113,9 +113,9 @@ function timeline(samples: readonly Sample[]): string {
   const shown = samples.filter((_, i) => (i + 1) % step === 0);
   const began = samples[0]!.time;
   return table(
-    ['after, s', ...COLUMNS.map(({ name }) => name)],
+    ['time, s', ...COLUMNS.map(({ name }) => name)],
     shown.map((sample) => [
-      whole((sample.time - began) / 1000),
+      integer((sample.time - began) / 1000),
       ...COLUMNS.map(({ of }) => decimals(1)(of(sample))),
     ]),
   );

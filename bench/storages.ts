@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import type { Adopted, Applied } from './storing.ts';
+import type { Adopted, Applied } from './processes/store.ts';
 import { Child } from './support/child.ts';
-import { decimals, spread, table, whole } from './support/figures.ts';
+import { newDirectory, removeDirectory } from './support/directory.ts';
+import { decimals, integer, spread, table } from './support/figures.ts';
 import { writeJournal } from './support/journal.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
-import { newDirectory, removeDirectory } from './support/place.ts';
 import { ENGINES, type Engine, engineOf } from './support/storages.ts';
 import { traffic } from './support/traffic.ts';
 
@@ -15,8 +15,8 @@ interface Stored {
   bytes: number;
 }
 
-const STORING = join(import.meta.dirname, 'storing.ts');
-const ONE_BY_ONE = join(import.meta.dirname, 'one-by-one.ts');
+const STORE = join(import.meta.dirname, 'processes', 'store.ts');
+const STORE_PER_REQUEST = join(import.meta.dirname, 'processes', 'store-per-request.ts');
 
 /**
  * Measures how fast the writer stores a dead process's journal in each storage, whose server uses the same
@@ -26,36 +26,39 @@ export async function run({ quick, storage, rounds = quick ? 1 : 3 }: BenchOptio
   const records = quick ? 100_000 : 1_000_000;
   const engines = storage === undefined ? ENGINES : [engineOf(storage)];
   const data: Record<string, Stored[]> = {};
-  const single: number[] = [];
+  const perRequest: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const engine of engines) {
       progress(`storages: round ${round} of ${rounds}, ${engine.name}`);
       const stored = data[engine.name] ?? [];
-      stored.push(await measure(engine, Math.min(records, engine.most ?? records)));
+      stored.push(await measure(engine, Math.min(records, engine.maxRecords ?? records)));
       data[engine.name] = stored;
     }
     if (engines.some(({ name }) => name === 'postgres')) {
-      progress(`storages: round ${round} of ${rounds}, one by one`);
-      single.push(await oneByOne(quick ? 1_000 : 10_000));
+      progress(`storages: round ${round} of ${rounds}, one transaction per request`);
+      perRequest.push(await measurePerRequest(quick ? 1_000 : 10_000));
     }
   }
   return {
-    title: 'The storages',
+    title: 'Storages',
     method:
-      `${whole(records)} records (where the table says so, fewer) of one day (10,000 URLs and 20,000 visitors, few of them most of it), from a ` +
-      `journal on disk into each storage with seven summaries; its server on the same cores. "stored" is what the ` +
-      `storage alone takes, "whole way" has decoding, geography, user agents and folding too. Rounds: ${rounds}, alternating. Median (min–max).`,
+      `${integer(records)} records of one day, fewer where the table says so (10,000 URLs and 20,000 visitors, Zipf ` +
+      'distribution), are stored from a journal on disk in each storage with seven summaries. The database server shares ' +
+      'the cores. "Storage only" measures the storage; "full pipeline" includes decoding, geolocation, user agents ' +
+      `and folding. Rounds: ${rounds}, alternating. Median (min–max).`,
     tables: [
       { title: 'Records and seven summaries', text: tableOf(data) },
-      ...(single.length > 0 ? [{ title: 'One by one', text: tableOfSingle(single) }] : []),
+      ...(perRequest.length > 0
+        ? [{ title: 'One transaction per request', text: perRequestTable(perRequest) }]
+        : []),
     ],
-    data: { ...data, single },
+    data: { ...data, perRequest },
   };
 }
 
 async function measure(engine: Engine, records: number): Promise<Stored> {
-  const { answer: applied } = await inChild<Applied>(engine, records, 'apply');
-  const { answer: adopted, bytes } = await inChild<Adopted>(engine, records, 'adopt');
+  const { result: applied } = await inChild<Applied>(engine, records, 'apply');
+  const { result: adopted, bytes } = await inChild<Adopted>(engine, records, 'adopt');
   return { adopted, applied, bytes };
 }
 
@@ -64,41 +67,41 @@ async function inChild<T extends { records: number }>(
   engine: Engine,
   records: number,
   method: 'adopt' | 'apply',
-): Promise<{ answer: T; bytes: number }> {
+): Promise<{ result: T; bytes: number }> {
   const directory = newDirectory();
-  const place = await engine.start(directory);
-  const child = new Child(STORING);
+  const database = await engine.start(directory);
+  const child = new Child(STORE);
   try {
-    const { url } = place;
+    const { url } = database;
     const { identity } = await engine.storage(url, []);
     const journal = await writeJournal(directory, identity, traffic(records, 'zipf'));
-    const answer = await child.ask<T>(method, { directory, journal, engine: engine.name, url });
-    if (answer.records !== records) throw new Error(`${answer.records} of ${records} records were stored`);
-    return { answer, bytes: await place.bytes() };
+    const result = await child.call<T>(method, { directory, journal, engine: engine.name, url });
+    if (result.records !== records) throw new Error(`${result.records} of ${records} records were stored`);
+    return { result, bytes: await database.bytes() };
   } finally {
     await child.stop();
-    await place.stop();
+    await database.stop();
     removeDirectory(directory);
   }
 }
 
 /** Measures Flask-Track-Usage's method on the same PostgreSQL, in requests per second. */
-async function oneByOne(requests: number): Promise<number> {
+async function measurePerRequest(requests: number): Promise<number> {
   const directory = newDirectory();
-  const place = await engineOf('postgres').start(directory);
-  const child = new Child(ONE_BY_ONE);
+  const database = await engineOf('postgres').start(directory);
+  const child = new Child(STORE_PER_REQUEST);
   try {
-    return requests / (await child.ask<number>('store', { url: place.url, count: requests }));
+    return requests / (await child.call<number>('store', { url: database.url, count: requests }));
   } finally {
     await child.stop();
-    await place.stop();
+    await database.stop();
     removeDirectory(directory);
   }
 }
 
-function tableOfSingle(single: readonly number[]): string {
-  const way = 'PostgreSQL, a transaction a request: a row and 15 upserts';
-  return table(['', 'requests/s'], [[way, spread(single, whole)]]);
+function perRequestTable(results: readonly number[]): string {
+  const label = 'PostgreSQL: one row and 15 upserts per transaction';
+  return table(['', 'requests/s'], [[label, spread(results, integer)]]);
 }
 
 function tableOf(data: Record<string, Stored[]>): string {
@@ -107,23 +110,23 @@ function tableOf(data: Record<string, Stored[]>): string {
       spread(list.map(figure), show);
     return [
       name,
-      whole(list[0]!.applied.records),
-      of(({ applied }) => applied.records / applied.seconds, whole),
-      of(({ adopted }) => adopted.records / adopted.seconds, whole),
+      integer(list[0]!.applied.records),
+      of(({ applied }) => applied.records / applied.seconds, integer),
+      of(({ adopted }) => adopted.records / adopted.seconds, integer),
       of(({ adopted }) => adopted.cpu / adopted.records, decimals(1)),
-      of(({ adopted }) => adopted.peakRss / 1e6, whole),
-      of(({ bytes, adopted }) => bytes / adopted.records, whole),
+      of(({ adopted }) => adopted.peakRss / 1e6, integer),
+      of(({ bytes, adopted }) => bytes / adopted.records, integer),
     ];
   });
   return table(
     [
       '',
       'records',
-      'stored/s',
-      'whole way/s',
-      'CPU of the app, µs/record',
-      'peak RSS of the app, MB',
-      'MB/million',
+      'storage only, records/s',
+      'full pipeline, records/s',
+      'app CPU, µs/record',
+      'app peak RSS, MB',
+      'MB/million records',
     ],
     rows,
   );

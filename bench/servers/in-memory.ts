@@ -21,13 +21,13 @@ export class InMemoryClients {
    * Sends a number of requests. As under load, each connection sends one per turn of the event loop, after
    * microtasks and next-tick callbacks of the previous one have run.
    */
-  async ask(requests: number): Promise<void> {
+  async send(requests: number): Promise<void> {
     for (let left = requests; left > 0; left -= CONNECTIONS) {
       await Promise.all(
         this.#connections.slice(0, left).map((connection) => {
           const request = this.#requests[this.#sent++ % this.#requests.length]!;
           return new Promise<void>((resolve) => {
-            connection.onAnswer = resolve;
+            connection.onResponse = resolve;
             setImmediate(() => connection.push(request));
           });
         }),
@@ -39,18 +39,18 @@ export class InMemoryClients {
 /** Implements the part of a socket that a node:http server uses. */
 class Connection extends Duplex {
   readonly remoteAddress = '127.0.0.1';
-  onAnswer: () => void = () => {};
+  onResponse: () => void = () => {};
 
   override _read(): void {}
 
   override _write(_chunk: unknown, _encoding: unknown, callback: () => void): void {
     callback();
-    this.onAnswer();
+    this.onResponse();
   }
 
   override _writev(_chunks: unknown, callback: () => void): void {
     callback();
-    this.onAnswer();
+    this.onResponse();
   }
 
   setTimeout(): this {

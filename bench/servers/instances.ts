@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { answer } from '../support/child.ts';
+import { handleCalls } from '../support/child.ts';
 import { ALL_HOOKS, library, onError } from '../support/library.ts';
 
 const REQUESTS = 200;
@@ -23,7 +23,7 @@ const instances = await Promise.all(
   }),
 );
 
-const ask = async (server: Server, path: string) => {
+const request = async (server: Server, path: string) => {
   const { port } = server.address() as AddressInfo;
   await (await fetch(`http://127.0.0.1:${port}/${path}`)).text();
 };
@@ -34,10 +34,10 @@ async function residentSize(): Promise<number> {
   return process.memoryUsage.rss();
 }
 
-answer({
+handleCalls({
   async stored() {
     for (let i = 0; i < REQUESTS; i++)
-      await Promise.all(instances.map(({ server }) => ask(server, `${i % 50}`)));
+      await Promise.all(instances.map(({ server }) => request(server, `${i % 50}`)));
     await Promise.all(instances.map(({ usage }) => usage.flush()));
     return residentSize();
   },

@@ -5,7 +5,7 @@ import { Session } from 'node:inspector';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { answer } from '../support/child.ts';
+import { handleCalls } from '../support/child.ts';
 import { buildExpress } from './express.ts';
 import { buildFastify } from './fastify.ts';
 import { type Addition, type Built, handled } from './handler.ts';
@@ -13,9 +13,9 @@ import { buildHono } from './hono.ts';
 import { InMemoryClients } from './in-memory.ts';
 import { buildKoa } from './koa.ts';
 import { buildNode } from './node.ts';
+import { type Sample, startSampling } from './sampler.ts';
 import type { Framework, Variant } from './variant.ts';
 import { VARIANTS, type VariantName } from './variants.ts';
-import { type Sample, watch } from './watching.ts';
 
 export const FRAMEWORKS = {
   'node:http': buildNode,
@@ -63,7 +63,7 @@ if (process.argv[1] === import.meta.filename) {
   let sample: (() => Sample) | undefined;
   let clients: InMemoryClients | undefined;
 
-  answer({
+  handleCalls({
     port: () => (server.address() as AddressInfo).port,
     mark(): Mark {
       const thread = process.threadCpuUsage();
@@ -76,16 +76,16 @@ if (process.argv[1] === import.meta.filename) {
         rss: process.memoryUsage.rss(),
       };
     },
-    async 'from-memory'(requests: number): Promise<number> {
+    async 'request-from-memory'(requests: number): Promise<number> {
       clients ??= new InMemoryClients(server);
       const before = process.threadCpuUsage();
-      await clients.ask(requests);
+      await clients.send(requests);
       const { user, system } = process.threadCpuUsage(before);
       return (user + system) / requests;
     },
-    watch(): Sample {
-      if (!tracking) throw new Error(`${name}: there is nothing to watch`);
-      sample = watch(tracking);
+    'start-sampling'(): Sample {
+      if (!tracking) throw new Error(`${name}: nothing is tracked, so there is nothing to sample`);
+      sample = startSampling(tracking);
       return sample();
     },
     sample: () => sample!(),

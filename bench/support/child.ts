@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 
 interface Reply {
   id: number;
-  answer?: unknown;
+  result?: unknown;
   error?: string;
 }
 
@@ -21,11 +21,11 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A process that measures and responds to requests. */
+/** A child process that measures, and whose functions can be called. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
-  #asked = 0;
+  #calls = 0;
 
   constructor(module: string, { args = [], core, flags = [] }: ChildOptions = {}) {
     const pinned = core !== undefined;
@@ -50,11 +50,11 @@ export class Child {
     this.#process = child;
   }
 
-  ask<T>(method: string, argument?: unknown): Promise<T> {
-    const id = ++this.#asked;
+  call<T>(method: string, argument?: unknown): Promise<T> {
+    const id = ++this.#calls;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, ({ error, answer }) => {
-        if (error === undefined) resolve(answer as T);
+      this.#waiting.set(id, ({ error, result }) => {
+        if (error === undefined) resolve(result as T);
         else reject(new Error(error));
       });
       if (this.#process.connected) this.#process.send({ id, method, argument });
@@ -83,11 +83,11 @@ export class Child {
   }
 }
 
-/** Handles requests in the child process. */
-export function answer(answers: Record<string, (argument: never) => unknown>): void {
+/** Handles calls in the child process. */
+export function handleCalls(functions: Record<string, (argument: never) => unknown>): void {
   process.on('message', async ({ id, method, argument }: { id: number; method: string; argument: never }) => {
     try {
-      process.send!({ id, answer: await answers[method]!(argument) });
+      process.send!({ id, result: await functions[method]!(argument) });
     } catch (error) {
       process.send!({ id, error: (error as Error).stack ?? String(error) });
     }

@@ -22,17 +22,17 @@ export class KeepAliveClient {
 
   /** Sends `count` GET requests. Rejects at the first response other than 200. */
   async get(count: number, pathOf: (n: number) => string): Promise<void> {
-    let asked = 0;
-    const take = () => (asked < count ? pathOf(asked++) : undefined);
-    await Promise.all(Array.from({ length: this.#connections }, () => this.#work(take)));
+    let sent = 0;
+    const nextPath = () => (sent < count ? pathOf(sent++) : undefined);
+    await Promise.all(Array.from({ length: this.#connections }, () => this.#work(nextPath)));
   }
 
-  #work(take: () => string | undefined): Promise<void> {
+  #work(nextPath: () => string | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#port, '127.0.0.1');
       let received = '';
       const next = () => {
-        const path = take();
+        const path = nextPath();
         if (path === undefined) socket.end();
         else socket.write(`GET ${path} HTTP/1.1\r\n${HEADERS}`);
       };
@@ -42,7 +42,7 @@ export class KeepAliveClient {
       socket.on('close', () => resolve());
       socket.on('data', (chunk: string) => {
         received = received === '' ? chunk : received + chunk;
-        if (!isWhole(received)) return;
+        if (!isComplete(received)) return;
         if (!received.startsWith('HTTP/1.1 200 ')) fail(socket, reject, received);
         received = '';
         next();
@@ -51,7 +51,7 @@ export class KeepAliveClient {
   }
 }
 
-function isWhole(response: string): boolean {
+function isComplete(response: string): boolean {
   const end = response.indexOf('\r\n\r\n');
   if (end < 0) return false;
   const at = response.indexOf('Content-Length: ');
@@ -60,5 +60,5 @@ function isWhole(response: string): boolean {
 
 function fail(socket: Socket, reject: (error: Error) => void, response: string): void {
   socket.destroy();
-  reject(new Error(`Not answered: ${response.slice(0, 200)}`));
+  reject(new Error(`Unexpected response: ${response.slice(0, 200)}`));
 }

@@ -9,12 +9,13 @@ const KNOWN = [...ALL, 'storages', 'queries', 'outage', 'profile', 'in-memory', 
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
-  --quick            short: shows that it runs, not what it costs
-  --rounds n         repeats each measurement
-  --framework name   http, profile, in-memory, soak: only ${FRAMEWORKS.join(', ')}; may come several times, the beginning is enough
-  --storage name     storages, queries: only this one; outage: which one, postgres without it
-  --minutes n        soak: how long, 10 without it; outage: how long the storage is stopped, 1 without it
-  --write            puts the figures into docs/project/benchmarks.md and README.md`;
+  --quick            short smoke test, without meaningful figures
+  --rounds n         number of repetitions of each measurement
+  --framework name   http, profile, in-memory, soak: measures only this framework (${FRAMEWORKS.join(', ')});
+                     can be repeated and abbreviated
+  --storage name     storages, queries: measures only this storage; outage: storage to stop (default: postgres)
+  --minutes n        soak: duration (default: 10); outage: duration of the outage (default: 1)
+  --write            writes the figures to docs/project/benchmarks.md and README.md`;
 
 interface CommandLine {
   names: readonly string[];
@@ -47,9 +48,9 @@ function read(args: readonly string[]): CommandLine {
   });
   const { quick, rounds, framework, minutes, storage, write } = values;
   const unknown = positionals.find((name) => !KNOWN.includes(name));
-  if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}.`);
+  if (unknown !== undefined) throw new Error(`Unknown benchmark: ${unknown}.`);
   if (write && (quick || framework.length > 0 || storage !== undefined))
-    throw new Error('Only the figures of a whole run are written.');
+    throw new Error('--write requires a complete run, without --quick, --framework and --storage.');
   return {
     names: positionals.length > 0 ? positionals : ALL,
     options: {
@@ -66,12 +67,15 @@ function read(args: readonly string[]): CommandLine {
 function positive(name: string, text: string | undefined, fits: (value: unknown) => boolean) {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!fits(value) || value <= 0) throw new Error(`--${name} ${text} is no such number.`);
+  if (!fits(value) || value <= 0)
+    throw new Error(
+      `--${name} must be a positive ${fits === Number.isInteger ? 'integer' : 'number'}, not ${text}.`,
+    );
   return value;
 }
 
 function frameworkOf(text: string): Framework {
   const found = FRAMEWORKS.find((name) => name.toLowerCase().startsWith(text.toLowerCase()));
-  if (!found) throw new Error(`There is no framework ${text}.`);
+  if (!found) throw new Error(`Unknown framework: ${text}.`);
   return found;
 }

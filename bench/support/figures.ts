@@ -12,7 +12,8 @@ export function spread(values: readonly number[], show: (value: number) => strin
   return `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
 }
 
-export const whole = (value: number): string => Math.round(value).toLocaleString('en');
+/** Formats a number without decimals, with thousands separators. */
+export const integer = (value: number): string => Math.round(value).toLocaleString('en');
 export const decimals =
   (digits: number) =>
   (value: number): string =>
@@ -32,14 +33,14 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 /** Returns a table of the app thread's cost: a row for each variant, a column for each framework. */
 export function overview<T>(
   data: Record<string, Record<string, readonly T[]>>,
-  costs: (found: T) => { own: number; bare: number },
+  costOf: (result: T) => { own: number; bare: number },
 ): string {
   const variants = new Set(Object.values(data).flatMap((results) => Object.keys(results)));
   const cell = (list: readonly T[] | undefined, variant: string) => {
     if (!list) return '–';
-    const found = list.map(costs);
-    if (variant === 'bare') return `${median(found.map(({ own }) => own)).toFixed(1)} in all`;
-    return signed(median(found.map(({ own, bare }) => own - bare)));
+    const costs = list.map(costOf);
+    if (variant === 'bare') return `${median(costs.map(({ own }) => own)).toFixed(1)} total`;
+    return signed(median(costs.map(({ own, bare }) => own - bare)));
   };
   return table(
     ['app thread, µs/request', ...Object.keys(data)],

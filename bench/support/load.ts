@@ -7,7 +7,7 @@ import type { End, Mark } from '../servers/main.ts';
 import type { Framework } from '../servers/variant.ts';
 import type { VariantName } from '../servers/variants.ts';
 import { Child } from './child.ts';
-import { newDirectory, removeDirectory } from './place.ts';
+import { newDirectory, removeDirectory } from './directory.ts';
 
 const run = promisify(execFile);
 const SERVER = join(import.meta.dirname, '..', 'servers', 'main.ts');
@@ -43,8 +43,8 @@ export async function load(
     ...['-s', SCRIPT, `http://127.0.0.1:${port}/`],
   ];
   const { stdout } = await run(program, args);
-  const wrong = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
-  if (wrong) throw new Error(wrong.trim());
+  const failure = /^\s*(Socket errors|Non-2xx).*$/m.exec(stdout)?.[0];
+  if (failure) throw new Error(failure.trim());
   return stdout;
 }
 
@@ -96,25 +96,25 @@ export class LoadedServer {
   }
 
   /** Runs it under load while `work` runs, for a number of seconds, and waits until everything is stored. */
-  async underLoad<T>(seconds: number, work: (server: Child) => Promise<T>): Promise<{ found: T; end: End }> {
+  async underLoad<T>(seconds: number, work: (server: Child) => Promise<T>): Promise<{ result: T; end: End }> {
     const server = this.#process;
-    const port = await server.ask<number>('port');
+    const port = await server.call<number>('port');
     server.moveOtherThreads(1);
     const loaded = load(port, { connections: CONNECTIONS, seconds: Math.ceil(seconds + 0.5), core: 1 });
     loaded.catch(() => {});
-    const found = await work(server);
+    const result = await work(server);
     try {
       await loaded;
     } catch (cause) {
       throw new Error(`${this.#name}: ${(cause as Error).message}`, { cause });
     }
-    const end = await server.ask<End>('end');
+    const end = await server.call<End>('end');
     if (end.stored !== undefined && end.stored !== end.handled) {
       throw new Error(
         `${this.#name}: the server handled ${end.handled} requests, the storage has ${end.stored} hits`,
       );
     }
-    return { found, end };
+    return { result, end };
   }
 
   /** Measures its cost during the load. */
@@ -122,27 +122,27 @@ export class LoadedServer {
     { warmUp, measured }: Window,
     during?: { begin(server: Child): Promise<unknown>; finish(server: Child): Promise<unknown> },
   ): Promise<Measurement> {
-    const { found, end } = await this.underLoad(warmUp + measured, async (server) => {
+    const { result, end } = await this.underLoad(warmUp + measured, async (server) => {
       await sleep(warmUp * 1000);
       await during?.begin(server);
-      const begin = await server.ask<Mark>('mark');
+      const begin = await server.call<Mark>('mark');
       await sleep(measured * 1000);
-      const finish = await server.ask<Mark>('mark');
+      const finish = await server.call<Mark>('mark');
       await during?.finish(server);
       return { begin, finish };
     });
-    return { ...found, end };
+    return { ...result, end };
   }
 
   /** Sends requests from memory. Returns the app thread's time per request, in µs. */
-  async askFromMemory(requests: number): Promise<number> {
+  async requestFromMemory(requests: number): Promise<number> {
     const server = this.#process;
     if (!this.#pinned) {
-      await server.ask('port');
+      await server.call('port');
       server.moveOtherThreads(1);
       this.#pinned = true;
     }
-    return server.ask<number>('from-memory', requests);
+    return server.call<number>('request-from-memory', requests);
   }
 
   /**
@@ -150,7 +150,7 @@ export class LoadedServer {
    * permanently ten times as slow. For a fair comparison, this must be so for all servers or for none.
    */
   async age(): Promise<void> {
-    for (let i = 0; i < COLLECTIONS; i++) await this.#process.ask('collect');
+    for (let i = 0; i < COLLECTIONS; i++) await this.#process.call('collect');
   }
 
   async stop(): Promise<void> {

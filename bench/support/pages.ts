@@ -8,9 +8,9 @@ const ROOT = join(import.meta.dirname, '..', '..');
  * Writes the result of a benchmark to the docs: everything to its own page, the summary table to the README.
  */
 export function writePages(name: string, about: string, { method, tables, short, verdict }: Report): void {
-  const shown = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
-  const whole = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...shown];
-  writeBlock('docs/project/benchmarks.md', name, whole);
+  const details = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
+  const paragraphs = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...details];
+  writeBlock('docs/project/benchmarks.md', name, paragraphs);
   if (short) writeBlock('README.md', name, [about, method, short]);
 }
 

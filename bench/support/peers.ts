@@ -11,7 +11,7 @@ export function installPeers(): void {
   const installed = join(BENCH, 'node_modules', '.package-lock.json');
   const wanted = join(BENCH, 'package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return;
-  progress('Installing what we are compared with …');
+  progress('Installing the compared libraries …');
   execFileSync('npm', ['ci', '--prefix', BENCH, '--ignore-scripts', '--no-audit', '--no-fund'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });

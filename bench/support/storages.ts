@@ -12,8 +12,8 @@ import { npmPostgres, postgresServer } from '../../test/support/servers/postgres
 import { RedisServer } from '../../test/support/servers/redis.ts';
 import { load } from './library.ts';
 
-/** A database that is removed when it is stopped. */
-interface Place {
+/** A temporary database, which is removed by `stop`. */
+interface Database {
   url: string;
   /** Its server, if it can be stopped and restarted. */
   server?: TestServer | undefined;
@@ -25,9 +25,9 @@ interface Place {
 /** A storage to measure. */
 export interface Engine {
   name: string;
-  /** Maximum number of records, for a storage that would take hours otherwise. */
-  most?: number;
-  start(directory: string): Promise<Place>;
+  /** Maximum number of records to measure with, for a slow storage. */
+  maxRecords?: number;
+  start(directory: string): Promise<Database>;
   storage(url: string, hooks: readonly string[]): Promise<Storage>;
 }
 
@@ -78,7 +78,7 @@ export const ENGINES: readonly Engine[] = [
   {
     name: 'mongo',
     // Each update of the test server takes almost a millisecond.
-    most: 100_000,
+    maxRecords: 100_000,
     async start() {
       const server = await mongoServer();
       const url = server.url('bench');
@@ -175,6 +175,7 @@ export const ENGINES: readonly Engine[] = [
 /** Throws for an unknown name. */
 export function engineOf(name: string): Engine {
   const engine = ENGINES.find((each) => each.name === name);
-  if (!engine) throw new Error(`no storage ${name}: ${ENGINES.map(({ name }) => name).join(', ')}`);
+  if (!engine)
+    throw new Error(`Unknown storage: ${name}. Storages: ${ENGINES.map(({ name }) => name).join(', ')}.`);
   return engine;
 }

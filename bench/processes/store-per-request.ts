@@ -2,9 +2,9 @@
  * Process that stores requests as Flask-Track-Usage does, one by one: a row, and 15 sums by single upserts.
  */
 import pg from 'pg';
-import type { CapturedFields } from '../src/capture/record-sink.ts';
-import { answer } from './support/child.ts';
-import { traffic } from './support/traffic.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
+import { handleCalls } from '../support/child.ts';
+import { traffic } from '../support/traffic.ts';
 
 const PERIODS = { hourly: 3_600_000, daily: 86_400_000, monthly: 31 * 86_400_000 };
 /** SQL summaries of Flask-Track-Usage's storage. */
@@ -16,7 +16,7 @@ const KEYS: Record<string, (fields: CapturedFields) => string> = {
   server: () => 'server',
 };
 
-answer({
+handleCalls({
   /** Stores `count` requests. Returns the duration in s. */
   async store({ url, count }: { url: string; count: number }): Promise<number> {
     const client = new pg.Client(url);

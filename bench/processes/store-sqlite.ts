@@ -3,10 +3,10 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CapturedFields } from '../src/capture/record-sink.ts';
-import { answer } from './support/child.ts';
-import { ALL_HOOKS, library, onError } from './support/library.ts';
-import { type Kind, traffic } from './support/traffic.ts';
+import type { CapturedFields } from '../../src/capture/record-sink.ts';
+import { handleCalls } from '../support/child.ts';
+import { ALL_HOOKS, library, onError } from '../support/library.ts';
+import { type Kind, traffic } from '../support/traffic.ts';
 
 /** CPU time in µs. */
 export interface Written {
@@ -23,7 +23,7 @@ export interface Written {
 const BATCH = 20_000;
 const FILE = 'usage.db';
 
-answer({
+handleCalls({
   /** Adopts the dead journal in `directory`. Its storage is the database beside it. */
   async adopt({ directory, journal }: { directory: string; journal: string }): Promise<Written> {
     const { TrackUsage, SqliteStorage, sumServer } = await library();

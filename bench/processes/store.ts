@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Storage } from '../src/query/storage.ts';
-import type { Batch, StorageModule, StorageWriter, WriterContext } from '../src/storage/contract.ts';
-import { answer } from './support/child.ts';
-import { ALL_HOOKS, library, onError } from './support/library.ts';
-import { engineOf } from './support/storages.ts';
+import type { Storage } from '../../src/query/storage.ts';
+import type { Batch, StorageModule, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
+import { handleCalls } from '../support/child.ts';
+import { ALL_HOOKS, library, onError } from '../support/library.ts';
+import { engineOf } from '../support/storages.ts';
 
 interface Job {
   directory: string;
@@ -35,7 +35,7 @@ export interface Applied {
   batches: number;
 }
 
-answer({
+handleCalls({
   /** Runs the complete pipeline: decoding, user agents, geolocation, folding, storing. */
   async adopt({ directory, journal, engine, url, hooks }: Job): Promise<Adopted> {
     const { TrackUsage, sumServer } = await library();
@@ -43,7 +43,7 @@ answer({
     const started = performance.now();
     const before = process.cpuUsage();
     const usage = new TrackUsage(undefined, storage, settings(directory));
-    await adopted(journal);
+    await untilStored(journal);
     const { user, system } = process.cpuUsage(before);
     const seconds = (performance.now() - started) / 1000;
     const months = await usage.getSum(sumServer, { period: 'month', limit: 0 });
@@ -65,7 +65,7 @@ answer({
       ? await storage.openWriter(context)
       : await ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
     const started = performance.now();
-    for (const batch of batches) if (!(await writer.apply(batch))) throw new Error('a batch was not taken');
+    for (const batch of batches) if (!(await writer.apply(batch))) throw new Error('a batch was refused');
     const seconds = (performance.now() - started) / 1000;
     await writer.close();
     const records = batches.reduce((sum, batch) => sum + batch.records.length, 0);
@@ -82,7 +82,7 @@ function settings(directory: string) {
 }
 
 /** Waits until the journal is deleted, which happens when all of it is stored. */
-async function adopted(journal: string): Promise<void> {
+async function untilStored(journal: string): Promise<void> {
   while (existsSync(journal)) await sleep(5);
 }
 
@@ -112,7 +112,7 @@ async function collect(storage: Storage, directory: string, journal: string): Pr
     }),
     settings(directory),
   );
-  await adopted(journal);
+  await untilStored(journal);
   await usage.close();
   return batches;
 }

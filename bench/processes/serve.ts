@@ -2,14 +2,14 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { UsageStatus } from '../src/index.ts';
-import { handled } from './servers/handler.ts';
-import { buildNode } from './servers/node.ts';
-import { answer } from './support/child.ts';
-import { ALL_HOOKS, library } from './support/library.ts';
-import { engineOf } from './support/storages.ts';
+import type { UsageStatus } from '../../src/index.ts';
+import { handled } from '../servers/handler.ts';
+import { buildNode } from '../servers/node.ts';
+import { handleCalls } from '../support/child.ts';
+import { ALL_HOOKS, library } from '../support/library.ts';
+import { engineOf } from '../support/storages.ts';
 
-interface Place {
+interface ServeOptions {
   directory: string;
   engine: string;
   url: string;
@@ -17,9 +17,9 @@ interface Place {
 
 let usage: InstanceType<Awaited<ReturnType<typeof library>>['TrackUsage']>;
 
-answer({
+handleCalls({
   /** Returns the port. */
-  async serve({ directory, engine, url }: Place): Promise<number> {
+  async serve({ directory, engine, url }: ServeOptions): Promise<number> {
     const { TrackUsage } = await library();
     const storage = await engineOf(engine).storage(url, ALL_HOOKS);
     const { app, listen } = await buildNode({ options: undefined, middleware: undefined, plugIn: () => {} });

@@ -24,7 +24,7 @@ export interface Sample {
 const RESOLUTION = 10;
 
 /** Starts to monitor the event loop, and returns a function that takes a sample. */
-export function watch({ status }: Tracking): () => Sample {
+export function startSampling({ status }: Tracking): () => Sample {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION });
   histogram.enable();
   return () => {
