@@ -216,8 +216,8 @@ function unpinned(text: string): string {
 
 /** Returns the parts of a URL: `path` and `query` are derived from it and never stored separately. */
 export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
-  const scheme = url.indexOf('://');
-  const slash = scheme < 0 ? 0 : url.indexOf('/', scheme + 3);
+  // A URL in the query also contains `://`.
+  const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
   const mark = url.indexOf('?');
   const end = mark < 0 ? url.length : mark;
   const path = slash < 0 || slash > end ? '/' : url.slice(slash, end);

@@ -3,6 +3,8 @@ import { RecordBatch } from '../../src/batch.ts';
 import type { CapturedFields } from '../../src/capture/record-sink.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
+import { FreeGeoIp } from '../../src/writer/enrich/free-geo-ip.ts';
+import type { GeoLocation } from '../../src/writer/enrich/geo.ts';
 import { BatchBuilder, MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
 import { fieldsOf } from '../journal/support.ts';
@@ -10,8 +12,12 @@ import { fieldsOf } from '../journal/support.ts';
 const HEADER = { site: 'default', serverName: 'default' };
 const TAGS = defineSummary({ name: 'tags', key: () => null });
 
-function builder(maxRecords?: number, own = new CustomSummaries([], () => {})) {
-  const built = new BatchBuilder(new Enricher(undefined), 'default', own, maxRecords);
+function builder(
+  maxRecords?: number,
+  own = new CustomSummaries([], () => {}),
+  enricher = new Enricher(undefined),
+) {
+  const built = new BatchBuilder(enricher, 'default', own, maxRecords);
   built.begin(HEADER);
   return built;
 }
@@ -47,6 +53,19 @@ test('a batch is full with its maximum of distinct text, and repeated text count
   // Nearly all text is that of the URLs.
   expect(count).toBe(MAX_TEXT / 4_096);
   expect(fill(builder(), () => url(0), 1_000)).toBe(1_000);
+});
+
+test('a batch is full with exactly its maximum of text', () => {
+  for (const [missing, isFull] of [
+    [1, false],
+    [0, true],
+  ] as const) {
+    const built = builder();
+    built.add(fieldsOf('/'));
+    built.add(fieldsOf('x'.repeat(MAX_TEXT - built.batch.textLength - missing)));
+    expect(built.batch.textLength).toBe(MAX_TEXT - missing);
+    expect(built.isFull).toBe(isFull);
+  }
 });
 
 test('a batch is full with its maximum of vars and route parameters, although they are all equal', () => {
@@ -111,6 +130,54 @@ test('texts and values that the batch before had are not those of the next one',
   }
 });
 
+test('derived data of a text is not used for another text that has the same ID in the next batch', () => {
+  const geo = (address: string) => ({ country: address === '1.1.1.1' ? 'AU' : 'DE', geo: { address } });
+  const built = builder(undefined, undefined, new Enricher(geo));
+  for (const [agent, browser, remoteAddr, country] of [
+    ['curl/8.5.0', 'curl', '1.1.1.1', 'AU'],
+    ['httpie/3.2', 'httpie', '2.2.2.2', 'DE'],
+  ] as const) {
+    built.begin(HEADER);
+    built.add({ ...fieldsOf('/'), agent, remoteAddr });
+    expect(built.batch.record(0)).toMatchObject({
+      userAgent: { string: agent, browser },
+      country,
+      geo: { address: remoteAddr },
+    });
+  }
+});
+
+test('user agents, languages and addresses are looked up once per batch', () => {
+  class CountingEnricher extends Enricher {
+    readonly lookups: string[] = [];
+    override userAgent(agent: string) {
+      this.lookups.push(`agent ${agent}`);
+      return super.userAgent(agent);
+    }
+    override language(header: string) {
+      this.lookups.push(`language ${header}`);
+      return super.language(header);
+    }
+    override locate(address: string) {
+      this.lookups.push(`address ${address}`);
+      return super.locate(address);
+    }
+  }
+  const enricher = new CountingEnricher(undefined);
+  const built = builder(undefined, undefined, enricher);
+  const known = { agent: 'curl/8.5.0', acceptLanguage: 'de', remoteAddr: '1.2.3.4' };
+  const unknown = { agent: '', acceptLanguage: '', remoteAddr: '' };
+  for (const fields of [known, unknown, known, unknown]) built.add({ ...fieldsOf('/'), ...fields });
+  expect(enricher.lookups).toEqual([
+    'language de',
+    'agent curl/8.5.0',
+    'address 1.2.3.4',
+    'language ',
+    'agent ',
+    'address ',
+  ]);
+});
+
 test('every record of a batch that outgrows its capacity is complete, however long its texts are', () => {
   const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
   const urlOf = (i: number) => `http://localhost/${i}/${(i % 500 === 0 ? '😀ä' : '').repeat(1_000)}`;
@@ -148,6 +215,8 @@ test.each([
   ['http://a', '/', null],
   ['http://a?b=/c', '/', { b: '/c' }],
   ['/b?c=1&d=2&c=3&c=', '/b', { c: ['1', '3', ''], d: '2' }],
+  ['/b?c=http://d/e', '/b', { c: 'http://d/e' }],
+  ['http://a/b?c=http://d/e', '/b', { c: 'http://d/e' }],
   ['http://a/b?', '/b', null],
 ])('the parts of the URL %s', (url, path, query) => {
   const built = builder();
@@ -168,7 +237,8 @@ test('a batch for another thread has all of its records', () => {
   for (const url of ['/a', '/b', '/c']) built.add({ ...fieldsOf(url), extra: '{"vars":{"n":1}}' });
   const { batch } = built;
   const data = batch.toData();
-  expect(data.text.url).toHaveLength(3);
+  const columns = [data.date, data.duration, data.contentLength, data.status, data.flags, data.text.url];
+  expect(columns.map(({ length }) => length)).toEqual([3, 3, 3, 3, 3, 3]);
   const copy = RecordBatch.of(structuredClone(data));
   expect(copy.length).toBe(3);
   for (let i = 0; i < 3; i++) expect(copy.record(i)).toEqual(batch.record(i));
@@ -237,11 +307,103 @@ test('a record has the journal’s fields and what is derived from them', () => 
 
 test('keys that were determined at capture are those of the batch', () => {
   const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
-  for (const extra of ['{"keys":{"tags":["a","b","c"]}}', '', '{"keys":{"other":["d"]}}', '{"vars":{}}']) {
+  for (const extra of [
+    '{"keys":{"tags":["a","b","c"]}}',
+    '',
+    '{"keys":{"other":["d"]}}',
+    '{"vars":{}}',
+    '{"keys":{"tags":["a"]}}',
+  ]) {
     built.add({ ...fieldsOf('http://localhost/'), extra });
   }
   const { strings, own } = built.batch;
   const { first, more } = own.get('tags')!;
-  expect([...first.slice(0, 4)].map((id) => strings[id])).toEqual(['a', null, null, null]);
+  expect([...first.slice(0, 5)].map((id) => strings[id])).toEqual(['a', null, null, null, 'a']);
   expect([...more].map(([index, ids]) => [index, ids.map((id) => strings[id])])).toEqual([[0, ['b', 'c']]]);
+});
+
+test('keys of summaries in modules are determined when the batch is complete', async () => {
+  const clients = defineSummary({
+    name: 'clients',
+    module: new URL('../summaries/fixtures/network.js', import.meta.url),
+  });
+  const own = new CustomSummaries([clients], () => {});
+  await own.load();
+  const built = builder(undefined, own);
+  for (const agent of ['curl/8.5.0', '']) built.add({ ...fieldsOf('/'), agent });
+  expect(built.batch.own.has('clients')).toBe(false);
+  built.complete();
+  const { strings, own: keys } = built.batch;
+  expect([...keys.get('clients')!.first.slice(0, 2)].map((id) => strings[id])).toEqual(['robot', null]);
+});
+
+/** Service that knows some addresses. */
+class KnownLocations extends FreeGeoIp {
+  readonly requested: [addresses: string[], patient: boolean | undefined][] = [];
+  readonly #locations: Record<string, GeoLocation>;
+
+  constructor(locations: Record<string, GeoLocation>) {
+    super({ endpoint: 'http://localhost/', countryPaths: [] }, () => {});
+    this.#locations = locations;
+  }
+
+  override async locate(addresses: Iterable<string>, patient?: boolean) {
+    this.requested.push([[...addresses], patient]);
+  }
+
+  override find(address: string): GeoLocation {
+    return this.#locations[address] ?? { country: null, geo: null };
+  }
+}
+
+test('addresses that the database does not know are located by the service, for all records of a batch', async () => {
+  const service = new KnownLocations({
+    '2.2.2.2': { country: 'FR', geo: { city: 'Paris' } },
+    '3.3.3.3': { country: 'IT', geo: null },
+  });
+  const geo = (address: string) => ({ country: address === '1.1.1.1' ? 'AU' : null, geo: null });
+  const built = builder(100, undefined, new Enricher(geo, service));
+  const records = [
+    ['1.1.1.1', ''],
+    ['2.2.2.2', ''],
+    ['3.3.3.3', ''],
+    ['2.2.2.2', '{"vars":{"plan":"gold"}}'],
+    ['4.4.4.4', '{"vars":{"plan":"free"}}'],
+    ['2.2.2.2', ''],
+    ['', ''],
+  ] as const;
+  for (const [remoteAddr, extra] of records) built.add({ ...fieldsOf('/'), remoteAddr, extra });
+  await built.locate();
+  expect(service.requested).toEqual([[['2.2.2.2', '3.3.3.3', '4.4.4.4', ''], true]]);
+  const { batch } = built;
+  const found = records.map((_, i) => batch.record(i)).map(({ country, geo, vars }) => [country, geo, vars]);
+  expect(found).toEqual([
+    ['AU', null, null],
+    ['FR', { city: 'Paris' }, null],
+    ['IT', null, null],
+    ['FR', { city: 'Paris' }, { plan: 'gold' }],
+    [null, null, { plan: 'free' }],
+    ['FR', { city: 'Paris' }, null],
+    [null, null, null],
+  ]);
+});
+
+test('locating changes nothing behind the end of a batch', async () => {
+  const service = new KnownLocations({ '2.2.2.2': { country: 'FR', geo: { city: 'Paris' } } });
+  const built = builder(undefined, undefined, new Enricher(undefined, service));
+  for (const records of [2, 1]) {
+    built.begin(HEADER);
+    for (let i = 0; i < records; i++) built.add({ ...fieldsOf('/'), remoteAddr: '2.2.2.2' });
+    await built.locate();
+    expect(built.batch.extra.size).toBe(records);
+  }
+});
+
+test('a full batch does not wait for the service, and without a service there is nothing to wait for', async () => {
+  const service = new KnownLocations({});
+  const full = builder(1, undefined, new Enricher(undefined, service));
+  full.add(fieldsOf('/'));
+  await full.locate();
+  expect(service.requested).toEqual([[['127.0.0.1'], false]]);
+  expect(builder().locate()).toBe(undefined);
 });

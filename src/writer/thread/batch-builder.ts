@@ -155,7 +155,6 @@ export class BatchBuilder {
   }
 
   #language(header: string): number {
-    if (header === '') return 0;
     let id = this.#languages.get(header);
     if (id === undefined) {
       id = this.batch.intern(this.#enricher.language(header));
