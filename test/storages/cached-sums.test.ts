@@ -17,22 +17,22 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const NOW = Date.UTC(2026, 10, 24, 12);
 const PAGE = { order: 'hits', search: undefined, limit: 10, offset: 0 } as const;
-/** As a range until now is divided: months, the days before them, and this month as one. */
+/** Spans of a range that ends now: the days before the first full month, and the months including the current one. */
 const YEAR: Span[] = [
   { period: 'day', from: Date.UTC(2025, 10, 20), to: Date.UTC(2025, 11, 1) - 1 },
   { period: 'month', from: Date.UTC(2025, 11, 1), to: Date.UTC(2026, 11, 1) - 1 },
 ];
 const DAYS: Span[] = [{ period: 'day', from: Date.UTC(2026, 9, 26), to: Date.UTC(2026, 11, 1) - 1 }];
-const OVER: Span[] = [{ period: 'hour', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 2) - 1 }];
+const PAST_HOURS: Span[] = [{ period: 'hour', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 2) - 1 }];
 
-const directory = mkdtempSync(join(tmpdir(), 'track-usage-remembered-'));
+const directory = mkdtempSync(join(tmpdir(), 'track-usage-cached-sums-'));
 const closing: (() => unknown)[] = [() => rmSync(directory, { recursive: true })];
 afterAll(async () => {
   for (const close of closing.reverse()) await close();
 });
 
-/** A database, what remembers its sums, what does not, and how often keys of whole spans were read. */
-async function place(hooks: readonly Summary[], records: readonly TestRecord[]) {
+/** Opens a database, its cached and uncached sums, and a log of the reads. */
+async function openSums(hooks: readonly Summary[], records: readonly TestRecord[]) {
   const path = join(directory, `${closing.length}.db`);
   const storage = new SqliteStorage(path, { hooks });
   const writer = await openWriter(storage);
@@ -48,24 +48,24 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
   const read: string[] = [];
   const { ids, keys, series, texts } = engine;
   engine.ids = (request, ...rest) => {
-    const isOver = request.spans[0]!.from < NOW - (NOW % DAY);
-    const how = request.less?.length ? 'by what is left of a month' : 'over';
-    read.push(`ids of ${request.summary}, ${isOver ? how : 'today'}`);
+    const isPast = request.spans[0]!.from < NOW - (NOW % DAY);
+    const source = request.less?.length ? 'remainder of a month' : 'past';
+    read.push(`ids of ${request.summary}, ${isPast ? source : 'today'}`);
     return ids.call(engine, request, ...rest);
   };
   engine.keys = (request) => {
-    // A row or two tell whether something has changed.
+    // The coverage shows whether anything has changed.
     if (request.summary !== 'coverage') read.push(`keys of ${request.summary}`);
     return keys.call(engine, request);
   };
   engine.series = (request) => {
-    read.push(`series of ${request.summary}, ${request.from < NOW - (NOW % DAY) ? 'over' : 'today'}`);
+    read.push(`series of ${request.summary}, ${request.from < NOW - (NOW % DAY) ? 'past' : 'today'}`);
     return series.call(engine, request);
   };
-  /** What the texts of ids are from now on. */
-  const replace = (other: (text: string) => string | undefined) => {
+  /** Replaces the texts of IDs. */
+  const replace = (textOf: (text: string) => string | undefined) => {
     engine.texts = async (of) => {
-      const found = [...(await texts.call(engine, of))].map(([id, text]) => [id, other(text)] as const);
+      const found = [...(await texts.call(engine, of))].map(([id, text]) => [id, textOf(text)] as const);
       return new Map(found.filter((each): each is [number, string] => each[1] !== undefined));
     };
   };
@@ -76,11 +76,11 @@ async function place(hooks: readonly Summary[], records: readonly TestRecord[]) 
     () => clock.now,
   );
   closing.push(() => storage.close());
-  const questions = new SumQueries(dialectOf(database));
-  return { add, read, replace, path, writer, storage, clock, sums, watched: engine, engine: questions };
+  const uncached = new SumQueries(dialectOf(database));
+  return { add, read, replace, path, writer, storage, clock, sums, watched: engine, engine: uncached };
 }
 
-/** More URLs than are left to the engine. */
+/** Returns requests with enough distinct URLs to be cached. */
 function requests(count: number): TestRecord[] {
   const random = new Random(7);
   return Array.from({ length: count }, (_, i) => ({
@@ -93,18 +93,18 @@ function requests(count: number): TestRecord[] {
   }));
 }
 
-test('the answers are those of the engine, in every order, searched and paged', async () => {
-  const { sums, engine } = await place(STANDARD_SUMMARIES, requests(6_000));
-  for (const spans of [YEAR, DAYS, OVER, [...OVER, ...DAYS.slice(1)]]) {
+test('returns the same results as the engine for every order, search and page', async () => {
+  const { sums, engine } = await openSums(STANDARD_SUMMARIES, requests(6_000));
+  for (const spans of [YEAR, DAYS, PAST_HOURS, [...PAST_HOURS, ...DAYS.slice(1)]]) {
     for (const summary of ['urls', 'visitors', 'status', 'nothing']) {
-      const asked = { site: 'default', summary, spans };
+      const query = { site: 'default', summary, spans };
       for (const order of ORDERS) {
         for (const page of [
           { limit: 10, offset: 0 },
           { limit: 50, offset: 700 },
           { limit: 0, offset: 3 },
         ]) {
-          const request: KeysRequest = { ...asked, ...page, order, search: undefined };
+          const request: KeysRequest = { ...query, ...page, order, search: undefined };
           expect(await sums.keys(request)).toEqual(await engine.keys(request));
           for (const search of ['V1', 'Ä', '\u212a', '\ud800', '9\u{1F600}']) {
             const searched = { ...request, search };
@@ -113,7 +113,7 @@ test('the answers are those of the engine, in every order, searched and paged', 
         }
       }
       for (const target of [undefined, null, 'v3']) {
-        expect(await sums.total({ ...asked, target })).toEqual(await engine.total({ ...asked, target }));
+        expect(await sums.total({ ...query, target })).toEqual(await engine.total({ ...query, target }));
       }
     }
   }
@@ -127,8 +127,8 @@ test('the answers are those of the engine, in every order, searched and paged', 
   }
 });
 
-test('what is over is read once, today each time', async () => {
-  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('reads past days once, and today on every query', async () => {
+  const { add, sums, read, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: DAYS, ...PAGE };
   const series = {
     site: 'default',
@@ -151,34 +151,34 @@ test('what is over is read once, today each time', async () => {
   expect(read).toEqual([...each, ...each]);
 });
 
-/** Where most days of a month are asked for, or few. */
+/** Spans with most days of a month, or few. */
 const days = (from: number, to: number): Span[] => [{ period: 'day', from, to: to - 1 }];
-const MOST = [
+const MOST_DAYS = [
   days(Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 20)),
   days(Date.UTC(2026, 9, 5), Date.UTC(2026, 10, 1)),
   days(Date.UTC(2026, 8, 3), Date.UTC(2026, 9, 28)),
   days(Date.UTC(2026, 7, 3), Date.UTC(2026, 9, 3)),
 ];
-const FEW = [
+const FEW_DAYS = [
   days(Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 10)),
   days(Date.UTC(2026, 9, 20), Date.UTC(2026, 10, 10)),
 ];
 
-test('most days of a month are its sums less those of its other days', async () => {
-  const ahead = [NOW + 3 * DAY, NOW + 12 * HOUR, NOW + DAY];
-  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, [
+test('computes most days of a month as the month minus its other days', async () => {
+  const futureDates = [NOW + 3 * DAY, NOW + 12 * HOUR, NOW + DAY];
+  const { add, sums, read, engine } = await openSums(STANDARD_SUMMARIES, [
     ...requests(20_000),
-    ...ahead.map((date) => ({ date, url: '/ahead' })),
+    ...futureDates.map((date) => ({ date, url: '/ahead' })),
   ]);
   await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
-  for (const [spans, way] of [
-    ...MOST.map((span) => [span, 'by what is left of a month'] as const),
-    ...FEW.map((span) => [span, 'over'] as const),
+  for (const [spans, source] of [
+    ...MOST_DAYS.map((span) => [span, 'remainder of a month'] as const),
+    ...FEW_DAYS.map((span) => [span, 'past'] as const),
   ]) {
     const request = { site: 'default', summary: 'urls', spans, ...PAGE, limit: 0 };
     read.length = 0;
     expect(await sums.keys(request)).toEqual(await engine.keys(request));
-    expect(read).toEqual([`ids of urls, ${way}`]);
+    expect(read).toEqual([`ids of urls, ${source}`]);
     for (const date of [spans[0]!.from, spans[0]!.from - DAY, spans[0]!.to + 1]) {
       await add([{ date, url: '/late', status: 500, duration: 7 }]);
       expect(await sums.keys(request)).toEqual(await engine.keys(request));
@@ -189,36 +189,36 @@ test('most days of a month are its sums less those of its other days', async () 
   }
 });
 
-test('for days with nothing the rest of their month is not read', async () => {
-  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('does not read the rest of a month if the queried days are empty', async () => {
+  const { add, sums, read, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   await add([{ date: Date.UTC(2024, 4, 31), url: '/first' }]);
   await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
   read.length = 0;
   const spans = days(Date.UTC(2024, 4, 1), Date.UTC(2024, 4, 31));
   const request = { site: 'default', summary: 'urls', spans, ...PAGE };
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
-  expect(read).toEqual(['ids of urls, over']);
+  expect(read).toEqual(['ids of urls, past']);
   await add([{ date: Date.UTC(2024, 4, 7), url: '/late' }]);
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
 });
 
-test('where days of a month are no longer kept, those that are there are added up', async () => {
-  const { path, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(20_000));
+test('adds up the existing days of a month whose other days have been deleted', async () => {
+  const { path, sums, read, engine } = await openSums(STANDARD_SUMMARIES, requests(20_000));
   await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
   read.length = 0;
   const database = new DatabaseSync(path);
   database.exec(`DELETE FROM daily WHERE bucket < ${Date.UTC(2026, 9, 15) / 1000}`);
   database.close();
-  for (const spans of MOST) {
+  for (const spans of MOST_DAYS) {
     const request = { site: 'default', summary: 'urls', spans, ...PAGE };
     expect(await sums.keys(request)).toEqual(await engine.keys(request));
   }
-  expect(read).toContain('ids of urls, by what is left of a month');
+  expect(read).toContain('ids of urls, remainder of a month');
   expect(read).toContain('keys of urls');
 });
 
-test('what comes late to a time that is over is there at once', async () => {
-  const { add, sums, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('includes late records of past days immediately', async () => {
+  const { add, sums, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
   await sums.keys(request);
   await add(
@@ -229,9 +229,9 @@ test('what comes late to a time that is over is there at once', async () => {
 });
 
 test.each(['transfer', 'errors', 'duration'])(
-  'sums are read again if only the %s of the stored rows differ, as after a restored backup',
+  'reads sums again if only the %s of the stored rows changes, as after restoring a backup',
   async (measure) => {
-    const { path, sums, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+    const { path, sums, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
     const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE, limit: 0 };
     const series = { ...request, period: 'day', from: NOW - 300 * DAY, to: NOW, target: undefined } as const;
     await sums.keys(request);
@@ -245,8 +245,8 @@ test.each(['transfer', 'errors', 'duration'])(
   },
 );
 
-test('the next day, yesterday is over', async () => {
-  const { add, clock, sums, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('caches yesterday on the next day', async () => {
+  const { add, clock, sums, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: DAYS, ...PAGE };
   await sums.keys(request);
   clock.now += DAY;
@@ -256,8 +256,8 @@ test('the next day, yesterday is over', async () => {
   }
 });
 
-test('what an app adds that keeps other summaries is there at once, and what it does not add is remembered', async () => {
-  const { storage, sums, read, engine } = await place([sumServer, sumUrls], requests(4_000));
+test('includes records of an app with other summaries immediately, and keeps unaffected sums cached', async () => {
+  const { storage, sums, read, engine } = await openSums([sumServer, sumUrls], requests(4_000));
   const other = (hooks: Summary[]) =>
     openWriter(new SqliteStorage(storage.label.replace(/^\w+:/, ''), { hooks }));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
@@ -278,8 +278,8 @@ test('what an app adds that keeps other summaries is there at once, and what it 
   }
 });
 
-test('where ids mean other texts, as in a database that was replaced, all is forgotten', async () => {
-  const { sums, engine, replace } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('clears the cache if IDs have other texts, as in a replaced database', async () => {
+  const { sums, engine, replace } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
   await sums.keys(request);
   replace((text) => `/other${text}`);
@@ -290,8 +290,8 @@ test('where ids mean other texts, as in a database that was replaced, all is for
   );
 });
 
-test('an id without a text is an error, and nothing is made of it later', async () => {
-  const { sums, engine, replace } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('rejects a query for an ID without text, and succeeds once the text exists', async () => {
+  const { sums, engine, replace } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
   replace((text) => (text.startsWith('/7') ? undefined : text));
   await expect(sums.keys(request)).rejects.toThrow('the text of the key');
@@ -299,8 +299,8 @@ test('an id without a text is an error, and nothing is made of it later', async 
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
 });
 
-test('keys that become known while others are looked up are looked up after them', async () => {
-  const { add, sums, watched, engine } = await place(STANDARD_SUMMARIES, requests(4_000));
+test('looks up keys that are added during another lookup', async () => {
+  const { add, sums, watched, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
   const { texts } = watched;
   const gate = Promise.withResolvers<void>();
@@ -323,8 +323,8 @@ test('keys that become known while others are looked up are looked up after them
   expect(await second).toEqual(await engine.keys({ ...request, search: '/meanwhile' }));
 });
 
-test('of a summary with few keys, and of one with very many, the engine answers', async () => {
-  const { add, sums, read, engine } = await place(STANDARD_SUMMARIES, requests(3_000));
+test('queries the engine for summaries with few keys or very many', async () => {
+  const { add, sums, read, engine } = await openSums(STANDARD_SUMMARIES, requests(3_000));
   const status = { site: 'default', summary: 'status', spans: YEAR, ...PAGE };
   await sums.keys(status);
   read.length = 0;

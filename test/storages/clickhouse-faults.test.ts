@@ -2,7 +2,7 @@ import { onTestFinished, test } from 'vitest';
 import { clickhouseServer } from '../support/servers/clickhouse.ts';
 import { faultRounds } from './fault-rounds.ts';
 
-test('10 rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received', {
+test('stores each response once in 10 rounds of lost connections and SIGKILL on the server and the app', {
   timeout: 180_000,
 }, async () => {
   const clickhouse = await clickhouseServer();

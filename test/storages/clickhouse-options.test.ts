@@ -1,4 +1,4 @@
-/** What can be set, what is refused, and what a message must not tell. */
+/** Tests options, refused arguments, and passwords in messages. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
@@ -15,7 +15,7 @@ import { CLICKHOUSE_PASSWORD } from '../support/servers/clickhouse-password.ts';
 
 const DATABASE = 'track_usage_options';
 let clickhouse: ClickhouseServer;
-/** Statements that change something, since `commands` was emptied. */
+/** Modifying statements since `commands` was cleared. */
 const commands: string[] = [];
 let client: ClickhouseClient;
 
@@ -38,7 +38,7 @@ afterAll(async () => {
   await clickhouse?.close();
 });
 
-async function empty(): Promise<void> {
+async function dropDatabase(): Promise<void> {
   await clickhouse.sql(`DROP DATABASE IF EXISTS ${DATABASE} SYNC`);
 }
 
@@ -55,9 +55,9 @@ function engineOf(table: string): Promise<string> {
 }
 
 describe('ttl', () => {
-  beforeAll(empty);
+  beforeAll(dropDatabase);
 
-  test('is set, left alone, changed and removed', async () => {
+  test('is set, not repeated, changed and removed', async () => {
     const ttl = { records: 30, hour: 90, month: 3650 };
     await open({ ttl });
     expect(await engineOf('usage_records')).toContain('TTL toDateTime(date) + toIntervalDay(30) SETTINGS');
@@ -75,7 +75,7 @@ describe('ttl', () => {
     expect(await engineOf('usage_sums')).not.toContain('TTL');
   });
 
-  test('deletes what is older, and neither what is not nor the positions', async () => {
+  test('deletes older rows, and neither newer rows nor positions', async () => {
     const storage = new ClickhouseStorage(client, {
       database: DATABASE,
       hooks: ['urls'],
@@ -98,8 +98,8 @@ describe('ttl', () => {
 });
 
 describe('durable', () => {
-  test('has the server write to the disk before it answers, set once', async () => {
-    await empty();
+  test('makes the server write to disk before it responds, and is set once', async () => {
+    await dropDatabase();
     await open({}, { durable: true });
     expect(await engineOf('usage_sums')).toMatch(/fsync_after_insert = 1/);
     await open({}, { durable: true });
@@ -107,15 +107,15 @@ describe('durable', () => {
   });
 });
 
-describe('a place', () => {
-  beforeAll(empty);
+describe('a database', () => {
+  beforeAll(dropDatabase);
 
-  test('with a table of somebody else is refused, and not changed', async () => {
+  test('with a foreign table is refused and not changed', async () => {
     await clickhouse.sql(`CREATE DATABASE ${DATABASE}`);
     await clickhouse.sql(`CREATE TABLE ${DATABASE}.usage_records (a UInt8) ENGINE = Log`);
     await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
     expect(commands).toEqual([]);
-    await empty();
+    await dropDatabase();
   });
 
   test('of a newer release is refused', async () => {
@@ -127,7 +127,7 @@ describe('a place', () => {
     await storage.close();
   });
 
-  test('that was made by half is empty for readers, and completed by the next writer', async () => {
+  test('with missing tables is dropDatabase for readers, and completed by the next writer', async () => {
     await clickhouse.sql(`DROP TABLE ${DATABASE}.usage_sums SYNC`);
     const storage = new ClickhouseStorage(client, { database: DATABASE });
     expect(await storage.getUsage()).toEqual([]);
@@ -137,8 +137,8 @@ describe('a place', () => {
     await storage.close();
   });
 
-  test('is answered by views too', async () => {
-    await empty();
+  test('has views', async () => {
+    await dropDatabase();
     const storage = new ClickhouseStorage(client, { database: DATABASE, hooks: ['urls', 'referrers'] });
     const writer = await openWriter(storage);
     const journal = new TestJournal('a', storage.summaries);
@@ -160,8 +160,8 @@ describe('a place', () => {
 });
 
 describe('the server', () => {
-  test('is refused where it is too old', async () => {
-    // As 18.16 of Debian answers.
+  test('is refused if it is too old', async () => {
+    // The response of Debian's version 18.16.
     const old: ClickhouseClient = {
       ...client,
       query: async () => ({ json: async () => [{ version: '18.16.1', known: 0 }] }),
@@ -174,9 +174,9 @@ describe('the server', () => {
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_SERVER' });
   });
 
-  test('is named without the password, whatever goes wrong', async () => {
+  test('is named without the password in every error', async () => {
     const { port } = new URL(clickhouse.url('x').replace('clickhouse', 'http'));
-    const told: string[] = [];
+    const messages: string[] = [];
     for (const [user, at] of [
       ['default:wr0ng%40pass', port],
       [`default:${encodeURIComponent(CLICKHOUSE_PASSWORD)}`, '1'],
@@ -187,9 +187,9 @@ describe('the server', () => {
         () => expect.unreachable(),
         (failure) => failure,
       );
-      told.push(`${error.message} ${error.stack} ${JSON.stringify(error)}`);
+      messages.push(`${error.message} ${error.stack} ${JSON.stringify(error)}`);
     }
-    for (const text of told) {
+    for (const text of messages) {
       expect(text).not.toContain('wr0ng');
       expect(text).not.toContain(CLICKHOUSE_PASSWORD);
       expect(text).not.toContain(encodeURIComponent(CLICKHOUSE_PASSWORD));
@@ -203,17 +203,17 @@ describe('the server', () => {
     ['clickhouses://[::1]/a%20b', 'clickhouse://[::1]:8443/a b'],
     ['http://localhost:8123', 'clickhouse://localhost:8123/default'],
     ['https://cloud.example/usage', 'clickhouse://cloud.example/usage'],
-  ])('%s is %s', (url, label) => {
+  ])('%s has the label %s', (url, label) => {
     expect(new ClickhouseStorage(url).label).toBe(label);
   });
 
-  test('is found by the scheme of a URL', async () => {
+  test('is found by the scheme of the URL', async () => {
     expect(await storageAt('clickhouse://localhost/usage').open()).toBeInstanceOf(ClickhouseStorage);
     expect(storageAt('clickhouses://localhost/usage').scheme).toBe('clickhouses');
   });
 });
 
-describe('options that are wrong in themselves', () => {
+describe('invalid options', () => {
   test.each([
     [() => new ClickhouseStorage(''), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('postgres://u:secret@host/db'), 'OPTION_INVALID'],
@@ -224,7 +224,7 @@ describe('options that are wrong in themselves', () => {
     [() => new ClickhouseStorage('clickhouse://h', { cluster: '' }), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('clickhouse://h', { ttl: { records: 0 } }), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('clickhouse://h', { ttl: { hours: 1 } as never }), 'OPTION_UNKNOWN'],
-  ])('%s', (make, code) => {
+  ])('are refused: %s', (make, code) => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.not.stringContaining('secret') }));
   });
 });

@@ -9,9 +9,9 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-let places = 0;
-async function place() {
-  const database = `dropped_${process.pid}_${++places}`;
+let databases = 0;
+async function openDatabase() {
+  const database = `dropped_${process.pid}_${++databases}`;
   const drop = () => server.sql(`DROP DATABASE IF EXISTS ${database} SYNC`);
   return {
     storage: (hooks: string[]) => new ClickhouseStorage(server.url(database), { hooks }),
@@ -20,4 +20,4 @@ async function place() {
   };
 }
 
-describe('ClickHouse', () => replacedCases(place, false));
+describe('ClickHouse', () => replacedCases(openDatabase, false));

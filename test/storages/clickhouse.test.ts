@@ -29,7 +29,7 @@ function clientAt(port?: number): ClickhouseClient & { close(): Promise<void> } 
   });
 }
 
-async function dropped(database: string): Promise<void> {
+async function dropDatabase(database: string): Promise<void> {
   const client = clientAt();
   await client.command({ query: `DROP DATABASE IF EXISTS ${database} SYNC` });
   await client.close();
@@ -39,16 +39,16 @@ function newDatabase(): string {
   return `track_usage_${randomUUID().replaceAll('-', '')}`;
 }
 
-async function place(options: ClickhouseStorageOptions = {}): Promise<TestLocation> {
+async function newLocation(options: ClickhouseStorageOptions = {}): Promise<TestLocation> {
   const database = newDatabase();
   return {
     storage: (hooks, port) =>
       new ClickhouseStorage(server.url(database, port), hooks ? { ...options, hooks } : options),
-    remove: () => dropped(database),
+    remove: () => dropDatabase(database),
   };
 }
 
-async function placeOfClients(): Promise<TestLocation> {
+async function newClientLocation(): Promise<TestLocation> {
   const database = newDatabase();
   const clients: ClickhouseClient[] = [];
   return {
@@ -59,35 +59,35 @@ async function placeOfClients(): Promise<TestLocation> {
     },
     async remove() {
       for (const client of clients) await client.close();
-      await dropped(database);
+      await dropDatabase(database);
     },
   };
 }
 
-describe('by URL, in the thread', () => {
+describe('opened by URL, in the writer thread', () => {
   const cases = storageCases({
     name: 'clickhouse',
-    place: () => place(),
+    place: () => newLocation(),
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
 });
 
-describe('by a client of the app', () => {
+describe('opened by a client, in the app thread', () => {
   const cases = storageCases({
     name: 'clickhouse, own client',
-    place: placeOfClients,
+    place: newClientLocation,
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
 });
 
-// The server of the tests is a cluster of itself, without Keeper: what is tested are the distributed tables.
+// The test server is a cluster of one node without Keeper, which is enough to test the distributed tables.
 if (stoppable) {
-  describe('on a cluster of one, by URL', () => {
+  describe('on a cluster of one node, opened by URL', () => {
     const cases = storageCases({
       name: 'clickhouse, cluster',
-      place: () => place({ cluster: 'one' }),
+      place: () => newLocation({ cluster: 'one' }),
       server: stoppable,
     });
     test.each(cases)('$name', ({ run }) => run());

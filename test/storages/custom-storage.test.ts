@@ -1,4 +1,4 @@
-/** The custom storage of `examples` after crashes: a file that was cut off, and batches that come again. */
+/** Tests the custom storage of `examples` after crashes: a truncated file, and repeated batches. */
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 const open = () =>
   openWriter({ file, label: 'jsonl:usage.jsonl' }, context) as unknown as Promise<StorageWriter>;
 
-/** Number of hits and of records, from a reader that is opened for it. */
+/** Returns the number of hits and of records, from a new reader. */
 const stored = async () => {
   const reader = await openReader!({ file, label: 'jsonl:usage.jsonl' });
   const all = { site: 'default', from: 0, to: 8e15, limit: 0, offset: 0 };
@@ -34,7 +34,7 @@ const stored = async () => {
   return [sums.reduce((sum, row) => sum + row.hits, 0), records.length];
 };
 
-test('a file that ends anywhere in its last line has the batch once in the end', {
+test('a file truncated anywhere in its last line finally has the batch once', {
   timeout: 120_000,
 }, async () => {
   const journal = new TestJournal('a', summaries);
@@ -45,33 +45,38 @@ test('a file that ends anywhere in its last line has the batch once in the end',
   const before = (await readFile(file)).length;
   await writer.apply(second);
   await writer.close();
-  const whole = await readFile(file);
-  const step = Math.ceil((whole.length - before) / 40);
-  for (const end of [before + 1, ...range(before, whole.length, step), whole.length - 1, whole.length]) {
-    await writeFile(file, whole.subarray(0, end));
+  const content = await readFile(file);
+  const step = Math.ceil((content.length - before) / 40);
+  for (const end of [
+    before + 1,
+    ...range(before, content.length, step),
+    content.length - 1,
+    content.length,
+  ]) {
+    await writeFile(file, content.subarray(0, end));
     writer = await open();
-    const isWhole = end === whole.length;
-    expect((await writer.position(journal.id))?.position).toBe((isWhole ? second : first).to.position);
+    const isComplete = end === content.length;
+    expect((await writer.position(journal.id))?.position).toBe((isComplete ? second : first).to.position);
     // A line that lacks only its line break becomes valid together with the next one, which then does not count.
-    expect(await writer.apply(second)).toBe(!isWhole);
+    expect(await writer.apply(second)).toBe(!isComplete);
     expect((await writer.position(journal.id))?.position).toBe(second.to.position);
     await writer.close();
     expect(await stored()).toEqual([3, 3]);
   }
 });
 
-test('a batch that two writers append counts once', async () => {
+test('a batch appended by two writers counts once', async () => {
   const [a, b] = await Promise.all([open(), open()]);
   const batch = new TestJournal('a', summaries).batch([{}]);
   expect([await a.apply(batch), await b.apply(batch)]).toEqual([true, false]);
-  // As if both had read the position before either appended.
+  // The result if both had read the position before either appended.
   const line = (await readFile(file, 'utf8')).trim().split('\n').at(-1)!;
   await writeFile(file, `\n${line}\n`, { flag: 'a' });
   expect(await stored()).toEqual([1, 1]);
   await Promise.all([a.close(), b.close()]);
 });
 
-test('a file that was moved away is noticed before a batch counts as stored', async () => {
+test('a moved file is detected before a batch counts as stored', async () => {
   const writer = await open();
   const journal = new TestJournal('a', summaries);
   expect(await writer.apply(journal.batch([{}]))).toBe(true);

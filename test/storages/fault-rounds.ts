@@ -18,28 +18,28 @@ const CONNECTIONS = 8;
 const PATHS = 300;
 
 export interface Faults {
-  /** Of the load. Defaults to 8. */
+  /** Number of connections of the load. Defaults to 8. */
   connections?: number;
-  /** How many messages the connection may live for once it is to be cut. Defaults to 6. */
+  /** Maximum number of messages before an armed connection is cut. Defaults to 6. */
   messages?: number;
-  /** The longest pauses, in ms: after each cut, and before the app dies. Default to 600 and 1,200. */
+  /** Maximum pauses, in ms: after each cut, and before the app is killed. Default to 600 and 1,200. */
   pauses?: { cut: number; kill: number };
-  /** How long the last app may take to adopt all journals. In ms, defaults to 60,000. */
-  patience?: number;
-  /** The most records that the storage keeps. Defaults to all. */
-  mostRecords?: number;
+  /** Timeout for the adoption of all journals by the last app, in ms. Defaults to 60,000. */
+  adoptionTimeout?: number;
+  /** Maximum number of records that the storage keeps. Defaults to all. */
+  maxRecords?: number;
 }
 
-/** What the rounds left: where the journals are, and what the clients got. */
-interface Left {
+/** Result of the rounds: the directory of the journals, and the responses that the clients received. */
+interface RoundsResult {
   directory: string;
   ledger: Ledger;
 }
 
 /**
- * Ten rounds of lost connections, and of SIGKILL on the server and on the app, at random moments under load: afterwards
- * hits = responses received.
- * @param urlAt The storage by way of a port.
+ * Runs ten rounds of lost connections, and of SIGKILL on the server and the app, at random moments under load. Expects
+ * that each response received is stored exactly once.
+ * @param urlAt Returns the storage's URL with another port.
  */
 export async function faultRounds(
   server: TestServer,
@@ -50,11 +50,11 @@ export async function faultRounds(
   const proxy = await CuttingProxy.start(server.port);
   onTestFinished(() => proxy.close());
   const url = urlAt(proxy.port);
-  const left = await killRounds(
+  const result = await killRounds(
     url,
     async () => {
-      for (const how of ['before', 'after'] as const) {
-        proxy.arm(Math.floor(Math.random() * messages), how);
+      for (const moment of ['before', 'after'] as const) {
+        proxy.arm(Math.floor(Math.random() * messages), moment);
         await sleep(Math.random() * pauses.cut);
       }
       await server.stop();
@@ -64,24 +64,24 @@ export async function faultRounds(
     },
     faults.connections,
   );
-  // What it was told to lose last may not have come.
+  // The last armed cut may not have happened.
   proxy.arm(Number.POSITIVE_INFINITY, 'before');
-  await expectExact(left, await storageAt(url).open(['urls', 'server']), faults);
+  await expectExact(result, await storageAt(url).open(['urls', 'server']), faults);
 }
 
-/** Ten apps under load, each of which adopts what the one before left and is killed after `breakIt`. */
+/** Runs ten apps under load. Each adopts the journal of the previous one, and is killed after `injectFault`. */
 export async function killRounds(
   url: string,
-  breakIt: (round: number) => Promise<void>,
+  injectFault: (round: number) => Promise<void>,
   connections = CONNECTIONS,
-): Promise<Left> {
+): Promise<RoundsResult> {
   const directory = temporaryDirectory();
   const ledger = newLedger();
   let unique = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const { child, port, ended } = await startApp(directory, url);
     const loaded = load(port, connections, ledger, () => `/page/${unique++ % PATHS}`);
-    await breakIt(round);
+    await injectFault(round);
     child.kill('SIGKILL');
     await loaded;
     await ended;
@@ -101,36 +101,36 @@ async function startApp(
   return { child, port: Number(/^listening (\d+)$/.exec(line)?.[1]), ended };
 }
 
-/** What was received is stored once; a response that a kill cut off may be there or not. */
+/** Expects each received response to be stored once. A response that a kill cut off may be stored or not. */
 export async function expectExact(
-  { directory, ledger }: Left,
+  { directory, ledger }: RoundsResult,
   storage: Storage,
-  { patience = 60_000, mostRecords = Number.POSITIVE_INFINITY }: Faults = {},
+  { adoptionTimeout = 60_000, maxRecords = Number.POSITIVE_INFINITY }: Faults = {},
 ): Promise<void> {
   const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
   onTestFinished(() => usage.close());
   await usage.ready();
   // Only the own journal remains when all others are adopted.
-  await expect.poll(() => listJournals(journalsOf(directory)).length, { timeout: patience }).toBe(1);
+  await expect.poll(() => listJournals(journalsOf(directory)).length, { timeout: adoptionTimeout }).toBe(1);
   const stored = new Map<string, number>();
   for (const { key, hits } of await usage.getSum('urls', { period: 'month', limit: 0 })) {
-    // Each app had a port of its own.
+    // Each app used another port.
     const { pathname } = new URL(key!);
     stored.set(pathname, (stored.get(pathname) ?? 0) + hits);
   }
-  const wrong: string[] = [];
+  const deviations: string[] = [];
   for (const [path, { hits }] of ledger.received) {
     const surplus = (stored.get(path) ?? 0) - hits;
     if (surplus < 0 || surplus > (ledger.cut.get(path) ?? 0)) {
-      wrong.push(`${path}: received ${hits}, stored ${stored.get(path)}`);
+      deviations.push(`${path}: received ${hits}, stored ${stored.get(path)}`);
     }
   }
-  expect(wrong).toEqual([]);
+  expect(deviations).toEqual([]);
   const total = [...stored.values()].reduce((sum, hits) => sum + hits, 0);
   const server = await usage.getSum('server', { period: 'hour', limit: 0 });
   const records = await usage.getUsage({ limit: 0 });
   expect({ server: server.reduce((sum, { hits }) => sum + hits, 0), records: records.length }).toEqual({
     server: total,
-    records: Math.min(total, mostRecords),
+    records: Math.min(total, maxRecords),
   });
 }

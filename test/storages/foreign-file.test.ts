@@ -14,8 +14,8 @@ function run(path: string, sql: string): void {
 }
 
 const FILES: [what: string, code: string, make: (path: string) => unknown][] = [
-  ['a text', 'STORAGE_FOREIGN', (path) => writeFileSync(path, 'Text of another program.\n'.repeat(100))],
-  ['a short text', 'STORAGE_FOREIGN', (path) => writeFileSync(path, 'x\n')],
+  ['a text file', 'STORAGE_FOREIGN', (path) => writeFileSync(path, 'Text of another program.\n'.repeat(100))],
+  ['a short text file', 'STORAGE_FOREIGN', (path) => writeFileSync(path, 'x\n')],
   ['another database', 'STORAGE_FOREIGN', (path) => run(path, 'CREATE TABLE things (id INTEGER)')],
   ['another database without tables', 'STORAGE_FOREIGN', (path) => run(path, 'PRAGMA user_version = 7')],
   [
@@ -29,7 +29,7 @@ const FILES: [what: string, code: string, make: (path: string) => unknown][] = [
   ],
 ];
 
-test.each(FILES)('%s is refused, and stays unchanged to the last byte', async (_what, code, make) => {
+test.each(FILES)('refuses %s, and does not change a byte of it', async (_what, code, make) => {
   const directory = join(temporaryDirectory(), 'data');
   mkdirSync(directory);
   const path = join(directory, 'usage.db');

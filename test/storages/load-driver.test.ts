@@ -10,8 +10,8 @@ test.each([
     () => Promise.reject(Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })),
     'DRIVER_FAILED',
   ],
-  ['throws as it is loaded', () => Promise.reject(new TypeError('broken')), 'DRIVER_FAILED'],
-])('a driver that %s', async (_, load, code) => {
+  ['throws when it is loaded', () => Promise.reject(new TypeError('broken')), 'DRIVER_FAILED'],
+])('reports a driver that %s', async (_, load, code) => {
   const error = await loadDriver('MyStorage', missing, load).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code, message: expect.stringContaining(missing) });
 });

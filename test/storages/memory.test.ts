@@ -4,13 +4,13 @@ import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { openWriter } from '../../src/testing/support.ts';
 
-/** Every storage of a place shares its memory, as two of the same database share that. */
-async function place(): Promise<TestLocation> {
-  const [first] = [new MemoryStorage({ maxRecords: 1e9 })];
+/** Creates a location whose storages share memory, as storages of one database share its data. */
+async function newLocation(): Promise<TestLocation> {
+  const shared = new MemoryStorage({ maxRecords: 1e9 });
   return {
     storage: (hooks) => {
       const storage = new MemoryStorage(hooks ? { hooks } : {});
-      return Object.assign(storage, { openWriter: first!.openWriter, reader: first!.reader });
+      return Object.assign(storage, { openWriter: shared.openWriter, reader: shared.reader });
     },
     remove: async () => {},
   };
@@ -18,12 +18,12 @@ async function place(): Promise<TestLocation> {
 
 const cases = storageCases({
   name: 'memory',
-  place,
-  cannot: { processes: 'the memory is that of one process' },
+  place: newLocation,
+  cannot: { processes: 'memory is not shared between processes' },
 });
 test.each(cases)('$name', ({ run }) => run());
 
-test('keeps the newest records only', async () => {
+test('keeps only the newest records', async () => {
   const storage = new MemoryStorage({ maxRecords: 3 });
   const writer = await openWriter(storage);
   const journal = new TestJournal('a', storage.summaries);

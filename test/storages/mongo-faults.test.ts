@@ -6,7 +6,7 @@ import { hasMongo, mongoServer } from '../support/servers/mongo.ts';
 import { faultRounds } from './fault-rounds.ts';
 
 test.skipIf(!hasMongo)(
-  '10 rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received',
+  'stores each response once in 10 rounds of lost connections and SIGKILL on the server and the app',
   { timeout: 300_000 },
   async () => {
     const mongo = await mongoServer();
@@ -15,14 +15,14 @@ test.skipIf(!hasMongo)(
     if (!server) throw new Error('the server of TEST_MONGO_URL cannot be killed');
     await createCollections(mongo.url('usage'));
     await faultRounds(server, (port) => mongo.url('usage', port), {
-      // The test server reads some thousand documents a second.
+      // The test server reads only some thousand documents per second.
       connections: 2,
-      patience: 120_000,
+      adoptionTimeout: 120_000,
     });
   },
 );
 
-/** Before the server is killed: FerretDB does not start again when it was killed while it made a database. */
+/** Creates the collections in advance, because FerretDB does not start again if it is killed while creating a database. */
 async function createCollections(url: string): Promise<void> {
   const storage = new MongoStorage(url, { hooks: ['urls', 'server'] });
   const writer = await openWriter(storage, { site: 'other' });

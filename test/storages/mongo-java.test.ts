@@ -5,27 +5,27 @@ import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { mongoJavaServer } from '../support/servers/mongo-java.ts';
 import { isWanted } from '../support/services.ts';
 
-const SLOW = 'it goes through the whole collection for each update';
-/** What this server does otherwise than MongoDB, so that FerretDB alone is asked. */
-const LEFT_OUT: Readonly<Record<string, string>> = {
+const SLOW = 'each update scans the whole collection';
+/** Cases excluded for this server, which FerretDB covers, with the reason. */
+const EXCLUDED: Readonly<Record<string, string>> = {
   'sums: keys that engines may take for equal stay separate, in the order of their bytes':
-    'it orders texts by their UTF-16 units',
+    'texts are ordered by UTF-16 code units',
   'sums: a large random workload gives what the storage in memory gives, rows and order': SLOW,
   'batches: 10,000 records with as many keys': SLOW,
   'batches: three writers add to the same keys at the same time': SLOW,
 };
 
-/** A second engine beside FerretDB: what both answer alike is not a peculiarity of one of them. */
+/** A second engine in addition to FerretDB, so that tests do not depend on peculiarities of one of them. */
 describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
   let server: Awaited<ReturnType<typeof mongoJavaServer>>;
-  let places = 0;
+  let databases = 0;
   beforeAll(async () => {
     server = await mongoJavaServer();
   });
   afterAll(() => server?.close());
 
-  async function place(): Promise<TestLocation> {
-    const url = server.url(`usage_${++places}`);
+  async function newLocation(): Promise<TestLocation> {
+    const url = server.url(`usage_${++databases}`);
     return {
       storage: (hooks) => new MongoStorage(url, hooks ? { hooks } : {}),
       async remove() {
@@ -35,13 +35,13 @@ describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
     };
   }
 
-  // It keeps its data in memory, so that it cannot be stopped and started.
-  const cases = storageCases({ name: 'mongo-java-server', place });
-  for (const name of Object.keys(LEFT_OUT)) {
-    test(`has the case that is left out: ${name}`, () => {
+  // It keeps its data in memory, so it cannot be restarted in a test.
+  const cases = storageCases({ name: 'mongo-java-server', place: newLocation });
+  for (const name of Object.keys(EXCLUDED)) {
+    test(`excludes an existing case: ${name}`, () => {
       expect(cases.filter((each) => each.name === name)).toHaveLength(1);
     });
   }
-  const taken = cases.filter(({ name }) => !(name in LEFT_OUT));
-  test.each(taken)('$name', { timeout: 120_000 }, ({ run }) => run());
+  const included = cases.filter(({ name }) => !(name in EXCLUDED));
+  test.each(included)('$name', { timeout: 120_000 }, ({ run }) => run());
 });

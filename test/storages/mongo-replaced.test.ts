@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 let places = 0;
-async function place() {
+async function openDatabase() {
   const name = `dropped_${process.pid}_${++places}`;
   const drop = async () => {
     await using client = new MongoClient(server.url(name));
@@ -24,4 +24,4 @@ async function place() {
   };
 }
 
-describe.skipIf(!hasMongo)('MongoDB', () => replacedCases(place, false));
+describe.skipIf(!hasMongo)('MongoDB', () => replacedCases(openDatabase, false));

@@ -15,8 +15,8 @@ import { laterServer } from '../support/servers/later.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 
 let mongo: MongoServer;
-let places = 0;
-const nameOfPlace = () => `usage_${process.pid}_${++places}`;
+let databases = 0;
+const newDatabaseName = () => `usage_${process.pid}_${++databases}`;
 
 beforeAll(async () => {
   if (hasMongo) mongo = await mongoServer();
@@ -28,18 +28,18 @@ async function drop(name: string): Promise<void> {
   await client.db(name).dropDatabase();
 }
 
-/** A URL is used in the writer's thread. */
-async function locationOfUrl(): Promise<TestLocation> {
-  const name = nameOfPlace();
+/** Creates a location opened by URL, in the writer thread. */
+async function urlLocation(): Promise<TestLocation> {
+  const name = newDatabaseName();
   return {
     storage: (hooks, port) => new MongoStorage(mongo.url(name, port), hooks ? { hooks } : {}),
     remove: () => drop(name),
   };
 }
 
-/** A client of the user's is used in the app's thread. */
-async function locationOfClient(): Promise<TestLocation> {
-  const name = nameOfPlace();
+/** Creates a location opened by a client object, in the app thread. */
+async function clientLocation(): Promise<TestLocation> {
+  const name = newDatabaseName();
   const clients = new Map<number | undefined, MongoClient>();
   return {
     storage(hooks, port) {
@@ -57,26 +57,26 @@ async function locationOfClient(): Promise<TestLocation> {
 
 const server = laterServer(process.env.TEST_MONGO_URL, () => mongo.server!);
 const SUBJECTS: Subject[] = [
-  { name: 'a URL, in the thread', place: locationOfUrl, ...(server && { server }) },
-  { name: 'a client of the user’s, in the app', place: locationOfClient, ...(server && { server }) },
+  { name: 'URL, used in the writer thread', place: urlLocation, ...(server && { server }) },
+  { name: 'client object, used in the app thread', place: clientLocation, ...(server && { server }) },
 ];
 
-const LONG = [
+const SLOW_CASES = [
   'sums: a large random workload',
   'queries: keys over months',
   'filters: conditions on each column',
 ];
 
 describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
-  // The test server makes some thousand updates a second, and what is sent is the same: the longest cases run once.
-  const isLong = (name: string) => LONG.some((start) => name.startsWith(start));
-  const cases = storageCases(subject).filter(({ name }) => subject !== SUBJECTS[1] || !isLong(name));
+  // The test server is slow, and both subjects send the same commands, so the slowest cases run only once.
+  const isSlow = (name: string) => SLOW_CASES.some((start) => name.startsWith(start));
+  const cases = storageCases(subject).filter(({ name }) => subject !== SUBJECTS[1] || !isSlow(name));
   test.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
 });
 
-/** A database of its own with a client beside the storages. */
-async function ownPlace() {
-  const name = nameOfPlace();
+/** Creates a database, with a client and a function that opens storages in it. */
+async function newDatabase() {
+  const name = newDatabaseName();
   const client = new MongoClient(mongo.url(name));
   onTestFinished(async () => {
     await client.db(name).dropDatabase();
@@ -91,8 +91,8 @@ async function ownPlace() {
 }
 
 describe.skipIf(!hasMongo)('documents', () => {
-  test('are to be read in a shell', async () => {
-    const { db, storage } = await ownPlace();
+  test('are readable in a shell', async () => {
+    const { db, storage } = await newDatabase();
     const urls = storage('urls', 'referrers');
     const writer = await openWriter(urls);
     const extra = { vars: { plan: 'gold' }, routeParams: { id: '7' } };
@@ -153,8 +153,8 @@ describe.skipIf(!hasMongo)('documents', () => {
     ]);
   });
 
-  test('hold what no document can as text', async () => {
-    const { storage } = await ownPlace();
+  test('store values that BSON cannot hold as text', async () => {
+    const { storage } = await newDatabase();
     const urls = storage('urls');
     const writer = await openWriter(urls);
     const all: Record<string, unknown>[] = [
@@ -177,9 +177,9 @@ describe.skipIf(!hasMongo)('documents', () => {
   });
 });
 
-describe.skipIf(!hasMongo)('a batch that comes again', () => {
-  test('after a part of it was stored is stored once, also where nobody knows that it was begun', async () => {
-    const { db, storage } = await ownPlace();
+describe.skipIf(!hasMongo)('a repeated batch', () => {
+  test('is stored once if a part of it was stored before, even without a note that it was started', async () => {
+    const { db, storage } = await newDatabase();
     const urls = storage('urls');
     const writer = await openWriter(urls);
     const journal = new TestJournal('a', urls.summaries);
@@ -188,14 +188,17 @@ describe.skipIf(!hasMongo)('a batch that comes again', () => {
     await writer.apply(journal.batch([url(0), url(1)]));
     const second = journal.batch([url(1), url(1), url(2), url(3)]);
     await writer.apply(second);
-    const wanted = await rows(urls, 'urls', 'hour');
-    for (const begun of [true, false]) {
-      // As a server has it that got all but the last message, and lost some of the others.
-      const back = { position: second.from.position, ...(begun && { pending: second.to.position }) };
-      await journals.updateOne({ _id: journal.id }, { $set: back });
+    const expected = await rows(urls, 'urls', 'hour');
+    for (const isPending of [true, false]) {
+      // The state of a server that did not receive the last message, and lost some of the others.
+      const incomplete = {
+        position: second.from.position,
+        ...(isPending && { pending: second.to.position }),
+      };
+      await journals.updateOne({ _id: journal.id }, { $set: incomplete });
       await db.collection('usageTracking_urls_hourly').deleteOne({ key: 'http://localhost/3' });
       expect(await writer.apply(second)).toBe(true);
-      expect(await rows(urls, 'urls', 'hour')).toEqual(wanted);
+      expect(await rows(urls, 'urls', 'hour')).toEqual(expected);
       expect((await urls.getUsage()).length).toBe(6);
     }
     await writer.close();
@@ -203,8 +206,8 @@ describe.skipIf(!hasMongo)('a batch that comes again', () => {
 });
 
 describe.skipIf(!hasMongo)('slots', () => {
-  test('go from a journal that is gone to the next one, so that sums gather no marks', async () => {
-    const { db, storage } = await ownPlace();
+  test('are reused after a journal is deleted, so marks do not accumulate', async () => {
+    const { db, storage } = await newDatabase();
     const urls = storage('urls');
     const writer = await openWriter(urls);
     for (const id of ['a', 'b', 'c', 'd']) {
@@ -221,8 +224,8 @@ describe.skipIf(!hasMongo)('slots', () => {
     ]);
   });
 
-  test('go from one that is idle, which takes another when it comes back; not where a batch is under way', async () => {
-    const { db, storage } = await ownPlace();
+  test('are taken from an idle journal, which later gets another; not from one with a pending batch', async () => {
+    const { db, storage } = await newDatabase();
     const urls = storage('urls');
     const writer = await openWriter(urls);
     const journals = db.collection<{ _id: string }>('usageTracking_journals');
@@ -244,8 +247,8 @@ describe.skipIf(!hasMongo)('slots', () => {
 });
 
 describe.skipIf(!hasMongo)('copy', () => {
-  test('from SQLite and back', { timeout: 120_000 }, async () => {
-    const { storage } = await ownPlace();
+  test('copies from SQLite and back', { timeout: 120_000 }, async () => {
+    const { storage } = await newDatabase();
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
     const sqlite = (name: string) => {
@@ -274,9 +277,9 @@ describe.skipIf(!hasMongo)('copy', () => {
   });
 });
 
-describe.skipIf(!hasMongo)('a client of the user’s', () => {
-  test('may be a Db, with options of its own, and stays open', async () => {
-    const { name } = await ownPlace();
+describe.skipIf(!hasMongo)('a client object', () => {
+  test('can be a Db with custom options, and is not closed', async () => {
+    const { name } = await newDatabase();
     await using client = new MongoClient(mongo.url(name), {
       promoteValues: false,
       promoteLongs: false,
@@ -301,7 +304,7 @@ describe.skipIf(!hasMongo)('a client of the user’s', () => {
 
 describe.skipIf(!hasMongo)('another schema', () => {
   test('is neither read nor written', async () => {
-    const { db, storage } = await ownPlace();
+    const { db, storage } = await newDatabase();
     const urls = storage('urls');
     await expect(urls.reader.timeZone('default')).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
     await (await openWriter(urls)).close();
@@ -317,24 +320,24 @@ describe.skipIf(!hasMongo)('another schema', () => {
 });
 
 describe.skipIf(!hasMongo)('a collection of Flask-Track-Usage', () => {
-  test('is neither read nor changed; another one beside it may be used', async () => {
-    const { db, name, storage } = await ownPlace();
-    const theirs = db.collection('usageTracking');
-    await theirs.insertOne({ website: 'default', url: 'http://localhost/', status: 200 });
+  test('is neither read nor changed, and another collection in the same database can be used', async () => {
+    const { db, name, storage } = await newDatabase();
+    const foreign = db.collection('usageTracking');
+    await foreign.insertOne({ website: 'default', url: 'http://localhost/', status: 200 });
     const urls = storage('urls');
     await expect(openWriter(urls)).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
     await expect(urls.reader.timeZone('default')).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
     expect((await db.listCollections().toArray()).map((each) => each.name)).toEqual(['usageTracking']);
-    const beside = new MongoStorage(mongo.url(name), { hooks: ['urls'], collection: 'usage' });
-    await (await openWriter(beside)).close();
-    expect(await beside.getUsage()).toEqual([]);
-    await beside.close();
-    expect(await theirs.countDocuments()).toBe(1);
+    const other = new MongoStorage(mongo.url(name), { hooks: ['urls'], collection: 'usage' });
+    await (await openWriter(other)).close();
+    expect(await other.getUsage()).toEqual([]);
+    await other.close();
+    expect(await foreign.countDocuments()).toBe(1);
   });
 });
 
-describe('what is given', () => {
-  test('is checked, and a password is never shown', async () => {
+describe('constructor arguments', () => {
+  test('are validated, and the password is never shown', async () => {
     for (const server of [
       'postgres://jane:p4ss@localhost/usage',
       'mongodb://jane:p4ss@',
@@ -363,9 +366,9 @@ describe('what is given', () => {
     );
   });
 
-  test('is shown without the password where it does not work', async () => {
+  test('appear in connection errors without the password', async () => {
     for (const url of [
-      // Nobody listens there.
+      // Nothing listens on this port.
       'mongodb://jane:p4ss@127.0.0.1:1/usage?serverSelectionTimeoutMS=50',
       'mongodb://jane:p4ss@127.0.0.1:1/usage?noSuchOption=1',
       'mongodb://jane:p4ss@127.0.0.1:x/usage',

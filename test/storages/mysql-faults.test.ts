@@ -3,13 +3,13 @@ import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { faultRounds } from './fault-rounds.ts';
 
 test.skipIf(!hasMysql)(
-  'ten rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received',
+  'stores each response once in 10 rounds of lost connections and SIGKILL on the server and the app',
   { timeout: 300_000 },
   async () => {
-    // As it is installed: every commit waits for the disk.
+    // Default configuration: every commit waits for the disk.
     const { server, url, close } = await mysqlServer([]);
     onTestFinished(close);
-    // A server of somebody else's is not ours to kill; the suite runs against it.
+    // An external server cannot be killed; only the conformance suite runs against it.
     if (server) await faultRounds(server, (port) => url('usage', port));
   },
 );

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-async function place() {
+async function openDatabase() {
   const database = `test_${randomUUID().replaceAll('-', '')}`;
   const drop = async () => {
     const connection = await mysql.createConnection(server.url());
@@ -25,4 +25,4 @@ async function place() {
   };
 }
 
-describe.skipIf(!hasMysql)('MySQL', () => replacedCases(place, true));
+describe.skipIf(!hasMysql)('MySQL', () => replacedCases(openDatabase, true));

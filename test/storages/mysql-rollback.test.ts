@@ -14,9 +14,9 @@ afterAll(() => server?.close());
 type Query = (options: { sql: string }) => Promise<unknown>;
 
 /** Statements that cannot be rolled back: they fail without being executed. */
-const NOT_TAKEN_BACK = /^(SET|START|CREATE|ROLLBACK)\b/;
+const NOT_TRANSACTIONAL = /^(SET|START|CREATE|ROLLBACK)\b/;
 
-async function place() {
+async function openDatabase() {
   const database = `test_${randomUUID().replaceAll('-', '')}`;
   const admin = await mysql.createConnection(server.url());
   await admin.query(`CREATE DATABASE ${database}`);
@@ -31,7 +31,7 @@ async function place() {
       const { sql } = options;
       const failure = faults?.next();
       if (failure === 'rolled back') {
-        if (!NOT_TAKEN_BACK.test(sql)) {
+        if (!NOT_TRANSACTIONAL.test(sql)) {
           if (!isInTransaction) await send({ sql: 'START TRANSACTION' });
           if (sql !== 'COMMIT') await send(options);
           await send({ sql: 'ROLLBACK' });
@@ -71,4 +71,4 @@ async function place() {
   };
 }
 
-describe.skipIf(!hasMysql)('MySQL', () => rollbackCases(place));
+describe.skipIf(!hasMysql)('MySQL', () => rollbackCases(openDatabase));

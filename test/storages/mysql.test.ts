@@ -17,23 +17,23 @@ const faulty = stoppable && { server: stoppable };
 
 const newDatabase = () => `test_${randomUUID().replaceAll('-', '')}`;
 
-async function ask(sql: string): Promise<void> {
+async function query(sql: string): Promise<void> {
   const connection = await mysql.createConnection(server.url());
   await connection.query(sql);
   await connection.end();
 }
 
-async function place(): Promise<TestLocation> {
+async function newLocation(): Promise<TestLocation> {
   const database = newDatabase();
   return {
     storage: (hooks, port) => new MysqlStorage(server.url(database, port), hooks ? { hooks } : {}),
-    remove: () => ask(`DROP DATABASE IF EXISTS ${database}`),
+    remove: () => query(`DROP DATABASE IF EXISTS ${database}`),
   };
 }
 
-async function placeOfPools(): Promise<TestLocation> {
+async function newPoolLocation(): Promise<TestLocation> {
   const database = newDatabase();
-  await ask(`CREATE DATABASE ${database}`);
+  await query(`CREATE DATABASE ${database}`);
   const pools: mysql.Pool[] = [];
   return {
     storage(hooks, port) {
@@ -43,17 +43,18 @@ async function placeOfPools(): Promise<TestLocation> {
     },
     async remove() {
       for (const pool of pools) await pool.end();
-      await ask(`DROP DATABASE IF EXISTS ${database}`);
+      await query(`DROP DATABASE IF EXISTS ${database}`);
     },
   };
 }
 
-describe.skipIf(!hasMysql)('by URL, in the thread', () => {
-  test.each(storageCases({ name: 'mysql', place, ...faulty }))('$name', ({ run }) => run());
+describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
+  test.each(storageCases({ name: 'mysql', place: newLocation, ...faulty }))('$name', ({ run }) => run());
 });
 
-describe.skipIf(!hasMysql)('by a pool of the app', () => {
-  test.each(storageCases({ name: 'mysql, own pool', place: placeOfPools, ...faulty }))('$name', ({ run }) =>
-    run(),
+describe.skipIf(!hasMysql)('opened by a pool, in the app thread', () => {
+  test.each(storageCases({ name: 'mysql, own pool', place: newPoolLocation, ...faulty }))(
+    '$name',
+    ({ run }) => run(),
   );
 });

@@ -8,7 +8,7 @@ import { type PostgresPrograms, type PostgresServer, postgresServer } from '../s
 
 /**
  * Registers the conformance suite, by URL and by a pool.
- * @param version Of the server, as `SHOW server_version` begins; `undefined` for one that somebody else started.
+ * @param version Major version of the server; `undefined` for an external one.
  */
 export function postgresCases(version: string | undefined, programs: () => PostgresPrograms): void {
   const name = `PostgreSQL ${version ?? 'of TEST_POSTGRES_URL'}`;
@@ -24,7 +24,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
 
     const newSchema = () => `test_${randomUUID().replaceAll('-', '')}`;
 
-    async function ask(text: string): Promise<unknown[]> {
+    async function query(text: string): Promise<unknown[]> {
       const client = new pg.Client(server.url());
       await client.connect();
       const { rows } = await client.query(text);
@@ -32,9 +32,9 @@ export function postgresCases(version: string | undefined, programs: () => Postg
       return rows;
     }
 
-    const drop = async (schema: string) => void (await ask(`DROP SCHEMA IF EXISTS ${schema} CASCADE`));
+    const drop = async (schema: string) => void (await query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`));
 
-    async function place(): Promise<TestLocation> {
+    async function newLocation(): Promise<TestLocation> {
       const schema = newSchema();
       return {
         storage: (hooks, port) =>
@@ -43,7 +43,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
       };
     }
 
-    async function placeOfPools(): Promise<TestLocation> {
+    async function newPoolLocation(): Promise<TestLocation> {
       const schema = newSchema();
       const pools: pg.Pool[] = [];
       return {
@@ -60,17 +60,19 @@ export function postgresCases(version: string | undefined, programs: () => Postg
       };
     }
 
-    test.runIf(version !== undefined)('is what is tested', async () => {
-      const [found] = await ask('SHOW server_version');
+    test.runIf(version !== undefined)('has the tested version', async () => {
+      const [found] = await query('SHOW server_version');
       expect(found).toEqual({ server_version: expect.stringMatching(new RegExp(`^${version}\\.`)) });
     });
 
-    describe('by URL, in the thread', () => {
-      test.each(storageCases({ name: 'postgres', place, ...faulty }))('$name', ({ run }) => run());
+    describe('opened by URL, in the writer thread', () => {
+      test.each(storageCases({ name: 'postgres', place: newLocation, ...faulty }))('$name', ({ run }) =>
+        run(),
+      );
     });
 
-    describe('by a pool of the app', () => {
-      const subject = { name: 'postgres, own pool', place: placeOfPools, ...faulty };
+    describe('opened by a pool, in the app thread', () => {
+      const subject = { name: 'postgres, own pool', place: newPoolLocation, ...faulty };
       test.each(storageCases(subject))('$name', ({ run }) => run());
     });
   });

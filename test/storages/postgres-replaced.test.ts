@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-async function place() {
+async function openDatabase() {
   const schema = `test_${randomUUID().replaceAll('-', '')}`;
   const drop = async () => {
     const client = new pg.Client(server.url());
@@ -26,4 +26,4 @@ async function place() {
   };
 }
 
-describe('PostgreSQL', () => replacedCases(place, true));
+describe('PostgreSQL', () => replacedCases(openDatabase, true));

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-async function place() {
+async function openDatabase() {
   const schema = `test_${randomUUID().replaceAll('-', '')}`;
   const [pool, faultyPool] = [
     new pg.Pool({ connectionString: server.url() }),
@@ -61,4 +61,4 @@ async function place() {
   };
 }
 
-describe('PostgreSQL', () => rollbackCases(place));
+describe('PostgreSQL', () => rollbackCases(openDatabase));

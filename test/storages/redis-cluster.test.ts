@@ -17,8 +17,8 @@ afterAll(async () => {
   for (const node of nodes) await node.close();
 });
 
-/** The cluster is the test's own and goes as a whole. */
-async function place(): Promise<TestLocation> {
+/** Creates a location. It need not be removed, because the cluster is temporary. */
+async function newLocation(): Promise<TestLocation> {
   const prefix = randomUUID();
   return {
     storage: (hooks) => new RedisStorage(nodes[0]!.url, { prefix, ...(hooks && { hooks }) }),
@@ -26,10 +26,10 @@ async function place(): Promise<TestLocation> {
   };
 }
 
-describe('by the URL of one of its nodes', () => {
+describe('opened by the URL of one node', () => {
   const cases = storageCases({
     name: 'redis cluster',
-    place,
+    place: newLocation,
     cannot: {
       records: 'a stream holds the newest ones, by default 100,000',
     },
@@ -37,7 +37,7 @@ describe('by the URL of one of its nodes', () => {
   test.each(cases)('$name', ({ run }) => run());
 });
 
-test('each call keeps to one slot, and all nodes hold some', async () => {
+test('each call uses one slot, and all nodes hold some keys', async () => {
   const prefix = randomUUID();
   const storage = new RedisStorage(nodes[1]!.url, { prefix, hooks: ['basic'] });
   onTestFinished(() => storage.close());
@@ -66,7 +66,7 @@ const openIoRedis = async () => {
 test.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
   ['redis', openNodeRedis],
   ['ioredis', openIoRedis],
-])('by a client of %s', async (_, open) => {
+])('opened by a client of %s', async (_, open) => {
   const { client, close } = await open();
   onTestFinished(close);
   const storage = new RedisStorage(client, { prefix: randomUUID(), hooks: ['basic', 'visitors'] });

@@ -4,30 +4,30 @@ import { RedisStorage } from '../../src/storages/redis/index.ts';
 import { agreed, RedisServer, redisCluster } from '../support/servers/redis.ts';
 import { expectExact, faultRounds, killRounds } from './fault-rounds.ts';
 
-/** What the storage keeps of a site, unless told otherwise. */
-const MOST_RECORDS = 100_000;
+/** Default number of records that the storage keeps per site. */
+const MAX_RECORDS = 100_000;
 
-test('10 rounds of lost connections, and of SIGKILL on the server and the app: hits = responses received', {
+test('stores each response once in 10 rounds of lost connections and SIGKILL on the server and the app', {
   timeout: 180_000,
 }, async () => {
   const server = await RedisServer.start();
   onTestFinished(() => server.close());
   await faultRounds(server, (port) => `redis://127.0.0.1:${port}`, {
-    // A batch takes about a dozen.
+    // A batch takes about a dozen messages.
     messages: 12,
     pauses: { cut: 800, kill: 800 },
-    mostRecords: MOST_RECORDS,
+    maxRecords: MAX_RECORDS,
   });
 });
 
-test('10 rounds of SIGKILL on a node of a cluster and the app: hits = responses received', {
+test('stores each response once in 10 rounds of SIGKILL on a cluster node and the app', {
   timeout: 240_000,
 }, async () => {
   const nodes = await redisCluster();
   onTestFinished(async () => {
     for (const node of nodes) await node.close();
   });
-  const left = await killRounds(nodes[0]!.url, async (round) => {
+  const result = await killRounds(nodes[0]!.url, async (round) => {
     const node = nodes[round % nodes.length]!;
     await sleep(Math.random() * 1_500);
     await node.stop();
@@ -37,8 +37,8 @@ test('10 rounds of SIGKILL on a node of a cluster and the app: hits = responses 
   });
   await agreed(nodes);
   const urls = nodes.map(({ url }) => url);
-  // Of several nodes the first names the place.
-  await expectExact(left, new RedisStorage(urls, { hooks: ['urls', 'server'] }), {
-    mostRecords: MOST_RECORDS,
+  // The first of several nodes identifies the storage.
+  await expectExact(result, new RedisStorage(urls, { hooks: ['urls', 'server'] }), {
+    maxRecords: MAX_RECORDS,
   });
 });

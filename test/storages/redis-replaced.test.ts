@@ -11,10 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-const place = async () => ({
+const openDatabase = async () => ({
   storage: (hooks: string[]) => new RedisStorage(server.url, { hooks }),
   drop: async () => server.cli('flushall'),
   remove: async () => server.cli('flushall'),
 });
 
-describe.skipIf(!hasRedis)('Redis', () => replacedCases(place, false));
+describe.skipIf(!hasRedis)('Redis', () => replacedCases(openDatabase, false));

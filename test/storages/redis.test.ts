@@ -22,7 +22,7 @@ function urlAt(port?: number): string {
   return url.href;
 }
 
-async function emptied(prefix: string): Promise<void> {
+async function deleteKeys(prefix: string): Promise<void> {
   const client = createClient({ url: urlAt() });
   await client.connect();
   for await (const keys of client.scanIterator({ MATCH: `${prefix}:*`, COUNT: 1_000 })) {
@@ -31,16 +31,16 @@ async function emptied(prefix: string): Promise<void> {
   client.destroy();
 }
 
-async function place(): Promise<TestLocation> {
+async function newLocation(): Promise<TestLocation> {
   const prefix = `test-${randomUUID()}`;
   return {
     storage: (hooks, port) => new RedisStorage(urlAt(port), { prefix, ...(hooks && { hooks }) }),
-    remove: () => emptied(prefix),
+    remove: () => deleteKeys(prefix),
   };
 }
 
-/** Opens clients as an app does; each is closed with the place. */
-function placeOf(open: (url: string) => { client: RedisClient; close(): void }) {
+/** Returns a function that creates a location whose storages each use a new client. */
+function locationWith(open: (url: string) => { client: RedisClient; close(): void }) {
   return async (): Promise<TestLocation> => {
     const prefix = `test-${randomUUID()}`;
     const opened: { close(): void }[] = [];
@@ -52,7 +52,7 @@ function placeOf(open: (url: string) => { client: RedisClient; close(): void }) 
       },
       async remove() {
         for (const each of opened) each.close();
-        await emptied(prefix);
+        await deleteKeys(prefix);
       },
     };
   };
@@ -72,9 +72,9 @@ function openIoRedis(url: string) {
 }
 
 const subjects: Subject[] = [
-  { name: 'by URL, in the thread', place, interfaces: ['library', 'http'] },
-  { name: 'by a client of redis', place: placeOf(openNodeRedis) },
-  { name: 'by a client of ioredis', place: placeOf(openIoRedis) },
+  { name: 'opened by URL, in the writer thread', place: newLocation, interfaces: ['library', 'http'] },
+  { name: 'opened by a client of redis', place: locationWith(openNodeRedis) },
+  { name: 'opened by a client of ioredis', place: locationWith(openIoRedis) },
 ];
 describe.each(subjects)('$name', (subject) => {
   const cases = storageCases({

@@ -6,23 +6,23 @@ import { openWriter } from '../../src/testing/support.ts';
 import { eventually, tracked } from '../sinks/support.ts';
 
 /** A database that can be dropped while an app writes to it. */
-export interface DroppablePlace {
+export interface DroppableDatabase {
   storage(hooks: string[]): Storage;
-  /** What an operator does who wants to begin anew. */
+  /** Drops the database, as an operator who starts over does. */
   drop(): Promise<unknown>;
   remove(): Promise<unknown>;
 }
 
 /**
- * What every server must do whose database is dropped while an app writes to it.
+ * Registers tests of a database that is dropped while an app writes to it.
  * @param isKept Whether the app stores once more what its journal still holds; otherwise all of it is lost.
  */
-export function replacedCases(place: () => Promise<DroppablePlace>, isKept: boolean): void {
+export function replacedCases(openDatabase: () => Promise<DroppableDatabase>, isKept: boolean): void {
   async function start(other?: { site: string }) {
-    const { storage: open, drop, remove } = await place();
+    const { storage: open, drop, remove } = await openDatabase();
     const storage = open(['urls', 'status']);
     const app = await tracked(storage, other);
-    let asked = 0;
+    let requested = 0;
     const status = () => app.usage.status().storages[0]!;
     return {
       ...app,
@@ -30,14 +30,14 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
       drop,
       status,
       async request(count: number) {
-        for (let n = 0; n < count; n++) await app.ask(`/${asked++}`);
+        for (let n = 0; n < count; n++) await app.ask(`/${requested++}`);
       },
-      asked: () => asked,
+      requested: () => requested,
       /** Checks that what the status says is in the database, once each, under the right keys. */
       async expectExact(lost: number) {
         await app.usage.flush();
-        expect(status()).toMatchObject({ ok: true, lost, committed: asked - lost });
-        const last = Array.from({ length: asked - lost }, (_, n) => `/${lost + n}`).sort();
+        expect(status()).toMatchObject({ ok: true, lost, committed: requested - lost });
+        const last = Array.from({ length: requested - lost }, (_, n) => `/${lost + n}`).sort();
         const paths = (keys: (string | null)[]) => keys.map((key) => new URL(key!).pathname).sort();
         const records = await app.usage.getUsage({ limit: 0 });
         expect(paths(records.map(({ url }) => url))).toEqual(last);
@@ -45,7 +45,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
         expect(paths(sums.map(({ key }) => key))).toEqual(last);
         expect(sums.every(({ hits }) => hits === 1)).toBe(true);
         expect(await app.usage.getSum('status', { period: 'day' })).toMatchObject([
-          { key: '200', hits: asked - lost },
+          { key: '200', hits: requested - lost },
         ]);
       },
       reported: () =>
@@ -60,7 +60,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     };
   }
 
-  test('a database that is dropped while the app runs is set up again, and what was in it is counted', async () => {
+  test('a database dropped while the app runs is created again, and lost records are counted', async () => {
     await using app = await start();
     await app.request(20);
     await app.expectExact(0);
@@ -70,12 +70,12 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     expect(app.reported()).toEqual([isKept ? 0 : 20]);
   });
 
-  test('one that another process has made anew meanwhile gets the right site and keys', async () => {
+  test('a database recreated by another process receives the correct site and keys', async () => {
     await using app = await start();
     await app.request(10);
     await app.expectExact(0);
     await app.drop();
-    // Another site comes first, so that the ids of sites, texts and summaries are others.
+    // Another site comes first, so that the IDs of sites, texts and summaries differ.
     const other = app.open(['status', 'urls', 'referrers']);
     const writer = await openWriter(other, { site: 'other' });
     const journal = new TestJournal('b', other.summaries, 'UTC', 'other');
@@ -99,7 +99,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     await other.close();
   });
 
-  test('one that is dropped before anything was stored from here is set up again', async () => {
+  test('a database dropped before the first record is created again', async () => {
     await using app = await start();
     await app.usage.ready();
     await app.drop();
@@ -110,7 +110,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     await app.expectExact(0);
   });
 
-  test('one that is dropped again and again under load: stored and lost make up all', async () => {
+  test('a database dropped repeatedly under load stores or counts every record as lost', async () => {
     await using app = await start();
     for (let round = 0; round < 3; round++) {
       const requests = app.request(150);
@@ -123,7 +123,7 @@ export function replacedCases(place: () => Promise<DroppablePlace>, isKept: bool
     await eventually(() => expect(app.status().lag.records).toBe(0));
     await app.usage.flush();
     const { committed, lost } = app.status();
-    expect(committed + lost).toBe(app.asked());
+    expect(committed + lost).toBe(app.requested());
     await app.expectExact(lost);
   }, 60_000);
 }

@@ -9,9 +9,9 @@ import { openWriter } from '../../src/testing/support.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { eventually, tracked } from '../sinks/support.ts';
 
-/** The smallest segments: a few records each, so that what is stored soon leaves the journal. */
+/** Smallest segments, of a few records each, so that stored records soon leave the journal. */
 const SMALL = { maxBytes: 1024 * 1024 };
-/** Makes a request's record about 8 KiB long. */
+/** Suffix of a path that makes its record about 8 KiB long. */
 const LONG = 'x'.repeat(8_000);
 
 function files(path: string): string[] {
@@ -22,26 +22,26 @@ function removeDatabase(path: string): void {
   for (const file of files(path)) rmSync(file, { force: true });
 }
 
-/** A copy as `sqlite3 usage.db ".backup …"` makes it. */
+/** Copies a database, as `sqlite3 usage.db ".backup …"` does. */
 function copyDatabase(path: string, to: string): void {
   const database = new DatabaseSync(path, { readOnly: true });
   database.exec(`VACUUM INTO '${to}'`);
   database.close();
 }
 
-/** Puts another database where one is in use. */
-function putInPlace(copy: string, path: string): void {
+/** Replaces a database that is in use. */
+function replaceDatabase(copy: string, path: string): void {
   copyFileSync(copy, `${path}.new`);
   for (const file of files(path).slice(1)) rmSync(file, { force: true });
   renameSync(`${path}.new`, path);
 }
 
-/** A tracked app with a database of its own. */
+/** Starts a tracked app with its own database. */
 async function trackedFile(options: { maxBytes?: number } = {}) {
   let path = '';
-  let hooked = 0;
+  let hookCalls = 0;
   const count = () => {
-    hooked += 1;
+    hookCalls += 1;
   };
   const app = await tracked(
     (directory) => {
@@ -51,30 +51,30 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
     },
     { journal: options },
   );
-  let asked = 0;
+  let requested = 0;
   return {
     ...app,
     path,
-    /** Makes requests, each of another URL. */
+    /** Sends requests to distinct URLs. */
     async request(count: number, suffix = '') {
-      for (let n = 0; n < count; n++) await app.ask(`/${asked++}${suffix}`);
+      for (let n = 0; n < count; n++) await app.ask(`/${requested++}${suffix}`);
     },
-    /** Checks that what the status says is in the database, once each, and that the rest is counted as lost. */
+    /** Expects each committed record to be stored once, and the remaining ones to be counted as lost. */
     async expectExact(lost: number) {
       await app.usage.flush();
       const status = app.usage.status().storages[0]!;
-      expect(status).toMatchObject({ ok: true, lost, committed: asked - lost, lag: { records: 0 } });
+      expect(status).toMatchObject({ ok: true, lost, committed: requested - lost, lag: { records: 0 } });
       const database = new DatabaseSync(path, { readOnly: true });
       const stored = database.prepare('SELECT url FROM usage_records').all();
       const sums = database.prepare('SELECT key, hits FROM usage_urls_daily').all();
       database.close();
-      expect(new Set(stored.map(({ url }) => url)).size).toBe(asked - lost);
-      expect(stored.length).toBe(asked - lost);
+      expect(new Set(stored.map(({ url }) => url)).size).toBe(requested - lost);
+      expect(stored.length).toBe(requested - lost);
       expect(sums.map(({ key }) => key).sort()).toEqual(stored.map(({ url }) => url).sort());
       expect(sums.every(({ hits }) => hits === 1)).toBe(true);
-      // The reading end, which was open before, has followed.
-      expect((await app.usage.getUsage({ limit: 0 })).length).toBe(asked - lost);
-      await eventually(() => expect(hooked).toBe(asked));
+      // The reader, which was open before, reads the new file.
+      expect((await app.usage.getUsage({ limit: 0 })).length).toBe(requested - lost);
+      await eventually(() => expect(hookCalls).toBe(requested));
     },
     reports: () =>
       app.errors
@@ -84,26 +84,26 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
   };
 }
 
-test('a commit into a file that is at no path any more is none', async () => {
+test('a commit to a file that has been removed fails', async () => {
   const path = join(temporaryDirectory(), 'usage.db');
   const storage = new SqliteStorage(path, { hooks: ['urls'] });
-  for (const gone of [[path], files(path).slice(1), files(path)]) {
+  for (const removed of [[path], files(path).slice(1), files(path)]) {
     const journal = new TestJournal('a', storage.summaries);
     const writer = await openWriter(storage);
     const batch = journal.batch([{}]);
     expect(await writer.apply(batch)).toBe(true);
     expect(writer.isReplaced!()).toBe(false);
-    for (const file of gone) rmSync(file);
+    for (const file of removed) rmSync(file);
     expect(writer.isReplaced!()).toBe(true);
-    // Whoever believed it would delete the records from the journal.
+    // After a successful commit, the records would be deleted from the journal.
     await expect(writer.apply(journal.batch([{}]))).rejects.toMatchObject({ code: 'STORAGE_REPLACED' });
     await writer.close();
     removeDatabase(path);
   }
 });
 
-describe('a database whose file goes away while the app runs', () => {
-  test('is removed: what the journal holds is stored in a new one', async () => {
+describe('a database file, while the app runs,', () => {
+  test('is removed: a new one receives the records of the journal', async () => {
     await using app = await trackedFile();
     await app.request(20);
     await app.expectExact(0);
@@ -113,7 +113,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('is removed: what had left the journal is gone, counted and told of', async () => {
+  test('is removed: records no longer in the journal are counted and reported as lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
@@ -127,7 +127,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
-  test('loses all its tables: they are created again, and what the journal holds is stored', async () => {
+  test('loses all tables: they are created again, and receive the records of the journal', async () => {
     await using app = await trackedFile();
     await app.request(20);
     await app.expectExact(0);
@@ -142,7 +142,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('is removed just before the app closes: the last flush is into the new one', async () => {
+  test('is removed just before the app closes: the last flush goes to a new one', async () => {
     const app = await trackedFile();
     await app.request(20);
     await app.expectExact(0);
@@ -154,7 +154,7 @@ describe('a database whose file goes away while the app runs', () => {
     await app[Symbol.asyncDispose]();
   });
 
-  test('is removed while the app is idle: it is noticed without a request', async () => {
+  test('is removed while the app is idle: it is detected without a request', async () => {
     await using app = await trackedFile();
     await app.request(5);
     await app.expectExact(0);
@@ -163,13 +163,13 @@ describe('a database whose file goes away while the app runs', () => {
     await app.expectExact(0);
   });
 
-  test('is renamed, and another process has made one with other ids', async () => {
+  test('is renamed and recreated by another process with other IDs', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
     for (const file of files(app.path))
       if (existsSync(file)) renameSync(file, file.replace('usage.db', 'old.db'));
-    // Another site comes first, so that the ids of sites, texts and summaries are others.
+    // Another site comes first, so that the IDs of sites, texts and summaries differ.
     const other = new SqliteStorage(app.path, { hooks: ['status', 'urls'] });
     const writer = await openWriter(other, { site: 'other' });
     const journal = new TestJournal('b', other.summaries);
@@ -200,14 +200,14 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('is restored from a backup: what the journal holds is stored once more, the rest is lost', async () => {
+  test('is restored from a backup: the records of the journal are stored again, others are lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(30, LONG);
     await app.expectExact(0);
     copyDatabase(app.path, `${app.path}.backup`);
     await app.request(40, LONG);
     await app.expectExact(0);
-    putInPlace(`${app.path}.backup`, app.path);
+    replaceDatabase(`${app.path}.backup`, app.path);
     await app.request(5);
     await app.usage.flush();
     const { lost } = app.usage.status().storages[0]!;
@@ -217,14 +217,14 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
-  test('is restored into the same file: no id of the other state is used', async () => {
+  test('is restored in place: no cached ID of the previous state is used', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
     copyDatabase(app.path, `${app.path}.backup`);
     await app.request(10);
     await app.expectExact(0);
-    // What `.restore` does, as far as the app can see: another connection writes the older state.
+    // For the app, this looks like `.restore`: another connection writes the older state.
     const database = new DatabaseSync(app.path, { enableForeignKeyConstraints: false });
     database.exec(`ATTACH '${app.path}.backup' AS old; BEGIN IMMEDIATE`);
     for (const table of ['strings', 'endpoints', 'records', 'hourly', 'daily', 'monthly', 'journals']) {
@@ -237,18 +237,18 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('is exchanged for an equal copy on another inode: nothing is lost', async () => {
+  test('is replaced by an equal copy with another inode: nothing is lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
     copyDatabase(app.path, `${app.path}.copy`);
-    putInPlace(`${app.path}.copy`, app.path);
+    replaceDatabase(`${app.path}.copy`, app.path);
     await app.request(5);
     await app.expectExact(0);
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('loses its write-ahead log only: what was in there is saved', async () => {
+  test('loses only its write-ahead log: no record of the log is lost', async () => {
     await using app = await trackedFile(SMALL);
     await app.request(50, LONG);
     await app.expectExact(0);
@@ -258,9 +258,9 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reported()).toEqual(['0']);
   });
 
-  test('loses its write-ahead log again and again under load: nothing is lost, and no loss is reported', async () => {
+  test('loses its write-ahead log repeatedly under load: nothing is lost or reported as lost', async () => {
     await using app = await trackedFile();
-    // Often enough that some batches are committed to a log that is gone, and saved when the database is closed.
+    // Enough rounds that some batches are committed to a removed log, and saved when the database is closed.
     for (let round = 0; round < 4; round++) {
       await app.request(10);
       for (const file of files(app.path).slice(1)) rmSync(file, { force: true });
@@ -274,7 +274,7 @@ describe('a database whose file goes away while the app runs', () => {
     expect(new Set(app.reported())).toEqual(new Set(['0']));
   });
 
-  test('goes with its directory: the records wait until there is one', async () => {
+  test('is removed with its directory: records wait until the directory exists', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);
@@ -294,20 +294,20 @@ describe('a database whose file goes away while the app runs', () => {
     expect(app.reports()).toEqual(['STORAGE_REPLACED']);
   });
 
-  test('is removed under load again and again, with two apps at it', async () => {
+  test('is removed repeatedly under load of two apps: nothing is lost', async () => {
     await using one = await trackedFile();
     const second = new SqliteStorage(one.path, { hooks: ['urls'] });
     await using two = await tracked(second, { site: 'second' });
     let requests = 0;
     for (let round = 0; round < 4; round++) {
-      const asked = Array.from({ length: 50 }, () => two.ask(`/${requests++}`));
-      await Promise.all([one.request(50), ...asked]);
+      const sent = Array.from({ length: 50 }, () => two.ask(`/${requests++}`));
+      await Promise.all([one.request(50), ...sent]);
       removeDatabase(one.path);
     }
     await Promise.all([one.usage.flush(), two.usage.flush()]);
     await eventually(() => expect(existsSync(one.path)).toBe(true));
-    // When an app closes the file that was removed, SQLite removes the log beside the new one too. What was in there is
-    // stored again within a second.
+    // When an app closes the removed file, SQLite also removes the log of the new file. Its records are stored again
+    // within a second.
     await eventually(async () => {
       await Promise.all([one.usage.flush(), two.usage.flush()]);
       const status = two.usage.status().storages[0]!;

@@ -6,14 +6,14 @@ import { openWriter, store } from '../../src/testing/support.ts';
 
 /**
  * A failure of a call to the database:
- * - `rolled back`: the statement ran, and the database took it back with an error.
+ * - `rolled back`: the database executed the statement, then rolled it back with an error.
  * - `before`: the call fails before the database has received it; for a server, the connection is killed.
  * - `after`: the call fails although the database has executed it; for a server, the connection is killed.
  */
 export type Failure = 'rolled back' | 'before' | 'after';
 
 /** A database, and one connection to it whose calls can fail. */
-export interface RollbackPlace {
+export interface RollbackDatabase {
   failures: readonly Failure[];
   /** Minimum number of calls that storing a batch takes. */
   calls: number;
@@ -55,36 +55,36 @@ const recordsOf = (round: string, name: string) =>
     referrer: `${round} ${name} ${n}`,
   }));
 
-/** After a batch that failed at any call of its storing, no ID that was remembered then leads to another text. */
-export function rollbackCases(open: () => Promise<RollbackPlace>): void {
-  test('after a batch that failed at any call, no ID is used wrongly, and the batch is stored once', async () => {
-    const place = await open();
+/** Registers tests that a cached ID never leads to another text after a batch failed at any of its calls. */
+export function rollbackCases(open: () => Promise<RollbackDatabase>): void {
+  test('a batch that fails at any call is stored once when repeated, and cached IDs stay correct', async () => {
+    const database = await open();
     try {
-      const first = await round(place, Number.POSITIVE_INFINITY, 'before');
+      const first = await round(database, Number.POSITIVE_INFINITY, 'before');
       expect(first.contents).toMatchObject({ records: { length: 8 } });
       let nth = 0;
-      // Ends with a round that has no such call. Counting the calls of one round would not reach the last call of others.
+      // Ends with the first round that has fewer calls, because the number of calls differs between rounds.
       for (let isCall = true; isCall; nth++) {
-        // Each call is rolled back, where that can be, and lost in one of two ways.
+        // Each call is rolled back, if the engine supports it, and lost in one of two ways.
         const lost = nth % 2 === 0 ? 'before' : 'after';
-        for (const failure of place.failures.filter((each) => each === 'rolled back' || each === lost)) {
-          const { failed, contents } = await round(place, nth, failure);
+        for (const failure of database.failures.filter((each) => each === 'rolled back' || each === lost)) {
+          const { failed, contents } = await round(database, nth, failure);
           isCall &&= failed;
           expect(contents, `call ${nth}, ${failure}`).toEqual(first.contents);
         }
       }
-      expect(nth).toBeGreaterThan(place.calls);
+      expect(nth).toBeGreaterThan(database.calls);
     } finally {
-      await place.close();
+      await database.close();
     }
   }, 180_000);
 }
 
-async function round(place: RollbackPlace, nth: number, failure: Failure) {
-  // Each has texts and summaries of its own, which the database does not know.
+async function round(database: RollbackDatabase, nth: number, failure: Failure) {
+  // Each round has its own texts and summaries, which the database does not know yet.
   const site = `${failure.replace(' ', '-')}-${nth}`;
   const faults = new Faults();
-  const [faulty, plain] = [place.faulty(HOOKS, faults), place.plain(HOOKS)];
+  const [faulty, plain] = [database.faulty(HOOKS, faults), database.plain(HOOKS)];
   const [writer, other] = [await openWriter(faulty, { site }), await openWriter(plain, { site })];
   try {
     const [urls, ...more] = plain.summaries;
@@ -92,9 +92,9 @@ async function round(place: RollbackPlace, nth: number, failure: Failure) {
       // Distinct from the first digit on, because the numbers of the records start with it.
       new TestJournal(hash('md5', `${name} ${site}`), summaries, 'UTC', site);
     const journal = journalOf('a', plain.summaries);
-    // Others are faster with the summaries too, and in another order.
-    const theirs = journalOf('b', [...more.reverse(), urls!]);
-    // IDs that are remembered from before stay right.
+    // Another process registers the summaries first, in another order.
+    const otherJournal = journalOf('b', [...more.reverse(), urls!]);
+    // IDs cached before the failure stay correct.
     await store(async () => writer, journalOf('c', [urls!]).batch(recordsOf(site, 'first')));
     const batch = journal.batch(recordsOf(site, 'second'));
     faults.arm(nth, failure);
@@ -102,7 +102,7 @@ async function round(place: RollbackPlace, nth: number, failure: Failure) {
     const { failed } = faults;
     faults.arm(Number.POSITIVE_INFINITY, failure);
     // Another process takes the IDs that have become free.
-    await store(async () => other, theirs.batch(recordsOf(site, 'theirs')));
+    await store(async () => other, otherJournal.batch(recordsOf(site, 'other')));
     await store(async () => writer, batch);
     const again = journal.batch(recordsOf(site, 'second'));
     await store(async () => writer, again);

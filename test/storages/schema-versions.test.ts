@@ -10,7 +10,7 @@ const codeOf = (check: () => void) => {
   return null;
 };
 
-test('data of any schema version is read, or refused with the reason', () => {
+test('reads the current schema version, and refuses others with the matching error code', () => {
   const read = (found: number | undefined) => codeOf(() => checkReadable(found, 3, 'sqlite:usage.db'));
   expect([undefined, 0, 1, 2, 3, 4].map(read)).toEqual([
     'STORAGE_NOT_FOUND',
@@ -22,7 +22,7 @@ test('data of any schema version is read, or refused with the reason', () => {
   ]);
 });
 
-test('only data of a newer release is not written to', () => {
+test('writes to the current and older schema versions, and refuses newer ones', () => {
   const written = (found: number) => codeOf(() => checkVersion(found, 3, 'sqlite:usage.db'));
   expect([0, 2, 3, 4].map(written)).toEqual([null, null, null, 'STORAGE_NEWER']);
 });

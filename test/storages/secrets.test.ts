@@ -20,7 +20,7 @@ import { RedisStorage } from '../../src/storages/redis/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 
-// The client of ClickHouse prints that nobody listens.
+// The ClickHouse client prints refused connections.
 expectErrors(/\[@clickhouse\/client\]/);
 
 const SCHEMES: [string, (url: string) => Storage][] = [
@@ -37,13 +37,13 @@ function refusal(make: () => unknown): TrackUsageError {
   } catch (error) {
     return error as TrackUsageError;
   }
-  throw new Error('it was taken');
+  throw new Error('nothing was thrown');
 }
 
-describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
-  // What stands before the "/" is a host and a port to whoever reads it as a URL.
+describe.each(SCHEMES)('the password in a %s URL', (scheme, open) => {
+  // A URL parser takes the part before the "/" as host and port.
   test.each(['123/s3cret', '123?s3cret', '123#s3cret', '123/s3c@ret', 's3cret%zz'])(
-    'that is not percent-encoded is neither cut nor shown: %s',
+    'is neither truncated nor shown if it is not percent-encoded: %s',
     (password) => {
       const error = refusal(() => open(`${scheme}://usage:${password}@127.0.0.1:1/1`));
       expect(error).toBeInstanceOf(TrackUsageError);
@@ -53,7 +53,7 @@ describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
     },
   );
 
-  test('is not among what is printed of the storage', () => {
+  test('is not printed with the storage', () => {
     const storage = open(`${scheme}://usage:s3cret%2F%40@127.0.0.1:1/1`);
     const printed = `${inspect(storage, { depth: 9 })} ${JSON.stringify(storage)}`;
     expect(printed).toContain('127.0.0.1');
@@ -61,7 +61,7 @@ describe.each(SCHEMES)('the password in a URL of %s', (scheme, open) => {
   });
 });
 
-test('a key for TLS that is no JSON is not shown', async () => {
+test('a TLS key that is not JSON is not shown', async () => {
   const ssl = encodeURIComponent("{'key':'s3cret'}");
   const error = refusal(() => new MysqlStorage(`mysql://usage@127.0.0.1/u?ssl=${ssl}`));
   expect(error.message).toMatch(/"ssl" is not JSON/);
@@ -70,20 +70,17 @@ test('a key for TLS that is no JSON is not shown', async () => {
   await expect(copied).rejects.toMatchObject({ code: 'OPTION_INVALID', message: error.message });
 });
 
-test.each([[[]], [{ execute() {} }]])(
-  'MysqlStorage takes no %j for the options of a connection',
-  (server) => {
-    expect(refusal(() => new MysqlStorage(server as { host?: string })).code).toBe('OPTION_INVALID');
-  },
-);
+test.each([[[]], [{ execute() {} }]])('MysqlStorage refuses %j as connection options', (server) => {
+  expect(refusal(() => new MysqlStorage(server as { host?: string })).code).toBe('OPTION_INVALID');
+});
 
-/** Texts that a password may be looked for in: as it is, escaped for a URL, and escaped for JSON. */
+/** Returns the password as it is, escaped for a URL, and escaped for JSON. */
 function formsOf(password: string): string[] {
   return [password, encodeURIComponent(password), JSON.stringify(password).slice(1, -1)];
 }
 
-/** Everything that printing, copying or serializing a value can show of it. */
-function shown(value: unknown): Record<string, string> {
+/** Returns a value as text: printed, cloned and serialized in all ways. */
+function renderingsOf(value: unknown): Record<string, string> {
   const tryTo = (show: () => unknown) => {
     try {
       return String(show());
@@ -102,7 +99,7 @@ function shown(value: unknown): Record<string, string> {
   };
 }
 
-/** All that can be reached by properties, hidden ones and those of prototypes too. */
+/** Returns all strings and objects that are reachable through own properties, including non-enumerable ones. */
 function propertiesOf(value: unknown, found = new Set<unknown>()): Set<unknown> {
   if (typeof value === 'string') found.add(value);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null || found.has(value)) {
@@ -111,7 +108,7 @@ function propertiesOf(value: unknown, found = new Set<unknown>()): Set<unknown> 
   found.add(value);
   for (const key of Reflect.ownKeys(value)) {
     const { value: held, get } = Reflect.getOwnPropertyDescriptor(value, key)!;
-    // What is global, such as `process`, is nothing that we hold.
+    // Getters are not called: they may lead to globals, such as `process`.
     if (get === undefined) propertiesOf(held, found);
   }
   return found;
@@ -119,7 +116,7 @@ function propertiesOf(value: unknown, found = new Set<unknown>()): Set<unknown> 
 
 const generated = () => `s3cret ${randomBytes(12).toString('base64')}"'é`;
 
-const HELD: [string, (password: string) => Storage | Promise<Storage>][] = [
+const HOLDERS: [string, (password: string) => Storage | Promise<Storage>][] = [
   ...SCHEMES.map(([scheme, open]): [string, (password: string) => Storage] => [
     `${scheme}: a URL`,
     (password) => open(`${scheme}://usage:${encodeURIComponent(password)}@127.0.0.1:1/1`),
@@ -186,37 +183,34 @@ const HELD: [string, (password: string) => Storage | Promise<Storage>][] = [
   ],
 ];
 
-test.each(HELD)(
-  'a password is found nowhere, whatever is printed, copied or serialized: %s',
-  async (_, open) => {
-    const [password, secret] = [generated(), randomBytes(24).toString('base64')];
-    const storage = await open(password);
-    const errors: Error[] = [];
-    const usage = new TrackUsage(http.createServer(), storage, {
-      geo: false,
-      cookie: { secret },
-      journal: { dir: temporaryDirectory() },
-      onError: (error) => errors.push(error),
-    });
-    const failures = await Promise.all([
-      usage.ready().catch((error) => error),
-      storage.getUsage().catch((error) => error),
-      usage.flush({ timeout: 100 }).catch((error) => error),
-    ]);
-    expect(failures.every((error) => error instanceof Error)).toBe(true);
-    const handler = usage.handler({ token: secret });
-    const status = usage.status();
-    await usage.close({ timeout: 100 });
-    await storage.close();
-    const values = { storage, usage, errors, failures, handler, status };
-    for (const [name, value] of Object.entries(values)) {
-      for (const [how, text] of Object.entries(shown(value))) {
-        const found = [...formsOf(password), ...formsOf(secret)].filter((form) => text.includes(form));
-        expect(found, `${name} by ${how}`).toEqual([]);
-      }
+test.each(HOLDERS)('no printed, cloned or serialized value contains the password: %s', async (_, open) => {
+  const [password, secret] = [generated(), randomBytes(24).toString('base64')];
+  const storage = await open(password);
+  const errors: Error[] = [];
+  const usage = new TrackUsage(http.createServer(), storage, {
+    geo: false,
+    cookie: { secret },
+    journal: { dir: temporaryDirectory() },
+    onError: (error) => errors.push(error),
+  });
+  const failures = await Promise.all([
+    usage.ready().catch((error) => error),
+    storage.getUsage().catch((error) => error),
+    usage.flush({ timeout: 100 }).catch((error) => error),
+  ]);
+  expect(failures.every((error) => error instanceof Error)).toBe(true);
+  const handler = usage.handler({ token: secret });
+  const status = usage.status();
+  await usage.close({ timeout: 100 });
+  await storage.close();
+  const values = { storage, usage, errors, failures, handler, status };
+  for (const [name, value] of Object.entries(values)) {
+    for (const [rendering, text] of Object.entries(renderingsOf(value))) {
+      const found = [...formsOf(password), ...formsOf(secret)].filter((form) => text.includes(form));
+      expect(found, `${name}, ${rendering}`).toEqual([]);
     }
-  },
-);
+  }
+});
 
 test.each([
   ['mysql', () => new MysqlStorage(['hunter2'] as never)],
@@ -225,6 +219,6 @@ test.each([
   ['clickhouse', () => new ClickhouseStorage({ url: 'http://u:hunter2@h' } as never)],
   ['an app', () => new TrackUsage(undefined, { url: 'postgres://u:hunter2@h' } as never)],
   ['an app given a URL', () => new TrackUsage(undefined, 'postgres://u:hunter2@h' as never)],
-])('what is given by mistake is not shown: %s', (_, make) => {
+])('an invalid argument is not shown in the error: %s', (_, make) => {
   expect(refusal(make).message).not.toContain('hunter2');
 });

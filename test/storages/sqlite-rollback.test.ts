@@ -6,7 +6,7 @@ import { describe, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { type Faults, rollbackCases } from './rollback-cases.ts';
 
-/** Has calls of SQLite fail while `faults` counts. */
+/** Makes calls to SQLite fail as `faults` says. Returns a function that restores them. */
 function inject(faults: Faults): () => void {
   const guarded = <T>(call: () => T): T => {
     const failure = faults.next();
@@ -20,7 +20,7 @@ function inject(faults: Faults): () => void {
   const { run, get } = StatementSync.prototype;
   const spies = [
     vi.spyOn(DatabaseSync.prototype, 'exec').mockImplementation(function (this: DatabaseSync, sql) {
-      // The rollback itself is not what fails here.
+      // The rollback itself must not fail.
       if (sql === 'ROLLBACK') exec.call(this, sql);
       else guarded(() => exec.call(this, sql));
     }),
@@ -36,7 +36,7 @@ function inject(faults: Faults): () => void {
   };
 }
 
-async function place() {
+async function openDatabase() {
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-rollback-'));
   const open = (hooks: readonly string[]) => new SqliteStorage(join(directory, 'usage.db'), { hooks });
   let restore = () => {};
@@ -56,4 +56,4 @@ async function place() {
   };
 }
 
-describe('SQLite', () => rollbackCases(place));
+describe('SQLite', () => rollbackCases(openDatabase));

@@ -20,7 +20,7 @@ import { TLS } from '../support/tls.ts';
 
 const BIN = join(import.meta.dirname, '../../src/cli/bin.ts');
 
-/** Of the certificate of localhost and its key. */
+/** Paths of the certificate for localhost and its key. */
 let cert = '';
 let key = '';
 let directory = '';
@@ -35,8 +35,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Stores a record and asks for it. */
-async function use(storage: Storage): Promise<void> {
+/** Stores a record and queries it. */
+async function expectUsable(storage: Storage): Promise<void> {
   onTestFinished(() => storage.close());
   const writer = await openWriter(storage);
   await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
@@ -44,13 +44,13 @@ async function use(storage: Storage): Promise<void> {
   expect(await rows(storage, 'urls', 'month')).toHaveLength(1);
 }
 
-const refused = (storage: Storage) => {
+const expectRefused = (storage: Storage) => {
   onTestFinished(() => storage.close());
   return expect(openWriter(storage)).rejects.toThrow(/self-signed certificate/);
 };
 
-/** What the command line answers to a URL that says nothing of the certificate, which Node is told to trust. */
-async function answerTo(url: string): Promise<string> {
+/** Runs the command line with a URL without the certificate, which Node trusts by its environment. Returns its output. */
+async function runCli(url: string): Promise<string> {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: cert };
   const argv = [BIN, 'sum', 'urls', '--storage', url, '--period', 'month', '--format', 'csv'];
   return (await promisify(execFile)(process.execPath, argv, { env })).stdout;
@@ -66,7 +66,7 @@ describe.skipIf(process.env.TEST_POSTGRES_URL)('PostgreSQL over TLS', () => {
   const urlWith = (query: string) => `${server.url().replace('127.0.0.1', 'localhost')}?${query}`;
   const options = (name: string) => ({ hooks: [sumUrls], schema: name });
 
-  test('with the certificate named in the URL', async () => {
+  test('connects with the certificate in the URL', async () => {
     const storage = new PostgresStorage(
       urlWith(`sslmode=verify-full&sslrootcert=${cert}`),
       options('by_url'),
@@ -74,21 +74,21 @@ describe.skipIf(process.env.TEST_POSTGRES_URL)('PostgreSQL over TLS', () => {
     const client = new pg.Client(server.url());
     await client.connect();
     onTestFinished(() => client.end());
-    await use(storage);
+    await expectUsable(storage);
     const { rows: found } = await client.query(
       `SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'track-usage'`,
     );
     expect(found).toEqual([{ ssl: true }]);
-    expect(await answerTo(urlWith('sslmode=verify-full&schema=by_url'))).toContain('http://localhost/,1,');
+    expect(await runCli(urlWith('sslmode=verify-full&schema=by_url'))).toContain('http://localhost/,1,');
   });
 
-  test('with options of the driver', async () => {
+  test('connects with driver options', async () => {
     const ssl = { ca: TLS.cert.toString() };
-    await use(new PostgresStorage({ connectionString: urlWith(''), ssl }, options('by_options')));
+    await expectUsable(new PostgresStorage({ connectionString: urlWith(''), ssl }, options('by_options')));
   });
 
-  test('not where nobody vouches for the certificate', async () => {
-    await refused(new PostgresStorage(urlWith('sslmode=verify-full'), options('refused')));
+  test('refuses an untrusted certificate', async () => {
+    await expectRefused(new PostgresStorage(urlWith('sslmode=verify-full'), options('refused')));
   });
 });
 
@@ -103,15 +103,15 @@ describe.runIf(isWanted('redis'))('Redis over TLS', () => {
   });
   afterAll(() => server?.close());
 
-  test('with a client of the app', async () => {
+  test('connects with a client object', async () => {
     const client = createClient({ url, socket: { tls: true, ca: TLS.cert, host: 'localhost' } });
     await client.connect();
     onTestFinished(() => client.destroy());
-    await use(new RedisStorage(client, { hooks: [sumUrls] }));
-    expect(await answerTo(url)).toContain('http://localhost/,1,');
+    await expectUsable(new RedisStorage(client, { hooks: [sumUrls] }));
+    expect(await runCli(url)).toContain('http://localhost/,1,');
   });
 
-  test('not where nobody vouches for the certificate', async () => {
-    await refused(new RedisStorage(url, { hooks: [sumUrls], prefix: 'refused' }));
+  test('refuses an untrusted certificate', async () => {
+    await expectRefused(new RedisStorage(url, { hooks: [sumUrls], prefix: 'refused' }));
   });
 });

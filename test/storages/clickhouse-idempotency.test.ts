@@ -1,4 +1,4 @@
-/** What makes each batch stored once in an engine without transactions. */
+/** Tests that each batch is stored exactly once by an engine without transactions. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Batch, StorageWriter } from '../../src/storage/contract.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
@@ -12,23 +12,23 @@ const DATABASE = 'track_usage_once';
 let clickhouse: ClickhouseServer;
 let storage: ClickhouseStorage;
 let client: ClickhouseClient;
-/** Loses the answer to the insert with that number, counted from 0; of all that follow, the server hears nothing. */
-let lost: number;
+/** Number of inserts before the one whose response is lost. Later inserts do not reach the server. */
+let insertsUntilLoss: number;
 
 beforeAll(async () => {
   clickhouse = await clickhouseServer(process.env.TEST_CLICKHOUSE_URL);
 });
 afterAll(() => clickhouse?.close());
 
-/** A writer of a process that dies at an insert. */
-async function dying(at: number): Promise<StorageWriter> {
-  lost = at;
+/** Opens a writer whose process dies at an insert. */
+async function writerDyingAt(at: number): Promise<StorageWriter> {
+  insertsUntilLoss = at;
   const exec: ClickhouseClient['exec'] = async (params) => {
-    if (lost < 0) throw new Error('dead');
-    const answer = await client.exec(params);
-    for await (const _ of answer.stream);
-    if (lost-- === 0) throw new Error('lost');
-    return answer;
+    if (insertsUntilLoss < 0) throw new Error('dead');
+    const response = await client.exec(params);
+    for await (const _ of response.stream);
+    if (insertsUntilLoss-- === 0) throw new Error('lost');
+    return response;
   };
   const broken = new ClickhouseStorage(
     { query: client.query.bind(client), command: client.command.bind(client), close: async () => {}, exec },
@@ -37,14 +37,14 @@ async function dying(at: number): Promise<StorageWriter> {
   return openWriter(broken);
 }
 
-/** By the next process. */
-async function again(batch: Batch): Promise<void> {
+/** Applies the batch as the next process does. */
+async function applyAgain(batch: Batch): Promise<void> {
   const writer = await openWriter(storage);
   await writer.apply(batch);
   await writer.close();
 }
 
-/** Other processes store until none of what this one has sent is remembered. */
+/** Stores batches of other journals until the deduplication window has passed. */
 async function passWindow(): Promise<void> {
   const writer = await openWriter(storage);
   for (const id of ['c', 'd', 'e']) {
@@ -61,14 +61,14 @@ async function setWindow(size: number): Promise<void> {
   }
 }
 
-/** The records of a journal as they are stored, and the hits of its URLs. */
+/** Returns the number of stored records of journal `a`, and the hits of its URLs. */
 async function stored(): Promise<[records: number, hits: number]> {
   const records = (await storage.getUsage({ limit: 0 })).filter(({ url }) => url.startsWith('a'));
   const hits = (await rows(storage, 'urls', 'month')).filter(([key]) => String(key).startsWith('a'));
   return [records.length, hits.reduce((sum, [, more]) => sum + (more as number), 0)];
 }
 
-describe('a batch whose sending was cut off comes again', () => {
+describe('a repeated batch is stored once', () => {
   beforeAll(async () => {
     client = await connect(
       new ClickhouseStorage(clickhouse.url(DATABASE)).threadOptions() as ClickhouseOptions,
@@ -89,10 +89,10 @@ describe('a batch whose sending was cut off comes again', () => {
   test.each([
     ['the records', 0],
     ['the sums', 1],
-  ])('after the server stored %s', async (_, insert) => {
+  ])('if the server had stored %s', async (_, insert) => {
     const batch = await prepared();
-    await expect((await dying(insert)).apply(batch)).rejects.toThrow('lost');
-    await again(batch);
+    await expect((await writerDyingAt(insert)).apply(batch)).rejects.toThrow('lost');
+    await applyAgain(batch);
     expect(await stored()).toEqual([4, 4]);
     expect(await stored()).toEqual([4, 4]);
   });
@@ -100,17 +100,17 @@ describe('a batch whose sending was cut off comes again', () => {
   test.each([
     ['the records', 0],
     ['the sums', 1],
-  ])('after the server stored %s, and when it has forgotten the tokens', async (_, insert) => {
+  ])('if the server had stored %s and no longer knows the tokens', async (_, insert) => {
     const batch = await prepared();
     await setWindow(2);
-    await expect((await dying(insert)).apply(batch)).rejects.toThrow('lost');
+    await expect((await writerDyingAt(insert)).apply(batch)).rejects.toThrow('lost');
     await passWindow();
-    await again(batch);
-    await again(batch);
+    await applyAgain(batch);
+    await applyAgain(batch);
     expect(await stored()).toEqual([4, 4]);
   });
 
-  test('before the first of two inserts of the same batch is done: the server takes one', async () => {
+  test('if two writers insert it at the same time', async () => {
     const batch = await prepared();
     const writers = await Promise.all([openWriter(storage), openWriter(storage)]);
     await Promise.all(writers.map((writer) => writer.apply(batch)));
@@ -118,22 +118,22 @@ describe('a batch whose sending was cut off comes again', () => {
     expect(await stored()).toEqual([4, 4]);
   });
 
-  test('after some of its records only, of two months', async () => {
+  test('if only its records of one of two months had been stored', async () => {
     const batch = await prepared([
       { url: 'a1' },
       { url: 'a2', date: NOON - 30 * 24 * 3_600_000 },
       { url: 'a3' },
     ]);
-    await expect((await dying(0)).apply(batch)).rejects.toThrow('lost');
+    await expect((await writerDyingAt(0)).apply(batch)).rejects.toThrow('lost');
     await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records DROP PARTITION 202610`);
-    await again(batch);
+    await applyAgain(batch);
     expect(await stored()).toEqual([4, 4]);
   });
 
-  test('after the server noted its tokens and kept nothing', async () => {
+  test('if the server had stored its tokens but no rows', async () => {
     const batch = await prepared();
-    await expect((await dying(1)).apply(batch)).rejects.toThrow('lost');
-    // Mutations leave the tokens, as a crash between the note and the rows does.
+    await expect((await writerDyingAt(1)).apply(batch)).rejects.toThrow('lost');
+    // Mutations keep the tokens, as does a crash between storing the tokens and the rows.
     const settings = 'SETTINGS mutations_sync = 1';
     await clickhouse.sql(
       `ALTER TABLE ${DATABASE}.usage_records DELETE WHERE url LIKE 'a%' AND url != 'a0' ${settings}`,
@@ -146,13 +146,13 @@ describe('a batch whose sending was cut off comes again', () => {
        VALUES ('default', '', 'journal', 0, 0, '${batch.journal}', 1, ${batch.from.position}, ${batch.from.ordinal})`,
     );
     expect(await stored()).toEqual([1, 1]);
-    await again(batch);
+    await applyAgain(batch);
     expect(await stored()).toEqual([4, 4]);
   });
 });
 
 describe('a batch', () => {
-  test('of a million rows is one part: all of it or nothing', async () => {
+  test('with a million rows is one part, so it is stored completely or not at all', async () => {
     await clickhouse.sql(`DROP DATABASE IF EXISTS ${DATABASE} SYNC`);
     storage = new ClickhouseStorage(clickhouse.url(DATABASE), { hooks: ['urls', 'remotes'] });
     const writer = await openWriter(storage);
@@ -167,7 +167,7 @@ describe('a batch', () => {
     expect(parts).toBe('usage_records\t200000\t1\nusage_sums\t1200004\t1\n');
   });
 
-  test('with a date that no column holds is refused, before anything is sent', async () => {
+  test('with a date out of range is refused before anything is sent', async () => {
     const writer = await openWriter(storage);
     const refused = await writer
       .apply(new TestJournal('b', storage.summaries).batch([{ date: Date.UTC(2200, 0) }]))

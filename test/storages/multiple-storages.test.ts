@@ -3,17 +3,17 @@ import { expect, test, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { memoryStorageWith, tracked } from '../sinks/support.ts';
 
-/** A storage that is down until it is told to come back. */
+/** Returns a storage that can be made unavailable. */
 function unreliable(hooks: Parameters<typeof memoryStorageWith>[0]['hooks']) {
   const state = { isDown: false, tries: 0 };
   const before = () => {
     state.tries += 1;
-    if (state.isDown) throw new Error('nobody answers');
+    if (state.isDown) throw new Error('unavailable');
   };
   return { state, storage: memoryStorageWith({ label: 'unreliable', hooks, before }) };
 }
 
-test('one that is down keeps no other back, and catches up by itself', async () => {
+test('an unavailable storage does not delay the others, and catches up when it is back', async () => {
   const hooked = { reliable: 0, unreliable: 0 };
   const countReliable = () => {
     hooked.reliable += 1;
@@ -32,7 +32,7 @@ test('one that is down keeps no other back, and catches up by itself', async () 
   await app.usage.flush();
   state.isDown = true;
   for (let n = 0; n < 30; n++) await app.ask(`/${n % 3}`);
-  // The one that is up has all of it, and answers for what it keeps.
+  // The available storage has all records, and its summaries can be queried.
   await vi.waitFor(() => expect(app.usage.status().storages[1]).toMatchObject({ ok: true, committed: 31 }), {
     timeout: 10_000,
   });
@@ -44,7 +44,7 @@ test('one that is down keeps no other back, and catches up by itself', async () 
     ok: false,
     committed: 1,
     lag: { records: 30 },
-    error: { message: expect.stringContaining('nobody answers') },
+    error: { message: expect.stringContaining('unavailable') },
   });
   await expect(app.usage.flush({ timeout: 100 })).rejects.toMatchObject({ code: 'TIMEOUT' });
   state.isDown = false;

@@ -25,8 +25,8 @@ const YEAR: Span[] = [
 const DAYS: Span[] = [{ period: 'day', from: Date.UTC(2026, 9, 5), to: Date.UTC(2026, 11, 1) - 1 }];
 const HOURS: Span[] = [{ period: 'hour', from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 10, 2) - 1 }];
 
-/** An engine with rows of sums only, the cache in front of it, and the reads of past spans. */
-async function place(hooks: readonly Summary[]) {
+/** Opens an engine that only returns rows, its cache, and a log of reads of past spans. */
+async function openSums(hooks: readonly Summary[]) {
   const storage = new MemoryStorage({ hooks });
   const writer = await openWriter(storage);
   const journal = new TestJournal('a', storage.summaries);
@@ -60,25 +60,25 @@ function requests(count: number): TestRecord[] {
   }));
 }
 
-describe('the sums of an engine that has rows of sums only', () => {
-  test('are the same from the cache, in every order, searched and paged', async () => {
-    const { add, sums, plain } = await place(STANDARD_SUMMARIES);
+describe('sums of an engine that only returns rows', () => {
+  test('are the same from the cache, for every order, search and page', async () => {
+    const { add, sums, plain } = await openSums(STANDARD_SUMMARIES);
     await add(requests(1_500));
     for (const spans of [YEAR, DAYS, HOURS, [...HOURS, ...DAYS.slice(1)]]) {
       for (const summary of ['urls', 'visitors', 'status', 'coverage', 'nothing']) {
-        const asked = { site: 'default', summary, spans };
+        const query = { site: 'default', summary, spans };
         for (const order of ORDERS) {
           for (const page of [
             { search: undefined, limit: 50, offset: 100 },
             { search: 'V1', limit: 0, offset: 3 },
             { search: '\u212a', limit: 10, offset: 0 },
           ]) {
-            const request: KeysRequest = { ...asked, ...page, order };
+            const request: KeysRequest = { ...query, ...page, order };
             expect(await sums.keys(request)).toEqual(await plain.keys(request));
           }
         }
         for (const target of [undefined, null, 'v3']) {
-          expect(await sums.total({ ...asked, target })).toEqual(await plain.total({ ...asked, target }));
+          expect(await sums.total({ ...query, target })).toEqual(await plain.total({ ...query, target }));
         }
         for (const { period, from, to } of spans) {
           const request = { site: 'default', summary, period, from, to, target: undefined };
@@ -88,23 +88,23 @@ describe('the sums of an engine that has rows of sums only', () => {
     }
   });
 
-  test('are read once for the days before today, whatever is asked of them', async () => {
-    const { add, read, sums } = await place([sumUrls]);
+  test('are read once for past days, for any query', async () => {
+    const { add, read, sums } = await openSums([sumUrls]);
     await add(requests(3_000));
-    const asked = { site: 'default', summary: 'urls', spans: YEAR };
-    await sums.keys({ ...asked, ...PAGE });
+    const query = { site: 'default', summary: 'urls', spans: YEAR };
+    await sums.keys({ ...query, ...PAGE });
     expect(read.length).toBeGreaterThan(0);
     read.length = 0;
     await add([{ date: NOW, url: '/now' }]);
-    for (const order of ORDERS) await sums.keys({ ...asked, ...PAGE, order });
-    await sums.total({ ...asked, target: undefined });
-    const found = await sums.keys({ ...asked, ...PAGE, search: '/now' });
+    for (const order of ORDERS) await sums.keys({ ...query, ...PAGE, order });
+    await sums.total({ ...query, target: undefined });
+    const found = await sums.keys({ ...query, ...PAGE, search: '/now' });
     expect(found.rows).toMatchObject([{ key: '/now', hits: 1 }]);
     expect(read).toEqual([]);
   });
 
-  test('include what is added to an earlier month', async () => {
-    const { add, sums } = await place([sumUrls]);
+  test('include records added to an earlier month', async () => {
+    const { add, sums } = await openSums([sumUrls]);
     await add([
       { date: Date.UTC(2026, 2, 5), url: '/each' },
       { date: NOW, url: '/each' },
@@ -115,11 +115,11 @@ describe('the sums of an engine that has rows of sums only', () => {
     expect((await sums.keys(request)).rows).toMatchObject([{ key: '/each', hits: 3 }]);
   });
 
-  test('are not cached while a batch is stored in part, as by an engine without transactions', async () => {
-    const { add, hidden, sums, plain } = await place([sumUrls]);
+  test('are not cached while a batch is stored only in part, as in an engine without transactions', async () => {
+    const { add, hidden, sums, plain } = await openSums([sumUrls]);
     await add([{ date: Date.UTC(2026, 2, 5), url: '/each' }]);
     const request = { site: 'default', summary: 'urls', spans: YEAR.slice(1), ...PAGE };
-    // The coverage has the batch; the summary does not have it yet.
+    // The coverage already has the batch; the summary does not have it yet.
     hidden.rows = Promise.resolve([]);
     await sums.keys(request);
     hidden.rows = undefined;

@@ -26,38 +26,38 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 beforeEach(() => void server.cli('flushall'));
 
-function kept<T extends Storage>(storage: T): T {
+function closeAfterTest<T extends Storage>(storage: T): T {
   onTestFinished(() => storage.close());
   return storage;
 }
 
-async function opened(options: RedisStorageOptions = {}) {
-  const storage = kept(new RedisStorage(server.url, { hooks: ['urls'], ...options }));
+async function openStorage(options: RedisStorageOptions = {}) {
+  const storage = closeAfterTest(new RedisStorage(server.url, { hooks: ['urls'], ...options }));
   const writer = await openWriter(storage);
   onTestFinished(() => writer.close());
   return { storage, writer, journal: new TestJournal('a', storage.summaries) };
 }
 
-describe('what is given', () => {
-  test('is an address or a client', () => {
-    const wrong = (given: unknown, ...words: string[]) => {
+describe('constructor arguments', () => {
+  test('are a URL or a client', () => {
+    const expectRefusal = (given: unknown, ...words: string[]) => {
       const make = () => new RedisStorage(given as string);
       for (const word of words) expect(make).toThrow(word);
       expect(make).not.toThrow('secret');
     };
-    wrong('http://user:secret@host', '"server" is an invalid URL');
-    wrong('redis://user:secret@host:99999', 'an invalid URL');
-    wrong('redis://user:secret@host/x', 'an invalid URL');
-    wrong('redis://user:secret%@host', 'percent-encoded');
-    wrong([], 'an empty list');
-    wrong(['redis://a', 7], '"server" is 7');
-    wrong({}, '"server" is another object');
-    wrong(undefined, 'expected a URL such as "redis://');
+    expectRefusal('http://user:secret@host', '"server" is an invalid URL');
+    expectRefusal('redis://user:secret@host:99999', 'an invalid URL');
+    expectRefusal('redis://user:secret@host/x', 'an invalid URL');
+    expectRefusal('redis://user:secret%@host', 'percent-encoded');
+    expectRefusal([], 'an empty list');
+    expectRefusal(['redis://a', 7], '"server" is 7');
+    expectRefusal({}, '"server" is another object');
+    expectRefusal(undefined, 'expected a URL such as "redis://');
     expect(new RedisStorage('rediss://user:secret@[::1]/3').label).toBe('redis://[::1]:6379/3');
     expect(new RedisStorage('redis://host', { prefix: 'shop' }).label).toBe('redis://host:6379/0 shop');
   });
 
-  test('has options that are checked', () => {
+  test('include validated options', () => {
     const make = (options: unknown) => () => new RedisStorage('redis://host', options as RedisStorageOptions);
     expect(make({ maxRecord: 1 })).toThrow('unknown option "maxRecord"');
     expect(make({ prefix: 'a{b}' })).toThrow('"RedisStorage.prefix" is "a{b}"');
@@ -66,18 +66,18 @@ describe('what is given', () => {
     expect(make({ ttl: { hour: 0 } })).toThrow('"RedisStorage.ttl.hour" is 0');
   });
 
-  test('is opened by its scheme', async () => {
-    const storage = kept(await storageAt(server.url).open(['urls']));
+  test('include URLs with the scheme redis, whose reading creates nothing', async () => {
+    const storage = closeAfterTest(await storageAt(server.url).open(['urls']));
     expect(storage).toBeInstanceOf(RedisStorage);
     expect(await storage.getUsage()).toEqual([]);
-    // A question makes nothing.
+    // A query creates nothing.
     expect(server.cli('dbsize')).toBe('0');
   });
 
-  test('names the same place as a client that is connected there', async () => {
+  test('identify the same storage by URL and by client', async () => {
     const client = createClient({ url: `${server.url}/2` });
     expect(new RedisStorage(client).identity).toBe(new RedisStorage(`${server.url}/2`).identity);
-    const storage = kept(new RedisStorage(`${server.url}/2`, { hooks: ['urls'] }));
+    const storage = closeAfterTest(new RedisStorage(`${server.url}/2`, { hooks: ['urls'] }));
     const writer = await openWriter(storage);
     await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
     await writer.close();
@@ -85,11 +85,11 @@ describe('what is given', () => {
   });
 });
 
-describe('a place', () => {
-  test('of somebody else is left alone, and one of a newer release too', async () => {
+describe('a database', () => {
+  test('of another program or a newer release is not changed', async () => {
     server.cli('set', 'usage:schema', 'mine');
     await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
-    await expect(kept(new RedisStorage(server.url)).getUsage()).rejects.toMatchObject({
+    await expect(closeAfterTest(new RedisStorage(server.url)).getUsage()).rejects.toMatchObject({
       code: 'STORAGE_FOREIGN',
     });
     server.cli('del', 'usage:schema');
@@ -100,7 +100,7 @@ describe('a place', () => {
     await expect(openWriter(new RedisStorage(server.url))).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
   });
 
-  test('that asks for a password tells nobody which one was wrong', async () => {
+  test('that requires a password does not reveal the wrong one', async () => {
     const locked = await RedisServer.start('--requirepass', 'right');
     onTestFinished(() => locked.close());
     const at = (password: string) => locked.url.replace('//', `//:${password}@`);
@@ -112,8 +112,8 @@ describe('a place', () => {
     await writer.close();
   });
 
-  test('that was emptied is filled again from where the journal says', async () => {
-    const { storage, writer, journal } = await opened();
+  test('that was emptied is filled again from the journal', async () => {
+    const { storage, writer, journal } = await openStorage();
     const [first, second] = [journal.batch([{}]), journal.batch([{}, {}])];
     await writer.apply(first);
     server.cli('flushall');
@@ -125,8 +125,8 @@ describe('a place', () => {
     expect(await storage.reader.timeZone('default')).toBe('UTC');
   });
 
-  test('with a key of another kind where ours belongs is not counted into', async () => {
-    const { storage, writer, journal } = await opened();
+  test('with a foreign key of another type is not changed', async () => {
+    const { storage, writer, journal } = await openStorage();
     const tops = 'usage:{default:urls:day:2026-11}:2026-11-24T00:00:00+00:00:tops';
     server.cli('set', tops, 'mine');
     const batch = journal.batch([{}]);
@@ -140,8 +140,8 @@ describe('a place', () => {
 });
 
 describe('calls', () => {
-  test('that arrive late, twice or in another size change nothing', async () => {
-    const { storage, writer, journal } = await opened();
+  test('that arrive late, twice or split differently change nothing', async () => {
+    const { storage, writer, journal } = await openStorage();
     const client = createClient({ url: server.url });
     await client.connect();
     onTestFinished(() => client.destroy());
@@ -150,7 +150,7 @@ describe('calls', () => {
       {
         sendCommand(args: string[]) {
           sent.push(args);
-          // The second half of the calls is lost.
+          // The last calls are lost.
           if (args[0] === 'EVAL' && sent.filter(([name]) => name === 'EVAL').length > 6) {
             return Promise.reject(new Error('lost'));
           }
@@ -177,8 +177,8 @@ describe('calls', () => {
     expect(await storage.getUsage({ limit: 0 })).toHaveLength(3_200);
   });
 
-  test('leave guards that go by themselves', async () => {
-    const { writer, journal } = await opened();
+  test('leave guards that expire', async () => {
+    const { writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     const guards = server.cli('keys', 'usage:*:at:*').split('\n');
     expect(guards).toHaveLength(7);
@@ -186,17 +186,17 @@ describe('calls', () => {
     expect(server.cli('persist', 'usage:journals')).toBe('0');
   });
 
-  test('do not wait for ever', async () => {
+  test('time out', async () => {
     await expect(within(20, () => new Promise(() => {}))).rejects.toMatchObject({ code: 'TIMEOUT' });
     const client = createClient({ url: server.url });
-    const offline = kept(new RedisStorage(client));
+    const offline = closeAfterTest(new RedisStorage(client));
     await expect(offline.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OFFLINE' });
   });
 });
 
 describe('sums', () => {
   test('are exact beyond 64 bits', async () => {
-    const { storage, writer, journal } = await opened();
+    const { storage, writer, journal } = await openStorage();
     const record = { contentLength: Number.MAX_SAFE_INTEGER, duration: 1 };
     for (let n = 0; n < 3; n++)
       await writer.apply(journal.batch(Array.from({ length: 1_000 }, () => record)));
@@ -211,8 +211,8 @@ describe('sums', () => {
     expect(row).toEqual(['http://localhost/', 3_000, Number(added * 3n), 0, 3_000]);
   });
 
-  test('expire after so many days from the end of their hour, day or month', async () => {
-    const { storage, writer, journal } = await opened({ ttl: { hour: 2, day: 40 } });
+  test('expire the configured number of days after the end of their hour, day or month', async () => {
+    const { storage, writer, journal } = await openStorage({ ttl: { hour: 2, day: 40 } });
     await writer.apply(
       journal.batch([
         { date: TODAY, url: 'new' },
@@ -221,19 +221,24 @@ describe('sums', () => {
     );
     const keys = async (period: 'hour' | 'day' | 'month') =>
       (await rows(storage, 'urls', period)).map(([key]) => key).sort();
-    // What had expired before it came is not there.
+    // A bucket that expired before its records arrived is not stored.
     expect(await keys('hour')).toEqual(['new']);
     expect(await keys('day')).toEqual(['new', 'old']);
-    const ends = (pattern: string) =>
+    const expiryTimes = (pattern: string) =>
       server
         .cli('keys', pattern)
         .split('\n')
         .map((key) => Number(server.cli('pexpiretime', key)));
-    expect(ends('usage:{default:urls:hour:*}:*:sums')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
-    expect(ends('usage:{default:urls:hour:*}:*:tops')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
-    expect(ends('usage:{default:urls:day:*}:*:tops').sort()).toEqual([TODAY + 38 * DAY, TODAY + 41 * DAY]);
-    expect(Math.min(...ends('usage:{default:urls:day:*}:buckets'))).toBeGreaterThanOrEqual(TODAY + 38 * DAY);
-    expect(new Set(ends('usage:{default:urls:month:*}:*s'))).toEqual(new Set([-1]));
+    expect(expiryTimes('usage:{default:urls:hour:*}:*:sums')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
+    expect(expiryTimes('usage:{default:urls:hour:*}:*:tops')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
+    expect(expiryTimes('usage:{default:urls:day:*}:*:tops').sort()).toEqual([
+      TODAY + 38 * DAY,
+      TODAY + 41 * DAY,
+    ]);
+    expect(Math.min(...expiryTimes('usage:{default:urls:day:*}:buckets'))).toBeGreaterThanOrEqual(
+      TODAY + 38 * DAY,
+    );
+    expect(new Set(expiryTimes('usage:{default:urls:month:*}:*s'))).toEqual(new Set([-1]));
   });
 });
 
@@ -241,8 +246,8 @@ describe('records', () => {
   const dates = async (storage: Storage, options = {}) =>
     (await storage.getUsage({ limit: 0, ...options })).map(({ date }) => date - NOON);
 
-  test('are the newest that came, up to a number', async () => {
-    const { storage, writer, journal } = await opened({ maxRecords: 3 });
+  test('are limited to the newest ones stored', async () => {
+    const { storage, writer, journal } = await openStorage({ maxRecords: 3 });
     await writer.apply(journal.batch(Array.from({ length: 5 }, (_, n) => ({ date: NOON + n }))));
     expect(await dates(storage)).toEqual([4, 3, 2]);
     await writer.apply(journal.batch([{ date: NOON + 9 }]));
@@ -250,18 +255,18 @@ describe('records', () => {
     expect((await rows(storage, 'urls'))[0]?.[1]).toBe(6);
   });
 
-  test('may be none', async () => {
-    const { storage, writer, journal } = await opened({ maxRecords: 0 });
+  test('can be disabled', async () => {
+    const { storage, writer, journal } = await openStorage({ maxRecords: 0 });
     expect(await writer.apply(journal.batch([{}]))).toBe(true);
     expect(await storage.getUsage()).toEqual([]);
     expect((await rows(storage, 'urls'))[0]?.[1]).toBe(1);
     expect(server.cli('keys', 'usage:{default:records}*')).not.toContain('usage:{default:records}\n');
   });
 
-  test('that come long after their date are found by it, and read in its order', async () => {
-    const { storage, writer, journal } = await opened();
+  test('stored long after their date are found and ordered by date', async () => {
+    const { storage, writer, journal } = await openStorage();
     const random = new Random(3);
-    // Pieces of 1,000 are read at once.
+    // Records are read in pieces of 1,000.
     const all = Array.from({ length: 4_500 }, (_, n) => n * 1_000);
     const shuffled = [...all].sort(() => random.next() - 0.5);
     for (let n = 0; n < shuffled.length; n += 1_500) {
@@ -284,8 +289,8 @@ describe('records', () => {
     expect(found).toEqual(all);
   });
 
-  test('that came late are forgotten as such when they are gone', async () => {
-    const { writer, journal } = await opened({ maxRecords: 2 });
+  test('stored late are no longer tracked as late when they are gone', async () => {
+    const { writer, journal } = await openStorage({ maxRecords: 2 });
     await writer.apply(journal.batch([{ date: NOON }, { date: NOON - DAY }]));
     const late = 'usage:{default:records}:late';
     expect(server.cli('hget', late, 'ms')).toBe(String(DAY));
@@ -293,8 +298,8 @@ describe('records', () => {
     expect(server.cli('hget', late, 'until')).toBe(entry);
   });
 
-  test('before 1970 are read too', async () => {
-    const { storage, writer, journal } = await opened();
+  test('before 1970 are read', async () => {
+    const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{ date: -5_000 }, { date: 3 }]));
     expect((await storage.getUsage()).map(({ date }) => date)).toEqual([3, -5_000]);
     expect((await storage.getUsage({ to: 0 })).map(({ date }) => date)).toEqual([-5_000]);
@@ -304,11 +309,11 @@ describe('records', () => {
 });
 
 describe('copy', () => {
-  test('from SQLite and back', { timeout: 400_000 }, async () => {
+  test('copies from SQLite and back', { timeout: 400_000 }, async () => {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
     const sqlite = (name: string) =>
-      kept(new SqliteStorage(join(directory, name), { hooks: STANDARD_SUMMARIES }));
+      closeAfterTest(new SqliteStorage(join(directory, name), { hooks: STANDARD_SUMMARIES }));
     const [from, back] = [sqlite('a.db'), sqlite('b.db')];
     const timeZone = 'Asia/Kathmandu';
     const writer = await openWriter(from, { site: 'shop', timeZone });
@@ -324,7 +329,7 @@ describe('copy', () => {
     );
     await writer.close();
     const count = records.length + HOSTILE_TEXTS.length;
-    const redis = kept(new RedisStorage(server.url, { hooks: STANDARD_SUMMARIES }));
+    const redis = closeAfterTest(new RedisStorage(server.url, { hooks: STANDARD_SUMMARIES }));
     expect((await copy({ from, to: redis, site: 'shop' })).records).toBe(count);
     expect((await copy({ from: redis, to: back, site: 'shop' })).records).toBe(count);
     const usage = { site: 'shop', limit: 300 };

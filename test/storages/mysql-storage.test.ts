@@ -25,23 +25,23 @@ afterAll(async () => {
   await server?.close();
 });
 beforeEach(() => {
-  database = `places_${randomUUID().replaceAll('-', '')}`;
+  database = `test_${randomUUID().replaceAll('-', '')}`;
   onTestFinished(async () => void (await root?.query(`DROP DATABASE IF EXISTS ${database}`)));
 });
 
-async function ask(sql: string): Promise<mysql.RowDataPacket[]> {
+async function query(sql: string): Promise<mysql.RowDataPacket[]> {
   const [found] = await root.query<mysql.RowDataPacket[]>(sql);
   return found;
 }
 
-/** A setting of the server, until the test has ended. */
+/** Changes a setting of the server until the end of the test. */
 async function setGlobal(name: string, value: number): Promise<void> {
-  const [before] = await ask(`SELECT @@GLOBAL.${name} AS value`);
+  const [before] = await query(`SELECT @@GLOBAL.${name} AS value`);
   await root.query(`SET GLOBAL ${name} = ${value}`);
   onTestFinished(async () => void (await root.query(`SET GLOBAL ${name} = ${before!.value}`)));
 }
 
-async function opened(options: MysqlStorageOptions = {}, given: unknown = server.url(database)) {
+async function openStorage(options: MysqlStorageOptions = {}, given: unknown = server.url(database)) {
   const storage = new MysqlStorage(given as string, { hooks: ['urls'], ...options });
   onTestFinished(() => storage.close());
   const writer = await openWriter(storage);
@@ -51,12 +51,12 @@ async function opened(options: MysqlStorageOptions = {}, given: unknown = server
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(
-    () => 'it did not fail',
+    () => 'no error',
     (error: Error) => error.message,
   );
 }
 
-describe('what is given', () => {
+describe('constructor arguments', () => {
   test.each([
     ['mysql://user:secret@host:3307/app', 'mysql://host:3307/app'],
     ['mariadb://user:secret@host/app', 'mysql://host:3306/app'],
@@ -68,7 +68,7 @@ describe('what is given', () => {
     [{ uri: 'mysql://u:secret@host/app?prefix=shop_' }, 'mysql://host:3306/app?prefix=shop_'],
     [{ uri: 'mysql://u:secret@host/app', database: 'other' }, 'mysql://host:3306/other'],
     [{ socketPath: '/run/mysqld.sock', database: 'app' }, 'mysql:///run/mysqld.sock/app'],
-  ])('%o leads to %s', (given, label) => {
+  ])('%o have the label %s', (given, label) => {
     const storage = new MysqlStorage(given as string);
     expect(storage.label).toBe(label);
     expect(storage.identity).toBe(label);
@@ -76,7 +76,7 @@ describe('what is given', () => {
     expect(storage.maxRecords).toBe(131_072);
   });
 
-  test('a pool, or options with a function, are used in the app’s thread', async () => {
+  test('a pool, or options with a function, are used in the app thread', async () => {
     const pool = createPool('mysql://user:secret@host/app');
     const storages = [
       new MysqlStorage(pool),
@@ -93,42 +93,42 @@ describe('what is given', () => {
     pool.end();
   });
 
-  test('is checked, and no password is shown', () => {
-    const wrong = (given: unknown, options: object, ...words: string[]) => {
+  test('are validated, and the password is never shown', () => {
+    const expectRefusal = (given: unknown, options: object, ...words: string[]) => {
       const make = () => new MysqlStorage(given as string, options);
       for (const word of words) expect(make).toThrow(word);
       expect(make).not.toThrow('secret');
     };
-    wrong('postgres://u:secret@host/app', {}, '"server" is an invalid URL');
-    wrong('mysql://u:secret@host:99999/app', {}, 'an invalid URL');
-    wrong('mysql://u:secret%@host/app', {}, 'an invalid URL');
-    wrong(undefined, {}, 'expected a URL such as "mysql://');
-    wrong(7, {}, '"server" is 7');
-    wrong({ database: '' }, {}, 'a URL with an invalid database name');
-    wrong(createPool({ password: 'secret' }), {}, 'a pool without a database');
+    expectRefusal('postgres://u:secret@host/app', {}, '"server" is an invalid URL');
+    expectRefusal('mysql://u:secret@host:99999/app', {}, 'an invalid URL');
+    expectRefusal('mysql://u:secret%@host/app', {}, 'an invalid URL');
+    expectRefusal(undefined, {}, 'expected a URL such as "mysql://');
+    expectRefusal(7, {}, '"server" is 7');
+    expectRefusal({ database: '' }, {}, 'a URL with an invalid database name');
+    expectRefusal(createPool({ password: 'secret' }), {}, 'a pool without a database');
     for (const prefix of ['', 'A', '1a', 'a-b', 'a`b', 'a'.repeat(17), 7]) {
-      wrong('mysql://host/app', { prefix }, '"MysqlStorage.prefix" is', 'up to 16 lowercase letters');
+      expectRefusal('mysql://host/app', { prefix }, '"MysqlStorage.prefix" is', 'up to 16 lowercase letters');
     }
-    wrong('mysql://host/app', { schema: 'a' }, 'unknown option "schema"');
+    expectRefusal('mysql://host/app', { schema: 'a' }, 'unknown option "schema"');
   });
 
-  test('is opened by its URL', async () => {
+  test('include URLs with the schemes mysql and mariadb', async () => {
     for (const scheme of ['mysql', 'mariadb']) {
       const storage = await storageAt(`${scheme}://user:secret@host/app`).open();
       expect(storage.label).toBe('mysql://host:3306/app');
     }
   });
 
-  test('takes servers that are new enough', () => {
-    const found = (version: string) => {
+  test('the server version is checked', () => {
+    const check = (version: string) => {
       try {
         checkServer('it', version);
-        return 'taken';
+        return 'accepted';
       } catch (error) {
         return (error as Error).message;
       }
     };
-    const taken = [
+    const supported = [
       '10.11.6-MariaDB-0+deb12u1',
       '5.5.5-10.11.6-MariaDB',
       '11.4.2-MariaDB',
@@ -136,27 +136,27 @@ describe('what is given', () => {
       '8.4.3',
       '9.1.0-log',
     ];
-    expect(taken.map(found)).toEqual(taken.map(() => 'taken'));
-    expect(found('5.7.44-log')).toContain('it has server version 5.7.44-log, which is older than MySQL 8.0');
-    expect(found('10.6.18-MariaDB')).toContain('which is older than MariaDB 10.11');
+    expect(supported.map(check)).toEqual(supported.map(() => 'accepted'));
+    expect(check('5.7.44-log')).toContain('it has server version 5.7.44-log, which is older than MySQL 8.0');
+    expect(check('10.6.18-MariaDB')).toContain('which is older than MariaDB 10.11');
   });
 });
 
 describe.skipIf(!hasMysql)('the database', () => {
-  test('is created, by ten writers at once, and reading creates nothing', async () => {
+  test('is created by ten concurrent writers, and not by reading', async () => {
     const storage = new MysqlStorage(server.url(database), { hooks: ['urls'] });
     onTestFinished(() => storage.close());
     expect(await storage.getUsage()).toEqual([]);
-    expect(await ask(`SHOW DATABASES LIKE '${database}'`)).toEqual([]);
+    expect(await query(`SHOW DATABASES LIKE '${database}'`)).toEqual([]);
     const writers = await Promise.all(Array.from({ length: 10 }, () => openWriter(storage)));
     for (const writer of writers) await writer.close();
-    const [made] = await ask(
+    const [made] = await query(
       `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = '${database}' AND engine = 'InnoDB'`,
     );
     expect(made!.tables).toBe(12);
   });
 
-  test('is missing or closed: the server’s own words, and no password', async () => {
+  test('is missing or refuses access: the error has the server’s message without the password', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE USER 'guest'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
     onTestFinished(async () => void (await root.query(`DROP USER 'guest'@'127.0.0.1'`)));
@@ -175,7 +175,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(messages.join()).not.toMatch(/s3cret|0ther/);
   });
 
-  test('needs the rights that the page names, and no others', async () => {
+  test('needs only the documented privileges', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE USER 'few'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
     onTestFinished(async () => void (await root.query(`DROP USER 'few'@'127.0.0.1'`)));
@@ -183,48 +183,48 @@ describe.skipIf(!hasMysql)('the database', () => {
     await root.query(`GRANT ${rights} ON ${database}.* TO 'few'@'127.0.0.1'`);
     const tags = defineSummary({ name: 'tags', key: () => null });
     const url = server.url(database).replace(/\/\/.*@/, '//few:s3cret@');
-    const { writer, storage, journal } = await opened({ hooks: ['urls', tags] }, url);
+    const { writer, storage, journal } = await openStorage({ hooks: ['urls', tags] }, url);
     expect(await writer.apply(journal.batch([{}]))).toBe(true);
     await writer.forget(journal.id);
     expect(await rows(storage, 'tags')).toEqual([[null, 1, 5, 0, 1500]]);
   });
 
-  test('of somebody else, or of a newer release, is not touched', async () => {
+  test('of another program or a newer release is not changed', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE TABLE ${database}.usage_strings (id INT PRIMARY KEY)`);
-    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
-    expect(await ask(`SHOW TABLES FROM ${database}`)).toHaveLength(1);
+    await expect(openStorage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
+    expect(await query(`SHOW TABLES FROM ${database}`)).toHaveLength(1);
     await root.query(`RENAME TABLE ${database}.usage_strings TO ${database}.usage_urls_daily`);
-    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
+    await expect(openStorage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
     await root.query(`CREATE TABLE ${database}.usage_schema_version (version INT PRIMARY KEY)`);
-    await expect(opened()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
-    const { writer, journal, storage } = await opened({ prefix: 'own_' });
+    await expect(openStorage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FOREIGN' }));
+    const { writer, journal, storage } = await openStorage({ prefix: 'own_' });
     await writer.apply(journal.batch([{}]));
     await root.query(`UPDATE ${database}.own_schema_version SET version = 99`);
     const newer = expect.objectContaining({
       code: 'STORAGE_NEWER',
       message: expect.stringContaining('?prefix=own_ has schema version 99'),
     });
-    await expect(opened({ prefix: 'own_' })).rejects.toThrow(newer);
+    await expect(openStorage({ prefix: 'own_' })).rejects.toThrow(newer);
     await expect(storage.getUsage()).rejects.toThrow(newer);
   });
 
-  test('is finished where a process died while it made the tables', async () => {
-    await opened();
+  test('is completed after a process died while creating the tables', async () => {
+    await openStorage();
     await root.query(`DROP TABLE ${database}.usage_days, ${database}.usage_requests`);
     await root.query(`DROP VIEW ${database}.usage_urls_daily`);
     await root.query(`DELETE FROM ${database}.usage_schema_version`);
-    const { storage, writer, journal } = await opened();
+    const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     expect(await rows(storage, 'urls')).toHaveLength(1);
-    expect(await ask(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 1 }]);
-    expect(await ask(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
+    expect(await query(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 1 }]);
+    expect(await query(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
   });
 
-  test('has views that read well, also of a summary of the user’s own, beside another prefix', async () => {
+  test('has readable views, also for custom summaries and another prefix', async () => {
     const tags = defineSummary({ name: 'blog-tags', key: () => null });
-    const { writer, storage } = await opened({ hooks: ['urls', tags] });
-    const other = await opened({ prefix: 'usage_blog_' });
+    const { writer, storage } = await openStorage({ hooks: ['urls', tags] });
+    const other = await openStorage({ prefix: 'usage_blog_' });
     const batch = [
       { url: 'http://a/', extra: { keys: { 'blog-tags': ['x'] } } },
       { url: 'http://b/' },
@@ -232,15 +232,15 @@ describe.skipIf(!hasMysql)('the database', () => {
     ];
     await writer.apply(new TestJournal('a', storage.summaries).batch(batch));
     await other.writer.apply(other.journal.batch([{ url: 'http://c/' }]));
-    expect(await ask(`SELECT site, date, \`key\`, hits FROM ${database}.usage_urls_daily`)).toEqual([
+    expect(await query(`SELECT site, date, \`key\`, hits FROM ${database}.usage_urls_daily`)).toEqual([
       { site: 'default', date: '2026-11-24T00:00:00+00:00', key: 'http://a/', hits: 2 },
       { site: 'default', date: '2026-11-24T00:00:00+00:00', key: 'http://b/', hits: 1 },
     ]);
-    expect(await ask(`SELECT \`key\`, hits FROM ${database}.usage_blog_tags_monthly`)).toEqual([
+    expect(await query(`SELECT \`key\`, hits FROM ${database}.usage_blog_tags_monthly`)).toEqual([
       { key: null, hits: 2 },
       { key: 'x', hits: 1 },
     ]);
-    const found = await ask(
+    const found = await query(
       `SELECT CAST(date AS CHAR) AS date, url, status, \`authorization\` FROM ${database}.usage_blog_records`,
     );
     expect(found).toEqual([
@@ -250,9 +250,9 @@ describe.skipIf(!hasMysql)('the database', () => {
 });
 
 describe.skipIf(!hasMysql)('a batch', () => {
-  test('is sent in pieces that the server takes; a row that it never takes is refused', async () => {
+  test('is split into packets that the server accepts; a row that is too large is refused', async () => {
     await setGlobal('max_allowed_packet', 32 * 1024);
-    const { storage, writer, journal } = await opened();
+    const { storage, writer, journal } = await openStorage();
     const long = (n: number, text: string) => ({ url: `http://localhost/${n}/${text}` });
     const batch = journal.batch(Array.from({ length: 3_000 }, (_, n) => long(n, 'x'.repeat(200 + n))));
     expect(await writer.apply(batch)).toBe(true);
@@ -267,22 +267,25 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect((await writer.position(batch.journal))?.position).toBe(batch.to.position);
   });
 
-  test('is tried again after a deadlock', async () => {
-    const { storage, writer, journal } = await opened();
+  test('is retried after a deadlock', async () => {
+    const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     const other = await mysql.createConnection(server.url(database));
     onTestFinished(() => other.end());
     await other.query('CREATE TABLE heavy (id INT PRIMARY KEY)');
     await other.query('START TRANSACTION');
-    // Of two, the one that changed less is ended.
+    // The server rolls back the transaction that changed less.
     const ids = Array.from({ length: 2_000 }, (_, n) => `(${n})`);
     await other.query(`INSERT INTO heavy VALUES ${ids.join()}`);
     await other.query('UPDATE usage_months SET errors = errors');
     await other.query('SELECT * FROM usage_months FOR UPDATE');
     const before = await deadlocks();
     const stored = writer.apply(journal.batch([{}, {}]));
-    // The writer has the journal by now, and waits.
-    await vi.waitFor(async () => expect(await waiting()).toBe(true), { timeout: 10_000, interval: 300 });
+    // The writer has locked the journal, and waits.
+    await vi.waitFor(async () => expect(await isWaitingForLock()).toBe(true), {
+      timeout: 10_000,
+      interval: 300,
+    });
     await other.query('SELECT * FROM usage_journals FOR UPDATE');
     await other.query('COMMIT');
     expect(await stored).toBe(true);
@@ -290,9 +293,9 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 3, 15, 0, 4500]]);
   });
 
-  test('is tried again when somebody held a row for long', async () => {
+  test('is retried after a lock wait timeout', async () => {
     await setGlobal('innodb_lock_wait_timeout', 1);
-    const { storage, writer, journal } = await opened();
+    const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     const other = await mysql.createConnection(server.url(database));
     onTestFinished(() => other.end());
@@ -305,8 +308,8 @@ describe.skipIf(!hasMysql)('a batch', () => {
     expect(await rows(storage, 'urls', 'month')).toEqual([['http://localhost/', 2, 10, 0, 3000]]);
   });
 
-  test('is refused for its values, and for nothing else', async () => {
-    const { writer, journal } = await opened();
+  test('is refused only for its values', async () => {
+    const { writer, journal } = await openStorage();
     await root.query(`ALTER TABLE ${database}.usage_requests ADD CHECK (status <> 418)`);
     const refused = await writer.apply(journal.batch([{ status: 418 }])).catch((error: unknown) => error);
     expect(writer.refuses(refused)).toBe(true);
@@ -322,11 +325,11 @@ describe.skipIf(!hasMysql)('a batch', () => {
   });
 });
 
-describe.skipIf(!hasMysql)('a pool of the app', () => {
+describe.skipIf(!hasMysql)('a pool', () => {
   const MODES =
     'NO_BACKSLASH_ESCAPES,ANSI_QUOTES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH,HIGH_NOT_PRECEDENCE,IGNORE_SPACE';
 
-  test('keeps its settings, and they do no harm', async () => {
+  test('keeps its settings, which do not affect the results', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     const pool = createPool({
       uri: server.url(database),
@@ -346,7 +349,7 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
         `SET sql_mode = '${MODES}', autocommit = 0, time_zone = '+05:00', sql_select_limit = 1, max_join_size = 10`,
       );
     });
-    const { storage, writer, journal } = await opened({}, pool);
+    const { storage, writer, journal } = await openStorage({}, pool);
     for (const urls of [HOSTILE_TEXTS, [...HOSTILE_TEXTS].reverse()]) {
       await writer.apply(journal.batch(urls.map((url) => ({ url, date: NOON, extra: { vars: { url } } }))));
     }
@@ -375,18 +378,18 @@ describe.skipIf(!hasMysql)('a pool of the app', () => {
   });
 });
 
-describe.skipIf(!hasMysql)('a server that forgets commits', () => {
-  test('is warned of', async () => {
+describe.skipIf(!hasMysql)('a server that can lose commits', () => {
+  test('causes a warning', async () => {
     const warnings: string[] = [];
-    const hear = (warning: Error) => void warnings.push(warning.message);
-    process.on('warning', hear);
-    onTestFinished(() => void process.off('warning', hear));
+    const onWarning = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', onWarning);
+    onTestFinished(() => void process.off('warning', onWarning));
     await setGlobal('innodb_flush_log_at_trx_commit', 2);
-    await opened();
+    await openStorage();
     await new Promise(setImmediate);
     expect(warnings).toEqual([]);
     await root.query('SET GLOBAL innodb_flush_log_at_trx_commit = 0');
-    await opened();
+    await openStorage();
     await new Promise(setImmediate);
     expect(warnings).toEqual([
       expect.stringContaining('when the server is killed; set innodb_flush_log_at_trx_commit = 1'),
@@ -396,15 +399,15 @@ describe.skipIf(!hasMysql)('a server that forgets commits', () => {
 });
 
 async function deadlocks(): Promise<number> {
-  const [row] = await ask(
+  const [row] = await query(
     "SELECT variable_value AS n FROM information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'",
   );
   return Number(row!.n);
 }
 
-/** Asked more often than each 100 ms, the server repeats its last answer. */
-async function waiting(): Promise<boolean> {
-  const [row] = await ask(
+/** Returns whether a transaction waits for a lock. The server updates this information at most every 100 ms. */
+async function isWaitingForLock(): Promise<boolean> {
+  const [row] = await query(
     "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
   );
   return Number(row!.n) > 0;
