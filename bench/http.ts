@@ -30,6 +30,16 @@ type Results = Partial<Record<VariantName, Result[]>>;
 const WINDOW = { warmUp: 0.5, measured: 2 };
 const QUICK = { warmUp: 0.2, measured: 0.3 };
 
+const costInThread = ({ thread, bare }: Result) => ({ own: thread, bare: bare.thread });
+/** Variants that the README shows. */
+const README: readonly VariantName[] = [
+  'bare',
+  'track-usage',
+  'pino-http',
+  'OpenTelemetry http metrics',
+  'SQLite by hand',
+];
+
 /** Measures the cost of a request, compared with the bare server and other libraries. */
 export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOptions): Promise<Report> {
   requireLoadTools();
@@ -54,7 +64,8 @@ export async function run({ quick, rounds = quick ? 1 : 5, frameworks }: BenchOp
       'are relative to the mean of the bare server, measured immediately before and after. With track-usage, every ' +
       'request that the server handled was found in the storage.',
     tables: Object.entries(data).map(([title, results]) => ({ title, text: tableOf(results) })),
-    short: overview(data, ({ thread, bare }) => ({ own: thread, bare: bare.thread })),
+    short: overview(data, costInThread),
+    readme: overview(data, costInThread, README),
     data,
   };
 }

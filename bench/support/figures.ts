@@ -34,8 +34,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 export function overview<T>(
   data: Record<string, Record<string, readonly T[]>>,
   costOf: (result: T) => { own: number; bare: number },
+  only?: readonly string[],
 ): string {
-  const variants = new Set(Object.values(data).flatMap((results) => Object.keys(results)));
+  const measured = new Set(Object.values(data).flatMap((results) => Object.keys(results)));
+  const variants = [...measured].filter((variant) => only?.includes(variant) ?? true);
   const cell = (list: readonly T[] | undefined, variant: string) => {
     if (!list) return '–';
     const costs = list.map(costOf);
@@ -44,7 +46,7 @@ export function overview<T>(
   };
   return table(
     ['app thread, µs/request', ...Object.keys(data)],
-    [...variants].map((variant) => [
+    variants.map((variant) => [
       variant,
       ...Object.values(data).map((results) => cell(results[variant], variant)),
     ]),

@@ -22,6 +22,8 @@ export interface Report {
   tables: { title: string; text: string }[];
   /** Single table with a summary. */
   short?: string;
+  /** Few rows of it, for the README. */
+  readme?: string;
   /** Sentence that tells whether the result is as expected. */
   verdict?: string;
   data: unknown;

@@ -5,13 +5,17 @@ import type { Report } from './options.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 
 /**
- * Writes the result of a benchmark to the docs: everything to its own page, the summary table to the README.
+ * Writes the result of a benchmark to the docs: everything to its own page, a few rows to the README.
  */
-export function writePages(name: string, about: string, { method, tables, short, verdict }: Report): void {
+export function writePages(
+  name: string,
+  about: string,
+  { method, tables, short, readme, verdict }: Report,
+): void {
   const details = tables.map(({ title, text }) => `### ${title}\n\n${text}`);
   const paragraphs = [about, method, ...(verdict ? [verdict] : []), ...(short ? [short] : []), ...details];
   writeBlock('docs/project/benchmarks.md', name, paragraphs);
-  if (short) writeBlock('README.md', name, [about, method, short]);
+  if (readme) writeBlock('README.md', name, [about, readme]);
 }
 
 /** Replaces the text between the markers of that name. A page without them is not changed. */

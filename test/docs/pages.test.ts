@@ -70,8 +70,10 @@ describe('the pages', () => {
     );
   });
 
-  test.each(['README.md', 'docs/reference/summaries.md'])('%s names every summary', (page) => {
-    const named = [...read(page).matchAll(/^\| `(sum\w+)` \|/gm)].map(([, title]) => title);
+  test('name every summary', () => {
+    const named = [...read('docs/reference/summaries.md').matchAll(/^\| `(sum\w+)` \|/gm)].map(
+      ([, title]) => title,
+    );
     expect(named.filter((title) => title !== 'sumBasic')).toEqual(
       STANDARD_SUMMARIES.map(({ title }) => title),
     );
