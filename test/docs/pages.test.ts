@@ -29,7 +29,7 @@ describe('the pages', () => {
       // The message ends with the hint: "what happened; hint."
       return `| \`${code}\` | ${message.slice(0, -(hint.length + 3))} | ${hint} |`;
     });
-    expect(section('docs/operations/status.md', 'codes')).toBe(
+    expect(section('docs/reference/error-codes.md', 'codes')).toBe(
       ['| code | what happened | what to do |', '| --- | --- | --- |', ...rows].join('\n'),
     );
   });
