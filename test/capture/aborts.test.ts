@@ -6,19 +6,19 @@ import type { UsageRecord } from '../../src/index.ts';
 import { connect, http2Client, parseResponses } from '../support/client.ts';
 import { ENGINES, type Handler, type Site, serve } from '../support/engines.ts';
 
-/** Ends the connection of a request of HTTP/1, the stream of one of HTTP/2. */
+/** Destroys the connection of an HTTP/1 request, or the stream of an HTTP/2 request. */
 function drop(request: IncomingMessage): void {
   if ('stream' in request) (request as unknown as Http2ServerRequest).stream.destroy();
   else request.destroy();
 }
 
-/** What the app does to a response itself: the record, and nobody gets the whole response. */
-const DESTROYED: {
+/** Handlers that abort their response. No client receives it completely. */
+const ABORTS: {
   name: string;
   handle: Handler;
   record: [status: number, bytes: number];
-  /** With HTTP/2, where it is another. */
-  record2?: [status: number, bytes: number];
+  /** Record with HTTP/2, if it differs. */
+  http2Record?: [status: number, bytes: number];
 }[] = [
   { name: 'res.destroy()', handle: (_, res) => res.destroy(), record: [499, 0] },
   { name: 'req.destroy()', handle: drop, record: [499, 0] },
@@ -29,7 +29,7 @@ const DESTROYED: {
       res.destroy();
     },
     record: [499, 0],
-    record2: [200, 0],
+    http2Record: [200, 0],
   },
   {
     name: 'res.destroy() after flushHeaders',
@@ -41,7 +41,7 @@ const DESTROYED: {
     record: [202, 0],
   },
   {
-    name: 'res.destroy() in the middle',
+    name: 'res.destroy() during the body',
     handle: (_, res) => {
       res.write('a'.repeat(100));
       res.destroy();
@@ -49,7 +49,7 @@ const DESTROYED: {
     record: [200, 100],
   },
   {
-    name: 'req.destroy() in the middle of a declared length',
+    name: 'req.destroy() before Content-Length is reached',
     handle: (req, res) => {
       res.writeHead(200, { 'Content-Length': 1000 });
       res.write('a'.repeat(100));
@@ -58,7 +58,7 @@ const DESTROYED: {
     record: [200, 100],
   },
   {
-    name: 'req.destroy(), then end(body) all the same',
+    name: 'req.destroy(), then end(body)',
     handle: (req, res) => {
       drop(req);
       res.end('hello');
@@ -66,7 +66,7 @@ const DESTROYED: {
     record: [499, 0],
   },
   {
-    name: 'res.destroy(), then end(body) all the same',
+    name: 'res.destroy(), then end(body)',
     handle: (_, res) => {
       res.destroy();
       res.end('hello');
@@ -74,7 +74,7 @@ const DESTROYED: {
     record: [499, 0],
   },
   {
-    name: 'req.destroy() in the middle, then write and end all the same',
+    name: 'req.destroy() during the body, then write and end',
     handle: (req, res) => {
       res.on('error', () => {});
       res.write('a'.repeat(100));
@@ -96,8 +96,8 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
 
     const records = async (count: number) => (await site.recorder.take(count)).map(statusAndBytes);
 
-    /** The request and response of the next request, when `handle` has seen them. */
-    const next = (handle: Handler) => {
+    /** Resolves with the next request and its response after `handle` has been called with them. */
+    const nextRequest = (handle: Handler) => {
       const { promise, resolve } = Promise.withResolvers<[IncomingMessage, ServerResponse]>();
       site.handle = (request, response) => {
         handle(request, response);
@@ -106,25 +106,25 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       return promise;
     };
 
-    test('the client leaves before the headers', async () => {
-      const arrived = next(() => {});
+    test('records 499 if the client disconnects before the headers', async () => {
+      const arrived = nextRequest(() => {});
       const pending = site.client.start();
       const [, response] = await arrived;
       const closed = once(response, 'close');
-      pending.leave();
+      pending.abort();
       await closed;
       expect(await records(1)).toEqual([[499, 0]]);
       response.end('too late');
       expect(await records(0)).toEqual([]);
     });
 
-    test('the client leaves in the middle of a stream', async () => {
-      const arrived = next((_, response) => response.write('a'.repeat(1000)));
+    test('counts the bytes sent if the client disconnects during a stream', async () => {
+      const arrived = nextRequest((_, response) => response.write('a'.repeat(1000)));
       const pending = site.client.start();
       const [, response] = await arrived;
       await pending.received(1000);
       const closed = once(response, 'close');
-      pending.leave();
+      pending.abort();
       await closed;
       expect(await records(1)).toEqual([[200, 1000]]);
       response.on('error', () => {});
@@ -132,8 +132,8 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect(await records(0)).toEqual([]);
     });
 
-    test('the client leaves in the middle of a declared length', async () => {
-      const arrived = next((_, response) => {
+    test('counts the bytes sent if the client disconnects before Content-Length is reached', async () => {
+      const arrived = nextRequest((_, response) => {
         response.writeHead(206, { 'Content-Length': 5000 });
         response.write('a'.repeat(1000));
         response.write('b'.repeat(1000));
@@ -142,28 +142,31 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       const [, response] = await arrived;
       await pending.received(2000);
       const closed = once(response, 'close');
-      pending.leave();
+      pending.abort();
       await closed;
       expect(await records(1)).toEqual([[206, 2000]]);
     });
 
-    test.each(DESTROYED)('$name', async ({ handle, record, record2 = record }) => {
-      site.handle = handle;
-      const answer = await site.client.ask().catch(() => undefined);
-      // A stream of HTTP/2 may be reset without an error, after what was sent.
-      if (engine.protocol === 'HTTP/1.1') expect(answer).toBeUndefined();
-      expect(await records(1)).toEqual([engine.protocol === 'HTTP/2.0' ? record2 : record]);
-    });
+    test.each(ABORTS)(
+      'records an aborted response: $name',
+      async ({ handle, record, http2Record = record }) => {
+        site.handle = handle;
+        const response = await site.client.request().catch(() => undefined);
+        // An HTTP/2 stream may be reset without an error, after data was sent.
+        if (engine.protocol === 'HTTP/1.1') expect(response).toBeUndefined();
+        expect(await records(1)).toEqual([engine.protocol === 'HTTP/2.0' ? http2Record : record]);
+      },
+    );
 
-    test('the next request is served as if nothing had been', async () => {
+    test('serves the next request normally', async () => {
       site.handle = (_, response) => response.end('hello');
-      expect((await site.client.ask()).body.toString()).toBe('hello');
+      expect((await site.client.request()).body.toString()).toBe('hello');
       expect(await records(1)).toEqual([[200, 5]]);
       expect(site.recorder.errors).toEqual([]);
     });
 
     if (engine.protocol === 'HTTP/1.1')
-      test('end(), then socket.destroy()', async () => {
+      test('records the whole response if the socket is destroyed after end()', async () => {
         site.handle = (request, response) => {
           response.end('hello');
           request.socket.destroy();
@@ -175,13 +178,13 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         });
         socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
         await once(socket, 'close');
-        // Over TLS Node itself loses what was not handed to the kernel yet.
+        // Over TLS, Node itself loses data that was not passed to the kernel yet.
         if (!engine.secure) expect(parseResponses(received).map(({ body }) => body)).toEqual(['hello']);
         expect(await records(1)).toEqual([[200, 5]]);
       });
 
     if (engine.protocol === 'HTTP/2.0')
-      test('a session ends with streams under way', async () => {
+      test('records the open streams of a session that the client destroys', async () => {
         const client = http2Client(site.address);
         let arrived = 0;
         const all = Promise.withResolvers<void>();
@@ -200,10 +203,10 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       });
 
     if (engine.protocol === 'HTTP/2.0')
-      test('the app ends the session', async () => {
+      test('records the open stream of a session that the app destroys', async () => {
         const client = http2Client(site.address);
         site.handle = (request) => (request as unknown as Http2ServerRequest).stream.session?.destroy();
-        await expect(client.ask()).rejects.toThrow();
+        await expect(client.request()).rejects.toThrow();
         expect(await records(1)).toEqual([[499, 0]]);
       });
   });

@@ -13,51 +13,51 @@ import { ENGINES, type Engine, EXPRESSES, serve, serveApp } from '../support/eng
 
 type Trust = NonNullable<TrackUsageOptions['trustProxy']>;
 
-const ONE = '192.0.2.1';
-const TWO = '192.0.2.1, 198.51.100.2';
+const ONE_HOP = '192.0.2.1';
+const TWO_HOPS = '192.0.2.1, 198.51.100.2';
 
 interface Case {
   /** Express's `trust proxy`, or the option `trustProxy`. */
   trust: Trust | number | undefined;
   forwardedFor?: string | string[];
   remoteAddr: string;
-  /** Express alone, or what is not Express. */
-  only?: 'Express' | 'node';
+  /** Limits the case to Express, or to the other servers. */
+  server?: 'Express' | 'node';
 }
 
-const second = (_address: string, hop: number) => hop < 2;
+const trustTwoHops = (_address: string, hop: number) => hop < 2;
 
 const CASES: Case[] = [
   { trust: undefined, remoteAddr: '127.0.0.1' },
-  { trust: undefined, forwardedFor: ONE, remoteAddr: '127.0.0.1' },
-  { trust: undefined, forwardedFor: TWO, remoteAddr: '127.0.0.1' },
-  { trust: false, forwardedFor: TWO, remoteAddr: '127.0.0.1' },
+  { trust: undefined, forwardedFor: ONE_HOP, remoteAddr: '127.0.0.1' },
+  { trust: undefined, forwardedFor: TWO_HOPS, remoteAddr: '127.0.0.1' },
+  { trust: false, forwardedFor: TWO_HOPS, remoteAddr: '127.0.0.1' },
   { trust: true, remoteAddr: '127.0.0.1' },
-  { trust: true, forwardedFor: ONE, remoteAddr: '192.0.2.1' },
-  { trust: true, forwardedFor: TWO, remoteAddr: '192.0.2.1' },
+  { trust: true, forwardedFor: ONE_HOP, remoteAddr: '192.0.2.1' },
+  { trust: true, forwardedFor: TWO_HOPS, remoteAddr: '192.0.2.1' },
   { trust: true, forwardedFor: '2001:db8::7', remoteAddr: '2001:db8::7' },
   { trust: true, forwardedFor: '::ffff:192.0.2.9', remoteAddr: '192.0.2.9' },
-  { trust: 1, forwardedFor: ONE, remoteAddr: '192.0.2.1', only: 'Express' },
-  { trust: 1, forwardedFor: TWO, remoteAddr: '198.51.100.2', only: 'Express' },
-  { trust: 'loopback', forwardedFor: ONE, remoteAddr: '192.0.2.1' },
-  { trust: 'loopback', forwardedFor: TWO, remoteAddr: '198.51.100.2' },
-  { trust: 'loopback, 198.51.100.0/24', forwardedFor: TWO, remoteAddr: '192.0.2.1' },
-  { trust: ['loopback', '198.51.100.2'], forwardedFor: TWO, remoteAddr: '192.0.2.1' },
-  { trust: '10.0.0.0/8', forwardedFor: TWO, remoteAddr: '127.0.0.1' },
-  { trust: second, forwardedFor: ONE, remoteAddr: '192.0.2.1' },
-  { trust: second, forwardedFor: `203.0.113.3, ${TWO}`, remoteAddr: '192.0.2.1' },
-  { trust: true, forwardedFor: [ONE, '198.51.100.2'], remoteAddr: '192.0.2.1' },
-  { trust: 'loopback', forwardedFor: [ONE, '198.51.100.2'], remoteAddr: '198.51.100.2' },
+  { trust: 1, forwardedFor: ONE_HOP, remoteAddr: '192.0.2.1', server: 'Express' },
+  { trust: 1, forwardedFor: TWO_HOPS, remoteAddr: '198.51.100.2', server: 'Express' },
+  { trust: 'loopback', forwardedFor: ONE_HOP, remoteAddr: '192.0.2.1' },
+  { trust: 'loopback', forwardedFor: TWO_HOPS, remoteAddr: '198.51.100.2' },
+  { trust: 'loopback, 198.51.100.0/24', forwardedFor: TWO_HOPS, remoteAddr: '192.0.2.1' },
+  { trust: ['loopback', '198.51.100.2'], forwardedFor: TWO_HOPS, remoteAddr: '192.0.2.1' },
+  { trust: '10.0.0.0/8', forwardedFor: TWO_HOPS, remoteAddr: '127.0.0.1' },
+  { trust: trustTwoHops, forwardedFor: ONE_HOP, remoteAddr: '192.0.2.1' },
+  { trust: trustTwoHops, forwardedFor: `203.0.113.3, ${TWO_HOPS}`, remoteAddr: '192.0.2.1' },
+  { trust: true, forwardedFor: [ONE_HOP, '198.51.100.2'], remoteAddr: '192.0.2.1' },
+  { trust: 'loopback', forwardedFor: [ONE_HOP, '198.51.100.2'], remoteAddr: '198.51.100.2' },
   { trust: 'loopback', forwardedFor: '192.0.2.1:51008', remoteAddr: '192.0.2.1' },
   { trust: true, forwardedFor: '[2001:DB8::7]:443', remoteAddr: '2001:db8::7' },
   { trust: true, forwardedFor: '::ffff:c000:209', remoteAddr: '192.0.2.9' },
   { trust: true, forwardedFor: 'fe80::1%eth0', remoteAddr: 'fe80::1' },
-  // The nearest address that is known
-  { trust: true, forwardedFor: `unknown, ${ONE}`, remoteAddr: '192.0.2.1' },
-  { trust: true, forwardedFor: `_hidden, ${ONE}`, remoteAddr: '192.0.2.1' },
+  // The nearest known address
+  { trust: true, forwardedFor: `unknown, ${ONE_HOP}`, remoteAddr: '192.0.2.1' },
+  { trust: true, forwardedFor: `_hidden, ${ONE_HOP}`, remoteAddr: '192.0.2.1' },
 ];
 
-/** What a client that is believed may send, and no address. */
+/** Values of a trusted client that are no addresses. */
 const GARBAGE = [
   'a'.repeat(5000),
   'unknown',
@@ -70,22 +70,22 @@ const GARBAGE = [
 ];
 
 describe.each(ENGINES.filter(({ knowsProxies }) => !knowsProxies))('$name', (engine) => {
-  test.each(CASES.filter(({ only }) => only !== 'Express'))(
-    'trustProxy $trust, X-Forwarded-For $forwardedFor: $remoteAddr',
+  test.each(CASES.filter(({ server }) => server !== 'Express'))(
+    'trustProxy $trust, X-Forwarded-For $forwardedFor: records $remoteAddr',
     async ({ trust, forwardedFor, remoteAddr }) => {
       const usage = trust === undefined ? {} : { trustProxy: trust as Trust };
       const site = await serve(engine, { usage });
-      await site.client.ask({ headers: forwardedFor ? { 'x-forwarded-for': forwardedFor } : {} });
-      const record = await site.recorder.one();
+      await site.client.request({ headers: forwardedFor ? { 'x-forwarded-for': forwardedFor } : {} });
+      const record = await site.recorder.takeOne();
       await site.close();
-      expect([record.remoteAddr, record.forwardedFor]).toEqual([remoteAddr, joined(forwardedFor)]);
+      expect([record.remoteAddr, record.forwardedFor]).toEqual([remoteAddr, joinedHeader(forwardedFor)]);
     },
   );
 });
 
 describe.each(EXPRESSES)('%s', (_, make) => {
-  test.each(CASES.filter(({ only }) => only !== 'node'))(
-    'trust proxy $trust, X-Forwarded-For $forwardedFor: $remoteAddr, as request.ip',
+  test.each(CASES.filter(({ server }) => server !== 'node'))(
+    'trust proxy $trust, X-Forwarded-For $forwardedFor: records $remoteAddr, like request.ip',
     async ({ trust, forwardedFor, remoteAddr }) => {
       const app = make();
       if (trust !== undefined) app.set('trust proxy', trust);
@@ -95,26 +95,26 @@ describe.each(EXPRESSES)('%s', (_, make) => {
         response.end();
       });
       const site = await serveApp(app);
-      await site.client.ask({ headers: forwardedFor ? { 'x-forwarded-for': forwardedFor } : {} });
-      const record = await site.recorder.one();
+      await site.client.request({ headers: forwardedFor ? { 'x-forwarded-for': forwardedFor } : {} });
+      const record = await site.recorder.takeOne();
       await site.close();
-      expect([record.remoteAddr, record.forwardedFor]).toEqual([remoteAddr, joined(forwardedFor)]);
-      // Express leaves ports, zones and what is no address.
+      expect([record.remoteAddr, record.forwardedFor]).toEqual([remoteAddr, joinedHeader(forwardedFor)]);
+      // Express keeps ports, zones and invalid addresses.
       if (isIP(ip ?? '') !== 0 && !ip?.includes('%') && !/^::ffff:[^.]+$/.test(ip ?? '')) {
         expect(record.remoteAddr).toBe(ip?.replace('::ffff:', ''));
       }
     },
   );
 
-  test('garbage in X-Forwarded-For harms nobody, and is no address', async () => {
+  test('ignores garbage in X-Forwarded-For', async () => {
     const app = make();
     app.set('trust proxy', true);
     app.get('/', (_request, response) => void response.end('fine'));
     const site = await serveApp(app);
     for (const garbage of GARBAGE) {
-      const { status } = await site.client.ask({ headers: { 'x-forwarded-for': garbage } });
+      const { status } = await site.client.request({ headers: { 'x-forwarded-for': garbage } });
       expect(status).toBe(200);
-      const record = await site.recorder.one();
+      const record = await site.recorder.takeOne();
       expect([garbage, record.remoteAddr]).toEqual([garbage, '127.0.0.1']);
       expect(record.forwardedFor?.slice(0, 1000)).toBe(garbage.slice(0, 1000));
     }
@@ -123,7 +123,7 @@ describe.each(EXPRESSES)('%s', (_, make) => {
     await site.close();
   });
 
-  test('an app inside another has its own trust', async () => {
+  test('uses the trust proxy setting of a mounted app', async () => {
     const app = make();
     const inner = make();
     inner.set('trust proxy', true);
@@ -131,11 +131,11 @@ describe.each(EXPRESSES)('%s', (_, make) => {
     app.use('/inner', inner);
     app.get('/', (_request, response) => void response.end());
     const site = await serveApp(app);
-    const headers = { 'x-forwarded-for': ONE };
-    await site.client.ask({ headers });
-    expect((await site.recorder.one()).remoteAddr).toBe('127.0.0.1');
-    await site.client.ask({ path: '/inner/', headers });
-    expect((await site.recorder.one()).remoteAddr).toBe('192.0.2.1');
+    const headers = { 'x-forwarded-for': ONE_HOP };
+    await site.client.request({ headers });
+    expect((await site.recorder.takeOne()).remoteAddr).toBe('127.0.0.1');
+    await site.client.request({ path: '/inner/', headers });
+    expect((await site.recorder.takeOne()).remoteAddr).toBe('192.0.2.1');
     await site.close();
   });
 
@@ -144,44 +144,44 @@ describe.each(EXPRESSES)('%s', (_, make) => {
     [true, 'https://shop.example/a?b=c'],
     ['loopback', 'https://shop.example/a?b=c'],
     ['10.0.0.0/8', 'http://example.org/a?b=c'],
-  ])('trust proxy %s: X-Forwarded-Proto and -Host give %s', async (trust, url) => {
+  ])('trust proxy %s: builds the URL %s from X-Forwarded-Proto and X-Forwarded-Host', async (trust, url) => {
     const app = make();
     app.set('trust proxy', trust);
     app.get('/', (_request, response) => void response.end());
     const site = await serveApp(app);
-    await site.client.ask({
+    await site.client.request({
       path: '/a?b=c',
       headers: { host: 'example.org', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.example' },
     });
-    expect((await site.recorder.one()).url).toBe(url);
+    expect((await site.recorder.takeOne()).url).toBe(url);
     await site.close();
   });
 });
 
-test.each(EXPRESSES)('%s on IPv6', async (_, make) => {
+test.each(EXPRESSES)('%s records an IPv6 address', async (_, make) => {
   const app = make();
   const site = await serveApp(app, { host: '::1' });
-  await site.client.ask();
-  expect((await site.recorder.one()).remoteAddr).toBe('::1');
+  await site.client.request();
+  expect((await site.recorder.takeOne()).remoteAddr).toBe('::1');
   await site.close();
 });
 
 describe('node:http', () => {
   const node = ENGINES.find(({ name }) => name === 'node:http') as Engine;
 
-  test('IPv6', async () => {
+  test('records an IPv6 address', async () => {
     const site = await serve(node, { host: '::1' });
-    await site.client.ask();
-    expect((await site.recorder.one()).remoteAddr).toBe('::1');
+    await site.client.request();
+    expect((await site.recorder.takeOne()).remoteAddr).toBe('::1');
     await site.close();
   });
 
-  test('IPv4 on a socket that serves both', async () => {
+  test('records an IPv4 address on a dual-stack socket', async () => {
     const site = await serve(node, { host: '::' });
     const client = http1Client({ ...site.address, host: '127.0.0.1' });
-    await client.ask();
+    await client.request();
     client.close();
-    expect((await site.recorder.one()).remoteAddr).toBe('127.0.0.1');
+    expect((await site.recorder.takeOne()).remoteAddr).toBe('127.0.0.1');
     await site.close();
   });
 
@@ -195,30 +195,30 @@ describe('node:http', () => {
     ['loopback', { 'x-forwarded-host': 'shop.example' }, 'http://shop.example/a'],
     ['loopback', { 'x-forwarded-host': 'shop.example/evil?x=' }, 'http://example.org/a'],
     ['10.0.0.0/8', { 'x-forwarded-host': 'shop.example' }, 'http://example.org/a'],
-  ] as const)('trustProxy %s, %o: %s', async (trustProxy, headers, url) => {
+  ] as const)('trustProxy %s, %o: builds the URL %s', async (trustProxy, headers, url) => {
     const site = await serve(node, { usage: trustProxy === undefined ? {} : { trustProxy } });
-    await site.client.ask({ path: '/a', headers: { host: 'example.org', ...headers } });
-    expect((await site.recorder.one()).url).toBe(url);
+    await site.client.request({ path: '/a', headers: { host: 'example.org', ...headers } });
+    expect((await site.recorder.takeOne()).url).toBe(url);
     await site.close();
   });
 
-  test('a trust function that throws', async () => {
+  test('reports a trust function that throws', async () => {
     const trustProxy = () => {
       throw new Error('broken');
     };
     const site = await serve(node, { usage: { trustProxy } });
-    const { status } = await site.client.ask({
-      headers: { 'x-forwarded-for': ONE, 'x-forwarded-host': 'a' },
+    const { status } = await site.client.request({
+      headers: { 'x-forwarded-for': ONE_HOP, 'x-forwarded-host': 'a' },
     });
     expect(status).toBe(200);
-    const record = await site.recorder.one();
+    const record = await site.recorder.takeOne();
     expect([record.remoteAddr, record.url]).toEqual(['127.0.0.1', expect.not.stringContaining('//a/')]);
     expect(site.recorder.errors).toMatchObject([{ code: 'HOOK_FAILED' }]);
     await site.close();
   });
 });
 
-describe('Forwarded', () => {
+describe('the Forwarded header', () => {
   const node = ENGINES.find(({ name }) => name === 'node:http') as Engine;
   const FORWARDED = 'for=192.0.2.1;proto=https;host=shop.example, for="[2001:db8::7]:443"';
 
@@ -234,58 +234,58 @@ describe('Forwarded', () => {
     [undefined, { forwarded: FORWARDED }, '127.0.0.1', 'http://h/', '192.0.2.1, [2001:db8::7]:443'],
     ['10.0.0.0/8', { forwarded: FORWARDED }, '127.0.0.1', 'http://h/', '192.0.2.1, [2001:db8::7]:443'],
     [true, { forwarded: 'for=unknown, for=_x' }, '127.0.0.1', 'http://h/', 'unknown, _x'],
-    // A client may send one through a proxy that writes the other.
+    // A client may send one header through a proxy that writes the other.
     [true, { forwarded: FORWARDED, 'x-forwarded-for': '192.0.2.9' }, '192.0.2.9', 'http://h/', '192.0.2.9'],
     [true, { forwarded: FORWARDED, 'x-forwarded-proto': 'https' }, '127.0.0.1', 'https://h/', null],
-  ] as const)('trustProxy %s, %o: %s', async (trustProxy, headers, remoteAddr, url, forwardedFor) => {
+  ] as const)('trustProxy %s, %o: records %s', async (trustProxy, headers, remoteAddr, url, forwardedFor) => {
     const site = await serve(node, { usage: trustProxy === undefined ? {} : { trustProxy } });
-    await site.client.ask({ headers: { host: 'h', ...headers } });
-    const record = await site.recorder.one();
+    await site.client.request({ headers: { host: 'h', ...headers } });
+    const record = await site.recorder.takeOne();
     expect(site.recorder.errors).toEqual([]);
     await site.close();
     expect([record.remoteAddr, record.url, record.forwardedFor]).toEqual([remoteAddr, url, forwardedFor]);
   });
 
-  test('is believed as far as Express believes X-Forwarded-For', async () => {
+  test('is trusted as far as Express trusts X-Forwarded-For', async () => {
     const app = express();
     app.set('trust proxy', 'loopback');
     app.get('/', (_request, response) => void response.end());
     const site = await serveApp(app);
-    await site.client.ask({ headers: { host: 'h', forwarded: FORWARDED } });
-    const record = await site.recorder.one();
+    await site.client.request({ headers: { host: 'h', forwarded: FORWARDED } });
+    const record = await site.recorder.takeOne();
     await site.close();
     expect([record.remoteAddr, record.url]).toEqual(['2001:db8::7', 'https://shop.example/']);
   });
 });
 
-describe('trustProxy for a framework that has a setting of its own', () => {
-  const refused = (setting: string) =>
+describe('trustProxy for a framework that has its own setting', () => {
+  const unusedError = (setting: string) =>
     expect.objectContaining({ code: 'TRUST_PROXY_UNUSED', hint: expect.stringContaining(setting) });
 
   test.each([
     ['Express', express, "app.set('trust proxy', …)"],
     ['Fastify', fastify, 'Fastify({ trustProxy: … })'],
     ['Koa', () => new Koa(), 'app.proxy = true'],
-  ] as const)('%s', (_, create, setting) => {
+  ] as const)('is rejected for %s', (_, create, setting) => {
     const app = () => create() as unknown as App;
     for (const trustProxy of [true, false, 'loopback', () => true]) {
-      expect(() => new TrackUsage(app(), [], { trustProxy })).toThrow(refused(setting));
+      expect(() => new TrackUsage(app(), [], { trustProxy })).toThrow(unusedError(setting));
     }
-    expect(() => new TrackUsage(null, [], { trustProxy: true }).attach(app())).toThrow(refused(setting));
+    expect(() => new TrackUsage(null, [], { trustProxy: true }).attach(app())).toThrow(unusedError(setting));
   });
 
-  test('the middlewares and the plugin', async () => {
+  test('is rejected by the middleware and the plugin', async () => {
     const usage = new TrackUsage(null, [], { trustProxy: true });
-    expect(() => expressMiddleware(usage)).toThrow(refused('trust proxy'));
-    expect(() => koaMiddleware(usage)).toThrow(refused('app.proxy'));
+    expect(() => expressMiddleware(usage)).toThrow(unusedError('trust proxy'));
+    expect(() => koaMiddleware(usage)).toThrow(unusedError('app.proxy'));
     const app = fastify();
     app.register(fastifyPlugin as never, { usage } as never);
-    await expect(app.ready()).rejects.toThrow(refused('Fastify('));
+    await expect(app.ready()).rejects.toThrow(unusedError('Fastify('));
     await app.close();
     await usage.close();
   });
 
-  test('an app of Connect is none of Express', () => {
+  test('does not mistake a Connect app for an Express app', () => {
     const app = Object.assign(() => {}, { handle: () => {}, use: () => app, listen: () => {} });
     expect(() => new TrackUsage(app as never, [], { trustProxy: 'loopback' })).toThrow(
       expect.objectContaining({ code: 'APP_UNKNOWN' }),
@@ -293,6 +293,6 @@ describe('trustProxy for a framework that has a setting of its own', () => {
   });
 });
 
-function joined(forwardedFor: Case['forwardedFor']): string | null {
+function joinedHeader(forwardedFor: Case['forwardedFor']): string | null {
   return forwardedFor === undefined ? null : [forwardedFor].flat().join(', ');
 }

@@ -32,26 +32,26 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 interface Case {
   name: string;
   handle: Handler;
-  ask?: ClientRequest;
-  /** What the client receives: status and body bytes. */
-  gets: [status: number, bytes: number];
-  /** Engines that can do it. Defaults to all. */
-  on?(engine: Engine): boolean;
+  request?: ClientRequest;
+  /** Status and body length that the client receives. */
+  expected: [status: number, bytes: number];
+  /** Returns whether an engine supports the case. Defaults to all engines. */
+  supportedBy?(engine: Engine): boolean;
 }
 
-const http1 = ({ protocol }: Engine) => protocol === 'HTTP/1.1';
+const isHttp1 = ({ protocol }: Engine) => protocol === 'HTTP/1.1';
 const isExpress = ({ name }: Engine) => name.startsWith('Express');
 
-const static_ = (): RequestHandler => express.static(directory, { maxAge: 0 });
-/** Express's middleware on a request of any server of HTTP/1; what it passes on goes to `then`. */
-const run = (make: () => RequestHandler, then: Handler = notFound): Handler => {
+const serveStatic = (): RequestHandler => express.static(directory, { maxAge: 0 });
+/** Runs an Express middleware on any HTTP/1 server. Requests that it passes on go to `next`. */
+const withMiddleware = (make: () => RequestHandler, next: Handler = notFound): Handler => {
   let middleware: RequestHandler | undefined;
   return (request, response) => {
     middleware ??= make();
     middleware(request as never, response as never, (error?: unknown) => {
       const status = (error as { status?: number } | undefined)?.status;
       if (status !== undefined) response.statusCode = status;
-      then(request, response);
+      next(request, response);
     });
   };
 };
@@ -70,34 +70,34 @@ async function writeLarge(_request: IncomingMessage, response: ServerResponse): 
 }
 
 const CASES: Case[] = [
-  { name: 'end(string)', handle: (_, res) => res.end('hello'), gets: [200, 5] },
+  { name: 'end(string)', handle: (_, res) => res.end('hello'), expected: [200, 5] },
   {
-    name: 'end(string) of several bytes a character',
+    name: 'end(string) with multibyte characters',
     handle: (_, res) => res.end(TEXT),
-    gets: [200, TEXT_BYTES],
+    expected: [200, TEXT_BYTES],
   },
-  { name: 'end(Buffer)', handle: (_, res) => res.end(Buffer.from(TEXT)), gets: [200, TEXT_BYTES] },
-  { name: 'end(Uint8Array)', handle: (_, res) => res.end(new Uint8Array(7)), gets: [200, 7] },
-  { name: 'end(string, "latin1")', handle: (_, res) => res.end('äöü', 'latin1'), gets: [200, 3] },
-  { name: 'end(string, "hex")', handle: (_, res) => res.end('00ff10', 'hex'), gets: [200, 3] },
-  { name: 'end(string, "base64")', handle: (_, res) => res.end('aGVsbG8=', 'base64'), gets: [200, 5] },
-  { name: 'end(string, "utf16le")', handle: (_, res) => res.end('abc', 'utf16le'), gets: [200, 6] },
-  { name: 'end(string, callback)', handle: (_, res) => res.end('hello', () => {}), gets: [200, 5] },
+  { name: 'end(Buffer)', handle: (_, res) => res.end(Buffer.from(TEXT)), expected: [200, TEXT_BYTES] },
+  { name: 'end(Uint8Array)', handle: (_, res) => res.end(new Uint8Array(7)), expected: [200, 7] },
+  { name: 'end(string, "latin1")', handle: (_, res) => res.end('äöü', 'latin1'), expected: [200, 3] },
+  { name: 'end(string, "hex")', handle: (_, res) => res.end('00ff10', 'hex'), expected: [200, 3] },
+  { name: 'end(string, "base64")', handle: (_, res) => res.end('aGVsbG8=', 'base64'), expected: [200, 5] },
+  { name: 'end(string, "utf16le")', handle: (_, res) => res.end('abc', 'utf16le'), expected: [200, 6] },
+  { name: 'end(string, callback)', handle: (_, res) => res.end('hello', () => {}), expected: [200, 5] },
   {
     name: 'end(string, encoding, callback)',
     handle: (_, res) => res.end('é', 'latin1', () => {}),
-    gets: [200, 1],
+    expected: [200, 1],
   },
-  { name: 'end(callback)', handle: (_, res) => res.end(() => {}), gets: [200, 0] },
-  { name: 'an empty 200', handle: (_, res) => res.end(), gets: [200, 0] },
-  { name: 'an empty string', handle: (_, res) => res.end(''), gets: [200, 0] },
+  { name: 'end(callback)', handle: (_, res) => res.end(() => {}), expected: [200, 0] },
+  { name: 'an empty 200', handle: (_, res) => res.end(), expected: [200, 0] },
+  { name: 'an empty string', handle: (_, res) => res.end(''), expected: [200, 0] },
   {
-    name: 'a status without a body of its own',
+    name: 'a status without a body',
     handle: (_, res) => {
       res.statusCode = 404;
       res.end();
     },
-    gets: [404, 0],
+    expected: [404, 0],
   },
   {
     name: 'write, write, end',
@@ -106,7 +106,7 @@ const CASES: Case[] = [
       res.write(Buffer.from('two'));
       res.end();
     },
-    gets: [200, 6],
+    expected: [200, 6],
   },
   {
     name: 'write, write, end(chunk), with encodings',
@@ -116,7 +116,7 @@ const CASES: Case[] = [
       res.write('ff', 'hex');
       res.end('é', 'latin1');
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'an empty write between others',
@@ -125,10 +125,10 @@ const CASES: Case[] = [
       res.write('');
       res.end('two');
     },
-    gets: [200, 6],
+    expected: [200, 6],
   },
   {
-    name: 'writes in several turns',
+    name: 'writes in several turns of the event loop',
     handle: async (_, res) => {
       for (let i = 0; i < 10; i++) {
         res.write(`line ${i}\n`);
@@ -136,17 +136,17 @@ const CASES: Case[] = [
       }
       res.end();
     },
-    gets: [200, 70],
+    expected: [200, 70],
   },
   {
-    name: 'Transfer-Encoding: chunked in so many words',
+    name: 'an explicit Transfer-Encoding: chunked',
     handle: (_, res) => {
       res.setHeader('Transfer-Encoding', 'chunked');
       res.write('hello');
       res.end(' world');
     },
-    gets: [200, 11],
-    on: http1,
+    expected: [200, 11],
+    supportedBy: isHttp1,
   },
   {
     name: 'Content-Length by setHeader',
@@ -154,7 +154,7 @@ const CASES: Case[] = [
       res.setHeader('Content-Length', 5);
       res.end('hello');
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'Content-Length by writeHead(status, object), in three writes',
@@ -165,7 +165,7 @@ const CASES: Case[] = [
       res.write('six');
       res.end();
     },
-    gets: [201, 9],
+    expected: [201, 9],
   },
   {
     name: 'Content-Length by writeHead(status, flat list)',
@@ -174,7 +174,7 @@ const CASES: Case[] = [
       res.write('hello');
       res.end();
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'Content-Length by writeHead(status, reason, object)',
@@ -183,8 +183,8 @@ const CASES: Case[] = [
       res.write('hello');
       res.end();
     },
-    gets: [200, 5],
-    on: http1,
+    expected: [200, 5],
+    supportedBy: isHttp1,
   },
   {
     name: 'Content-Length: 0',
@@ -192,38 +192,38 @@ const CASES: Case[] = [
       res.writeHead(200, { 'Content-Length': 0 });
       res.end();
     },
-    gets: [200, 0],
+    expected: [200, 0],
   },
   {
-    name: 'a piped file with its length',
+    name: 'a piped file with Content-Length',
     handle: (_, res) => {
       res.setHeader('Content-Length', FILE_BYTES);
       createReadStream(file).pipe(res);
     },
-    gets: [200, FILE_BYTES],
+    expected: [200, FILE_BYTES],
   },
   {
-    name: 'a piped file without',
+    name: 'a piped file without Content-Length',
     handle: (_, res) => createReadStream(file).pipe(res),
-    gets: [200, FILE_BYTES],
+    expected: [200, FILE_BYTES],
   },
-  { name: '10 MB with backpressure', handle: writeLarge, gets: [200, LARGE] },
-  { name: '10 MB at once', handle: (_, res) => res.end(Buffer.alloc(LARGE)), gets: [200, LARGE] },
+  { name: '10 MB with backpressure', handle: writeLarge, expected: [200, LARGE] },
+  { name: '10 MB in one call', handle: (_, res) => res.end(Buffer.alloc(LARGE)), expected: [200, LARGE] },
   {
     name: 'HEAD of end(body)',
-    ask: { method: 'HEAD' },
+    request: { method: 'HEAD' },
     handle: (_, res) => res.end('hello'),
-    gets: [200, 0],
+    expected: [200, 0],
   },
   {
     name: 'HEAD of write and end',
-    ask: { method: 'HEAD' },
+    request: { method: 'HEAD' },
     handle: (_, res) => {
       res.writeHead(200, { 'Content-Length': 11 });
       res.write('hello ');
       res.end('world');
     },
-    gets: [200, 0],
+    expected: [200, 0],
   },
   {
     name: '204',
@@ -231,16 +231,16 @@ const CASES: Case[] = [
       res.statusCode = 204;
       res.end();
     },
-    gets: [204, 0],
+    expected: [204, 0],
   },
   {
-    name: '204 with a body that nobody gets',
+    name: '204 with a body that is not sent',
     handle: (_, res) => {
       res.writeHead(204);
       res.end('hello');
     },
-    gets: [204, 0],
-    on: http1,
+    expected: [204, 0],
+    supportedBy: isHttp1,
   },
   {
     name: '304',
@@ -248,16 +248,16 @@ const CASES: Case[] = [
       res.writeHead(304, { ETag: '"a"' });
       res.end();
     },
-    gets: [304, 0],
+    expected: [304, 0],
   },
   {
-    name: '304 with a body that nobody gets',
+    name: '304 with a body that is not sent',
     handle: (_, res) => {
       res.statusCode = 304;
       res.end('hello');
     },
-    gets: [304, 0],
-    on: http1,
+    expected: [304, 0],
+    supportedBy: isHttp1,
   },
   {
     name: 'flushHeaders, then a body',
@@ -266,17 +266,17 @@ const CASES: Case[] = [
       await new Promise(setImmediate);
       res.end('hello');
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'HEAD, flushHeaders, end',
-    ask: { method: 'HEAD' },
+    request: { method: 'HEAD' },
     handle: async (_, res) => {
       res.flushHeaders();
       await new Promise(setImmediate);
       res.end();
     },
-    gets: [200, 0],
+    expected: [200, 0],
   },
   {
     name: 'writeEarlyHints',
@@ -284,7 +284,7 @@ const CASES: Case[] = [
       res.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' });
       res.end('hello');
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'trailers',
@@ -294,25 +294,25 @@ const CASES: Case[] = [
       res.addTrailers({ 'X-Sum': '1' });
       res.end();
     },
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'a request body sent back',
-    ask: { method: 'POST', body: TEXT },
+    request: { method: 'POST', body: TEXT },
     handle: (req, res) => req.pipe(res),
-    gets: [200, TEXT_BYTES],
+    expected: [200, TEXT_BYTES],
   },
   {
     name: 'Expect: 100-continue, answered by Node',
-    ask: { method: 'POST', headers: { expect: '100-continue' }, body: 'hello' },
+    request: { method: 'POST', headers: { expect: '100-continue' }, body: 'hello' },
     handle: (req, res) => req.pipe(res),
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'OPTIONS',
-    ask: { method: 'OPTIONS' },
+    request: { method: 'OPTIONS' },
     handle: (_, res) => res.writeHead(204).end(),
-    gets: [204, 0],
+    expected: [204, 0],
   },
   {
     name: 'cork and uncork around the writes',
@@ -323,88 +323,116 @@ const CASES: Case[] = [
       res.uncork?.();
       res.end();
     },
-    gets: [200, 6],
+    expected: [200, 6],
   },
   {
-    name: 'compression: what the client gets is counted',
-    ask: { headers: { 'accept-encoding': 'gzip' } },
-    handle: run(compression as never, (_, res) => {
+    name: 'compression: the compressed bytes are counted',
+    request: { headers: { 'accept-encoding': 'gzip' } },
+    handle: withMiddleware(compression as never, (_, res) => {
       res.setHeader('Content-Type', 'text/plain');
       res.end('a'.repeat(100_000));
     }),
-    gets: [200, 133],
-    on: http1,
+    expected: [200, 133],
+    supportedBy: isHttp1,
   },
   {
-    name: 'compression in pieces, with flush',
-    ask: { headers: { 'accept-encoding': 'gzip' } },
-    handle: run(compression as never, async (_, res) => {
+    name: 'compression of several chunks, with flush',
+    request: { headers: { 'accept-encoding': 'gzip' } },
+    handle: withMiddleware(compression as never, async (_, res) => {
       res.setHeader('Content-Type', 'text/plain');
       res.write('a'.repeat(10_000));
       (res as unknown as { flush(): void }).flush();
       await new Promise(setImmediate);
       res.end('b'.repeat(10_000));
     }),
-    gets: [200, -1],
-    on: http1,
+    expected: [200, -1],
+    supportedBy: isHttp1,
   },
   {
     name: 'express.static',
-    ask: { path: '/file.txt' },
-    handle: run(static_),
-    gets: [200, FILE_BYTES],
-    on: http1,
+    request: { path: '/file.txt' },
+    handle: withMiddleware(serveStatic),
+    expected: [200, FILE_BYTES],
+    supportedBy: isHttp1,
   },
   {
     name: 'express.static, HEAD',
-    ask: { path: '/file.txt', method: 'HEAD' },
-    handle: run(static_),
-    gets: [200, 0],
-    on: http1,
+    request: { path: '/file.txt', method: 'HEAD' },
+    handle: withMiddleware(serveStatic),
+    expected: [200, 0],
+    supportedBy: isHttp1,
   },
   {
     name: 'express.static, Range',
-    ask: { path: '/file.txt', headers: { range: 'bytes=100-299' } },
-    handle: run(static_),
-    gets: [206, 200],
-    on: http1,
+    request: { path: '/file.txt', headers: { range: 'bytes=100-299' } },
+    handle: withMiddleware(serveStatic),
+    expected: [206, 200],
+    supportedBy: isHttp1,
   },
   {
-    name: 'express.static, a range that is not there',
-    ask: { path: '/file.txt', headers: { range: 'bytes=9999999-' } },
-    handle: run(static_),
-    gets: [416, 5],
-    on: http1,
+    name: 'express.static, an unsatisfiable range',
+    request: { path: '/file.txt', headers: { range: 'bytes=9999999-' } },
+    handle: withMiddleware(serveStatic),
+    expected: [416, 5],
+    supportedBy: isHttp1,
   },
   {
     name: 'express.static, not modified',
-    ask: { path: '/file.txt', headers: { 'if-modified-since': new Date(Date.now() + 60_000).toUTCString() } },
-    handle: run(static_),
-    gets: [304, 0],
-    on: http1,
+    request: {
+      path: '/file.txt',
+      headers: { 'if-modified-since': new Date(Date.now() + 60_000).toUTCString() },
+    },
+    handle: withMiddleware(serveStatic),
+    expected: [304, 0],
+    supportedBy: isHttp1,
   },
-  { name: 'res.send', handle: (_, res) => e(res).send(TEXT), gets: [200, TEXT_BYTES], on: isExpress },
-  { name: 'res.json', handle: (_, res) => e(res).json({ name: 'Zoë' }), gets: [200, 15], on: isExpress },
-  { name: 'res.sendStatus', handle: (_, res) => e(res).sendStatus(418), gets: [418, 12], on: isExpress },
-  { name: 'res.redirect', handle: (_, res) => e(res).redirect('/there'), gets: [302, 28], on: isExpress },
+  {
+    name: 'res.send',
+    handle: (_, res) => asExpress(res).send(TEXT),
+    expected: [200, TEXT_BYTES],
+    supportedBy: isExpress,
+  },
+  {
+    name: 'res.json',
+    handle: (_, res) => asExpress(res).json({ name: 'Zoë' }),
+    expected: [200, 15],
+    supportedBy: isExpress,
+  },
+  {
+    name: 'res.sendStatus',
+    handle: (_, res) => asExpress(res).sendStatus(418),
+    expected: [418, 12],
+    supportedBy: isExpress,
+  },
+  {
+    name: 'res.redirect',
+    handle: (_, res) => asExpress(res).redirect('/there'),
+    expected: [302, 28],
+    supportedBy: isExpress,
+  },
   {
     name: 'res.redirect, HEAD',
-    ask: { method: 'HEAD' },
-    handle: (_, res) => e(res).redirect('/there'),
-    gets: [302, 0],
-    on: isExpress,
+    request: { method: 'HEAD' },
+    handle: (_, res) => asExpress(res).redirect('/there'),
+    expected: [302, 0],
+    supportedBy: isExpress,
   },
-  { name: 'res.sendFile', handle: (_, res) => e(res).sendFile(file), gets: [200, FILE_BYTES], on: isExpress },
+  {
+    name: 'res.sendFile',
+    handle: (_, res) => asExpress(res).sendFile(file),
+    expected: [200, FILE_BYTES],
+    supportedBy: isExpress,
+  },
   {
     name: 'res.send, not modified',
-    ask: { headers: { 'if-none-match': 'W/"5-qvTGHdzF6KLavt4PO0gs2a6pQ00"' } },
-    handle: (_, res) => e(res).send('hello'),
-    gets: [304, 0],
-    on: isExpress,
+    request: { headers: { 'if-none-match': 'W/"5-qvTGHdzF6KLavt4PO0gs2a6pQ00"' } },
+    handle: (_, res) => asExpress(res).send('hello'),
+    expected: [304, 0],
+    supportedBy: isExpress,
   },
 ];
 
-const e = (response: ServerResponse) => response as unknown as express.Response;
+const asExpress = (response: ServerResponse) => response as unknown as express.Response;
 
 describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
   describe.each(ENGINES)('$name', (engine) => {
@@ -414,44 +442,47 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
     afterAll(() => site.close());
 
-    test.each(CASES.filter(({ on }) => on?.(engine) ?? true))('$name', async ({ handle, ask, gets }) => {
-      site.handle = handle;
-      const { status, body } = await site.client.ask(ask);
-      expect([status, gets[1] < 0 ? -1 : body.length]).toEqual(gets);
-      expect(summary(await site.recorder.take(1))).toEqual([
-        [ask?.method ?? 'GET', ask?.path ?? '/', engine.protocol, status, body.length],
-      ]);
-    });
+    test.each(CASES.filter(({ supportedBy }) => supportedBy?.(engine) ?? true))(
+      'counts $name',
+      async ({ handle, request, expected }) => {
+        site.handle = handle;
+        const { status, body } = await site.client.request(request);
+        expect([status, expected[1] < 0 ? -1 : body.length]).toEqual(expected);
+        expect(summary(await site.recorder.take(1))).toEqual([
+          [request?.method ?? 'GET', request?.path ?? '/', engine.protocol, status, body.length],
+        ]);
+      },
+    );
 
-    test('a response that reached its Content-Length is recorded before end()', async () => {
-      const held = Promise.withResolvers<ServerResponse>();
+    test('records a response that reached its Content-Length before end()', async () => {
+      const started = Promise.withResolvers<ServerResponse>();
       site.handle = (_, response) => {
         response.setHeader('Content-Length', 5);
         response.write('hello');
-        held.resolve(response);
+        started.resolve(response);
       };
       const pending = site.client.start();
       await pending.received(5);
       expect(summary(await site.recorder.take(1))).toEqual([['GET', '/', engine.protocol, 200, 5]]);
-      (await held.promise).end();
-      expect((await pending.answer).body.toString()).toBe('hello');
+      (await started.promise).end();
+      expect((await pending.response).body.toString()).toBe('hello');
     });
 
-    test('Expect: 100-continue with a listener of the app', async () => {
+    test('counts the response to Expect: 100-continue with a listener of the app', async () => {
       const listener = (request: IncomingMessage, response: ServerResponse) => {
         response.writeContinue();
         site.server.emit('request', request, response);
       };
       site.server.on('checkContinue', listener);
       site.handle = (request, response) => request.pipe(response);
-      const ask = { method: 'POST', headers: { expect: '100-continue' }, body: 'hello' };
-      const answer = await site.client.ask(ask);
+      const request = { method: 'POST', headers: { expect: '100-continue' }, body: 'hello' };
+      const response = await site.client.request(request);
       site.server.off('checkContinue', listener);
-      expect([answer.status, answer.body.length, answer.information]).toEqual([200, 5, [100]]);
+      expect([response.status, response.body.length, response.informational]).toEqual([200, 5, [100]]);
       expect(summary(await site.recorder.take(1))).toEqual([['POST', '/', engine.protocol, 200, 5]]);
     });
 
-    test('the informational responses and trailers arrive as without tracking', async () => {
+    test('does not change informational responses and trailers', async () => {
       site.handle = (request, response) => {
         response.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' });
         if (request.httpVersion === '1.1') response.setHeader('Trailer', 'X-Sum');
@@ -459,12 +490,12 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         response.addTrailers({ 'X-Sum': '1' });
         response.end();
       };
-      const { information, trailers } = await site.client.ask();
+      const { informational: information, trailers } = await site.client.request();
       expect([information, trailers['x-sum']]).toEqual([[103], '1']);
       expect(summary(await site.recorder.take(1))).toEqual([['GET', '/', engine.protocol, 200, 5]]);
     });
 
-    test('nothing else was recorded, and nothing went wrong', async () => {
+    test('records nothing else and reports no errors', async () => {
       expect(await site.recorder.take(0)).toEqual([]);
       expect(site.recorder.errors).toEqual([]);
     });

@@ -11,9 +11,9 @@ import { connect, exchange, http2Client, parseResponses } from '../support/clien
 import { ENGINES, HTTP1_ENGINES, PLAIN_HTTP1, type Site, serve } from '../support/engines.ts';
 
 const range = (length: number) => Array.from({ length }, (_, index) => index);
-const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: example.org\r\n${more}\r\n`;
+const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: example.org\r\n${headers}\r\n`;
 
-/** Collects what comes until the text ends with `end`. */
+/** Returns the text received until it ends with `end`. */
 async function readUntil(socket: Socket, end: string): Promise<string> {
   let received = '';
   socket.setEncoding('latin1');
@@ -32,7 +32,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
     afterAll(() => site.close());
 
-    test('many requests on one connection', async () => {
+    test('records many requests on one connection', async () => {
       let connections = 0;
       const count = () => {
         connections += 1;
@@ -41,7 +41,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       site.server.on(engine.protocol === 'HTTP/2.0' ? 'session' : opened, count);
       site.handle = (request, response) => response.end(`this is ${request.url}`);
       for (const i of range(50)) {
-        const { status, body } = await site.client.ask({ path: `/${i}` });
+        const { status, body } = await site.client.request({ path: `/${i}` });
         expect([status, body.toString()]).toEqual([200, `this is /${i}`]);
       }
       expect(connections).toBe(1);
@@ -50,12 +50,12 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       );
     });
 
-    test('the connection ends with requests and errors mixed', async () => {
+    test('records successful and failed requests on one connection', async () => {
       site.handle = (request, response) => {
         if (request.url === '/2') response.statusCode = 500;
         response.end();
       };
-      for (const i of range(4)) await site.client.ask({ path: `/${i}`, method: 'POST', body: 'x' });
+      for (const i of range(4)) await site.client.request({ path: `/${i}`, method: 'POST', body: 'x' });
       expect((await site.recorder.take(4)).map(pathAndBytes)).toEqual([
         ['/0', 200, 0],
         ['/1', 200, 0],
@@ -72,15 +72,15 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
     afterAll(() => site.close());
 
-    test.each([20, 100])('%i pipelined requests, the first of which is slow', async (count) => {
+    test.each([20, 100])('records %i pipelined requests, the first of which is slow', async (count) => {
       let seen = 0;
-      let answerFirst = () => {};
+      let respondFirst = () => {};
       site.handle = (request, response) => {
         seen += 1;
-        const answer = () => response.end(`this is ${request.url}`);
-        if (request.url === '/0') answerFirst = answer;
-        else answer();
-        if (seen === count) answerFirst();
+        const respond = () => response.end(`this is ${request.url}`);
+        if (request.url === '/0') respondFirst = respond;
+        else respond();
+        if (seen === count) respondFirst();
       };
       const socket = await connect(site.address);
       socket.write(
@@ -97,7 +97,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       );
     });
 
-    test('pipelined responses that are written in pieces, in turns', async () => {
+    test('records pipelined responses of several chunks that are written alternately', async () => {
       site.handle = async (request, response) => {
         response.write(`this is `);
         await new Promise(setImmediate);
@@ -106,7 +106,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       const socket = await connect(site.address);
       socket.write(get('/0') + get('/1') + get('/2', 'Connection: close\r\n'));
       const responses = parseResponses(
-        await readUntil(socket, '0\r\n\r\n').then((start) => finish(socket, start, 3)),
+        await readUntil(socket, '0\r\n\r\n').then((start) => readRemaining(socket, start, 3)),
       );
       expect(responses.map(({ body }) => body)).toEqual(['this is /0', 'this is /1', 'this is /2']);
       expect((await site.recorder.take(3)).map(pathAndBytes).sort()).toEqual(
@@ -114,11 +114,11 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       );
     });
 
-    test('pipelined requests, then a connection that is reset', async () => {
+    test('records 499 for pipelined requests whose connection is reset', async () => {
       const all = Promise.withResolvers<void>();
       let seen = 0;
       site.handle = (request, response) => {
-        // Node keeps the answers to the others until the first is there.
+        // Node holds the other responses back until the first is complete.
         if (request.url !== '/0') response.end('hello');
         seen += 1;
         if (seen === 20) all.resolve();
@@ -133,11 +133,11 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       if (engine.secure) socket.destroy();
       else socket.resetAndDestroy();
       const records = (await site.recorder.take(20)).map(pathAndBytes).sort(byNumber);
-      // Nothing of them was sent.
+      // None of the responses was sent.
       expect(records).toEqual(range(20).map((i) => [`/${i}`, 499, 0]));
     });
 
-    test('pipelined requests that are never answered', async () => {
+    test('records 499 for pipelined requests without responses', async () => {
       const all = Promise.withResolvers<void>();
       let seen = 0;
       site.handle = () => {
@@ -157,19 +157,19 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
 
     test.each([
       ['without keep-alive', 'GET /old HTTP/1.0\r\nHost: a\r\n\r\n', 'HTTP/1.0'],
-      ['Connection: close', get('/old', 'Connection: close\r\n'), 'HTTP/1.1'],
-    ])('HTTP/1: %s', async (_, message, protocol) => {
+      ['with Connection: close', get('/old', 'Connection: close\r\n'), 'HTTP/1.1'],
+    ])('records a request %s', async (_, message, protocol) => {
       site.handle = (_request, response) => {
         response.write('one');
         response.end('two');
       };
       const [response] = parseResponses(await exchange(site.address, message));
       expect([response?.status, response?.body]).toEqual([200, 'onetwo']);
-      const record = await site.recorder.one();
+      const record = await site.recorder.takeOne();
       expect([...pathAndBytes(record), record.protocol]).toEqual(['/old', 200, 6, protocol]);
     });
 
-    test('several connections at once', async () => {
+    test('records requests on concurrent connections', async () => {
       site.handle = (request, response) => setImmediate(() => response.end(request.url));
       const sockets = await Promise.all(range(10).map(() => connect(site.address)));
       await Promise.all(
@@ -187,17 +187,17 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
 
     test.each([
-      ['garbage', 'no HTTP at all\r\n\r\n', 400],
-      ['bytes', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
+      ['text that is not HTTP', 'no HTTP at all\r\n\r\n', 400],
+      ['binary data', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
       ['an oversized header', get('/', `X-Large: ${'a'.repeat(20_000)}\r\n`), 431],
       ['a header with a control character', get('/', 'X-Bad: a\x01b\r\n'), 400],
-    ])('%s is answered as without tracking, and is no request', async (_, message, status) => {
+    ])('responds to %s as without tracking, and records nothing', async (_, message, status) => {
       expect(parseResponses(await exchange(site.address, message)).map((r) => r.status)).toEqual([status]);
       expect(await site.recorder.take(0)).toEqual([]);
     });
 
-    // Node itself says nothing of the second when the first is just being answered; Fastify does.
-    test('a good request, then garbage in the same packet', async () => {
+    // Node does not respond to the garbage while the first response is being sent; Fastify does.
+    test('records a valid request that is followed by garbage in the same packet', async () => {
       site.handle = (_request, response) => response.end('hello');
       const responses = parseResponses(await exchange(site.address, `${get('/')}garbage\r\n\r\n`));
       expect(responses.map(({ status }) => status)).toEqual(
@@ -206,7 +206,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 200, 5]]);
     });
 
-    test('a good request, then garbage on the same connection', async () => {
+    test('records a valid request that is followed by garbage on the same connection', async () => {
       site.handle = (_request, response) => response.end('hello');
       const socket = await connect(site.address);
       socket.write(get('/'));
@@ -217,7 +217,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 200, 5]]);
     });
 
-    test('an Upgrade that nobody listens for is a request', async () => {
+    test('records an upgrade without a listener as a request', async () => {
       site.handle = (_request, response) => response.end('hello');
       const message = get('/chat', 'Connection: Upgrade, close\r\nUpgrade: websocket\r\n');
       const [response] = parseResponses(await exchange(site.address, message));
@@ -225,7 +225,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/chat', 200, 5]]);
     });
 
-    test('an Upgrade that is taken is one record, when it happens', async () => {
+    test('records an accepted upgrade once, when it happens', async () => {
       const upgraded = Promise.withResolvers<Duplex>();
       const listener = (request: http.IncomingMessage, socket: Duplex) => {
         const key = request.headers['sec-websocket-key'];
@@ -248,7 +248,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect(await readUntil(socket, '\r\n\r\n')).toContain(
         'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
       );
-      const record = await site.recorder.one();
+      const record = await site.recorder.takeOne();
       expect([record.method, record.query, ...pathAndBytes(record)]).toEqual([
         'GET',
         { room: '1' },
@@ -263,7 +263,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect(await site.recorder.take(0)).toEqual([]);
     });
 
-    test('a client that connects and says nothing', async () => {
+    test('records nothing for a connection without a request', async () => {
       const socket = await connect(site.address);
       socket.destroy();
       expect(await site.recorder.take(0)).toEqual([]);
@@ -278,7 +278,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     });
     afterAll(() => site.close());
 
-    test('CONNECT that is taken', async () => {
+    test('records an accepted CONNECT', async () => {
       site.server.once('connect', (_request: http.IncomingMessage, socket: Duplex) => {
         socket.end('HTTP/1.1 200 Connection Established\r\n\r\n');
       });
@@ -287,26 +287,26 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n',
       );
       expect(parseResponses(sent).map(({ status }) => status)).toEqual([200]);
-      const record = await site.recorder.one();
+      const record = await site.recorder.takeOne();
       expect([record.method, record.url, record.status]).toEqual(['CONNECT', 'http://example.org:443', 200]);
     });
 
-    test('OPTIONS *', async () => {
+    test('records OPTIONS *', async () => {
       site.handle = (_request, response) => response.writeHead(204).end();
       await exchange(site.address, 'OPTIONS * HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n');
-      const record = await site.recorder.one();
+      const record = await site.recorder.takeOne();
       expect([record.method, record.url, record.path]).toEqual(['OPTIONS', 'http://example.org/*', '/*']);
     });
 
-    test('an absolute target', async () => {
+    test('records an absolute request target', async () => {
       await exchange(
         site.address,
         'GET http://other.example/a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n',
       );
-      expect((await site.recorder.one()).url).toBe('http://other.example/a?b=c');
+      expect((await site.recorder.takeOne()).url).toBe('http://other.example/a?b=c');
     });
 
-    test('an unknown Expect with a listener of the app', async () => {
+    test('records the response of the app to an unknown Expect', async () => {
       site.server.once('checkExpectation', (_request: unknown, response: http.ServerResponse) => {
         response.writeHead(417, { Connection: 'close' }).end('no');
       });
@@ -314,7 +314,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect((await site.recorder.take(1)).map(pathAndBytes)).toEqual([['/', 417, 2]]);
     });
 
-    test('an unknown Expect, answered by Node', async () => {
+    test("records Node's response to an unknown Expect", async () => {
       const [response] = parseResponses(
         await exchange(site.address, get('/', 'Expect: wonders\r\nConnection: close\r\n')),
       );
@@ -341,33 +341,33 @@ describe('HTTP/2', () => {
     return head[':status'];
   };
 
-  test('CONNECT that nobody listens for', async () => {
+  test("records Node's response to CONNECT without a listener", async () => {
     expect(await connectMethod()).toBe(405);
-    const record = await site.recorder.one();
+    const record = await site.recorder.takeOne();
     expect([record.method, record.status]).toEqual(['CONNECT', 405]);
   });
 
-  test('CONNECT that the app answers', async () => {
+  test('records the response of the app to CONNECT', async () => {
     site.server.once('connect', (_request: unknown, response: http2.Http2ServerResponse) => {
       response.writeHead(403);
       response.end();
     });
     expect(await connectMethod()).toBe(403);
-    const record = await site.recorder.one();
+    const record = await site.recorder.takeOne();
     expect([record.method, record.status]).toEqual(['CONNECT', 403]);
   });
 
-  test('a hundred streams at once', async () => {
+  test('records a hundred concurrent streams', async () => {
     const client = http2Client(site.address);
     site.handle = (request, response) => setImmediate(() => response.end(request.url));
-    const answers = await Promise.all(range(100).map((i) => client.ask({ path: `/${i}` })));
+    const answers = await Promise.all(range(100).map((i) => client.request({ path: `/${i}` })));
     client.close();
     expect(answers.map(({ body }) => body.toString())).toEqual(range(100).map((i) => `/${i}`));
     const records = (await site.recorder.take(100)).map(pathAndBytes);
     expect(records.sort(byNumber)).toEqual(range(100).map((i) => [`/${i}`, 200, 1 + String(i).length]));
   });
 
-  test('a pushed stream is part of its request', async () => {
+  test('does not record a pushed stream separately', async () => {
     site.handle = (request, response) => {
       const pushing = response as unknown as http2.Http2ServerResponse;
       pushing.createPushResponse({ ':path': '/style.css' }, (error, pushed) => {
@@ -394,8 +394,8 @@ function byNumber([a]: [string, number, number], [b]: [string, number, number]):
   return Number(a.slice(1)) - Number(b.slice(1));
 }
 
-/** Goes on reading chunked responses until there are `count`. */
-async function finish(socket: Socket, start: string, count: number): Promise<string> {
+/** Continues to read chunked responses until there are `count`. */
+async function readRemaining(socket: Socket, start: string, count: number): Promise<string> {
   let received = start;
   while (received.split('0\r\n\r\n').length - 1 < count) {
     const [chunk] = await once(socket, 'data');

@@ -12,16 +12,16 @@ expectErrors(
   /broken|short and stout|too late|Invalid (?:status code|character in header)|Failed to decode|null values|"chunk" argument|Cannot set headers/,
 );
 
-type Make = () => Express;
+type CreateApp = () => Express;
 
 interface Case {
   name: string;
-  /** Adds what the app does. `early` is called before the app is tracked. */
-  early?(app: Express, make: Make): void;
-  app?(app: Express, make: Make): void;
-  ask?: ClientRequest;
-  /** What the client gets, with tracking and without; the bytes depend on Express's error page where -1. */
-  gets: [status: number, bytes: number];
+  /** Set up the app: `early` before it is tracked, `app` after. */
+  early?(app: Express, make: CreateApp): void;
+  app?(app: Express, make: CreateApp): void;
+  request?: ClientRequest;
+  /** Status and body length that the client receives, with and without tracking. -1 for Express's error page. */
+  expected: [status: number, bytes: number];
   versions?: string;
 }
 
@@ -29,7 +29,7 @@ class Teapot extends Error {
   readonly status = 418;
 }
 
-const answer = (_request: Request, response: Response) => void response.send('fine');
+const respond = (_request: Request, response: Response) => void response.send('fine');
 
 const CASES: Case[] = [
   {
@@ -38,7 +38,7 @@ const CASES: Case[] = [
       app.get('/', () => {
         throw new Error('broken');
       }),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'a handler throws an error with a status',
@@ -46,12 +46,12 @@ const CASES: Case[] = [
       app.get('/', () => {
         throw new Teapot('short and stout');
       }),
-    gets: [418, -1],
+    expected: [418, -1],
   },
   {
     name: 'next(error)',
     app: (app) => app.get('/', (_request, _response, next) => next(new Error('broken'))),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'an async handler rejects',
@@ -59,11 +59,11 @@ const CASES: Case[] = [
       app.get('/', async () => {
         throw new Error('broken');
       }),
-    gets: [500, -1],
+    expected: [500, -1],
     versions: 'Express 5',
   },
   {
-    name: 'error middleware answers',
+    name: 'error middleware responds',
     app: (app) => {
       app.get('/', () => {
         throw new Error('broken');
@@ -72,7 +72,7 @@ const CASES: Case[] = [
         response.status(503).send(`sorry: ${error.message}`);
       });
     },
-    gets: [503, 13],
+    expected: [503, 13],
   },
   {
     name: 'error middleware throws too',
@@ -84,22 +84,22 @@ const CASES: Case[] = [
         throw new Error('broken too');
       });
     },
-    gets: [500, -1],
+    expected: [500, -1],
   },
-  { name: 'nothing answers: 404', app: (app) => app.get('/other', answer), gets: [404, -1] },
+  { name: 'no handler responds: 404', app: (app) => app.get('/other', respond), expected: [404, -1] },
   {
     name: 'a path that cannot be decoded',
-    ask: { path: '/a/%ff' },
-    app: (app) => app.get('/a/:b', answer),
-    gets: [400, -1],
+    request: { path: '/a/%ff' },
+    app: (app) => app.get('/a/:b', respond),
+    expected: [400, -1],
   },
   {
-    name: 'middleware from before tracking answers',
+    name: 'middleware added before tracking responds',
     early: (app) => app.use((_request, response) => void response.status(401).send('who?')),
-    app: (app) => app.get('/', answer),
-    gets: [401, 4],
+    app: (app) => app.get('/', respond),
+    expected: [401, 4],
   },
-  { name: 'a route from before tracking', early: (app) => app.get('/', answer), gets: [200, 4] },
+  { name: 'a route added before tracking', early: (app) => app.get('/', respond), expected: [200, 4] },
   {
     name: "next('router')",
     app: (app, make) => {
@@ -109,19 +109,19 @@ const CASES: Case[] = [
         throw new Error('never reached');
       });
       app.use(inner);
-      app.get('/', answer);
+      app.get('/', respond);
     },
-    gets: [200, 4],
-    // In Express 4 an app inside an app is left at its own end.
+    expected: [200, 4],
+    // In Express 4, next('router') does not leave a mounted app.
     versions: 'Express 5',
   },
   {
     name: "next('route')",
     app: (app) => {
-      app.get('/', (_request, _response, next) => next('route'), answer);
+      app.get('/', (_request, _response, next) => next('route'), respond);
       app.get('/', (_request, response) => void response.send('second'));
     },
-    gets: [200, 6],
+    expected: [200, 6],
   },
   {
     name: 'an invalid status code, then the error page',
@@ -130,32 +130,32 @@ const CASES: Case[] = [
         response.statusCode = 9999;
         response.end('x');
       }),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'an invalid status code with writeHead, then the error page',
     app: (app) => app.get('/', (_request, response) => void response.writeHead(20, { 'Content-Length': 3 })),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'an invalid header, then the error page',
     app: (app) => app.get('/', (_request, response) => void response.writeHead(200, { 'X-Bad': 'a\nb' })),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'end(number), then the error page',
     app: (app) => app.get('/', (_request, response) => void response.end(5)),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'write(object), then the error page',
     app: (app) => app.get('/', (_request, response) => void response.write({})),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'write(null), then the error page',
     app: (app) => app.get('/', (_request, response) => void response.write(null)),
-    gets: [500, -1],
+    expected: [500, -1],
   },
   {
     name: 'end() twice',
@@ -165,7 +165,7 @@ const CASES: Case[] = [
         response.end('first');
         response.end('second');
       }),
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'end(callback) twice',
@@ -174,7 +174,7 @@ const CASES: Case[] = [
         response.end('first', () => {});
         response.end(() => {});
       }),
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'write after end',
@@ -184,7 +184,7 @@ const CASES: Case[] = [
         response.end('first');
         response.write('second');
       }),
-    gets: [200, 5],
+    expected: [200, 5],
   },
   {
     name: 'an error after the response',
@@ -193,7 +193,7 @@ const CASES: Case[] = [
         response.send('fine');
         throw new Error('too late');
       }),
-    gets: [200, 4],
+    expected: [200, 4],
   },
   {
     name: 'headers set after the response',
@@ -202,7 +202,7 @@ const CASES: Case[] = [
         response.send('fine');
         response.setHeader('X-Late', '1');
       }),
-    gets: [200, 4],
+    expected: [200, 4],
   },
   {
     name: 'middleware that replaces write, end and writeHead',
@@ -221,59 +221,59 @@ const CASES: Case[] = [
         response.end('two');
       });
     },
-    gets: [200, 7],
+    expected: [200, 7],
   },
   {
-    name: 'middleware that replaces writeHead and does without the old one',
+    name: 'middleware that replaces writeHead and never calls the original',
     app: (app) =>
       app.get('/', (_request, response) => {
-        const own = response as unknown as { _storeHeader(line: string, headers: object): void };
+        const internals = response as unknown as { _storeHeader(line: string, headers: object): void };
         response.writeHead = ((status: number) => {
           response.statusCode = status;
-          own._storeHeader(`HTTP/1.1 ${status} Mine\r\n`, { 'Content-Length': '3' });
+          internals._storeHeader(`HTTP/1.1 ${status} Mine\r\n`, { 'Content-Length': '3' });
           return response;
         }) as typeof response.writeHead;
         response.end('own');
       }),
-    gets: [200, 3],
+    expected: [200, 3],
   },
 ];
 
 describe.each(EXPRESSES)('%s', (version, make) => {
   test.each(CASES.filter(({ versions }) => !versions || versions === version))(
-    '$name',
-    async ({ early, app: late, ask, gets }) => {
-      const asked = async (recorder?: Recorder) => {
+    'records the response and does not change it: $name',
+    async ({ early, app: late, request, expected }) => {
+      const requestApp = async (recorder?: Recorder) => {
         const app = make();
-        // The error pages of development show the stack, of which we are a part.
+        // In development, error pages show the stack, which includes frames of this library.
         app.set('env', 'production');
         early?.(app, make);
         recorder?.usage.attach(app as unknown as App);
         late?.(app, make);
         const { server, address } = await listen(http.createServer(app));
         const client = http1Client(address);
-        const { status, headers, body } = await client.ask(ask);
+        const { status, headers, body } = await client.request(request);
         client.close();
         await closeServer(server);
         delete headers.date;
         return { status, headers, body: body.toString() };
       };
       const recorder = await Recorder.create();
-      const tracked = await asked(recorder);
-      const { status, contentLength } = await recorder.one();
+      const tracked = await requestApp(recorder);
+      const { status, contentLength } = await recorder.takeOne();
       expect(recorder.errors).toEqual([]);
       await recorder.close();
 
-      expect(tracked).toEqual(await asked());
+      expect(tracked).toEqual(await requestApp());
       const bytes = Buffer.byteLength(tracked.body);
-      expect([tracked.status, gets[1] < 0 ? -1 : bytes]).toEqual(gets);
+      expect([tracked.status, expected[1] < 0 ? -1 : bytes]).toEqual(expected);
       expect([status, contentLength]).toEqual([tracked.status, bytes]);
     },
   );
 });
 
 describe('node:http', () => {
-  const wrong: [name: string, wrong: (response: http.ServerResponse) => void, code: string][] = [
+  const invalidCall: [name: string, wrong: (response: http.ServerResponse) => void, code: string][] = [
     [
       'an invalid status code',
       (response) => {
@@ -301,14 +301,14 @@ describe('node:http', () => {
     ],
   ];
 
-  test.each(wrong)(
-    '%s throws as without tracking, and the page after it is recorded once',
-    async (_, wrong, code) => {
+  test.each(invalidCall)(
+    '%s throws as without tracking, and the response after it is recorded once',
+    async (_, call, code) => {
       const codes: unknown[] = [];
       const recorder = await Recorder.create();
       const app = http.createServer((_request, response) => {
         try {
-          wrong(response);
+          call(response);
         } catch (error) {
           codes.push((error as NodeJS.ErrnoException).code);
         }
@@ -318,10 +318,10 @@ describe('node:http', () => {
       recorder.usage.attach(app);
       const { server, address } = await listen(app);
       const client = http1Client(address);
-      const { status, body } = await client.ask();
+      const { status, body } = await client.request();
       client.close();
       await closeServer(server);
-      const record = await recorder.one();
+      const record = await recorder.takeOne();
       await recorder.close();
       expect([codes, body.toString()]).toEqual([[code], 'sorry']);
       expect([record.status, record.contentLength]).toEqual([status, 5]);

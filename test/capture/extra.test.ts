@@ -7,7 +7,7 @@ const fail = (error: unknown) => {
   throw error;
 };
 
-test('vars and parameters hold nothing that an engine refuses or changes', () => {
+test('replaces characters in vars and parameters that databases reject or change', () => {
   const json = extraOf(
     { 'i\0d': '\udc00' },
     { half: 'a\ud800', nul: '\0', path: 'C:\\u0000', line: '\n', whole: '😀' },
@@ -20,7 +20,7 @@ test('vars and parameters hold nothing that an engine refuses or changes', () =>
   });
 });
 
-test('plain texts are written as JSON writes them', () => {
+test('serializes values like JSON.stringify', () => {
   const texts = fc.oneof(
     fc.string(),
     fc.string({ unit: 'binary' }),
@@ -28,58 +28,65 @@ test('plain texts are written as JSON writes them', () => {
   );
   const values = fc.oneof(texts, texts, fc.jsonValue(), fc.constant(undefined));
   fc.assert(
-    fc.property(fc.dictionary(texts, values), (given) => {
-      const expected = fitForEngines(JSON.stringify(given));
-      expect(jsonOf(given, Infinity, fail)).toBe(expected === '{}' ? '' : expected);
+    fc.property(fc.dictionary(texts, values), (value) => {
+      const expected = fitForEngines(JSON.stringify(value));
+      expect(jsonOf(value, Infinity, fail)).toBe(expected === '{}' ? '' : expected);
     }),
   );
 });
 
 test.each([
   ['an array', ['a']],
-  ['what writes itself as a text', { toJSON: () => 'text' }],
-  ['what is longer than there is room', { a: 'b'.repeat(10) }],
-])('%s is left out', (_, given) => {
+  ['an object whose toJSON returns a string', { toJSON: () => 'text' }],
+  ['an object longer than the limit', { a: 'b'.repeat(10) }],
+])('omits %s and reports it', (_, value) => {
   const failures: unknown[] = [];
-  expect(jsonOf(given, 10, (error) => failures.push(error))).toBe('');
+  expect(jsonOf(value, 10, (error) => failures.push(error))).toBe('');
   expect(failures).toHaveLength(1);
 });
 
-test('what is inherited is left out', () => {
+test('omits inherited properties', () => {
   expect(jsonOf(Object.create({ a: 'b' }, { c: { value: 'd', enumerable: true } }), 100, () => {})).toBe(
     '{"c":"d"}',
   );
 });
 
-/** A text whose JSON, as the only value of an object with a short name, has that many characters. */
-const sized = (length: number) => ({ a: 'x'.repeat(length - '{"a":""}'.length) });
+/** Returns an object whose JSON has the given number of characters. */
+const objectOfLength = (length: number) => ({ a: 'x'.repeat(length - '{"a":""}'.length) });
 
 test.each([
-  ['plain texts', (length: number) => sized(length)],
-  ['values that take the slower way', (length: number) => ({ n: 1, ...sized(length - '"n":1,'.length) })],
-])('vars and route parameters share a limit: %s', (_, of) => {
+  ['strings', (length: number) => objectOfLength(length)],
+  [
+    'values that need JSON.stringify',
+    (length: number) => ({ n: 1, ...objectOfLength(length - '"n":1,'.length) }),
+  ],
+])('limits the total length of vars and route parameters: %s', (_, create) => {
   const failures: string[] = [];
   const onVars = (error: unknown) => failures.push(String(error));
-  const room = TEXT_LIMITS.extra - '{"routeParams":,"vars":}'.length;
+  const available = TEXT_LIMITS.extra - '{"routeParams":,"vars":}'.length;
   expect(TEXT_LIMITS.extra).toBe(16_384);
   for (const params of [0, 100]) {
-    const [routeParams, most] = [params === 0 ? undefined : of(params), room - params];
-    const begin = routeParams ? `{"routeParams":${JSON.stringify(routeParams)}` : '{';
-    expect(extraOf(routeParams, of(most), '', onVars)).toBe(
-      `${begin}${routeParams ? ',' : ''}"vars":${JSON.stringify(of(most))}}`,
+    const [routeParams, limit] = [params === 0 ? undefined : create(params), available - params];
+    const start = routeParams ? `{"routeParams":${JSON.stringify(routeParams)}` : '{';
+    expect(extraOf(routeParams, create(limit), '', onVars)).toBe(
+      `${start}${routeParams ? ',' : ''}"vars":${JSON.stringify(create(limit))}}`,
     );
     expect(failures.splice(0)).toEqual([]);
-    expect(extraOf(routeParams, of(most + 1), '', onVars)).toBe(routeParams ? `${begin}}` : '');
+    expect(extraOf(routeParams, create(limit + 1), '', onVars)).toBe(routeParams ? `${start}}` : '');
     expect(failures.splice(0)).toEqual([
-      `RangeError: ${most + 1} characters of JSON exceed the limit of ${most}`,
+      `RangeError: ${limit + 1} characters of JSON exceed the limit of ${limit}`,
     ]);
   }
-  // Parameters that are too long leave the room to the vars.
-  expect(extraOf(of(room), undefined, '', fail)).toBe(`{"routeParams":${JSON.stringify(of(room))}}`);
-  expect(extraOf(of(room + 1), of(room), '', fail)).toBe(`{"vars":${JSON.stringify(of(room))}}`);
+  // Parameters that exceed the limit do not reduce the space for vars.
+  expect(extraOf(create(available), undefined, '', fail)).toBe(
+    `{"routeParams":${JSON.stringify(create(available))}}`,
+  );
+  expect(extraOf(create(available + 1), create(available), '', fail)).toBe(
+    `{"vars":${JSON.stringify(create(available))}}`,
+  );
 });
 
-test('keys are added to whatever else there is, whole', () => {
+test('always adds keys completely', () => {
   const keys = `{"tags":["${'k'.repeat(TEXT_LIMITS.keys)}"]}`;
   expect(extraOf(undefined, undefined, keys, fail)).toBe(`{"keys":${keys}}`);
   expect(extraOf({ a: 'b' }, undefined, keys, fail)).toBe(`{"routeParams":{"a":"b"},"keys":${keys}}`);

@@ -28,11 +28,11 @@ describe('addressOf', () => {
     ['2001:db8::5]:443', ''],
     ['localhost:80', ''],
     ["1.2.3.4'; DROP TABLE x", ''],
-  ])('%s: "%s"', (hop, address) => {
+  ])('returns the address of %s: "%s"', (hop, address) => {
     expect(addressOf(hop)).toBe(address);
   });
 
-  test('all spellings of an address are one', () => {
+  test('normalizes all spellings of an address', () => {
     const port = fc.constantFrom('', ':1', ':65535', ':_x');
     fc.assert(
       fc.property(fc.ipV6(), port, (address, tail) => {
@@ -52,13 +52,13 @@ describe('addressOf', () => {
   });
 
   test.each(['unknown', 'UNKNOWN', '"unknown"', '_hidden', '"_a.b-c:_9"', 'unknown:80'])(
-    '%s says that there is an address which is not told',
+    'isWithheld(%s) is true',
     (hop) => {
       expect(isWithheld(hop)).toBe(true);
     },
   );
 
-  test.each(['', 'unknowns', 'hidden', '_', '_a b', '203.0.113.9'])('%s does not', (hop) => {
+  test.each(['', 'unknowns', 'hidden', '_', '_a b', '203.0.113.9'])('isWithheld(%s) is false', (hop) => {
     expect(isWithheld(hop)).toBe(false);
   });
 });
@@ -74,14 +74,14 @@ describe('parseForwarded', () => {
     ['for=192.0.2.60;proto=http;by=203.0.113.43', [{ for: '192.0.2.60', proto: 'http' }]],
     ['for=192.0.2.43, for=198.51.100.17', [{ for: '192.0.2.43' }, { for: '198.51.100.17' }]],
     ['HOST="a, b;c\\"d" ; for=_x ,for=unknown', [{ host: 'a, b;c"d', for: '_x' }, { for: 'unknown' }]],
-    // What cannot be read tells no node.
+    // An invalid element has no node.
     ['for=192.0.2.43, garbage, for=198.51.100.17', [{ for: '192.0.2.43' }, {}, { for: '198.51.100.17' }]],
     ['for="192.0.2.43, for=198.51.100.17', [{}, { for: '198.51.100.17' }]],
-  ])('%s', (header, expected) => {
+  ])('parses %s', (header, expected) => {
     expect(parseForwarded(header)).toEqual(expected.map(element));
   });
 
-  test('never throws, and is bounded', () => {
+  test('never throws, and limits the number of elements and the time', () => {
     const part = fc.constantFrom('for=', 'proto=', '"', '\\', ';', ',', ' ', '[::1]', 'x', '=');
     fc.assert(
       fc.property(fc.array(fc.oneof(part, fc.string({ unit: 'binary', maxLength: 3 }))), (parts) => {
@@ -94,7 +94,7 @@ describe('parseForwarded', () => {
     expect(performance.now() - began).toBeLessThan(500);
   });
 
-  test('reads back what was written, in quotes or without', () => {
+  test('parses generated headers, with and without quotes', () => {
     const token = fc.string({ unit: fc.constantFrom(..."abz09.-_!#$%&'*+^`|~"), minLength: 1 });
     const text = fc.string({ unit: fc.constantFrom(...'az ,;="\\[]:'), minLength: 1 });
     const written = fc.record({ for: fc.oneof(token, text), proto: token, host: text });

@@ -24,37 +24,37 @@ const broken = (): never => {
 };
 const HOST = '127.0.0.1';
 
-interface Built {
+interface BuiltApp {
   app: object;
   start(): Promise<Server> | Server;
 }
 
-/** What a framework can tell of the same requests. */
+/** A request, and the response and record expected of every framework. */
 interface Case extends ClientRequest {
   status: number;
   bytes?: number;
-  is: [route: string | null, params: Record<string, unknown> | null, blueprint: string | null];
+  expected: [route: string | null, params: Record<string, unknown> | null, blueprint: string | null];
 }
 
 const CASES: Case[] = [
-  { path: '/', status: 200, bytes: 4, is: ['/', null, null] },
-  { path: '/?a=1', status: 200, bytes: 4, is: ['/', null, null] },
-  { path: '/api/users/7', status: 200, bytes: 6, is: ['/api/users/:id', { id: '7' }, '/api'] },
-  { path: '/api/users/a%20b', status: 200, bytes: 8, is: ['/api/users/:id', { id: 'a b' }, '/api'] },
+  { path: '/', status: 200, bytes: 4, expected: ['/', null, null] },
+  { path: '/?a=1', status: 200, bytes: 4, expected: ['/', null, null] },
+  { path: '/api/users/7', status: 200, bytes: 6, expected: ['/api/users/:id', { id: '7' }, '/api'] },
+  { path: '/api/users/a%20b', status: 200, bytes: 8, expected: ['/api/users/:id', { id: 'a b' }, '/api'] },
   {
     path: '/api/users/7',
     method: 'HEAD',
     status: 200,
     bytes: 0,
-    is: ['/api/users/:id', { id: '7' }, '/api'],
+    expected: ['/api/users/:id', { id: '7' }, '/api'],
   },
-  { path: '/api/broken', status: 500, is: ['/api/broken', null, '/api'] },
-  { path: '/late', status: 200, bytes: 4, is: ['/late', null, null] },
-  { path: '/nowhere', status: 404, is: [null, null, null] },
-  { path: '/api/nowhere', status: 404, is: [null, null, null] },
+  { path: '/api/broken', status: 500, expected: ['/api/broken', null, '/api'] },
+  { path: '/late', status: 200, bytes: 4, expected: ['/late', null, null] },
+  { path: '/nowhere', status: 404, expected: [null, null, null] },
+  { path: '/api/nowhere', status: 404, expected: [null, null, null] },
 ];
 
-function buildFastify(app: FastifyInstance): Built {
+function buildFastify(app: FastifyInstance): BuiltApp {
   app.get('/', () => 'root');
   app.get('/late', async () => {
     await new Promise(setImmediate);
@@ -76,7 +76,7 @@ function buildFastify(app: FastifyInstance): Built {
   };
 }
 
-function buildKoa(app: Koa): Built {
+function buildKoa(app: Koa): BuiltApp {
   app.silent = true;
   const root = new Router();
   root.get('/', (context) => {
@@ -95,7 +95,7 @@ function buildKoa(app: Koa): Built {
   return { app, start: () => app.listen(0, HOST) };
 }
 
-function buildHono(): Built {
+function buildHono(): BuiltApp {
   const app = new Hono();
   app.onError((_error, context) => context.text('sorry', 500));
   app.use('*', async (_context, next) => next());
@@ -114,8 +114,8 @@ function buildHono(): Built {
   };
 }
 
-class Controls {}
-Object.assign(Controls.prototype, {
+class UsersController {}
+Object.assign(UsersController.prototype, {
   getRoot: () => 'root',
   getLate: async () => {
     await new Promise(setImmediate);
@@ -130,14 +130,18 @@ for (const [name, path] of [
   ['getUser', '/api/users/:id'],
   ['getBroken', '/api/broken'],
 ] as const) {
-  Get(path)(Controls.prototype, name, Object.getOwnPropertyDescriptor(Controls.prototype, name)!);
+  Get(path)(
+    UsersController.prototype,
+    name,
+    Object.getOwnPropertyDescriptor(UsersController.prototype, name)!,
+  );
 }
-Param('id')(Controls.prototype, 'getUser', 0);
-Controller()(Controls);
-class Root {}
-Module({ controllers: [Controls] })(Root);
+Param('id')(UsersController.prototype, 'getUser', 0);
+Controller()(UsersController);
+class RootModule {}
+Module({ controllers: [UsersController] })(RootModule);
 
-function buildNest(app: INestApplication): Built {
+function buildNest(app: INestApplication): BuiltApp {
   return {
     app,
     async start() {
@@ -147,14 +151,14 @@ function buildNest(app: INestApplication): Built {
   };
 }
 
-/** Whether prefixes are of routers, and not of paths alone. */
+/** Returns whether prefixes belong to routers, not only to paths. */
 const hasRouters = (name: string) => !name.startsWith('NestJS');
 
-const FRAMEWORKS: [name: string, build: () => Built | Promise<Built>][] = [
-  ['NestJS on Express', async () => buildNest(await NestFactory.create(Root, { logger: false }))],
+const FRAMEWORKS: [name: string, build: () => BuiltApp | Promise<BuiltApp>][] = [
+  ['NestJS on Express', async () => buildNest(await NestFactory.create(RootModule, { logger: false }))],
   [
     'NestJS on Fastify',
-    async () => buildNest(await NestFactory.create(Root, new FastifyAdapter(), { logger: false })),
+    async () => buildNest(await NestFactory.create(RootModule, new FastifyAdapter(), { logger: false })),
   ],
   ['Fastify 5', () => buildFastify(fastify())],
   ['Fastify 4', () => buildFastify(fastify4() as unknown as FastifyInstance)],
@@ -163,34 +167,38 @@ const FRAMEWORKS: [name: string, build: () => Built | Promise<Built>][] = [
   ['Hono 4', buildHono],
 ];
 
-/** Asks an app while it is tracked, and returns the answers and the records. */
-async function track(built: Built, asks: ClientRequest[], given?: Recorder) {
+/** Sends requests to a tracked app, and returns the responses and records. */
+async function track(built: BuiltApp, requests: ClientRequest[], given?: Recorder) {
   const recorder = given ?? (await Recorder.create());
   recorder.usage.attach(built.app as App);
   const server = await built.start();
   if (!server.listening) await once(server, 'listening');
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
-  const answers = [];
-  for (const ask of asks) answers.push(await client.ask(ask));
-  const records = await recorder.take(asks.length);
+  const responses = [];
+  for (const request of requests) responses.push(await client.request(request));
+  const records = await recorder.take(requests.length);
   client.close();
   await closeServer(server);
   await recorder.close();
-  return { answers, records };
+  return { responses, records };
 }
 
 const fieldsOf = ({ route, routeParams, blueprint }: UsageRecord) => [route, routeParams, blueprint];
 
 describe.each(FRAMEWORKS)('%s', (name, build) => {
-  test('routes, their parameters and prefixes, errors and unknown paths', async () => {
-    const { answers, records } = await track(await build(), CASES);
-    expect(answers.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
+  test('records routes, parameters, prefixes, errors and unknown paths', async () => {
+    const { responses, records } = await track(await build(), CASES);
+    expect(responses.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
     expect(records.map(({ status }) => status)).toEqual(CASES.map(({ status }) => status));
     expect(records.map(({ contentLength }) => contentLength)).toEqual(
-      CASES.map(({ bytes }, i) => bytes ?? answers[i]!.body.length),
+      CASES.map(({ bytes }, i) => bytes ?? responses[i]!.body.length),
     );
     expect(records.map(fieldsOf)).toEqual(
-      CASES.map(({ is: [route, params, blueprint] }) => [route, params, hasRouters(name) ? blueprint : null]),
+      CASES.map(({ expected: [route, params, blueprint] }) => [
+        route,
+        params,
+        hasRouters(name) ? blueprint : null,
+      ]),
     );
   });
 
@@ -203,54 +211,54 @@ describe.each(FRAMEWORKS)('%s', (name, build) => {
   });
 });
 
-describe('what an app notes about a request', () => {
-  const note = (usage: TrackUsage<{ plan?: string; user?: number }>) => (request: object) => {
+describe('vars of a request', () => {
+  const setVars = (usage: TrackUsage<{ plan?: string; user?: number }>) => (request: object) => {
     usage.vars(request).plan = 'gold';
     usage.vars(request).user = 7;
     return 'noted';
   };
-  const apps: [name: string, build: (note: (request: object) => string) => Built][] = [
+  const apps: [name: string, build: (setVars: (request: object) => string) => BuiltApp][] = [
     [
       'Express',
-      (noted) => {
+      (respond) => {
         const app = express();
-        app.get('/:id', (request, response) => void response.send(noted(request)));
+        app.get('/:id', (request, response) => void response.send(respond(request)));
         return { app, start: () => app.listen(0, HOST) };
       },
     ],
     [
       'Fastify',
-      (noted) => {
+      (respond) => {
         const app = fastify();
-        app.get('/:id', (request) => noted(request));
+        app.get('/:id', (request) => respond(request));
         return buildFastify(app);
       },
     ],
     [
-      'Koa, the context',
-      (noted) => {
+      'the context of Koa',
+      (respond) => {
         const app = new Koa();
         app.use((context) => {
-          context.body = noted(context);
+          context.body = respond(context);
         });
         return { app, start: () => app.listen(0, HOST) };
       },
     ],
     [
-      'Koa, the request',
-      (noted) => {
+      'the request of Koa',
+      (respond) => {
         const app = new Koa();
         app.use((context) => {
-          context.body = noted(context.request);
+          context.body = respond(context.request);
         });
         return { app, start: () => app.listen(0, HOST) };
       },
     ],
     [
       'Hono',
-      (noted) => {
+      (respond) => {
         const app = new Hono();
-        app.get('/:id', (context) => context.text(noted(context)));
+        app.get('/:id', (context) => context.text(respond(context)));
         return {
           app,
           start: () =>
@@ -260,26 +268,26 @@ describe('what an app notes about a request', () => {
     ],
   ];
 
-  test.each(apps)('%s', async (_, build) => {
+  test.each(apps)('are recorded with %s', async (_, build) => {
     const recorder = await Recorder.create();
-    const { answers, records } = await track(
-      build(note(recorder.usage as TrackUsage)),
+    const { responses, records } = await track(
+      build(setVars(recorder.usage as TrackUsage)),
       [{ path: '/5' }],
       recorder,
     );
-    expect(answers[0]!.body.toString()).toBe('noted');
+    expect(responses[0]!.body.toString()).toBe('noted');
     expect(records[0]!.vars).toEqual({ plan: 'gold', user: 7 });
     expect(recorder.errors).toEqual([]);
   });
 
   test.each([
     ['nothing', () => ({}), null, null],
-    ['a circle', () => circle(), null, /vars.*circular/],
-    ['a text of its own', () => ({ toJSON: () => 'text' }), null, /vars.*toJSON/],
-    ['too much', () => ({ text: 'a'.repeat(20_000) }), null, /vars.*20011 characters/],
-    ['an evil name', () => JSON.parse('{"__proto__":{"a":1},"b":2}'), { b: 2 }, null],
-    ['text that no database holds', () => ({ a: '\0\ud800' }), { a: '\ufffd\ufffd' }, null],
-  ] as const)('%s', async (_, make, stored, error) => {
+    ['a circular object', () => circularObject(), null, /vars.*circular/],
+    ['an object with toJSON', () => ({ toJSON: () => 'text' }), null, /vars.*toJSON/],
+    ['an object that is too long', () => ({ text: 'a'.repeat(20_000) }), null, /vars.*20011 characters/],
+    ['a property named __proto__', () => JSON.parse('{"__proto__":{"a":1},"b":2}'), { b: 2 }, null],
+    ['text that databases reject', () => ({ a: '\0\ud800' }), { a: '\ufffd\ufffd' }, null],
+  ] as const)('are stored or reported: %s', async (_, make, stored, error) => {
     const recorder = await Recorder.create();
     const app = express();
     app.get('/:id', (request, response) => {
@@ -293,7 +301,7 @@ describe('what an app notes about a request', () => {
     );
   });
 
-  test('of something that is no request', async () => {
+  test('report an argument that is not a request', async () => {
     const recorder = await Recorder.create();
     for (const given of [null, 'text', {}, { raw: {} }]) {
       recorder.usage.vars(given as object).plan = 'gold';
@@ -305,23 +313,23 @@ describe('what an app notes about a request', () => {
   });
 });
 
-function circle(): object {
-  const made: { self?: object } = {};
-  made.self = made;
-  return made;
+function circularObject(): object {
+  const object: { self?: object } = {};
+  object.self = object;
+  return object;
 }
 
 const FORWARDED = { headers: { 'x-forwarded-for': '192.0.2.1, 198.51.100.2' } };
 
-describe('the address is the one of the framework', () => {
+describe("the recorded address is the framework's", () => {
   test.each([false, true, 1, '127.0.0.1', '127.0.0.1, 198.51.100.0/24', '10.0.0.0/8'])(
-    "Fastify's trustProxy %s",
+    "with Fastify's trustProxy %s",
     async (trustProxy) => {
       const app = fastify({ trustProxy: trustProxy as string });
       const built = buildFastify(app);
       app.get('/ip', (request) => request.ip);
-      const { answers, records } = await track(built, [{ path: '/ip', ...FORWARDED }]);
-      expect(records[0]!.remoteAddr).toBe(answers[0]!.body.toString());
+      const { responses, records } = await track(built, [{ path: '/ip', ...FORWARDED }]);
+      expect(records[0]!.remoteAddr).toBe(responses[0]!.body.toString());
     },
   );
 
@@ -330,18 +338,18 @@ describe('the address is the one of the framework', () => {
     { proxy: true },
     { proxy: true, maxIpsCount: 1 },
     { proxy: true, maxIpsCount: 2 },
-  ])("Koa's settings %o", async (settings) => {
+  ])("with Koa's settings %o", async (settings) => {
     const app = new Koa(settings);
     app.use((context) => {
       context.body = context.ip;
     });
-    const { answers, records } = await track({ app, start: () => app.listen(0, HOST) }, [FORWARDED]);
-    expect(records[0]!.remoteAddr).toBe(answers[0]!.body.toString());
+    const { responses, records } = await track({ app, start: () => app.listen(0, HOST) }, [FORWARDED]);
+    expect(records[0]!.remoteAddr).toBe(responses[0]!.body.toString());
   });
 });
 
 describe('Fastify', () => {
-  test('an app that has started says so', async () => {
+  test('rejects an app that has started', async () => {
     const app = fastify();
     await app.ready();
     const recorder = await Recorder.create();
@@ -352,13 +360,13 @@ describe('Fastify', () => {
     await recorder.close();
   });
 
-  test('injected requests are answered as without tracking', async () => {
+  test('responds to injected requests as without tracking', async () => {
     const app = fastify();
     const { app: tracked } = buildFastify(app);
     const recorder = await Recorder.create();
     recorder.usage.attach(tracked as App);
-    const answer = await app.inject('/api/users/7');
-    expect([answer.statusCode, answer.body]).toEqual([200, 'user 7']);
+    const response = await app.inject('/api/users/7');
+    expect([response.statusCode, response.body]).toEqual([200, 'user 7']);
     expect(recorder.errors).toEqual([]);
     await app.close();
     await recorder.close();
@@ -366,12 +374,12 @@ describe('Fastify', () => {
 });
 
 describe('Hono', () => {
-  test('requests without a server are answered as without tracking', async () => {
+  test('responds to requests without a server as without tracking', async () => {
     const { app } = buildHono();
     const recorder = await Recorder.create();
     recorder.usage.attach(app as App);
-    const answer = await (app as Hono).request('/api/users/7');
-    expect([answer.status, await answer.text()]).toEqual([200, 'user 7']);
+    const response = await (app as Hono).request('/api/users/7');
+    expect([response.status, await response.text()]).toEqual([200, 'user 7']);
     expect(recorder.usage.status().captured).toBe(0);
     await recorder.close();
   });

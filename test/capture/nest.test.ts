@@ -13,7 +13,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { http1Client } from '../support/client.ts';
 import { Recorder } from '../support/recorder.ts';
 
-// Nest ends the process otherwise when it cannot start.
+// By default, Nest exits the process if it cannot start.
 const SILENT = { logger: false, abortOnError: false } as const;
 const HOST = '127.0.0.1';
 
@@ -35,8 +35,8 @@ Param('id')(Users.prototype, 'user', 0);
 Inject(TrackUsage)(Users, undefined, 0);
 Controller('api')(Users);
 
-/** An app of Nest that imports what is given. */
-function root(...imports: object[]): new () => object {
+/** Creates the root module of a Nest app with the given imports. */
+function createModule(...imports: object[]): new () => object {
   class Root {}
   Module({ imports: imports as never[], controllers: [Users] })(Root);
   return Root;
@@ -53,24 +53,24 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-async function ask(app: INestApplication, ...paths: string[]): Promise<string[]> {
+async function requestAll(app: INestApplication, ...paths: string[]): Promise<string[]> {
   await app.listen(0, HOST);
   const { port } = app.getHttpServer().address() as AddressInfo;
   const client = http1Client({ host: HOST, port, secure: false });
-  const answers = [];
-  for (const path of paths) answers.push((await client.ask({ path })).body.toString());
+  const bodies = [];
+  for (const path of paths) bodies.push((await client.request({ path })).body.toString());
   client.close();
-  return answers;
+  return bodies;
 }
 
 describe.each([
   ['Express', (module: never) => NestFactory.create(module, SILENT)],
   ['Fastify', (module: never) => NestFactory.create(module, new FastifyAdapter(), SILENT)],
 ] as const)('the module of NestJS on %s', (_, create) => {
-  test('tracks the app that imports it, is given to others, and closes what it made', async () => {
-    const app = await create(root(TrackUsageModule.forRoot(options())) as never);
+  test('tracks the app that imports it, provides its TrackUsage, and closes it', async () => {
+    const app = await create(createModule(TrackUsageModule.forRoot(options())) as never);
     app.setGlobalPrefix('v1');
-    expect(await ask(app, '/v1/api/users/7', '/nowhere', '/v1/api/captured')).toEqual([
+    expect(await requestAll(app, '/v1/api/users/7', '/nowhere', '/v1/api/captured')).toEqual([
       'user 7',
       expect.stringContaining('Cannot GET /nowhere'),
       '2',
@@ -89,11 +89,11 @@ describe.each([
     await after.close();
   });
 
-  test('with options from other providers', async () => {
+  test('accepts options from other providers', async () => {
     class Settings {}
     Module({ providers: [{ provide: 'SITE', useValue: 'shop' }], exports: ['SITE'] })(Settings);
     const app = await create(
-      root(
+      createModule(
         TrackUsageModule.forRootAsync({
           imports: [Settings],
           inject: ['SITE'],
@@ -101,33 +101,36 @@ describe.each([
         }),
       ) as never,
     );
-    await ask(app, '/api/users/7');
+    await requestAll(app, '/api/users/7');
     const usage = app.get(TrackUsage);
     await usage.flush();
     expect(await usage.getUsage()).toMatchObject([{ site: 'shop', route: '/api/users/:id' }]);
     await app.close();
   });
 
-  test("with the app's own TrackUsage, which stays open", async () => {
+  test("accepts the app's own TrackUsage, and does not close it", async () => {
     const recorder = await Recorder.create();
-    const app = await create(root(TrackUsageModule.forRoot({ usage: recorder.usage })) as never);
+    const app = await create(createModule(TrackUsageModule.forRoot({ usage: recorder.usage })) as never);
     expect(app.get(TrackUsage)).toBe(recorder.usage);
-    await ask(app, '/api/users/7');
+    await requestAll(app, '/api/users/7');
     await app.close();
-    expect(await recorder.one()).toMatchObject({ route: '/api/users/:id', status: 200 });
+    expect(await recorder.takeOne()).toMatchObject({ route: '/api/users/:id', status: 200 });
     await recorder.close();
   });
 
-  test('wrong options end the start', async () => {
-    const module = root(TrackUsageModule.forRoot({ storages: [], colour: 'red' } as never));
+  test('rejects invalid options at startup', async () => {
+    const module = createModule(TrackUsageModule.forRoot({ storages: [], colour: 'red' } as never));
     await expect(create(module as never)).rejects.toMatchObject({ code: 'OPTION_UNKNOWN' });
   });
 });
 
-test('without HTTP there is nothing to track', async () => {
-  const context = await NestFactory.createApplicationContext(root(TrackUsageModule.forRoot(options())), {
-    logger: false,
-  });
+test('starts without an HTTP server', async () => {
+  const context = await NestFactory.createApplicationContext(
+    createModule(TrackUsageModule.forRoot(options())),
+    {
+      logger: false,
+    },
+  );
   expect(context.get(TrackUsage).status().captured).toBe(0);
   await context.close();
 });

@@ -9,7 +9,7 @@ const redact = createRedactor();
 
 describe('createRedactor', () => {
   test.each([
-    // Without anything to clean
+    // Nothing to redact
     ['', ''],
     ['/', '/'],
     ['*', '*'],
@@ -71,7 +71,7 @@ describe('createRedactor', () => {
     ],
     ['/?next=a%3fTOKEN%3d', '/?next=a%3fTOKEN%3d'],
     ['/?next=%252Fl%253Ftoken%253Dabc%2526page%253D2', '/?next=%252Fl%253Ftoken%253DREDACTED%2526page%253D2'],
-    // What is encoded more often than the equals sign is part of the value
+    // Characters that are encoded more often than the equals sign are part of the value
     ['/?next=%2Fl%3Ftoken%3Da%2526b%26c%3D1', '/?next=%2Fl%3Ftoken%3DREDACTED%26c%3D1'],
     ['/?a=%23token=abc', '/?a=%23token=REDACTED'],
     ['/?a=%26token=abc&b=1', '/?a=%26token=REDACTED&b=1'],
@@ -79,7 +79,7 @@ describe('createRedactor', () => {
     ['/?a=1%3Btoken%3Dabc', '/?a=1%3Btoken%3DREDACTED'],
     ['/?a=token=abc', '/?a=token=REDACTED'],
     ['/?a=b==', '/?a=b=='],
-    // Encoded where a server expects it raw, or decoded once more than it should be
+    // Separators that are encoded, or decoded once too often
     ['/?token%3Dabc', '/?token%3DREDACTED'],
     ['/?a=1&token%3dabc&b=2', '/?a=1&token%3dREDACTED&b=2'],
     ['/?token%253Dabc', '/?token%253DREDACTED'],
@@ -91,9 +91,9 @@ describe('createRedactor', () => {
     ['/?ｔｏｋｅｎ=abc', '/?ｔｏｋｅｎ=REDACTED'],
     ['/login%3Ftoken=abc', '/login%3Ftoken=REDACTED'],
     ['/cb%23access_token%3Dabc%26x%3D1?page=2', '/cb%23access_token%3DREDACTED%26x%3D1?page=2'],
-    // Users of URLs within values
+    // User info of URLs within values
     ['/?u=https://bob:abc@example.org/&x=1', '/?u=https://example.org/&x=1'],
-    // Without a name, as proxies of images take it.
+    // Without a parameter name, as for image proxies
     ['/?https://bob:abc@example.org/', '/?https://example.org/'],
     ['/?https%3A%2F%2Fbob%3Aabc%40example.org%2F&x', '/?https%3A%2F%2Fexample.org%2F&x'],
     ['/?x&https%253A%252F%252Fbob%253Aabc%2540example.org', '/?x&https%253A%252F%252Fexample.org'],
@@ -131,7 +131,7 @@ describe('createRedactor', () => {
     ['/?q=%7B%22to%5Cu006Ben%22%3A%22abc%22%7D', '/?q=%7B%22to%5Cu006Ben%22%3A%22REDACTED%22%7D'],
     ['/?q=say "token": then', '/?q=say "token": REDACTED'],
     ['/?q="token","abc":]["token":,"x"', '/?q="token","abc":]["token":,"x"'],
-    // Users of URLs within paths
+    // User info of URLs within paths
     ['/proxy/https://bob:abc@example.org/a', '/proxy/https://example.org/a'],
     ['/proxy/https:/bob:abc@example.org/', '/proxy/https:/example.org/'],
     ['/proxy/https%3A%2F%2Fbob%3Aabc%40example.org%2F?x', '/proxy/https%3A%2F%2Fexample.org%2F?x'],
@@ -161,7 +161,7 @@ describe('createRedactor', () => {
       '/?q={"u":"https://a:b/c","mail":"bob@example.org"}',
       '/?q={"u":"https://a:b/c","mail":"bob@example.org"}',
     ],
-    // Users
+    // User info
     ['http://user:pass@example.org/', 'http://example.org/'],
     ['https://user@example.org/a@b?c=d@e', 'https://example.org/a@b?c=d@e'],
     ['https://a:b@c@example.org?token=x', 'https://example.org?token=REDACTED'],
@@ -171,7 +171,7 @@ describe('createRedactor', () => {
     ['//user:pass@host/', '//user:pass@host/'],
     ['/?mail=a@example.org', '/?mail=a@example.org'],
     ['android-app://org.example.app/', 'android-app://org.example.app/'],
-  ])('%s', (url, expected) => {
+  ])('redacts %s', (url, expected) => {
     expect(redact(url)).toBe(expected);
   });
 
@@ -181,7 +181,7 @@ describe('createRedactor', () => {
     expect(redactReferrer(redact, '/a@b')).toBe('/a@b');
   });
 
-  test('no secret survives within a value, however often it is encoded', () => {
+  test('redacts secrets within values that are encoded any number of times', () => {
     const encode = (text: string, times: number): string =>
       times === 0 ? text : encode(encodeURIComponent(text), times - 1);
     const word = fc.string({ unit: fc.constantFrom(...'abcxyz019-_.~/'), minLength: 1, maxLength: 6 });
@@ -195,7 +195,7 @@ describe('createRedactor', () => {
       fc.property(inner, word, fc.nat(3), fc.nat(3), (value, name, inside, outside) => {
         // Slashes in a name may start a URL.
         fc.pre(!name.includes('//'));
-        // The value of a parameter in a URL that is a value itself.
+        // The value of a parameter of a URL, which is itself a value.
         const next = `/l?q${name}=${encode(value, inside + 1)}&page=3`;
         const url = `/?next=${encode(next, outside + 1)}&last=4`;
         const clean = redact(url);
@@ -210,7 +210,7 @@ describe('createRedactor', () => {
     );
   });
 
-  test('no secret survives in JSON, however often it is escaped and encoded', () => {
+  test('redacts secrets in JSON that is escaped and encoded any number of times', () => {
     const repeat = (text: string, times: number, change: (text: string) => string): string =>
       times === 0 ? text : repeat(change(text), times - 1, change);
     const word = fc.string({ unit: fc.constantFrom(...'abxyz019 -_.:,[]{}"\\/é'), maxLength: 6 });
@@ -232,7 +232,7 @@ describe('createRedactor', () => {
         const clean = redact(url);
         expect(clean).not.toContain('S3CRET');
         expect(redact(clean)).toBe(clean);
-        // The rest is what it was.
+        // The rest is unchanged.
         const from = url.lastIndexOf('page');
         expect(clean.endsWith(url.slice(from))).toBe(true);
       }),
@@ -240,7 +240,7 @@ describe('createRedactor', () => {
     );
   });
 
-  test('no password survives in a URL, wherever it is and however often it is encoded', () => {
+  test('redacts passwords in URLs anywhere, encoded any number of times', () => {
     const encode = (text: string, times: number): string =>
       times === 0 ? text : encode(encodeURIComponent(text), times - 1);
     const scheme = fc.constantFrom('https://', 'http:/', 'ws:', 'ftp:\\\\', 'postgres://', 'redis+tls://');
@@ -249,7 +249,7 @@ describe('createRedactor', () => {
     const start = fc.constantFrom('/?u=', '/?', '/proxy/', '/#', 'https://example.org/', '/?q="x" ');
     fc.assert(
       fc.property(start, scheme, user, part, fc.nat(3), (before, protocol, name, rest, times) => {
-        // As it has to be in a URL, and with slashes that are not.
+        // Encoded as URLs require, and with unencoded slashes.
         for (const password of [encodeURIComponent(rest), rest.replace(/[:@%]/g, '')]) {
           const inner = `${protocol}${name}:x${password}S3CRET@example.com:80/a`;
           const clean = redact(`${before}${encode(inner, times)}`);
@@ -260,20 +260,20 @@ describe('createRedactor', () => {
     );
   });
 
-  test('own names replace the default ones', () => {
-    const own = createRedactor(['Höhe', 'my-word', 'a.b', '$x', '']);
-    expect(own('/?h%C3%B6he=1&höhe=2&MyWord=3&x[my_word]=4&a.b=5&b.c=6&=7&token=8&%24X=9')).toBe(
+  test('replaces the default names with custom names', () => {
+    const redactCustom = createRedactor(['Höhe', 'my-word', 'a.b', '$x', '']);
+    expect(redactCustom('/?h%C3%B6he=1&höhe=2&MyWord=3&x[my_word]=4&a.b=5&b.c=6&=7&token=8&%24X=9')).toBe(
       '/?h%C3%B6he=REDACTED&höhe=REDACTED&MyWord=REDACTED&x[my_word]=REDACTED&a.b=REDACTED&b.c=6&=7&token=8&%24X=REDACTED',
     );
     expect(createRedactor([])('/?token=1')).toBe('/?token=1');
   });
 
-  test('the default names are distinct', () => {
+  test('has distinct default names', () => {
     const plain = SECRET_NAMES.map((name) => name.toLowerCase().replace(/[-_]/g, ''));
     expect([...new Set(plain)]).toEqual(plain);
   });
 
-  /** Text with what matters here. */
+  /** Text with significant characters and words. */
   const hostile = fc
     .array(
       fc.oneof(
@@ -312,7 +312,7 @@ describe('createRedactor', () => {
     )
     .map((parts) => parts.join(''));
 
-  test('never throws, and changes nothing the second time', () => {
+  test('never throws, and is idempotent', () => {
     fc.assert(
       fc.property(hostile, (url) => {
         const once = redact(url);
@@ -322,7 +322,7 @@ describe('createRedactor', () => {
     );
   });
 
-  test('no secret survives, and nothing else is changed', () => {
+  test('redacts all secrets, and changes nothing else', () => {
     const word = fc.string({ unit: fc.constantFrom(...'abcxyz019-_.~%+/'), maxLength: 8 });
     const harmless = fc.record({ name: word.map((name) => `q${name}z`), value: word });
     const secret = fc.record({
@@ -332,9 +332,9 @@ describe('createRedactor', () => {
           fc.constantFrom('', 'user', 'a.b'),
           fc.infiniteStream(fc.nat(3)),
         )
-        .map(([name, parent, ways]) => {
-          const spelt = spell(name, ways);
-          return parent === '' ? spelt : `${parent}[${spelt}]`;
+        .map(([name, parent, variants]) => {
+          const spelling = respell(name, variants);
+          return parent === '' ? spelling : `${parent}[${spelling}]`;
         }),
       value: word.map((value) => `S3CRET${value}`),
     });
@@ -351,7 +351,7 @@ describe('createRedactor', () => {
     );
   });
 
-  test('64 KiB of anything takes no time to speak of', () => {
+  test('redacts any 64 KiB within 0.3 s of CPU time', () => {
     const parts = [
       'a',
       '&',
@@ -414,17 +414,17 @@ describe('createRedactor', () => {
   });
 });
 
-/** One of the ways in which the same name may be sent. */
-function spell(name: string, ways: Iterator<number>): string {
-  let spelt = '';
+/** Returns another spelling of the same name. */
+function respell(name: string, variants: Iterator<number>): string {
+  let spelling = '';
   for (const letter of name) {
-    const way = ways.next().value;
-    if (letter === '_' || letter === '-') spelt += ['_', '-', '', '%5F'][way];
-    else if (way === 1) spelt += letter.toUpperCase();
-    else if (way === 2) spelt += `%${letter.charCodeAt(0).toString(16)}`;
-    else spelt += letter;
+    const variant = variants.next().value;
+    if (letter === '_' || letter === '-') spelling += ['_', '-', '', '%5F'][variant];
+    else if (variant === 1) spelling += letter.toUpperCase();
+    else if (variant === 2) spelling += `%${letter.charCodeAt(0).toString(16)}`;
+    else spelling += letter;
   }
-  return spelt;
+  return spelling;
 }
 
 describe('anonymizeIp', () => {
@@ -454,11 +454,11 @@ describe('anonymizeIp', () => {
     ['[::1]', null],
     ['2001:db8:::1', null],
     ["1.2.3.4'; DROP TABLE x", null],
-  ])('%s', (address, expected) => {
+  ])('anonymizes %s', (address, expected) => {
     expect(anonymizeIp(address)).toBe(expected);
   });
 
-  test('gives an address or null for anything, and the same for what it gave', () => {
+  test('returns an address or null for any text, and is idempotent', () => {
     const part = fc.constantFrom('1', '0', '255', 'ffff', 'DB8', ':', '::', '.', '%', 'x', ' ');
     const text = fc.oneof(
       fc.ipV4(),
@@ -492,7 +492,7 @@ describe('anonymizeIp', () => {
     );
   });
 
-  test('two addresses of one network become one, two of two networks stay two', () => {
+  test('returns the same address for one network, and different ones for different networks', () => {
     const group = fc.nat(0xffff).map((number) => number.toString(16));
     const groups = (length: number) =>
       fc.array(group, { minLength: length, maxLength: length }).map((list) => list.join(':'));
@@ -506,7 +506,7 @@ describe('anonymizeIp', () => {
   });
 });
 
-/** The number that a canonical address stands for. */
+/** Returns a canonical address as a number. */
 function bitsOf(address: string): bigint {
   const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
     [a * 256 + +b, c * 256 + +d].map((group) => group.toString(16)).join(':'),
@@ -525,11 +525,11 @@ describe('anonymizeForwarded', () => {
     ['192.0.2.129:5000, [2001:db8::1]:443, "[2001:db8::1]", [::1]', '192.0.2.0, 2001:db8::, 2001:db8::, ::'],
     ['unknown, _hidden, 1.2.3, <script>', 'unknown, unknown, unknown, unknown'],
     [', ,,10.1.2.3,', '10.1.2.0'],
-  ])('%s', (header, expected) => {
+  ])('anonymizes the header "%s"', (header, expected) => {
     expect(anonymizeForwarded(header)).toBe(expected);
   });
 
-  test('never throws, changes nothing the second time, and is bounded', () => {
+  test('never throws, is idempotent, and limits the length', () => {
     const entry = fc.oneof(
       fc.ipV4(),
       fc.ipV6(),

@@ -20,13 +20,13 @@ import { Recorder } from '../support/recorder.ts';
 
 const HOST = '127.0.0.1';
 
-/** Marks in the mode of the case. */
+/** Marks a router or handler in the mode of the case. */
 type Marker = <const M extends Mark>(mark: M) => M;
 type Build = (mark: Marker, usage: TrackUsage) => Promise<Server> | Server;
-/** What an app marks, and which of its requests that are. */
-type Case = [what: string, build: Build, marked: string[]];
+/** Name of the marked part, app, and the requests that the mark covers. */
+type Case = [name: string, build: Build, marked: string[]];
 
-const ASKS = [
+const REQUESTS = [
   '/',
   '/admin/users/7',
   'HEAD /admin/users/7',
@@ -45,18 +45,18 @@ const broken = (): never => {
   throw new Error('broken');
 };
 
-/** The requests that became records in one mode. */
-async function tracked(views: Views, build: Build): Promise<string[]> {
+/** Returns the requests that were recorded in one mode. */
+async function trackedRequests(views: Views, build: Build): Promise<string[]> {
   const recorder = await Recorder.create({ views, cookie: true });
   const { usage } = recorder;
   const server = await build((mark) => usage[views](mark), usage);
   if (!server.listening) await once(server.listen(0, HOST), 'listening');
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
   const visitors = [];
-  for (const ask of ASKS) {
-    const [path = '', method = 'GET'] = ask.split(' ').reverse();
-    const { headers } = await client.ask({ path, method });
-    if (headers['set-cookie']) visitors.push(ask);
+  for (const request of REQUESTS) {
+    const [path = '', method = 'GET'] = request.split(' ').reverse();
+    const { headers } = await client.request({ path, method });
+    if (headers['set-cookie']) visitors.push(request);
   }
   client.close();
   await closeServer(server);
@@ -64,21 +64,25 @@ async function tracked(views: Views, build: Build): Promise<string[]> {
   const records = (await usage.getUsage({ limit: 0 })).reverse();
   expect(recorder.errors).toEqual([]);
   await recorder.close();
-  const asked = records.map(({ method, path }) => (method === 'GET' ? path : `${method} ${path}`));
-  expect(visitors).toEqual(asked);
-  return asked;
+  const recorded = records.map(({ method, path }) => (method === 'GET' ? path : `${method} ${path}`));
+  expect(visitors).toEqual(recorded);
+  return recorded;
 }
 
-function check(cases: Case[]): void {
-  test.each(cases)('%s', async (_, build, marked) => {
-    expect(await tracked('exclude', build)).toEqual(ASKS.filter((ask) => !marked.includes(ask)));
-    expect(await tracked('include', build)).toEqual(ASKS.filter((ask) => marked.includes(ask)));
+function testCases(cases: Case[]): void {
+  test.each(cases)('excludes and includes %s', async (_, build, marked) => {
+    expect(await trackedRequests('exclude', build)).toEqual(
+      REQUESTS.filter((request) => !marked.includes(request)),
+    );
+    expect(await trackedRequests('include', build)).toEqual(
+      REQUESTS.filter((request) => marked.includes(request)),
+    );
   });
 }
 
-/** What a case marks of an app; the rest is given back as it is. */
+/** Parts of an app that a case marks. */
 type Parts = { [part in 'admin' | 'deep' | 'post' | 'other']?: Marker };
-const same: Marker = (mark) => mark;
+const unchanged: Marker = (mark) => mark;
 
 describe.each([
   ['Express 5', express],
@@ -87,7 +91,7 @@ describe.each([
   const build =
     (parts: (mark: Marker) => Parts, makeAdmin: () => express.Router = create.Router): Build =>
     (mark, usage) => {
-      const { admin = same, deep = same, post = same, other = same } = parts(mark);
+      const { admin = unchanged, deep = unchanged, post = unchanged, other = unchanged } = parts(mark);
       const app = create();
       const handler: express.Handler = (_request, response) => void response.send('fine');
       app.get('/', handler);
@@ -97,8 +101,8 @@ describe.each([
       router.use((request, response, next) =>
         request.path === '/secret' ? response.status(401).end() : next(),
       );
-      const create7: express.Handler = (_request, response) => void response.status(201).end();
-      router.route('/users/:id').get(handler).post(post(create7));
+      const createUser: express.Handler = (_request, response) => void response.status(201).end();
+      router.route('/users/:id').get(handler).post(post(createUser));
       router.get('/broken', broken);
       router.use('/deep', deep(inner));
       app.use('/admin', admin(router));
@@ -112,12 +116,12 @@ describe.each([
       usage.attach(app as unknown as App);
       return createServer(app);
     };
-  check([
+  testCases([
     ['a router', build((admin) => ({ admin })), ADMIN],
     ['an app inside the app', build((admin) => ({ admin }), create as () => express.Router), ADMIN],
     ['a router in a router', build((deep) => ({ deep })), ['/admin/deep/x']],
-    ['both', build((mark) => ({ admin: mark, deep: mark })), ADMIN],
-    ['two beside each other', build((mark) => ({ deep: mark, other: mark })), ['/admin/deep/x', ...OTHER]],
+    ['both, nested', build((mark) => ({ admin: mark, deep: mark })), ADMIN],
+    ['two separate routers', build((mark) => ({ deep: mark, other: mark })), ['/admin/deep/x', ...OTHER]],
     ['the handler of a method', build((post) => ({ post })), ['POST /admin/users/7']],
   ]);
 });
@@ -129,21 +133,21 @@ describe.each([
   const build =
     (parts: (mark: Marker) => Parts): Build =>
     (mark, usage) => {
-      const { admin = same, deep = same, post = same, other = same } = parts(mark);
+      const { admin = unchanged, deep = unchanged, post = unchanged, other = unchanged } = parts(mark);
       const app = new Create();
       app.silent = true;
-      const fine = (): Koa.Middleware => (context) => {
+      const respond = (): Koa.Middleware => (context) => {
         context.body = 'fine';
       };
       const root = new Router();
-      root.get('/', fine());
+      root.get('/', respond());
       const inner = new Router();
-      inner.get('/x', fine());
+      inner.get('/x', respond());
       deep(inner);
       const router = new Router({ prefix: '/admin' });
       router.use((context, next) => (context.path === '/admin/secret' ? context.throw(401) : next()));
-      router.get('/secret', fine());
-      router.get('/users/:id', fine());
+      router.get('/secret', respond());
+      router.get('/users/:id', respond());
       router.post(
         '/users/:id',
         post((context: Koa.Context) => {
@@ -153,15 +157,15 @@ describe.each([
       router.get('/broken', broken);
       router.use('/deep', inner.routes());
       const others = new Router({ prefix: '/other' });
-      others.get('/users/:id', fine());
-      others.get('/deep/x', fine());
+      others.get('/users/:id', respond());
+      others.get('/deep/x', respond());
       app.use(root.routes());
       app.use(admin(router.routes()));
       app.use(other(others).routes());
       usage.attach(app as unknown as App);
       return createServer(app.callback());
     };
-  check([
+  testCases([
     ['a router, by its middleware', build((admin) => ({ admin })), ADMIN],
     ['a router', build((other) => ({ other })), OTHER],
     ['a router in a router', build((deep) => ({ deep })), ['/admin/deep/x']],
@@ -173,20 +177,20 @@ describe('Hono 4', () => {
   const build =
     (parts: (mark: Marker) => Parts): Build =>
     (mark, usage) => {
-      const { admin = same, deep = same, post = same, other = same } = parts(mark);
+      const { admin = unchanged, deep = unchanged, post = unchanged, other = unchanged } = parts(mark);
       const app = new Hono();
-      const fine = () => (context: { text(text: string): Response }) => context.text('fine');
+      const respond = () => (context: { text(text: string): Response }) => context.text('fine');
       app.onError((_error, context) => context.text('sorry', 500));
-      app.get('/', fine());
+      app.get('/', respond());
       const inner = new Hono();
-      inner.get('/x', fine());
+      inner.get('/x', respond());
       const router = admin(new Hono());
       router.onError((_error, context) => context.text('own', 500));
       router.use(async (context, next) =>
         context.req.path === '/admin/secret' ? context.text('no', 401) : next(),
       );
-      router.get('/secret', fine());
-      router.get('/users/:id', fine());
+      router.get('/secret', respond());
+      router.get('/users/:id', respond());
       router.post(
         '/users/:id',
         post((context: Context) => context.text('made', 201)),
@@ -194,14 +198,14 @@ describe('Hono 4', () => {
       router.get('/broken', broken);
       router.route('/deep', deep(inner));
       const others = other(new Hono());
-      others.get('/users/:id', fine());
-      others.get('/deep/x', fine());
+      others.get('/users/:id', respond());
+      others.get('/deep/x', respond());
       app.route('/admin', router);
       app.route('/other', others);
       usage.attach(app as unknown as App);
       return createAdaptorServer({ fetch: app.fetch }) as Server;
     };
-  check([
+  testCases([
     ['an app inside the app', build((admin) => ({ admin })), ADMIN],
     ['another', build((other) => ({ other })), ['/other/users/7', '/other/deep/x']],
     ['the handler of a method', build((post) => ({ post })), ['POST /admin/users/7']],
@@ -215,24 +219,28 @@ describe.each([
   const handler = async () => 'fine';
   const shared = <F extends object>(plugin: F): F =>
     Object.assign(plugin, { [Symbol.for('skip-override')]: true });
-  /** Its config says of a route whether it is tracked. */
-  type Said = { config?: { trackUsage?: boolean } };
+  /** Config of a route that overrides whether it is tracked. */
+  type RouteConfig = { config?: { trackUsage?: boolean } };
 
   const build =
     (
       parts: (mark: Marker) => Parts,
-      { said = {}, inPlace = false, begin }: { said?: Said; inPlace?: boolean; begin?: Begin } = {},
+      {
+        routeConfig = {},
+        withoutInstance = false,
+        attach,
+      }: { routeConfig?: RouteConfig; withoutInstance?: boolean; attach?: Attach } = {},
     ): Build =>
     async (mark, usage) => {
-      const { admin = same, deep = same, post = same, other = same } = parts(mark);
+      const { admin = unchanged, deep = unchanged, post = unchanged, other = unchanged } = parts(mark);
       const app = create();
-      if (begin) await begin(app, usage);
+      if (attach) await attach(app, usage);
       else usage.attach(app as unknown as App);
       app.get('/', handler);
       const inner = async (instance: FastifyInstance) => {
         instance.get('/x', handler);
       };
-      const prefix = inPlace ? '/admin' : '';
+      const prefix = withoutInstance ? '/admin' : '';
       const plugin = async (instance: FastifyInstance) => {
         instance.addHook('onRequest', async (request, reply) =>
           request.url === '/admin/secret' ? reply.code(401).send() : undefined,
@@ -240,7 +248,7 @@ describe.each([
         instance.get(`${prefix}/secret`, handler);
         instance.get(`${prefix}/users/:id`, handler);
         instance.post(`${prefix}/users/:id`, post(handler.bind(null)));
-        instance.get(`${prefix}/broken`, said, broken);
+        instance.get(`${prefix}/broken`, routeConfig, broken);
         await instance.register(deep(inner), { prefix: `${prefix}/deep` });
       };
       const others = (
@@ -254,49 +262,53 @@ describe.each([
           done();
         });
       };
-      app.register(admin(inPlace ? shared(plugin) : plugin), { prefix: '/admin' });
+      app.register(admin(withoutInstance ? shared(plugin) : plugin), { prefix: '/admin' });
       app.register({ default: other(others) } as unknown as typeof others, { prefix: '/other' });
       await app.listen({ port: 0, host: HOST });
       return app.server;
     };
-  type Begin = (app: FastifyInstance, usage: TrackUsage) => Promise<unknown> | unknown;
-  const asPlugin: Begin = async (app, usage) => {
+  type Attach = (app: FastifyInstance, usage: TrackUsage) => Promise<unknown> | unknown;
+  const asPlugin: Attach = async (app, usage) => {
     await app.register(trackUsage, { usage });
   };
 
-  check([
+  testCases([
     ['a plugin', build((admin) => ({ admin })), ADMIN],
-    ['a plugin without an instance of its own', build((admin) => ({ admin }), { inPlace: true }), ADMIN],
+    ['a plugin without its own instance', build((admin) => ({ admin }), { withoutInstance: true }), ADMIN],
     ['a plugin in a plugin', build((deep) => ({ deep })), ['/admin/deep/x']],
-    ['both', build((mark) => ({ admin: mark, deep: mark })), ADMIN],
+    ['both, nested', build((mark) => ({ admin: mark, deep: mark })), ADMIN],
     ['a plugin with a callback, of a module', build((other) => ({ other })), OTHER],
     ['a handler', build((post) => ({ post })), ['POST /admin/users/7']],
-    ['with the plugin of ours', build((admin) => ({ admin }), { begin: asPlugin }), ADMIN],
+    [
+      "a plugin, tracked with this library's plugin",
+      build((admin) => ({ admin }), { attach: asPlugin }),
+      ADMIN,
+    ],
   ]);
 
-  test("a route's config has the last word", async () => {
+  test("a route's config takes precedence", async () => {
     const unmarked = () => ({});
     const marked = (admin: Marker) => ({ admin });
-    const never = { said: { config: { trackUsage: false } } };
-    const always = { said: { config: { trackUsage: true } } };
-    const without = (...gone: string[]) => ASKS.filter((ask) => !gone.includes(ask));
-    expect(await tracked('exclude', build(unmarked, never))).toEqual(without('/admin/broken'));
-    expect(await tracked('include', build(unmarked, always))).toEqual(['/admin/broken']);
-    expect(await tracked('include', build(marked, never))).toEqual(
-      ADMIN.filter((ask) => ask !== '/admin/broken'),
+    const never = { routeConfig: { config: { trackUsage: false } } };
+    const always = { routeConfig: { config: { trackUsage: true } } };
+    const without = (...excluded: string[]) => REQUESTS.filter((request) => !excluded.includes(request));
+    expect(await trackedRequests('exclude', build(unmarked, never))).toEqual(without('/admin/broken'));
+    expect(await trackedRequests('include', build(unmarked, always))).toEqual(['/admin/broken']);
+    expect(await trackedRequests('include', build(marked, never))).toEqual(
+      ADMIN.filter((request) => request !== '/admin/broken'),
     );
-    expect(await tracked('exclude', build(marked, always))).toEqual(
-      without(...ADMIN.filter((ask) => ask !== '/admin/broken')),
+    expect(await trackedRequests('exclude', build(marked, always))).toEqual(
+      without(...ADMIN.filter((request) => request !== '/admin/broken')),
     );
-    // Also where the route was there first.
-    const late: Begin = (app, usage) => void app.register(trackUsage, { usage });
-    expect(await tracked('exclude', build(unmarked, { ...never, begin: late }))).toEqual(
+    // Also if the route was added first.
+    const late: Attach = (app, usage) => void app.register(trackUsage, { usage });
+    expect(await trackedRequests('exclude', build(unmarked, { ...never, attach: late }))).toEqual(
       without('/admin/broken'),
     );
   });
 });
 
-test('what is marked stays itself', async () => {
+test('returns the marked object itself', async () => {
   const { usage, ...recorder } = await Recorder.create();
   const marks = [express.Router(), express4.Router(), express4(), new Hono(), async () => {}];
   for (const mark of marks) {

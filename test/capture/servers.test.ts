@@ -32,12 +32,12 @@ describe.each(FASTIFIES)('%s', (_, create) => {
     return app;
   }
 
-  test('at localhost, on all of its addresses', async () => {
+  test('is tracked on all addresses of localhost', async () => {
     const recorder = await Recorder.create();
     const app = create();
     recorder.usage.attach(app as App);
     routes(app);
-    // Machines differ in what localhost is; Fastify asks for all of it, and makes a server for each.
+    // The addresses of localhost differ between machines. Fastify creates a server for each.
     const { lookup } = dns;
     vi.spyOn(dns, 'lookup').mockImplementation(((...given: Parameters<typeof dns.lookup>) => {
       const [host, options, done] = given as unknown as [
@@ -53,7 +53,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
     expect(addresses.length).toBe(2);
     for (const { address, port } of addresses) {
       const client = http1Client({ host: address, port, secure: false });
-      expect((await client.ask({ path: '/users/7' })).body.toString()).toBe('user 7');
+      expect((await client.request({ path: '/users/7' })).body.toString()).toBe('user 7');
       client.close();
     }
     const records = await recorder.take(addresses.length);
@@ -62,7 +62,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
     await recorder.close();
   });
 
-  test.each(['append', 'group'] as const)('injected requests are recorded once, mode %s', async (mode) => {
+  test.each(['append', 'group'] as const)('records injected requests once, mode %s', async (mode) => {
     const recorder = await Recorder.create({ journal: { mode } });
     const app = create();
     recorder.usage.attach(app as App);
@@ -73,7 +73,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
       ['/nowhere', 404],
     ] as const) {
       expect((await app.inject(url)).statusCode).toBe(status);
-      const record = await recorder.one();
+      const record = await recorder.takeOne();
       expect(record).toMatchObject({ status, method: 'GET', remoteAddr: '127.0.0.1' });
     }
     expect(recorder.errors).toEqual([]);
@@ -81,7 +81,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
     await recorder.close();
   });
 
-  test('HTTP/2', async () => {
+  test('is tracked with HTTP/2', async () => {
     const recorder = await Recorder.create();
     const app = create({ http2: true }) as unknown as FastifyInstance;
     recorder.usage.attach(app as App);
@@ -97,13 +97,13 @@ describe.each(FASTIFIES)('%s', (_, create) => {
       ['/broken', 500, undefined, '/broken'],
       ['/nowhere', 404, undefined, null],
     ] as const) {
-      const answer = await client.ask({ path });
-      expect(answer.status).toBe(status);
-      expect(await recorder.one()).toMatchObject({
+      const response = await client.request({ path });
+      expect(response.status).toBe(status);
+      expect(await recorder.takeOne()).toMatchObject({
         status,
         route,
         protocol: 'HTTP/2.0',
-        contentLength: bytes ?? answer.body.length,
+        contentLength: bytes ?? response.body.length,
       });
     }
     expect(recorder.errors).toEqual([]);
@@ -113,7 +113,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
   });
 });
 
-test('a server whose handler comes late and rewrites its requests, as custom servers of Next.js have it', async () => {
+test('records the original URL if an asynchronous handler rewrites it, as custom servers of Next.js do', async () => {
   const recorder = await Recorder.create();
   const prepared = Promise.withResolvers<http.RequestListener>();
   const server = http.createServer(async (request, response) => (await prepared.promise)(request, response));
@@ -131,8 +131,8 @@ test('a server whose handler comes late and rewrites its requests, as custom ser
     await new Promise(setImmediate);
     response.end('Hello!</p>');
   });
-  expect((await pending.answer).body.toString()).toBe('<p>Hello!</p>');
-  expect(await recorder.one()).toMatchObject({
+  expect((await pending.response).body.toString()).toBe('<p>Hello!</p>');
+  expect(await recorder.takeOne()).toMatchObject({
     path: '/posts/7',
     query: { draft: '1' },
     contentLength: 13,
@@ -144,7 +144,7 @@ test('a server whose handler comes late and rewrites its requests, as custom ser
 });
 
 describe('HTTP/2', () => {
-  const made: [name: string, make: () => { app: object; start(): Server }][] = [
+  const apps: [name: string, make: () => { app: object; start(): Server }][] = [
     [
       'Koa',
       () => {
@@ -178,7 +178,7 @@ describe('HTTP/2', () => {
       },
     ],
   ];
-  test.each(made)('%s', async (_, make) => {
+  test.each(apps)('is tracked with %s', async (_, make) => {
     const recorder = await Recorder.create();
     const { app, start } = make();
     recorder.usage.attach(app as App);
@@ -191,13 +191,13 @@ describe('HTTP/2', () => {
       ['/broken', 500, '/broken'],
       ['/nowhere', 404, null],
     ] as const) {
-      const answer = await client.ask({ path });
-      expect(answer.status).toBe(status);
-      expect(await recorder.one()).toMatchObject({
+      const response = await client.request({ path });
+      expect(response.status).toBe(status);
+      expect(await recorder.takeOne()).toMatchObject({
         status,
         route,
         protocol: 'HTTP/2.0',
-        contentLength: answer.body.length,
+        contentLength: response.body.length,
       });
     }
     expect(recorder.errors).toEqual([]);

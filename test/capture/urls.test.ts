@@ -12,18 +12,18 @@ import { ENGINES, type Engine, serve } from '../support/engines.ts';
 const node = ENGINES.find(({ name }) => name === 'node:http') as Engine;
 const utf8 = (text: string) => Buffer.from(text).toString('latin1');
 
-/** Sends the head of a request and gives what became of it. */
-async function recorded(head: string, host = '127.0.0.1') {
+/** Sends the head of a request and returns its record. */
+async function requestRecord(head: string, host = '127.0.0.1') {
   const site = await serve(node, { host });
   const responses = parseResponses(await exchange(site.address, `${head}\r\nConnection: close\r\n\r\n`));
-  const record = await site.recorder.one();
+  const record = await site.recorder.takeOne();
   const { port } = site.address;
   await site.close();
   expect(responses.map(({ status }) => status)).toEqual([200]);
   return { ...record, url: record.url.replace(`:${port}`, ':PORT') };
 }
 
-describe('the URL', () => {
+describe('the URL of a record', () => {
   test.each([
     ['GET /health HTTP/1.0', 'http://127.0.0.1:PORT/health', '/health'],
     ['GET /health HTTP/1.1\r\nHost:', 'http://127.0.0.1:PORT/health', '/health'],
@@ -32,31 +32,34 @@ describe('the URL', () => {
     ['GET //a//b HTTP/1.1\r\nHost: h', 'http://h//a//b', '//a//b'],
     ['GET http://shop.example/a?b=c HTTP/1.1\r\nHost: h', 'http://shop.example/a?b=c', '/a'],
     ['OPTIONS * HTTP/1.1\r\nHost: h', 'http://h/*', '/*'],
-    // No host, whatever it is
+    // Invalid hosts
     ['GET /a HTTP/1.1\r\nHost: h/evil?x=', 'http://127.0.0.1:PORT/a', '/a'],
     ['GET /a HTTP/1.1\r\nHost: bob:s3cr3t@h', 'http://127.0.0.1:PORT/a', '/a'],
     ['GET /a HTTP/1.1\r\nHost: a b', 'http://127.0.0.1:PORT/a', '/a'],
-  ])('%j is %s', async (head, url, path) => {
-    expect(await recorded(head)).toMatchObject({ url, path });
+  ])('of %j is %s', async (head, url, path) => {
+    expect(await requestRecord(head)).toMatchObject({ url, path });
   });
 
-  test('without a host on IPv6', async () => {
-    expect(await recorded('GET / HTTP/1.0', '::1')).toMatchObject({ url: 'http://[::1]:PORT/', path: '/' });
+  test('contains the local IPv6 address if there is no host', async () => {
+    expect(await requestRecord('GET / HTTP/1.0', '::1')).toMatchObject({
+      url: 'http://[::1]:PORT/',
+      path: '/',
+    });
   });
 
-  test('without a host is the same where the client left', () => {
+  test('keeps the known local address after the client has disconnected', () => {
     const urls = new UrlMaker(createRedactor([]));
-    const one = new Exchange();
-    expect(urls.make('http://', '', '/a', one)).toBe('http://localhost/a');
-    one.connection = {
+    const httpExchange = new Exchange();
+    expect(urls.make('http://', '', '/a', httpExchange)).toBe('http://localhost/a');
+    httpExchange.connection = {
       socket: { localAddress: '::ffff:192.0.2.1', localPort: 80 },
     } as Exchange['connection'];
-    expect(urls.make('http://', '', '/a', one)).toBe('http://192.0.2.1:80/a');
-    one.connection = { socket: {} } as Exchange['connection'];
-    expect(urls.make('http://', '', '/a', one)).toBe('http://192.0.2.1:80/a');
+    expect(urls.make('http://', '', '/a', httpExchange)).toBe('http://192.0.2.1:80/a');
+    httpExchange.connection = { socket: {} } as Exchange['connection'];
+    expect(urls.make('http://', '', '/a', httpExchange)).toBe('http://192.0.2.1:80/a');
   });
 
-  test('reads back as the host and the path that were asked for', () => {
+  test('has the requested host and path', () => {
     const redact = createRedactor([]);
     const urls = new UrlMaker(redact);
     const part = fc.constantFrom('/', '//', '?', '#', '@', ':', '\\', '.', '..', '%2e', 'a', 'http:', 'ü');
@@ -82,17 +85,17 @@ describe('the URL', () => {
     );
     const method = fc.constantFrom('GET', 'CONNECT', 'OPTIONS');
     fc.assert(
-      fc.property(host, target, method, (given, asked, verb) => {
-        const one = new Exchange();
-        one.request = { method: verb } as Exchange['request'];
-        const url = urls.make('http://', given, asked, one);
+      fc.property(host, target, method, (given, requestTarget, requestMethod) => {
+        const httpExchange = new Exchange();
+        httpExchange.request = { method: requestMethod } as Exchange['request'];
+        const url = urls.make('http://', given, requestTarget, httpExchange);
         const read = URL.parse(url);
         expect(read?.host).toBeTruthy();
-        if (!asked.startsWith('/')) return;
-        // Users of URLs within a path are redacted: see redact.test.ts.
-        const path = redact(pathOf(asked));
-        const wanted = new URL(`http://h${path}`);
-        expect(read?.pathname).toBe(wanted.pathname);
+        if (!requestTarget.startsWith('/')) return;
+        // User info of URLs within a path is redacted: see redact.test.ts.
+        const path = redact(pathOf(requestTarget));
+        const expected = new URL(`http://h${path}`);
+        expect(read?.pathname).toBe(expected.pathname);
         expect(partsOfUrl(url).path.replace(/#.*/, '')).toBe(path.replace(/#.*/, ''));
         const host = URL.parse(`http://${given}/`)?.host;
         expect([host, 'localhost']).toContain(read?.host);
@@ -102,20 +105,20 @@ describe('the URL', () => {
   });
 });
 
-describe('text of headers', () => {
-  test('is UTF-8 where it is valid, and what Node reads otherwise', async () => {
+describe('header text', () => {
+  test('is decoded as UTF-8 if valid, otherwise as latin1', async () => {
     const head =
       'GET / HTTP/1.1\r\nHost: h\r\nReferer: https://a.example/süß 日本\r\nUser-Agent: Bröwser/1 🦊';
-    const record = await recorded(utf8(head));
+    const record = await requestRecord(utf8(head));
     expect([record.referrer, record.userAgent?.string]).toEqual([
       'https://a.example/süß 日本',
       'Bröwser/1 🦊',
     ]);
-    const latin1 = await recorded('GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: Br\xf6wser/1');
+    const latin1 = await requestRecord('GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: Br\xf6wser/1');
     expect(latin1.userAgent?.string).toBe('Bröwser/1');
   });
 
-  test('decodeUtf8 gives back what was sent', () => {
+  test('is decoded by decodeUtf8 to the text that was sent', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         expect(decodeUtf8(utf8(text))).toBe(text);
@@ -139,8 +142,8 @@ describe('paths', () => {
     ['/.well-known/a..b/...', '/.well-known/a..b/...', false],
     ['/a?b=/../c', '/a', false],
     ['http://h/a/../b?c', '/b', false],
-  ])('%s routes as %s', (target, path, dots) => {
+  ])('%s is normalized to %s', (target, path, hasDots) => {
     expect(normalizedPathOf(target)).toBe(path);
-    expect(hasDotSegments(pathOf(target))).toBe(dots);
+    expect(hasDotSegments(pathOf(target))).toBe(hasDots);
   });
 });

@@ -18,9 +18,9 @@ import { Recorder } from '../support/recorder.ts';
 const HOST = '127.0.0.1';
 const PATHS = ['/', '/health', '/health?deep=1', '/users/7', '/admin', '/admin/a/b', '/nowhere'];
 
-interface Made {
+interface BuiltApp {
   app: object;
-  /** Whether it is tracked already. */
+  /** True if it is tracked already. */
   attached?: boolean;
   start(): Promise<Server> | Server;
 }
@@ -37,7 +37,7 @@ const routes: Route[] = [
 
 const FRAMEWORKS: [
   name: string,
-  make: (marked: (path: string, handler: never) => never, usage: TrackUsage) => Made,
+  make: (marked: (path: string, handler: never) => never, usage: TrackUsage) => BuiltApp,
 ][] = [
   ...(
     [
@@ -102,20 +102,20 @@ const FRAMEWORKS: [
   ],
 ];
 
-/** The paths of `PATHS` that became records, and the cookies that were set. */
-async function tracked(
+/** Returns the paths of `PATHS` that were recorded, and those whose responses set a cookie. */
+async function trackPaths(
   options: TrackUsageOptions,
-  prepare: (usage: TrackUsage) => Made,
+  prepare: (usage: TrackUsage) => BuiltApp,
 ): Promise<{ paths: string[]; cookies: string[] }> {
   const recorder = await Recorder.create(options);
-  const made = prepare(recorder.usage);
-  if (!made.attached) recorder.usage.attach(made.app as App);
-  const server = await made.start();
+  const built = prepare(recorder.usage);
+  if (!built.attached) recorder.usage.attach(built.app as App);
+  const server = await built.start();
   if (!server.listening) await once(server, 'listening');
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
   const cookies: string[] = [];
   for (const path of PATHS) {
-    const { headers, status } = await client.ask({ path });
+    const { headers, status } = await client.request({ path });
     expect(status).toBe(path === '/nowhere' ? 404 : 200);
     if (headers['set-cookie'] !== undefined) cookies.push(path);
   }
@@ -130,7 +130,7 @@ async function tracked(
   return { paths, cookies };
 }
 
-const without = (...gone: string[]) => PATHS.filter((path) => !gone.includes(path));
+const without = (...excluded: string[]) => PATHS.filter((path) => !excluded.includes(path));
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -139,69 +139,69 @@ describe.each(FRAMEWORKS)('%s', (_, make) => {
 
   test.each([
     ['a path', '/health', ['/health', '/health?deep=1']],
-    ['what is below a path', '/admin/*', ['/admin', '/admin/a/b']],
+    ['the paths below a path', '/admin/*', ['/admin', '/admin/a/b']],
     ["a route's pattern", '/users/:id', ['/users/7']],
     ['a RegExp', /^\/(users|admin)/g, ['/users/7', '/admin', '/admin/a/b']],
-  ] as const)('%s', async (_, mark, marked) => {
-    const excluded = await tracked({ cookie: true }, (usage) => {
+  ] as const)('excludes and includes %s', async (_, mark, marked) => {
+    const excluded = await trackPaths({ cookie: true }, (usage) => {
       usage.exclude(mark);
       return plain(usage);
     });
     expect(excluded.paths).toEqual(without(...marked));
-    // Nobody gets an identity where nobody is counted.
+    // A request that is not counted gets no visitor cookie.
     expect(excluded.cookies).toEqual(without(...marked));
-    const included = await tracked({ views: 'include' }, (usage) => {
+    const included = await trackPaths({ views: 'include' }, (usage) => {
       usage.include(mark);
       return plain(usage);
     });
     expect(included.paths).toEqual([...marked]);
   });
 
-  test('a handler, where it is given', async () => {
-    const { paths } = await tracked({}, (usage) =>
+  test('excludes a handler', async () => {
+    const { paths } = await trackPaths({}, (usage) =>
       make((path, handler) => (path === '/users/:id' ? usage.exclude(handler) : handler), usage),
     );
     expect(paths).toEqual(without('/users/7'));
   });
 });
 
-describe('a path with dots', () => {
-  /** What answers `target`, and whether it was counted. */
-  async function answered(
-    make: (answer: (text: string) => string, usage: TrackUsage) => Made,
+describe('a path with dot segments', () => {
+  /** Returns for each target which route responded and how many requests were recorded. */
+  async function requestTargets(
+    make: (answer: (text: string) => string, usage: TrackUsage) => BuiltApp,
     targets: readonly string[],
     mark: string,
   ): Promise<[string, string, number][]> {
     const recorder = await Recorder.create();
-    let said = '';
+    let respondent = '';
     const count = async () => {
       await recorder.usage.flush();
       return (await recorder.usage.getUsage({ limit: 0 })).length;
     };
-    const made = make((text) => {
-      said = text;
+    const built = make((text) => {
+      respondent = text;
       return text;
     }, recorder.usage);
     recorder.usage.exclude(mark);
-    if (!made.attached) recorder.usage.attach(made.app as App);
-    const server = await made.start();
+    if (!built.attached) recorder.usage.attach(built.app as App);
+    const server = await built.start();
     if (!server.listening) await once(server, 'listening');
     const address = { host: HOST, port: (server.address() as AddressInfo).port, secure: false };
-    const found: [string, string, number][] = [];
+    const results: [string, string, number][] = [];
     for (const target of targets) {
-      said = 'nobody';
+      respondent = 'nobody';
       const before = await count();
       await exchange(address, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
-      found.push([target, said, (await count()) - before]);
+      results.push([target, respondent, (await count()) - before]);
     }
     await closeServer(server);
     expect(recorder.errors).toEqual([]);
     await recorder.close();
-    return found;
+    return results;
   }
   const TARGETS = ['/health/x', '/health/../admin', '/health/%2e%2e/admin', '/x/../health/y', '/%68ealth/x'];
 
-  test('with Hono, which answers by the path without them, decoded', async () => {
+  test('is matched normalized and decoded with Hono, as Hono routes', async () => {
     const make = (answer: (text: string) => string) => {
       const app = new Hono();
       app.get('/health/:what', (context) => context.text(answer('health')));
@@ -209,7 +209,7 @@ describe('a path with dots', () => {
       const fetch = (...args: Parameters<typeof app.fetch>) => app.fetch(...args);
       return { app, start: () => serveHono({ fetch, port: 0, hostname: HOST }) as Server };
     };
-    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+    expect(await requestTargets(make, TARGETS, '/health/*')).toEqual([
       ['/health/x', 'health', 0],
       ['/health/../admin', 'admin', 1],
       ['/health/%2e%2e/admin', 'admin', 1],
@@ -218,14 +218,14 @@ describe('a path with dots', () => {
     ]);
   });
 
-  test('with a server of Node that reads URLs', async () => {
+  test('is matched normalized with a Node server that parses URLs', async () => {
     const make = (answer: (text: string) => string) => {
       const app = createServer((request, response) => {
         response.end(answer(new URL(request.url!, 'http://h').pathname));
       });
       return { app, start: () => app.listen(0, HOST) };
     };
-    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+    expect(await requestTargets(make, TARGETS, '/health/*')).toEqual([
       ['/health/x', '/health/x', 0],
       ['/health/../admin', '/admin', 1],
       ['/health/%2e%2e/admin', '/admin', 1],
@@ -234,14 +234,14 @@ describe('a path with dots', () => {
     ]);
   });
 
-  test('with Express, which answers by what was sent', async () => {
+  test('is matched as sent with Express, as Express routes', async () => {
     const make = (answer: (text: string) => string) => {
       const app = express();
       app.get('/health/*what', (_request, response) => void response.send(answer('health')));
       app.get('/admin', (_request, response) => void response.send(answer('admin')));
       return { app, start: () => app.listen(0, HOST) };
     };
-    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+    expect(await requestTargets(make, TARGETS, '/health/*')).toEqual([
       ['/health/x', 'health', 0],
       ['/health/../admin', 'health', 0],
       ['/health/%2e%2e/admin', 'health', 0],
@@ -250,7 +250,7 @@ describe('a path with dots', () => {
     ]);
   });
 
-  test('with Fastify, which decodes it', async () => {
+  test('is matched decoded with Fastify, as Fastify routes', async () => {
     const make = (answer: (text: string) => string, usage: TrackUsage) => {
       const app = fastify();
       usage.attach(app);
@@ -265,7 +265,7 @@ describe('a path with dots', () => {
         },
       };
     };
-    expect(await answered(make, TARGETS, '/health/*')).toEqual([
+    expect(await requestTargets(make, TARGETS, '/health/*')).toEqual([
       ['/health/x', 'health', 0],
       ['/health/../admin', 'health', 0],
       ['/health/%2e%2e/admin', 'health', 0],
@@ -274,7 +274,7 @@ describe('a path with dots', () => {
     ]);
   });
 
-  test("is the app's and counted, where it seems to lie below the dashboard", async () => {
+  test('is recorded if it belongs to the app, although it looks like a path of the dashboard', async () => {
     const make = (answer: (text: string) => string, usage: TrackUsage) => {
       const handler = usage.handler({ token: 'a-token-of-22-letters!' });
       const app = new Hono();
@@ -290,7 +290,7 @@ describe('a path with dots', () => {
       '/x/../usage/api/v1/site',
       '/usages',
     ];
-    expect(await answered(make, targets, '/health')).toEqual([
+    expect(await requestTargets(make, targets, '/health')).toEqual([
       ['/usage/', 'nobody', 0],
       ['/usage/../admin', 'admin', 1],
       ['/usage/%2e%2e/admin', 'admin', 1],
@@ -317,20 +317,20 @@ describe('marks', () => {
   test.each([
     ['exclude', without('/health', '/health?deep=1')],
     ['include', ['/admin', '/admin/a/b']],
-  ] as [Views, string[]][])('of the mode %s alone have an effect', async (views, paths) => {
-    expect((await tracked({ views }, both)).paths).toEqual(paths);
+  ] as [Views, string[]][])('have an effect only in the mode %s', async (views, paths) => {
+    expect((await trackPaths({ views }, both)).paths).toEqual(paths);
     vi.stubEnv('TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS', views);
-    expect((await tracked({}, both)).paths).toEqual(paths);
-    // The constructor wins.
+    expect((await trackPaths({}, both)).paths).toEqual(paths);
+    // The option takes precedence over the environment variable.
     vi.stubEnv('TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS', views === 'include' ? 'exclude' : 'include');
-    expect((await tracked({ views }, both)).paths).toEqual(paths);
+    expect((await trackPaths({ views }, both)).paths).toEqual(paths);
   });
 
-  test('include without a mark tracks nothing', async () => {
-    expect((await tracked({ views: 'include' }, server)).paths).toEqual([]);
+  test('track nothing in mode include if there are none', async () => {
+    expect((await trackPaths({ views: 'include' }, server)).paths).toEqual([]);
   });
 
-  test('what is none throws', async () => {
+  test('throw if they are invalid', async () => {
     const recorder = await Recorder.create();
     for (const mark of ['health', '', 7, null, {}]) {
       expect(() => recorder.usage.exclude(mark as string)).toThrow(

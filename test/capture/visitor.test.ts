@@ -6,8 +6,8 @@ import { TrackUsageError } from '../../src/errors.ts';
 const ID = '0123456789abcdef0123456789abcdef';
 const OTHER = 'f'.repeat(32);
 
-/** The `name=value` that a browser sends back. */
-const sent = (line: string) => line.slice(0, line.indexOf(';'));
+/** Returns the `name=value` that a browser sends back. */
+const cookiePair = (line: string) => line.slice(0, line.indexOf(';'));
 
 describe('serialize', () => {
   test.each<[CookieOptions, boolean, string]>([
@@ -33,7 +33,7 @@ describe('serialize', () => {
       false,
       `track_usage=${ID}.PeLwhPaN81yqfqBuMhGxBo6DpnVAOTSGU7Ja2dzPWt4; Max-Age=31536000; Path=/; HttpOnly; SameSite=Lax`,
     ],
-  ])('%j, secure: %s', (options, secure, expected) => {
+  ])('serializes with %j, secure: %s', (options, secure, expected) => {
     expect(new VisitorCookie(options).serialize(ID, secure)).toBe(expected);
   });
 });
@@ -60,31 +60,31 @@ describe('read', () => {
     [`track_usage=${ID}.abc`, null],
     ['track_usage', null],
     ['track_usage=', null],
-  ])('%s', (header, expected) => {
+  ])('reads "%s"', (header, expected) => {
     expect(cookie.read(header)).toBe(expected);
   });
 
-  test('a signed cookie', () => {
+  test('verifies a signed cookie', () => {
     const signed = new VisitorCookie({ secret: 'first' });
-    const good = sent(signed.serialize(ID, true));
+    const good = cookiePair(signed.serialize(ID, true));
     const another = new VisitorCookie({ secret: 'first', name: 'another' });
     const signature = good.slice(-43);
     const read = (header: string) => signed.read(header);
-    // Twice, for what was verified once is remembered.
+    // The second round uses the cached result.
     for (let round = 0; round < 2; round++) {
       expect({
         good: read(good),
         amongOthers: read(`a=b; ${good}; c=d`),
         unsigned: read(`track_usage=${ID}`),
         ofAnotherVisitor: read(`track_usage=${OTHER}.${signature}`),
-        ofAnotherSecret: read(sent(new VisitorCookie({ secret: 'other' }).serialize(ID, true))),
-        ofAnotherCookie: read(sent(another.serialize(ID, true)).replace('another', 'track_usage')),
+        ofAnotherSecret: read(cookiePair(new VisitorCookie({ secret: 'other' }).serialize(ID, true))),
+        ofAnotherCookie: read(cookiePair(another.serialize(ID, true)).replace('another', 'track_usage')),
         cut: read(good.slice(0, -1)),
         longer: read(`${good}A`),
         changed: read(good.slice(0, -2) + (good.at(-2) === 'A' ? 'B' : 'A') + good.at(-1)),
         empty: read(`track_usage=${ID}.`),
         notAscii: read(`track_usage=${ID}.${'ä'.repeat(43)}`),
-        byOneWithoutSecret: cookie.read(good),
+        withoutSecret: cookie.read(good),
       }).toEqual({
         good: ID,
         amongOthers: ID,
@@ -97,17 +97,17 @@ describe('read', () => {
         changed: null,
         empty: null,
         notAscii: null,
-        byOneWithoutSecret: null,
+        withoutSecret: null,
       });
     }
   });
 
-  test('of several secrets the first signs and all verify', () => {
+  test('signs with the first secret and verifies with all', () => {
     const before = new VisitorCookie({ secret: 'old' });
     const rotating = new VisitorCookie({ secret: ['new', 'old'] });
     const after = new VisitorCookie({ secret: ['new'] });
-    const fromBefore = sent(before.serialize(ID, true));
-    const fromRotating = sent(rotating.serialize(ID, true));
+    const fromBefore = cookiePair(before.serialize(ID, true));
+    const fromRotating = cookiePair(rotating.serialize(ID, true));
     expect([rotating.read(fromBefore), after.read(fromBefore)]).toEqual([ID, null]);
     expect([before.read(fromRotating), rotating.read(fromRotating), after.read(fromRotating)]).toEqual([
       null,
@@ -138,21 +138,21 @@ describe('read', () => {
 });
 
 describe('issue', () => {
-  test('ids are valid and distinct, over many refills of the pool', () => {
+  test('returns valid and distinct IDs over many refills of the pool', () => {
     const cookie = new VisitorCookie({ secret: 'secret' });
     const issued = Array.from({ length: 2_000 }, () => cookie.issue());
     expect(new Set(issued).size).toBe(issued.length);
     for (const visitor of issued.slice(0, 300)) {
       expect(visitor).toMatch(/^[0-9a-f]{32}$/);
-      expect(cookie.read(sent(cookie.serialize(visitor, false)))).toBe(visitor);
+      expect(cookie.read(cookiePair(cookie.serialize(visitor, false)))).toBe(visitor);
     }
   });
 
-  test('signed cookies are read long after they were verified first', () => {
+  test('returns IDs whose signed cookies are read again after many others', () => {
     const cookie = new VisitorCookie({ secret: 'secret' });
     const headers = Array.from({ length: 3_000 }, () => cookie.issue()).map((visitor) => ({
       visitor,
-      header: sent(cookie.serialize(visitor, true)),
+      header: cookiePair(cookie.serialize(visitor, true)),
     }));
     for (const round of [headers, headers]) {
       expect(round.filter(({ visitor, header }) => cookie.read(header) !== visitor)).toEqual([]);
@@ -185,14 +185,14 @@ describe('options', () => {
     ['cookie.when', { when: true }],
     ['cookie.path', { name: '__Host-v', path: '/app' }],
     ['cookie.domain', { name: '__Host-v', domain: 'example.org' }],
-  ])('%s of %j', (name, options) => {
+  ])('rejects an invalid %s: %j', (name, options) => {
     const create = () => new VisitorCookie(options as CookieOptions);
     expect(create).toThrow(TrackUsageError);
     expect(create).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
     expect(create).toThrow(`option "${name}" is`);
   });
 
-  test('a secret is never in a message', () => {
+  test('never contains a secret in an error message', () => {
     expect(() => new VisitorCookie({ secret: ['hunter2', ''] })).toThrow(/^(?!.*hunter2)/);
   });
 });
@@ -217,7 +217,7 @@ test.each([
   ['public, no-store', false],
   ['public, private', false],
   ['private="set-cookie", public', true],
-  // In doubt, no cookie.
+  // Ambiguous: no cookie.
   [', ;=" public', true],
 ])('isShareable(%j) is %s', (header, expected) => {
   expect(isShareable(header)).toBe(expected);

@@ -79,7 +79,7 @@ describe.each(SERVERS)('over %s', (_name, serve, isHttp2) => {
     const client = (isHttp2 ? http2Client : http1Client)(address);
     onTestFinished(() => client.close());
     const headers = { 'accept-encoding': 'gzip' };
-    await expect(client.ask({ path: `/usage/api/v1${path}`, headers })).rejects.toThrow();
+    await expect(client.request({ path: `/usage/api/v1${path}`, headers })).rejects.toThrow();
   });
 
   test('a whole one has its end', async () => {
@@ -88,7 +88,7 @@ describe.each(SERVERS)('over %s', (_name, serve, isHttp2) => {
     const address = await serve(createHandler(sourceOf(storage), { public: true }));
     const client = (isHttp2 ? http2Client : http1Client)(address);
     onTestFinished(() => client.close());
-    const { headers, body } = await client.ask({
+    const { headers, body } = await client.request({
       path: '/usage/api/v1/records?format=ndjson',
       headers: { 'accept-encoding': 'gzip' },
     });
@@ -130,7 +130,7 @@ test('a database that is gone when the next page is asked for is not the end', a
   );
   const client = http1Client(address);
   onTestFinished(() => client.close());
-  await expect(client.ask({ path: '/usage/api/v1/records?format=ndjson' })).rejects.toThrow();
+  await expect(client.request({ path: '/usage/api/v1/records?format=ndjson' })).rejects.toThrow();
 });
 
 test('keys that are gone when the next page is asked for are not the end', async () => {
@@ -144,7 +144,7 @@ test('keys that are gone when the next page is asked for are not the end', async
   const address = await listen(http.createServer(listener(createHandler(source, { public: true }))), false);
   const client = http1Client(address);
   onTestFinished(() => client.close());
-  await expect(client.ask({ path: '/usage/api/v1/summaries/urls?format=csv' })).rejects.toThrow();
+  await expect(client.request({ path: '/usage/api/v1/summaries/urls?format=csv' })).rejects.toThrow();
 });
 
 test('a download that broke off is reported on standard error', async () => {
@@ -160,6 +160,6 @@ test('a download that broke off is reported on standard error', async () => {
   );
   const client = http1Client(address);
   onTestFinished(() => client.close());
-  await expect(client.ask({ path: '/usage/api/v1/records?format=csv' })).rejects.toThrow();
+  await expect(client.request({ path: '/usage/api/v1/records?format=csv' })).rejects.toThrow();
   expect(written.mock.calls).toEqual([[2, 'track-usage: the dashboard failed: the storage is gone\n']]);
 });

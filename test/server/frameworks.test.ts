@@ -214,7 +214,7 @@ async function start(
   return {
     client,
     recorder,
-    get: (path, headers = {}, method = 'GET') => client.ask({ path, headers, method }),
+    get: (path, headers = {}, method = 'GET') => client.request({ path, headers, method }),
   };
 }
 
@@ -239,7 +239,7 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
       'application/problem+json; charset=utf-8',
       'PATH_UNKNOWN',
     ]);
-    const login = await client.ask({ path: '/usage/login', ...form(TOKEN) });
+    const login = await client.request({ path: '/usage/login', ...form(TOKEN) });
     expect([login.status, login.headers.location]).toEqual([303, '/usage/']);
     expect(String(login.headers['set-cookie'])).toMatch(
       secure ? /HttpOnly; Secure; SameSite=Strict/ : /HttpOnly; SameSite=Strict/,
@@ -277,8 +277,8 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
 
     const stream = client.start({ path: '/usage/api/v1/live', headers: bearer() });
     await stream.received('retry: 3000\n\nevent: usage\ndata: {'.length);
-    stream.leave();
-    await expect(stream.answer).rejects.toThrow();
+    stream.abort();
+    await expect(stream.response).rejects.toThrow();
 
     const host = isHttp2 ? { ':authority': 'example.com' } : { host: 'example.com' };
     expect((await get('/stats/all/api/v1/site', host)).status).toBe(200);
@@ -299,7 +299,7 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
     for (const path of ['/', '/usage', '/usage/', '/usage/api/v1/site?x=1', '/stats/all/', '/']) {
       await get(path, bearer());
     }
-    await client.ask({ path: '/usage/login', ...form('wrong') });
+    await client.request({ path: '/usage/login', ...form('wrong') });
     await get('/usage/api/v1/site', bearer(), 'HEAD');
     await get('/');
     const records = await recorder.take(3);
@@ -309,9 +309,9 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
   if (parses) {
     test('takes a form that was read already', async () => {
       const { client } = await start(framework, { parses: true });
-      const wrong = await client.ask({ path: '/usage/login', ...form('wrong') });
+      const wrong = await client.request({ path: '/usage/login', ...form('wrong') });
       expect([wrong.status, jsonOf(wrong).code]).toEqual([401, 'TOKEN_WRONG']);
-      const right = await client.ask({ path: '/usage/login', ...form(TOKEN) });
+      const right = await client.request({ path: '/usage/login', ...form(TOKEN) });
       expect(right.status).toBe(303);
     });
   }

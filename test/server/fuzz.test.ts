@@ -209,7 +209,7 @@ describe.each(STORAGES)('%s', (_, make) => {
   let served: Served;
   let client: Client;
   let operations: Operation[];
-  const ask = (path: string) => client.ask({ path: `/usage/api/v1${path}`, headers: bearer() });
+  const ask = (path: string) => client.request({ path: `/usage/api/v1${path}`, headers: bearer() });
 
   beforeAll(async () => {
     storage = await filled(make(), RECORDS);

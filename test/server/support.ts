@@ -64,7 +64,7 @@ export async function serve(
     async request(path, ask = {}) {
       const client = http1Client({ host: host === '0.0.0.0' ? HOST : host, port, secure: false });
       try {
-        return await client.ask({ path, ...ask });
+        return await client.request({ path, ...ask });
       } finally {
         client.close();
       }

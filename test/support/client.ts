@@ -19,22 +19,22 @@ export interface ClientResponse {
   headers: Record<string, string | string[] | number | undefined>;
   trailers: Record<string, string | string[] | undefined>;
   body: Buffer;
-  /** Statuses of the informational responses before it. */
-  information: number[];
+  /** Statuses of the preceding informational responses. */
+  informational: number[];
 }
 
-/** A request in progress. */
-export interface Pending {
-  answer: Promise<ClientResponse>;
+/** A request whose response is pending. */
+export interface PendingResponse {
+  response: Promise<ClientResponse>;
   /** Resolves when `bytes` of the body have been received. */
   received(bytes: number): Promise<void>;
-  /** Disconnects without waiting for the rest. */
-  leave(): void;
+  /** Disconnects without waiting for the rest of the response. */
+  abort(): void;
 }
 
 export interface Client {
-  start(request?: ClientRequest): Pending;
-  ask(ask?: ClientRequest): Promise<ClientResponse>;
+  start(request?: ClientRequest): PendingResponse;
+  request(request?: ClientRequest): Promise<ClientResponse>;
   close(): void;
 }
 
@@ -67,13 +67,13 @@ export function http1Client({ host, port, secure }: Address): Client {
     ? new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
     : new http.Agent({ keepAlive: true, maxSockets: 1 });
 
-  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): Pending => {
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): PendingResponse => {
     const content = new Body();
-    const information: number[] = [];
+    const informational: number[] = [];
     const request = (secure ? https : http).request({ host, port, agent, method, path, headers });
-    const answer = new Promise<ClientResponse>((resolve, reject) => {
+    const response = new Promise<ClientResponse>((resolve, reject) => {
       request.on('error', reject);
-      request.on('information', ({ statusCode }) => information.push(statusCode));
+      request.on('information', ({ statusCode }) => informational.push(statusCode));
       request.on('response', (response) => {
         response.on('data', (chunk) => content.add(chunk));
         response.on('error', reject);
@@ -83,19 +83,23 @@ export function http1Client({ host, port, secure }: Address): Client {
             headers: response.headers,
             trailers: response.trailers,
             body: Buffer.concat(content.chunks),
-            information,
+            informational,
           }),
         );
       });
     });
-    answer.catch(() => {});
+    response.catch(() => {});
     if (headers.expect === '100-continue') {
       request.flushHeaders();
       request.on('continue', () => request.end(body));
     } else request.end(body);
-    return { answer, received: (bytes) => content.reaches(bytes), leave: () => request.destroy() };
+    return {
+      response,
+      received: (bytes) => content.reaches(bytes),
+      abort: () => request.destroy(),
+    };
   };
-  return { start, ask: (ask) => start(ask).answer, close: () => agent.destroy() };
+  return { start, request: (request) => start(request).response, close: () => agent.destroy() };
 }
 
 /** HTTP/2 client with a persistent connection. */
@@ -110,18 +114,18 @@ export function http2Client({ host, port, secure }: Address): Client {
     return session;
   };
 
-  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): Pending => {
+  const start = ({ method = 'GET', path = '/', headers = {}, body }: ClientRequest = {}): PendingResponse => {
     const content = new Body();
-    const information: number[] = [];
+    const informational: number[] = [];
     const stream = (session ?? connect()).request(
       { ':method': method, ':path': path, ...headers },
       { endStream: body === undefined },
     );
     let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {};
     let trailers: http2.IncomingHttpHeaders = {};
-    const answer = new Promise<ClientResponse>((resolve, reject) => {
+    const response = new Promise<ClientResponse>((resolve, reject) => {
       stream.on('error', reject);
-      stream.on('headers', (early) => information.push(early[':status']!));
+      stream.on('headers', (early) => informational.push(early[':status']!));
       stream.on('response', (response) => {
         head = response;
       });
@@ -137,20 +141,20 @@ export function http2Client({ host, port, secure }: Address): Client {
           headers: rest,
           trailers,
           body: Buffer.concat(content.chunks),
-          information,
+          informational,
         });
       });
     });
-    answer.catch(() => {});
+    response.catch(() => {});
     stream.resume();
     if (body !== undefined) stream.end(body);
     return {
-      answer,
+      response,
       received: (bytes) => content.reaches(bytes),
-      leave: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+      abort: () => stream.close(http2.constants.NGHTTP2_CANCEL),
     };
   };
-  return { start, ask: (ask) => start(ask).answer, close: () => session?.destroy() };
+  return { start, request: (request) => start(request).response, close: () => session?.destroy() };
 }
 
 /** Opens a raw connection. */

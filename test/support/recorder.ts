@@ -52,7 +52,7 @@ export class Recorder {
     return this.usage.getUsage({ limit: 0 });
   }
 
-  /** Resolves when `count` more requests have been captured than were taken. */
+  /** Resolves when `count` requests have been captured in addition to those taken. */
   async captured(count: number): Promise<void> {
     await vi.waitFor(
       () => {
@@ -76,7 +76,7 @@ export class Recorder {
   }
 
   /** Returns the only record that was not taken yet. */
-  async one(): Promise<UsageRecord> {
+  async takeOne(): Promise<UsageRecord> {
     const [record, ...more] = await this.take(1);
     if (more.length > 0) throw new Error(`${more.length} records too many: ${JSON.stringify(more)}`);
     return record!;

@@ -7,8 +7,8 @@ import { exchange, http1Client, parseResponses } from '../support/client.ts';
 import { PLAIN_HTTP1, type Site, serve } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 
-/** What an app may do to the connection in the same turn as `end()`: the client gets everything all the same. */
-const ENDINGS: Record<string, (request: IncomingMessage, response: ServerResponse, server: Server) => void> =
+/** Ways to close the connection in the same turn as `end()`. The client still receives the whole response. */
+const CLOSINGS: Record<string, (request: IncomingMessage, response: ServerResponse, server: Server) => void> =
   {
     'socket.destroy()': ({ socket }) => socket.destroy(),
     'socket.end()': ({ socket }) => socket.end(),
@@ -16,7 +16,7 @@ const ENDINGS: Record<string, (request: IncomingMessage, response: ServerRespons
     'request.destroy()': (request) => request.destroy(),
     'response.destroy()': (_, response) => response.destroy(),
     'server.closeAllConnections()': (_, __, server) => server.closeAllConnections(),
-    'a cork that stays': ({ socket }) => {
+    'a socket that stays corked': ({ socket }) => {
       socket.cork();
       setImmediate(() => socket.destroySoon());
     },
@@ -31,19 +31,19 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     afterAll(() => site.close());
 
     describe.each([5, 20_000])('end() of %i bytes', (bytes) => {
-      test.each(Object.keys(ENDINGS))('%s', async (name) => {
+      test.each(Object.keys(CLOSINGS))('is recorded completely before %s', async (name) => {
         site.handle = (request, response) => {
           response.end('a'.repeat(bytes));
-          ENDINGS[name]!(request, response, site.server as unknown as Server);
+          CLOSINGS[name]!(request, response, site.server as unknown as Server);
         };
         const sent = await exchange(site.address, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
         expect(parseResponses(sent).map(({ status, body }) => [status, body.length])).toEqual([[200, bytes]]);
-        const { status, contentLength } = await site.recorder.one();
+        const { status, contentLength } = await site.recorder.takeOne();
         expect([status, contentLength]).toEqual([200, bytes]);
       });
     });
 
-    test('a handler that goes on working after end()', async () => {
+    test('counts the whole response of a handler that continues after end()', async () => {
       site.handle = async (_request, response) => {
         response.write('one');
         response.end('two');
@@ -51,20 +51,20 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         const until = performance.now() + 5;
         while (performance.now() < until);
       };
-      expect((await site.client.ask()).body.toString()).toBe('onetwo');
-      expect((await site.recorder.one()).contentLength).toBe(6);
+      expect((await site.client.request()).body.toString()).toBe('onetwo');
+      expect((await site.recorder.takeOne()).contentLength).toBe(6);
     });
 
-    test('nothing waits when there is nothing else to do', async () => {
+    test('sends responses promptly if nothing else happens', async () => {
       site.handle = (_request, response) => response.end('hello');
-      for (let i = 0; i < 20; i++) expect((await site.client.ask()).body.toString()).toBe('hello');
+      for (let i = 0; i < 20; i++) expect((await site.client.request()).body.toString()).toBe('hello');
       expect(await site.recorder.take(20)).toHaveLength(20);
     });
   });
 });
 
 describe.each(['append', 'group'] as const)(
-  'a process that ends with its response, journal mode %s',
+  'a process that exits with its response, journal mode %s',
   (mode) => {
     describe.each(['http', 'https'])('%s', (scheme) => {
       test.each([
@@ -72,20 +72,20 @@ describe.each(['append', 'group'] as const)(
         ['exit', 20_000],
         ['throw', 5],
         ['kill', 5],
-      ])('%s after end() of %i bytes', async (way, bytes) => {
-        // It makes the directory and its database, and gives them back when the process is gone.
+      ])('records what was sent before %s after end() of %i bytes', async (exitType, bytes) => {
+        // Creates the directory and its database.
         const before = await Recorder.create();
         const { directory } = before;
         await before.usage.close();
 
-        const fixture = fileURLToPath(new URL('fixtures/ending.ts', import.meta.url));
-        const child = spawn(process.execPath, [fixture, directory, mode, scheme, way, String(bytes)], {
+        const fixture = fileURLToPath(new URL('fixtures/exit-after-response.ts', import.meta.url));
+        const child = spawn(process.execPath, [fixture, directory, mode, scheme, exitType, String(bytes)], {
           stdio: ['ignore', 'pipe', 'inherit'],
         });
         const exited = once(child, 'exit');
         const [line] = await once(child.stdout, 'data');
         const client = http1Client({ host: '127.0.0.1', port: Number(line), secure: scheme === 'https' });
-        const received = await client.ask({ path: '/last' }).then(
+        const received = await client.request({ path: '/last' }).then(
           ({ status, body }) => [status, body.length],
           () => undefined,
         );
@@ -95,8 +95,8 @@ describe.each(['append', 'group'] as const)(
         const records = await recorder.adopted(received ? 1 : 0);
         await recorder.close();
 
-        // SIGKILL in the turn of a response that is held: neither is it sent nor recorded.
-        if (way !== 'kill' || mode === 'append') expect(received).toEqual([200, bytes]);
+        // After SIGKILL, a response that group mode held back is neither sent nor recorded.
+        if (exitType !== 'kill' || mode === 'append') expect(received).toEqual([200, bytes]);
         expect(records.map(({ path, status, contentLength }) => [path, status, contentLength])).toEqual(
           received ? [['/last', ...received]] : [],
         );

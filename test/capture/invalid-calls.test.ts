@@ -13,11 +13,11 @@ import { closeServer, listen } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 
 /*
- * Generated calls of a response, right and wrong ones. What Node refuses, the app goes on after. The record has to say
- * what the client received.
+ * Generated valid and invalid calls of a response. The app continues after calls that Node rejects. The record must
+ * match what the client received.
  */
 
-/** A call of a method of the response, or of its stream with HTTP/2. */
+/** A call of a method of the response or, with HTTP/2, of its stream. */
 type Call = [method: string, ...given: unknown[]];
 
 const statuses = fc.constantFrom<unknown>(200, 201, 404, 500, 204, 304, 199, 99, 1000, 0, 'none', 203.7);
@@ -25,13 +25,13 @@ const texts = fc.constantFrom<unknown>('', 'a', 'bcd', 'ä€', Buffer.from('efg
 const wrongChunks = fc.constantFrom<unknown>(null, undefined, 7, {}, false, new Uint16Array(2));
 const chunks = fc.oneof({ weight: 4, arbitrary: texts }, { weight: 1, arbitrary: wrongChunks });
 const encodings = fc.constantFrom<unknown>(undefined, undefined, undefined, 'utf8', 'latin1', 'utf16le');
-/** A client of HTTP/2 resets a stream whose body has another length. */
+/** Values of Content-Length. Only for HTTP/1, because an HTTP/2 client resets a stream whose body differs in length. */
 const LENGTHS = [0, 1, '3', 4, 10, 'none'];
 const names = fc.constantFrom('trailer', 'x-a', 'a b');
 const hints = fc.constantFrom<unknown>({ link: '</a>; rel=preload' }, { link: 7 });
 
-/** Values that HTTP/1 refuses; a server of HTTP/2 sends them, and its clients end the session. */
-const BROKEN = ['b\n', 'b\0'];
+/** Values that HTTP/1 rejects. An HTTP/2 server sends them, and its clients destroy the session. */
+const INVALID_VALUES = ['b\n', 'b\0'];
 
 function callsOf(values: string[], lengths: unknown[]): fc.Arbitrary<Call> {
   const length = fc.constantFrom(...lengths);
@@ -77,7 +77,7 @@ function callsOf(values: string[], lengths: unknown[]): fc.Arbitrary<Call> {
 interface Case {
   method: string;
   calls: Call[];
-  /** Of HTTP/1. */
+  /** `strictContentLength` of HTTP/1. */
   isStrict: boolean;
   isRejecting: boolean;
 }
@@ -90,7 +90,7 @@ const cases = (calls: fc.Arbitrary<Call>): fc.Arbitrary<Case> =>
     isRejecting: fc.boolean(),
   });
 
-/** Every kind that was wrong once. */
+/** Cases that were recorded incorrectly in the past. */
 const EXAMPLES: [Case][] = [
   {
     calls: [
@@ -153,13 +153,13 @@ const EXAMPLES: [Case][] = [
   },
 ].map((given) => [{ method: 'GET', isStrict: false, isRejecting: false, ...given } as Case]);
 
-/** Makes the calls, as an app that catches what is thrown; and ends the connection if the response does not end. */
-async function make({ calls }: Case, response: http.ServerResponse, drop: () => void): Promise<void> {
+/** Performs the calls, ignores exceptions, and drops the connection if the response is not complete. */
+async function performCalls({ calls }: Case, response: http.ServerResponse, drop: () => void): Promise<void> {
   const stream = (response as unknown as { stream?: http2.ServerHttp2Stream }).stream;
   response.on('error', () => {});
   stream?.on('error', () => {});
   for (const [method, ...given] of calls) {
-    // What was written is sent before the next call.
+    // Written data is sent before the next call.
     await new Promise(setImmediate);
     try {
       if (method === 'statusCode') response.statusCode = given[0] as number;
@@ -169,7 +169,7 @@ async function make({ calls }: Case, response: http.ServerResponse, drop: () => 
         Reflect.apply((target as Record<string, () => unknown>)[name]!, target, given);
       }
     } catch {
-      // The app goes on.
+      // The app continues.
     }
   }
   await new Promise(setImmediate);
@@ -177,9 +177,9 @@ async function make({ calls }: Case, response: http.ServerResponse, drop: () => 
   if (!(stream ?? response).writableEnded || !response.headersSent) drop();
 }
 
-/** What a client received: the final status, and the bytes of the body. Nothing at all is a 499. */
-function received(sent: string, { method }: Case): [status: number, bytes: number, length?: number] {
-  let rest = sent;
+/** Returns the final status and body length that a client received. The status is 499 if it received nothing. */
+function parseReceived(received: string, { method }: Case): [status: number, bytes: number, length?: number] {
+  let rest = received;
   for (;;) {
     const end = rest.indexOf('\r\n\r\n') + 4;
     const head = rest.slice(0, end);
@@ -214,33 +214,33 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
   });
   afterAll(() => recorder.close());
 
-  /** Tracks a server of HTTP/1 whose response is made by the case. */
-  const track = async (isRejecting: boolean) => {
+  /** Starts a tracked HTTP/1 server whose responses are made by the current case. */
+  const serveCases = async (isRejecting: boolean) => {
     const state: { current?: Case } = {};
     const server = http.createServer({ rejectNonStandardBodyWrites: isRejecting }, (request, response) => {
       const { current } = state;
       response.strictContentLength = current!.isStrict;
-      void make(current!, response, () => request.socket.destroy());
+      void performCalls(current!, response, () => request.socket.destroy());
     });
     recorder.usage.attach(server);
     const { address } = await listen(server as never);
     return { server, state, address };
   };
 
-  test('HTTP/1: the record is what the client received', async () => {
-    const servers = [await track(false), await track(true)];
+  test('records what the client received over HTTP/1', async () => {
+    const servers = [await serveCases(false), await serveCases(true)];
     await fc.assert(
-      fc.asyncProperty(cases(callsOf(BROKEN, LENGTHS)), async (given) => {
+      fc.asyncProperty(cases(callsOf(INVALID_VALUES, LENGTHS)), async (given) => {
         const { address, state } = servers[given.isRejecting ? 1 : 0]!;
         state.current = given;
-        const sent = await exchange(
+        const received = await exchange(
           address,
           `${given.method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
         );
         const [record, ...more] = (await recorder.take(1)).map(outcome);
-        const [status, bytes, length = bytes] = received(sent, given);
+        const [status, bytes, length = bytes] = parseReceived(received, given);
         expect(more).toEqual([]);
-        // An app may send more than it announced: it counts as far as the response was not complete.
+        // An app may send more than Content-Length. Bytes count until the response is complete.
         const isLonger = record![1] >= length && record![1] <= bytes;
         expect(record).toEqual([status, isLonger ? record![1] : bytes]);
       }),
@@ -249,10 +249,10 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
     for (const { server } of servers) await closeServer(server);
   });
 
-  test('HTTP/2: the record is what the client received', async () => {
+  test('records what the client received over HTTP/2', async () => {
     const state: { current?: Case } = {};
     const server = http2.createServer((request, response) => {
-      void make(state.current!, response as never, () =>
+      void performCalls(state.current!, response as never, () =>
         request.stream.close(http2.constants.NGHTTP2_CANCEL),
       );
     });
@@ -296,10 +296,10 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
   });
 });
 
-/** How a handler of HTTP/2 answers by its stream; the file has ten bytes. */
-const FILES: Record<
+/** Responses by the stream of HTTP/2. The file has ten bytes. */
+const FILE_RESPONSES: Record<
   string,
-  [answer: (stream: http2.ServerHttp2Stream, file: string) => unknown, expected: [number, number]]
+  [respond: (stream: http2.ServerHttp2Stream, file: string) => unknown, expected: [number, number]]
 > = {
   'a file': [(stream, file) => stream.respondWithFile(file), [200, 10]],
   'a file with a status': [(stream, file) => stream.respondWithFile(file, { ':status': 203 }), [203, 10]],
@@ -317,22 +317,22 @@ const FILES: Record<
       }),
     [404, 9],
   ],
-  'a file that must not have a body': [
+  'a file with a status that has no body': [
     (stream, file) => {
       expect(() => stream.respondWithFile(file, { ':status': 204 })).toThrow();
       stream.respond({ ':status': 204 }, { endStream: true });
     },
     [204, 0],
   ],
-  'a descriptor': [(stream, file) => closeLater(stream, openSync(file, 'r'), {}), [200, 10]],
-  'a part of a descriptor': [
-    (stream, file) => closeLater(stream, openSync(file, 'r'), { offset: 4, length: 100 }),
+  'a file descriptor': [(stream, file) => respondWithDescriptor(stream, openSync(file, 'r'), {}), [200, 10]],
+  'a part of a file descriptor': [
+    (stream, file) => respondWithDescriptor(stream, openSync(file, 'r'), { offset: 4, length: 100 }),
     [200, 6],
   ],
   'a stream that is reset': [(stream) => stream.close(http2.constants.NGHTTP2_CANCEL), [499, 0]],
 };
 
-function closeLater(
+function respondWithDescriptor(
   stream: http2.ServerHttp2Stream,
   fd: number,
   options: { offset?: number; length?: number },
@@ -341,12 +341,12 @@ function closeLater(
   stream.respondWithFD(fd, {}, options);
 }
 
-test.each(Object.keys(FILES))('by the stream of HTTP/2: %s', async (name) => {
-  const [answer, expected] = FILES[name]!;
+test.each(Object.keys(FILE_RESPONSES))('records a response by the stream of HTTP/2: %s', async (name) => {
+  const [respond, expected] = FILE_RESPONSES[name]!;
   const recorder = await Recorder.create();
   const file = join(recorder.directory, 'file.txt');
   await writeFile(file, '0123456789');
-  const server = http2.createServer((_request, response) => answer(response.stream, file));
+  const server = http2.createServer((_request, response) => respond(response.stream, file));
   recorder.usage.attach(server as unknown as App);
   const { address } = await listen(server as never);
   const session = http2.connect(`http://127.0.0.1:${address.port}`);
@@ -367,7 +367,7 @@ test.each(Object.keys(FILES))('by the stream of HTTP/2: %s', async (name) => {
   await recorder.close();
 });
 
-describe('what Node itself answers', () => {
+describe('a response of Node itself', () => {
   let recorder: Recorder;
   let server: http.Server;
   let address: Address;
@@ -392,41 +392,41 @@ describe('what Node itself answers', () => {
   });
 
   test.each([
-    ['a body that is late', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', [[408, 0]]],
+    ['a request timeout', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', [[408, 0]]],
     [
-      'a chunk that is none',
+      'an invalid chunk',
       'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n',
       [[400, 0]],
     ],
     [
-      'an extension that is too long',
+      'a chunk extension that is too long',
       `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;${'a'.repeat(20_000)}\r\n`,
       [[413, 0]],
     ],
-    ['no Host', 'GET / HTTP/1.1\r\n\r\n', [[400, 0]]],
+    ['a missing Host header', 'GET / HTTP/1.1\r\n\r\n', [[400, 0]]],
     [
-      'an Expect that is unknown',
+      'an unknown Expect header',
       'GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nConnection: close\r\n\r\n',
       [[417, 0]],
     ],
     [
-      'a request too many on a connection',
+      'too many requests on a connection',
       'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
       [
         [200, 5],
         [503, 0],
       ],
     ],
-  ])('%s', async (_, sent, expected) => {
-    const answers = await exchange(address, sent);
-    const statuses = [...answers.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => Number(status));
+  ])('is recorded: %s', async (_, sent, expected) => {
+    const responses = await exchange(address, sent);
+    const statuses = [...responses.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => Number(status));
     const records = (await recorder.take(expected.length)).map(outcome);
     // A connection that closes after the first response never sends the second.
     expect(records.filter(([status]) => status !== 499).map(([status]) => status)).toEqual(statuses);
     expect(records).toEqual(expected.map((one, i) => (i < statuses.length ? one : [499, 0])));
   });
 
-  test('a client that ends in the middle of its request has left', async () => {
+  test('records 499 if the client ends the connection during its request', async () => {
     const socket = (await import('node:net')).connect(address.port, '127.0.0.1');
     socket.end('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
     await once(socket.resume(), 'close');

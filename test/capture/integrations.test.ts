@@ -27,7 +27,7 @@ import { Recorder } from '../support/recorder.ts';
 
 const HOST = '127.0.0.1';
 
-interface Built {
+interface BuiltApp {
   app: object;
   server(): Server;
 }
@@ -36,8 +36,8 @@ const broken = (): never => {
   throw new Error('broken');
 };
 
-/** `early` answers before the middleware is reached; `ended` answers, and goes on to it all the same. */
-const MIDDLEWARE: [name: string, build: (usage: TrackUsage) => Built][] = [
+/** `/early` responds before the middleware is reached. `/ended` responds, and then calls the middleware. */
+const MIDDLEWARE: [name: string, build: (usage: TrackUsage) => BuiltApp][] = [
   ...(
     [
       ['Express 5', express],
@@ -111,7 +111,7 @@ const MIDDLEWARE: [name: string, build: (usage: TrackUsage) => Built][] = [
 ];
 
 const PATHS = ['/early', '/ended', '/api/users/7?a=1', '/api/broken', '/nowhere'];
-const SEEN = [
+const EXPECTED = [
   ['/api/users/7', 200, '/api/users/:id', { id: '7' }, '/api'],
   ['/api/broken', 500, '/api/broken', null, '/api'],
   ['/nowhere', 404, null, null, null],
@@ -124,11 +124,11 @@ const fieldsOf = ({ path, status, route, routeParams, blueprint }: UsageRecord) 
   blueprint,
 ];
 
-/** Asks a server, each path on one connection, and closes it, so that no record can come later. */
-async function askAll(server: Server, paths: string[]): Promise<number[]> {
+/** Requests each path on one connection and closes it, so that no record can arrive later. */
+async function requestAll(server: Server, paths: string[]): Promise<number[]> {
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
   const statuses = [];
-  for (const path of paths) statuses.push((await client.ask({ path })).status);
+  for (const path of paths) statuses.push((await client.request({ path })).status);
   client.close();
   return statuses;
 }
@@ -139,18 +139,18 @@ async function recordsOf(usage: TrackUsage): Promise<unknown[]> {
 }
 
 describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
-  test('sees what reaches it', async () => {
+  test('records the requests that reach it', async () => {
     const recorder = await Recorder.create();
     const server = build(recorder.usage).server().listen(0, HOST);
     await once(server, 'listening');
-    expect(await askAll(server, PATHS)).toEqual([200, 200, 200, 500, 404]);
+    expect(await requestAll(server, PATHS)).toEqual([200, 200, 200, 500, 404]);
     await closeServer(server);
-    expect(await recordsOf(recorder.usage)).toEqual(SEEN);
+    expect(await recordsOf(recorder.usage)).toEqual(EXPECTED);
     expect(recorder.errors).toEqual([]);
     await recorder.close();
   });
 
-  test('of an app and a server that are tracked, one record a request', async () => {
+  test('records each request once if the app and server are tracked too', async () => {
     const recorder = await Recorder.create();
     const { app, server: make } = build(recorder.usage);
     recorder.usage.attach(app as App);
@@ -158,15 +158,15 @@ describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
     recorder.usage.attach(server as unknown as App);
     server.listen(0, HOST);
     await once(server, 'listening');
-    await askAll(server, PATHS);
+    await requestAll(server, PATHS);
     await closeServer(server);
     const records = await recordsOf(recorder.usage);
     expect(records).toHaveLength(PATHS.length);
-    expect(records.slice(2)).toEqual(SEEN);
+    expect(records.slice(2)).toEqual(EXPECTED);
     await recorder.close();
   });
 
-  test('is only had for a TrackUsage that is open', async () => {
+  test('requires an open TrackUsage', async () => {
     for (const given of [undefined, {}, new SqliteStorage('unused.db')]) {
       expect(() => build(given as TrackUsage)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
     }
@@ -179,7 +179,7 @@ describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
 test.each([
   ['Express 5', express],
   ['Express 4', express4],
-] as const)('an app of %s and the one inside it: a record for each TrackUsage', async (_, create) => {
+] as const)('records the requests of a mounted %s app once per TrackUsage', async (_, create) => {
   const [recorder, other] = [await Recorder.create(), await Recorder.create()];
   const [app, admin] = [create(), create()];
   admin.get('/users/:id', (_request, response) => void response.send('fine'));
@@ -189,7 +189,7 @@ test.each([
   app.get('/other', trackExpress(other.usage), (_request, response) => void response.send('fine'));
   const server = app.listen(0, HOST);
   await once(server, 'listening');
-  await askAll(server, ['/admin/users/7', '/other']);
+  await requestAll(server, ['/admin/users/7', '/other']);
   await closeServer(server);
   const [first, second] = [
     ['/admin/users/7', 200, '/admin/users/:id', { id: '7' }, '/admin'],
@@ -208,22 +208,22 @@ describe.each([
   const api = async (app: FastifyInstance) => {
     app.get('/users/:id', async (request) => `user ${(request.params as { id: string }).id}`);
   };
-  async function started(app: FastifyInstance): Promise<Server> {
+  async function start(app: FastifyInstance): Promise<Server> {
     await app.listen({ port: 0, host: HOST });
     return app.server;
   }
 
-  test('is one function, by two names', () => expect(trackFastify).toBe(trackUsage));
+  test('has a default and a named export', () => expect(trackFastify).toBe(trackUsage));
 
-  test('covers the routes around it, before and after', async () => {
+  test('records routes registered before and after it', async () => {
     const recorder = await Recorder.create();
     const app = create();
     app.get('/first', async () => 'first');
     app.register(api, { prefix: '/before' });
     app.register(trackUsage, { usage: recorder.usage });
     app.register(api, { prefix: '/after' });
-    const server = await started(app);
-    await askAll(server, ['/first', '/before/users/7', '/after/users/8', '/nowhere', '/%']);
+    const server = await start(app);
+    await requestAll(server, ['/first', '/before/users/7', '/after/users/8', '/nowhere', '/%']);
     await app.close();
     expect(await recordsOf(recorder.usage)).toEqual([
       ['/first', 200, '/first', null, null],
@@ -232,12 +232,12 @@ describe.each([
       ['/nowhere', 404, null, null, null],
       ['/%', 400, null, null, null],
     ]);
-    // Whose usage it is closes it.
+    // The plugin does not close a TrackUsage that it did not create.
     expect(() => recorder.usage.openCapture()).not.toThrow();
     await recorder.close();
   });
 
-  test('encapsulated, only those of its context', async () => {
+  test('records only the routes of its context if it is encapsulated', async () => {
     const recorder = await Recorder.create();
     const app = create();
     app.register(api, { prefix: '/outside' });
@@ -249,8 +249,8 @@ describe.each([
       },
       { prefix: '/inside' },
     );
-    const server = await started(app);
-    await askAll(server, ['/outside/users/7', '/inside', '/inside/deeper/users/7', '/nowhere']);
+    const server = await start(app);
+    await requestAll(server, ['/outside/users/7', '/inside', '/inside/deeper/users/7', '/nowhere']);
     await app.close();
     expect(await recordsOf(recorder.usage)).toEqual([
       ['/inside', 200, '/inside', null, '/inside'],
@@ -259,7 +259,7 @@ describe.each([
     await recorder.close();
   });
 
-  test('of an app that is tracked, and registered twice, one record a request', async () => {
+  test('records each request once if the app is tracked and the plugin is registered twice', async () => {
     const recorder = await Recorder.create();
     const { usage } = recorder;
     const app = create();
@@ -267,8 +267,8 @@ describe.each([
     app.register(trackUsage, { usage });
     app.register(api);
     app.register(trackUsage, { usage, encapsulate: true });
-    const server = await started(app);
-    await askAll(server, ['/users/7', '/nowhere']);
+    const server = await start(app);
+    await requestAll(server, ['/users/7', '/nowhere']);
     await app.close();
     expect(await recordsOf(usage)).toEqual([
       ['/users/7', 200, '/users/:id', { id: '7' }, null],
@@ -277,7 +277,7 @@ describe.each([
     await recorder.close();
   });
 
-  test('takes writers as a TrackUsage does', async () => {
+  test('accepts writers like a TrackUsage', async () => {
     const app = create();
     const directory = mkdtempSync(join(tmpdir(), 'track-usage-'));
     const lines: string[] = [];
@@ -296,20 +296,20 @@ describe.each([
     expect(lines).toEqual(['/a']);
   });
 
-  test('closes what it made, with the requests that the end waited for', async () => {
+  test('closes its TrackUsage after the pending requests', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'track-usage-'));
     const file = join(directory, 'usage.db');
     const app = create();
     app.register(trackUsage, { storages: new SqliteStorage(file), journal: { dir: directory }, geo: false });
     let close: Promise<unknown> = Promise.resolve();
-    app.addHook('preClose', async () => void answer.resolve('late'));
-    const answer = Promise.withResolvers<string>();
+    app.addHook('preClose', async () => void response.resolve('late'));
+    const response = Promise.withResolvers<string>();
     app.get('/late', async () => {
       close = app.close();
-      return answer.promise;
+      return response.promise;
     });
-    const server = await started(app);
-    expect(await askAll(server, ['/late'])).toEqual([200]);
+    const server = await start(app);
+    expect(await requestAll(server, ['/late'])).toEqual([200]);
     await close;
     const after = new TrackUsage(null, new SqliteStorage(file), { journal: { dir: directory }, geo: false });
     await after.ready();
@@ -324,7 +324,7 @@ describe.each([
     [{ usage: {} }, 'OPTION_INVALID'],
     [{ storages: [], encapsulate: 'yes' }, 'OPTION_INVALID'],
     [{ storages: [], colour: 'red' }, 'OPTION_UNKNOWN'],
-  ])('refuses %o', async (options, code) => {
+  ])('rejects the options %o', async (options, code) => {
     const app = create();
     app.register(trackUsage, options as { storages: [] });
     await expect(app.ready()).rejects.toMatchObject({ code });
