@@ -12,7 +12,7 @@ export const ENGINES = [
  */
 export const SYSTEM = [
   'test/{crash,e2e,examples,processes,resilience,surroundings}/**/*.test.ts',
-  'test/docs/metrics.test.ts',
+  'test/docs/{metrics,reverse-proxies}.test.ts',
   'test/metrics/prometheus.test.ts',
   'test/report/browser.test.ts',
   'test/support/*.test.ts',

@@ -35,6 +35,7 @@ export const SERVICES = [
     packages: ['postgresql-15'],
     daemons: ['postgresql'],
   },
+  { name: 'nginx', program: 'nginx', packages: ['nginx-light'], daemons: ['nginx'] },
   { name: 'chromium', program: 'chromium', packages: ['chromium'] },
   // Includes promtool.
   { name: 'prometheus', program: 'prometheus', packages: ['prometheus'], daemons: ['prometheus'] },
