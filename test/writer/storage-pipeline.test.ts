@@ -1,0 +1,993 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { RecordBatchData } from '../../src/batch.ts';
+import { TrackUsageError } from '../../src/errors.ts';
+import { listJournals, listSegments } from '../../src/journal/directory.ts';
+import type { JournalOptions } from '../../src/journal/journal.ts';
+import type { Position } from '../../src/journal/position.ts';
+import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
+import type { Batch, StorageWriter } from '../../src/storage/contract.ts';
+import { StorageReplaced } from '../../src/storage/replaced.ts';
+import { Enricher } from '../../src/writer/enrich/enricher.ts';
+import type { PipelineStatus, StorageData, WriterData } from '../../src/writer/protocol.ts';
+import { HookQuota } from '../../src/writer/thread/hook-quota.ts';
+import { Journals } from '../../src/writer/thread/journals.ts';
+import { AppCalls } from '../../src/writer/thread/remote-writer.ts';
+import { StoragePipeline } from '../../src/writer/thread/storage-pipeline.ts';
+import { fieldsOf, names, openJournal, temporaryDirectory } from '../journal/support.ts';
+
+interface Timer {
+  run: () => void;
+  ms: number;
+  unref(): Timer;
+}
+
+/** A clock that moves when a test moves it, and the pauses of the pipeline. */
+const clock = vi.hoisted(() => ({ now: 0, timers: [] as Timer[], pauses: [] as number[] }));
+
+vi.mock('../../src/platform/clock.ts', async (original) => {
+  const clearTimeout = (timer: Timer) => {
+    clock.timers = clock.timers.filter((each) => each !== timer);
+  };
+  return {
+    ...(await original<object>()),
+    monotonicClock: { now: () => clock.now },
+    clearTimeout,
+    setTimeout: (run: () => void, ms: number) => {
+      const timer: Timer = {
+        run,
+        ms,
+        // A timer of the journal, which is not to be slow here.
+        unref: () => {
+          clearTimeout(timer);
+          clock.pauses.pop();
+          return timer;
+        },
+      };
+      clock.timers.push(timer);
+      clock.pauses.push(ms);
+      return timer;
+    },
+  };
+});
+
+beforeEach(() => {
+  Object.assign(clock, { now: 1_000_000, timers: [], pauses: [] });
+});
+
+const urlsOf = ({ records }: Pick<Batch, 'records'>) =>
+  Array.from({ length: records.length }, (_, i) => records.at('url', i)!);
+
+/** A storage in memory. Tests replace its methods to make them fail. */
+class TestWriter implements StorageWriter {
+  readonly urls: string[] = [];
+  readonly sizes: number[] = [];
+  readonly positions = new Map<string, Position>();
+  readonly forgotten: string[] = [];
+  closed = 0;
+  replays?: boolean;
+  isReplaced?: () => boolean;
+  resume?: (journal: string, at: Position) => Promise<boolean>;
+  position = async (journal: string) => this.positions.get(journal);
+  apply = async (batch: Batch) => this.store(batch);
+  forget = async (journal: string) => {
+    this.forgotten.push(journal);
+    this.positions.delete(journal);
+  };
+  refuses = (error: unknown) => (error as Error).message.startsWith('refused');
+  close = async () => {
+    this.closed += 1;
+  };
+
+  store(batch: Batch): boolean {
+    if ((this.positions.get(batch.journal)?.position ?? 0) !== batch.from.position) return false;
+    this.urls.push(...urlsOf(batch));
+    this.sizes.push(batch.records.length);
+    this.positions.set(batch.journal, batch.to);
+    return true;
+  }
+
+  /** Refuses batches with one of the URLs. */
+  refuse(...urls: string[]): void {
+    this.apply = async (batch) => {
+      const refused = urlsOf(batch).find((url) => urls.includes(url));
+      if (refused !== undefined) throw new Error(`refused ${refused}`);
+      return this.store(batch);
+    };
+  }
+
+  /** Lets the next calls of `apply` fail. */
+  failTimes(times: number, error: unknown = new Error('offline')): void {
+    let left = times;
+    this.apply = async (batch) => {
+      if (left-- > 0) throw error;
+      return this.store(batch);
+    };
+  }
+}
+
+interface Options {
+  directory?: string;
+  writer?: TestWriter;
+  /** Returns the writing end at each opening. */
+  open?: () => StorageWriter;
+  storage?: Partial<StorageData>;
+  before?: PipelineStatus;
+  journal?: Partial<JournalOptions>;
+}
+
+/** A pipeline from a journal to one storage. Its rounds are made one at a time. */
+function pipelineOf({
+  directory = temporaryDirectory(),
+  writer = new TestWriter(),
+  ...options
+}: Options = {}) {
+  const { journal } = openJournal(directory, options.journal);
+  const problems: TrackUsageError[] = [];
+  const hooked: string[] = [];
+  const statuses: PipelineStatus[] = [];
+  let opened = 0;
+  const storage: StorageData = {
+    label: 'test',
+    module: 'data:text/javascript,export const openWriter = (open) => open()',
+    options: () => {
+      opened += 1;
+      return options.open?.() ?? writer;
+    },
+    positions: 'storage',
+    maxRecords: undefined,
+    ephemeral: false,
+    summaries: [],
+    hooked: false,
+    ...options.storage,
+  };
+  const data: WriterData = {
+    directory,
+    journal: journal.id,
+    shared: journal.shared.memory,
+    maxBytes: 2 ** 30,
+    site: 'default',
+    serverName: 'test',
+    timeZone: 'UTC',
+    durable: false,
+    geo: false,
+    freeGeoIp: undefined,
+    before: [options.before],
+    storages: [storage],
+  };
+  const onProblem = (problem: TrackUsageError) => void problems.push(problem);
+  const journals = new Journals(directory, journal.id, journal.shared, [storage.ephemeral], onProblem);
+  journal.onMemoryPiece = (piece) => journals.own.memory.push(piece);
+  onTestFinished(() => journals.release());
+  const pipeline: StoragePipeline = new StoragePipeline(
+    0,
+    data,
+    journals,
+    new Enricher(undefined),
+    new AppCalls(() => {}),
+    {
+      onStatus: () => statuses.push({ ...pipeline.status }),
+      onProblem,
+      onStored: ({ length, strings, text }: RecordBatchData) => {
+        hooked.push(...Array.from({ length }, (_, i) => strings[text.url[i]!]!));
+      },
+    },
+  );
+  let running: Promise<void> | undefined;
+  onTestFinished(async () => {
+    if (!running) return;
+    pipeline.stop(false);
+    await running;
+  });
+  /** Runs until the pipeline pauses. */
+  const settle = async () => {
+    running ??= pipeline.run();
+    for (let turns = 0; clock.timers.length === 0; turns++) {
+      if (turns === 2_000) expect.unreachable('the pipeline does not pause');
+      await setImmediate();
+    }
+  };
+  return {
+    directory,
+    writer,
+    journal,
+    journals,
+    pipeline,
+    problems,
+    hooked,
+    statuses,
+    get opened() {
+      return opened;
+    },
+    codes: () => problems.map(({ code }) => code),
+    messages: () => problems.map(({ message, hint }) => message.replace(`; ${hint}.`, '')),
+    append: (from: number, to: number) => {
+      for (const url of names(from, to)) journal.append(fieldsOf(url));
+    },
+    /** Makes a round when its time has come. */
+    async round(): Promise<void> {
+      const timer = clock.timers.shift();
+      if (timer) {
+        clock.now += timer.ms;
+        timer.run();
+      }
+      await settle();
+    },
+    /** Makes a round now, because a caller waits. */
+    async wake(): Promise<void> {
+      await settle();
+      pipeline.wake();
+      await settle();
+    },
+    async stop(forgetsOwn: boolean): Promise<void> {
+      pipeline.stop(forgetsOwn);
+      await running;
+    },
+  };
+}
+
+/** Leaves the journal of another process, with records and perhaps less. */
+async function leave(directory: string, from: number, to: number, options: Partial<JournalOptions> = {}) {
+  const { journal } = openJournal(directory, options);
+  for (const url of names(from, to)) journal.append(fieldsOf(url));
+  await journal.close({ discard: false });
+  return journal;
+}
+
+describe('a round', () => {
+  test('stores what the journal has, and tells how far', async () => {
+    const at = pipelineOf();
+    at.append(0, 3);
+    expect(at.pipeline.hasStored(0)).toBe(false);
+    await at.round();
+    const { end } = at.journal.shared;
+    expect(at.writer.urls).toEqual(names(0, 3));
+    expect(at.pipeline.status).toMatchObject({
+      opened: true,
+      position: end,
+      ordinal: 3,
+      lost: 0,
+      adopted: 0,
+    });
+    expect(at.statuses.at(-1)).toMatchObject({ opened: true, position: end, ordinal: 3 });
+    expect(at.journal.shared.committed).toBe(end);
+    expect([end, end + 1].map((position) => at.pipeline.hasStored(position))).toEqual([true, false]);
+    at.append(3, 5);
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 5));
+    expect(at.problems).toEqual([]);
+  });
+
+  test('continues where the storage is', async () => {
+    const at = pipelineOf();
+    at.append(0, 2);
+    at.writer.positions.set(at.journal.id, { position: at.journal.shared.end, ordinal: 2 });
+    at.append(2, 4);
+    await at.round();
+    expect(at.writer.urls).toEqual(names(2, 4));
+    expect(at.pipeline.status.ordinal).toBe(4);
+  });
+
+  test('asks for the position again if another process stored the batch', async () => {
+    const at = pipelineOf();
+    at.append(0, 2);
+    const to = { position: at.journal.shared.end, ordinal: 2 };
+    at.append(2, 3);
+    at.writer.apply = async (batch) => {
+      if (batch.from.position === 0) at.writer.positions.set(batch.journal, to);
+      return at.writer.store(batch);
+    };
+    await at.round();
+    expect(at.writer.urls).toEqual(['/2']);
+    expect(at.problems).toEqual([]);
+  });
+
+  test('leaves what arrives meanwhile to the next one', async () => {
+    const at = pipelineOf({ storage: { maxRecords: 1 } });
+    at.append(0, 2);
+    let next = 2;
+    at.writer.apply = async (batch) => {
+      if (next < 10) at.append(next, ++next);
+      return at.writer.store(batch);
+    };
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 2));
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 4));
+  });
+
+  test.each([
+    ['a caller waits for it', (pipeline: StoragePipeline) => pipeline.wake()],
+    [
+      'a second has passed',
+      () => {
+        clock.now += 1_000;
+      },
+    ],
+  ])('includes what arrived meanwhile if %s', async (_, happens) => {
+    const at = pipelineOf({ storage: { maxRecords: 1 } });
+    at.append(0, 2);
+    let isFirst = true;
+    at.writer.apply = async (batch) => {
+      if (isFirst) {
+        at.append(2, 4);
+        happens(at.pipeline);
+      }
+      isFirst = false;
+      return at.writer.store(batch);
+    };
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 4));
+  });
+
+  test('follows the last one by a second if that stored records, else soon', async () => {
+    const at = pipelineOf();
+    at.append(0, 1);
+    await at.round();
+    expect(clock.pauses).toEqual([1_000]);
+    await at.round();
+    expect(clock.pauses).toEqual([1_000, 100]);
+    at.writer.apply = async (batch) => {
+      clock.now += 300;
+      return at.writer.store(batch);
+    };
+    at.append(1, 2);
+    await at.round();
+    expect(clock.pauses.slice(2)).toEqual([700]);
+    at.writer.apply = async (batch) => {
+      clock.now += 1_500;
+      return at.writer.store(batch);
+    };
+    at.append(2, 3);
+    // The next round follows without a pause, and finds nothing.
+    await at.round();
+    expect(clock.pauses.slice(3)).toEqual([100]);
+    await at.wake();
+    expect(clock.timers).toHaveLength(1);
+  });
+
+  test('has batches of the storage’s size', async () => {
+    const at = pipelineOf({ storage: { maxRecords: 2 } });
+    at.append(0, 5);
+    await at.round();
+    expect(at.writer.sizes).toEqual([2, 2, 1]);
+  });
+});
+
+describe('a storage that fails', () => {
+  test('is tried again after longer and longer pauses', async () => {
+    const at = pipelineOf();
+    at.append(0, 2);
+    at.writer.failTimes(8);
+    for (let i = 0; i < 8; i++) await at.round();
+    expect(clock.pauses).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    expect(at.messages()).toEqual(Array(8).fill('cannot write to test: offline'));
+    expect(at.codes()[0]).toBe('STORAGE_FAILED');
+    expect(at.pipeline.status.error).toMatchObject({ message: 'offline' });
+    expect(at.statuses.at(-1)!.error).toMatchObject({ message: 'offline' });
+    expect(at.pipeline.hasStored(0)).toBe(false);
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.pipeline.status.error).toBe(undefined);
+    expect(at.statuses.at(-1)!.error).toBe(undefined);
+    expect(at.pipeline.hasStored(at.journal.shared.end)).toBe(true);
+    at.append(2, 3);
+    at.writer.failTimes(1);
+    await at.round();
+    expect(clock.pauses.at(-1)).toBe(100);
+    expect(at.opened).toBe(1);
+  });
+
+  test('after it stored a batch has the position asked for again', async () => {
+    const at = pipelineOf();
+    at.append(0, 2);
+    at.writer.apply = async (batch) => {
+      at.writer.apply = async (next) => at.writer.store(next);
+      at.writer.store(batch);
+      throw new Error('not confirmed');
+    };
+    await at.round();
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.pipeline.status).toMatchObject({ ordinal: 2, error: undefined });
+  });
+
+  test('to open is opened again, and its own error is reported as it is', async () => {
+    const error = new TrackUsageError('STORAGE_FOREIGN', { value: 'x' });
+    let fails = 2;
+    const writer = new TestWriter();
+    const at = pipelineOf({
+      writer,
+      open: () => {
+        if (fails-- > 0) throw error;
+        return writer;
+      },
+    });
+    at.append(0, 1);
+    await at.round();
+    expect(at.problems).toEqual([error]);
+    expect(at.pipeline.status).toMatchObject({ opened: false, error: { code: 'STORAGE_FOREIGN' } });
+    await at.round();
+    await at.round();
+    expect(at.opened).toBe(3);
+    expect(writer.urls).toEqual(['/0']);
+  });
+
+  test('is ready when it is opened, before there is a record', async () => {
+    const at = pipelineOf();
+    await at.round();
+    expect(at.statuses.at(-1)).toMatchObject({ opened: true, error: undefined });
+    const { length } = at.statuses;
+    // Nothing has changed.
+    await at.round();
+    expect(at.statuses).toHaveLength(length);
+  });
+});
+
+describe('the end', () => {
+  test.each([true, false])('closes the storage, which forgets the journal: %s', async (forgetsOwn) => {
+    const at = pipelineOf();
+    at.append(0, 1);
+    await at.round();
+    await at.stop(forgetsOwn);
+    expect(at.writer.forgotten).toEqual(forgetsOwn ? [at.journal.id] : []);
+    expect(at.writer.closed).toBe(1);
+    expect(at.problems).toEqual([]);
+  });
+
+  test.each([
+    [new Error('busy'), ['test was not closed cleanly: busy']],
+    [new StorageReplaced('gone'), []],
+  ])('reports that a storage is not closed, unless it is gone: %s', async (error, messages) => {
+    const at = pipelineOf();
+    at.writer.close = () => Promise.reject(error);
+    await at.round();
+    await at.stop(false);
+    expect(at.messages()).toEqual(messages);
+    expect(at.problems[0]?.cause).toBe(messages.length > 0 ? error : undefined);
+  });
+
+  test('comes before a storage was opened', async () => {
+    const at = pipelineOf({
+      open: () => {
+        throw new Error('offline');
+      },
+    });
+    await at.round();
+    await at.stop(true);
+    expect(at.writer.closed).toBe(0);
+  });
+
+  test('does not wait for the rest of the journal', async () => {
+    const at = pipelineOf({ storage: { maxRecords: 1 } });
+    at.append(0, 5);
+    at.writer.apply = async (batch) => {
+      at.pipeline.stop(false);
+      return at.writer.store(batch);
+    };
+    await at.pipeline.run();
+    expect(at.writer.urls).toEqual(['/0']);
+  });
+});
+
+describe('a record that the storage refuses', () => {
+  const rejected = (directory: string) =>
+    readFileSync(join(directory, 'rejected.ndjson'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { storage: string; reason: string; record: { url: string } });
+
+  test('is found, set aside and counted, and all others are stored', async () => {
+    const at = pipelineOf();
+    at.append(0, 9);
+    at.writer.refuse('/4', '/8');
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 9).filter((url) => url !== '/4' && url !== '/8'));
+    expect(at.codes()).toEqual(['RECORD_REJECTED', 'RECORD_REJECTED']);
+    expect(at.messages()[0]).toBe('test rejected a record: refused /4');
+    expect(
+      rejected(at.directory).map(({ storage, reason, record }) => [storage, reason, record.url]),
+    ).toEqual([
+      ['test', 'refused /4', '/4'],
+      ['test', 'refused /8', '/8'],
+    ]);
+    expect(at.pipeline.status).toMatchObject({ rejected: 2, adoptedRejected: 0, ordinal: 9, lost: 0 });
+  });
+
+  test('is set aside once, although its position could not be moved', async () => {
+    const at = pipelineOf();
+    at.append(0, 1);
+    let failures = 2;
+    at.writer.apply = async (batch) => {
+      if (batch.records.length > 0) throw new Error('refused');
+      if (failures-- > 0) throw new Error('offline');
+      return at.writer.store(batch);
+    };
+    for (let i = 0; i < 3; i++) await at.round();
+    expect(at.codes()).toEqual(['RECORD_REJECTED', 'STORAGE_FAILED', 'STORAGE_FAILED']);
+    expect(rejected(at.directory)).toHaveLength(1);
+    expect(at.pipeline.status.rejected).toBe(1);
+  });
+
+  test('waits up to 30 s for its file, and is then dropped and counted', async () => {
+    const at = pipelineOf();
+    at.append(0, 2);
+    mkdirSync(join(at.directory, 'rejected.ndjson'));
+    at.writer.refuse('/0', '/1');
+    await at.round();
+    clock.now += 29_000;
+    await at.wake();
+    expect(at.codes()).toEqual(['REJECT_FILE_UNWRITABLE', 'REJECT_FILE_UNWRITABLE']);
+    expect(at.pipeline.status.rejected).toBe(0);
+    clock.now += 1_000;
+    await at.wake();
+    // The next one waits as long.
+    expect(at.codes().slice(2)).toEqual(['RECORD_DISCARDED', 'REJECT_FILE_UNWRITABLE']);
+    expect(at.pipeline.status.rejected).toBe(1);
+    expect(at.messages()[2]).toContain('test rejected a record: refused /0');
+    rmSync(join(at.directory, 'rejected.ndjson'), { recursive: true });
+    await at.wake();
+    expect(at.codes().slice(4)).toEqual(['RECORD_REJECTED']);
+    expect(at.pipeline.status).toMatchObject({ rejected: 2, error: undefined });
+  });
+
+  test('of a dead process is counted as one of its records', async () => {
+    const directory = temporaryDirectory();
+    await leave(directory, 0, 3);
+    const at = pipelineOf({ directory });
+    at.journals.adopt();
+    at.writer.refuse('/1');
+    await at.round();
+    expect(at.pipeline.status).toMatchObject({ rejected: 0, adoptedRejected: 1, adopted: 2 });
+  });
+});
+
+describe('hooks', () => {
+  const storage = { hooked: true };
+
+  test('get what was stored of the own journal, once', async () => {
+    const directory = temporaryDirectory();
+    await leave(directory, 10, 12);
+    const at = pipelineOf({ directory, storage });
+    at.journals.adopt();
+    at.append(0, 3);
+    await at.round();
+    expect(at.writer.urls).toEqual([...names(0, 3), ...names(10, 12)]);
+    expect(at.hooked).toEqual(names(0, 3));
+    // A database that is gone gets the records again, and the hooks do not.
+    at.writer.positions.clear();
+    at.append(3, 4);
+    for (let i = 0; i < 2; i++) await at.round();
+    expect(at.writer.urls.slice(5)).toEqual(names(0, 4));
+    expect(at.hooked).toEqual(names(0, 4));
+  });
+
+  test('are not called for an app without them', async () => {
+    const at = pipelineOf();
+    at.append(0, 3);
+    await at.round();
+    expect(at.hooked).toEqual([]);
+    expect(at.pipeline.status.unhooked).toBe(0);
+  });
+
+  test('that are too slow get nothing, which is counted', async () => {
+    const at = pipelineOf({ storage });
+    const reserve = vi.spyOn(HookQuota.prototype, 'reserve').mockReturnValueOnce(false);
+    onTestFinished(() => reserve.mockRestore());
+    at.append(0, 3);
+    await at.round();
+    expect(at.hooked).toEqual([]);
+    expect(at.pipeline.status.unhooked).toBe(3);
+    at.append(3, 4);
+    await at.round();
+    expect(at.hooked).toEqual(['/3']);
+    expect(reserve).toHaveBeenLastCalledWith({ records: 1, units: expect.any(Number) });
+    const release = vi.spyOn(HookQuota.prototype, 'release');
+    onTestFinished(() => release.mockRestore());
+    at.pipeline.called({ records: 1, units: 5 });
+    expect(release).toHaveBeenCalledWith({ records: 1, units: 5 });
+  });
+});
+
+describe('a database that is replaced', () => {
+  const replaced = (lost: number) =>
+    `test was removed, emptied or replaced while the app was running; stored records that were lost with it: ${lost}`;
+
+  /** A storage whose first database can be removed. */
+  function removable(options: Options = {}) {
+    const writers = [new TestWriter(), new TestWriter()];
+    let isGone = false;
+    for (const writer of writers) {
+      writer.isReplaced = () => writer === writers[0] && isGone;
+    }
+    const at = pipelineOf({ ...options, open: () => writers[isGone ? 1 : 0]! });
+    return {
+      at,
+      writers: writers as [TestWriter, TestWriter],
+      remove: () => {
+        isGone = true;
+      },
+    };
+  }
+
+  test('is noticed within a second, and gets what the journal has', async () => {
+    const { at, writers, remove } = removable({ storage: { hooked: true } });
+    at.append(0, 3);
+    await at.round();
+    remove();
+    expect(at.pipeline.hasStored(0)).toBe(false);
+    await at.round();
+    // Reported with the losses, when it is known what was lost.
+    expect(at.problems).toEqual([]);
+    expect(at.statuses.at(-1)!.error!.message).toContain('test was removed or replaced');
+    expect(writers[0].closed).toBe(1);
+    await at.round();
+    expect(at.messages()).toEqual([replaced(0)]);
+    expect(writers[1].urls).toEqual(names(0, 3));
+    expect(at.pipeline.status).toMatchObject({ lost: 0, error: undefined });
+    expect(at.hooked).toEqual(names(0, 3));
+    at.append(3, 4);
+    await at.round();
+    expect(at.hooked).toEqual(names(0, 4));
+    expect(at.problems).toHaveLength(1);
+  });
+
+  test('is looked for once a second, and whenever a caller waits', async () => {
+    const at = pipelineOf();
+    const isReplaced = vi.fn(() => false);
+    at.writer.isReplaced = isReplaced;
+    await at.round();
+    expect(isReplaced).toHaveBeenCalledTimes(1);
+    for (let i = 0; i < 9; i++) await at.round();
+    expect(isReplaced).toHaveBeenCalledTimes(1);
+    await at.round();
+    expect(isReplaced).toHaveBeenCalledTimes(2);
+    await at.wake();
+    expect(isReplaced).toHaveBeenCalledTimes(3);
+    at.writer.isReplaced = () => {
+      throw new Error('no access');
+    };
+    expect(at.pipeline.hasStored(0)).toBe(false);
+  });
+
+  test('is reported again if opening it again did not help', async () => {
+    const at = pipelineOf();
+    await at.round();
+    at.writer.isReplaced = () => true;
+    clock.now += 1_000;
+    for (let i = 0; i < 2; i++) {
+      clock.now += 1_000;
+      await at.round();
+    }
+    expect(at.messages()).toEqual([expect.stringContaining('test was removed or replaced')]);
+    expect(at.writer.closed).toBe(2);
+  });
+
+  test('takes with it what has left the journal, which is counted', async () => {
+    const { at, writers, remove } = removable({ journal: { segmentBytes: 1_024 } });
+    at.append(0, 40);
+    await at.round();
+    const [segment] = listSegments(at.journal.path);
+    expect(segment!.ordinal).toBeGreaterThan(10);
+    remove();
+    await at.round();
+    await at.round();
+    expect(at.messages()).toEqual([replaced(segment!.ordinal)]);
+    // A gap in the journal is believed after a second.
+    clock.now += 1_000;
+    await at.round();
+    expect(at.pipeline.status).toMatchObject({ lost: segment!.ordinal, ordinal: 40, rejected: 0 });
+    expect(writers[1].urls).toEqual(names(segment!.ordinal, 40));
+  });
+
+  test('that has fewer records than before is noticed by its position', async () => {
+    const at = pipelineOf();
+    at.append(0, 3);
+    await at.round();
+    const first = { position: at.journal.shared.end / 3, ordinal: 1 };
+    at.append(3, 4);
+    at.writer.positions.set(at.journal.id, first);
+    await at.round();
+    expect(at.statuses.at(-1)!.error!.message).toContain('test has fewer records than were stored in it');
+    await at.round();
+    expect(at.messages()).toEqual([replaced(0)]);
+    expect(at.writer.urls).toEqual([...names(0, 3), ...names(1, 4)]);
+    expect(at.opened).toBe(2);
+  });
+
+  test('gets the refused records again, which are counted again', async () => {
+    const { at, writers, remove } = removable();
+    at.append(0, 4);
+    for (const writer of writers) writer.refuse('/2');
+    await at.round();
+    expect(at.pipeline.status.rejected).toBe(1);
+    remove();
+    await at.round();
+    await at.round();
+    expect(at.pipeline.status).toMatchObject({ rejected: 1, lost: 0 });
+    expect(at.messages().at(-1)).not.toBe(replaced(1));
+    expect(writers[1].urls).toEqual(['/0', '/1', '/3']);
+  });
+
+  test('takes the records of a dead process with it, which are read again', async () => {
+    const directory = temporaryDirectory();
+    await leave(directory, 0, 3);
+    const { at, writers, remove } = removable({ directory, storage: { maxRecords: 2 } });
+    at.journals.adopt();
+    writers[0].apply = async (batch) => {
+      const isStored = writers[0].store(batch);
+      remove();
+      if (batch.from.position > 0) throw new StorageReplaced('gone');
+      return isStored;
+    };
+    await at.round();
+    expect(at.pipeline.status.adopted).toBe(2);
+    await at.round();
+    // None was lost, so that the report for the own journal is the only one.
+    expect(at.messages()).toEqual([replaced(0)]);
+    expect(at.pipeline.status).toMatchObject({ adopted: 3, adoptedLost: 0, lost: 0 });
+    expect(writers[1].urls).toEqual(names(0, 3));
+  });
+
+  describe('and that its writer sets up itself', () => {
+    async function emptied(resumes: boolean) {
+      const at = pipelineOf();
+      const resumed: unknown[] = [];
+      at.writer.resume = async (journal, position) => {
+        resumed.push(journal, position);
+        at.writer.positions.set(journal, position);
+        return resumes;
+      };
+      at.append(0, 3);
+      await at.round();
+      const reached = at.writer.positions.get(at.journal.id)!;
+      at.writer.positions.clear();
+      at.append(3, 5);
+      await at.round();
+      await at.round();
+      expect(resumed).toEqual([at.journal.id, reached]);
+      expect(at.writer.urls).toEqual(names(0, 5));
+      expect(at.opened).toBe(1);
+      return at;
+    }
+
+    test('loses what it had, although the journal still has it', async () => {
+      const at = await emptied(true);
+      expect(at.messages()).toEqual([replaced(3)]);
+      expect(at.pipeline.status).toMatchObject({ lost: 3, ordinal: 5 });
+    });
+
+    test('loses nothing if it had nothing of the journal', async () => {
+      const at = await emptied(false);
+      expect(at.messages()).toEqual([]);
+      expect(at.pipeline.status).toMatchObject({ lost: 0, ordinal: 5 });
+    });
+  });
+});
+
+describe('the journal of a dead process', () => {
+  test('is stored, deleted and forgotten', async () => {
+    const directory = temporaryDirectory();
+    const dead = await leave(directory, 0, 3);
+    const at = pipelineOf({ directory });
+    at.append(3, 4);
+    at.journals.adopt();
+    await at.round();
+    expect(at.writer.urls).toEqual(['/3', ...names(0, 3)]);
+    expect(at.writer.forgotten).toEqual([dead.id]);
+    expect(listJournals(directory)).toEqual([at.journal.id]);
+    expect(at.pipeline.status).toMatchObject({ adopted: 3, ordinal: 1 });
+    await at.round();
+    expect(at.writer.forgotten).toHaveLength(1);
+  });
+
+  test('is not stored by a storage that ends with its process', async () => {
+    const directory = temporaryDirectory();
+    await leave(directory, 0, 3);
+    const at = pipelineOf({ directory, storage: { ephemeral: true } });
+    at.append(3, 4);
+    at.journals.adopt();
+    await at.round();
+    expect(at.writer.urls).toEqual(['/3']);
+  });
+
+  test('that is damaged is stored but for the damage, which is counted and reported', async () => {
+    const directory = temporaryDirectory();
+    const dead = await leave(directory, 0, 3);
+    const [segment] = listSegments(dead.path);
+    const bytes = readFileSync(segment!.path);
+    bytes.fill(0xff, SEGMENT_HEAD_BYTES + 64, SEGMENT_HEAD_BYTES + 72);
+    writeFileSync(segment!.path, bytes);
+    const at = pipelineOf({ directory });
+    at.journals.adopt();
+    await at.round();
+    expect(at.writer.urls).toEqual(names(1, 3));
+    expect(at.pipeline.status).toMatchObject({ adopted: 2, adoptedLost: 1, lost: 0 });
+    expect(at.codes()).toEqual(['JOURNAL_CORRUPT']);
+  });
+
+  test('that another process takes meanwhile is left to it', async () => {
+    const directory = temporaryDirectory();
+    const dead = await leave(directory, 0, 4);
+    const at = pipelineOf({ directory, storage: { maxRecords: 2 } });
+    at.journals.adopt();
+    const held = at.journals.all[1]!;
+    at.writer.apply = async (batch) => {
+      vi.spyOn(held.adoption!, 'holds').mockReturnValue(false);
+      vi.spyOn(held.adoption!, 'isLost', 'get').mockReturnValue(true);
+      return at.writer.store(batch);
+    };
+    await at.round();
+    await at.round();
+    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.writer.forgotten).toEqual([]);
+    expect(existsSync(dead.path)).toBe(true);
+    expect(at.problems).toEqual([]);
+  });
+
+  test('that cannot be read is tried again later, and others are stored meanwhile', async () => {
+    const directory = temporaryDirectory();
+    const dead = await leave(directory, 0, 3);
+    const [segment] = listSegments(dead.path);
+    const at = pipelineOf({ directory });
+    at.journals.adopt();
+    const bytes = readFileSync(segment!.path);
+    rmSync(segment!.path);
+    symlinkSync(segment!.path, segment!.path);
+    at.append(3, 4);
+    await at.round();
+    expect(at.writer.urls).toEqual(['/3']);
+    expect(at.codes()).toEqual(['JOURNAL_UNREADABLE']);
+    expect(at.pipeline.status).toMatchObject({ opened: true, error: undefined, ordinal: 1 });
+    expect(at.pipeline.status.journalError).toMatchObject({ code: 'JOURNAL_UNREADABLE' });
+    expect(at.statuses.at(-1)!.journalError).toBeDefined();
+    // 100 ms have passed after the pause of 1 s, and the backoff doubles: tried 200, 400 … ms later.
+    const tries = [];
+    for (let i = 0; i < 100; i++) {
+      const { length } = at.problems;
+      await at.round();
+      if (at.problems.length > length) tries.push(clock.now);
+    }
+    const gaps = tries.slice(1).map((time, i) => time - tries[i]!);
+    expect(gaps).toEqual([200, 400, 800, 1_600, 3_200]);
+    // Immediately if a caller waits.
+    rmSync(segment!.path);
+    writeFileSync(segment!.path, bytes);
+    await at.wake();
+    expect(at.writer.urls).toEqual(['/3', ...names(0, 3)]);
+    expect(at.statuses.at(-1)).toMatchObject({ journalError: undefined, adopted: 3 });
+  });
+});
+
+test('a journal whose files are deleted is reported', async () => {
+  const at = pipelineOf();
+  at.append(0, 3);
+  rmSync(at.journal.path, { recursive: true });
+  await at.round();
+  clock.now += 1_000;
+  await at.wake();
+  expect(at.codes()).toContain('JOURNAL_GONE');
+  expect(at.messages().find((message) => message.includes(at.journal.path))).toBeDefined();
+});
+
+test('records that were damaged are counted when those behind them are stored', async () => {
+  const at = pipelineOf();
+  at.append(0, 3);
+  const [segment] = listSegments(at.journal.path);
+  const bytes = readFileSync(segment!.path);
+  bytes.fill(0xff, SEGMENT_HEAD_BYTES + 64, SEGMENT_HEAD_BYTES + 72);
+  writeFileSync(segment!.path, bytes);
+  at.writer.failTimes(2);
+  await at.round();
+  await at.round();
+  expect(at.pipeline.status.lost).toBe(0);
+  await at.round();
+  expect(at.writer.urls).toEqual(names(1, 3));
+  expect(at.pipeline.status).toMatchObject({ lost: 1, adoptedLost: 0, ordinal: 3 });
+  expect(at.codes()).toEqual(['STORAGE_FAILED', 'STORAGE_FAILED', 'JOURNAL_CORRUPT']);
+});
+
+test('a thread that is started again knows how far the one before had stored', async () => {
+  const directory = temporaryDirectory();
+  const before: PipelineStatus = {
+    opened: true,
+    ordinal: 3,
+    position: 0,
+    adopted: 0,
+    adoptedRejected: 0,
+    adoptedLost: 0,
+    rejected: 1,
+    lost: 0,
+    unhooked: 0,
+    error: undefined,
+    journalError: undefined,
+  };
+  const at = pipelineOf({ directory, before, storage: { hooked: true } });
+  at.append(0, 3);
+  before.position = at.journal.shared.end;
+  at.append(3, 4);
+  // The database was restored meanwhile.
+  await at.round();
+  await at.round();
+  expect(at.messages()).toEqual([expect.stringContaining('lost with it: 0')]);
+  expect(at.writer.urls).toEqual(names(0, 4));
+  // The hooks had the records before.
+  expect(at.hooked).toEqual(['/3']);
+  expect(at.pipeline.status).toMatchObject({ rejected: -1, lost: 0, ordinal: 4 });
+});
+
+describe('a storage without transactions', () => {
+  function replaying(options: Options = {}) {
+    const writer = new TestWriter();
+    writer.replays = true;
+    return pipelineOf({ ...options, writer });
+  }
+
+  test('gets a first batch of one record, and each batch again as it was', async () => {
+    const at = replaying();
+    at.append(0, 3);
+    const seen: string[][] = [];
+    let failures = 0;
+    at.writer.apply = async (batch) => {
+      seen.push(urlsOf(batch));
+      if (failures-- > 0) throw new Error('offline');
+      return at.writer.store(batch);
+    };
+    await at.round();
+    expect(seen).toEqual([['/0'], ['/1', '/2']]);
+    failures = 1;
+    at.append(3, 5);
+    await at.round();
+    at.append(5, 6);
+    await at.round();
+    expect(seen.slice(2)).toEqual([['/3', '/4'], ['/3', '/4'], ['/5']]);
+    expect(at.writer.urls).toEqual(names(0, 6));
+    expect(readdirSync(at.journal.path).filter((name) => name.includes('batch'))).toEqual([]);
+  });
+
+  test('gets the halves of a refused batch', async () => {
+    const at = replaying();
+    at.append(0, 1);
+    await at.round();
+    at.append(1, 5);
+    at.writer.refuse('/3');
+    await at.round();
+    expect(at.writer.urls).toEqual(['/0', '/1', '/2', '/4']);
+    expect(at.codes()).toEqual(['RECORD_REJECTED']);
+    expect(at.pipeline.status).toMatchObject({ rejected: 1, ordinal: 5 });
+  });
+
+  test('gets the records in memory apart from those in a file, if batches cannot be saved', async () => {
+    const at = replaying();
+    at.append(0, 1);
+    await at.round();
+    rmSync(at.journal.path, { recursive: true });
+    const piece = (url: string) => {
+      const { journal } = openJournal(temporaryDirectory());
+      journal.append(fieldsOf(url));
+      const [segment] = listSegments(journal.path);
+      return readFileSync(segment!.path).subarray(SEGMENT_HEAD_BYTES);
+    };
+    let { end } = at.journal.shared;
+    for (const [i, url] of names(1, 4).entries()) {
+      const bytes = Buffer.from(piece(url));
+      at.journals.own.memory.push({ start: end, ordinal: 1 + i, records: 1, bytes });
+      end += bytes.length;
+      at.journal.shared.advance(end, 2 + i);
+    }
+    at.writer.sizes.length = 0;
+    await at.wake();
+    expect(at.writer.urls).toEqual(names(0, 4));
+    expect(at.pipeline.status.ordinal).toBe(4);
+  });
+});
