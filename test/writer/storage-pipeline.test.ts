@@ -236,7 +236,7 @@ function pipelineOf({
   };
 }
 
-/** Leaves the journal of another process, with records and perhaps less. */
+/** Leaves the closed journal of another process. */
 async function leave(directory: string, from: number, to: number, options: Partial<JournalOptions> = {}) {
   const { journal } = openJournal(directory, options);
   for (const url of names(from, to)) journal.append(fieldsOf(url));
@@ -245,7 +245,7 @@ async function leave(directory: string, from: number, to: number, options: Parti
 }
 
 describe('a round', () => {
-  test('stores what the journal has, and tells how far', async () => {
+  test('stores the records of the journal and reports the position', async () => {
     const at = pipelineOf();
     at.append(0, 3);
     expect(at.pipeline.hasStored(0)).toBe(false);
@@ -268,7 +268,7 @@ describe('a round', () => {
     expect(at.problems).toEqual([]);
   });
 
-  test('continues where the storage is', async () => {
+  test('continues at the position of the storage', async () => {
     const at = pipelineOf();
     at.append(0, 2);
     at.writer.positions.set(at.journal.id, { position: at.journal.shared.end, ordinal: 2 });
@@ -292,7 +292,7 @@ describe('a round', () => {
     expect(at.problems).toEqual([]);
   });
 
-  test('leaves what arrives meanwhile to the next one', async () => {
+  test('leaves records that arrive meanwhile to the next one', async () => {
     const at = pipelineOf({ storage: { maxRecords: 1 } });
     at.append(0, 2);
     let next = 2;
@@ -307,14 +307,14 @@ describe('a round', () => {
   });
 
   test.each([
-    ['a caller waits for it', (pipeline: StoragePipeline) => pipeline.wake()],
+    ['a caller waits for them', (pipeline: StoragePipeline) => pipeline.wake()],
     [
       'a second has passed',
       () => {
         clock.now += 1_000;
       },
     ],
-  ])('includes what arrived meanwhile if %s', async (_, happens) => {
+  ])('includes records that arrive meanwhile if %s', async (_, happens) => {
     const at = pipelineOf({ storage: { maxRecords: 1 } });
     at.append(0, 2);
     let isFirst = true;
@@ -330,7 +330,7 @@ describe('a round', () => {
     expect(at.writer.urls).toEqual(names(0, 4));
   });
 
-  test('follows the last one by a second if that stored records, else soon', async () => {
+  test('starts a second after one that stored records, and 100 ms after one that did not', async () => {
     const at = pipelineOf();
     at.append(0, 1);
     await at.round();
@@ -365,7 +365,7 @@ describe('a round', () => {
 });
 
 describe('a storage that fails', () => {
-  test('is tried again after longer and longer pauses', async () => {
+  test('is retried with exponential backoff', async () => {
     const at = pipelineOf();
     at.append(0, 2);
     at.writer.failTimes(8);
@@ -388,7 +388,7 @@ describe('a storage that fails', () => {
     expect(at.opened).toBe(1);
   });
 
-  test('after it stored a batch has the position asked for again', async () => {
+  test('after it stored a batch has its position queried again', async () => {
     const at = pipelineOf();
     at.append(0, 2);
     at.writer.apply = async (batch) => {
@@ -402,7 +402,7 @@ describe('a storage that fails', () => {
     expect(at.pipeline.status).toMatchObject({ ordinal: 2, error: undefined });
   });
 
-  test('to open is opened again, and its own error is reported as it is', async () => {
+  test('to open is opened again, and its own error is reported unchanged', async () => {
     const error = new TrackUsageError('STORAGE_FOREIGN', { value: 'x' });
     let fails = 2;
     const writer = new TestWriter();
@@ -468,7 +468,7 @@ describe('the end', () => {
     expect(at.writer.closed).toBe(0);
   });
 
-  test('does not wait for the rest of the journal', async () => {
+  test('does not wait for the other batches of the journal', async () => {
     const at = pipelineOf({ storage: { maxRecords: 1 } });
     at.append(0, 5);
     at.writer.apply = async (batch) => {
@@ -555,7 +555,7 @@ describe('a record that the storage refuses', () => {
 describe('hooks', () => {
   const storage = { hooked: true };
 
-  test('get what was stored of the own journal, once', async () => {
+  test('receive the stored records of the own journal once', async () => {
     const directory = temporaryDirectory();
     await leave(directory, 10, 12);
     const at = pipelineOf({ directory, storage });
@@ -580,7 +580,7 @@ describe('hooks', () => {
     expect(at.pipeline.status.unhooked).toBe(0);
   });
 
-  test('that are too slow get nothing, which is counted', async () => {
+  test('that are too slow receive nothing, which is counted', async () => {
     const at = pipelineOf({ storage });
     const reserve = vi.spyOn(HookQuota.prototype, 'reserve').mockReturnValueOnce(false);
     onTestFinished(() => reserve.mockRestore());
@@ -620,7 +620,7 @@ describe('a database that is replaced', () => {
     };
   }
 
-  test('is noticed within a second, and gets what the journal has', async () => {
+  test('is detected within a second, and receives the records of the journal', async () => {
     const { at, writers, remove } = removable({ storage: { hooked: true } });
     at.append(0, 3);
     await at.round();
@@ -642,7 +642,7 @@ describe('a database that is replaced', () => {
     expect(at.problems).toHaveLength(1);
   });
 
-  test('is looked for once a second, and whenever a caller waits', async () => {
+  test('is looked for once per second, and whenever a caller waits', async () => {
     const at = pipelineOf();
     const isReplaced = vi.fn(() => false);
     at.writer.isReplaced = isReplaced;
@@ -673,7 +673,7 @@ describe('a database that is replaced', () => {
     expect(at.writer.closed).toBe(2);
   });
 
-  test('takes with it what has left the journal, which is counted', async () => {
+  test('loses the records that have left the journal, which are counted', async () => {
     const { at, writers, remove } = removable({ journal: { segmentBytes: 1_024 } });
     at.append(0, 40);
     await at.round();
@@ -690,7 +690,7 @@ describe('a database that is replaced', () => {
     expect(writers[1].urls).toEqual(names(segment!.ordinal, 40));
   });
 
-  test('that has fewer records than before is noticed by its position', async () => {
+  test('that has fewer records than before is detected by its position', async () => {
     const at = pipelineOf();
     at.append(0, 3);
     await at.round();
@@ -705,7 +705,7 @@ describe('a database that is replaced', () => {
     expect(at.opened).toBe(2);
   });
 
-  test('gets the refused records again, which are counted again', async () => {
+  test('receives the refused records again, which are counted once', async () => {
     const { at, writers, remove } = removable();
     at.append(0, 4);
     for (const writer of writers) writer.refuse('/2');
@@ -719,7 +719,7 @@ describe('a database that is replaced', () => {
     expect(writers[1].urls).toEqual(['/0', '/1', '/3']);
   });
 
-  test('takes the records of a dead process with it, which are read again', async () => {
+  test('loses records of a dead process, which are read again', async () => {
     const directory = temporaryDirectory();
     await leave(directory, 0, 3);
     const { at, writers, remove } = removable({ directory, storage: { maxRecords: 2 } });
@@ -739,7 +739,7 @@ describe('a database that is replaced', () => {
     expect(writers[1].urls).toEqual(names(0, 3));
   });
 
-  describe('and that its writer sets up itself', () => {
+  describe('whose writer sets up the new one', () => {
     async function emptied(resumes: boolean) {
       const at = pipelineOf();
       const resumed: unknown[] = [];
@@ -761,13 +761,13 @@ describe('a database that is replaced', () => {
       return at;
     }
 
-    test('loses what it had, although the journal still has it', async () => {
+    test('loses all records, although the journal still has them', async () => {
       const at = await emptied(true);
       expect(at.messages()).toEqual([replaced(3)]);
       expect(at.pipeline.status).toMatchObject({ lost: 3, ordinal: 5 });
     });
 
-    test('loses nothing if it had nothing of the journal', async () => {
+    test('loses nothing if it had no record of the journal', async () => {
       const at = await emptied(false);
       expect(at.messages()).toEqual([]);
       expect(at.pipeline.status).toMatchObject({ lost: 0, ordinal: 5 });
@@ -801,7 +801,7 @@ describe('the journal of a dead process', () => {
     expect(at.writer.urls).toEqual(['/3']);
   });
 
-  test('that is damaged is stored but for the damage, which is counted and reported', async () => {
+  test('that is damaged is stored except for the damaged records, which are counted and reported', async () => {
     const directory = temporaryDirectory();
     const dead = await leave(directory, 0, 3);
     const [segment] = listSegments(dead.path);
@@ -816,7 +816,7 @@ describe('the journal of a dead process', () => {
     expect(at.codes()).toEqual(['JOURNAL_CORRUPT']);
   });
 
-  test('that another process takes meanwhile is left to it', async () => {
+  test('that another process adopts meanwhile is left to it', async () => {
     const directory = temporaryDirectory();
     const dead = await leave(directory, 0, 4);
     const at = pipelineOf({ directory, storage: { maxRecords: 2 } });
@@ -835,7 +835,7 @@ describe('the journal of a dead process', () => {
     expect(at.problems).toEqual([]);
   });
 
-  test('that cannot be read is tried again later, and others are stored meanwhile', async () => {
+  test('that cannot be read is retried later, and others are stored meanwhile', async () => {
     const directory = temporaryDirectory();
     const dead = await leave(directory, 0, 3);
     const [segment] = listSegments(dead.path);
@@ -851,7 +851,6 @@ describe('the journal of a dead process', () => {
     expect(at.pipeline.status).toMatchObject({ opened: true, error: undefined, ordinal: 1 });
     expect(at.pipeline.status.journalError).toMatchObject({ code: 'JOURNAL_UNREADABLE' });
     expect(at.statuses.at(-1)!.journalError).toBeDefined();
-    // 100 ms have passed after the pause of 1 s, and the backoff doubles: tried 200, 400 … ms later.
     const tries = [];
     for (let i = 0; i < 100; i++) {
       const { length } = at.problems;
@@ -897,7 +896,7 @@ test('records that were damaged are counted when those behind them are stored', 
   expect(at.codes()).toEqual(['STORAGE_FAILED', 'STORAGE_FAILED', 'JOURNAL_CORRUPT']);
 });
 
-test('a thread that is started again knows how far the one before had stored', async () => {
+test('a restarted thread knows the position of the one before', async () => {
   const directory = temporaryDirectory();
   const before: PipelineStatus = {
     opened: true,
@@ -933,7 +932,7 @@ describe('a storage without transactions', () => {
     return pipelineOf({ ...options, writer });
   }
 
-  test('gets a first batch of one record, and each batch again as it was', async () => {
+  test('receives a first batch of one record, and each batch again unchanged', async () => {
     const at = replaying();
     at.append(0, 3);
     const seen: string[][] = [];
@@ -955,7 +954,7 @@ describe('a storage without transactions', () => {
     expect(readdirSync(at.journal.path).filter((name) => name.includes('batch'))).toEqual([]);
   });
 
-  test('gets the halves of a refused batch', async () => {
+  test('receives the halves of a refused batch', async () => {
     const at = replaying();
     at.append(0, 1);
     await at.round();
@@ -967,7 +966,7 @@ describe('a storage without transactions', () => {
     expect(at.pipeline.status).toMatchObject({ rejected: 1, ordinal: 5 });
   });
 
-  test('gets the records in memory apart from those in a file, if batches cannot be saved', async () => {
+  test('receives the records in memory if batches cannot be saved', async () => {
     const at = replaying();
     at.append(0, 1);
     await at.round();
