@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CapturedFields } from '../../src/capture/record-sink.ts';
-import { HEAD_BYTES, MAX_RECORD_BYTES, RecordDecoder, RecordEncoder } from '../../src/journal/codec.ts';
+import {
+  HEAD_BYTES,
+  MAX_RECORD_BYTES,
+  ORDINAL_MASK,
+  RecordDecoder,
+  RecordEncoder,
+} from '../../src/journal/codec.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
 const fields: fc.Arbitrary<CapturedFields> = fc.record({
@@ -87,5 +93,25 @@ describe('record codec', () => {
     const size = encoder.encode(8, record, 0);
     expect(size).toBeGreaterThan(HEAD_BYTES + 13 * 6000 * 3 - 8);
     expect(size).toBeLessThan(MAX_RECORD_BYTES);
+  });
+
+  test('has the bits of an ordinal that a record stores', () => {
+    const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
+    const decoder = new RecordDecoder();
+    decoder.use(encoder.bytes);
+    const [record] = fc.sample(fields, 1);
+    for (const ordinal of [0, 1, 0xffff, 0x10000, 0x123456, ORDINAL_MASK, ORDINAL_MASK + 7]) {
+      for (const credentials of [true, false]) {
+        const size = encoder.encode(0, { ...record!, credentials }, ordinal);
+        expect(decoder.ordinalAt(0)).toBe(ordinal & ORDINAL_MASK);
+        expect(decoder.read(0, size).credentials).toBe(credentials);
+      }
+    }
+  });
+
+  test('finds room in the buffer as long as the largest one fits', () => {
+    const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
+    const offsets = [0, MAX_RECORD_BYTES, MAX_RECORD_BYTES + 8];
+    expect(offsets.map((offset) => encoder.hasRoom(offset))).toEqual([true, true, false]);
   });
 });

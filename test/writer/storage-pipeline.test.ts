@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -12,7 +13,7 @@ import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { RecordBatchData } from '../../src/batch.ts';
 import { TrackUsageError } from '../../src/errors.ts';
-import { listJournals, listSegments } from '../../src/journal/directory.ts';
+import { listJournals, listSegments, segmentName } from '../../src/journal/directory.ts';
 import type { JournalOptions } from '../../src/journal/journal.ts';
 import type { Position } from '../../src/journal/position.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
@@ -24,7 +25,7 @@ import { HookQuota } from '../../src/writer/thread/hook-quota.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';
 import { AppCalls } from '../../src/writer/thread/remote-writer.ts';
 import { StoragePipeline } from '../../src/writer/thread/storage-pipeline.ts';
-import { fieldsOf, names, openJournal, temporaryDirectory } from '../journal/support.ts';
+import { fieldsOf, openJournal, temporaryDirectory, urlRange } from '../journal/support.ts';
 
 interface Timer {
   run: () => void;
@@ -122,6 +123,8 @@ interface Options {
   /** Returns the writing end at each opening. */
   open?: () => StorageWriter;
   storage?: Partial<StorageData>;
+  /** Storages of the same app before this one. */
+  others?: Partial<StorageData>[];
   before?: PipelineStatus;
   journal?: Partial<JournalOptions>;
 }
@@ -151,6 +154,7 @@ function pipelineOf({
     hooked: false,
     ...options.storage,
   };
+  const others = (options.others ?? []).map((other) => ({ ...storage, ...other }));
   const data: WriterData = {
     directory,
     journal: journal.id,
@@ -162,15 +166,16 @@ function pipelineOf({
     durable: false,
     geo: false,
     freeGeoIp: undefined,
-    before: [options.before],
-    storages: [storage],
+    before: [...others.map(() => undefined), options.before],
+    storages: [...others, storage],
   };
   const onProblem = (problem: TrackUsageError) => void problems.push(problem);
-  const journals = new Journals(directory, journal.id, journal.shared, [storage.ephemeral], onProblem);
+  const ephemeral = data.storages.map((each) => each.ephemeral);
+  const journals = new Journals(directory, journal.id, journal.shared, ephemeral, onProblem);
   journal.onMemoryPiece = (piece) => journals.own.memory.push(piece);
   onTestFinished(() => journals.release());
   const pipeline: StoragePipeline = new StoragePipeline(
-    0,
+    others.length,
     data,
     journals,
     new Enricher(undefined),
@@ -212,7 +217,7 @@ function pipelineOf({
     codes: () => problems.map(({ code }) => code),
     messages: () => problems.map(({ message, hint }) => message.replace(`; ${hint}.`, '')),
     append: (from: number, to: number) => {
-      for (const url of names(from, to)) journal.append(fieldsOf(url));
+      for (const url of urlRange(from, to)) journal.append(fieldsOf(url));
     },
     /** Makes a round when its time has come. */
     async round(): Promise<void> {
@@ -239,7 +244,7 @@ function pipelineOf({
 /** Leaves the closed journal of another process. */
 async function leave(directory: string, from: number, to: number, options: Partial<JournalOptions> = {}) {
   const { journal } = openJournal(directory, options);
-  for (const url of names(from, to)) journal.append(fieldsOf(url));
+  for (const url of urlRange(from, to)) journal.append(fieldsOf(url));
   await journal.close({ discard: false });
   return journal;
 }
@@ -251,7 +256,7 @@ describe('a round', () => {
     expect(at.pipeline.hasStored(0)).toBe(false);
     await at.round();
     const { end } = at.journal.shared;
-    expect(at.writer.urls).toEqual(names(0, 3));
+    expect(at.writer.urls).toEqual(urlRange(0, 3));
     expect(at.pipeline.status).toMatchObject({
       opened: true,
       position: end,
@@ -264,7 +269,7 @@ describe('a round', () => {
     expect([end, end + 1].map((position) => at.pipeline.hasStored(position))).toEqual([true, false]);
     at.append(3, 5);
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 5));
+    expect(at.writer.urls).toEqual(urlRange(0, 5));
     expect(at.problems).toEqual([]);
   });
 
@@ -274,7 +279,7 @@ describe('a round', () => {
     at.writer.positions.set(at.journal.id, { position: at.journal.shared.end, ordinal: 2 });
     at.append(2, 4);
     await at.round();
-    expect(at.writer.urls).toEqual(names(2, 4));
+    expect(at.writer.urls).toEqual(urlRange(2, 4));
     expect(at.pipeline.status.ordinal).toBe(4);
   });
 
@@ -301,9 +306,9 @@ describe('a round', () => {
       return at.writer.store(batch);
     };
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 4));
+    expect(at.writer.urls).toEqual(urlRange(0, 4));
   });
 
   test.each([
@@ -327,7 +332,7 @@ describe('a round', () => {
       return at.writer.store(batch);
     };
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 4));
+    expect(at.writer.urls).toEqual(urlRange(0, 4));
   });
 
   test('starts a second after one that stored records, and 100 ms after one that did not', async () => {
@@ -377,7 +382,7 @@ describe('a storage that fails', () => {
     expect(at.statuses.at(-1)!.error).toMatchObject({ message: 'offline' });
     expect(at.pipeline.hasStored(0)).toBe(false);
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
     expect(at.pipeline.status.error).toBe(undefined);
     expect(at.statuses.at(-1)!.error).toBe(undefined);
     expect(at.pipeline.hasStored(at.journal.shared.end)).toBe(true);
@@ -398,7 +403,7 @@ describe('a storage that fails', () => {
     };
     await at.round();
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
     expect(at.pipeline.status).toMatchObject({ ordinal: 2, error: undefined });
   });
 
@@ -492,7 +497,7 @@ describe('a record that the storage refuses', () => {
     at.append(0, 9);
     at.writer.refuse('/4', '/8');
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 9).filter((url) => url !== '/4' && url !== '/8'));
+    expect(at.writer.urls).toEqual(urlRange(0, 9).filter((url) => url !== '/4' && url !== '/8'));
     expect(at.codes()).toEqual(['RECORD_REJECTED', 'RECORD_REJECTED']);
     expect(at.messages()[0]).toBe('test rejected a record: refused /4');
     expect(
@@ -562,14 +567,14 @@ describe('hooks', () => {
     at.journals.adopt();
     at.append(0, 3);
     await at.round();
-    expect(at.writer.urls).toEqual([...names(0, 3), ...names(10, 12)]);
-    expect(at.hooked).toEqual(names(0, 3));
+    expect(at.writer.urls).toEqual([...urlRange(0, 3), ...urlRange(10, 12)]);
+    expect(at.hooked).toEqual(urlRange(0, 3));
     // A database that is gone gets the records again, and the hooks do not.
     at.writer.positions.clear();
     at.append(3, 4);
     for (let i = 0; i < 2; i++) await at.round();
-    expect(at.writer.urls.slice(5)).toEqual(names(0, 4));
-    expect(at.hooked).toEqual(names(0, 4));
+    expect(at.writer.urls.slice(5)).toEqual(urlRange(0, 4));
+    expect(at.hooked).toEqual(urlRange(0, 4));
   });
 
   test('are not called for an app without them', async () => {
@@ -633,12 +638,12 @@ describe('a database that is replaced', () => {
     expect(writers[0].closed).toBe(1);
     await at.round();
     expect(at.messages()).toEqual([replaced(0)]);
-    expect(writers[1].urls).toEqual(names(0, 3));
+    expect(writers[1].urls).toEqual(urlRange(0, 3));
     expect(at.pipeline.status).toMatchObject({ lost: 0, error: undefined });
-    expect(at.hooked).toEqual(names(0, 3));
+    expect(at.hooked).toEqual(urlRange(0, 3));
     at.append(3, 4);
     await at.round();
-    expect(at.hooked).toEqual(names(0, 4));
+    expect(at.hooked).toEqual(urlRange(0, 4));
     expect(at.problems).toHaveLength(1);
   });
 
@@ -687,7 +692,29 @@ describe('a database that is replaced', () => {
     clock.now += 1_000;
     await at.round();
     expect(at.pipeline.status).toMatchObject({ lost: segment!.ordinal, ordinal: 40, rejected: 0 });
-    expect(writers[1].urls).toEqual(names(segment!.ordinal, 40));
+    expect(writers[1].urls).toEqual(urlRange(segment!.ordinal, 40));
+  });
+
+  test('that is restored loses the records after its position that the journal no longer has', async () => {
+    const { at, writers, remove } = removable({ journal: { segmentBytes: 1_024 } });
+    at.append(0, 40);
+    for (const writer of writers) writer.refuse('/2', '/12');
+    await at.round();
+    const { ordinal } = listSegments(at.journal.path)[0]!;
+    expect(ordinal).toBeGreaterThan(20);
+    // The copy has the first 10 records.
+    const size = at.journal.shared.end / 40;
+    writers[1].positions.set(at.journal.id, { position: 10 * Math.floor(size), ordinal: 10 });
+    remove();
+    await at.round();
+    await at.round();
+    const lost = ordinal - 10 - 1;
+    expect(at.messages().at(-1)).toBe(replaced(lost));
+    clock.now += 1_000;
+    await at.round();
+    // One of those in the gap was refused before.
+    expect(at.pipeline.status).toMatchObject({ lost: ordinal - 10, rejected: 1, ordinal: 40 });
+    expect(writers[1].urls).toEqual(urlRange(ordinal, 40));
   });
 
   test('that has fewer records than before is detected by its position', async () => {
@@ -701,7 +728,7 @@ describe('a database that is replaced', () => {
     expect(at.statuses.at(-1)!.error!.message).toContain('test has fewer records than were stored in it');
     await at.round();
     expect(at.messages()).toEqual([replaced(0)]);
-    expect(at.writer.urls).toEqual([...names(0, 3), ...names(1, 4)]);
+    expect(at.writer.urls).toEqual([...urlRange(0, 3), ...urlRange(1, 4)]);
     expect(at.opened).toBe(2);
   });
 
@@ -736,7 +763,7 @@ describe('a database that is replaced', () => {
     // None was lost, so that the report for the own journal is the only one.
     expect(at.messages()).toEqual([replaced(0)]);
     expect(at.pipeline.status).toMatchObject({ adopted: 3, adoptedLost: 0, lost: 0 });
-    expect(writers[1].urls).toEqual(names(0, 3));
+    expect(writers[1].urls).toEqual(urlRange(0, 3));
   });
 
   describe('whose writer sets up the new one', () => {
@@ -753,10 +780,17 @@ describe('a database that is replaced', () => {
       const reached = at.writer.positions.get(at.journal.id)!;
       at.writer.positions.clear();
       at.append(3, 5);
+      const starts: number[] = [];
+      at.writer.apply = async (batch) => {
+        starts.push(batch.from.position);
+        return at.writer.store(batch);
+      };
       await at.round();
       await at.round();
+      // The batch after `reached` may be partly stored, so that no other may come first.
+      expect(new Set(starts)).toEqual(new Set([reached.position]));
       expect(resumed).toEqual([at.journal.id, reached]);
-      expect(at.writer.urls).toEqual(names(0, 5));
+      expect(at.writer.urls).toEqual(urlRange(0, 5));
       expect(at.opened).toBe(1);
       return at;
     }
@@ -783,7 +817,7 @@ describe('the journal of a dead process', () => {
     at.append(3, 4);
     at.journals.adopt();
     await at.round();
-    expect(at.writer.urls).toEqual(['/3', ...names(0, 3)]);
+    expect(at.writer.urls).toEqual(['/3', ...urlRange(0, 3)]);
     expect(at.writer.forgotten).toEqual([dead.id]);
     expect(listJournals(directory)).toEqual([at.journal.id]);
     expect(at.pipeline.status).toMatchObject({ adopted: 3, ordinal: 1 });
@@ -811,7 +845,7 @@ describe('the journal of a dead process', () => {
     const at = pipelineOf({ directory });
     at.journals.adopt();
     await at.round();
-    expect(at.writer.urls).toEqual(names(1, 3));
+    expect(at.writer.urls).toEqual(urlRange(1, 3));
     expect(at.pipeline.status).toMatchObject({ adopted: 2, adoptedLost: 1, lost: 0 });
     expect(at.codes()).toEqual(['JOURNAL_CORRUPT']);
   });
@@ -829,10 +863,25 @@ describe('the journal of a dead process', () => {
     };
     await at.round();
     await at.round();
-    expect(at.writer.urls).toEqual(names(0, 2));
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
     expect(at.writer.forgotten).toEqual([]);
     expect(existsSync(dead.path)).toBe(true);
     expect(at.problems).toEqual([]);
+  });
+
+  test('is deleted by the last storage that has stored it', async () => {
+    const directory = temporaryDirectory();
+    const dead = await leave(directory, 0, 3);
+    const at = pipelineOf({ directory, others: [{}] });
+    at.journals.adopt();
+    const held = at.journals.all[1]!;
+    await at.round();
+    expect(at.writer.urls).toEqual(urlRange(0, 3));
+    expect([listSegments(dead.path).length, at.writer.forgotten]).toEqual([1, []]);
+    held.committed[0] = Number.POSITIVE_INFINITY;
+    await at.round();
+    expect(listJournals(directory)).toEqual([at.journal.id]);
+    expect(at.writer.forgotten).toEqual([dead.id]);
   });
 
   test('that cannot be read is retried later, and others are stored meanwhile', async () => {
@@ -851,7 +900,7 @@ describe('the journal of a dead process', () => {
     expect(at.pipeline.status).toMatchObject({ opened: true, error: undefined, ordinal: 1 });
     expect(at.pipeline.status.journalError).toMatchObject({ code: 'JOURNAL_UNREADABLE' });
     expect(at.statuses.at(-1)!.journalError).toBeDefined();
-    const tries = [];
+    const tries: number[] = [];
     for (let i = 0; i < 100; i++) {
       const { length } = at.problems;
       await at.round();
@@ -863,9 +912,33 @@ describe('the journal of a dead process', () => {
     rmSync(segment!.path);
     writeFileSync(segment!.path, bytes);
     await at.wake();
-    expect(at.writer.urls).toEqual(['/3', ...names(0, 3)]);
+    expect(at.writer.urls).toEqual(['/3', ...urlRange(0, 3)]);
     expect(at.statuses.at(-1)).toMatchObject({ journalError: undefined, adopted: 3 });
   });
+});
+
+test('the own journal is not stored after another process has adopted it', async () => {
+  const at = pipelineOf();
+  at.append(0, 3);
+  vi.spyOn(at.journals, 'holds').mockReturnValue(false);
+  await at.round();
+  expect(at.writer.urls).toEqual([]);
+  expect(at.problems).toEqual([]);
+});
+
+test('files of a storage are named by its number, without storages that end with their process', async () => {
+  const namesOf = async (others: Partial<StorageData>[]) => {
+    const at = pipelineOf({ others, storage: { positions: 'journal' } });
+    at.append(0, 1);
+    await at.round();
+    expect(at.writer.urls).toEqual(['/0']);
+    const names = readdirSync(at.journal.path).filter((name) => name.endsWith('.position'));
+    expect(names).toHaveLength(1);
+    return names;
+  };
+  const alone = await namesOf([]);
+  expect(await namesOf([{ ephemeral: true }])).toEqual(alone);
+  expect(await namesOf([{}])).not.toEqual(alone);
 });
 
 test('a journal whose files are deleted is reported', async () => {
@@ -891,7 +964,7 @@ test('records that were damaged are counted when those behind them are stored', 
   await at.round();
   expect(at.pipeline.status.lost).toBe(0);
   await at.round();
-  expect(at.writer.urls).toEqual(names(1, 3));
+  expect(at.writer.urls).toEqual(urlRange(1, 3));
   expect(at.pipeline.status).toMatchObject({ lost: 1, adoptedLost: 0, ordinal: 3 });
   expect(at.codes()).toEqual(['STORAGE_FAILED', 'STORAGE_FAILED', 'JOURNAL_CORRUPT']);
 });
@@ -919,7 +992,7 @@ test('a restarted thread knows the position of the one before', async () => {
   await at.round();
   await at.round();
   expect(at.messages()).toEqual([expect.stringContaining('lost with it: 0')]);
-  expect(at.writer.urls).toEqual(names(0, 4));
+  expect(at.writer.urls).toEqual(urlRange(0, 4));
   // The hooks had the records before.
   expect(at.hooked).toEqual(['/3']);
   expect(at.pipeline.status).toMatchObject({ rejected: -1, lost: 0, ordinal: 4 });
@@ -950,7 +1023,7 @@ describe('a storage without transactions', () => {
     at.append(5, 6);
     await at.round();
     expect(seen.slice(2)).toEqual([['/3', '/4'], ['/3', '/4'], ['/5']]);
-    expect(at.writer.urls).toEqual(names(0, 6));
+    expect(at.writer.urls).toEqual(urlRange(0, 6));
     expect(readdirSync(at.journal.path).filter((name) => name.includes('batch'))).toEqual([]);
   });
 
@@ -966,27 +1039,30 @@ describe('a storage without transactions', () => {
     expect(at.pipeline.status).toMatchObject({ rejected: 1, ordinal: 5 });
   });
 
-  test('receives the records in memory if batches cannot be saved', async () => {
+  test('receives no batch with records of both memory and a file, if batches cannot be saved', async () => {
     const at = replaying();
-    at.append(0, 1);
-    await at.round();
-    rmSync(at.journal.path, { recursive: true });
-    const piece = (url: string) => {
-      const { journal } = openJournal(temporaryDirectory());
-      journal.append(fieldsOf(url));
-      const [segment] = listSegments(journal.path);
-      return readFileSync(segment!.path).subarray(SEGMENT_HEAD_BYTES);
-    };
-    let { end } = at.journal.shared;
-    for (const [i, url] of names(1, 4).entries()) {
-      const bytes = Buffer.from(piece(url));
-      at.journals.own.memory.push({ start: end, ordinal: 1 + i, records: 1, bytes });
-      end += bytes.length;
-      at.journal.shared.advance(end, 2 + i);
+    const batch = `${hash('sha256', '0 test').slice(0, 16)}.batch`;
+    // Nothing can be a file where a directory is.
+    mkdirSync(join(at.journal.path, `${batch}.new`));
+    const { journal } = openJournal(temporaryDirectory());
+    for (const url of urlRange(0, 5)) journal.append(fieldsOf(url));
+    const file = readFileSync(listSegments(journal.path)[0]!.path);
+    const size = journal.shared.end / 5;
+    for (let i = 0; i < 3; i++) {
+      const begin = SEGMENT_HEAD_BYTES + i * size;
+      const bytes = file.subarray(begin, begin + size);
+      at.journals.own.memory.push({ start: i * size, ordinal: i, records: 1, bytes });
     }
-    at.writer.sizes.length = 0;
-    await at.wake();
-    expect(at.writer.urls).toEqual(names(0, 4));
-    expect(at.pipeline.status.ordinal).toBe(4);
+    const rest = Buffer.concat([
+      file.subarray(0, SEGMENT_HEAD_BYTES),
+      file.subarray(SEGMENT_HEAD_BYTES + 3 * size),
+    ]);
+    writeFileSync(join(at.journal.path, segmentName(3 * size, 3)), rest);
+    at.journal.shared.advance(5 * size, 5);
+    await at.round();
+    expect(at.writer.urls).toEqual(urlRange(0, 5));
+    // The first one, the rest of the memory, and each record of the file alone.
+    expect(at.writer.sizes).toEqual([1, 2, 1, 1]);
+    expect(new Set(at.codes())).toEqual(new Set(['BATCH_UNWRITABLE']));
   });
 });

@@ -611,7 +611,7 @@ export class StoragePipeline {
     reader.close();
     losses.reportIfDue(true);
     journal.committed[this.#number] = Number.POSITIVE_INFINITY;
-    if (journal.live || Math.min(...journal.committed) < Number.POSITIVE_INFINITY) return false;
+    if (Math.min(...journal.committed) < Number.POSITIVE_INFINITY) return false;
     return this.#journals.discard(journal);
   }
 
