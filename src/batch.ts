@@ -54,7 +54,7 @@ export class RecordBatch {
   /** JSON of `Extra`, by index of the record. */
   extra = new Map<number, string>();
   /** Keys by the name of the user-defined summary. */
-  own = new Map<string, CustomKeys>();
+  customKeys = new Map<string, CustomKeys>();
   /** Number of UTF-16 units in `strings`, which limits the memory of a batch. */
   textLength = 0;
   #ids = new Map<string, number>();
@@ -111,9 +111,9 @@ export class RecordBatch {
     let id = this.#ids.get(text);
     if (id === undefined) {
       id = this.strings.length;
-      const own = unpinned(text);
-      this.strings.push(own);
-      this.#ids.set(own, id);
+      const copied = unpinned(text);
+      this.strings.push(copied);
+      this.#ids.set(copied, id);
       this.textLength += text.length;
     }
     return id;
@@ -124,7 +124,7 @@ export class RecordBatch {
     this.strings = [null];
     this.#ids = new Map();
     this.extra.clear();
-    for (const { more } of this.own.values()) more.clear();
+    for (const { more } of this.customKeys.values()) more.clear();
     this.textLength = 0;
   }
 
@@ -142,19 +142,19 @@ export class RecordBatch {
     this.status = wider(this.status);
     this.flags = wider(this.flags);
     for (const column of TEXT_COLUMNS) this.text[column] = wider(this.text[column]);
-    for (const keys of this.own.values()) keys.first = wider(keys.first);
+    for (const keys of this.customKeys.values()) keys.first = wider(keys.first);
   }
 
   /** Sets the keys of the record at `index` in a user-defined summary. */
   setKeys(summary: string, index: number, keys: readonly string[]): void {
-    let own = this.own.get(summary);
-    if (!own) {
-      own = { first: new Int32Array(this.capacity), more: new Map() };
-      this.own.set(summary, own);
+    let customKeys = this.customKeys.get(summary);
+    if (!customKeys) {
+      customKeys = { first: new Int32Array(this.capacity), more: new Map() };
+      this.customKeys.set(summary, customKeys);
     }
-    own.first[index] = this.intern(keys[0] ?? null);
+    customKeys.first[index] = this.intern(keys[0] ?? null);
     if (keys.length > 1) {
-      own.more.set(
+      customKeys.more.set(
         index,
         keys.slice(1).map((key) => this.intern(key)),
       );

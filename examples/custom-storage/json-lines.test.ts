@@ -9,7 +9,7 @@ import { JsonLinesStorage } from './json-lines.ts';
 const cases = storageCases({
   name: 'json-lines',
   interfaces: ['library', 'http'],
-  async place() {
+  async createLocation() {
     const directory = await mkdtemp(join(tmpdir(), 'json-lines-'));
     return {
       storage: (hooks) => new JsonLinesStorage(join(directory, 'usage.jsonl'), hooks ? { hooks } : {}),

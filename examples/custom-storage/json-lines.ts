@@ -6,7 +6,7 @@ import * as contract from 'track-usage/storage';
 
 const VERSION = 1;
 
-type Place = { file: string; label: string };
+type FileLocation = { file: string; label: string };
 type Row = contract.RecordRow;
 type Delta = contract.DeltaRow;
 
@@ -14,17 +14,17 @@ type Delta = contract.DeltaRow;
 type Line =
   | { version: number; site: string; timeZone: string }
   | { journal: string; forget: true }
-  | { journal: string; from: number; to: contract.Cursor; site: string; records: Row[]; sums: Delta[] };
+  | { journal: string; from: number; to: contract.Position; site: string; records: Row[]; sums: Delta[] };
 
 export class JsonLinesStorage extends Storage {
   constructor(path: string, { hooks }: { hooks?: readonly Hook[] } = {}) {
-    const place: Place = { file: resolve(path), label: `jsonl:${path}` };
-    const identity = `jsonl:${place.file}`;
+    const location: FileLocation = { file: resolve(path), label: `jsonl:${path}` };
+    const identity = `jsonl:${location.file}`;
     super({
-      label: place.label,
+      label: location.label,
       identity,
       module: import.meta.url,
-      options: place,
+      options: location,
       maxRecords: 8_192,
       hooks,
     });
@@ -36,7 +36,7 @@ function openLog(file: string, isReader: boolean) {
   const content = {
     version: 0,
     timeZones: new Map<string, string>(),
-    positions: new Map<string, contract.Cursor>(),
+    positions: new Map<string, contract.Position>(),
     // Of all sites. Only a reader keeps these two.
     records: [] as contract.StoredRow[],
     sums: new Map<string, Delta & { site: string }>(),
@@ -83,7 +83,7 @@ function openLog(file: string, isReader: boolean) {
       // This condition stores it exactly once: a repeated batch no longer starts at the journal's position.
       positions.set(line.journal, line.to);
       if (!isReader) return;
-      for (const row of line.records) records.push({ row, place: records.length });
+      for (const row of line.records) records.push({ row, sequence: records.length });
       for (const delta of line.sums) {
         const name = JSON.stringify([line.site, delta.summary, delta.period, delta.bucket, delta.key]);
         const sum = sums.get(name);
@@ -101,7 +101,7 @@ function openLog(file: string, isReader: boolean) {
 }
 
 export const openWriter: contract.StorageModule['openWriter'] = async (options, context) => {
-  const { file, label } = options as Place;
+  const { file, label } = options as FileLocation;
   const { site, timeZone, durable } = context;
   const log = openLog(file, false);
   const position = (journal: string) => log.read().positions.get(journal);
@@ -127,7 +127,7 @@ export const openWriter: contract.StorageModule['openWriter'] = async (options, 
 };
 
 export const openReader: contract.StorageModule['openReader'] = async (options) => {
-  const { file, label } = options as Place;
+  const { file, label } = options as FileLocation;
   if (!contract.fileIdentity(file)) contract.checkReadable(undefined, VERSION, label);
   const log = openLog(file, true);
   return contract.closeOnFailure(log.close, () => {

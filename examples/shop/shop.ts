@@ -7,7 +7,7 @@ import { PRODUCTS, type Product, productOf, search } from './products.ts';
 const PUBLIC = fileURLToPath(new URL('public/', import.meta.url));
 const OFFER_FAILS = 0.2;
 const BASKET = 'basket';
-const LARGEST_BASKET = 20;
+const MAX_BASKET_ITEMS = 20;
 
 /** Adds the pages of an ordinary shop, which contains no code for tracking. */
 export function addShop(app: Express): void {
@@ -36,7 +36,7 @@ export function addShop(app: Express): void {
         response.status(400).send(page('Which product?', '<p>There is none of that name.</p>'));
         return;
       }
-      const basket = [...basketOf(request.headers.cookie), product].slice(-LARGEST_BASKET);
+      const basket = [...basketOf(request.headers.cookie), product].slice(-MAX_BASKET_ITEMS);
       response.cookie(BASKET, basket.map(({ id }) => id).join('.'), { httpOnly: true, sameSite: 'lax' });
       response.redirect(303, '/basket');
     });

@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http';
 import { reasonOf, show, TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import { Cookies } from './cookies.ts';
+import { OutputDeferral } from './deferred-output.ts';
 import {
   attachExchange,
   Connection,
@@ -15,11 +16,10 @@ import {
   type Response,
 } from './exchange.ts';
 import { FieldReader, microsSince } from './fields.ts';
-import { Holder } from './hold.ts';
-import { hookServerResponse } from './hooks.ts';
-import { hookHttp2, readHeaders } from './http2-hooks.ts';
+import { readHeaders, wrapHttp2 } from './http2-response-wrapper.ts';
 import type { CaptureOptions } from './options.ts';
 import type { RecordCounter, RecordSink } from './record-sink.ts';
+import { wrapServerResponse } from './response-wrapper.ts';
 import { watchSocket } from './socket-watch.ts';
 import { beginUpgrade } from './upgrade.ts';
 import { nodeRequestOf, RequestVars } from './vars.ts';
@@ -32,7 +32,7 @@ export class Capture implements ExchangeObserver {
   readonly #options: CaptureOptions;
   readonly #sink: RecordSink;
   readonly #counter: RecordCounter;
-  readonly #holder: Holder | undefined;
+  readonly #deferral: OutputDeferral | undefined;
   readonly #vars = new RequestVars();
   readonly #cookies: Cookies;
   readonly #fields: FieldReader;
@@ -47,11 +47,11 @@ export class Capture implements ExchangeObserver {
     this.#sink = options.sink;
     this.#counter = options.counter;
     if (this.#sink.holdsResponses) {
-      const holder = new Holder(() => this.#sink.appendPending());
-      this.#sink.afterTurn = () => holder.release();
-      this.#holder = holder;
+      const deferral = new OutputDeferral(() => this.#sink.appendPending());
+      this.#sink.afterTurn = () => deferral.release();
+      this.#deferral = deferral;
     }
-    hookServerResponse();
+    wrapServerResponse();
   }
 
   /** Stops recording. */
@@ -132,7 +132,7 @@ export class Capture implements ExchangeObserver {
 
   #begin2(request: Request, response: Response, target: string, reader: RequestReader) {
     if (!('stream' in response)) return;
-    hookHttp2(response);
+    wrapHttp2(response);
     const first = exchangeOfStream(response.stream);
     if (first !== undefined) {
       this.#join(first, request, response, target, reader);
@@ -209,7 +209,8 @@ export class Capture implements ExchangeObserver {
     endExchange(exchange, response);
     const isTaken = this.#record(exchange, status, bytes, response);
     // Without a record nothing ends the turn, so there is nothing to wait for.
-    if (isTaken && this.#holder !== undefined && !this.#hold(exchange, response)) this.#sink.appendPending();
+    if (isTaken && this.#deferral !== undefined && !this.#deferOutput(exchange, response))
+      this.#sink.appendPending();
   }
 
   /** Called when a response written directly to the socket is complete, or about to be. */
@@ -218,17 +219,17 @@ export class Capture implements ExchangeObserver {
     if (response === undefined) return;
     endExchange(exchange, response);
     this.#record(exchange, status, bytes);
-    if (this.#holder !== undefined) this.#sink.appendPending();
+    if (this.#deferral !== undefined) this.#sink.appendPending();
   }
 
   /** Holds the output of the connection; returns false if the record has to be appended immediately. */
-  #hold({ connection, request }: Exchange, response: Response): boolean {
+  #deferOutput({ connection, request }: Exchange, response: Response): boolean {
     try {
       if (connection?.upgrade?.request === request) return false;
       // For a response that waits behind another, Node itself decides when its bytes are sent.
       if ('stream' in response || connection === undefined || response.socket !== connection.socket)
         return false;
-      return this.#holder!.hold(connection);
+      return this.#deferral!.defer(connection);
     } catch {
       // An app may have changed any of these objects.
       return false;

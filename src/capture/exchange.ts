@@ -44,12 +44,12 @@ export interface ExchangeObserver {
   fail(exchange: Exchange, error: unknown): void;
 }
 
-/** Socket output that is held back until records are in the journal. Implemented by `hold.ts`. */
+/** Socket output that is deferred until records are in the journal. Implemented by `deferred-output.ts`. */
 export interface ConnectionOutput {
   /** Returns false if `holder` held it already. */
-  addHolder(holder: object): boolean;
+  addDeferral(holder: object): boolean;
   /** Writes the output to the socket when its last holder is removed. */
-  removeHolder(holder: object): void;
+  removeDeferral(holder: object): void;
 }
 
 /** A request and its response, from arrival until the response is complete. */
@@ -150,7 +150,7 @@ export class Connection {
   /** Peer address, which the socket no longer has after it is closed. */
   readonly address: string;
   readonly scheme: string;
-  /** Output of its socket that is held until the end of the turn: see `hold.ts`. */
+  /** Output of its socket that is deferred until the end of the turn: see `deferred-output.ts`. */
   output: ConnectionOutput | undefined;
   /** Last request that left HTTP, by Upgrade or CONNECT. Kept after its exchange has ended. */
   upgrade: Exchange | undefined;

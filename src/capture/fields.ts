@@ -147,10 +147,10 @@ export class FieldReader {
   ): string {
     let nearest = peer;
     for (let hop = 0; hop < hops.length && trusts(nearest, hop); hop++) {
-      const told = hops[hops.length - 1 - hop]!;
-      const address = addressOf(told);
+      const forwarded = hops[hops.length - 1 - hop]!;
+      const address = addressOf(forwarded);
       if (address === '') {
-        if (!isWithheld(told)) this.#reportAddress(nearest, told);
+        if (!isWithheld(forwarded)) this.#reportAddress(nearest, forwarded);
         break;
       }
       nearest = address;
@@ -159,10 +159,10 @@ export class FieldReader {
   }
 
   /** Reports an invalid address only once, because a trusted proxy may send it with each request. */
-  #reportAddress(proxy: string, told: string): void {
+  #reportAddress(proxy: string, forwarded: string): void {
     if (this.#reportedAddress) return;
     this.#reportedAddress = true;
-    this.#options.onProblem(new TrackUsageError('ADDRESS_UNREADABLE', { proxy, value: show(told) }));
+    this.#options.onProblem(new TrackUsageError('ADDRESS_UNREADABLE', { proxy, value: show(forwarded) }));
   }
 
   #username(request: Request, authorization: string): string {

@@ -79,14 +79,14 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           i = endOfSecret(url, from, inFragment);
           if (i > from) value = REDACTED;
         } else {
-          let mayHold = holdsValue;
+          let mayContain = holdsValue;
           for (i++; i < url.length; i++) {
             const role = ROLES[url.charCodeAt(i) & 127]!;
             if (role === ORDINARY) continue;
             if (role === SEPARATOR && isSeparator(url.charCodeAt(i))) break;
-            if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayHold = true;
+            if (role === MARK || (role === ENCODED && isEncodedMark(url, i))) mayContain = true;
           }
-          if (mayHold) {
+          if (mayContain) {
             // A name that contains an encoded `=`, or the start of a URL, contains a value too.
             if (!holdsValue && !COLON.test(url.slice(nameStart, valueStart))) from = valueStart;
             value = nested.redact(url.slice(from, i));
@@ -137,7 +137,7 @@ const EQUALS = 61;
 const PERCENT = 37;
 const AMPERSAND = 38;
 const SEMICOLON = 59;
-const QUESTION = 63;
+const QUESTION_MARK = 63;
 const HASH = 35;
 const AT = 64;
 const QUOTE = 34;
@@ -198,7 +198,7 @@ function startOfParameters(url: string): number {
 
 /** A `?` starts the query of a URL within a value, or of a fragment. */
 function isSeparator(unit: number): boolean {
-  return unit === AMPERSAND || unit === SEMICOLON || unit === QUESTION || unit === HASH;
+  return unit === AMPERSAND || unit === SEMICOLON || unit === QUESTION_MARK || unit === HASH;
 }
 
 /**

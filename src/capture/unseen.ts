@@ -43,7 +43,7 @@ export function beginUnseen(response: ServerResponse): Exchange | undefined {
 }
 
 /** Like `beginUnseen`, for HTTP/2. */
-export function beginUnseen2(response: Http2ServerResponse): Exchange | undefined {
+export function beginUnseenHttp2(response: Http2ServerResponse): Exchange | undefined {
   const { stream } = response;
   const { req: request } = response as Http2ServerResponse & { req?: Http2ServerRequest | null };
   // A pushed response has no request, and is part of another one.

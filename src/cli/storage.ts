@@ -20,13 +20,13 @@ const EMPTY: StorageReader = {
 /** Opens the storage, runs the query, and always closes it. */
 export async function withReader<T>(
   storage: string,
-  ask: (reader: CompleteReader) => Promise<T>,
+  query: (reader: CompleteReader) => Promise<T>,
 ): Promise<T> {
   const reader = await openReader(storage);
   try {
     // A query before anything is stored normally has an empty result. Here a missing database is an error.
     await reader.timeZone('default');
-    return await ask(reader);
+    return await query(reader);
   } finally {
     await reader.close();
   }

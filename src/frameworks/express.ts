@@ -151,10 +151,10 @@ export const expressReader: RequestReader = {
   blueprint: (request) => mountOf(request) ?? '',
   handlers(request) {
     const { route, method = '', [ROUTERS]: routers = [] } = request as ExpressRequest;
-    const asked = method.toLowerCase();
+    const verb = method.toLowerCase();
     // A route may have handlers for several methods. Those without a method are for all.
     const own = route?.stack?.filter(
-      ({ method }) => method === undefined || method === asked || (method === 'get' && asked === 'head'),
+      ({ method }) => method === undefined || method === verb || (method === 'get' && verb === 'head'),
     );
     return own === undefined ? routers : [...own.map(({ handle }) => handle), ...routers];
   },

@@ -41,7 +41,7 @@ export function watchPlugins(app: { register: unknown }, isMarked: (plugin: unkn
 
 /** Returns a wrapper of the plugin, whose instance records the plugins that contain it. */
 function watched(plugin: Plugin, plugins: Holder[typeof PLUGINS]): Plugin {
-  const stand: Plugin = function (instance, options, done) {
+  const wrapper: Plugin = function (instance, options, done) {
     const outer = instance[PLUGINS];
     instance[PLUGINS] = plugins;
     // Without encapsulation, the plugin shares the parent's instance while it runs.
@@ -59,9 +59,9 @@ function watched(plugin: Plugin, plugins: Holder[typeof PLUGINS]): Plugin {
     return result;
   };
   // Copies its name, its number of parameters, and the metadata of `fastify-plugin`.
-  Object.defineProperties(stand, Object.getOwnPropertyDescriptors(plugin));
-  stand[PLUGIN] = plugin[PLUGIN] ?? plugin;
-  return stand;
+  Object.defineProperties(wrapper, Object.getOwnPropertyDescriptors(plugin));
+  wrapper[PLUGIN] = plugin[PLUGIN] ?? plugin;
+  return wrapper;
 }
 
 const SKIP_OVERRIDE = Symbol.for('skip-override');

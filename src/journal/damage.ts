@@ -28,8 +28,8 @@ export class Damage {
     const size = decoder.declaredSizeAt(offset);
     const isComplete = size > 0 && position + size <= this.#end;
     const before = (decoder.ordinalAt(offset) - this.from.ordinal) & ORDINAL_MASK;
-    const mayHold = before * HEAD_BYTES <= position - this.from.position;
-    if (isComplete && before >= this.records && mayHold) {
+    const isInRange = before * HEAD_BYTES <= position - this.from.position;
+    if (isComplete && before >= this.records && isInRange) {
       this.records = before + 1;
       this.#next = position + size;
     } else if (position === this.#next) {

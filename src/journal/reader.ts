@@ -194,12 +194,12 @@ export class JournalReader {
       if (bytes === undefined) return 'gone';
       const isWhole = bytes.length === Math.min(readBuffer.length, end - cursor.position);
       const begin = cursor.position;
-      const goesOn = isWhole && begin + bytes.length < end;
+      const hasNext = isWhole && begin + bytes.length < end;
       this.#decoder.use(bytes);
       for (let at = 0; at < bytes.length; at = cursor.position - begin) {
         const size = this.#decoder.sizeAt(at, bytes.length);
         // The buffer cut the record: it is loaded again from here.
-        if (goesOn && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
+        if (hasNext && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
         if (size > 0) {
           if (damage) report.damaged(cursor.position - damage.from.position);
           damage = undefined;

@@ -62,7 +62,7 @@ export class SegmentFile {
 
   /** Synchronously writes the first `length` bytes at a position of the journal. */
   append(bytes: Buffer, length: number, position: number): void {
-    this.#write(bytes, length, this.#placeOf(position));
+    this.#write(bytes, length, this.#offsetOf(position));
   }
 
   /**
@@ -76,7 +76,7 @@ export class SegmentFile {
 
   /** Writes at a position of the journal, off the app's thread. */
   write(bytes: Buffer, position: number): Promise<void> {
-    return this.#writeLater(bytes, this.#placeOf(position));
+    return this.#writeLater(bytes, this.#offsetOf(position));
   }
 
   /** Synchronizes the file with its disk. */
@@ -97,20 +97,20 @@ export class SegmentFile {
     if (fd !== undefined) closeSync(fd);
   }
 
-  #placeOf(position: number): number {
+  #offsetOf(position: number): number {
     return SEGMENT_HEAD_BYTES + position - this.start;
   }
 
-  #write(bytes: Buffer, length: number, place: number): void {
+  #write(bytes: Buffer, length: number, offset: number): void {
     const fd = this.#fd!;
-    for (let at = 0; at < length; ) at += writeSync(fd, bytes, at, length - at, place + at);
+    for (let at = 0; at < length; ) at += writeSync(fd, bytes, at, length - at, offset + at);
   }
 
-  async #writeLater(bytes: Buffer, place: number): Promise<void> {
+  async #writeLater(bytes: Buffer, offset: number): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
       const fd = this.#fd;
       if (fd === undefined) throw new Error('the segment is closed');
-      at += await call<number>((done) => write(fd, bytes, at, bytes.length - at, place + at, done));
+      at += await call<number>((done) => write(fd, bytes, at, bytes.length - at, offset + at, done));
     }
   }
 }

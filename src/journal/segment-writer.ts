@@ -294,16 +294,16 @@ export class SegmentWriter {
   #recreate(): void {
     this.#leaveFile();
     this.#location.shared.beat = 0;
-    this.#goOn();
+    this.#resume();
   }
 
   /** Leaves the journal to the process that has adopted it, and starts another one. */
   #startOver(): void {
     this.#leaveJournal();
-    this.#goOn();
+    this.#resume();
   }
 
-  #goOn(): void {
+  #resume(): void {
     const { isLate } = this.#pace.begin();
     // A recovery in progress opens the next file itself, off the app's thread.
     if (!this.#isRecovering) this.#openNext(isLate);

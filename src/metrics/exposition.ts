@@ -19,8 +19,8 @@ export class Exposition {
   /** Starts a metric. Pass the name of a counter without `_total`. */
   begin(name: string, type: 'counter' | 'gauge' | 'histogram', help: string): this {
     this.#name = type === 'counter' ? `${name}_total` : name;
-    const told = this.#openMetrics ? name : this.#name;
-    this.#text += `# HELP ${told} ${help}\n# TYPE ${told} ${type}\n`;
+    const label = this.#openMetrics ? name : this.#name;
+    this.#text += `# HELP ${label} ${help}\n# TYPE ${label} ${type}\n`;
     return this;
   }
 

@@ -89,7 +89,7 @@ const OPTIONS = [
 
 /** Maximum size of all journals in a directory, in bytes. */
 const DEFAULT_MAX_BYTES = 1024 ** 3;
-const LEAST_MAX_BYTES = 1024 ** 2;
+const MIN_MAX_BYTES = 1024 ** 2;
 /** Validates the options and adds the defaults. */
 export function readSettings(options: TrackUsageOptions) {
   checkOptions('TrackUsage', options, OPTIONS);
@@ -116,8 +116,8 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption(
     'journal.maxBytes',
     journal.maxBytes,
-    isWholeNumber(journal.maxBytes, LEAST_MAX_BYTES),
-    `a whole number of bytes, at least ${LEAST_MAX_BYTES}`,
+    isWholeNumber(journal.maxBytes, MIN_MAX_BYTES),
+    `a whole number of bytes, at least ${MIN_MAX_BYTES}`,
   );
   checkOption(
     'journal.mode',

@@ -29,7 +29,7 @@ const SHORTER: Readonly<Partial<Record<Period, Period>>> = { month: 'day', day: 
  * Maximum number of buckets split to locate the edges of gaps. Further gaps start and end with days or
  * months.
  */
-const MOST_SPLIT = 200;
+const MAX_SPLIT_BUCKETS = 200;
 
 /** Returns the nonempty buckets of these spans, oldest first. */
 export async function storedIn(
@@ -88,35 +88,35 @@ export function completeCoverage(): Coverage {
 /** Returns the stored requests in the buckets that these summaries leave out. */
 export async function coverageOf(
   reader: Reader,
-  place: CoverageScope,
+  scope: CoverageScope,
   buckets: readonly StoredBucket[],
   summaries: readonly string[],
 ): Promise<Coverage> {
-  const gaps = await Promise.all(summaries.map((summary) => gapsOf(reader, place, buckets, summary)));
+  const gaps = await Promise.all(summaries.map((summary) => gapsOf(reader, scope, buckets, summary)));
   return { complete: gaps.every(({ length }) => length === 0), gaps: gaps.flat() };
 }
 
 /** Returns the gaps. Splits the buckets at both ends of a gap until it starts and ends with an hour. */
 async function gapsOf(
   reader: Reader,
-  place: CoverageScope,
+  scope: CoverageScope,
   stored: readonly StoredBucket[],
   summary: string,
 ): Promise<Gap[]> {
   const isSplit = new Set<StoredBucket>();
   let buckets = stored;
   let runs = runsOf(buckets, summary);
-  while (isSplit.size < MOST_SPLIT) {
+  while (isSplit.size < MAX_SPLIT_BUCKETS) {
     const edges = runs.flatMap((run) => [run[0]!, run.at(-1)!]);
     const wanted = new Set(edges.filter((edge) => SHORTER[edge.period] && !isSplit.has(edge)));
     if (wanted.size === 0) break;
     const split = async (bucket: StoredBucket) =>
-      wanted.has(bucket) ? await partsOf(reader, place, bucket) : [bucket];
+      wanted.has(bucket) ? await partsOf(reader, scope, bucket) : [bucket];
     for (const bucket of wanted) isSplit.add(bucket);
     buckets = (await Promise.all(buckets.map(split))).flat();
     runs = runsOf(buckets, summary);
   }
-  return runs.map((run) => gapOf(place, run, summary));
+  return runs.map((run) => gapOf(scope, run, summary));
 }
 
 /** Returns the shorter buckets of a day or month, or the bucket itself if they have expired. */

@@ -148,7 +148,7 @@ export interface SummaryInfo {
   /** Name in the documentation, for example `sumUrls`. */
   title: string;
   /** True if it is user-defined. */
-  own: boolean;
+  custom: boolean;
   /** True if results can be filtered by its keys. */
   filter: boolean;
 }

@@ -27,11 +27,11 @@ import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-reco
 
 export type * from './query-types.ts';
 
-const MOST_RECORDS = 10_000;
+const MAX_RECORDS = 10_000;
 /** Maximum number of buckets. More would not fit in a chart and indicate a mistake. */
-const MOST_BUCKETS = 10_000;
+const MAX_BUCKETS = 10_000;
 /** Minimum length of a bucket, in ms. */
-const SHORTEST: Readonly<Record<Period, number>> = {
+const MIN_BUCKET_MS: Readonly<Record<Period, number>> = {
   hour: 3_600_000,
   day: 24 * 3_600_000,
   month: 28 * 24 * 3_600_000,
@@ -81,15 +81,15 @@ export class UsageQuery {
     const { site: name, zone } = await this.#site(site);
     const stored = await storedSummaries(this.#reader, name);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
-    const place = (of: string) => (order.includes(of) ? order.indexOf(of) : order.length);
-    const names = [...new Set([...this.#kept, ...stored])].sort((a, b) => place(a) - place(b));
+    const rank = (of: string) => (order.includes(of) ? order.indexOf(of) : order.length);
+    const names = [...new Set([...this.#kept, ...stored])].sort((a, b) => rank(a) - rank(b));
     return {
       site: name,
       timeZone: zone.timeZone,
       summaries: names.map((of) => ({
         name: of,
         title: known(of)?.title ?? of,
-        own: known(of) === undefined,
+        custom: known(of) === undefined,
         filter: columnOf(of) !== undefined,
       })),
     };
@@ -97,18 +97,18 @@ export class UsageQuery {
 
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
-    const asked = await this.#resolve(options, 'totals');
-    const source = await this.#results.source(asked);
-    const range = beforeOf(asked, options);
+    const query = await this.#resolve(options, 'totals');
+    const source = await this.#results.source(query);
+    const range = beforeOf(query, options);
     const [{ value: totals, coverage }, before] = await Promise.all([
-      this.#results.totals(asked, source, false),
-      range && this.#results.totals({ ...asked, range }, source, true),
+      this.#results.totals(query, source, false),
+      range && this.#results.totals({ ...query, range }, source, true),
     ]);
     return {
-      ...resultHeader(asked),
+      ...resultHeader(query),
       totals,
       coverage,
-      previous: range && before ? { range: formatRange(range, asked.zone), totals: before.value } : null,
+      previous: range && before ? { range: formatRange(range, query.zone), totals: before.value } : null,
     };
   }
 
@@ -117,39 +117,39 @@ export class UsageQuery {
    * counted, without visitors and bots.
    */
   async series(options: SeriesOptions = {}): Promise<SeriesResult> {
-    const asked = await this.#resolve(options, 'series');
-    const { period = periodOf(asked.range), summary, key } = options;
+    const query = await this.#resolve(options, 'series');
+    const { period = periodOf(query.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
     if (summary === undefined && key !== undefined) {
       throw invalid('summary', summary, 'the summary of the key');
     }
     if (summary !== undefined && !isKey(key)) throw invalid('key', key, 'a key of the summary, or null');
-    if (asked.range.end - asked.range.start > MOST_BUCKETS * SHORTEST[period]) {
-      throw invalid('period', period, `a period with at most ${MOST_BUCKETS} buckets in the range`);
+    if (query.range.end - query.range.start > MAX_BUCKETS * MIN_BUCKET_MS[period]) {
+      throw invalid('period', period, `a period with at most ${MAX_BUCKETS} buckets in the range`);
     }
     const one =
       summary === undefined
         ? undefined
-        : { summary: await this.#summary(asked.site, summary), key: storedKey(key ?? null) };
-    const source = await this.#results.source(asked);
-    const range = beforeOf(asked, options);
+        : { summary: await this.#summary(query.site, summary), key: storedKey(key ?? null) };
+    const source = await this.#results.source(query);
+    const range = beforeOf(query, options);
     const [{ value: buckets, coverage }, before] = await Promise.all([
-      this.#results.series(asked, source, period, false, one),
-      range && this.#results.series({ ...asked, range }, source, period, true, one),
+      this.#results.series(query, source, period, false, one),
+      range && this.#results.series({ ...query, range }, source, period, true, one),
     ]);
     return {
-      ...resultHeader(asked),
+      ...resultHeader(query),
       period,
       buckets,
       coverage,
-      previous: range && before ? { range: formatRange(range, asked.zone), buckets: before.value } : null,
+      previous: range && before ? { range: formatRange(range, query.zone), buckets: before.value } : null,
     };
   }
 
   /** Returns the top keys of a summary over a range, and the sum of the remaining ones. */
   async top(summary: Summary | string, options: TopOptions = {}): Promise<TopResult> {
-    const asked = await this.#resolve(options, 'top');
-    const name = await this.#summary(asked.site, summary);
+    const query = await this.#resolve(options, 'top');
+    const name = await this.#summary(query.site, summary);
     const { order = 'hits', search, limit = 10, page = 1 } = options;
     if (!ORDERS.includes(order)) throw invalid('order', order, ORDERS.map((o) => `"${o}"`).join(', '));
     if (!isWhole(limit, 0)) throw invalid('limit', limit, 'a whole number, 0 for all');
@@ -169,11 +169,11 @@ export class UsageQuery {
     const {
       value: { rows, count, total },
       coverage,
-    } = await this.#results.keys(asked, name, wanted);
-    const range = beforeOf(asked, options);
-    const before = range && (await this.#results.before({ ...asked, range }, name, rows));
+    } = await this.#results.keys(query, name, wanted);
+    const range = beforeOf(query, options);
+    const before = range && (await this.#results.before({ ...query, range }, name, rows));
     return {
-      ...resultHeader(asked),
+      ...resultHeader(query),
       summary: name,
       order,
       rows: rows.map((row, index) => ({ ...row, previous: before?.[index] ?? null })),
@@ -186,21 +186,21 @@ export class UsageQuery {
 
   /** Returns a page of records, newest first. */
   async records(options: RecordsOptions = {}): Promise<RecordsResult> {
-    const asked = await this.#resolve(options, 'records');
+    const query = await this.#resolve(options, 'records');
     const { after, limit = 100 } = options;
-    if (!isWhole(limit, 1) || limit > MOST_RECORDS) {
-      throw invalid('limit', limit, `a whole number from 1 to ${MOST_RECORDS}`);
+    if (!isWhole(limit, 1) || limit > MAX_RECORDS) {
+      throw invalid('limit', limit, `a whole number from 1 to ${MAX_RECORDS}`);
     }
     // Only the storage knows the contents of a cursor.
     if (after !== undefined && typeof after !== 'string') {
       throw invalid('after', after, 'the "next" of the previous page');
     }
-    const answer = this.#reader.matchingRecords({ ...matching(asked), after, limit });
+    const answer = this.#reader.matchingRecords({ ...matching(query), after, limit });
     // If the database is gone when the next page is requested, that is not the end of the records.
     const { records, next } = await (after === undefined
       ? orElse(answer, { records: [], next: undefined })
       : answer);
-    return { ...resultHeader(asked), records, next: next ?? null };
+    return { ...resultHeader(query), records, next: next ?? null };
   }
 
   async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<ResolvedQuery> {
@@ -246,7 +246,7 @@ function beforeOf(
   if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
   if (!compare) return undefined;
   // A range this long has no previous period, and counting its days would take a while.
-  if (range.end - range.start > MOST_BUCKETS * SHORTEST[range.unit]) return undefined;
+  if (range.end - range.start > MAX_BUCKETS * MIN_BUCKET_MS[range.unit]) return undefined;
   return previousOf(range, zone);
 }
 

@@ -36,10 +36,10 @@ export interface HourRange {
 }
 
 /** Longest range that is charted by the hour and by the day, by default. In days. */
-const LONGEST_BY_HOUR = 3;
-const LONGEST_BY_DAY = 100;
+const MAX_DAYS_BY_HOUR = 3;
+const MAX_DAYS_BY_DAY = 100;
 const DAY = 24 * 60 * 60 * 1000;
-const SHORTEST_MONTH = 27 * DAY;
+const MIN_MONTH_MS = 27 * DAY;
 
 /** Period named by a date without a time, by its length: `2026-11`, `2026-11-25`. */
 const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
@@ -81,7 +81,7 @@ export async function rangeOf(
   }
   const end = Math.max(start, Math.min(last, until));
   // A range until now counts in months as soon as it is about a month long.
-  const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > SHORTEST_MONTH);
+  const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > MIN_MONTH_MS);
   const unit = endsMonth && zone.monthOf(start) === start ? 'month' : 'day';
   return { start, end, open: last >= until, unit };
 }
@@ -133,8 +133,8 @@ function split(periods: readonly Period[], start: number, end: number, zone: Cal
 /** Returns the default period for charting the range. */
 export function periodOf({ start, end }: HourRange): Period {
   const days = (end - start) / DAY;
-  if (days <= LONGEST_BY_HOUR) return 'hour';
-  return days <= LONGEST_BY_DAY ? 'day' : 'month';
+  if (days <= MAX_DAYS_BY_HOUR) return 'hour';
+  return days <= MAX_DAYS_BY_DAY ? 'day' : 'month';
 }
 
 /** Returns the starts of the buckets that overlap the range. The first may start before it. */

@@ -31,7 +31,7 @@ import { storedSummaries } from './sums-and-records.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Maximum number of keys that are looked up one by one in the previous period. */
-const MOST_LOOKUPS = 50;
+const MAX_LOOKUPS = 50;
 
 type Page = Omit<KeysRequest, 'site' | 'summary' | 'spans'>;
 
@@ -78,10 +78,10 @@ export class QueryResults {
    * @param isBefore True if it is the previous period. Partly known values are then omitted, because they
    * cannot be compared.
    */
-  async totals(asked: ResolvedQuery, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
-    const { site, zone, range } = asked;
+  async totals(query: ResolvedQuery, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
+    const { site, zone, range } = query;
     if (source === 'records') {
-      const row = await this.#matched(asked);
+      const row = await this.#matched(query);
       return {
         value: row ? totalsOf(row) : { ...noMeasures(), visitors: 0, bots: 0 },
         coverage: completeCoverage(),
@@ -97,14 +97,14 @@ export class QueryResults {
       total('bots', null),
     ]);
     const all = allOf(buckets);
-    const tells = tellsOf(buckets, all.hits, isBefore);
+    const isCounted = isCountedIn(buckets, all.hits, isBefore);
     return {
       value: {
         ...all,
-        visitors: visitors && tells('visitors') ? visitors.keys : null,
-        bots: bots && people && tells('bots') ? bots.hits - people.hits : null,
+        visitors: visitors && isCounted('visitors') ? visitors.keys : null,
+        bots: bots && people && isCounted('bots') ? bots.hits - people.hits : null,
       },
-      coverage: await this.#coverage(asked, buckets, source),
+      coverage: await this.#coverage(query, buckets, source),
     };
   }
 
@@ -114,44 +114,44 @@ export class QueryResults {
    * @param isBefore As for `totals`.
    */
   async series(
-    asked: ResolvedQuery,
+    query: ResolvedQuery,
     source: Source,
     period: Period,
     isBefore: boolean,
     one?: OneKey,
   ): Promise<Covered<Bucket[]>> {
-    const { zone, range, where } = asked;
+    const { zone, range, where } = query;
     const starts = bucketsOf(range, period, zone);
     if (starts.length === 0) return { value: [], coverage: completeCoverage() };
     const { value: found, coverage } =
       source === 'records'
-        ? await this.#recordSeries({ ...asked, where: one ? withKey(where, one) : where }, period, starts)
-        : await this.#sumSeries(asked, period, starts, source, isBefore, one);
+        ? await this.#recordSeries({ ...query, where: one ? withKey(where, one) : where }, period, starts)
+        : await this.#sumSeries(query, period, starts, source, isBefore, one);
     return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), coverage };
   }
 
   async #recordSeries(
-    asked: ResolvedQuery,
+    query: ResolvedQuery,
     period: Period,
     starts: readonly number[],
   ): Promise<Covered<Series>> {
-    const { start, end } = asked.range;
+    const { start, end } = query.range;
     const bounds = [start, ...starts.filter((each) => each > start), end];
-    const rows = await orElse(this.#reader.matchingSeries({ ...matching(asked), bounds }), []);
-    const found = new Map(rows.map((row) => [asked.zone.bucketOf(period, row.bucket), totalsOf(row)]));
+    const rows = await orElse(this.#reader.matchingSeries({ ...matching(query), bounds }), []);
+    const found = new Map(rows.map((row) => [query.zone.bucketOf(period, row.bucket), totalsOf(row)]));
     const empty = { ...noMeasures(), visitors: 0, bots: 0 };
     return { value: (each) => found.get(each) ?? empty, coverage: completeCoverage() };
   }
 
   async #sumSeries(
-    asked: ResolvedQuery,
+    query: ResolvedQuery,
     period: Period,
     starts: readonly number[],
     details: readonly Detail[],
     isBefore: boolean,
     one: OneKey | undefined,
   ): Promise<Covered<Series>> {
-    const { site, zone, range } = asked;
+    const { site, zone, range } = query;
     // A bucket that is partly in the range counts partly, as in the totals.
     const parts = starts
       .filter((start) => {
@@ -166,7 +166,7 @@ export class QueryResults {
         return { start, spans: spansOf(part, zone) };
       });
     const span = { period, from: starts[0]!, to: range.end - 1 };
-    const ask = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
+    const fetchTotals = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
       const [rows, ...partial] = await Promise.all([
         this.#reader.series({ site, summary, ...span, target }),
         ...parts.map(({ spans }) => this.#reader.total({ site, summary, spans, target })),
@@ -187,14 +187,14 @@ export class QueryResults {
     });
     const buckets = [...stored].sort(([a], [b]) => a - b).flatMap(([, of]) => of);
     if (one) {
-      const found = await ask(one.summary, one.key);
+      const found = await fetchTotals(one.summary, one.key);
       return {
         value: (start) => ({ ...onlyMeasures(found.get(start) ?? noMeasures()), visitors: null, bots: null }),
-        coverage: await this.#coverage(asked, buckets, [one.summary]),
+        coverage: await this.#coverage(query, buckets, [one.summary]),
       };
     }
     const wanted = (detail: Detail, target?: null) =>
-      details.includes(detail) ? ask(detail, target) : undefined;
+      details.includes(detail) ? fetchTotals(detail, target) : undefined;
     const [people, robots, noBots] = await Promise.all([
       wanted('visitors'),
       wanted('bots'),
@@ -204,15 +204,15 @@ export class QueryResults {
       value: (start) => {
         const of = stored.get(start) ?? [];
         const all = allOf(of);
-        const tells = tellsOf(of, all.hits, isBefore);
+        const isCounted = isCountedIn(of, all.hits, isBefore);
         const bots = (robots?.get(start)?.hits ?? 0) - (noBots?.get(start)?.hits ?? 0);
         return {
           ...all,
-          visitors: people && tells('visitors') ? (people.get(start)?.keys ?? 0) : null,
-          bots: robots && tells('bots') ? bots : null,
+          visitors: people && isCounted('visitors') ? (people.get(start)?.keys ?? 0) : null,
+          bots: robots && isCounted('bots') ? bots : null,
         };
       },
-      coverage: await this.#coverage(asked, buckets, details),
+      coverage: await this.#coverage(query, buckets, details),
     };
   }
 
@@ -224,18 +224,18 @@ export class QueryResults {
   }
 
   /**
-   * Returns the measures of the keys in the previous period, which is the range of `asked`. Returns
+   * Returns the measures of the keys in the previous period, which is the range of `query`. Returns
    * `undefined` if the summary covers it only partly, because partial values cannot be compared.
    */
   async before(
-    asked: ResolvedQuery,
+    query: ResolvedQuery,
     summary: string,
     rows: readonly KeyRow[],
   ): Promise<Measures[] | undefined> {
-    const { site, zone, range, where } = asked;
-    if (!(await this.coverage(asked, summary)).complete) return undefined;
-    if (rows.length > MOST_LOOKUPS) {
-      const { rows: all } = await this.#keys(asked, summary, EVERY_KEY);
+    const { site, zone, range, where } = query;
+    if (!(await this.coverage(query, summary)).complete) return undefined;
+    if (rows.length > MAX_LOOKUPS) {
+      const { rows: all } = await this.#keys(query, summary, EVERY_KEY);
       const found = new Map(all.map((row) => [row.key, row]));
       return rows.map(({ key }) => onlyMeasures(found.get(key) ?? noMeasures()));
     }
@@ -245,25 +245,25 @@ export class QueryResults {
         if (where.length === 0)
           return onlyMeasures(await this.#reader.total({ site, summary, spans, target: key }));
         const conditions = withKey(where, { summary, key });
-        return onlyMeasures((await this.#matched({ ...asked, where: conditions })) ?? noMeasures());
+        return onlyMeasures((await this.#matched({ ...query, where: conditions })) ?? noMeasures());
       }),
     );
   }
 
   /** Returns a page of a summary's keys. */
-  async keys(asked: ResolvedQuery, summary: string, page: Page): Promise<Covered<Keys>> {
+  async keys(query: ResolvedQuery, summary: string, page: Page): Promise<Covered<Keys>> {
     const [value, coverage] = await Promise.all([
-      this.#keys(asked, summary, page),
-      this.coverage(asked, summary),
+      this.#keys(query, summary, page),
+      this.coverage(query, summary),
     ]);
     return { value, coverage };
   }
 
   /** Returns the coverage of a summary in the range. */
-  async coverage(asked: ResolvedQuery, summary: string): Promise<Coverage> {
-    const { site, zone, range, where } = asked;
+  async coverage(query: ResolvedQuery, summary: string): Promise<Coverage> {
+    const { site, zone, range, where } = query;
     if (where.length > 0) return completeCoverage();
-    return this.#coverage(asked, await storedIn(this.#reader, site, spansOf(range, zone)), [summary]);
+    return this.#coverage(query, await storedIn(this.#reader, site, spansOf(range, zone)), [summary]);
   }
 
   #coverage(
@@ -274,20 +274,20 @@ export class QueryResults {
     return coverageOf(this.#reader, { site, zone, end: range.end }, buckets, summaries);
   }
 
-  #keys(asked: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
-    const { site, zone, range, where } = asked;
+  #keys(query: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
+    const { site, zone, range, where } = query;
     const answer =
       where.length > 0
-        ? this.#reader.matchingKeys({ ...matching(asked), column: columnFor(summary, 'summary'), ...page })
+        ? this.#reader.matchingKeys({ ...matching(query), column: columnFor(summary, 'summary'), ...page })
         : this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...page });
     return orElse(answer, { rows: [], count: 0, total: noMeasures() });
   }
 
   /** Returns the total of all matching records, or `undefined` if there are none. */
-  async #matched(asked: ResolvedQuery): Promise<MatchingRow | undefined> {
-    const { start, end } = asked.range;
+  async #matched(query: ResolvedQuery): Promise<MatchingRow | undefined> {
+    const { start, end } = query.range;
     if (start >= end) return undefined;
-    const request = { ...matching(asked), bounds: [start, end] };
+    const request = { ...matching(query), bounds: [start, end] };
     const [row] = await orElse<MatchingRow[], MatchingRow[]>(this.#reader.matchingSeries(request), []);
     return row;
   }
@@ -310,7 +310,7 @@ export class QueryResults {
 }
 
 /** Returns whether a summary counts any of these buckets' requests, or all of them for a comparison. */
-function tellsOf(buckets: readonly StoredBucket[], hits: number, isBefore: boolean) {
+function isCountedIn(buckets: readonly StoredBucket[], hits: number, isBefore: boolean) {
   return (summary: Detail): boolean => {
     const counted = countedOf(buckets, summary);
     return hits === 0 || (isBefore ? counted === hits : counted > 0);

@@ -96,7 +96,7 @@ export async function getSum<const O extends SumOptions>(
   const page = pageOf(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
-  const ask = async (of: Period, from: number, to: number): Promise<Sum[]> => {
+  const fetchSums = async (of: Period, from: number, to: number): Promise<Sum[]> => {
     const request = { site, summary: name, period: of, from, to, target: key, ...page };
     const answer = options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
     const rows = await orElse(answer, []);
@@ -104,14 +104,14 @@ export async function getSum<const O extends SumOptions>(
   };
   if (period) {
     const { from, to } = rangeOf(options, zone);
-    return (await ask(period, from, to)) as SumResult<O>;
+    return (await fetchSums(period, from, to)) as SumResult<O>;
   }
-  const holds = options.from === undefined ? now : zone.parse(options.from, 'from');
+  const start = options.from === undefined ? now : zone.parse(options.from, 'from');
   const until = options.to === undefined ? undefined : zone.parse(options.to, 'to');
   const lists = await Promise.all(
     PERIODS.map((of) => {
-      const bucket = zone.bucketOf(of, holds);
-      return ask(of, bucket, until ?? bucket);
+      const bucket = zone.bucketOf(of, start);
+      return fetchSums(of, bucket, until ?? bucket);
     }),
   );
   return Object.fromEntries(PERIODS.map((of, index) => [of, lists[index]])) as SumResult<O>;
@@ -142,20 +142,20 @@ export async function sumCoverage(
   const range = rangeOf(options, zone);
   const until = zone.next('hour', zone.hourOf(now));
   if (options.to !== undefined) {
-    const place = { site, zone, end: zone.next(period, zone.bucketOf(period, range.to)) };
+    const scope = { site, zone, end: zone.next(period, zone.bucketOf(period, range.to)) };
     const buckets = await storedIn(reader, site, [{ period, ...range }]);
-    return coverageOf(reader, place, buckets, [summaryName(summary)]);
+    return coverageOf(reader, scope, buckets, [summaryName(summary)]);
   }
-  const place = { site, zone, end: until };
+  const scope = { site, zone, end: until };
   const current = zone.bucketOf(period, now);
-  const isSplit = range.from <= current && (await hasLater(reader, place, period));
+  const isSplit = range.from <= current && (await hasLater(reader, scope, period));
   const spans: Span[] = isSplit
     ? [
         { period, from: range.from, to: current - 1 },
         ...spansOf({ start: current, end: until, open: false, unit: 'day' }, zone),
       ]
     : [{ period, from: range.from, to: current }];
-  return coverageOf(reader, place, await storedIn(reader, site, spans), [summaryName(summary)]);
+  return coverageOf(reader, scope, await storedIn(reader, site, spans), [summaryName(summary)]);
 }
 
 /**

@@ -26,7 +26,7 @@ const BOTTOM = 24;
 const RIGHT = 10;
 /** Width of a digit on the axis, in px. */
 const DIGIT = 6.4;
-const MOST_LABELS = 12;
+const MAX_LABELS = 12;
 const TICKS = 4;
 const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 
@@ -40,7 +40,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
   const y = (value: number) => round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most));
   const x = (index: number) => left + step * (index + 0.5);
   const bottom = y(0);
-  const every = Math.ceil(bars.length / MOST_LABELS);
+  const every = Math.ceil(bars.length / MAX_LABELS);
   const grid = ticks.map(
     (tick, index) =>
       `<line class="${index === 0 ? 'axis' : 'grid'}" x1="${left}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/>` +

@@ -240,8 +240,8 @@ export function chartDescription({ series }: Report): string {
   );
   if (!most || most.hits === 0) return 'There were none.';
   const least = buckets.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
-  const say = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${whole(hits)}`;
-  return `The most: ${say(most)}. The fewest: ${say(least)}. The numbers stand in a table below.`;
+  const describe = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${whole(hits)}`;
+  return `The most: ${describe(most)}. The fewest: ${describe(least)}. The numbers stand in a table below.`;
 }
 
 /** Returns notes needed to interpret the numbers, each a sentence or two. */
@@ -260,7 +260,7 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
     ...(totals.totals.bots === null
       ? ['Bots are among the requests.']
       : ['Bots are among the requests. A robot is who says so in its user agent.']),
-    ...(site.summaries.some(({ own }) => own)
+    ...(site.summaries.some(({ custom }) => custom)
       ? [
           "A summary of the app's own can give a request several keys: its rows may add up to more than the requests.",
         ]

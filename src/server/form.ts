@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { Refusal } from './problem.ts';
 
-const LONGEST = 8_192;
+const MAX_FORM_LENGTH = 8_192;
 
 /**
  * Returns the fields of a form. Uses the body if the framework has already parsed it.
@@ -40,7 +40,7 @@ function readText(request: IncomingMessage, timeout: number): Promise<string> {
     const take = (piece: Buffer) => {
       pieces.push(piece);
       length += piece.length;
-      if (length > LONGEST) settle(refusal(413, 'The form is too long', 'FORM_LONG'));
+      if (length > MAX_FORM_LENGTH) settle(refusal(413, 'The form is too long', 'FORM_LONG'));
     };
     const limit = setTimeout(
       () => settle(refusal(408, 'The form did not arrive in time', 'FORM_SLOW')),

@@ -12,7 +12,7 @@ const LOST = 10;
  * overload the database.
  */
 export class Gate {
-  readonly #most: number;
+  readonly #limit: number;
   readonly #timeout: number;
   readonly #waiting = new Set<() => void>();
   #running = 0;
@@ -21,13 +21,13 @@ export class Gate {
    * Creates the limit.
    * @param timeout Maximum time for a result, including waiting. In ms.
    */
-  constructor(most: number, timeout: number) {
-    this.#most = most;
+  constructor(limit: number, timeout: number) {
+    this.#limit = limit;
     this.#timeout = timeout;
   }
 
-  run<T>(ask: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#most && this.#waiting.size >= this.#most * WAITING) {
+  run<T>(query: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#limit && this.#waiting.size >= this.#limit * WAITING) {
       return Promise.reject(
         new Refusal({
           status: 503,
@@ -41,7 +41,7 @@ export class Gate {
     return new Promise((resolve, reject) => {
       const start = () => {
         this.#waiting.delete(start);
-        this.#occupy(ask).then(resolve, reject);
+        this.#occupy(query).then(resolve, reject);
       };
       const limit = setTimeout(() => {
         this.#waiting.delete(start);
@@ -56,13 +56,13 @@ export class Gate {
           how(value);
         };
       [resolve, reject] = [settle(resolve), settle(reject)];
-      if (this.#running < this.#most) start();
+      if (this.#running < this.#limit) start();
       else this.#waiting.add(start);
     });
   }
 
   /** Runs a query. It occupies its slot until the storage finishes, even if its client is gone. */
-  async #occupy<T>(ask: () => Promise<T>): Promise<T> {
+  async #occupy<T>(query: () => Promise<T>): Promise<T> {
     this.#running += 1;
     let isTaken = true;
     const free = () => {
@@ -76,7 +76,7 @@ export class Gate {
     const lost = setTimeout(free, this.#timeout * LOST);
     lost.unref();
     try {
-      return await ask();
+      return await query();
     } finally {
       free();
     }

@@ -13,26 +13,26 @@ const LOOK = 1_000;
 const LOOK_IN_STORAGE = 2_000;
 const PING = 15_000;
 /** Maximum amount of unread data before a client is disconnected. In bytes. */
-const MOST_WAITING = 65_536;
+const MAX_BUFFERED_BYTES = 65_536;
 /** Maximum duration of a stream. The dashboard then reconnects, if it is still authorized. In ms. */
-const LONGEST = 60 * 60 * 1000;
+const MAX_STREAM_DURATION = 60 * 60 * 1000;
 
 /** Event streams of all open dashboards. They share one check, which only runs while any is open. */
 export class LiveStreams {
   readonly #source: HandlerSource;
-  readonly #most: number;
+  readonly #limit: number;
   readonly #open = new Map<ServerResponse, { server: Listener | undefined; since: number }>();
   #timer: NodeJS.Timeout | undefined;
   #last = '';
-  #told = 0;
+  #lastSentAt = 0;
 
-  constructor(source: HandlerSource, most: number) {
+  constructor(source: HandlerSource, limit: number) {
     this.#source = source;
-    this.#most = most;
+    this.#limit = limit;
   }
 
   get isFull(): boolean {
-    return this.#open.size >= this.#most;
+    return this.#open.size >= this.#limit;
   }
 
   /** Starts server-sent events, until the client leaves. */
@@ -92,16 +92,16 @@ export class LiveStreams {
     if (data !== this.#last) {
       this.#last = data;
       this.#broadcast('usage', data, now);
-    } else if (now - this.#told >= PING) {
+    } else if (now - this.#lastSentAt >= PING) {
       this.#broadcast('ping', '{}', now);
     }
     this.#plan(status ? LOOK : LOOK_IN_STORAGE);
   }
 
   #broadcast(event: string, data: string, now: number): void {
-    this.#told = now;
+    this.#lastSentAt = now;
     for (const response of this.#open.keys()) {
-      if (response.writableLength > MOST_WAITING) response.destroy();
+      if (response.writableLength > MAX_BUFFERED_BYTES) response.destroy();
       else response.write(message(event, data));
     }
   }
@@ -112,7 +112,7 @@ export class LiveStreams {
    */
   #end(): void {
     for (const [response, { server, since }] of this.#open) {
-      if (server?.listening === false || wallClock.now() - since > LONGEST) response.end();
+      if (server?.listening === false || wallClock.now() - since > MAX_STREAM_DURATION) response.end();
     }
   }
 }

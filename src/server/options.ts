@@ -67,7 +67,7 @@ const DEFAULT_MAX_DOWNLOADS = 8;
 const DEFAULT_MAX_QUERIES = 8;
 const DEFAULT_TIMEOUT = 30_000;
 /** Maximum timeout. Node's timers limit it, with room for its multiples. In ms. */
-const LONGEST_TIMEOUT = 60 * 60 * 1000;
+const MAX_TIMEOUT = 60 * 60 * 1000;
 /** Pattern of a token that cannot be guessed and can be sent in a header. */
 const TOKEN = /^[\x21-\x7e]{16,}$/;
 /** Pattern of a path whose segments need no escaping. */
@@ -100,8 +100,8 @@ export function readHandlerOptions(options: HandlerOptions): HandlerSettings {
   checkOption(
     'handler.timeout',
     timeout,
-    isWholeNumber(timeout, 1) && timeout <= LONGEST_TIMEOUT,
-    `a whole number of ms, up to ${LONGEST_TIMEOUT}`,
+    isWholeNumber(timeout, 1) && timeout <= MAX_TIMEOUT,
+    `a whole number of ms, up to ${MAX_TIMEOUT}`,
   );
   if (isPublic && (token !== undefined || authorize !== undefined)) {
     checkOption('handler.public', true, false, 'false, since a token or authorize is given');

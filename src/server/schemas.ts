@@ -7,12 +7,12 @@ import { TEXT_LIMITS } from '../text/text.ts';
 /** Schemas of the HTTP API's parameters and responses. The OpenAPI document is generated from them. */
 
 /** Maximum length of a text, in UTF-16 units: that of the longest stored key, a URL. */
-const LONGEST = TEXT_LIMITS.url;
+const MAX_TEXT_LENGTH = TEXT_LIMITS.url;
 /** Maximum length of a filter: a summary's name, a colon, and a key. */
-const LONGEST_FILTER = 41 + LONGEST;
+const MAX_FILTER_LENGTH = 41 + MAX_TEXT_LENGTH;
 /** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
-const MOST_ROWS = 1_000;
-const MOST_FILTERS = 20;
+const MAX_ROWS = 1_000;
+const MAX_FILTERS = 20;
 const tooLong = (length: number) => `expected at most ${length} characters`;
 
 const described = <S extends v.GenericSchema>(schema: S, text: string) =>
@@ -21,7 +21,7 @@ const described = <S extends v.GenericSchema>(schema: S, text: string) =>
 /** Stored texts never contain NUL, and some databases do not support it. */
 const text = v.pipe(
   v.string('expected one value'),
-  v.maxLength(LONGEST, tooLong(LONGEST)),
+  v.maxLength(MAX_TEXT_LENGTH, tooLong(MAX_TEXT_LENGTH)),
   v.regex(/^[^\0]*$/, 'expected text without NUL'),
 );
 /** Converts text to an integer. `Number` would convert a blank to 0. */
@@ -65,14 +65,14 @@ const common = {
       v.array(
         v.pipe(
           v.string(),
-          v.maxLength(LONGEST_FILTER, tooLong(LONGEST_FILTER)),
+          v.maxLength(MAX_FILTER_LENGTH, tooLong(MAX_FILTER_LENGTH)),
           v.regex(
             /^[a-z][a-z0-9-]*:[^\0]*$/,
             'expected the name of a summary, a colon and a key without NUL',
           ),
         ),
       ),
-      v.maxLength(MOST_FILTERS, `expected at most ${MOST_FILTERS}`),
+      v.maxLength(MAX_FILTERS, `expected at most ${MAX_FILTERS}`),
       v.description(
         'A summary and one of its keys, `geo:DE`; an empty key selects the requests without one. Several filters are combined with AND.',
       ),
@@ -100,14 +100,14 @@ export const topParameters = parameters({
   search: v.optional(
     described(text, 'Part of the key. A to Z match case-insensitively, other characters exactly.'),
   ),
-  limit: v.optional(whole(0, MOST_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
+  limit: v.optional(whole(0, MAX_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
   page: v.optional(whole(1, 1_000_000, 'Page number, from 1.')),
   format: v.optional(format),
 });
 export const recordsParameters = parameters({
   ...common,
   after: v.optional(described(text, 'The `next` of the previous page.')),
-  limit: v.optional(whole(1, MOST_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
+  limit: v.optional(whole(1, MAX_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
   format: v.optional(format),
 });
 
@@ -153,7 +153,7 @@ export const siteResponse = v.strictObject({
   site: v.string(),
   timeZone: v.string(),
   summaries: v.array(
-    v.strictObject({ name: v.string(), title: v.string(), own: v.boolean(), filter: v.boolean() }),
+    v.strictObject({ name: v.string(), title: v.string(), custom: v.boolean(), filter: v.boolean() }),
   ),
   version: v.string(),
   status: described(v.nullable(object), '`usage.status()`; null if no app runs.'),

@@ -60,7 +60,7 @@ export async function sendLines(
     }
   }
   let failure: { error: unknown } | undefined;
-  async function* told() {
+  async function* breakingOff() {
     try {
       yield* all();
     } catch (error) {
@@ -71,7 +71,7 @@ export async function sendLines(
     }
   }
   // A client that disconnects ends the download as well.
-  await pipeline(told(), response).catch(() => breakOff(response));
+  await pipeline(breakingOff(), response).catch(() => breakOff(response));
   await pieces.return(undefined).catch(() => {});
   if (failure) throw failure.error;
 }

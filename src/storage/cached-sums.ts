@@ -20,13 +20,13 @@ import { addMeasures, MEASURES, noMeasures } from './measures.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Maximum number of keys in a cached piece. Larger ones are left to the engine. */
-const MOST_KEYS = 50_000;
+const MAX_KEYS = 50_000;
 /** Maximum number of cached keys and parts. A key takes about 150 bytes, each part 36. */
-const MOST_HELD = 600_000;
+const MAX_CACHED_SUMS = 600_000;
 /** Maximum number of cached pieces per summary. Twice as many for series. */
-const KEPT = 12;
+const MAX_PIECES = 12;
 /** Maximum number of summaries tracked, including nonexistent ones. */
-const MOST_SUMMARIES = 200;
+const MAX_SUMMARIES = 200;
 /**
  * Time during which a summary is left to the engine, if caching its keys is not worthwhile or not safe. In
  * ms.
@@ -88,7 +88,7 @@ export class CachedSums {
   #zones = new Map<string, Calendar>();
   /** Cached summaries, least recently used first. */
   #summaries = new Map<string, CachedSummary>();
-  #series = new BoundedCache<string, CachedValue<SeriesRow[]>>(KEPT);
+  #series = new BoundedCache<string, CachedValue<SeriesRow[]>>(MAX_PIECES);
   /** Coverage requests of the current turn. Shared, because the panels of a page send the same ones. */
   readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
   #idle: NodeJS.Timeout | undefined;
@@ -144,7 +144,7 @@ export class CachedSums {
     const { site, summary, period, from, to } = request;
     const counted = await this.#counted(site, summary, { period, from, to });
     const name = JSON.stringify([site, summary, period, from, to]);
-    return held(this.#series, name, counted, () => this.#engine.series(request), totalOf);
+    return cached(this.#series, name, counted, () => this.#engine.series(request), totalOf);
   }
 
   /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
@@ -188,12 +188,12 @@ export class CachedSums {
     // Looking up an empty span costs nothing, and its result is not cached.
     const read = () => this.#read(request, table, counted.hits === 0 ? { spans: [span] } : fewest(), false);
     const name = JSON.stringify(span);
-    const piece = await held(pieces, name, counted, read, (value) => value?.total);
+    const piece = await cached(pieces, name, counted, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, counted)) return undefined;
     sizes.delete(name);
-    sizes.set(name, piece.places.length);
+    sizes.set(name, piece.indexes.length);
     for (const oldest of sizes.keys()) {
-      if (sizes.size <= KEPT) break;
+      if (sizes.size <= MAX_PIECES) break;
       sizes.delete(oldest);
       pieces.delete(oldest);
     }
@@ -207,7 +207,7 @@ export class CachedSums {
     buckets: Buckets,
     isRaw: boolean,
   ): Promise<Piece | undefined> {
-    const columns = await this.#engine.ids({ site, summary, ...buckets }, MOST_KEYS, isRaw);
+    const columns = await this.#engine.ids({ site, summary, ...buckets }, MAX_KEYS, isRaw);
     return columns && table.piece(columns);
   }
 
@@ -218,7 +218,7 @@ export class CachedSums {
     this.#summaries.delete(name);
     this.#summaries.set(name, remembered);
     const [oldest] = this.#summaries.keys();
-    if (this.#summaries.size > MOST_SUMMARIES) this.#summaries.delete(oldest!);
+    if (this.#summaries.size > MAX_SUMMARIES) this.#summaries.delete(oldest!);
     return remembered;
   }
 
@@ -234,7 +234,7 @@ export class CachedSums {
     });
     let size = sizes.reduce((sum, each) => sum + each.size, 0);
     for (const each of sizes) {
-      if (size <= MOST_HELD) return;
+      if (size <= MAX_CACHED_SUMS) return;
       size -= each.size;
       if (each.size > 0) this.#summaries.set(each.name, this.#empty(monotonicClock.now() + LEFT_ALONE));
     }
@@ -248,7 +248,7 @@ export class CachedSums {
 
   #forgetAll(): void {
     this.#summaries = new Map();
-    this.#series = new BoundedCache(KEPT);
+    this.#series = new BoundedCache(MAX_PIECES);
     this.#zones = new Map();
   }
 
@@ -293,7 +293,7 @@ export class CachedSums {
  * @param sumsOf Returns the count stored with a value. The value is current if this equals the count of the
  * summary.
  */
-async function held<T>(
+async function cached<T>(
   cache: Cache<T>,
   name: string,
   counted: Measures,
@@ -304,15 +304,15 @@ async function held<T>(
   if (known && counted.hits > 0 && isSame(known.counted, counted)) return known.value;
   const reading = { counted, value: read() };
   cache.set(name, reading);
-  let isHeld = false;
+  let isCurrent = false;
   try {
     const value = await reading.value;
     const sums = sumsOf(value);
-    isHeld = sums !== undefined && isSame(sums, counted);
+    isCurrent = sums !== undefined && isSame(sums, counted);
     return value;
   } finally {
     // A failed read is retried.
-    if (!isHeld && cache.get(name) === reading) cache.delete(name);
+    if (!isCurrent && cache.get(name) === reading) cache.delete(name);
   }
 }
 

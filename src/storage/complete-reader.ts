@@ -45,9 +45,9 @@ export function complete(reader: StorageReader): CompleteReader {
 
 /** Creates a reading end that forwards its queries. */
 export function forwardingReader(
-  ask: (method: QueryName, argument: unknown) => Promise<unknown>,
+  query: (method: QueryName, argument: unknown) => Promise<unknown>,
   close: () => Promise<void>,
 ): CompleteReader {
-  const queries = QUERIES.map((method) => [method, (argument: unknown) => ask(method, argument)]);
+  const queries = QUERIES.map((method) => [method, (argument: unknown) => query(method, argument)]);
   return { ...Object.fromEntries(queries), close } as CompleteReader;
 }

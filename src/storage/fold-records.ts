@@ -33,11 +33,11 @@ export type ReadRows = (
 ) => AsyncIterable<readonly FoldedRow[]>;
 
 /** Maximum time that one query may read. In ms. */
-const MOST_TIME = 30_000;
+const MAX_READ_TIME = 30_000;
 /** Maximum number of distinct keys, or visitors per bucket, of one query. */
-const MOST_TEXTS = 1_000_000;
+const MAX_TEXTS = 1_000_000;
 /** Maximum total length of these texts, in UTF-16 units. */
-const MOST_LENGTH = 64 * 1024 * 1024;
+const MAX_TOTAL_LENGTH = 64 * 1024 * 1024;
 
 const MEASURED = ['content_length', 'status', 'duration'] as const;
 
@@ -129,14 +129,15 @@ class Budget {
   add(text: string | null): void {
     this.#texts += 1;
     this.#length += text?.length ?? 0;
-    if (this.#texts <= MOST_TEXTS && this.#length <= MOST_LENGTH) return;
+    if (this.#texts <= MAX_TEXTS && this.#length <= MAX_TOTAL_LENGTH) return;
     throw tooLarge(
-      `has more than ${MOST_TEXTS} different ${this.#what}, or ${MOST_LENGTH} characters of them`,
+      `has more than ${MAX_TEXTS} different ${this.#what}, or ${MAX_TOTAL_LENGTH} characters of them`,
     );
   }
 
   checkTime(): void {
-    if (monotonicClock.now() - this.#begin > MOST_TIME) throw tooLarge(`took longer than ${MOST_TIME} ms`);
+    if (monotonicClock.now() - this.#begin > MAX_READ_TIME)
+      throw tooLarge(`took longer than ${MAX_READ_TIME} ms`);
   }
 }
 

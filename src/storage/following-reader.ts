@@ -20,7 +20,7 @@ export class FollowingReader {
     this.#open = open;
   }
 
-  async ask(method: QueryName, argument: unknown): Promise<unknown> {
+  async query(method: QueryName, argument: unknown): Promise<unknown> {
     const opened = await this.#take();
     try {
       return await opened.complete[method](argument as never);

@@ -10,7 +10,7 @@ export {
   RecordBatch,
   type RecordBatchData,
 } from '../batch.ts';
-export type { Position as Cursor } from '../journal/position.ts';
+export type { Position } from '../journal/position.ts';
 export { TEXT_COLUMNS, type TextColumn, type UsageRecord, type UserAgent } from '../record.ts';
 export type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 export { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
@@ -33,7 +33,7 @@ export {
 } from './pages.ts';
 export { RECORD_COLUMNS, type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 export { StorageReplaced } from './replaced.ts';
-export { type OlderRecords, type PlacedRow, searchRecords } from './search-records.ts';
+export { type OlderRecords, type RowWithCursor, searchRecords } from './search-records.ts';
 export {
   type Hook,
   type RecordHook,

@@ -12,7 +12,7 @@ export type KeyColumns = { id: readonly KeyId[] } & Record<keyof Measures, reado
 /** Keys with their sums over some buckets, as numeric columns. */
 export interface Piece {
   /** Positions of the keys in the `KeyTable`. */
-  places: Int32Array;
+  indexes: Int32Array;
   hits: Float64Array;
   transfer: Float64Array;
   errors: Float64Array;
@@ -26,7 +26,7 @@ type Sums = Pick<Piece, keyof Measures>;
 /** Keys of a summary that were read so far. Each is held once, no matter how many pieces contain it. */
 export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
-  readonly #placeOf = new Map<KeyId, number>();
+  readonly #indexOf = new Map<KeyId, number>();
   /** `undefined` until the text is looked up. */
   readonly #keys: (string | null | undefined)[] = [];
   /** Normalized text of each key that has been searched. */
@@ -67,8 +67,8 @@ export class KeyTable {
       if (row === rowOf.size) rowOf.set(ids[i]!, row);
       rows[i] = row;
     }
-    const places = Int32Array.from(rowOf.keys(), (id) => this.#placeOf.get(id) ?? this.#add(id));
-    const piece = { ...emptySums(rowOf.size), places, total: noMeasures() };
+    const indexes = Int32Array.from(rowOf.keys(), (id) => this.#indexOf.get(id) ?? this.#add(id));
+    const piece = { ...emptySums(rowOf.size), indexes, total: noMeasures() };
     for (const name of MEASURES) {
       const [from, to] = [sums[name], piece[name]];
       for (let i = 0; i < length; i++) {
@@ -83,24 +83,24 @@ export class KeyTable {
 
   /** Returns the text of an ID, or `undefined` if it was not looked up or does not exist. */
   #textOf(id: number): string | undefined {
-    return this.#keys[this.#placeOf.get(id) ?? -1] ?? undefined;
+    return this.#keys[this.#indexOf.get(id) ?? -1] ?? undefined;
   }
 
   #add(id: KeyId): number {
-    const place = this.#keys.length;
-    this.#placeOf.set(id, place);
+    const index = this.#keys.length;
+    this.#indexOf.set(id, index);
     if (typeof id !== 'number') {
       this.#keys.push(id);
-      return place;
+      return index;
     }
     this.#keys.push(id === 0 ? null : undefined);
     if (id !== 0) this.#unknown.push(id);
     this.#lastId = Math.max(this.#lastId, id);
-    return place;
+    return index;
   }
 
   #learn(texts: ReadonlyMap<number, string>): void {
-    for (const [id, text] of texts) this.#keys[this.#placeOf.get(id)!] = text;
+    for (const [id, text] of texts) this.#keys[this.#indexOf.get(id)!] = text;
   }
 
   /** Looks up all unknown texts. Concurrent callers wait for each other. */
@@ -121,9 +121,9 @@ export class KeyTable {
 
   /** Returns the total of all pieces. */
   total(pieces: readonly Piece[]): Total {
-    const sums = this.#together(pieces);
+    const sums = this.#sumUp(pieces);
     const found = this.#found(sums, undefined);
-    const keys = found.reduce((count, place) => (this.#keys[place] === null ? count : count + 1), 0);
+    const keys = found.reduce((count, index) => (this.#keys[index] === null ? count : count + 1), 0);
     return { ...totalOf(sums, found), keys };
   }
 
@@ -133,16 +133,16 @@ export class KeyTable {
     { order, search, limit, offset }: Pick<KeysRequest, 'order' | 'search' | 'limit' | 'offset'>,
   ): Promise<Keys> {
     await this.#lookUp();
-    const sums = this.#together(pieces);
+    const sums = this.#sumUp(pieces);
     const { hits } = sums;
-    const rank = order === 'average' ? sums.duration.map((sum, place) => sum / hits[place]!) : sums[order];
+    const rank = order === 'average' ? sums.duration.map((sum, index) => sum / hits[index]!) : sums[order];
     const found = this.#found(sums, search === undefined ? undefined : foldCase(search));
-    const row = (place: number): KeyRow => ({
-      key: this.#keys[place]!,
-      hits: hits[place]!,
-      transfer: sums.transfer[place]!,
-      errors: sums.errors[place]!,
-      duration: sums.duration[place]!,
+    const row = (index: number): KeyRow => ({
+      key: this.#keys[index]!,
+      hits: hits[index]!,
+      transfer: sums.transfer[index]!,
+      errors: sums.errors[index]!,
+      duration: sums.duration[index]!,
     });
     const compare = (a: number, b: number) =>
       rank[b]! - rank[a]! || hits[b]! - hits[a]! || compareKeys(this.#keys[a]!, this.#keys[b]!);
@@ -155,26 +155,26 @@ export class KeyTable {
   /** Returns the positions of all keys, or of those that contain the searched part. */
   #found({ hits }: Sums, part: string | undefined): number[] {
     const found: number[] = [];
-    for (let place = 0; place < hits.length; place++) {
-      if (hits[place] !== 0 && (part === undefined || this.#has(place, part))) found.push(place);
+    for (let index = 0; index < hits.length; index++) {
+      if (hits[index] !== 0 && (part === undefined || this.#has(index, part))) found.push(index);
     }
     return found;
   }
 
-  #has(place: number, part: string): boolean {
-    const key = this.#keys[place]!;
+  #has(index: number, part: string): boolean {
+    const key = this.#keys[index]!;
     if (key === null) return false;
-    this.#folded[place] ??= foldCase(key);
-    return this.#folded[place].includes(part);
+    this.#folded[index] ??= foldCase(key);
+    return this.#folded[index].includes(part);
   }
 
-  #together(pieces: readonly Piece[]): Sums {
+  #sumUp(pieces: readonly Piece[]): Sums {
     const sums = emptySums(this.size);
     for (const piece of pieces) {
-      const { places } = piece;
+      const { indexes } = piece;
       for (const name of MEASURES) {
         const [to, from] = [sums[name], piece[name]];
-        for (let i = 0; i < places.length; i++) to[places[i]!]! += from[i]!;
+        for (let i = 0; i < indexes.length; i++) to[indexes[i]!]! += from[i]!;
       }
     }
     return sums;
@@ -187,32 +187,32 @@ function emptySums(length: number): Sums {
 }
 
 /** Returns the sum of the given positions. */
-function totalOf(sums: Sums, places: readonly number[]): Measures {
+function totalOf(sums: Sums, indexes: readonly number[]): Measures {
   const total = noMeasures();
   for (const name of MEASURES) {
     const of = sums[name];
-    for (const place of places) total[name] += of[place]!;
+    for (const index of indexes) total[name] += of[index]!;
   }
   return total;
 }
 
 /** Number of rows above which a full sort is faster than insertion. */
-const MOST_INSERTED = 1_000;
+const MAX_INSERTED = 1_000;
 
 /** Returns the first `count` positions, in order. */
-function firstOf(places: number[], count: number, compare: (a: number, b: number) => number): number[] {
-  if (count > MOST_INSERTED || count >= places.length) return places.sort(compare).slice(0, count);
+function firstOf(indexes: number[], count: number, compare: (a: number, b: number) => number): number[] {
+  if (count > MAX_INSERTED || count >= indexes.length) return indexes.sort(compare).slice(0, count);
   const first: number[] = [];
-  for (const place of places) {
-    if (first.length === count && compare(place, first[count - 1]!) >= 0) continue;
+  for (const index of indexes) {
+    if (first.length === count && compare(index, first[count - 1]!) >= 0) continue;
     let [low, high] = [0, first.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (compare(place, first[middle]!) < 0) high = middle;
+      if (compare(index, first[middle]!) < 0) high = middle;
       else low = middle + 1;
     }
     if (first.length === count) first.pop();
-    first.splice(low, 0, place);
+    first.splice(low, 0, index);
   }
   return first;
 }

@@ -20,7 +20,7 @@ import { type RecordRow, recordOf } from './record-row.ts';
 export interface StoredRow {
   row: RecordRow;
   /** Number that increases in stored order. */
-  place: number;
+  sequence: number;
 }
 
 /**
@@ -53,7 +53,7 @@ export function pageOfUsage(rows: Iterable<StoredRow>, request: UsageRequest): U
  * @param rows Records of the requested site, in stored order.
  */
 export function pageOfScan(rows: Iterable<StoredRow>, { after, limit }: ScanRequest): Scanned {
-  const last = after === undefined ? undefined : placeOf(after);
+  const last = after === undefined ? undefined : parseCursor(after);
   const rest = sorted(rows).filter((each) => !last || compare(each, last) > 0);
   const found = rest.slice(0, limit);
   return {
@@ -68,7 +68,7 @@ export function pageOfScan(rows: Iterable<StoredRow>, { after, limit }: ScanRequ
  */
 export function pageOfMatching(rows: Iterable<StoredRow>, request: MatchingRecordsRequest): FoundRecords {
   const { from, to, where, after, limit } = request;
-  const last = after === undefined ? undefined : placeOf(after);
+  const last = after === undefined ? undefined : parseCursor(after);
   const rest = sorted(rows)
     .filter((each) => each.row.ms >= from && each.row.ms <= to && (!last || compare(each, last) < 0))
     .filter(({ row }) => matches(row, where))
@@ -90,18 +90,18 @@ function sorted(rows: Iterable<StoredRow>): StoredRow[] {
   return [...rows].sort((a, b) => a.row.ms - b.row.ms);
 }
 
-type Place = [ms: number, place: number];
+type RecordPosition = [ms: number, sequence: number];
 
-function compare({ row, place }: StoredRow, [ms, other]: Place): number {
-  return row.ms - ms || place - other;
+function compare({ row, sequence }: StoredRow, [ms, other]: RecordPosition): number {
+  return row.ms - ms || sequence - other;
 }
 
 /** Returns the cursor of the last row. */
 function cursorOf(rows: readonly StoredRow[]): string {
-  const { row, place } = rows.at(-1)!;
-  return `${row.ms} ${place}`;
+  const { row, sequence } = rows.at(-1)!;
+  return `${row.ms} ${sequence}`;
 }
 
-function placeOf(after: string): Place {
-  return cursorNumbers(after, ANY_DATE, { from: 0, to: Number.MAX_SAFE_INTEGER }) as Place;
+function parseCursor(after: string): RecordPosition {
+  return cursorNumbers(after, ANY_DATE, { from: 0, to: Number.MAX_SAFE_INTEGER }) as RecordPosition;
 }

@@ -3,35 +3,35 @@ import { matches } from './fold-records.ts';
 import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 
 /** Number of records read per call if few of them may match. */
-const READ_AT_ONCE = 1_000;
+const PAGE_SIZE = 1_000;
 /** Maximum number of records read per page. The page ends there, however many were found. */
-const READ_AT_MOST = 20_000;
+const MAX_READ = 20_000;
 
-export interface PlacedRow {
+export interface RowWithCursor {
   row: RecordRow;
   /** Position that identifies the record in a cursor. */
-  place: string;
+  cursor: string;
 }
 
 /** Reads records of a range after a position, newest first. */
-export type OlderRecords = (after: string | undefined, limit: number) => Promise<PlacedRow[]>;
+export type OlderRecords = (after: string | undefined, limit: number) => Promise<RowWithCursor[]>;
 
 /** Implements `matchingRecords` for an engine that can only read records by date. */
 export async function searchRecords(
   older: OlderRecords,
   { where, after, limit }: MatchingRecordsRequest,
 ): Promise<FoundRecords> {
-  const size = where.length === 0 ? Math.max(limit, 1) : READ_AT_ONCE;
+  const size = where.length === 0 ? Math.max(limit, 1) : PAGE_SIZE;
   const found: RecordRow[] = [];
   const answer = (next: string | undefined) => ({ records: found.map(recordOf), next });
   let last = after;
-  for (let read = 0; read < READ_AT_MOST; read += size) {
+  for (let read = 0; read < MAX_READ; read += size) {
     const piece = await older(last, size);
-    for (const { row, place } of piece) {
-      last = place;
+    for (const { row, cursor } of piece) {
+      last = cursor;
       if (!matches(row, where)) continue;
       found.push(row);
-      if (found.length === limit) return answer(place);
+      if (found.length === limit) return answer(cursor);
     }
     if (piece.length < size) return answer(undefined);
   }
@@ -45,7 +45,7 @@ export async function* foundRows(
 ): AsyncGenerator<RecordRow[]> {
   let after: string | undefined;
   do {
-    const { records, next } = await find({ ...request, after, limit: READ_AT_ONCE });
+    const { records, next } = await find({ ...request, after, limit: PAGE_SIZE });
     yield records.map((record) => rowOfRecord(record, null));
     after = next;
   } while (after !== undefined);

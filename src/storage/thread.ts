@@ -12,7 +12,7 @@ const reader = new FollowingReader(() => openReader!(options));
 parentPort!.on('message', async ({ id, method, argument }: ReaderCall) => {
   let answer: ReaderResult;
   try {
-    answer = { id, value: await reader.ask(method, argument) };
+    answer = { id, value: await reader.query(method, argument) };
   } catch (error) {
     answer = { id, error: plainError(error) };
   }

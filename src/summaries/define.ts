@@ -65,7 +65,7 @@ export type SummaryDefinition = { name: string } & (
 );
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
-const LONGEST_NAME = 40;
+const MAX_NAME_LENGTH = 40;
 
 /**
  * Defines a custom summary, which works like the standard ones in storages, queries and the CLI. Keep its
@@ -75,8 +75,8 @@ export function defineSummary(definition: SummaryDefinition): Summary {
   checkOptions('defineSummary', definition, ['name', 'key', 'module', 'export']);
   const given = definition as { name?: unknown; key?: unknown; module?: unknown; export?: unknown };
   const { name } = given;
-  if (typeof name !== 'string' || !NAME.test(name) || name.length > LONGEST_NAME) {
-    throw invalid('name', name, `lowercase letters, digits and dashes, up to ${LONGEST_NAME}`);
+  if (typeof name !== 'string' || !NAME.test(name) || name.length > MAX_NAME_LENGTH) {
+    throw invalid('name', name, `lowercase letters, digits and dashes, up to ${MAX_NAME_LENGTH}`);
   }
   if ((given.key === undefined) === (given.module === undefined)) {
     throw invalid('key', given.key, 'a function, or a module instead of it');

@@ -89,7 +89,7 @@ const NO_MORE: CustomKeys['more'] = new Map();
 /** Returns the key of each record. Without keys in a user-defined summary, every key is `null`. */
 function keysOf(records: RecordBatch, { name, column }: Summary): CustomKeys {
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
-  return records.own.get(name) ?? sameKey(records, 0);
+  return records.customKeys.get(name) ?? sameKey(records, 0);
 }
 
 function sameKey({ length }: RecordBatch, key: number): CustomKeys {

@@ -8,7 +8,7 @@ import { cut } from '../text/text.ts';
  */
 export const KEY_LIMIT = 512;
 /** Maximum number of keys of one record in a summary. */
-export const MOST_KEYS = 16;
+export const MAX_KEYS_PER_RECORD = 16;
 
 /**
  * Returns the result of a key function as keys that can be stored: without duplicates, `[]` for none. Throws
@@ -23,7 +23,8 @@ export function keysOf(answer: unknown): string[] {
     if (typeof key !== 'string') throw notAKey(`a list with ${kindsOf(answer)}`);
     if (key !== '') keys.add(storable(key));
     // The list may be endless.
-    if (keys.size > MOST_KEYS) throw new RangeError(`it returned more than ${MOST_KEYS} keys`);
+    if (keys.size > MAX_KEYS_PER_RECORD)
+      throw new RangeError(`it returned more than ${MAX_KEYS_PER_RECORD} keys`);
   }
   return [...keys];
 }

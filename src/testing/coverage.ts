@@ -9,7 +9,7 @@ import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import type { QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
-import { at, besideMemory, type CasePlace, openWriter } from './support.ts';
+import { at, besideMemory, type CaseLocation, openWriter } from './support.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -23,23 +23,23 @@ export function coverageCases(subject: Subject): TestCase[] {
     {
       name: 'coverage: totals count every request, whatever the hooks were',
       run: () =>
-        at(subject, async (place) => {
-          const apps = await Apps.at(place);
+        at(subject, async (location) => {
+          const apps = await Apps.at(location);
           const day = (n: number, hooks: string[]) => apps.store(hooks, many(10, NOON + n * DAY));
           await day(-3, ['urls']);
           await day(-2, ['urls', 'server']);
           await day(-1, ['urls']);
           await day(0, []);
-          const { asked } = apps;
+          const { client } = apps;
           for (const [n, hits] of [10, 20, 30, 40].entries()) {
             const range = { from: NOON - 3 * DAY, to: NOON + (n - 3) * DAY };
-            equal((await asked.totals(range)).totals.hits, hits);
-            equal(await seriesHits(asked, range), hits);
+            equal((await client.totals(range)).totals.hits, hits);
+            equal(await seriesHits(client, range), hits);
           }
-          equal((await asked.totals({ range: '7d' })).coverage, COMPLETE);
-          const urls = await asked.top('urls', { range: '7d' });
+          equal((await client.totals({ range: '7d' })).coverage, COMPLETE);
+          const urls = await client.top('urls', { range: '7d' });
           equal([urls.total.hits, urls.coverage], [30, gapsOf('urls', [NOON, NOON, 10])]);
-          const server = await asked.top('server', { range: '7d' });
+          const server = await client.top('server', { range: '7d' });
           const gaps: GapOf[] = [
             [NOON - 3 * DAY, NOON - 3 * DAY, 10],
             [NOON - DAY, NOON, 20],
@@ -47,20 +47,23 @@ export function coverageCases(subject: Subject): TestCase[] {
           equal([server.total.hits, server.coverage], [10, gapsOf('server', ...gaps)]);
           // By months, days and hours, and by ranges that hold them in part.
           for (const range of [{ range: 'all' }, { range: 'month' }, { from: NOON - 3 * DAY }] as const) {
-            equal((await asked.top('server', range)).coverage, gapsOf('server', ...gaps));
+            equal((await client.top('server', range)).coverage, gapsOf('server', ...gaps));
           }
-          const part = await asked.top('server', { from: NOON - 2 * DAY, to: NOON - DAY });
+          const part = await client.top('server', { from: NOON - 2 * DAY, to: NOON - DAY });
           equal(part.coverage, gapsOf('server', [NOON - DAY, NOON - DAY, 10]));
-          equal((await asked.top('server', { from: NOON - 2 * DAY, to: NOON - 2 * DAY })).coverage, COMPLETE);
+          equal(
+            (await client.top('server', { from: NOON - 2 * DAY, to: NOON - 2 * DAY })).coverage,
+            COMPLETE,
+          );
           const key = { summary: 'server', key: 'default', range: '7d' } as const;
-          equal((await asked.series(key)).coverage, gapsOf('server', ...gaps));
+          equal((await client.series(key)).coverage, gapsOf('server', ...gaps));
         }),
     },
     {
       name: 'coverage: visitors and bots are those of the time in which they were kept',
       run: () =>
-        at(subject, async (place) => {
-          const apps = await Apps.at(place);
+        at(subject, async (location) => {
+          const apps = await Apps.at(location);
           await apps.store(['urls'], [{ date: NOON - 2 * DAY, visitor: 'a' }]);
           await apps.store(
             ['visitors', 'bots'],
@@ -68,14 +71,14 @@ export function coverageCases(subject: Subject): TestCase[] {
           );
           await apps.store(['urls'], [{ date: NOON - DAY, visitor: 'd' }]);
           await apps.store(['visitors'], [{ date: NOON, visitor: 'c' }]);
-          const { totals, coverage } = await apps.asked.totals({ range: '7d' });
+          const { totals, coverage } = await apps.client.totals({ range: '7d' });
           equal([totals.hits, totals.visitors, totals.bots], [4, 2, 1]);
           const gaps = [
             ...gapsOf('visitors', [NOON - 2 * DAY, NOON - DAY, 2]).gaps,
             ...gapsOf('bots', [NOON - 2 * DAY, NOON, 3]).gaps,
           ];
           equal(coverage, { complete: false, gaps });
-          const series = await apps.asked.series({ range: '7d' });
+          const series = await apps.client.series({ range: '7d' });
           equal(
             series.buckets.slice(-4).map(({ hits, visitors, bots }) => [hits, visitors, bots]),
             [
@@ -88,12 +91,12 @@ export function coverageCases(subject: Subject): TestCase[] {
           equal(series.coverage, coverage);
           // Nothing is compared with a part.
           const range = { from: NOON, to: NOON, compare: true };
-          const before = (await apps.asked.totals(range)).previous?.totals;
+          const before = (await apps.client.totals(range)).previous?.totals;
           equal([before?.hits, before?.visitors, before?.bots], [2, null, null]);
-          const hour = (await apps.asked.series(range)).previous?.buckets[0];
+          const hour = (await apps.client.series(range)).previous?.buckets[0];
           equal([hour?.hits, hour?.visitors, hour?.bots], [2, null, null]);
-          equal((await apps.asked.top('urls', range)).rows, []);
-          const top = await apps.asked.top('visitors', { ...range, from: NOON - DAY, to: NOON });
+          equal((await apps.client.top('urls', range)).rows, []);
+          const top = await apps.client.top('visitors', { ...range, from: NOON - DAY, to: NOON });
           equal(
             top.rows.map(({ key, previous }) => [key, previous]),
             [
@@ -104,15 +107,15 @@ export function coverageCases(subject: Subject): TestCase[] {
         }),
     },
     {
-      name: 'coverage: apps with different hooks at the same time, late records, and an empty place',
+      name: 'coverage: apps with different hooks at the same time, late records, and an empty location',
       run: () =>
-        at(subject, async (place) => {
-          const empty = await place.openClient(place.storage([]), { now: NOON });
+        at(subject, async (location) => {
+          const empty = await location.openClient(location.storage([]), { now: NOON });
           equal((await empty.top('urls', { range: 'all' })).coverage, COMPLETE);
-          const apps = await Apps.at(place);
+          const apps = await Apps.at(location);
           // An imported log begins long before the first start.
           await apps.store(['urls'], many(3, NOON - 400 * DAY));
-          equal((await apps.asked.top('urls', { range: 'all' })).coverage, COMPLETE);
+          equal((await apps.client.top('urls', { range: 'all' })).coverage, COMPLETE);
           // Two processes of a rolling deploy, each in turn, within the same hours.
           for (let n = 0; n < 4; n++) {
             const date = NOON - 10 * HOUR + n * HOUR;
@@ -120,15 +123,15 @@ export function coverageCases(subject: Subject): TestCase[] {
             await apps.store(['urls', 'status'], many(3, date));
           }
           const gap: GapOf = [NOON - 10 * HOUR, NOON - 7 * HOUR, 8];
-          const status = await apps.asked.top('status', { range: '7d' });
+          const status = await apps.client.top('status', { range: '7d' });
           equal([status.total.hits, status.coverage], [12, gapsOf('status', gap)]);
           // The hooks that matter are those of the app that stores a record.
           await apps.store(['urls', 'status'], many(5, NOON - 3 * DAY));
           await apps.store(['status'], many(1, NOON - 2 * DAY));
-          equal((await apps.asked.top('status', { range: '7d' })).coverage, gapsOf('status', gap));
-          const urls = await apps.asked.top('urls', { range: '7d' });
+          equal((await apps.client.top('status', { range: '7d' })).coverage, gapsOf('status', gap));
+          const urls = await apps.client.top('urls', { range: '7d' });
           equal(urls.coverage, gapsOf('urls', [NOON - 2 * DAY, NOON - 2 * DAY, 1]));
-          equal((await apps.asked.totals({ range: '7d' })).totals.hits, urls.total.hits + 1);
+          equal((await apps.client.totals({ range: '7d' })).totals.hits, urls.total.hits + 1);
         }),
     },
     {
@@ -162,8 +165,8 @@ export function coverageCases(subject: Subject): TestCase[] {
     {
       name: 'ranges until now: a record with a later date is in no answer until its hour',
       run: () =>
-        at(subject, async (place) => {
-          const apps = await Apps.at(place);
+        at(subject, async (location) => {
+          const apps = await Apps.at(location);
           const ahead = [0, MINUTE, 20 * MINUTE, HOUR, 5 * HOUR, DAY, 5 * DAY, 6 * DAY, 40 * DAY];
           await apps.store(
             ['urls', 'visitors', 'bots'],
@@ -173,85 +176,85 @@ export function coverageCases(subject: Subject): TestCase[] {
               visitor: `v${n}`,
             })),
           );
-          for (const ms of [0, HOUR, 6 * DAY]) await untilNow(place, apps.storage, NOON + ms);
+          for (const ms of [0, HOUR, 6 * DAY]) await untilNow(location, apps.storage, NOON + ms);
         }),
     },
   ];
 }
 
 /** Checks that every answer for a range that ends now counts the same records. */
-async function untilNow(place: CasePlace, storage: Storage, now: number): Promise<void> {
-  const asked = await place.openClient(storage, { now });
+async function untilNow(location: CaseLocation, storage: Storage, now: number): Promise<void> {
+  const client = await location.openClient(storage, { now });
   const ranges: RangeOptions[] = [
     { range: 'today' },
     { range: '12mo' },
     { from: NOON - 2 * DAY, to: now + 100 * DAY },
   ];
   const check = async (range: RangeOptions) => {
-    const { length: hits } = await asked.records(range);
+    const { length: hits } = await client.records(range);
     const where = JSON.stringify([range, now - NOON]);
-    const { totals } = await asked.totals(range);
+    const { totals } = await client.totals(range);
     equal([totals.hits, totals.visitors], [hits, hits], where);
-    equal(await seriesHits(asked, range), hits, where);
-    const top = await asked.top('urls', range);
+    equal(await seriesHits(client, range), hits, where);
+    const top = await client.top('urls', range);
     equal([top.total.hits, top.coverage], [hits, COMPLETE], where);
     const [first] = top.rows;
     const key = { ...range, summary: 'urls', key: first?.key ?? null };
-    equal(await seriesHits(asked, key), first?.hits ?? 0, where);
+    equal(await seriesHits(client, key), first?.hits ?? 0, where);
     const filtered = { ...range, filter: { status: '200' } };
-    equal((await asked.totals(filtered)).totals, { ...totals, bots: 0 }, where);
-    equal(await seriesHits(asked, filtered), hits, where);
+    equal((await client.totals(filtered)).totals, { ...totals, bots: 0 }, where);
+    equal(await seriesHits(client, filtered), hits, where);
   };
   await Promise.all(ranges.map(check));
-  const all = await asked.usage();
-  equal(all.length, (await asked.totals({ range: 'all' })).totals.hits);
-  await Promise.all(PERIODS.map((period) => sumsUntilNow(asked, period, all.length)));
+  const all = await client.usage();
+  equal(all.length, (await client.totals({ range: 'all' })).totals.hits);
+  await Promise.all(PERIODS.map((period) => sumsUntilNow(client, period, all.length)));
   // Without a period there are no pages.
   const { day } = await getSum(storage.reader, 'urls', {}, 'UTC', now);
-  const today = await asked.top('urls', { range: 'today' });
+  const today = await client.top('urls', { range: 'today' });
   equal(
     day.map(({ key, hits }) => [key, hits]),
     today.rows.map(({ key, hits }) => [key, hits]),
   );
   // With a later end, later records are included.
-  const later = await asked.usage({ to: NOON + 100 * DAY });
+  const later = await client.usage({ to: NOON + 100 * DAY });
   equal(later.length, 13);
 }
 
 /** Checks all pages, some by themselves, and one key. */
-async function sumsUntilNow(asked: QueryClient, period: Period, hits: number): Promise<void> {
-  const every = await asked.sums('urls', { period });
+async function sumsUntilNow(client: QueryClient, period: Period, hits: number): Promise<void> {
+  const every = await client.sums('urls', { period });
   equal(
     every.reduce((sum, row) => sum + row.hits, 0),
     hits,
     period,
   );
-  const pages = Array.from({ length: 3 }, (_, n) => asked.sums('urls', { period, limit: 2, page: n + 1 }));
+  const pages = Array.from({ length: 3 }, (_, n) => client.sums('urls', { period, limit: 2, page: n + 1 }));
   equal((await Promise.all(pages)).flat(), every.slice(0, 6), period);
   const target = 'http://localhost/1';
   equal(
-    await asked.sums('urls', { period, target }),
+    await client.sums('urls', { period, target }),
     every.filter(({ key }) => key === target),
   );
 }
 
-/** Apps that store in one place, each with its own hooks. */
+/** Apps that store in one location, each with its own hooks. */
 class Apps {
   readonly storage: Storage;
-  /** Queries the place at `NOON`. */
-  readonly asked: QueryClient;
-  readonly #place: CasePlace;
+  /** Queries the location at `NOON`. */
+  readonly client: QueryClient;
+  readonly #place: CaseLocation;
   #count = 0;
 
-  private constructor(place: CasePlace, storage: Storage, asked: QueryClient) {
-    this.#place = place;
+  private constructor(location: CaseLocation, storage: Storage, client: QueryClient) {
+    this.#place = location;
     this.storage = storage;
-    this.asked = asked;
+    this.client = client;
   }
 
-  static async at(place: CasePlace): Promise<Apps> {
-    const storage = place.storage([]);
-    return new Apps(place, storage, await place.openClient(storage, { now: NOON }));
+  static async at(location: CaseLocation): Promise<Apps> {
+    const storage = location.storage([]);
+    return new Apps(location, storage, await location.openClient(storage, { now: NOON }));
   }
 
   /** Starts an app that stores these records and ends. */
@@ -284,7 +287,7 @@ function many(count: number, date: number): TestRecord[] {
   return Array.from({ length: count }, () => ({ date }));
 }
 
-async function seriesHits(asked: QueryClient, options: SeriesOptions): Promise<number> {
-  const { buckets } = await asked.series(options);
+async function seriesHits(client: QueryClient, options: SeriesOptions): Promise<number> {
+  const { buckets } = await client.series(options);
   return buckets.reduce((sum, { hits }) => sum + hits, 0);
 }

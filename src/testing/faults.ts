@@ -20,21 +20,23 @@ export function faultCases(subject: Subject): TestCase[] {
     {
       name: 'faults: the server is stopped and started',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           await store(async () => writer, journal.batch([{}, {}]));
           await server.stop();
           await Promise.all([server.start(), store(async () => writer, journal.batch([{}]))]);
-          equal(await rows(await place.openClient(storage), 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal(await rows(await location.openClient(storage), 'urls'), [
+            ['http://localhost/', 3, 15, 0, 4500],
+          ]);
         }),
     },
     {
       name: 'faults: an app keeps recording while the server is down, and catches up afterwards',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage(['status']);
+        at(subject, async (location) => {
+          const storage = location.storage(['status']);
           await using app = await trackedServer(storage);
           for (let n = 0; n < 5; n++) await app.get('/');
           await app.usage.flush();
@@ -66,10 +68,10 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
   return {
     name: `faults: the connection is lost ${how} the server got a message, at every message`,
     run: () =>
-      at(subject, async (place) => {
+      at(subject, async (location) => {
         const proxy = await CuttingProxy.start(server.port);
         try {
-          const through = place.storage([sumUrls, 'remotes'], proxy.port);
+          const through = location.storage([sumUrls, 'remotes'], proxy.port);
           const journal = new TestJournal('a', through.summaries);
           let hits = 0;
           for (let at = 0; at < MAX_MESSAGES; at++) {
@@ -85,7 +87,7 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             );
             hits += 3;
             await writer?.close();
-            const found = await rows(place.storage([]), 'urls', 'month');
+            const found = await rows(location.storage([]), 'urls', 'month');
             equal(
               found.reduce((sum, [, each]) => sum + (each as number), 0),
               hits,
@@ -94,9 +96,9 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             if (failures === 0 && proxy.messages <= at) break;
             ok(at < MAX_MESSAGES - 1, 'a batch takes more messages than expected');
           }
-          const asked = await place.openClient(place.storage([]));
-          equal((await rows(asked, 'remotes', 'month'))[0]?.[1], (hits * 2) / 3);
-          if (!subject.cannot?.records) equal((await usage(asked)).length, hits);
+          const client = await location.openClient(location.storage([]));
+          equal((await rows(client, 'remotes', 'month'))[0]?.[1], (hits * 2) / 3);
+          if (!subject.cannot?.records) equal((await usage(client)).length, hits);
         } finally {
           await proxy.close();
         }

@@ -190,10 +190,10 @@ export function filterCases(subject: Subject): TestCase[] {
     {
       name: 'filters: without data the answers are empty',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          place.keep(await openWriter(storage));
-          await isEmpty(await place.openClient(storage), { filter: { browsers: 'Firefox' } });
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          location.keep(await openWriter(storage));
+          await isEmpty(await location.openClient(storage), { filter: { browsers: 'Firefox' } });
         }),
     },
   ];
@@ -208,9 +208,9 @@ function growing(subject: Subject): TestCase {
   return {
     name: 'filters: records that arrive between two pages neither move nor repeat older ones',
     run: () =>
-      at(subject, async (place) => {
-        const storage = place.storage([]);
-        const writer = place.keep(await openWriter(storage));
+      at(subject, async (location) => {
+        const storage = location.storage([]);
+        const writer = location.keep(await openWriter(storage));
         const journals = ['a', 'b', 'c'].map((id) => new TestJournal(id, []));
         const store = async (prefix: string) => {
           for (const [n, journal] of journals.entries()) {
@@ -221,10 +221,10 @@ function growing(subject: Subject): TestCase {
         };
         await store('old');
         for (const by of subject.interfaces ?? ['library']) {
-          const asked = await place.openClient(storage, { interfaces: [by] });
+          const client = await location.openClient(storage, { interfaces: [by] });
           for (const limit of [1, 5]) {
             let pages = 0;
-            const found = await asked.records({ from: '2026-11-24', to: '2026-11-24', limit }, async () => {
+            const found = await client.records({ from: '2026-11-24', to: '2026-11-24', limit }, async () => {
               pages += 1;
               if (pages % 3 === 0 && pages < 10) await store(`new ${by} ${limit}`);
             });
@@ -274,9 +274,9 @@ function foreignCursors(subject: Subject): TestCase {
   return {
     name: 'filters: a cursor that the storage did not return is rejected',
     run: () =>
-      at(subject, async (place) => {
-        const storage = place.storage([]);
-        const writer = place.keep(await openWriter(storage));
+      at(subject, async (location) => {
+        const storage = location.storage([]);
+        const writer = location.keep(await openWriter(storage));
         await writer.apply(new TestJournal('a', []).batch([{}, {}, {}]));
         // A cursor of the case's own is no option of `openClient`, which pages by itself.
         const query = new UsageQuery(storage.reader, { now: () => NOON });
@@ -341,16 +341,16 @@ async function agree(same: Comparison['same'], options: RangeOptions & { filter:
   await same(what, (of) => of.records({ ...options, limit: 300 }));
 }
 
-async function isEmpty(asked: QueryClient, options: { site?: string; filter: Filter }): Promise<void> {
-  const { rows, count, total } = await asked.top('urls', options);
+async function isEmpty(client: QueryClient, options: { site?: string; filter: Filter }): Promise<void> {
+  const { rows, count, total } = await client.top('urls', options);
   equal([rows, count, total], [[], 0, NO_SUMS]);
-  equal((await asked.totals(options)).totals, { ...NO_SUMS, visitors: 0, bots: 0 });
-  const { buckets } = await asked.series({ ...options, period: 'month' });
+  equal((await client.totals(options)).totals, { ...NO_SUMS, visitors: 0, bots: 0 });
+  const { buckets } = await client.series({ ...options, period: 'month' });
   equal(
     buckets.filter(({ hits }) => hits > 0),
     [],
   );
-  equal(await asked.records(options), []);
+  equal(await client.records(options), []);
 }
 
 /** Compares what two readers return for each of the requests that read records. */

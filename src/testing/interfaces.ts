@@ -47,9 +47,9 @@ export function interfaceCases(subject: Subject): TestCase[] {
             await same('series of a key', (of) => of.series({ ...day, summary: 'referrers', key: null }));
             await same('site', (of) => of.site());
             for (const by of subject.interfaces ?? ['library']) {
-              const asked = await openClient(storage, { interfaces: [by] });
-              const before = await asked.records();
-              const during = await asked.records({ limit: 17 }, () =>
+              const client = await openClient(storage, { interfaces: [by] });
+              const before = await client.records();
+              const during = await client.records({ limit: 17 }, () =>
                 apply([{ date: NOON + 60_000, url: 'later' }]),
               );
               equal(during, before, by);

@@ -15,21 +15,21 @@ const PROCESSES = 10;
 export function lifeCases(subject: Subject): TestCase[] {
   const cases: TestCase[] = [
     {
-      name: 'batches: a place without data gives empty answers',
+      name: 'batches: a location without data gives empty answers',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
           // To the command line, a database that does not exist is an error.
-          const before = await place.openClient(storage, { url: undefined });
+          const before = await location.openClient(storage, { url: undefined });
           equal(await usage(before), []);
           equal(await before.sums('urls', { period: 'day' }), []);
           equal(await storage.getSum(sumUrls), { hour: [], day: [], month: [] });
-          const writer = place.keep(await openWriter(storage));
+          const writer = location.keep(await openWriter(storage));
           equal(await writer.position('a'.padEnd(32, '0')), undefined);
-          const asked = await place.openClient(storage);
-          equal(await usage(asked), []);
-          equal(await asked.sums('urls', { period: 'day' }), []);
-          const other = await place.openClient(place.storage([]));
+          const client = await location.openClient(storage);
+          equal(await usage(client), []);
+          equal(await client.sums('urls', { period: 'day' }), []);
+          const other = await location.openClient(location.storage([]));
           equal(await other.site({ site: 'elsewhere' }), {
             site: 'elsewhere',
             timeZone: 'UTC',
@@ -40,9 +40,9 @@ export function lifeCases(subject: Subject): TestCase[] {
     {
       name: 'batches: each is stored once, from where the one before ended',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           const first = journal.batch([{}, {}]);
           const second = journal.batch([{}]);
@@ -57,21 +57,21 @@ export function lifeCases(subject: Subject): TestCase[] {
           equal(await writer.apply(first), false);
           equal(await writer.apply(second), false);
           equal({ ...(await writer.position(journal.id)) }, nothing.to);
-          const asked = await place.openClient(storage);
-          equal(await rows(asked, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
-          equal((await usage(asked)).length, 3);
+          const client = await location.openClient(storage);
+          equal(await rows(client, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal((await usage(client)).length, 3);
           // Another journal has a position of its own.
           equal(await writer.position('b'.padEnd(32, '0')), undefined);
           await writer.forget(journal.id);
           equal(await writer.position(journal.id), undefined);
-          equal(await rows(asked, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
+          equal(await rows(client, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
         }),
     },
     {
       name: 'batches: a writer continues where the previous one stopped',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
           const journal = new TestJournal('a', storage.summaries);
           for (let n = 1; n <= 3; n++) {
             const writer = await openWriter(storage);
@@ -80,22 +80,22 @@ export function lifeCases(subject: Subject): TestCase[] {
             equal(await writer.apply(batch), true);
             await writer.close();
             await writer.close();
-            const asked = await place.openClient(place.storage([]));
-            equal(await rows(asked, 'urls'), [['http://localhost/', n, 5 * n, 0, 1500 * n]]);
+            const client = await location.openClient(location.storage([]));
+            equal(await rows(client, 'urls'), [['http://localhost/', n, 5 * n, 0, 1500 * n]]);
           }
         }),
     },
     {
       name: 'batches: 10,000 records with as many keys',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           const records = Array.from({ length: 10_000 }, (_, n) => ({ url: `http://localhost/${n}` }));
           equal(await writer.apply(journal.batch(records)), true);
           equal(await writer.apply(journal.batch(records.slice(5_000))), true);
-          const found = await rows(await place.openClient(storage, { rows: 1_000 }), 'urls', 'hour');
+          const found = await rows(await location.openClient(storage, { rows: 1_000 }), 'urls', 'hour');
           equal(found.length, 10_000);
           equal(found.filter(([, hits]) => hits === 2).length, 5_000);
         }),
@@ -103,11 +103,11 @@ export function lifeCases(subject: Subject): TestCase[] {
     {
       name: 'batches: three writers add to the same keys at the same time',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls, 'remotes']);
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls, 'remotes']);
           const keys = Array.from({ length: 200 }, (_, n) => `http://localhost/${n}`);
           const work = async (id: string, urls: string[]) => {
-            const writer = place.keep(await openWriter(place.storage([sumUrls, 'remotes'])));
+            const writer = location.keep(await openWriter(location.storage([sumUrls, 'remotes'])));
             const journal = new TestJournal(id, storage.summaries);
             for (let n = 0; n < 10; n++) {
               await store(
@@ -118,9 +118,9 @@ export function lifeCases(subject: Subject): TestCase[] {
           };
           // In opposite orders: writers that lock row by row would deadlock.
           await Promise.all([work('a', keys), work('b', [...keys].reverse()), work('c', keys)]);
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           for (const summary of ['urls', 'remotes']) {
-            const found = await rows(asked, summary, 'month');
+            const found = await rows(client, summary, 'month');
             equal(found.length, keys.length);
             equal(
               found.filter(([, hits]) => hits !== 30),
@@ -132,10 +132,10 @@ export function lifeCases(subject: Subject): TestCase[] {
     {
       name: 'an app: its requests are stored, and its queries answered',
       run: () =>
-        at(subject, async (place) => {
+        at(subject, async (location) => {
           for (let start = 1; start <= 2; start++) {
             const hooked: string[] = [];
-            const storage = place.storage(['basic', 'status', ({ path }) => void hooked.push(path)]);
+            const storage = location.storage(['basic', 'status', ({ path }) => void hooked.push(path)]);
             await using app = await trackedServer(storage);
             await app.usage.ready();
             for (let n = 0; n < 5; n++) await app.get(`/page/${n}`);
@@ -159,7 +159,7 @@ export function lifeCases(subject: Subject): TestCase[] {
 
 function manyProcesses(subject: Subject): TestCase {
   return {
-    name: `processes: ${PROCESSES} create an empty place at the same moment`,
+    name: `processes: ${PROCESSES} create an empty location at the same moment`,
     run: () => storeInProcesses(subject, PROCESSES, true),
   };
 }
@@ -176,8 +176,8 @@ function killedProcess(subject: Subject): TestCase {
  * @param closes False if the processes are killed as soon as the record is stored.
  */
 function storeInProcesses(subject: Subject, count: number, closes: boolean): Promise<void> {
-  return at(subject, async (place) => {
-    const storage = place.storage([sumUrls]);
+  return at(subject, async (location) => {
+    const storage = location.storage([sumUrls]);
     // A client of the user's cannot be sent to another process.
     if (storage.module === undefined) return;
     const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
@@ -202,7 +202,7 @@ function storeInProcesses(subject: Subject, count: number, closes: boolean): Pro
       for (const child of children) child.kill('SIGKILL');
       await Promise.all(ends);
     }
-    equal(await rows(await place.openClient(storage), 'urls'), [
+    equal(await rows(await location.openClient(storage), 'urls'), [
       ['http://localhost/', count, 5 * count, 0, 1500 * count],
     ]);
   });

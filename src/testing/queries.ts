@@ -161,14 +161,14 @@ export function queryCases(subject: Subject): TestCase[] {
     {
       name: 'queries: a search finds ASCII letters in either case, and every other character as it is',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const texts = [...new Set(SEARCHES.map(([, text]) => text))];
           await writer.apply(
             new TestJournal('a', storage.summaries).batch(texts.map((url) => ({ url, route: url }))),
           );
-          const asked = await place.openClient(storage, { now: NOON });
+          const client = await location.openClient(storage, { now: NOON });
           // The engine searches filtered answers; otherwise some storages search the sums that they remember.
           for (const [filter, searches] of [
             [{}, SEARCHES.filter((_, n) => n % 4 === 0)],
@@ -176,7 +176,7 @@ export function queryCases(subject: Subject): TestCase[] {
           ] as const) {
             for (const [search, text, has] of searches) {
               const options = { range: 'today', search, filter, limit: 1_000 } as const;
-              const keys = (await asked.top('urls', options)).rows.map(({ key }) => key);
+              const keys = (await client.top('urls', options)).rows.map(({ key }) => key);
               equal(keys.includes(text), has, `${JSON.stringify(search)} in ${JSON.stringify(text)}`);
             }
           }
@@ -205,19 +205,19 @@ export function queryCases(subject: Subject): TestCase[] {
     {
       name: 'queries: null is a key that has a row, and is not a visitor',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumReferrers, sumVisitors]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumReferrers, sumVisitors]);
+          const writer = location.keep(await openWriter(storage));
           const keys = [null, 'null', 'a', 'a', null];
           await writer.apply(
             new TestJournal('a', storage.summaries).batch(
               keys.map((key, n) => ({ referrer: key, visitor: key, status: n === 3 ? 500 : 200 })),
             ),
           );
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           const row = (key: string | null, hits: number, errors: number) => ({ key, ...sums(hits, errors) });
           const keysOf = async (options: TopOptions) => {
-            const { rows, count, total } = await asked.top('referrers', options);
+            const { rows, count, total } = await client.top('referrers', options);
             return { rows: rows.map(({ previous: _, ...each }): KeyRow => each), count, total };
           };
           equal(await keysOf({}), {
@@ -226,10 +226,10 @@ export function queryCases(subject: Subject): TestCase[] {
             total: sums(5, 1),
           });
           equal(await keysOf({ search: 'NULL' }), { rows: [row('null', 1, 0)], count: 1, total: sums(1, 0) });
-          equal((await asked.totals()).totals, { ...sums(5, 1), visitors: 2, bots: null });
+          equal((await client.totals()).totals, { ...sums(5, 1), visitors: 2, bots: null });
           const month = { from: '2026-11', to: '2026-11', period: 'month' } as const;
           const bucketOf = async (options: SeriesOptions) => {
-            const { buckets } = await asked.series({ ...month, ...options });
+            const { buckets } = await client.series({ ...month, ...options });
             const [{ date, ...bucket } = { date: null }, ...more] = buckets;
             equal([date, more], ['2026-11-01T00:00:00+00:00', []]);
             return bucket;
@@ -248,31 +248,31 @@ export function queryCases(subject: Subject): TestCase[] {
     {
       name: 'queries: without data the answers are empty',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
-          const asked = await place.openClient(storage);
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
+          const client = await location.openClient(storage);
           const isEmpty = async (options: { site?: string; from?: string; to?: string }) => {
-            const top = await asked.top('urls', { ...options, order: 'average' });
+            const top = await client.top('urls', { ...options, order: 'average' });
             equal([top.rows, top.count, top.total], [[], 0, sums(0, 0)]);
-            const { totals } = await asked.totals(options);
+            const { totals } = await client.totals(options);
             equal(totals, { ...sums(0, 0), visitors: null, bots: null });
             const period = 'month';
             for (const of of [{}, { summary: 'urls', key: 'http://localhost/' }]) {
-              const { buckets } = await asked.series({ ...options, ...of, period });
+              const { buckets } = await client.series({ ...options, ...of, period });
               equal(
                 buckets.filter(({ hits }) => hits > 0),
                 [],
               );
             }
-            equal(await asked.records(options), []);
+            equal(await client.records(options), []);
           };
           await isEmpty({});
           await writer.apply(new TestJournal('a', storage.summaries).batch([{}]));
           await isEmpty({ site: 'nobody' });
           await isEmpty({ from: '2026-11-25', to: '2026-11-25' });
           await isEmpty({ from: '2026-11-24T13:00', to: '2026-11-24T13:00' });
-          await rejects(asked.top('no-such'), { code: 'SUMMARY_UNKNOWN' });
+          await rejects(client.top('no-such'), { code: 'SUMMARY_UNKNOWN' });
         }),
     },
     {

@@ -112,7 +112,7 @@ function pagesOf(storage: Storage, by: Interface, { url, now }: QueryClientOptio
 
 /** Queries every interface. All answers must be equal, and all failures must have the code of the first. */
 function agreeing(first: QueryClient, others: readonly [Interface, QueryClient][]): QueryClient {
-  const ask = async <T>(run: (of: QueryClient) => Promise<T>): Promise<T> => {
+  const call = async <T>(run: (of: QueryClient) => Promise<T>): Promise<T> => {
     let answer: { value: T } | { error: unknown };
     try {
       answer = { value: await run(first) };
@@ -137,13 +137,13 @@ function agreeing(first: QueryClient, others: readonly [Interface, QueryClient][
     return answer.value;
   };
   return {
-    usage: (options) => ask((of) => of.usage(options)),
-    records: (options, between) => ask((of) => of.records(options, between)),
-    sums: (summary, options) => ask((of) => of.sums(summary, options)),
-    top: (summary, options) => ask((of) => of.top(summary, options)),
-    totals: (options) => ask((of) => of.totals(options)),
-    series: (options) => ask((of) => of.series(options)),
-    site: (options) => ask((of) => of.site(options)),
+    usage: (options) => call((of) => of.usage(options)),
+    records: (options, between) => call((of) => of.records(options, between)),
+    sums: (summary, options) => call((of) => of.sums(summary, options)),
+    top: (summary, options) => call((of) => of.top(summary, options)),
+    totals: (options) => call((of) => of.totals(options)),
+    series: (options) => call((of) => of.series(options)),
+    site: (options) => call((of) => of.site(options)),
     async close() {
       for (const [, each] of [['library', first] as const, ...others]) await each.close();
     },
@@ -182,7 +182,7 @@ function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClie
       }
     },
     async top(summary, options = {}) {
-      const ask = async (page: { limit?: number; page?: number }) => {
+      const call = async (page: { limit?: number; page?: number }) => {
         const { others, ...answer } = await pages.top(summary, { ...within(options), ...page });
         for (const measure of MEASURES) {
           const shown = answer.rows.reduce((sum, row) => sum - row[measure], answer.total[measure]);
@@ -190,10 +190,10 @@ function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClie
         }
         return answer;
       };
-      if (options.limit !== undefined) return plain(await ask({}));
+      if (options.limit !== undefined) return plain(await call({}));
       let whole: Omit<Top, 'rows'> | undefined;
       const rows = await everyPage(sizes, async (page) => {
-        const { rows: some, ...rest } = await ask(page);
+        const { rows: some, ...rest } = await call(page);
         // The rest of the answer is about all pages together.
         whole ??= rest;
         equal(rest, whole);
@@ -211,16 +211,16 @@ function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClie
 /** Returns the rows of all pages. */
 async function everyPage<Row>(
   { first, max }: { first: number; max: number },
-  ask: (page: { limit: number; page: number }) => Promise<Row[]>,
+  call: (page: { limit: number; page: number }) => Promise<Row[]>,
 ): Promise<Row[]> {
-  if (first === 0) return ask({ limit: 0, page: 1 });
+  if (first === 0) return call({ limit: 0, page: 1 });
   const rows: Row[] = [];
   for (let n = 1; ; n++) {
     // The second page of as many rows as are known begins behind them.
     const limit = n <= SMALL_PAGES ? first : Math.min(rows.length, max);
     const page = rows.length / limit + 1;
     ok(Number.isInteger(page));
-    const some = await ask({ limit, page });
+    const some = await call({ limit, page });
     ok(some.length <= limit, 'the page has more rows than its limit');
     rows.push(...some);
     if (some.length < limit) return rows;
@@ -258,7 +258,7 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const ask = async <Answer>(path: string, options: object): Promise<Answer> => {
+  const call = async <Answer>(path: string, options: object): Promise<Answer> => {
     const response = await fetch(`http://127.0.0.1:${port}/usage/api/v1${path}?${parametersOf(options)}`, {
       headers: { authorization: `Bearer ${TOKEN}` },
     });
@@ -269,18 +269,18 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   return {
     ...library,
     async records(options) {
-      const { records, next } = await ask<{ records: WithDateText[]; next: string | null }>(
+      const { records, next } = await call<{ records: WithDateText[]; next: string | null }>(
         '/records',
         options,
       );
       return { records: records.map(withDateMs), next };
     },
     top: (summary, options) =>
-      isForHttp(options) ? ask(`/summaries/${summary}`, options) : library.top(summary, options),
-    totals: (options) => (isForHttp(options) ? ask('/totals', options) : library.totals(options)),
-    series: (options) => (isForHttp(options) ? ask('/series', options) : library.series(options)),
+      isForHttp(options) ? call(`/summaries/${summary}`, options) : library.top(summary, options),
+    totals: (options) => (isForHttp(options) ? call('/totals', options) : library.totals(options)),
+    series: (options) => (isForHttp(options) ? call('/series', options) : library.series(options)),
     async site(options) {
-      const { site, timeZone, summaries } = await ask<SiteResult>('/site', options);
+      const { site, timeZone, summaries } = await call<SiteResult>('/site', options);
       return { site, timeZone, summaries };
     },
     max: MAX_HTTP_ROWS,

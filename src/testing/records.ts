@@ -21,9 +21,9 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: every field is read as it was written',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          const writer = place.keep(await openWriter(storage, { site: 'shop' }));
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage, { site: 'shop' }));
           const full: TestRecord = {
             date: NOON + 0.25,
             duration: 123_456_789,
@@ -55,8 +55,8 @@ export function recordCases(subject: Subject): TestCase[] {
             },
           };
           await writer.apply(new TestJournal('a', [], 'UTC', 'shop').batch([full, { date: NOON + 1 }]));
-          const asked = await place.openClient(storage);
-          const [empty, read, ...more] = await usage(asked, { site: 'shop' });
+          const client = await location.openClient(storage);
+          const [empty, read, ...more] = await usage(client, { site: 'shop' });
           equal(more, []);
           equal(structuredClone(read), {
             date: NOON,
@@ -119,9 +119,9 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: newest first, and in the order of the journal within a millisecond',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', []);
           const dates = [5, 1, 3, 3, 3, 2, 3];
           const url = (n: number) => `http://localhost/${n}`;
@@ -132,14 +132,14 @@ export function recordCases(subject: Subject): TestCase[] {
             journal.batch(dates.slice(4).map((ms, n) => ({ date: NOON + ms, url: url(n + 4) }))),
           );
           const order = [0, 6, 4, 3, 2, 5, 1];
-          const asked = await place.openClient(storage);
-          const all = await usage(asked);
+          const client = await location.openClient(storage);
+          const all = await usage(client);
           equal(
             all.map((record) => record.url),
             order.map(url),
           );
           const page = async (limit: number, number: number, range = {}) =>
-            (await asked.usage({ limit, page: number, ...range })).map((record) => record.url);
+            (await client.usage({ limit, page: number, ...range })).map((record) => record.url);
           equal(await page(3, 1), order.slice(0, 3).map(url));
           equal(await page(3, 2), order.slice(3, 6).map(url));
           equal(await page(3, 3), order.slice(6).map(url));
@@ -154,9 +154,9 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: a record keeps how its user agent was parsed, whatever a later release parses',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumBrowsers, sumBots]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumBrowsers, sumBots]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           // In one batch and in several, as two releases would store them that run at the same time.
           for (const readings of [READINGS.slice(0, 2), READINGS.slice(2), READINGS]) {
@@ -165,14 +165,14 @@ export function recordCases(subject: Subject): TestCase[] {
             );
           }
           const expected = [READINGS.slice(0, 2), READINGS.slice(2), READINGS].flat().reverse();
-          const asked = await place.openClient(storage);
-          const records = await usage(asked);
+          const client = await location.openClient(storage);
+          const records = await usage(client);
           equal(
             records.map(({ userAgent, bot }) => ({ ...userAgent, bot })),
             expected.map((reading) => ({ string: 'An Agent/1', ...reading })),
           );
           equal(
-            (await rows(asked, 'browsers')).map(([key, hits]) => [key, hits]),
+            (await rows(client, 'browsers')).map(([key, hits]) => [key, hits]),
             [
               ['Firefox', 6],
               ['Chrome', 2],
@@ -180,7 +180,7 @@ export function recordCases(subject: Subject): TestCase[] {
             ],
           );
           equal(
-            (await rows(asked, 'bots')).map(([key, hits]) => [key, hits]),
+            (await rows(client, 'bots')).map(([key, hits]) => [key, hits]),
             [
               [null, 6],
               ['An Agent/1', 2],
@@ -192,13 +192,13 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: journals may hold the same instant',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage));
           for (const id of ['a', 'b', 'c']) {
             await writer.apply(new TestJournal(id, []).batch([{ agent: id }, { agent: id }]));
           }
-          const agents = (await usage(await place.openClient(storage))).map(
+          const agents = (await usage(await location.openClient(storage))).map(
             ({ userAgent }) => userAgent?.string,
           );
           equal(agents.sort(), ['a', 'a', 'b', 'b', 'c', 'c']);
@@ -207,41 +207,41 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: sites in one database are separate',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage(['urls']);
+        at(subject, async (location) => {
+          const storage = location.storage(['urls']);
           for (const [site, timeZone] of [
             ['a', 'UTC'],
             ['b', 'Europe/Berlin'],
             ["c'; --", 'UTC'],
           ] as const) {
-            const writer = place.keep(await openWriter(storage, { site, timeZone }));
+            const writer = location.keep(await openWriter(storage, { site, timeZone }));
             const [urls] = storage.summaries;
             await writer.apply(
               new TestJournal(`5${site.charCodeAt(0)}`, [urls!], timeZone, site).batch([{ url: site }]),
             );
           }
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           for (const site of ['a', 'b', "c'; --"]) {
             equal(
-              (await usage(asked, { site })).map(({ url }) => url),
+              (await usage(client, { site })).map(({ url }) => url),
               [site],
             );
-            equal(await rows(asked, 'urls', 'month', { site }), [[site, 1, 5, 0, 1_500]]);
-            equal((await asked.top('urls', { site })).total.hits, 1);
-            equal((await asked.totals({ site })).totals.hits, 1);
+            equal(await rows(client, 'urls', 'month', { site }), [[site, 1, 5, 0, 1_500]]);
+            equal((await client.top('urls', { site })).total.hits, 1);
+            equal((await client.totals({ site })).totals.hits, 1);
           }
-          const [day] = await asked.sums('urls', { site: 'b', period: 'day' });
+          const [day] = await client.sums('urls', { site: 'b', period: 'day' });
           equal(day?.date, '2026-11-24T00:00:00+01:00');
-          equal(await usage(asked, { site: 'd' }), []);
+          equal(await usage(client, { site: 'd' }), []);
         }),
     },
     {
       name: 'records: a scan returns each once, oldest first, with all that was stored',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          const writer = place.keep(await openWriter(storage));
-          const other = place.keep(await openWriter(storage, { site: 'other' }));
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage));
+          const other = location.keep(await openWriter(storage, { site: 'other' }));
           await other.apply(new TestJournal('f', [], 'UTC', 'other').batch([{}, {}]));
           const records = Array.from({ length: 25 }, (_, n) => ({
             // Several in each millisecond, and out of order.
@@ -287,9 +287,9 @@ export function recordCases(subject: Subject): TestCase[] {
     {
       name: 'records: hostile text is read as it was written',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage));
           const records = HOSTILE_TEXTS.map((text, n) => ({
             date: NOON - n,
             url: text,
@@ -301,7 +301,7 @@ export function recordCases(subject: Subject): TestCase[] {
             extra: { vars: { text, [text]: 1 } },
           }));
           await writer.apply(new TestJournal('a', []).batch(records));
-          const read = await usage(await place.openClient(storage));
+          const read = await usage(await location.openClient(storage));
           for (const [n, text] of HOSTILE_TEXTS.entries()) {
             const { url, route, userAgent, referrer, username, visitor, vars } = read[n]!;
             equal(

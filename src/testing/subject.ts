@@ -12,22 +12,22 @@ export interface TestServer {
   start(): Promise<void>;
 }
 
-/** An empty place for one case: a file, a database, a schema. */
+/** An empty location for one case: a file, a database, a schema. */
 export interface TestLocation {
   /**
-   * Creates a storage at the place.
+   * Creates a storage at the location.
    * @param port Port to connect to instead of the server's: that of a proxy.
    */
   storage(hooks?: readonly Hook[], port?: number): Storage;
   /** Value of the command line's option `--storage`. Required for the interface `cli`. */
   url?: string;
-  /** Removes the place and its data. */
+  /** Removes the location and its data. */
   remove(): Promise<void>;
 }
 
 /** Capability that a storage may lack. */
 export type Capability =
-  /** Writing to one place from several processes. */
+  /** Writing to one location from several processes. */
   | 'processes'
   /** Keeping every record, whatever their number. */
   | 'records';
@@ -35,7 +35,7 @@ export type Capability =
 /** A storage under test. */
 export interface Subject {
   name: string;
-  place(): Promise<TestLocation>;
+  createLocation(): Promise<TestLocation>;
   /** The storage's server. Without one, cases about lost connections are left out. */
   server?: TestServer;
   /** Interfaces through which every case queries the storage. Defaults to the library alone. */

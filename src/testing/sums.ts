@@ -18,9 +18,9 @@ export function sumCases(subject: Subject): TestCase[] {
     {
       name: 'sums: measures add up over batches, by bucket, hits and key',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           const one = { contentLength: 10, duration: 7 };
           await writer.apply(
@@ -37,8 +37,8 @@ export function sumCases(subject: Subject): TestCase[] {
               { ...one, url: 'a', date: NOON + 24 * HOUR },
             ]),
           );
-          const asked = await place.openClient(storage);
-          const found = await asked.sums('urls', { period: 'hour' });
+          const client = await location.openClient(storage);
+          const found = await client.sums('urls', { period: 'hour' });
           equal(found, [
             {
               period: 'hour',
@@ -86,58 +86,58 @@ export function sumCases(subject: Subject): TestCase[] {
               duration: 7,
             },
           ]);
-          equal(await rows(asked, 'urls', 'day'), [
+          equal(await rows(client, 'urls', 'day'), [
             ['a', 1, 10, 0, 7],
             ['b', 3, 30, 0, 21],
             ['a', 1, 10, 1, 7],
             ['c', 1, 10, 0, 7],
           ]);
-          equal(await rows(asked, 'urls', 'month'), [
+          equal(await rows(client, 'urls', 'month'), [
             ['b', 3, 30, 0, 21],
             ['a', 2, 20, 1, 14],
             ['c', 1, 10, 0, 7],
           ]);
-          const { summaries } = await (await place.openClient(place.storage([]))).site();
-          equal(summaries, [{ name: 'urls', title: 'sumUrls', own: false, filter: true }]);
+          const { summaries } = await (await location.openClient(location.storage([]))).site();
+          equal(summaries, [{ name: 'urls', title: 'sumUrls', custom: false, filter: true }]);
         }),
     },
     {
       name: 'sums: pages, and both ends of a range belong to it',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           const records: TestRecord[] = [];
           for (let hour = 0; hour < 4; hour++) {
             for (let key = 0; key <= hour; key++) records.push({ date: NOON + hour * HOUR, url: `u${key}` });
           }
           await writer.apply(journal.batch(records));
-          const asked = await place.openClient(storage);
-          const all = await rows(asked, 'urls', 'hour');
+          const client = await location.openClient(storage);
+          const all = await rows(client, 'urls', 'hour');
           equal(all.length, 10);
-          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
-          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 3 }), all.slice(8));
-          equal(await rows(asked, 'urls', 'hour', { limit: 4, page: 4 }), []);
+          equal(await rows(client, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
+          equal(await rows(client, 'urls', 'hour', { limit: 4, page: 3 }), all.slice(8));
+          equal(await rows(client, 'urls', 'hour', { limit: 4, page: 4 }), []);
           const range = { from: '2026-11-24T13:00', to: '2026-11-24T14:00' };
-          equal(await rows(asked, 'urls', 'hour', range), all.slice(4, 9));
+          equal(await rows(client, 'urls', 'hour', range), all.slice(4, 9));
           equal(
-            await rows(asked, 'urls', 'hour', {
+            await rows(client, 'urls', 'hour', {
               from: '2026-11-24T12:00:00.001',
               to: '2026-11-24T12:59:59',
             }),
             [],
           );
-          equal(await rows(asked, 'urls', 'hour', { target: 'u3' }), [['u3', 1, 5, 0, 1500]]);
-          equal(await rows(asked, 'urls', 'hour', { target: 'U3' }), []);
+          equal(await rows(client, 'urls', 'hour', { target: 'u3' }), [['u3', 1, 5, 0, 1500]]);
+          equal(await rows(client, 'urls', 'hour', { target: 'U3' }), []);
         }),
     },
     {
       name: 'sums: null is a key of its own, sorts last, and is not the text "null"',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumReferrers, sumVisitors]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumReferrers, sumVisitors]);
+          const writer = location.keep(await openWriter(storage));
           await writer.apply(
             new TestJournal('a', storage.summaries).batch([
               { referrer: null },
@@ -147,9 +147,9 @@ export function sumCases(subject: Subject): TestCase[] {
               { referrer: 'z' },
             ]),
           );
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           equal(
-            (await rows(asked, 'referrers')).map(([key, hits]) => [key, hits]),
+            (await rows(client, 'referrers')).map(([key, hits]) => [key, hits]),
             [
               ['z', 2],
               [null, 2],
@@ -157,38 +157,38 @@ export function sumCases(subject: Subject): TestCase[] {
             ],
           );
           equal(
-            (await rows(asked, 'referrers', 'day', { target: null })).map(([key, hits]) => [key, hits]),
+            (await rows(client, 'referrers', 'day', { target: null })).map(([key, hits]) => [key, hits]),
             [[null, 2]],
           );
           equal(
-            (await rows(asked, 'referrers', 'day', { target: 'null' })).map(([key, hits]) => [key, hits]),
+            (await rows(client, 'referrers', 'day', { target: 'null' })).map(([key, hits]) => [key, hits]),
             [['null', 1]],
           );
-          equal(await rows(asked, 'visitors', 'month'), [[null, 5, 25, 0, 7500]]);
+          equal(await rows(client, 'visitors', 'month'), [[null, 5, 25, 0, 7500]]);
         }),
     },
     {
       name: 'sums: keys that engines may take for equal stay separate, in the order of their bytes',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           // Twice, so that each row is inserted and then added to.
           for (const texts of [HOSTILE_TEXTS, [...HOSTILE_TEXTS].reverse()]) {
             await writer.apply(journal.batch(texts.map((url) => ({ url }))));
           }
           const sorted = [...HOSTILE_TEXTS].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           for (const period of PERIODS) {
             equal(
-              (await rows(asked, 'urls', period)).map(([key, hits]) => [key, hits]),
+              (await rows(client, 'urls', period)).map(([key, hits]) => [key, hits]),
               sorted.map((key) => [key, 2]),
             );
           }
           for (const target of HOSTILE_TEXTS) {
             equal(
-              (await rows(asked, 'urls', 'day', { target })).map(([key, hits]) => [key, hits]),
+              (await rows(client, 'urls', 'day', { target })).map(([key, hits]) => [key, hits]),
               [[target, 2]],
             );
           }
@@ -197,22 +197,22 @@ export function sumCases(subject: Subject): TestCase[] {
     {
       name: 'sums: pass 2^53',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           for (let n = 0; n < 4; n++)
             await writer.apply(journal.batch([{ contentLength: 2 ** 52, duration: 2 ** 52 }]));
-          const asked = await place.openClient(storage);
-          equal(await rows(asked, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
+          const client = await location.openClient(storage);
+          equal(await rows(client, 'urls', 'month'), [['http://localhost/', 4, 2 ** 54, 0, 2 ** 54]]);
         }),
     },
     {
       name: 'sums: small numbers add up past 2^31, and exactly to 2^53',
       run: () =>
-        at(subject, async (place) => {
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage));
+        at(subject, async (location) => {
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
           const sums: [transfer: number, duration: number] = [0, 0];
           const add = async (transfer: number, duration: number) => {
@@ -220,9 +220,9 @@ export function sumCases(subject: Subject): TestCase[] {
             sums[0] += transfer;
             sums[1] += duration;
           };
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           const found = async () => {
-            const [row] = await rows(asked, 'urls', 'month');
+            const [row] = await rows(client, 'urls', 'month');
             return [row![2], row![4]];
           };
           // Each fits into 31 bits; the sums pass 31 bits, then 32.
@@ -250,10 +250,10 @@ export function sumCases(subject: Subject): TestCase[] {
     {
       name: 'sums: summaries of the user’s own, with several keys per record',
       run: () =>
-        at(subject, async (place) => {
+        at(subject, async (location) => {
           const tags = defineSummary({ name: 'blog-tags', key: () => null });
-          const storage = place.storage([tags, sumStatus]);
-          const writer = place.keep(await openWriter(storage));
+          const storage = location.storage([tags, sumStatus]);
+          const writer = location.keep(await openWriter(storage));
           const of = (status: number, contentLength: number, ...keys: string[]) => {
             return { status, contentLength, duration: 7, extra: { keys: { 'blog-tags': keys } } };
           };
@@ -265,17 +265,17 @@ export function sumCases(subject: Subject): TestCase[] {
               of(200, 4_000),
             ]),
           );
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           // Each key of a record counts it in full: hits, transfer, errors and duration.
-          equal(await rows(asked, 'blog-tags'), [
+          equal(await rows(client, 'blog-tags'), [
             ['y', 3, 240, 2, 21],
             ['x', 1, 10, 1, 7],
             ['z', 1, 200, 1, 7],
             [null, 1, 4_000, 0, 7],
           ]);
-          const other = await place.openClient(place.storage([]));
+          const other = await location.openClient(location.storage([]));
           equal(
-            (await other.site()).summaries.map(({ name, own }) => [name, own]),
+            (await other.site()).summaries.map(({ name, custom }) => [name, custom]),
             [
               ['status', false],
               ['blog-tags', true],
@@ -290,10 +290,10 @@ export function sumCases(subject: Subject): TestCase[] {
     {
       name: 'sums: hours, days and months are those of the site’s zone',
       run: () =>
-        at(subject, async (place) => {
+        at(subject, async (location) => {
           const timeZone = 'Europe/Berlin';
-          const storage = place.storage([sumUrls]);
-          const writer = place.keep(await openWriter(storage, { timeZone }));
+          const storage = location.storage([sumUrls]);
+          const writer = location.keep(await openWriter(storage, { timeZone }));
           const journal = new TestJournal('a', storage.summaries, timeZone);
           // Around the repeated hour, and the end of the month.
           const dates = [
@@ -305,9 +305,9 @@ export function sumCases(subject: Subject): TestCase[] {
             '2026-10-31T23:00:00Z',
           ];
           await writer.apply(journal.batch(dates.map((date) => ({ date: Date.parse(date) }))));
-          const asked = await place.openClient(storage);
+          const client = await location.openClient(storage);
           const list = async (period: Period) =>
-            (await asked.sums('urls', { period })).map(({ date, hits }) => [date, hits]);
+            (await client.sums('urls', { period })).map(({ date, hits }) => [date, hits]);
           equal(await list('hour'), [
             ['2026-11-01T00:00:00+01:00', 1],
             ['2026-10-31T23:00:00+01:00', 1],
@@ -326,18 +326,18 @@ export function sumCases(subject: Subject): TestCase[] {
             ['2026-11-01T00:00:00+01:00', 1],
             ['2026-10-01T00:00:00+02:00', 5],
           ]);
-          equal((await asked.site()).timeZone, timeZone);
+          equal((await client.site()).timeZone, timeZone);
           await rejects(openWriter(storage, { timeZone: 'UTC' }), { code: 'STORAGE_TIME_ZONE' });
         }),
     },
     {
       name: 'sums: a large random workload gives what the storage in memory gives, rows and order',
       run: () =>
-        at(subject, async (place) => {
+        at(subject, async (location) => {
           const random = new Random(20_261_124);
-          const storage = place.storage(STANDARD_SUMMARIES);
-          const memory = place.keep(new MemoryStorage({ hooks: STANDARD_SUMMARIES }));
-          const writers = [storage, memory].map(async (each) => place.keep(await openWriter(each)));
+          const storage = location.storage(STANDARD_SUMMARIES);
+          const memory = location.keep(new MemoryStorage({ hooks: STANDARD_SUMMARIES }));
+          const writers = [storage, memory].map(async (each) => location.keep(await openWriter(each)));
           const journals = ['a', 'b'].map((id) => new TestJournal(id, storage.summaries));
           for (const size of [10_000, 1, 0, 500, 1_500, 3]) {
             const batch = journals[random.below(2)]!.batch(
@@ -345,12 +345,12 @@ export function sumCases(subject: Subject): TestCase[] {
             );
             for (const writer of writers) equal(await (await writer).apply(batch), true);
           }
-          const asked = await place.openClient(storage, { rows: 5_000 });
+          const client = await location.openClient(storage, { rows: 5_000 });
           const wanted = await openQueryClient(memory, { rows: 0 });
           for (const { name } of STANDARD_SUMMARIES) {
             for (const period of PERIODS) {
               equal(
-                await rows(asked, name, period),
+                await rows(client, name, period),
                 await rows(wanted, name, period),
                 `${name} by ${period}`,
               );
@@ -358,7 +358,7 @@ export function sumCases(subject: Subject): TestCase[] {
           }
           if (!subject.cannot?.records) {
             const urls = async (each: QueryClient) => (await each.usage()).map(({ url }) => url).sort();
-            equal(await urls(asked), await urls(wanted));
+            equal(await urls(client), await urls(wanted));
           }
         }),
     },

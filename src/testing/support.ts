@@ -20,15 +20,15 @@ const PATIENCE = 60_000;
 const PAUSE = 50;
 
 /** Resources of a case, which are closed and removed when it ends. */
-export interface CasePlace extends TestLocation {
+export interface CaseLocation extends TestLocation {
   /** Has something closed when the case ends. */
   keep<T extends { close(): Promise<unknown> }>(opened: T): T;
-  /** Queries a storage of this place through every interface of the subject, page by page. */
+  /** Queries a storage of this location through every interface of the subject, page by page. */
   openClient(storage: Storage, options?: QueryClientOptions): Promise<QueryClient>;
 }
 
 /** Resources of a case that compares a storage with the one in memory. */
-export interface ComparedPlace extends CasePlace {
+export interface ComparedLocation extends CaseLocation {
   tested: Storage;
   memory: Storage;
   /** The readers of both, for cases about the reader's own contract. */
@@ -42,7 +42,7 @@ export interface ComparedPlace extends CasePlace {
 export interface Comparison {
   tested: QueryClient;
   /** Asserts that both give the same answer, and returns it. */
-  same<T>(what: string, ask: (of: QueryClient) => Promise<T>): Promise<T>;
+  same<T>(what: string, query: (of: QueryClient) => Promise<T>): Promise<T>;
 }
 
 /** Opens the writing end of a storage in this thread, wherever it runs in an app. */
@@ -53,33 +53,33 @@ export function openWriter(
   return openStorageWriter(storage, { ...CONTEXT, ...context });
 }
 
-/** Runs a case at a place of its own. Afterwards the place is removed, and what was opened there is closed. */
-export async function at(subject: Subject, run: (place: CasePlace) => Promise<void>): Promise<void> {
-  const place = await subject.place();
+/** Runs a case at a location of its own. Afterwards the location is removed, and what was opened there is closed. */
+export async function at(subject: Subject, run: (location: CaseLocation) => Promise<void>): Promise<void> {
+  const location = await subject.createLocation();
   const opened: { close(): Promise<unknown> }[] = [];
   const keep = <T extends { close(): Promise<unknown> }>(each: T): T => {
     opened.push(each);
     return each;
   };
   try {
-    const storage = (...given: Parameters<TestLocation['storage']>) => keep(place.storage(...given));
+    const storage = (...given: Parameters<TestLocation['storage']>) => keep(location.storage(...given));
     await run({
-      ...place,
+      ...location,
       storage,
-      remove: () => place.remove(),
+      remove: () => location.remove(),
       keep,
       openClient: async (of, options) =>
         keep(
           await openQueryClient(of, {
             interfaces: subject.interfaces ?? ['library'],
-            url: place.url,
+            url: location.url,
             ...options,
           }),
         ),
     });
   } finally {
     for (const each of opened.reverse()) await each.close().catch(() => {});
-    await place.remove();
+    await location.remove();
   }
 }
 
@@ -87,16 +87,16 @@ export async function at(subject: Subject, run: (place: CasePlace) => Promise<vo
 export function besideMemory(
   subject: Subject,
   summaries: readonly Summary[],
-  run: (place: ComparedPlace) => Promise<void>,
+  run: (location: ComparedLocation) => Promise<void>,
 ): Promise<void> {
-  return at(subject, async (place) => {
-    const { keep } = place;
-    const tested = place.storage(summaries);
+  return at(subject, async (location) => {
+    const { keep } = location;
+    const tested = location.storage(summaries);
     const memory = keep(new MemoryStorage({ hooks: summaries }));
     const writers = [keep(await openWriter(tested)), keep(await openWriter(memory))];
     const journal = new TestJournal('a', tested.summaries);
     await run({
-      ...place,
+      ...location,
       tested,
       memory,
       readers: [tested.reader, memory.reader],
@@ -105,14 +105,14 @@ export function besideMemory(
         for (const writer of writers) equal(await writer.apply(batch), true);
       },
       async compare(now) {
-        const asked = await place.openClient(tested, { now });
+        const client = await location.openClient(tested, { now });
         // One page, so that the result of paging is compared with one that was not paged.
         const wanted = keep(await openQueryClient(memory, { now, rows: 0 }));
         return {
-          tested: asked,
-          async same(what, ask) {
-            const answer = await ask(asked);
-            equal(answer, await ask(wanted), what);
+          tested: client,
+          async same(what, query) {
+            const answer = await query(client);
+            equal(answer, await query(wanted), what);
             return answer;
           },
         };
@@ -150,14 +150,14 @@ export async function rows(
   period: Period = 'day',
   options: Omit<SumOptions, 'period'> = {},
 ) {
-  const asked = of instanceof Storage ? await openQueryClient(of) : of;
-  const found = await asked.sums(summary, { ...options, period });
+  const client = of instanceof Storage ? await openQueryClient(of) : of;
+  const found = await client.sums(summary, { ...options, period });
   return found.map(({ key, hits, transfer, errors, duration }) => [key, hits, transfer, errors, duration]);
 }
 
 /** Returns all records, read by page numbers and by cursors, which must agree. */
-export async function usage(asked: QueryClient, options: { site?: string } = {}): Promise<UsageRecord[]> {
-  const found = await asked.usage(options);
-  equal(await asked.records(options), found);
+export async function usage(client: QueryClient, options: { site?: string } = {}): Promise<UsageRecord[]> {
+  const found = await client.usage(options);
+  equal(await client.records(options), found);
   return found;
 }

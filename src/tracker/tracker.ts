@@ -148,8 +148,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
             onProblem,
           );
     const { cookie, geo, freeGeoIp } = settings;
-    const hasPlaces = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
-    this.#reportIdleSummaries(cookie !== undefined, hasPlaces);
+    const hasGeo = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
+    this.#reportIdleSummaries(cookie !== undefined, hasGeo);
   }
 
   /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
@@ -330,7 +330,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** Reports summaries that can only stay empty, once each. */
-  #reportIdleSummaries(hasCookie: boolean, hasPlaces: boolean): void {
+  #reportIdleSummaries(hasCookie: boolean, hasGeo: boolean): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
@@ -338,7 +338,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     if (kept('visitors') && !hasCookie) {
       idle('sumVisitors', 'visitors are identified by a cookie, which is off', 'pass cookie: true');
     }
-    if (kept('geo') && !hasPlaces) {
+    if (kept('geo') && !hasGeo) {
       idle(
         'sumGeo',
         'there is no country database and no geolocation service',

@@ -5,7 +5,7 @@ import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
-import { KEY_LIMIT, MOST_KEYS } from '../../src/summaries/keys.ts';
+import { KEY_LIMIT, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text/text.ts';
 import { PAGES, ROOT, read, section } from './newcomer.ts';
@@ -90,7 +90,7 @@ describe('the pages', () => {
     expect(guarantees).toContain(`Accept-Language is cut at ${acceptLanguage}`);
     const ofKeys = [
       `${KEY_LIMIT} UTF-16`,
-      `${MOST_KEYS} different`,
+      `${MAX_KEYS_PER_RECORD} different`,
       `${keys.toLocaleString('en-US')} characters`,
     ];
     for (const limit of ofKeys) expect(read('docs/guides/custom-summaries.md')).toContain(`| ${limit}`);

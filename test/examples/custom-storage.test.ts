@@ -35,8 +35,8 @@ test('passes the conformance suite, run by node:test', { timeout: 300_000 }, asy
     const output = await text(child.stdout);
     const failed = output.split('\n').filter((line) => /^\s*not ok /.test(line));
     expect({ failed, stderr: await stderr }).toEqual({ failed: [], stderr: '' });
-    const place = () => Promise.reject<TestLocation>(new Error('only the names are wanted'));
-    const cases = storageCases({ name: 'json-lines', interfaces: ['library', 'http'], place });
+    const createLocation = () => Promise.reject<TestLocation>(new Error('only the names are wanted'));
+    const cases = storageCases({ name: 'json-lines', interfaces: ['library', 'http'], createLocation });
     expect(cases.length).toBeGreaterThan(40);
     expect(output).toContain(`\n# pass ${cases.length}\n`);
     expect(await ended).toEqual([0, null]);

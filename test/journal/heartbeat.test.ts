@@ -7,7 +7,7 @@ import type { Journal } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { monotonicClock } from '../../src/platform/clock.ts';
-import { Journals, MAX_HELD } from '../../src/writer/thread/journals.ts';
+import { Journals, MAX_JOURNALS } from '../../src/writer/thread/journals.ts';
 import { Ownership } from '../../src/writer/thread/ownership.ts';
 import { fieldsOf, openJournal, readOrphan, temporaryDirectory, urlRange } from './support.ts';
 
@@ -297,7 +297,7 @@ describe('many orphaned journals', () => {
   test('are adopted oldest first', () => {
     freezeClock();
     const directory = temporaryDirectory();
-    const expected = Array.from({ length: MAX_HELD + 2 }, () => open(directory).journal);
+    const expected = Array.from({ length: MAX_JOURNALS + 2 }, () => open(directory).journal);
     const oldest = expected.slice(1, -1);
     const latest = () => Math.max(...expected.map(({ path }) => lastBeat(path)!.time));
     for (const { path, shared } of [...oldest, expected[0]!, expected.at(-1)!]) {

@@ -706,7 +706,7 @@ describe('nothing stored', () => {
     expect(await query.site({ site })).toEqual({
       site,
       timeZone: 'UTC',
-      summaries: [{ name: 'plans', title: 'plans', own: true, filter: false }],
+      summaries: [{ name: 'plans', title: 'plans', custom: true, filter: false }],
     });
   });
 
@@ -738,9 +738,9 @@ test('the summaries of a site, in the order of the documentation, those of its o
     site: 'shop',
     timeZone: 'Europe/Berlin',
     summaries: [
-      { name: 'urls', title: 'sumUrls', own: false, filter: true },
-      { name: 'status', title: 'sumStatus', own: false, filter: true },
-      { name: 'plans', title: 'plans', own: true, filter: false },
+      { name: 'urls', title: 'sumUrls', custom: false, filter: true },
+      { name: 'status', title: 'sumStatus', custom: false, filter: true },
+      { name: 'plans', title: 'plans', custom: true, filter: false },
     ],
   });
 });

@@ -79,7 +79,7 @@ describe('answers', () => {
       version: '1.2.3',
       status: { ...statusOf(), journal: { state: 'file', slowAppends: 0 } },
     });
-    expect(summaries).toContainEqual({ name: 'urls', title: 'sumUrls', own: false, filter: true });
+    expect(summaries).toContainEqual({ name: 'urls', title: 'sumUrls', custom: false, filter: true });
   });
 
   test('status', async () => {

@@ -31,10 +31,10 @@ import {
 const RUNS = 250;
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
 /** What an answer may be at most, here of some hundred records. */
-const MOST_BYTES = 4_000_000;
-const MOST_MS = 5_000;
+const MAX_BYTES = 4_000_000;
+const MAX_MS = 5_000;
 /** Node itself refuses longer heads. */
-const MOST_URL = 12_000;
+const MAX_URL_LENGTH = 12_000;
 
 /** A schema, as far as ours have it. */
 interface Schema {
@@ -169,7 +169,7 @@ function requests({ path, parameters }: Operation): fc.Arbitrary<string> {
       const query = pairs.filter((pair) => pair !== '').join('&');
       // What a client of HTTP cannot send is no attack on us.
       const url = `${path.replace('{summary}', name)}?${query}`;
-      return url.replace(/[^\x21-\x7e]/gu, encodeURIComponent).slice(0, MOST_URL);
+      return url.replace(/[^\x21-\x7e]/gu, encodeURIComponent).slice(0, MAX_URL_LENGTH);
     });
 }
 
@@ -280,8 +280,8 @@ describe.each(STORAGES)('%s', (_, make) => {
           const begun = performance.now();
           const answer = await ask(`/series?${query}`);
           expect([200, 400]).toContain(answer.status);
-          expect(answer.body.length).toBeLessThan(MOST_BYTES);
-          expect([query, performance.now() - begun < MOST_MS]).toEqual([query, true]);
+          expect(answer.body.length).toBeLessThan(MAX_BYTES);
+          expect([query, performance.now() - begun < MAX_MS]).toEqual([query, true]);
         }
       }
     }
@@ -291,8 +291,8 @@ describe.each(STORAGES)('%s', (_, make) => {
 function check({ status, body, headers }: ClientResponse, ms: number, schema: z.ZodType): void {
   const text = body.toString();
   expect(status).toBeOneOf([200, 400, 404, 422]);
-  expect(body.length).toBeLessThan(MOST_BYTES);
-  expect(ms).toBeLessThan(MOST_MS);
+  expect(body.length).toBeLessThan(MAX_BYTES);
+  expect(ms).toBeLessThan(MAX_MS);
   expect(headers['x-content-type-options']).toBe('nosniff');
   expect(Object.keys(headers)).not.toContain('x-evil');
   if (status !== 200) {

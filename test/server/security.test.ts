@@ -725,9 +725,9 @@ describe('event streams', () => {
   const MANY = 10_000;
 
   test(`${MANY} at once: the limit holds, the app answers, places are freed`, async () => {
-    const MOST = 9_000;
+    const MAX_STREAMS = 9_000;
     const { port, request: ask } = await start(
-      { public: true, maxStreams: MOST },
+      { public: true, maxStreams: MAX_STREAMS },
       { ...nothingStored(), status: () => statusOf() },
     );
     const before = process.memoryUsage().heapUsed;
@@ -737,7 +737,7 @@ describe('event streams', () => {
     });
     closing.push(() => child.kill());
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(JSON.parse(line.toString())).toEqual({ 200: MOST, 503: MANY - MOST });
+    expect(JSON.parse(line.toString())).toEqual({ 200: MAX_STREAMS, 503: MANY - MAX_STREAMS });
     const begun = performance.now();
     expect((await ask('/')).body.toString()).toBe('app');
     expect(performance.now() - begun).toBeLessThan(1_000);

@@ -67,7 +67,7 @@ async function newClientLocation(): Promise<TestLocation> {
 describe('opened by URL, in the writer thread', () => {
   const cases = storageCases({
     name: 'clickhouse',
-    place: () => newLocation(),
+    createLocation: () => newLocation(),
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
@@ -76,7 +76,7 @@ describe('opened by URL, in the writer thread', () => {
 describe('opened by a client, in the app thread', () => {
   const cases = storageCases({
     name: 'clickhouse, own client',
-    place: newClientLocation,
+    createLocation: newClientLocation,
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
@@ -87,7 +87,7 @@ if (stoppable) {
   describe('on a cluster of one node, opened by URL', () => {
     const cases = storageCases({
       name: 'clickhouse, cluster',
-      place: () => newLocation({ cluster: 'one' }),
+      createLocation: () => newLocation({ cluster: 'one' }),
       server: stoppable,
     });
     test.each(cases)('$name', ({ run }) => run());

@@ -18,7 +18,7 @@ async function newLocation(): Promise<TestLocation> {
 
 const cases = storageCases({
   name: 'memory',
-  place: newLocation,
+  createLocation: newLocation,
   cannot: { processes: 'memory is not shared between processes' },
 });
 test.each(cases)('$name', ({ run }) => run());

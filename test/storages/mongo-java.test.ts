@@ -36,7 +36,7 @@ describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
   }
 
   // It keeps its data in memory, so it cannot be restarted in a test.
-  const cases = storageCases({ name: 'mongo-java-server', place: newLocation });
+  const cases = storageCases({ name: 'mongo-java-server', createLocation: newLocation });
   for (const name of Object.keys(EXCLUDED)) {
     test(`excludes an existing case: ${name}`, () => {
       expect(cases.filter((each) => each.name === name)).toHaveLength(1);

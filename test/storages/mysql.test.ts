@@ -49,11 +49,11 @@ async function newPoolLocation(): Promise<TestLocation> {
 }
 
 describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
-  test.each(storageCases({ name: 'mysql', place: newLocation, ...faulty }))('$name', ({ run }) => run());
+  test.each(storageCases({ name: 'mysql', createLocation: newLocation, ...faulty }))('$name', ({ run }) => run());
 });
 
 describe.skipIf(!hasMysql)('opened by a pool, in the app thread', () => {
-  test.each(storageCases({ name: 'mysql, own pool', place: newPoolLocation, ...faulty }))(
+  test.each(storageCases({ name: 'mysql, own pool', createLocation: newPoolLocation, ...faulty }))(
     '$name',
     ({ run }) => run(),
   );

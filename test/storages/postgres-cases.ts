@@ -66,13 +66,13 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
 
     describe('opened by URL, in the writer thread', () => {
-      test.each(storageCases({ name: 'postgres', place: newLocation, ...faulty }))('$name', ({ run }) =>
+      test.each(storageCases({ name: 'postgres', createLocation: newLocation, ...faulty }))('$name', ({ run }) =>
         run(),
       );
     });
 
     describe('opened by a pool, in the app thread', () => {
-      const subject = { name: 'postgres, own pool', place: newPoolLocation, ...faulty };
+      const subject = { name: 'postgres, own pool', createLocation: newPoolLocation, ...faulty };
       test.each(storageCases(subject))('$name', ({ run }) => run());
     });
   });

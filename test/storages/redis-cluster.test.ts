@@ -29,7 +29,7 @@ async function newLocation(): Promise<TestLocation> {
 describe('opened by the URL of one node', () => {
   const cases = storageCases({
     name: 'redis cluster',
-    place: newLocation,
+    createLocation: newLocation,
     cannot: {
       records: 'a stream holds the newest ones, by default 100,000',
     },

@@ -72,9 +72,9 @@ function openIoRedis(url: string) {
 }
 
 const subjects: Subject[] = [
-  { name: 'opened by URL, in the writer thread', place: newLocation, interfaces: ['library', 'http'] },
-  { name: 'opened by a client of redis', place: locationWith(openNodeRedis) },
-  { name: 'opened by a client of ioredis', place: locationWith(openIoRedis) },
+  { name: 'opened by URL, in the writer thread', createLocation: newLocation, interfaces: ['library', 'http'] },
+  { name: 'opened by a client of redis', createLocation: locationWith(openNodeRedis) },
+  { name: 'opened by a client of ioredis', createLocation: locationWith(openIoRedis) },
 ];
 describe.each(subjects)('$name', (subject) => {
   const cases = storageCases({

@@ -217,7 +217,7 @@ describe('a database file, while the app runs,', () => {
     expect(app.reported()).toEqual([String(lost)]);
   });
 
-  test('is restored in place: no cached ID of the previous state is used', async () => {
+  test('is restored in createLocation: no cached ID of the previous state is used', async () => {
     await using app = await trackedFile();
     await app.request(10);
     await app.expectExact(0);

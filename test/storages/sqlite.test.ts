@@ -8,7 +8,7 @@ import { storageCases } from '../../src/testing/index.ts';
 const cases = storageCases({
   name: 'sqlite',
   interfaces: ['library', 'http', 'cli'],
-  async place() {
+  async createLocation() {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     return {
       url: `sqlite:${join(directory, 'usage.db')}`,

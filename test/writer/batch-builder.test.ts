@@ -14,10 +14,10 @@ const TAGS = defineSummary({ name: 'tags', key: () => null });
 
 function builder(
   maxRecords?: number,
-  own = new CustomSummaries([], () => {}),
+  customSummaries = new CustomSummaries([], () => {}),
   enricher = new Enricher(undefined),
 ) {
-  const built = new BatchBuilder(enricher, 'default', own, maxRecords);
+  const built = new BatchBuilder(enricher, 'default', customSummaries, maxRecords);
   built.begin(HEADER);
   return built;
 }
@@ -84,8 +84,8 @@ test('a storage with larger batches has proportionally larger limits, one with s
 });
 
 test('the next batch starts empty', () => {
-  const own = new CustomSummaries([TAGS], () => {});
-  const built = builder(100, own);
+  const customSummaries = new CustomSummaries([TAGS], () => {});
+  const built = builder(100, customSummaries);
   const extra = `{"vars":{"a":"${'x'.repeat(100_000)}"},"keys":{"tags":["a","b"]}}`;
   for (let batch = 0; batch < 3; batch++) {
     built.begin(HEADER);
@@ -93,7 +93,7 @@ test('the next batch starts empty', () => {
     built.begin(HEADER);
     expect(built.isFull).toBe(false);
     expect(fill(built, () => ({ url: `http://small/${batch}` }), 2)).toBe(2);
-    const { length, extra: left, strings, own: keys } = built.batch;
+    const { length, extra: left, strings, customKeys: keys } = built.batch;
     expect({ length, left, more: keys.get('tags')?.more }).toEqual({
       length: 2,
       left: new Map(),
@@ -195,7 +195,7 @@ test('every record of a batch that outgrows its capacity is complete, however lo
     });
   }
   const { batch } = built;
-  const tags = batch.own.get('tags')!.first;
+  const tags = batch.customKeys.get('tags')!.first;
   for (let i = 0; i < length; i++) {
     expect(batch.record(i)).toMatchObject({
       url: urlOf(i),
@@ -316,8 +316,8 @@ test('keys that were determined at capture are those of the batch', () => {
   ]) {
     built.add({ ...fieldsOf('http://localhost/'), extra });
   }
-  const { strings, own } = built.batch;
-  const { first, more } = own.get('tags')!;
+  const { strings, customKeys } = built.batch;
+  const { first, more } = customKeys.get('tags')!;
   expect([...first.slice(0, 5)].map((id) => strings[id])).toEqual(['a', null, null, null, 'a']);
   expect([...more].map(([index, ids]) => [index, ids.map((id) => strings[id])])).toEqual([[0, ['b', 'c']]]);
 });
@@ -327,13 +327,13 @@ test('keys of summaries in modules are determined when the batch is complete', a
     name: 'clients',
     module: new URL('../summaries/fixtures/network.js', import.meta.url),
   });
-  const own = new CustomSummaries([clients], () => {});
-  await own.load();
-  const built = builder(undefined, own);
+  const customSummaries = new CustomSummaries([clients], () => {});
+  await customSummaries.load();
+  const built = builder(undefined, customSummaries);
   for (const agent of ['curl/8.5.0', '']) built.add({ ...fieldsOf('/'), agent });
-  expect(built.batch.own.has('clients')).toBe(false);
+  expect(built.batch.customKeys.has('clients')).toBe(false);
   built.complete();
-  const { strings, own: keys } = built.batch;
+  const { strings, customKeys: keys } = built.batch;
   expect([...keys.get('clients')!.first.slice(0, 2)].map((id) => strings[id])).toEqual(['robot', null]);
 });
 

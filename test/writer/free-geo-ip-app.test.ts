@@ -48,7 +48,7 @@ describe('an app whose visitors are looked up by a service', () => {
       '192.168.0.1': { country: null, geo: null },
       '127.0.0.1': { country: null, geo: null },
     });
-    expect(usage.status().freeGeoIp).toEqual({ asked: 3, failed: 0, missed: 0, paused: false });
+    expect(usage.status().freeGeoIp).toEqual({ requests: 3, failed: 0, missed: 0, paused: false });
     expect(errors).toEqual([]);
   });
 
@@ -116,8 +116,8 @@ describe('an app whose visitors are looked up by a service', () => {
       lastError: { code: 'GEO_SERVICE' },
       storages: [{ ok: true, committed: 100 }],
     });
-    const { asked, failed, missed } = usage.status().freeGeoIp!;
-    expect(asked).toBe(service.asked.length);
+    const { requests, failed, missed } = usage.status().freeGeoIp!;
+    expect(requests).toBe(service.asked.length);
     expect(failed).toBeGreaterThanOrEqual(5);
     expect(missed).toBeGreaterThan(0);
 
@@ -128,7 +128,7 @@ describe('an app whose visitors are looked up by a service', () => {
     );
     await usage.flush();
     expect(await serverHits(usage)).toBe(150);
-    expect(service.asked).toHaveLength(asked);
+    expect(service.asked).toHaveLength(requests);
     expect(usage.status().freeGeoIp!.missed).toBeGreaterThanOrEqual(missed + 50);
   });
 

@@ -39,7 +39,7 @@ describe('asking', () => {
     expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8')).toEqual({ country: 'DE', geo: { city: 'Berlin' } });
-    expect(geo.status).toEqual({ asked: 1, failed: 0, missed: 0, paused: false });
+    expect(geo.status).toEqual({ requests: 1, failed: 0, missed: 0, paused: false });
     expect(problems).toEqual([]);
   });
 
@@ -117,7 +117,7 @@ describe('asking', () => {
     ]);
     await geo.locate(['8.8.4.4', '8.8.8.8']);
     expect(service.asked).toEqual(['8.8.8.8', '8.8.4.4']);
-    expect(geo.status).toMatchObject({ asked: 2, missed: 0 });
+    expect(geo.status).toMatchObject({ requests: 2, missed: 0 });
   });
 
   test('a few at once, on connections that are kept', async () => {
@@ -132,7 +132,7 @@ describe('asking', () => {
         response.end('{"country":"FR"}');
       });
     });
-    const { geo } = asking(service.endpoint, { atOnce: 3 });
+    const { geo } = asking(service.endpoint, { concurrency: 3 });
     const located = geo.locate(addresses(30));
     for (let done = 0; done < 30; done++) {
       await service.hasAsked(Math.min(30, done + 3));
@@ -141,7 +141,7 @@ describe('asking', () => {
     await located;
     expect(most).toBe(3);
     expect(service.connections).toBe(3);
-    expect(geo.status).toMatchObject({ asked: 30, failed: 0, missed: 0 });
+    expect(geo.status).toMatchObject({ requests: 30, failed: 0, missed: 0 });
   });
 
   test('a kept connection that the server closes is no failure', async () => {
@@ -154,7 +154,7 @@ describe('asking', () => {
     const { geo } = asking(service.endpoint);
     for (const address of addresses(4)) await geo.locate([address]);
     expect(addresses(4).map((address) => geo.find(address).country)).toEqual(Array(4).fill('FR'));
-    expect(geo.status).toMatchObject({ asked: 4, failed: 0 });
+    expect(geo.status).toMatchObject({ requests: 4, failed: 0 });
   });
 });
 
@@ -242,7 +242,7 @@ describe('an answer that is none', () => {
     const { geo, problems } = asking(service.endpoint, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
-    expect(geo.status).toEqual({ asked: 1, failed: 1, missed: 0, paused: true });
+    expect(geo.status).toEqual({ requests: 1, failed: 1, missed: 0, paused: true });
     expect(problems[0]).toMatchObject({ code: 'GEO_SERVICE' });
     expect(problems[0]!.message).toMatch(reason);
   });
@@ -331,10 +331,10 @@ describe('the budget', () => {
     const service = await geoService((response) => {
       answer = () => response.end('{"country":"FR"}');
     });
-    const { geo } = asking(service.endpoint, { budget: 50, atOnce: 1 });
+    const { geo } = asking(service.endpoint, { budget: 50, concurrency: 1 });
     const [first = '', ...others] = addresses(4);
     await geo.locate([first, ...others]);
-    expect(geo.status).toMatchObject({ asked: 1, failed: 0, missed: 4 });
+    expect(geo.status).toMatchObject({ requests: 1, failed: 0, missed: 4 });
     expect(geo.find(first)).toBe(NO_LOCATION);
 
     await service.hasAsked(1);
@@ -348,9 +348,9 @@ describe('the budget', () => {
 
   test('without patience nothing waits, and a few are asked for', async () => {
     const service = await geoService();
-    const { geo } = asking(service.endpoint, { atOnce: 2 });
+    const { geo } = asking(service.endpoint, { concurrency: 2 });
     await geo.locate(addresses(10), false);
-    expect(geo.status).toMatchObject({ asked: 2, failed: 0, missed: 10 });
+    expect(geo.status).toMatchObject({ requests: 2, failed: 0, missed: 10 });
     await geo.locate(addresses(2));
     expect(service.asked).toEqual(addresses(2));
     expect(geo.find('8.8.8.2').country).toBe('DE');
@@ -401,10 +401,10 @@ describe('the memory', () => {
 describe('a service that fails', () => {
   test('is left alone, told once, and asked again by a single request', async () => {
     const service = await geoService((response) => response.writeHead(500).end());
-    const { geo, problems, clock } = asking(service.endpoint, { failures: 3, atOnce: 1 });
+    const { geo, problems, clock } = asking(service.endpoint, { failures: 3, concurrency: 1 });
     await geo.locate(addresses(10));
     expect(service.asked).toEqual(addresses(3));
-    expect(geo.status).toEqual({ asked: 3, failed: 3, missed: 7, paused: true });
+    expect(geo.status).toEqual({ requests: 3, failed: 3, missed: 7, paused: true });
     expect(problems.map(({ code }) => code)).toEqual(['GEO_SERVICE']);
 
     clock.now += 29_000;
@@ -433,28 +433,28 @@ describe('a service that fails', () => {
 
   test('one request decides whether it is back, however many addresses wait', async () => {
     const service = await geoService((response) => response.destroy());
-    const { geo, clock } = asking(service.endpoint, { failures: 4, atOnce: 4 });
+    const { geo, clock } = asking(service.endpoint, { failures: 4, concurrency: 4 });
     await geo.locate(addresses(4));
-    expect(geo.status).toMatchObject({ asked: 4, paused: true });
+    expect(geo.status).toMatchObject({ requests: 4, paused: true });
     const held: (() => void)[] = [];
     service.answer = (response) => held.push(() => response.end('{"country":"FR"}'));
     clock.now += 30_000;
     const located = geo.locate(addresses(8, '9.9.9'));
     await service.hasAsked(5);
-    expect(geo.status.asked).toBe(5);
+    expect(geo.status.requests).toBe(5);
     held.shift()!();
     await service.hasAsked(9);
-    expect(geo.status).toMatchObject({ asked: 9, paused: false });
+    expect(geo.status).toMatchObject({ requests: 9, paused: false });
     service.answer = json({ country: 'FR' });
     for (const answer of held) answer();
     await located;
-    expect(geo.status).toMatchObject({ asked: 12, failed: 4 });
+    expect(geo.status).toMatchObject({ requests: 12, failed: 4 });
   });
 
   test('a success in between begins the count anew', async () => {
     let count = 0;
     const service = await geoService((response) => response.end(++count % 3 ? '{}' : '{"country":"FR"}'));
-    const { geo, problems } = asking(service.endpoint, { failures: 3, atOnce: 1 });
+    const { geo, problems } = asking(service.endpoint, { failures: 3, concurrency: 1 });
     await geo.locate(addresses(12));
     expect(service.asked).toHaveLength(12);
     expect(geo.status).toMatchObject({ failed: 8, paused: false });
@@ -463,7 +463,7 @@ describe('a service that fails', () => {
 
   test('that hangs holds no batch once it is known', async () => {
     const service = await geoService(hang);
-    const { geo, problems } = asking(service.endpoint, { timeout: 50, failures: 5, atOnce: 8 });
+    const { geo, problems } = asking(service.endpoint, { timeout: 50, failures: 5, concurrency: 8 });
     await geo.locate(addresses(100));
     expect(service.asked.length).toBeLessThanOrEqual(16);
     expect(problems).toHaveLength(1);
@@ -485,7 +485,7 @@ describe('a service that fails', () => {
     const service = await geoService((response) =>
       response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter }).end(),
     );
-    const { geo, problems, clock } = asking(service.endpoint, { atOnce: 1 });
+    const { geo, problems, clock } = asking(service.endpoint, { concurrency: 1 });
     await geo.locate(addresses(2));
     expect(service.asked).toHaveLength(1);
     expect(problems[0]!.message).toContain(`are paused for ${seconds} s: it responded with status ${status}`);

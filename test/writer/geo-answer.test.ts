@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { COUNTRY_PATHS, LONGEST_GEO, locationInResponse } from '../../src/writer/enrich/geo-response.ts';
+import { COUNTRY_PATHS, locationInResponse, MAX_GEO_LENGTH } from '../../src/writer/enrich/geo-response.ts';
 
-const placeOf = (answer: unknown, paths: readonly string[] = COUNTRY_PATHS) =>
+const locationOf = (answer: unknown, paths: readonly string[] = COUNTRY_PATHS) =>
   locationInResponse(JSON.stringify(answer), paths);
 
 describe('placeInAnswer', () => {
@@ -23,13 +23,13 @@ describe('placeInAnswer', () => {
     ['MaxMind', { country: { iso_code: 'BR', geoname_id: 1 } }, 'BR', { country: { geoname_id: 1 } }],
     ['echoip', { country: 'Norway', country_iso: 'NO' }, 'NO', { country: 'Norway' }],
   ])('the answer of %s', (_, answer, country, geo) => {
-    expect(placeOf(answer)).toEqual({ country, geo });
+    expect(locationOf(answer)).toEqual({ country, geo });
   });
 
   test('paths of the user, in their order', () => {
     const answer = { a: { b: [{ c: 'it' }] }, country_code: 'US', d: 'ES' };
-    expect(placeOf(answer, ['a.b.0.c']).country).toBe('IT');
-    expect(placeOf(answer, ['a.b', 'missing.path', 'd', 'country_code']).country).toBe('ES');
+    expect(locationOf(answer, ['a.b.0.c']).country).toBe('IT');
+    expect(locationOf(answer, ['a.b', 'missing.path', 'd', 'country_code']).country).toBe('ES');
   });
 
   test.each<[string, string, string]>([
@@ -50,17 +50,17 @@ describe('placeInAnswer', () => {
   });
 
   test('geo is bounded: what does not fit is left out', () => {
-    const place = placeOf({
+    const place = locationOf({
       country_code: 'DE',
       city: 'Berlin',
-      essay: 'x'.repeat(LONGEST_GEO),
+      essay: 'x'.repeat(MAX_GEO_LENGTH),
       region: 'Land Berlin',
     });
     expect(place).toEqual({ country: 'DE', geo: { city: 'Berlin', region: 'Land Berlin' } });
     const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`key${i}`, `${i}\n`]));
-    const json = JSON.stringify(placeOf({ country_code: 'DE', ...many }).geo);
-    expect(json.length).toBeLessThanOrEqual(LONGEST_GEO);
-    expect(json.length).toBeGreaterThan(LONGEST_GEO - 50);
+    const json = JSON.stringify(locationOf({ country_code: 'DE', ...many }).geo);
+    expect(json.length).toBeLessThanOrEqual(MAX_GEO_LENGTH);
+    expect(json.length).toBeGreaterThan(MAX_GEO_LENGTH - 50);
   });
 
   test('what engines refuse becomes U+FFFD, and nothing else changes', () => {

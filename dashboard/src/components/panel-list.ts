@@ -58,7 +58,7 @@ export function panelsOf(summaries: readonly SummaryInfo[]): PanelInfo[] {
     ...panel,
     tabs: panel.tabs.filter(({ summary }) => names.has(summary)),
   }));
-  const own = summaries.filter((summary) => summary.own).map(({ name }) => tab(name, name, name));
+  const own = summaries.filter((summary) => summary.custom).map(({ name }) => tab(name, name, name));
   return own.length === 0 ? known : [...known, { name: 'own', title: 'Own', tabs: own }];
 }
 

@@ -9,7 +9,7 @@ const WITHOUT: Readonly<Record<string, string>> = {
   visitors: 'Without a cookie',
 };
 /** Maximum number of characters. More would never be visible in a row. */
-const LONGEST = 400;
+const MAX_LENGTH = 400;
 const TAIL = 14;
 
 let countries: Intl.DisplayNames | undefined;
@@ -92,7 +92,7 @@ export function visible(text: string): string {
 export function inTwo(text: string): [head: string, tail: string] {
   const signs = [...text];
   if (signs.length <= 2 * TAIL) return [text, ''];
-  return [signs.slice(0, -TAIL).slice(0, LONGEST).join(''), signs.slice(-TAIL).join('')];
+  return [signs.slice(0, -TAIL).slice(0, MAX_LENGTH).join(''), signs.slice(-TAIL).join('')];
 }
 
 /** Returns a referrer that is safe to open, or `null` for any other text. */

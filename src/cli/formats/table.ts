@@ -25,7 +25,7 @@ interface Cell {
 const GAP = '  ';
 const ELLIPSIS = '…';
 /** Minimum width of the last column, however narrow the terminal is. */
-const LEAST_WIDTH = 12;
+const MIN_WIDTH = 12;
 const segmenter = new Intl.Segmenter();
 
 /**
@@ -50,7 +50,7 @@ export function* table<Row>(
   );
   const last = columns.length - 1;
   const taken = widths.slice(0, last).reduce((sum, width) => sum + width + GAP.length, 0);
-  if (io.columns !== undefined) widths[last] = Math.max(io.columns - taken, LEAST_WIDTH);
+  if (io.columns !== undefined) widths[last] = Math.max(io.columns - taken, MIN_WIDTH);
   const coloured = hasColour(io);
   for (const line of lines) {
     const shown = line.map((each, index) => {

@@ -19,21 +19,21 @@ const IN_TYPE: Readonly<Record<string, (typeof ID_TYPES)[number]>> = {
 };
 
 export async function openMongo({ url, table, website }: FlaskLocation): Promise<FlaskTable> {
-  const place = locationOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
-  const label = website === undefined ? place.label : `${place.label}, website ${website}`;
+  const location = locationOfUrl(url, undefined, table ?? DEFAULT_COLLECTION);
+  const label = website === undefined ? location.label : `${location.label}, website ${website}`;
   const { EJSON } = (await loadDriver('track-usage copy', 'mongodb', () => import('mongodb'))).BSON;
-  const { place: connected, close } = await connect(place);
+  const { location: connected, close } = await connect(location);
   const { db } = connected;
-  const ask = <T>(call: () => Promise<T>) => reading(label, call);
+  const read = <T>(call: () => Promise<T>) => reading(label, call);
   return closeOnFailure(close, () =>
-    ask(async () => {
-      const [found] = await db.listCollections({ name: place.collection }, { nameOnly: true }).toArray();
+    read(async () => {
+      const [found] = await db.listCollections({ name: location.collection }, { nameOnly: true }).toArray();
       if (!found) throw unreadable(label, 'the collection does not exist');
       // Our collection has the same default name.
       if (await new Collections(connected).schema.findOne({})) {
         throw new TrackUsageError('COPY_OWN', { value: label });
       }
-      const collection = db.collection(place.collection);
+      const collection = db.collection(location.collection);
       const ours = website === undefined ? {} : { website };
       if (website !== undefined && !(await collection.findOne(ours, { maxTimeMS: READ_TIMEOUT }))) {
         throw unreadable(label, 'no document belongs to this website');
@@ -41,7 +41,7 @@ export async function openMongo({ url, table, website }: FlaskLocation): Promise
       return {
         label,
         rows: (after, limit) =>
-          ask(() => {
+          read(() => {
             const behind = after === undefined ? {} : behindId(EJSON.parse(after, { relaxed: false }));
             const options = { sort: { _id: 1 }, limit, batchSize: limit, maxTimeMS: READ_TIMEOUT } as const;
             return collection.find({ ...ours, ...behind }, options).toArray();

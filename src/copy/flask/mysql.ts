@@ -18,9 +18,9 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskLocation): Prom
   const { config } = configOf(url);
   const label = `${addressOf(config)}/${config.database ?? ''}, table ${table}`;
   const name = quoted(table, '`');
-  const ask = <T>(call: () => Promise<T>) => reading(label, call);
+  const read = <T>(call: () => Promise<T>) => reading(label, call);
   const { createConnection } = await loadDriver('track-usage copy', 'mysql2', () => import('mysql2/promise'));
-  const connection = await ask(() =>
+  const connection = await read(() =>
     createConnection({
       ...(config as ConnectionOptions),
       charset: 'utf8mb4',
@@ -38,13 +38,13 @@ export async function openMysql({ url, table = SQL_TABLE }: FlaskLocation): Prom
     return rows as FlaskRow[];
   };
   return closeOnFailure(close, () =>
-    ask(async () => {
+    read(async () => {
       await query(`SET time_zone = '+00:00'`);
       await query(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`);
       return {
         label,
         rows: (after, limit) =>
-          ask(async () => {
+          read(async () => {
             await query('START TRANSACTION READ ONLY');
             const [where, values] = after === undefined ? ['', []] : ['WHERE id > ?', [Number(after)]];
             const rows = await query(`SELECT * FROM ${name} ${where} ORDER BY id LIMIT ${limit}`, values);

@@ -21,9 +21,9 @@ const BEGIN = `BEGIN READ ONLY; SET LOCAL datestyle = 'ISO'; SET LOCAL timezone 
 export async function openPostgres({ url, table = SQL_TABLE }: FlaskLocation): Promise<FlaskTable> {
   const label = `${locationOfUrl(url, DEFAULT_SCHEMA).label}, table ${table}`;
   const name = quoted(table, '"');
-  const ask = <T>(call: () => Promise<T>) => reading(label, call);
+  const read = <T>(call: () => Promise<T>) => reading(label, call);
   const { Client, types } = (await loadDriver('track-usage copy', 'pg', () => import('pg'))).default;
-  const client = await ask(
+  const client = await read(
     async () =>
       new Client({
         connectionString: url,
@@ -43,13 +43,13 @@ export async function openPostgres({ url, table = SQL_TABLE }: FlaskLocation): P
   client.on('error', () => {});
   const close = () => client.end();
   return closeOnFailure(close, () =>
-    ask(async () => {
+    read(async () => {
       await client.connect();
       await client.query(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`);
       return {
         label,
         rows: (after, limit) =>
-          ask(async () => {
+          read(async () => {
             await client.query(BEGIN);
             const [where, values] = after === undefined ? ['', []] : ['WHERE id > $1', [after]];
             const text = `SELECT * FROM ${name} ${where} ORDER BY id LIMIT ${limit}`;

@@ -1,7 +1,7 @@
 import { createRedactor } from '../../capture/redact.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
 import { cut, fitForEngines, TEXT_LIMITS } from '../../text/text.ts';
-import { COUNTRY_PATHS, LONGEST_GEO, locationInResponse } from '../../writer/enrich/geo-response.ts';
+import { COUNTRY_PATHS, locationInResponse, MAX_GEO_LENGTH } from '../../writer/enrich/geo-response.ts';
 import { dateOf } from './date.ts';
 
 /** A row of Flask-Track-Usage's table, or a document of its collection, by column name. */
@@ -30,7 +30,7 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
   const request =
     text(row.request, Infinity)?.match(REQUEST) ?? text(row.apache_combined_log, Infinity)?.match(LOGGED);
   const vars = objectOf(row.track_var);
-  const { country, geo } = placeOf(row.ip_info);
+  const { country, geo } = locationOf(row.ip_info);
   return {
     ms: dateOf(row.datetime ?? row.date),
     site,
@@ -96,12 +96,12 @@ function objectOf(value: unknown): Record<string, unknown> {
     : {};
 }
 
-function placeOf(info: unknown): { country: string | null; geo: Record<string, unknown> | null } {
+function locationOf(info: unknown): { country: string | null; geo: Record<string, unknown> | null } {
   const answer = objectOf(info);
   try {
     return locationInResponse(JSON.stringify(answer), COUNTRY_PATHS);
   } catch {
-    return { country: null, geo: JSON.stringify(answer).length > LONGEST_GEO ? null : answer };
+    return { country: null, geo: JSON.stringify(answer).length > MAX_GEO_LENGTH ? null : answer };
   }
 }
 

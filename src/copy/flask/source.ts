@@ -16,7 +16,7 @@ export interface FlaskSource {
   close(): Promise<void>;
 }
 
-type Opener = (place: FlaskLocation) => Promise<FlaskTable>;
+type Opener = (location: FlaskLocation) => Promise<FlaskTable>;
 
 const OPENERS: Readonly<Record<string, Opener>> = {
   sqlite: openSqlite,
@@ -55,8 +55,8 @@ export async function flaskSource(url: string, { table, website }: FlaskOptions 
     });
   }
   // SQLAlchemy uses the form `sqlite:///PATH`.
-  const place = scheme === 'sqlite' ? rest.replace(/^\/\/\//, '') : `${scheme}:${rest}`;
-  const source = await open({ url: place, table, website });
+  const location = scheme === 'sqlite' ? rest.replace(/^\/\/\//, '') : `${scheme}:${rest}`;
+  const source = await open({ url: location, table, website });
   return {
     label: source.label,
     async scan({ site, after, limit }) {

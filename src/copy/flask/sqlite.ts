@@ -20,16 +20,16 @@ export async function openSqlite({ url: path, table = SQL_TABLE }: FlaskLocation
   const open = async () => new (sqlite().DatabaseSync)(path, { readOnly: true });
   const database = await reading(label, open);
   const close = async () => closeDatabase(database);
-  const ask = <T>(call: () => T) => reading(label, async () => call());
+  const read = <T>(call: () => T) => reading(label, async () => call());
   return closeOnFailure(close, () =>
-    ask(() => {
+    read(() => {
       database.prepare(`SELECT ${SQL_COLUMNS} FROM ${name} LIMIT 0`).all();
       const first = database.prepare(`SELECT * FROM ${name} ORDER BY id LIMIT ?`);
       const next = database.prepare(`SELECT * FROM ${name} WHERE id > ? ORDER BY id LIMIT ?`);
       return {
         label,
         rows: (after, limit) =>
-          ask(() => (after === undefined ? first.all(limit) : next.all(Number(after), limit)) as FlaskRow[]),
+          read(() => (after === undefined ? first.all(limit) : next.all(Number(after), limit)) as FlaskRow[]),
         idOf: ({ id }) => String(id),
         close,
       };

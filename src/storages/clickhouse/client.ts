@@ -29,7 +29,7 @@ const INSERT_SETTINGS: Settings = {
 };
 
 /** Maximum time that a server may take for a query that may scan all records. In s. */
-const QUESTION_TIMEOUT = 30;
+const QUERY_TIMEOUT = 30;
 /** The server's error code for a setting that the user may not change. */
 const READONLY = '164';
 
@@ -53,7 +53,7 @@ export class Statements {
   /** Runs a query with a time limit that the server enforces. */
   async limited<Row>(query: string): Promise<Row[]> {
     try {
-      return await this.rows<Row>(`${query} SETTINGS max_execution_time = ${QUESTION_TIMEOUT}`);
+      return await this.rows<Row>(`${query} SETTINGS max_execution_time = ${QUERY_TIMEOUT}`);
     } catch (error) {
       if ((error as { code?: string }).code !== READONLY) throw error;
       // A user without the right to change settings has its own limit.

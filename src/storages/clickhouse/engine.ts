@@ -11,9 +11,9 @@ export const engine: Engine<Session> = {
     return version || undefined;
   },
   async writer(session, context) {
-    const { statements, location: place, close } = session;
+    const { statements, location, close } = session;
     const tables = await session.tables();
-    const setUpAgain = () => setUp(statements, tables, place, context);
+    const setUpAgain = () => setUp(statements, tables, location, context);
     return new ClickhouseWriter(statements, tables, context.site, await setUpAgain(), setUpAgain, close);
   },
   async reader(session) {

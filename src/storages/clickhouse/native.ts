@@ -39,19 +39,19 @@ export function texts(
   ids: Int32Array,
   nullable = false,
 ): NativeColumn {
-  const places = new Int32Array(strings.length);
+  const slots = new Int32Array(strings.length);
   const dictionary: string[] = nullable ? [''] : [];
   const indexes = new Uint32Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!;
     if (nullable && id === 0) continue;
-    let place = places[id]!;
-    if (place === 0) {
+    let slot = slots[id]!;
+    if (slot === 0) {
       dictionary.push(strings[id] ?? '');
-      place = dictionary.length;
-      places[id] = place;
+      slot = dictionary.length;
+      slots[id] = slot;
     }
-    indexes[i] = place - 1;
+    indexes[i] = slot - 1;
   }
   const width = dictionary.length <= 0x100 ? 0 : dictionary.length <= 0x10000 ? 1 : 2;
   const keys = new Bytes(dictionary.length * 32 + 64);

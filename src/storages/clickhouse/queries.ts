@@ -123,15 +123,15 @@ export class Queries {
     const found =
       search === undefined ? '' : `WHERE ifNull(positionCaseInsensitive(g.name, ${literal(search)}), 0) > 0`;
     const all = MEASURES.map((name) => `sum(g.${name}) OVER () AS all_${name}`).join(', ');
-    const ask = (rows: number, from: number) =>
+    const fetchRows = (rows: number, from: number) =>
       this.#statements.limited<Row>(
         `SELECT g.*, count() OVER () AS all_keys, ${all} FROM (${grouped}) AS g ${found}
          ORDER BY ${rank} DESC, g.hits DESC, g.name IS NULL, g.name
          LIMIT ${rows === 0 ? Number.MAX_SAFE_INTEGER : rows} OFFSET ${from}`,
       );
-    const rows = await ask(limit, offset);
+    const rows = await fetchRows(limit, offset);
     // A page after the last one has no rows to carry the total.
-    const [first] = rows.length === 0 && offset > 0 ? await ask(1, 0) : rows;
+    const [first] = rows.length === 0 && offset > 0 ? await fetchRows(1, 0) : rows;
     return {
       rows: rows.map((row) => ({ key: (row.name ?? null) as string | null, ...measuresOf(row) })),
       count: Number(first?.all_keys ?? 0),

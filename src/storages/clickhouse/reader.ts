@@ -24,8 +24,8 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
   readonly #close: () => Promise<void>;
 
   constructor(statements: Statements, tables: Tables, close: () => Promise<void>) {
-    const questions = new Queries(statements, tables);
-    super(questions, questions);
+    const queries = new Queries(statements, tables);
+    super(queries, queries);
     this.#statements = statements;
     this.#tables = tables;
     this.#close = close;
@@ -74,7 +74,7 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
     const behind = after === undefined ? '' : `AND (date, journal, ordinal) > ${tupleOf(after)}`;
-    const rows = await this.#statements.rows<PlacedRow>(`
+    const rows = await this.#statements.rows<OrderedRow>(`
       SELECT toUnixTimestamp64Milli(date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
       FROM ${this.#tables.records} WHERE site = ${literal(site)} ${behind}
       ORDER BY site, date, journal, ordinal LIMIT ${limit}`);
@@ -84,7 +84,7 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
     const before = after === undefined ? '' : `AND (r.date, r.journal, r.ordinal) < ${tupleOf(after)}`;
     return foundIn(
-      await this.#statements.limited<PlacedRow>(
+      await this.#statements.limited<OrderedRow>(
         `SELECT toUnixTimestamp64Milli(r.date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
          FROM ${this.filters.matching(request)} ${before}
          ORDER BY r.site DESC, r.date DESC, r.journal DESC, r.ordinal DESC LIMIT ${limit}`,
@@ -100,10 +100,10 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
 
 const LAST_ORDINAL = 2n ** 64n - 1n;
 
-type PlacedRow = RecordRow & { journal: string; ordinal: string | number };
+type OrderedRow = RecordRow & { journal: string; ordinal: string | number };
 
 /** Returns the start of the next page, if there may be one. */
-function nextOf(rows: readonly PlacedRow[], limit: number): string | undefined {
+function nextOf(rows: readonly OrderedRow[], limit: number): string | undefined {
   const last = rows.at(-1);
   return rows.length < limit || !last ? undefined : `${last.ms} ${last.journal} ${last.ordinal}`;
 }
@@ -118,12 +118,12 @@ function tupleOf(after: string): string {
   return `(fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC'), ${literal(journal)}, toUInt64(${ordinal}))`;
 }
 
-function foundIn(rows: readonly PlacedRow[], limit: number): FoundRecords {
+function foundIn(rows: readonly OrderedRow[], limit: number): FoundRecords {
   return { records: rows.map((row) => recordOf(plain(row))), next: nextOf(rows, limit) };
 }
 
 /** Converts 64-bit numbers, which are returned as text. */
-function plain({ journal: _, ordinal: __, ...row }: RecordRow & Partial<PlacedRow>): RecordRow {
+function plain({ journal: _, ordinal: __, ...row }: RecordRow & Partial<OrderedRow>): RecordRow {
   return {
     ...row,
     ms: Number(row.ms),

@@ -13,7 +13,7 @@ const COMMENT = 'track-usage ';
 /** Settings that the server must support. */
 const WANTED_SETTINGS = ['insert_deduplication_token', 'input_format_native_allow_types_conversion'];
 
-/** Tables of a place. */
+/** Tables of a location. */
 export interface Tables {
   readonly naming: Naming;
   /** Quoted names, for reading and writing. */
@@ -68,11 +68,11 @@ export interface Setup {
 export async function setUp(
   statements: Statements,
   tables: Tables,
-  place: ClickhouseLocation,
+  location: ClickhouseLocation,
   context: WriterContext,
 ): Promise<Setup> {
-  await prepare(statements, tables, place, context.durable);
-  await openSite(statements, tables, place, context);
+  await prepare(statements, tables, location, context.durable);
+  await openSite(statements, tables, location, context);
   return {
     replicated: await isReplicated(statements, tables),
     identity: await identityOf(statements, tables),
@@ -98,11 +98,11 @@ export async function identityOf(statements: Statements, tables: Tables): Promis
 async function prepare(
   statements: Statements,
   tables: Tables,
-  place: ClickhouseLocation,
+  location: ClickhouseLocation,
   durable: boolean,
 ): Promise<void> {
   const { naming } = tables;
-  if ((await versionOf(statements, tables, place)) < SCHEMA_VERSION) {
+  if ((await versionOf(statements, tables, location)) < SCHEMA_VERSION) {
     const query = `SELECT name FROM system.databases WHERE name = ${literal(tables.database)}`;
     // A user without the right to create databases may still create tables in one.
     if ((await statements.rows(query)).length === 0) {
@@ -110,7 +110,7 @@ async function prepare(
     }
     for (const statement of creation(naming)) await statements.run(statement);
   }
-  const { ttl } = place;
+  const { ttl } = location;
   if (ttl) {
     await applyTtl(statements, tables, 'usage_records', ttlOfRecords(ttl));
     await applyTtl(statements, tables, 'usage_sums', ttlOfSums(ttl));
@@ -168,10 +168,10 @@ async function checkServer(statements: Statements, { label }: ClickhouseLocation
 export async function versionOf(
   statements: Statements,
   tables: Tables,
-  place: ClickhouseLocation,
+  location: ClickhouseLocation,
 ): Promise<number> {
-  await checkServer(statements, place);
-  const { label } = place;
+  await checkServer(statements, location);
+  const { label } = location;
   const names = [...TABLES.map((table) => localName(table, tables.naming)), ...TABLES].map((name) =>
     literal(name.slice(name.lastIndexOf('.') + 1)),
   );

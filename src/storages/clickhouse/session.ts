@@ -12,9 +12,9 @@ export class Session implements EngineSession {
   #tables: Promise<Tables> | undefined;
 
   /** @param close Closes the client. Omitted for a client of the user's. */
-  constructor(client: ClickhouseClient, place: ClickhouseLocation, close = async () => {}) {
-    this.label = place.label;
-    this.location = place;
+  constructor(client: ClickhouseClient, location: ClickhouseLocation, close = async () => {}) {
+    this.label = location.label;
+    this.location = location;
     this.statements = new Statements(client);
     this.close = close;
   }

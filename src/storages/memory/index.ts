@@ -27,13 +27,13 @@ export class MemoryStorage extends Storage {
       isWholeNumber(maxRecords, 0),
       'a whole number of records',
     );
-    const place = new MemoryLocation(maxRecords);
+    const location = new MemoryLocation(maxRecords);
     super({
       label: 'memory',
       identity: `memory:${randomUUID()}`,
       ephemeral: true,
-      openWriter: async (context) => place.openWriter(context),
-      openReader: async () => place,
+      openWriter: async (context) => location.openWriter(context),
+      openReader: async () => location,
       hooks,
     });
   }

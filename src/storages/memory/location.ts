@@ -39,7 +39,7 @@ export class MemoryLocation implements StorageReader {
   /** Sums by site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
   readonly #folds = new RecordFolds((request) => this.#rows(request));
-  #places = 0;
+  #sequence = 0;
 
   constructor(maxRecords: number) {
     this.#maxRecords = maxRecords;
@@ -121,7 +121,7 @@ export class MemoryLocation implements StorageReader {
     const { journal, from, to, records, deltas } = batch;
     if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
     const kept = this.#recordsOf({ site });
-    for (const row of recordRows(batch)) kept.push({ row, place: ++this.#places });
+    for (const row of recordRows(batch)) kept.push({ row, sequence: ++this.#sequence });
     // The sort is stable: records of the same millisecond stay in stored order.
     kept.sort((a, b) => a.row.ms - b.row.ms);
     kept.splice(0, Math.max(0, kept.length - this.#maxRecords));

@@ -39,53 +39,53 @@ const OPTIONS = {
 export class Collections implements EngineSession {
   /** Name in messages. */
   readonly label: string;
-  readonly #place: MongoDatabase;
+  readonly #location: MongoDatabase;
   readonly #known = new Map<string, Collection<StoredDocument>>();
 
   /** Closes the client. */
   readonly close: () => Promise<void>;
 
   /** @param close Closes the client. Omitted for a client of the user's. */
-  constructor(place: MongoDatabase, close = async () => {}) {
-    this.#place = place;
-    this.label = place.label;
+  constructor(location: MongoDatabase, close = async () => {}) {
+    this.#location = location;
+    this.label = location.label;
     this.close = close;
   }
 
   /** One document per request. */
   get records(): Collection<StoredDocument> {
-    return this.#get(this.#place.collection);
+    return this.#get(this.#location.collection);
   }
 
   /** `{ _id: 'version', version }`: version of the schema. */
   get schema(): Collection<StoredDocument> {
-    return this.#get(`${this.#place.collection}_schema`);
+    return this.#get(`${this.#location.collection}_schema`);
   }
 
   /** `{ _id: name, time_zone, summaries }`. */
   get sites(): Collection<StoredDocument> {
-    return this.#get(`${this.#place.collection}_sites`);
+    return this.#get(`${this.#location.collection}_sites`);
   }
 
   /** Stored position of each journal: see `Journals`. */
   get journals(): Collection<StoredDocument> {
-    return this.#get(`${this.#place.collection}_journals`);
+    return this.#get(`${this.#location.collection}_journals`);
   }
 
   /** Slots that mark the journals' parts of the sums: see `Journals`. */
   get slots(): Collection<StoredDocument> {
-    return this.#get(`${this.#place.collection}_slots`);
+    return this.#get(`${this.#location.collection}_slots`);
   }
 
   /** Sums of a summary, for example `usageTracking_urls_hourly`. */
   sums(summary: string, period: Period): Collection<StoredDocument> {
-    return this.#get(`${this.#place.collection}_${summary}_${SUFFIX[period]}`);
+    return this.#get(`${this.#location.collection}_${summary}_${SUFFIX[period]}`);
   }
 
   #get(name: string): Collection<StoredDocument> {
     let collection = this.#known.get(name);
     if (!collection) {
-      collection = this.#place.db.collection(name, OPTIONS) as Collection<StoredDocument>;
+      collection = this.#location.db.collection(name, OPTIONS) as Collection<StoredDocument>;
       this.#known.set(name, collection);
     }
     return collection;

@@ -18,14 +18,14 @@ const DEFAULTS = {
 
 /** Opens the database that a URL names. The driver connects when it is used, and reconnects by itself. */
 export async function connect({ url, database, collection, label }: MongoOptions): Promise<{
-  place: Omit<MongoDatabase, 'db'> & { db: Db };
+  location: Omit<MongoDatabase, 'db'> & { db: Db };
   close(): Promise<void>;
 }> {
   const { MongoClient } = await loadDriver('MongoStorage', 'mongodb', () => import('mongodb'));
   try {
     const options = Object.entries(DEFAULTS).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(url));
     const client = new MongoClient(url, Object.fromEntries(options));
-    return { place: { db: client.db(database), collection, label }, close: () => client.close() };
+    return { location: { db: client.db(database), collection, label }, close: () => client.close() };
   } catch (error) {
     // The reason may quote the URL, which may contain a password.
     const reason = reasonOf(error).replaceAll(url, label);

@@ -80,7 +80,7 @@ function databaseOf(server: MongoClientLike | MongoDbLike, database: string | un
 }
 
 /**
- * Returns the addresses of a client's servers, as far as they are visible. Processes with the same place
+ * Returns the addresses of a client's servers, as far as they are visible. Processes with the same location
  * adopt each other's journals.
  */
 function addressOf(db: MongoDbLike): string {

@@ -10,7 +10,7 @@ const URL_FORM =
 /** Pattern of a database name that MongoDB accepts on all platforms, including Windows. */
 export const DATABASE_FORM = /^[^/\\. "$*<>:|?\0]{1,63}$/;
 
-/** Returns the place that a URL names. The URL is passed to the driver unchanged. */
+/** Returns the location that a URL names. The URL is passed to the driver unchanged. */
 export function locationOfUrl(url: string, database: string | undefined, collection: string): MongoOptions {
   const { hosts, database: inUrl } = URL_FORM.exec(url)?.groups ?? {};
   // The message omits the URL, which may contain a password.

@@ -6,6 +6,6 @@ import { engine } from './engine.ts';
 import type { MongoOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(engine, async (options: MongoOptions) => {
-  const { place, close } = await connect(options);
-  return new Collections(place, close);
+  const { location, close } = await connect(options);
+  return new Collections(location, close);
 });

@@ -80,7 +80,7 @@ export class MongoReader implements StorageReader {
   matchingRecords(request: MatchingRecordsRequest): Promise<FoundRecords> {
     const { site, from, to } = request;
     return searchRecords(async (after, limit) => {
-      const { date, id } = after === undefined ? NO_PLACE : placeAt(after);
+      const { date, id } = after === undefined ? START : parseCursor(after);
       const further = date ? { $or: [{ date: { $lt: date } }, { date, _id: { $lt: id } }] } : {};
       const last = date ? Math.min(to, date.getTime()) : to;
       const documents = await limited(
@@ -92,7 +92,7 @@ export class MongoReader implements StorageReader {
       );
       return documents.map((document) => {
         const row = rowOf(document);
-        return { row, place: `${row.ms} ${document._id}` };
+        return { row, cursor: `${row.ms} ${document._id}` };
       });
     }, request);
   }
@@ -127,7 +127,7 @@ export class MongoReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const { date, id } = after === undefined ? NO_PLACE : placeAt(after);
+    const { date, id } = after === undefined ? START : parseCursor(after);
     const further = date ? { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id } }] } : {};
     const documents = await limited(
       this.#collections.records
@@ -171,10 +171,10 @@ function conditionOf({ column, value }: Condition): object {
 }
 
 /** Starting position, without a cursor. */
-const NO_PLACE = { date: undefined, id: '' };
+const START = { date: undefined, id: '' };
 
 /** Parses a cursor: the date and the `_id` of the last record before. */
-function placeAt(after: string): { date: Date; id: string } {
+function parseCursor(after: string): { date: Date; id: string } {
   const [ms, id = ''] = cursorParts(after, /^(-?\d{1,16}) ([0-9a-f]{1,64})$/);
   const date = new Date(Number(ms));
   if (Number.isNaN(date.getTime())) throw invalidCursor(after);

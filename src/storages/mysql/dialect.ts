@@ -11,9 +11,9 @@ export const FIRST = -62_135_596_800_000;
 export const LAST = 253_402_300_799_999;
 
 /** Maximum time that the server may take for a query that may scan all records. In s. */
-const QUESTION_TIMEOUT = 30;
+const QUERY_TIMEOUT = 30;
 /** Time limit that MySQL applies and MariaDB ignores, in the outermost SELECT. */
-export const HINT = `/*+ MAX_EXECUTION_TIME(${QUESTION_TIMEOUT * 1000}) */`;
+export const HINT = `/*+ MAX_EXECUTION_TIME(${QUERY_TIMEOUT * 1000}) */`;
 
 /** Converts a date to ms since 1970. */
 export const ms = (column: string) => `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) DIV 1000`;
@@ -69,7 +69,7 @@ function ascii(letter: string): string {
 
 /** Prepends the time limit that MariaDB applies and MySQL ignores. */
 export function limited(sql: string): string {
-  return `/*M! SET STATEMENT max_statement_time = ${QUESTION_TIMEOUT} FOR */ ${sql}`;
+  return `/*M! SET STATEMENT max_statement_time = ${QUERY_TIMEOUT} FOR */ ${sql}`;
 }
 
 export function range(from: number, to: number): string {

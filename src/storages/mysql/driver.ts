@@ -9,7 +9,7 @@ const CONNECT_TIMEOUT = 10_000;
 /** Creates a connection pool. It connects when it is used, and again after each lost connection. */
 export async function connect(
   config: MysqlConfig,
-  place: MysqlLocation,
+  location: MysqlLocation,
   connections: number,
 ): Promise<Session> {
   const { createPool } = (await loadDriver('MysqlStorage', 'mysql2', () => import('mysql2'))).default;
@@ -22,18 +22,18 @@ export async function connect(
     connectionLimit: connections,
     maxIdle: connections,
   };
-  const pool = createPool({ ...options, database: place.database });
+  const pool = createPool({ ...options, database: location.database });
   // After an idle connection is lost, the next statement gets another one.
   pool.on('connection', (connection) => connection.on('error', () => {}));
   // An idle connection does not keep the process running.
   pool.on('release', (connection) => streamOf(connection).unref?.());
   pool.on('acquire', (connection) => streamOf(connection).ref?.());
   let ended: Promise<void> | undefined;
-  return new Session(pool, place, {
+  return new Session(pool, location, {
     async createDatabase() {
       const pool = createPool(options).promise();
       try {
-        const name = `\`${place.database.replaceAll('`', '``')}\``;
+        const name = `\`${location.database.replaceAll('`', '``')}\``;
         await pool.query(`CREATE DATABASE IF NOT EXISTS ${name} CHARACTER SET utf8mb4`);
       } finally {
         await pool.end();

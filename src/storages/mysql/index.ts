@@ -37,10 +37,10 @@ export class MysqlStorage extends Storage {
    */
   constructor(server: string | MysqlConfig | MysqlPool, options: MysqlStorageOptions = {}) {
     checkOptions('MysqlStorage', options, ['hooks', 'prefix']);
-    const { place, ...ends } = describe(server, options.prefix);
+    const { location, ...ends } = describe(server, options.prefix);
     super({
-      label: place.label,
-      identity: place.label,
+      label: location.label,
+      identity: location.label,
       ...ends,
       maxRecords: maxRecordsOf(ends, LIMITS),
       hooks: options.hooks,
@@ -51,27 +51,27 @@ export class MysqlStorage extends Storage {
 function describe(
   server: string | MysqlConfig | MysqlPool,
   givenPrefix: string | undefined,
-): { place: MysqlLocation } & Ends<MysqlOptions> {
+): { location: MysqlLocation } & Ends<MysqlOptions> {
   if (typeof server !== 'string' && (typeof server !== 'object' || server === null)) {
     throw wrongServer(server);
   }
   if (Array.isArray(server)) throw wrongServer('a list');
   if (isPool(server)) {
-    const place = locationOfPool(server, givenPrefix);
-    return { place, ...endsInApp(engine, () => new Session(server, place)) };
+    const location = locationOfPool(server, givenPrefix);
+    return { location, ...endsInApp(engine, () => new Session(server, location)) };
   }
   if (typeof server === 'object' && typeof server.execute === 'function') {
     throw wrongServer('a single connection');
   }
   const { config, prefix } = configOf(server);
-  const place = locationOfConfig(config, givenPrefix ?? prefix);
+  const location = locationOfConfig(config, givenPrefix ?? prefix);
   if (hasFunctions(config)) {
-    return { place, ...endsInApp(engine, (connections) => connect(config, place, connections)) };
+    return { location, ...endsInApp(engine, (connections) => connect(config, location, connections)) };
   }
   return {
-    place,
+    location,
     module: moduleUrl('../../storages/mysql/module', import.meta.url),
-    options: { config, location: place },
+    options: { config, location },
   };
 }
 

@@ -80,7 +80,7 @@ function optionOf(text: string): unknown {
   }
 }
 
-/** Returns the place. Its label is also its identity, however the connection was configured. */
+/** Returns the location. Its label is also its identity, however the connection was configured. */
 export function locationOfConfig(config: MysqlConfig, prefix: string = DEFAULT_PREFIX): MysqlLocation {
   const { database = DEFAULT_DATABASE } = config;
   const valid = typeof prefix === 'string' && PREFIX.test(prefix);
@@ -103,7 +103,7 @@ export function addressOf({ host, port, socketPath }: MysqlConfig): string {
   return `mysql://${socketPath ?? `${named || 'localhost'}:${port || 3306}`}`;
 }
 
-/** Returns the place that a pool connects to. Processes with the same place adopt each other's journals. */
+/** Returns the location that a pool connects to. Processes with the same location adopt each other's journals. */
 export function locationOfPool(pool: MysqlPool, prefix: string | undefined): MysqlLocation {
   const core = (pool as { pool?: object }).pool ?? pool;
   const { config } = core as { config?: { connectionConfig?: MysqlConfig } };

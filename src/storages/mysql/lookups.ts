@@ -7,9 +7,9 @@ import type { Row, Session } from './session.ts';
 import { addAgents, addEndpoints, addTexts } from './statements.ts';
 
 /** Longest IN list. For longer ones, MariaDB creates a temporary table first. */
-const LONGEST_LIST = 900;
+const MAX_LIST_LENGTH = 900;
 /** Maximum number of conditions that both servers still look up in the index one by one. */
-const MOST_CONDITIONS = 200;
+const MAX_CONDITIONS = 200;
 
 type AgentRow = { string: number; digest: string; id: number };
 type EndpointRow = Endpoint & { id: number };
@@ -70,7 +70,7 @@ export class Lookups {
   }
 
   async #findTexts(wanted: readonly Text[]): Promise<{ hash: string; id: number }[]> {
-    const rows = await this.#find(LONGEST_LIST, wanted, (some) => ({
+    const rows = await this.#find(MAX_LIST_LENGTH, wanted, (some) => ({
       head: `SELECT LOWER(HEX(hash)) AS hash, id FROM ${this.#session.table('strings')} WHERE hash IN (`,
       rows: some.map(({ hash }) => binary(hash)),
       tail: ')',
@@ -79,7 +79,7 @@ export class Lookups {
   }
 
   async #findAgents(wanted: readonly Agent[]): Promise<AgentRow[]> {
-    const rows = await this.#find(MOST_CONDITIONS, wanted, (some) => ({
+    const rows = await this.#find(MAX_CONDITIONS, wanted, (some) => ({
       head: `SELECT string, LOWER(HEX(digest)) AS digest, id FROM ${this.#session.table('agents')} WHERE `,
       rows: some.map(({ string, digest }) => `(string = ${string} AND digest = ${binary(digest)})`),
       tail: '',
@@ -93,7 +93,7 @@ export class Lookups {
   }
 
   async #findEndpoints(wanted: readonly Endpoint[]): Promise<EndpointRow[]> {
-    const rows = await this.#find(MOST_CONDITIONS, wanted, (some) => ({
+    const rows = await this.#find(MAX_CONDITIONS, wanted, (some) => ({
       head: `SELECT id, server_name AS serverName, method, protocol, route, blueprint, credentials
         FROM ${this.#session.table('endpoints')} WHERE `,
       rows: some.map(

@@ -6,5 +6,5 @@ import type { MysqlOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(
   engine,
-  ({ config, location: place }: MysqlOptions, connections) => connect(config, place, connections),
+  ({ config, location }: MysqlOptions, connections) => connect(config, location, connections),
 );

@@ -4,7 +4,7 @@ import type { Query, Row } from './session.ts';
  * Maximum size of a statement, if the server allows it. Larger ones are not faster, and one of this size is
  * sent before the next is ready. In bytes.
  */
-const MOST = 256 * 1024;
+const MAX_STATEMENT_BYTES = 256 * 1024;
 /** Bytes of a packet besides the statement's text: the command and some reserve. */
 const OVERHEAD = 64;
 
@@ -50,7 +50,7 @@ export async function send(
 }
 
 function* piecesOf({ head, rows, tail, separator = ',' }: RowsStatement, packet: number): Generator<string> {
-  const most = Math.min(MOST, packet / 2) - head.length - tail.length;
+  const most = Math.min(MAX_STATEMENT_BYTES, packet / 2) - head.length - tail.length;
   let values = '';
   for (const row of rows) {
     const alone = head.length + row.length + tail.length + OVERHEAD;

@@ -40,7 +40,7 @@ export class MysqlReader extends SqlReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : placeAt(after);
+    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : parseCursor(after);
     // A single comparison of three columns would not use the index.
     const rows = await this.#records(
       site,
@@ -106,12 +106,12 @@ function placeOf({ ms, journal, ordinal }: PlacedRow): string {
  * @param after Position of the last record of the previous page: see `placeOf`.
  */
 function isBefore(after: string): string {
-  const [date, journal, ordinal] = placeAt(after);
+  const [date, journal, ordinal] = parseCursor(after);
   return `r.date <= ${datetime(date)} AND (r.date < ${datetime(date)}
     OR r.journal < ${journal} OR (r.journal = ${journal} AND r.ordinal < ${ordinal}))`;
 }
 
-function placeAt(after: string): [date: number, journal: number, ordinal: number] {
+function parseCursor(after: string): [date: number, journal: number, ordinal: number] {
   return cursorNumbers(after, { from: FIRST, to: LAST }, INT, INT) as [number, number, number];
 }
 

@@ -69,12 +69,12 @@ export async function versionOf(session: Session): Promise<number> {
 
 /** Returns the schema version, 0 if there are no tables yet. */
 async function versionWith(session: Session, query: Query): Promise<number> {
-  const { label: value, location: place, table } = session;
+  const { label: value, location, table } = session;
   const [server] = await query('SELECT VERSION() AS version');
   checkServer(value, server!.version!);
   const [mark] = await query(`
     SELECT table_comment AS comment FROM information_schema.tables
-    WHERE table_schema = ${quoted(place.database)} AND table_name = ${quoted(place.prefix + VERSION_TABLE)}`);
+    WHERE table_schema = ${quoted(location.database)} AND table_name = ${quoted(location.prefix + VERSION_TABLE)}`);
   if (!mark) return 0;
   if (mark.comment !== MARK) throw new TrackUsageError('STORAGE_FOREIGN', { value });
   const [row] = await query(`SELECT version FROM ${table(VERSION_TABLE)}`);

@@ -58,22 +58,22 @@ export class Session {
   /** Creates the database. Omitted for a pool of the user's. */
   readonly createDatabase: (() => Promise<void>) | undefined;
   readonly #pool: { getConnection(): Promise<Connection> };
-  readonly #own: { close(): Promise<void> } | undefined;
+  readonly #resources: { close(): Promise<void> } | undefined;
   /** Configured connections of our own pool. */
   readonly #ready = new WeakSet<object>();
 
-  /** @param own Operations that are available only for our own pool. */
+  /** @param resources Operations that are available only for our own pool. */
   constructor(
     pool: MysqlPool,
-    place: MysqlLocation,
-    own?: { createDatabase(): Promise<void>; close(): Promise<void> },
+    location: MysqlLocation,
+    resources?: { createDatabase(): Promise<void>; close(): Promise<void> },
   ) {
     const { promise } = pool as { promise?: () => MysqlPool };
     this.#pool = typeof promise === 'function' ? promise.call(pool) : pool;
-    this.location = place;
-    this.label = place.label;
-    this.createDatabase = own?.createDatabase;
-    this.#own = own;
+    this.location = location;
+    this.label = location.label;
+    this.createDatabase = resources?.createDatabase;
+    this.#resources = resources;
   }
 
   /** Returns the quoted name of a table or view, with its database. */
@@ -85,14 +85,14 @@ export class Session {
   /** Runs several statements on one connection. The connection is not reused if one of them fails. */
   async lease<T>(run: (query: Query) => Promise<T>): Promise<T> {
     const connection = await this.#pool.getConnection();
-    const query: Query = (sql) => ask(connection, sql);
+    const query: Query = (sql) => runQuery(connection, sql);
     const core = connection.connection ?? connection;
     try {
       if (!this.#ready.has(core)) await query(SET);
       // A connection of the user's pool is returned with its original settings.
-      if (this.#own) this.#ready.add(core);
+      if (this.#resources) this.#ready.add(core);
       const result = await run(query);
-      if (!this.#own) await query(SET_BACK);
+      if (!this.#resources) await query(SET_BACK);
       connection.release();
       return result;
     } catch (error) {
@@ -106,11 +106,11 @@ export class Session {
   }
 
   async close(): Promise<void> {
-    await this.#own?.close();
+    await this.#resources?.close();
   }
 }
 
-async function ask(connection: Connection, sql: string): Promise<Row[]> {
+async function runQuery(connection: Connection, sql: string): Promise<Row[]> {
   const [rows] = await connection.query({
     sql,
     // Without values, the driver does not search for placeholders.

@@ -9,7 +9,7 @@ const CONNECT_TIMEOUT = 10_000;
 /** Creates a connection pool. It connects when it is used, and again after each lost connection. */
 export async function connect(
   config: PostgresConfig,
-  place: PostgresLocation,
+  location: PostgresLocation,
   connections: number,
 ): Promise<Session> {
   const { Pool } = (await loadDriver('PostgresStorage', 'pg', () => import('pg'))).default;
@@ -25,7 +25,7 @@ export async function connect(
   // After an idle connection is lost, the next statement gets another one.
   pool.on('error', () => {});
   let ended: Promise<void> | undefined;
-  return new Session(pool, place, () => {
+  return new Session(pool, location, () => {
     ended ??= pool.end();
     return ended;
   });

@@ -38,10 +38,10 @@ export class PostgresStorage extends Storage {
    */
   constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
     checkOptions('PostgresStorage', options, ['hooks', 'schema']);
-    const { place, ...ends } = describe(server, options.schema);
+    const { location, ...ends } = describe(server, options.schema);
     super({
-      label: place.label,
-      identity: place.label,
+      label: location.label,
+      identity: location.label,
       ...ends,
       maxRecords: maxRecordsOf(ends, LIMITS),
       hooks: options.hooks,
@@ -52,19 +52,19 @@ export class PostgresStorage extends Storage {
 function describe(
   server: string | PostgresConfig | PostgresPool,
   schema: string | undefined,
-): { place: PostgresLocation } & Ends<PostgresOptions> {
+): { location: PostgresLocation } & Ends<PostgresOptions> {
   if (typeof server === 'string') {
-    const place = locationOfUrl(server, schema);
-    return { place, ...inThread({ config: { connectionString: server }, location: place }) };
+    const location = locationOfUrl(server, schema);
+    return { location, ...inThread({ config: { connectionString: server }, location }) };
   }
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
-    const place = locationOfPool(server, schema);
-    return { place, ...endsInApp(engine, () => new Session(server, place)) };
+    const location = locationOfPool(server, schema);
+    return { location, ...endsInApp(engine, () => new Session(server, location)) };
   }
-  const place = locationOfConfig(server, schema);
-  if (!hasFunctions(server)) return { place, ...inThread({ config: server, location: place }) };
-  return { place, ...endsInApp(engine, (connections) => connect(server, place, connections)) };
+  const location = locationOfConfig(server, schema);
+  if (!hasFunctions(server)) return { location, ...inThread({ config: server, location }) };
+  return { location, ...endsInApp(engine, (connections) => connect(server, location, connections)) };
 }
 
 function inThread(options: PostgresOptions) {

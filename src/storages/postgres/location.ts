@@ -22,7 +22,7 @@ export interface PostgresConfig {
 export const DEFAULT_SCHEMA = 'track_usage';
 const SCHEMA = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
 
-/** Returns the place that a URL names. The URL is passed to `pg` unchanged. */
+/** Returns the location that a URL names. The URL is passed to `pg` unchanged. */
 export function locationOfUrl(url: string, schema: string | undefined): PostgresLocation {
   const isUrl = /^postgres(?:ql)?:\/\//.test(url) && !isAmbiguous(url);
   const parsed = isUrl ? URL.parse(url.replace(/^\w+/, 'postgres')) : null;
@@ -31,25 +31,25 @@ export function locationOfUrl(url: string, schema: string | undefined): Postgres
   const { hostname, port, pathname, searchParams } = parsed;
   const host = searchParams.get('host') ?? decodeURIComponent(hostname);
   const database = decodeURIComponent(pathname.slice(1));
-  return place(host, port, database, schema ?? searchParams.get('schema') ?? undefined);
+  return location(host, port, database, schema ?? searchParams.get('schema') ?? undefined);
 }
 
 export function locationOfConfig(config: PostgresConfig, schema: string | undefined): PostgresLocation {
   const { connectionString, host, port, database } = config;
   if (typeof connectionString === 'string') return locationOfUrl(connectionString, schema);
-  return place(host ?? '', port ?? '', database ?? '', schema);
+  return location(host ?? '', port ?? '', database ?? '', schema);
 }
 
 /**
- * Returns the place that a pool connects to, as far as it is visible. Processes with the same place adopt
+ * Returns the location that a pool connects to, as far as it is visible. Processes with the same location adopt
  * each other's journals.
  */
 export function locationOfPool(pool: PostgresPool, schema: string | undefined): PostgresLocation {
   return locationOfConfig((pool as { options?: PostgresConfig }).options ?? {}, schema);
 }
 
-/** Returns the place. Its label is also its identity, however the connection was configured. */
-function place(
+/** Returns the location. Its label is also its identity, however the connection was configured. */
+function location(
   host: string,
   port: string | number,
   database: string,

@@ -6,5 +6,5 @@ import type { PostgresOptions } from './options.ts';
 
 export const { openWriter, openReader } = moduleOf(
   engine,
-  ({ config, location: place }: PostgresOptions, connections) => connect(config, place, connections),
+  ({ config, location }: PostgresOptions, connections) => connect(config, location, connections),
 );

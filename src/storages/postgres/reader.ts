@@ -36,7 +36,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
   }
 
   async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : placeAt(after);
+    const [date, journal, ordinal] = after === undefined ? [FIRST, -1, 0] : parseCursor(after);
     const rows = await this.#records(
       'date, journal, ordinal',
       '(date, journal, ordinal) > ($2::timestamptz, $3::int4, $6::int4)',
@@ -99,11 +99,11 @@ function rowsOf(rows: PlacedRow[]): PlacedRow[] {
  * @param after Position of the last record of the previous page: see `placeOf`.
  */
 function isBefore(after: string): string {
-  const [date, journal, ordinal] = placeAt(after);
+  const [date, journal, ordinal] = parseCursor(after);
   return `(r.date, r.journal, r.ordinal) < (${literal(date)}, ${journal}, ${ordinal})`;
 }
 
-function placeAt(after: string): [date: number, journal: number, ordinal: number] {
+function parseCursor(after: string): [date: number, journal: number, ordinal: number] {
   return cursorNumbers(after, { from: FIRST, to: LAST }, INT4, INT4) as [number, number, number];
 }
 

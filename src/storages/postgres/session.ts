@@ -1,7 +1,7 @@
 /** Maximum time that the server may take for a statement. In ms. */
 const STATEMENT_TIMEOUT = 60_000;
 /** Time limit of a query that may scan all records. The server enforces it. In ms. */
-const QUESTION_TIMEOUT = 30_000;
+const QUERY_TIMEOUT = 30_000;
 
 /** Methods used of a pool of `pg`. */
 export interface PostgresPool {
@@ -47,7 +47,7 @@ export class Session {
   async limited<Row>(text: string): Promise<Row[]> {
     // Both statements are in one message and so in one transaction, which limits the setting to it.
     const results: unknown = await this.#pool.query({
-      text: `SET LOCAL statement_timeout = ${QUESTION_TIMEOUT}; ${text}`,
+      text: `SET LOCAL statement_timeout = ${QUERY_TIMEOUT}; ${text}`,
       query_timeout: STATEMENT_TIMEOUT,
     });
     return (results as { rows: Row[] }[]).at(-1)!.rows;

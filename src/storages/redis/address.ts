@@ -39,12 +39,12 @@ export function addressOf(given: unknown): RedisAddress {
   };
 }
 
-/** Returns the place without secrets. Processes with the same place adopt each other's journals. */
+/** Returns the location without secrets. Processes with the same location adopt each other's journals. */
 export function placeOf({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
   return `redis://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
 }
 
-/** Returns the place of a client, as far as it is visible. */
+/** Returns the location of a client, as far as it is visible. */
 export function locationOfClient(client: RedisClient): string {
   const { options, startupNodes } = client as {
     options?: {

@@ -33,16 +33,16 @@ const DAY = 86_400_000;
 export class BatchCalls {
   readonly #batch: Batch;
   readonly #keys: Keys;
-  readonly #place: RedisLocation;
+  readonly #location: RedisLocation;
   readonly #calendar: Calendar;
   readonly #site: string;
   /** Encoded numbers of a group's rows. Those of its hour, day and month are mostly the same. */
   readonly #numbers = new Map<Float64Array, string[]>();
 
-  constructor(batch: Batch, keys: Keys, place: RedisLocation, calendar: Calendar, site: string) {
+  constructor(batch: Batch, keys: Keys, location: RedisLocation, calendar: Calendar, site: string) {
     this.#batch = batch;
     this.#keys = keys;
-    this.#place = place;
+    this.#location = location;
     this.#calendar = calendar;
     this.#site = site;
   }
@@ -61,7 +61,7 @@ export class BatchCalls {
       const guard = keys.guard(this.#batch.journal);
       return { guard, calls: this.#add(groups, keys, guard) };
     });
-    if (this.#batch.records.length > 0 && this.#place.maxRecords > 0) {
+    if (this.#batch.records.length > 0 && this.#location.maxRecords > 0) {
       const keys = this.#keys.records(this.#site);
       const guard = keys.guard(this.#batch.journal);
       chains.push({ guard, calls: this.#record(this.#batch.records, [guard, keys.stream, keys.late]) });
@@ -113,7 +113,7 @@ export class BatchCalls {
   *#record(records: RecordBatch, keys: string[]): Generator<Call> {
     const position = String(this.#batch.to.position);
     for (let i = 0; i < records.length; ) {
-      const args = [position, String(i), String(this.#place.maxRecords), String(LATENESS)];
+      const args = [position, String(i), String(this.#location.maxRecords), String(LATENESS)];
       for (let text = 0, n = 0; i < records.length && n < RECORDS && text < TEXT; i++, n++) {
         const json = jsonOf(records, i);
         args.push(String(Math.floor(records.date[i]!)), json);
@@ -124,7 +124,7 @@ export class BatchCalls {
   }
 
   #expires(period: DeltaGroup['period'], end: number): string {
-    const days = this.#place.ttl[period];
+    const days = this.#location.ttl[period];
     return days === undefined ? '0' : String(end + days * DAY);
   }
 

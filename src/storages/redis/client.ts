@@ -101,7 +101,7 @@ async function ready(client: RedisClient): Promise<void> {
 }
 
 /** Rejects if there is no response in time, so that a hanging server cannot block the caller. */
-export async function within<T>(ms: number, ask: () => Promise<T>): Promise<T> {
+export async function within<T>(ms: number, call: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -110,7 +110,7 @@ export async function within<T>(ms: number, ask: () => Promise<T>): Promise<T> {
     );
   });
   try {
-    return await Promise.race([ask(), late]);
+    return await Promise.race([call(), late]);
   } finally {
     clearTimeout(timer);
   }

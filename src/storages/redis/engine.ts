@@ -13,11 +13,11 @@ export class Session implements EngineSession {
   readonly location: RedisLocation;
   readonly keys: Keys;
 
-  constructor(server: Server, place: RedisLocation) {
-    this.label = place.label;
+  constructor(server: Server, location: RedisLocation) {
+    this.label = location.label;
     this.server = server;
-    this.location = place;
-    this.keys = new Keys(place.prefix);
+    this.location = location;
+    this.keys = new Keys(location.prefix);
   }
 
   close(): Promise<void> {
@@ -27,10 +27,10 @@ export class Session implements EngineSession {
 
 export const engine: Engine<Session> = {
   schemaVersion: SCHEMA_VERSION,
-  versionOf: ({ server, keys, location: place }) => versionOf(server, keys, place),
-  async writer({ server, keys, location: place }, context) {
-    await setUp(server, keys, place, context);
-    return new RedisWriter(server, keys, place, context);
+  versionOf: ({ server, keys, location }) => versionOf(server, keys, location),
+  async writer({ server, keys, location }, context) {
+    await setUp(server, keys, location, context);
+    return new RedisWriter(server, keys, location, context);
   },
   reader: ({ server, keys }) => new RedisReader(server, keys),
 };

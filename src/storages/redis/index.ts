@@ -73,8 +73,8 @@ function describe(
   return { label, ends: endsInApp(engine, () => new Session(serverOf(server), { ...options, label })) };
 }
 
-function labelOf(place: string, prefix: string): string {
-  return prefix === DEFAULT_PREFIX ? place : `${place} ${prefix}`;
+function labelOf(location: string, prefix: string): string {
+  return prefix === DEFAULT_PREFIX ? location : `${location} ${prefix}`;
 }
 
 function checkTtl(ttl: RedisTtl): void {

@@ -92,7 +92,7 @@ export class RedisReader implements StorageReader {
       const entries = await this.#stream(site).newest(from, last, limit, before);
       return entries.map(({ date, id, json }) => ({
         row: rowOf(site, date, json),
-        place: `${date} ${id}`,
+        cursor: `${date} ${id}`,
       }));
     }, request);
   }

@@ -11,18 +11,18 @@ import type { RedisLocation } from './options.ts';
 export async function setUp(
   server: Server,
   keys: Keys,
-  place: RedisLocation,
+  location: RedisLocation,
   context: WriterContext,
 ): Promise<void> {
   // If several processes start at the same time, one of them sets it.
-  if ((await versionOf(server, keys, place)) === undefined) {
+  if ((await versionOf(server, keys, location)) === undefined) {
     await server.send(keys.schema, ['SET', keys.schema, String(SCHEMA_VERSION), 'NX']);
-    await versionOf(server, keys, place);
+    await versionOf(server, keys, location);
   }
   const { site, timeZone } = context;
   await server.send(keys.sites, ['HSETNX', keys.sites, site, timeZone]);
   const found = String(await server.send(keys.sites, ['HGET', keys.sites, site]));
-  checkTimeZone(context, found, place.label);
+  checkTimeZone(context, found, location.label);
 }
 
 /**

@@ -23,14 +23,14 @@ export class RedisWriter implements StorageWriter {
   readonly replays = true;
   readonly #server: Server;
   readonly #keys: Keys;
-  readonly #place: RedisLocation;
+  readonly #location: RedisLocation;
   readonly #context: WriterContext;
   readonly #calendar: Calendar;
 
-  constructor(server: Server, keys: Keys, place: RedisLocation, context: WriterContext) {
+  constructor(server: Server, keys: Keys, location: RedisLocation, context: WriterContext) {
     this.#server = server;
     this.#keys = keys;
-    this.#place = place;
+    this.#location = location;
     this.#context = context;
     this.#calendar = calendar(context.timeZone);
   }
@@ -47,7 +47,7 @@ export class RedisWriter implements StorageWriter {
     // Stored from the first batch on, so that `MOVE` detects if Redis was emptied meanwhile.
     if (from.position === 0) await this.#enter(journal, from);
     if ((await this.position(journal))?.position !== from.position) return false;
-    const calls = new BatchCalls(batch, this.#keys, this.#place, this.#calendar, this.#context.site);
+    const calls = new BatchCalls(batch, this.#keys, this.#location, this.#calendar, this.#context.site);
     const series = calls.series();
     await this.#announce([...series.keys()]);
     const chains = calls.chains(series);
@@ -61,7 +61,7 @@ export class RedisWriter implements StorageWriter {
   }
 
   async resume(journal: string, at: Position): Promise<boolean> {
-    await setUp(this.#server, this.#keys, this.#place, this.#context);
+    await setUp(this.#server, this.#keys, this.#location, this.#context);
     await this.#enter(journal, at);
     return true;
   }

@@ -90,14 +90,14 @@ export function agentKinds({ length, text, flags }: RecordBatch): { kinds: numbe
 }
 
 function agentOf(records: RecordBatch, index: number, ids: Float64Array): Agent {
-  const said = {
+  const fields = {
     browser: records.at('browser', index),
     version: records.at('version', index),
     platform: records.at('platform', index),
     bot: (records.flags[index]! & FLAG_BOT) !== 0,
   };
-  const digest = hashOf(JSON.stringify(Object.values(said)));
-  return { string: ids[records.text.agent[index]!]!, ...said, digest };
+  const digest = hashOf(JSON.stringify(Object.values(fields)));
+  return { string: ids[records.text.agent[index]!]!, ...fields, digest };
 }
 
 function nameOf({ string, digest }: Agent): string {

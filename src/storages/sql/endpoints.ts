@@ -66,17 +66,17 @@ export function endpointKinds({ length, text, flags, strings }: RecordBatch): {
   const kindOf = new Int32Array(length);
   const known = new Map<number, Map<number, number>>();
   for (let i = 0; i < length; i++) {
-    const place = (serverName[i]! * strings.length + route[i]!) * strings.length + blueprint[i]!;
-    const manner = (method[i]! * strings.length + protocol[i]!) * 2 + (flags[i]! & FLAG_AUTHORIZATION);
-    let manners = known.get(place);
-    if (!manners) {
-      manners = new Map();
-      known.set(place, manners);
+    const source = (serverName[i]! * strings.length + route[i]!) * strings.length + blueprint[i]!;
+    const transport = (method[i]! * strings.length + protocol[i]!) * 2 + (flags[i]! & FLAG_AUTHORIZATION);
+    let transports = known.get(source);
+    if (!transports) {
+      transports = new Map();
+      known.set(source, transports);
     }
-    let kind = manners.get(manner);
+    let kind = transports.get(transport);
     if (kind === undefined) {
       kind = kinds.push(i) - 1;
-      manners.set(manner, kind);
+      transports.set(transport, kind);
     }
     kindOf[i] = kind;
   }

@@ -10,7 +10,7 @@ import type {
 } from '../../storage/contract.ts';
 import { measuresOf, noMeasures } from '../../storage/measures.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
-import { askPage } from './page.ts';
+import { queryPage } from './page.ts';
 
 /** Location of each text ID: in the record or in its endpoint. */
 const RECORD_IDS: Partial<Record<TextColumn, string>> = {
@@ -60,7 +60,7 @@ export class FilterQueries {
     const where = await this.where(request);
     if (where === undefined) return { rows: [], count: 0, total: noMeasures() };
     const { sums, kind } = this.#sums(column, where);
-    return askPage(this.#dialect, sums, kind, request);
+    return queryPage(this.#dialect, sums, kind, request);
   }
 
   async matchingSeries({ bounds, ...request }: MatchingSeriesRequest): Promise<MatchingRow[]> {
@@ -106,7 +106,8 @@ export class FilterQueries {
     for (const [n, condition] of where.entries()) {
       const known = row[`v${n}`] ?? undefined;
       const endpoint = ENDPOINT_IDS[condition.column];
-      if (condition.value !== null && known === undefined && HELD.has(condition.column)) return undefined;
+      if (condition.value !== null && known === undefined && TEXT_ID_COLUMNS.has(condition.column))
+        return undefined;
       if (endpoint) {
         ofEndpoint.push(`${endpoint} = ${Number(known ?? 0)}`);
         continue;
@@ -214,7 +215,7 @@ export class FilterQueries {
 }
 
 /** Columns whose texts are in `strings`. */
-const HELD = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
+const TEXT_ID_COLUMNS = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
 
 /** Returns the intersection of two ranges, in whole ms. */
 function cut(a: Range, b: Range): Range {

@@ -11,7 +11,7 @@ export const ALL = 2n ** 62n;
  * @param sums Selects a row for each key `k` and its measures.
  * @param kind Type of `k`: the ID of a text (0 for null), or a text as bytes.
  */
-export async function askPage(
+export async function queryPage(
   dialect: Dialect,
   sums: string,
   kind: 'ids' | 'texts',
@@ -31,25 +31,25 @@ export async function askPage(
       : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `${dialect.join} ${strings}` : ''}
          WHERE ${contains(key, search)}`;
   // The last row of the page. The measures alone tell whether a key ranks behind it or ties with it.
-  const last = `SELECT ${rank('f')} AS place, f.hits FROM found f
-    ORDER BY place DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;
+  const last = `SELECT ${rank('f')} AS rank, f.hits FROM found f
+    ORDER BY rank DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;
   const before =
     limit === 0
       ? ''
       : `LEFT JOIN (${last}) z ON 1 = 1
-         WHERE z.hits IS NULL OR ${rank('f')} > z.place OR (${rank('f')} = z.place AND f.hits >= z.hits)`;
+         WHERE z.hits IS NULL OR ${rank('f')} > z.rank OR (${rank('f')} = z.rank AND f.hits >= z.hits)`;
   const rows = await query(`
     WITH found AS ${dialect.once ?? ''} (${found})
     SELECT ${dialect.hint ?? ''} p.*, a.* FROM (
       SELECT COUNT(*) AS all_keys, ${MEASURES.map((name) => `SUM(f.${name}) AS all_${name}`).join(', ')} FROM found f
     ) a LEFT JOIN (
-      SELECT ${key} AS text, ${sorted} AS sorted, ${rank('f')} AS place, 1 AS present,
+      SELECT ${key} AS text, ${sorted} AS sorted, ${rank('f')} AS rank, 1 AS present,
         ${MEASURES.map((name) => `f.${name}`).join(', ')}
       FROM found f ${join} ${before}
-      ORDER BY place DESC, f.hits DESC, ${sorted} IS NULL, ${sorted}
+      ORDER BY rank DESC, f.hits DESC, ${sorted} IS NULL, ${sorted}
       LIMIT ${limit === 0 ? ALL : limit} OFFSET ${offset}
     ) p ON 1 = 1
-    ORDER BY p.place DESC, p.hits DESC, p.sorted IS NULL, p.sorted`);
+    ORDER BY p.rank DESC, p.hits DESC, p.sorted IS NULL, p.sorted`);
   const [first] = rows;
   const all = Object.fromEntries(MEASURES.map((name) => [name, first?.[`all_${name}`]]));
   return {

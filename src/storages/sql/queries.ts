@@ -13,7 +13,7 @@ import type { KeyColumns } from '../../storage/key-table.ts';
 import { MEASURES, measuresOf, noMeasures } from '../../storage/measures.ts';
 import type { Period } from '../../summaries/periods.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
-import { askPage } from './page.ts';
+import { queryPage } from './page.ts';
 
 interface Series {
   id: number;
@@ -23,7 +23,7 @@ interface Series {
 
 const ID_COLUMNS = ['id', ...MEASURES] as const;
 /** Maximum number of key buckets to transfer in cases where the engine adds them up more slowly. */
-const MOST_ROWS = 300_000;
+const MAX_ROWS = 300_000;
 
 /** Number of IDs looked up per statement. */
 const LOOKED_UP = 5_000;
@@ -41,7 +41,7 @@ export class SumQueries implements SumSource {
     const series = await this.#series(site, summary, undefined);
     if (!series || spans.length === 0) return { rows: [], count: 0, total: noMeasures() };
     const sums = `SELECT t.k, ${sumsOf('t')} FROM (${this.#rows(series, spans)}) t GROUP BY t.k`;
-    return askPage(this.#dialect, sums, 'ids', page);
+    return queryPage(this.#dialect, sums, 'ids', page);
   }
 
   async total({ site, summary, spans, target }: TotalRequest): Promise<Total> {
@@ -78,7 +78,7 @@ export class SumQueries implements SumSource {
     const rows = `(${added.join(' UNION ALL ')}) t`;
     if (isRaw || (jsonOf && !hashes)) {
       const each = MEASURES.map((name) => `t.${name}`).join(', ');
-      const limit = isRaw ? most : MOST_ROWS;
+      const limit = isRaw ? most : MAX_ROWS;
       const columns = await this.#idColumns(`SELECT t.k AS id, ${each} FROM ${rows} LIMIT ${limit + 1}`);
       const { length } = columns.id;
       if (length <= most || (length <= limit && new Set(columns.id).size <= most)) return columns;

@@ -25,7 +25,7 @@ const BEHIND_ALL = String(2n ** 63n - 1n);
 
 export class SqliteReader extends SqlReader implements StorageReader {
   readonly #database: DatabaseSync;
-  readonly #place: DatabaseFile;
+  readonly #file: DatabaseFile;
 
   constructor({ path }: SqliteOptions) {
     if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
@@ -43,11 +43,11 @@ export class SqliteReader extends SqlReader implements StorageReader {
     }
     super(dialectOf(database));
     this.#database = database;
-    this.#place = new DatabaseFile(path);
+    this.#file = new DatabaseFile(path);
   }
 
   isReplaced(): boolean {
-    return this.#place.isReplaced();
+    return this.#file.isReplaced();
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
@@ -87,12 +87,12 @@ export class SqliteReader extends SqlReader implements StorageReader {
     if (where === undefined) return { records: [], next: undefined };
     const rows = this.#database
       .prepare(`
-        SELECT CAST(id AS TEXT) AS place, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
+        SELECT CAST(id AS TEXT) AS cursor, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
         WHERE id IN (
           SELECT r.id FROM records r WHERE r.id < CAST(? AS INTEGER) AND ${where} ORDER BY r.id DESC LIMIT ?
         ) ORDER BY id DESC`)
-      .all(before, limit) as unknown as (RecordRow & { place: string })[];
-    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : rows.at(-1)!.place };
+      .all(before, limit) as unknown as (RecordRow & { cursor: string })[];
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : rows.at(-1)!.cursor };
   }
 
   async close(): Promise<void> {

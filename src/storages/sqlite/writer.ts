@@ -30,7 +30,7 @@ const REFUSALS = new Set([18, 19, 20, 25]);
 export class SqliteWriter implements StorageWriter {
   readonly #database: DatabaseSync;
   readonly #path: string;
-  readonly #place: DatabaseFile;
+  readonly #file: DatabaseFile;
   readonly #siteName: string;
   readonly #calendar: Calendar;
   readonly #site: number;
@@ -60,7 +60,7 @@ export class SqliteWriter implements StorageWriter {
       checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
       this.#statements = prepare(this.#database);
-      this.#place = new DatabaseFile(options.path);
+      this.#file = new DatabaseFile(options.path);
       if (file === undefined || file !== fileIdentity(options.path)) throw this.#replaced();
     } catch (error) {
       throw namedError(
@@ -100,12 +100,12 @@ export class SqliteWriter implements StorageWriter {
       throw this.#explain(afterUndo(error, () => this.#undo()));
     }
     // Checked after the commit: a commit to a file that is no longer at its path is lost.
-    if (this.#place.isReplaced()) throw this.#replaced();
+    if (this.#file.isReplaced()) throw this.#replaced();
     return true;
   }
 
   isReplaced(): boolean {
-    return this.#place.isReplaced();
+    return this.#file.isReplaced();
   }
 
   async forget(journal: string): Promise<void> {
@@ -129,7 +129,7 @@ export class SqliteWriter implements StorageWriter {
     this.#isClosed = true;
     try {
       // Only this connection can still move the contents of a removed write-ahead log into its database.
-      if (this.#place.isWithoutWal()) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      if (this.#file.isWithoutWal()) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch (error) {
       throw afterUndo(error, () => closeDatabase(this.#database));
     }
@@ -149,7 +149,7 @@ export class SqliteWriter implements StorageWriter {
    */
   #explain(error: unknown): unknown {
     if (isReplaced(error)) return error;
-    if (this.#place.isReplaced()) return this.#replaced(error);
+    if (this.#file.isReplaced()) return this.#replaced(error);
     return /no such table/.test(reasonOf(error)) ? this.#replaced(error) : error;
   }
 

@@ -72,7 +72,7 @@ export class WriterClient implements ThreadMember {
   readonly #start: Pick<PipelineStatus, 'ordinal' | 'lost' | 'rejected'>[];
   /** `undefined` until the thread has sent one. */
   freeGeoIp: FreeGeoIpStatus | undefined;
-  #freeGeoIpBefore = { asked: 0, failed: 0, missed: 0 };
+  #freeGeoIpBefore = { requests: 0, failed: 0, missed: 0 };
   restarts = 0;
   readonly #data: Omit<WriterData, 'before'>;
   readonly #journal: Journal;
@@ -219,7 +219,7 @@ export class WriterClient implements ThreadMember {
 
   /** Waits for the thread, and keeps the process alive meanwhile. */
   async #waitFor(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
-    this.#thread.hold();
+    this.#thread.keepAlive();
     try {
       await new Promise<void>(start);
     } finally {
@@ -309,8 +309,8 @@ export class WriterClient implements ThreadMember {
     if (!port) return;
     this.#port = undefined;
     port.removeAllListeners('message');
-    for (let said = receiveMessageOnPort(port); said; said = receiveMessageOnPort(port)) {
-      this.#receive(said.message as FromWriter);
+    for (let message = receiveMessageOnPort(port); message; message = receiveMessageOnPort(port)) {
+      this.#receive(message.message as FromWriter);
     }
     port.close();
   }
@@ -336,9 +336,9 @@ export class WriterClient implements ThreadMember {
       for (const check of this.#checks) check();
     } else if (message.type === 'free-geo-ip') {
       const before = this.#freeGeoIpBefore;
-      const { asked, failed, missed, paused } = message.status;
+      const { requests, failed, missed, paused } = message.status;
       this.freeGeoIp = {
-        asked: before.asked + asked,
+        requests: before.requests + requests,
         failed: before.failed + failed,
         missed: before.missed + missed,
         paused,

@@ -19,7 +19,7 @@ export class ProblemReporter {
   /** Last problem, whether or not it was reported. */
   last: { date: number; code: string | null; message: string } | null = null;
   readonly #onError: (error: Error) => unknown;
-  readonly #told = new Map<string, number>();
+  readonly #reportedAt = new Map<string, number>();
 
   constructor(onError: (error: Error) => unknown = toStderr) {
     this.#onError = onError;
@@ -30,10 +30,10 @@ export class ProblemReporter {
     this.last = { date: wallClock.now(), code, message: error.message };
     const kind = code === null || SEVERAL.has(code) ? error.message : code;
     const now = monotonicClock.now();
-    const told = this.#told.get(kind);
-    if (told !== undefined && now - told < INTERVAL) return;
-    if (this.#told.size > 100) this.#told.clear();
-    this.#told.set(kind, now);
+    const reportedAt = this.#reportedAt.get(kind);
+    if (reportedAt !== undefined && now - reportedAt < INTERVAL) return;
+    if (this.#reportedAt.size > 100) this.#reportedAt.clear();
+    this.#reportedAt.set(kind, now);
     try {
       // The user's own function failed, and nothing is left to report its error to.
       Promise.resolve(this.#onError(error)).catch(() => {});

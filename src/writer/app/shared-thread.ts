@@ -39,7 +39,7 @@ export class SharedThread {
   #restart: NodeJS.Timeout | undefined;
   #backoff = FIRST_RESTART;
   /** Number of callers that wait for the thread, and keep the process alive. */
-  #holds = 0;
+  #keepAliveCount = 0;
 
   /** Adds an instance to the process's thread, and starts the thread if none runs. */
   static join(member: ThreadMember): SharedThread {
@@ -51,14 +51,14 @@ export class SharedThread {
   }
 
   /** Keeps the process alive until `release`. */
-  hold(): void {
-    this.#holds += 1;
+  keepAlive(): void {
+    this.#keepAliveCount += 1;
     this.#worker?.ref();
     this.#restart?.ref();
   }
 
   release(): void {
-    this.#holds -= 1;
+    this.#keepAliveCount -= 1;
     this.#unrefIfIdle();
   }
 
@@ -128,7 +128,7 @@ export class SharedThread {
       return;
     }
     member.started(port1);
-    // Adding its listener referenced the port. `hold` keeps the process alive through the thread itself.
+    // Adding its listener referenced the port. `keepAlive` keeps the process alive through the thread itself.
     port1.unref();
   }
 
@@ -147,7 +147,7 @@ export class SharedThread {
   }
 
   #unrefIfIdle(): void {
-    if (this.#holds > 0) return;
+    if (this.#keepAliveCount > 0) return;
     this.#worker?.unref();
     this.#restart?.unref();
   }

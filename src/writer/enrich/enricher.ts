@@ -23,12 +23,12 @@ export interface AgentFields {
  * Maximum length of a user agent that is parsed completely, in UTF-16 units. Browsers' agents are far shorter
  * (apps within apps reach about 500). Longer ones are truncated and not cached.
  */
-const LONGEST_AGENT = 1024;
-const LONGEST_ACCEPT_LANGUAGE = 256;
+const MAX_AGENT_LENGTH = 1024;
+const MAX_ACCEPT_LANGUAGE_LENGTH = 256;
 /** Maximum length of an address. IPv6 takes up to 45, and a zone may follow. */
-const LONGEST_ADDRESS = 64;
+const MAX_ADDRESS_LENGTH = 64;
 /** Length of a language tag that every implementation must support (RFC 5646 §4.4.1). */
-const LONGEST_LANGUAGE = 35;
+const MAX_LANGUAGE_LENGTH = 35;
 
 /** Number of entries per generation of each cache. At most about 6, 2 and 4 MB. */
 const CACHED_AGENTS = 2_000;
@@ -44,7 +44,7 @@ export class Enricher {
   readonly service: FreeGeoIp | undefined;
   readonly #agents: MemoizedLookup<AgentFields>;
   readonly #languages: MemoizedLookup<{ tag: string | null }>;
-  readonly #places: MemoizedLookup<GeoLocation>;
+  readonly #locations: MemoizedLookup<GeoLocation>;
 
   /**
    * Creates an enricher.
@@ -52,16 +52,16 @@ export class Enricher {
    */
   constructor(geo: GeoSource | undefined, service?: FreeGeoIp) {
     this.service = service;
-    this.#agents = new MemoizedLookup(CACHED_AGENTS, LONGEST_AGENT, NO_AGENT, parseAgent);
+    this.#agents = new MemoizedLookup(CACHED_AGENTS, MAX_AGENT_LENGTH, NO_AGENT, parseAgent);
     this.#languages = new MemoizedLookup(
       CACHED_LANGUAGES,
-      LONGEST_ACCEPT_LANGUAGE,
+      MAX_ACCEPT_LANGUAGE_LENGTH,
       NO_LANGUAGE,
       bestLanguage,
     );
-    this.#places = new MemoizedLookup(
+    this.#locations = new MemoizedLookup(
       CACHED_ADDRESSES,
-      LONGEST_ADDRESS,
+      MAX_ADDRESS_LENGTH,
       NO_LOCATION,
       geo ?? (() => NO_LOCATION),
     );
@@ -77,7 +77,7 @@ export class Enricher {
   }
 
   locate(address: string): GeoLocation {
-    return this.#places.get(address);
+    return this.#locations.get(address);
   }
 }
 
@@ -142,7 +142,7 @@ function versionOf(version: string | undefined): string | null {
 function bestLanguage(header: string): { tag: string | null } {
   // If the header was truncated, here or before, its last entry is incomplete.
   const whole =
-    header.length < LONGEST_ACCEPT_LANGUAGE ? header : header.slice(0, header.lastIndexOf(',') + 1);
+    header.length < MAX_ACCEPT_LANGUAGE_LENGTH ? header : header.slice(0, header.lastIndexOf(',') + 1);
   const wanted = new Negotiator({ headers: { 'accept-language': whole } }).languages();
   for (const tag of wanted) {
     const language = canonicalLanguage(tag);
@@ -160,7 +160,7 @@ function canonicalLanguage(tag: string): string | null {
     // not a language tag
   }
   if (language === undefined) return null;
-  while (language.length > LONGEST_LANGUAGE) {
+  while (language.length > MAX_LANGUAGE_LENGTH) {
     // Removes subtags from the right. A single letter only introduces the next one (RFC 5646 §4.4.2).
     language = language.slice(0, language.lastIndexOf('-')).replace(/-\w$/, '');
   }

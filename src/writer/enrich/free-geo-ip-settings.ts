@@ -69,7 +69,7 @@ function isEndpoint(endpoint: unknown): endpoint is string {
 /** Counts of requests to the geolocation service. */
 export interface FreeGeoIpStatus {
   /** Number of requests. */
-  asked: number;
+  requests: number;
   /** Number of failed requests, including responses without a country. */
   failed: number;
   /** Number of addresses stored without a response in time, counted again in each batch. */

@@ -13,7 +13,7 @@ export const SERVICE_LIMITS = {
   /** Request timeout. If the batch did not wait, the response is kept for the next one. */
   timeout: 2_000,
   /** Maximum number of concurrent requests. */
-  atOnce: 8,
+  concurrency: 8,
   /** Maximum size of a response, in bytes. */
   maxBytes: 64 * 1024,
   /** Number of consecutive failures after which the service is paused. */
@@ -58,7 +58,7 @@ class Refusal extends Error {
  * longer than its budget, or at all while the service is paused.
  */
 export class FreeGeoIp {
-  readonly status: FreeGeoIpStatus = { asked: 0, failed: 0, missed: 0, paused: false };
+  readonly status: FreeGeoIpStatus = { requests: 0, failed: 0, missed: 0, paused: false };
   readonly #data: FreeGeoIpData;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #limits: typeof SERVICE_LIMITS;
@@ -66,7 +66,7 @@ export class FreeGeoIp {
   readonly #cache: BoundedCache<string, CachedLocation>;
   /** Addresses to be requested, in order, and those being requested. */
   readonly #queue = new Set<string>();
-  readonly #underWay = new Set<string>();
+  readonly #inFlight = new Set<string>();
   readonly #waiting = new Set<Waiting>();
   /** Number of consecutive failures. */
   #failures = 0;
@@ -89,7 +89,7 @@ export class FreeGeoIp {
     this.#cache = new BoundedCache(this.#limits.cached);
   }
 
-  /** Returns the cached place of an address. An expired entry is returned if renewing it failed. */
+  /** Returns the cached location of an address. An expired entry is returned if renewing it failed. */
   find(address: string): GeoLocation {
     const plain = publicAddress(address);
     return (plain === null ? undefined : this.#cache.get(plain)?.location) ?? NO_LOCATION;
@@ -104,7 +104,7 @@ export class FreeGeoIp {
   async locate(addresses: Iterable<string>, patient = true): Promise<void> {
     const open = this.#unknown(addresses);
     if (open.size === 0) return;
-    if (!this.#isPaused()) await this.#answersFor(open, patient ? this.#limits.budget : 0);
+    if (!this.#isPaused()) await this.#waitFor(open, patient ? this.#limits.budget : 0);
     this.status.missed += open.size;
   }
 
@@ -122,7 +122,7 @@ export class FreeGeoIp {
     return this.status.paused && this.#now() < this.#pausedUntil;
   }
 
-  #answersFor(open: Set<string>, budget: number): Promise<void> {
+  #waitFor(open: Set<string>, budget: number): Promise<void> {
     return new Promise((resolve) => {
       const waiting: Waiting = {
         open,
@@ -138,37 +138,37 @@ export class FreeGeoIp {
       };
       const timer = setTimeout(waiting.end, budget);
       this.#waiting.add(waiting);
-      for (const address of open) if (!this.#underWay.has(address)) this.#queue.add(address);
+      for (const address of open) if (!this.#inFlight.has(address)) this.#queue.add(address);
       this.#requestNext();
       if (budget === 0) waiting.end();
     });
   }
 
   #requestNext(): void {
-    const atOnce = this.status.paused ? 1 : this.#limits.atOnce;
+    const concurrency = this.status.paused ? 1 : this.#limits.concurrency;
     for (const address of this.#queue) {
-      if (this.#underWay.size >= atOnce) return;
+      if (this.#inFlight.size >= concurrency) return;
       this.#queue.delete(address);
-      this.#underWay.add(address);
+      this.#inFlight.add(address);
       void this.#request(address);
     }
   }
 
   async #request(address: string): Promise<void> {
-    this.status.asked += 1;
+    this.status.requests += 1;
     let known: CachedLocation;
     try {
-      known = { location: await this.#placeOf(address), until: this.#now() + this.#limits.keep };
+      known = { location: await this.#locate(address), until: this.#now() + this.#limits.keep };
       this.#failures = 0;
       this.status.paused = false;
     } catch (error) {
       // An expired response is better than none.
-      const place = this.#cache.get(address)?.location ?? NO_LOCATION;
-      known = { location: place, until: this.#now() + this.#limits.keepFailure };
+      const location = this.#cache.get(address)?.location ?? NO_LOCATION;
+      known = { location, until: this.#now() + this.#limits.keepFailure };
       this.#fail(error);
     }
     this.#cache.set(address, known);
-    this.#underWay.delete(address);
+    this.#inFlight.delete(address);
     for (const waiting of this.#waiting) {
       waiting.open.delete(address);
       if (waiting.open.size === 0 || this.#isPaused()) waiting.end();
@@ -176,7 +176,7 @@ export class FreeGeoIp {
     this.#requestNext();
   }
 
-  async #placeOf(address: string): Promise<GeoLocation> {
+  async #locate(address: string): Promise<GeoLocation> {
     const { status, headers, body } = await get(new URL(urlFor(this.#data.endpoint, address)), this.#limits);
     if (status === 429 || status === 503) throw new Refusal(status, headers['retry-after']);
     if (status !== 200) throw new Error(`it responded with status ${status}`);

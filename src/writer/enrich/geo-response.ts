@@ -15,7 +15,7 @@ export const COUNTRY_PATHS = [
 ] as const;
 
 /** Maximum size of a record's `geo` as JSON, in UTF-16 units. The rest is omitted. */
-export const LONGEST_GEO = 2_048;
+export const MAX_GEO_LENGTH = 2_048;
 
 /**
  * Parses the response of a geolocation service. Returns the country at the first path that has a code, and
@@ -52,7 +52,7 @@ function entryOf(holder: unknown, name: string): unknown {
 
 /** Returns the known entries in their order, up to the size limit. */
 function whatFits(answer: Record<string, unknown>): GeoLocation['geo'] {
-  let room = LONGEST_GEO - '{}'.length;
+  let room = MAX_GEO_LENGTH - '{}'.length;
   const entries = Object.entries(answer).filter(([name, value]) => {
     if (value === null || value === '') return false;
     const size = JSON.stringify({ [name]: value }).length - '{}'.length + ','.length;

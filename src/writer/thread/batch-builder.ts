@@ -95,16 +95,16 @@ export class BatchBuilder {
     batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
     const addressId = batch.intern(fields.remoteAddr);
-    const place = this.#place(addressId);
+    const location = this.#locationOf(addressId);
     text.remoteAddr[i] = addressId;
-    text.country[i] = place.country;
+    text.country[i] = location.country;
 
     if (fields.extra !== '') {
       batch.extra.set(i, fields.extra);
       this.#extraLength += fields.extra.length;
     }
     this.#keys.captured(batch, i);
-    if (place.geo) this.#addGeo(i, place.geo);
+    if (location.geo) this.#addGeo(i, location.geo);
   }
 
   /** Finishes the batch. Call it when the batch is full. */
@@ -124,7 +124,7 @@ export class BatchBuilder {
   async #locate(service: FreeGeoIp): Promise<void> {
     const { batch } = this;
     const { country, remoteAddr } = batch.text;
-    const unknown = [...this.#countries].filter(([, place]) => place.country === 0).map(([id]) => id);
+    const unknown = [...this.#countries].filter(([, location]) => location.country === 0).map(([id]) => id);
     const addressOf = (id: number) => batch.strings[id] ?? '';
     await service.locate(unknown.map(addressOf), !this.isFull);
     const found = new Map<number, { country: number; geo: Record<string, unknown> | null; json: string }>();
@@ -135,13 +135,13 @@ export class BatchBuilder {
     }
     if (found.size === 0) return;
     for (let i = 0; i < batch.length; i++) {
-      const place = found.get(remoteAddr[i]!);
-      if (!place) continue;
-      country[i] = place.country;
-      if (!place.geo) continue;
+      const location = found.get(remoteAddr[i]!);
+      if (!location) continue;
+      country[i] = location.country;
+      if (!location.geo) continue;
       // All records of an address share one text.
-      if (batch.extra.has(i)) this.#addGeo(i, place.geo);
-      else batch.extra.set(i, place.json);
+      if (batch.extra.has(i)) this.#addGeo(i, location.geo);
+      else batch.extra.set(i, location.json);
     }
   }
 
@@ -179,14 +179,14 @@ export class BatchBuilder {
     return agent;
   }
 
-  #place(id: number) {
-    let place = this.#countries.get(id);
-    if (!place) {
+  #locationOf(id: number) {
+    let location = this.#countries.get(id);
+    if (!location) {
       const { country, geo } = this.#enricher.locate(this.batch.strings[id] ?? '');
-      place = { country: this.batch.intern(country), geo };
-      this.#countries.set(id, place);
+      location = { country: this.batch.intern(country), geo };
+      this.#countries.set(id, location);
     }
-    return place;
+    return location;
   }
 
   #addGeo(index: number, geo: Record<string, unknown>): void {

@@ -36,11 +36,11 @@ export class CustomSummaries {
     if (this.#functions.length === 0) return;
     for (let i = 0; i < batch.length; i++) {
       const record = batch.record(i);
-      for (const { name, key } of this.#functions) batch.setKeys(name, i, this.#ask(name, key, record));
+      for (const { name, key } of this.#functions) batch.setKeys(name, i, this.#keysOf(name, key, record));
     }
   }
 
-  #ask(name: string, key: KeyFunction, record: Parameters<KeyFunction>[0]): string[] {
+  #keysOf(name: string, key: KeyFunction, record: Parameters<KeyFunction>[0]): string[] {
     try {
       return keysOf(key(record));
     } catch (error) {

@@ -23,7 +23,7 @@ import { Ownership } from './ownership.ts';
  * Maximum number of dead processes' journals held at the same time. Each takes a file descriptor for its lock
  * and another for each storage, and little memory, because they are read one after the other.
  */
-export const MAX_HELD = 4;
+export const MAX_JOURNALS = 4;
 /** Maximum number of lock attempts per check, so that many locked journals cost little. */
 const MAX_ATTEMPTS = 16;
 
@@ -42,7 +42,7 @@ interface Sighting {
 }
 
 /** A journal that this process may read and delete: its own or an adopted one. */
-export interface HeldJournal {
+export interface OpenJournal {
   readonly id: string;
   readonly directory: string;
   /** Shared state of the own journal; `undefined` for a dead process's journal. */
@@ -61,11 +61,11 @@ export interface HeldJournal {
 
 /** Journals of a directory that this process may read. */
 export class Journals {
-  readonly own: HeldJournal;
+  readonly own: OpenJournal;
   readonly #directory: string;
   readonly #ephemeral: readonly boolean[];
   readonly #onProblem: (problem: TrackUsageError) => void;
-  readonly #adopted: HeldJournal[] = [];
+  readonly #adopted: OpenJournal[] = [];
   readonly ownership: Ownership;
   /** Observed journals by ID. */
   #seen = new Map<string, Sighting>();
@@ -88,12 +88,12 @@ export class Journals {
     this.#directory = directory;
     this.#ephemeral = ephemeral;
     this.#onProblem = onProblem;
-    this.own = this.#hold(id, live);
+    this.own = this.#open(id, live);
     this.ownership = new Ownership(this.own.directory, live);
   }
 
   /** All held journals. The own one comes first, because callers may wait for it. */
-  get all(): readonly HeldJournal[] {
+  get all(): readonly OpenJournal[] {
     return [this.own, ...this.#adopted];
   }
 
@@ -109,9 +109,9 @@ export class Journals {
 
   /** Adopts journals of dead processes, oldest first. See `heartbeat.ts` for how death is detected. */
   adopt(): void {
-    if (this.#adopted.length >= MAX_HELD || this.#ephemeral.every((is) => is)) return;
+    if (this.#adopted.length >= MAX_JOURNALS || this.#ephemeral.every((is) => is)) return;
     if (this.#dead.length === 0) this.#dead = this.#findDead();
-    for (let attempts = 0; attempts < MAX_ATTEMPTS && this.#adopted.length < MAX_HELD; attempts++) {
+    for (let attempts = 0; attempts < MAX_ATTEMPTS && this.#adopted.length < MAX_JOURNALS; attempts++) {
       const id = this.#dead.pop();
       if (id === undefined) return;
       const directory = join(this.#directory, id);
@@ -170,7 +170,7 @@ export class Journals {
       if (isSame) name = claim(directory, sign!.heartbeat);
     } finally {
       if (name === undefined) lock.release();
-      else this.#adopted.push(this.#hold(id, undefined, new Adoption(directory, name, lock), known));
+      else this.#adopted.push(this.#open(id, undefined, new Adoption(directory, name, lock), known));
     }
   }
 
@@ -192,7 +192,7 @@ export class Journals {
    * Stores the position of a storage, and deletes segments that no storage needs. A failure to delete is
    * reported and retried at the next commit; it only costs disk space.
    */
-  commit(journal: HeldJournal, storage: number, { position, ordinal }: Position): void {
+  commit(journal: OpenJournal, storage: number, { position, ordinal }: Position): void {
     if (!journal.live && position > journal.known.position)
       Object.assign(journal.known, { position, ordinal });
     journal.committed[storage] = position;
@@ -217,7 +217,7 @@ export class Journals {
    * If its records cannot be deleted, the journal stays held. Otherwise its positions would be removed and
    * the next adopter would store it again. Throws the reason, and the caller retries.
    */
-  discard(journal: HeldJournal): boolean {
+  discard(journal: OpenJournal): boolean {
     if (!this.holds(journal)) return false;
     // The lock is held until the records are deleted, so that no other process stores them again.
     if (!emptyJournal(journal.directory)) return false;
@@ -240,7 +240,7 @@ export class Journals {
    * Returns false if another process may have adopted the journal. The adopter then stores it. Call before anything
    * is stored or deleted. Throws `JOURNAL_UNREADABLE` if that cannot be known now.
    */
-  holds(journal: HeldJournal): boolean {
+  holds(journal: OpenJournal): boolean {
     if (!journal.adoption) return this.ownership.holds();
     if (journal.adoption.holds()) return true;
     const index = this.#adopted.indexOf(journal);
@@ -257,12 +257,12 @@ export class Journals {
     this.ownership.release();
   }
 
-  #hold(
+  #open(
     id: string,
     live: SharedState | undefined,
     adoption?: Adoption,
     known: Position = { position: 0, ordinal: 0 },
-  ): HeldJournal {
+  ): OpenJournal {
     const committed = this.#ephemeral.map((is) =>
       is && !live ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY,
     );

@@ -1,7 +1,7 @@
 import { TrackUsageError } from '../../errors.ts';
 import type { LossCause, ReadReport } from '../../journal/reader.ts';
 import { monotonicClock } from '../../platform/clock.ts';
-import type { HeldJournal } from './journals.ts';
+import type { OpenJournal } from './journals.ts';
 
 /** Interval at which losses of one journal are reported, unless it ends earlier. In ms. */
 const INTERVAL = 60_000;
@@ -30,12 +30,12 @@ export function counting(losses: Losses): Pick<ReadReport, 'damaged' | 'lost'> {
  * While a process lives, or reading takes long, new losses are reported at most once per minute.
  */
 export class LossReport {
-  readonly #journal: HeldJournal;
+  readonly #journal: OpenJournal;
   readonly #onProblem: (problem: TrackUsageError) => void;
   #losses: Losses = { ...NO_LOSSES };
   #since: number;
 
-  constructor(journal: HeldJournal, onProblem: (problem: TrackUsageError) => void) {
+  constructor(journal: OpenJournal, onProblem: (problem: TrackUsageError) => void) {
     this.#journal = journal;
     this.#onProblem = onProblem;
     this.#since = journal.live ? Number.NEGATIVE_INFINITY : monotonicClock.now();

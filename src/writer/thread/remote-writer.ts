@@ -13,7 +13,7 @@ export class AppCalls {
     this.#send = send;
   }
 
-  async ask(storage: number, method: AppCall['method'], argument?: unknown): Promise<unknown> {
+  async call(storage: number, method: AppCall['method'], argument?: unknown): Promise<unknown> {
     const id = ++this.#lastId;
     const result = await new Promise<AppResult>((resolve) => {
       this.#waiting.set(id, resolve);
@@ -42,27 +42,27 @@ export class RemoteWriter implements StorageWriter {
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    const { replays, resumes } = (await calls.ask(storage, 'open', context)) as OpenedWriter;
+    const { replays, resumes } = (await calls.call(storage, 'open', context)) as OpenedWriter;
     const writer = new RemoteWriter(storage, calls, replays);
     if (resumes) {
-      writer.resume = async (journal, at) => (await writer.#ask('resume', { journal, at })) === true;
+      writer.resume = async (journal, at) => (await writer.#call('resume', { journal, at })) === true;
     }
     return writer;
   }
 
   position(journal: string): Promise<Position | undefined> {
-    return this.#ask('position', journal) as Promise<Position | undefined>;
+    return this.#call('position', journal) as Promise<Position | undefined>;
   }
 
   apply(batch: Batch): Promise<boolean> {
-    return this.#ask('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
+    return this.#call('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
   }
 
   /** Set only if the writing end has it. */
   resume?: (journal: string, at: Position) => Promise<boolean>;
 
   async forget(journal: string): Promise<void> {
-    await this.#ask('forget', journal);
+    await this.#call('forget', journal);
   }
 
   refuses(error: unknown): boolean {
@@ -70,10 +70,10 @@ export class RemoteWriter implements StorageWriter {
   }
 
   async close(): Promise<void> {
-    await this.#ask('close');
+    await this.#call('close');
   }
 
-  #ask(method: AppCall['method'], argument?: unknown): Promise<unknown> {
-    return this.#calls.ask(this.#storage, method, argument);
+  #call(method: AppCall['method'], argument?: unknown): Promise<unknown> {
+    return this.#calls.call(this.#storage, method, argument);
   }
 }

@@ -1,7 +1,7 @@
 import type { Position } from '../../journal/position.ts';
 
 /** Maximum number of positions that are kept individually; older ones are summed. */
-const MOST = 1_000;
+const MAX_POSITIONS = 1_000;
 
 /** Records of a journal that a storage did not get. */
 export interface MissedRecords {
@@ -24,7 +24,7 @@ export class Shortfall {
     if (lost === 0 && rejected === 0) return;
     const total = this.#at(Number.POSITIVE_INFINITY);
     this.#totals.push({ position, lost: total.lost + lost, rejected: total.rejected + rejected });
-    if (this.#totals.length > MOST) this.#totals.shift();
+    if (this.#totals.length > MAX_POSITIONS) this.#totals.shift();
   }
 
   /** Returns the number of records missed between two positions. */

@@ -26,7 +26,7 @@ import { CustomSummaries } from './custom-summaries.ts';
 import { HookQuota } from './hook-quota.ts';
 import { type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
-import type { HeldJournal, Journals } from './journals.ts';
+import type { Journals, OpenJournal } from './journals.ts';
 import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
 import { appendRejected, RejectFileFull } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote-writer.ts';
@@ -82,9 +82,9 @@ export class StoragePipeline {
   readonly #storage: StorageData;
   readonly #data: WriterData;
   readonly #journals: Journals;
-  readonly #own: CustomSummaries;
+  readonly #customSummaries: CustomSummaries;
   readonly #builder: BatchBuilder;
-  readonly #readings = new Map<HeldJournal, Reading>();
+  readonly #readings = new Map<OpenJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #onStored: (records: RecordBatchData, units: number) => void;
@@ -133,11 +133,11 @@ export class StoragePipeline {
     this.#storage = data.storages[number]!;
     this.#data = data;
     this.#journals = journals;
-    this.#own = new CustomSummaries(this.#storage.summaries, onProblem);
+    this.#customSummaries = new CustomSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
     const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
-    this.#builder = new BatchBuilder(enricher, data.site, this.#own, most);
+    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, most);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -298,7 +298,7 @@ export class StoragePipeline {
   }
 
   async #open(): Promise<StorageWriter> {
-    await this.#own.load();
+    await this.#customSummaries.load();
     const { module, options, positions, label } = this.#storage;
     const { site, timeZone, durable, directory } = this.#data;
     const context: WriterContext = { site, timeZone, durable };
@@ -320,7 +320,7 @@ export class StoragePipeline {
    * Runs `#advance`. If a journal's files cannot be read or deleted, it is retried later, and other journals
    * continue.
    */
-  async #attempt(journal: HeldJournal, writer: StorageWriter, end: number): Promise<boolean> {
+  async #attempt(journal: OpenJournal, writer: StorageWriter, end: number): Promise<boolean> {
     const reading = this.#readingOf(journal);
     if (monotonicClock.now() < reading.retryAt && !this.#urgent) return false;
     try {
@@ -342,7 +342,7 @@ export class StoragePipeline {
 
   /** Stores one batch of a journal. Returns false if there is none, or none that starts before `end`. */
   async #advance(
-    journal: HeldJournal,
+    journal: OpenJournal,
     reading: Reading,
     writer: StorageWriter,
     end: number,
@@ -368,7 +368,7 @@ export class StoragePipeline {
   }
 
   /** Queries the storage's position, and detects a replaced database. */
-  async #locate(journal: HeldJournal, reading: Reading, writer: StorageWriter): Promise<Position> {
+  async #locate(journal: OpenJournal, reading: Reading, writer: StorageWriter): Promise<Position> {
     const { reached } = reading;
     const found = await writer.position(journal.id);
     const at = found ?? START;
@@ -398,7 +398,7 @@ export class StoragePipeline {
    * Counts the records lost with the old database.
    * @param isGone True if all were lost, even if the journal still has some.
    */
-  #countReplaced(journal: HeldJournal, reading: Reading, start: Position, isGone: boolean): void {
+  #countReplaced(journal: OpenJournal, reading: Reading, start: Position, isGone: boolean): void {
     const { reader, reached, shortfall } = reading;
     // If all is gone, a batch in progress starts at `reached`. Otherwise existing records are read again.
     const from = isGone ? START : start;
@@ -425,7 +425,7 @@ export class StoragePipeline {
     this.#onProblem(new TrackUsageError('STORAGE_REPLACED', { storage: this.#storage.label, lost }));
   }
 
-  #readingOf(journal: HeldJournal): Reading {
+  #readingOf(journal: OpenJournal): Reading {
     let reading = this.#readings.get(journal);
     if (!reading) {
       const reader = new JournalReader(
@@ -463,7 +463,7 @@ export class StoragePipeline {
    * `undefined` if it must be queried. Refused records are located by bisection and set aside.
    */
   async #store(
-    journal: HeldJournal,
+    journal: OpenJournal,
     reading: Reading,
     from: Position,
     writer: StorageWriter,
@@ -515,7 +515,7 @@ export class StoragePipeline {
   }
 
   /** Counts missing records after the position behind them is committed. Until then they are read again. */
-  #lose(journal: HeldJournal, reading: Reading, to: Position, losses: Losses): void {
+  #lose(journal: OpenJournal, reading: Reading, to: Position, losses: Losses): void {
     const records = losses.damaged + losses.dropped;
     if (journal.live) this.status.lost += records;
     else this.status.adoptedLost += records;
@@ -529,7 +529,7 @@ export class StoragePipeline {
    * that can be repeated.
    */
   async #next(
-    journal: HeldJournal,
+    journal: OpenJournal,
     reading: Reading,
     from: Position,
     until: number,
@@ -558,7 +558,7 @@ export class StoragePipeline {
   }
 
   async #fill(
-    journal: HeldJournal,
+    journal: OpenJournal,
     reading: Reading,
     from: Position,
     until: number,
@@ -593,7 +593,7 @@ export class StoragePipeline {
     return { batch, losses };
   }
 
-  #note(journal: HeldJournal, cursor: Position): void {
+  #note(journal: OpenJournal, cursor: Position): void {
     this.#journals.commit(journal, this.#number, cursor);
     this.status.opened = true;
     if (journal.live) {
@@ -607,7 +607,7 @@ export class StoragePipeline {
    * Handles the end of a dead process's journal. The last storage to reach it deletes the journal, which
    * makes room for the next one. Returns whether it did.
    */
-  #finish(journal: HeldJournal, { reader, losses }: Reading): boolean {
+  #finish(journal: OpenJournal, { reader, losses }: Reading): boolean {
     reader.close();
     losses.reportIfDue(true);
     journal.committed[this.#number] = Number.POSITIVE_INFINITY;
@@ -637,9 +637,9 @@ export class StoragePipeline {
   #reject({ journal, from, records }: Batch, error: unknown): void {
     const reason = reasonOf(error);
     const { label: storage } = this.#storage;
-    const place = `${journal} ${from.position}`;
+    const start = `${journal} ${from.position}`;
     // It was refused before, but the position could not be moved then.
-    if (this.#lastRejected === place) return;
+    if (this.#lastRejected === start) return;
     const file = join(this.#data.directory, 'rejected.ndjson');
     try {
       appendRejected(file, { storage, reason, record: records.record(0) });
@@ -653,7 +653,7 @@ export class StoragePipeline {
         new TrackUsageError('RECORD_DISCARDED', { storage, reason, file, why: reasonOf(failure) }),
       );
     }
-    this.#lastRejected = place;
+    this.#lastRejected = start;
     this.#rejectFileFailingSince = undefined;
   }
 

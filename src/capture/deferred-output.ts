@@ -3,41 +3,41 @@ import { wrapMethod } from '../platform/wrap-method.ts';
 import type { Connection } from './exchange.ts';
 
 /**
- * Maximum output of a connection held during a turn, in bytes. Larger output is appended and written
+ * Maximum output of a connection deferred during a turn, in bytes. Larger output is appended and written
  * immediately. Smaller than a socket's kernel buffer, so that the write would not have blocked without
  * tracking either.
  */
-const MAX_HELD = 16 * 1024;
+const MAX_DEFERRED_LENGTH = 16 * 1024;
 
 /**
  * Holds back the sockets' writes until their records are in the journal (mode `group`). The socket's stream
  * is told that the system accepted the bytes, as it would without tracking. So the 'finish' event, the next
  * pipelined request and later calls on the socket or server keep their order. Before a socket ends, the
- * journal and the held bytes are written.
+ * journal and the deferred bytes are written.
  */
-export class Holder {
+export class OutputDeferral {
   readonly #flush: () => void;
-  #held: Connection[] = [];
+  #connections: Connection[] = [];
 
-  /** Creates a holder. `flush` must append the waiting records, then call `release`. */
+  /** Creates the deferral. `flush` must append the waiting records, then call `release`. */
   constructor(flush: () => void) {
     this.#flush = flush;
   }
 
   /** Holds the connection's output from now on. Returns false if that is not possible. */
-  hold(connection: Connection): boolean {
-    connection.output ??= HeldOutput.of(connection.socket);
+  defer(connection: Connection): boolean {
+    connection.output ??= DeferredOutput.of(connection.socket);
     if (connection.output === undefined) return false;
-    if (connection.output.addHolder(this)) this.#held.push(connection);
+    if (connection.output.addDeferral(this)) this.#connections.push(connection);
     return true;
   }
 
-  /** Writes all held output. */
+  /** Writes all deferred output. */
   release(): void {
-    if (this.#held.length === 0) return;
-    const held = this.#held;
-    this.#held = [];
-    for (const connection of held) connection.output!.removeHolder(this);
+    if (this.#connections.length === 0) return;
+    const connections = this.#connections;
+    this.#connections = [];
+    for (const connection of connections) connection.output!.removeDeferral(this);
   }
 
   flush(): void {
@@ -60,31 +60,31 @@ interface StreamOfSocket {
   _destroy(error: Error | null, callback: Callback): void;
 }
 
-/** Held output of a socket. Two instances that track one server may hold it at the same time. */
-export class HeldOutput {
+/** Deferred output of a socket. Two instances that track one server may defer it at the same time. */
+export class DeferredOutput {
   readonly #socket: Socket;
   readonly #write: () => StreamOfSocket['_write'];
   readonly #writev: () => StreamOfSocket['_writev'];
-  readonly #holders: Holder[] = [];
+  readonly #deferrals: OutputDeferral[] = [];
   #chunks: Chunk[] = [];
   #length = 0;
   /** Number of writes of released output that the system has not accepted yet. */
   #writing = 0;
 
   /**
-   * Returns the socket's held output. Returns `undefined` for a connection that is not a Node socket or
+   * Returns the socket's deferred output. Returns `undefined` for a connection that is not a Node socket or
    * cannot be changed. Also for TLS, whose stream waits for the end of each write.
    */
-  static of(socket: Connection['socket']): HeldOutput | undefined {
+  static of(socket: Connection['socket']): DeferredOutput | undefined {
     if (!(socket instanceof Socket) || 'encrypted' in socket || !Object.isExtensible(socket))
       return undefined;
-    return new HeldOutput(socket);
+    return new DeferredOutput(socket);
   }
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.#write = this.#wrap('_write', (original) => (chunk, encoding, callback) => {
-      if (this.#holders.length === 0 || !this.#hasRoom(chunk.length)) {
+      if (this.#deferrals.length === 0 || !this.#hasRoom(chunk.length)) {
         original().call(socket, chunk, encoding, callback);
       } else {
         this.#keep(chunk, encoding);
@@ -94,7 +94,7 @@ export class HeldOutput {
     this.#writev = this.#wrap('_writev', (original) => (chunks, callback) => {
       let length = 0;
       for (const { chunk } of chunks) length += chunk.length;
-      if (this.#holders.length === 0 || !this.#hasRoom(length)) {
+      if (this.#deferrals.length === 0 || !this.#hasRoom(length)) {
         original().call(socket, chunks, callback);
       } else {
         for (const { chunk, encoding } of chunks) this.#keep(chunk, encoding);
@@ -128,25 +128,25 @@ export class HeldOutput {
     return replaced;
   }
 
-  addHolder(holder: Holder): boolean {
-    if (this.#holders.includes(holder)) return false;
-    this.#holders.push(holder);
+  addDeferral(deferral: OutputDeferral): boolean {
+    if (this.#deferrals.includes(deferral)) return false;
+    this.#deferrals.push(deferral);
     return true;
   }
 
-  removeHolder(holder: Holder): void {
-    if (this.#holders.length === 1) this.#holders.pop();
-    else this.#holders.splice(this.#holders.indexOf(holder), 1);
-    if (this.#holders.length === 0 && this.#chunks.length > 0) this.#release();
+  removeDeferral(deferral: OutputDeferral): void {
+    if (this.#deferrals.length === 1) this.#deferrals.pop();
+    else this.#deferrals.splice(this.#deferrals.indexOf(deferral), 1);
+    if (this.#deferrals.length === 0 && this.#chunks.length > 0) this.#release();
   }
 
   /**
-   * Returns whether this many more bytes can be held. If not, the stream waits for the system, as without
+   * Returns whether this many more bytes can be deferred. If not, the stream waits for the system, as without
    * tracking.
    */
   #hasRoom(length: number): boolean {
     this.#length += length;
-    if (this.#length <= MAX_HELD && this.#writing === 0) return true;
+    if (this.#length <= MAX_DEFERRED_LENGTH && this.#writing === 0) return true;
     this.#flush();
     this.#length = 0;
     return false;
@@ -176,7 +176,7 @@ export class HeldOutput {
   };
 
   #flush(): void {
-    for (const holder of [...this.#holders]) holder.flush();
+    for (const deferral of [...this.#deferrals]) deferral.flush();
   }
 
   #bytes(): number {

@@ -3,8 +3,8 @@ import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { types } from 'node:util';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Exchange, exchangeOfStream, failAll } from './exchange.ts';
-import { hookHead, lengthOf } from './hooks.ts';
-import { beginUnseen2 } from './unseen.ts';
+import { lengthOf, wrapWriteHead } from './response-wrapper.ts';
+import { beginUnseenHttp2 } from './unseen.ts';
 
 /*
  * Wraps HTTP/2 streams. Every HTTP/2 response ends with the `end` of its stream: in the compatibility API,
@@ -24,21 +24,21 @@ interface FilePart {
 
 const files = new WeakMap<object, FilePart>();
 
-let hooked = false;
+let wrapped = false;
 
 /** Wraps the methods of HTTP/2 responses and streams. Idempotent. */
-export function hookHttp2({ stream }: Http2ServerResponse): void {
-  if (hooked) return;
+export function wrapHttp2({ stream }: Http2ServerResponse): void {
+  if (wrapped) return;
   const streams = Object.getPrototypeOf(stream);
   // An app may have stored anything there, and the class is not exported.
   if (streams.constructor?.name !== 'ServerHttp2Stream') return;
-  hooked = true;
+  wrapped = true;
   // Not imported, so that an app without HTTP/2 does not load it.
   const { Http2ServerResponse } = process.getBuiltinModule('node:http2');
-  hookHead<Http2ServerResponse>(Http2ServerResponse.prototype, {
+  wrapWriteHead<Http2ServerResponse>(Http2ServerResponse.prototype, {
     exchangeOf: (response) => exchangeOfStream(response.stream),
-    beginUnseen: beginUnseen2,
-    headIsMade: () => {},
+    beginUnseen: beginUnseenHttp2,
+    onHeadersFinal: () => {},
   });
   wrap(streams, 'write', beforeWrite, afterWrite);
   wrap(streams, 'end', beforeEnd, afterEnd);

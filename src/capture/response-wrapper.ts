@@ -58,7 +58,7 @@ function completeIfDone(response: Response, first: Exchange): void {
 }
 
 /** Records what is sent in this call. */
-function open(first: Exchange, bytes: number, ending: boolean): void {
+function startCall(first: Exchange, bytes: number, ending: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.active = true;
     exchange.sending = bytes;
@@ -67,7 +67,7 @@ function open(first: Exchange, bytes: number, ending: boolean): void {
 }
 
 /** Called after the call. Counts its bytes as sent, unless it threw. */
-function close(response: Response, first: Exchange, sent: boolean): void {
+function endCall(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
     if (sent && !isBodyless(response, exchange)) {
@@ -99,7 +99,7 @@ function enter(response: ServerResponse, isEnd: boolean, chunk: unknown, encodin
     if (first === undefined || first.active || isGone(response, first)) return undefined;
     // An `end` without a chunk ignores its encoding.
     const bytes = isEnd && !chunk ? 0 : lengthOf(chunk, encoding);
-    open(first, bytes ?? 0, isEnd && bytes !== undefined);
+    startCall(first, bytes ?? 0, isEnd && bytes !== undefined);
     if (isEnd && bytes === undefined) markRefused(first);
     // Node corks the socket first, and leaves it corked if it throws.
     if (isEnd) first.corking = Boolean(chunk) || !response.headersSent;
@@ -119,7 +119,7 @@ function leave(first: Exchange, response: ServerResponse, isEnd: boolean, sent: 
       else completeIfDone(response, first);
     }
     if (!sent && isEnd && first.corking) markRefused(first);
-    close(response, first, sent);
+    endCall(response, first, sent);
   } catch (error) {
     failAll(first, error);
   }
@@ -136,7 +136,7 @@ function beginSending(response: ServerResponse, first: Exchange): void {
 }
 
 /** Called when Node passes output to the socket, if the response has one. */
-function output(outgoing: ServerResponse): void {
+function onOutput(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {
     first = exchangeOf(outgoing);
@@ -150,7 +150,7 @@ function output(outgoing: ServerResponse): void {
 }
 
 /** Called when Node sends the output that it buffered while the response waited behind another. */
-function flush(outgoing: ServerResponse): void {
+function onFlush(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {
     first = exchangeOf(outgoing);
@@ -185,7 +185,7 @@ function prepareHead(first: Exchange, given: unknown): unknown {
 }
 
 /** Called after `writeHead` in HTTP/1, when the headers are final. */
-function headIsMade(first: Exchange, headers: unknown): void {
+function onHeadersFinal(first: Exchange, headers: unknown): void {
   try {
     const response = first.response as ServerResponse | undefined;
     if (response === undefined) return;
@@ -210,28 +210,28 @@ function beforeHeaders(first: Exchange, given: unknown): unknown {
   return headers;
 }
 
-let hooked = false;
+let wrapped = false;
 
 /** Wraps the methods of HTTP/1 responses. Idempotent. */
-export function hookServerResponse(): void {
-  if (hooked) return;
-  hooked = true;
-  hookHead(ServerResponse.prototype, { exchangeOf, beginUnseen, headIsMade });
+export function wrapServerResponse(): void {
+  if (wrapped) return;
+  wrapped = true;
+  wrapWriteHead(ServerResponse.prototype, { exchangeOf, beginUnseen, onHeadersFinal });
   for (const name of ['write', 'end'] as const) {
-    hookSending(OutgoingMessage.prototype, name);
+    wrapSending(OutgoingMessage.prototype, name);
     // A wrapper installed earlier on `ServerResponse` does not call methods of the other prototype.
-    if (Object.hasOwn(ServerResponse.prototype, name)) hookSending(ServerResponse.prototype, name);
+    if (Object.hasOwn(ServerResponse.prototype, name)) wrapSending(ServerResponse.prototype, name);
   }
-  hookOutput('_send', output);
-  hookOutput('_flushOutput', (outgoing) => {
-    if ((outgoing as unknown as { outputData: unknown[] }).outputData.length > 0) flush(outgoing);
+  wrapOutput('_send', onOutput);
+  wrapOutput('_flushOutput', (outgoing) => {
+    if ((outgoing as unknown as { outputData: unknown[] }).outputData.length > 0) onFlush(outgoing);
   });
 }
 
 type Method = (...given: unknown[]) => unknown;
 
 /** Replaces `write` or `end`. */
-function hookSending(prototype: object, name: 'write' | 'end'): void {
+function wrapSending(prototype: object, name: 'write' | 'end'): void {
   const isEnd = name === 'end';
   wrapMethod<Method>(prototype, name, (original) => {
     const method = original();
@@ -255,7 +255,7 @@ function hookSending(prototype: object, name: 'write' | 'end'): void {
 }
 
 /** Wraps an internal method through which Node sends output, so that `before` is called first. */
-function hookOutput(name: '_send' | '_flushOutput', before: (response: ServerResponse) => void): void {
+function wrapOutput(name: '_send' | '_flushOutput', before: (response: ServerResponse) => void): void {
   wrapMethod<Method>(OutgoingMessage.prototype, name, (original) => {
     const method = original();
     return function (this: ServerResponse) {
@@ -280,11 +280,11 @@ interface Protocol<R extends Response> {
   /** Starts the exchange of a response that was not announced to the app. */
   beginUnseen(response: R): Exchange | undefined;
   /** Called when Node has accepted the headers. */
-  headIsMade(first: Exchange, headers: unknown): void;
+  onHeadersFinal(first: Exchange, headers: unknown): void;
 }
 
 /** Replaces `writeHead`. */
-export function hookHead<R extends Response>(prototype: object, protocol: Protocol<R>): void {
+export function wrapWriteHead<R extends Response>(prototype: object, protocol: Protocol<R>): void {
   wrapMethod<Method>(prototype, 'writeHead', (original) => {
     const method = original();
     return function (this: R, status: unknown, reason: unknown, headers: unknown) {
@@ -306,7 +306,7 @@ export function hookHead<R extends Response>(prototype: object, protocol: Protoc
           throw error;
         }
       }
-      protocol.headIsMade(first, prepared);
+      protocol.onHeadersFinal(first, prepared);
       return result;
     } as Method;
   });
