@@ -243,11 +243,11 @@ class Apps {
   readonly storage: Storage;
   /** Queries the location at `NOON`. */
   readonly client: QueryClient;
-  readonly #place: CaseLocation;
+  readonly #location: CaseLocation;
   #count = 0;
 
   private constructor(location: CaseLocation, storage: Storage, client: QueryClient) {
-    this.#place = location;
+    this.#location = location;
     this.storage = storage;
     this.client = client;
   }
@@ -259,7 +259,7 @@ class Apps {
 
   /** Starts an app that stores these records and ends. */
   async store(hooks: readonly string[], records: readonly TestRecord[]): Promise<void> {
-    const storage = this.#place.storage(hooks);
+    const storage = this.#location.storage(hooks);
     const writer = await openWriter(storage);
     this.#count += 1;
     const journal = new TestJournal(`a${this.#count}f`, storage.summaries);

@@ -49,7 +49,7 @@ export class MysqlReader extends SqlReader implements StorageReader {
       'date, journal, ordinal',
       String(limit),
     );
-    return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+    return { records: rows, next: rows.length < limit ? undefined : cursorOf(rows.at(-1)!) };
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
@@ -58,8 +58,8 @@ export class MysqlReader extends SqlReader implements StorageReader {
     if (where === undefined) return { records: [], next: undefined };
     const some = `SELECT * FROM ${this.#session.table('requests')} r
       WHERE ${where} ${before} ORDER BY ${NEWEST} LIMIT ${limit}`;
-    const rows = (await this.#session.query(limited(this.#selectRecords(some, NEWEST)))).map(placedRow);
-    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+    const rows = (await this.#session.query(limited(this.#selectRecords(some, NEWEST)))).map(orderedRow);
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : cursorOf(rows.at(-1)!) };
   }
 
   close(): Promise<void> {
@@ -70,10 +70,10 @@ export class MysqlReader extends SqlReader implements StorageReader {
     return `(SELECT id FROM ${this.#session.table('sites')} WHERE hash = ${binary(hashOf(name))})`;
   }
 
-  async #records(site: string, where: string, order: string, limit: string): Promise<PlacedRow[]> {
+  async #records(site: string, where: string, order: string, limit: string): Promise<OrderedRow[]> {
     const some = `SELECT * FROM ${this.#session.table('requests')}
       WHERE site = ${this.#site(site)} AND ${where} ORDER BY ${order} LIMIT ${limit}`;
-    return (await this.#session.query(this.#selectRecords(some, order))).map(placedRow);
+    return (await this.#session.query(this.#selectRecords(some, order))).map(orderedRow);
   }
 
   /**
@@ -90,20 +90,20 @@ export class MysqlReader extends SqlReader implements StorageReader {
 const INT = { from: 0, to: 2 ** 31 - 1 };
 const NEWEST = 'date DESC, journal DESC, ordinal DESC';
 
-type PlacedRow = RecordRow & { journal: string; ordinal: string };
+type OrderedRow = RecordRow & { journal: string; ordinal: string };
 
-function placedRow(row: Row): PlacedRow {
+function orderedRow(row: Row): OrderedRow {
   const numbers = Object.fromEntries(NUMBERS.map((column) => [column, Number(row[column])]));
-  return { ...row, ...numbers } as unknown as PlacedRow;
+  return { ...row, ...numbers } as unknown as OrderedRow;
 }
 
-function placeOf({ ms, journal, ordinal }: PlacedRow): string {
+function cursorOf({ ms, journal, ordinal }: OrderedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
 /**
  * Returns a condition for the next page. A single comparison of three columns would not use the index.
- * @param after Position of the last record of the previous page: see `placeOf`.
+ * @param after Position of the last record of the previous page: see `cursorOf`.
  */
 function isBefore(after: string): string {
   const [date, journal, ordinal] = parseCursor(after);

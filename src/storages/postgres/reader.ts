@@ -42,7 +42,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
       '(date, journal, ordinal) > ($2::timestamptz, $3::int4, $6::int4)',
       [site, timestamp(date), journal, limit, 0, ordinal],
     );
-    return { records: rows, next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+    return { records: rows, next: rows.length < limit ? undefined : cursorOf(rows.at(-1)!) };
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
@@ -50,7 +50,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
     const where = await this.filters.where(request);
     if (where === undefined) return { records: [], next: undefined };
     const rows = rowsOf(
-      await this.#session.limited<PlacedRow>(
+      await this.#session.limited<OrderedRow>(
         this.#selectRecords(
           `SELECT * FROM @.records r WHERE ${where} ${before}
            ORDER BY ${NEWEST} LIMIT ${limit}`,
@@ -58,7 +58,7 @@ export class PostgresReader extends SqlReader implements StorageReader {
         ),
       ),
     );
-    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : placeOf(rows.at(-1)!) };
+    return { records: rows.map(recordOf), next: rows.length < limit ? undefined : cursorOf(rows.at(-1)!) };
   }
 
   close(): Promise<void> {
@@ -66,11 +66,11 @@ export class PostgresReader extends SqlReader implements StorageReader {
   }
 
   /** Returns records of the site `$1`: at most `$4`, after skipping `$5`. */
-  async #records(order: string, where: string, values: unknown[]): Promise<PlacedRow[]> {
+  async #records(order: string, where: string, values: unknown[]): Promise<OrderedRow[]> {
     const some = `
       SELECT * FROM @.records WHERE site = (SELECT id FROM @.sites WHERE name = $1) AND ${where}
       ORDER BY ${order} LIMIT $4::int8 OFFSET $5::int8`;
-    return rowsOf(await this.#session.query<PlacedRow>(this.#selectRecords(some, order), values));
+    return rowsOf(await this.#session.query<OrderedRow>(this.#selectRecords(some, order), values));
   }
 
   /**
@@ -84,19 +84,19 @@ export class PostgresReader extends SqlReader implements StorageReader {
   }
 }
 
-type PlacedRow = RecordRow & { journal: number; ordinal: number };
+type OrderedRow = RecordRow & { journal: number; ordinal: number };
 
 const INT4 = { from: 0, to: 2 ** 31 - 1 };
 const NEWEST = 'date DESC, journal DESC, ordinal DESC';
 
-function rowsOf(rows: PlacedRow[]): PlacedRow[] {
+function rowsOf(rows: OrderedRow[]): OrderedRow[] {
   for (const row of rows) for (const column of NUMBERS) row[column] = Number(row[column]);
   return rows;
 }
 
 /**
  * Returns a condition for the next page.
- * @param after Position of the last record of the previous page: see `placeOf`.
+ * @param after Position of the last record of the previous page: see `cursorOf`.
  */
 function isBefore(after: string): string {
   const [date, journal, ordinal] = parseCursor(after);
@@ -107,7 +107,7 @@ function parseCursor(after: string): [date: number, journal: number, ordinal: nu
   return cursorNumbers(after, { from: FIRST, to: LAST }, INT4, INT4) as [number, number, number];
 }
 
-function placeOf({ ms, journal, ordinal }: PlacedRow): string {
+function cursorOf({ ms, journal, ordinal }: OrderedRow): string {
   return `${ms} ${journal} ${ordinal}`;
 }
 
