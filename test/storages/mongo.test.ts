@@ -58,7 +58,11 @@ async function clientLocation(): Promise<TestLocation> {
 const server = laterServer(process.env.TEST_MONGO_URL, () => mongo.server!);
 const SUBJECTS: Subject[] = [
   { name: 'URL, used in the writer thread', createLocation: urlLocation, ...(server && { server }) },
-  { name: 'client object, used in the app thread', createLocation: clientLocation, ...(server && { server }) },
+  {
+    name: 'client object, used in the app thread',
+    createLocation: clientLocation,
+    ...(server && { server }),
+  },
 ];
 
 const SLOW_CASES = [

@@ -49,7 +49,9 @@ async function newPoolLocation(): Promise<TestLocation> {
 }
 
 describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
-  test.each(storageCases({ name: 'mysql', createLocation: newLocation, ...faulty }))('$name', ({ run }) => run());
+  test.each(storageCases({ name: 'mysql', createLocation: newLocation, ...faulty }))('$name', ({ run }) =>
+    run(),
+  );
 });
 
 describe.skipIf(!hasMysql)('opened by a pool, in the app thread', () => {

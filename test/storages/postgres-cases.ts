@@ -66,8 +66,9 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
 
     describe('opened by URL, in the writer thread', () => {
-      test.each(storageCases({ name: 'postgres', createLocation: newLocation, ...faulty }))('$name', ({ run }) =>
-        run(),
+      test.each(storageCases({ name: 'postgres', createLocation: newLocation, ...faulty }))(
+        '$name',
+        ({ run }) => run(),
       );
     });
 

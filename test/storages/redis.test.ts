@@ -72,7 +72,11 @@ function openIoRedis(url: string) {
 }
 
 const subjects: Subject[] = [
-  { name: 'opened by URL, in the writer thread', createLocation: newLocation, interfaces: ['library', 'http'] },
+  {
+    name: 'opened by URL, in the writer thread',
+    createLocation: newLocation,
+    interfaces: ['library', 'http'],
+  },
   { name: 'opened by a client of redis', createLocation: locationWith(openNodeRedis) },
   { name: 'opened by a client of ioredis', createLocation: locationWith(openIoRedis) },
 ];
