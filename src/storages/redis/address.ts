@@ -40,7 +40,7 @@ export function addressOf(given: unknown): RedisAddress {
 }
 
 /** Returns the location without secrets. Processes with the same location adopt each other's journals. */
-export function placeOf({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
+export function labelOfAddress({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
   return `redis://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
 }
 
@@ -58,7 +58,7 @@ export function locationOfClient(client: RedisClient): string {
   };
   const { host, port } = options?.socket ?? startupNodes?.[0] ?? options ?? {};
   if (!host && !port) return 'redis://client';
-  return placeOf({
+  return labelOfAddress({
     host: host ?? 'localhost',
     port: port ?? DEFAULT_PORT,
     database: options?.db ?? options?.database ?? 0,

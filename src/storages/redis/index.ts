@@ -5,7 +5,7 @@ import { Storage } from '../../query/storage.ts';
 import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS } from '../../summaries/periods.ts';
-import { addressOf, locationOfClient, placeOf, wrongServer } from './address.ts';
+import { addressOf, locationOfClient, labelOfAddress, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { engine, Session } from './engine.ts';
 import type { RedisLocation, RedisOptions, RedisTtl } from './options.ts';
@@ -64,7 +64,7 @@ function describe(
     const addresses = [server].flat().map(addressOf);
     const [first] = addresses;
     if (!first) throw wrongServer('an empty list');
-    const label = labelOf(placeOf(first), options.prefix);
+    const label = labelOf(labelOfAddress(first), options.prefix);
     const module = moduleUrl('../../storages/redis/module', import.meta.url);
     return { label, ends: { module, options: { ...options, label, addresses } } };
   }
