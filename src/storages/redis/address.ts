@@ -40,7 +40,11 @@ export function addressOf(given: unknown): RedisAddress {
 }
 
 /** Returns the location without secrets. Processes with the same location adopt each other's journals. */
-export function labelOfAddress({ host, port, database }: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
+export function labelOfAddress({
+  host,
+  port,
+  database,
+}: Pick<RedisAddress, 'host' | 'port' | 'database'>): string {
   return `redis://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
 }
 

@@ -5,7 +5,7 @@ import { Storage } from '../../query/storage.ts';
 import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS } from '../../summaries/periods.ts';
-import { addressOf, locationOfClient, labelOfAddress, wrongServer } from './address.ts';
+import { addressOf, labelOfAddress, locationOfClient, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { engine, Session } from './engine.ts';
 import type { RedisLocation, RedisOptions, RedisTtl } from './options.ts';
