@@ -9,6 +9,7 @@ import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
 import { type Io, NothingFound, OutputClosed, withClosedOutput } from './io.ts';
+import { similar } from './similar.ts';
 
 const OK = 0;
 const FAILED = 1;
@@ -33,7 +34,7 @@ Examples:
   track-usage report --storage usage.db --out october.html --month 2026-10
   track-usage serve --storage sqlite:usage.db
 
-Exit codes: 0 success, 1 failure, 2 usage error, 3 report without requests.`;
+Exit codes: 0 success, 1 failure, 2 usage error, 3 report without hits.`;
 
 /**
  * Runs a command line.
@@ -42,24 +43,27 @@ Exit codes: 0 success, 1 failure, 2 usage error, 3 report without requests.`;
 export async function main(argv: readonly string[], given: Io): Promise<number> {
   const io = withClosedOutput(given);
   const texts = { out: '', err: '' };
+  const program = createProgram(io, texts);
   try {
     requireRuntime();
-    await createProgram(io, texts).parseAsync(argv, { from: 'user' });
+    await program.parseAsync(argv, { from: 'user' });
     return OK;
   } catch (error) {
-    return await report(error, texts, io);
+    return await report(error, program, texts, io);
   }
 }
 
 function createProgram(io: Io, texts: { out: string; err: string }): Command {
   const width = () => io.columns ?? 80;
   const program = new Command('track-usage')
-    .description('Queries, reports, serves and copies the data that track-usage stored.')
+    .description('Queries, reports, serves and copies data stored by track-usage.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', EXAMPLES)
     .exitOverride()
+    // The library also suggests names that only share a few letters: `similar` replaces it.
+    .showSuggestionAfterError(false)
     .configureOutput({
       writeOut: (text) => {
         texts.out += text;
@@ -84,7 +88,12 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   return program;
 }
 
-async function report(error: unknown, texts: { out: string; err: string }, io: Io): Promise<number> {
+async function report(
+  error: unknown,
+  program: Command,
+  texts: { out: string; err: string },
+  io: Io,
+): Promise<number> {
   if (error instanceof OutputClosed) return OK;
   if (error instanceof NothingFound) {
     await io.stderr(`${error.message}\n`);
@@ -95,15 +104,28 @@ async function report(error: unknown, texts: { out: string; err: string }, io: I
     try {
       if (texts.out !== '') await io.stdout(texts.out);
     } catch (failure) {
-      return report(failure, texts, io);
+      return report(failure, program, texts, io);
     }
-    // Suggestions are on a second line.
-    if (isMessage) await printError(io, error.message.slice('error: '.length).replace(/\n\(/, ' ('));
+    if (isMessage) await printError(io, `${error.message.slice('error: '.length)}${hintOf(error, program)}`);
     else if (texts.err !== '') await io.stderr(texts.err);
     return error.exitCode === 0 ? OK : WRONG_USE;
   }
   await printError(io, reasonOf(error));
   return error instanceof TrackUsageError && USE_CODES.includes(error.code) ? WRONG_USE : FAILED;
+}
+
+/** Returns the end of a message about an unknown name: a similar one, or the existing commands. */
+function hintOf({ code, message }: CommanderError, program: Command): string {
+  const [, given = ''] = /'(.*)'/s.exec(message) ?? [];
+  const commands = program.commands.map((command) => command.name());
+  if (code === 'commander.unknownCommand') {
+    const name = similar(given, commands);
+    return name === undefined ? `; use one of: ${commands.join(', ')}` : `; did you mean ${name}?`;
+  }
+  if (code !== 'commander.unknownOption') return '';
+  const options = program.commands.flatMap((command) => command.options.map(({ long }) => long ?? ''));
+  const name = similar(given, options);
+  return name === undefined ? '; use --help to list the options' : `; did you mean ${name}?`;
 }
 
 async function printError(io: Io, message: string): Promise<void> {

@@ -32,7 +32,7 @@ export async function withReader<T>(
   }
 }
 
-/** Opens the reading end of the storage named by `--storage`. Creates no file. */
+/** Opens the reading end of the storage named by `--storage`. Creates no database. */
 async function openReader(url: string): Promise<CompleteReader> {
   const { scheme, open, path } = storageAt(url);
   // Without a thread, because the command does nothing else meanwhile.

@@ -4,9 +4,9 @@ import { whole } from './numbers.ts';
 
 /** Describes a gap in a sentence. */
 export function gapText({ summary, from, to, hits }: Gap): string {
-  const requests = `${whole(hits)} ${hits === 1 ? 'request' : 'requests'}`;
+  const missing = `${whole(hits)} ${hits === 1 ? 'hit' : 'hits'}`;
   const begin = from.slice(0, 16).replace('T', ' ');
   const end = `${to.slice(0, 13).replace('T', ' ')}:59`;
   const title = known(summary)?.title ?? summary;
-  return `${title} does not count ${requests} between ${begin} and ${end}: it was not among the hooks of every app then.`;
+  return `${title} does not include ${missing} between ${begin} and ${end}, when it was not among the hooks of every app.`;
 }

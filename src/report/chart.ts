@@ -1,6 +1,6 @@
-import { whole } from '../formats/numbers.ts';
+import { compact, whole } from '../formats/numbers.ts';
 
-/** Data of an SVG bar chart. Its colors come from the page's classes. Texts must be escaped. */
+/** Data of an SVG bar chart. Classes of the page define its colors. Texts must be escaped. */
 export interface Chart {
   title: string;
   description: string;
@@ -28,12 +28,11 @@ const RIGHT = 10;
 const DIGIT = 6.4;
 const MAX_LABELS = 12;
 const TICKS = 4;
-const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 
 export function barChart({ title, description, bars, before }: Chart): string {
   const ticks = ticksUpTo(Math.max(1, ...bars.map(({ value }) => value), ...before.slice(0, bars.length)));
   const most = ticks.at(-1)!;
-  const labels = ticks.map((tick) => compact.format(tick));
+  const labels = ticks.map((tick) => compact(tick));
   const left = Math.ceil(Math.max(...labels.map(({ length }) => length)) * DIGIT) + 8;
   const step = (WIDTH - left - RIGHT) / Math.max(1, bars.length);
   const width = Math.max(1, Math.min(step * 0.74, 44));
@@ -58,7 +57,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
         : '';
     const pile =
       (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');
-    const errors = bad > 0 ? `, ${whole(bad)} of them errors` : '';
+    const errors = bad > 0 ? `, errors: ${whole(bad)}` : '';
     return (
       `<g><title>${long}: ${whole(value)}${errors}</title>` +
       `<rect class="room" x="${round(x(index) - step / 2)}" y="${TOP}" width="${round(step)}" height="${round(bottom - TOP)}"/>` +

@@ -1,15 +1,15 @@
+import { changeOf } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
+import { MEASURE_LABELS } from '../formats/labels.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { Bucket, TopResult, TopRow } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
 import { type Bar, barChart } from './chart.ts';
-import type { Imprint, Report } from './report.ts';
-import { STYLE } from './style.ts';
 import {
   averageTime,
   bucketText,
-  changeOf,
+  changeText,
   chartDescription,
   chartTitle,
   comparison,
@@ -23,7 +23,9 @@ import {
   type Stat,
   statsOf,
   timeText,
-} from './words.ts';
+} from './labels.ts';
+import type { Imprint, Report } from './report.ts';
+import { STYLE } from './style.ts';
 
 /** Content security policy. Loads and executes nothing, whatever a key contains. */
 const POLICY =
@@ -64,7 +66,7 @@ ${topSections(report, true)}
 ${topSections(report, false)}
 </div>
 <section class="notes">
-<h2>How these numbers are made</h2>
+<h2>About these numbers</h2>
 <ul>
 ${notes(report, imprint)
   .map((note) => `<li>${html(note)}</li>`)
@@ -88,7 +90,7 @@ function stats(all: readonly Stat[]): string {
     const changed =
       change && before !== undefined
         ? change.direction === 'same'
-          ? `<dd>same as before</dd>`
+          ? `<dd>no change</dd>`
           : `<dd><span class="${toneOf(change.direction, isBad)}">${arrowOf(change.direction)} ${html(change.text)}</span> from ${html(before)}</dd>`
         : '';
     return `<div><dt>${html(label)}</dt><dd class="value">${html(value)}</dd>${changed}${
@@ -127,18 +129,16 @@ function chart(report: Report): string {
   const sample = (shape: string, text: string) =>
     `<span><svg class="chart" viewBox="0 0 22 10" aria-hidden="true">${shape}</svg>${text}</span>`;
   const legend = [
-    sample('<rect class="bar" x="0" y="0" width="22" height="10"/>', 'requests'),
+    sample('<rect class="bar" x="0" y="0" width="22" height="10"/>', MEASURE_LABELS.hits),
     ...(hasErrors
-      ? [sample('<rect class="bad" x="0" y="0" width="22" height="10"/>', 'of them errors')]
+      ? [sample('<rect class="bad" x="0" y="0" width="22" height="10"/>', MEASURE_LABELS.errors)]
       : []),
-    ...(before.length > 1
-      ? [sample('<polyline class="before" points="0,5 22,5"/>', 'the period before')]
-      : []),
+    ...(before.length > 1 ? [sample('<polyline class="before" points="0,5 22,5"/>', 'Previous period')] : []),
   ];
   return `<figure>
 <h2>${html(chartTitle(report))}</h2>
 ${svg}
-<figcaption class="legend">${legend.join('')}<a href="#numbers" style="color:inherit">the numbers in a table</a></figcaption>
+<figcaption class="legend">${legend.join('')}<a href="#numbers" style="color:inherit">Show as table</a></figcaption>
 </figure>`;
 }
 
@@ -155,8 +155,7 @@ function topSection(answer: TopResult): string {
   const { title, key, isLong } = headingOf(summary);
   const open = `<section>\n<h2>${html(title)}</h2>`;
   const gaps = answer.coverage.gaps.map((gap) => `\n<p class="soft">${html(gapText(gap))}</p>`).join('');
-  if (rows.length === 0)
-    return `${open}\n<p class="soft">Nothing is stored in this range.</p>${gaps}\n</section>`;
+  if (rows.length === 0) return `${open}\n<p class="soft">No hits in this range.</p>${gaps}\n</section>`;
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
   const line = (kind: string, head: string, row: Measures, before: Measures | null) => {
     const cells = [
@@ -171,10 +170,10 @@ function topSection(answer: TopResult): string {
   if (count > rows.length) lines.push(line(' class="others"', html(othersText(answer)), others, null));
   const headings = [
     `<th scope="col">${html(key)}</th>`,
-    '<th scope="col" class="number">Requests</th>',
-    '<th scope="col" class="number">Share</th>',
-    ...(isLong ? ['<th scope="col" class="number bytes">Transfer</th>'] : []),
-    ...(isLong && isCompared ? ['<th scope="col" class="number changes">Change</th>'] : []),
+    `<th scope="col" class="number">${MEASURE_LABELS.hits}</th>`,
+    `<th scope="col" class="number">${MEASURE_LABELS.share}</th>`,
+    ...(isLong ? [`<th scope="col" class="number bytes">${MEASURE_LABELS.transfer}</th>`] : []),
+    ...(isLong && isCompared ? [`<th scope="col" class="number changes">${MEASURE_LABELS.change}</th>`] : []),
   ];
   return `${open}
 <table>
@@ -194,7 +193,7 @@ function keyCell(summary: string, { key }: TopRow): string {
 }
 
 function changeCell(row: Measures, before: Measures | null): string {
-  return before === null ? '' : html(changeOf(row.hits, before.hits).text);
+  return before === null ? '' : html(changeText(changeOf(row.hits, before.hits)));
 }
 
 function meter(part: number, of: number): string {
@@ -210,14 +209,15 @@ function daysSection({ series }: Report): string {
   const { buckets, period } = series;
   const shows = (of: (bucket: Bucket) => number | null) => buckets.some((bucket) => of(bucket) !== null);
   const columns: [heading: string, text: (bucket: Bucket) => string][] = [
-    ['Requests', ({ hits }) => whole(hits)],
+    [MEASURE_LABELS.hits, ({ hits }) => whole(hits)],
   ];
-  if (shows(({ visitors }) => visitors)) columns.push(['Visitors', ({ visitors }) => orDash(visitors)]);
-  if (shows(({ bots }) => bots)) columns.push(['Bots', ({ bots }) => orDash(bots)]);
+  if (shows(({ visitors }) => visitors))
+    columns.push([MEASURE_LABELS.visitors, ({ visitors }) => orDash(visitors)]);
+  if (shows(({ bots }) => bots)) columns.push([MEASURE_LABELS.bots, ({ bots }) => orDash(bots)]);
   columns.push(
-    ['Errors', ({ errors }) => whole(errors)],
-    ['Transfer', ({ transfer }) => bytes(transfer)],
-    ['Average time', (bucket) => timeText(averageTime(bucket))],
+    [MEASURE_LABELS.errors, ({ errors }) => whole(errors)],
+    [MEASURE_LABELS.transfer, ({ transfer }) => bytes(transfer)],
+    [MEASURE_LABELS.average, (bucket) => timeText(averageTime(bucket))],
   );
   const heading = `${period[0]!.toUpperCase()}${period.slice(1)}`;
   return `<section class="days" id="numbers">

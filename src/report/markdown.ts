@@ -1,13 +1,14 @@
+import { changeOf } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
+import { MEASURE_LABELS } from '../formats/labels.ts';
 import { bytes, whole } from '../formats/numbers.ts';
 import type { TopResult } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
-import type { Imprint, Report } from './report.ts';
 import {
   averageTime,
   bucketText,
-  changeOf,
+  changeText,
   chartTitle,
   comparison,
   emptyText,
@@ -19,7 +20,8 @@ import {
   rangeText,
   statsOf,
   timeText,
-} from './words.ts';
+} from './labels.ts';
+import type { Imprint, Report } from './report.ts';
 
 /** Returns Markdown with GitHub tables, for an email or an issue. */
 export function markdownReport(report: Report, imprint: Imprint): string {
@@ -31,13 +33,13 @@ export function markdownReport(report: Report, imprint: Imprint): string {
     `**${rangeText(totals.range)}**, time zone ${code(escapeText(site.timeZone))}`,
     ...(empty === undefined ? [] : [`> ${plain(empty)}`]),
     table(
-      ['', 'number', 'before', 'change', ''],
+      ['', 'Value', 'Previous period', MEASURE_LABELS.change, ''],
       '-rrr-',
       statsOf(report).map(({ label, value, before, change, detail }) => [
         label,
         value,
         before ?? '',
-        change?.text ?? '',
+        change === undefined ? '' : changeText(change),
         detail ?? '',
       ]),
     ),
@@ -49,7 +51,7 @@ export function markdownReport(report: Report, imprint: Imprint): string {
       top(answer),
       ...answer.coverage.gaps.map((gap) => `*${plain(gapText(gap))}*`),
     ]),
-    '## How these numbers are made',
+    '## About these numbers',
     notes(report, imprint)
       .map((note) => `- ${plain(note)}`)
       .join('\n'),
@@ -61,7 +63,14 @@ function days({ series }: Report): string {
   const { buckets, period } = series;
   const most = Math.max(1, ...buckets.map(({ hits }) => hits));
   return table(
-    [period, 'requests', 'errors', 'transfer', 'average', ''],
+    [
+      `${period[0]!.toUpperCase()}${period.slice(1)}`,
+      MEASURE_LABELS.hits,
+      MEASURE_LABELS.errors,
+      MEASURE_LABELS.transfer,
+      MEASURE_LABELS.average,
+      '',
+    ],
     '-rrrr-',
     buckets.map((bucket) => [
       bucketText(period, bucket.date).long,
@@ -76,14 +85,14 @@ function days({ series }: Report): string {
 
 function top(answer: TopResult): string {
   const { summary, rows, total, others, count } = answer;
-  if (rows.length === 0) return 'Nothing is stored in this range.';
+  if (rows.length === 0) return 'No hits in this range.';
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
   const line = (head: string, row: Measures, before: Measures | null) => [
     head,
     whole(row.hits),
     percentOf(row.hits, total.hits),
     bytes(row.transfer),
-    ...(isCompared ? [before === null ? '' : changeOf(row.hits, before.hits).text] : []),
+    ...(isCompared ? [before === null ? '' : changeText(changeOf(row.hits, before.hits))] : []),
   ];
   const lines = rows.map((row) => {
     const { text, name = '' } = keyText(summary, row.key);
@@ -93,10 +102,10 @@ function top(answer: TopResult): string {
   if (count > rows.length) lines.push(line(`*${othersText(answer)}*`, others, null));
   const headings = [
     headingOf(summary).key,
-    'requests',
-    'share',
-    'transfer',
-    ...(isCompared ? ['change'] : []),
+    MEASURE_LABELS.hits,
+    MEASURE_LABELS.share,
+    MEASURE_LABELS.transfer,
+    ...(isCompared ? [MEASURE_LABELS.change] : []),
   ];
   return table(headings, '-rrrr'.slice(0, headings.length), lines);
 }

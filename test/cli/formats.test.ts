@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { csv } from '../../src/formats/csv.ts';
-import { bytes, milliseconds, whole } from '../../src/formats/numbers.ts';
+import { bytes, compact, duration, percent, whole } from '../../src/formats/numbers.ts';
 import { escapeJson, escapeText } from '../../src/text/escape.ts';
 import { lines } from './support.ts';
 
@@ -37,6 +37,36 @@ describe('table', () => {
 
   test('a terminal that is too narrow still shows the beginning of a key', () => {
     expect(show([{ name: 'a', key: 'abcdefghijklmnop' }], 5)).toContain('abcdefghijk…');
+  });
+
+  test('optional columns are omitted, the rightmost first, until the last column has room', () => {
+    const wide: Column<Row>[] = [
+      { heading: 'first', text: () => 'a'.repeat(10) },
+      { heading: 'second', text: () => 'b'.repeat(10), optional: true },
+      { heading: 'third', text: () => 'c'.repeat(10), optional: true },
+      { heading: 'key', text: () => 'k'.repeat(30) },
+    ];
+    const headings = (width?: number) =>
+      [...table(wide, [{ name: '', key: '' }], { isTTY: false, columns: width, env: {} })][0]!.trim();
+    expect(headings(56)).toBe('first       second      third       key');
+    expect(headings(55)).toBe('first       second      key');
+    expect(headings(43)).toBe('first       key');
+    expect(headings(10)).toBe('first       key');
+    expect(headings()).toBe('first       second      third       key');
+  });
+
+  test('a heading of several lines ends where the others do', () => {
+    const two: Column<Row>[] = [
+      { heading: 'long\nname', right: true, text: () => '1' },
+      { heading: 'key', text: () => 'k' },
+    ];
+    expect([...table(two, [{ name: '', key: '' }], { isTTY: false, columns: 80, env: {} })].join('')).toBe(
+      lines`
+        long
+        name  key
+           1  k
+      `,
+    );
   });
 
   test('nothing for no rows', () => {
@@ -97,8 +127,34 @@ test.each([
   expect(bytes(value)).toBe(expected);
 });
 
+test.each([
+  [0, '0 µs'],
+  [999.4, '999 µs'],
+  [999.5, '1.0 ms'],
+  [1_500, '1.5 ms'],
+  [999_949, '999.9 ms'],
+  [999_950, '1.0 s'],
+  [59_949_999, '59.9 s'],
+  [90_000_000, '1.5 min'],
+  [7_200_000_000, '2.0 h'],
+  [7.2e12, '2,000.0 h'],
+])('%d µs', (value, expected) => {
+  expect(duration(value)).toBe(expected);
+});
+
+test.each([
+  [0, '0%'],
+  [0.0001, '<0.1%'],
+  [0.001, '0.1%'],
+  [0.123, '12.3%'],
+  [0.9995, '>99.9%'],
+  [1, '100%'],
+  [2.5, '250%'],
+])('a share of %d', (value, expected) => {
+  expect(percent(value)).toBe(expected);
+});
+
 test('numbers', () => {
   expect(whole(1_234_567)).toBe('1,234,567');
-  expect(milliseconds(1_234_567)).toBe('1,234.6');
-  expect(milliseconds(49)).toBe('0.0');
+  expect(compact(12_345)).toBe('12.3K');
 });

@@ -34,8 +34,9 @@ const RAW = /(?!\r?\n)[\p{Cc}\p{Cf}]/u;
 
 test('table', async () => {
   expect((await ask('sum', 'user-agents')).out).toBe(lines`
-    date        hits  transfer  errors  avg ms  key
-    2026-11-02     1       0 B       0     1.5  \x1b[2J\x9b31mred\x7f\t9,999
+                                        Avg. response
+    Date        Hits  Transfer  Errors           time  Key
+    2026-11-02     1       0 B       0         1.5 ms  \x1b[2J\x9b31mred\x7f\t9,999
   `);
   const usage = await ask('usage');
   expect(usage.out).not.toMatch(RAW);

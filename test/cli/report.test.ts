@@ -101,7 +101,7 @@ describe('the format', () => {
   test('markdown', async () => {
     const { out } = await report('--month', '2026-11', '--format', 'markdown');
     expect(out).toMatch(/^# Usage of `default`\n\n\*\*1 November 2026 to 25 November 2026, 21:59\*\*/);
-    expect(out).toContain('| `<script>alert(1)</script>` | 1 | 100 % | 0 B |\n');
+    expect(out).toContain('| `<script>alert(1)</script>` | 1 | 100% | 0 B |\n');
   });
 
   test('json can be shown by a terminal', async () => {
@@ -171,7 +171,7 @@ describe('nothing to see', () => {
     const empty = join(place.path, 'new.db');
     await writeFile(empty, '');
     const { code, out, err } = await run(['report', '--storage', empty]);
-    const message = 'Nothing is stored of the site "default": check the storage and the name of the site.';
+    const message = 'No data for the site "default": check the storage and the name of the site.';
     expect({ code, err }).toEqual({ code: 3, err: `${message}\n` });
     expect(out).toContain(message.replaceAll('"', '&#34;'));
   });
@@ -179,12 +179,12 @@ describe('nothing to see', () => {
   test('another site, or another month', async () => {
     expect(await report('--site', 'blog')).toMatchObject({
       code: 3,
-      err: 'Nothing is stored of the site "blog": check the storage and the name of the site.\n',
+      err: 'No data for the site "blog": check the storage and the name of the site.\n',
     });
     for (const month of ['2026-07', '2027-01']) {
       expect(await report('--month', month)).toMatchObject({
         code: 3,
-        err: 'Nothing is stored of the site "default" in this range.\n',
+        err: 'No hits of the site "default" in this range. The storage has hits from 2026-09 to 2026-11: choose a range with --month, or with --from and --to.\n',
       });
     }
   });

@@ -35,57 +35,69 @@ describe('table', () => {
       code: 0,
       err: '',
       out: lines`
-        date        hits  transfer  errors  avg ms  key
-        2026-11-02     2    2.0 kB       0     1.5  http://shop.example/a?bytes=1000
-        2026-11-02     1       0 B       1     1.5  http://shop.example/fail
-        2026-10-25     1    1.0 kB       0     1.5  http://shop.example/a?bytes=1000
-        2026-10-25     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
-        total          5    1.2 MB       1     1.5
+                                            Avg. response
+        Date        Hits  Transfer  Errors           time  Key
+        2026-11-02     2    2.0 kB       0         1.5 ms  http://shop.example/a?bytes=1000
+        2026-11-02     1       0 B       1         1.5 ms  http://shop.example/fail
+        2026-10-25     1    1.0 kB       0         1.5 ms  http://shop.example/a?bytes=1000
+        2026-10-25     1    1.2 MB       0         1.5 ms  http://shop.example/b?bytes=1234567
+        Total          5    1.2 MB       1         1.5 ms
       `,
     });
   });
 
   test('by hour: the offset tells the hours apart that the clock shows twice', async () => {
     expect((await sum('urls', '--period', 'hour', '--to', '2026-10-26')).out).toBe(lines`
-      date                     hits  transfer  errors  avg ms  key
-      2026-10-25 02:00 +01:00     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
-      2026-10-25 02:00 +02:00     1    1.0 kB       0     1.5  http://shop.example/a?bytes=1000
-      total                       2    1.2 MB       0     1.5
+                                                       Avg. response
+      Date                     Hits  Transfer  Errors           time  Key
+      2026-10-25 02:00 +01:00     1    1.2 MB       0         1.5 ms  http://shop.example/b?bytes=1234567
+      2026-10-25 02:00 +02:00     1    1.0 kB       0         1.5 ms  http://shop.example/a?bytes=1000
+      Total                       2    1.2 MB       0         1.5 ms
     `);
   });
 
   test('by month, under the name of the summary in code', async () => {
     expect((await sum('sumServer', '--period', 'month')).out).toBe(lines`
-      date     hits  transfer  errors  avg ms  key
-      2026-11     3    2.0 kB       1     1.5  日本
-      2026-10     2    1.2 MB       0     1.5  日本
-      total       5    1.2 MB       1     1.5
+                                       Avg. response
+      Date     Hits  Transfer  Errors           time  Key
+      2026-11     3    2.0 kB       1         1.5 ms  日本
+      2026-10     2    1.2 MB       0         1.5 ms  日本
+      Total       5    1.2 MB       1         1.5 ms
     `);
   });
 
   test('a page says that its sums are those of the page', async () => {
     expect((await sum('urls', '--limit', '2', '--page', '1')).out).toBe(lines`
-      date        hits  transfer  errors  avg ms  key
-      2026-11-02     2    2.0 kB       0     1.5  http://shop.example/a?bytes=1000
-      2026-11-02     1       0 B       1     1.5  http://shop.example/fail
-      this page      3    2.0 kB       1     1.5
+                                          Avg. response
+      Date        Hits  Transfer  Errors           time  Key
+      2026-11-02     2    2.0 kB       0         1.5 ms  http://shop.example/a?bytes=1000
+      2026-11-02     1       0 B       1         1.5 ms  http://shop.example/fail
+      This page      3    2.0 kB       1         1.5 ms
     `);
     expect((await sum('urls', '--limit', '3', '--page', '2')).out).toBe(lines`
-      date        hits  transfer  errors  avg ms  key
-      2026-10-25     1    1.2 MB       0     1.5  http://shop.example/b?bytes=1234567
+                                          Avg. response
+      Date        Hits  Transfer  Errors           time  Key
+      2026-10-25     1    1.2 MB       0         1.5 ms  http://shop.example/b?bytes=1234567
     `);
-    expect((await sum('urls', '--limit', '0')).out).toContain('\ntotal ');
+    expect((await sum('urls', '--limit', '0')).out).toContain('\nTotal ');
   });
 
   test('keys are cut to the terminal, and what is not plain is coloured', async () => {
     const asked = ['sum', 'user-agents', '--storage', path, '--from', '2026-10-25', '--to', '2026-10-25'];
-    const terminal = { isTTY: true, columns: 60 };
+    const terminal = { isTTY: true, columns: 71 };
     const plain = lines`
-      date        hits  transfer  errors  avg ms  key
-      2026-10-25     1    1.2 MB       0     1.5  Mozilla/5.0 (X1…
-      2026-10-25     1    1.0 kB       0     1.5  (none)
-      total          2    1.2 MB       0     1.5
+                                          Avg. response
+      Date        Hits  Transfer  Errors           time  Key
+      2026-10-25     1    1.2 MB       0         1.5 ms  Mozilla/5.0 (X11; L…
+      2026-10-25     1    1.0 kB       0         1.5 ms  (none)
+      Total          2    1.2 MB       0         1.5 ms
     `;
+    expect((await run(asked, { isTTY: false, columns: 60 })).out).toBe(lines`
+      Date        Hits  Transfer  Errors  Key
+      2026-10-25     1    1.2 MB       0  Mozilla/5.0 (X11; Linux…
+      2026-10-25     1    1.0 kB       0  (none)
+      Total          2    1.2 MB       0
+    `);
     expect((await run(asked, { ...terminal, env: { NO_COLOR: '1' } })).out).toBe(plain);
     expect((await run(asked, { ...terminal, env: { TERM: 'dumb' } })).out).toBe(plain);
     expect((await run(asked, { ...terminal, env: { NO_COLOR: '' } })).out).toContain(
@@ -144,12 +156,11 @@ test('csv', async () => {
 
 describe('nothing found', () => {
   test('is an answer, with a hint beside the table', async () => {
-    const hint =
-      'Nothing found: check --from, --to, --page and --site, and that sumRoutes is among the hooks of the storage.\n';
+    const hint = 'Nothing found: check --from, --to, --page, --target and --site.\n';
     const range = ['--from', '2026-11-03'];
-    expect(await sum('routes', ...range)).toEqual({ code: 0, out: '', err: hint });
-    expect(await sum('routes', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
-    expect(await sum('routes', ...range, '--format', 'csv')).toEqual({
+    expect(await sum('urls', ...range)).toEqual({ code: 0, out: '', err: hint });
+    expect(await sum('urls', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
+    expect(await sum('urls', ...range, '--format', 'csv')).toEqual({
       code: 0,
       out: 'period,date,key,hits,transfer,errors,duration\r\n',
       err: '',
@@ -159,16 +170,24 @@ describe('nothing found', () => {
       out: '[]\n',
     });
   });
+
+  test('a summary that the storage does not keep says so, in every format', async () => {
+    const err =
+      'The storage has no data for sumGeo: it counts the hits that arrive while it is among the hooks.\n';
+    const range = ['--from', '2026-11-03'];
+    expect(await sum('geo', ...range)).toEqual({ code: 0, out: '', err });
+    expect(await sum('sumGeo', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err });
+  });
 });
 
 test('what is missing, since the summary was not kept, is told beside the output', async () => {
   const gap =
-    'sumRoutes does not count 5 requests between 2026-10-25 02:00 and 2026-11-02 13:59: it was not among the hooks of every app then.\n';
+    'sumRoutes does not include 5 hits between 2026-10-25 02:00 and 2026-11-02 13:59, when it was not among the hooks of every app.\n';
   expect((await sum('routes')).err).toContain(gap);
-  expect(await sum('routes', '--format', 'json')).toEqual({ code: 0, out: '[]\n', err: gap });
-  expect((await sum('routes', '--period', 'hour', '--to', '2026-11-02T11:00', '--format', 'csv')).err).toBe(
-    gap.replace('5 requests', '3 requests').replace('13:59', '11:59'),
-  );
+  expect(await sum('routes', '--format', 'json')).toMatchObject({ code: 0, out: '[]\n' });
+  expect(
+    (await sum('routes', '--period', 'hour', '--to', '2026-11-02T11:00', '--format', 'csv')).err,
+  ).toContain(gap.replace('5 hits', '3 hits').replace('13:59', '11:59'));
 });
 
 test('answers while another process writes', async () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { urlShortener } from '../../src/formats/short-urls.ts';
 import type { UsageRecord } from '../../src/index.ts';
 import { lines, run, temporaryDirectory, track } from './support.ts';
 
@@ -26,11 +27,29 @@ test('table, in the zone of the site', async () => {
     code: 0,
     err: '',
     out: lines`
-      date                        status  method   bytes   ms  address    browser  url
-      2026-11-02 11:00:00 +01:00     500  DELETE     0 B  1.5  127.0.0.1  (none)   http://shop.example/fail?a=1&a=2
-      2026-07-02 00:30:00 +02:00     200  GET     1.2 MB  1.5  127.0.0.1  Firefox  http://shop.example/a?bytes=1234567
+      Date                        Status  Transfer  Duration  IP address  Browser  Request
+      2026-11-02 11:00:00 +01:00     500       0 B    1.5 ms  127.0.0.1   (none)   DELETE /fail?a=1&a=2
+      2026-07-02 00:30:00 +02:00     200    1.2 MB    1.5 ms  127.0.0.1   Firefox  GET /a?bytes=1234567
     `,
   });
+});
+
+test('table of 80 columns: the offset is in the heading, and the request has room', async () => {
+  const { out } = await run(['usage', '--storage', path, '--site', 'shop', '--limit', '1'], { columns: 80 });
+  expect(out).toBe(lines`
+    Date (+01:00)        Status  Transfer  Duration  Request
+    2026-11-02 11:00:00     500       0 B    1.5 ms  DELETE /fail?a=1&a=2
+  `);
+  const { out: both } = await run(['usage', '--storage', path, '--site', 'shop'], { columns: 80 });
+  expect(both.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  expect(both).toContain('GET /a?bytes=1234567');
+});
+
+test('the host is shown only where there are several', () => {
+  const one = urlShortener(['http://shop.example/a?b', 'https://shop.example']);
+  expect(['http://shop.example/a?b', 'https://shop.example', '*'].map(one)).toEqual(['/a?b', '/', '*']);
+  const several = urlShortener(['http://shop.example/a', 'http://blog.example/a', '/path']);
+  expect(['http://shop.example/a', '/path', 'http://'].map(several)).toEqual(['shop.example/a', '/path', '']);
 });
 
 test('table of a range and of a page', async () => {

@@ -15,32 +15,32 @@ describe('numbers', () => {
     [compact, 12_345, '12.3K'],
     [bytes, 0, '0 B'],
     [bytes, 999, '999 B'],
-    [bytes, 1_000, '1 kB'],
-    [bytes, 999_960, '1 MB'],
+    [bytes, 1_000, '1.0 kB'],
+    [bytes, 999_960, '1.0 MB'],
     [bytes, 3.5e15, '3.5 PB'],
-    [bytes, 3.5e18, '3500 PB'],
+    [bytes, 3.5e18, '3.5 EB'],
     [duration, 850, '850 µs'],
-    [duration, 999.7, '1 ms'],
+    [duration, 999.7, '1.0 ms'],
     [duration, 1_234_000, '1.2 s'],
     [duration, 90_000_000, '1.5 min'],
-    [duration, 7_200_000_000, '2 h'],
+    [duration, 7_200_000_000, '2.0 h'],
     [percent, 0, '0%'],
     [percent, 0.0001, '<0.1%'],
-    [percent, 0.999_9, '99.9%'],
+    [percent, 0.999_9, '>99.9%'],
     [percent, 1, '100%'],
-    [percent, 0.123, '12%'],
+    [percent, 0.123, '12.3%'],
   ])('%o of %d is %s', (format, value, text) => expect(format(value)).toBe(text));
 });
 
 describe('changes', () => {
   test.each([
-    [120, 100, 'up', { text: '20%', meaning: 'good', direction: 'up' }],
-    [80, 100, 'up', { text: '20%', meaning: 'bad', direction: 'down' }],
-    [120, 100, 'down', { text: '20%', meaning: 'bad', direction: 'up' }],
-    [120, 100, null, { text: '20%', meaning: 'neutral', direction: 'up' }],
+    [120, 100, 'up', { text: '20.0%', meaning: 'good', direction: 'up' }],
+    [80, 100, 'up', { text: '20.0%', meaning: 'bad', direction: 'down' }],
+    [120, 100, 'down', { text: '20.0%', meaning: 'bad', direction: 'up' }],
+    [120, 100, null, { text: '20.0%', meaning: 'neutral', direction: 'up' }],
     [1, 0, 'down', { text: 'new', meaning: 'bad', direction: 'up' }],
-    [100_000, 1, 'up', { text: '>999%', meaning: 'good', direction: 'up' }],
-    [100_001, 100_000, 'up', { text: '0%', meaning: 'neutral', direction: 'same' }],
+    [100_000, 1, 'up', { text: '×100,000', meaning: 'good', direction: 'up' }],
+    [100_001, 100_000, 'up', { text: '<0.1%', meaning: 'good', direction: 'up' }],
     [5, 5, 'up', { text: '0%', meaning: 'neutral', direction: 'same' }],
     [0, 0, 'up', null],
     [null, 1, 'up', null],
@@ -122,11 +122,11 @@ describe('charts', () => {
 });
 
 test.each([
-  [1, '2026-11-02T11:00:00+01:00', 'Visitors not kept all the time: 1 hit is missing, Mon, 2 Nov 2026.'],
+  [1, '2026-11-02T11:00:00+01:00', 'Visitors do not include 1 hit (Mon, 2 Nov 2026), when the summary was not among the hooks of every app.'],
   [
     1_234,
     '2026-11-05T11:00:00+01:00',
-    'Visitors not kept all the time: 1,234 hits are missing, 2 Nov – 5 Nov 2026.',
+    'Visitors do not include 1,234 hits (2 Nov – 5 Nov 2026), when the summary was not among the hooks of every app.',
   ],
 ])('a gap of %d', (hits, to, text) => {
   expect(gapText('Visitors', { summary: 'visitors', from: '2026-11-02T10:00:00+01:00', to, hits })).toBe(
@@ -160,5 +160,13 @@ describe('health', () => {
     const health = healthOf(shown({ status: () => status }));
     expect(health.level).toBe(level);
     expect(health.lines.length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    [1, '1 write to the journal was slow.'],
+    [1_234, '1,234 writes to the journal were slow.'],
+  ])('%d slow writes', (slowAppends, line) => {
+    const status = statusOf({ journal: { directory: '/', state: 'file', slowAppends } });
+    expect(healthOf(shown({ status: () => status })).lines).toContain(line);
   });
 });

@@ -26,7 +26,7 @@ const views: fc.Arbitrary<View> = fc.record({
   table: fc.boolean(),
   requests: fc.boolean(),
   panels: fc.dictionary(
-    fc.constantFrom('pages', 'places', 'own'),
+    fc.constantFrom('pages', 'locations', 'custom'),
     fc
       .record({
         tab: fc.option(word),
@@ -37,7 +37,7 @@ const views: fc.Arbitrary<View> = fc.record({
       .filter((panel) => JSON.stringify(panel) !== JSON.stringify(DEFAULT_PANEL)),
     { noNullPrototype: true },
   ),
-  open: fc.option(fc.constantFrom('pages', 'own')),
+  open: fc.option(fc.constantFrom('pages', 'custom')),
   key: fc.option(fc.option(word), { nil: undefined }),
 }) as fc.Arbitrary<View>;
 

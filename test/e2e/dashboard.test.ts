@@ -50,7 +50,7 @@ describe('a site with many requests', () => {
       ['90 days', '90d'],
       ['This month', 'month'],
       ['12 months', '12mo'],
-      ['All', 'all'],
+      ['All time', 'all'],
     ] as const) {
       await page.getByRole('button', { name: label, exact: true }).click();
       expect(query(page).get('range')).toBe(name);
@@ -71,7 +71,7 @@ describe('a site with many requests', () => {
       ['Visitors', 'visitors'],
       ['Transfer', 'transfer'],
       ['Error rate', 'errors'],
-      ['Average time', 'average'],
+      ['Avg. response time', 'average'],
       ['Bots', 'bots'],
     ] as const) {
       await page.locator('.total', { hasText: label }).click();
@@ -104,12 +104,12 @@ describe('a site with many requests', () => {
     await using opened = await open();
     const { page, complaints } = opened;
     const all = await hits(page);
-    await panel(page, 'Places').getByRole('button', { name: 'Germany' }).click();
+    await panel(page, 'Locations').getByRole('button', { name: 'Germany' }).click();
     await expect.poll(() => hits(page)).not.toBe(all);
-    await panel(page, 'Clients').getByRole('button', { name: 'Bots' }).click();
-    await panel(page, 'Clients').getByRole('button', { name: 'People' }).click();
+    await panel(page, 'Browsers').getByRole('button', { name: 'Bots' }).click();
+    await panel(page, 'Browsers').getByRole('button', { name: 'People' }).click();
     expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots:']);
-    await panel(page, 'Own').getByText('do not stand in the records').waitFor();
+    await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
     // What is being asked for anew is paler until it is there.
     await expect.poll(() => page.locator('.stale').count()).toBe(0);
     expect(await barriers(page)).toEqual([]);
@@ -118,8 +118,8 @@ describe('a site with many requests', () => {
     expect(query(page).getAll('filter')).toEqual(['bots:']);
     await page.getByRole('button', { name: 'Remove the filter Bots' }).click();
     await expect.poll(() => hits(page)).toBe(all);
-    await panel(page, 'Own').getByRole('button', { name: 'gold' }).click({ force: true });
-    await panel(page, 'Own').getByRole('status').getByText('cannot be filtered').waitFor();
+    await panel(page, 'Custom').getByRole('button', { name: 'gold' }).click({ force: true });
+    await panel(page, 'Custom').getByRole('status').getByText('cannot be filtered').waitFor();
     expect(complaints).toEqual([]);
   });
 
@@ -131,7 +131,7 @@ describe('a site with many requests', () => {
     expect(query(page).get('pages.page')).toBe('2');
     await pages.getByRole('button', { name: 'Previous page' }).click();
     await pages.getByRole('combobox').selectOption('transfer');
-    await pages.locator('th', { hasText: 'Bytes' }).waitFor();
+    await pages.locator('th', { hasText: 'Transfer' }).waitFor();
     await pages.getByRole('searchbox').fill('articles/13?');
     await expect.poll(() => pages.locator('tbody tr').count()).toBe(1);
     expect(query(page).get('pages.search')).toBe('articles/13?');
@@ -142,18 +142,18 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('a panel in full: all measures, a key’s own course, downloads', async () => {
+  test('a panel in full: all measures, the trend of a key, downloads', async () => {
     await using opened = await open('?open=pages');
     const { page, complaints } = opened;
     const dialog = page.getByRole('dialog');
-    await dialog.getByRole('button', { name: 'Average time' }).click();
+    await dialog.getByRole('button', { name: 'Avg. response time' }).click();
     await expect
       .poll(() => dialog.locator('th[aria-sort="descending"]').innerText())
-      .toContain('Average time');
+      .toContain('Avg. response time');
     await dialog.getByRole('button', { name: 'Next page' }).click();
     expect(query(page).get('pages.page')).toBe('2');
     await dialog
-      .getByRole('button', { name: /^Course of/ })
+      .getByRole('button', { name: /^Trend of/ })
       .first()
       .click();
     await dialog.getByRole('slider').waitFor();
@@ -207,7 +207,7 @@ describe('a site with many requests', () => {
     await badge.click();
     await page.getByRole('button', { name: 'Paused' }).waitFor();
     await page.getByRole('button', { name: 'Data complete' }).click();
-    await page.getByText('requests of this process are stored').waitFor();
+    await page.getByText('each is stored or will be stored shortly').waitFor();
     expect(await barriers(page)).toEqual([]);
   });
 
@@ -216,12 +216,12 @@ describe('a site with many requests', () => {
     const { page } = opened;
     site.fail('summaries/geo');
     await page.getByRole('button', { name: '7 days' }).click();
-    await panel(page, 'Places').getByRole('button', { name: 'Try again' }).waitFor();
+    await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).waitFor();
     await shoot(page, 'error');
     expect(await barriers(page)).toEqual([]);
     site.fail('');
-    await panel(page, 'Places').getByRole('button', { name: 'Try again' }).click();
-    await panel(page, 'Places').getByRole('button', { name: 'Germany' }).waitFor();
+    await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).click();
+    await panel(page, 'Locations').getByRole('button', { name: 'Germany' }).waitFor();
   });
 });
 
@@ -229,7 +229,7 @@ test('nothing is stored yet: it says what to do, until something is', async () =
   const site = await siteWith([]);
   await using opened = await browser.openPage(site.url);
   const { page, complaints } = opened;
-  await page.getByRole('heading', { name: 'Nothing is stored yet' }).waitFor();
+  await page.getByRole('heading', { name: 'No data yet' }).waitFor();
   expect(await barriers(page)).toEqual([]);
   await shoot(page, 'empty');
   await page.waitForTimeout(1_500);
@@ -280,7 +280,7 @@ test('who has no token signs in', async () => {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor();
   }
-  await page.getByText(/Too many tries/).waitFor();
+  await page.getByText(/Too many attempts/).waitFor();
   const other = await siteWith(visits(10), { handler: { token: TOKEN } });
   await page.goto(other.url);
   await page.getByLabel('Token').fill(TOKEN);

@@ -82,10 +82,10 @@ describe('the requests of a real log', () => {
       '/reset.css 538',
     ]);
     expect(await size('Pages')).toBe('1–8 of 1,498');
-    expect(await size('Addresses')).toBe('1–8 of 1,753');
-    await panel(page, 'Clients').getByRole('button', { name: 'User agents' }).click();
-    await expect.poll(() => size('Clients')).toBe('1–8 of 558');
-    expect((await top('Answers')).map((row) => row.replace(/ .* /, ' '))).toEqual([
+    expect(await size('IP addresses')).toBe('1–8 of 1,753');
+    await panel(page, 'Browsers').getByRole('button', { name: 'User agents' }).click();
+    await expect.poll(() => size('Browsers')).toBe('1–8 of 558');
+    expect((await top('Responses')).map((row) => row.replace(/ .* /, ' '))).toEqual([
       '200 9,125',
       '304 445',
       '404 213',
@@ -95,7 +95,7 @@ describe('the requests of a real log', () => {
       '403 2',
       '416 2',
     ]);
-    await panel(page, 'Answers').getByRole('button', { name: /^404/ }).click();
+    await panel(page, 'Responses').getByRole('button', { name: /^404/ }).click();
     await expect.poll(() => hits(page)).toBe('213');
     expect(query(page).getAll('filter')).toEqual(['status:404']);
     await page.getByRole('button', { name: 'Remove the filter Status' }).click();

@@ -61,7 +61,7 @@ test('what a summary does not count is told where it stands', async () => {
   const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
   const report = await makeReport(query, { from: '2026-10', to: '2026-10' }, NOW);
   const gap =
-    'sumVisitors does not count 2 requests between 2026-10-02 10:00 and 2026-10-02 11:59: it was not among the hooks of every app then.';
+    'sumVisitors does not include 2 hits between 2026-10-02 10:00 and 2026-10-02 11:59, when it was not among the hooks of every app.';
   for (const text of [htmlReport(report, IMPRINT), markdownReport(report, IMPRINT)]) {
     // Among the notes, and below the list.
     expect(text.split(gap).length - 1).toBe(2);
@@ -81,19 +81,19 @@ test('markdown', async () => {
 
     **2 to 5 October 2026**, time zone \`UTC\`
 
-    |  | number | before | change |  |
+    |  | Value | Previous period | Change |  |
     | --- | --: | --: | --: | --- |
-    | Requests | 3 | 1 | +200 % |  |
-    | Visitors | 2 | 1 | +100 % | different cookies |
-    | Transfer | 2.0 kB | 1.0 kB | +101 % | 668 B each |
-    | Average time | 1.5 ms | 1.5 ms | same |  |
-    | Errors | 1 | 0 | new | 33.3 % of requests |
+    | Hits | 3 | 1 | +200% |  |
+    | Visitors | 2 | 1 | +100% | distinct cookies |
+    | Transfer | 2.0 kB | 1.0 kB | +100% | 668 B per hit |
+    | Avg. response time | 1.5 ms | 1.5 ms | 0% |  |
+    | Errors | 1 | 0 | new | 33.3% of hits |
 
     Compared with 28 September to 1 October 2026.
 
-    ## Requests by day
+    ## Hits by day
 
-    | day | requests | errors | transfer | average |  |
+    | Day | Hits | Errors | Transfer | Avg. response time |  |
     | --- | --: | --: | --: | --: | --- |
     | 2 October 2026 | 2 | 1 | 2.0 kB | 1.5 ms | ██████████ |
     | 3 October 2026 | 1 | 0 | 5 B | 1.5 ms | █████ |
@@ -102,33 +102,33 @@ test('markdown', async () => {
 
     ## URLs
 
-    | URL | requests | share | transfer | change |
+    | URL | Hits | Share | Transfer | Change |
     | --- | --: | --: | --: | --: |
-    | \`/a\` | 2 | 66.7 % | 1.5 kB | +100 % |
-    | \`/b\\|c\` | 1 | 33.3 % | 500 B | new |
+    | \`/a\` | 2 | 66.7% | 1.5 kB | +100% |
+    | \`/b\\|c\` | 1 | 33.3% | 500 B | new |
 
     ## Visitors
 
-    | Visitor | requests | share | transfer | change |
+    | Visitor | Hits | Share | Transfer | Change |
     | --- | --: | --: | --: | --: |
-    | \`v1\` | 2 | 66.7 % | 1.5 kB | +100 % |
-    | \`v2\` | 1 | 33.3 % | 500 B | new |
+    | \`v1\` | 2 | 66.7% | 1.5 kB | +100% |
+    | \`v2\` | 1 | 33.3% | 500 B | new |
 
     ## Countries
 
-    | Country | requests | share | transfer | change |
+    | Country | Hits | Share | Transfer | Change |
     | --- | --: | --: | --: | --: |
-    | *unknown* | 3 | 100 % | 2.0 kB | +200 % |
+    | *Unknown* | 3 | 100% | 2.0 kB | +200% |
 
-    ## How these numbers are made
+    ## About these numbers
 
-    - Counted by the server itself: every request that the app answered, once. Nothing runs in the browser, and nothing is estimated or sampled.
-    - Days and months are those of the time zone UTC.
-    - Transfer: bytes of the bodies. Errors: responses with a status of 500 or more. Average time: from the arrival of a request to the write that completed its response.
-    - Visitors: different cookies in the whole range, so that who came on several days is one. Clients that keep no cookies count with each request: it is an upper bound.
-    - Bots are among the requests.
-    - Nothing is stored of sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots: what is added to the hooks of the storage counts from then on.
-    - Made on 2026-11-25 at 20:36 UTC with track-usage 1.2.3.
+    - Counted by the server: every request that the app answered, once. No script runs in the browser, and nothing is estimated or sampled.
+    - Days and months are in the time zone UTC.
+    - Transfer is the size of response bodies. Errors are responses with a status of 500 or more. Avg. response time is measured from the arrival of a request to the write that completed its response.
+    - Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.
+    - Hits include bots.
+    - Not stored: sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots. To store a summary from now on, add it to the hooks of the storage.
+    - Created on 2026-11-25 at 20:36 UTC by track-usage 1.2.3.
     "
   `);
 });
@@ -238,12 +238,12 @@ describe('html', () => {
   test('the chart says what it shows, and a table has its numbers', async () => {
     const text = htmlReport(await reportOf(VISITS), IMPRINT);
     expect(text).toContain('role="img" aria-labelledby="chart-title chart-desc"');
-    expect(text).toContain('<title id="chart-title">Requests by day</title>');
+    expect(text).toContain('<title id="chart-title">Hits by day</title>');
     expect(text).toContain(
-      '<desc id="chart-desc">The most: 2 October 2026 with 2. The fewest: 1 October 2026 with 0. The numbers stand in a table below.</desc>',
+      '<desc id="chart-desc">Maximum: 2 October 2026 with 2. Minimum: 1 October 2026 with 0. A table below lists all numbers.</desc>',
     );
     expect(text.match(/<rect class="bar" x="\d/g)).toHaveLength(2 + 1);
-    expect(text).toContain('<title>2 October 2026: 2, 1 of them errors</title>');
+    expect(text).toContain('<title>2 October 2026: 2, errors: 1</title>');
     expect(text.match(/<tr><th scope="row">\d+ October 2026<\/th>/g)).toHaveLength(31);
   });
 
@@ -251,15 +251,15 @@ describe('html', () => {
     const text = htmlReport(await reportOf(VISITS, { hooks: ['urls'] }), IMPRINT);
     expect(text).not.toContain('<dt>Visitors');
     expect(text).not.toContain('<dt>Bots');
-    expect(text).toContain('Nothing is stored of sumRemotes, sumUserAgents,');
+    expect(text).toContain('Not stored: sumRemotes, sumUserAgents,');
   });
 
   test('a summary that has nothing in the range says so', async () => {
     const text = htmlReport(await reportOf(VISITS, { from: '2026-08', to: '2026-08' }), IMPRINT);
-    expect(text).toContain('Nothing is stored of the site &#34;shop&#34; in this range.');
-    expect(text.match(/Nothing is stored in this range/g)).toHaveLength(ALL.length);
+    expect(text).toContain('No hits of the site &#34;shop&#34; in this range.');
+    expect(text.match(/No hits in this range\.<\/p>\n?<\/section>/g)).toHaveLength(ALL.length);
     expect(text).not.toContain('<figure');
-    expect(text).toContain('<dt>Average time</dt><dd class="value">–</dd>');
+    expect(text).toContain('<dt>Avg. response time</dt><dd class="value">–</dd>');
     expect(text).not.toContain('NaN');
     expect(text).not.toContain('Infinity');
   });
@@ -267,9 +267,7 @@ describe('html', () => {
   test('an empty storage says so', async () => {
     for (const format of [htmlReport, markdownReport]) {
       const text = format(await reportOf([]), IMPRINT);
-      expect(text).toMatch(
-        /Nothing is stored of the site .*shop.*: check the storage and the name of the site\./,
-      );
+      expect(text).toMatch(/No data for the site .*shop.*: check the storage and the name of the site\./);
       expect(text).not.toMatch(/NaN|Infinity|undefined/);
     }
   });

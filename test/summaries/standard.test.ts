@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { tabLabel } from '../../dashboard/src/components/panel-list.ts';
 import * as api from '../../src/index.ts';
-import { headingOf } from '../../src/report/words.ts';
+import { headingOf } from '../../src/report/labels.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 
 describe.each(STANDARD_SUMMARIES)('the standard summary $title', (summary) => {

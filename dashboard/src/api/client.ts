@@ -15,7 +15,7 @@ export class ApiError extends Error {
 }
 
 /** Queries the API. `path` is the part after `api/v1/`. */
-export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function fetchJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
     response = await fetch(`api/v1/${path}`, {
@@ -31,7 +31,7 @@ export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
     return (await response.json()) as T;
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError('The answer of the server was cut off or is no JSON.', response.status);
+    throw new ApiError('The response of the server is incomplete or invalid.', response.status);
   }
 }
 
@@ -51,8 +51,8 @@ export async function signIn(token: string): Promise<void> {
   if (response.status === 401) throw new ApiError('Wrong token.', 401);
   if (response.status !== 429) throw await problemOf(response);
   const seconds = Number(response.headers.get('retry-after'));
-  const pause = seconds > 0 ? `${seconds} seconds` : 'a while';
-  throw new ApiError(`Too many tries. Wait ${pause}, then try again.`, 429);
+  const pause = seconds > 0 ? `${seconds} ${seconds === 1 ? 'second' : 'seconds'}` : 'a while';
+  throw new ApiError(`Too many attempts. Try again in ${pause}.`, 429);
 }
 
 async function problemOf(response: Response): Promise<ApiError> {
@@ -60,7 +60,7 @@ async function problemOf(response: Response): Promise<ApiError> {
   const { detail, title, code } = (body ?? {}) as Record<string, unknown>;
   const text = [detail, title].find((each) => typeof each === 'string' && each !== '');
   return new ApiError(
-    typeof text === 'string' ? text : `The server answered with status ${response.status}.`,
+    typeof text === 'string' ? text : `The server responded with status ${response.status}.`,
     response.status,
     typeof code === 'string' ? code : null,
   );

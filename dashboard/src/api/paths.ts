@@ -3,7 +3,7 @@ import { isNamed, type View } from '../state/view.ts';
 type Extra = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 /** Returns the path after `api/v1/` of a query within a view. */
-export function pathOf(question: string, view: View, extra: Extra = {}): string {
+export function pathOf(resource: string, view: View, extra: Extra = {}): string {
   const query = new URLSearchParams();
   if (view.site !== null) query.set('site', view.site);
   if (isNamed(view.range)) query.set('range', view.range);
@@ -16,7 +16,7 @@ export function pathOf(question: string, view: View, extra: Extra = {}): string 
     if (value === undefined || value === false) continue;
     query.set(name, String(value ?? ''));
   }
-  return `${question}?${query}`;
+  return `${resource}?${query}`;
 }
 
 /** Returns the URL of the same query as a download. */

@@ -2,11 +2,11 @@ import type { SeriesResult } from '../api/types.ts';
 import { type ChartMeasure, pointsOf } from './data.ts';
 
 /** Table of the chart's data, newest first. */
-export function ChartTable({ answer, measure }: { answer: SeriesResult; measure: ChartMeasure }) {
-  const points = pointsOf(answer, measure).reverse();
+export function ChartTable({ result, measure }: { result: SeriesResult; measure: ChartMeasure }) {
+  const points = pointsOf(result, measure).reverse();
   const show = (value: number | null | undefined) => (value == null ? '–' : measure.full(value));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: makes the table scrollable with the keyboard
     <section class="scroll chart-table" tabIndex={0} aria-label={`Table of ${measure.label}`}>
       <table>
         <caption class="hidden">{measure.label} over time</caption>
@@ -16,11 +16,11 @@ export function ChartTable({ answer, measure }: { answer: SeriesResult; measure:
             <th scope="col" class="number">
               {measure.label}
             </th>
-            {answer.previous && (
+            {result.previous && (
               <>
-                <th scope="col">Before</th>
+                <th scope="col">Previous date</th>
                 <th scope="col" class="number">
-                  {measure.label} before
+                  {measure.label}, previous period
                 </th>
               </>
             )}
@@ -31,7 +31,7 @@ export function ChartTable({ answer, measure }: { answer: SeriesResult; measure:
             <tr key={date}>
               <th scope="row">{date}</th>
               <td class="number">{show(value)}</td>
-              {answer.previous && (
+              {result.previous && (
                 <>
                   <td>{before?.date ?? '–'}</td>
                   <td class="number">{show(before?.value)}</td>

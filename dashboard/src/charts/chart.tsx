@@ -6,7 +6,7 @@ import { dataOf, optionsOf, type Shown } from './plot.ts';
 import { pointText, Tooltip } from './tooltip.tsx';
 
 interface ChartProps {
-  answer: SeriesResult;
+  result: SeriesResult;
   measure: ChartMeasure;
   /** Color scheme. The canvas contains the colors, so it is redrawn for another scheme. */
   scheme: string;
@@ -14,15 +14,15 @@ interface ChartProps {
 }
 
 /** Chart of a measure and its previous period. Arrow keys move between the buckets. */
-export function Chart({ answer, measure, scheme, height }: ChartProps) {
+export function Chart({ result, measure, scheme, height }: ChartProps) {
   const root = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const [cursor, setCursor] = useState<{ index: number; left: number } | null>(null);
-  const points = useMemo(() => pointsOf(answer, measure), [answer, measure]);
-  const shown = useRef<Shown>({ answer, measure, points });
-  shown.current = { answer, measure, points };
+  const points = useMemo(() => pointsOf(result, measure), [result, measure]);
+  const shown = useRef<Shown>({ result, measure, points });
+  shown.current = { result, measure, points };
   const last = points.length - 1;
-  const hasBefore = answer.previous !== null;
+  const hasBefore = result.previous !== null;
 
   useEffect(() => {
     const element = root.current!;
@@ -44,7 +44,7 @@ export function Chart({ answer, measure, scheme, height }: ChartProps) {
     };
   }, [measure.id, measure.label, hasBefore, scheme, height, last < 1]);
 
-  useEffect(() => plot.current?.setData(dataOf({ answer, measure, points })), [answer, measure, points]);
+  useEffect(() => plot.current?.setData(dataOf({ result, measure, points })), [result, measure, points]);
 
   const moveTo = (index: number) => {
     const made = plot.current;

@@ -22,13 +22,13 @@ export interface Point {
 }
 
 /** Pairs each bucket with the corresponding one of the previous period. */
-export function pointsOf(answer: SeriesResult, measure: ChartMeasure): Point[] {
-  const { buckets, previous, period } = answer;
+export function pointsOf(result: SeriesResult, measure: ChartMeasure): Point[] {
+  const { buckets, previous, period } = result;
   const last = buckets.length - 1;
   return buckets.map((bucket, index) => {
     const before = previous?.buckets[index];
     return {
-      date: `${showBucket(bucket.date, period)}${index === last && isUnderWay(answer) ? ', so far' : ''}`,
+      date: `${showBucket(bucket.date, period)}${index === last && isUnderWay(result) ? ', so far' : ''}`,
       value: measure.of(bucket),
       before: before ? { date: showBucket(before.date, period), value: measure.of(before) } : null,
     };

@@ -1,4 +1,5 @@
 import uPlot from 'uplot';
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { SeriesResult } from '../api/types.ts';
 import { type ChartMeasure, ceilingOf, isUnderWay, type Point, ticksOf, tickText } from './data.ts';
 
@@ -9,7 +10,7 @@ const WHOLE = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((step) => s
 
 /** Data that a plot reads at each drawing, so that new data needs no new plot. */
 export interface Shown {
-  answer: SeriesResult;
+  result: SeriesResult;
   measure: ChartMeasure;
   points: readonly Point[];
 }
@@ -18,14 +19,14 @@ export interface Shown {
  * Returns the values of each line: completed buckets, the line to an incomplete last bucket, and the previous
  * period.
  */
-export function dataOf({ points, answer }: Shown): uPlot.AlignedData {
+export function dataOf({ points, result }: Shown): uPlot.AlignedData {
   const values = points.map(({ value }) => value);
   const indices = points.map((_, index) => index);
   const last = points.length - 1;
-  const isOpen = last > 1 && isUnderWay(answer);
+  const isOpen = last > 1 && isUnderWay(result);
   const over = isOpen ? [...values.slice(0, last), null] : values;
   const open = values.map((value, index) => (isOpen && index >= last - 1 ? value : null));
-  const before = answer.previous ? [points.map((point) => point.before?.value ?? null)] : [];
+  const before = result.previous ? [points.map((point) => point.before?.value ?? null)] : [];
   return [indices, over, open, ...before];
 }
 
@@ -45,10 +46,10 @@ export function optionsOf(
   const muted = color('--muted');
   const font = `12px ${getComputedStyle(element).fontFamily}`;
   const isCount = ['hits', 'visitors', 'bots', 'errors'].includes(shown().measure.id);
-  const isRate = shown().measure.id === 'errors' && shown().measure.label === 'Error rate';
+  const isRate = shown().measure.id === 'errors' && shown().measure.label === MEASURE_LABELS.errorRate;
   const paths = uPlot.paths.spline!();
   const isLone = shown().points.length < 2;
-  const course: uPlot.Series = {
+  const trend: uPlot.Series = {
     stroke: accent,
     width: 2,
     // Buckets without requests have no average; the line continues across them.
@@ -63,10 +64,10 @@ export function optionsOf(
   };
   const series: uPlot.Series[] = [
     {},
-    { ...course, paths, points: { show: isLone, size: 7, fill: accent } },
-    { ...course, dash: [3, 4], points: { show: false } },
+    { ...trend, paths, points: { show: isLone, size: 7, fill: accent } },
+    { ...trend, dash: [3, 4], points: { show: false } },
   ];
-  if (shown().answer.previous) {
+  if (shown().result.previous) {
     series.push({
       stroke: color('--before'),
       width: 1.5,
@@ -111,7 +112,7 @@ export function optionsOf(
         size: 34,
         splits: (plot) =>
           ticksOf(shown().points.length, Math.floor(plot.bbox.width / devicePixelRatio / LABEL)),
-        values: (_, splits) => splits.map((index) => tickText(shown().answer, index)),
+        values: (_, splits) => splits.map((index) => tickText(shown().result, index)),
       },
       {
         stroke: muted,

@@ -32,7 +32,7 @@ export function Tooltip({ point, measure, left, width }: TooltipProps) {
 
 /** Returns the same values as text for screen readers. */
 export function pointText({ date, value, before }: Point, measure: ChartMeasure): string {
-  const then = before ? `; before, ${before.date}: ${text(before.value, measure)}` : '';
+  const then = before ? `; previous period, ${before.date}: ${text(before.value, measure)}` : '';
   return `${date}: ${text(value, measure)}${then}`;
 }
 

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
 import type { SiteInfo, TotalsResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { useLive } from '../api/use-live.ts';
 import { PageContext } from '../state/context.ts';
 import { useTheme } from '../state/theme.ts';
@@ -20,13 +20,13 @@ export function App() {
   const [view, change] = useView();
   const theme = useTheme();
   const [isLive, setIsLive] = useState(true);
-  const site = useAnswer<SiteInfo>(
+  const site = useQuery<SiteInfo>(
     `site${view.site === null ? '' : `?${new URLSearchParams({ site: view.site })}`}`,
   );
   const isKnown = site.data !== undefined && !site.error;
   const live = useLive(isLive && isKnown);
   const [hasAny, setHasAny] = useState<boolean>();
-  const ever = useAnswer<TotalsResult>(
+  const ever = useQuery<TotalsResult>(
     isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
     live.tick,
   );

@@ -24,7 +24,7 @@ export function LiveBadge({ state, isWanted, onToggle }: LiveBadgeProps) {
       type="button"
       class={`badge ${level}`}
       aria-pressed={isWanted}
-      title={isWanted ? 'New requests show up by themselves: press to pause' : 'Paused: press to go on'}
+      title={isWanted ? 'New requests appear automatically. Click to pause.' : 'Paused. Click to resume.'}
       onClick={onToggle}
     >
       <span class={`dot ${state === 'connected' ? 'pulse' : ''}`} />

@@ -31,7 +31,7 @@ export function Chips() {
             class="quiet"
             onClick={() => change((before) => ({ ...before, filters: [] }))}
           >
-            Remove all
+            Clear filters
           </button>
         </li>
       )}

@@ -6,29 +6,29 @@ export function Empty() {
   if (site.status === null) {
     return (
       <section class="card empty" aria-labelledby="empty">
-        <h2 id="empty">Nothing is stored here</h2>
+        <h2 id="empty">No data</h2>
         <p>
-          The storage has no requests of the site “{site.site}”. Look at the name: <code>--site</code> is what
-          the app has as its option <code>site</code>.
+          The storage has no requests of the site “{site.site}”. Check that <code>--site</code> equals the
+          option <code>site</code> of the app.
         </p>
-        <p class="muted">What is stored from now on shows up by itself.</p>
+        <p class="muted">New requests appear automatically.</p>
       </section>
     );
   }
   return (
     <section class="card empty" aria-labelledby="empty">
-      <h2 id="empty">Nothing is stored yet</h2>
+      <h2 id="empty">No data yet</h2>
       <p>
-        The page is ready. Open any page of your app{site.site === 'default' ? '' : ` “${site.site}”`}, and
-        its request shows up here within a second or two.
+        Open any page of your app{site.site === 'default' ? '' : ` “${site.site}”`}. Its request appears here
+        within two seconds.
       </p>
-      <p>From a terminal:</p>
+      <p>Or send a request from a terminal:</p>
       <pre>
         <code>curl -o /dev/null {location.origin}/</code>
       </pre>
       <p class="muted">
-        Is the app running already? Then look whether it hands its app to <code>new TrackUsage(app, …)</code>{' '}
-        before its routes, and whether <code>usage.status()</code> reports an error.
+        If nothing appears, check that <code>new TrackUsage(app, …)</code> is called before the routes are
+        added, and that <code>usage.status()</code> reports no error.
       </p>
     </section>
   );

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { downloadOf, pathOf } from '../api/paths.ts';
 import type { TopResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
 import { CoverageNote } from './coverage-note.tsx';
@@ -9,7 +9,7 @@ import { Icon } from './icons.tsx';
 import { Pager } from './pager.tsx';
 import { panelsOf } from './panel-list.ts';
 import { Problem } from './problem.tsx';
-import { whyNoAnswer } from './reasons.ts';
+import { whyNoResult } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
 import { Tabs } from './tabs.tsx';
@@ -25,15 +25,15 @@ export function Expanded({ name }: { name: string }) {
   const info = panelsOf(site.summaries).find((panel) => panel.name === name);
   const panel = view.panels[name] ?? DEFAULT_PANEL;
   const tab = info?.tabs.find(({ summary }) => summary === panel.tab) ?? info?.tabs[0];
-  const question = `summaries/${encodeURIComponent(tab?.summary ?? '')}`;
+  const resource = `summaries/${encodeURIComponent(tab?.summary ?? '')}`;
   const rows = { order: panel.order, search: panel.search || undefined };
-  const reason = tab ? whyNoAnswer(site, view, tab.summary) : null;
+  const reason = tab ? whyNoResult(site, view, tab.summary) : null;
   const path =
     tab && reason === null
-      ? pathOf(question, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
+      ? pathOf(resource, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
       : null;
-  const asked = useAnswer<TopResult>(path, tick);
-  const data = asked.data?.summary === tab?.summary ? asked.data : undefined;
+  const state = useQuery<TopResult>(path, tick);
+  const data = state.data?.summary === tab?.summary ? state.data : undefined;
 
   useEffect(() => {
     const element = dialog.current;
@@ -47,9 +47,9 @@ export function Expanded({ name }: { name: string }) {
     setNote('');
     change((now) => ({ ...withPanel(now, name, { page: 1, ...next }), key: undefined }), how);
   };
-  const all = pathOf(question, view, { ...rows, limit: 0 });
+  const all = pathOf(resource, view, { ...rows, limit: 0 });
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself
+    // biome-ignore lint/a11y/useKeyWithClickEvents: browsers close a dialog on Escape
     <dialog
       ref={dialog}
       class="expanded"
@@ -87,16 +87,16 @@ export function Expanded({ name }: { name: string }) {
         <p class="note" role="status">
           {note}
         </p>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys */}
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: makes the table scrollable with the keyboard */}
         <section class="expanded-body" tabIndex={0} aria-label={`All ${tab.label}`}>
           {reason !== null ? (
             <p class="nothing">{reason}</p>
-          ) : asked.error ? (
-            <Problem error={asked.error} onRetry={asked.retry} />
+          ) : state.error ? (
+            <Problem error={state.error} onRetry={state.retry} />
           ) : data ? (
-            <div class={asked.isLoading ? 'stale' : ''}>
+            <div class={state.isLoading ? 'stale' : ''}>
               <WideKeys
-                answer={data}
+                result={data}
                 label={tab.label}
                 onOrder={(order) => set({ order })}
                 onNote={setNote}

@@ -35,7 +35,7 @@ export function Header({ live, isLive, onLive, status, theme, onTheme }: HeaderP
             type="button"
             class="button"
             aria-pressed={view.compare}
-            title="Compare with the period before"
+            title="Compare with the previous period"
             onClick={() => change((before) => ({ ...before, compare: !before.compare }))}
           >
             Compare

@@ -17,7 +17,7 @@ interface KeyCellProps {
   onDone?(): void;
 }
 
-/** A key in front of its bar. A click filters the page by the key, and another one removes the filter. */
+/** Cell with a key and its bar. Clicking the key adds or removes a filter of the page. */
 export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCellProps) {
   const { site, view, change } = usePage();
   const text = keyText(summary, keyOf, origin);

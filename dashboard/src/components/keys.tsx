@@ -1,28 +1,29 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Order, TopResult, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
-import { compact, full, othersText, percent } from '../format/numbers.ts';
+import { compact, othersText, percent, whole } from '../format/numbers.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { KeyCell } from './key-cell.tsx';
 
 interface KeysProps {
-  answer: TopResult;
+  result: TopResult;
   label: string;
   onOrder(order: Order): void;
   onNote(note: string): void;
 }
 
 /** Rows of a panel, and the sum of the remaining ones. */
-export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
-  const { rows, others, total, order, count, summary } = answer;
+export function Keys({ result, label, onOrder, onNote }: KeysProps) {
+  const { rows, others, total, order, count, summary } = result;
   const origin = sharedOrigin(rows.map(({ key }) => key));
   const most = Math.max(...rows.map((row) => worth(row, order)), 0);
   const rest = count - rows.length;
-  if (rows.length === 0) return <p class="nothing">Nothing found in this range.</p>;
+  if (rows.length === 0) return <p class="nothing">No hits in this range.</p>;
   return (
     <table class="keys">
       <caption class="hidden">
-        {label} by {ORDER_LABELS[order].toLowerCase()}
+        {label} by {ORDER_LABELS[order]}
       </caption>
       <thead>
         <tr>
@@ -34,11 +35,11 @@ export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
           )}
           <th scope="col" class="number" aria-sort={order === 'hits' ? 'descending' : undefined}>
             <button type="button" class="sort" onClick={() => onOrder('hits')}>
-              Hits
+              {MEASURE_LABELS.hits}
             </button>
           </th>
           <th scope="col" class="number share">
-            Share
+            {MEASURE_LABELS.share}
           </th>
         </tr>
       </thead>
@@ -52,7 +53,7 @@ export function Keys({ answer, label, onOrder, onNote }: KeysProps) {
           <tr>
             <th scope="row">{othersText(rest)}</th>
             {order !== 'hits' && <td class="number">{showValue(worth(others, order), order)}</td>}
-            <td class="number" title={full(others.hits)}>
+            <td class="number" title={whole(others.hits)}>
               {compact(others.hits)}
             </td>
             <td class="number share">{percent(others.hits / total.hits)}</td>
@@ -83,7 +84,7 @@ function Row({ row, order, most, hits, summary, origin, onNote }: RowProps) {
           {showValue(value, order)}
         </td>
       )}
-      <td class="number" title={full(row.hits)}>
+      <td class="number" title={whole(row.hits)}>
         {compact(row.hits)}
       </td>
       <td class="number share">{percent(row.hits / hits)}</td>

@@ -1,10 +1,10 @@
 import { pathOf } from '../api/paths.ts';
 import type { TotalsResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
 import { Chips } from './chips.tsx';
-import { Course } from './course.tsx';
+import { Trend } from './trend.tsx';
 import { Expanded } from './expanded.tsx';
 import { Panels } from './panels.tsx';
 import { Requests } from './requests.tsx';
@@ -13,7 +13,7 @@ import { Strip } from './strip.tsx';
 /** Totals, their trend, the panels and the latest requests. */
 export function Main() {
   const { view, tick } = usePage();
-  const totals = useAnswer<TotalsResult>(pathOf('totals', view, { compare: view.compare }), tick);
+  const totals = useQuery<TotalsResult>(pathOf('totals', view, { compare: view.compare }), tick);
   return (
     <>
       <Chips />
@@ -23,7 +23,7 @@ export function Main() {
         </h2>
         <Strip totals={totals} />
         <Boundary>
-          <Course />
+          <Trend />
         </Boundary>
       </section>
       <Panels />

@@ -1,4 +1,4 @@
-import { full } from '../format/numbers.ts';
+import { whole } from '../format/numbers.ts';
 import { Icon } from './icons.tsx';
 
 interface PagerProps {
@@ -26,7 +26,7 @@ export function Pager({ label, page, size, count, onPage }: PagerProps) {
         <Icon name="left" />
       </button>
       <span>
-        {full(first)}–{full(Math.min(count, page * size))} <span class="muted">of {full(count)}</span>
+        {whole(first)}–{whole(Math.min(count, page * size))} <span class="muted">of {whole(count)}</span>
       </span>
       <button
         type="button"

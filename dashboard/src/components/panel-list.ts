@@ -1,3 +1,4 @@
+import { SUMMARY_LABELS } from '../../../src/formats/labels.ts';
 import type { SummaryInfo } from '../api/types.ts';
 
 export interface Tab {
@@ -13,53 +14,46 @@ export interface PanelInfo {
   tabs: readonly Tab[];
 }
 
-const tab = (summary: string, label: string, hook: string): Tab => ({ summary, label, hook });
+const tab = (summary: string, hook: string): Tab => ({
+  summary,
+  label: SUMMARY_LABELS.get(summary)?.title ?? summary,
+  hook,
+});
 
 const PANELS: readonly PanelInfo[] = [
+  { name: 'pages', title: 'Pages', tabs: [tab('urls', 'sumUrls'), tab('routes', 'sumRoutes')] },
+  { name: 'sources', title: 'Sources', tabs: [tab('referrers', 'sumReferrers')] },
   {
-    name: 'pages',
-    title: 'Pages',
-    tabs: [tab('urls', 'URLs', 'sumUrls'), tab('routes', 'Routes', 'sumRoutes')],
-  },
-  { name: 'sources', title: 'Sources', tabs: [tab('referrers', 'Referrers', 'sumReferrers')] },
-  {
-    name: 'places',
-    title: 'Places',
-    tabs: [tab('geo', 'Countries', 'sumGeo'), tab('languages', 'Languages', 'sumLanguages')],
+    name: 'locations',
+    title: 'Locations',
+    tabs: [tab('geo', 'sumGeo'), tab('languages', 'sumLanguages')],
   },
   {
-    name: 'clients',
-    title: 'Clients',
-    tabs: [
-      tab('browsers', 'Browsers', 'sumBrowsers'),
-      tab('user-agents', 'User agents', 'sumUserAgents'),
-      tab('bots', 'Bots', 'sumBots'),
-    ],
+    name: 'browsers',
+    title: 'Browsers',
+    tabs: [tab('browsers', 'sumBrowsers'), tab('user-agents', 'sumUserAgents'), tab('bots', 'sumBots')],
   },
   {
     name: 'addresses',
-    title: 'Addresses',
-    tabs: [tab('remotes', 'Addresses', 'sumRemotes'), tab('visitors', 'Visitors', 'sumVisitors')],
+    title: 'IP addresses',
+    tabs: [tab('remotes', 'sumRemotes'), tab('visitors', 'sumVisitors')],
   },
   {
-    name: 'answers',
-    title: 'Answers',
-    tabs: [tab('status', 'Status', 'sumStatus'), tab('server', 'Servers', 'sumServer')],
+    name: 'responses',
+    title: 'Responses',
+    tabs: [tab('status', 'sumStatus'), tab('server', 'sumServer')],
   },
 ];
 
-/**
- * Returns the panels of a site, each with the tabs of the kept summaries. A panel without any shows how to
- * keep them.
- */
+/** Returns the panels of a site, with a tab for each summary that is stored. A panel may have no tabs. */
 export function panelsOf(summaries: readonly SummaryInfo[]): PanelInfo[] {
   const names = new Set(summaries.map(({ name }) => name));
   const known = PANELS.map((panel) => ({
     ...panel,
     tabs: panel.tabs.filter(({ summary }) => names.has(summary)),
   }));
-  const own = summaries.filter((summary) => summary.custom).map(({ name }) => tab(name, name, name));
-  return own.length === 0 ? known : [...known, { name: 'own', title: 'Own', tabs: own }];
+  const custom = summaries.filter((summary) => summary.custom).map(({ name }) => tab(name, name));
+  return custom.length === 0 ? known : [...known, { name: 'custom', title: 'Custom', tabs: custom }];
 }
 
 /** Returns all tabs that a panel can have. */

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
 import type { TopResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
 import { CoverageNote } from './coverage-note.tsx';
@@ -10,7 +10,7 @@ import { Keys } from './keys.tsx';
 import { Pager } from './pager.tsx';
 import type { PanelInfo } from './panel-list.ts';
 import { Problem } from './problem.tsx';
-import { whyNoAnswer } from './reasons.ts';
+import { whyNoResult } from './reasons.ts';
 import { SearchBox } from './search-box.tsx';
 import { BoneRows } from './skeleton.tsx';
 import { Tabs } from './tabs.tsx';
@@ -27,7 +27,7 @@ export function Panel({ info }: { info: PanelInfo }) {
     setNote('');
     change((now) => withPanel(now, info.name, { page: 1, ...next }), how);
   };
-  const reason = whyNoAnswer(site, view, tab.summary);
+  const reason = whyNoResult(site, view, tab.summary);
   const isOpen = view.open === info.name;
   const { order, search } = panel;
   const page = isOpen ? 1 : panel.page;
@@ -37,8 +37,8 @@ export function Panel({ info }: { info: PanelInfo }) {
     limit: ROWS,
     page,
   });
-  const asked = useAnswer<TopResult>(reason === null ? path : null, tick);
-  const data = asked.data?.summary === tab.summary ? asked.data : undefined;
+  const state = useQuery<TopResult>(reason === null ? path : null, tick);
+  const data = state.data?.summary === tab.summary ? state.data : undefined;
   const title = `panel-${info.name}`;
   return (
     <section class="card panel" aria-labelledby={title}>
@@ -48,7 +48,7 @@ export function Panel({ info }: { info: PanelInfo }) {
         <button
           type="button"
           class="square quiet"
-          title={`All ${tab.label.toLowerCase()}`}
+          title={`Show all ${tab.label}`}
           aria-label={`Show all ${tab.label}`}
           onClick={() => change((now) => ({ ...withPanel(now, info.name, { page: 1 }), open: info.name }))}
         >
@@ -58,11 +58,11 @@ export function Panel({ info }: { info: PanelInfo }) {
       <div class="panel-body">
         {reason !== null ? (
           <p class="nothing">{reason}</p>
-        ) : asked.error ? (
-          <Problem error={asked.error} onRetry={asked.retry} />
+        ) : state.error ? (
+          <Problem error={state.error} onRetry={state.retry} />
         ) : data ? (
-          <div class={asked.isLoading ? 'stale' : ''}>
-            <Keys answer={data} label={tab.label} onOrder={(to) => set({ order: to })} onNote={setNote} />
+          <div class={state.isLoading ? 'stale' : ''}>
+            <Keys result={data} label={tab.label} onOrder={(to) => set({ order: to })} onNote={setNote} />
           </div>
         ) : (
           <BoneRows count={ROWS + 1} />
@@ -79,14 +79,14 @@ export function Panel({ info }: { info: PanelInfo }) {
           onSearch={(text) => set({ search: text }, 'replace')}
         />
         <label class="order">
-          <span class="hidden">Order {tab.label} by</span>
+          <span class="hidden">Sort {tab.label} by</span>
           <select
             value={order}
             onChange={(event) => set({ order: event.currentTarget.value as PanelView['order'] })}
           >
             {Object.entries(ORDER_LABELS).map(([value, label]) => (
               <option key={value} value={value}>
-                By {label.toLowerCase()}
+                By {label}
               </option>
             ))}
           </select>

@@ -3,7 +3,7 @@ import { Boundary } from './boundary.tsx';
 import { Panel } from './panel.tsx';
 import { allTabs, panelsOf } from './panel-list.ts';
 
-/** All panels. Summaries that are not kept are listed in one line at the end. */
+/** All panels. Those without stored summaries are listed at the end, with the hooks that they need. */
 export function Panels() {
   const { site } = usePage();
   const panels = panelsOf(site.summaries);
@@ -23,7 +23,7 @@ export function Panels() {
         <ul class="missing">
           {missing.map(({ name, title }) => (
             <li key={name}>
-              <strong>{title}</strong> are not kept. To keep them:{' '}
+              <strong>{title}</strong>: not stored. To store them, add{' '}
               <code>
                 hooks: [
                 {allTabs(name)

@@ -1,7 +1,8 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { RecordJson, RecordsResult } from '../api/types.ts';
 import { showInstant } from '../format/dates.ts';
 import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
-import { bytes, duration, full } from '../format/numbers.ts';
+import { bytes, duration, whole } from '../format/numbers.ts';
 import { KeyLabel } from './key-label.tsx';
 
 /** Requests, newest first. */
@@ -11,7 +12,7 @@ export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
   const origin = sharedOrigin(records.map(({ url }) => url));
   if (records.length === 0) return <p class="nothing">No requests in this range.</p>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: makes the table scrollable with the keyboard
     <section class="scroll" tabIndex={0} aria-label="Table of requests">
       <table class="records">
         <caption class="hidden">Requests, newest first</caption>
@@ -21,13 +22,13 @@ export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
             <th scope="col">Status</th>
             <th scope="col">Request</th>
             <th scope="col" class="number">
-              Took
+              {MEASURE_LABELS.duration}
             </th>
             <th scope="col" class="number">
-              Size
+              {MEASURE_LABELS.transfer}
             </th>
-            <th scope="col">From</th>
-            <th scope="col">Client</th>
+            <th scope="col">IP address</th>
+            <th scope="col">Browser</th>
           </tr>
         </thead>
         <tbody>
@@ -50,7 +51,7 @@ function Request({ record, timeZone, origin }: RequestProps) {
   const { status, method, url, contentLength, remoteAddr, country, userAgent, bot } = record;
   const date = showInstant(record.date, timeZone);
   const place = country === null ? null : countryName(country);
-  const client = [userAgent?.browser ?? userAgent?.string ?? '–', userAgent?.platform]
+  const browser = [userAgent?.browser ?? userAgent?.string ?? '–', userAgent?.platform]
     .filter(Boolean)
     .join(', ');
   return (
@@ -67,19 +68,19 @@ function Request({ record, timeZone, origin }: RequestProps) {
           <KeyLabel {...keyText('urls', url, origin)} />
         </span>
       </td>
-      <td class="number" title={`${full(record.duration)} µs`}>
+      <td class="number" title={`${whole(record.duration)} µs`}>
         {duration(record.duration)}
       </td>
-      <td class="number" title={`${full(contentLength)} bytes`}>
+      <td class="number" title={`${whole(contentLength)} bytes`}>
         {bytes(contentLength)}
       </td>
-      <td class="from" title={place ?? undefined}>
+      <td class="address" title={place ?? undefined}>
         {remoteAddr === null ? '–' : visible(remoteAddr.slice(0, 60))}
         {country !== null && <span class="muted"> {visible(country.slice(0, 8))}</span>}
       </td>
-      <td class="client" title={userAgent?.string}>
+      <td class="browser" title={userAgent?.string}>
         {bot && <span class="tag">bot</span>}
-        {visible(client.slice(0, 80))}
+        {visible(browser.slice(0, 80))}
       </td>
     </tr>
   );

@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, ask } from '../api/client.ts';
+import { ApiError, fetchJson } from '../api/client.ts';
 import { downloadOf, pathOf } from '../api/paths.ts';
 import type { RecordsResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { Icon } from './icons.tsx';
 import { Problem } from './problem.tsx';
@@ -14,19 +14,19 @@ const ROWS = 25;
 interface Older {
   /** Path of the query whose records they follow. */
   path: string;
-  answers: RecordsResult[];
+  results: RecordsResult[];
 }
 
 /** Latest requests, with a button that loads earlier ones. */
 export function Requests() {
   const { view, change, tick } = usePage();
   const path = pathOf('records', view, { limit: ROWS });
-  const [older, setOlder] = useState<Older>({ path: '', answers: [] });
+  const [older, setOlder] = useState<Older>({ path: '', results: [] });
   const [failure, setFailure] = useState<ApiError>();
   const [isBusy, setIsBusy] = useState(false);
-  const more = older.path === path ? older.answers : [];
+  const more = older.path === path ? older.results : [];
   // Pages loaded below continue from these rows, so the rows must not change.
-  const first = useAnswer<RecordsResult>(view.requests ? path : null, more.length > 0 ? 0 : tick);
+  const first = useQuery<RecordsResult>(view.requests ? path : null, more.length > 0 ? 0 : tick);
   const pages = first.data ? [first.data, ...more] : [];
   const next = pages.at(-1)?.next ?? null;
 
@@ -35,8 +35,8 @@ export function Requests() {
     setIsBusy(true);
     setFailure(undefined);
     try {
-      const answer = await ask<RecordsResult>(pathOf('records', view, { limit: ROWS, after: next }));
-      setOlder({ path, answers: [...more, answer] });
+      const result = await fetchJson<RecordsResult>(pathOf('records', view, { limit: ROWS, after: next }));
+      setOlder({ path, results: [...more, result] });
     } catch (error) {
       setFailure(error instanceof ApiError ? error : new ApiError(String(error)));
     } finally {

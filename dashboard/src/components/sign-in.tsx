@@ -6,7 +6,7 @@ const FROM_LINK = new URLSearchParams(location.search).has('link');
 
 /** Form for the token. */
 export function SignIn({ hint, onDone }: { hint: string; onDone(): void }) {
-  const [problem, setProblem] = useState(FROM_LINK ? 'That link was used already, or is not one.' : '');
+  const [problem, setProblem] = useState(FROM_LINK ? 'This link is invalid or was already used.' : '');
   const [isBusy, setIsBusy] = useState(false);
 
   const submit = async (event: SubmitEvent) => {

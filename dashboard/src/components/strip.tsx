@@ -1,5 +1,5 @@
 import type { TotalsResult } from '../api/types.ts';
-import type { Asked } from '../api/use-answer.ts';
+import type { QueryState } from '../api/use-query.ts';
 import { difference } from '../format/change.ts';
 import { MEASURES, type Measure } from '../format/measures.ts';
 import { usePage } from '../state/context.ts';
@@ -8,13 +8,13 @@ import { CoverageNote } from './coverage-note.tsx';
 import { Problem } from './problem.tsx';
 
 /** Totals. Clicking one shows its trend below. */
-export function Strip({ totals }: { totals: Asked<TotalsResult> }) {
+export function Strip({ totals }: { totals: QueryState<TotalsResult> }) {
   if (totals.error) return <Problem error={totals.error} onRetry={totals.retry} />;
   return (
     <>
       <div class={`strip ${totals.isLoading && totals.data ? 'stale' : ''}`}>
         {MEASURES.map((measure) => (
-          <Total key={measure.id} measure={measure} answer={totals.data} />
+          <Total key={measure.id} measure={measure} result={totals.data} />
         ))}
       </div>
       {totals.data && <CoverageNote coverage={totals.data.coverage} labelOf={labelOf} />}
@@ -26,13 +26,13 @@ function labelOf(summary: string): string {
   return summary === 'visitors' ? 'Visitors' : 'Bots';
 }
 
-function Total({ measure, answer }: { measure: Measure; answer: TotalsResult | undefined }) {
+function Total({ measure, result }: { measure: Measure; result: TotalsResult | undefined }) {
   const { view, change } = usePage();
-  const value = answer ? measure.of(answer.totals) : null;
-  // If nothing was stored in the previous period, every value would be new.
-  const before = answer?.previous?.totals.hits ? measure.of(answer.previous.totals) : null;
-  const isMissing = answer !== undefined && value === null && measure.needs !== null;
-  const title = isMissing ? `Kept by the hook ${measure.needs}` : value === null ? '' : measure.full(value);
+  const value = result ? measure.of(result.totals) : null;
+  // Without hits in the previous period, every value would be new.
+  const before = result?.previous?.totals.hits ? measure.of(result.previous.totals) : null;
+  const isMissing = result !== undefined && value === null && measure.needs !== null;
+  const title = isMissing ? `Requires ${measure.needs} among the hooks` : value === null ? '' : measure.full(value);
   return (
     <button
       type="button"
@@ -44,10 +44,10 @@ function Total({ measure, answer }: { measure: Measure; answer: TotalsResult | u
     >
       <span class="total-label">{measure.label}</span>
       <span class="total-value">
-        {answer ? value === null ? '–' : measure.short(value) : <span class="bone bone-text" />}
+        {result ? value === null ? '–' : measure.short(value) : <span class="bone bone-text" />}
       </span>
       <span class="total-change">
-        {answer?.previous && <ChangeMark difference={difference(value, before, measure.better)} />}
+        {result?.previous && <ChangeMark difference={difference(value, before, measure.better)} />}
       </span>
     </button>
   );

@@ -2,7 +2,7 @@ import { THEMES, type Theme } from '../state/theme.ts';
 import { Icon } from './icons.tsx';
 
 const ICONS = { system: 'system', light: 'sun', dark: 'moon' } as const;
-const LABELS = { system: 'as the system', light: 'light', dark: 'dark' } as const;
+const LABELS = { system: 'system', light: 'light', dark: 'dark' } as const;
 
 /** Button that switches to the next theme. */
 export function ThemeSwitch({ theme, onTheme }: { theme: Theme; onTheme(theme: Theme): void }) {
@@ -13,7 +13,7 @@ export function ThemeSwitch({ theme, onTheme }: { theme: Theme; onTheme(theme: T
       type="button"
       class="button square"
       aria-label={label}
-      title={`${label}. Press for ${LABELS[next]}`}
+      title={`${label}. Click for ${LABELS[next]}.`}
       onClick={() => onTheme(next)}
     >
       <Icon name={ICONS[theme]} />

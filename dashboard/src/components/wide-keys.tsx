@@ -1,3 +1,4 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopResult, TopRow } from '../api/types.ts';
 import { difference } from '../format/change.ts';
 import { keyText, sharedOrigin } from '../format/keys.ts';
@@ -8,25 +9,25 @@ import { ORDER_LABELS } from '../state/view.ts';
 import { ChangeMark } from './change-mark.tsx';
 import { Icon } from './icons.tsx';
 import { KeyCell } from './key-cell.tsx';
-import { KeyCourse } from './key-course.tsx';
+import { KeyTrend } from './key-trend.tsx';
 
 const COLUMNS = Object.keys(ORDER_LABELS) as Order[];
 const BETTER = { hits: 'up', transfer: null, errors: 'down', duration: null, average: 'down' } as const;
 
 interface WideKeysProps {
-  answer: TopResult;
+  result: TopResult;
   label: string;
   onOrder(order: Order): void;
   onNote(note: string): void;
 }
 
 /** Table of keys with all measures, sortable by each. */
-export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
+export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
   const { view } = usePage();
-  const { rows, order, total, others, count } = answer;
-  const origin = answer.summary === 'urls' ? sharedOrigin(rows.map(({ key }) => key)) : null;
+  const { rows, order, total, others, count } = result;
+  const origin = result.summary === 'urls' ? sharedOrigin(rows.map(({ key }) => key)) : null;
   const most = Math.max(...rows.map((row) => worth(row, order)), 0);
-  if (rows.length === 0) return <p class="nothing">Nothing found in this range.</p>;
+  if (rows.length === 0) return <p class="nothing">No hits in this range.</p>;
   return (
     <table class="keys wide">
       <caption class="hidden">{label}</caption>
@@ -42,15 +43,15 @@ export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
             </th>
           ))}
           <th scope="col" class="number">
-            Share
+            {MEASURE_LABELS.share}
           </th>
           {view.compare && (
             <th scope="col" class="number">
-              Change
+              {MEASURE_LABELS.change}
             </th>
           )}
           <th scope="col">
-            <span class="hidden">Course</span>
+            <span class="hidden">Trend</span>
           </th>
         </tr>
       </thead>
@@ -58,7 +59,7 @@ export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
         {rows.map((row) => (
           <WideRow
             key={row.key ?? ''}
-            {...{ answer, row, origin, onNote }}
+            {...{ result, row, origin, onNote }}
             part={most === 0 ? 0 : worth(row, order) / most}
           />
         ))}
@@ -78,16 +79,16 @@ export function WideKeys({ answer, label, onOrder, onNote }: WideKeysProps) {
 }
 
 interface WideRowProps {
-  answer: TopResult;
+  result: TopResult;
   row: TopRow;
   origin: string | null;
   part: number;
   onNote(note: string): void;
 }
 
-function WideRow({ answer, row, origin, part, onNote }: WideRowProps) {
+function WideRow({ result, row, origin, part, onNote }: WideRowProps) {
   const { view, change } = usePage();
-  const { summary, order, total } = answer;
+  const { summary, order, total } = result;
   const isOpen = view.key !== undefined && view.key === row.key;
   const before = row.previous ? worth(row.previous, order) : null;
   const name = keyText(summary, row.key, origin).text;
@@ -110,8 +111,8 @@ function WideRow({ answer, row, origin, part, onNote }: WideRowProps) {
             type="button"
             class="square quiet"
             aria-expanded={isOpen}
-            aria-label={`Course of ${name.slice(0, 80)}`}
-            title="Show its course"
+            aria-label={`Trend of ${name.slice(0, 80)}`}
+            title="Show trend"
             onClick={() => change((now) => ({ ...now, key: isOpen ? undefined : row.key }))}
           >
             <Icon name="line" />
@@ -119,9 +120,9 @@ function WideRow({ answer, row, origin, part, onNote }: WideRowProps) {
         </td>
       </tr>
       {isOpen && (
-        <tr class="key-course">
+        <tr class="key-trend">
           <td colSpan={COLUMNS.length + (view.compare ? 4 : 3)}>
-            <KeyCourse summary={summary} keyOf={row.key} order={order} />
+            <KeyTrend summary={summary} keyOf={row.key} order={order} />
           </td>
         </tr>
       )}

@@ -1,11 +1,9 @@
-import { full } from './numbers.ts';
+import { type Change, changeOf } from '../../../src/formats/change.ts';
 
 export type Meaning = 'good' | 'bad' | 'neutral';
 
-export interface Difference {
-  text: string;
+export interface Difference extends Change {
   meaning: Meaning;
-  direction: 'up' | 'down' | 'same';
 }
 
 /**
@@ -18,12 +16,8 @@ export function difference(
   better: 'up' | 'down' | null,
 ): Difference | null {
   if (value === null || before === null || before === undefined) return null;
-  if (value === before) return value === 0 ? null : { text: '0%', meaning: 'neutral', direction: 'same' };
-  const direction = value > before ? 'up' : 'down';
-  const meaning = better === null ? 'neutral' : better === direction ? 'good' : 'bad';
-  if (before === 0) return { text: 'new', meaning, direction };
-  const ratio = (Math.abs(value - before) / before) * 100;
-  const rounded = ratio < 10 ? Math.round(ratio * 10) / 10 : Math.round(ratio);
-  if (rounded === 0) return { text: '0%', meaning: 'neutral', direction: 'same' };
-  return { text: rounded > 999 ? '>999%' : `${full(rounded)}%`, meaning, direction };
+  if (value === 0 && before === 0) return null;
+  const change = changeOf(value, before);
+  const isNeutral = better === null || change.direction === 'same';
+  return { ...change, meaning: isNeutral ? 'neutral' : better === change.direction ? 'good' : 'bad' };
 }

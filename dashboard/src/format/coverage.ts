@@ -1,8 +1,8 @@
 import type { Gap } from '../api/types.ts';
 import { showRange } from './dates.ts';
-import { full } from './numbers.ts';
+import { whole } from './numbers.ts';
 
-/** Describes the requests that a summary omits from the displayed numbers. */
+/** Describes the hits that a summary does not include. */
 export function gapText(label: string, { from, to, hits }: Gap): string {
-  return `${label} not kept all the time: ${full(hits)} ${hits === 1 ? 'hit is' : 'hits are'} missing, ${showRange({ from, to })}.`;
+  return `${label} do not include ${whole(hits)} ${hits === 1 ? 'hit' : 'hits'} (${showRange({ from, to })}), when the summary was not among the hooks of every app.`;
 }

@@ -1,14 +1,6 @@
-const WITHOUT: Readonly<Record<string, string>> = {
-  referrers: 'Direct',
-  bots: 'People',
-  geo: 'Unknown',
-  languages: 'Unknown',
-  browsers: 'Unknown',
-  'user-agents': 'Unknown',
-  routes: 'No route',
-  visitors: 'Without a cookie',
-};
-/** Maximum number of characters. More would never be visible in a row. */
+import { NO_KEY, SUMMARY_LABELS } from '../../../src/formats/labels.ts';
+
+/** Maximum number of characters. A row never has room for more. */
 const MAX_LENGTH = 400;
 const TAIL = 14;
 
@@ -25,7 +17,7 @@ export interface KeyText {
 
 /** Returns the display text of a key. Any key is treated as plain text. */
 export function keyText(summary: string, key: string | null, origin: string | null = null): KeyText {
-  if (key === null) return { text: WITHOUT[summary] ?? '(none)', title: '' };
+  if (key === null) return { text: SUMMARY_LABELS.get(summary)?.none ?? NO_KEY, title: '' };
   if (summary === 'geo') {
     const name = countryName(key);
     if (name !== null) return { text: name, title: key, mark: key };
@@ -85,10 +77,7 @@ export function visible(text: string): string {
   return text.trim() === '' ? `“${shown}”` : shown;
 }
 
-/**
- * Splits a text into two parts, the first of which may be truncated at its end. So the middle is hidden
- * first.
- */
+/** Splits a text into two parts. Truncating the first one at its end hides the middle of the text. */
 export function inTwo(text: string): [head: string, tail: string] {
   const signs = [...text];
   if (signs.length <= 2 * TAIL) return [text, ''];

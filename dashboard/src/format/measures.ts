@@ -1,6 +1,7 @@
 import type { Measures, Order, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
-import { bytes, compact, duration, full, percent } from './numbers.ts';
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
+import { bytes, compact, duration, percent, whole } from './numbers.ts';
 
 export interface Measure {
   id: MeasureId;
@@ -15,14 +16,15 @@ export interface Measure {
   needs: string | null;
 }
 
-const count = { short: compact, full };
-const time = { short: duration, full: (µs: number) => `${full(Math.round(µs) / 1_000)} ms` };
+const count = { short: compact, full: whole };
+const exact = new Intl.NumberFormat('en-US');
+const time = { short: duration, full: (µs: number) => `${exact.format(Math.round(µs) / 1_000)} ms` };
 
 export const MEASURES: readonly Measure[] = [
-  { id: 'hits', label: 'Hits', of: ({ hits }) => hits, ...count, better: 'up', needs: null },
+  { id: 'hits', label: MEASURE_LABELS.hits, of: ({ hits }) => hits, ...count, better: 'up', needs: null },
   {
     id: 'visitors',
-    label: 'Visitors',
+    label: MEASURE_LABELS.visitors,
     of: ({ visitors }) => visitors,
     ...count,
     better: 'up',
@@ -30,31 +32,38 @@ export const MEASURES: readonly Measure[] = [
   },
   {
     id: 'transfer',
-    label: 'Transfer',
+    label: MEASURE_LABELS.transfer,
     of: ({ transfer }) => transfer,
     short: bytes,
-    full: (value) => `${full(value)} bytes`,
+    full: (value) => `${whole(value)} bytes`,
     better: null,
     needs: null,
   },
   {
     id: 'errors',
-    label: 'Error rate',
+    label: MEASURE_LABELS.errorRate,
     of: ({ errors, hits }) => (hits === 0 ? null : errors / hits),
     short: percent,
-    full: (value) => `${full(Math.round(value * 1e6) / 1e4)}%`,
+    full: (value) => `${exact.format(Math.round(value * 1e6) / 1e4)}%`,
     better: 'down',
     needs: null,
   },
   {
     id: 'average',
-    label: 'Average time',
+    label: MEASURE_LABELS.average,
     of: (totals) => (totals.hits === 0 ? null : averageOf(totals)),
     ...time,
     better: 'down',
     needs: null,
   },
-  { id: 'bots', label: 'Bots', of: ({ bots }) => bots, ...count, better: null, needs: 'sumBots' },
+  {
+    id: 'bots',
+    label: MEASURE_LABELS.bots,
+    of: ({ bots }) => bots,
+    ...count,
+    better: null,
+    needs: 'sumBots',
+  },
 ];
 
 export function measureOf(id: MeasureId): Measure {
@@ -77,7 +86,7 @@ export function showValue(value: number, order: Order): string {
 }
 
 export function showFull(value: number, order: Order): string {
-  if (order === 'transfer') return `${full(value)} bytes`;
+  if (order === 'transfer') return `${whole(value)} bytes`;
   if (order === 'duration' || order === 'average') return time.full(value);
-  return full(value);
+  return whole(value);
 }

@@ -1,3 +1,4 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Order, RangeName } from '../api/types.ts';
 
 export const RANGE_LABELS = {
@@ -7,16 +8,16 @@ export const RANGE_LABELS = {
   '90d': '90 days',
   month: 'This month',
   '12mo': '12 months',
-  all: 'All',
+  all: 'All time',
 } as const satisfies Record<RangeName, string>;
 export const MEASURE_IDS = ['hits', 'visitors', 'transfer', 'errors', 'average', 'bots'] as const;
 export type MeasureId = (typeof MEASURE_IDS)[number];
 export const ORDER_LABELS = {
-  hits: 'Hits',
-  transfer: 'Bytes',
-  errors: 'Errors',
-  duration: 'Time in all',
-  average: 'Average time',
+  hits: MEASURE_LABELS.hits,
+  transfer: MEASURE_LABELS.transfer,
+  errors: MEASURE_LABELS.errors,
+  duration: MEASURE_LABELS.total,
+  average: MEASURE_LABELS.average,
 } as const satisfies Record<Order, string>;
 
 /** Dates in the site's calendar, both inclusive. */

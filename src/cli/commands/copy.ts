@@ -31,29 +31,29 @@ Examples:
 
 An interrupted copy continues where it stopped when you run the same command
 again. Nothing may write to a site while it is copied: stop the app first, or
-let it track under another site name until the copy is complete.`;
+set another site name in the app until the copy is complete.`;
 
 export function addCopyCommand(program: Command, io: Io): void {
   program
     .command('copy')
-    .summary('records and summaries from one storage to another')
+    .summary('copies records and summaries from one storage to another')
     .description(
-      'Copies the records and summaries of a site from one storage to another, and then compares both.\nFrom a database of Flask-Track-Usage (flask+…) it copies the records and rebuilds all summaries.',
+      'Copies the records and summaries of a site from one storage to another, and then compares both.\nFrom a database of Flask-Track-Usage (flask+…), copies the records and rebuilds all summaries.',
     )
     .requiredOption('--from <storage>', 'source, such as sqlite:usage.db or flask+sqlite:old.db')
     .requiredOption('--to <storage>', 'target, such as postgres://user@host/usage')
-    .option('--site <site>', 'site', 'default')
-    .option('--to-site <site>', 'site name in the copy (default: the same)')
+    .option('--site <site>', 'name of the site', 'default')
+    .option('--to-site <site>', 'name of the site in the copy (default: the same)')
     .option(
       '--time-zone <zone>',
-      'zone of the new site, from Flask-Track-Usage (default: "UTC")',
+      'time zone of the new site, with a flask+… source (default: "UTC")',
       knownTimeZone,
     )
     .option(
       '--table <table>',
       'table or collection of Flask-Track-Usage (default: "flask_usage", in MongoDB "usageTracking")',
     )
-    .option('--website <website>', 'website of Flask-Track-Usage, in MongoDB (default: all)')
+    .option('--website <website>', 'website to copy from Flask-Track-Usage in MongoDB (default: all)')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }

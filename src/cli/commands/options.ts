@@ -26,7 +26,7 @@ export function addStorageOption(command: Command): Command {
 
 /**
  * Adds the common options.
- * @param instant Date of the rows to which `from` and `to` apply.
+ * @param instant Name of the date that `from` and `to` limit.
  */
 export function addCommonOptions(command: Command, instant: string): Command {
   return addStorageOption(command)
@@ -34,11 +34,11 @@ export function addCommonOptions(command: Command, instant: string): Command {
       '--from <date>',
       `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
     )
-    .option('--to <date>', `last ${instant}; a date without a time is its midnight (default: now)`)
+    .option('--to <date>', `last ${instant}; a date without a time means midnight (default: now)`)
     .option('--limit <rows>', 'rows per page; 0 for all', wholeNumber, DEFAULT_LIMIT)
     .option('--page <page>', 'page number, from 1', wholeNumber, 1)
-    .option('--site <site>', 'site', 'default')
-    .addOption(new Option('--format <format>', 'format').choices(FORMATS).default('table'));
+    .option('--site <site>', 'name of the site', 'default')
+    .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('table'));
 }
 
 /** Returns the options that belong to the query. */

@@ -1,13 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { json } from '../../formats/json.ts';
+import { bucket } from '../../formats/numbers.ts';
 import { wallClock } from '../../platform/clock.ts';
 import { version } from '../../platform/version.ts';
 import { UsageQuery } from '../../query/query.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
 import { htmlReport } from '../../report/html.ts';
+import { emptyText } from '../../report/labels.ts';
 import { markdownReport } from '../../report/markdown.ts';
 import { type Imprint, makeReport, type Report, type ReportOptions } from '../../report/report.ts';
-import { emptyText } from '../../report/words.ts';
 import { type Io, NothingFound, print } from '../io.ts';
 import { replaceFile } from '../replace-file.ts';
 import { withReader } from '../storage.ts';
@@ -37,28 +38,26 @@ Examples:
   track-usage report --storage usage.db --from 2026-11-01 --to 2026-11-15
   track-usage report --storage usage.db --range 7d --format markdown
 
-Without a range it reports the last whole month. To print the page, or to save
-it as PDF, open it in a browser.`;
+The range defaults to the last complete month. To print the page or save it as
+PDF, open it in a browser.`;
 
 export function addReportCommand(program: Command, io: Io): void {
   const command = program
     .command('report')
-    .summary('a page to print, mail or keep: totals, days and top lists of a month')
-    .description('Writes a report about a month, or another range, compared with the one before.');
+    .summary('writes a report of a month: totals, a chart by day, and the top keys of each summary')
+    .description('Writes a report of a month or another range, compared with the previous one.');
   addStorageOption(command)
     .addOption(
-      new Option('--month <month>', 'a month, such as 2026-10 (default: the last whole one)')
+      new Option('--month <month>', 'month, such as 2026-10 (default: the last complete one)')
         .argParser(monthText)
         .conflicts(['range', 'from', 'to']),
     )
-    .addOption(
-      new Option('--range <range>', 'a range that ends now').choices(RANGES).conflicts(['from', 'to']),
-    )
+    .addOption(new Option('--range <range>', 'range that ends now').choices(RANGES).conflicts(['from', 'to']))
     .option('--from <date>', "first hour, day or month; in the site's time zone")
     .option('--to <date>', 'last hour, day or month, inclusive (default: now)')
-    .option('--site <site>', 'site', 'default')
-    .addOption(new Option('--format <format>', 'format').choices(Object.keys(FORMATS)).default('html'))
-    .option('-o, --out <file>', 'where to write it; - for the output (default)')
+    .option('--site <site>', 'name of the site', 'default')
+    .addOption(new Option('--format <format>', 'output format').choices(Object.keys(FORMATS)).default('html'))
+    .option('-o, --out <file>', 'file to write; - for stdout (default)')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }
@@ -66,14 +65,26 @@ export function addReportCommand(program: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const { storage, site, format, out = '-' } = options;
   const now = wallClock.now();
-  const report = await withReader(storage, (reader) =>
-    makeReport(new UsageQuery(reader, { now: () => now }), { site, ...rangeOf(options) }, now),
-  );
+  const { report, empty } = await withReader(storage, async (reader) => {
+    const query = new UsageQuery(reader, { now: () => now });
+    const report = await makeReport(query, { site, ...rangeOf(options) }, now);
+    const empty = emptyText(report);
+    return { report, empty: empty === undefined ? undefined : `${empty}${await rangeHint(query, site)}` };
+  });
   const text = FORMATS[format](report, { now, version: version() });
   if (out === '-') await print(io, [text]);
   else await replaceFile(out, text);
-  const empty = emptyText(report);
   if (empty !== undefined) throw new NothingFound(empty);
+}
+
+/** Returns a sentence with the months that have hits, or an empty text if there are none. */
+async function rangeHint(query: UsageQuery, site: string): Promise<string> {
+  const { buckets } = await query.series({ site, range: 'all', period: 'month' });
+  const months = buckets.filter(({ hits }) => hits > 0).map(({ date }) => bucket('month', date));
+  const [first, last] = [months[0], months.at(-1)];
+  if (first === undefined) return '';
+  const range = first === last ? `in ${first}` : `from ${first} to ${last}`;
+  return ` The storage has hits ${range}: choose a range with --month, or with --from and --to.`;
 }
 
 function rangeOf({ month, range, from, to }: Options): ReportOptions {

@@ -26,7 +26,7 @@ Examples:
   TRACK_USAGE_TOKEN=… track-usage serve --storage usage.db --host 0.0.0.0
 
 Without a token, access is limited to this machine, through a one-time link
-printed at start. Other machines need a token, or --public. Ctrl-C stops it.`;
+printed at start. Other machines need a token, or --public. Stop it with Ctrl-C.`;
 
 export function addServeCommand(program: Command, io: Io): void {
   const command = program
@@ -34,8 +34,8 @@ export function addServeCommand(program: Command, io: Io): void {
     .summary('serves the dashboard of a storage, without the app')
     .description('Serves the dashboard and the HTTP API of a storage on a separate port.');
   addStorageOption(command)
-    .option('--site <site>', 'the site name that the app uses')
-    .option('--port <port>', 'port; 0 for any that is free', portNumber, 3001)
+    .option('--site <site>', 'name of the site, as in the app')
+    .option('--port <port>', 'port; 0 for any free port', portNumber, 3001)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(
       '--token <token>',

@@ -2,10 +2,19 @@ import { type Command, Option } from 'commander';
 import { gapText } from '../../formats/coverage.ts';
 import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
-import { bucket, bytes, milliseconds, whole } from '../../formats/numbers.ts';
-import { getSum, type Sum, type SumOptions, sumCoverage, summaryName } from '../../query/sums-and-records.ts';
+import { MEASURE_LABELS } from '../../formats/labels.ts';
+import { bucket, bytes, duration as durationText, whole } from '../../formats/numbers.ts';
+import {
+  getSum,
+  type Sum,
+  type SumOptions,
+  storedSummaries,
+  sumCoverage,
+  summaryName,
+} from '../../query/sums-and-records.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { dateColumn } from '../formats/date-column.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
@@ -27,33 +36,44 @@ Examples:
   track-usage sum bots --storage usage.db --limit 0 --format csv > bots.csv`;
 
 /** Columns of the table. The key is the last one, so that hostile text cannot look like another column. */
-const COLUMNS: readonly Column<Sum>[] = [
-  { heading: 'date', text: ({ period, date }) => bucket(period, date) },
-  { heading: 'hits', right: true, text: ({ hits }) => whole(hits) },
-  { heading: 'transfer', right: true, text: ({ transfer }) => bytes(transfer) },
-  {
-    heading: 'errors',
-    right: true,
-    text: ({ errors }) => whole(errors),
-    style: ({ errors }) => (errors > 0 ? 'red' : undefined),
-  },
-  { heading: 'avg ms', right: true, text: ({ duration, hits }) => milliseconds(duration / hits) },
-  { heading: 'key', text: ({ key }) => key },
-];
+function columnsOf(rows: readonly Sum[], period: Period): readonly Column<Sum>[] {
+  const dateText = (date: string) => bucket(period, date);
+  return [
+    period === 'hour'
+      ? dateColumn(rows, ({ date }) => date, dateText)
+      : { heading: 'Date', text: ({ date }) => dateText(date) },
+    { heading: MEASURE_LABELS.hits, right: true, text: ({ hits }) => whole(hits) },
+    { heading: MEASURE_LABELS.transfer, right: true, text: ({ transfer }) => bytes(transfer) },
+    {
+      heading: MEASURE_LABELS.errors,
+      right: true,
+      text: ({ errors }) => whole(errors),
+      style: ({ errors }) => (errors > 0 ? 'red' : undefined),
+    },
+    {
+      // On two lines, because it is the widest heading by far.
+      heading: MEASURE_LABELS.average.replace(/ (?=\S+$)/, '\n'),
+      right: true,
+      optional: true,
+      text: ({ duration, hits }) => durationText(duration / hits),
+    },
+    { heading: 'Key', text: ({ key }) => key },
+  ];
+}
 
 export function addSumCommand(program: Command, io: Io): void {
   const command = program
     .command('sum')
-    .summary('hits, transfer, errors and average time of each key of a summary')
+    .summary('prints hits, transfer, errors and avg. response time of each key of a summary')
     .description(
-      'Prints the hits, transfer, errors and average time of each key of a summary, newest bucket first.',
+      'Prints hits, transfer, errors and avg. response time of each key of a summary, newest bucket first.',
     )
     .argument(
       '<name>',
-      `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}, or one of the app's own`,
+      `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}, or a custom summary of the app`,
     )
-    .addOption(new Option('--period <period>', 'length of a bucket').choices(PERIODS).default('day'))
-    .option('--target <key>', 'this key only')
+    .addOption(new Option('--period <period>', 'length of the buckets').choices(PERIODS).default('day'))
+    .option('--target <key>', 'only this key')
     .addOption(new Option('--target-null', 'only the requests without a key').conflicts('target'));
   addCommonOptions(command, 'bucket')
     .addHelpText('after', EXAMPLES)
@@ -62,24 +82,32 @@ export function addSumCommand(program: Command, io: Io): void {
 
 async function sum(name: string, options: Options, io: Io): Promise<void> {
   const { period, target, targetNull } = options;
-  // Rejects a group before any file is opened.
+  // Rejects an invalid name before any file is opened.
   summaryName(name);
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
   else if (target !== undefined) query.target = target;
-  const { rows, coverage } = await withReader(options.storage, async (reader) => ({
+  const { rows, coverage, stored } = await withReader(options.storage, async (reader) => ({
     rows: await getSum(reader, name, query),
     coverage: await sumCoverage(reader, name, query),
+    stored: await storedSummaries(reader, options.site),
   }));
-  await printSums(name, rows, options, io);
+  await printSums(rows, options, io);
   // Written to stderr, so that programs can parse stdout.
+  if (stored.length > 0 && !stored.includes(name)) {
+    const title = known(name)?.title ?? name;
+    await io.stderr(
+      `The storage has no data for ${title}: it counts the hits that arrive while it is among the hooks.\n`,
+    );
+  } else if (rows.length === 0 && options.format === 'table') {
+    await io.stderr('Nothing found: check --from, --to, --page, --target and --site.\n');
+  }
   for (const gap of coverage.gaps) await io.stderr(`${gapText(gap)}\n`);
 }
 
 async function printSums(
-  name: string,
   rows: readonly Sum[],
-  { limit, page, format }: Options,
+  { period, limit, page, format }: Options,
   io: Io,
 ): Promise<void> {
   switch (format) {
@@ -94,14 +122,9 @@ async function printSums(
         ),
       );
     case 'table': {
-      if (rows.length === 0) {
-        await io.stderr(
-          `Nothing found: check --from, --to, --page and --site, and that ${known(name)?.title ?? name} is among the hooks of the storage.\n`,
-        );
-      }
       const isAll = limit === 0 || (page <= 1 && rows.length < limit);
-      const footer = rows.length > 1 ? totals(rows, isAll ? 'total' : 'this page') : undefined;
-      return print(io, table(COLUMNS, rows, io, footer));
+      const footer = rows.length > 1 ? totals(rows, isAll ? 'Total' : 'This page') : undefined;
+      return print(io, table(columnsOf(rows, period), rows, io, footer));
     }
   }
 }
@@ -115,7 +138,7 @@ function totals(rows: readonly Sum[], label: string): string[] {
     whole(hits),
     bytes(total('transfer')),
     whole(total('errors')),
-    milliseconds(total('duration') / hits),
+    durationText(total('duration') / hits),
     '',
   ];
 }

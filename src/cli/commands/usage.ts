@@ -1,16 +1,22 @@
 import type { Command } from 'commander';
 import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
-import { bytes, instant, milliseconds } from '../../formats/numbers.ts';
+import { MEASURE_LABELS } from '../../formats/labels.ts';
+import { bytes, duration as durationText, instant } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import { recordJson } from '../../formats/record-json.ts';
+import { urlShortener } from '../../formats/short-urls.ts';
 import { getUsage } from '../../query/sums-and-records.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
+import { dateColumn } from '../formats/date-column.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
 import { addCommonOptions, type CommonOptions, queryOf } from './options.ts';
+
+/** Maximum number of characters shown of a method. */
+const MAX_METHOD = 8;
 
 const EXAMPLES = `
 Examples:
@@ -22,8 +28,8 @@ Examples:
 export function addUsageCommand(program: Command, io: Io): void {
   const command = program
     .command('usage')
-    .summary('the records of requests')
-    .description('Prints the records of requests, newest first.');
+    .summary('prints the records of individual requests')
+    .description('Prints the records of individual requests, newest first.');
   addCommonOptions(command, 'instant')
     .addHelpText('after', EXAMPLES)
     .action((options: CommonOptions) => usage(options, io));
@@ -51,30 +57,37 @@ async function usage(options: CommonOptions, io: Io): Promise<void> {
       if (records.length === 0) {
         await io.stderr('Nothing found: check --from, --to, --page and --site.\n');
       }
-      return print(io, table(columns(zone), records, io));
+      return print(io, table(columnsOf(records, zone), records, io));
   }
 }
 
-/** Columns of the table. The URL is the last one, so that hostile text cannot look like another column. */
-function columns(zone: Calendar): readonly Column<UsageRecord>[] {
+/**
+ * Columns of the table. The request, with its URL, is the last one, so that hostile text cannot look like another
+ * column.
+ */
+function columnsOf(records: readonly UsageRecord[], zone: Calendar): readonly Column<UsageRecord>[] {
+  const shortUrl = urlShortener(records.map(({ url }) => url));
   return [
-    { heading: 'date', text: ({ date }) => instant(zone.format(date)) },
+    dateColumn(records, ({ date }) => zone.format(date), instant),
     {
-      heading: 'status',
+      heading: 'Status',
       right: true,
       text: ({ status }) => `${status}`,
-      style: ({ status }) => colourOf(status),
+      style: ({ status }) => colorOf(status),
     },
-    { heading: 'method', text: ({ method }) => method, max: 8 },
-    { heading: 'bytes', right: true, text: ({ contentLength }) => bytes(contentLength) },
-    { heading: 'ms', right: true, text: ({ duration }) => milliseconds(duration) },
-    { heading: 'address', text: ({ remoteAddr }) => remoteAddr, max: 39 },
-    { heading: 'browser', text: ({ userAgent }) => userAgent?.browser ?? null, max: 20 },
-    { heading: 'url', text: ({ url }) => url },
+    {
+      heading: MEASURE_LABELS.transfer,
+      right: true,
+      text: ({ contentLength }) => bytes(contentLength),
+    },
+    { heading: MEASURE_LABELS.duration, right: true, text: ({ duration }) => durationText(duration) },
+    { heading: 'IP address', text: ({ remoteAddr }) => remoteAddr, max: 39, optional: true },
+    { heading: 'Browser', text: ({ userAgent }) => userAgent?.browser ?? null, max: 20, optional: true },
+    { heading: 'Request', text: ({ method, url }) => `${method.slice(0, MAX_METHOD)} ${shortUrl(url)}` },
   ];
 }
 
-function colourOf(status: number): 'red' | 'yellow' | undefined {
+function colorOf(status: number): 'red' | 'yellow' | undefined {
   if (status >= 500) return 'red';
   return status >= 400 ? 'yellow' : undefined;
 }

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, ask } from './client.ts';
+import { ApiError, fetchJson } from './client.ts';
 
-export interface Asked<T> {
+export interface QueryState<T> {
   /** Last result, kept until the next one has arrived. */
   data: T | undefined;
   error: ApiError | undefined;
@@ -15,17 +15,17 @@ export interface Asked<T> {
  * @param path No query is sent while it is `null`.
  * @param tick Counter of new data. If a query is in progress, the next one follows after it.
  */
-export function useAnswer<T>(path: string | null, tick = 0): Asked<T> {
+export function useQuery<T>(path: string | null, tick = 0): QueryState<T> {
   const [state, setState] = useState<{ path: string | null; data?: T; error?: ApiError }>({ path: null });
   const [attempt, setAttempt] = useState(0);
   const [isBusy, setIsBusy] = useState(false);
   const pending = useRef(false);
-  const asked = useRef<{ tick: number; key: string }>({ tick, key: '' });
+  const requested = useRef<{ tick: number; key: string }>({ tick, key: '' });
 
   const load = useCallback(async (of: string, signal: AbortSignal) => {
     pending.current = true;
     try {
-      const data = await ask<T>(of, signal);
+      const data = await fetchJson<T>(of, signal);
       if (!signal.aborted) setState({ path: of, data });
     } catch (cause) {
       if (signal.aborted) return;
@@ -43,9 +43,9 @@ export function useAnswer<T>(path: string | null, tick = 0): Asked<T> {
   const key = `${attempt} ${path}`;
   useEffect(() => {
     if (path === null) return;
-    const isSame = asked.current.key === key;
-    if (isSame && (asked.current.tick === tick || pending.current)) return;
-    asked.current = { tick, key };
+    const isSame = requested.current.key === key;
+    if (isSame && (requested.current.tick === tick || pending.current)) return;
+    requested.current = { tick, key };
     controller.current?.abort();
     controller.current = new AbortController();
     if (!isSame) setIsBusy(true);

@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http';
+import { type Change, changeOf, SAME } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
-import { bytes, milliseconds, whole } from '../formats/numbers.ts';
+import { MEASURE_LABELS, NO_KEY, SUMMARY_LABELS } from '../formats/labels.ts';
+import { bytes, duration, percent, whole } from '../formats/numbers.ts';
 import type { Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
@@ -10,23 +12,6 @@ import type { Imprint, Report } from './report.ts';
 
 /** Texts of a report, shared by all formats. Only the keys are escaped. */
 
-/** Title of each summary, name of its keys, and label for requests without a key. */
-const HEADINGS = new Map<string, [title: string, key: string, without: string]>(
-  Object.entries({
-    urls: ['URLs', 'URL', 'no URL'],
-    remotes: ['Addresses', 'Address', 'unknown'],
-    'user-agents': ['User agents', 'User agent', 'not sent'],
-    languages: ['Languages', 'Language', 'not sent'],
-    server: ['Servers', 'Server', 'unknown'],
-    visitors: ['Visitors', 'Visitor', 'without a cookie'],
-    geo: ['Countries', 'Country', 'unknown'],
-    routes: ['Routes', 'Route', 'no route'],
-    status: ['Status codes', 'Status', 'unknown'],
-    referrers: ['Referrers', 'Referrer', 'not sent'],
-    browsers: ['Browsers', 'Browser', 'unknown'],
-    bots: ['Bots', 'Bot', 'people'],
-  }),
-);
 /** Summaries with long keys, which need the full width. */
 const LONG_KEYS = ['urls', 'user-agents', 'referrers', 'routes'];
 /** Maximum number of characters shown of a key. */
@@ -55,8 +40,8 @@ export interface Heading {
 }
 
 export function headingOf(summary: string): Heading {
-  const [title, key] = HEADINGS.get(summary) ?? [escapeText(summary), 'Key'];
-  return { title, key, isLong: LONG_KEYS.includes(summary) || !HEADINGS.has(summary) };
+  const { title, key } = SUMMARY_LABELS.get(summary) ?? { title: escapeText(summary), key: 'Key' };
+  return { title, key, isLong: LONG_KEYS.includes(summary) || !SUMMARY_LABELS.has(summary) };
 }
 
 /** Readable form of a key. `name` is its meaning, if known. */
@@ -70,7 +55,7 @@ export interface KeyText {
 }
 
 export function keyText(summary: string, key: string | null): KeyText {
-  if (key === null) return { text: undefined, name: HEADINGS.get(summary)?.[2] ?? 'without a key' };
+  if (key === null) return { text: undefined, name: SUMMARY_LABELS.get(summary)?.none ?? NO_KEY };
   const text = escapeText(key);
   return { text: text.length > MAX_KEY ? `${cut(text)}…` : text, name: nameOf(summary, key) };
 }
@@ -94,32 +79,15 @@ function nameOf(summary: string, key: string): string | undefined {
   return undefined;
 }
 
-/** Change of a number compared with the previous one. */
-export interface Change {
-  direction: 'up' | 'down' | 'same';
-  /** `+12.5 %`, `×14`, `new`, `same`. */
-  text: string;
+/** Formats a change with its sign: `+12.5%`, `×14`, `new`, `0%`. */
+export function changeText({ direction, text }: Change): string {
+  if (direction === 'same' || !/^[<\d]/.test(text)) return text;
+  return `${direction === 'up' ? '+' : '−'}${text}`;
 }
 
-const SAME: Change = { direction: 'same', text: 'same' };
-
-export function changeOf(now: number, before: number): Change {
-  if (now === before) return SAME;
-  const direction = now > before ? 'up' : 'down';
-  if (before === 0) return { direction, text: 'new' };
-  const ratio = now / before;
-  if (ratio >= 10) return { direction, text: `×${whole(ratio)}` };
-  const percent = percentOf(Math.abs(now - before), before);
-  return { direction, text: `${direction === 'up' ? '+' : '−'}${percent}` };
-}
-
-/** Returns `12.5 %`. A nonzero part is never shown as 0. */
+/** Formats a part of a total as a percentage. The total may be 0. */
 export function percentOf(part: number, of: number): string {
-  if (of === 0 || part === 0) return '0 %';
-  const percent = (100 * part) / of;
-  if (percent < 0.1) return '< 0.1 %';
-  if (percent > 99.9 && percent < 100) return '> 99.9 %';
-  return `${percent < 100 ? percent.toFixed(1) : whole(percent)} %`;
+  return percent(of === 0 ? 0 : part / of);
 }
 
 /** One of the totals. */
@@ -159,20 +127,25 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
       },
     ];
   };
-  const share = (part: number | null) => `${percentOf(part ?? 0, totals.hits)} of requests`;
+  const share = (part: number | null) => `${percentOf(part ?? 0, totals.hits)} of hits`;
   return [
-    ...stat('Requests', ({ hits }) => hits, whole),
-    ...stat('Visitors', ({ visitors }) => visitors, whole, 'different cookies'),
-    ...stat('Transfer', ({ transfer }) => transfer, bytes, `${bytes(average(totals.transfer, totals))} each`),
-    ...stat('Average time', averageTime, timeText, undefined, true),
-    ...stat('Errors', ({ errors }) => errors, whole, share(totals.errors), true),
-    ...stat('Bots', ({ bots }) => bots, whole, share(totals.bots)),
+    ...stat(MEASURE_LABELS.hits, ({ hits }) => hits, whole),
+    ...stat(MEASURE_LABELS.visitors, ({ visitors }) => visitors, whole, 'distinct cookies'),
+    ...stat(
+      MEASURE_LABELS.transfer,
+      ({ transfer }) => transfer,
+      bytes,
+      `${bytes(average(totals.transfer, totals))} per hit`,
+    ),
+    ...stat(MEASURE_LABELS.average, averageTime, timeText, undefined, true),
+    ...stat(MEASURE_LABELS.errors, ({ errors }) => errors, whole, share(totals.errors), true),
+    ...stat(MEASURE_LABELS.bots, ({ bots }) => bots, whole, share(totals.bots)),
   ];
 }
 
-/** Formats a duration. Without any requests there is none. */
+/** Formats an average duration; a dash without any requests. */
 export function timeText(us: number): string {
-  return us === 0 ? '–' : `${milliseconds(us)} ms`;
+  return us === 0 ? '–' : duration(us);
 }
 
 /** Average duration in µs. */
@@ -184,7 +157,7 @@ function average(value: number, { hits }: Measures): number {
   return hits === 0 ? 0 : value / hits;
 }
 
-/** Returns the sum of the remaining keys as text. */
+/** Returns the label of the remaining keys: `12 others`. */
 export function othersText({ count, rows }: TopResult): string {
   const others = count - rows.length;
   return `${whole(others)} ${others === 1 ? 'other' : 'others'}`;
@@ -227,9 +200,9 @@ function dateOf(date: string) {
   return { year, month, day, time, offset, monthText, text: `${day} ${monthText}` };
 }
 
-/** Returns the title of the chart, which explains its bars. */
+/** Returns the title of the chart. */
 export function chartTitle({ series }: Report): string {
-  return `Requests by ${series.period}`;
+  return `${MEASURE_LABELS.hits} by ${series.period}`;
 }
 
 export function chartDescription({ series }: Report): string {
@@ -238,10 +211,10 @@ export function chartDescription({ series }: Report): string {
     (found, bucket) => (found && found.hits >= bucket.hits ? found : bucket),
     undefined,
   );
-  if (!most || most.hits === 0) return 'There were none.';
+  if (!most || most.hits === 0) return 'No hits.';
   const least = buckets.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
   const describe = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${whole(hits)}`;
-  return `The most: ${describe(most)}. The fewest: ${describe(least)}. The numbers stand in a table below.`;
+  return `Maximum: ${describe(most)}. Minimum: ${describe(least)}. A table below lists all numbers.`;
 }
 
 /** Returns notes needed to interpret the numbers, each a sentence or two. */
@@ -249,29 +222,29 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
   const kept = new Set(site.summaries.map(({ name }) => name));
   const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
   return [
-    'Counted by the server itself: every request that the app answered, once. Nothing runs in the browser, and nothing is estimated or sampled.',
-    `Days and months are those of the time zone ${escapeText(site.timeZone)}.`,
-    'Transfer: bytes of the bodies. Errors: responses with a status of 500 or more. Average time: from the arrival of a request to the write that completed its response.',
+    'Counted by the server: every request that the app answered, once. No script runs in the browser, and nothing is estimated or sampled.',
+    `Days and months are in the time zone ${escapeText(site.timeZone)}.`,
+    `${MEASURE_LABELS.transfer} is the size of response bodies. ${MEASURE_LABELS.errors} are responses with a status of 500 or more. ${MEASURE_LABELS.average} is measured from the arrival of a request to the write that completed its response.`,
     ...(totals.totals.visitors === null
       ? []
       : [
-          'Visitors: different cookies in the whole range, so that who came on several days is one. Clients that keep no cookies count with each request: it is an upper bound.',
+          'Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.',
         ]),
     ...(totals.totals.bots === null
-      ? ['Bots are among the requests.']
-      : ['Bots are among the requests. A robot is who says so in its user agent.']),
+      ? ['Hits include bots.']
+      : ['Hits include bots. A bot is a client whose user agent says so.']),
     ...(site.summaries.some(({ custom }) => custom)
       ? [
-          "A summary of the app's own can give a request several keys: its rows may add up to more than the requests.",
+          'A custom summary can assign several keys to a request, so its rows may add up to more than all hits.',
         ]
       : []),
     ...totals.coverage.gaps.map(gapText),
     ...(missing.length === 0
       ? []
       : [
-          `Nothing is stored of ${missing.join(', ')}: what is added to the hooks of the storage counts from then on.`,
+          `Not stored: ${missing.join(', ')}. To store a summary from now on, add it to the hooks of the storage.`,
         ]),
-    `Made on ${new Date(now).toISOString().slice(0, 16).replace('T', ' at ')} UTC with track-usage ${version}.`,
+    `Created on ${new Date(now).toISOString().slice(0, 16).replace('T', ' at ')} UTC by track-usage ${version}.`,
   ];
 }
 
@@ -280,9 +253,9 @@ export function emptyText({ site, totals }: Report): string | undefined {
   if (totals.totals.hits > 0) return undefined;
   const name = `"${escapeText(site.site)}"`;
   if (site.summaries.length === 0) {
-    return `Nothing is stored of the site ${name}: check the storage and the name of the site.`;
+    return `No data for the site ${name}: check the storage and the name of the site.`;
   }
-  return `Nothing is stored of the site ${name} in this range.`;
+  return `No hits of the site ${name} in this range.`;
 }
 
 /** Returns the period of the comparison, or `undefined` if there is none. */
@@ -292,5 +265,5 @@ export function comparison({ totals }: Report): string | undefined {
   const range = rangeText(previous.range);
   return previous.totals.hits > 0
     ? `Compared with ${range}.`
-    : `Nothing is stored of the time before, ${range}, to compare with.`;
+    : `No comparison: no hits in the previous period, ${range}.`;
 }

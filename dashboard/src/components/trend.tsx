@@ -1,6 +1,6 @@
 import { downloadOf, pathOf } from '../api/paths.ts';
 import type { SeriesResult } from '../api/types.ts';
-import { useAnswer } from '../api/use-answer.ts';
+import { useQuery } from '../api/use-query.ts';
 import { Chart } from '../charts/chart.tsx';
 import { ChartTable } from '../charts/chart-table.tsx';
 import { showRange } from '../format/dates.ts';
@@ -9,14 +9,14 @@ import { usePage } from '../state/context.ts';
 import { Problem } from './problem.tsx';
 
 /** Trend of the selected measure, as a chart or a table. */
-export function Course() {
+export function Trend() {
   const { view, change, tick, scheme } = usePage();
   const path = pathOf('series', view, { compare: view.compare });
-  const { data, error, isLoading, retry } = useAnswer<SeriesResult>(path, tick);
+  const { data, error, isLoading, retry } = useQuery<SeriesResult>(path, tick);
   const measure = measureOf(view.measure);
   return (
-    <div class="course">
-      <div class="course-head">
+    <div class="trend">
+      <div class="trend-head">
         <p class="muted">
           {data ? showRange(data.range) : <span class="bone bone-text" />}
           {data?.previous && <span class="before"> compared with {showRange(data.previous.range)}</span>}
@@ -43,9 +43,9 @@ export function Course() {
       ) : data ? (
         <div class={isLoading ? 'stale' : ''}>
           {view.table ? (
-            <ChartTable answer={data} measure={measure} />
+            <ChartTable result={data} measure={measure} />
           ) : (
-            <Chart answer={data} measure={measure} scheme={scheme} height={260} />
+            <Chart result={data} measure={measure} scheme={scheme} height={260} />
           )}
         </div>
       ) : (

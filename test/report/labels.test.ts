@@ -1,33 +1,34 @@
 import { describe, expect, test } from 'vitest';
-import { bucketText, changeOf, keyText, percentOf, rangeText } from '../../src/report/words.ts';
+import { changeOf } from '../../src/formats/change.ts';
+import { bucketText, changeText, keyText, percentOf, rangeText } from '../../src/report/labels.ts';
 
 test('shares: what is there is not 0, and what is missing is not all', () => {
   const rows: [part: number, of: number, text: string][] = [
-    [0, 0, '0 %'],
-    [0, 5, '0 %'],
-    [1, 3, '33.3 %'],
-    [1, 1_000, '0.1 %'],
-    [1, 1_001, '< 0.1 %'],
-    [9_999, 10_000, '> 99.9 %'],
-    [5, 5, '100 %'],
-    [22, 10, '220 %'],
+    [0, 0, '0%'],
+    [0, 5, '0%'],
+    [1, 3, '33.3%'],
+    [1, 1_000, '0.1%'],
+    [1, 1_001, '<0.1%'],
+    [9_999, 10_000, '>99.9%'],
+    [5, 5, '100%'],
+    [22, 10, '220%'],
   ];
   for (const [part, of, text] of rows) expect(percentOf(part, of)).toBe(text);
 });
 
 test('changes', () => {
   const rows: [now: number, before: number, text: string][] = [
-    [5, 5, 'same'],
-    [0, 0, 'same'],
+    [5, 5, '0%'],
+    [0, 0, '0%'],
     [5, 0, 'new'],
-    [0, 5, '−100 %'],
-    [12, 10, '+20.0 %'],
-    [8, 10, '−20.0 %'],
-    [35, 10, '+250 %'],
+    [0, 5, '−100%'],
+    [12, 10, '+20.0%'],
+    [8, 10, '−20.0%'],
+    [35, 10, '+250%'],
     [140, 10, '×14'],
-    [100_001, 100_000, '+< 0.1 %'],
+    [100_001, 100_000, '+<0.1%'],
   ];
-  for (const [now, before, text] of rows) expect(changeOf(now, before).text).toBe(text);
+  for (const [now, before, text] of rows) expect(changeText(changeOf(now, before))).toBe(text);
 });
 
 describe('ranges', () => {
@@ -60,15 +61,15 @@ test('keys say what they mean where that is known, and no key breaks it', () => 
     ['geo', 'DE', 'DE', 'Germany'],
     ['geo', 'ZQ', 'ZQ', undefined],
     ['geo', '<b>', '<b>', undefined],
-    ['geo', null, undefined, 'unknown'],
+    ['geo', null, undefined, 'Unknown'],
     ['languages', 'de-AT', 'de-AT', 'Austrian German'],
     ['languages', 'x-x-x-', 'x-x-x-', undefined],
     ['languages', 'en-12', 'en-12', undefined],
     ['status', '404', '404', 'Not Found'],
     ['status', '799', '799', undefined],
     ['status', '__proto__', '__proto__', undefined],
-    ['bots', null, undefined, 'people'],
-    ['plans', null, undefined, 'without a key'],
+    ['bots', null, undefined, 'People'],
+    ['plans', null, undefined, '(none)'],
     ['urls', '\x1b[31m\\', '\\x1b[31m\\\\', undefined],
   ];
   for (const [summary, key, text, name] of rows) expect(keyText(summary, key)).toEqual({ text, name });

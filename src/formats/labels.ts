@@ -1,0 +1,50 @@
+/** Names that a person reads: the same on the dashboard, in reports and on the command line. */
+
+/** Labels of the measures and of the columns derived from them. */
+export const MEASURE_LABELS = {
+  hits: 'Hits',
+  visitors: 'Visitors',
+  transfer: 'Transfer',
+  errors: 'Errors',
+  errorRate: 'Error rate',
+  /** Duration of all requests together. */
+  total: 'Total time',
+  average: 'Avg. response time',
+  /** Duration of a single request. */
+  duration: 'Duration',
+  bots: 'Bots',
+  share: 'Share',
+  change: 'Change',
+} as const;
+
+export interface SummaryLabels {
+  /** Title of the summary. */
+  title: string;
+  /** Name of one of its keys. */
+  key: string;
+  /** Label for the requests without a key. */
+  none: string;
+}
+
+const labels = (title: string, key: string, none = 'Unknown'): SummaryLabels => ({ title, key, none });
+
+/** Labels of the standard summaries, by name. */
+export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
+  Object.entries({
+    urls: labels('URLs', 'URL', 'No URL'),
+    remotes: labels('IP addresses', 'IP address'),
+    'user-agents': labels('User agents', 'User agent'),
+    languages: labels('Languages', 'Language'),
+    server: labels('Servers', 'Server'),
+    visitors: labels('Visitors', 'Visitor', 'No cookie'),
+    geo: labels('Countries', 'Country'),
+    routes: labels('Routes', 'Route', 'No route'),
+    status: labels('Status codes', 'Status code'),
+    referrers: labels('Referrers', 'Referrer', 'Direct'),
+    browsers: labels('Browsers', 'Browser'),
+    bots: labels('Bots', 'Bot', 'People'),
+  }),
+);
+
+/** Label for the requests without a key in a custom summary. */
+export const NO_KEY = '(none)';
