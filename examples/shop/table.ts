@@ -11,11 +11,11 @@ import {
 } from 'track-usage';
 
 const REDRAW = 1_000;
-/**
- * Minimum interval of printing if the table cannot be redrawn. Printed only if something was counted. In ms.
- */
+/** Interval of printing where the table cannot be redrawn, if there are new hits. In ms. */
 const APPEND = 10_000;
 const ROWS = 12;
+/** Widths of the columns of numbers. */
+const CELLS = [8, 11, 8, 20] as const;
 
 /** Prints today's counts about once per second, until the returned function is called. */
 export function showLive(usage: TrackUsage, origin: string, lastProblem: () => string): () => void {
@@ -30,15 +30,16 @@ export function showLive(usage: TrackUsage, origin: string, lastProblem: () => s
     if (stopped) return;
     const hits = day instanceof Error ? 0 : day.hits;
     let pause = out.isTTY ? REDRAW : APPEND;
+    // One column less than the terminal has, because some wrap a line that fills it.
+    const width = (out.columns || 80) - 1;
     if (out.isTTY) {
-      const width = (out.columns || 80) - 1;
       const lines = render(day, usage, origin, lastProblem(), width);
       const fitting = lines.slice(0, Math.max(1, (out.rows || 24) - 1));
       // Moves up to the start of the last table, and clears everything below.
       out.write(`${drawn > 0 ? `\x1b[${drawn}A` : ''}\x1b[J${fitting.join('\n')}\n`);
       drawn = fitting.length;
     } else if (hits !== hitsBefore) {
-      out.write(`\n${render(day, usage, origin, lastProblem(), 100).join('\n')}\n`);
+      out.write(`\n${render(day, usage, origin, lastProblem(), width).join('\n')}\n`);
     } else {
       pause = REDRAW;
     }
@@ -84,16 +85,16 @@ function render(
   width: number,
 ): string[] {
   if (day instanceof Error) return [style('red', printable(day.message).slice(0, width))];
-  const urlWidth = Math.max(12, width - 43);
+  const urlWidth = Math.max(12, width - CELLS.reduce((sum, cell) => sum + cell));
   const row = (url: string, ...cells: string[]) =>
-    url.padEnd(urlWidth) + cells.map((cell, index) => cell.padStart([8, 12, 9, 14][index]!)).join('');
-  const lines = [style('bold', row('Today, by URL', 'hits', 'bytes', 'errors', 'average'))];
+    url.padEnd(urlWidth) + cells.map((cell, index) => cell.padStart(CELLS[index]!)).join('');
+  const lines = [style('bold', row('Today, by URL', 'Hits', 'Transfer', 'Errors', 'Avg. response time'))];
   for (const { key, hits, transfer, errors, duration } of day.urls) {
     const url = printable(key?.startsWith(`${origin}/`) ? key.slice(origin.length) : (key ?? '(none)'));
     const line = row(
       shorten(url, urlWidth),
       count(hits),
-      count(transfer),
+      kilobytes(transfer),
       count(errors),
       ms(duration / hits),
     );
@@ -103,7 +104,7 @@ function render(
   const lag = storage && storage.lag.records > 0 ? `${storage.lag.seconds.toFixed(1)} s` : 'none';
   const totals = [
     `${count(day.hits)} hits`,
-    `${count(Math.round(day.bytes / 1000))} kB`,
+    kilobytes(day.bytes),
     `${count(day.visitors)} visitors`,
     `${count(day.countries)} countries`,
     `${count(day.languages)} languages`,
@@ -125,6 +126,10 @@ function shorten(text: string, width: number): string {
 
 function count(value: number): string {
   return value.toLocaleString('en-US');
+}
+
+function kilobytes(bytes: number): string {
+  return `${count(Math.round(bytes / 1000))} kB`;
 }
 
 function ms(microseconds: number): string {

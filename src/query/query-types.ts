@@ -42,7 +42,7 @@ export interface TopOptions extends ComparedOptions {
 }
 
 export interface RecordsOptions extends QueryOptions {
-  /** The `next` of the previous answer: opaque, and valid only for the storage that returned it. */
+  /** `next` of the previous result: opaque, and valid only for the storage that returned it. */
   after?: string;
   /** Number of records per page, 1 to 10,000. Defaults to 100. */
   limit?: number;
@@ -77,9 +77,9 @@ export interface Coverage {
 }
 
 export interface Totals extends Measures {
-  /** Distinct cookie visitors; `null` without coverage or, for the period before, with partial coverage. */
+  /** Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. */
   visitors: number | null;
-  /** Requests of bots; `null` without coverage or, for the period before, with partial coverage. */
+  /** Requests of bots; `null` without coverage or, in the previous period, with partial coverage. */
   bots: number | null;
 }
 

@@ -27,8 +27,7 @@ export interface HourRange {
   /** Exclusive end. */
   end: number;
   /**
-   * True if the range extends until now, so that there is no data between its end and the end of that day or
-   * month.
+   * True if the range extends until now: there is no data between its end and the end of that day or month.
    */
   open: boolean;
   /** Unit by which the previous period is shifted. */

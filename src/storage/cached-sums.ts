@@ -276,7 +276,7 @@ export class CachedSums {
     return reading;
   }
 
-  /** Returns the calendar of a site, or `undefined` if nothing is stored of it. */
+  /** Returns the calendar of a site, or `undefined` if it has no stored data. */
   async #zone(site: string): Promise<Calendar | undefined> {
     const known = this.#zones.get(site);
     if (known) return known;

@@ -249,7 +249,7 @@ export interface StorageReader {
    * cheap. If true, the reading end is closed and reopened.
    */
   isReplaced?(): boolean;
-  /** Returns the time zone of a site, or `undefined` if nothing is stored of it yet. */
+  /** Returns the time zone of a site, or `undefined` if it has no stored data yet. */
   timeZone(site: string): Promise<string | undefined>;
   /** Returns the names of the stored summaries of a site, sorted by their bytes. */
   summaries(site: string): Promise<string[]>;

@@ -2,7 +2,7 @@
 export const ESCAPED = 'in which "@", "/", "?", "#" and "%" of a password are percent-encoded';
 
 /**
- * Returns whether a URL may be parsed differently from what was intended. An unescaped "/", "?" or "#" ends a
+ * Returns whether a URL may be parsed differently than intended. An unescaped "/", "?" or "#" ends a
  * password, and its rest would be read as a path and shown in messages. Also true for a "%" that encodes
  * nothing.
  */

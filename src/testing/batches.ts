@@ -20,7 +20,7 @@ export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'botName'>
 /** 2026-11-24T12:34:56.789Z */
 export const NOON = Date.UTC(2026, 10, 24, 12, 34, 56, 789);
 
-/** A journal that makes one batch after the other, without a file. */
+/** A journal without a file that creates consecutive batches. */
 export class TestJournal {
   readonly id: string;
   readonly #summaries: readonly Summary[];
@@ -35,10 +35,10 @@ export class TestJournal {
     this.#site = site;
   }
 
-  /** Returns the next batch. @param summaries Those that are kept. Defaults to those of the journal. */
+  /** Returns the next batch. @param summaries Summaries to count. Defaults to those of the journal. */
   batch(records: readonly TestRecord[], summaries = this.#summaries): Batch {
     const from = this.#end;
-    // A record takes at least 64 bytes. An empty batch is what skipping damage leaves.
+    // A record takes at least 64 bytes. A batch is empty if damage was skipped.
     const to = {
       position: from.position + 64 * Math.max(1, records.length),
       ordinal: from.ordinal + records.length,

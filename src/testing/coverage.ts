@@ -45,7 +45,7 @@ export function coverageCases(subject: Subject): TestCase[] {
             [NOON - DAY, NOON, 20],
           ];
           equal([server.total.hits, server.coverage], [10, gapsOf('server', ...gaps)]);
-          // By months, days and hours, and by ranges that hold them in part.
+          // By months, days and hours, and by ranges that contain parts of them.
           for (const range of [{ range: 'all' }, { range: 'month' }, { from: NOON - 3 * DAY }] as const) {
             equal((await client.top('server', range)).coverage, gapsOf('server', ...gaps));
           }
@@ -89,7 +89,7 @@ export function coverageCases(subject: Subject): TestCase[] {
             ],
           );
           equal(series.coverage, coverage);
-          // Nothing is compared with a part.
+          // There is no comparison with a partly covered period.
           const range = { from: NOON, to: NOON, compare: true };
           const before = (await apps.client.totals(range)).previous?.totals;
           equal([before?.hits, before?.visitors, before?.bots], [2, null, null]);
@@ -125,7 +125,7 @@ export function coverageCases(subject: Subject): TestCase[] {
           const gap: GapOf = [NOON - 10 * HOUR, NOON - 7 * HOUR, 8];
           const status = await apps.client.top('status', { range: '7d' });
           equal([status.total.hits, status.coverage], [12, gapsOf('status', gap)]);
-          // The hooks that matter are those of the app that stores a record.
+          // The hooks of the app that stores a record apply, not those of the app that captured it.
           await apps.store(['urls', 'status'], many(5, NOON - 3 * DAY));
           await apps.store(['status'], many(1, NOON - 2 * DAY));
           equal((await apps.client.top('status', { range: '7d' })).coverage, gapsOf('status', gap));
@@ -182,7 +182,7 @@ export function coverageCases(subject: Subject): TestCase[] {
   ];
 }
 
-/** Checks that every answer for a range that ends now counts the same records. */
+/** Checks that all results for a range that ends now count the same records. */
 async function untilNow(location: CaseLocation, storage: Storage, now: number): Promise<void> {
   const client = await location.openClient(storage, { now });
   const ranges: RangeOptions[] = [
@@ -221,7 +221,7 @@ async function untilNow(location: CaseLocation, storage: Storage, now: number): 
   equal(later.length, 13);
 }
 
-/** Checks all pages, some by themselves, and one key. */
+/** Checks all pages, some single pages, and one key. */
 async function sumsUntilNow(client: QueryClient, period: Period, hits: number): Promise<void> {
   const every = await client.sums('urls', { period });
   equal(
@@ -238,7 +238,7 @@ async function sumsUntilNow(client: QueryClient, period: Period, hits: number): 
   );
 }
 
-/** Apps that store in one location, each with its own hooks. */
+/** Apps with different hooks that store in the same location. */
 class Apps {
   readonly storage: Storage;
   /** Queries the location at `NOON`. */

@@ -15,14 +15,14 @@ import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, type Comparison, openWriter } from './support.ts';
 
 const DAY = 24 * 3_600_000;
-/** A range that begins and ends with a part of a month. */
+/** A range that starts and ends within a month. */
 const RANGE = { from: NOON - 50 * DAY, to: NOON + 50 * DAY };
 const NO_SUMS = { hits: 0, transfer: 0, errors: 0, duration: 0 };
 const NAMES = STANDARD_SUMMARIES.map(({ name }) => name);
-/** Columns of which there is no summary: queries never name them, but readers must know them. */
+/** Columns without a summary. Queries never use them, but readers must support them. */
 const UNNAMED = TEXT_COLUMNS.filter((column) => !STANDARD_SUMMARIES.some((each) => each.column === column));
 
-/** User agents, and what was parsed from them. */
+/** User agents and their parsed values. */
 const AGENTS: Partial<TestRecord>[] = [
   {},
   { agent: 'Mozilla/5.0 (X11)', browser: 'Firefox', version: '128.0', platform: 'Linux' },
@@ -33,7 +33,7 @@ const AGENTS: Partial<TestRecord>[] = [
   { agent: 'a browser', browser: 'curl/8.5.0', version: null, platform: 'Windows' },
 ];
 
-/** Queries with a filter, which are answered from the records. */
+/** Queries with a filter, which read the records. */
 export function filterCases(subject: Subject): TestCase[] {
   return [
     {
@@ -81,7 +81,7 @@ export function filterCases(subject: Subject): TestCase[] {
     },
     {
       name: 'filters: the reader answers for columns without a summary, and for ranges to the millisecond',
-      // Queries name summaries and whole hours. The contract of a reader is wider, and later queries may use it.
+      // Queries only use summaries and whole hours. The contract of readers covers more, which later queries may use.
       run: () =>
         besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
           await apply(records(300, 6));
@@ -136,7 +136,7 @@ export function filterCases(subject: Subject): TestCase[] {
           const { tested, same } = await compare();
           for (const name of ['urls', 'routes', 'user-agents', 'browsers']) {
             await same(name, (of) => of.top(name, { filter: { status: '200' } }));
-            // By its id, and by itself.
+            // By the ID of the text, and by the text.
             for (const text of name === 'urls' || name === 'browsers' ? HOSTILE_TEXTS : []) {
               const { rows } = await tested.top(name, { filter: { [name]: text }, limit: 5 });
               equal(
@@ -278,7 +278,7 @@ function foreignCursors(subject: Subject): TestCase {
         const storage = location.storage([]);
         const writer = location.keep(await openWriter(storage));
         await writer.apply(new TestJournal('a', []).batch([{}, {}, {}]));
-        // A cursor of the case's own is no option of `openClient`, which pages by itself.
+        // `openClient` pages through the result, so it cannot take a cursor.
         const query = new UsageQuery(storage.reader, { now: () => NOON });
         for (const after of INVALID_CURSORS) {
           await rejects(
@@ -332,7 +332,7 @@ function records(count: number, seed: number): TestRecord[] {
   }));
 }
 
-/** Compares the answers of every query with this filter. */
+/** Compares the results of every query with this filter. */
 async function agree(same: Comparison['same'], options: RangeOptions & { filter: Filter }): Promise<void> {
   const what = JSON.stringify(options);
   await same(what, (of) => of.top('urls', { ...options, limit: 1_000 }));

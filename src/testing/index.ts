@@ -12,8 +12,8 @@ export { type Cut, CuttingProxy } from './proxy.ts';
 export type { Capability, Subject, TestCase, TestLocation, TestServer } from './subject.ts';
 
 /**
- * Returns the conformance suite: what every storage must do, with the same answers. Cases query as users do: through
- * the interfaces of the subject, page by page. Cases that need a capability that the storage lacks are left out.
+ * Returns the conformance suite, which every storage must pass. Cases query like users: through the interfaces of the
+ * subject, page by page. Cases that need a capability that the storage lacks are omitted.
  *
  * ```js
  * for (const { name, run } of storageCases(subject)) test(name, run);

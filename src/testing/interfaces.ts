@@ -6,7 +6,7 @@ import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { besideMemory } from './support.ts';
 
-/** Every query of users, page by page, while pages end within a millisecond and records arrive between them. */
+/** Every query, page by page, with page boundaries within a millisecond and records that arrive between pages. */
 export function interfaceCases(subject: Subject): TestCase[] {
   return [
     {

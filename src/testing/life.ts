@@ -19,7 +19,7 @@ export function lifeCases(subject: Subject): TestCase[] {
       run: () =>
         at(subject, async (location) => {
           const storage = location.storage([sumUrls]);
-          // To the command line, a database that does not exist is an error.
+          // The command line treats a missing database as an error.
           const before = await location.openClient(storage, { url: undefined });
           equal(await usage(before), []);
           equal(await before.sums('urls', { period: 'day' }), []);
@@ -60,7 +60,7 @@ export function lifeCases(subject: Subject): TestCase[] {
           const client = await location.openClient(storage);
           equal(await rows(client, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
           equal((await usage(client)).length, 3);
-          // Another journal has a position of its own.
+          // Each journal has a separate position.
           equal(await writer.position('b'.padEnd(32, '0')), undefined);
           await writer.forget(journal.id);
           equal(await writer.position(journal.id), undefined);
@@ -178,7 +178,7 @@ function killedProcess(subject: Subject): TestCase {
 function storeInProcesses(subject: Subject, count: number, closes: boolean): Promise<void> {
   return at(subject, async (location) => {
     const storage = location.storage([sumUrls]);
-    // A client of the user's cannot be sent to another process.
+    // A client object cannot be sent to another process.
     if (storage.module === undefined) return;
     const file = fileURLToPath(moduleUrl('../testing/open-child', import.meta.url));
     const children = Array.from({ length: count }, () =>

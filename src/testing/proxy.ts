@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export type Cut =
   /** Before the server receives the message. */
   | 'before'
-  /** After the server received the message: its response is lost. */
+  /** After the server received the message, so that its response is lost. */
   | 'after';
 
 /** A TCP proxy on 127.0.0.1 that cuts connections on demand. */
@@ -33,7 +33,7 @@ export class CuttingProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Cuts once, at the message with that number, counted from 0; never if `at` is `Infinity`. */
+  /** Cuts the connection once, at message number `at`, counted from 0. `Infinity` means never. */
   arm(at: number, how: Cut): void {
     this.messages = 0;
     this.#cut = { at, how };

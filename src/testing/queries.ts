@@ -10,9 +10,9 @@ import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, openWriter } from './support.ts';
 
 const SUMMARIES = [sumUrls, sumReferrers, sumVisitors];
-/** A range that is read as hours, days, a month, days and hours. */
+/** A range that consists of hours, days, a month, days and hours. */
 const RANGE = { from: '2026-10-14T17:00', to: '2026-12-21T09:00' };
-/** Searches, texts, and whether the search finds the text: only A to Z match in either case. */
+/** Searches, texts, and the expected results. Only A to Z match in either case. */
 const SEARCHES: [search: string, text: string, has: boolean][] = [
   ['aBc', 'xAbCx', true],
   ['ä', 'ä', true],
@@ -101,7 +101,7 @@ const SEARCHES_OF_HOSTILE = [
   '$',
   '\u{1f600}',
 ];
-/** Range queries that are answered from the summaries. */
+/** Range queries that read the summaries. */
 export function queryCases(subject: Subject): TestCase[] {
   return [
     {
@@ -110,7 +110,7 @@ export function queryCases(subject: Subject): TestCase[] {
         besideMemory(subject, SUMMARIES, async ({ apply, compare }) => {
           const random = new Random(20_261_201);
           for (const size of [500, 200]) await apply(Array.from({ length: size }, () => random.record()));
-          // All of one size: the order depends on the next measure, and in the end on the key.
+          // Equal sums: the order depends on the next measure, and finally on the key.
           await apply(
             Array.from({ length: 150 }, (_, n) => ({
               ...random.record(),
@@ -124,7 +124,7 @@ export function queryCases(subject: Subject): TestCase[] {
               same(`${summary} ${JSON.stringify(options)}`, (of) =>
                 of.top(summary, { ...RANGE, ...options }),
               );
-            // To the end in the orders of a column and of a quotient; in each order one page.
+            // All pages in the order of a column and of a quotient; one page in every other order.
             for (const order of ['hits', 'average'] as const) await sameTop({ order });
             for (const order of ORDERS) await sameTop({ order, limit: 3, page: 3 });
             await sameTop({ limit: 10, page: 10_001 });
@@ -144,7 +144,7 @@ export function queryCases(subject: Subject): TestCase[] {
             await same(`search ${search}`, (of) => of.top('urls', search === undefined ? {} : { search }));
           }
           for (const text of HOSTILE_TEXTS) {
-            // Engines search one page; what is on the others is compared above.
+            // Engines search only one page; the others are compared above.
             const { rows } = await tested.top('urls', { search: text, limit: 1_000 });
             equal(
               rows.some(({ key }) => key === text),
@@ -169,7 +169,7 @@ export function queryCases(subject: Subject): TestCase[] {
             new TestJournal('a', storage.summaries).batch(texts.map((url) => ({ url, route: url }))),
           );
           const client = await location.openClient(storage, { now: NOON });
-          // The engine searches filtered answers; otherwise some storages search the sums that they remember.
+          // The engine searches filtered results. Without a filter, some storages search their cached sums.
           for (const [filter, searches] of [
             [{}, SEARCHES.filter((_, n) => n % 4 === 0)],
             [{ status: '200' }, SEARCHES],
@@ -195,7 +195,7 @@ export function queryCases(subject: Subject): TestCase[] {
           for (const period of PERIODS) await sameSeries({ period, compare: true });
           for (const { name: summary } of SUMMARIES) {
             for (const key of [null, 'v1', 'V1', '200', 'nobody', 'https://example.org/ ']) {
-              // The first and the last month are in the range in part.
+              // The first and the last month are only partly in the range.
               await sameSeries({ period: 'month', summary, key });
             }
             for (const period of ['hour', 'day'] as const) await sameSeries({ period, summary, key: null });

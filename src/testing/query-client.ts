@@ -26,7 +26,7 @@ import { NOON } from './batches.ts';
 /** An interface that users query: the library, the HTTP API, or the command line. */
 export type Interface = 'library' | 'http' | 'cli';
 
-/** Rows on the first pages, unless a case says otherwise: few, so that small results have several pages. */
+/** Default number of rows on the first pages. Small, so that even small results have several pages. */
 const FIRST_PAGES = 5;
 /** Number of first pages. Each later page has as many rows as all pages before it together. */
 const SMALL_PAGES = 3;
@@ -43,13 +43,13 @@ const ALWAYS = { from: '1970-01-01', to: '2037-12-31' };
 
 /** Options of a case's queries. */
 export interface QueryClientOptions {
-  /** Interfaces that are queried. Their answers must be equal. Defaults to the library alone. */
+  /** Interfaces that are queried. Their results must be equal. Defaults to the library alone. */
   interfaces?: readonly Interface[];
   /** The storage's name for the command line, which is skipped without one. */
   url?: string | undefined;
   /**
    * The current time, ms since 1970. With it, open ranges end now; otherwise they hold every record. The command line
-   * has the clock of the machine, so it is then queried only for ranges with an end.
+   * uses the clock of the machine, so it is then queried only for ranges with an end.
    */
   now?: number | undefined;
   /** Rows on the first pages; 0 for all rows on one page. Defaults to 5. */
@@ -73,7 +73,7 @@ export interface QueryClient {
   close(): Promise<void>;
 }
 
-/** One page of each query, by one interface. */
+/** Queries of one interface. Each returns a page. */
 interface Pages {
   usage(options: UsageOptions): Promise<UsageRecord[]>;
   records(options: RecordsOptions): Promise<Pick<RecordsResult, 'records' | 'next'>>;
@@ -110,7 +110,7 @@ function pagesOf(storage: Storage, by: Interface, { url, now }: QueryClientOptio
   return by === 'cli' ? cliClient(library, url!) : library;
 }
 
-/** Queries every interface. All answers must be equal, and all failures must have the code of the first. */
+/** Queries every interface. All results must be equal, and all failures must have the same code as the first. */
 function agreeing(first: QueryClient, others: readonly [Interface, QueryClient][]): QueryClient {
   const call = async <T>(run: (of: QueryClient) => Promise<T>): Promise<T> => {
     let answer: { value: T } | { error: unknown };
@@ -194,7 +194,7 @@ function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClie
       let whole: Omit<Top, 'rows'> | undefined;
       const rows = await everyPage(sizes, async (page) => {
         const { rows: some, ...rest } = await call(page);
-        // The rest of the answer is about all pages together.
+        // The other fields describe all pages together.
         whole ??= rest;
         equal(rest, whole);
         return some;
@@ -216,7 +216,7 @@ async function everyPage<Row>(
   if (first === 0) return call({ limit: 0, page: 1 });
   const rows: Row[] = [];
   for (let n = 1; ; n++) {
-    // The second page of as many rows as are known begins behind them.
+    // The second page of this size starts after the known rows.
     const limit = n <= SMALL_PAGES ? first : Math.min(rows.length, max);
     const page = rows.length / limit + 1;
     ok(Number.isInteger(page));
@@ -227,7 +227,7 @@ async function everyPage<Row>(
   }
 }
 
-/** Returns a copy with ordinary prototypes, which answers may lack, so that answers compare. */
+/** Returns a copy with ordinary prototypes, so that results without a prototype compare equal. */
 function plain<T>(answer: T): T {
   return structuredClone(answer);
 }
@@ -246,7 +246,7 @@ function libraryClient(storage: Storage, query: UsageQuery, now: number): Pages 
   };
 }
 
-/** The HTTP API has no sums and no numbered pages of records: these are read through the library. */
+/** The HTTP API has neither sums nor numbered pages of records. The library reads these. */
 async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   const handler = createHandler(
     { query, site: 'default', status: () => null, version: '0.0.0' },
@@ -291,7 +291,7 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   };
 }
 
-/** Returns whether a query has a form in HTTP: it rejects NUL, and an empty key stands for `null`. No key has either. */
+/** Returns whether a query can be sent over HTTP, which rejects NUL and treats an empty key as `null`. No stored key contains NUL or is empty. */
 function isForHttp({ search, filter = {}, key }: TopOptions & SeriesOptions): boolean {
   return [search, key, ...Object.values(filter)].every((text) => text !== '' && !text?.includes('\0'));
 }
@@ -316,12 +316,12 @@ function textOf(name: string, value: unknown): string {
 
 type WithDateText = Omit<UsageRecord, 'date'> & { date: string };
 
-/** Returns the record as the library gives it: JSON has its date as text. */
+/** Returns the record as the library returns it. In JSON, its date is text. */
 function withDateMs(record: WithDateText): UsageRecord {
   return { ...record, date: Date.parse(record.date) };
 }
 
-/** The command line prints records and sums: everything else is read through the library. */
+/** The command line prints only records and sums. The library reads everything else. */
 function cliClient(library: Pages, url: string): Pages {
   const run = async (command: readonly string[], options: object): Promise<never> => {
     const outcome = { out: '', err: '' };

@@ -6,7 +6,7 @@ import { HOSTILE_TEXTS } from './hostile.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows, usage } from './support.ts';
 
-/** Different results of parsing one user agent, as different releases may give them. */
+/** Different results of parsing one user agent, as by different releases. */
 const READINGS = [
   { browser: 'Firefox', version: '1', platform: 'Linux', bot: false },
   { browser: 'Firefox', version: '2', platform: 'Linux', bot: false },
@@ -15,7 +15,7 @@ const READINGS = [
   { browser: null, version: null, platform: null, bot: true },
 ] as const;
 
-/** Records: what was stored is read unchanged, in order. */
+/** Records: read as stored, in order. */
 export function recordCases(subject: Subject): TestCase[] {
   return [
     {
@@ -158,7 +158,7 @@ export function recordCases(subject: Subject): TestCase[] {
           const storage = location.storage([sumBrowsers, sumBots]);
           const writer = location.keep(await openWriter(storage));
           const journal = new TestJournal('a', storage.summaries);
-          // In one batch and in several, as two releases would store them that run at the same time.
+          // In one batch and in several, as if two releases ran at the same time.
           for (const readings of [READINGS.slice(0, 2), READINGS.slice(2), READINGS]) {
             await writer.apply(
               journal.batch(readings.map((reading) => ({ agent: 'An Agent/1', ...reading }))),
@@ -253,7 +253,7 @@ export function recordCases(subject: Subject): TestCase[] {
           for (const [n, record] of records.entries()) {
             await writer.apply(journals[n % 2]!.batch([record]));
           }
-          // `copy` alone scans. What it needs is the reader's contract: rows as they were stored, in any page size.
+          // Only `copy` scans. It relies on the contract of readers: rows as stored, in pages of any size.
           for (const limit of [1, 4, 25, 100]) {
             const found: RecordRow[] = [];
             let after: string | undefined;

@@ -36,7 +36,7 @@ export type Capability =
 export interface Subject {
   name: string;
   createLocation(): Promise<TestLocation>;
-  /** The storage's server. Without one, cases about lost connections are left out. */
+  /** The storage's server. Without one, cases about lost connections are omitted. */
   server?: TestServer;
   /** Interfaces through which every case queries the storage. Defaults to the library alone. */
   interfaces?: readonly Interface[];

@@ -239,7 +239,7 @@ export function sumCases(subject: Subject): TestCase[] {
             equal(await found(), sums);
           }
           equal(sums, [2 ** 53 - 1, 2 ** 53]);
-          // Beyond 2^53 storages round: some when they add, others when they are read.
+          // Beyond 2^53, storages round: some when adding, others when reading.
           for (let n = 0; n < 8; n++) await writer.apply(journal.batch([{ contentLength: 1, duration: 1 }]));
           for (const [n, sum] of (await found()).entries()) {
             const least = sums[n]!;

@@ -21,7 +21,7 @@ const PAUSE = 50;
 
 /** Resources of a case, which are closed and removed when it ends. */
 export interface CaseLocation extends TestLocation {
-  /** Has something closed when the case ends. */
+  /** Registers a function that is called when the case ends. */
   keep<T extends { close(): Promise<unknown> }>(opened: T): T;
   /** Queries a storage of this location through every interface of the subject, page by page. */
   openClient(storage: Storage, options?: QueryClientOptions): Promise<QueryClient>;
@@ -31,9 +31,9 @@ export interface CaseLocation extends TestLocation {
 export interface ComparedLocation extends CaseLocation {
   tested: Storage;
   memory: Storage;
-  /** The readers of both, for cases about the reader's own contract. */
+  /** Readers of both, for cases about the contract of readers. */
   readers: [tested: CompleteReader, memory: CompleteReader];
-  /** Stores the records in both. @param hooks Those of the app that stores them. Defaults to the summaries. */
+  /** Stores the records in both. @param hooks Hooks of the app that stores them. Defaults to the summaries. */
   apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
   /** Queries both: the storage page by page through every interface, the memory once. @param now As for `openClient`. */
   compare(now?: number): Promise<Comparison>;
@@ -41,11 +41,11 @@ export interface ComparedLocation extends CaseLocation {
 
 export interface Comparison {
   tested: QueryClient;
-  /** Asserts that both give the same answer, and returns it. */
+  /** Asserts that both return the same result, and returns it. */
   same<T>(what: string, query: (of: QueryClient) => Promise<T>): Promise<T>;
 }
 
-/** Opens the writing end of a storage in this thread, wherever it runs in an app. */
+/** Opens the writing end of a storage in this thread, even if an app runs it in another one. */
 export function openWriter(
   storage: RecordWriter,
   context: Partial<WriterContext> = {},
@@ -53,7 +53,7 @@ export function openWriter(
   return openStorageWriter(storage, { ...CONTEXT, ...context });
 }
 
-/** Runs a case at a location of its own. Afterwards the location is removed, and what was opened there is closed. */
+/** Runs a case in a separate location. Afterwards closes everything that was opened there, and removes the location. */
 export async function at(subject: Subject, run: (location: CaseLocation) => Promise<void>): Promise<void> {
   const location = await subject.createLocation();
   const opened: { close(): Promise<unknown> }[] = [];
@@ -83,7 +83,7 @@ export async function at(subject: Subject, run: (location: CaseLocation) => Prom
   }
 }
 
-/** Runs a case with a storage of the subject and one in memory that holds the same. */
+/** Runs a case with a storage of the subject and one in memory that has the same data. */
 export function besideMemory(
   subject: Subject,
   summaries: readonly Summary[],
@@ -106,7 +106,7 @@ export function besideMemory(
       },
       async compare(now) {
         const client = await location.openClient(tested, { now });
-        // One page, so that the result of paging is compared with one that was not paged.
+        // One page, so that a paged result is compared with an unpaged one.
         const wanted = keep(await openQueryClient(memory, { now, rows: 0 }));
         return {
           tested: client,

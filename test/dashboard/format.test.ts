@@ -122,7 +122,11 @@ describe('charts', () => {
 });
 
 test.each([
-  [1, '2026-11-02T11:00:00+01:00', 'Visitors do not include 1 hit (Mon, 2 Nov 2026), when the summary was not among the hooks of every app.'],
+  [
+    1,
+    '2026-11-02T11:00:00+01:00',
+    'Visitors do not include 1 hit (Mon, 2 Nov 2026), when the summary was not among the hooks of every app.',
+  ],
   [
     1_234,
     '2026-11-05T11:00:00+01:00',

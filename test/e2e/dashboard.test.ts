@@ -59,8 +59,8 @@ describe('a site with many requests', () => {
     await page.goBack();
     expect(query(page).get('range')).toBe('12mo');
     await page.getByRole('button', { name: 'Custom' }).click();
-    await page.getByLabel('From').fill('2020-01-01');
-    await page.getByLabel('To').fill('2020-01-31');
+    await page.getByLabel('From', { exact: true }).fill('2020-01-01');
+    await page.getByLabel('To', { exact: true }).fill('2020-01-31');
     await page.getByRole('button', { name: 'Show', exact: true }).click();
     await page.getByText('1 Jan – 31 Jan 2020').first().waitFor();
     await page.getByText('No requests in this range.').waitFor();

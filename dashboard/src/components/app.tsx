@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
 import type { SiteInfo, TotalsResult } from '../api/types.ts';
-import { useQuery } from '../api/use-query.ts';
 import { useLive } from '../api/use-live.ts';
+import { useQuery } from '../api/use-query.ts';
 import { PageContext } from '../state/context.ts';
 import { useTheme } from '../state/theme.ts';
 import { useView } from '../state/use-view.ts';

@@ -4,11 +4,11 @@ import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
 import { Chips } from './chips.tsx';
-import { Trend } from './trend.tsx';
 import { Expanded } from './expanded.tsx';
 import { Panels } from './panels.tsx';
 import { Requests } from './requests.tsx';
 import { Strip } from './strip.tsx';
+import { Trend } from './trend.tsx';
 
 /** Totals, their trend, the panels and the latest requests. */
 export function Main() {

@@ -1,7 +1,8 @@
 import type { SiteInfo } from '../api/types.ts';
 import type { View } from '../state/view.ts';
 
-const NO_COLUMN = 'Keys of custom summaries are not stored in the records, so the page cannot be filtered by them.';
+const NO_COLUMN =
+  'Keys of custom summaries are not stored in the records, so the page cannot be filtered by them.';
 
 /** Returns the reason why the page cannot be filtered by the keys of a summary, or `null` if it can. */
 export function whyNoFilter(site: SiteInfo, summary: string): string | null {

@@ -32,7 +32,11 @@ function Total({ measure, result }: { measure: Measure; result: TotalsResult | u
   // Without hits in the previous period, every value would be new.
   const before = result?.previous?.totals.hits ? measure.of(result.previous.totals) : null;
   const isMissing = result !== undefined && value === null && measure.needs !== null;
-  const title = isMissing ? `Requires ${measure.needs} among the hooks` : value === null ? '' : measure.full(value);
+  const title = isMissing
+    ? `Requires ${measure.needs} among the hooks`
+    : value === null
+      ? ''
+      : measure.full(value);
   return (
     <button
       type="button"

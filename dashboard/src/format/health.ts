@@ -38,10 +38,13 @@ export function healthOf(status: UsageStatus | null | undefined): Health {
     if (lag.seconds > LAG.bad) bad.push(behind);
     else if (lag.seconds > LAG.warn) warn.push(behind);
     if (lost > 0) bad.push(`${requests(lost)} lost before reaching ${storage}.`);
-    if (rejected > 0) warn.push(`${requests(rejected)} rejected by ${storage} and written to the reject file.`);
+    if (rejected > 0)
+      warn.push(`${requests(rejected)} rejected by ${storage} and written to the reject file.`);
     const unhooked = hooks.dropped + hooks.failed;
     if (unhooked > 0)
-      warn.push(`${count(unhooked, 'hook call')} of ${storage} failed or ${unhooked === 1 ? 'was' : 'were'} dropped.`);
+      warn.push(
+        `${count(unhooked, 'hook call')} of ${storage} failed or ${unhooked === 1 ? 'was' : 'were'} dropped.`,
+      );
   }
   if (journal.slowAppends > 0) {
     const were = journal.slowAppends === 1 ? 'was' : 'were';

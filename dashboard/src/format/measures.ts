@@ -1,6 +1,6 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
-import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import { bytes, compact, duration, percent, whole } from './numbers.ts';
 
 export interface Measure {

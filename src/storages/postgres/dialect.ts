@@ -19,7 +19,7 @@ export function dialectOf(session: Session): Dialect {
     table: (name) => `${session.schema}.${name}`,
     sums: TABLES,
     records: 'records',
-    // The planner chooses well by itself: it knows the sizes of both sides.
+    // No hint is needed: the planner knows the sizes of both sides.
     join: 'JOIN',
     once: 'MATERIALIZED',
     hashes: true,

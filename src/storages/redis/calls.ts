@@ -20,7 +20,7 @@ export interface Chain {
   calls: Iterable<Call>;
 }
 
-/** Maximum number of sums or records per call. Redis is blocked for a millisecond or two meanwhile. */
+/** Maximum number of sums or records per call. Each call blocks Redis for a millisecond or two. */
 const ROWS = 500;
 const RECORDS = 200;
 /** Maximum size of a call, since keys and records may be large. In UTF-16 units. */

@@ -4,7 +4,7 @@ import type { RedisAddress } from './address.ts';
 /** Number of days after which the hours, days and months of the summaries expire, counted from their end. */
 export type RedisTtl = { readonly [period in Period]?: number };
 
-/** Location of the keys, and what is kept. */
+/** Prefix of the keys, and limits of the stored data. */
 export interface RedisLocation {
   /** Name in messages. Contains no password. */
   label: string;

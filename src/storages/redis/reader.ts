@@ -24,7 +24,7 @@ import { rowOf } from './records.ts';
 import { ONE, PAGE } from './scripts.ts';
 import { type Entry, RecordStream } from './stream.ts';
 
-/** Number of rows read per call. Redis is blocked for about a millisecond meanwhile. */
+/** Number of rows read per call. Each call blocks Redis for about a millisecond. */
 const ROWS = 1_000;
 /** Number of buckets read concurrently. */
 const BUCKETS = 100;

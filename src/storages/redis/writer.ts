@@ -44,7 +44,7 @@ export class RedisWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
-    // Stored from the first batch on, so that `MOVE` detects if Redis was emptied meanwhile.
+    // Stored from the first batch on, so that `MOVE` detects if Redis was emptied in the meantime.
     if (from.position === 0) await this.#enter(journal, from);
     if ((await this.position(journal))?.position !== from.position) return false;
     const calls = new BatchCalls(batch, this.#keys, this.#location, this.#calendar, this.#context.site);
