@@ -15,7 +15,7 @@ const REDRAW = 1_000;
 const APPEND = 10_000;
 const ROWS = 12;
 /** Widths of the columns of numbers. */
-const CELLS = [8, 11, 8, 20] as const;
+const CELLS: readonly number[] = [8, 11, 8, 20];
 
 /** Prints today's counts about once per second, until the returned function is called. */
 export function showLive(usage: TrackUsage, origin: string, lastProblem: () => string): () => void {

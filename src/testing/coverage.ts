@@ -125,7 +125,7 @@ export function coverageCases(subject: Subject): TestCase[] {
           const gap: GapOf = [NOON - 10 * HOUR, NOON - 7 * HOUR, 8];
           const status = await apps.client.top('status', { range: '7d' });
           equal([status.total.hits, status.coverage], [12, gapsOf('status', gap)]);
-          // The hooks of the app that stores a record apply, not those of the app that captured it.
+          // The hooks of the app that stores a record apply.
           await apps.store(['urls', 'status'], many(5, NOON - 3 * DAY));
           await apps.store(['status'], many(1, NOON - 2 * DAY));
           equal((await apps.client.top('status', { range: '7d' })).coverage, gapsOf('status', gap));
