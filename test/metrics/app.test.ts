@@ -11,56 +11,56 @@ import {
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { serverHits, trackedServer } from '../resilience/support.ts';
-import { shop, VISIT, visit } from './shop.ts';
-import type { Manner } from './steered-storage.ts';
-import { valuesOf } from './values.ts';
+import type { Behavior } from './controlled-storage.ts';
+import { parseExposition } from './parse-exposition.ts';
+import { EXPECTED_VISITS, shop, visitPages } from './shop.ts';
 
-/** The sum of a metric's series that have these labels. */
-function figure(usage: TrackUsage, name: string, labels: Record<string, string> = {}): number {
+/** Returns the sum of the series of a metric that have these labels. */
+function metricSum(usage: TrackUsage, name: string, labels: Record<string, string> = {}): number {
   let sum = 0;
-  for (const [series, value] of valuesOf(usage.metrics())) {
+  for (const [series, value] of parseExposition(usage.metrics())) {
     const [found, has] = JSON.parse(series) as [string, Record<string, string>];
     const matches = Object.entries(labels).every(([label, text]) => has[label] === text);
     if (found === `track_usage_${name}` && matches) sum += value;
   }
   return sum;
 }
-const requests = (usage: TrackUsage) => figure(usage, 'http_requests_total');
+const requests = (usage: TrackUsage) => metricSum(usage, 'http_requests_total');
 
-/** A storage, and how to steer it. */
-function steered(directory: string, name = 'steered') {
-  const manner = join(directory, `${name}.manner`);
-  const steer = (to: Manner) => writeFileSync(manner, to);
-  steer('well');
+/** Creates a storage, and a function that sets its behavior. */
+function controlledStorage(directory: string, name = 'controlled') {
+  const behaviorFile = join(directory, `${name}.behavior`);
+  const setBehavior = (to: Behavior) => writeFileSync(behaviorFile, to);
+  setBehavior('works');
   const { identity } = new SqliteStorage(join(directory, `${name}.db`));
   const storage = new Storage({
     label: name,
     identity,
-    module: new URL('./steered-storage.ts', import.meta.url).href,
-    options: { path: join(directory, `${name}.db`), manner },
+    module: new URL('./controlled-storage.ts', import.meta.url).href,
+    options: { path: join(directory, `${name}.db`), behavior: behaviorFile },
     hooks: ['server'],
   });
-  return { storage, steer };
+  return { storage, setBehavior };
 }
 
-async function steeredServer(options: TrackUsageOptions = {}) {
+async function controlledServer(options: TrackUsageOptions = {}) {
   const directory = temporaryDirectory();
-  const { storage, steer } = steered(directory);
+  const { storage, setBehavior } = controlledStorage(directory);
   const server = await trackedServer({ directory, storages: [storage], ...options });
   await server.usage.ready();
-  return { ...server, steer };
+  return { ...server, setBehavior };
 }
 
-describe('the requests', () => {
-  test('are those that were answered, at once, each once for both storages', async () => {
-    const { usage, ask } = await shop();
-    await visit(ask);
+describe('request metrics', () => {
+  test('count completed requests immediately, once for both storages', async () => {
+    const { usage, request: ask } = await shop();
+    await visitPages(ask);
     const { text, type } = await ask('/metrics');
     expect(type).toBe(METRICS_CONTENT_TYPE);
-    const values = valuesOf(text);
+    const values = parseExposition(text);
     const of = (name: string, labels: object) =>
       values.get(JSON.stringify([`track_usage_http_${name}`, labels]));
-    for (const [route, method, status, count, bytes] of VISIT) {
+    for (const [route, method, status, count, bytes] of EXPECTED_VISITS) {
       const labels = { route, method, status };
       expect(of('requests_total', labels)).toBe(count);
       expect(of('response_bytes_total', labels)).toBe(bytes);
@@ -73,130 +73,142 @@ describe('the requests', () => {
     // /metrics itself is excluded.
     expect(requests(usage)).toBe(15);
     expect(await serverHits(usage)).toBe(15);
-    expect(figure(usage, 'captured_requests_total')).toBe(15);
-    expect(figure(usage, 'storage_committed_records_total')).toBe(30);
+    expect(metricSum(usage, 'captured_requests_total')).toBe(15);
+    expect(metricSum(usage, 'storage_committed_records_total')).toBe(30);
   });
 
-  test('are the same in OpenMetrics', async () => {
-    const { usage, ask } = await shop();
-    await visit(ask);
+  test('have the same values in OpenMetrics', async () => {
+    const { usage, request: ask } = await shop();
+    await visitPages(ask);
     await usage.flush();
-    const plain = valuesOf(usage.metrics());
+    const plain = parseExposition(usage.metrics());
     const { text, type } = await ask('/metrics?open');
     expect(type).toBe(OPENMETRICS_CONTENT_TYPE);
     expect(text).toMatch(/\n# EOF\n$/);
     expect(text.match(/# EOF/g)).toHaveLength(1);
-    expect(valuesOf(text)).toEqual(plain);
+    expect(parseExposition(text)).toEqual(plain);
   });
 
-  test.each(['append', 'group', 'power'] as const)('are counted once under load (mode %s)', async (mode) => {
-    const { usage, getMany } = await trackedServer({ journal: { mode } });
-    for (let i = 1; i <= 40; i++) {
-      await getMany(50);
-      // What a client has received is counted.
-      expect(requests(usage)).toBe(50 * i);
-    }
-    await usage.flush();
-    expect(requests(usage)).toBe(2_000);
-  });
+  test.each(['append', 'group', 'power'] as const)(
+    'count requests once under load (mode %s)',
+    async (mode) => {
+      const { usage, getMany } = await trackedServer({ journal: { mode } });
+      for (let i = 1; i <= 40; i++) {
+        await getMany(50);
+        // Responses that a client has received are counted.
+        expect(requests(usage)).toBe(50 * i);
+      }
+      await usage.flush();
+      expect(requests(usage)).toBe(2_000);
+    },
+  );
 
-  test('count once when a batch comes again, and while nothing is stored', async () => {
-    const { usage, getMany, steer } = await steeredServer();
+  test('count requests once if a batch is repeated or nothing is stored', async () => {
+    const { usage, getMany, setBehavior } = await controlledServer();
     await getMany(10);
-    steer('forgets');
+    setBehavior('loses-response');
     await getMany(10);
-    await vi.waitFor(() => expect(usage.status().storages[0]!.error?.message).toMatch(/What was it/), 5_000);
+    await vi.waitFor(
+      () => expect(usage.status().storages[0]!.error?.message).toMatch(/response lost/),
+      5_000,
+    );
     expect(requests(usage)).toBe(20);
-    steer('refuses');
+    setBehavior('rejects');
     await getMany(10);
-    await vi.waitFor(() => expect(usage.status().storages[0]!.error?.message).toMatch(/nothing/), 5_000);
+    await vi.waitFor(
+      () => expect(usage.status().storages[0]!.error?.message).toMatch(/storing failed/),
+      5_000,
+    );
     expect(requests(usage)).toBe(30);
     await getMany(5);
     expect(requests(usage)).toBe(35);
-    expect(figure(usage, 'storage_up')).toBe(0);
-    expect(figure(usage, 'storage_lag_records')).toBeGreaterThanOrEqual(15);
-    steer('well');
+    expect(metricSum(usage, 'storage_up')).toBe(0);
+    expect(metricSum(usage, 'storage_lag_records')).toBeGreaterThanOrEqual(15);
+    setBehavior('works');
     await usage.flush();
     expect(requests(usage)).toBe(35);
     expect(await serverHits(usage)).toBe(35);
-    expect(figure(usage, 'storage_up')).toBe(1);
+    expect(metricSum(usage, 'storage_up')).toBe(1);
   });
 
-  test('go on while the writer’s thread dies, and the storage’s counts do not fall', async () => {
-    const { usage, getMany, steer } = await steeredServer();
+  test('continue after the writer thread exits, and storage counts do not decrease', async () => {
+    const { usage, getMany, setBehavior } = await controlledServer();
     await getMany(207);
     await usage.flush();
-    steer('dies');
+    setBehavior('exits');
     await getMany(5);
     await vi.waitFor(
-      () => expect(usage.status().storages[0]!.error?.message).toMatch(/I do not open/),
+      () => expect(usage.status().storages[0]!.error?.message).toMatch(/opening failed/),
       10_000,
     );
-    expect(figure(usage, 'writer_restarts_total')).toBeGreaterThan(0);
-    expect(figure(usage, 'storage_committed_records_total')).toBe(207);
-    expect(figure(usage, 'storage_lag_records')).toBe(5);
+    expect(metricSum(usage, 'writer_restarts_total')).toBeGreaterThan(0);
+    expect(metricSum(usage, 'storage_committed_records_total')).toBe(207);
+    expect(metricSum(usage, 'storage_lag_records')).toBe(5);
     expect(requests(usage)).toBe(212);
-    steer('well');
+    setBehavior('works');
     await usage.flush();
     await getMany(3);
     expect(requests(usage)).toBe(215);
   });
 
-  test('count once where one storage is down, and catches up', async () => {
+  test('count requests once if one storage is down and catches up', async () => {
     const directory = temporaryDirectory();
-    const [up, down] = [steered(directory, 'up'), steered(directory, 'down')];
-    down.steer('refuses');
+    const [up, down] = [controlledStorage(directory, 'up'), controlledStorage(directory, 'down')];
+    down.setBehavior('rejects');
     const { usage, getMany } = await trackedServer({ directory, storages: [down.storage, up.storage] });
     await getMany(12);
     await vi.waitFor(() => expect(usage.status().storages[1]!.committed).toBe(12), 5_000);
     expect(requests(usage)).toBe(12);
-    expect(figure(usage, 'storage_up', { storage: 'up' })).toBe(1);
+    expect(metricSum(usage, 'storage_up', { storage: 'up' })).toBe(1);
     // The other storage may report its failure later.
-    await vi.waitFor(() => expect(figure(usage, 'storage_up', { storage: 'down' })).toBe(0), 5_000);
+    await vi.waitFor(() => expect(metricSum(usage, 'storage_up', { storage: 'down' })).toBe(0), 5_000);
     await getMany(3);
-    down.steer('well');
+    down.setBehavior('works');
     await usage.flush();
     expect(requests(usage)).toBe(15);
     expect(usage.status().storages.map(({ committed }) => committed)).toEqual([15, 15]);
   });
 
-  test('of a dead process are not this one’s', async () => {
+  test('do not include requests of a dead process', async () => {
     const directory = temporaryDirectory();
-    const { storage, steer } = steered(directory);
-    steer('refuses');
+    const { storage, setBehavior } = controlledStorage(directory);
+    setBehavior('rejects');
     const before = await trackedServer({ directory, storages: [storage] });
     await before.getMany(8);
     await before.usage.close({ timeout: 100 });
-    steer('well');
-    const { usage, getMany } = await trackedServer({ directory, storages: [steered(directory).storage] });
+    setBehavior('works');
+    const { usage, getMany } = await trackedServer({
+      directory,
+      storages: [controlledStorage(directory).storage],
+    });
     await getMany(2);
     await vi.waitFor(() => expect(usage.status().storages[0]!.adopted).toBe(8), 10_000);
     expect(requests(usage)).toBe(2);
-    expect(figure(usage, 'storage_adopted_records_total')).toBe(8);
+    expect(metricSum(usage, 'storage_adopted_records_total')).toBe(8);
   });
 
-  test('are complete while the writer’s thread is blocked', async () => {
-    const { usage, getMany, steer } = await steeredServer();
-    steer('blocks');
+  test('are complete while the writer thread is blocked', async () => {
+    const { usage, getMany, setBehavior } = await controlledServer();
+    setBehavior('blocks');
     await getMany(5);
     expect(requests(usage)).toBe(5);
-    expect(figure(usage, 'storage_committed_records_total')).toBe(0);
-    steer('well');
+    expect(metricSum(usage, 'storage_committed_records_total')).toBe(0);
+    setBehavior('works');
     await usage.flush();
     expect(requests(usage)).toBe(5);
   });
 
-  test('are counted without any storage', async () => {
+  test('count requests without any storage', async () => {
     const { usage, getMany } = await trackedServer({ storages: [] });
     await getMany(3);
     expect(requests(usage)).toBe(3);
   });
 
-  test('include those whose records found no room in the journal', async () => {
+  test('include requests whose records were dropped by the journal', async () => {
     const directory = temporaryDirectory();
-    const { storage, steer } = steered(directory);
-    steer('refuses');
-    // With a file in place of the journal directory, records wait in memory, whose size is limited.
+    const { storage, setBehavior } = controlledStorage(directory);
+    setBehavior('rejects');
+    // If the journal directory is a file, records wait in limited memory.
     const file = join(directory, 'no-directory');
     writeFileSync(file, '');
     const { server, usage, getMany } = await trackedServer({
@@ -214,7 +226,7 @@ describe('the requests', () => {
     expect(requests(usage)).toBe(sent);
   });
 
-  test('leave out what became no record: after close(), and where reading the request failed', async () => {
+  test('exclude requests without a record: after close(), or if reading the request failed', async () => {
     const { server, usage, get, getMany } = await trackedServer();
     server.prependListener('request', (request) => {
       if (request.url !== '/odd') return;
@@ -226,15 +238,15 @@ describe('the requests', () => {
     });
     await getMany(2);
     await get('/odd');
-    expect(figure(usage, 'dropped_records_total', { reason: 'capture' })).toBe(1);
+    expect(metricSum(usage, 'dropped_records_total', { reason: 'capture' })).toBe(1);
     await usage.close();
     await getMany(3);
-    expect(figure(usage, 'captured_requests_total')).toBe(3);
+    expect(metricSum(usage, 'captured_requests_total')).toBe(3);
     expect(requests(usage)).toBe(2);
   });
 });
 
-test('whatever is passed to metrics(), it does not throw', async () => {
+test('metrics() does not throw for invalid options', async () => {
   const { usage } = await trackedServer();
   for (const options of [null, 'x', 1, { openMetrics: 'yes' }, {}]) {
     expect(usage.metrics(options as never)).not.toMatch(/# EOF/);

@@ -5,22 +5,22 @@ import { healthText } from '../../src/metrics/health.ts';
 import { RequestCounter } from '../../src/metrics/request-counter.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
 import type { UsageStatus } from '../../src/writer/app/status.ts';
+import { parseExposition } from './parse-exposition.ts';
 import { status, storage } from './status.ts';
-import { valuesOf } from './values.ts';
 
 const lines = (text: string) => text.trim().split('\n');
 
-describe('the text', () => {
+describe('exposition', () => {
   test.each([
     [false, '# HELP lamps_total Lit.', '# TYPE lamps_total counter'],
     [true, '# HELP lamps Lit.', '# TYPE lamps counter'],
-  ])('of a counter (OpenMetrics: %s)', (openMetrics, ...head) => {
+  ])('formats a counter (OpenMetrics: %s)', (openMetrics, ...head) => {
     const text = new Exposition(openMetrics).begin('lamps', 'counter', 'Lit.');
     text.sample(3, label('colour', 'red')).sample(4);
     expect(lines(text.toString())).toEqual([...head, 'lamps_total{colour="red"} 3', 'lamps_total 4']);
   });
 
-  test('of requests', () => {
+  test('formats request metrics', () => {
     const counter = new RequestCounter();
     counter.add({ route: '/users/:id', method: 'GET', status: 200, duration: 1_000, contentLength: 10 });
     counter.add({ route: '/users/:id', method: 'GET', status: 204, duration: 1_001, contentLength: 0 });
@@ -66,7 +66,7 @@ describe('the text', () => {
     ]);
   });
 
-  test('of bounds is one and the same number in both formats', () => {
+  test('formats bucket bounds the same in both formats', () => {
     expect([0.001, 0.25, 1, 2.5, 10].map(bound)).toEqual(['0.001', '0.25', '1.0', '2.5', '10.0']);
   });
 });
@@ -76,13 +76,13 @@ describe('labels', () => {
     expect(label('route', 'a"b\\c\nd\re\0f\\n{}#,')).toBe('route="a\\"b\\\\c\\nd\re\ufffdf\\\\n{}#,"');
   });
 
-  test('stand on one line, and are read back as they were', () => {
+  test('are on one line, and are parsed to the same value', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (a, b) => {
         const text = new Exposition(false).begin('lamps', 'gauge', 'Lit.');
         text.sample(1, [label('a', a), label('b', b)].join());
         const clean = (value: string) => value.replaceAll('\0', '\ufffd');
-        expect([...valuesOf(text.toString())]).toEqual([
+        expect([...parseExposition(text.toString())]).toEqual([
           [JSON.stringify(['lamps', { a: clean(a), b: clean(b) }]), 1],
         ]);
       }),
@@ -90,9 +90,9 @@ describe('labels', () => {
   });
 });
 
-describe('the health', () => {
-  test('is what status() says', () => {
-    const values = Object.fromEntries(valuesOf(healthText(status, false)));
+describe('health metrics', () => {
+  test('match status()', () => {
+    const values = Object.fromEntries(parseExposition(healthText(status, false)));
     const of = (name: string, labels = {}) => values[JSON.stringify([`track_usage_${name}`, labels])];
     expect(of('captured_requests_total')).toBe(1);
     expect(of('journaled_records_total')).toBe(2);
@@ -112,7 +112,7 @@ describe('the health', () => {
     ).toEqual([1, 5, 6, 7, 8, 9, 10, 11, 12, 1.5]);
   });
 
-  test('says what is down', () => {
+  test('show what is down', () => {
     const down: UsageStatus = {
       ...status,
       journal: { ...status.journal, state: 'memory' },
@@ -123,7 +123,7 @@ describe('the health', () => {
     expect(text).toMatch(/^track_usage_storage_up\{storage="sqlite:usage.db"\} 0$/m);
   });
 
-  test('tells storages with one label apart', () => {
+  test('distinguish storages with the same label', () => {
     const named = (...labels: string[]) => ({
       ...status,
       storages: labels.map((label) => ({ ...storage, storage: label })),

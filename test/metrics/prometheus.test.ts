@@ -4,11 +4,11 @@ import { RequestCounter } from '../../src/metrics/request-counter.ts';
 import { trafficText } from '../../src/metrics/traffic.ts';
 import { checkMetrics, startPrometheus } from '../support/prometheus.ts';
 import { isWanted } from '../support/services.ts';
-import { shop, VISIT, visit } from './shop.ts';
+import { EXPECTED_VISITS, shop, visitPages } from './shop.ts';
 import { status, storage } from './status.ts';
 
 describe.runIf(isWanted('prometheus'))('promtool', () => {
-  test('has nothing to say, whatever the routes and storages are called', () => {
+  test('accepts any names of routes and storages', () => {
     const counter = new RequestCounter();
     const hostile = [
       '"',
@@ -30,18 +30,18 @@ describe.runIf(isWanted('prometheus'))('promtool', () => {
     const storages = hostile.map((name) => ({ ...storage, storage: name }));
     const text = healthText({ ...status, storages }, false) + trafficText(counter, false);
     expect(checkMetrics(text)).toBe('');
-    const nothing = healthText({ ...status, storages: [] }, false) + trafficText(new RequestCounter(), false);
-    expect(checkMetrics(nothing)).toBe('');
+    const empty = healthText({ ...status, storages: [] }, false) + trafficText(new RequestCounter(), false);
+    expect(checkMetrics(empty)).toBe('');
   });
 });
 
 describe.runIf(isWanted('prometheus'))('Prometheus', () => {
   test.each([
-    ['its own format', '/metrics', undefined],
+    ['the Prometheus format', '/metrics', undefined],
     ['OpenMetrics', '/metrics', { params: { open: ['1'] } }],
   ])('reads %s', async (_, metricsPath, scrape) => {
-    const { ask, port } = await shop();
-    await visit(ask);
+    const { request: ask, port } = await shop();
+    await visitPages(ask);
     const prometheus = await startPrometheus({
       target: `127.0.0.1:${port}`,
       metricsPath,
@@ -49,7 +49,7 @@ describe.runIf(isWanted('prometheus'))('Prometheus', () => {
     });
     onTestFinished(() => prometheus.stop());
     await prometheus.scraped();
-    for (const [route, method, status, count, bytes] of VISIT) {
+    for (const [route, method, status, count, bytes] of EXPECTED_VISITS) {
       const labels = `{route=${JSON.stringify(route)},method="${method}",status="${status}"}`;
       const value = async (query: string) => (await prometheus.query(query)).map((sample) => sample.value);
       expect(await value(`track_usage_http_requests_total${labels}`)).toEqual([count]);
@@ -60,7 +60,7 @@ describe.runIf(isWanted('prometheus'))('Prometheus', () => {
       expect(median).toBeGreaterThan(0);
       expect(median).toBeLessThan(1);
     }
-    await visit(ask);
+    await visitPages(ask);
     await prometheus.scraped();
     const [all] = await prometheus.query('sum(track_usage_http_requests_total)');
     expect(all?.value).toBe(30);

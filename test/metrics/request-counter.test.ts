@@ -8,7 +8,7 @@ import {
   RequestCounter,
 } from '../../src/metrics/request-counter.ts';
 
-interface Fact {
+interface RequestFields {
   route: string;
   method: string;
   status: number;
@@ -17,7 +17,7 @@ interface Fact {
 }
 
 const HOSTILE = ['', '/', '/users/:id', 'other', '__proto__', 'constructor', 'GET', '"}\n', 'ä🜁'];
-const fact: fc.Arbitrary<Fact> = fc.record({
+const requestFields: fc.Arbitrary<RequestFields> = fc.record({
   route: fc.oneof(
     fc.constantFrom(...HOSTILE),
     fc.constantFrom('\ud800', 'a\udfffb', '\ufffd', 'a\ufffdb'),
@@ -25,16 +25,16 @@ const fact: fc.Arbitrary<Fact> = fc.record({
   ),
   method: fc.constantFrom('GET', 'HEAD', 'TRACE', 'get', 'PROPFIND', 'other', '/', '__proto__', ''),
   status: fc.constantFrom(0, 99, 100, 200, 204, 304, 404, 499, 500, 599, 600, 999),
-  // On the bounds and beside them.
+  // At the bounds and next to them.
   duration: fc.oneof(fc.nat({ max: 2e7 }), fc.constantFrom(...BOUNDS.flatMap((limit) => [limit, limit + 1]))),
   contentLength: fc.nat({ max: 1e12 }),
 });
 
-/** By route, method and class: the buckets, the sum of durations, and of bytes. */
+/** Buckets, total duration and total bytes by route, method and status class. */
 type Counts = Map<string, number[]>;
 
-/** What a reader of the documentation would count, record by record. */
-function straightCount(fields: readonly Fact[]): Counts {
+/** Counts as documented, one record after the other. */
+function expectedCounts(fields: readonly RequestFields[]): Counts {
   const counts: Counts = new Map();
   const limits = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, Number.POSITIVE_INFINITY];
   for (const { route, method, status, duration, contentLength } of fields) {
@@ -58,36 +58,46 @@ function countsOf(counter: RequestCounter): Counts {
       [...buckets, duration, bytes],
     ]),
   );
-  // No series twice: Prometheus would refuse the whole answer.
+  // Prometheus would reject the whole response if a series were duplicated.
   expect(counts.size).toBe(all.length);
   return counts;
 }
 
-function countOf(fields: readonly Fact[], counter = new RequestCounter()): RequestCounter {
+function countOf(fields: readonly RequestFields[], counter = new RequestCounter()): RequestCounter {
   for (const each of fields) counter.add(each);
   return counter;
 }
 
-const got = (route: string): Fact => ({ route, method: 'GET', status: 200, duration: 1, contentLength: 1 });
+const getRequest = (route: string): RequestFields => ({
+  route,
+  method: 'GET',
+  status: 200,
+  duration: 1,
+  contentLength: 1,
+});
 
-test('requests are counted by route, method and status class', () => {
+test('counts requests by route, method and status class', () => {
   fc.assert(
-    fc.property(fc.array(fact, { maxLength: 150 }), fc.array(fact, { maxLength: 30 }), (first, then) => {
-      const counter = countOf(first);
-      expect(countsOf(counter)).toEqual(straightCount(first));
-      expect(countsOf(countOf(then, counter))).toEqual(straightCount([...first, ...then]));
-    }),
+    fc.property(
+      fc.array(requestFields, { maxLength: 150 }),
+      fc.array(requestFields, { maxLength: 30 }),
+      (first, then) => {
+        const counter = countOf(first);
+        expect(countsOf(counter)).toEqual(expectedCounts(first));
+        expect(countsOf(countOf(then, counter))).toEqual(expectedCounts([...first, ...then]));
+      },
+    ),
   );
 });
 
-describe('the limits', () => {
+describe('limits', () => {
   const requests = (counter: RequestCounter) =>
     [...counter.series()].reduce((sum, { buckets }) => sum + buckets.reduce((a, b) => a + b), 0);
   const routes = (counter: RequestCounter) => new Set([...counter.series()].map(({ route }) => route));
 
-  test('further routes count as other', () => {
-    const numbered = (count: number) => Array.from({ length: count }, (_, i) => got(`/${i}`));
-    const counter = countOf([...numbered(MAX_ROUTES), got('')]);
+  test('count routes beyond the limit as other', () => {
+    const numbered = (count: number) => Array.from({ length: count }, (_, i) => getRequest(`/${i}`));
+    const counter = countOf([...numbered(MAX_ROUTES), getRequest('')]);
     expect(routes(counter).has('other')).toBe(false);
     expect(routes(counter).size).toBe(MAX_ROUTES + 1);
     countOf(numbered(MAX_ROUTES + 50), counter);
@@ -97,22 +107,22 @@ describe('the limits', () => {
     expect(requests(counter)).toBe(2 * MAX_ROUTES + 51);
   });
 
-  test('a route with a lone surrogate takes one place, however often it comes', () => {
-    const counter = countOf(Array.from({ length: MAX_ROUTES + 5 }, () => got('/\ud800')));
-    countOf([got('/\ufffd'), got('/next')], counter);
+  test('count a route with a lone surrogate once', () => {
+    const counter = countOf(Array.from({ length: MAX_ROUTES + 5 }, () => getRequest('/\ud800')));
+    countOf([getRequest('/\ufffd'), getRequest('/next')], counter);
     expect([...counter.series()].map(({ route, buckets }) => [route, buckets[0]])).toEqual([
       ['/\ufffd', MAX_ROUTES + 6],
       ['/next', 1],
     ]);
   });
 
-  test('further combinations count as those of the route other, and no request is left out', () => {
+  test('count combinations beyond the limit under the route other, without losing requests', () => {
     const counter = new RequestCounter();
     let added = 0;
     for (const method of METHODS) {
       for (const status of [100, 200, 300, 400, 500, 600]) {
         for (let route = 0; route < MAX_ROUTES + 20; route++) {
-          counter.add({ ...got(`/${route}`), method, status });
+          counter.add({ ...getRequest(`/${route}`), method, status });
           added += 1;
         }
       }

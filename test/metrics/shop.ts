@@ -7,7 +7,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { closeServer, listen } from '../support/engines.ts';
 
-/** An app with routes, tracked into two databases, that serves its metrics. */
+/** Starts an app with routes that is tracked into two databases and serves its metrics. */
 export async function shop() {
   const directory = temporaryDirectory();
   const app = express();
@@ -31,23 +31,23 @@ export async function shop() {
     await closeServer(server);
     await usage.close({ timeout: 2_000 });
   });
-  const ask = async (path: string, method = 'GET') => {
+  const request = async (path: string, method = 'GET') => {
     const response = await fetch(`http://127.0.0.1:${address.port}${path}`, { method });
     return { type: response.headers.get('content-type'), text: await response.text() };
   };
-  return { usage, storages, ask, port: address.port };
+  return { usage, storages, request, port: address.port };
 }
 
-export async function visit(ask: (path: string, method?: string) => Promise<unknown>) {
-  for (let i = 0; i < 5; i++) await ask(`/users/${i}`);
-  for (let i = 0; i < 3; i++) await ask('/orders', 'POST');
-  for (let i = 0; i < 2; i++) await ask('/fails');
-  await ask('/say/hello');
-  for (let i = 0; i < 4; i++) await ask(`/nothing/${i}`);
+export async function visitPages(request: (path: string, method?: string) => Promise<unknown>) {
+  for (let i = 0; i < 5; i++) await request(`/users/${i}`);
+  for (let i = 0; i < 3; i++) await request('/orders', 'POST');
+  for (let i = 0; i < 2; i++) await request('/fails');
+  await request('/say/hello');
+  for (let i = 0; i < 4; i++) await request(`/nothing/${i}`);
 }
 
-/** Of what `visit` does: the requests and their bytes by route, method and class. */
-export const VISIT = [
+/** Requests and bytes that `visitPages` causes, by route, method and status class. */
+export const EXPECTED_VISITS = [
   ['/users/:id', 'GET', '2xx', 5, 25],
   ['/orders', 'POST', '2xx', 3, 12],
   ['/fails', 'GET', '5xx', 2, 0],

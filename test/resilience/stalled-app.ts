@@ -9,7 +9,7 @@ import { stalledStorage } from './stalled-storage.ts';
 const [directory = '', mode = 'append'] = process.argv.slice(2);
 const disk = new StalledDisk();
 const server = http.createServer((_request, response) => response.end('hello'));
-const usage = new TrackUsage(server, stalledStorage(directory, 'refuses'), {
+const usage = new TrackUsage(server, stalledStorage(directory, 'rejects'), {
   geo: false,
   journal: { dir: directory, mode: mode as JournalMode },
   onError: () => {},

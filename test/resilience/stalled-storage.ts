@@ -1,17 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Storage } from '../../src/query/storage.ts';
-import type { Manner } from '../metrics/steered-storage.ts';
+import type { Behavior } from '../metrics/controlled-storage.ts';
 
-/** SQLite in a directory, with a manner of its own. */
-export function stalledStorage(directory: string, manner: Manner): Storage {
-  const file = join(directory, 'manner');
-  writeFileSync(file, manner);
+/** SQLite in a directory, with the given behavior. */
+export function stalledStorage(directory: string, behavior: Behavior): Storage {
+  const file = join(directory, 'behavior');
+  writeFileSync(file, behavior);
   return new Storage({
-    label: 'steered',
+    label: 'controlled',
     identity: directory,
-    module: new URL('../metrics/steered-storage.ts', import.meta.url).href,
-    options: { path: join(directory, 'usage.db'), manner: file },
+    module: new URL('../metrics/controlled-storage.ts', import.meta.url).href,
+    options: { path: join(directory, 'usage.db'), behavior: file },
     hooks: ['server'],
   });
 }

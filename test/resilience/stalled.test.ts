@@ -48,7 +48,7 @@ test.each(JOURNAL_MODES)(
     child.kill('SIGKILL');
     await once(child, 'exit');
 
-    const usage = new TrackUsage(null, stalledStorage(directory, 'well'), {
+    const usage = new TrackUsage(null, stalledStorage(directory, 'works'), {
       geo: false,
       journal: { dir: directory },
     });

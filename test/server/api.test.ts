@@ -6,7 +6,7 @@ import { problem } from '../../src/server/schemas.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import type { TestRecord } from '../../src/testing/batches.ts';
-import { ALL, filled, jsonOf, type Served, serve, sourceOf, statusOf } from './support.ts';
+import { ALL_SUMMARIES, fillStorage, jsonOf, serve, sourceOf, statusOf, type TestServer } from './support.ts';
 
 const at = (text: string) => Date.parse(text);
 const sumPlans = defineSummary({ name: 'plans', key: () => null });
@@ -38,41 +38,44 @@ const RECORDS: TestRecord[] = [
 ];
 const NOVEMBER_24 = 'from=2026-11-24&to=2026-11-24';
 
-let served: Served;
+let server: TestServer;
 beforeAll(async () => {
-  const storage = await filled(new MemoryStorage({ hooks: [...ALL, sumPlans] }), RECORDS);
-  served = await serve(sourceOf(storage, { status: () => statusOf() }));
+  const storage = await fillStorage(new MemoryStorage({ hooks: [...ALL_SUMMARIES, sumPlans] }), RECORDS);
+  server = await serve(sourceOf(storage, { status: () => statusOf() }));
 });
-afterAll(() => served.close());
+afterAll(() => server.close());
 
 const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
-  served.request(`/usage/api/v1${path}`, { headers, method });
+  server.request(`/usage/api/v1${path}`, { headers, method });
 
-/** The answer, checked against the schema of its endpoint. */
-async function answer(path: string): Promise<Record<string, unknown>> {
-  const found = await get(path);
+/** Returns the response after checking it against the schema of its endpoint. */
+async function getValid(path: string): Promise<Record<string, unknown>> {
+  const response = await get(path);
   const [pathname = ''] = path.split('?');
   const pattern = pathname.replace(/^\/summaries\/.*/, '/summaries/{summary}');
   const { response: schema } = ENDPOINTS.find((endpoint) => endpoint.path === pattern)!;
-  expect([found.status, found.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
-  const body = jsonOf(found);
+  expect([response.status, response.headers['content-type']]).toEqual([
+    200,
+    'application/json; charset=utf-8',
+  ]);
+  const body = jsonOf(response);
   expect(parse(schema, body)).toEqual(body);
   return body;
 }
 
-/** The problem, whose shape is always the same. */
-async function refused(path: string, method = 'GET') {
-  const found = await get(path, {}, method);
-  expect(found.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  const body = parse(problem, jsonOf(found));
-  expect(body.status).toBe(found.status);
+/** Returns the status, code and detail of a problem after checking it against the schema. */
+async function getProblem(path: string, method = 'GET') {
+  const response = await get(path, {}, method);
+  expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+  const body = parse(problem, jsonOf(response));
+  expect(body.status).toBe(response.status);
   expect(body.type).toBe('about:blank');
-  return [found.status, body.code, body.detail] as const;
+  return [response.status, body.code, body.detail] as const;
 }
 
-describe('answers', () => {
-  test('site', async () => {
-    const { summaries, ...rest } = await answer('/site');
+describe('responses', () => {
+  test('describe the site', async () => {
+    const { summaries, ...rest } = await getValid('/site');
     expect(rest).toEqual({
       site: 'shop',
       timeZone: 'UTC',
@@ -82,12 +85,12 @@ describe('answers', () => {
     expect(summaries).toContainEqual({ name: 'urls', title: 'sumUrls', custom: false, filter: true });
   });
 
-  test('status', async () => {
-    expect(await answer('/status')).toMatchObject({ status: { captured: 0 } });
+  test('contain the status', async () => {
+    expect(await getValid('/status')).toMatchObject({ status: { captured: 0 } });
   });
 
-  test('totals', async () => {
-    expect(await answer(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
+  test('contain the totals, compared with the previous range', async () => {
+    expect(await getValid(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
       coverage: { complete: true, gaps: [] },
       site: 'shop',
       timeZone: 'UTC',
@@ -100,18 +103,18 @@ describe('answers', () => {
     });
   });
 
-  test('series, of all and of one key', async () => {
-    const { buckets, period } = await answer('/series?range=7d&period=day');
+  test('contain the series of all requests and of one key', async () => {
+    const { buckets, period } = await getValid('/series?range=7d&period=day');
     expect(period).toBe('day');
     expect((buckets as unknown as { hits: number }[]).map(({ hits }) => hits)).toEqual([0, 0, 0, 0, 0, 2, 2]);
-    const one = await answer('/series?range=7d&period=month&summary=geo&key=DE');
+    const one = await getValid('/series?range=7d&period=month&summary=geo&key=DE');
     expect(one.buckets).toMatchObject([{ hits: 1, visitors: null, bots: null }]);
-    const without = await answer('/series?range=7d&period=month&summary=geo&key=');
+    const without = await getValid('/series?range=7d&period=month&summary=geo&key=');
     expect(without.buckets).toMatchObject([{ hits: 2 }]);
   });
 
-  test('the keys of a summary', async () => {
-    const { rows, ...rest } = await answer('/summaries/urls?order=errors&limit=1&compare=true');
+  test('contain the keys of a summary', async () => {
+    const { rows, ...rest } = await getValid('/summaries/urls?order=errors&limit=1&compare=true');
     expect(rows).toEqual([
       {
         key: 'http://shop/b',
@@ -123,27 +126,27 @@ describe('answers', () => {
       },
     ]);
     expect(rest).toMatchObject({ count: 3, total: { hits: 4, transfer: 36 }, others: { hits: 3 } });
-    expect(await answer('/summaries/urls?search=SHOP&limit=0')).toMatchObject({ count: 2 });
-    expect(await answer('/summaries/urls?limit=1&page=3')).toMatchObject({ rows: [{ hits: 1 }] });
+    expect(await getValid('/summaries/urls?search=SHOP&limit=0')).toMatchObject({ count: 2 });
+    expect(await getValid('/summaries/urls?limit=1&page=3')).toMatchObject({ rows: [{ hits: 1 }] });
   });
 
-  test('records, a page after the other', async () => {
-    const first = await answer('/records?limit=3');
+  test('contain records page by page', async () => {
+    const first = await getValid('/records?limit=3');
     expect(first.records).toMatchObject([{ url: '=cmd()' }, { status: 500 }, { country: 'AT' }]);
-    const rest = await answer(`/records?limit=3&after=${encodeURIComponent(String(first.next))}`);
+    const rest = await getValid(`/records?limit=3&after=${encodeURIComponent(String(first.next))}`);
     expect([rest.records, rest.next]).toEqual([[expect.objectContaining({ country: 'DE' })], null]);
   });
 
-  test('narrowed by filters', async () => {
-    expect(await answer('/totals?filter=geo:DE')).toMatchObject({ totals: { hits: 1 } });
-    expect(await answer('/totals?filter=geo:')).toMatchObject({ totals: { hits: 2 } });
+  test('are narrowed by filters', async () => {
+    expect(await getValid('/totals?filter=geo:DE')).toMatchObject({ totals: { hits: 1 } });
+    expect(await getValid('/totals?filter=geo:')).toMatchObject({ totals: { hits: 2 } });
     const both = `filter=geo:DE&filter=urls:${encodeURIComponent('http://shop/a')}`;
-    expect(await answer(`/records?${both}`)).toMatchObject({ records: [{ country: 'DE' }] });
-    expect(await answer('/totals?filter=geo:DE&filter=status:500')).toMatchObject({ totals: { hits: 0 } });
-    // The longest key that is stored.
+    expect(await getValid(`/records?${both}`)).toMatchObject({ records: [{ country: 'DE' }] });
+    expect(await getValid('/totals?filter=geo:DE&filter=status:500')).toMatchObject({ totals: { hits: 0 } });
+    // The maximum length of a stored key.
     const longest = `http://shop/${'x'.repeat(4_096 - 'http://shop/'.length)}`;
-    expect(await answer(`/totals?filter=urls:${longest}`)).toMatchObject({ totals: { hits: 0 } });
-    expect(await refused(`/totals?filter=user-agents:${longest}${'x'.repeat(30)}`)).toEqual([
+    expect(await getValid(`/totals?filter=urls:${longest}`)).toMatchObject({ totals: { hits: 0 } });
+    expect(await getProblem(`/totals?filter=user-agents:${longest}${'x'.repeat(30)}`)).toEqual([
       400,
       'QUERY_INVALID',
       expect.stringContaining('4137'),
@@ -151,7 +154,7 @@ describe('answers', () => {
   });
 });
 
-/** Every value with one of the names that dates have. */
+/** Returns all values whose name is that of a date. */
 function datesOf(value: unknown): unknown[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, each]) => {
@@ -164,9 +167,9 @@ describe('dates', () => {
   const RECORD = { date: at('2026-11-25T09:00:00.123Z'), url: 'http://shop/a' };
   const IN_BERLIN = '2026-11-25T10:00:00.123+01:00';
   const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?[+-]\d\d:\d\d$/;
-  let berlin: Served;
+  let berlin: TestServer;
   beforeAll(async () => {
-    const storage = await filled(new MemoryStorage({ hooks: ['urls'] }), [RECORD], 'Europe/Berlin');
+    const storage = await fillStorage(new MemoryStorage({ hooks: ['urls'] }), [RECORD], 'Europe/Berlin');
     const lastError = { date: RECORD.date, code: null, message: 'no disk' };
     berlin = await serve(sourceOf(storage, { status: () => statusOf({ lastError }) }));
   });
@@ -194,13 +197,13 @@ describe('dates', () => {
     expect((await text('csv')).split('\r\n')[1]).toMatch(`${IN_BERLIN},shop,`);
   });
 
-  test('of a process are in UTC, since it has no site', async () => {
+  test('of a process without a site are in UTC', async () => {
     const { status } = jsonOf(await berlin.request('/usage/api/v1/status'));
     expect(status.lastError.date).toBe('2026-11-25T09:00:00.123+00:00');
   });
 });
 
-test('what has not changed is not sent again', async () => {
+test('responds with 304 if nothing has changed', async () => {
   const first = await get('/totals');
   const tag = String(first.headers.etag);
   const second = await get('/totals', { 'if-none-match': tag });
@@ -210,7 +213,7 @@ test('what has not changed is not sent again', async () => {
 });
 
 describe('downloads', () => {
-  test('CSV: a heading, quotes, and no formulas', async () => {
+  test('contain CSV with a header row and quotes, and without formulas', async () => {
     const urls = await get('/summaries/urls?format=csv');
     expect(urls.headers).toMatchObject({
       'content-type': 'text/csv; charset=utf-8; header=present',
@@ -225,7 +228,7 @@ describe('downloads', () => {
         'http://shop/b,1,5,1,9000\r\n',
     );
     const referrers = await get('/summaries/referrers?format=csv');
-    // Line ends are shown as escapes: a row is a line.
+    // Line breaks are escaped, so that a row is a line.
     expect(referrers.body.toString().split('\r\n')).toHaveLength(4);
     expect(referrers.body.toString()).toContain('"a,""b""');
     const series = await get('/series?range=today&format=csv');
@@ -236,15 +239,15 @@ describe('downloads', () => {
     expect(records.body.toString().split('\r\n')).toHaveLength(4);
   });
 
-  test('CSV of nothing is its heading', async () => {
-    const found = await get('/summaries/urls?format=csv&from=2026-01-01&to=2026-01-02');
-    expect(found.body.toString()).toBe('key,hits,transfer,errors,duration\r\n');
+  test('contain only the header row if there are no rows', async () => {
+    const response = await get('/summaries/urls?format=csv&from=2026-01-01&to=2026-01-02');
+    expect(response.body.toString()).toBe('key,hits,transfer,errors,duration\r\n');
   });
 
-  test('NDJSON', async () => {
-    const found = await get('/records?format=ndjson');
-    expect(found.headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
-    const lines = found.body.toString().trimEnd().split('\n');
+  test('contain NDJSON', async () => {
+    const response = await get('/records?format=ndjson');
+    expect(response.headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
+    const lines = response.body.toString().trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line).url)).toEqual([
       '=cmd()',
       'http://shop/b',
@@ -256,18 +259,18 @@ describe('downloads', () => {
     );
   });
 
-  test.each(['csv', 'ndjson'])('what is wrong is told instead of a file: %s', async (format) => {
-    expect(await refused(`/summaries/nonsense?format=${format}`)).toEqual([
+  test.each(['csv', 'ndjson'])('respond with a problem instead of a file: %s', async (format) => {
+    expect(await getProblem(`/summaries/nonsense?format=${format}`)).toEqual([
       404,
       'SUMMARY_UNKNOWN',
       expect.any(String),
     ]);
-    expect(await refused(`/series?summary=urls&format=${format}`)).toEqual([
+    expect(await getProblem(`/series?summary=urls&format=${format}`)).toEqual([
       400,
       'QUERY_INVALID',
       expect.any(String),
     ]);
-    expect(await refused(`/records?from=2026-13&format=${format}`)).toEqual([
+    expect(await getProblem(`/records?from=2026-13&format=${format}`)).toEqual([
       400,
       'QUERY_INVALID',
       expect.any(String),
@@ -275,20 +278,20 @@ describe('downloads', () => {
   });
 });
 
-describe('what is not understood', () => {
-  test('a parameter that no endpoint knows, on each of them', async () => {
+describe('invalid requests', () => {
+  test('with an unknown parameter are rejected by every endpoint', async () => {
     const { paths } = jsonOf(await get('/openapi.json')) as { paths: object };
     const documented = Object.keys(paths).map((path) => path.replace('{summary}', 'urls'));
     expect(documented.length).toBeGreaterThan(5);
     for (const path of [...documented, '/live', '/openapi.json']) {
-      expect([path, ...(await refused(`${path}?x=1`))]).toEqual([
+      expect([path, ...(await getProblem(`${path}?x=1`))]).toEqual([
         path,
         400,
         'QUERY_INVALID',
         expect.stringContaining('x'),
       ]);
     }
-    expect((await served.request('/usage/metrics?x=1')).status).toBe(400);
+    expect((await server.request('/usage/metrics?x=1')).status).toBe(400);
   });
 
   test.each([
@@ -322,15 +325,15 @@ describe('what is not understood', () => {
     ['/summaries/', 404, 'PATH_UNKNOWN', /./],
     ['/nothing', 404, 'PATH_UNKNOWN', /./],
     ['', 404, 'PATH_UNKNOWN', /./],
-  ])('%s', async (path, status, code, detail) => {
-    expect(await refused(path)).toEqual([status, code, expect.stringMatching(detail)]);
+  ])('are rejected: %s', async (path, status, code, detail) => {
+    expect(await getProblem(path)).toEqual([status, code, expect.stringMatching(detail)]);
   });
 
-  test('other methods', async () => {
+  test('with other methods are rejected', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
-      expect(await refused('/totals', method)).toEqual([405, 'METHOD_UNKNOWN', expect.any(String)]);
+      expect(await getProblem('/totals', method)).toEqual([405, 'METHOD_UNKNOWN', expect.any(String)]);
     }
-    expect((await served.request('/usage/login')).headers.allow).toBe('POST');
+    expect((await server.request('/usage/login')).headers.allow).toBe('POST');
   });
 });
 
@@ -344,7 +347,7 @@ describe('openapi.json', () => {
     expect(document.servers).toEqual([{ url: '/usage/api/v1' }]);
   });
 
-  test('names every endpoint, each operation once', async () => {
+  test('describes every endpoint, with unique operation IDs', async () => {
     const { paths } = jsonOf(await get('/openapi.json'));
     expect(Object.keys(paths)).toEqual(ENDPOINTS.map(({ path }) => path));
     const ids = Object.values<{ get: { operationId: string } }>(paths).map(({ get: of }) => of.operationId);

@@ -19,13 +19,13 @@ import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { type Address, http1Client, http2Client } from '../support/client.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 import { TLS } from '../support/tls.ts';
-import { filled, HOST, nothingStored, sourceOf } from './support.ts';
+import { emptySource, fillStorage, HOST, sourceOf } from './support.ts';
 
 expectErrors(
   /^track-usage: the dashboard failed: (?:the storage is gone|there is no database|\d+ of \d+ keys were gone)/,
 );
 
-/** Downloads of more than one piece, and the question that each is made of. */
+/** Downloads that consist of several queries, and the name of the query. */
 const DOWNLOADS = [
   ['records', '/records?format=ndjson'],
   ['records', '/records?format=csv'],
@@ -33,25 +33,25 @@ const DOWNLOADS = [
   ['top', '/summaries/urls?format=csv'],
 ] as const;
 
-/** Answers one piece, and fails when the next one is asked for. */
-function failing(): HandlerSource {
+/** Returns a source that fails at every second query. */
+function failingSource(): HandlerSource {
   const record = new TestJournal('a', []).batch([{}]).records.record(0);
-  let asked = 0;
-  const piece = async (answer: object) => {
-    asked += 1;
-    if (asked % 2 === 0) throw new Error('the storage is gone');
+  let calls = 0;
+  const respondOnce = async (answer: object) => {
+    calls += 1;
+    if (calls % 2 === 0) throw new Error('the storage is gone');
     return { timeZone: 'UTC', ...answer };
   };
   const query = {
-    records: () => piece({ records: Array(1_000).fill(record), next: 'more' }),
-    top: () => piece({ rows: Array(50_000).fill({ key: 'x', hits: 1 }), count: 60_000 }),
+    records: () => respondOnce({ records: Array(1_000).fill(record), next: 'more' }),
+    top: () => respondOnce({ rows: Array(50_000).fill({ key: 'x', hits: 1 }), count: 60_000 }),
   } as unknown as Queries;
-  return { ...nothingStored(), query };
+  return { ...emptySource(), query };
 }
 
-type Listening = http.Server | http2.Http2SecureServer | http2.Http2Server;
+type AnyServer = http.Server | http2.Http2SecureServer | http2.Http2Server;
 
-async function listen(server: Listening, secure: boolean): Promise<Address> {
+async function listen(server: AnyServer, secure: boolean): Promise<Address> {
   await once(server.listen(0, HOST), 'listening');
   onTestFinished(() => void server.close());
   return { host: HOST, port: (server.address() as AddressInfo).port, secure };
@@ -60,7 +60,7 @@ async function listen(server: Listening, secure: boolean): Promise<Address> {
 const listener = (handler: UsageHandler) => (request: object, response: object) =>
   void handler(request as http.IncomingMessage, response as http.ServerResponse);
 
-const compressing = (handler: UsageHandler) =>
+const withCompression = (handler: UsageHandler) =>
   express()
     .use(compression())
     .use(handler as unknown as express.RequestHandler);
@@ -68,23 +68,23 @@ const compressing = (handler: UsageHandler) =>
 const SERVERS: [name: string, serve: (handler: UsageHandler) => Promise<Address>, http2?: true][] = [
   ['HTTP/1.1', (handler) => listen(http.createServer(listener(handler)), false)],
   ['HTTP/1.1 over TLS', (handler) => listen(https.createServer(TLS, listener(handler)), true)],
-  ['gzip', (handler) => listen(http.createServer(compressing(handler)), false)],
+  ['gzip', (handler) => listen(http.createServer(withCompression(handler)), false)],
   ['HTTP/2', (handler) => listen(http2.createServer(listener(handler)), false), true],
   ['HTTP/2 over TLS', (handler) => listen(http2.createSecureServer(TLS, listener(handler)), true), true],
 ];
 
 describe.each(SERVERS)('over %s', (_name, serve, isHttp2) => {
-  test.each(DOWNLOADS)('a download whose storage fails midway has no clean end: %s %s', async (_, path) => {
-    const address = await serve(createHandler(failing(), { public: true }));
+  test.each(DOWNLOADS)('aborts a download if the storage fails midway: %s %s', async (_, path) => {
+    const address = await serve(createHandler(failingSource(), { public: true }));
     const client = (isHttp2 ? http2Client : http1Client)(address);
     onTestFinished(() => client.close());
     const headers = { 'accept-encoding': 'gzip' };
     await expect(client.request({ path: `/usage/api/v1${path}`, headers })).rejects.toThrow();
   });
 
-  test('a whole one has its end', async () => {
+  test('completes a download', async () => {
     const records = Array.from({ length: 2_500 }, (_, n) => ({ date: NOON - n, url: `http://shop/${n}` }));
-    const storage = await filled(new MemoryStorage({ hooks: ['urls'] }), records);
+    const storage = await fillStorage(new MemoryStorage({ hooks: ['urls'] }), records);
     const address = await serve(createHandler(sourceOf(storage), { public: true }));
     const client = (isHttp2 ? http2Client : http1Client)(address);
     onTestFinished(() => client.close());
@@ -98,23 +98,26 @@ describe.each(SERVERS)('over %s', (_name, serve, isHttp2) => {
   });
 });
 
-test.each(DOWNLOADS)('a client of HTTP/1.0 is not told that the end was reached: %s %s', async (_, path) => {
-  const { port } = await listen(
-    http.createServer(listener(createHandler(failing(), { public: true }))),
-    false,
-  );
-  const socket = net.connect(port, HOST);
-  socket.write(`GET /usage/api/v1${path} HTTP/1.0\r\nHost: localhost\r\n\r\n`);
-  socket.resume();
-  const ended = new Promise((resolve) => {
-    socket.on('end', () => resolve('end'));
-    socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
-  });
-  expect(await ended).toBe('ECONNRESET');
-});
+test.each(DOWNLOADS)(
+  'resets the connection of an HTTP/1.0 client if the storage fails midway: %s %s',
+  async (_, path) => {
+    const { port } = await listen(
+      http.createServer(listener(createHandler(failingSource(), { public: true }))),
+      false,
+    );
+    const socket = net.connect(port, HOST);
+    socket.write(`GET /usage/api/v1${path} HTTP/1.0\r\nHost: localhost\r\n\r\n`);
+    socket.resume();
+    const ended = new Promise((resolve) => {
+      socket.on('end', () => resolve('end'));
+      socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
+    });
+    expect(await ended).toBe('ECONNRESET');
+  },
+);
 
-test('a database that is gone when the next page is asked for is not the end', async () => {
-  const storage = await filled(
+test('aborts a download if the database disappears before the next page', async () => {
+  const storage = await fillStorage(
     new MemoryStorage({ hooks: ['urls'] }),
     Array.from({ length: 1_001 }, (_, n) => ({ date: NOON - n })),
   );
@@ -133,21 +136,21 @@ test('a database that is gone when the next page is asked for is not the end', a
   await expect(client.request({ path: '/usage/api/v1/records?format=ndjson' })).rejects.toThrow();
 });
 
-test('keys that are gone when the next page is asked for are not the end', async () => {
-  let asked = 0;
+test('aborts a download if keys disappear before the next page', async () => {
+  let calls = 0;
   const top = async () => {
-    asked += 1;
-    const rows = asked === 1 ? Array(50_000).fill({ key: 'x', hits: 1 }) : [];
-    return { timeZone: 'UTC', rows, count: asked === 1 ? 60_000 : 0 };
+    calls += 1;
+    const rows = calls === 1 ? Array(50_000).fill({ key: 'x', hits: 1 }) : [];
+    return { timeZone: 'UTC', rows, count: calls === 1 ? 60_000 : 0 };
   };
-  const source = { ...nothingStored(), query: { top } as unknown as Queries };
+  const source = { ...emptySource(), query: { top } as unknown as Queries };
   const address = await listen(http.createServer(listener(createHandler(source, { public: true }))), false);
   const client = http1Client(address);
   onTestFinished(() => client.close());
   await expect(client.request({ path: '/usage/api/v1/summaries/urls?format=csv' })).rejects.toThrow();
 });
 
-test('a download that broke off is reported on standard error', async () => {
+test('reports an aborted download on standard error', async () => {
   const written = vi.spyOn(fs, 'writeSync').mockReturnValue(0);
   syncBuiltinESMExports();
   onTestFinished(() => {
@@ -155,7 +158,7 @@ test('a download that broke off is reported on standard error', async () => {
     syncBuiltinESMExports();
   });
   const address = await listen(
-    http.createServer(listener(createHandler(failing(), { public: true }))),
+    http.createServer(listener(createHandler(failingSource(), { public: true }))),
     false,
   );
   const client = http1Client(address);

@@ -24,18 +24,18 @@ import { type Client, type ClientResponse, http1Client, http2Client } from '../s
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
 import { TLS } from '../support/tls.ts';
-import { bearer, cookieOf, form, HOST, jsonOf, listening, TOKEN } from './support.ts';
+import { bearer, cookieOf, form, HOST, jsonOf, TOKEN, whenListening } from './support.ts';
 
-/** Builds an app that is tracked and says `app` at `/`, with the handlers before it. */
-type Build = (usage: TrackUsage, handlers: UsageHandler[], parses: boolean) => Server | Promise<Server>;
+/** Builds a tracked app that responds with `app` at `/`, with the handlers in front of it. */
+type Build = (usage: TrackUsage, handlers: UsageHandler[], parsesBody: boolean) => Server | Promise<Server>;
 
 const attach = (usage: TrackUsage, app: object) => usage.attach(app as App);
 
 function buildExpress(make: typeof express): Build {
-  return (usage, handlers, parses) => {
+  return (usage, handlers, parsesBody) => {
     const app = make();
     attach(usage, app);
-    if (parses) app.use(make.urlencoded({ extended: false }));
+    if (parsesBody) app.use(make.urlencoded({ extended: false }));
     for (const handler of handlers) app.use(handler as express.RequestHandler);
     app.get('/', (_request, response) => void response.send('app'));
     return app.listen(0, HOST);
@@ -43,10 +43,10 @@ function buildExpress(make: typeof express): Build {
 }
 
 function buildFastify(make: () => FastifyInstance, parser: (app: FastifyInstance) => void): Build {
-  return async (usage, handlers, parses) => {
+  return async (usage, handlers, parsesBody) => {
     const app = make();
     attach(usage, app);
-    if (parses) parser(app);
+    if (parsesBody) parser(app);
     for (const handler of handlers) app.register(handler as never);
     app.get('/', () => 'app');
     await app.listen({ port: 0, host: HOST });
@@ -54,7 +54,7 @@ function buildFastify(make: () => FastifyInstance, parser: (app: FastifyInstance
   };
 }
 
-/** What `@fastify/formbody` does, for the version that it is not for. */
+/** Parses forms like `@fastify/formbody`, which does not support this version. */
 function parseForms(app: FastifyInstance): void {
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
@@ -65,10 +65,10 @@ function parseForms(app: FastifyInstance): void {
 }
 
 function buildKoa(Make: typeof Koa): Build {
-  return (usage, handlers, parses) => {
+  return (usage, handlers, parsesBody) => {
     const app = new Make();
     attach(usage, app);
-    if (parses) {
+    if (parsesBody) {
       app.use(async (context, next) => {
         const body = new URLSearchParams(await text(context.req));
         Object.assign(context.request, { body: Object.fromEntries(body) });
@@ -83,10 +83,10 @@ function buildKoa(Make: typeof Koa): Build {
   };
 }
 
-const buildHono: Build = (usage, handlers, parses) => {
+const buildHono: Build = (usage, handlers, parsesBody) => {
   const app = new Hono();
   attach(usage, app);
-  if (parses) {
+  if (parsesBody) {
     app.use('*', async (context, next) => {
       if (context.req.method === 'POST') await context.req.parseBody();
       await next();
@@ -97,31 +97,35 @@ const buildHono: Build = (usage, handlers, parses) => {
   return serveHono({ fetch: (...given) => app.fetch(...given), port: 0, hostname: HOST }) as Server;
 };
 
-class Pages {
+class PagesController {
   root() {
     return 'app';
   }
 }
-Get('/')(Pages.prototype, 'root', Object.getOwnPropertyDescriptor(Pages.prototype, 'root')!);
-Controller()(Pages);
-class Root {}
-Module({ controllers: [Pages] })(Root);
+Get('/')(
+  PagesController.prototype,
+  'root',
+  Object.getOwnPropertyDescriptor(PagesController.prototype, 'root')!,
+);
+Controller()(PagesController);
+class RootModule {}
+Module({ controllers: [PagesController] })(RootModule);
 const SILENT = { logger: false, abortOnError: false } as const;
 
-const nestExpress: Build = async (usage, handlers, parses) => {
-  const app = await NestFactory.create<NestExpressApplication>(Root, SILENT);
+const nestExpress: Build = async (usage, handlers, parsesBody) => {
+  const app = await NestFactory.create<NestExpressApplication>(RootModule, SILENT);
   attach(usage, app);
-  if (parses) app.use(express.urlencoded({ extended: true }));
+  if (parsesBody) app.use(express.urlencoded({ extended: true }));
   for (const handler of handlers) app.use(handler);
   await app.listen(0, HOST);
   return app.getHttpServer();
 };
 
-const nestFastify: Build = async (usage, handlers, parses) => {
-  const app = await NestFactory.create<NestFastifyApplication>(Root, new FastifyAdapter(), SILENT);
+const nestFastify: Build = async (usage, handlers, parsesBody) => {
+  const app = await NestFactory.create<NestFastifyApplication>(RootModule, new FastifyAdapter(), SILENT);
   attach(usage, app);
-  // Nest brings a parser of its own by then.
-  if (parses) await app.init();
+  // Nest adds its own parser during initialization.
+  if (parsesBody) await app.init();
   for (const handler of handlers) await app.register(handler as never);
   await app.listen(0, HOST);
   return app.getHttpServer();
@@ -144,31 +148,31 @@ interface Framework {
   build: Build;
   secure?: boolean;
   isHttp2?: boolean;
-  /** Whether something can read the body before the handler. */
-  parses?: boolean;
+  /** True if middleware can parse the body before the handler. */
+  parsesBody?: boolean;
 }
 
 const FRAMEWORKS: Framework[] = [
-  { name: 'Express 5', build: buildExpress(express), parses: true },
-  { name: 'Express 4', build: buildExpress(express4 as unknown as typeof express), parses: true },
+  { name: 'Express 5', build: buildExpress(express), parsesBody: true },
+  { name: 'Express 4', build: buildExpress(express4 as unknown as typeof express), parsesBody: true },
   {
     name: 'Fastify 5',
     build: buildFastify(
       () => fastify(),
       (app) => void app.register(formBody),
     ),
-    parses: true,
+    parsesBody: true,
   },
   {
     name: 'Fastify 4',
     build: buildFastify(() => fastify4() as unknown as FastifyInstance, parseForms),
-    parses: true,
+    parsesBody: true,
   },
-  { name: 'Koa 3', build: buildKoa(Koa), parses: true },
-  { name: 'Koa 2', build: buildKoa(Koa2), parses: true },
-  { name: 'Hono 4', build: buildHono, parses: true },
-  { name: 'NestJS on Express', build: nestExpress, parses: true },
-  { name: 'NestJS on Fastify', build: nestFastify, parses: true },
+  { name: 'Koa 3', build: buildKoa(Koa), parsesBody: true },
+  { name: 'Koa 2', build: buildKoa(Koa2), parsesBody: true },
+  { name: 'Hono 4', build: buildHono, parsesBody: true },
+  { name: 'NestJS on Express', build: nestExpress, parsesBody: true },
+  { name: 'NestJS on Fastify', build: nestFastify, parsesBody: true },
   { name: 'node:http', build: buildNode((listener) => http.createServer(listener)) },
   { name: 'node:https', build: buildNode((listener) => https.createServer(TLS, listener)), secure: true },
   {
@@ -184,33 +188,33 @@ const FRAMEWORKS: Framework[] = [
   },
 ];
 
-interface Asked {
+interface StartedApp {
   client: Client;
   recorder: Recorder;
   get(path: string, headers?: Record<string, string>, method?: string): Promise<ClientResponse>;
 }
 
-const closing: (() => Promise<void> | void)[] = [];
+const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
+  for (const close of cleanups.splice(0).reverse()) await close();
 });
 
 async function start(
   { build, secure = false, isHttp2 }: Framework,
-  given: { options?: TrackUsageOptions; parses?: boolean } = {},
-): Promise<Asked> {
+  given: { options?: TrackUsageOptions; parsesBody?: boolean } = {},
+): Promise<StartedApp> {
   const recorder = await Recorder.create(given.options);
-  closing.push(() => recorder.close());
+  cleanups.push(() => recorder.close());
   const { usage } = recorder;
   const handlers = [
     usage.handler({ token: TOKEN }),
     usage.handler({ path: '/stats/all', public: true, hosts: ['example.com'] }),
   ];
-  const server = await listening(await build(usage, handlers, given.parses ?? false));
-  closing.push(() => closeServer(server as http.Server));
+  const server = await whenListening(await build(usage, handlers, given.parsesBody ?? false));
+  cleanups.push(() => closeServer(server as http.Server));
   const { port } = server.address() as AddressInfo;
   const client = (isHttp2 ? http2Client : http1Client)({ host: HOST, port, secure });
-  closing.push(() => client.close());
+  cleanups.push(() => client.close());
   return {
     client,
     recorder,
@@ -219,9 +223,9 @@ async function start(
 }
 
 describe.each(FRAMEWORKS)('$name', (framework) => {
-  const { isHttp2, secure, parses } = framework;
+  const { isHttp2, secure, parsesBody } = framework;
 
-  test('answers below its path, streams, stands beside another; the app answers everything else', async () => {
+  test('handles only requests below its path, next to another handler and the app', async () => {
     const { get, client, recorder } = await start(framework);
     expect((await get('/')).body.toString()).toBe('app');
     await recorder.captured(1);
@@ -249,7 +253,7 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
     const site = await get('/usage/api/v1/site', signedIn);
     expect([site.status, site.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
     expect(jsonOf(site).summaries.map(({ name }: { name: string }) => name)).toContain('urls');
-    // The requests that were not below its path: /usagex twice is stored a little later.
+    // Only requests outside its path are counted. Those for /usagex are stored a little later.
     const { totals } = jsonOf(await get('/usage/api/v1/totals', bearer()));
     expect(totals.hits).toBeGreaterThanOrEqual(1);
 
@@ -261,8 +265,8 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
     expect([head.status, head.body.length]).toEqual([200, 0]);
     expect(Number(head.headers['content-length'])).toBeGreaterThan(100);
     for (const path of ['nothing', 'api/v1/summaries/server?format=csv', 'api/v1/live']) {
-      const answer = await get(`/usage/${path}`, bearer(), 'HEAD');
-      expect([answer.status, answer.body.length]).toEqual([path === 'nothing' ? 404 : 200, 0]);
+      const response = await get(`/usage/${path}`, bearer(), 'HEAD');
+      expect([response.status, response.body.length]).toEqual([path === 'nothing' ? 404 : 200, 0]);
     }
     if (isHttp2) {
       expect(head.headers).not.toHaveProperty('connection');
@@ -306,9 +310,9 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
     expect(records.map(({ path }) => path)).toEqual(['/', '/', '/']);
   });
 
-  if (parses) {
-    test('takes a form that was read already', async () => {
-      const { client } = await start(framework, { parses: true });
+  if (parsesBody) {
+    test('accepts a form that was parsed already', async () => {
+      const { client } = await start(framework, { parsesBody: true });
       const wrong = await client.request({ path: '/usage/login', ...form('wrong') });
       expect([wrong.status, jsonOf(wrong).code]).toEqual([401, 'TOKEN_WRONG']);
       const right = await client.request({ path: '/usage/login', ...form(TOKEN) });
@@ -320,11 +324,11 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
 describe('Fastify', () => {
   async function registered(prefix: string, path: string) {
     const recorder = await Recorder.create();
-    closing.push(() => recorder.close());
+    cleanups.push(() => recorder.close());
     const app = fastify({ routerOptions: { caseSensitive: false } });
     attach(recorder.usage, app);
     app.register(recorder.usage.handler({ path, token: TOKEN }) as never, { prefix });
-    closing.push(() => app.close() as unknown as Promise<void>);
+    cleanups.push(() => app.close() as unknown as Promise<void>);
     // Fastify is a thenable.
     return { app };
   }
@@ -333,7 +337,7 @@ describe('Fastify', () => {
     ['/admin', '/admin/usage'],
     ['/admin', '/admin'],
     ['/admin/deep', '/admin/deep/usage'],
-  ])('with the prefix %s at %s', async (prefix, path) => {
+  ])('handles requests with the prefix %s at %s', async (prefix, path) => {
     const { app } = await registered(prefix, path);
     const { statusCode } = await app.inject({ url: `${path}/api/v1/site`, headers: bearer() });
     expect(statusCode).toBe(200);
@@ -343,12 +347,12 @@ describe('Fastify', () => {
   test.each([
     ['/admin', '/usage'],
     ['/us', '/usage'],
-  ])('refuses the prefix %s for %s', async (prefix, path) => {
+  ])('rejects the prefix %s for %s', async (prefix, path) => {
     const { app } = await registered(prefix, path);
     await expect(app.ready()).rejects.toMatchObject({ code: 'OPTION_INVALID' });
   });
 
-  test('other spellings of its path are the app’s', async () => {
+  test('leaves other spellings of its path to the app', async () => {
     const { app } = await registered('', '/usage');
     for (const url of ['/%75sage/api/v1/site', '/USAGE/api/v1/site', '/%75sage/', '/USAGE']) {
       const { statusCode, headers } = await app.inject({ url, headers: bearer() });

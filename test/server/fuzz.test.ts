@@ -15,28 +15,28 @@ import type { TestRecord } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { type Client, type ClientResponse, http1Client } from '../support/client.ts';
 import {
-  ALL,
+  ALL_SUMMARIES,
   bearer,
-  filled,
+  fillStorage,
   HOST,
   jsonOf,
   NOW,
-  type Served,
   serve,
   sourceOf,
   statusOf,
+  type TestServer,
   TOKEN,
 } from './support.ts';
 
 const RUNS = 250;
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
-/** What an answer may be at most, here of some hundred records. */
+/** Maximum size of a response for some hundred records. */
 const MAX_BYTES = 4_000_000;
 const MAX_MS = 5_000;
-/** Node itself refuses longer heads. */
+/** Node rejects longer request heads. */
 const MAX_URL_LENGTH = 12_000;
 
-/** A schema, as far as ours have it. */
+/** The parts of a JSON schema that the API uses. */
 interface Schema {
   type?: string;
   enum?: string[];
@@ -49,7 +49,7 @@ type Responses = Record<200, { content: { 'application/json': { schema: object }
 interface Operation {
   path: string;
   parameters: { name: string; in: string; schema: Schema }[];
-  answer: object;
+  responseSchema: object;
 }
 
 const HOSTILE = [
@@ -95,11 +95,11 @@ const DATES = [
   '2026-11-25T20:00Z',
 ];
 
-/** Values that are right by their schema, and some that may be. */
+/** Generates values that match the schema, valid and invalid ones. */
 function valuesOf(name: string, schema: Schema): fc.Arbitrary<string> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
   if (schema.items) return valuesOf(name, schema.items);
-  const summaries = fc.constantFrom(...ALL, 'nothing', 'constructor', 'tostring');
+  const summaries = fc.constantFrom(...ALL_SUMMARIES, 'nothing', 'constructor', 'tostring');
   switch (name) {
     case 'from':
     case 'to':
@@ -139,12 +139,12 @@ function valuesOf(name: string, schema: Schema): fc.Arbitrary<string> {
   }
 }
 
-/** A request of an operation. Most parameters are left out, and most of the others are right: or nothing gets far. */
+/** Generates requests of an operation. Most have few parameters and valid values, so that they are not all rejected. */
 function requests({ path, parameters }: Operation): fc.Arbitrary<string> {
   const hostile = fc.constantFrom(...HOSTILE);
   const value = (name: string, schema: Schema) =>
     fc.oneof({ arbitrary: valuesOf(name, schema), weight: 12 }, { arbitrary: hostile, weight: 1 });
-  const one = ({ name, schema }: Operation['parameters'][number]) => {
+  const parameter = ({ name, schema }: Operation['parameters'][number]) => {
     const pair = value(name, schema).map((text) => `${name}=${text}`);
     return fc.oneof(
       { arbitrary: fc.constant(''), weight: 8 },
@@ -160,14 +160,14 @@ function requests({ path, parameters }: Operation): fc.Arbitrary<string> {
     { arbitrary: fc.tuple(hostile, hostile).map(([name, text]) => `${name}=${text}`), weight: 1 },
   );
   const summary = fc.oneof(
-    { arbitrary: fc.constantFrom(...ALL), weight: 8 },
+    { arbitrary: fc.constantFrom(...ALL_SUMMARIES), weight: 8 },
     { arbitrary: fc.oneof(hostile, fc.constantFrom('nothing', 'constructor', '__proto__')), weight: 1 },
   );
   return fc
-    .tuple(summary, ...parameters.filter((parameter) => parameter.in === 'query').map(one), unknown)
+    .tuple(summary, ...parameters.filter((parameter) => parameter.in === 'query').map(parameter), unknown)
     .map(([name, ...pairs]) => {
       const query = pairs.filter((pair) => pair !== '').join('&');
-      // What a client of HTTP cannot send is no attack on us.
+      // Characters that an HTTP client cannot send are encoded.
       const url = `${path.replace('{summary}', name)}?${query}`;
       return url.replace(/[^\x21-\x7e]/gu, encodeURIComponent).slice(0, MAX_URL_LENGTH);
     });
@@ -200,72 +200,72 @@ const directory = mkdtempSync(join(tmpdir(), 'track-usage-fuzz-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const STORAGES: [name: string, make: () => Storage][] = [
-  ['MemoryStorage', () => new MemoryStorage({ hooks: ALL })],
-  ['SqliteStorage', () => new SqliteStorage(join(directory, 'usage.db'), { hooks: ALL })],
+  ['MemoryStorage', () => new MemoryStorage({ hooks: ALL_SUMMARIES })],
+  ['SqliteStorage', () => new SqliteStorage(join(directory, 'usage.db'), { hooks: ALL_SUMMARIES })],
 ];
 
 describe.each(STORAGES)('%s', (_, make) => {
   let storage: Storage;
-  let served: Served;
+  let server: TestServer;
   let client: Client;
   let operations: Operation[];
-  const ask = (path: string) => client.request({ path: `/usage/api/v1${path}`, headers: bearer() });
+  const get = (path: string) => client.request({ path: `/usage/api/v1${path}`, headers: bearer() });
 
   beforeAll(async () => {
-    storage = await filled(make(), RECORDS);
-    served = await serve(sourceOf(storage, { status: () => statusOf() }), { token: TOKEN });
-    client = http1Client({ host: HOST, port: served.port, secure: false });
-    const document = jsonOf(await ask('/openapi.json'));
+    storage = await fillStorage(make(), RECORDS);
+    server = await serve(sourceOf(storage, { status: () => statusOf() }), { token: TOKEN });
+    client = http1Client({ host: HOST, port: server.port, secure: false });
+    const document = jsonOf(await get('/openapi.json'));
     operations = Object.entries<{ get: { parameters: Operation['parameters']; responses: Responses } }>(
       document.paths,
     ).map(([path, { get }]) => ({
       path,
       parameters: get.parameters,
-      answer: get.responses[200].content['application/json'].schema,
+      responseSchema: get.responses[200].content['application/json'].schema,
     }));
   });
   afterAll(async () => {
     client.close();
-    await served.close();
+    await server.close();
     await storage.close();
   });
 
-  test.each(ENDPOINTS.map(({ path }) => path))('%s: whatever is asked', async (path) => {
+  test.each(ENDPOINTS.map(({ path }) => path))('%s: any request', async (path) => {
     const operation = operations.find((candidate) => candidate.path === path)!;
-    // Read from the document that is served: what is promised is what is checked.
-    const schema = z.fromJSONSchema(operation.answer as never);
+    // From the served document, so that the responses match the documentation.
+    const schema = z.fromJSONSchema(operation.responseSchema as never);
     const statuses = new Map<number, number>();
     await fc.assert(
       fc.asyncProperty(requests(operation), async (query) => {
-        const begun = performance.now();
-        const answer = await ask(query);
+        const start = performance.now();
+        const response = await get(query);
         // A path with dot segments is another path, which the handler leaves to the app.
         if (/\/(?:\.|%2e){1,2}(?:[/?]|$)/i.test(query.split('?')[0]!)) {
-          expect(answer.body.toString()).toBe('app');
+          expect(response.body.toString()).toBe('app');
           return;
         }
-        check(answer, performance.now() - begun, schema);
-        statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+        checkResponse(response, performance.now() - start, schema);
+        statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
       }),
       { numRuns: RUNS, seed: SEED },
     );
-    // Enough of it is understood, or little would be tested.
+    // Enough requests must be valid, or little would be tested.
     if (path !== '/site' && path !== '/status') expect(statuses.get(200)).toBeGreaterThan(RUNS / 8);
   });
 
-  test('each summary by each, and by what it has not', async () => {
+  test('filters each summary by others and by unknown keys', async () => {
     for (const { name } of STANDARD_SUMMARIES) {
       for (const other of ['geo', 'urls', 'visitors', 'bots', 'nothing']) {
         for (const text of ['', 'a', '__proto__', "' OR 1=1 --", '\u0001']) {
           const filter = encodeURIComponent(`${other}:${text}`);
-          const answer = await ask(`/summaries/${name}?filter=${filter}&compare=true`);
-          expect(answer.status).toBe(other === 'nothing' ? 400 : 200);
+          const response = await get(`/summaries/${name}?filter=${filter}&compare=true`);
+          expect(response.status).toBe(other === 'nothing' ? 400 : 200);
         }
       }
     }
   });
 
-  test('longest ranges', async () => {
+  test('limits the longest ranges', async () => {
     for (const period of ['hour', 'day', 'month', undefined]) {
       for (const from of [
         '0000-01-01',
@@ -277,18 +277,18 @@ describe.each(STORAGES)('%s', (_, make) => {
       ]) {
         for (const compare of [false, true]) {
           const query = `from=${from}&compare=${compare}${period ? `&period=${period}` : ''}`;
-          const begun = performance.now();
-          const answer = await ask(`/series?${query}`);
-          expect([200, 400]).toContain(answer.status);
-          expect(answer.body.length).toBeLessThan(MAX_BYTES);
-          expect([query, performance.now() - begun < MAX_MS]).toEqual([query, true]);
+          const start = performance.now();
+          const response = await get(`/series?${query}`);
+          expect([200, 400]).toContain(response.status);
+          expect(response.body.length).toBeLessThan(MAX_BYTES);
+          expect([query, performance.now() - start < MAX_MS]).toEqual([query, true]);
         }
       }
     }
   });
 });
 
-function check({ status, body, headers }: ClientResponse, ms: number, schema: z.ZodType): void {
+function checkResponse({ status, body, headers }: ClientResponse, ms: number, schema: z.ZodType): void {
   const text = body.toString();
   expect(status).toBeOneOf([200, 400, 404, 422]);
   expect(body.length).toBeLessThan(MAX_BYTES);

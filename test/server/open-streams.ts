@@ -1,10 +1,10 @@
-/** A process that opens streams, counts how they were answered, and holds them until its input ends. */
+/** Opens event streams, prints how many responses had each status, and keeps the streams open until stdin ends. */
 import net from 'node:net';
 
 const [port, count] = process.argv.slice(2).map(Number) as [number, number];
 const REQUEST = 'GET /usage/api/v1/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
-/** Connections that wait for an answer at once: the server's queue holds some 500. */
-const AT_ONCE = 200;
+/** Maximum number of connections that wait for a response: the server's backlog is about 500. */
+const CONCURRENCY = 200;
 
 const statuses: Record<string, number> = {};
 let opened = 0;
@@ -21,6 +21,6 @@ async function open(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: AT_ONCE }, open));
+await Promise.all(Array.from({ length: CONCURRENCY }, open));
 process.stdout.write(`${JSON.stringify(statuses)}\n`);
 process.stdin.resume().on('end', () => process.exit());

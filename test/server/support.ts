@@ -16,10 +16,10 @@ import { type ClientRequest, type ClientResponse, http1Client } from '../support
 export const TOKEN = 'a-token-of-22-letters!';
 export const HOST = '127.0.0.1';
 export const NOW = Date.parse('2026-11-25T20:36:00Z');
-export const ALL = STANDARD_SUMMARIES.map(({ name }) => name);
+export const ALL_SUMMARIES = STANDARD_SUMMARIES.map(({ name }) => name);
 
-/** A storage with these records of the site `shop`. */
-export async function filled<S extends Storage>(
+/** Stores records of the site `shop`. */
+export async function fillStorage<S extends Storage>(
   storage: S,
   records: readonly TestRecord[],
   timeZone = 'UTC',
@@ -30,41 +30,41 @@ export async function filled<S extends Storage>(
   return storage;
 }
 
-export function sourceOf(storage: Storage, given: Partial<HandlerSource> = {}): HandlerSource {
+export function sourceOf(storage: Storage, overrides: Partial<HandlerSource> = {}): HandlerSource {
   const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
-  return { query, site: 'shop', status: () => null, version: '1.2.3', ...given };
+  return { query, site: 'shop', status: () => null, version: '1.2.3', ...overrides };
 }
 
-export const nothingStored = () => sourceOf(new MemoryStorage({ hooks: ALL }));
+export const emptySource = () => sourceOf(new MemoryStorage({ hooks: ALL_SUMMARIES }));
 
-export interface Served {
+export interface TestServer {
   handler: UsageHandler;
   server: http.Server;
   port: number;
-  request(path: string, ask?: Omit<ClientRequest, 'path'>): Promise<ClientResponse>;
+  request(path: string, options?: Omit<ClientRequest, 'path'>): Promise<ClientResponse>;
   close(): Promise<void>;
 }
 
-/** A server of Node with the handler before an app that says `app`. */
+/** Starts a Node server with the handler in front of an app that responds with `app`. */
 export async function serve(
   source: HandlerSource,
   options: HandlerOptions = { public: true },
   host = HOST,
-): Promise<Served> {
+): Promise<TestServer> {
   const handler = createHandler(source, options);
   const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (!handler(request, response)) response.end('app');
   });
-  await listening(server.listen(0, host));
+  await whenListening(server.listen(0, host));
   const { port } = server.address() as AddressInfo;
   return {
     handler,
     server,
     port,
-    async request(path, ask = {}) {
+    async request(path, options = {}) {
       const client = http1Client({ host: host === '0.0.0.0' ? HOST : host, port, secure: false });
       try {
-        return await client.request({ path, ...ask });
+        return await client.request({ path, ...options });
       } finally {
         client.close();
       }
@@ -76,7 +76,7 @@ export async function serve(
   };
 }
 
-export async function listening(server: Server): Promise<Server> {
+export async function whenListening(server: Server): Promise<Server> {
   if (!server.listening) await once(server, 'listening');
   return server;
 }
@@ -89,7 +89,7 @@ export const form = (token: string): Omit<ClientRequest, 'path'> => ({
   body: `token=${encodeURIComponent(token)}`,
 });
 
-/** The cookie that an answer sets, as it is sent back. */
+/** Returns the cookie that a response sets, as a browser sends it back. */
 export function cookieOf({ headers }: ClientResponse): string {
   const [cookie = ''] = [headers['set-cookie'] ?? []].flat();
   return String(cookie).split(';')[0]!;
@@ -97,8 +97,8 @@ export function cookieOf({ headers }: ClientResponse): string {
 
 export const jsonOf = ({ body }: ClientResponse) => JSON.parse(body.toString());
 
-/** Nothing went wrong, nothing happened. */
-export function statusOf(given: Partial<UsageStatus> = {}): UsageStatus {
+/** Returns a status without requests or problems. */
+export function statusOf(overrides: Partial<UsageStatus> = {}): UsageStatus {
   return {
     captured: 0,
     journaled: 0,
@@ -108,6 +108,6 @@ export function statusOf(given: Partial<UsageStatus> = {}): UsageStatus {
     freeGeoIp: null,
     writerRestarts: 0,
     lastError: null,
-    ...given,
+    ...overrides,
   };
 }

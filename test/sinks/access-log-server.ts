@@ -1,4 +1,4 @@
-/** A tracked server that is killed: see access-log.test.ts. With `drain` it stores what is left, and ends. */
+/** A tracked server that access-log.test.ts kills. With `drain`, it stores the remaining records and exits. */
 import { readdirSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,8 +13,8 @@ const usage = new TrackUsage(server, new AccessLogWriter(join(directory, 'access
 });
 
 if (task === 'drain') {
-  const { directory: own } = usage.status().journal;
-  const others = () => readdirSync(dirname(own)).filter((name) => name !== basename(own));
+  const { directory: ownDirectory } = usage.status().journal;
+  const others = () => readdirSync(dirname(ownDirectory)).filter((name) => name !== basename(ownDirectory));
   const timer = setInterval(async () => {
     if (others().length > 0) return;
     clearInterval(timer);

@@ -10,24 +10,24 @@ import { RecordBatch } from '../../src/batch.ts';
 import { AccessLogWriter } from '../../src/index.ts';
 import { AccessLogSink } from '../../src/sinks/access-log/writer.ts';
 import type { Batch } from '../../src/storage/contract.ts';
-import { eventually, tracked } from './support.ts';
+import { eventually, startServer } from './support.ts';
 
 const linesOf = (file: string) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 
-describe('the lines', () => {
-  test('are those of Apache, in the site’s zone', async () => {
-    await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'access.log')), {
+describe('access log lines', () => {
+  test('have the format of Apache, in the time zone of the site', async () => {
+    await using app = await startServer((directory) => new AccessLogWriter(join(directory, 'access.log')), {
       timeZone: 'Asia/Kathmandu',
       trustProxy: true,
     });
-    await app.ask('/a%20b?c=d&token=x', {
+    await app.request('/a%20b?c=d&token=x', {
       'user-agent': 'quotes " and \\ backslashes',
       referer: 'https://example.com/?q=ü',
       'x-forwarded-for': '2001:db8::1',
       authorization: `Basic ${Buffer.from('jane "q" doe\n:secret').toString('base64')}`,
     });
-    await app.ask('/?status=204', { 'user-agent': '' });
-    await app.ask('/', {
+    await app.request('/?status=204', { 'user-agent': '' });
+    await app.request('/', {
       'x-forwarded-host': 'a/b c',
       authorization: `Basic ${Buffer.from('a[01/Jan/2020] :x').toString('base64')}`,
     });
@@ -41,11 +41,11 @@ describe('the lines', () => {
     expect(more).toEqual([]);
   });
 
-  test('are shorter in the format common', async () => {
-    await using app = await tracked(
+  test('have the format common', async () => {
+    await using app = await startServer(
       (directory) => new AccessLogWriter(join(directory, 'access.log'), { format: 'common' }),
     );
-    await app.ask('/');
+    await app.request('/');
     await app.usage.flush();
     expect(linesOf(join(app.directory, 'access.log'))).toEqual([
       expect.stringMatching(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/ HTTP\/1\.1" 200 5$/),
@@ -53,31 +53,31 @@ describe('the lines', () => {
   });
 });
 
-describe('the file', () => {
-  test('may be renamed, and what others wrote into it stays', async () => {
-    await using app = await tracked((directory) => {
+describe('access log file', () => {
+  test('may be renamed, and keeps lines of other programs', async () => {
+    await using app = await startServer((directory) => {
       writeFileSync(join(directory, 'access.log'), 'before\n');
       return new AccessLogWriter(join(directory, 'access.log'));
     });
     const log = join(app.directory, 'access.log');
-    await app.ask('/1');
+    await app.request('/1');
     await app.usage.flush();
     appendFileSync(log, 'between\n');
-    await app.ask('/2');
+    await app.request('/2');
     await app.usage.flush();
     renameSync(log, `${log}.1`);
-    await app.ask('/3');
+    await app.request('/3');
     await app.usage.flush();
     const paths = (file: string) => linesOf(file).map((line) => /GET (\S+)/.exec(line)?.[1] ?? line);
     expect(paths(`${log}.1`)).toEqual(['before', '/1', 'between', '/2']);
     expect(paths(log)).toEqual(['/3']);
   });
 
-  test('that cannot be written is told, and the lines come when it can', async () => {
-    await using app = await tracked(
+  test('is reported if it cannot be written, and gets the lines later', async () => {
+    await using app = await startServer(
       (directory) => new AccessLogWriter(join(directory, 'logs', 'access.log')),
     );
-    expect(await app.ask('/1')).toBe('hello');
+    expect(await app.request('/1')).toBe('hello');
     await eventually(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
     const { mkdir } = await import('node:fs/promises');
     await mkdir(join(app.directory, 'logs'));
@@ -86,7 +86,7 @@ describe('the file', () => {
   });
 
   test.each([0, 1, 150, Number.POSITIVE_INFINITY])(
-    'is completed when a process was killed after %d bytes of a batch',
+    'is completed after a process was killed after %d bytes of a batch',
     async (appended) => {
       const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
       const path = join(directory, 'access.log');
@@ -103,40 +103,40 @@ describe('the file', () => {
         const cursor = (position: number) => ({ position, ordinal: position });
         return { journal: 'j', from: cursor(from), to: cursor(to), records, deltas: [] };
       };
-      let end = open();
+      let sink = open();
       try {
-        expect(await end.apply(batch(0, 3))).toBe(true);
+        expect(await sink.apply(batch(0, 3))).toBe(true);
         const start = statSync(path).size;
-        expect(await end.apply(batch(3, 9))).toBe(true);
-        const whole = readFileSync(path);
-        await end.close();
+        expect(await sink.apply(batch(3, 9))).toBe(true);
+        const expected = readFileSync(path);
+        await sink.close();
 
-        // As SIGKILL leaves it in the middle of the second batch's write.
-        truncateSync(path, Math.min(start + appended, whole.length));
+        // As after SIGKILL during the write of the second batch.
+        truncateSync(path, Math.min(start + appended, expected.length));
         const database = new DatabaseSync(`${path}.positions`);
         database.exec('UPDATE journals SET position = 3, ordinal = 3');
         database
           .prepare("INSERT INTO pending VALUES (1, 'j', 9, 9, ?, ?, ?)")
-          .run(String(statSync(path, { bigint: true }).ino), start, whole.subarray(start));
+          .run(String(statSync(path, { bigint: true }).ino), start, expected.subarray(start));
         database.close();
 
-        end = open();
-        expect(await end.apply(batch(3, 8))).toBe(false);
-        expect(await end.position('j')).toEqual({ position: 9, ordinal: 9 });
-        expect(await end.apply(batch(9, 9))).toBe(true);
-        expect(readFileSync(path, 'utf8')).toBe(whole.toString());
+        sink = open();
+        expect(await sink.apply(batch(3, 8))).toBe(false);
+        expect(await sink.position('j')).toEqual({ position: 9, ordinal: 9 });
+        expect(await sink.apply(batch(9, 9))).toBe(true);
+        expect(readFileSync(path, 'utf8')).toBe(expected.toString());
         expect(statSync(`${path}.positions`).mode & 0o007).toBe(0);
       } finally {
-        await end.close();
+        await sink.close();
         await rm(directory, { recursive: true, force: true });
       }
     },
   );
 
-  test('gets every line once, however often the process is killed', async () => {
-    await using app = await tracked((directory) => new AccessLogWriter(join(directory, 'unused.log')));
+  test('gets every line once, even if the process is killed repeatedly', async () => {
+    await using app = await startServer((directory) => new AccessLogWriter(join(directory, 'unused.log')));
     const { directory } = app;
-    let answered = 0;
+    let requests = 0;
     for (let round = 0; round < 5; round++) {
       const child = fork(new URL('./access-log-server.ts', import.meta.url), [directory], {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -145,8 +145,8 @@ describe('the file', () => {
         const [port] = (await once(child, 'message')) as [number];
         const until = performance.now() + 300 + Math.random() * 700;
         while (performance.now() < until) {
-          await (await fetch(`http://127.0.0.1:${port}/${answered}`)).text();
-          answered += 1;
+          await (await fetch(`http://127.0.0.1:${port}/${requests}`)).text();
+          requests += 1;
         }
       } finally {
         child.kill('SIGKILL');
@@ -162,7 +162,7 @@ describe('the file', () => {
       last.kill('SIGKILL');
     }
     const paths = linesOf(join(directory, 'access.log')).map((line) => Number(/GET \/(\d+)/.exec(line)?.[1]));
-    expect(paths.sort((a, b) => a - b)).toEqual(Array.from({ length: answered }, (_, n) => n));
-    expect(answered).toBeGreaterThan(20);
+    expect(paths.sort((a, b) => a - b)).toEqual(Array.from({ length: requests }, (_, n) => n));
+    expect(requests).toBeGreaterThan(20);
   });
 });

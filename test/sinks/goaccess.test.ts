@@ -6,11 +6,11 @@ import { describe, expect, test } from 'vitest';
 import { AccessLogWriter, sumStatus, sumUrls } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { isWanted, programOf } from '../support/services.ts';
-import { tracked } from './support.ts';
+import { startServer } from './support.ts';
 
 describe.runIf(isWanted('goaccess'))('goaccess', () => {
-  test('reads every line, and comes to the same totals', async () => {
-    await using app = await tracked(
+  test('parses every line and reports the same totals', async () => {
+    await using app = await startServer(
       (directory) => [
         new AccessLogWriter(join(directory, 'access.log')),
         new SqliteStorage(join(directory, 'usage.db'), { hooks: [sumUrls, sumStatus] }),
@@ -24,7 +24,7 @@ describe.runIf(isWanted('goaccess'))('goaccess', () => {
       'with "quotes" inside',
     ];
     for (let n = 0; n < 120; n++) {
-      await app.ask(`/page/${n % 7}?status=${[200, 200, 404, 500][n % 4]}&n=${n % 3}`, {
+      await app.request(`/page/${n % 7}?status=${[200, 200, 404, 500][n % 4]}&n=${n % 3}`, {
         'user-agent': agents[n % agents.length]!,
         referer: n % 2 ? 'https://example.com/a?b=c' : '',
         'x-forwarded-for': `198.51.100.${n % 5}`,
@@ -46,12 +46,12 @@ describe.runIf(isWanted('goaccess'))('goaccess', () => {
     expect(existsSync(report)).toBe(true);
     const { general, status_codes: panel } = JSON.parse(readFileSync(report, 'utf8'));
     expect(general).toMatchObject({ total_requests: 120, valid_requests: 120, failed_requests: 0 });
-    const ours = await app.usage.getSum(sumStatus, { period: 'day' });
-    expect(general.bandwidth).toBe(ours.reduce((sum, { transfer }) => sum + transfer, 0));
-    const theirs: Record<string, number> = {};
+    const expected = await app.usage.getSum(sumStatus, { period: 'day' });
+    expect(general.bandwidth).toBe(expected.reduce((sum, { transfer }) => sum + transfer, 0));
+    const actual: Record<string, number> = {};
     for (const { items } of panel.data) {
-      for (const { data, hits } of items) theirs[String(data).slice(0, 3)] = hits.count;
+      for (const { data, hits } of items) actual[String(data).slice(0, 3)] = hits.count;
     }
-    expect(theirs).toEqual(Object.fromEntries(ours.map(({ key, hits }) => [key, hits])));
+    expect(actual).toEqual(Object.fromEntries(expected.map(({ key, hits }) => [key, hits])));
   });
 });

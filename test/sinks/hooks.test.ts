@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type RecordWriter, Storage, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { eventually, tracked } from './support.ts';
+import { eventually, startServer } from './support.ts';
 
-test('a function is called with each record that its storage has committed, in order', async () => {
+test('calls a hook with each committed record, in order', async () => {
   const calls: [UsageRecord, RecordWriter][] = [];
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), {
         hooks: [sumUrls, (record, storage) => void calls.push([record, storage])],
       }),
   );
-  for (let n = 0; n < 5; n++) await app.ask(`/${n}?token=secret`, { 'user-agent': 'curl/8.5.0' });
+  for (let n = 0; n < 5; n++) await app.request(`/${n}?token=secret`, { 'user-agent': 'curl/8.5.0' });
   await app.usage.flush();
   await eventually(() => expect(calls).toHaveLength(5));
   const stored = await app.usage.getUsage();
@@ -27,27 +27,27 @@ test('a function is called with each record that its storage has committed, in o
   expect(await app.usage.getSum(sumUrls, { period: 'day' })).toHaveLength(5);
 });
 
-test('each hook of each storage gets records of its own', async () => {
+test('passes separate record objects to each hook of each storage', async () => {
   const seen: string[] = [];
-  const spoil = (record: UsageRecord) => {
-    record.path = 'spoilt';
+  const modify = (record: UsageRecord) => {
+    record.path = 'modified';
   };
-  await using app = await tracked((directory) =>
+  await using app = await startServer((directory) =>
     ['a', 'b'].map(
       (name) =>
         new SqliteStorage(join(directory, `${name}.db`), {
-          hooks: [spoil, ({ path }) => void seen.push(name + path)],
+          hooks: [modify, ({ path }) => void seen.push(name + path)],
         }),
     ),
   );
-  await app.ask('/x');
+  await app.request('/x');
   await app.usage.flush();
   await eventually(() => expect(seen.sort()).toEqual(['a/x', 'b/x']));
 });
 
-test('what it throws, or its promise rejects with, is told and counted, and the others are called', async () => {
-  let good = 0;
-  await using app = await tracked(
+test('reports and counts exceptions and rejections of a hook, and calls the others', async () => {
+  let succeeded = 0;
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), {
         hooks: [
@@ -58,26 +58,26 @@ test('what it throws, or its promise rejects with, is told and counted, and the 
             throw new Error('rejected');
           },
           () => {
-            good += 1;
+            succeeded += 1;
           },
         ],
       }),
   );
-  for (let n = 0; n < 3; n++) expect(await app.ask()).toBe('hello');
+  for (let n = 0; n < 3; n++) expect(await app.request()).toBe('hello');
   await app.usage.flush();
-  await eventually(() => expect(good).toBe(3));
+  await eventually(() => expect(succeeded).toBe(3));
   const status = app.usage.status().storages[0]!;
   expect(status).toMatchObject({ ok: true, committed: 3, hooks: { failed: 6, dropped: 0 } });
   expect(app.errors[0]?.message).toContain('the hook thrower of sqlite:');
   expect(app.errors[0]?.message).toContain('failed: thrown');
 });
 
-test('one that never returns keeps neither requests, nor storing, nor close', async () => {
-  await using app = await tracked(
+test('does not let a hook that never settles delay requests, storing or close()', async () => {
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
   );
-  for (let n = 0; n < 10; n++) await app.ask();
+  for (let n = 0; n < 10; n++) await app.request();
   await app.usage.flush();
   await eventually(() => expect(app.usage.status().storages[0]!.hooks.pending).toBe(10));
   expect(app.usage.status().storages[0]).toMatchObject({ ok: true, committed: 10, lag: { records: 0 } });
@@ -86,35 +86,36 @@ test('one that never returns keeps neither requests, nor storing, nor close', as
   expect(performance.now() - before).toBeLessThan(5_000);
 });
 
-test('one that never returns makes the memory of the app no larger than its limit', async () => {
-  // Half of what clients may put into the parameters of a route.
+test('limits the memory of pending calls of a hook that never settles', async () => {
+  // Half of the limit of vars and route parameters.
   const vars = { text: 'x'.repeat(8_000) };
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
     { username: (request) => void Object.assign(app.usage.vars(request), vars) },
   );
-  const most = (32 * 1024 * 1024) / 8_000;
-  for (let n = 0; n < most + 1_000; n += 20) await Promise.all(Array.from({ length: 20 }, () => app.ask()));
+  const limit = (32 * 1024 * 1024) / 8_000;
+  for (let n = 0; n < limit + 1_000; n += 20)
+    await Promise.all(Array.from({ length: 20 }, () => app.request()));
   await app.usage.flush();
   const { hooks, committed } = app.usage.status().storages[0]!;
-  expect(hooks.pending).toBeLessThan(most);
+  expect(hooks.pending).toBeLessThan(limit);
   expect(hooks.dropped).toBeGreaterThan(0);
-  // On a busy machine the first ones have had their time already.
+  // On a busy machine the first calls may have timed out already.
   expect(hooks.pending + hooks.dropped + hooks.failed).toBe(committed);
   await app.usage.close({ timeout: 100 });
 }, 60_000);
 
-test('one that never returns, where closing takes longer than its timeout: nothing is printed', async () => {
+test('prints no warning if close() times out because of a hook that never settles', async () => {
   const warnings: Error[] = [];
   const warned = (warning: Error) => warnings.push(warning);
   process.on('warning', warned);
   onTestFinished(() => void process.off('warning', warned));
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), { hooks: [() => new Promise<void>(() => {})] }),
   );
-  await app.ask();
+  await app.request();
   await app.usage.flush();
   await eventually(() => expect(app.usage.status().storages[0]!.hooks.pending).toBe(1));
   await app.usage.close({ timeout: 0.001 });
@@ -123,28 +124,28 @@ test('one that never returns, where closing takes longer than its timeout: nothi
   expect(warnings).toEqual([]);
 });
 
-test('a slow one gives the app its turns', async () => {
+test('handles requests between the calls of a slow hook', async () => {
   let called = 0;
   const busy = () => {
     const until = performance.now() + 4;
     while (performance.now() < until);
     called += 1;
   };
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: [busy] }),
   );
-  await Promise.all(Array.from({ length: 60 }, () => app.ask()));
+  await Promise.all(Array.from({ length: 60 }, () => app.request()));
   await app.usage.flush();
-  // Between the calls requests are answered: no answer waits for all of them.
+  // Requests are handled between the calls: no response waits for all of them.
   let answered = 0;
   while (called < 60) {
-    await app.ask();
+    await app.request();
     answered += 1;
   }
   expect(answered).toBeGreaterThan(5);
 });
 
-test('a slow one is called for all records also where nothing else happens in the app', async () => {
+test('calls a slow hook for all records even if the app is idle', async () => {
   let called = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
   const busy = () => {
@@ -153,10 +154,10 @@ test('a slow one is called for all records also where nothing else happens in th
     called += 1;
     if (called === 40) resolve();
   };
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: [busy] }),
   );
-  await Promise.all(Array.from({ length: 40 }, () => app.ask()));
+  await Promise.all(Array.from({ length: 40 }, () => app.request()));
   const before = performance.now();
   await app.usage.flush();
   await promise;
@@ -164,9 +165,9 @@ test('a slow one is called for all records also where nothing else happens in th
   expect(app.usage.status().storages[0]!.hooks).toMatchObject({ failed: 0, dropped: 0 });
 });
 
-test('close waits until it was called for the last record', async () => {
+test('close() waits for the calls of hooks for the last records', async () => {
   let called = 0;
-  await using app = await tracked(
+  await using app = await startServer(
     (directory) =>
       new SqliteStorage(join(directory, 'usage.db'), {
         hooks: [
@@ -177,7 +178,7 @@ test('close waits until it was called for the last record', async () => {
         ],
       }),
   );
-  for (let n = 0; n < 20; n++) await app.ask();
+  for (let n = 0; n < 20; n++) await app.request();
   await app.usage.close();
   expect(called).toBe(20);
 });

@@ -5,20 +5,20 @@ import { describe, expect, test, vi } from 'vitest';
 import { OutputWriter, PrintWriter, sumUrls, type UsageRecord } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { calendar } from '../../src/summaries/periods.ts';
-import { eventually, tracked } from './support.ts';
+import { eventually, startServer } from './support.ts';
 
 describe('OutputWriter', () => {
-  test('writes a line of JSON for each record, its date in the site’s time zone', async () => {
+  test('writes a line of JSON per record, with dates in the time zone of the site', async () => {
     const output = new PassThrough();
     const timeZone = 'Asia/Tokyo';
-    await using app = await tracked(
+    await using app = await startServer(
       (directory) => [new OutputWriter({ output }), new SqliteStorage(join(directory, 'usage.db'))],
       { timeZone },
     );
-    for (let n = 0; n < 3; n++) await app.ask(`/${n}`);
+    for (let n = 0; n < 3; n++) await app.request(`/${n}`);
     await app.usage.flush();
     const lines = String(output.read()).trimEnd().split('\n');
-    // The storage answers, though it is not the first.
+    // Queries use the storage, although it is not the first writer.
     const stored = (await app.usage.getUsage()).reverse();
     expect(lines.map((line) => JSON.parse(line))).toEqual(
       stored.map((record) => ({ ...record, date: calendar(timeZone).format(record.date) })),
@@ -27,45 +27,45 @@ describe('OutputWriter', () => {
     expect(output.writableEnded).toBe(false);
   });
 
-  test('writes what transform makes of it, and calls its hooks', async () => {
+  test('writes the result of transform, and calls its hooks', async () => {
     const output = new PassThrough();
     const hooked: string[] = [];
-    await using app = await tracked(
+    await using app = await startServer(
       new OutputWriter({
         output,
         transform: ({ method, path }) => Buffer.from(`${method} ${path}\n`),
         hooks: [({ path }) => void hooked.push(path)],
       }),
     );
-    await app.ask('/a');
-    await app.ask('/b');
+    await app.request('/a');
+    await app.request('/b');
     await app.usage.close();
     expect(String(output.read())).toBe('GET /a\nGET /b\n');
     expect(hooked).toEqual(['/a', '/b']);
   });
 
-  test('a stream that fails is tried again: every record arrives, each once', async () => {
-    const taken: string[] = [];
-    let fails = 3;
+  test('retries a failing stream, and writes every record once', async () => {
+    const written: string[] = [];
+    let failures = 3;
     const output = {
       write(text: string | Uint8Array, callback: (error?: Error) => void) {
-        if (taken.length === 4 && fails-- > 0) return callback(new Error('the pipe is full'));
-        taken.push(String(text));
+        if (written.length === 4 && failures-- > 0) return callback(new Error('the pipe is full'));
+        written.push(String(text));
         setImmediate(callback);
       },
     };
-    await using app = await tracked(new OutputWriter({ output, transform: ({ path }) => path }));
-    for (let n = 0; n < 10; n++) await app.ask(`/${n}`);
+    await using app = await startServer(new OutputWriter({ output, transform: ({ path }) => path }));
+    for (let n = 0; n < 10; n++) await app.request(`/${n}`);
     await app.usage.flush();
-    expect(taken).toEqual(Array.from({ length: 10 }, (_, n) => `/${n}`));
+    expect(written).toEqual(Array.from({ length: 10 }, (_, n) => `/${n}`));
     expect(app.errors[0]?.message).toContain('cannot write to output: the pipe is full');
   });
 
-  test('a record that transform throws at is set aside, and the others are written once', async () => {
-    const taken: string[] = [];
+  test('rejects records for which transform throws, and writes the others once', async () => {
+    const written: string[] = [];
     const output = new Writable({
       write(chunk, _encoding, callback) {
-        taken.push(String(chunk));
+        written.push(String(chunk));
         callback();
       },
     });
@@ -73,20 +73,20 @@ describe('OutputWriter', () => {
       if (path === '/3') throw new Error('three');
       return path === '/5' ? (5 as unknown as string) : path;
     };
-    await using app = await tracked(new OutputWriter({ output, transform }));
-    for (let n = 0; n < 8; n++) await app.ask(`/${n}`);
+    await using app = await startServer(new OutputWriter({ output, transform }));
+    for (let n = 0; n < 8; n++) await app.request(`/${n}`);
     await app.usage.flush();
-    expect(taken.sort()).toEqual(['/0', '/1', '/2', '/4', '/6', '/7']);
+    expect(written.sort()).toEqual(['/0', '/1', '/2', '/4', '/6', '/7']);
     expect(app.usage.status().storages[0]).toMatchObject({ ok: true, rejected: 2 });
   });
 
-  test('promises that fail do not end the process', async () => {
-    const taken: string[] = [];
-    let fails = 2;
+  test('does not end the process if promises reject', async () => {
+    const written: string[] = [];
+    let failures = 2;
     const output = {
       async write(text: string | Uint8Array, callback: (error?: Error) => void) {
-        if (fails-- > 0) throw new Error('the service is away');
-        taken.push(String(text));
+        if (failures-- > 0) throw new Error('the service is away');
+        written.push(String(text));
         callback();
       },
     };
@@ -94,34 +94,34 @@ describe('OutputWriter', () => {
       if (path === '/1') return Promise.reject(new Error('late')) as unknown as string;
       return path;
     };
-    await using app = await tracked(new OutputWriter({ output, transform }));
-    for (let n = 0; n < 3; n++) await app.ask(`/${n}`);
+    await using app = await startServer(new OutputWriter({ output, transform }));
+    for (let n = 0; n < 3; n++) await app.request(`/${n}`);
     await app.usage.flush();
-    expect(taken).toEqual(['/0', '/2']);
+    expect(written).toEqual(['/0', '/2']);
     const messages = app.errors.map(({ message }) => message);
     expect(messages).toContainEqual(expect.stringContaining('the service is away'));
     expect(messages).toContainEqual(expect.stringContaining('transform returned a promise'));
   });
 
-  test('a file that cannot be opened does not end the process', async () => {
-    await using app = await tracked((directory) => [
+  test('does not end the process if a file cannot be opened', async () => {
+    await using app = await startServer((directory) => [
       new OutputWriter({ output: createWriteStream(join(directory, 'nothing/here.log')) }),
     ]);
-    expect(await app.ask()).toBe('hello');
+    expect(await app.request()).toBe('hello');
     await eventually(() => expect(app.usage.status().storages[0]!.error).not.toBeNull());
     await app.usage.close({ timeout: 100 });
   });
 
-  test('a stream that was destroyed neither ends the process nor loses what others store', async () => {
+  test('a destroyed stream neither ends the process nor affects other storages', async () => {
     const output = new PassThrough();
-    await using app = await tracked((directory) => [
+    await using app = await startServer((directory) => [
       new SqliteStorage(join(directory, 'usage.db')),
       new OutputWriter({ output }),
     ]);
-    await app.ask();
+    await app.request();
     await app.usage.flush();
     output.destroy(new Error('gone'));
-    expect(await app.ask()).toBe('hello');
+    expect(await app.request()).toBe('hello');
     await eventually(() => expect(app.usage.status().storages[0]!.committed).toBe(2));
     await eventually(() => expect(app.usage.status().storages[1]!.error).not.toBeNull());
     await app.usage.close({ timeout: 100 });
@@ -133,13 +133,13 @@ describe('OutputWriter', () => {
     [{ hooks: [sumUrls] }, 'output cannot keep the summary sumUrls: a writer only receives records'],
     [{ hooks: ['urls'] }, 'output cannot keep the summary "urls"'],
     [{ outptu: 1 }, 'unknown option "outptu" in OutputWriter'],
-  ])('refuses %j', (options, message) => {
+  ])('rejects %j', (options, message) => {
     expect(() => new OutputWriter(options as never)).toThrow(message);
   });
 });
 
 describe('PrintWriter', () => {
-  test('prints a line that no client can make harmful', async () => {
+  test('prints a line without control characters of clients', async () => {
     const printed: string[] = [];
     const write = vi.spyOn(process.stdout, 'write').mockImplementation(((text, callback) => {
       printed.push(String(text));
@@ -147,8 +147,8 @@ describe('PrintWriter', () => {
       return true;
     }) as typeof process.stdout.write);
     try {
-      await using app = await tracked(new PrintWriter(), { trustProxy: true });
-      await app.ask('/%1b[31m/ü?a=1', { 'x-forwarded-for': '203.0.113.9' });
+      await using app = await startServer(new PrintWriter(), { trustProxy: true });
+      await app.request('/%1b[31m/ü?a=1', { 'x-forwarded-for': '203.0.113.9' });
       await app.usage.flush();
     } finally {
       write.mockRestore();
@@ -159,7 +159,7 @@ describe('PrintWriter', () => {
     );
   });
 
-  test('keeps no summaries', () => {
+  test('rejects summaries', () => {
     expect(() => new PrintWriter({ hooks: [sumUrls as never] })).toThrow(
       'print cannot keep the summary sumUrls',
     );

@@ -8,13 +8,13 @@ import { type RecordWriter, Storage, TrackUsage, type TrackUsageOptions } from '
 import type { Batch } from '../../src/storage/contract.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 
-/** Waits until the check holds, also on a machine that is busy. */
+/** Waits until the check passes, also on a busy machine. */
 export function eventually(check: () => void): Promise<void> {
   return vi.waitFor(check, { timeout: 15_000 });
 }
 
-/** A tracked server that answers `hello`, with the status that `?status=` names; closed by `await using`. */
-export async function tracked(
+/** Starts a tracked server that responds with `hello` and the status in `?status=`. Closed by `await using`. */
+export async function startServer(
   storages: RecordWriter | RecordWriter[] | ((directory: string) => RecordWriter | RecordWriter[]),
   options: TrackUsageOptions = {},
 ) {
@@ -37,7 +37,7 @@ export async function tracked(
     usage,
     errors,
     directory,
-    async ask(path = '/', headers: Record<string, string> = {}) {
+    async request(path = '/', headers: Record<string, string> = {}) {
       return (await fetch(base + path, { headers })).text();
     },
     async [Symbol.asyncDispose]() {
@@ -48,7 +48,7 @@ export async function tracked(
   };
 }
 
-/** A storage in memory that waits for `before` with each batch, and fails where that does. */
+/** Creates a storage in memory that awaits `before` for each batch, and fails if that fails. */
 export function memoryStorageWith({
   label,
   hooks,

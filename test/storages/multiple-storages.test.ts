@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { memoryStorageWith, tracked } from '../sinks/support.ts';
+import { memoryStorageWith, startServer } from '../sinks/support.ts';
 
 /** Returns a storage that can be made unavailable. */
 function unreliable(hooks: Parameters<typeof memoryStorageWith>[0]['hooks']) {
@@ -22,16 +22,16 @@ test('an unavailable storage does not delay the others, and catches up when it i
     hooked.unreliable += 1;
   };
   const { storage, state } = unreliable(['urls', countUnreliable]);
-  await using app = await tracked((directory) => [
+  await using app = await startServer((directory) => [
     storage,
     new SqliteStorage(join(directory, 'usage.db'), {
       hooks: ['status', countReliable],
     }),
   ]);
-  await app.ask('/before');
+  await app.request('/before');
   await app.usage.flush();
   state.isDown = true;
-  for (let n = 0; n < 30; n++) await app.ask(`/${n % 3}`);
+  for (let n = 0; n < 30; n++) await app.request(`/${n % 3}`);
   // The available storage has all records, and its summaries can be queried.
   await vi.waitFor(() => expect(app.usage.status().storages[1]).toMatchObject({ ok: true, committed: 31 }), {
     timeout: 10_000,

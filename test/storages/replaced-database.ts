@@ -3,7 +3,7 @@ import type { TrackUsageError } from '../../src/index.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
-import { eventually, tracked } from '../sinks/support.ts';
+import { eventually, startServer } from '../sinks/support.ts';
 
 /** A database that can be dropped while an app writes to it. */
 export interface DroppableDatabase {
@@ -21,7 +21,7 @@ export function replacedCases(openDatabase: () => Promise<DroppableDatabase>, is
   async function start(other?: { site: string }) {
     const { storage: open, drop, remove } = await openDatabase();
     const storage = open(['urls', 'status']);
-    const app = await tracked(storage, other);
+    const app = await startServer(storage, other);
     let requested = 0;
     const status = () => app.usage.status().storages[0]!;
     return {
@@ -30,7 +30,7 @@ export function replacedCases(openDatabase: () => Promise<DroppableDatabase>, is
       drop,
       status,
       async request(count: number) {
-        for (let n = 0; n < count; n++) await app.ask(`/${requested++}`);
+        for (let n = 0; n < count; n++) await app.request(`/${requested++}`);
       },
       requested: () => requested,
       /** Checks that what the status says is in the database, once each, under the right keys. */

@@ -7,7 +7,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { temporaryDirectory } from '../journal/support.ts';
-import { eventually, tracked } from '../sinks/support.ts';
+import { eventually, startServer } from '../sinks/support.ts';
 
 /** Smallest segments, of a few records each, so that stored records soon leave the journal. */
 const SMALL = { maxBytes: 1024 * 1024 };
@@ -43,7 +43,7 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
   const count = () => {
     hookCalls += 1;
   };
-  const app = await tracked(
+  const app = await startServer(
     (directory) => {
       mkdirSync(join(directory, 'data'));
       path = join(directory, 'data', 'usage.db');
@@ -57,7 +57,7 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
     path,
     /** Sends requests to distinct URLs. */
     async request(count: number, suffix = '') {
-      for (let n = 0; n < count; n++) await app.ask(`/${requested++}${suffix}`);
+      for (let n = 0; n < count; n++) await app.request(`/${requested++}${suffix}`);
     },
     /** Expects each committed record to be stored once, and the remaining ones to be counted as lost. */
     async expectExact(lost: number) {
@@ -297,10 +297,10 @@ describe('a database file, while the app runs,', () => {
   test('is removed repeatedly under load of two apps: nothing is lost', async () => {
     await using one = await trackedFile();
     const second = new SqliteStorage(one.path, { hooks: ['urls'] });
-    await using two = await tracked(second, { site: 'second' });
+    await using two = await startServer(second, { site: 'second' });
     let requests = 0;
     for (let round = 0; round < 4; round++) {
-      const sent = Array.from({ length: 50 }, () => two.ask(`/${requests++}`));
+      const sent = Array.from({ length: 50 }, () => two.request(`/${requests++}`));
       await Promise.all([one.request(50), ...sent]);
       removeDatabase(one.path);
     }

@@ -3,35 +3,35 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Sends the service's response for an address. */
-export type GeoAnswer = (
+/** Sends the response of the service for an address. */
+export type GeoResponder = (
   response: http.ServerResponse,
   address: string,
   request: http.IncomingMessage,
 ) => unknown;
 
 export const json =
-  (value: unknown): GeoAnswer =>
+  (value: unknown): GeoResponder =>
   (response) =>
     response.end(JSON.stringify(value));
 
 /** Never responds. */
-export const hang: GeoAnswer = () => {};
+export const hang: GeoResponder = () => {};
 
 /** A geolocation service for tests that records its requests. Closed after the test. */
-export async function geoService(answer: GeoAnswer = json({ country_code: 'DE' })) {
+export async function geoService(respond: GeoResponder = json({ country_code: 'DE' })) {
   const service = {
-    answer,
+    respond,
     /** Requested addresses, in order. */
-    asked: [] as string[],
+    requested: [] as string[],
     urls: [] as string[],
     connections: 0,
     origin: '',
     endpoint: '',
     server: http.createServer(),
     /** Resolves when that many addresses have been requested. */
-    async hasAsked(count: number): Promise<void> {
-      while (service.asked.length < count) await once(service.server, 'request');
+    async waitForRequests(count: number): Promise<void> {
+      while (service.requested.length < count) await once(service.server, 'request');
     },
   };
   service.server.on('connection', () => {
@@ -39,9 +39,9 @@ export async function geoService(answer: GeoAnswer = json({ country_code: 'DE' }
   });
   service.server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
     const address = decodeURIComponent(request.url!.slice(request.url!.lastIndexOf('/') + 1));
-    service.asked.push(address);
+    service.requested.push(address);
     service.urls.push(request.url!);
-    service.answer(response, address, request);
+    service.respond(response, address, request);
   });
   service.server.listen(0, '127.0.0.1');
   await once(service.server, 'listening');

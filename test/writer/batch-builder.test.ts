@@ -22,14 +22,14 @@ function builder(
   return built;
 }
 
-/** Adds records until the batch is full, and returns their number. Gives up after `most`. */
+/** Adds records until the batch is full or has `limit` records, and returns their number. */
 function fill(
   built: BatchBuilder,
   fieldsAt: (index: number) => Partial<CapturedFields>,
-  most: number,
+  limit: number,
 ): number {
   let count = 0;
-  for (; !built.isFull && count < most; count++) {
+  for (; !built.isFull && count < limit; count++) {
     built.add({ ...fieldsOf('http://localhost/'), ...fieldsAt(count) });
   }
   return count;
@@ -37,13 +37,13 @@ function fill(
 
 const extraOf = (length: number) => `{"vars":{"a":"${'x'.repeat(length - 17)}"}}`;
 
-test('a batch is full with its maximum of records', () => {
+test('a batch is full at the maximum number of records', () => {
   expect(MAX_RECORDS).toBe(32_768);
   expect(fill(builder(), () => ({}), 2 * MAX_RECORDS)).toBe(MAX_RECORDS);
   expect(fill(builder(100), () => ({}), 200)).toBe(100);
 });
 
-test('a batch is full with its maximum of distinct text, and repeated text counts once', () => {
+test('a batch is full at the maximum length of distinct text, counting repeated text once', () => {
   expect(MAX_TEXT).toBe(2 ** 20);
   const built = builder();
   const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
@@ -68,14 +68,14 @@ test('a batch is full with exactly its maximum of text', () => {
   }
 });
 
-test('a batch is full with its maximum of vars and route parameters, although they are all equal', () => {
+test('a batch is full at the maximum length of vars and route parameters, even if they are equal', () => {
   expect(MAX_EXTRA).toBe(8 * 2 ** 20);
   const extra = extraOf(16_384);
   expect(extra).toHaveLength(16_384);
   expect(fill(builder(), () => ({ extra }), 1_000)).toBe(MAX_EXTRA / extra.length);
 });
 
-test('a storage with larger batches has proportionally larger limits, one with smaller batches the same', () => {
+test('limits grow in proportion with larger batches, and stay the same with smaller ones', () => {
   const extra = extraOf(16_384);
   expect(fill(builder(4 * MAX_RECORDS), () => ({ extra }), 4_000)).toBe((4 * MAX_EXTRA) / extra.length);
   const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
@@ -105,7 +105,7 @@ test('the next batch starts empty', () => {
   }
 });
 
-test('texts and values that the batch before had are not those of the next one', () => {
+test('does not reuse texts and values of the previous batch', () => {
   const built = builder();
   const one = (n: number): CapturedFields => ({
     ...fieldsOf(`http://localhost/${n}`),
@@ -116,7 +116,7 @@ test('texts and values that the batch before had are not those of the next one',
   });
   for (const first of [0, 5, 3]) {
     built.begin(HEADER);
-    // The same texts get other IDs.
+    // The same texts get different IDs.
     for (let n = 0; n < first; n++) built.add({ ...one(n), acceptLanguage: '', agent: '', remoteAddr: '' });
     built.add(one(first));
     expect(built.batch.record(first)).toMatchObject({
@@ -178,7 +178,7 @@ test('user agents, languages and addresses are looked up once per batch', () => 
   ]);
 });
 
-test('every record of a batch that outgrows its capacity is complete, however long its texts are', () => {
+test('every record of a batch that exceeds its initial capacity is complete, with any length of text', () => {
   const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
   const urlOf = (i: number) => `http://localhost/${i}/${(i % 500 === 0 ? '😀ä' : '').repeat(1_000)}`;
   const length = 2 * built.batch.capacity + 1;
@@ -218,7 +218,7 @@ test.each([
   ['/b?c=http://d/e', '/b', { c: 'http://d/e' }],
   ['http://a/b?c=http://d/e', '/b', { c: 'http://d/e' }],
   ['http://a/b?', '/b', null],
-])('the parts of the URL %s', (url, path, query) => {
+])('splits the URL %s', (url, path, query) => {
   const built = builder();
   built.add(fieldsOf(url));
   const { path: found, query: values } = built.batch.record(0);
@@ -226,13 +226,13 @@ test.each([
   expect(values && { ...values }).toEqual(query);
 });
 
-test('a record without a user agent has none', () => {
+test('userAgent is null without a User-Agent header', () => {
   const built = builder();
   built.add({ ...fieldsOf('http://localhost/'), agent: '' });
   expect(built.batch.record(0).userAgent).toBe(null);
 });
 
-test('a batch for another thread has all of its records', () => {
+test('a batch sent to another thread has all of its records', () => {
   const built = builder();
   for (const url of ['/a', '/b', '/c']) built.add({ ...fieldsOf(url), extra: '{"vars":{"n":1}}' });
   const { batch } = built;
@@ -245,7 +245,7 @@ test('a batch for another thread has all of its records', () => {
   expect(batch.units).toBe(batch.textLength + 3 * '{"vars":{"n":1}}'.length);
 });
 
-test('a record has the journal’s fields and what is derived from them', () => {
+test('a record has the fields of the journal and those derived from them', () => {
   const built = builder();
   const first: CapturedFields = {
     ...fieldsOf('http://localhost/a?b=c'),
@@ -305,7 +305,7 @@ test('a record has the journal’s fields and what is derived from them', () => 
   expect(batch.record(2)).toMatchObject({ bot: true, authorization: false, language: null, vars: null });
 });
 
-test('keys that were determined at capture are those of the batch', () => {
+test('a batch has the custom keys determined at capture', () => {
   const built = builder(undefined, new CustomSummaries([TAGS], () => {}));
   for (const extra of [
     '{"keys":{"tags":["a","b","c"]}}',

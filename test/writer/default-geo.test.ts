@@ -3,8 +3,8 @@ import module, { createRequire, syncBuiltinESMExports } from 'node:module';
 import { expect, onTestFinished, test } from 'vitest';
 import { defaultDatabase, hasDefaultGeo } from '../../src/writer/enrich/default-geo.ts';
 
-/** Has the package be missing for `require.resolve`, as Node says of any error, and `statSync` fail. */
-function failing({ resolve = 'MODULE_NOT_FOUND', stat = 'ENOENT' }): void {
+/** Makes `require.resolve` and `statSync` fail with the given codes. */
+function failWith({ resolve = 'MODULE_NOT_FOUND', stat = 'ENOENT' }): void {
   const { createRequire: create } = module;
   const { statSync } = fs;
   module.createRequire = (from) => {
@@ -25,23 +25,23 @@ function failing({ resolve = 'MODULE_NOT_FOUND', stat = 'ENOENT' }): void {
   });
 }
 
-test('the package is found where Node finds it', () => {
+test('finds the package where Node resolves it', () => {
   const path = createRequire(import.meta.url).resolve(
     '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb',
   );
   expect(defaultDatabase()).toBe(path);
 });
 
-test.each(['ENOENT', 'ENOTDIR', 'ERR_ACCESS_DENIED'])('%s means that it is not installed', (stat) => {
-  failing({ stat });
+test.each(['ENOENT', 'ENOTDIR', 'ERR_ACCESS_DENIED'])('treats %s as not installed', (stat) => {
+  failWith({ stat });
   expect(defaultDatabase()).toBeUndefined();
   expect(hasDefaultGeo()).toBe(false);
 });
 
 test.each([{ stat: 'EMFILE' }, { stat: 'EACCES' }, { resolve: 'ERR_INVALID_PACKAGE_CONFIG' }])(
-  '$stat$resolve does not',
+  'reports $stat$resolve as unreadable',
   (errors) => {
-    failing(errors);
+    failWith(errors);
     expect(defaultDatabase).toThrow(expect.objectContaining({ code: 'GEO_UNREADABLE' }));
     // The writer thread says why.
     expect(hasDefaultGeo()).toBe(true);

@@ -55,11 +55,11 @@ describe('userAgent', () => {
     ['\u001b[31mevil/1 (x', null, null, null, false],
     ['=cmd()/1.0 (x)', null, null, null, true],
     ['opr/\u001b[31m', 'Opera', null, null, false],
-  ])('%s', (agent, browser, version, platform, bot) => {
+  ])('parses "%s"', (agent, browser, version, platform, bot) => {
     expect(enricher.userAgent(agent)).toEqual({ browser, version, platform, bot });
   });
 
-  test('what stands past the limit is not looked at', () => {
+  test('ignores text beyond the limit', () => {
     const long = 'x'.repeat(1_100);
     expect(enricher.userAgent(`${chrome} ${long}`).browser).toBe('Chrome');
     expect(enricher.userAgent(`${long} ${chrome}`).browser).toBe(null);
@@ -87,38 +87,38 @@ describe('language', () => {
     ['en-US;q=0.5;', 'en-US'],
     ['de-CH-x-aaaaaaaa-bbbbbbbb-c-dddddd-eeeeeeee', 'de-CH-x-aaaaaaaa-bbbbbbbb-c-dddddd'],
     ['de-CH-x-aaaaaaaa-bbbbbbbb-c-dddddddd', 'de-CH-x-aaaaaaaa-bbbbbbbb'],
-    // Cut before its weight, the last one would be wanted most.
+    // Truncated before its weight, the last language would be preferred.
     [`de;q=0.5,${' '.repeat(237)}fr;q=0.1`, 'de'],
     ['x'.repeat(65_536), null],
-  ])('%s', (header, expected) => {
+  ])('of "%s" is %s', (header, expected) => {
     expect(enricher.language(header)).toBe(expected);
   });
 });
 
-describe('place', () => {
-  test('is asked once for an address, and nothing that it throws gets out', () => {
-    const asked: string[] = [];
+describe('locate', () => {
+  test('looks an address up once, and never throws', () => {
+    const requested: string[] = [];
     const geo = (address: string) => {
-      asked.push(address);
+      requested.push(address);
       if (address === 'bad') throw new Error('damaged');
       return { country: 'DE', geo: { city: 'Berlin' } };
     };
-    const located = new Enricher(geo);
+    const withGeo = new Enricher(geo);
     const nowhere = { country: null, geo: null };
     const addresses = ['192.0.2.1', '192.0.2.1', 'bad', 'bad', ''];
-    expect(addresses.map((address) => located.locate(address))).toEqual([
+    expect(addresses.map((address) => withGeo.locate(address))).toEqual([
       { country: 'DE', geo: { city: 'Berlin' } },
       { country: 'DE', geo: { city: 'Berlin' } },
       nowhere,
       nowhere,
       nowhere,
     ]);
-    expect(asked).toEqual(['192.0.2.1', 'bad']);
+    expect(requested).toEqual(['192.0.2.1', 'bad']);
     expect(enricher.locate('192.0.2.1')).toEqual(nowhere);
   });
 });
 
-test('nothing throws, whatever the text, and what is found is short and printable', () => {
+test('never throws for any text, and returns short printable values', () => {
   const part = fc.oneof(
     fc.constantFrom(
       'Mozilla/5.0',
@@ -151,7 +151,7 @@ test('nothing throws, whatever the text, and what is found is short and printabl
   );
 });
 
-test('64 KiB take no time to speak of', () => {
+test('processes 64 KiB within 0.5 s', () => {
   const parts = [
     'a',
     '/',

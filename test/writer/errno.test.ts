@@ -23,14 +23,14 @@ import { fieldsOf } from '../journal/support.ts';
 import { type Call, ERRNOS, FailingFiles, type Fault } from '../support/failing-files.ts';
 
 /*
- * A journal is written, left by its process, adopted by the next one, stored in four places of different kinds and
+ * A journal is written, left by its process, adopted by the next one, stored in four storages of different kinds and
  * deleted, while calls of the file system fail. Then a process without errors stores what is left. Each run makes one
  * call fail, or several in a row; together they enumerate all calls of the scenario and all errors.
  */
 
-/** Time goes by with each turn, so that nothing waits for a pause. In ms. */
+/** Time that passes with each turn, so that nothing waits for a pause, ms. */
 const TURN = 250;
-/** How long a process may take, in real time. In ms. */
+/** Maximum real time of a process, ms. */
 const PATIENCE = 10_000;
 
 let now = 1_000_000;
@@ -47,7 +47,7 @@ afterAll(() => {
 
 const FRAGILE = 'the connection was lost';
 
-/** A storage without transactions: a batch that fails half-way is stored half-way, and has to come again the same. */
+/** A storage without transactions: a batch that fails midway is stored partly, and must be retried unchanged. */
 class Fragile {
   readonly urls: string[] = [];
   readonly broken: string[] = [];
@@ -88,7 +88,7 @@ class Fragile {
 const urlsOf = ({ records }: Batch) =>
   Array.from({ length: records.length }, (_, i) => records.at('url', i)!.replace('http://h', ''));
 
-/** What is stored where, over all processes of a run. */
+/** Stored records of all processes of a run. */
 class Places {
   readonly directory = mkdtempSync(join(tmpdir(), 'track-usage-errno-'));
   readonly fragile = new Fragile();
@@ -150,7 +150,7 @@ class Places {
   }
 }
 
-/** A process that tracks: the app's end of a journal, and the writer's end, in this thread. */
+/** A tracking process: the app's end of a journal and the writer's end, in this thread. */
 class Process {
   readonly journal: Journal;
   readonly problems: TrackUsageError[] = [];
@@ -215,7 +215,7 @@ class Process {
     for (let i = 0; i < count; i++) await this.#turn();
   }
 
-  /** Works until every storage has all of the own journal and of those of dead processes. */
+  /** Works until every storage has all records of its own journal and of those of dead processes. */
   async finish(listed: () => number): Promise<boolean> {
     const deadline = performance.now() + PATIENCE;
     for (let i = 0; performance.now() < deadline; i++) {
@@ -229,7 +229,7 @@ class Process {
     return false;
   }
 
-  /** Ends as a killed process does: its journal is left. Returns what it held in memory alone. */
+  /** Ends like a killed process, leaving its journal. Returns the records that were only in memory. */
   async die(): Promise<string[]> {
     await this.#end();
     const kept = [...this.journal.memoryPieces()];
@@ -263,7 +263,7 @@ class Process {
 
 const urls = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `/${from + i}`);
 
-/** Runs the scenario with the faults; returns the calls and says what is wrong with the result. */
+/** Runs the scenario with the faults. Returns the calls and what is wrong with the result. */
 async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
   const places = new Places();
   const files = new FailingFiles(places.directory, fault);
@@ -299,7 +299,7 @@ async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
       .flatMap((each) => each.problems)
       .filter(({ message }) => !message.includes(FRAGILE));
     const codes = new Set(problems.map(({ code }) => code));
-    // The position of a stream may be behind what it got: its file could not be written, or had no directory yet.
+    // The position of a stream may be behind if its file could not be written or had no directory yet.
     const isBehind = codes.has('POSITION_UNWRITABLE') || codes.has('JOURNAL_UNWRITABLE');
     for (const [place, stored] of Object.entries(places.stored())) {
       const missing = urls(0, 36).filter((url) => !stored.includes(url) && !inMemory.includes(url));
@@ -325,16 +325,16 @@ async function run(fault: (call: Call) => Fault, harmless = HARMLESS) {
 }
 
 /**
- * Where these fail once nothing is missing: what was read is closed, others look again before they say anything, and
+ * A single failure of these calls is harmless: files that were read are closed, other calls are retried, and
  * the position of a closed journal is deleted with its directory.
  */
 const HARMLESS_ONCE =
   /^closeSync|lock\.db|heartbeat|adopted|(stat|readdir)Sync journal|usage\.db|^statement|^rmSync position/;
-/** Statements that end in a transaction of a storage, and what may fail after it. */
+/** Statements within a transaction of a storage, and calls that may fail after it. */
 const IN_TRANSACTION = /^statement|^(BEGIN|COMMIT|DELETE|CREATE) (usage\.db|access\.log\.positions)/;
-/** The lock is renewed at the next beat, and the heartbeat protects the journal meanwhile. */
+/** The lock is renewed at the next heartbeat. Until then, the heartbeat protects the journal. */
 const HARMLESS = /^closeSync|lock\.db/;
-/** Calls that the scenario must come to. */
+/** Calls that the scenario must reach. */
 const TOUCHED = [
   'openSync segment',
   'readSync segment',
@@ -365,7 +365,7 @@ const TOUCHED = [
 const calls = (await run(() => undefined)).calls;
 const names = [...new Set(calls.map(({ name }) => name))].sort();
 
-/** One call of each context: what is called, and behind which call. */
+/** Returns one call of each context: a function and the call before it. */
 function contexts(): Call[] {
   const seen = new Set<string>();
   return calls.filter(({ name }, i) => {
@@ -374,11 +374,11 @@ function contexts(): Call[] {
   });
 }
 
-test('the scenario comes to every place that touches files', () => {
+test('the scenario reaches every call that accesses files', () => {
   expect(TOUCHED.filter((name) => !names.includes(name))).toEqual([]);
 });
 
-test('each call fails once, before or after it was done', { timeout: 240_000 }, async () => {
+test('recovers if each call fails once, before or after its effect', { timeout: 240_000 }, async () => {
   const wrong: string[] = [];
   for (const [i, { number, name }] of contexts().entries()) {
     const errno = ERRNOS[i % ERRNOS.length]!;
@@ -391,7 +391,7 @@ test('each call fails once, before or after it was done', { timeout: 240_000 }, 
   expect(wrong).toEqual([]);
 });
 
-test('each call fails for a while', { timeout: 240_000 }, async () => {
+test('recovers if each call fails several times in a row', { timeout: 240_000 }, async () => {
   const wrong: string[] = [];
   for (const [i, name] of names.entries()) {
     const errno = ERRNOS[i % ERRNOS.length]!;
@@ -404,7 +404,9 @@ test('each call fails for a while', { timeout: 240_000 }, async () => {
   expect(wrong).toEqual([]);
 });
 
-test('each statement of a transaction fails, and then its ROLLBACK', { timeout: 240_000 }, async () => {
+test('recovers if each statement of a transaction fails, and then its ROLLBACK', {
+  timeout: 240_000,
+}, async () => {
   const wrong: string[] = [];
   const undone = new Set<string>();
   for (const [i, name] of names.filter((each) => IN_TRANSACTION.test(each)).entries()) {
@@ -425,7 +427,7 @@ test('each statement of a transaction fails, and then its ROLLBACK', { timeout: 
   expect([...undone].sort()).toEqual(['ROLLBACK access.log.positions', 'ROLLBACK usage.db']);
 });
 
-test.each(ERRNOS)('%s at the first, second and third call of each kind', async (errno) => {
+test.each(ERRNOS)('recovers from %s at the first, second and third call of each kind', async (errno) => {
   const wrong: string[] = [];
   const missed = new Set(names);
   for (const turn of [0, 1, 2]) {
@@ -438,7 +440,7 @@ test.each(ERRNOS)('%s at the first, second and third call of each kind', async (
     for (const { name } of result.failed) missed.delete(name);
     wrong.push(...result.wrong.map((what) => `${turn}: ${what}`));
   }
-  // What the scenario does not come to where so much fails.
+  // Calls that the scenario does not reach with so many failures.
   for (const name of missed) {
     let left = 1;
     const first = (call: Call) => (call.name === name && left-- > 0 ? { errno, after: false } : undefined);

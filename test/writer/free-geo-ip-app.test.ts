@@ -8,10 +8,10 @@ import { geoService, hang } from '../support/geo-service.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-type Tracked = Awaited<ReturnType<typeof trackedServer>>;
+type TrackedServer = Awaited<ReturnType<typeof trackedServer>>;
 
-/** One request from each address, as a proxy would pass it on. */
-const visit = ({ get }: Tracked, addresses: readonly string[]) =>
+/** Sends one request per address, as a proxy would forward it. */
+const visit = ({ get }: TrackedServer, addresses: readonly string[]) =>
   Promise.all(addresses.map((address) => get('/', { 'x-forwarded-for': address })));
 
 const countries = async (usage: TrackUsage) =>
@@ -19,8 +19,8 @@ const countries = async (usage: TrackUsage) =>
     (await usage.getSum('geo', { period: 'month' })).map(({ key, hits }) => [String(key), hits]),
   );
 
-describe('an app whose visitors are looked up by a service', () => {
-  test('countries in sumGeo and in the records, the rest in geo; private addresses stay here', async () => {
+describe('an app that looks up its visitors with a service', () => {
+  test('stores countries and other data, and never sends private addresses', async () => {
     const service = await geoService((response, address) =>
       response.end(
         address.startsWith('8.8')
@@ -28,14 +28,14 @@ describe('an app whose visitors are looked up by a service', () => {
           : '{"country_code":"DE","city":""}',
       ),
     );
-    const tracked = await trackedServer({ trustProxy: true, freeGeoIp: { endpoint: service.endpoint } });
-    const { usage, errors } = tracked;
-    await visit(tracked, ['8.8.8.8', '8.8.8.8', '8.8.4.4', '193.99.144.80', '10.0.0.7', '192.168.0.1']);
-    await tracked.get('/');
+    const server = await trackedServer({ trustProxy: true, freeGeoIp: { endpoint: service.endpoint } });
+    const { usage, errors } = server;
+    await visit(server, ['8.8.8.8', '8.8.8.8', '8.8.4.4', '193.99.144.80', '10.0.0.7', '192.168.0.1']);
+    await server.get('/');
     await usage.flush();
     expect(await countries(usage)).toEqual({ US: 3, DE: 1, null: 3 });
-    expect(new Set(service.asked)).toEqual(new Set(['8.8.8.8', '8.8.4.4', '193.99.144.80']));
-    expect(service.asked).toHaveLength(3);
+    expect(new Set(service.requested)).toEqual(new Set(['8.8.8.8', '8.8.4.4', '193.99.144.80']));
+    expect(service.requested).toHaveLength(3);
     const records = await usage.getUsage();
     const places = Object.fromEntries(
       records.map(({ remoteAddr, country, geo }) => [remoteAddr, { country, geo }]),
@@ -52,57 +52,57 @@ describe('an app whose visitors are looked up by a service', () => {
     expect(errors).toEqual([]);
   });
 
-  test('with a database too the service is asked for what it does not know', async () => {
+  test('uses the service only for addresses that the database does not contain', async () => {
     const service = await geoService();
     const database = createRequire(import.meta.url).resolve(
       '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb',
     );
-    const tracked = await trackedServer({
+    const server = await trackedServer({
       trustProxy: true,
       geo: { database },
       freeGeoIp: { endpoint: service.endpoint },
     });
-    await visit(tracked, ['8.8.8.8', '2fff::1', '10.0.0.1']);
-    await tracked.usage.flush();
-    expect(await countries(tracked.usage)).toEqual({ US: 1, DE: 1, null: 1 });
-    expect(service.asked).toEqual(['2fff::1']);
+    await visit(server, ['8.8.8.8', '2fff::1', '10.0.0.1']);
+    await server.usage.flush();
+    expect(await countries(server.usage)).toEqual({ US: 1, DE: 1, null: 1 });
+    expect(service.requested).toEqual(['2fff::1']);
   });
 
-  test('with anonymizeIp only masked addresses leave the machine', async () => {
+  test('sends only masked addresses with anonymizeIp', async () => {
     const service = await geoService();
-    const tracked = await trackedServer({
+    const server = await trackedServer({
       trustProxy: true,
       anonymizeIp: true,
       freeGeoIp: { endpoint: service.endpoint },
     });
-    await visit(tracked, ['8.8.8.8', '8.8.8.9', '2a02:2e0:3fe:1001:302::1']);
-    await tracked.usage.flush();
-    expect(new Set(service.asked)).toEqual(new Set(['8.8.8.0', '2a02:2e0:3fe::']));
-    expect(service.asked).toHaveLength(2);
-    expect(await countries(tracked.usage)).toEqual({ DE: 3 });
+    await visit(server, ['8.8.8.8', '8.8.8.9', '2a02:2e0:3fe:1001:302::1']);
+    await server.usage.flush();
+    expect(new Set(service.requested)).toEqual(new Set(['8.8.8.0', '2a02:2e0:3fe::']));
+    expect(service.requested).toHaveLength(2);
+    expect(await countries(server.usage)).toEqual({ DE: 3 });
   });
 
-  test('that hangs: requests are answered, records stored, and status() tells', async () => {
+  test('responds and stores records if the service hangs, and shows it in status()', async () => {
     const service = await geoService(hang);
-    let tell = (_: Error) => {};
-    const told = new Promise<Error>((resolve) => {
-      tell = resolve;
+    let resolveError = (_: Error) => {};
+    const reported = new Promise<Error>((resolve) => {
+      resolveError = resolve;
     });
-    const tracked = await trackedServer({
+    const server = await trackedServer({
       trustProxy: true,
       freeGeoIp: { endpoint: service.endpoint },
-      onError: (error) => tell(error),
+      onError: (error) => resolveError(error),
     });
-    const { usage } = tracked;
+    const { usage } = server;
     const addresses = Array.from({ length: 50 }, (_, i) => `8.8.${i}.1`);
-    const first = visit(tracked, addresses);
-    await service.hasAsked(8);
+    const first = visit(server, addresses);
+    await service.waitForRequests(8);
     // The writer waits for the service; the app does not.
     const began = performance.now();
-    expect(await visit(tracked, addresses)).toEqual(addresses.map(() => '200 hello'));
+    expect(await visit(server, addresses)).toEqual(addresses.map(() => '200 hello'));
     await first;
     expect(performance.now() - began).toBeLessThan(1_500);
-    const error = await told;
+    const error = await reported;
     expect(codes([error])).toEqual(['GEO_SERVICE']);
     expect(error.message).toContain('it did not respond in time');
 
@@ -117,35 +117,35 @@ describe('an app whose visitors are looked up by a service', () => {
       storages: [{ ok: true, committed: 100 }],
     });
     const { requests, failed, missed } = usage.status().freeGeoIp!;
-    expect(requests).toBe(service.asked.length);
+    expect(requests).toBe(service.requested.length);
     expect(failed).toBeGreaterThanOrEqual(5);
     expect(missed).toBeGreaterThan(0);
 
-    // From here on nothing waits for it.
+    // From now on nothing waits for the service.
     await visit(
-      tracked,
+      server,
       addresses.map((address) => address.replace('8.8', '9.9')),
     );
     await usage.flush();
     expect(await serverHits(usage)).toBe(150);
-    expect(service.asked).toHaveLength(requests);
+    expect(service.requested).toHaveLength(requests);
     expect(usage.status().freeGeoIp!.missed).toBeGreaterThanOrEqual(missed + 50);
   });
 
-  test('that hangs while the app ends: it waits no longer than a batch does', async () => {
+  test('closes within the wait of a batch if the service hangs', async () => {
     const service = await geoService(hang);
-    const tracked = await trackedServer({ trustProxy: true, freeGeoIp: { endpoint: service.endpoint } });
-    await visit(tracked, ['8.8.8.8']);
-    await service.hasAsked(1);
+    const server = await trackedServer({ trustProxy: true, freeGeoIp: { endpoint: service.endpoint } });
+    await visit(server, ['8.8.8.8']);
+    await service.waitForRequests(1);
     const began = performance.now();
-    await tracked.usage.close({ timeout: 8_000 });
+    await server.usage.close({ timeout: 8_000 });
     expect(performance.now() - began).toBeLessThan(6_000);
-    expect(tracked.usage.status().storages[0]).toMatchObject({ committed: 1 });
+    expect(server.usage.status().storages[0]).toMatchObject({ committed: 1 });
   });
 });
 
-describe('the option', () => {
-  test('freeGeoIp, or the environment as Flask-Track-Usage has it', () => {
+describe('the option freeGeoIp', () => {
+  test('is read from the options or the environment variables of Flask-Track-Usage', () => {
     const endpoint = 'https://geo.example.com/{ip}';
     const data = { endpoint, countryPaths: COUNTRY_PATHS };
     expect(readFreeGeoIp(undefined)).toBe(undefined);
@@ -169,8 +169,12 @@ describe('the option', () => {
 
   test.each<[string, unknown, RegExp]>([
     ['no endpoint', true, /"freeGeoIp.endpoint" is undefined; expected the http or https URL/],
-    ['an empty one', { endpoint: '' }, /"freeGeoIp.endpoint" is ""/],
-    ['no URL', { endpoint: 'geo.example.com/{ip}?key=secret' }, /is "geo.example.com\/{ip}\?\.\.\."/],
+    ['an empty endpoint', { endpoint: '' }, /"freeGeoIp.endpoint" is ""/],
+    [
+      'an endpoint that is not a URL',
+      { endpoint: 'geo.example.com/{ip}?key=secret' },
+      /is "geo.example.com\/{ip}\?\.\.\."/,
+    ],
     ['another scheme', { endpoint: 'ftp://geo.example.com/{ip}' }, /is "ftp:/],
     ['the address in the host', { endpoint: 'http://{ip}.geo.example.com/' }, /in its path or query/],
     ['the address as the host', { endpoint: 'http://' }, /in its path or query/],
@@ -179,8 +183,8 @@ describe('the option', () => {
     ['no paths', { endpoint: 'http://x/', countryPath: [] }, /"freeGeoIp.countryPath" is \[\]/],
     ['a number for a path', { endpoint: 'http://x/', countryPath: 1 }, /"freeGeoIp.countryPath" is 1/],
     ['a misspelt option', { endPoint: 'http://x/' }, /unknown option "endPoint" in freeGeoIp/],
-    ['a text', 'http://x/', /option "freeGeoIp" is "http:\/\/x\/"; expected an object/],
-  ])('refuses %s', (_, freeGeoIp, message) => {
+    ['a string', 'http://x/', /option "freeGeoIp" is "http:\/\/x\/"; expected an object/],
+  ])('rejects %s', (_, freeGeoIp, message) => {
     expect(() => new TrackUsage(null, [], { freeGeoIp } as never)).toThrow(message);
   });
 });

@@ -12,12 +12,16 @@ import { COUNTRY_PATHS } from '../../src/writer/enrich/geo-response.ts';
 import { BatchBuilder } from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
 import { fieldsOf } from '../journal/support.ts';
-import { type GeoAnswer, geoService, hang, json } from '../support/geo-service.ts';
+import { type GeoResponder, geoService, hang, json } from '../support/geo-service.ts';
 
-/** Long enough to never be what ends a test. */
+/** A timeout that no test reaches. */
 const EVER = 50_000;
 
-function asking(endpoint: string, limits: Partial<typeof SERVICE_LIMITS> = {}, countryPaths = COUNTRY_PATHS) {
+function createGeo(
+  endpoint: string,
+  limits: Partial<typeof SERVICE_LIMITS> = {},
+  countryPaths = COUNTRY_PATHS,
+) {
   const problems: TrackUsageError[] = [];
   const clock = { now: 0 };
   const geo = new FreeGeoIp(
@@ -32,10 +36,10 @@ function asking(endpoint: string, limits: Partial<typeof SERVICE_LIMITS> = {}, c
 const addresses = (count: number, net = '8.8.8') =>
   Array.from({ length: count }, (_, i) => `${net}.${i + 1}`);
 
-describe('asking', () => {
-  test('the country, and the rest as geo', async () => {
+describe('lookup', () => {
+  test('returns the country, and the rest as geo', async () => {
     const service = await geoService(json({ country_code: 'de', city: 'Berlin' }));
-    const { geo, problems } = asking(service.endpoint);
+    const { geo, problems } = createGeo(service.endpoint);
     expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8')).toEqual({ country: 'DE', geo: { city: 'Berlin' } });
@@ -43,10 +47,10 @@ describe('asking', () => {
     expect(problems).toEqual([]);
   });
 
-  test('{ip} is replaced wherever it stands; without it the address is appended', async () => {
+  test('replaces every {ip}, or appends the address', async () => {
     const service = await geoService();
     for (const end of ['/{ip}/json?key=a%20b', '/api/', '/?key=1&ip=', '/{ip}?again={ip}']) {
-      await asking(service.origin + end).geo.locate(['8.8.4.4', '2a02:2E0:3fe::1']);
+      await createGeo(service.origin + end).geo.locate(['8.8.4.4', '2a02:2E0:3fe::1']);
     }
     expect(service.urls).toEqual([
       '/8.8.4.4/json?key=a%20b',
@@ -60,9 +64,9 @@ describe('asking', () => {
     ]);
   });
 
-  test('nobody hears of addresses that are not public', async () => {
+  test('never sends addresses that are not public', async () => {
     const service = await geoService();
-    const { geo } = asking(service.endpoint);
+    const { geo } = createGeo(service.endpoint);
     const secret = [
       '',
       'unknown',
@@ -100,27 +104,27 @@ describe('asking', () => {
       'ff02::1',
     ];
     await geo.locate(secret);
-    expect(service.asked).toEqual([]);
+    expect(service.requested).toEqual([]);
     await geo.locate([...secret, '172.32.0.1', '::ffff:8.8.8.8', '2606:4700::1111%eth0', '9.9.9.9']);
-    expect(service.asked).toEqual(['172.32.0.1', '8.8.8.8', '2606:4700::1111', '9.9.9.9']);
+    expect(service.requested).toEqual(['172.32.0.1', '8.8.8.8', '2606:4700::1111', '9.9.9.9']);
     expect(secret.map((address) => geo.find(address))).toEqual(secret.map(() => NO_LOCATION));
     expect(geo.find('8.8.8.8').country).toBe('DE');
     expect(geo.find('::ffff:8.8.8.8').country).toBe('DE');
   });
 
-  test('an address is asked for once: in a batch, in batches at the same time, and later', async () => {
+  test('looks an address up once per batch, in concurrent batches, and later', async () => {
     const service = await geoService();
-    const { geo } = asking(service.endpoint);
+    const { geo } = createGeo(service.endpoint);
     await Promise.all([
       geo.locate(['8.8.8.8', '8.8.8.8', '::ffff:8.8.8.8']),
       geo.locate(['8.8.8.8', '8.8.4.4']),
     ]);
     await geo.locate(['8.8.4.4', '8.8.8.8']);
-    expect(service.asked).toEqual(['8.8.8.8', '8.8.4.4']);
+    expect(service.requested).toEqual(['8.8.8.8', '8.8.4.4']);
     expect(geo.status).toMatchObject({ requests: 2, missed: 0 });
   });
 
-  test('a few at once, on connections that are kept', async () => {
+  test('limits concurrent requests, and reuses connections', async () => {
     let underWay = 0;
     let most = 0;
     const held: (() => void)[] = [];
@@ -132,10 +136,10 @@ describe('asking', () => {
         response.end('{"country":"FR"}');
       });
     });
-    const { geo } = asking(service.endpoint, { concurrency: 3 });
+    const { geo } = createGeo(service.endpoint, { concurrency: 3 });
     const located = geo.locate(addresses(30));
     for (let done = 0; done < 30; done++) {
-      await service.hasAsked(Math.min(30, done + 3));
+      await service.waitForRequests(Math.min(30, done + 3));
       held.shift()!();
     }
     await located;
@@ -144,14 +148,14 @@ describe('asking', () => {
     expect(geo.status).toMatchObject({ requests: 30, failed: 0, missed: 0 });
   });
 
-  test('a kept connection that the server closes is no failure', async () => {
+  test('does not fail if the server closes a reused connection', async () => {
     const used = new WeakSet<object>();
     const service = await geoService((response, _, { socket }) => {
       if (used.has(socket)) socket.destroy();
       else response.end('{"country":"FR"}');
       used.add(socket);
     });
-    const { geo } = asking(service.endpoint);
+    const { geo } = createGeo(service.endpoint);
     for (const address of addresses(4)) await geo.locate([address]);
     expect(addresses(4).map((address) => geo.find(address).country)).toEqual(Array(4).fill('FR'));
     expect(geo.status).toMatchObject({ requests: 4, failed: 0 });
@@ -160,7 +164,7 @@ describe('asking', () => {
 
 describe('redirects', () => {
   const redirect =
-    (to: (address: string) => string): GeoAnswer =>
+    (to: (address: string) => string): GeoResponder =>
     (response, address, request) => {
       if (request.url!.startsWith('/new/')) response.end('{"country":"FR"}');
       else response.writeHead(301, { location: to(address) }).end('moved');
@@ -168,13 +172,13 @@ describe('redirects', () => {
 
   test('on the same host are followed', async () => {
     const service = await geoService(redirect((address) => `/new/${address}`));
-    const { geo } = asking(service.endpoint);
+    const { geo } = createGeo(service.endpoint);
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8').country).toBe('FR');
     expect(service.urls).toEqual(['/json/8.8.8.8', '/new/8.8.8.8']);
   });
 
-  test('to anybody else, or without end, are not', async () => {
+  test('to other hosts or without end are not followed', async () => {
     const other = await geoService();
     const localhost = other.origin.replace('127.0.0.1', 'localhost');
     for (const [to, reason] of [
@@ -186,31 +190,31 @@ describe('redirects', () => {
       ['/json/', 'it redirects more than 3 times'],
     ] as const) {
       const service = await geoService(redirect((address) => to + address));
-      const { geo, problems } = asking(service.endpoint, { failures: 1 });
+      const { geo, problems } = createGeo(service.endpoint, { failures: 1 });
       await geo.locate(['8.8.8.8']);
       expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
       expect(problems[0]!.message).toContain(`: ${reason};`);
     }
-    expect(other.asked).toEqual([]);
+    expect(other.requested).toEqual([]);
   });
 });
 
-describe('an answer that is none', () => {
+describe('an invalid response', () => {
   const status =
-    (code: number, body = '{"country":"FR"}'): GeoAnswer =>
+    (code: number, body = '{"country":"FR"}'): GeoResponder =>
     (response) =>
       response.writeHead(code).end(body);
 
-  test.each<[string, GeoAnswer, string | RegExp]>([
+  test.each<[string, GeoResponder, string | RegExp]>([
     ['404', status(404), 'it responded with status 404'],
     ['429', status(429), 'it responded with status 429'],
     ['500', status(500), 'it responded with status 500'],
     ['204', status(204, ''), 'it responded with status 204'],
-    ['no JSON', (response) => response.end('<h1>Hello!</h1>'), 'its response is not JSON'],
-    ['JSON that is cut', (response) => response.end('{"country":"F'), 'its response is not JSON'],
-    ['a list', json([]), 'its response is not a JSON object'],
+    ['text that is not JSON', (response) => response.end('<h1>Hello!</h1>'), 'its response is not JSON'],
+    ['truncated JSON', (response) => response.end('{"country":"F'), 'its response is not JSON'],
+    ['an array', json([]), 'its response is not a JSON object'],
     ['no country', json({ message: 'quota' }), 'its response has no country code at country_code, '],
-    ['closes the connection', (response) => response.destroy(), /: (socket hang up|read ECONNRESET);/],
+    ['a closed connection', (response) => response.destroy(), /: (socket hang up|read ECONNRESET);/],
     [
       'closes in the middle',
       (response) => response.write('{"country":"FR"', () => response.destroy()),
@@ -237,9 +241,9 @@ describe('an answer that is none', () => {
       (response) => response.socket!.write(`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(100_000)}`),
       /Parse Error: Header overflow/,
     ],
-  ])('%s', async (_, answer, reason) => {
+  ])('is reported: %s', async (_, answer, reason) => {
     const service = await geoService(answer);
-    const { geo, problems } = asking(service.endpoint, { failures: 1 });
+    const { geo, problems } = createGeo(service.endpoint, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(geo.find('8.8.8.8')).toBe(NO_LOCATION);
     expect(geo.status).toEqual({ requests: 1, failed: 1, missed: 0, paused: true });
@@ -247,9 +251,9 @@ describe('an answer that is none', () => {
     expect(problems[0]!.message).toMatch(reason);
   });
 
-  test.each<[string, GeoAnswer]>([
-    ['hangs', hang],
-    ['sends its headers and hangs', (response) => response.flushHeaders()],
+  test.each<[string, GeoResponder]>([
+    ['no response', hang],
+    ['headers without a body', (response) => response.flushHeaders()],
     [
       'drips',
       (response) => {
@@ -261,18 +265,18 @@ describe('an answer that is none', () => {
       'redirects slowly',
       (response) => setTimeout(() => response.writeHead(302, { location: '/' }).end(), 80),
     ],
-  ])('%s', async (_, answer) => {
+  ])('times out: %s', async (_, answer) => {
     const service = await geoService(answer);
-    const { geo, problems } = asking(service.endpoint, { failures: 1, timeout: 150 });
+    const { geo, problems } = createGeo(service.endpoint, { failures: 1, timeout: 150 });
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toContain('it did not respond in time');
-    // Nothing of it is left open.
+    // No connection is left open.
     await expect
       .poll(() => new Promise((resolve) => service.server.getConnections((_error, n) => resolve(n))))
       .toBe(0);
   });
 
-  test('nobody listens, and no such host', async () => {
+  test('is reported if the connection fails or the host is unknown', async () => {
     const service = await geoService();
     service.server.close();
     for (const [endpoint, reason] of [
@@ -280,14 +284,14 @@ describe('an answer that is none', () => {
       [service.endpoint.replace('127.0.0.1', 'localhost'), 'ECONNREFUSED'],
       ['http://track-usage.invalid/', /ENOTFOUND|EAI_AGAIN/],
     ] as const) {
-      const { geo, problems } = asking(endpoint, { failures: 2 });
+      const { geo, problems } = createGeo(endpoint, { failures: 2 });
       await geo.locate(addresses(5));
       expect(problems[0]!.message).toMatch(reason);
       expect(geo.status.paused).toBe(true);
     }
   });
 
-  test('a certificate that nobody vouches for: the address is not sent', async () => {
+  test('is reported for an untrusted certificate, to which no address is sent', async () => {
     const support = join(import.meta.dirname, '../support');
     const server = https.createServer({
       key: readFileSync(join(support, 'localhost-key.pem')),
@@ -301,22 +305,22 @@ describe('an answer that is none', () => {
     await once(server, 'listening');
     onTestFinished(() => void server.close());
     const { port } = server.address() as AddressInfo;
-    const { geo, problems } = asking(`https://localhost:${port}/`, { failures: 1 });
+    const { geo, problems } = createGeo(`https://localhost:${port}/`, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toMatch(/certificate/);
     // The same behind a redirect from http to https of the same host, which is followed.
     const service = await geoService((response, address) =>
       response.writeHead(301, { location: `https://127.0.0.1:${port}/${address}` }).end(),
     );
-    const redirected = asking(service.endpoint, { failures: 1 });
+    const redirected = createGeo(service.endpoint, { failures: 1 });
     await redirected.geo.locate(['8.8.8.8']);
     expect(redirected.problems[0]!.message).toMatch(/certificate/);
     expect(asked).toBe(0);
   });
 
-  test('the key in the endpoint is not told', async () => {
+  test('is reported without the key in the endpoint', async () => {
     const service = await geoService((response) => response.writeHead(403).end());
-    const { geo, problems } = asking(`${service.origin}/secret-key/{ip}?key=secret`, { failures: 1 });
+    const { geo, problems } = createGeo(`${service.origin}/secret-key/{ip}?key=secret`, { failures: 1 });
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toBe(
       `requests to the geolocation service ${service.origin} are paused for 30 s: it responded with status 403; ` +
@@ -325,72 +329,72 @@ describe('an answer that is none', () => {
   });
 });
 
-describe('the budget', () => {
-  test('a batch waits no longer; the answer that comes later is for the next', async () => {
+describe('the time limit of a batch', () => {
+  test('ends the wait, and later responses are used for the next batch', async () => {
     let answer: () => unknown = () => {};
     const service = await geoService((response) => {
       answer = () => response.end('{"country":"FR"}');
     });
-    const { geo } = asking(service.endpoint, { budget: 50, concurrency: 1 });
+    const { geo } = createGeo(service.endpoint, { budget: 50, concurrency: 1 });
     const [first = '', ...others] = addresses(4);
     await geo.locate([first, ...others]);
     expect(geo.status).toMatchObject({ requests: 1, failed: 0, missed: 4 });
     expect(geo.find(first)).toBe(NO_LOCATION);
 
-    await service.hasAsked(1);
+    await service.waitForRequests(1);
     const next = geo.locate([first]);
     answer();
     await next;
     expect(geo.find(first).country).toBe('FR');
-    // What was not begun in time was not asked for.
-    expect(service.asked).toEqual([first]);
+    // Lookups that did not start in time were not sent.
+    expect(service.requested).toEqual([first]);
   });
 
-  test('without patience nothing waits, and a few are asked for', async () => {
+  test('of zero sends a few requests without waiting', async () => {
     const service = await geoService();
-    const { geo } = asking(service.endpoint, { concurrency: 2 });
+    const { geo } = createGeo(service.endpoint, { concurrency: 2 });
     await geo.locate(addresses(10), false);
     expect(geo.status).toMatchObject({ requests: 2, failed: 0, missed: 10 });
     await geo.locate(addresses(2));
-    expect(service.asked).toEqual(addresses(2));
+    expect(service.requested).toEqual(addresses(2));
     expect(geo.find('8.8.8.2').country).toBe('DE');
   });
 });
 
-describe('the memory', () => {
-  test('an answer holds for a day, a failure for five minutes', async () => {
+describe('the cache', () => {
+  test('keeps responses for a day and failures for five minutes', async () => {
     const service = await geoService((response, address) =>
       response.end(address === '8.8.8.8' ? '{"country":"FR"}' : '{}'),
     );
-    const { geo, clock } = asking(service.endpoint);
+    const { geo, clock } = createGeo(service.endpoint);
     const locate = () => geo.locate(['8.8.8.8', '9.9.9.9']);
     await locate();
     clock.now += 299_000;
     await locate();
-    expect(service.asked).toEqual(['8.8.8.8', '9.9.9.9']);
+    expect(service.requested).toEqual(['8.8.8.8', '9.9.9.9']);
     clock.now += 2_000;
     await locate();
-    expect(service.asked).toEqual(['8.8.8.8', '9.9.9.9', '9.9.9.9']);
+    expect(service.requested).toEqual(['8.8.8.8', '9.9.9.9', '9.9.9.9']);
     clock.now += 24 * 3_600_000;
     await locate();
-    expect(service.asked.slice(3)).toEqual(['8.8.8.8', '9.9.9.9']);
+    expect(service.requested.slice(3)).toEqual(['8.8.8.8', '9.9.9.9']);
   });
 
-  test('an old answer is better than a failure', async () => {
+  test('prefers an old response to a failure', async () => {
     const service = await geoService();
-    const { geo, clock } = asking(service.endpoint);
+    const { geo, clock } = createGeo(service.endpoint);
     await geo.locate(['8.8.8.8']);
-    service.answer = (response) => response.destroy();
+    service.respond = (response) => response.destroy();
     clock.now += 25 * 3_600_000;
     await geo.locate(['8.8.8.8']);
-    expect(service.asked.length).toBeGreaterThan(1);
+    expect(service.requested.length).toBeGreaterThan(1);
     expect(geo.status.failed).toBe(1);
     expect(geo.find('8.8.8.8').country).toBe('DE');
   });
 
-  test('is bounded', async () => {
+  test('is limited', async () => {
     const service = await geoService();
-    const { geo } = asking(service.endpoint, { cached: 10 });
+    const { geo } = createGeo(service.endpoint, { cached: 10 });
     await geo.locate(addresses(100));
     const known = addresses(100).filter((address) => geo.find(address) !== NO_LOCATION);
     expect(known.length).toBeGreaterThanOrEqual(10);
@@ -399,128 +403,128 @@ describe('the memory', () => {
 });
 
 describe('a service that fails', () => {
-  test('is left alone, told once, and asked again by a single request', async () => {
+  test('is paused, reported once, and retried by a single request', async () => {
     const service = await geoService((response) => response.writeHead(500).end());
-    const { geo, problems, clock } = asking(service.endpoint, { failures: 3, concurrency: 1 });
+    const { geo, problems, clock } = createGeo(service.endpoint, { failures: 3, concurrency: 1 });
     await geo.locate(addresses(10));
-    expect(service.asked).toEqual(addresses(3));
+    expect(service.requested).toEqual(addresses(3));
     expect(geo.status).toEqual({ requests: 3, failed: 3, missed: 7, paused: true });
     expect(problems.map(({ code }) => code)).toEqual(['GEO_SERVICE']);
 
     clock.now += 29_000;
     await geo.locate(addresses(10));
-    expect(service.asked).toHaveLength(3);
+    expect(service.requested).toHaveLength(3);
 
     clock.now += 2_000;
     await geo.locate(addresses(10));
-    expect(service.asked.slice(3)).toEqual(['8.8.8.4']);
+    expect(service.requested.slice(3)).toEqual(['8.8.8.4']);
     expect(geo.status.paused).toBe(true);
     await geo.locate(addresses(10));
-    expect(service.asked).toHaveLength(4);
+    expect(service.requested).toHaveLength(4);
     expect(problems).toHaveLength(1);
 
-    service.answer = json({ country: 'IT' });
+    service.respond = json({ country: 'IT' });
     clock.now += 31_000;
     await geo.locate(addresses(10));
-    expect(service.asked.slice(4)).toEqual(addresses(10).slice(4));
+    expect(service.requested.slice(4)).toEqual(addresses(10).slice(4));
     expect(geo.status.paused).toBe(false);
     expect(geo.find('8.8.8.10').country).toBe('IT');
 
-    service.answer = (response) => response.destroy();
+    service.respond = (response) => response.destroy();
     await geo.locate(addresses(10, '9.9.9'));
     expect(problems).toHaveLength(2);
   });
 
-  test('one request decides whether it is back, however many addresses wait', async () => {
+  test('is retried by one request, regardless of the number of waiting addresses', async () => {
     const service = await geoService((response) => response.destroy());
-    const { geo, clock } = asking(service.endpoint, { failures: 4, concurrency: 4 });
+    const { geo, clock } = createGeo(service.endpoint, { failures: 4, concurrency: 4 });
     await geo.locate(addresses(4));
     expect(geo.status).toMatchObject({ requests: 4, paused: true });
     const held: (() => void)[] = [];
-    service.answer = (response) => held.push(() => response.end('{"country":"FR"}'));
+    service.respond = (response) => held.push(() => response.end('{"country":"FR"}'));
     clock.now += 30_000;
     const located = geo.locate(addresses(8, '9.9.9'));
-    await service.hasAsked(5);
+    await service.waitForRequests(5);
     expect(geo.status.requests).toBe(5);
     held.shift()!();
-    await service.hasAsked(9);
+    await service.waitForRequests(9);
     expect(geo.status).toMatchObject({ requests: 9, paused: false });
-    service.answer = json({ country: 'FR' });
+    service.respond = json({ country: 'FR' });
     for (const answer of held) answer();
     await located;
     expect(geo.status).toMatchObject({ requests: 12, failed: 4 });
   });
 
-  test('a success in between begins the count anew', async () => {
+  test('is not paused if a success resets the count', async () => {
     let count = 0;
     const service = await geoService((response) => response.end(++count % 3 ? '{}' : '{"country":"FR"}'));
-    const { geo, problems } = asking(service.endpoint, { failures: 3, concurrency: 1 });
+    const { geo, problems } = createGeo(service.endpoint, { failures: 3, concurrency: 1 });
     await geo.locate(addresses(12));
-    expect(service.asked).toHaveLength(12);
+    expect(service.requested).toHaveLength(12);
     expect(geo.status).toMatchObject({ failed: 8, paused: false });
     expect(problems).toEqual([]);
   });
 
-  test('that hangs holds no batch once it is known', async () => {
+  test('that hangs delays no batch after it is paused', async () => {
     const service = await geoService(hang);
-    const { geo, problems } = asking(service.endpoint, { timeout: 50, failures: 5, concurrency: 8 });
+    const { geo, problems } = createGeo(service.endpoint, { timeout: 50, failures: 5, concurrency: 8 });
     await geo.locate(addresses(100));
-    expect(service.asked.length).toBeLessThanOrEqual(16);
+    expect(service.requested.length).toBeLessThanOrEqual(16);
     expect(problems).toHaveLength(1);
-    const asked = service.asked.length;
+    const asked = service.requested.length;
     for (let batch = 0; batch < 100; batch++) await geo.locate(addresses(50, `9.9.${batch}`));
-    expect(service.asked).toHaveLength(asked);
+    expect(service.requested).toHaveLength(asked);
     expect(geo.status.missed).toBeGreaterThanOrEqual(5_000);
   });
 
   test.each<[string, number, string | undefined, number]>([
-    ['says for how long', 429, '120', 120],
-    ['is overloaded', 503, '60', 60],
-    ['does not say', 429, undefined, 30],
-    ['says less than the pause', 429, '1', 30],
-    ['says too much', 429, '999999', 3_600],
-    ['says a date', 429, 'Wed, 21 Oct 2026 07:28:00 GMT', 30],
-    ['says nonsense', 429, '-5', 30],
-  ])('that wants to be left alone: %s', async (_, status, retryAfter, seconds) => {
+    ['with a number of seconds', 429, '120', 120],
+    ['with status 503', 503, '60', 60],
+    ['missing', 429, undefined, 30],
+    ['less than the pause', 429, '1', 30],
+    ['too large', 429, '999999', 3_600],
+    ['a date', 429, 'Wed, 21 Oct 2026 07:28:00 GMT', 30],
+    ['invalid', 429, '-5', 30],
+  ])('is paused as Retry-After says: %s', async (_, status, retryAfter, seconds) => {
     const service = await geoService((response) =>
       response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter }).end(),
     );
-    const { geo, problems, clock } = asking(service.endpoint, { concurrency: 1 });
+    const { geo, problems, clock } = createGeo(service.endpoint, { concurrency: 1 });
     await geo.locate(addresses(2));
-    expect(service.asked).toHaveLength(1);
+    expect(service.requested).toHaveLength(1);
     expect(problems[0]!.message).toContain(`are paused for ${seconds} s: it responded with status ${status}`);
     clock.now = seconds * 1000 - 1;
     await geo.locate(addresses(2));
-    expect(service.asked).toHaveLength(1);
-    // One failure of any kind, and it is left alone again.
-    service.answer = (response) => response.writeHead(500).end();
+    expect(service.requested).toHaveLength(1);
+    // After one more failure of any kind it is paused again.
+    service.respond = (response) => response.writeHead(500).end();
     clock.now += 1;
     await geo.locate(addresses(2));
-    expect(service.asked).toHaveLength(2);
+    expect(service.requested).toHaveLength(2);
     await geo.locate(addresses(3));
-    expect(service.asked).toHaveLength(2);
+    expect(service.requested).toHaveLength(2);
   });
 });
 
 describe('in a batch', () => {
-  const fill = (filler: BatchBuilder, fields: { remoteAddr: string; extra?: string }[]) => {
-    filler.begin({ site: 'default', serverName: 'default' });
-    for (const each of fields) filler.add({ ...fieldsOf('http://localhost/'), ...each });
+  const fill = (builder: BatchBuilder, fields: { remoteAddr: string; extra?: string }[]) => {
+    builder.begin({ site: 'default', serverName: 'default' });
+    for (const each of fields) builder.add({ ...fieldsOf('http://localhost/'), ...each });
   };
 
-  test('the service is asked for what the database does not know, and geo joins what is there', async () => {
+  test('looks up addresses that the database does not contain, and adds geo', async () => {
     const service = await geoService((response, address) =>
       response.end(address === '9.9.9.9' ? '{}' : '{"country":"FR","city":"Paris"}'),
     );
     const database = (address: string) =>
       address === '8.8.8.8' ? { country: 'US', geo: null } : NO_LOCATION;
-    const filler = new BatchBuilder(
-      new Enricher(database, asking(service.endpoint).geo),
+    const builder = new BatchBuilder(
+      new Enricher(database, createGeo(service.endpoint).geo),
       'default',
       new CustomSummaries([], () => {}),
     );
     for (let batch = 0; batch < 2; batch++) {
-      fill(filler, [
+      fill(builder, [
         { remoteAddr: '8.8.8.8' },
         { remoteAddr: '1.1.1.1' },
         { remoteAddr: '1.1.1.1', extra: '{"vars":{"plan":"gold"}}' },
@@ -528,8 +532,8 @@ describe('in a batch', () => {
         { remoteAddr: '10.0.0.1' },
         { remoteAddr: '' },
       ]);
-      await filler.locate();
-      const records = Array.from({ length: 6 }, (_, i) => filler.batch.record(i));
+      await builder.locate();
+      const records = Array.from({ length: 6 }, (_, i) => builder.batch.record(i));
       const paris = { city: 'Paris' };
       expect(records.map(({ country, geo, vars }) => [country, geo, vars])).toEqual([
         ['US', null, null],
@@ -540,27 +544,27 @@ describe('in a batch', () => {
         [null, null, null],
       ]);
     }
-    expect(service.asked).toEqual(['1.1.1.1', '9.9.9.9']);
+    expect(service.requested).toEqual(['1.1.1.1', '9.9.9.9']);
   });
 
-  test('without a service there is nothing to wait for', () => {
-    const filler = new BatchBuilder(new Enricher(undefined), 'default', new CustomSummaries([], () => {}));
-    fill(filler, [{ remoteAddr: '8.8.8.8' }]);
-    expect(filler.locate()).toBe(undefined);
+  test('does not wait without a service', () => {
+    const builder = new BatchBuilder(new Enricher(undefined), 'default', new CustomSummaries([], () => {}));
+    fill(builder, [{ remoteAddr: '8.8.8.8' }]);
+    expect(builder.locate()).toBe(undefined);
   });
 
-  test('a batch that is full does not wait', async () => {
+  test('does not wait with a full batch', async () => {
     const service = await geoService(hang);
-    const filler = new BatchBuilder(
-      new Enricher(undefined, asking(service.endpoint).geo),
+    const builder = new BatchBuilder(
+      new Enricher(undefined, createGeo(service.endpoint).geo),
       'default',
       new CustomSummaries([], () => {}),
     );
-    filler.begin({ site: 'default', serverName: 'default' });
-    for (let i = 0; !filler.isFull; i++) {
-      filler.add({ ...fieldsOf('http://localhost/'), remoteAddr: `8.8.${i >> 8}.${i & 255}` });
+    builder.begin({ site: 'default', serverName: 'default' });
+    for (let i = 0; !builder.isFull; i++) {
+      builder.add({ ...fieldsOf('http://localhost/'), remoteAddr: `8.8.${i >> 8}.${i & 255}` });
     }
-    await filler.locate();
-    expect(filler.batch.at('country', 0)).toBe(null);
+    await builder.locate();
+    expect(builder.batch.at('country', 0)).toBe(null);
   });
 });

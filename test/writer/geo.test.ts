@@ -14,7 +14,7 @@ const directory = mkdtempSync(join(tmpdir(), 'track-usage-geo-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 describe('openGeo', () => {
-  test('the optional package', () => {
+  test('opens the optional package', () => {
     expect(hasDefaultGeo()).toBe(true);
     const geo = openGeo(undefined)!;
     const countries = Object.fromEntries(
@@ -68,7 +68,7 @@ describe('openGeo', () => {
     expect(geo('8.8.8.8').geo).toBe(null);
   });
 
-  test('a file of the user, and none', () => {
+  test('opens a custom file, or none', () => {
     expect(openGeo({ database: DATABASE })!('8.8.8.8')).toEqual({ country: 'US', geo: null });
     expect(openGeo(false)).toBe(undefined);
   });
@@ -76,18 +76,21 @@ describe('openGeo', () => {
   test.each<[string, () => string]>([
     ['that is missing', () => join(directory, 'missing.mmdb')],
     ['that is a directory', () => directory],
-    ['that is empty', () => written('empty.mmdb', Buffer.alloc(0))],
-    ['of text', () => written('text.mmdb', Buffer.from('start,end,country\n'.repeat(100)))],
-    ['of zeros', () => written('zeros.mmdb', Buffer.alloc(100_000))],
-    ['that is compressed', () => written('packed.mmdb', gzipSync(readFileSync(DATABASE), { level: 1 }))],
-    ['that is cut', () => written('cut.mmdb', readFileSync(DATABASE).subarray(0, 1_000_000))],
-  ])('a file %s', (_, file) => {
+    ['that is empty', () => writeDatabase('empty.mmdb', Buffer.alloc(0))],
+    ['of text', () => writeDatabase('text.mmdb', Buffer.from('start,end,country\n'.repeat(100)))],
+    ['of zeros', () => writeDatabase('zeros.mmdb', Buffer.alloc(100_000))],
+    [
+      'that is compressed',
+      () => writeDatabase('packed.mmdb', gzipSync(readFileSync(DATABASE), { level: 1 })),
+    ],
+    ['that is truncated', () => writeDatabase('cut.mmdb', readFileSync(DATABASE).subarray(0, 1_000_000))],
+  ])('rejects a file %s', (_, file) => {
     const path = file();
     expect(() => openGeo({ database: path })).toThrow(expect.objectContaining({ code: 'GEO_UNREADABLE' }));
     expect(() => openGeo({ database: path })).toThrow(`cannot read the country database ${path}: `);
   });
 
-  function written(name: string, content: Uint8Array): string {
+  function writeDatabase(name: string, content: Uint8Array): string {
     const path = join(directory, name);
     writeFileSync(path, content);
     return path;
@@ -156,6 +159,6 @@ test.each<[string, unknown, string | null, Record<string, unknown> | null]>([
   ],
   ['another shape', { country: 5, city: [], subdivisions: {}, location: null, continent: 'EU' }, null, null],
   ['an ASN database', { autonomous_system_number: 1, autonomous_system_organization: 'x' }, null, null],
-])('placeOf: %s', (_, record, country, geo) => {
+])('locationOf: %s', (_, record, country, geo) => {
   expect(locationOf(record)).toEqual({ country, geo });
 });

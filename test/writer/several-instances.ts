@@ -1,4 +1,4 @@
-/** A script with several instances, of which it closes the first; then it has nothing more to do. */
+/** Creates several instances and closes only the first. The process must still exit. */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage } from '../../src/index.ts';

@@ -8,7 +8,7 @@ import { startThread } from '../../src/platform/threads.ts';
 import { Storage } from '../../src/query/storage.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
-import type { Manner } from '../metrics/steered-storage.ts';
+import type { Behavior } from '../metrics/controlled-storage.ts';
 import { codes, serverHits, trackedServer } from '../resilience/support.ts';
 
 vi.mock(import('../../src/platform/threads.ts'), async (original) => {
@@ -16,32 +16,32 @@ vi.mock(import('../../src/platform/threads.ts'), async (original) => {
   return { ...module, startThread: vi.fn(module.startThread) };
 });
 
-/** SQLite in the writer's thread, steered from here. */
-function steered(directory: string) {
-  const manner = join(directory, 'manner');
-  const steer = (value: Manner) => writeFileSync(manner, value);
-  steer('well');
+/** Creates a SQLite storage in the writer thread, and a function that sets its behavior. */
+function controlledStorage(directory: string) {
+  const behaviorFile = join(directory, 'behavior');
+  const setBehavior = (value: Behavior) => writeFileSync(behaviorFile, value);
+  setBehavior('works');
   const path = join(directory, 'usage.db');
   const storage = new Storage({
-    label: 'steered',
+    label: 'controlled',
     identity: path,
-    module: new URL('../metrics/steered-storage.ts', import.meta.url).href,
-    options: { path, manner },
+    module: new URL('../metrics/controlled-storage.ts', import.meta.url).href,
+    options: { path, behavior: behaviorFile },
     hooks: ['server'],
   });
-  return { steer, storage };
+  return { setBehavior, storage };
 }
 
-async function steeredServer() {
+async function controlledServer() {
   const directory = temporaryDirectory();
-  const { steer, storage } = steered(directory);
-  return { ...(await trackedServer({ directory, storages: [storage] })), steer };
+  const { setBehavior, storage } = controlledStorage(directory);
+  return { ...(await trackedServer({ directory, storages: [storage] })), setBehavior };
 }
 
 const started = () => vi.mocked(startThread).mock.calls.length;
 
 describe('several instances in one process', () => {
-  test('share a thread, which ends with the last of them', async () => {
+  test('share a thread, which ends when the last one closes', async () => {
     const before = started();
     const apps = [await trackedServer(), await trackedServer(), await trackedServer()];
     const [first, ...others] = apps;
@@ -59,7 +59,7 @@ describe('several instances in one process', () => {
     expect(started()).toBe(before + 2);
   });
 
-  test('that cannot open its storage yet keeps none of the others waiting', async () => {
+  test('do not wait for one that cannot open its storage yet', async () => {
     const never = new MemoryStorage();
     Object.assign(never, { openWriter: () => new Promise(() => {}) });
     const slow = await trackedServer({ storages: [never] });
@@ -71,21 +71,21 @@ describe('several instances in one process', () => {
     expect(await serverHits(usage)).toBe(10);
   });
 
-  test('when one ends the thread, it is restarted for all, and each stores all of its own', async () => {
-    const { steer, ...dying } = await steeredServer();
+  test('get a new thread if one ends it, and store all of their records', async () => {
+    const { setBehavior, ...dying } = await controlledServer();
     const other = await trackedServer();
-    const ask = () => Promise.all([dying.getMany(50), other.getMany(30)]);
-    await ask();
+    const requestBoth = () => Promise.all([dying.getMany(50), other.getMany(30)]);
+    await requestBoth();
     await dying.usage.flush();
-    steer('dies');
-    await ask();
+    setBehavior('exits');
+    await requestBoth();
     await vi.waitFor(() => expect(dying.usage.status().writerRestarts).toBe(1), 5_000);
     await vi.waitFor(() => expect(other.usage.status().writerRestarts).toBe(1), 5_000);
-    await ask();
+    await requestBoth();
     await other.usage.flush();
     expect(await serverHits(other.usage)).toBe(90);
     expect(codes(other.errors)).toEqual(['WRITER_STOPPED']);
-    steer('well');
+    setBehavior('works');
     await dying.usage.flush();
     expect(await serverHits(dying.usage)).toBe(150);
     for (const { usage } of [dying, other]) {
@@ -93,11 +93,11 @@ describe('several instances in one process', () => {
     }
   });
 
-  test('one whose storage fails closes in its time, and the thread goes on for the others', async () => {
-    const { steer, ...failing } = await steeredServer();
+  test('continue if one whose storage fails is closed', async () => {
+    const { setBehavior, ...failing } = await controlledServer();
     const other = await trackedServer();
     await Promise.all([failing.usage.ready(), other.usage.ready()]);
-    steer('refuses');
+    setBehavior('rejects');
     await Promise.all([failing.getMany(5), other.getMany(5)]);
     await failing.usage.close({ timeout: 200 });
     expect(codes(failing.errors)).toContain('TIMEOUT');
@@ -106,11 +106,11 @@ describe('several instances in one process', () => {
     expect(other.usage.status()).toMatchObject({ writerRestarts: 0, storages: [{ committed: 10 }] });
   });
 
-  test('one that hangs in the thread is ended with it, and the others go on in another', async () => {
-    const { steer, ...hanging } = await steeredServer();
+  test('continue in a new thread if one that hangs is closed', async () => {
+    const { setBehavior, ...hanging } = await controlledServer();
     const other = await trackedServer();
     await Promise.all([hanging.usage.ready(), other.usage.ready()]);
-    steer('blocks');
+    setBehavior('blocks');
     await hanging.getMany(5);
     const began = performance.now();
     await hanging.usage.close({ timeout: 1_500 });
@@ -123,7 +123,7 @@ describe('several instances in one process', () => {
     ]);
   });
 
-  test('neither keep the process alive nor make Node warn of listeners', { timeout: 30_000 }, async () => {
+  test('neither keep the process alive nor cause warnings about listeners', { timeout: 30_000 }, async () => {
     const script = join(import.meta.dirname, 'several-instances.ts');
     const child = fork(script, [temporaryDirectory()], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] });
     const [stderr, exit] = await Promise.all([text(child.stderr!), once(child, 'exit')]);
@@ -131,7 +131,7 @@ describe('several instances in one process', () => {
     expect(exit).toEqual([0, null]);
   });
 
-  test('one whose options cannot be sent to the thread says so, and the others go on', async () => {
+  test('continue if the options of one cannot be sent to the thread', async () => {
     const { usage, getMany } = await trackedServer();
     const odd = await trackedServer({
       storages: [

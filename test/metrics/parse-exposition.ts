@@ -1,10 +1,10 @@
 /**
- * The values of an exposition, each by the JSON of its name and labels. Throws for a line that is not as the formats
- * have it, and for a series that comes twice.
+ * Returns the values of an exposition by the JSON of their name and labels. Throws for a line that violates the format,
+ * and for a duplicate series.
  */
-export function valuesOf(text: string): Map<string, number> {
+export function parseExposition(text: string): Map<string, number> {
   const values = new Map<string, number>();
-  if (!text.endsWith('\n')) throw new Error('the last line has no end');
+  if (!text.endsWith('\n')) throw new Error('the last line does not end with a line break');
   for (const line of text.slice(0, -1).split('\n')) {
     if (line.startsWith('# ')) continue;
     const [, name, labels = '', value] =
