@@ -200,7 +200,8 @@ export class SegmentWriter {
     if (!discard && !this.#options.inMemory && this.memoryPieces().length > 0) await this.#untilWritten();
     this.#isClosed = true;
     this.#wake();
-    const lost = discard ? 0 : this.#pieces.records;
+    // Without those that every storage has.
+    const lost = discard || this.memoryPieces().length === 0 ? 0 : this.#pieces.records;
     this.#leaveFile();
     if (this.#location.shared.beat === 0) return lost;
     const { path } = this.#location;

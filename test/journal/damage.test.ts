@@ -1,7 +1,8 @@
 import { closeSync, openSync, readFileSync, readSync, statSync, truncateSync, writeSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { HEAD_BYTES } from '../../src/journal/codec.ts';
+import { HEAD_BYTES, MAX_RECORD_BYTES, RecordDecoder, RecordEncoder } from '../../src/journal/codec.ts';
+import { Damage } from '../../src/journal/damage.ts';
 import { listSegments } from '../../src/journal/directory.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
@@ -166,4 +167,25 @@ test('recovers an erased head from another segment', () => {
     damaged: (files.length - 1) * SEGMENT_HEAD_BYTES,
   });
   reader.close();
+});
+
+test('a damaged record counts only as many before it as fit', () => {
+  const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
+  const size = encoder.encode(0, fieldsOf('/'), 5);
+  const decoder = new RecordDecoder();
+  decoder.use(encoder.bytes.subarray(0, size));
+  /** Returns the number of records recognized if its head is at a position after the damage began. */
+  const countAt = (position: number, end: number | undefined = 10_000) => {
+    const damage = new Damage({ position: 0, ordinal: 0 }, end);
+    damage.look(decoder, 0, position, size);
+    return damage.records;
+  };
+  expect(countAt(5 * HEAD_BYTES)).toBe(6);
+  expect(countAt(5 * HEAD_BYTES - 8)).toBe(0);
+  // A record that is longer than its file was never complete.
+  expect(countAt(5 * HEAD_BYTES, 5 * HEAD_BYTES + size)).toBe(6);
+  expect(countAt(5 * HEAD_BYTES, 5 * HEAD_BYTES + size - 8)).toBe(0);
+  const other = new Damage({ position: 0, ordinal: 0 }, undefined);
+  other.look(decoder, 0, 5 * HEAD_BYTES, size);
+  expect(other.records).toBe(0);
 });

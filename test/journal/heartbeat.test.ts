@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { listJournals, segmentName } from '../../src/journal/directory.ts';
-import { claim, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
+import { beat, claim, endHeartbeatLater, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
 import { SharedState } from '../../src/journal/shared.ts';
@@ -267,6 +267,54 @@ describe('a process that resumes after a pause', () => {
     expect(journal.id).toBe(id);
     expect(journal.state).toBe('file');
     expect(new Ownership(journal.path, journal.shared).beat()).toBe('kept');
+  });
+
+  test.each([
+    ['is asked to confirm it', (journal: Journal) => journal.confirm()],
+    ['is told that its files are gone', (journal: Journal) => journal.reopen()],
+  ])('starts a new journal if the old one was adopted when it %s', (_, act) => {
+    freezeClock();
+    const { directory, journal, codes } = open();
+    const { id } = journal;
+    act(journal);
+    expect([journal.id, codes()]).toEqual([id, []]);
+    expireHeartbeat(otherProcess(directory));
+    act(journal);
+    expect(codes()).toEqual(['JOURNAL_TAKEN']);
+    expect(journal.id).not.toBe(id);
+    journal.append(fieldsOf('/3'));
+    expect(readOrphan(journal.path).urls).toEqual(['/3']);
+  });
+
+  test('does nothing after it was closed', async () => {
+    freezeClock();
+    const { directory, journal, codes } = open();
+    const { id } = journal;
+    await journal.close({ discard: false });
+    expireHeartbeat(otherProcess(directory));
+    journal.confirm();
+    journal.reopen();
+    journal.leave();
+    expect([journal.id, codes()]).toEqual([id, []]);
+    journal.append(fieldsOf('/3'));
+    expect(journal.dropped).toBe(1);
+  });
+});
+
+describe('a heartbeat', () => {
+  test('of a journal without a file is kept', () => {
+    expect(beat(temporaryDirectory(), new SharedState())).toBe('kept');
+  });
+
+  test('ends later as well, unless it is gone', async () => {
+    const { journal } = open();
+    await endHeartbeatLater(journal.path);
+    expect(lastBeat(journal.path)).toMatchObject({ name: 'closed', beat: undefined });
+    await endHeartbeatLater(journal.path);
+    await endHeartbeatLater(temporaryDirectory());
+    const blocked = open().journal;
+    mkdirSync(join(blocked.path, 'closed'));
+    await expect(endHeartbeatLater(blocked.path)).rejects.toMatchObject({ code: 'EISDIR' });
   });
 });
 

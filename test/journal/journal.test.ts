@@ -1,7 +1,10 @@
 import {
   appendFileSync,
   closeSync,
+  existsSync,
+  mkdirSync,
   openSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -10,8 +13,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { enforceLimit, listJournals, listSegments } from '../../src/journal/directory.ts';
+import {
+  enforceLimit,
+  listJournals,
+  listSegments,
+  removeJournal,
+  segmentName,
+} from '../../src/journal/directory.ts';
 import { beat } from '../../src/journal/heartbeat.ts';
+import { Pace } from '../../src/journal/pace.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
 import {
@@ -184,6 +194,137 @@ describe('Journal', () => {
     expect(readAll(reader).urls).toEqual(urlRange(0, 100));
     expect(turns).toBe(mode === 'group' ? 1 : 100);
   });
+});
+
+describe('a segment', () => {
+  const long = fieldsOf(`/${'x'.repeat(60_000)}`);
+
+  test.each([
+    ['an eighth of the limit', 1_000_000, 3],
+    ['at least 64 KiB', 1_000, 2],
+  ])('has a default size of %s', (_, maxBytes, records) => {
+    const { journal } = openJournal(temporaryDirectory(), { maxBytes });
+    for (let i = 1; i < records; i++) journal.append(long);
+    expect(journal.shared.rotations).toBe(0);
+    journal.append(long);
+    expect(journal.shared.rotations).toBe(1);
+  });
+
+  test('takes the records of a turn in parts if they are larger than the buffer', async () => {
+    const { journal } = openJournal(temporaryDirectory(), { mode: 'group' });
+    for (let i = 0; i < 30; i++) journal.append(long);
+    const { ordinal } = journal.shared;
+    expect(ordinal).toBeGreaterThan(10);
+    expect(ordinal).toBeLessThan(30);
+    expect(journal.records).toBe(30);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(readAll(liveReader(journal)).urls).toEqual(Array(30).fill(long.url));
+  });
+
+  /** Journals of a size limit that each completed segment exceeds. */
+  function limited() {
+    const { journal, problems } = openJournal(temporaryDirectory(), { segmentBytes: 1_024, maxBytes: 1 });
+    /** Completes a segment. Returns the number of segments. */
+    const rotate = () => {
+      const { rotations } = journal.shared;
+      while (journal.shared.rotations === rotations) journal.append(fieldsOf('/'));
+      return listSegments(journal.path).length;
+    };
+    return { journal, rotate, codes: () => problems.map(({ code }) => code) };
+  }
+
+  test('is deleted at the limit while the thread of the writer does not run', () => {
+    const { journal, rotate, codes } = limited();
+    expect(Array.from({ length: 4 }, rotate)).toEqual([2, 2, 2, 2]);
+    expect(journal.shared.limited).toBe(-1);
+    expect(codes()).toEqual(Array(3).fill('JOURNAL_FULL'));
+  });
+
+  test('is left to the thread of the writer, which may lag by two', () => {
+    const { journal, rotate, codes } = limited();
+    journal.shared.limited = 0;
+    expect(Array.from({ length: 6 }, rotate)).toEqual([2, 3, 2, 3, 4, 2]);
+    expect(journal.shared.limited).toBe(6);
+    expect(codes()).toEqual(Array(2).fill('JOURNAL_FULL'));
+    journal.shared.limited = 7;
+    expect(rotate()).toBe(3);
+  });
+});
+
+test.each([
+  [999, []],
+  [1_000, ['JOURNAL_SLOW']],
+])('a stall of %d ms is reported immediately: %j', async (ms, codes) => {
+  const { journal, problems } = openJournal(temporaryDirectory());
+  const end = vi.spyOn(Pace.prototype, 'end').mockReturnValueOnce(ms);
+  journal.append(fieldsOf('/0'));
+  end.mockRestore();
+  expect(journal.state).toBe('memory');
+  expect(problems.map(({ code }) => code)).toEqual(codes);
+  await vi.waitFor(() => expect(journal.state).toBe('file'));
+  journal.append(fieldsOf('/1'));
+  expect(readAll(liveReader(journal)).urls).toEqual(urlRange(0, 2));
+  expect(problems).toHaveLength(codes.length);
+});
+
+describe('a journal in memory only', () => {
+  test('has no files, and reports what it loses when it is closed', async () => {
+    const directory = join(temporaryDirectory(), 'journals');
+    const { journal, problems } = openJournal(directory, { inMemory: true, mode: 'power' });
+    const pieces: MemoryPiece[] = [];
+    journal.onMemoryPiece = (piece) => pieces.push(piece);
+    for (const url of urlRange(0, 3)) journal.append(fieldsOf(url));
+    expect([journal.state, journal.holdsResponses, pieces.length]).toEqual(['none', false, 0]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(pieces).toMatchObject([{ records: 3 }]);
+    journal.reopen();
+    const began = performance.now();
+    await journal.close({ discard: false });
+    // It does not wait for a disk.
+    expect(performance.now() - began).toBeLessThan(900);
+    expect(problems.map(({ code }) => code)).toEqual(['RECORDS_LOST']);
+    expect(journal).toMatchObject({ records: 0, dropped: 3 });
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test('loses only what no storage has when it is closed', async () => {
+    const { journal, problems } = openJournal(temporaryDirectory(), { inMemory: true });
+    for (const url of urlRange(0, 3)) {
+      journal.append(fieldsOf(url));
+      journal.appendPending();
+      if (url === '/1') journal.shared.committed = journal.shared.end;
+    }
+    await journal.close({ discard: false });
+    expect(problems.map(({ message }) => message)).toEqual([expect.stringMatching(/ 1 records /)]);
+    expect(journal).toMatchObject({ records: 2, dropped: 1 });
+  });
+
+  test('loses nothing if the storages have all records', async () => {
+    const { journal, problems } = openJournal(temporaryDirectory(), { inMemory: true });
+    journal.append(fieldsOf('/'));
+    journal.appendPending();
+    journal.shared.committed = journal.shared.end;
+    await journal.close({ discard: false });
+    expect(problems).toEqual([]);
+    expect(journal).toMatchObject({ records: 1, dropped: 0 });
+  });
+});
+
+test('a journal is deleted with its records first, and keeps its other files if that fails', async () => {
+  const directory = temporaryDirectory();
+  const position = join(directory, 'storage.position');
+  writeFileSync(position, '');
+  // A directory is not a record, and is not deleted as one.
+  const obstacle = join(directory, segmentName(8, 1));
+  mkdirSync(obstacle);
+  writeFileSync(join(directory, segmentName(0, 0)), '');
+  await expect(removeJournal(directory)).rejects.toMatchObject({ syscall: 'unlink' });
+  expect(existsSync(position)).toBe(true);
+  expect(existsSync(join(directory, segmentName(0, 0)))).toBe(false);
+  rmdirSync(obstacle);
+  await removeJournal(directory);
+  expect(existsSync(directory)).toBe(false);
+  await removeJournal(directory);
 });
 
 describe('while no file is writable', () => {

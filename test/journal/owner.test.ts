@@ -1,6 +1,15 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { listSegments } from '../../src/journal/directory.ts';
 import { checkDirectory, checkJournal } from '../../src/journal/owner.ts';
 import { SharedState } from '../../src/journal/shared.ts';
@@ -108,4 +117,42 @@ test('accepts a world-writable parent directory, as mounted volumes are', () => 
   const directory = join(volume, 'journals');
   const path = leaveJournal(directory);
   expect(adopt(directory)).toEqual({ adopted: [path], codes: [] });
+});
+
+test('owners and modes mean nothing on a file system that reports the same for every file', () => {
+  const parent = temporaryDirectory();
+  const directory = join(parent, 'journals');
+  const path = leaveJournal(directory);
+  const functions = fs as { lstatSync: unknown };
+  const { lstatSync } = fs;
+  functions.lstatSync = ((...args: Parameters<typeof lstatSync>) => {
+    const stats = lstatSync(...args)!;
+    stats.mode = Number(stats.mode) | 0o777;
+    return stats;
+  }) as typeof lstatSync;
+  syncBuiltinESMExports();
+  try {
+    checkDirectory(directory);
+    checkJournal(path);
+  } finally {
+    functions.lstatSync = lstatSync;
+    syncBuiltinESMExports();
+  }
+  // The probes are removed.
+  expect(readdirSync(parent)).toEqual(['journals']);
+  expect(readdirSync(directory)).toHaveLength(1);
+});
+
+test('files of the user of the process and of root are accepted', () => {
+  const directory = join(temporaryDirectory(), 'journals');
+  const path = leaveJournal(directory);
+  const geteuid = vi.spyOn(process, 'geteuid');
+  onTestFinished(() => geteuid.mockRestore());
+  if (isRoot) geteuid.mockReturnValue(NOBODY);
+  checkDirectory(directory);
+  checkJournal(path);
+  if (!isRoot) return;
+  for (const file of [directory, path, listSegments(path)[0]!.path]) chownSync(file, NOBODY, NOBODY);
+  checkDirectory(directory);
+  checkJournal(path);
 });

@@ -4,6 +4,7 @@ import { Disk } from '../../src/journal/disk.ts';
 import { JOURNAL_MODES } from '../../src/journal/journal.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { releasePieces } from '../../src/journal/pieces.ts';
+import { monotonicClock } from '../../src/platform/clock.ts';
 import { StalledDisk } from './stalled-disk.ts';
 import {
   fieldsOf,
@@ -107,6 +108,18 @@ describe.each(JOURNAL_MODES)('a stalled disk, mode %s', { timeout: 30_000 }, (mo
     await append(5);
     expect(readOrphan(journal.path)).toMatchObject({ urls: urlRange(0, 35), damaged: 0, lost: 0 });
   });
+});
+
+test('appends a record with a single system call', async () => {
+  // No time passes, so that neither a slow disk nor the next heartbeat adds calls.
+  const now = vi.spyOn(monotonicClock, 'now').mockReturnValue(monotonicClock.now());
+  onTestFinished(() => now.mockRestore());
+  const { append } = open();
+  await append(1);
+  const calls: string[] = [];
+  disk.onCall = (name) => calls.push(name);
+  await append(10);
+  expect(calls).toEqual(Array(10).fill('writeSync'));
 });
 
 test('limits memory while the disk stalls, and counts the dropped records', async () => {

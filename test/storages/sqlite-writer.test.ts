@@ -370,6 +370,29 @@ describe('an error', () => {
     expect(await call(at.writer).catch(isReplaced)).toBe(true);
   });
 
+  test('of a file that is gone is explained by that', async () => {
+    const at = open();
+    rmSync(at.path);
+    const error = sqliteError(10, 'disk I/O error');
+    onExec((sql) => {
+      if (sql === 'BEGIN IMMEDIATE') throw error;
+    });
+    await expect(at.writer.apply(new TestJournal('a', []).batch([{}]))).rejects.toMatchObject({
+      code: 'STORAGE_REPLACED',
+      message: `the file ${at.path} or its contents were removed or replaced: disk I/O error`,
+      cause: error,
+    });
+  });
+
+  test('is thrown after a commit to a file that is gone', async () => {
+    const at = open();
+    onExec((sql) => {
+      if (sql === 'COMMIT') rmSync(at.path);
+    });
+    const message = `the file ${at.path} or its contents were removed or replaced`;
+    await expect(at.writer.apply(new TestJournal('a', []).batch([{}]))).rejects.toMatchObject({ message });
+  });
+
   test('is thrown unchanged, and the transaction is rolled back', async () => {
     const at = open();
     const batch = new TestJournal('a', []).batch([{ url: '/1' }]);
