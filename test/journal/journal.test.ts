@@ -267,6 +267,17 @@ test.each([
   expect(problems).toHaveLength(codes.length);
 });
 
+test('a process that exits writes the records in memory to the file', () => {
+  const { journal } = openJournal(temporaryDirectory());
+  const end = vi.spyOn(Pace.prototype, 'end').mockReturnValueOnce(1_000);
+  for (const url of urlRange(0, 3)) journal.append(fieldsOf(url));
+  end.mockRestore();
+  expect(journal.memoryPieces()).toHaveLength(2);
+  journal.leave();
+  expect(journal.memoryPieces()).toEqual([]);
+  expect(readOrphan(journal.path).urls).toEqual(urlRange(0, 3));
+});
+
 describe('a journal in memory only', () => {
   test('has no files, and reports what it loses when it is closed', async () => {
     const directory = join(temporaryDirectory(), 'journals');
