@@ -15,6 +15,7 @@ const HELP = `An example shop whose usage is counted, and shown here while it ru
   npm start -- --visitors     and visitors who look around in it
   npm start -- --port 8080    on another port
 
+With TRACK_USAGE_TOKEN set, other machines may open the dashboard too, with that token.
 The numbers are kept in ${DATABASE}; the next start goes on with them.
 `;
 
@@ -35,7 +36,9 @@ async function main(): Promise<void> {
     },
   });
 
-  const dashboard = usage.handler();
+  // Without a token, access to the dashboard is limited to localhost.
+  const token = process.env.TRACK_USAGE_TOKEN;
+  const dashboard = usage.handler(token ? { token } : {});
   app.use(dashboard);
   addShop(app);
 
@@ -52,7 +55,7 @@ async function main(): Promise<void> {
   const origin = `http://localhost:${port}`;
   process.stdout.write(
     `The shop is open: ${origin}${goesOn ? `, going on with ${DATABASE}` : ''}\n` +
-      `Dashboard (one-time link): ${dashboard.link(origin)}\n` +
+      `Dashboard${token ? '' : ' (one-time link)'}: ${dashboard.link(origin)}\n` +
       `${visitors ? 'Visitors are looking around.' : 'For visitors, start it with: npm start -- --visitors'}` +
       ' Ctrl-C ends it.\n\n',
   );

@@ -17,7 +17,11 @@ export const ROOT = join(import.meta.dirname, '../..');
 /** The pages that promise something to readers. */
 export const PAGES = [
   'README.md',
+  'CHANGELOG.md',
+  'CODE_OF_CONDUCT.md',
   'CONTRIBUTING.md',
+  'RELEASING.md',
+  'SECURITY.md',
   ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md') && !/node_modules|\.vitepress|reference\/api\//.test(name))
     .map((name) => `docs/${name}`),
