@@ -14,10 +14,15 @@ interface Override {
 function allowed(folder: string, group: readonly string[]): string[] {
   const [parent, ...rest] = folder.replace(/\/$/, '').split('/');
   return group.flatMap((pattern) => {
-    const [, from = '', names = '', tail = ''] = /^!(\*\*|\.\.)\/(?:\{(?=.*\}))?([^}]+?)\}?(\/\*\*)?$/.exec(pattern) ?? [];
+    // `!**/errors.ts`, `!**/{platform,text}/**`, `!../protocol.ts`
+    const [, from = '', names = '', tail = ''] = /^!(\*\*|\.\.)\/(.+?)(\/\*\*)?$/.exec(pattern) ?? [];
     if (from === '..' && rest.length === 0) return [];
     const prefix = from === '..' ? `${parent}/` : '';
-    return names.split(',').flatMap((name) => (name === '' ? [] : [`${prefix}${name}${tail ? '/' : ''}`]));
+    return names
+      .replace(/[{}]/g, '')
+      .split(',')
+      .filter((name) => name !== '')
+      .map((name) => `${prefix}${name}${tail ? '/' : ''}`);
   });
 }
 
