@@ -116,7 +116,7 @@ export function spansOf({ start, end, open }: HourRange, zone: Calendar): Span[]
 
 function split(periods: readonly Period[], start: number, end: number, zone: Calendar, spans: Span[]): void {
   const [period, ...shorter] = periods;
-  if (period === undefined || start >= end) return;
+  if (period === undefined) return;
   const first = zone.bucketOf(period, start);
   const begin = first === start ? start : zone.next(period, first);
   const finish = zone.bucketOf(period, end);

@@ -228,6 +228,23 @@ describe('from and to, both inclusive', () => {
     expect(await range(zone, '2026-11-25T20:36:00Z', options, '2026-02-03T00:00:00Z')).toEqual([from, until]);
   });
 
+  test.each<[now: string, options: RangeOptions, open: boolean, unit: HourRange['unit']]>([
+    ['2026-11-25T20:36:00Z', { from: '2026-10', to: '2026-10' }, false, 'month'],
+    ['2026-11-25T20:36:00Z', { from: '2026-10-02', to: '2026-10' }, false, 'day'],
+    ['2026-11-25T20:36:00Z', { from: '2026-10', to: '2026-10-30' }, false, 'day'],
+    // A range that ends now is shifted by months if it is longer than 27 days.
+    ['2026-11-27T23:59:00Z', { from: '2026-11' }, true, 'day'],
+    ['2026-11-28T00:00:00Z', { from: '2026-11' }, true, 'month'],
+    ['2026-11-28T00:00:00Z', { from: '2026-11-01', to: '2026-11-28' }, true, 'month'],
+    ['2026-11-28T00:00:00Z', { from: '2026-10-30' }, true, 'day'],
+    ['2026-11-28T20:36:00Z', { from: '2026-11-20', to: '2026-11-28T19:00' }, false, 'day'],
+    ['2026-11-28T20:36:00Z', { from: '2026-11-20', to: '2026-11-28T20:00' }, true, 'day'],
+    ['2026-11-28T20:36:00Z', { from: '2026-11-20', to: '2026-11-28T21:00' }, true, 'day'],
+  ])('at %s, %o: open is %s, unit is %s', async (now, options, open, unit) => {
+    const found = await rangeOf(options, calendar('UTC'), Date.parse(now), async () => undefined);
+    expect({ open: found.open, unit: found.unit }).toEqual({ open, unit });
+  });
+
   test('what is no range is refused', async () => {
     const refused = async (options: object) => {
       const answer = rangeOf(options, calendar('UTC'), Date.UTC(2026, 10, 25), async () => undefined);
@@ -238,7 +255,9 @@ describe('from and to, both inclusive', () => {
       `range is "8d"; expected ${RANGES.map((name) => `"${name}"`).join(', ')}.`,
     );
     expect(await refused({ range: null })).toMatch(/^range is null/);
-    expect(await refused({ range: '7d', from: '2026-11-01' })).toMatch(/either range or from and to/);
+    expect(await refused({ range: '7d', from: '2026-11-01' })).toMatch(
+      /^range is "7d"; expected either range or from and to/,
+    );
     expect(await refused({ range: '7d', to: 5 })).toMatch(/either range or from and to/);
     expect(await refused({ from: '2026-02-30' })).toMatch(/^from is "2026-02-30"/);
     expect(await refused({ from: null })).toMatch(/^from is null/);
@@ -349,6 +368,15 @@ describe('spans', () => {
       ['month', '2026-11-01T00:00:00+01:00', '2026-12-01T00:00:00+01:00'],
     ]);
     expect(await spans({ from: '2027-01-15', to: '2027-02-01' })).toEqual([]);
+  });
+
+  test('a month in its last hour is one bucket, and the next month is not read', async () => {
+    const here = calendar('UTC');
+    const now = Date.parse('2026-11-30T23:59:00Z');
+    const range = await rangeOf({ range: 'month' }, here, now, async () => undefined);
+    expect(spansOf(range, here)).toEqual([
+      { period: 'month', from: Date.UTC(2026, 10), to: Date.UTC(2026, 11) - 1 },
+    ]);
   });
 });
 
@@ -504,6 +532,7 @@ describe('the period before', () => {
       fc.property(ranges, ({ zone, range }) => {
         const here = calendar(zone);
         const before = previousOf(range, here);
+        expect(before.open).toBe(false);
         expect(before.end).toBeLessThanOrEqual(range.start);
         expect(before.start).toBeLessThanOrEqual(before.end);
         expect([here.hourOf(before.start), here.hourOf(before.end)]).toEqual([before.start, before.end]);
@@ -520,6 +549,10 @@ describe('what a range is drawn by', () => {
   test.each<[RangeOptions, Period, number]>([
     [{ range: 'today' }, 'hour', 21],
     [{ from: '2026-10-24', to: '2026-10-25' }, 'hour', 49],
+    [{ from: '2026-11-01', to: '2026-11-03' }, 'hour', 72],
+    [{ from: '2026-11-01', to: '2026-11-04' }, 'day', 4],
+    [{ from: '2026-06-01', to: '2026-09-08' }, 'day', 100],
+    [{ from: '2026-06-01', to: '2026-09-09' }, 'month', 4],
     [{ range: '7d' }, 'day', 7],
     [{ range: '30d' }, 'day', 30],
     [{ range: '90d' }, 'day', 90],
