@@ -1,6 +1,6 @@
 import { hookFailed, show, type TrackUsageError } from '../errors.ts';
 import { ignoreRejection } from '../platform/promises.ts';
-import { cut } from '../text/text.ts';
+import { asStored, cut } from '../text/text.ts';
 
 /**
  * Maximum length of a key in a user-defined summary, in UTF-16 units. Longer keys are truncated and end with
@@ -19,12 +19,15 @@ export function keysOf(answer: unknown): string[] {
   if (typeof answer === 'string') return [storable(answer)];
   if (!Array.isArray(answer)) throw notAKey(kindOf(answer));
   const keys = new Set<string>();
-  for (const key of answer) {
-    if (typeof key !== 'string') throw notAKey(`a list with ${kindsOf(answer)}`);
-    if (key !== '') keys.add(storable(key));
+  for (let i = 0; i < answer.length; i++) {
+    const key: unknown = answer[i];
+    if (typeof key === 'string' && key !== '') keys.add(storable(key));
     // The list may be endless.
-    if (keys.size > MAX_KEYS_PER_RECORD)
-      throw new RangeError(`it returned more than ${MAX_KEYS_PER_RECORD} keys`);
+    if (typeof key === 'string' && keys.size <= MAX_KEYS_PER_RECORD) continue;
+    // Rejections of promises in the list would end the process.
+    answer.slice(i, i + 1_000).forEach(ignoreRejection);
+    if (typeof key !== 'string') throw notAKey(`a list with ${kindOf(key)}`);
+    throw new RangeError(`it returned more than ${MAX_KEYS_PER_RECORD} keys`);
   }
   return [...keys];
 }
@@ -39,9 +42,7 @@ export function keyFailed(summary: string, error: unknown): TrackUsageError {
 }
 
 function storable(key: string): string {
-  const whole = key.isWellFormed() ? key : key.toWellFormed();
-  // Some databases cannot store NUL.
-  return cut(whole.includes('\0') ? whole.replaceAll('\0', '\ufffd') : whole, KEY_LIMIT);
+  return cut(asStored(key), KEY_LIMIT);
 }
 
 function notAKey(what: string): TypeError {
@@ -52,12 +53,4 @@ function notAKey(what: string): TypeError {
 function kindOf(answer: unknown): string {
   if (ignoreRejection(answer)) return 'a promise';
   return typeof answer === 'object' && answer !== null ? 'an object' : show(answer);
-}
-
-/** Returns the type of the first invalid key. Ignores the rejections of all promises. */
-function kindsOf(answer: readonly unknown[]): string {
-  return answer
-    .slice(0, 1_000)
-    .filter((key) => typeof key !== 'string')
-    .map(kindOf)[0]!;
 }

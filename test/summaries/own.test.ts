@@ -213,22 +213,6 @@ describe('a module', () => {
 });
 
 describe('defineSummary', () => {
-  const key = () => 'x';
-  test.each([
-    [{ name: 'Plans', key }, 'defineSummary.name'],
-    [{ name: 'plans-', key }, 'defineSummary.name'],
-    [{ name: 'p'.repeat(41), key }, 'defineSummary.name'],
-    [{ name: '', key }, 'defineSummary.name'],
-    [{ name: 'plans' }, 'defineSummary.key'],
-    [{ name: 'plans', key, module: MODULE }, 'defineSummary.key'],
-    [{ name: 'plans', key: 'x' }, 'defineSummary.key'],
-    [{ name: 'plans', key, export: 'x' }, 'defineSummary.export'],
-    [{ name: 'plans', module: './plan.js' }, 'defineSummary.module'],
-    [{ name: 'plans', module: MODULE, export: '' }, 'defineSummary.export'],
-  ])('refuses %o', (definition, option) => {
-    expect(() => defineSummary(definition as never)).toThrow(`option "${option}" is`);
-  });
-
   test('refuses names that would mix numbers', () => {
     const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
