@@ -10,8 +10,6 @@ const BARE = /[\w.+-]+/y;
 const VALUE_START = /(?:\\|%(?:25)*5c)*(?:["[{]|%(?:25)*(?:22|5b|7b))/iy;
 /** Escaped character in a name: `\u006b`. */
 const ESCAPED = /(?:\\|%(?:25)*5c)+u([\da-f]{4})/gi;
-/** Maximum length of a name, in UTF-16 units. */
-const MAX_NAME = 512;
 
 const KINDS: Record<string, string> = {
   '22': '"',
@@ -41,24 +39,23 @@ export function redactMembers(text: string, isSecret: (name: string) => boolean)
   const scan = new TokenScan(text);
   let clean = '';
   let copied = 0;
-  /** Index after the last quotation mark. */
-  let nameStart = -1;
+  /** Index after the last quotation mark. The end of the text if that mark is not part of a name. */
+  let nameStart = text.length;
   for (let token = scan.next(); token; token = scan.next()) {
     if (token.kind !== '"') continue;
-    const length = nameStart < 0 ? 0 : token.escapeStart - nameStart;
-    const name = length > 0 && length <= MAX_NAME ? text.slice(nameStart, token.escapeStart) : '';
+    const name = text.slice(nameStart, token.escapeStart);
     nameStart = token.end;
     COLON.lastIndex = token.end;
     if (name === '' || !COLON.test(text) || !isSecret(decodeEscapes(name))) continue;
     const value = scan.value(COLON.lastIndex);
     if (value === undefined) continue;
-    nameStart = -1;
+    nameStart = text.length;
     // An empty text holds no secret.
     if (value.start === value.end) continue;
     clean += text.slice(copied, value.start) + REDACTED;
     copied = value.end;
   }
-  return copied === 0 ? text : clean + text.slice(copied);
+  return clean + text.slice(copied);
 }
 
 function decodeEscapes(name: string): string {

@@ -41,19 +41,12 @@ export class NestedSecrets {
       if (!end) break;
       nameStart = MARK.lastIndex;
     }
-    return copied === 0 ? value : clean + value.slice(copied);
+    return clean + value.slice(copied);
   }
 }
 
 function isEquals(mark: string): boolean {
   return mark === '=' || mark.at(-1) === 'd' || mark.at(-1) === 'D';
-}
-
-/** Returns whether an encoded `=` starts at the `%` at this index. */
-export function isEncodedEquals(text: string, percent: number): boolean {
-  let i = percent + 1;
-  while (text.charCodeAt(i) === 50 && text.charCodeAt(i + 1) === 53) i += 2;
-  return text.charCodeAt(i) === 51 && (text.charCodeAt(i + 1) | 32) === 100;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { digitAt, isDigit } from './digits.ts';
-import { isEncodedEquals, isEncodedMark, NestedSecrets } from './nested-secrets.ts';
+import { isEncodedMark, NestedSecrets } from './nested-secrets.ts';
 import { REDACTED, SECRET_NAMES } from './secret-names.ts';
 import { withoutUsers } from './url-users.ts';
 
@@ -44,7 +44,6 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
         unit = url.charCodeAt(i);
         if (unit === EQUALS || isSeparator(unit)) break;
         if (unit === PERCENT) {
-          holdsValue ||= isEncodedEquals(url, i);
           const byte = byteAt(url, i + 1);
           if (byte >= 0) {
             unit = byte;
@@ -54,7 +53,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
           if (unit === PERCENT) isPlain = false;
         }
         if (unit > 127) isPlain = false;
-        if (unit === AT || unit === QUOTE || unit === PERCENT) holdsValue = true;
+        if (unit === EQUALS || unit === AT || unit === QUOTE || unit === PERCENT) holdsValue = true;
         const folded = FOLDED[unit & 127]!;
         if (folded === IGNORED) continue;
         if (folded === NESTING) {
@@ -101,7 +100,7 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
       if (i < url.length && url.charCodeAt(i) === HASH) inFragment = true;
       i++;
     }
-    return copied === 0 ? url : clean + url.slice(copied);
+    return clean + url.slice(copied);
   };
 
   /** Redacts parameters of path segments, as in `/shop;jsessionid=…`. */

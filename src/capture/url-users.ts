@@ -38,7 +38,7 @@ class UserScan {
   #copied = 0;
   /** Index after `scheme://`; -1 outside of an authority. */
   #start = -1;
-  /** Number of times that the delimiters of the current URL are encoded. */
+  /** Length of the delimiters of the current URL, which grows with the number of times that they are encoded. */
   #level = 0;
   /** True if no slash precedes the authority, which may be other text then. */
   #isLoose = false;
@@ -61,8 +61,8 @@ class UserScan {
 
   delimiter(found: string, index: number): void {
     const end = index + found.length;
-    const level = found[0] === '%' ? (found.length - 1) / 2 : 0;
-    switch (found[0] === '%' ? found.slice(-2).toLowerCase() : found) {
+    const level = found.length;
+    switch (found.slice(-2).toLowerCase()) {
       case ':':
       case '3a':
         this.#colon(index, end, level);
@@ -90,7 +90,7 @@ class UserScan {
   }
 
   result(): string {
-    return this.#copied === 0 ? this.#text : this.#clean + this.#text.slice(this.#copied);
+    return this.#clean + this.#text.slice(this.#copied);
   }
 
   #open(start: number, level: number, isLoose: boolean): void {

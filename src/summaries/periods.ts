@@ -116,8 +116,8 @@ export class Calendar {
     else if (typeof value === 'number') ms = new Date(value).getTime();
     else if (isDate(value)) ms = value.getTime();
     if (!Number.isNaN(ms)) return ms;
-    // JSON, and so `show`, supports neither NaN nor an invalid Date.
-    const shown = typeof value === 'number' || isDate(value) ? String(value) : show(value);
+    // JSON, and so `show`, does not support an invalid Date.
+    const shown = isDate(value) ? String(value) : show(value);
     // Text may come from a command line or a URL, where there are no Dates.
     const expected = typeof value === 'string' ? EXPECTED : `${EXPECTED}, a Date, or ms since 1970`;
     throw new TrackUsageError('QUERY_INVALID', { name, value: shown, expected });

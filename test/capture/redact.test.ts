@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { anonymizeForwarded, anonymizeIp } from '../../src/capture/anonymize.ts';
 import { createRedactor, redactReferrer } from '../../src/capture/redact.ts';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
+import { withoutUsers } from '../../src/capture/url-users.ts';
 
 const redact = createRedactor();
 
@@ -131,6 +132,24 @@ describe('createRedactor', () => {
     ['/?q=%7B%22to%5Cu006Ben%22%3A%22abc%22%7D', '/?q=%7B%22to%5Cu006Ben%22%3A%22REDACTED%22%7D'],
     ['/?q=say "token": then', '/?q=say "token": REDACTED'],
     ['/?q="token","abc":]["token":,"x"', '/?q="token","abc":]["token":,"x"'],
+    // White space between a name and its value
+    ['/?q={"token" : \t"abc"}', '/?q={"token" : \t"REDACTED"}'],
+    ['/?q={"token"+:+"abc"}', '/?q={"token"+:+"REDACTED"}'],
+    ['/?q={"token"%20:%20"abc"}', '/?q={"token"%20:%20"REDACTED"}'],
+    ['/?q={"token"%0A:%0d"abc"}', '/?q={"token"%0A:%0d"REDACTED"}'],
+    ['/?q=%22token%22%09%3A%0A%22abc%22', '/?q=%22token%22%09%3A%0A%22REDACTED%22'],
+    [
+      '/?q=%2522token%2522%2520%253A%2520%2522abc%2522',
+      '/?q=%2522token%2522%2520%253A%2520%2522REDACTED%2522',
+    ],
+    // Several secrets in one value
+    [
+      '/?next=%2Fcb%3Fcode%3Da%26token%3Db%26c%3D1',
+      '/?next=%2Fcb%3Fcode%3DREDACTED%26token%3DREDACTED%26c%3D1',
+    ],
+    ['/?q={"pin":1,"token":"a","page":2}', '/?q={"pin":REDACTED,"token":"REDACTED","page":2}'],
+    ['/?a=token%3Dabc', '/?a=token%3DREDACTED'],
+    ['%3Ftoken=abc', '%3Ftoken=REDACTED'],
     // User info of URLs within paths
     ['/proxy/https://bob:abc@example.org/a', '/proxy/https://example.org/a'],
     ['/proxy/https:/bob:abc@example.org/', '/proxy/https:/example.org/'],
@@ -139,14 +158,35 @@ describe('createRedactor', () => {
     ['https://example.org/https://bob:abc@example.com/', 'https://example.org/https://example.com/'],
     ['/npm/https://example.org/@scope/a@1', '/npm/https://example.org/@scope/a@1'],
     ['/npm//@scope/a@1', '/npm//@scope/a@1'],
+    ['/proxy/s3://bob:abc@example.org/', '/proxy/s3://example.org/'],
+    ['/proxy/_://bob@example.org', '/proxy/_://bob@example.org'],
+    ['a//b@c', 'a//b@c'],
     // Parsers of web URLs accept any number of slashes
     ['/?u=http:/bob:abc@example.org', '/?u=http:/example.org'],
     ['/?u=http:bob:abc@example.org', '/?u=http:example.org'],
     ['/?u=HTTPS%3A%5Cbob%3Aabc%40example.org', '/?u=HTTPS%3A%5Cexample.org'],
     ['/?u=http:////bob:abc@example.org', '/?u=http:////example.org'],
     ['/?u=redis:/a/b@c', '/?u=redis:/a/b@c'],
+    ['/?u=http:%2Fbob:abc@example.org', '/?u=http:%2Fexample.org'],
+    ['/?u=https://bob@/x@example.org', '/?u=https:///example.org'],
+    ['/?u=a/b@c', '/?u=a/b@c'],
+    ['/?q=httpx:bob@example.org', '/?q=httpx:bob@example.org'],
+    ['/?q=http:/ see bob@example.org', '/?q=http:/ see bob@example.org'],
     ['/?q=http: see bob@example.org', '/?q=http: see bob@example.org'],
+    // White space is part of the user info only after slashes, or if it is encoded once more than the URL
+    ['/?u=https://bob:a b@example.org', '/?u=https://example.org'],
+    ['/?u=postgres://bob:a b@db', '/?u=postgres://db'],
+    ['/?u=http:bob:a%20b@example.org', '/?u=http:example.org'],
+    ['/?u=https://http:abc@example.org', '/?u=https://example.org'],
     // A slash within a password
+    ['/?u=https://bob:a//b@example.org', '/?u=https://example.org'],
+    ['/?u=postgres://a:b:1/x@db/', '/?u=postgres://db/'],
+    ['/?u=postgres://bob:[a/b@db/x', '/?u=postgres://db/x'],
+    ['/?u=postgres://bob:123456/x@db', '/?u=postgres://db'],
+    ['/?u=postgres://bob:a%40%2Fb@db/x', '/?u=postgres://db/x'],
+    ['/?u=https://example.org:65535/a@b', '/?u=https://example.org:65535/a@b'],
+    ['/?u=https%3A%2F%2F%5B%3A%3A1%5D%3A80%2Fa%40b', '/?u=https%3A%2F%2F%5B%3A%3A1%5D%3A80%2Fa%40b'],
+    ['/proxy/0123456789/https://[::1]:80/a@b', '/proxy/0123456789/https://[::1]:80/a@b'],
     ['/?u=postgres://bob:a/bc@db/x@y', '/?u=postgres://db/x@y'],
     ['/?u=postgres://bob:a%2Fbc@db/x', '/?u=postgres://db/x'],
     ['/?u=postgres%3A%2F%2Fbob%3Aa%252Fbc%40db', '/?u=postgres%3A%2F%2Fdb'],
@@ -179,6 +219,20 @@ describe('createRedactor', () => {
     expect(redactReferrer(redact, '//bob:abc@example.org/?token=x')).toBe('//example.org/?token=REDACTED');
     expect(redactReferrer(redact, '\\\\bob:abc@example.org/')).toBe('\\\\example.org/');
     expect(redactReferrer(redact, '/a@b')).toBe('/a@b');
+    expect(redactReferrer(redact, 'mailto:bob@example.org//')).toBe('mailto:bob@example.org//');
+  });
+
+  test.each([
+    // In a text that is no URL, a query or a fragment ends the authority too.
+    ['http://example.org?a@b', 'http://example.org?a@b'],
+    ['http://example.org#a@b', 'http://example.org#a@b'],
+    ['http%3A%2F%2Fexample.org%3Fa%40b', 'http%3A%2F%2Fexample.org%3Fa%40b'],
+    ['http%3A%2F%2Fexample.org%23a%40b', 'http%3A%2F%2Fexample.org%23a%40b'],
+    ['postgres://bob:a?b@db', 'postgres://db'],
+    ['postgres://bob:a#b@db', 'postgres://db'],
+    ['see http://bob:abc@a.example and //bob@b.example', 'see http://a.example and //b.example'],
+  ])('removes the user info of URLs in the text %s', (text, expected) => {
+    expect(withoutUsers(text, false)).toBe(expected);
   });
 
   test('redacts secrets within values that are encoded any number of times', () => {

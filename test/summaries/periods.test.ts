@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { show } from '../../src/errors.ts';
 import { Calendar, calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 
 const HOUR = 3_600_000;
@@ -256,7 +257,40 @@ describe('calendar', () => {
     expect(() => new Calendar(zone as string)).toThrow(
       expect.objectContaining({ code: 'TIME_ZONE_UNKNOWN' }),
     );
-    expect(() => calendar(zone as string)).toThrow('unknown time zone');
+    expect(() => calendar(zone as string)).toThrow(`unknown time zone ${show(zone)}`);
+  });
+
+  test('caches up to 100 calendars', () => {
+    const first = calendar('Europe/Berlin');
+    for (const zone of Intl.supportedValuesOf('timeZone').slice(0, 99)) calendar(zone);
+    for (const zone of ['UTC', 'Asia/Tokyo']) calendar(zone);
+    expect(calendar('Europe/Berlin')).not.toBe(first);
+  });
+
+  test('formats two instants per quarter-hour, and caches up to 10,000 of them', () => {
+    const { prototype } = Intl.DateTimeFormat;
+    const original = Object.getOwnPropertyDescriptor(prototype, 'format')!;
+    let count = 0;
+    const get = function (this: Intl.DateTimeFormat) {
+      count += 1;
+      return original.get!.call(this);
+    };
+    Object.defineProperty(prototype, 'format', { ...original, get });
+    onTestFinished(() => {
+      Object.defineProperty(prototype, 'format', original);
+    });
+    const here = new Calendar('Asia/Tokyo');
+    const formatted = (ms: number) => {
+      count = 0;
+      here.format(ms);
+      return count;
+    };
+    const quarter = 900_000;
+    expect([formatted(0), formatted(0), formatted(1), formatted(quarter - 1)]).toEqual([2, 0, 0, 0]);
+    for (let n = 1; n < 10_000; n++) here.format(n * quarter);
+    expect(formatted(0)).toBe(0);
+    expect(formatted(10_000 * quarter)).toBe(2);
+    expect(formatted(0)).toBe(2);
   });
 });
 
@@ -294,6 +328,7 @@ describe('parse', () => {
     ['Europe/Berlin', '2026-11-01T10:00:00-0330', '2026-11-01T13:30:00.000Z'],
     ['Europe/Berlin', '2026-11-01T10:00:00+01', '2026-11-01T09:00:00.000Z'],
     ['Europe/Berlin', '2026-11-01T10:00:00-00:00', '2026-11-01T10:00:00.000Z'],
+    ['Europe/Berlin', '2026-11-01T10:00:00+23:59', '2026-10-31T10:01:00.000Z'],
     ['Europe/Berlin', new Date('2026-11-01T10:00:00Z'), '2026-11-01T10:00:00.000Z'],
     ['Europe/Berlin', Date.parse('2026-11-01T10:00:00Z') + 0.7, '2026-11-01T10:00:00.000Z'],
     ['Europe/Berlin', 8.64e15, '+275760-09-13T00:00:00.000Z'],
@@ -355,6 +390,11 @@ describe('parse', () => {
         code: 'QUERY_INVALID',
         message: expect.stringContaining(`from is ${shown}; expected a date such as "2026-11-01"`),
       }),
+    );
+    // Only text comes from where there are no Dates.
+    const isText = typeof value === 'string';
+    expect(() => calendar('Europe/Berlin').parse(value as string, 'from')).toThrow(
+      isText ? /"2026-11-01T10:00:00\+01:00"\.?$/ : /"2026-11-01T10:00:00\+01:00", a Date, or ms since 1970/,
     );
   });
 });
