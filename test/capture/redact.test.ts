@@ -48,7 +48,15 @@ describe('createRedactor', () => {
     ['/?filter.token=abc', '/?filter.token=REDACTED'],
     ['/?token[]=a&token[0]=b', '/?token[]=REDACTED&token[0]=REDACTED'],
     ['/?token[user]=a&session.page=3', '/?token[user]=a&session.page=3'],
+    // Names without a value, and malformed encodings
+    ['/?token&page=2', '/?token&page=2'],
+    ['/?a&token=abc', '/?a&token=REDACTED'],
+    ['/?%&token=abc', '/?%&token=REDACTED'],
+    ['/?%2574oken=a?b', '/?%2574oken=REDACTED'],
+    ['/?path//=bob@example.org', '/?path//=bob@example.org'],
     // Separators
+    ['/?q=a\u0126token=abc', '/?q=a\u0126token=abc'],
+    ['/?a=1&token=abc#top', '/?a=1&token=REDACTED#top'],
     ['/?a=1;token=abc;b=2', '/?a=1;token=REDACTED;b=2'],
     ['/?password=a;b&c=1', '/?password=REDACTED&c=1'],
     ['/?token=;a=1', '/?token=;a=1'],

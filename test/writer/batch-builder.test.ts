@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { RecordBatch } from '../../src/batch.ts';
 import type { CapturedFields } from '../../src/capture/record-sink.ts';
@@ -360,6 +362,7 @@ test('addresses that the database does not know are located by the service, for 
   const service = new KnownLocations({
     '2.2.2.2': { country: 'FR', geo: { city: 'Paris' } },
     '3.3.3.3': { country: 'IT', geo: null },
+    '4.4.4.4': { country: null, geo: { city: 'Atlantis' } },
   });
   const geo = (address: string) => ({ country: address === '1.1.1.1' ? 'AU' : null, geo: null });
   const built = builder(100, undefined, new Enricher(geo, service));
@@ -386,6 +389,7 @@ test('addresses that the database does not know are located by the service, for 
     ['FR', { city: 'Paris' }, null],
     [null, null, null],
   ]);
+  expect([...batch.extra.keys()].sort()).toEqual([1, 3, 4, 5]);
 });
 
 test('locating changes nothing behind the end of a batch', async () => {
@@ -406,4 +410,29 @@ test('a full batch does not wait for the service, and without a service there is
   await full.locate();
   expect(service.requested).toEqual([[['127.0.0.1'], false]]);
   expect(builder().locate()).toBe(undefined);
+});
+
+test('texts of a batch do not keep the longer texts that they are part of in memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const batch = new RecordBatch();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 32; i++) {
+    // Longer ones would not be part of V8's heap.
+    const long = Buffer.alloc(2 ** 19, `${i} `).toString('latin1');
+    batch.intern(long.slice(100, 200));
+  }
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(8 * 2 ** 20);
+  expect(batch.strings).toHaveLength(33);
+});
+
+test('a new batch is empty, and of the default site', () => {
+  const batch = new RecordBatch();
+  expect({ site: batch.site, length: batch.length, strings: batch.strings }).toEqual({
+    site: 'default',
+    length: 0,
+    strings: [null],
+  });
 });
