@@ -47,6 +47,7 @@ describe('createRedactor', () => {
     ['/?user%5Bpassword%5D=abc', '/?user%5Bpassword%5D=REDACTED'],
     ['/?filter.token=abc', '/?filter.token=REDACTED'],
     ['/?token[]=a&token[0]=b', '/?token[]=REDACTED&token[0]=REDACTED'],
+    ['/?token.1st=a', '/?token.1st=a'],
     ['/?token[user]=a&session.page=3', '/?token[user]=a&session.page=3'],
     // Names without a value, and malformed encodings
     ['/?token&page=2', '/?token&page=2'],
@@ -67,6 +68,7 @@ describe('createRedactor', () => {
     ['/#/reset?token=abc', '/#/reset?token=REDACTED'],
     ['/#!token=abc', '/#!token=REDACTED'],
     ['/#token=a#b', '/#token=REDACTED'],
+    ['/#token=a?b', '/#token=REDACTED'],
     ['/?x=1#id_token=a#b', '/?x=1#id_token=REDACTED'],
     // Path parameters
     ['/shop;jsessionid=abc', '/shop;jsessionid=REDACTED'],
@@ -106,6 +108,7 @@ describe('createRedactor', () => {
     ['/?https://bob:abc@example.org/', '/?https://example.org/'],
     ['/?https%3A%2F%2Fbob%3Aabc%40example.org%2F&x', '/?https%3A%2F%2Fexample.org%2F&x'],
     ['/?x&https%253A%252F%252Fbob%253Aabc%2540example.org', '/?x&https%253A%252F%252Fexample.org'],
+    ['/?https%3A//bob=abc@example.org/', '/?https%3A//example.org/'],
     ['/?https://bob:abc@example.org/a=1', '/?https://example.org/a=1'],
     ['/#https://bob:abc@example.org/', '/#https://example.org/'],
     ['/?{"token":"abc"}', '/?{"token":"REDACTED"}'],
@@ -168,7 +171,7 @@ describe('createRedactor', () => {
     ['/npm//@scope/a@1', '/npm//@scope/a@1'],
     ['/proxy/s3://bob:abc@example.org/', '/proxy/s3://example.org/'],
     ['/proxy/_://bob@example.org', '/proxy/_://bob@example.org'],
-    ['a//b@c', 'a//b@c'],
+    ['a//b:c@d', 'a//b:c@d'],
     // Parsers of web URLs accept any number of slashes
     ['/?u=http:/bob:abc@example.org', '/?u=http:/example.org'],
     ['/?u=http:bob:abc@example.org', '/?u=http:example.org'],
