@@ -454,6 +454,8 @@ describe.each(ZONES)('always, in %s', (zone) => {
         expect(here.bucketOf(period, next - 1)).toBe(bucket);
         expect(here.bucketOf(period, next)).toBe(next);
         expect(here.next(period, ms)).toBe(next);
+        const starts = [here.hourOf(ms), here.dayOf(ms), here.monthOf(ms)];
+        expect(starts).toEqual(PERIODS.map((each) => here.bucketOf(each, ms)));
       }),
     );
   });
