@@ -20,10 +20,12 @@ import {
   removeJournal,
   segmentName,
 } from '../../src/journal/directory.ts';
-import { beat } from '../../src/journal/heartbeat.ts';
+import { Disk } from '../../src/journal/disk.ts';
+import { beat, lastBeat } from '../../src/journal/heartbeat.ts';
 import { Pace } from '../../src/journal/pace.ts';
 import type { MemoryPiece } from '../../src/journal/pieces.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
+import { SegmentFile } from '../../src/journal/segment-file.ts';
 import {
   fieldsOf,
   liveReader,
@@ -265,6 +267,37 @@ test.each([
   journal.append(fieldsOf('/1'));
   expect(readAll(liveReader(journal)).urls).toEqual(urlRange(0, 2));
   expect(problems).toHaveLength(codes.length);
+});
+
+/** A journal whose second append fails. */
+function failingJournal() {
+  const { journal, problems } = openJournal(temporaryDirectory());
+  const pieces: MemoryPiece[] = [];
+  journal.onMemoryPiece = (piece) => pieces.push(piece);
+  journal.append(fieldsOf('/0'));
+  const append = vi.spyOn(SegmentFile.prototype, 'append').mockImplementationOnce(() => {
+    throw new Error('EIO');
+  });
+  journal.append(fieldsOf('/1'));
+  append.mockRestore();
+  return { journal, problems, pieces };
+}
+
+test('a record whose append fails is kept in memory', () => {
+  const { journal, problems, pieces } = failingJournal();
+  expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNWRITABLE']);
+  expect(journal.state).toBe('memory');
+  journal.append(fieldsOf('/2'));
+  expect(readAll(liveReader(journal, pieces))).toMatchObject({ urls: urlRange(0, 3), lost: 0 });
+});
+
+test('a process that exits creates a file for the records in memory', async () => {
+  const { journal } = failingJournal();
+  // The former file is closed in the background.
+  await vi.waitFor(() => expect(Disk.of(journal.path).isBusy).toBe(false), { interval: 1 });
+  journal.leave();
+  expect(readOrphan(journal.path).urls).toEqual(urlRange(0, 2));
+  expect(lastBeat(journal.path)).toMatchObject({ name: 'closed' });
 });
 
 test('a process that exits writes the records in memory to the file', () => {
