@@ -47,7 +47,7 @@ describe('createRedactor', () => {
     ['/?user%5Bpassword%5D=abc', '/?user%5Bpassword%5D=REDACTED'],
     ['/?filter.token=abc', '/?filter.token=REDACTED'],
     ['/?token[]=a&token[0]=b', '/?token[]=REDACTED&token[0]=REDACTED'],
-    ['/?token.1st=a', '/?token.1st=a'],
+    ['/?token.1st=a&q={"token.1st":"a"}', '/?token.1st=a&q={"token.1st":"a"}'],
     ['/?token[user]=a&session.page=3', '/?token[user]=a&session.page=3'],
     // Names without a value, and malformed encodings
     ['/?token&page=2', '/?token&page=2'],
