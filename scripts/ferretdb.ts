@@ -29,7 +29,7 @@ const VERSION = 'v1.24.2';
  * for example in Debian 12.
  */
 const GO = 'go1.24.3';
-const FETCHES_ITSELF = 21;
+const FIRST_DOWNLOADING = 21;
 
 interface Change {
   file: string;
@@ -70,7 +70,7 @@ const CHANGES: readonly Change[] = [
     after: 'IDColumn = DefaultColumn + `->"_id"`',
   },
   {
-    // Also with other conditions besides the _id, which are checked on the documents found.
+    // Also with conditions in addition to the _id, which are checked on the documents found.
     file: 'internal/backends/sqlite/collection.go',
     before: 'if params.Filter.Len() == 1 {',
     after: 'if params.Filter.Has("_id") {',
@@ -86,43 +86,43 @@ export function findGo(): string | undefined {
 /** Builds into `.services/ferretdb`. Removes the build files, about a gigabyte. */
 export function buildFerretdb(): void {
   const installed = findGo();
-  if (!installed) throw new Error('it needs Go: https://go.dev/dl/');
-  const place = mkdtempSync(join(tmpdir(), 'ferretdb-'));
+  if (!installed) throw new Error('Go is required: https://go.dev/dl/');
+  const temporary = mkdtempSync(join(tmpdir(), 'ferretdb-'));
   const env = {
     ...process.env,
-    GOPATH: join(place, 'path'),
-    GOCACHE: join(place, 'cache'),
+    GOPATH: join(temporary, 'path'),
+    GOCACHE: join(temporary, 'cache'),
     GOFLAGS: '-modcacherw',
     GOWORK: 'off',
   };
   const run = (go: string, directory: string, ...args: string[]) =>
     execFileSync(go, args, { cwd: directory, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  const fetch = (go: string, module: string) =>
-    (JSON.parse(run(go, place, 'mod', 'download', '-json', module)) as { Dir: string }).Dir;
+  const download = (go: string, module: string) =>
+    (JSON.parse(run(go, temporary, 'mod', 'download', '-json', module)) as { Dir: string }).Dir;
   try {
-    console.log(`building FerretDB ${VERSION}: some minutes, and most of a gigabyte is fetched`);
-    const go = newEnough(installed, fetch);
-    const source = join(place, 'source');
-    cpSync(fetch(go, `${MODULE}@${VERSION}`), source, { recursive: true });
+    console.log(`building FerretDB ${VERSION}: takes some minutes, and downloads almost a gigabyte`);
+    const go = recentGo(installed, download);
+    const source = join(temporary, 'source');
+    cpSync(download(go, `${MODULE}@${VERSION}`), source, { recursive: true });
     for (const change of CHANGES) apply(source, change);
     // The program refuses to start without this file.
     writeFileSync(join(source, 'build/version/version.txt'), VERSION);
     mkdirSync(BUILT, { recursive: true });
     run(go, source, 'build', '-trimpath', '-ldflags=-s -w', '-o', join(BUILT, 'ferretdb'), './cmd/ferretdb');
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    rmSync(temporary, { recursive: true, force: true });
   }
 }
 
 /**
  * Returns the installed Go, or a newer one downloaded as a module, whose programs must be made executable.
  */
-function newEnough(installed: string, fetch: (go: string, module: string) => string): string {
+function recentGo(installed: string, download: (go: string, module: string) => string): string {
   const [version, os, architecture] = execFileSync(installed, ['env', 'GOVERSION', 'GOOS', 'GOARCH'], {
     encoding: 'utf8',
   }).split('\n');
-  if (Number(/^go1\.(\d+)/.exec(version!)?.[1]) >= FETCHES_ITSELF) return installed;
-  const directory = fetch(installed, `golang.org/toolchain@v0.0.1-${GO}.${os}-${architecture}`);
+  if (Number(/^go1\.(\d+)/.exec(version!)?.[1]) >= FIRST_DOWNLOADING) return installed;
+  const directory = download(installed, `golang.org/toolchain@v0.0.1-${GO}.${os}-${architecture}`);
   for (const program of globSync('{bin,pkg/tool/*}/*', { cwd: directory }))
     chmodSync(join(directory, program), 0o755);
   return join(directory, 'bin/go');
@@ -131,7 +131,7 @@ function newEnough(installed: string, fetch: (go: string, module: string) => str
 function apply(source: string, { file, before, after, times = 1 }: Change): void {
   const path = join(source, file);
   const text = readFileSync(path, 'utf8');
-  if (text.split(before).length !== times + 1) throw new Error(`${file} is not as it was in ${VERSION}`);
+  if (text.split(before).length !== times + 1) throw new Error(`${file} differs from the file in ${VERSION}`);
   writeFileSync(
     path,
     text.replaceAll(before, () => after),

@@ -31,21 +31,21 @@ export function hasMaven(): boolean {
 }
 
 /** Installs into `.services/mongo-java-server`, atomically. */
-export function fetchMongoJavaServer(): void {
-  const place = mkdtempSync(join(tmpdir(), 'mongo-java-server-'));
+export function installMongoJavaServer(): void {
+  const temporary = mkdtempSync(join(tmpdir(), 'mongo-java-server-'));
   try {
-    console.log(`fetching mongo-java-server ${MONGO_JAVA_SERVER}`);
-    writeFileSync(join(place, 'pom.xml'), POM);
+    console.log(`downloading mongo-java-server ${MONGO_JAVA_SERVER}`);
+    writeFileSync(join(temporary, 'pom.xml'), POM);
     const goal = ['dependency:copy-dependencies', '-DoutputDirectory=lib', '-DincludeScope=runtime'];
     execFileSync(findProgram('mvn')!, ['-q', '-B', ...goal], {
-      cwd: place,
+      cwd: temporary,
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     const target = join(BUILT, 'mongo-java-server');
     rmSync(target, { recursive: true, force: true });
     mkdirSync(target, { recursive: true });
-    cpSync(join(place, 'lib'), target, { recursive: true });
+    cpSync(join(temporary, 'lib'), target, { recursive: true });
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    rmSync(temporary, { recursive: true, force: true });
   }
 }

@@ -9,19 +9,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { missingServices, SERVICES } from '../test/support/services.ts';
 import { buildFerretdb, findGo } from './ferretdb.ts';
-import { fetchMongoJavaServer, hasMaven } from './mongo-java-server.ts';
+import { hasMaven, installMongoJavaServer } from './mongo-java-server.ts';
 
 const missing = missingServices();
 if (missing.length === 0) {
-  console.log(`all there: ${SERVICES.map(({ name }) => name).join(', ')}`);
+  console.log(`all installed: ${SERVICES.map(({ name }) => name).join(', ')}`);
   process.exit();
 }
 /** Services that are built here, and whether the build tools are installed. */
-const MADE: Readonly<Record<string, { isReady(): boolean; make(): void }>> = {
-  ferretdb: { isReady: () => findGo() !== undefined, make: buildFerretdb },
-  'mongo-java-server': { isReady: hasMaven, make: fetchMongoJavaServer },
+const BUILDERS: Readonly<Record<string, { isReady(): boolean; build(): void }>> = {
+  ferretdb: { isReady: () => findGo() !== undefined, build: buildFerretdb },
+  'mongo-java-server': { isReady: hasMaven, build: installMongoJavaServer },
 };
-const packages = missing.flatMap(({ name, packages }) => (MADE[name]?.isReady() ? [] : packages));
+const packages = missing.flatMap(({ name, packages }) => (BUILDERS[name]?.isReady() ? [] : packages));
 console.log(`missing: ${missing.map(({ name }) => name).join(', ')}`);
 const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
 const run = (...command: string[]) => {
@@ -64,14 +64,14 @@ try {
     );
   }
 } catch {
-  console.error(`could not install them; on Debian, as root: apt-get install ${packages.join(' ')}`);
+  console.error(`installation failed; run as root on Debian: apt-get install ${packages.join(' ')}`);
   process.exit(1);
 }
 for (const { name } of missing) {
   try {
-    MADE[name]?.make();
+    BUILDERS[name]?.build();
   } catch (error) {
-    console.error(`could not make ${name}: ${(error as Error).message}`);
+    console.error(`could not build ${name}: ${(error as Error).message}`);
   }
 }
 const still = missingServices();

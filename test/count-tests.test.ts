@@ -15,12 +15,12 @@ const report = (passed: number, failed = 0, skipped = 0) => ({
 });
 
 test.each([
-  ['two reports are added up', [report(3), report(4)], '7 passed, 0 failed, 0 skipped', 0],
+  ['two reports', [report(3), report(4)], '7 passed, 0 failed, 0 skipped', 0],
   ['a failed test', [report(3), report(4, 1)], '7 passed, 1 failed, 0 skipped', 1],
   ['a skipped test', [report(3, 0, 2), report(4)], '7 passed, 0 failed, 2 skipped', 1],
   ['a report without tests', [report(3), report(0)], '3 passed, 1 failed, 0 skipped', 1],
   ['a missing report', [report(3), undefined], '3 passed, 1 failed, 0 skipped', 1],
-])('the reports of the tests: %s', (_, reports, line, status) => {
+])('counts test reports: %s', (_, reports, line, status) => {
   const directory = temporaryDirectory();
   const files = reports.map((each, index) => {
     const file = join(directory, `${index}.json`);

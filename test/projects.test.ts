@@ -10,7 +10,7 @@ const engines = files(ENGINES);
 const system = files(SYSTEM);
 const unit = all.filter((file) => !engines.includes(file) && !system.includes(file));
 
-/** The files of `test/` that a file imports, and that these import. */
+/** Returns the files of `test/` that a file imports, directly or indirectly. */
 function importsOf(file: string, found = new Set<string>()): Set<string> {
   const text = readFileSync(join(ROOT, file), 'utf8');
   for (const [, name = ''] of text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
@@ -22,27 +22,27 @@ function importsOf(file: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
-describe('the Vitest projects', () => {
+describe('Vitest projects', () => {
   test.each([...ENGINES, ...SYSTEM])('%s matches files', (pattern) => {
     expect(files([pattern])).not.toEqual([]);
   });
 
-  test('no file belongs to both engines and system', () => {
+  test('no file is in both engines and system', () => {
     expect(engines.filter((file) => system.includes(file))).toEqual([]);
   });
 
-  test('no file of unit imports what starts a service or a browser', () => {
-    // Helpers of these folders and files start programs that npm does not bring.
+  test('no unit test imports a helper that starts a service or a browser', () => {
+    // These helpers start programs that npm does not install.
     const starts = /^test\/support\/(?:servers\/|services\.ts|browser\.ts|prometheus\.ts)/;
-    const wrong = unit.flatMap((file) =>
+    const imports = unit.flatMap((file) =>
       [...importsOf(file)].filter((path) => starts.test(path)).map((path) => `${file}: ${path}`),
     );
-    expect(wrong).toEqual([]);
+    expect(imports).toEqual([]);
   });
 
-  test('each file of engines imports a server', () => {
+  test('each file in engines imports a server', () => {
     const servers = /^test\/support\/servers\//;
-    const wrong = engines.filter((file) => ![...importsOf(file)].some((path) => servers.test(path)));
-    expect(wrong).toEqual([]);
+    const without = engines.filter((file) => ![...importsOf(file)].some((path) => servers.test(path)));
+    expect(without).toEqual([]);
   });
 });

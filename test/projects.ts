@@ -3,7 +3,7 @@ export const ENGINES = [
   'test/storages/{clickhouse,mongo,mysql,postgres,redis,tls}*.test.ts',
   'test/docs/{clickhouse,mongo,mysql,servers}.test.ts',
   'test/copy/flask.test.ts',
-  'test/cli/missing.test.ts',
+  'test/cli/missing-database.test.ts',
 ] as const;
 
 /**
@@ -11,7 +11,7 @@ export const ENGINES = [
  * minutes. All other files are the project `unit`.
  */
 export const SYSTEM = [
-  'test/{crash,e2e,examples,processes,resilience,surroundings}/**/*.test.ts',
+  'test/{crash,e2e,examples,processes,resilience,environments}/**/*.test.ts',
   'test/docs/{metrics,reverse-proxies}.test.ts',
   'test/metrics/prometheus.test.ts',
   'test/report/browser.test.ts',

@@ -10,14 +10,14 @@ function open(): DatabaseSync {
 
 const failure = () => Object.assign(new Error('out of memory'), { code: 'ERR_SQLITE_ERROR', errcode: 7 });
 
-/** The next call of a method fails. */
+/** Makes the next call of a method fail. */
 function failNext(database: DatabaseSync, method: 'exec' | 'close') {
   return vi.spyOn(database, method).mockImplementationOnce(() => {
     throw failure();
   });
 }
 
-test('a transaction that is over, or a database that is closed, needs no rollback and no close', () => {
+test('rolls back and closes nothing if there is no transaction or the database is closed', () => {
   const database = open();
   rollBack(database);
   closeDatabase(database);
@@ -25,7 +25,7 @@ test('a transaction that is over, or a database that is closed, needs no rollbac
   rollBack(database);
 });
 
-test('other errors are thrown', () => {
+test('throws other errors', () => {
   const database = open();
   database.exec('BEGIN; INSERT INTO t VALUES (1)');
   failNext(database, 'exec');
@@ -35,7 +35,7 @@ test('other errors are thrown', () => {
   closeDatabase(database);
 });
 
-test('a transaction that could not be rolled back is over before anything is read', () => {
+test('ends a transaction whose rollback failed before reading', () => {
   const database = open();
   const count = () => database.prepare('SELECT count(*) AS n FROM t').get();
   database.exec('BEGIN; INSERT INTO t VALUES (1)');
@@ -46,14 +46,14 @@ test('a transaction that could not be rolled back is over before anything is rea
   expect(() => settle(database)).toThrow('out of memory');
   settle(database);
   expect(count()).toEqual({ n: 0 });
-  // A transaction that others began is none of its business.
+  // A transaction started by other code is not ended.
   database.exec('BEGIN; INSERT INTO t VALUES (1)');
   settle(database);
   database.exec('COMMIT');
   expect(count()).toEqual({ n: 1 });
 });
 
-test('an error while cleaning up is added to the one before', () => {
+test('adds an error during cleanup to the original error', () => {
   const first = new Error('disk I/O error');
   expect(afterUndo(first, () => {})).toBe(first);
   const both = afterUndo(first, () => {

@@ -1,5 +1,5 @@
 /**
- * Process that stores requests as Flask-Track-Usage does, one by one: a row, and 15 sums by single upserts.
+ * Process that stores requests as Flask-Track-Usage does: one row and 15 upserts of sums per request.
  */
 import pg from 'pg';
 import type { CapturedFields } from '../../src/capture/record-sink.ts';

@@ -24,7 +24,7 @@ const BATCH = 20_000;
 const FILE = 'usage.db';
 
 handleCalls({
-  /** Adopts the dead journal in `directory`. Its storage is the database beside it. */
+  /** Adopts the dead journal in `directory`. Its storage is the database in the same directory. */
   async adopt({ directory, journal }: { directory: string; journal: string }): Promise<Written> {
     const { TrackUsage, SqliteStorage, sumServer } = await library();
     const file = join(directory, FILE);

@@ -2,9 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { PRODUCTS } from './products.ts';
 
 /** Number of concurrent visitors. Each opens one page after the other. */
-const AT_ONCE = 8;
+const VISITORS = 8;
 /** Time between two pages of a visitor. In ms. */
-const READING = 800;
+const READING_TIME = 800;
 
 const BROWSERS = [
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
@@ -20,7 +20,7 @@ const BOTS = [
   'curl/8.14.1',
 ];
 /** Origins of visitors: the start of an address, and the language used there. */
-const PLACES = [
+const LOCATIONS = [
   ['84.130.10.', 'de-DE,de;q=0.9,en;q=0.6'],
   ['81.2.69.', 'en-GB,en;q=0.9'],
   ['73.12.44.', 'en-US,en;q=0.9'],
@@ -34,30 +34,30 @@ const PLACES = [
   ['1.120.33.', 'en-AU,en;q=0.9'],
 ] as const;
 const REFERRERS = ['https://www.google.com/', 'https://duckduckgo.com/', 'https://news.ycombinator.com/', ''];
-const LOST_PATHS = ['/wp-login.php', '/.env', '/favicon.ico', '/products/teapot'];
+const MISSING_PATHS = ['/wp-login.php', '/.env', '/favicon.ico', '/products/teapot'];
 const WORDS = ['beans', 'filter', 'steel', 'tea'];
 
 /**
  * Sends real requests until the signal is aborted. Ignores failed requests, because the shop may be closing.
  */
 export async function visit(origin: string, signal: AbortSignal): Promise<void> {
-  await Promise.all(Array.from({ length: AT_ONCE }, () => visitOneByOne(origin, signal)));
+  await Promise.all(Array.from({ length: VISITORS }, () => visitRepeatedly(origin, signal)));
 }
 
-async function visitOneByOne(origin: string, signal: AbortSignal): Promise<void> {
+async function visitRepeatedly(origin: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await (Math.random() < 0.15 ? crawl(origin, signal) : shop(origin, signal)).catch(() => {});
-    await pause(READING * Math.random(), undefined, { signal }).catch(() => {});
+    await pause(READING_TIME * Math.random(), undefined, { signal }).catch(() => {});
   }
 }
 
 /** Simulates a person with a browser that keeps cookies and follows links. */
 async function shop(origin: string, signal: AbortSignal): Promise<void> {
-  const browse = browser(origin, signal, oneOf(BROWSERS), oneOf(PLACES), oneOf(REFERRERS));
+  const browse = browser(origin, signal, oneOf(BROWSERS), oneOf(LOCATIONS), oneOf(REFERRERS));
   await browse('/');
   await browse('/static/shop.css');
   for (let pages = 1 + Math.random() * 8; pages > 0; pages--) {
-    await pause(READING * (0.5 + Math.random()), undefined, { signal });
+    await pause(READING_TIME * (0.5 + Math.random()), undefined, { signal });
     const product = oneOf(PRODUCTS);
     const chance = Math.random();
     if (chance < 0.25) await browse('/products');
@@ -66,7 +66,7 @@ async function shop(origin: string, signal: AbortSignal): Promise<void> {
     else if (chance < 0.82) await browse('/basket', new URLSearchParams({ product: product.id }));
     else if (chance < 0.9) await browse('/offer');
     else if (chance < 0.96) await browse('/stock');
-    else await browse(oneOf(LOST_PATHS));
+    else await browse(oneOf(MISSING_PATHS));
   }
 }
 
@@ -78,10 +78,10 @@ async function crawl(origin: string, signal: AbortSignal): Promise<void> {
     '/',
     '/products',
     `/products/${oneOf(PRODUCTS).id}`,
-    oneOf(LOST_PATHS),
+    oneOf(MISSING_PATHS),
   ]) {
     await browse(path);
-    await pause(READING / 4, undefined, { signal });
+    await pause(READING_TIME / 4, undefined, { signal });
   }
 }
 

@@ -30,7 +30,7 @@ function start(...argv: string[]) {
   return { child, ended };
 }
 
-test('answers as a program of its own', async () => {
+test('runs as a program', async () => {
   const { child, ended } = start('usage', '--storage', 'usage.db', '--format', 'json');
   const out = await text(child.stdout);
   expect(await ended).toEqual({ code: 0, signal: null, err: '' });
@@ -38,7 +38,7 @@ test('answers as a program of its own', async () => {
   expect(out.length).toBeGreaterThan(200_000);
 });
 
-test('ends with the code of its failure', async () => {
+test('exits with a failure code', async () => {
   const { child, ended } = start('usage', '--storage', 'sqlite:nowhere.db');
   expect(await text(child.stdout)).toBe('');
   expect(await ended).toEqual({
@@ -64,7 +64,7 @@ test('prints its version and the help of each command', async () => {
   }
 });
 
-test('ends quietly when its reader leaves, early or in the midst', async () => {
+test('exits without a message when its output is closed', async () => {
   const early = start('usage', '--storage', 'usage.db', '--format', 'json');
   early.child.stdout.destroy();
   expect(await early.ended).toEqual({ code: 0, signal: null, err: '' });

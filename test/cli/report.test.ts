@@ -27,11 +27,11 @@ beforeEach(() => {
 });
 
 const report = (...argv: string[]) => run(['report', '--storage', path, ...argv]);
-const answers = async (...argv: string[]) => JSON.parse((await report('--format', 'json', ...argv)).out);
+const reportJson = async (...argv: string[]) => JSON.parse((await report('--format', 'json', ...argv)).out);
 
 describe('the range', () => {
-  test('is the last whole month, in the zone of the site', async () => {
-    const { site, totals, series, top } = await answers();
+  test('defaults to the last full month in the time zone of the site', async () => {
+    const { site, totals, series, top } = await reportJson();
     expect(site).toMatchObject({ site: 'default', timeZone: 'Europe/Berlin' });
     expect(totals).toMatchObject({
       range: { from: '2026-10-01T00:00:00+02:00', to: '2026-10-31T23:00:00+01:00' },
@@ -61,7 +61,7 @@ describe('the range', () => {
     ],
     [['--to', '2026-09'], '2026-09-01T00:00:00+02:00', '2026-09-30T23:00:00+02:00', 1],
   ] as const)('%j', async (argv, from, to, hits) => {
-    const { totals } = await answers(...argv);
+    const { totals } = await reportJson(...argv);
     expect(totals).toMatchObject({ range: { from, to }, totals: { hits } });
   });
 
@@ -82,7 +82,7 @@ describe('the range', () => {
       ['--from', '2026-10-02', '--to', '2026-10-01'],
       /^from is "2026-10-02"; expected a time that is not after/,
     ],
-  ] as const)('wrong use: %j', async (argv, message) => {
+  ] as const)('usage error: %j', async (argv, message) => {
     const { code, out, err } = await report(...argv);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err.replace(/^track-usage: /, '')).toMatch(message);
@@ -90,7 +90,7 @@ describe('the range', () => {
 });
 
 describe('the format', () => {
-  test('is a page where nothing is said', async () => {
+  test('defaults to HTML', async () => {
     const { code, out, err } = await report('--month', '2026-11');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toMatch(/^<!doctype html>\n[\s\S]*<\/html>\n$/);
@@ -98,13 +98,13 @@ describe('the format', () => {
     expect(out).not.toContain('<script');
   });
 
-  test('markdown', async () => {
+  test('is Markdown', async () => {
     const { out } = await report('--month', '2026-11', '--format', 'markdown');
     expect(out).toMatch(/^# Usage of `default`\n\n\*\*1 November 2026 to 25 November 2026, 21:59\*\*/);
     expect(out).toContain('| `<script>alert(1)</script>` | 1 | 100% | 0 B |\n');
   });
 
-  test('json can be shown by a terminal', async () => {
+  test('JSON can be shown in a terminal', async () => {
     const { out } = await report('--format', 'json');
     expect(out).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
     expect(out.split('\n').length).toBeGreaterThan(8);
@@ -112,9 +112,9 @@ describe('the format', () => {
 });
 
 describe('--out', () => {
-  test('writes the file as a whole, and nothing beside it stays', async () => {
-    await using place = await temporaryDirectory();
-    const file = join(place.path, 'report.html');
+  test('writes the file completely, and leaves no temporary file', async () => {
+    await using temporary = await temporaryDirectory();
+    const file = join(temporary.path, 'report.html');
     expect(await report('--out', file)).toEqual({ code: 0, out: '', err: '' });
     const first = await readFile(file, 'utf8');
     expect(first).toBe((await report('--out', '-')).out);
@@ -122,38 +122,40 @@ describe('--out', () => {
     expect(await report('-o', file, '--format', 'markdown')).toEqual({ code: 0, out: '', err: '' });
     expect(await readFile(file, 'utf8')).toMatch(/^# Usage of/);
     if (process.platform !== 'win32') expect((await stat(file)).mode & 0o777).toBe(0o640);
-    expect(await readdir(place.path)).toEqual(['report.html']);
+    expect(await readdir(temporary.path)).toEqual(['report.html']);
   });
 
-  test('a file stays as it was where the question fails', async () => {
-    await using place = await temporaryDirectory();
-    const file = join(place.path, 'report.html');
+  test('keeps the existing file if the query fails', async () => {
+    await using temporary = await temporaryDirectory();
+    const file = join(temporary.path, 'report.html');
     await writeFile(file, 'the old one');
     expect((await report('--out', file, '--from', 'yesterday')).code).toBe(2);
-    expect((await run(['report', '-s', join(place.path, 'no.db'), '-o', file])).code).toBe(1);
+    expect((await run(['report', '-s', join(temporary.path, 'no.db'), '-o', file])).code).toBe(1);
     expect(await readFile(file, 'utf8')).toBe('the old one');
-    expect(await readdir(place.path)).toEqual(['report.html']);
+    expect(await readdir(temporary.path)).toEqual(['report.html']);
   });
 
-  test('what cannot be written is said', async () => {
-    await using place = await temporaryDirectory();
-    const inNone = join(place.path, 'none/report.html');
-    expect(await report('--out', inNone)).toEqual({
+  test('reports a file that cannot be written', async () => {
+    await using temporary = await temporaryDirectory();
+    const inMissingDirectory = join(temporary.path, 'none/report.html');
+    expect(await report('--out', inMissingDirectory)).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: cannot write ${inNone}: no such file or directory (ENOENT)\n`,
+      err: `track-usage: cannot write ${inMissingDirectory}: no such file or directory (ENOENT)\n`,
     });
-    await mkdir(join(place.path, 'directory'));
-    expect(await report('--out', join(place.path, 'directory'))).toMatchObject({
+    await mkdir(join(temporary.path, 'directory'));
+    expect(await report('--out', join(temporary.path, 'directory'))).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^track-usage: cannot write .*directory: [a-z ]+ \(EISDIR\)\n$/),
     });
-    expect(await readdir(place.path)).toEqual(['directory']);
+    expect(await readdir(temporary.path)).toEqual(['directory']);
   });
 
-  test.skipIf(process.platform === 'win32')('a link stays one, and a pipe is written to', async () => {
-    await using place = await temporaryDirectory();
-    const [file, link, pipe] = ['report.html', 'latest.html', 'pipe'].map((name) => join(place.path, name));
+  test.skipIf(process.platform === 'win32')('keeps a link, and writes to a pipe', async () => {
+    await using temporary = await temporaryDirectory();
+    const [file, link, pipe] = ['report.html', 'latest.html', 'pipe'].map((name) =>
+      join(temporary.path, name),
+    );
     await writeFile(file!, 'the old one');
     await symlink(file!, link!);
     await report('--out', link!);
@@ -161,14 +163,14 @@ describe('--out', () => {
     execFileSync('mkfifo', [pipe!]);
     const [text] = await Promise.all([readFile(pipe!, 'utf8'), report('--out', pipe!)]);
     expect(text).toMatch(/^<!doctype html>/);
-    expect((await readdir(place.path)).sort()).toEqual(['latest.html', 'pipe', 'report.html']);
+    expect((await readdir(temporary.path)).sort()).toEqual(['latest.html', 'pipe', 'report.html']);
   });
 });
 
-describe('nothing to see', () => {
-  test('a database in which nothing is stored yet', async () => {
-    await using place = await temporaryDirectory();
-    const empty = join(place.path, 'new.db');
+describe('no data', () => {
+  test('an empty database', async () => {
+    await using temporary = await temporaryDirectory();
+    const empty = join(temporary.path, 'new.db');
     await writeFile(empty, '');
     const { code, out, err } = await run(['report', '--storage', empty]);
     const message = 'No data for the site "default": check the storage and the name of the site.';
@@ -199,7 +201,7 @@ describe('nothing to see', () => {
   });
 });
 
-test('its help has examples', async () => {
+test('the help has examples', async () => {
   const { code, out } = await run(['report', '--help']);
   expect(code).toBe(0);
   expect(out).toMatch(/^Usage: track-usage report \[options\]/);

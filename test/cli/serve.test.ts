@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => directory[Symbol.asyncDispose]());
 
-/** The command, once it has said where the dashboard is; ended by `await using`. */
+/** Starts the command, and waits for the link to the dashboard. */
 async function serve(argv: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [BIN, 'serve', '--storage', 'usage.db', '--port', '0', ...argv], {
     cwd: directory.path,
@@ -31,17 +31,18 @@ async function serve(argv: readonly string[], env: Record<string, string> = {}) 
     const [code] = await closed;
     return { code, err: await err };
   };
-  const [said] = (await Promise.race([once(child.stdout, 'data'), closed.then(async () => [await err])])) as [
-    Buffer | string,
-  ];
-  const link = /^Dashboard: (\S+)\n$/.exec(String(said))?.[1] ?? String(said);
+  const [output] = (await Promise.race([
+    once(child.stdout, 'data'),
+    closed.then(async () => [await err]),
+  ])) as [Buffer | string];
+  const link = /^Dashboard: (\S+)\n$/.exec(String(output))?.[1] ?? String(output);
   return { link, end, [Symbol.asyncDispose]: async () => void (await end()) };
 }
 
 const totals = (link: string, headers: Record<string, string> = {}) =>
   fetch(new URL('api/v1/totals?from=2026-11-02&to=2026-11-02', link.replace(/\?.*/, '')), { headers });
 
-test('prints a link that works once, and ends when it is told to', async () => {
+test('prints a link that works once, and exits on a signal', async () => {
   await using served = await serve([]);
   const { link } = served;
   expect(link).toMatch(/^http:\/\/localhost:\d+\/usage\/\?token=[\w-]{32}$/);
@@ -51,7 +52,7 @@ test('prints a link that works once, and ends when it is told to', async () => {
   expect([first.status, first.headers.get('location')]).toEqual([303, '/usage/']);
   expect(await (await totals(link, { cookie })).json()).toMatchObject({ totals: { hits: 2 } });
   expect((await fetch(link, { redirect: 'manual' })).status).toBe(401);
-  // Who follows it with a browser reads on the page that it was used.
+  // A browser is redirected to the page, which says that the link is invalid.
   const again = await fetch(link, { redirect: 'manual', headers: { accept: 'text/html' } });
   expect([again.status, again.headers.get('location')]).toEqual([303, '/usage/?link=wrong']);
   const home = await fetch(new URL('/', link), { redirect: 'manual' });
@@ -59,16 +60,16 @@ test('prints a link that works once, and ends when it is told to', async () => {
   expect(await served.end()).toEqual({ code: 0, err: 'Press Ctrl-C to stop.\n' });
 });
 
-test('with a token from the environment others may ask', async () => {
+test('allows queries with the token of the environment', async () => {
   await using served = await serve(['--host', '0.0.0.0'], { TRACK_USAGE_TOKEN: TOKEN });
   expect(served.link).toMatch(/^http:\/\/0\.0\.0\.0:\d+\/usage\/$/);
   const link = served.link.replace('0.0.0.0', '127.0.0.1');
   expect((await totals(link)).status).toBe(401);
-  const answer = await totals(link, { authorization: `Bearer ${TOKEN}` });
-  expect(await answer.json()).toMatchObject({ totals: { hits: 2 } });
+  const response = await totals(link, { authorization: `Bearer ${TOKEN}` });
+  expect(await response.json()).toMatchObject({ totals: { hits: 2 } });
 });
 
-test('for everybody', async () => {
+test('allows everyone with --public', async () => {
   await using served = await serve(['--public']);
   expect(await (await totals(served.link)).json()).toMatchObject({ totals: { hits: 2 } });
 });
@@ -85,7 +86,7 @@ test.each([
   [['--public', '--token', TOKEN], 2, /public/],
   [['--port', '65536'], 2, /0 to 65535/],
   [['--storage', 'missing.db'], 1, /no database found at/],
-] as const)('%j is refused', async (argv, code, message) => {
+] as const)('refuses %j', async (argv, code, message) => {
   const outcome = await run(['serve', '--storage', `${directory.path}/usage.db`, ...argv]);
   expect(outcome).toEqual({ code, out: '', err: expect.stringMatching(message) });
 });

@@ -17,7 +17,7 @@ beforeAll(async () => {
     sumReferrers,
   ]);
   await app.visit(
-    // The night in which the clock goes back from 3:00 to 2:00.
+    // The night in which the clock is set back from 3:00 to 2:00.
     { at: '2026-10-25T00:30:00Z', path: '/a?bytes=1000', headers: { Referer: 'https://peer.example/' } },
     { at: '2026-10-25T01:30:00Z', path: '/b?bytes=1234567', headers: { 'User-Agent': FIREFOX } },
     { at: '2026-11-02T10:00:00Z', path: '/a?bytes=1000' },
@@ -30,7 +30,7 @@ afterAll(() => directory[Symbol.asyncDispose]());
 const sum = (...argv: string[]) => run(['sum', ...argv, '--storage', `sqlite:${path}`]);
 
 describe('table', () => {
-  test('by day, which is the default', async () => {
+  test('by day, the default', async () => {
     expect(await sum('urls')).toEqual({
       code: 0,
       err: '',
@@ -46,7 +46,7 @@ describe('table', () => {
     });
   });
 
-  test('by hour: the offset tells the hours apart that the clock shows twice', async () => {
+  test('by hour, with the offset for repeated hours', async () => {
     expect((await sum('urls', '--period', 'hour', '--to', '2026-10-26')).out).toBe(lines`
                                                        Avg. response
       Date                     Hits  Transfer  Errors           time  Key
@@ -56,7 +56,7 @@ describe('table', () => {
     `);
   });
 
-  test('by month, under the name of the summary in code', async () => {
+  test('by month, with the exported name of the summary', async () => {
     expect((await sum('sumServer', '--period', 'month')).out).toBe(lines`
                                        Avg. response
       Date     Hits  Transfer  Errors           time  Key
@@ -66,7 +66,7 @@ describe('table', () => {
     `);
   });
 
-  test('a page says that its sums are those of the page', async () => {
+  test('a page labels its sums as those of the page', async () => {
     expect((await sum('urls', '--limit', '2', '--page', '1')).out).toBe(lines`
                                           Avg. response
       Date        Hits  Transfer  Errors           time  Key
@@ -82,8 +82,8 @@ describe('table', () => {
     expect((await sum('urls', '--limit', '0')).out).toContain('\nTotal ');
   });
 
-  test('keys are cut to the terminal, and what is not plain is coloured', async () => {
-    const asked = ['sum', 'user-agents', '--storage', path, '--from', '2026-10-25', '--to', '2026-10-25'];
+  test('keys are truncated to the terminal width, and (none) is dimmed', async () => {
+    const argv = ['sum', 'user-agents', '--storage', path, '--from', '2026-10-25', '--to', '2026-10-25'];
     const terminal = { isTTY: true, columns: 71 };
     const plain = lines`
                                           Avg. response
@@ -92,24 +92,24 @@ describe('table', () => {
       2026-10-25     1    1.0 kB       0         1.5 ms  (none)
       Total          2    1.2 MB       0         1.5 ms
     `;
-    expect((await run(asked, { isTTY: false, columns: 60 })).out).toBe(lines`
+    expect((await run(argv, { isTTY: false, columns: 60 })).out).toBe(lines`
       Date        Hits  Transfer  Errors  Key
       2026-10-25     1    1.2 MB       0  Mozilla/5.0 (X11; Linux…
       2026-10-25     1    1.0 kB       0  (none)
       Total          2    1.2 MB       0
     `);
-    expect((await run(asked, { ...terminal, env: { NO_COLOR: '1' } })).out).toBe(plain);
-    expect((await run(asked, { ...terminal, env: { TERM: 'dumb' } })).out).toBe(plain);
-    expect((await run(asked, { ...terminal, env: { NO_COLOR: '' } })).out).toContain(
+    expect((await run(argv, { ...terminal, env: { NO_COLOR: '1' } })).out).toBe(plain);
+    expect((await run(argv, { ...terminal, env: { TERM: 'dumb' } })).out).toBe(plain);
+    expect((await run(argv, { ...terminal, env: { NO_COLOR: '' } })).out).toContain(
       '\x1b[2m(none)\x1b[22m\n',
     );
-    expect((await run(asked)).out).toContain(FIREFOX);
-    expect((await run([...asked, '--format', 'csv'], terminal)).out).toContain(FIREFOX);
+    expect((await run(argv)).out).toContain(FIREFOX);
+    expect((await run([...argv, '--format', 'csv'], terminal)).out).toContain(FIREFOX);
   });
 });
 
 describe('json', () => {
-  test('an array and nothing else', async () => {
+  test('an array', async () => {
     const { code, out, err } = await sum('referrers', '--period', 'month', '--format', 'json');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     const measures = (hits: number, transfer: number, errors: number) => ({
@@ -127,7 +127,7 @@ describe('json', () => {
     ]);
   });
 
-  test('one key, and the requests without one', async () => {
+  test('one key, and requests without a key', async () => {
     const keys = async (...argv: string[]) =>
       JSON.parse((await sum('referrers', '--format', 'json', ...argv)).out).map(
         ({ date, key, hits }: { date: string; key: string; hits: number }) => [date.slice(0, 10), key, hits],
@@ -143,7 +143,7 @@ describe('json', () => {
   });
 });
 
-test('csv', async () => {
+test('prints CSV', async () => {
   expect((await sum('referrers', '--period', 'month', '--format', 'csv')).out).toBe(
     lines`
       period,date,key,hits,transfer,errors,duration
@@ -154,8 +154,8 @@ test('csv', async () => {
   );
 });
 
-describe('nothing found', () => {
-  test('is an answer, with a hint beside the table', async () => {
+describe('no rows', () => {
+  test('is a success, with a hint for the table', async () => {
     const hint = 'Nothing found: check --from, --to, --page, --target and --site.\n';
     const range = ['--from', '2026-11-03'];
     expect(await sum('urls', ...range)).toEqual({ code: 0, out: '', err: hint });
@@ -180,7 +180,7 @@ describe('nothing found', () => {
   });
 });
 
-test('what is missing, since the summary was not kept, is told beside the output', async () => {
+test('reports missing coverage on stderr', async () => {
   const gap =
     'sumRoutes does not include 5 hits between 2026-10-25 02:00 and 2026-11-02 13:59, when it was not among the hooks of every app.\n';
   expect((await sum('routes')).err).toContain(gap);
@@ -190,7 +190,7 @@ test('what is missing, since the summary was not kept, is told beside the output
   ).toContain(gap.replace('5 hits', '3 hits').replace('13:59', '11:59'));
 });
 
-test('answers while another process writes', async () => {
+test('reads while another process writes', async () => {
   using writer = new DatabaseSync(path);
   writer.exec('BEGIN IMMEDIATE; UPDATE monthly SET hits = 1000');
   expect(JSON.parse((await sum('server', '--period', 'month', '--format', 'json')).out)).toMatchObject([

@@ -19,12 +19,12 @@ export async function temporaryDirectory(): Promise<AsyncDisposable & { path: st
 }
 
 interface Visit {
-  /** When it arrives. */
+  /** Time at which it arrives. */
   at: string;
-  /** Answered with 500 when it begins with `/fail`, otherwise with 200 and as many bytes as `?bytes=` says. */
+  /** The response has status 500 if it starts with `/fail`, otherwise 200 and the number of bytes in `?bytes=`. */
   path: string;
   method?: string;
-  /** Sent as they are, one byte a character, however wrong. */
+  /** Sent unchanged, even if invalid. One byte per character. */
   headers?: Record<string, string>;
 }
 
@@ -32,7 +32,7 @@ interface Tracked extends AsyncDisposable {
   visit(...visits: Visit[]): Promise<void>;
 }
 
-/** A tracked server of node:http that takes headers which a proxy or a careless parser would let through. */
+/** Starts a tracked node:http server that accepts headers which a lenient proxy would let through. */
 export async function track(
   directory: string,
   options: TrackUsageOptions = {},
@@ -59,7 +59,7 @@ export async function track(
     async visit(...visits) {
       for (const each of visits) await send(port, each);
       await usage.flush();
-      evenOut(join(directory, 'usage.db'));
+      setDurations(join(directory, 'usage.db'));
     },
     async [Symbol.asyncDispose]() {
       await usage.close();
@@ -77,15 +77,15 @@ async function send(port: number, { at, path, method = 'GET', headers = {} }: Vi
       `${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
       'latin1',
     );
-    const answer = await text(socket);
-    if (!/^HTTP\/1.1 (200|500)/.test(answer)) throw new Error(`not answered: ${answer}`);
+    const response = await text(socket);
+    if (!/^HTTP\/1.1 (200|500)/.test(response)) throw new Error(`unexpected response: ${response}`);
   } finally {
     clock.mockRestore();
   }
 }
 
-/** Every request took 1.5 ms: real times would make every table another. */
-function evenOut(path: string): void {
+/** Sets the duration of every request to 1.5 ms, so that tables are reproducible. */
+function setDurations(path: string): void {
   const database = new DatabaseSync(path);
   database.exec(`
     PRAGMA busy_timeout = 5000;
@@ -120,7 +120,7 @@ export async function run(argv: readonly string[], given: Partial<Io> = {}): Pro
   return outcome;
 }
 
-/** Lines as they stand in the test, without the indentation and the first and last line break. */
+/** Returns the lines of a template without their indentation and the first and last line break. */
 export function lines(strings: TemplateStringsArray): string {
   const [, ...all] = strings.raw[0]!.split('\n');
   all.pop();

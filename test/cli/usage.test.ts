@@ -22,7 +22,7 @@ afterAll(() => directory[Symbol.asyncDispose]());
 
 const usage = (...argv: string[]) => run(['usage', ...argv, '--storage', path, '--site', 'shop']);
 
-test('table, in the zone of the site', async () => {
+test('prints a table in the time zone of the site', async () => {
   expect(await usage()).toEqual({
     code: 0,
     err: '',
@@ -52,7 +52,7 @@ test('the host is shown only where there are several', () => {
   expect(['http://shop.example/a', '/path', 'http://'].map(several)).toEqual(['shop.example/a', '/path', '']);
 });
 
-test('table of a range and of a page', async () => {
+test('prints a table of a range and of a page', async () => {
   const statuses = async (...argv: string[]) => (await usage(...argv)).out.match(/\b[25]00\b/g);
   expect(await statuses('--to', '2026-07-02T00:31')).toEqual(['200']);
   expect(await statuses('--from', '2026-07-02T00:31')).toEqual(['500']);
@@ -60,7 +60,7 @@ test('table of a range and of a page', async () => {
   expect(await statuses('--limit', '1', '--page', '2')).toEqual(['200']);
 });
 
-test('json: the records', async () => {
+test('prints the records as JSON', async () => {
   const records = JSON.parse((await usage('--format', 'json')).out) as UsageRecord[];
   expect(records).toMatchObject([
     {
@@ -81,7 +81,7 @@ test('json: the records', async () => {
   ]);
 });
 
-test('csv: every field, flat', async () => {
+test('prints all fields as CSV', async () => {
   expect((await usage('--format', 'csv')).out).toBe(
     [
       'date,site,serverName,method,url,path,route,routeParams,query,protocol,status,contentLength,duration,' +
@@ -96,7 +96,7 @@ test('csv: every field, flat', async () => {
   );
 });
 
-test('nothing found is an answer, with a hint beside the table', async () => {
+test('succeeds without rows, with a hint for the table', async () => {
   const to = ['--to', '2020-01-01'];
   expect(await usage(...to)).toEqual({
     code: 0,

@@ -34,7 +34,7 @@ const sqlite = (name: string) => {
   return storage;
 };
 
-/** Stores records as an app does, in a zone of its own. */
+/** Stores records as an app in another time zone does. */
 async function fill(storage: Storage, count: number, site = 'shop') {
   const timeZone = 'Asia/Kathmandu';
   const writer = await openWriter(storage, { site, timeZone });
@@ -53,7 +53,7 @@ async function fill(storage: Storage, count: number, site = 'shop') {
 }
 
 describe('copy', () => {
-  test('takes records, summaries, and those of the user’s own', async () => {
+  test('copies records, and standard and custom summaries', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 12_000);
     const steps = new Set<string>();
@@ -68,11 +68,11 @@ describe('copy', () => {
     const usage = { site: 'shop', limit: 300 };
     expect(await to.getUsage(usage)).toEqual(await from.getUsage(usage));
     expect(await to.reader.timeZone('shop')).toBe('Asia/Kathmandu');
-    // The same again finds that all is there.
+    // A second run finds that everything is copied.
     expect(await copy({ from, to, site: 'shop' })).toEqual(result);
   });
 
-  test('goes on where it was interrupted', async () => {
+  test('continues where it was interrupted', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 25_000);
     for (const stopAt of ['records 10000', 'records 20000', 'sums 30000', 'sums 60000']) {
@@ -82,8 +82,8 @@ describe('copy', () => {
         to,
         site: 'shop',
         onProgress: ({ step, rows: done }) => {
-          const [wanted, least] = stopAt.split(' ');
-          if (step === wanted && done >= Number(least)) throw stop;
+          const [stopStep, minimum] = stopAt.split(' ');
+          if (step === stopStep && done >= Number(minimum)) throw stop;
         },
       });
       await expect(interrupted).rejects.toBe(stop);
@@ -91,7 +91,7 @@ describe('copy', () => {
     expect((await copy({ from, to, site: 'shop' })).records).toBe(count);
   });
 
-  test('into another kind of storage, and under another name', async () => {
+  test('copies to another engine and site name', async () => {
     const from = sqlite('a.db');
     const to = new MemoryStorage({ hooks: HOOKS });
     const count = await fill(from, 500);
@@ -103,7 +103,7 @@ describe('copy', () => {
     expect((await copy({ from: to, to: back, site: 'old-shop', toSite: 'shop' })).records).toBe(count);
   });
 
-  test('does not mix what it copies with what is there', async () => {
+  test('refuses a target with other data', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     await fill(from, 10);
     await fill(to, 10);
@@ -117,7 +117,7 @@ describe('copy', () => {
     });
   });
 
-  test('tells that the source has fewer records than were copied before', async () => {
+  test('reports a source with fewer records than were copied before', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     const count = await fill(from, 10);
     await copy({ from, to, site: 'shop' });
@@ -131,7 +131,7 @@ describe('copy', () => {
     });
   });
 
-  test('tells that somebody wrote to what was copied', async () => {
+  test('reports a target changed by another writer', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     await fill(from, 10);
     await copy({ from, to, site: 'shop' });
@@ -146,7 +146,7 @@ describe('copy', () => {
 });
 
 describe('track-usage copy', () => {
-  test('says what it did', async () => {
+  test('reports its result', async () => {
     const from = sqlite('a.db');
     const count = await fill(from, 100, 'default');
     const url = (name: string) => `sqlite:${join(directory, name)}`;

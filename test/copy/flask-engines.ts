@@ -10,14 +10,14 @@ import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
 import type { Row } from './flask-rows.ts';
 
-/** A database with the tables that Flask-Track-Usage makes there. */
+/** A database with the tables of Flask-Track-Usage. */
 export interface FlaskDatabase {
-  /** For `--from`. */
+  /** URL for `--from`. */
   url: string;
   add(rows: readonly Row[]): Promise<void>;
   /** Deletes all but the first rows. */
   keep(rows: number): Promise<void>;
-  /** All that it holds. */
+  /** Returns all rows. */
   all(): Promise<unknown>;
 }
 
@@ -30,29 +30,34 @@ export interface FlaskEngine {
   name: string;
   isWanted: boolean;
   start(): Promise<FlaskServer>;
-  /** What it says to a wrong password, where it knows passwords. */
+  /** Error message for a wrong password, if the engine has passwords. */
   refusal?: RegExp;
 }
 
-/** What differs between the engines in SQL. */
+/** Differences between the SQL engines. */
 interface Dialect {
   quote: string;
-  /** The mark of the n-th value. */
-  mark(n: number): string;
+  /** Returns the placeholder of the n-th value. */
+  placeholder(n: number): string;
   id: string;
   datetime: string;
 }
 
-const SQLITE: Dialect = { quote: '"', mark: () => '?', id: 'INTEGER', datetime: 'DATETIME' };
+const SQLITE: Dialect = { quote: '"', placeholder: () => '?', id: 'INTEGER', datetime: 'DATETIME' };
 const POSTGRES: Dialect = {
   quote: '"',
-  mark: (n) => `$${n}`,
+  placeholder: (n) => `$${n}`,
   id: 'SERIAL',
   datetime: 'TIMESTAMP WITHOUT TIME ZONE',
 };
-const MYSQL: Dialect = { quote: '`', mark: () => '?', id: 'INTEGER AUTO_INCREMENT', datetime: 'DATETIME' };
+const MYSQL: Dialect = {
+  quote: '`',
+  placeholder: () => '?',
+  id: 'INTEGER AUTO_INCREMENT',
+  datetime: 'DATETIME',
+};
 
-/** As SQLAlchemy has it made, with one of the tables in which the hooks keep one key an hour. */
+/** Tables as SQLAlchemy creates them, and one summary table with one key per hour. */
 function tables({ id, datetime, quote }: Dialect): string[] {
   return [
     `CREATE TABLE flask_usage (
@@ -78,9 +83,9 @@ async function sqlDatabase(url: string, dialect: Dialect, query: Query): Promise
       const columns = Object.keys(rows[0]!);
       for (let n = 0; n < rows.length; n += 1_000) {
         const values = rows.slice(n, n + 1_000).flatMap((row) => columns.map((column) => row[column]));
-        const marks = values.map((_, i) => dialect.mark(i + 1));
+        const placeholders = values.map((_, i) => dialect.placeholder(i + 1));
         const tuples = Array.from({ length: values.length / columns.length }, (_, i) =>
-          marks.slice(i * columns.length, (i + 1) * columns.length).join(),
+          placeholders.slice(i * columns.length, (i + 1) * columns.length).join(),
         );
         await query(
           `INSERT INTO flask_usage (${columns.map((each) => dialect.quote + each + dialect.quote)}) VALUES (${tuples.join('),(')})`,
@@ -220,7 +225,7 @@ const mongodb: FlaskEngine = {
   },
 };
 
-/** As MongoEngineStorage writes it: what is nothing is left out. */
+/** Returns a document as MongoEngineStorage writes it, without empty fields. */
 function documentOf(row: Row): Record<string, unknown> {
   const { ua_browser, ua_language, ua_platform, ua_version, datetime, view_args, track_var, ...rest } = row;
   const all = {

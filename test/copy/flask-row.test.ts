@@ -6,7 +6,7 @@ import { TEXT_LIMITS } from '../../src/text/text.ts';
 
 const AT = Date.UTC(2017, 2, 26, 1, 30, 5);
 
-describe('a date', () => {
+describe('dates', () => {
   test.each([
     ['2017-03-26 01:30:05', AT],
     ['2017-03-26 01:30:05.123456', AT + 123],
@@ -33,7 +33,7 @@ describe('a date', () => {
 });
 
 describe('a row', () => {
-  test('may hold anything', () => {
+  test('can hold anything', () => {
     const odd = [
       ...HOSTILE_TEXTS,
       '\0',
@@ -62,7 +62,7 @@ describe('a row', () => {
     }
   });
 
-  test('may hold text as bytes; other bytes say nothing', () => {
+  test('can hold text as bytes; invalid bytes are ignored', () => {
     const bytes = (text: string) => new TextEncoder().encode(text);
     const row = {
       url: bytes('/é'),
@@ -78,7 +78,7 @@ describe('a row', () => {
     });
   });
 
-  test('is cut as a request is, and two long URLs stay two', () => {
+  test('is truncated like a request, and two long URLs stay distinct', () => {
     const [one, other] = ['a', 'b'].map(
       (end) => rowOfFlask({ url: `/${'x'.repeat(9_000)}${end}` }, 'shop').url,
     );
@@ -91,12 +91,12 @@ describe('a row', () => {
     expect(extra).toBe('{"vars":{"plan":"gold"}}');
   });
 
-  test('keeps no secret of its URL', () => {
+  test('stores no secret of its URL', () => {
     const { url } = rowOfFlask({ url: 'http://jane:secret@localhost/?token=secret&x=1' }, 'shop');
     expect(url).toBe('http://localhost/?token=REDACTED&x=1');
   });
 
-  test('says in its access log line how it was asked', () => {
+  test('takes method and protocol from its access log line', () => {
     const line =
       '127.0.0.1 - - [26/Mar/2017:01:30:05 ] "PUT http://localhost/a HTTP/1.0" 200 7 "http://localhost/a" "curl/8"';
     expect(rowOfFlask({ apache_combined_log: line }, 'shop')).toMatchObject({
@@ -106,7 +106,7 @@ describe('a row', () => {
     expect(rowOfFlask({ apache_combined_log: 'x' }, 'shop')).toMatchObject({ method: '-', protocol: '-' });
   });
 
-  test.each([true, 1, 't', '1'])('with the authorization %j had credentials', (authorization) => {
+  test.each([true, 1, 't', '1'])('has credentials with the authorization %j', (authorization) => {
     expect(rowOfFlask({ authorization }, 'shop').authorization).toBe(1);
   });
 });

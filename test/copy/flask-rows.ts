@@ -21,7 +21,7 @@ const NOTHING = {
   track_var: null,
 };
 
-/** What Flask-Track-Usage 2.0.0 wrote around both changes of the clocks in Berlin; its `datetime` is UTC. */
+/** Rows written by Flask-Track-Usage 2.0.0 around both clock changes in Berlin. Their `datetime` is UTC. */
 export const ROWS: readonly Row[] = [
   {
     ...NOTHING,
@@ -69,7 +69,7 @@ export const ROWS: readonly Row[] = [
   NOTHING,
 ];
 
-/** What becomes of `ROWS`, whatever the engine, in their order. */
+/** Records copied from `ROWS` with any engine, in the same order. */
 export const RECORDS = [
   {
     date: Date.UTC(2017, 2, 26, 0, 30),
@@ -103,7 +103,7 @@ export const RECORDS = [
   { date: 0, url: '/', path: '/', status: 0, remoteAddr: null, authorization: false, method: '-' },
 ];
 
-/** Of the URLs in Berlin, by hand: date, key, hits, errors. */
+/** Manually computed sums of URLs in Berlin: date, key, hits, errors. */
 export const URL_SUMS = {
   hour: [
     ['2017-10-29T02:00:00+01:00', 'http://localhost/b', 1, 0],

@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-/** As it is after `track-usage copy --to`. */
+/** Opens the target of `track-usage copy --to`. */
 function storageAt(name: string): SqliteStorage {
   const storage = new SqliteStorage(join(directory, name));
   onTestFinished(() => storage.close());
@@ -42,7 +42,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
 
   const newDatabase = (): Promise<FlaskDatabase> => server.database(`app_${process.pid}_${++databases}`);
 
-  test('takes the records, and builds the summaries anew', async () => {
+  test('copies the records, and computes the summaries', async () => {
     const database = await newDatabase();
     await database.add(ROWS);
     const before = await database.all();
@@ -50,7 +50,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     const argv = ['copy', '--from', database.url, '--to', to, '--time-zone', 'Europe/Berlin'];
     const done = { code: 0, out: '6 records, and their summaries\n', err: '' };
     expect(await run(argv)).toEqual(done);
-    // Once more: what is there is not copied again.
+    // A second run copies nothing.
     expect(await run(argv)).toEqual(done);
     const storage = storageAt('new.db');
     const byDate = RECORDS.toSorted((a, b) => b.date - a.date);
@@ -62,7 +62,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(await database.all()).toEqual(before);
   });
 
-  test('in pieces, going on where it was interrupted, and later with what has come since', async () => {
+  test('copies in pieces, continues after an interruption, and later copies new rows', async () => {
     const database = await newDatabase();
     await database.add(visits(10_005));
     const to = new MemoryStorage({ hooks: ['urls'] });
@@ -88,7 +88,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     ]);
   });
 
-  test('each row once, however small the pieces are', async () => {
+  test('reads each row once, with any page size', async () => {
     const database = await newDatabase();
     await database.add(visits(7));
     const source = await flaskSource(database.url);
@@ -103,7 +103,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(found).toEqual(Array.from({ length: 7 }, (_, n) => Date.UTC(2020, 0, 1, 0, n)));
   });
 
-  test('tells that fewer are left than were copied', async () => {
+  test('reports that rows were deleted since the last copy', async () => {
     const database = await newDatabase();
     await database.add(visits(7));
     const argv = ['copy', '--from', database.url, '--to', `sqlite:${join(directory, 'new.db')}`];
@@ -119,7 +119,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(await storageAt('new.db').getUsage()).toHaveLength(7);
   });
 
-  test('tells that the connection was lost', async () => {
+  test('reports a lost connection', async () => {
     if (name === 'SQLite') return;
     const database = await newDatabase();
     await database.add(visits(7));
@@ -133,7 +133,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     await expect(scan()).rejects.toMatchObject({ code: 'COPY_SOURCE' });
   });
 
-  test('says what is not there, and never the password', async () => {
+  test('reports what is missing, without the password', async () => {
     const { url } = await newDatabase();
     const opened = async (from: string, table?: string) => {
       const error = await flaskSource(from, { table }).then(
@@ -144,11 +144,11 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
       return error;
     };
     const code = 'COPY_SOURCE';
-    const said = expect.stringMatching(/cannot read .*none: .*; check --from, --table and --website; /);
-    expect(await opened(url, 'none')).toMatchObject({ code, message: said });
+    const expected = expect.stringMatching(/cannot read .*none: .*; check --from, --table and --website; /);
+    expect(await opened(url, 'none')).toMatchObject({ code, message: expected });
     expect(await opened(url.replace(/[^/]+$/, 'none'))).toMatchObject({ code });
     if (name !== 'MongoDB') {
-      // A table of somebody else's.
+      // A table of another program.
       expect(await opened(url, 'flask_usage_url_hourly')).toMatchObject({ code: 'COPY_SOURCE' });
     }
     if (name === 'SQLite') return;
@@ -165,7 +165,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
   });
 });
 
-describe.runIf(hasMongo)('the documents of MongoDB', () => {
+describe.runIf(hasMongo)('MongoDB documents', () => {
   let server: MongoServer;
   let client: MongoClient;
   beforeAll(async () => {
@@ -177,7 +177,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     await server?.close();
   });
 
-  /** A collection of its own. */
+  /** Creates a collection. */
   function newCollection(name: string): Collection<{ _id: unknown }> {
     onTestFinished(async () => void (await client.db(name).dropDatabase()));
     return client.db(name).collection('visits');
@@ -196,7 +196,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     return found;
   }
 
-  test('are those of MongoStorage too, which has all that it knew', async () => {
+  test('of MongoStorage are read, with all their fields', async () => {
     const visits = newCollection('piggyback');
     await visits.insertOne({
       url: 'http://localhost/item/7?x=1',
@@ -229,7 +229,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     ]);
   });
 
-  test('may have ids of several types', async () => {
+  test('can have IDs of several types', async () => {
     const visits = newCollection('ids');
     const ids = [
       7,
@@ -246,7 +246,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     expect(found).toEqual([2, 1, 5, 4, 3, 8, 6, 7]);
   });
 
-  test('may be those of one website alone', async () => {
+  test('can be limited to one website', async () => {
     const visits = newCollection('websites');
     const websites = ['shop', 'blog', 'shop', undefined];
     await visits.insertMany(websites.map((website, n) => ({ _id: n, website, status: n })));
@@ -260,7 +260,7 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
     });
   });
 
-  test('are not those of track-usage, whose collection has the same name', async () => {
+  test('of a track-usage collection with the same name are refused', async () => {
     newCollection('own');
     const storage = new MongoStorage(server.url('own'));
     const writer = await openWriter(storage);
@@ -277,8 +277,8 @@ describe.runIf(hasMongo)('the documents of MongoDB', () => {
   });
 });
 
-describe('a server that never answers', () => {
-  test('is given up after 10 s, and no connection is left', async () => {
+describe('a server that never responds', () => {
+  test('times out after 10 s without open connections', async () => {
     const closed: Promise<unknown>[] = [];
     const silent = createServer((socket) =>
       closed.push(once(socket.on('error', () => {}).resume(), 'close')),
@@ -299,8 +299,8 @@ describe('a server that never answers', () => {
   });
 });
 
-describe('what --from names', () => {
-  test('may be a URL of SQLAlchemy', async () => {
+describe('--from', () => {
+  test('accepts SQLAlchemy URLs', async () => {
     const path = join(directory, 'old.db');
     const database = new DatabaseSync(path);
     database.exec('CREATE TABLE flask_usage (id INTEGER PRIMARY KEY, url TEXT, datetime TEXT)');
@@ -320,7 +320,7 @@ describe('what --from names', () => {
     });
   });
 
-  test('is refused where it is something else, and never shown with the password', async () => {
+  test('refuses other values, without the password in the message', async () => {
     for (const [url, code] of [
       ['flask+oracle://jane:wr0ng@localhost/app', 'STORAGE_UNKNOWN'],
       ['flask+postgres://jane:wr0ng@localhost:x/app', 'OPTION_INVALID'],

@@ -51,7 +51,7 @@ describe('changes', () => {
 });
 
 describe('dates', () => {
-  test('are those of the site’s clocks, wherever the browser is', () => {
+  test('use the time zone of the site, not of the browser', () => {
     const date = '2026-11-25T00:00:00+14:00';
     expect(showBucket(date, 'day')).toBe('Wed, 25 Nov 2026');
     expect(showBucket(date, 'month')).toBe('November 2026');
@@ -68,7 +68,7 @@ describe('dates', () => {
 });
 
 describe('keys', () => {
-  test('are called by their names, and what has none is said in words', () => {
+  test('have names, and missing keys have labels', () => {
     expect(keyText('geo', 'DE')).toEqual({ text: 'Germany', title: 'DE', mark: 'DE' });
     expect(keyText('geo', 'germany').text).toBe('germany');
     expect(keyText('languages', 'de-AT').text).toBe('Austrian German');
@@ -79,7 +79,7 @@ describe('keys', () => {
     expect(keyText('referrers', 'https://example.org/a').text).toBe('example.org/a');
   });
 
-  test('URLs go without the origin that most of them have', () => {
+  test('URLs omit the most common origin', () => {
     const urls = ['http://a/1', 'http://a/2', 'http://b/', null];
     expect(sharedOrigin(urls)).toBe(null);
     expect(sharedOrigin(urls.slice(0, 3))).toBe('http://a');
@@ -87,20 +87,20 @@ describe('keys', () => {
     expect(keyText('urls', 'http://a.example/', 'http://a').text).toBe('http://a.example/');
   });
 
-  test('what cannot be seen, or turns the text around, is a sign', () => {
+  test('invisible and bidirectional characters are replaced', () => {
     expect(visible('a\u202eb\n')).toBe('a\ufffdb\u240a');
     expect(visible(' ')).toBe('“ ”');
     expect(visible('\n')).toBe('“\u240a”');
   });
 
-  test('long ones are cut in the middle, between whole signs', () => {
+  test('long keys are truncated in the middle, between complete characters', () => {
     expect(inTwo('short')).toEqual(['short', '']);
     const [head, tail] = inTwo('😀'.repeat(1_000));
     expect([[...head].length, [...tail].length]).toEqual([400, 14]);
     expect(head.isWellFormed() && tail.isWellFormed()).toBe(true);
   });
 
-  test('only a web address is a link', () => {
+  test('only web URLs are links', () => {
     expect(linkOf('https://example.org/')).toBe('https://example.org/');
     for (const text of ['javascript:alert(1)', ' https://a', 'data:text/html,x', 'https://', '//a', null]) {
       expect(linkOf(text)).toBe(null);
@@ -109,13 +109,13 @@ describe('keys', () => {
 });
 
 describe('charts', () => {
-  test('as many labels as there is room for, and always the last', () => {
+  test('show as many labels as fit, always including the last', () => {
     expect(ticksOf(30, 10)).toEqual([2, 5, 8, 11, 14, 17, 20, 23, 26, 29]);
     expect(ticksOf(1, 10)).toEqual([0]);
     expect(ticksOf(0, 10)).toEqual([]);
   });
 
-  test('the axis has a height where there is nothing', () => {
+  test('have an axis without data', () => {
     expect(ceilingOf([null, 0], 'hits')).toBe(4);
     expect(ceilingOf([100, null], 'hits')).toBeCloseTo(108);
   });
@@ -132,7 +132,7 @@ test.each([
     '2026-11-05T11:00:00+01:00',
     'Visitors do not include 1,234 hits (2 Nov – 5 Nov 2026), when the summary was not among the hooks of every app.',
   ],
-])('a gap of %d', (hits, to, text) => {
+])('describes a gap of %d hits', (hits, to, text) => {
   expect(gapText('Visitors', { summary: 'visitors', from: '2026-11-02T10:00:00+01:00', to, hits })).toBe(
     text,
   );
@@ -160,7 +160,7 @@ describe('health', () => {
     ['bad', statusOf({ storages: [{ ...storage, lost: 1 }] })],
     ['bad', statusOf({ storages: [{ ...storage, ok: false, error: { code: null, message: 'no disk' } }] })],
     ['bad', statusOf({ journal: { directory: '/', state: 'memory', slowAppends: 0 } })],
-  ] as const)('is %s, and says why', (level, status) => {
+  ] as const)('is %s, with the reason', (level, status) => {
     const health = healthOf(shown({ status: () => status }));
     expect(health.level).toBe(level);
     expect(health.lines.length).toBeGreaterThan(0);

@@ -41,13 +41,13 @@ const views: fc.Arbitrary<View> = fc.record({
   key: fc.option(fc.option(word), { nil: undefined }),
 }) as fc.Arbitrary<View>;
 
-describe('a view in a URL', () => {
-  test('the default one is empty, and an empty one the default', () => {
+describe('view in a URL', () => {
+  test('the default view is an empty query, and vice versa', () => {
     expect(searchOf(DEFAULT_VIEW)).toBe('');
     expect(parseView('')).toEqual(DEFAULT_VIEW);
   });
 
-  test('is read as it was written', () => {
+  test('is parsed as it was formatted', () => {
     fc.assert(
       fc.property(views, (view) => {
         expect(parseView(searchOf(view))).toEqual(view);
@@ -55,7 +55,7 @@ describe('a view in a URL', () => {
     );
   });
 
-  test('whatever stands there, there is a view', () => {
+  test('any query is a valid view', () => {
     fc.assert(fc.property(fc.webQueryParameters(), (query) => void searchOf(parseView(query))));
     expect(
       parseView(
@@ -67,7 +67,7 @@ describe('a view in a URL', () => {
 });
 
 describe('filters', () => {
-  test('one key of a summary at a time, and each panel at its first page', () => {
+  test('have one key per summary, and reset the panels to the first page', () => {
     const paged = withPanel(DEFAULT_VIEW, 'pages', { page: 3, search: 'a' });
     const one = withFilter(paged, { summary: 'geo', key: 'DE' });
     const other = withFilter(one, { summary: 'geo', key: null });
@@ -77,8 +77,8 @@ describe('filters', () => {
   });
 });
 
-describe('questions to the API', () => {
-  test('hold the range and the filters', () => {
+describe('API queries', () => {
+  test('contain the range and the filters', () => {
     const view = withFilter(withFilter(DEFAULT_VIEW, { summary: 'urls', key: 'http://a/?b=c&d' }), {
       summary: 'bots',
       key: null,

@@ -4,20 +4,20 @@ import { ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
-import { Newcomer, read } from './newcomer.ts';
+import { DocsProject, read } from './documentation.ts';
 
-/** The blocks that only run where ClickHouse does. */
+/** Blocks that need a ClickHouse server. */
 function blocks(language: string): string[] {
   const fence = new RegExp(`^\`\`\`${language} clickhouse\\n(.*?)^\`\`\`$`, 'gms');
   return [...read('docs/guides/clickhouse.md').matchAll(fence)].map(([, text = '']) => text);
 }
 
 const DATABASE = 'usage';
-let newcomer: Newcomer;
+let project: DocsProject;
 let clickhouse: ClickhouseServer;
 
 beforeAll(async () => {
-  newcomer = new Newcomer();
+  project = new DocsProject();
   clickhouse = await clickhouseServer();
   const storage = new ClickhouseStorage(clickhouse.url(DATABASE));
   const writer = await openWriter(storage);
@@ -25,15 +25,15 @@ beforeAll(async () => {
   await writer.close();
 });
 afterAll(async () => {
-  newcomer?.leave();
+  project?.remove();
   await clickhouse?.close();
 });
 
 test.each(blocks('js').map((program) => [program]))('%s', async (program) => {
   const url = /clickhouse:\/\/user:password@localhost:8123\/usage/;
   expect(program).toMatch(url);
-  const own = program.replace(url, clickhouse.url(DATABASE));
-  const { stderr, code } = await newcomer.run(own, newcomer.directory(), undefined, 2_000);
+  const localProgram = program.replace(url, clickhouse.url(DATABASE));
+  const { stderr, code } = await project.run(localProgram, project.directory(), undefined, 2_000);
   expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
 });
 
@@ -45,4 +45,4 @@ test.each(queries.map((query) => [query]))('%s', async (query) => {
   else expect(answer).not.toContain('Exception');
 });
 
-test('has queries', () => expect(queries.length).toBeGreaterThan(3));
+test('shows queries that run', () => expect(queries.length).toBeGreaterThan(3));

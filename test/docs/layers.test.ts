@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ROOT, section } from './newcomer.ts';
+import { ROOT, section } from './documentation.ts';
 
 interface Override {
   includes: string[];

@@ -1,4 +1,4 @@
-/** The page about metrics: its table, and its files as Prometheus reads them. */
+/** Tests the metrics page: its table, and its files with Prometheus. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,12 +8,12 @@ import { BOUNDS, MAX_ROUTES, MAX_SERIES } from '../../src/metrics/request-counte
 import { promtool } from '../support/prometheus.ts';
 import { Recorder } from '../support/recorder.ts';
 import { isWanted } from '../support/services.ts';
-import { files, read, section } from './newcomer.ts';
+import { files, read, section } from './documentation.ts';
 
 const PAGE = 'docs/reference/metrics.md';
 
-describe('the page about metrics', () => {
-  test('names every metric with its type', async () => {
+describe('the metrics page', () => {
+  test('lists every metric with its type', async () => {
     const recorder = await Recorder.create();
     onTestFinished(() => recorder.close());
     const text = recorder.usage.metrics();
@@ -22,7 +22,7 @@ describe('the page about metrics', () => {
     expect([...rows].map(([, name, type]) => `${name} ${type}`).sort()).toEqual(real.sort());
   });
 
-  test('names the limits', () => {
+  test('states the limits', () => {
     const page = read(PAGE);
     expect(page).toContain(`| ${MAX_ROUTES} different ones;`);
     expect(page).toContain(`| ${MAX_SERIES.toLocaleString('en-US')}, about`);
@@ -37,7 +37,7 @@ describe('the page about metrics', () => {
   test.runIf(isWanted('prometheus')).each([
     ['prometheus.yml', 'config'],
     ['alerts.yml', 'rules'],
-  ])('%s is right', (name, kind) => {
+  ])('%s is valid', (name, kind) => {
     const directory = mkdtempSync(join(tmpdir(), 'track-usage-docs-'));
     onTestFinished(() => rmSync(directory, { recursive: true }));
     const file = join(directory, name);

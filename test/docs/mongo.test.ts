@@ -5,7 +5,7 @@ import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
-import { Newcomer, read } from './newcomer.ts';
+import { DocsProject, read } from './documentation.ts';
 
 const blocks = (kind: string) =>
   [...read('docs/guides/mongo.md').matchAll(/^```js (\w+)\n(.*?)^```$/gms)]
@@ -13,13 +13,13 @@ const blocks = (kind: string) =>
     .map(([, , text = '']) => text);
 
 const DATABASE = `docs_${process.pid}`;
-let newcomer: Newcomer;
+let project: DocsProject;
 let mongo: MongoServer;
 let client: MongoClient;
 
 beforeAll(async () => {
   if (!hasMongo) return;
-  newcomer = new Newcomer();
+  project = new DocsProject();
   mongo = await mongoServer();
   client = new MongoClient(mongo.url(DATABASE));
   const storage = new MongoStorage(mongo.url(DATABASE));
@@ -30,13 +30,13 @@ beforeAll(async () => {
   await writer.close();
 });
 afterAll(async () => {
-  newcomer?.leave();
+  project?.remove();
   await client?.db().dropDatabase();
   await client?.close();
   await mongo?.close();
 });
 
-/** As much of mongosh as the page uses. */
+/** Implements the part of mongosh that the page uses. */
 async function shell(text: string): Promise<unknown> {
   const db = {
     getCollection(name: string) {
@@ -54,17 +54,17 @@ async function shell(text: string): Promise<unknown> {
   return typeof result?.toArray === 'function' ? result.toArray() : result;
 }
 
-describe.skipIf(!hasMongo)('the page about MongoDB', () => {
+describe.skipIf(!hasMongo)('the MongoDB page', () => {
   test.each(blocks('mongo').map((program) => [program]))('%s', async (program) => {
     const url = 'mongodb://user:password@localhost:27017/usage';
     expect(program).toContain(url);
-    const own = program.replace(url, mongo.url(DATABASE));
-    const { stderr, code } = await newcomer.run(own, newcomer.directory(), undefined, 2_000);
+    const localProgram = program.replace(url, mongo.url(DATABASE));
+    const { stderr, code } = await project.run(localProgram, project.directory(), undefined, 2_000);
     expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
   });
 
   const queries = blocks('mongosh');
-  test('has queries', () => expect(queries.length).toBeGreaterThan(3));
+  test('shows queries that run', () => expect(queries.length).toBeGreaterThan(3));
   test.each(queries.map((query) => [query]))('%s', async (query) => {
     const answer = await shell(query);
     if (query.includes('delete')) expect(answer).toEqual({ acknowledged: true, deletedCount: 0 });

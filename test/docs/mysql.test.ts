@@ -5,7 +5,7 @@ import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
-import { read } from './newcomer.ts';
+import { read } from './documentation.ts';
 
 const queries = [...read('docs/guides/mysql.md').matchAll(/^```sql mysql\n(.*?)^```$/gms)].map(
   ([, text = '']) => text,
@@ -32,8 +32,8 @@ afterAll(async () => {
   await server?.close();
 });
 
-describe.skipIf(!hasMysql)('the page about MySQL', () => {
-  test('has queries', () => expect(queries.length).toBeGreaterThan(4));
+describe.skipIf(!hasMysql)('the MySQL page', () => {
+  test('shows queries that run', () => expect(queries.length).toBeGreaterThan(4));
   test.each(queries.map((query) => [query]))('%s', async (query) => {
     const [answer] = await connection.query(query);
     if (query.startsWith('DELETE')) expect(answer).toMatchObject({ affectedRows: 0 });

@@ -8,10 +8,10 @@ import { storageAt } from '../../src/storages/by-url.ts';
 import { KEY_LIMIT, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text/text.ts';
-import { PAGES, ROOT, read, section } from './newcomer.ts';
+import { PAGES, ROOT, read, section } from './documentation.ts';
 
-describe('the pages', () => {
-  test.each(PAGES)('%s links to what exists', (page) => {
+describe('documentation pages', () => {
+  test.each(PAGES)('%s has no broken link', (page) => {
     const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
     const broken = links.filter((link) => {
       if (/^https?:/.test(link)) return false;
@@ -23,7 +23,7 @@ describe('the pages', () => {
     expect(broken).toEqual([]);
   });
 
-  test('name every error, as it is', () => {
+  test('list every error with its message', () => {
     const rows = ERROR_CODES.map((code) => {
       const { message, hint } = new TrackUsageError(code);
       // The message ends with the hint: "what happened; hint."
@@ -34,7 +34,7 @@ describe('the pages', () => {
     );
   });
 
-  test('name every form of a URL', () => {
+  test('list every form of a storage URL', () => {
     const known = () => storageAt('');
     expect(known).toThrow(/mysql:\/\/…/);
     for (const [, form = ''] of message(known).matchAll(/(\w[\w+]*:(?:\/\/|PATH))/g)) {
@@ -42,7 +42,7 @@ describe('the pages', () => {
     }
   });
 
-  test('name every option of the command line', async () => {
+  test('list every command-line option', async () => {
     const help = async (...command: string[]) => {
       let text = '';
       const stdout = (part: string) => {
@@ -64,13 +64,13 @@ describe('the pages', () => {
     expect(missing).toEqual([]);
   });
 
-  test('name every secret that is redacted', () => {
+  test('list every redacted name', () => {
     expect(section('docs/guides/privacy.md', 'redacted names')).toBe(
       `${SECRET_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
     );
   });
 
-  test('name every summary', () => {
+  test('list every summary', () => {
     const named = [...read('docs/reference/summaries.md').matchAll(/^\| `(sum\w+)` \|/gm)].map(
       ([, title]) => title,
     );
@@ -79,7 +79,7 @@ describe('the pages', () => {
     );
   });
 
-  test('name the limits of fields', () => {
+  test('state the limits of fields', () => {
     const limits = [...section('docs/concepts/guarantees.md', 'limits').matchAll(/\| ([\d,]+) \|$/gm)].map(
       ([, n = '']) => Number(n.replaceAll(',', '')),
     );

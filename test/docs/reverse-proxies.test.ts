@@ -11,7 +11,7 @@ import { TrackUsage } from '../../src/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { ServerProcess } from '../support/servers/process.ts';
 import { isWanted, programOf } from '../support/services.ts';
-import { read } from './newcomer.ts';
+import { read } from './documentation.ts';
 
 const TOKEN = 'a-long-random-token';
 

@@ -2,44 +2,48 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { blocks, Newcomer, PAGES, shown } from './newcomer.ts';
+import { blocks, DocsProject, PAGES, programsWithOutput } from './documentation.ts';
 
-/** The pages whose commands ask the database that their own first program leaves; the others ask the README's. */
+/** Pages whose commands use the database of their own first program. Others use that of the README. */
 const WITH_DATABASE = ['README.md', 'docs/guides/custom-summaries.md', 'docs/guides/access-logs.md'];
-/** The pages whose programs print what stands below them. */
-const SHOWN = [
+/** Pages that show the output of their programs. */
+const PAGES_WITH_OUTPUT = [
   'docs/guides/custom-summaries.md',
   'docs/concepts/range-queries.md',
   'docs/guides/hooks.md',
   'docs/guides/access-logs.md',
 ];
 
-let newcomer: Newcomer;
-/** By page, where its first program ran, with the database that it left. */
+let project: DocsProject;
+/** Directory of each page's first program, with its database. */
 const directories = new Map<string, string>();
-let said: string;
+let output: string;
 
 beforeAll(async () => {
-  newcomer = new Newcomer();
+  project = new DocsProject();
   for (const page of WITH_DATABASE) {
-    const directory = newcomer.directory(page);
+    const directory = project.directory(page);
     const [program = ''] = blocks(page, 'js');
-    const { stdout, stderr } = await newcomer.run(program, directory, /└.*\n/);
+    const { stdout, stderr } = await project.run(program, directory, /└.*\n/);
     expect(stderr).toBe('');
     directories.set(page, directory);
-    if (page === 'README.md') said = stdout;
+    if (page === 'README.md') output = stdout;
   }
 }, 60_000);
 
-afterAll(() => newcomer.leave());
+afterAll(() => project.remove());
 
-const answers = SHOWN.flatMap((page) =>
-  shown(page).map((sample, index) => ({ page, ...sample, name: `${page}, answer ${index + 1}` })),
+const samples = PAGES_WITH_OUTPUT.flatMap((page) =>
+  programsWithOutput(page).map((sample, index) => ({
+    page,
+    ...sample,
+    name: `${page}, sample ${index + 1}`,
+  })),
 );
 const programs = PAGES.flatMap((page) =>
   blocks(page, 'js').map((program, index) => ({ page, program, name: `${page}, program ${index + 1}` })),
 ).filter(
-  ({ page, program }) => !answers.some((answer) => answer.page === page && answer.program === program),
+  ({ page, program }) => !samples.some((sample) => sample.page === page && sample.program === program),
 );
 const ofBlocks = (language: string) =>
   PAGES.flatMap((page) =>
@@ -49,7 +53,7 @@ const ofBlocks = (language: string) =>
     })),
   );
 
-/** Dates and times differ from run to run. */
+/** Replaces dates and times, which differ between runs. */
 const undated = (text: string) =>
   text
     .replace(/\d{4}-\d\d-\d\dT(?!00:00:00\+)[\d:.]+/g, 'YYYY-MM-DDThh:mm:ss.mmm')
@@ -57,28 +61,28 @@ const undated = (text: string) =>
     .replace(/\d\d\/\w{3}\/\d{4}:[\d:]+/g, 'DD/Mon/YYYY:hh:mm:ss')
     .replace(/\d+\.\d ms/g, 'N ms');
 
-test('the programs of all pages are TypeScript too', () => {
-  const all = [...programs, ...answers];
+test('the programs of all pages compile as TypeScript', () => {
+  const all = [...programs, ...samples];
   expect(all.length).toBeGreaterThan(40);
-  expect(newcomer.compile(all)).toBe('');
+  expect(project.compile(all)).toBe('');
 });
 
 describe('the README', () => {
-  test('shows what its program prints', () => {
+  test('shows the output of its program', () => {
     const [printed = ''] = blocks('README.md', 'text');
-    expect(undated(said)).toBe(undated(printed));
+    expect(undated(output)).toBe(undated(printed));
   });
 });
 
-describe('the pages', () => {
+describe('documentation pages', () => {
   test.each(programs)('$name runs', async ({ page, program }) => {
-    const { stderr, code } = await newcomer.run(program, newcomer.directory(page), undefined, 2_000);
+    const { stderr, code } = await project.run(program, project.directory(page), undefined, 2_000);
     expect(stderr).toBe('');
     expect(code ?? 0).toBe(0);
   });
 
-  test.each(answers)('$name is what is printed', async ({ page, program, printed }) => {
-    const { stdout, stderr, code } = await newcomer.run(program, newcomer.directory(page));
+  test.each(samples)('$name has the documented output', async ({ page, program, printed }) => {
+    const { stdout, stderr, code } = await project.run(program, project.directory(page));
     expect(undated(stdout)).toBe(undated(printed));
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
   });
@@ -92,7 +96,7 @@ describe('the pages', () => {
         .map((line) => ({ line, page })),
     ),
   )('$line', ({ line, page }) => {
-    const bin = `${process.execPath} ${join(newcomer.package, 'dist/cli/bin.js')}`;
+    const bin = `${process.execPath} ${join(project.package, 'dist/cli/bin.js')}`;
     const { status } = spawnSync('sh', ['-c', line.replace('npx track-usage', bin)], {
       cwd: directories.get(page),
     });

@@ -4,7 +4,7 @@ import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 import { programOf } from '../support/services.ts';
-import { Newcomer, read } from './newcomer.ts';
+import { DocsProject, read } from './documentation.ts';
 
 const PAGES = [
   {
@@ -34,14 +34,14 @@ const PAGES = [
 ];
 
 describe.each(PAGES)('docs/guides/$name.md', ({ name, runs, shown, start }) => {
-  test.skipIf(!runs)('its program runs', async () => {
+  test.skipIf(!runs)('has a program that runs', async () => {
     const [, program = ''] =
       new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/guides/${name}.md`)) ?? [];
     expect(program).toMatch(shown);
-    const newcomer = new Newcomer();
+    const project = new DocsProject();
     const server = await start();
     try {
-      const own = program.replace(shown, server.url).replace(
+      const localProgram = program.replace(shown, server.url).replace(
         /$/,
         `
 await new Promise((resolve) => server.once('listening', resolve));
@@ -52,11 +52,11 @@ console.log((await usage.getSum('urls', { period: 'month' }))[0].hits);
 await usage.close();
 server.close();`,
       );
-      const { stdout, stderr, code } = await newcomer.run(own, newcomer.directory());
+      const { stdout, stderr, code } = await project.run(localProgram, project.directory());
       expect({ stdout, stderr, code }).toEqual({ stdout: '1\n', stderr: '', code: 0 });
     } finally {
       await server.close();
-      newcomer.leave();
+      project.remove();
     }
   });
 });

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { TOKEN } from '../server/support.ts';
 import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
-import { fileSites, hits, panel, query, shoot, visits } from './support.ts';
+import { fileSites, hits, panel, query, screenshot, visits } from './support.ts';
 
 const browser = fileBrowser();
 const siteWith = fileSites();
@@ -27,21 +27,21 @@ describe('a site with many requests', () => {
     ['light', { colorScheme: 'light' }],
     ['dark', { colorScheme: 'dark' }],
     ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
-  ] as const)('%s: nothing bars the way, nothing is asked of others', async (name, options) => {
+  ] as const)('%s: no accessibility violation, no external request', async (name, options) => {
     await using opened = await open('', options);
     const { page, complaints, elsewhere } = opened;
     await page.waitForFunction('document.querySelectorAll(".panel .keys").length === 7');
-    await shoot(page, name);
+    await screenshot(page, name);
     expect(await barriers(page)).toEqual([]);
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
     await page.locator('.panel').first().getByRole('button', { name: 'Show all URLs' }).click();
     await page.locator('dialog .wide').waitFor();
     expect(await barriers(page)).toEqual([]);
-    await shoot(page, `${name}-expanded`, false);
+    await screenshot(page, `${name}-expanded`, false);
     expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
   });
 
-  test('ranges, comparison, measures and the table are in the URL, and the back button undoes them', async () => {
+  test('range, comparison, measure and table are in the URL, and the back button undoes them', async () => {
     await using opened = await open();
     const { page, complaints } = opened;
     for (const [label, name] of [
@@ -87,7 +87,7 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('the chart is read with the arrow keys', async () => {
+  test('the chart can be read with the arrow keys', async () => {
     await using opened = await open('?range=7d');
     const chart = opened.page.getByRole('slider');
     await chart.focus();
@@ -100,7 +100,7 @@ describe('a site with many requests', () => {
     await opened.page.locator('.tooltip').waitFor({ state: 'detached' });
   });
 
-  test('a row narrows the page, chips widen it', async () => {
+  test('a row adds a filter, a chip removes it', async () => {
     await using opened = await open();
     const { page, complaints } = opened;
     const all = await hits(page);
@@ -110,10 +110,10 @@ describe('a site with many requests', () => {
     await panel(page, 'Browsers').getByRole('button', { name: 'People' }).click();
     expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots:']);
     await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
-    // What is being asked for anew is paler until it is there.
+    // Content that is being reloaded is paler.
     await expect.poll(() => page.locator('.stale').count()).toBe(0);
     expect(await barriers(page)).toEqual([]);
-    await shoot(page, 'filters');
+    await screenshot(page, 'filters');
     await page.getByRole('button', { name: 'Remove the filter Countries' }).click();
     expect(query(page).getAll('filter')).toEqual(['bots:']);
     await page.getByRole('button', { name: 'Remove the filter Bots' }).click();
@@ -123,7 +123,7 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('panels are searched, ordered and paged', async () => {
+  test('panels can be searched, sorted and paged', async () => {
     await using opened = await open();
     const { page, complaints } = opened;
     const pages = panel(page, 'Pages');
@@ -142,7 +142,7 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('a panel in full: all measures, the trend of a key, downloads', async () => {
+  test('an expanded panel has all measures, trends and downloads', async () => {
     await using opened = await open('?open=pages');
     const { page, complaints } = opened;
     const dialog = page.getByRole('dialog');
@@ -172,7 +172,7 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('requests: older ones, and none', async () => {
+  test('requests: older ones, and no requests', async () => {
     await using opened = await open();
     const { page } = opened;
     await page.getByRole('button', { name: 'Load older' }).click();
@@ -182,7 +182,7 @@ describe('a site with many requests', () => {
     expect(query(page).get('requests')).toBe('false');
   });
 
-  test('the theme that is chosen is kept', async () => {
+  test('the theme is remembered', async () => {
     await using opened = await open('', { colorScheme: 'light' });
     const { page } = opened;
     const theme = () => page.evaluate('document.documentElement.dataset.theme');
@@ -195,7 +195,7 @@ describe('a site with many requests', () => {
     expect(await page.evaluate('getComputedStyle(document.documentElement).colorScheme')).toBe('dark');
   });
 
-  test('what is stored meanwhile shows up, unless it is paused', async () => {
+  test('new data is shown, unless updates are paused', async () => {
     await using opened = await open('?range=all');
     const { page } = opened;
     const badge = page.getByRole('button', { name: 'Live' });
@@ -211,13 +211,13 @@ describe('a site with many requests', () => {
     expect(await barriers(page)).toEqual([]);
   });
 
-  test('what fails says so in its place, and is tried again', async () => {
+  test('a failed query shows an error, and is retried', async () => {
     await using opened = await open();
     const { page } = opened;
     site.fail('summaries/geo');
     await page.getByRole('button', { name: '7 days' }).click();
     await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).waitFor();
-    await shoot(page, 'error');
+    await screenshot(page, 'error');
     expect(await barriers(page)).toEqual([]);
     site.fail('');
     await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).click();
@@ -225,20 +225,20 @@ describe('a site with many requests', () => {
   });
 });
 
-test('nothing is stored yet: it says what to do, until something is', async () => {
+test('without data, the page says what to do', async () => {
   const site = await siteWith([]);
   await using opened = await browser.openPage(site.url);
   const { page, complaints } = opened;
   await page.getByRole('heading', { name: 'No data yet' }).waitFor();
   expect(await barriers(page)).toEqual([]);
-  await shoot(page, 'empty');
+  await screenshot(page, 'empty');
   await page.waitForTimeout(1_500);
   await site.store(visits(3));
   await page.locator('.total[title="3"]').waitFor({ timeout: 10_000 });
   expect(complaints).toEqual([]);
 });
 
-test('hostile texts are texts', async () => {
+test('hostile texts are escaped', async () => {
   const texts = [...HOSTILE_TEXTS, '<img src=x onerror=alert(1)>', 'javascript:alert(1)', 'x'.repeat(5_000)];
   const site = await siteWith(
     texts.map((text) => ({
@@ -263,11 +263,11 @@ test('hostile texts are texts', async () => {
   expect(await page.locator('img, script:not([src]), a[href^="javascript"]').count()).toBe(0);
   expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
   expect(await barriers(page)).toEqual([]);
-  await shoot(page, 'hostile', false);
+  await screenshot(page, 'hostile', false);
   expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
 });
 
-test('who has no token signs in', async () => {
+test('a visitor without a token signs in', async () => {
   const site = await siteWith(visits(10), { handler: { token: TOKEN } });
   await using opened = await browser.openPage(site.url);
   const { page } = opened;

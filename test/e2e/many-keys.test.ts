@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { TestRecord } from '../../src/testing/batches.ts';
 import { barriers, fileBrowser } from '../support/browser.ts';
-import { fileSites, panel, query, shoot } from './support.ts';
+import { fileSites, panel, query, screenshot } from './support.ts';
 
 const KEYS = 100_000;
 const browser = fileBrowser();
@@ -13,7 +13,7 @@ describe('100,000 keys in most of the panels', () => {
     site = await siteWith(scattered(), { sqlite: true });
   });
 
-  test.each(['light', 'dark'] as const)('%s: it is as short as with a few', async (colorScheme) => {
+  test.each(['light', 'dark'] as const)('%s: the page is as short as with few keys', async (colorScheme) => {
     await using opened = await browser.openPage(`${site.url}?range=30d`, {
       viewport: { width: 1280, height: 900 },
       colorScheme,
@@ -25,17 +25,17 @@ describe('100,000 keys in most of the panels', () => {
     expect(await panel(page, 'Pages').locator('tfoot th').innerText()).toBe('99,992 others');
     expect(await page.locator('*').count()).toBeLessThan(2_500);
     expect(await barriers(page)).toEqual([]);
-    await shoot(page, `many-${colorScheme}`);
+    await screenshot(page, `many-${colorScheme}`);
     expect(complaints).toEqual([]);
   });
 
-  test('its last page, and one key among them', async () => {
+  test('the last page, and the search for one key', async () => {
     await using opened = await browser.openPage(`${site.url}?range=30d&open=pages&pages.page=2000`);
     const { page, complaints } = opened;
     const dialog = page.getByRole('dialog');
     await dialog.getByText('99,951–100,000').waitFor();
     await dialog.getByRole('button', { name: 'Next page', disabled: true }).waitFor();
-    await shoot(page, 'many-expanded', false);
+    await screenshot(page, 'many-expanded', false);
     await dialog.getByRole('searchbox').fill('/things/77777');
     await expect.poll(() => dialog.locator('tbody tr').count(), { timeout: 10_000 }).toBe(1);
     expect(query(page).get('pages.search')).toBe('/things/77777');
@@ -44,7 +44,7 @@ describe('100,000 keys in most of the panels', () => {
   });
 });
 
-/** As many requests as keys, and a few that have more. */
+/** Returns one request per key, and more for a few keys. */
 function scattered(): TestRecord[] {
   const now = Date.now();
   return Array.from({ length: KEYS + 10_000 }, (_, n) => {

@@ -2,14 +2,14 @@ import type { Locator } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
 import { realLog } from '../support/real-log.ts';
-import { fileSites, hits, panel, query, shoot } from './support.ts';
+import { fileSites, hits, panel, query, screenshot } from './support.ts';
 
 const RANGE = '?from=2015-05-17&to=2015-05-20';
 const browser = fileBrowser();
 const siteWith = fileSites();
 
 /** The figures that stand here were counted without this project: see `support/data/README.md`. */
-describe('the requests of a real log', () => {
+describe('requests of a real log', () => {
   let site: Awaited<ReturnType<typeof siteWith>>;
   beforeAll(async () => {
     site = await siteWith(realLog(), { sqlite: true, timeZone: 'UTC' });
@@ -29,7 +29,7 @@ describe('the requests of a real log', () => {
     ['light', { colorScheme: 'light' }],
     ['dark', { colorScheme: 'dark' }],
     ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
-  ] as const)('%s: all of the totals, and no barrier', async (name, options) => {
+  ] as const)('%s: all totals, and no accessibility violation', async (name, options) => {
     await using opened = await open(RANGE, options);
     const { page, complaints, elsewhere } = opened;
     const total = (label: string) => page.locator('.total', { hasText: label }).getAttribute('title');
@@ -37,11 +37,11 @@ describe('the requests of a real log', () => {
     expect(await total('Transfer')).toContain('2,747,282,505');
     expect(await total('Error rate')).toBe('0.03%');
     expect(await barriers(page)).toEqual([]);
-    await shoot(page, `log-${name}`);
+    await screenshot(page, `log-${name}`);
     expect({ complaints, elsewhere }).toEqual({ complaints: [], elsewhere: [] });
   });
 
-  test('on paper: light, without what is pressed, nothing cut off', async () => {
+  test('printed: light, without controls, not cut off', async () => {
     await using opened = await open(RANGE, { colorScheme: 'dark', viewport: { width: 760, height: 1000 } });
     const { page } = opened;
     await page.emulateMedia({ media: 'print' });
@@ -52,10 +52,10 @@ describe('the requests of a real log', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
     const table = page.locator('.requests .scroll');
     expect(await table.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
-    await shoot(page, 'log-print');
+    await screenshot(page, 'log-print');
   });
 
-  test('days and hours of the chart', async () => {
+  test('the chart by day and by hour', async () => {
     await using opened = await open(`${RANGE}&period=day&table=true`);
     const { page } = opened;
     const rows = page.locator('.chart-table tbody tr');
@@ -64,7 +64,7 @@ describe('the requests of a real log', () => {
     expect(days.map((day) => /\t([\d,]+)/.exec(day)?.[1])).toEqual(['2,578', '2,896', '2,893', '1,632']);
   });
 
-  test('keys of the panels', async () => {
+  test('the keys of the panels', async () => {
     await using opened = await open();
     const { page } = opened;
     const counts = (rows: Locator) =>
@@ -104,7 +104,7 @@ describe('the requests of a real log', () => {
   });
 });
 
-/** What is looked at of a row within the page. */
+/** Properties of a row that are read in the page. */
 interface Row {
   cells: { innerText: string; title: string }[];
 }

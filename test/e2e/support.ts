@@ -15,33 +15,33 @@ import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { statusOf } from '../server/support.ts';
 
-/** The built one: the page lies beside it. */
+/** The built handler, which has the built page. */
 const built = new URL('../../dist/server/handler.js', import.meta.url).href;
 const { createHandler } = (await import(built)) as typeof import('../../src/server/handler.ts');
 
 const HOUR = 3_600_000;
 const summaries = [...STANDARD_SUMMARIES, defineSummary({ name: 'plans', key: () => null })];
-/** What a batch of an app holds at most, and so one of a test. */
+/** Maximum number of records of a batch, as in an app. */
 const BATCH = 10_000;
 const SCREENSHOTS = 'test-screenshots';
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 export interface SiteOptions {
-  /** Of the handler; defaults to `public`. */
+  /** Options of the handler. Defaults to `public`. */
   handler?: HandlerOptions;
-  /** In a file of SQLite instead of in memory. */
+  /** Stores in a SQLite file instead of memory. */
   sqlite?: boolean;
   timeZone?: string;
 }
 
-/** Makes sites with a page each, and ends them with the tests of the file. */
+/** Returns a function that starts sites, which are stopped after the tests of the file. */
 export function fileSites() {
   const closing: (() => unknown)[] = [];
   afterAll(async () => {
     for (const close of closing.reverse()) await close();
   });
 
-  /** A site with its page, and how to serve more requests of it. */
+  /** Starts a site with a dashboard. More records can be stored later. */
   return async function siteWith(records: readonly TestRecord[], options: SiteOptions = {}) {
     const {
       handler: handlerOptions = { public: true },
@@ -106,7 +106,7 @@ export function fileSites() {
   };
 }
 
-/** Requests of the last 40 days. */
+/** Returns requests of the last 40 days. */
 export function visits(count: number): TestRecord[] {
   const now = Date.now();
   return Array.from({ length: count }, (_, i) => ({
@@ -128,8 +128,8 @@ export function visits(count: number): TestRecord[] {
   }));
 }
 
-/** What the page looks like, kept for whoever wants to look. */
-export const shoot = (page: Page, name: string, fullPage = true) =>
+/** Saves a screenshot of the page. */
+export const screenshot = (page: Page, name: string, fullPage = true) =>
   page.screenshot({ path: `${SCREENSHOTS}/dashboard-${name}.png`, fullPage });
 export const panel = (page: Page, name: string) =>
   page.locator('.panel', { has: page.getByRole('heading', { name, exact: true }) });

@@ -7,18 +7,18 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
-import { blocks, Newcomer, ROOT } from '../docs/newcomer.ts';
+import { blocks, DocsProject, ROOT } from '../docs/documentation.ts';
 
-let newcomer: Newcomer;
+let project: DocsProject;
 let directory: string;
 
 beforeAll(() => {
-  newcomer = new Newcomer();
-  directory = newcomer.directory();
+  project = new DocsProject();
+  directory = project.directory();
   cpSync(join(ROOT, 'examples/custom-storage'), directory, { recursive: true });
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
 });
-afterAll(() => newcomer.leave());
+afterAll(() => project.remove());
 
 function start(args: string[]) {
   const child = spawn(process.execPath, args, {
@@ -29,7 +29,7 @@ function start(args: string[]) {
   return { child, ended: once(child, 'exit'), stderr: text(child.stderr) };
 }
 
-test('passes the conformance suite, run by node:test', { timeout: 300_000 }, async () => {
+test('passes the conformance suite in node:test', { timeout: 300_000 }, async () => {
   const { child, ended, stderr } = start(['--test', '--test-reporter=tap', 'json-lines.test.ts']);
   try {
     const output = await text(child.stdout);
@@ -46,7 +46,7 @@ test('passes the conformance suite, run by node:test', { timeout: 300_000 }, asy
   }
 });
 
-test('its app runs, counts, and continues after SIGKILL', async () => {
+test('runs, counts, and continues after SIGKILL', async () => {
   for (const [hits, signal] of [
     [1, 'SIGKILL'],
     [2, 'SIGTERM'],
@@ -72,7 +72,7 @@ test('its app runs, counts, and continues after SIGKILL', async () => {
   }
 });
 
-test('is shorter than 150 lines, and what its page shows is part of it', () => {
+test('has fewer than 150 lines, and includes the code in its page', () => {
   const files = ['json-lines.ts', 'json-lines.test.ts'].map((name) =>
     readFileSync(join(directory, name), 'utf8'),
   );

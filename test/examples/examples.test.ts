@@ -7,9 +7,9 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Summary, sumRoutes, sumStatus, sumUrls, TrackUsage } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { Newcomer, ROOT } from '../docs/newcomer.ts';
+import { DocsProject, ROOT } from '../docs/documentation.ts';
 
-/** What stands in a database: the keys of a summary and how often. */
+/** Keys of a summary, with their hits. */
 type Sums = [key: string | null, hits: number][];
 
 const ROUTES: Sums = [
@@ -46,15 +46,15 @@ const EXAMPLES: Record<string, { summary: Summary; sums: (origin: string) => Sum
   },
 };
 
-let newcomer: Newcomer;
+let project: DocsProject;
 beforeAll(() => {
-  newcomer = new Newcomer();
+  project = new DocsProject();
 });
-afterAll(() => newcomer.leave());
+afterAll(() => project.remove());
 
-/** A copy of an example, as a project of its own; the directory and what starts it. */
+/** Copies an example to a separate project. Returns its directory and main file. */
 function copy(name: string): { directory: string; main: string } {
-  const directory = newcomer.directory();
+  const directory = project.directory();
   cpSync(join(ROOT, 'examples', name), directory, { recursive: true });
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
   if (name !== 'nestjs') return { directory, main: 'main.js' };
@@ -63,22 +63,22 @@ function copy(name: string): { directory: string; main: string } {
   return { directory, main: 'dist/main.js' };
 }
 
-/** Its first line is where it listens. */
+/** Returns the URL of an example, which is its first line of output. */
 async function originOf(child: ChildProcess): Promise<string> {
   for await (const line of createInterface({ input: child.stdout! })) return line;
-  throw new Error('it ended without a word');
+  throw new Error('the example ended without output');
 }
 
 const sumsOf = (rows: { key: string | null; hits: number }[]): Sums =>
   rows.map(({ key, hits }) => [key, hits]);
 
-test('every example is one of these, or has tests of its own', () => {
+test('every example is tested here or in another file', () => {
   const others = ['custom-storage', 'shop'];
   expect(readdirSync(join(ROOT, 'examples')).sort()).toEqual([...Object.keys(EXAMPLES), ...others].sort());
 });
 
 describe.each(Object.entries(EXAMPLES))('%s', (name, { summary, sums, statuses }) => {
-  test('runs, counts, and ends with SIGTERM', async () => {
+  test('runs, counts, and exits on SIGTERM', async () => {
     const { directory, main } = copy(name);
     const child = spawn(process.execPath, [main], {
       cwd: directory,

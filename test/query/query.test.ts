@@ -26,18 +26,18 @@ const sumPlans = defineSummary({ name: 'plans', key: () => null });
 
 interface Given extends QueryContext {
   hooks?: readonly (string | Summary)[];
-  /** Those of which something is stored, where they are not the hooks. */
+  /** Summaries with stored sums. Defaults to the hooks. */
   folded?: readonly Summary[];
 }
 
-/** A storage in memory with these records of the site `shop`, and the questions to it. */
-async function ask(records: readonly TestRecord[], given: Given = {}): Promise<UsageQuery> {
+/** Stores records of the site `shop` in memory. Returns a query of that storage. */
+async function openQuery(records: readonly TestRecord[], given: Given = {}): Promise<UsageQuery> {
   const { hooks = ALL, timeZone = 'UTC', ...context } = given;
   const storage = new MemoryStorage({ hooks });
   if (records.length > 0) {
     const writer = await openWriter(storage, { site: 'shop', timeZone });
     const journal = new TestJournal('a', given.folded ?? storage.summaries, timeZone, 'shop');
-    // In two batches: what a storage holds came in pieces.
+    // Two batches, so that sums are added up.
     const half = Math.ceil(records.length / 2);
     for (const part of [records.slice(0, half), records.slice(half)]) await writer.apply(journal.batch(part));
   }
@@ -46,7 +46,7 @@ async function ask(records: readonly TestRecord[], given: Given = {}): Promise<U
 
 const at = (text: string) => Date.parse(text);
 
-/** Naive answers, from all records of a storage. */
+/** Computes results naively, from all records of a storage. */
 class Counted {
   readonly #records: readonly UsageRecord[];
 
@@ -99,7 +99,7 @@ class Counted {
   }
 }
 
-/** Written from the documentation of the summaries, not from their columns. */
+/** Returns the key of a record, from the documentation of the summaries rather than their columns. */
 function keyOf(record: UsageRecord, summary: string): string | null {
   switch (summary) {
     case 'urls':
@@ -132,7 +132,7 @@ function keyOf(record: UsageRecord, summary: string): string | null {
 }
 
 const orNull = <T>(...values: T[]) => fc.constantFrom(...values, null);
-/** Few keys, so that they meet; dates around the ends of months, and of the hour that comes twice. */
+/** Records with few distinct keys, around ends of months and the end of daylight saving time. */
 const record: fc.Arbitrary<TestRecord> = fc
   .record({
     date: fc.oneof(
@@ -140,7 +140,7 @@ const record: fc.Arbitrary<TestRecord> = fc
       fc.integer({ min: at('2026-10-24T20:00:00Z'), max: at('2026-10-25T04:00:00Z') }),
       fc.integer({ min: at('2026-10-31T20:00:00Z'), max: at('2026-11-01T04:00:00Z') }),
       fc.integer({ min: NOW - 4 * HOUR, max: NOW }),
-      // A server's clock may be ahead, or wrong.
+      // A server's clock can be wrong.
       fc.integer({ min: NOW, max: NOW + 6 * HOUR }),
       fc.integer({ min: NOW, max: NOW + 60 * 24 * HOUR }),
     ),
@@ -159,7 +159,7 @@ const record: fc.Arbitrary<TestRecord> = fc
     duration: fc.integer({ min: 0, max: 5_000 }),
     bot: fc.boolean(),
   })
-  // Only of a user agent anything can be known.
+  // Browser and bot are known only with a user agent.
   .map((each) => (each.agent === null ? { ...each, browser: null, bot: false } : each));
 
 const hour = fc
@@ -216,9 +216,9 @@ function bare(name: string): string {
   return STANDARD_SUMMARIES.find(({ title }) => title === name)?.name ?? name;
 }
 
-/** What is asked, and the records among which the answer lies. */
-async function asked({ records, timeZone, filter }: World) {
-  const query = await ask(records, { timeZone });
+/** Returns a query, and a naive count of the records that match it. */
+async function openWorld({ records, timeZone, filter }: World) {
+  const query = await openQuery(records, { timeZone });
   const all = await Counted.of(records, timeZone);
   const zone = calendar(records.length > 0 ? timeZone : 'UTC');
   const matching = all.where((each) =>
@@ -232,59 +232,59 @@ async function asked({ records, timeZone, filter }: World) {
   return {
     query,
     zone,
-    counted: (answer: { range: { from: string; to: string } }) =>
-      within(answer.range, isFuture(answer.range)),
+    counted: (result: { range: { from: string; to: string } }) =>
+      within(result.range, isFuture(result.range)),
     earlier: (range: { from: string; to: string }) => within(range),
   };
 }
 
-/** Nothing tells who visited where nothing is stored. */
+/** Without data, the numbers of visitors and bots are unknown. */
 function orUnknown<T extends { visitors: number | null; bots: number | null }>(totals: T, given: World) {
   const isKnown = given.records.length > 0 || Object.keys(given.filter).length > 0;
   return isKnown ? totals : { ...totals, visitors: null, bots: null };
 }
 
-describe('every answer is what counting the records gives', () => {
-  test('totals, and those of the period before', async () => {
+describe('results equal a naive count of the records', () => {
+  test('totals, and those of the previous period', async () => {
     await fc.assert(
       fc.asyncProperty(world, async (given) => {
-        const { query, counted, earlier } = await asked(given);
-        const answer = await query.totals({ ...given.range, filter: given.filter, compare: true });
-        expect(answer.totals).toEqual(orUnknown(counted(answer).totals(), given));
+        const { query, counted, earlier } = await openWorld(given);
+        const result = await query.totals({ ...given.range, filter: given.filter, compare: true });
+        expect(result.totals).toEqual(orUnknown(counted(result).totals(), given));
         if ('from' in given.range && given.range.from === '2027-01-03') return;
-        expect(answer.previous!.totals).toEqual(orUnknown(earlier(answer.previous!.range).totals(), given));
+        expect(result.previous!.totals).toEqual(orUnknown(earlier(result.previous!.range).totals(), given));
       }),
       { numRuns: 150 },
     );
   });
 
-  test('series: every bucket up to now, the empty ones too, and they add up to the totals', async () => {
+  test('series: every bucket up to now, including empty ones, adding up to the totals', async () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom<Period>(...PERIODS), async (given, period) => {
-        const { query, zone, counted, earlier } = await asked(given);
+        const { query, zone, counted, earlier } = await openWorld(given);
         const options = { ...given.range, filter: given.filter, compare: true };
-        const answer = await query.series({ ...options, period });
+        const result = await query.series({ ...options, period });
         const naive = (records: Counted, buckets: readonly Bucket[]) =>
           buckets.map(({ date }) => ({
             date,
             ...orUnknown(records.where((r) => zone.bucketOf(period, r.date) === at(date)).totals(), given),
           }));
-        expect(answer.buckets).toEqual(naive(counted(answer), answer.buckets));
-        const sum = answer.buckets.reduce((total, { hits }) => total + hits, 0);
+        expect(result.buckets).toEqual(naive(counted(result), result.buckets));
+        const sum = result.buckets.reduce((total, { hits }) => total + hits, 0);
         expect(sum).toBe((await query.totals(options)).totals.hits);
-        if (answer.buckets.length === 0) return;
-        const starts = answer.buckets.map(({ date }) => at(date));
-        expect(starts[0]).toBe(zone.bucketOf(period, at(answer.range.from)));
+        if (result.buckets.length === 0) return;
+        const starts = result.buckets.map(({ date }) => at(date));
+        expect(starts[0]).toBe(zone.bucketOf(period, at(result.range.from)));
         expect(starts.slice(1)).toEqual(starts.slice(0, -1).map((start) => zone.next(period, start)));
-        expect(starts.at(-1)).toBe(zone.bucketOf(period, at(answer.range.to)));
-        const { range, buckets } = answer.previous!;
+        expect(starts.at(-1)).toBe(zone.bucketOf(period, at(result.range.to)));
+        const { range, buckets } = result.previous!;
         expect(buckets).toEqual(naive(earlier(range), buckets));
       }),
       { numRuns: 120 },
     );
   });
 
-  test('whatever was kept when: what is answered and what is said to be missing are all requests', async () => {
+  test('coverage: returned and missing requests add up to all requests', async () => {
     const hooks = fc.subarray(['urls', 'visitors', 'bots']);
     const parts = fc.array(fc.record({ records: fc.array(record, { maxLength: 20 }), hooks }), {
       maxLength: 5,
@@ -300,22 +300,22 @@ describe('every answer is what counting the records gives', () => {
           for (const { date = 0, bot = false } of records) fields.push({ date, bot, hooks });
         }
         const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
-        const answer = await query.totals(range);
-        const begin = at(answer.range.from);
-        const end = begin > NOW ? begin : calendar(timeZone).next('hour', at(answer.range.to));
+        const result = await query.totals(range);
+        const begin = at(result.range.from);
+        const end = begin > NOW ? begin : calendar(timeZone).next('hour', at(result.range.to));
         const within = fields.filter(({ date }) => date >= begin && date < end);
-        expect(answer.totals.hits).toBe(within.length);
+        expect(result.totals.hits).toBe(within.length);
         const bots = within.filter((each) => each.bot && each.hooks.includes('bots')).length;
-        expect(answer.totals.bots ?? 0).toBe(bots);
+        expect(result.totals.bots ?? 0).toBe(bots);
         const { coverage } = await query.series({ ...range, period: 'month' });
-        expect(coverage).toEqual(answer.coverage);
+        expect(coverage).toEqual(result.coverage);
         for (const summary of ['urls', 'visitors', 'bots']) {
           const missing = within.filter((each) => !each.hooks.includes(summary));
           const top = await query.top(summary, range);
           expect(top.total.hits).toBe(within.length - missing.length);
           const { gaps, complete } = top.coverage;
           expect(complete).toBe(missing.length === 0);
-          // Each gap has its own ones, begins with the hour of the first and ends with the hour of the last.
+          // Each gap has its own requests. It starts with the hour of the first, and ends with the hour of the last.
           const hourOf = (ms: number) => calendar(timeZone).hourOf(ms);
           let left = missing;
           for (const { from, to, hits } of gaps) {
@@ -334,13 +334,15 @@ describe('every answer is what counting the records gives', () => {
   test('series of one key', async () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom(...ALL), async (given, summary) => {
-        const { query, zone, counted } = await asked(given);
+        const { query, zone, counted } = await openWorld(given);
         for (const key of [null, 'v1', 'DE', '200', 'web-1', 'nobody']) {
-          const answer = await query.series({ ...given.range, filter: given.filter, summary, key });
-          const records = counted(answer).where((each) => keyOf(each, summary) === key);
-          for (const { date, hits, transfer, errors, duration } of answer.buckets) {
-            const own = records.where((each) => zone.bucketOf(answer.period, each.date) === at(date));
-            expect({ hits, transfer, errors, duration }).toEqual(own.measures());
+          const result = await query.series({ ...given.range, filter: given.filter, summary, key });
+          const records = counted(result).where((each) => keyOf(each, summary) === key);
+          for (const { date, hits, transfer, errors, duration } of result.buckets) {
+            const bucketRecords = records.where(
+              (each) => zone.bucketOf(result.period, each.date) === at(date),
+            );
+            expect({ hits, transfer, errors, duration }).toEqual(bucketRecords.measures());
           }
         }
       }),
@@ -348,7 +350,7 @@ describe('every answer is what counting the records gives', () => {
     );
   });
 
-  test('top: in order, and the rows with the others are the whole', async () => {
+  test('top: rows are ordered, and rows and others add up to the total', async () => {
     const page = fc.record({
       order: fc.constantFrom<Order>('hits', 'transfer', 'errors', 'duration', 'average'),
       search: fc.constantFrom('', 'A', 'fire', '1', 'nobody', '%'),
@@ -358,15 +360,15 @@ describe('every answer is what counting the records gives', () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom(...ALL), page, async (given, summary, options) => {
         const paged: TopOptions = options.limit === 0 ? { ...options, page: 1 } : options;
-        const { query, counted, earlier } = await asked(given);
-        const answer = await query.top(summary, {
+        const { query, counted, earlier } = await openWorld(given);
+        const result = await query.top(summary, {
           ...given.range,
           ...paged,
           filter: given.filter,
           compare: true,
         });
         const { order, search, limit, page } = options;
-        const keys = counted(answer)
+        const keys = counted(result)
           .keys(summary)
           .filter(({ key }) => search === '' || key?.toLowerCase().includes(search.toLowerCase()));
         const rank = (row: Measures) => (order === 'average' ? row.duration / row.hits : row[order]);
@@ -376,16 +378,16 @@ describe('every answer is what counting the records gives', () => {
             b.hits - a.hits ||
             (a.key === null ? 1 : b.key === null ? -1 : a.key < b.key ? -1 : 1),
         );
-        const wanted = limit === 0 ? keys : keys.slice(limit * (page - 1), limit * page);
-        expect(answer.rows.map(({ previous, ...row }) => row)).toEqual(wanted);
-        expect(answer.count).toBe(keys.length);
+        const expected = limit === 0 ? keys : keys.slice(limit * (page - 1), limit * page);
+        expect(result.rows.map(({ previous, ...row }) => row)).toEqual(expected);
+        expect(result.count).toBe(keys.length);
         const add = (rows: readonly Measures[]) => rows.reduce((sum, { hits }) => sum + hits, 0);
-        expect(answer.total.hits).toBe(add(keys));
-        expect(answer.others.hits).toBe(answer.total.hits - add(wanted));
-        if (answer.rows.length === 0) return;
+        expect(result.total.hits).toBe(add(keys));
+        expect(result.others.hits).toBe(result.total.hits - add(expected));
+        if (result.rows.length === 0) return;
         const totals = await query.totals({ ...given.range, filter: given.filter, compare: true });
         const recordsBefore = earlier(totals.previous!.range);
-        for (const { key, previous } of answer.rows) {
+        for (const { key, previous } of result.rows) {
           expect(previous).toEqual(recordsBefore.where((each) => keyOf(each, summary) === key).measures());
         }
       }),
@@ -393,22 +395,22 @@ describe('every answer is what counting the records gives', () => {
     );
   });
 
-  test('records: each once, newest first, whatever the size of the pieces', async () => {
+  test('records: each once, newest first, for any page size', async () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom(1, 2, 7, 100), async (given, limit) => {
-        const { query, counted } = await asked(given);
+        const { query, counted } = await openWorld(given);
         const found: UsageRecord[] = [];
         let after: string | undefined;
         for (;;) {
           const options = { ...given.range, filter: given.filter, limit };
-          const answer = await query.records({ ...options, ...(after !== undefined && { after }) });
-          expect(answer.records.length).toBeLessThanOrEqual(limit);
-          found.push(...answer.records);
-          if (answer.next === null) {
-            expect(found).toEqual(counted(answer).records);
+          const result = await query.records({ ...options, ...(after !== undefined && { after }) });
+          expect(result.records.length).toBeLessThanOrEqual(limit);
+          found.push(...result.records);
+          if (result.next === null) {
+            expect(found).toEqual(counted(result).records);
             return;
           }
-          after = answer.next;
+          after = result.next;
         }
       }),
       { numRuns: 60 },
@@ -426,8 +428,8 @@ describe('totals', () => {
     { date: at('2026-11-02T02:00:00Z'), visitor: null },
   ];
 
-  test('a visitor of several months, days and hours is one', async () => {
-    const query = await ask(visits);
+  test('a visitor in several months, days and hours counts once', async () => {
+    const query = await openQuery(visits);
     expect(await query.totals({ from: '2026-10', to: '2026-11-02T02:59' })).toEqual({
       site: 'shop',
       timeZone: 'UTC',
@@ -438,10 +440,10 @@ describe('totals', () => {
     });
   });
 
-  test('what no summary tells is unknown, not 0', async () => {
-    const query = await ask(visits, { hooks: ['urls', 'visitors'] });
+  test('a value without a summary is null, not 0', async () => {
+    const query = await openQuery(visits, { hooks: ['urls', 'visitors'] });
     expect((await query.totals({ range: 'all' })).totals).toMatchObject({ hits: 6, visitors: 3, bots: null });
-    const basic = await ask(visits, { hooks: ['basic'] });
+    const basic = await openQuery(visits, { hooks: ['basic'] });
     expect((await basic.totals({ range: 'all' })).totals).toMatchObject({
       hits: 6,
       visitors: null,
@@ -451,11 +453,11 @@ describe('totals', () => {
     expect(bucket).toMatchObject({ visitors: null, bots: null });
   });
 
-  test('all requests are counted, whatever summaries are kept', async () => {
+  test('all requests are counted with any summaries', async () => {
     for (const hooks of [[], [sumPlans], ['geo']]) {
-      const query = await ask(visits, { hooks });
-      const wanted = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: null, bots: null };
-      expect(await query.totals({ from: '2026-09' })).toMatchObject({ totals: wanted, coverage: COMPLETE });
+      const query = await openQuery(visits, { hooks });
+      const expected = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: null, bots: null };
+      expect(await query.totals({ from: '2026-09' })).toMatchObject({ totals: expected, coverage: COMPLETE });
       const { buckets, coverage } = await query.series({ from: '2026-09', period: 'month' });
       expect(buckets.map(({ hits, visitors, bots }) => [hits, visitors, bots])).toEqual([
         [1, null, null],
@@ -466,7 +468,7 @@ describe('totals', () => {
     }
   });
 
-  test('a reader with no optional methods answers the same filtered queries', async () => {
+  test('a reader without optional methods returns the same filtered results', async () => {
     const storage = new MemoryStorage({ hooks: [sumPlans] });
     const writer = await openWriter(storage, { site: 'shop' });
     await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
@@ -490,8 +492,8 @@ describe('totals', () => {
   });
 });
 
-test('before the beginning of time there is nothing to compare with', async () => {
-  const query = await ask([{ date: NOW }]);
+test('a range without a representable previous period is not compared', async () => {
+  const query = await openQuery([{ date: NOW }]);
   const options = { compare: true, from: '1970-01-02' };
   expect((await query.totals(options)).previous).toBeNull();
   expect((await query.series(options)).previous).toBeNull();
@@ -499,8 +501,8 @@ test('before the beginning of time there is nothing to compare with', async () =
 });
 
 describe('series', () => {
-  test('a bucket that the range holds in part counts in part', async () => {
-    const query = await ask([
+  test('a bucket partly in the range counts in part', async () => {
+    const query = await openQuery([
       { date: at('2026-11-10T09:00:00Z'), visitor: 'v1' },
       { date: at('2026-11-10T10:00:00Z'), visitor: 'v2' },
       { date: at('2026-11-10T15:00:00Z'), visitor: 'v2' },
@@ -509,19 +511,19 @@ describe('series', () => {
     ]);
     const options = { from: '2026-11-10T10:00', to: '2026-11-12T11:00', period: 'day' } as const;
     const short = ({ date, hits, visitors }: Bucket) => [date.slice(0, 10), hits, visitors];
-    const wanted = [
+    const expected = [
       ['2026-11-10', 2, 1],
       ['2026-11-11', 0, 0],
       ['2026-11-12', 1, 1],
     ];
-    expect((await query.series(options)).buckets.map(short)).toEqual(wanted);
+    expect((await query.series(options)).buckets.map(short)).toEqual(expected);
     expect((await query.series({ ...options, filter: { status: '200' } })).buckets.map(short)).toEqual(
-      wanted,
+      expected,
     );
   });
 
-  test('on the day that has 25 hours', async () => {
-    const query = await ask(
+  test('a day with 25 hours has 25 buckets', async () => {
+    const query = await openQuery(
       [
         { date: at('2026-10-25T00:30:00Z') },
         { date: at('2026-10-25T01:30:00Z') },
@@ -537,8 +539,8 @@ describe('series', () => {
     ]);
   });
 
-  test('the period before has as many days as there are', async () => {
-    const query = await ask([{ date: at('2026-10-31T12:00:00Z') }]);
+  test('the previous period has its own number of days', async () => {
+    const query = await openQuery([{ date: at('2026-10-31T12:00:00Z') }]);
     const { buckets, previous } = await query.series({ from: '2026-11', to: '2026-11', compare: true });
     expect([buckets.length, previous!.buckets.length]).toEqual([25, 25]);
     const whole = await query.series({ from: '2026-10', to: '2026-10', compare: true });
@@ -557,9 +559,9 @@ describe('top', () => {
     contentLength: n,
   }));
 
-  test('all keys with what each had before', async () => {
+  test('all keys with their previous values', async () => {
     const earlier = pages.map((page) => ({ ...page, date: page.date - 10 * 24 * HOUR, contentLength: 1 }));
-    const query = await ask([...pages, ...earlier.slice(0, 100)]);
+    const query = await openQuery([...pages, ...earlier.slice(0, 100)]);
     for (const filter of [{}, { status: '200' }]) {
       const options = { from: '2026-11-11', to: '2026-11-20', compare: true, limit: 0 } as const;
       const { rows } = await query.top('urls', {
@@ -573,8 +575,8 @@ describe('top', () => {
     }
   });
 
-  test('a page after the last is empty, and all is with the others', async () => {
-    const { rows, count, total, others } = await (await ask(pages)).top('urls', { page: 100 });
+  test('a page after the last one is empty, and others has the total', async () => {
+    const { rows, count, total, others } = await (await openQuery(pages)).top('urls', { page: 100 });
     expect({ rows, count, total: total.hits, others: others.hits }).toEqual({
       rows: [],
       count: 120,
@@ -583,16 +585,16 @@ describe('top', () => {
     });
   });
 
-  test('a summary by itself, by either of its names', async () => {
-    const query = await ask(pages);
+  test('a summary is found by both of its names', async () => {
+    const query = await openQuery(pages);
     const byName = await query.top('urls');
     expect(byName.rows.length).toBe(10);
     expect(await query.top('sumUrls')).toEqual(byName);
     expect(await query.top(STANDARD_SUMMARIES[0]!)).toEqual(byName);
   });
 
-  test("a summary of one's own: each of a record's keys counts", async () => {
-    const query = await ask(
+  test('in a custom summary, each key of a record counts', async () => {
+    const query = await openQuery(
       [
         { date: at('2026-11-20T00:00:00Z'), extra: { keys: { plans: ['gold', 'trial'] } } },
         { date: at('2026-11-20T01:00:00Z'), extra: { keys: { plans: ['gold'] } } },
@@ -633,7 +635,7 @@ describe('top', () => {
 });
 
 describe('records', () => {
-  test('what is stored meanwhile, and a range that moves on, neither repeat nor skip one', async () => {
+  test('pages neither repeat nor skip records while others are stored and the range moves', async () => {
     const storage = new MemoryStorage({ hooks: [] });
     const writer = await openWriter(storage, { site: 'shop' });
     const journal = new TestJournal('a', [], 'UTC', 'shop');
@@ -662,12 +664,12 @@ describe('records', () => {
   });
 });
 
-describe('nothing stored', () => {
+describe('no data', () => {
   test.each([
     ['an empty storage', [], 'shop'],
-    ['a site that is not stored', [{ date: NOW }], 'other'],
+    ['a site without data', [{ date: NOW }], 'other'],
   ])('%s', async (_, records, site) => {
-    const query = await ask(records as TestRecord[], { summaries: [sumPlans] });
+    const query = await openQuery(records as TestRecord[], { summaries: [sumPlans] });
     const range = { from: '2026-10-27T00:00:00+00:00', to: '2026-11-25T20:00:00+00:00' };
     const head = { site, timeZone: 'UTC', range };
     const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
@@ -710,27 +712,30 @@ describe('nothing stored', () => {
     });
   });
 
-  test('the zone of a site not stored is the one that is told', async () => {
-    const query = await ask([], { timeZone: 'UTC' });
+  test('a site without data has the time zone of the context', async () => {
+    const query = await openQuery([], { timeZone: 'UTC' });
     expect((await query.site()).timeZone).toBe('UTC');
-    const told = new UsageQuery(new MemoryStorage().reader, { timeZone: 'Asia/Kathmandu', now: () => NOW });
-    expect(await told.site()).toMatchObject({ site: 'default', timeZone: 'Asia/Kathmandu' });
-    expect((await told.totals({ range: 'today' })).range).toEqual({
+    const withTimeZone = new UsageQuery(new MemoryStorage().reader, {
+      timeZone: 'Asia/Kathmandu',
+      now: () => NOW,
+    });
+    expect(await withTimeZone.site()).toMatchObject({ site: 'default', timeZone: 'Asia/Kathmandu' });
+    expect((await withTimeZone.totals({ range: 'today' })).range).toEqual({
       from: '2026-11-26T00:00:00+05:45',
       to: '2026-11-26T02:00:00+05:45',
     });
   });
 });
 
-test('the summaries of a site, in the order of the documentation, those of its own last', async () => {
-  const query = await ask([{ date: NOW }], {
+test('summaries of a site are in the documented order, custom ones last', async () => {
+  const query = await openQuery([{ date: NOW }], {
     hooks: [sumPlans, 'status', 'urls'],
     folded: [],
     timeZone: 'Europe/Berlin',
     summaries: [sumPlans],
   });
   expect((await query.site()).summaries.map(({ name }) => name)).toEqual(['plans']);
-  const stored = await ask([{ date: NOW }], {
+  const stored = await openQuery([{ date: NOW }], {
     hooks: [sumPlans, 'status', 'urls'],
     timeZone: 'Europe/Berlin',
   });
@@ -745,7 +750,7 @@ test('the summaries of a site, in the order of the documentation, those of its o
   });
 });
 
-describe('wrong input is refused by its name', () => {
+describe('invalid input is refused by name', () => {
   const filters = [
     ['filter', { filter: 'status' }],
     ['filter', { filter: null }],
@@ -805,18 +810,18 @@ describe('wrong input is refused by its name', () => {
   };
   for (const [method, wrong] of Object.entries(cases)) {
     test.each(wrong)(`${method}: %s %o`, async (name, options) => {
-      const query = await ask([{ date: NOW }], { timeZone: 'Europe/Berlin' });
+      const query = await openQuery([{ date: NOW }], { timeZone: 'Europe/Berlin' });
       const asking = query as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
-      const answer = method === 'top' ? asking.top!('urls', options) : asking[method]!(options);
-      await expect(answer).rejects.toMatchObject({
+      const result = method === 'top' ? asking.top!('urls', options) : asking[method]!(options);
+      await expect(result).rejects.toMatchObject({
         code: 'QUERY_INVALID',
         message: expect.stringMatching(new RegExp(`^${name.replace('.', '\\.')} is `)),
       });
     });
   }
 
-  test('top of what is no summary', async () => {
-    const query = await ask([]);
+  test('top: unknown summary', async () => {
+    const query = await openQuery([]);
     for (const summary of [undefined, null, 5, 'basic', {}]) {
       await expect(query.top(summary as never)).rejects.toMatchObject({ code: 'QUERY_INVALID' });
     }

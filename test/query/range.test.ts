@@ -26,7 +26,7 @@ const ZONES = [
   'Australia/Lord_Howe',
 ];
 
-/** As the zone prints both ends; the second is exclusive. */
+/** Returns the formatted start and exclusive end of a range. */
 async function range(zone: string, now: string, options: RangeOptions, first?: string) {
   const here = calendar(zone);
   const stored = first === undefined ? undefined : Date.parse(first);
@@ -38,7 +38,7 @@ function show(zone: string, { start, end }: HourRange): [from: string, until: st
   return [here.format(start), here.format(end)];
 }
 
-describe('ranges by name end with the hour of now', () => {
+describe('named ranges end with the current hour', () => {
   const rows: [zone: string, now: string, range: RangeOptions['range'], from: string, until: string][] = [
     ['UTC', '2026-11-25T20:36:00Z', 'today', '2026-11-25T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     ['UTC', '2026-11-25T20:36:00Z', '7d', '2026-11-19T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
@@ -46,10 +46,10 @@ describe('ranges by name end with the hour of now', () => {
     ['UTC', '2026-11-25T20:36:00Z', '90d', '2026-08-28T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     ['UTC', '2026-11-25T20:36:00Z', 'month', '2026-11-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     ['UTC', '2026-11-25T20:36:00Z', '12mo', '2025-12-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
-    // The hour begins with its first instant.
+    // The first instant of an hour.
     ['UTC', '2026-11-25T21:00:00Z', 'today', '2026-11-25T00:00:00+00:00', '2026-11-25T22:00:00+00:00'],
     ['UTC', '2026-12-31T23:59:59.999Z', 'month', '2026-12-01T00:00:00+00:00', '2027-01-01T00:00:00+00:00'],
-    // The days in which the clock changes.
+    // Days with a clock change.
     [
       'Europe/Berlin',
       '2026-03-29T20:00:00Z',
@@ -58,7 +58,7 @@ describe('ranges by name end with the hour of now', () => {
       '2026-03-29T23:00:00+02:00',
     ],
     ['Europe/Berlin', '2026-03-31T20:00:00Z', '7d', '2026-03-25T00:00:00+01:00', '2026-03-31T23:00:00+02:00'],
-    // In the hour that comes twice.
+    // In the repeated hour.
     [
       'Europe/Berlin',
       '2026-10-25T00:30:00Z',
@@ -101,14 +101,14 @@ describe('ranges by name end with the hour of now', () => {
       '2026-03-02T00:00:00-03:30',
       '2026-03-08T10:00:00-02:30',
     ],
-    // Friday the 30th of December 2011 was skipped: the 24th takes its place.
+    // Friday, December 30, 2011 was skipped, so the range starts on the 24th.
     ['Pacific/Apia', '2011-12-31T05:00:00Z', '7d', '2011-12-24T00:00:00-10:00', '2011-12-31T20:00:00+14:00'],
   ];
   test.each(rows)('%s at %s: %s', async (zone, now, name, from, until) => {
     expect(await range(zone, now, { range: name! })).toEqual([from, until]);
   });
 
-  test('all: from the month of what is stored first, or this month', async () => {
+  test('all: starts with the month of the first record, or the current month', async () => {
     const now = '2026-11-25T20:36:00Z';
     expect(await range('UTC', now, { range: 'all' }, '2024-02-29T12:00:00Z')).toEqual([
       '2024-02-01T00:00:00+00:00',
@@ -120,11 +120,11 @@ describe('ranges by name end with the hour of now', () => {
     ]);
   });
 
-  test('30d where nothing is said, and what is stored first is not asked for', async () => {
+  test('defaults to 30d, without reading the first record', async () => {
     const here = calendar('UTC');
     const now = Date.parse('2026-11-25T20:36:00Z');
     const never = async () => {
-      throw new Error('asked');
+      throw new Error('the first record was read');
     };
     expect(await rangeOf({}, here, now, never)).toEqual(await rangeOf({ range: '30d' }, here, now, never));
   });
@@ -154,14 +154,14 @@ describe('from and to, both inclusive', () => {
       '2026-10-25T11:00:00+00:00',
     ],
     [
-      'the hour that comes twice: the first of the two, unless the offset is said',
+      'a repeated hour: the first one, unless an offset is given',
       'Europe/Berlin',
       { from: '2026-10-25T02:30', to: '2026-10-25T02:30:00+01:00' },
       '2026-10-25T02:00:00+02:00',
       '2026-10-25T03:00:00+01:00',
     ],
     [
-      'the hour that is skipped: the one after it',
+      'a skipped hour: the next one',
       'Europe/Berlin',
       { from: '2026-03-29T02:30', to: '2026-03-29T02:30' },
       '2026-03-29T03:00:00+02:00',
@@ -175,7 +175,7 @@ describe('from and to, both inclusive', () => {
       '2026-11-01T07:00:00+05:45',
     ],
     [
-      'up to now where the end is left out',
+      'without an end: up to now',
       'UTC',
       { from: '2026-11-20' },
       '2026-11-20T00:00:00+00:00',
@@ -189,28 +189,28 @@ describe('from and to, both inclusive', () => {
       '2026-11-25T21:00:00+00:00',
     ],
     [
-      'from what is stored first where the beginning is left out',
+      'without a start: from the first record',
       'UTC',
       { to: '2026-03-10' },
       '2026-02-01T00:00:00+00:00',
       '2026-03-11T00:00:00+00:00',
     ],
     [
-      'nothing where the end lies before that',
+      'an end before the first record: nothing',
       'UTC',
       { to: '2026-01-10' },
       '2026-02-01T00:00:00+00:00',
       '2026-02-01T00:00:00+00:00',
     ],
     [
-      'nothing in the time to come',
+      'in the future: nothing',
       'UTC',
       { from: '2027-01-15', to: '2027-02-01' },
       '2027-01-15T00:00:00+00:00',
       '2027-01-15T00:00:00+00:00',
     ],
     [
-      'until a day that was skipped: not the one after it',
+      'until a skipped day: without the next one',
       'Pacific/Apia',
       { from: '2011-12-29', to: '2011-12-30' },
       '2011-12-29T00:00:00-10:00',
@@ -245,11 +245,11 @@ describe('from and to, both inclusive', () => {
     expect({ open: found.open, unit: found.unit }).toEqual({ open, unit });
   });
 
-  test('what is no range is refused', async () => {
+  test('refuses invalid ranges', async () => {
     const refused = async (options: object) => {
-      const answer = rangeOf(options, calendar('UTC'), Date.UTC(2026, 10, 25), async () => undefined);
-      await expect(answer).rejects.toMatchObject({ code: 'QUERY_INVALID' });
-      return answer.catch(({ message }) => message as string);
+      const result = rangeOf(options, calendar('UTC'), Date.UTC(2026, 10, 25), async () => undefined);
+      await expect(result).rejects.toMatchObject({ code: 'QUERY_INVALID' });
+      return result.catch(({ message }) => message as string);
     };
     expect(await refused({ range: '8d' })).toBe(
       `range is "8d"; expected ${RANGES.map((name) => `"${name}"`).join(', ')}.`,
@@ -272,7 +272,7 @@ describe('from and to, both inclusive', () => {
   });
 });
 
-/** Whole hours, at any place of a year in which each zone changes its clock. */
+/** Generates full hours of a year in which each zone changes its clock. */
 const ranges = fc
   .record({
     zone: fc.constantFrom(...ZONES),
@@ -297,7 +297,7 @@ describe('spans', () => {
   function hoursOf({ period, from, to }: Span, zone: string): number[] {
     const here = calendar(zone);
     const hours: number[] = [];
-    // As a storage finds them: the buckets that begin within.
+    // Like a storage, takes the buckets that start in the span.
     let bucket = here.bucketOf(period, from);
     if (bucket < from) bucket = here.next(period, bucket);
     for (; bucket <= to; bucket = here.next(period, bucket)) {
@@ -307,7 +307,7 @@ describe('spans', () => {
     return hours;
   }
 
-  test('name exactly the hours of the range, each once', () => {
+  test('cover exactly the hours of the range, each once', () => {
     fc.assert(
       fc.property(ranges, ({ zone, range }) => {
         const hours = spansOf(range, calendar(zone)).flatMap((span) => hoursOf(span, zone));
@@ -317,7 +317,7 @@ describe('spans', () => {
     );
   });
 
-  test('are of the fewest buckets: every month and day that lies in the range is one', () => {
+  test('use the fewest buckets: each month and day in the range is one', () => {
     fc.assert(
       fc.property(ranges, ({ zone, range }) => {
         const here = calendar(zone);
@@ -348,7 +348,7 @@ describe('spans', () => {
     );
   });
 
-  test('a month that is not over is one bucket', async () => {
+  test('the current month is one bucket', async () => {
     const here = calendar('Europe/Berlin');
     const now = Date.parse('2026-11-25T20:36:00Z');
     const spans = async (options: RangeOptions) =>
@@ -380,11 +380,11 @@ describe('spans', () => {
   });
 });
 
-describe('the period before', () => {
+describe('the previous period', () => {
   async function previous(zone: string, now: string, options: RangeOptions) {
     const here = calendar(zone);
-    const asked = await rangeOf(options, here, Date.parse(now), async () => undefined);
-    return show(zone, previousOf(asked, here));
+    const parsed = await rangeOf(options, here, Date.parse(now), async () => undefined);
+    return show(zone, previousOf(parsed, here));
   }
   const NOW = '2026-11-25T20:36:00Z';
   const rows: [
@@ -520,14 +520,14 @@ describe('the period before', () => {
     expect(await previous(zone, now, options)).toEqual([from, until]);
   });
 
-  test('does not overlap a range that begins in the 25th hour of a day of 26 hours', () => {
+  test('does not overlap a range that starts in the 25th hour of a day of 26 hours', () => {
     const here = calendar('Antarctica/Troll');
     const start = Date.parse('2008-10-26T22:00:00Z');
     const end = Date.parse('2008-11-08T00:00:00Z');
     expect(previousOf({ start, end, open: false, unit: 'day' }, here).end).toBe(start);
   });
 
-  test('is as long in days, ends where the range begins, and overlaps it never', () => {
+  test('has the same number of days, ends where the range starts, and never overlaps it', () => {
     fc.assert(
       fc.property(ranges, ({ zone, range }) => {
         const here = calendar(zone);
@@ -545,7 +545,7 @@ describe('the period before', () => {
   });
 });
 
-describe('what a range is drawn by', () => {
+describe('the period of a chart', () => {
   test.each<[RangeOptions, Period, number]>([
     [{ range: 'today' }, 'hour', 21],
     [{ from: '2026-10-24', to: '2026-10-25' }, 'hour', 49],
@@ -560,7 +560,7 @@ describe('what a range is drawn by', () => {
     [{ range: '12mo' }, 'month', 12],
   ])('%o', async (options, period, count) => {
     const here = calendar('Europe/Berlin');
-    const asked = await rangeOf(options, here, Date.parse('2026-11-25T19:36:00Z'), async () => undefined);
-    expect([periodOf(asked), bucketsOf(asked, periodOf(asked), here).length]).toEqual([period, count]);
+    const parsed = await rangeOf(options, here, Date.parse('2026-11-25T19:36:00Z'), async () => undefined);
+    expect([periodOf(parsed), bucketsOf(parsed, periodOf(parsed), here).length]).toEqual([period, count]);
   });
 });

@@ -33,7 +33,7 @@ function visits(): TestRecord[] {
   }));
 }
 
-describe.runIf(isWanted('chromium'))('the page in Chromium', () => {
+describe.runIf(isWanted('chromium'))('the report in Chromium', () => {
   const { openPage } = fileBrowser();
   const pages = new Map<string, string>();
   const server = http.createServer((request, response) => {
@@ -54,10 +54,10 @@ describe.runIf(isWanted('chromium'))('the page in Chromium', () => {
   });
   afterAll(() => closeServer(server));
 
-  test('asks nobody for anything, runs nothing, and shows hostile keys as text', async () => {
-    const asked: string[] = [];
+  test('sends no requests, runs no script, and shows hostile keys as text', async () => {
+    const requested: string[] = [];
     await using opened = await openPage(`${url}/month`, {
-      before: (page) => page.on('request', (request) => asked.push(request.url())),
+      before: (page) => page.on('request', (request) => requested.push(request.url())),
     });
     const { page } = opened;
     expect(await page.title()).toBe('shop: usage in October 2026');
@@ -67,16 +67,19 @@ describe.runIf(isWanted('chromium'))('the page in Chromium', () => {
     expect(await page.locator('main').isVisible()).toBe(true);
     expect(opened.elsewhere).toEqual([]);
     expect(opened.complaints).toEqual([]);
-    expect(asked.filter((each) => !each.startsWith('data:'))).toEqual([`${url}/month`]);
+    expect(requested.filter((each) => !each.startsWith('data:'))).toEqual([`${url}/month`]);
   });
 
-  test.each(['/month', '/empty'])('%s has no barriers, light or dark', async (path) => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await using opened = await openPage(`${url}${path}`, { colorScheme });
-      expect(await barriers(opened.page)).toEqual([]);
-      expect(opened.complaints).toEqual([]);
-    }
-  });
+  test.each(['/month', '/empty'])(
+    '%s has no accessibility violations in light and dark mode',
+    async (path) => {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await using opened = await openPage(`${url}${path}`, { colorScheme });
+        expect(await barriers(opened.page)).toEqual([]);
+        expect(opened.complaints).toEqual([]);
+      }
+    },
+  );
 
   test.each([
     ['a telephone', 360],
@@ -88,7 +91,7 @@ describe.runIf(isWanted('chromium'))('the page in Chromium', () => {
     }
   });
 
-  test('fits A4: no table is wider than its column', async () => {
+  test('fits A4 when printed', async () => {
     await using opened = await openPage(`${url}/month`, { viewport: { width: 688, height: 971 } });
     await opened.page.emulateMedia({ media: 'print', colorScheme: 'dark' });
     const widths = await opened.page.$$eval('section table', (tables) =>

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { changeOf } from '../../src/formats/change.ts';
 import { bucketText, changeText, keyText, percentOf, rangeText } from '../../src/report/labels.ts';
 
-test('shares: what is there is not 0, and what is missing is not all', () => {
+test('shares round neither to 0 % nor to 100 %', () => {
   const rows: [part: number, of: number, text: string][] = [
     [0, 0, '0%'],
     [0, 5, '0%'],
@@ -47,7 +47,7 @@ describe('ranges', () => {
   ])('%s to %s', (from, to, text) => expect(rangeText({ from, to })).toBe(text));
 });
 
-test('buckets: both hours of the night in which the clock goes back are told apart', () => {
+test('buckets distinguish the repeated hour at the end of daylight saving time', () => {
   expect(bucketText('month', '2026-10-01T00:00:00+02:00')).toEqual({ short: 'Oct', long: 'October 2026' });
   expect(bucketText('day', '2026-10-05T00:00:00+02:00')).toEqual({ short: '5 Oct', long: '5 October 2026' });
   expect(bucketText('hour', '2026-10-25T02:00:00+01:00')).toEqual({
@@ -56,7 +56,7 @@ test('buckets: both hours of the night in which the clock goes back are told apa
   });
 });
 
-test('keys say what they mean where that is known, and no key breaks it', () => {
+test('keys are labeled if their meaning is known, for any key', () => {
   const rows: [summary: string, key: string | null, text: string | undefined, name: string | undefined][] = [
     ['geo', 'DE', 'DE', 'Germany'],
     ['geo', 'ZQ', 'ZQ', undefined],

@@ -20,18 +20,18 @@ const VISITS: TestRecord[] = [
   { date: at('2026-11-01T10:00:00Z'), url: '/a', visitor: 'v3' },
 ];
 
-describe('what is asked', () => {
+describe('queries', () => {
   test.each([
     ['UTC', '2026-11-25T20:36:00Z', '2026-10-01T00:00:00+00:00', '2026-10-31T23:00:00+00:00'],
     ['UTC', '2026-01-01T00:00:00Z', '2025-12-01T00:00:00+00:00', '2025-12-31T23:00:00+00:00'],
     ['Europe/Berlin', '2026-10-31T23:30:00Z', '2026-10-01T00:00:00+02:00', '2026-10-31T23:00:00+01:00'],
     ['America/St_Johns', '2026-11-01T02:00:00Z', '2026-09-01T00:00:00-02:30', '2026-09-30T23:00:00-02:30'],
-  ])('the last whole month in %s at %s', async (timeZone, now, from, to) => {
+  ])('default to the last full month in %s at %s', async (timeZone, now, from, to) => {
     const { totals } = await reportOf([{ date: at('2025-12-10T00:00:00Z') }], { timeZone, now: at(now) });
     expect(totals.range).toEqual({ from, to });
   });
 
-  test('all answers are of the same range, with the one before', async () => {
+  test('all have the same range, and are compared with the previous one', async () => {
     const { site, totals, series, top } = await reportOf(VISITS, { hooks: [...ALL, sumPlans] });
     expect(totals.totals).toMatchObject({ hits: 3, errors: 1, visitors: 2, bots: 1 });
     expect(totals.previous!.totals).toMatchObject({ hits: 1, visitors: 1 });
@@ -41,10 +41,10 @@ describe('what is asked', () => {
       ['/a', 2, 1],
       ['/b|c', 1, 0],
     ]);
-    for (const answer of [series, ...top]) expect(answer.range).toEqual(totals.range);
+    for (const result of [series, ...top]) expect(result.range).toEqual(totals.range);
   });
 
-  test('all that is stored is compared with nothing', async () => {
+  test('the range all is not compared', async () => {
     const { totals, top } = await reportOf(VISITS, { range: 'all' });
     expect(totals.totals.hits).toBe(5);
     expect(totals.previous).toBeNull();
@@ -52,7 +52,7 @@ describe('what is asked', () => {
   });
 });
 
-test('what a summary does not count is told where it stands', async () => {
+test('a summary without full coverage has a note', async () => {
   const storage = new MemoryStorage({ hooks: [] });
   const writer = await openWriter(storage, { site: 'shop' });
   const journal = new TestJournal('a', [], 'UTC', 'shop');
@@ -71,7 +71,7 @@ test('what a summary does not count is told where it stands', async () => {
   );
 });
 
-test('markdown', async () => {
+test('renders Markdown', async () => {
   const text = markdownReport(
     await reportOf(VISITS, { hooks: ['urls', 'visitors', 'geo'], from: '2026-10-02', to: '2026-10-05' }),
     IMPRINT,
@@ -133,7 +133,7 @@ test('markdown', async () => {
   `);
 });
 
-describe('hostile keys are text', () => {
+describe('hostile keys are escaped', () => {
   const texts = [
     ...HOSTILE_TEXTS,
     'javascript:alert(1)',
@@ -211,7 +211,7 @@ describe('hostile keys are text', () => {
     const made = await report(page);
     const text = htmlReport(made, IMPRINT);
     expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
-    // No element but ours, whatever a key says.
+    // No key adds an element.
     const plain = htmlReport(await report(page.map((_, n) => `key-${n}`)), IMPRINT);
     const elements = (of: string) => [...of.matchAll(/<\/?[a-z!][a-z0-9]*/gi)].map(([tag]) => tag);
     const bare = (of: string[]) => of.filter((tag) => !/span/.test(tag));
@@ -224,7 +224,7 @@ describe('hostile keys are text', () => {
 });
 
 describe('html', () => {
-  test('is one file that loads and runs nothing', async () => {
+  test('is a single file without scripts or external resources', async () => {
     const text = htmlReport(await reportOf(VISITS), IMPRINT);
     expect(text).not.toMatch(/<script|<link(?! rel="icon" href="data:,")|<img|@import|url\(|\son\w+=/i);
     expect([...text.matchAll(/\b(?:href|src|action)="([^"]*)"/g)].map(([, url]) => url)).toEqual([
@@ -235,7 +235,7 @@ describe('html', () => {
     expect(text).toContain('<title>shop: usage in October 2026</title>');
   });
 
-  test('the chart says what it shows, and a table has its numbers', async () => {
+  test('the chart has a description and a table of its values', async () => {
     const text = htmlReport(await reportOf(VISITS), IMPRINT);
     expect(text).toContain('role="img" aria-labelledby="chart-title chart-desc"');
     expect(text).toContain('<title id="chart-title">Hits by day</title>');
@@ -247,14 +247,14 @@ describe('html', () => {
     expect(text.match(/<tr><th scope="row">\d+ October 2026<\/th>/g)).toHaveLength(31);
   });
 
-  test('what is not kept is not shown as 0', async () => {
+  test('values that are not kept are not shown as 0', async () => {
     const text = htmlReport(await reportOf(VISITS, { hooks: ['urls'] }), IMPRINT);
     expect(text).not.toContain('<dt>Visitors');
     expect(text).not.toContain('<dt>Bots');
     expect(text).toContain('Not stored: sumRemotes, sumUserAgents,');
   });
 
-  test('a summary that has nothing in the range says so', async () => {
+  test('a summary without data in the range says so', async () => {
     const text = htmlReport(await reportOf(VISITS, { from: '2026-08', to: '2026-08' }), IMPRINT);
     expect(text).toContain('No hits of the site &#34;shop&#34; in this range.');
     expect(text.match(/No hits in this range\.<\/p>\n?<\/section>/g)).toHaveLength(ALL.length);

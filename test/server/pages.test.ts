@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ENDPOINTS } from '../../src/server/api.ts';
 import { jsonSchema } from '../../src/server/openapi.ts';
-import { ROOT, read, section } from '../docs/newcomer.ts';
+import { ROOT, read, section } from '../docs/documentation.ts';
 
 const API = read('docs/reference/http-api.md');
 

@@ -75,7 +75,7 @@ describe('opened by URL, in the writer thread', () => {
 
 describe('opened by a client, in the app thread', () => {
   const cases = storageCases({
-    name: 'clickhouse, own client',
+    name: 'clickhouse, client',
     createLocation: newClientLocation,
     ...(stoppable && { server: stoppable }),
   });

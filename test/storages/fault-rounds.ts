@@ -110,7 +110,7 @@ export async function expectExact(
   const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
   onTestFinished(() => usage.close());
   await usage.ready();
-  // Only the own journal remains when all others are adopted.
+  // Only this app's journal remains when all others are adopted.
   await expect.poll(() => listJournals(journalsOf(directory)).length, { timeout: adoptionTimeout }).toBe(1);
   const stored = new Map<string, number>();
   for (const { key, hits } of await usage.getSum('urls', { period: 'month', limit: 0 })) {

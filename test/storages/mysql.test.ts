@@ -55,7 +55,7 @@ describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
 });
 
 describe.skipIf(!hasMysql)('opened by a pool, in the app thread', () => {
-  test.each(storageCases({ name: 'mysql, own pool', createLocation: newPoolLocation, ...faulty }))(
+  test.each(storageCases({ name: 'mysql, pool', createLocation: newPoolLocation, ...faulty }))(
     '$name',
     ({ run }) => run(),
   );

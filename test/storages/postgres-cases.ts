@@ -73,7 +73,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
 
     describe('opened by a pool, in the app thread', () => {
-      const subject = { name: 'postgres, own pool', createLocation: newPoolLocation, ...faulty };
+      const subject = { name: 'postgres, pool', createLocation: newPoolLocation, ...faulty };
       test.each(storageCases(subject))('$name', ({ run }) => run());
     });
   });

@@ -15,7 +15,7 @@ export interface DroppableDatabase {
 
 /**
  * Registers tests of a database that is dropped while an app writes to it.
- * @param isKept Whether the app stores once more what its journal still holds; otherwise all of it is lost.
+ * @param isKept The app stores the records of its journal again; otherwise, stored records are lost.
  */
 export function replacedCases(openDatabase: () => Promise<DroppableDatabase>, isKept: boolean): void {
   async function start(other?: { site: string }) {
@@ -33,7 +33,7 @@ export function replacedCases(openDatabase: () => Promise<DroppableDatabase>, is
         for (let n = 0; n < count; n++) await app.request(`/${requested++}`);
       },
       requested: () => requested,
-      /** Checks that what the status says is in the database, once each, under the right keys. */
+      /** Expects each committed record to be stored once, under the correct keys. */
       async expectExact(lost: number) {
         await app.usage.flush();
         expect(status()).toMatchObject({ ok: true, lost, committed: requested - lost });

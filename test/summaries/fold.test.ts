@@ -25,13 +25,13 @@ interface Fact {
 }
 
 /** A user-defined summary with several keys per record, and one whose keys no batch contains. */
-const OWN = ['tags', 'without-keys'].map((name) => defineSummary({ name, key: () => null }));
-const SUMMARIES = [...STANDARD_SUMMARIES, ...OWN];
+const CUSTOM = ['tags', 'without-keys'].map((name) => defineSummary({ name, key: () => null }));
+const SUMMARIES = [...STANDARD_SUMMARIES, ...CUSTOM];
 
 const key = fc.constantFrom('a', 'b', 'A', 'a ', 'ä', '🜁', 'null', '');
 const optional = fc.option(key);
 const fact: fc.Arbitrary<Fact> = fc.record({
-  // Around the change of the clocks in Berlin, and a month's end.
+  // Around the end of daylight saving time in Berlin, and the end of a month.
   date: fc.integer({ min: Date.UTC(2026, 9, 24), max: Date.UTC(2026, 10, 2) }),
   url: key.filter((text) => text !== ''),
   remoteAddr: optional,
@@ -74,13 +74,13 @@ function add(totals: Totals, name: string, values: [number, number, number, numb
   totals.set(name, before.map((value, i) => value + values[i]!) as typeof values);
 }
 
-/** The key of what is added to all of them. */
+/** Key of the coverage of a record that is in all summaries. */
 const EVERY_NAME = SUMMARIES.map(({ name }) => name)
   .sort()
   .join(',');
 
-/** What a reader of the documentation would count, record by record. */
-function straightCount(fields: readonly Fact[], timeZone: string): Totals {
+/** Counts record by record, as documented. */
+function countEach(fields: readonly Fact[], timeZone: string): Totals {
   const zone = calendar(timeZone);
   const totals: Totals = new Map();
   for (const one of fields) {
@@ -125,7 +125,7 @@ function foldCount(batches: readonly (readonly Fact[])[], timeZone: string): Tot
   return totals;
 }
 
-/** The fields in another order, cut into batches anywhere. */
+/** Generates fields, and the same fields in random order and batches. */
 const shuffledBatches = fc
   .array(fact, { maxLength: 60 })
   .chain((fields) =>
@@ -138,24 +138,24 @@ const shuffledBatches = fc
 
 describe('fold', () => {
   test.each(['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe'])(
-    'any split of the records, in any order, gives what a straight count gives (%s)',
+    'returns the same sums as counting each record, for any order and batches (%s)',
     (timeZone) => {
       fc.assert(
         fc.property(shuffledBatches, ([fields, shuffled, cuts]) => {
           const edges = [0, ...cuts.toSorted((a, b) => a - b), shuffled.length];
           const batches = edges.slice(1).map((to, i) => shuffled.slice(edges[i], to));
-          expect(foldCount(batches, timeZone)).toEqual(straightCount(fields, timeZone));
+          expect(foldCount(batches, timeZone)).toEqual(countEach(fields, timeZone));
         }),
         { numRuns: 150 },
       );
     },
   );
 
-  test('a batch without records gives nothing', () => {
+  test('returns nothing for an empty batch', () => {
     expect(fold(batchOf([]), SUMMARIES, calendar('UTC'))).toEqual([]);
   });
 
-  test('each bucket has one group per summary, in the order of time, and each key one row', () => {
+  test('returns one group per summary and bucket, ordered by time, and one row per key', () => {
     fc.assert(
       fc.property(shuffledBatches, ([fields]) => {
         const groups = fold(batchOf(fields), SUMMARIES, calendar('Europe/Berlin'));

@@ -20,7 +20,7 @@ const ZONES = [
   'Africa/Monrovia',
 ];
 
-/** The buckets from the one that holds `from`, as the zone prints them. */
+/** Returns formatted buckets, starting with the one that contains `from`. */
 function buckets(zone: string, period: Period, from: string, count: number): string[] {
   const here = calendar(zone);
   const found: string[] = [];
@@ -196,7 +196,7 @@ describe('buckets', () => {
     expect(buckets(zone, period, from, starts.length)).toEqual(starts);
   });
 
-  test('has 23, 24 and 25 hours a day, and 48 half of them where the clock moves by 30 minutes', () => {
+  test('splits days of 23 to 26 hours into hours', () => {
     const hoursOf = (zone: string, day: string) => {
       const here = calendar(zone);
       let count = 0;
@@ -223,7 +223,7 @@ describe('buckets', () => {
     });
   });
 
-  test('survives numbers that no date holds', () => {
+  test('handles numbers beyond the range of dates', () => {
     for (const zone of ['UTC', 'Europe/Berlin', 'America/St_Johns']) {
       for (const ms of [1e300, -1e300, 8.64e15, -8.64e15, Number.MAX_SAFE_INTEGER, -5e13, 0.5, -0.5]) {
         const here = new Calendar(zone);
@@ -245,7 +245,7 @@ describe('buckets', () => {
 });
 
 describe('calendar', () => {
-  test('makes one a zone', () => {
+  test('returns one instance per zone', () => {
     expect(calendar('Europe/Berlin')).toBe(calendar('Europe/Berlin'));
     expect(calendar('Europe/Berlin').timeZone).toBe('Europe/Berlin');
     expect(calendar('europe/berlin').format(0)).toBe('1970-01-01T01:00:00+01:00');
@@ -303,7 +303,7 @@ describe('format', () => {
     ['America/St_Johns', '2017-01-01T00:00:00.007Z', '2016-12-31T20:30:00.007-03:30'],
     ['Asia/Kathmandu', '2017-01-01T00:00:00Z', '2017-01-01T05:45:00+05:45'],
     ['Pacific/Kiritimati', '2017-01-01T00:00:00Z', '2017-01-01T14:00:00+14:00'],
-    // The clock showed 23:15:30; an offset of -00:44:30 cannot be written.
+    // The clock showed 23:15:30; an offset of -00:44:30 cannot be formatted.
     ['Africa/Monrovia', '1960-01-01T00:00:00Z', '1959-12-31T23:16:00-00:44'],
   ])('%s %s', (zone, ms, text) => {
     expect(calendar(zone).format(Date.parse(ms))).toBe(text);
@@ -373,7 +373,7 @@ describe('parse', () => {
       '2026-11-01T10:00:00.',
       '2026-11-01T10:00+24:00',
       '2026-11-01T10:00+01:60',
-      // What becomes of a plus sign that a URL does not escape.
+      // A plus sign that was not escaped in a URL.
       '2026-11-01T10:00:00 01:00',
       ' 2026-11-01',
       '2026-11-01\n',
@@ -399,7 +399,7 @@ describe('parse', () => {
   });
 });
 
-/** What the wall clock shows, by its fields and so another way than the code's: local time as ms in UTC. */
+/** Returns a function that computes the local time as ms in UTC. Its method differs from the tested code's. */
 function wallClock(zone: string): (ms: number) => number {
   const fields = { year: 'numeric', month: 'numeric', day: 'numeric' } as const;
   const time = { hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' } as const;
@@ -410,7 +410,7 @@ function wallClock(zone: string): (ms: number) => number {
   };
 }
 
-/** Instants at which the zone's clock was changed between 1900 and 2100, to the second. */
+/** Returns the instants of all clock changes of the zone between 1900 and 2100, to the second. */
 function changesOf(zone: string): number[] {
   const clock = wallClock(zone);
   const offset = (ms: number) => clock(ms) - ms;
@@ -428,7 +428,7 @@ function changesOf(zone: string): number[] {
   return found;
 }
 
-describe.each(ZONES)('always, in %s', (zone) => {
+describe.each(ZONES)('properties in %s', (zone) => {
   const clock = wallClock(zone);
   const changes = changesOf(zone);
   const anywhere = fc.integer({ min: Date.UTC(1900, 0, 2), max: Date.UTC(2099, 11, 30) });
@@ -443,7 +443,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     .filter((ms) => ms > Date.UTC(1900, 0, 2) && ms < Date.UTC(2099, 11, 30));
   const periods = fc.constantFrom(...PERIODS);
 
-  test('an instant lies in its bucket, and buckets follow one another', () => {
+  test('an instant is in its bucket, and buckets are contiguous', () => {
     fc.assert(
       fc.property(periods, instants, (period, ms) => {
         const here = calendar(zone);
@@ -460,18 +460,18 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  test('an answer does not depend on the calls before', () => {
+  test('a result does not depend on previous calls', () => {
     fc.assert(
       fc.property(periods, fc.array(instants, { minLength: 2, maxLength: 5 }), (period, many) => {
         const warm = new Calendar(zone);
-        const answers = many.map((ms) => warm.bucketOf(period, ms));
-        expect(answers).toEqual(many.map((ms) => new Calendar(zone).bucketOf(period, ms)));
+        const results = many.map((ms) => warm.bucketOf(period, ms));
+        expect(results).toEqual(many.map((ms) => new Calendar(zone).bucketOf(period, ms)));
       }),
       { numRuns: 30 },
     );
   });
 
-  test('later instants have no earlier buckets', () => {
+  test('buckets are monotonic', () => {
     fc.assert(
       fc.property(periods, instants, fc.integer({ min: 0, max: 3 * DAY }), (period, ms, more) => {
         const here = calendar(zone);
@@ -480,7 +480,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  test('an hour is one hour of the clock without a change in it, and as long as can be', () => {
+  test('an hour contains no clock change, and is as long as possible', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const here = calendar(zone);
@@ -496,7 +496,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  test('days and months begin when the clock first shows their date', () => {
+  test('days and months start when the clock first shows their date', () => {
     const date = (ms: number) => Math.floor(clock(ms) / DAY);
     const month = (ms: number) =>
       Math.floor(new Date(clock(ms)).getUTCFullYear() * 12) + new Date(clock(ms)).getUTCMonth();
@@ -509,7 +509,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
         ] as const) {
           const start = here.bucketOf(period, ms);
           const end = here.next(period, start);
-          // Not later than shown now: the clock may have gone back over midnight since.
+          // The start may show a later date: the clock may have been set back over midnight since.
           expect(shown(start)).toBeGreaterThanOrEqual(shown(ms));
           expect(shown(start - 1000)).toBeLessThan(shown(start));
           expect(shown(end)).toBeGreaterThan(shown(start));
@@ -524,16 +524,16 @@ describe.each(ZONES)('always, in %s', (zone) => {
   test.each([
     ['day', 'hour'],
     ['month', 'day'],
-  ] as const)('a %s is made of whole %ss', (whole, part) => {
+  ] as const)('a %s consists of complete %ss', (outer, inner) => {
     fc.assert(
       fc.property(instants, (ms) => {
         const here = calendar(zone);
-        const start = here.bucketOf(whole, ms);
-        const end = here.next(whole, start);
+        const start = here.bucketOf(outer, ms);
+        const end = here.next(outer, start);
         let at = start;
-        for (; at < end; at = here.next(part, at)) {
-          expect(here.bucketOf(part, at)).toBe(at);
-          expect(here.bucketOf(whole, at)).toBe(start);
+        for (; at < end; at = here.next(inner, at)) {
+          expect(here.bucketOf(inner, at)).toBe(at);
+          expect(here.bucketOf(outer, at)).toBe(start);
         }
         expect(at).toBe(end);
       }),
@@ -541,7 +541,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  test('reads what it prints', () => {
+  test('parses what it formats', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const here = calendar(zone);
@@ -551,7 +551,7 @@ describe.each(ZONES)('always, in %s', (zone) => {
     );
   });
 
-  test('reads a local time as the first instant at which the clock shows it or a later one', () => {
+  test('parses a local time as the first instant at which the clock shows it or a later time', () => {
     fc.assert(
       fc.property(instants, (ms) => {
         const local = Math.floor(ms / 1000) * 1000;

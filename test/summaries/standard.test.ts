@@ -39,7 +39,7 @@ test('the names and titles of summaries and of their group are known', () => {
   expect(summariesOf([sumStatus])).toEqual([sumStatus]);
 });
 
-describe.each(STANDARD_SUMMARIES)('the standard summary $title', (summary) => {
+describe.each(STANDARD_SUMMARIES)('standard summary $title', (summary) => {
   const { name, title } = summary;
 
   test('is exported under its title', () => {

@@ -17,11 +17,11 @@ let consumer: Consumer;
 
 beforeAll(async () => {
   consumer = await Consumer.create();
-  consumer.borrow('@types/node', '@types/express', 'express');
+  consumer.link('@types/node', '@types/express', 'express');
 }, 120_000);
-afterAll(() => consumer?.leave());
+afterAll(() => consumer?.remove());
 
-/** Returns the installed packages, largest first. Packages that a test borrows are links, and not counted. */
+/** Returns the installed packages, largest first. Packages that a test links are not counted. */
 function installedSizes(modules: string): { name: string; bytes: number }[] {
   const { packages } = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8')) as {
     packages: Record<string, object>;
@@ -41,7 +41,7 @@ function installedSizes(modules: string): { name: string; bytes: number }[] {
 }
 
 describe('the packed tarball, installed by npm without scripts', () => {
-  test('brings what it needs, and nothing that would run a script', () => {
+  test('installs its dependencies, and no package with an install script', () => {
     const lock = join(consumer.directory, 'node_modules/.package-lock.json');
     const { packages } = JSON.parse(readFileSync(lock, 'utf8')) as {
       packages: Record<string, { hasInstallScript?: boolean }>;
@@ -55,7 +55,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     expect(existsSync(join(packed, 'LICENSE'))).toBe(true);
   });
 
-  test('stays below the largest installed size', () => {
+  test('does not exceed the maximum installed size', () => {
     const modules = join(consumer.directory, 'node_modules');
     const sizes = installedSizes(modules);
     const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -65,7 +65,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     expect(total, `the installed packages have ${total} bytes:\n${list}`).toBeLessThan(MAX_INSTALLED);
   });
 
-  test('has no source map without its sources', () => {
+  test('has no source map without sources', () => {
     const packed = join(consumer.directory, 'node_modules/track-usage');
     const scripts = globSync('**/*.{js,css,d.ts}', { cwd: packed });
     expect(scripts.length).toBeGreaterThan(100);
@@ -78,7 +78,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     }
   });
 
-  test('npx track-usage --help', () => {
+  test('runs npx track-usage --help', () => {
     const help = execFileSync('npx', ['--no-install', 'track-usage', '--help'], {
       cwd: consumer.directory,
       encoding: 'utf8',
@@ -87,7 +87,7 @@ describe('the packed tarball, installed by npm without scripts', () => {
     expect(help).toMatch(/^Usage: track-usage /);
   });
 
-  test('TypeScript, ESM and CommonJS: strict, with the libraries’ types checked, and it runs', async () => {
+  test('compiles with strict TypeScript and checked library types as ESM and CommonJS, and runs', async () => {
     const folder = consumer.folder('typed', 'typed.mts', 'typed.cts');
     const common = {
       strict: true,
@@ -118,19 +118,19 @@ describe('the packed tarball, installed by npm without scripts', () => {
     }
     for (const program of ['typed.mjs', 'typed.cjs']) {
       const cwd = consumer.folder(`typed/${program}-runs`);
-      const said = await run([join(folder, 'out', program)], { cwd });
-      expect(said).toMatchObject({ code: 0, stderr: '' });
-      expect(JSON.parse(said.stdout)).toEqual(HITS);
+      const result = await run([join(folder, 'out', program)], { cwd });
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      expect(JSON.parse(result.stdout)).toEqual(HITS);
     }
   });
 });
 
 describe.each(nodes)('Node $version', ({ version, path: node }) => {
-  test('JavaScript, ESM: tracks an app and answers, and says nothing on stderr', async () => {
+  test('tracks an ESM app without output on stderr', async () => {
     const cwd = consumer.folder(`esm-${version}`, 'esm.mjs');
-    const said = await run(['esm.mjs'], { cwd, node });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject({
+    const result = await run(['esm.mjs'], { cwd, node });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({
       ready: null,
       hits: HITS,
       captured: 3,
@@ -139,38 +139,38 @@ describe.each(nodes)('Node $version', ({ version, path: node }) => {
     });
   });
 
-  test('JavaScript, CommonJS', async () => {
+  test('tracks a CommonJS app', async () => {
     const cwd = consumer.folder(`cjs-${version}`, 'cjs.cjs');
-    const said = await run(['cjs.cjs'], { cwd, node });
-    // Old lines of Node warn about require() of any ES module; of SQLite nothing is said.
-    const others = said.stderr
+    const result = await run(['cjs.cjs'], { cwd, node });
+    // Old Node versions warn about require() of ES modules. There must be no other warning.
+    const others = result.stderr
       .split('\n')
       .filter((line) => line !== '' && !/ES Module|--trace-warnings/.test(line));
-    expect({ code: said.code, others }).toEqual({ code: 0, others: [] });
-    expect(JSON.parse(said.stdout)).toEqual(HITS);
+    expect({ code: result.code, others }).toEqual({ code: 0, others: [] });
+    expect(JSON.parse(result.stdout)).toEqual(HITS);
   });
 
-  test('the command line', async () => {
+  test('runs the command line', async () => {
     const cwd = consumer.folder(`cli-${version}`, 'esm.mjs');
     await run(['esm.mjs'], { cwd, node });
     const bin = join(consumer.directory, 'node_modules/.bin/track-usage');
-    const said = await run(
+    const result = await run(
       [bin, 'sum', 'server', '--storage', 'usage.db', '--period', 'day', '--format', 'json'],
       { cwd, node },
     );
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject([{ hits: 3 }]);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject([{ hits: 3 }]);
   });
 
-  test('a killed process: the next one stores what it left', async () => {
+  test('stores the records of a killed process at the next start', async () => {
     const cwd = consumer.folder(`killed-${version}`, 'esm.mjs', 'killed.mjs');
     await run(['killed.mjs'], { cwd, node });
-    const said = await run(['esm.mjs'], { cwd, node, env: { TOTAL: '5' } });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
+    const result = await run(['esm.mjs'], { cwd, node, env: { TOTAL: '5' } });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 
-  test('a record that the database refuses: it is set aside once, the others are stored', async () => {
+  test('rejects a record that the database refuses, and stores the others', async () => {
     const cwd = consumer.folder(`refused-${version}`, 'esm.mjs');
     await run(['esm.mjs'], { cwd, node });
     const database = new DatabaseSync(join(cwd, 'usage.db'));
@@ -178,9 +178,9 @@ describe.each(nodes)('Node $version', ({ version, path: node }) => {
       WHEN (SELECT text LIKE '%/about' FROM strings WHERE id = NEW.url)
       BEGIN SELECT RAISE(ABORT, 'not this one'); END`);
     database.close();
-    const said = await run(['esm.mjs'], { cwd, node });
-    expect(said.stderr).toMatch(/^track-usage: sqlite:usage.db rejected a record: not this one; .*\n$/);
-    expect(JSON.parse(said.stdout)).toMatchObject({ storage: { ok: true, committed: 2, rejected: 1 } });
+    const result = await run(['esm.mjs'], { cwd, node });
+    expect(result.stderr).toMatch(/^track-usage: sqlite:usage.db rejected a record: not this one; .*\n$/);
+    expect(JSON.parse(result.stdout)).toMatchObject({ storage: { ok: true, committed: 2, rejected: 1 } });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 });

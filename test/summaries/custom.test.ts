@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A server that answers with the status in the path, and a storage that keeps the summaries. */
+/** A server that results with the status in the path, and a storage that keeps the summaries. */
 async function track(hooks: Summary[]) {
   const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
   const errors: Error[] = [];
@@ -48,10 +48,10 @@ async function track(hooks: Summary[]) {
     usage,
     storage,
     errors,
-    async ask(path: string, headers: Record<string, string> = {}) {
+    async request(path: string, headers: Record<string, string> = {}) {
       await (await fetch(base + path, { headers })).text();
     },
-    /** Hits of today by key. */
+    /** Returns the hits of today by key. */
     async hits(summary: Summary | string) {
       await usage.flush();
       const rows = await usage.getSum(summary, { period: 'day' });
@@ -61,7 +61,7 @@ async function track(hooks: Summary[]) {
 }
 
 describe('a closure', () => {
-  test('sees what was captured, and its keys are counted', async () => {
+  test('receives the captured record, and its keys are counted', async () => {
     const seen: CapturedRecord[] = [];
     const plans = defineSummary({
       name: 'plans',
@@ -71,10 +71,10 @@ describe('a closure', () => {
       },
     });
     const app = await track([plans, sumStatus]);
-    await app.ask('/200?token=x&a=1', { 'x-plan': 'gold', 'user-agent': 'test/1' });
-    await app.ask('/500', { 'x-plan': 'gold' });
-    await app.ask('/200', { 'x-plan': 'free' });
-    await app.ask('/200');
+    await app.request('/200?token=x&a=1', { 'x-plan': 'gold', 'user-agent': 'test/1' });
+    await app.request('/500', { 'x-plan': 'gold' });
+    await app.request('/200', { 'x-plan': 'free' });
+    await app.request('/200');
     expect(await app.hits(plans)).toEqual({ gold: 2, free: 1, null: 1 });
     expect(await app.hits('plans')).toEqual({ gold: 2, free: 1, null: 1 });
     const [gold] = await app.usage.getSum(plans, { period: 'month', target: 'gold' });
@@ -95,20 +95,20 @@ describe('a closure', () => {
     expect(app.errors).toEqual([]);
   });
 
-  test('may return several keys, each of which counts once', async () => {
+  test('can return several keys, each counted once', async () => {
     const tags = defineSummary({
       name: 'tags',
       key: ({ query }) => [query?.tag ?? []].flat(),
     });
     const app = await track([tags]);
-    await app.ask('/?tag=a&tag=b&tag=a');
-    await app.ask('/?tag=b');
-    await app.ask('/');
+    await app.request('/?tag=a&tag=b&tag=a');
+    await app.request('/?tag=b');
+    await app.request('/');
     expect(await app.hits(tags)).toEqual({ a: 1, b: 2, null: 1 });
   });
 
-  test('that throws or returns no key is told, and the request is counted without one', async () => {
-    const answers: unknown[] = [
+  test('that throws or returns an invalid key is reported, and the request is counted without a key', async () => {
+    const results: unknown[] = [
       () => {
         throw new Error('not today');
       },
@@ -118,37 +118,37 @@ describe('a closure', () => {
       () => Array.from({ length: 17 }, (_, n) => `key ${n}`),
       () => 'good',
     ];
-    const odd = defineSummary({ name: 'odd', key: () => (answers.shift() as () => string)() });
+    const odd = defineSummary({ name: 'odd', key: () => (results.shift() as () => string)() });
     const app = await track([odd, sumStatus]);
-    const count = answers.length;
-    for (let n = 0; n < count; n++) await app.ask('/');
+    const count = results.length;
+    for (let n = 0; n < count; n++) await app.request('/');
     expect(await app.hits(odd)).toEqual({ null: count - 1, good: 1 });
     expect(await app.hits(sumStatus)).toEqual({ 200: count });
     expect(app.usage.status().lastError?.code).toBe('HOOK_FAILED');
     expect(app.errors[0]?.message).toContain('the key function of the summary "odd" failed: not today');
   });
 
-  test('that returns promises ends nothing when they fail, and is told without what is in an object', async () => {
+  test('that returns rejected promises does not end the process, and the report omits returned values', async () => {
     const late = async () => {
       throw new Error('late');
     };
-    const answers: [() => unknown, string][] = [
+    const results: [() => unknown, string][] = [
       [late, 'it returned a promise,'],
       [() => ['fine', late(), late()], 'it returned a list with a promise,'],
       [() => ({ password: 'x' }), 'it returned an object,'],
       [() => new Array(4e9), 'it returned a list with undefined,'],
       [() => Array.from({ length: 1e6 }, (_, n) => `${n}`), 'it returned more than 16 keys'],
     ];
-    for (const [key, message] of answers) {
+    for (const [key, message] of results) {
       const odd = defineSummary({ name: 'odd', key: key as () => string });
       const app = await track([odd]);
-      await app.ask('/');
+      await app.request('/');
       expect(await app.hits(odd)).toEqual({ null: 1 });
       expect(app.errors[0]?.message).toContain(message);
     }
   });
 
-  test('may return hostile and long keys', async () => {
+  test('can return hostile and long keys', async () => {
     const long = 'x'.repeat(100_000);
     const keys = [
       `${long}1`,
@@ -163,7 +163,7 @@ describe('a closure', () => {
     ];
     const hostile = defineSummary({ name: 'hostile', key: ({ path }) => keys[Number(path.slice(1))] });
     const app = await track([hostile]);
-    for (const index of keys.keys()) await app.ask(`/${index}`);
+    for (const index of keys.keys()) await app.request(`/${index}`);
     const hits = await app.hits(hostile);
     expect(Object.values(hits)).toEqual(keys.map(() => 1));
     expect(Object.keys(hits).filter((key) => key.startsWith('xxx') && key.length === KEY_LIMIT)).toHaveLength(
@@ -174,13 +174,13 @@ describe('a closure', () => {
 });
 
 describe('a module', () => {
-  test('is called in the writer with the whole record', async () => {
+  test('is called in the writer thread with the complete record', async () => {
     const clients = defineSummary({ name: 'clients', module: MODULE });
     const classes = defineSummary({ name: 'status-classes', module: MODULE, export: 'statusClass' });
     const app = await track([clients, classes]);
-    await app.ask('/200', { 'user-agent': 'Googlebot/2.1 (+http://www.google.com/bot.html)' });
-    await app.ask('/404', { 'user-agent': 'curl/8.5.0' });
-    await app.ask('/418', { 'user-agent': '' });
+    await app.request('/200', { 'user-agent': 'Googlebot/2.1 (+http://www.google.com/bot.html)' });
+    await app.request('/404', { 'user-agent': 'curl/8.5.0' });
+    await app.request('/418', { 'user-agent': '' });
     expect(await app.hits(clients)).toMatchObject({ robot: expect.any(Number) });
     expect(await app.hits(classes)).toEqual({ '2xx': 1, '4xx': 1, null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
@@ -188,9 +188,9 @@ describe('a module', () => {
     ]);
   });
 
-  test('that returns promises does not end the writer’s thread when they fail', async () => {
+  test('that returns rejected promises does not end the writer thread', async () => {
     const app = await track([defineSummary({ name: 'late', module: MODULE, export: 'late' }), sumStatus]);
-    await app.ask('/');
+    await app.request('/');
     expect(await app.hits('late')).toEqual({ null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
       expect.stringContaining('the key function of the summary "late" failed: it returned a promise'),
@@ -201,10 +201,10 @@ describe('a module', () => {
   test.each([
     ['a file that does not exist', new URL('./fixtures/nothing.js', import.meta.url), 'default'],
     ['an export that does not exist', MODULE, 'nothing'],
-    ['an export that is no function', MODULE, 'notAFunction'],
-  ])('%s is told, and nothing is lost', async (_, module, name) => {
+    ['an export that is not a function', MODULE, 'notAFunction'],
+  ])('reports %s, and loses nothing', async (_, module, name) => {
     const app = await track([defineSummary({ name: 'broken', module, export: name }), sumStatus]);
-    await app.ask('/');
+    await app.request('/');
     await expect(app.usage.ready()).rejects.toMatchObject({ code: 'SUMMARY_MODULE' });
     await vi.waitFor(() =>
       expect(app.usage.status().storages[0]).toMatchObject({ ok: false, lag: { records: 1 } }),
@@ -213,7 +213,7 @@ describe('a module', () => {
 });
 
 describe('defineSummary', () => {
-  test('refuses names that would mix numbers', () => {
+  test('refuses duplicate names', () => {
     const define = (name: string) => defineSummary({ name, key: () => name });
     const one = define('plans');
     expect(() => new SqliteStorage('x.db', { hooks: [define('urls')] })).toThrow(
@@ -229,15 +229,15 @@ describe('defineSummary', () => {
     expect(() => new TrackUsage(null, storages)).toThrow('another summary is already named "plans"');
   });
 
-  test('has types that let one function serve both forms', () => {
+  test('accepts the same function for both forms', () => {
     const shared = ({ path }: CapturedRecord) => path.split('/')[1] ?? null;
     const inWriter: KeyFunction = shared;
     expect(defineSummary({ name: 'areas', key: shared }).key).toBe(inWriter);
   });
 });
 
-describe('questions', () => {
-  test('before the first record have empty answers', async () => {
+describe('queries', () => {
+  test('before the first record return nothing', async () => {
     const plans = defineSummary({ name: 'plans', key: () => 'gold' });
     const app = await track([plans]);
     for (const summary of [plans, 'plans']) {
@@ -248,9 +248,9 @@ describe('questions', () => {
     expect(await app.usage.getSum('plans', { period: 'day' })).toEqual([]);
   });
 
-  test('tell a misspelt name from a summary without numbers', async () => {
+  test('distinguish an unknown name from a summary that is not kept', async () => {
     const app = await track([defineSummary({ name: 'plans', key: () => 'gold' })]);
-    await app.ask('/');
+    await app.request('/');
     await app.usage.flush();
     await expect(app.usage.getSum('plan', { period: 'day' })).rejects.toMatchObject({
       code: 'SUMMARY_UNKNOWN',

@@ -7,7 +7,7 @@ import { Consumer, run, serverHits } from './consumer.ts';
 
 const FORMATS = ['esm', 'cjs'] as const;
 const CASES = Object.keys(BUNDLERS).flatMap((bundler) => FORMATS.map((format) => ({ bundler, format })));
-const SERVED = { answers: ['hello', 'hello', 'hello'], captured: 3, state: 'file', writerRestarts: 0 };
+const SERVED = { responses: ['hello', 'hello', 'hello'], captured: 3, state: 'file', writerRestarts: 0 };
 const HITS = [
   ['/', 2],
   ['/about', 1],
@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   await stop();
-  consumer?.leave();
+  consumer?.remove();
 });
 
 /** Bundles the app into a folder. */
@@ -36,39 +36,41 @@ async function bundle(
 }
 
 describe.each(CASES)('$bundler, $format', ({ bundler, format }) => {
-  test('external: it tracks', async () => {
+  test('with track-usage external: it tracks', async () => {
     const { cwd, file } = await bundle(bundler, format, true);
-    const said = await run([file], { cwd });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject({ ...SERVED, ready: null, hits: HITS });
+    const result = await run([file], { cwd });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({ ...SERVED, ready: null, hits: HITS });
   });
 
-  test('all in one file: the app is served and told once what to do, and nothing is lost', async () => {
+  test('with everything in one file: the app works, one error says what to do, and nothing is lost', async () => {
     const { cwd, file } = await bundle(bundler, format, false);
-    // Where it is deployed there is no node_modules, and no folder of the machine that bundled it.
+    // A deployment has no node_modules, and no folder of the machine that bundled the app.
     const modules = join(consumer.directory, 'node_modules');
     renameSync(modules, `${modules}-away`);
-    const said = await run([file], { cwd });
+    const result = await run([file], { cwd });
     renameSync(`${modules}-away`, modules);
-    expect(JSON.parse(said.stdout)).toMatchObject({ ...SERVED, ready: 'WRITER_FILE', hits: 'WRITER_FILE' });
-    expect(said.code).toBe(0);
-    expect(said.stderr.trim().split('\n')).toEqual([
+    expect(JSON.parse(result.stdout)).toMatchObject({ ...SERVED, ready: 'WRITER_FILE', hits: 'WRITER_FILE' });
+    expect(result.code).toBe(0);
+    expect(result.stderr.trim().split('\n')).toEqual([
       expect.stringMatching(
         /^track-usage: cannot load .*mark "track-usage" and "track-usage\/sqlite" as external/,
       ),
     ]);
 
-    // With the package in place the next start stores what waited in the journal.
+    // With the package installed, the next start stores the records of the journal.
     await bundle(bundler, format, true, basename(cwd));
     await run([file], { cwd });
     expect(await serverHits(consumer, cwd)).toBe(6);
   });
 });
 
-test('only "track-usage" external, "track-usage/sqlite" bundled: the app is served and told so', async () => {
+test('with only "track-usage" external: the app works, and an error is reported', async () => {
   const { cwd, file } = await bundle('rolldown', 'esm', 'half');
-  // The writer's thread is there and tries again for ever.
-  const said = await run([file], { cwd, env: { PATIENCE: '1000' } });
-  expect(JSON.parse(said.stdout)).toMatchObject({ ...SERVED, ready: 'WRITER_FILE', hits: 'WRITER_FILE' });
-  expect(said.stderr).toMatch(/cannot load .*storages\/sqlite\/module.js.*"track-usage\/sqlite" as external/);
+  // The writer thread starts and retries without end.
+  const result = await run([file], { cwd, env: { TIMEOUT: '1000' } });
+  expect(JSON.parse(result.stdout)).toMatchObject({ ...SERVED, ready: 'WRITER_FILE', hits: 'WRITER_FILE' });
+  expect(result.stderr).toMatch(
+    /cannot load .*storages\/sqlite\/module.js.*"track-usage\/sqlite" as external/,
+  );
 });

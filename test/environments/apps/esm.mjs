@@ -3,8 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 import { sumServer, sumUrls, TrackUsage } from 'track-usage';
 import { SqliteStorage } from 'track-usage/sqlite';
 
-/** How long it waits for what may never come. In ms. */
-const timeout = Number(process.env.PATIENCE ?? 30_000);
+/** Timeout for events that may never happen, in ms. */
+const timeout = Number(process.env.TIMEOUT ?? 30_000);
 const server = createServer((_request, response) => response.end('hello'));
 const { CHDIR, DATABASE = 'usage.db', GEO, JOURNAL, TOTAL } = process.env;
 const usage = new TrackUsage(server, new SqliteStorage(DATABASE, { hooks: [sumUrls, sumServer] }), {
@@ -14,14 +14,14 @@ const usage = new TrackUsage(server, new SqliteStorage(DATABASE, { hooks: [sumUr
 if (CHDIR) process.chdir(CHDIR);
 server.listen(0, '127.0.0.1', async () => {
   const origin = `http://127.0.0.1:${server.address().port}`;
-  const answers = [];
-  for (const path of ['/', '/about', '/']) answers.push(await (await fetch(origin + path)).text());
+  const responses = [];
+  for (const path of ['/', '/about', '/']) responses.push(await (await fetch(origin + path)).text());
   const ready = await usage.ready().then(
     () => null,
     (error) => error.code ?? error.message,
   );
   await usage.flush({ timeout }).catch(() => {});
-  // What a dead process left is adopted some seconds later.
+  // The journal of a dead process is adopted some seconds later.
   for (const until = Date.now() + timeout; TOTAL && Date.now() < until; await setTimeout(50)) {
     const sums = await usage.getSum(sumServer, { period: 'month' });
     if (sums.reduce((total, { hits }) => total + hits, 0) >= Number(TOTAL)) break;
@@ -31,7 +31,7 @@ server.listen(0, '127.0.0.1', async () => {
   const { captured, journal, storages, writerRestarts } = usage.status();
   const [{ committed, adopted, rejected, ok, error }] = storages;
   const storage = { ok, committed, adopted, rejected, error: error?.message };
-  const report = { answers, ready, hits, captured, state: journal.state, storage, writerRestarts };
+  const report = { responses, ready, hits, captured, state: journal.state, storage, writerRestarts };
   console.log(JSON.stringify(report));
   server.close();
   server.closeAllConnections();

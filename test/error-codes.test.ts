@@ -16,9 +16,9 @@ import { appendRejected } from '../src/writer/thread/reject-file.ts';
 import { fieldsOf, openJournal, temporaryDirectory } from './journal/support.ts';
 import { FailingFiles } from './support/failing-files.ts';
 
-/* Errors that no other test provokes: each is thrown or reported, and its message and hint name the values. */
+/* Error codes that no other test covers. */
 
-/** A storage whose writing end does as it is told. */
+/** Returns a storage with the given writer methods. */
 const storageOf = (writer: Partial<StorageWriter>) =>
   new Storage({
     label: 'test',
@@ -34,7 +34,7 @@ const storageOf = (writer: Partial<StorageWriter>) =>
     }),
   });
 
-/** An app with a storage; returns what it reports. */
+/** Starts an app with a storage. Returns it with the problems that it reports. */
 function appOf(storage: Storage, directory = temporaryDirectory()) {
   const problems: unknown[] = [];
   const onError = (error: unknown) => void problems.push(error);
@@ -48,7 +48,7 @@ async function reported(problems: readonly unknown[]): Promise<unknown> {
   return problems[0];
 }
 
-/** What a call throws or rejects with. */
+/** Returns the error that a call throws or rejects with. */
 async function thrown(call: () => unknown): Promise<unknown> {
   try {
     await call();
@@ -58,21 +58,21 @@ async function thrown(call: () => unknown): Promise<unknown> {
   throw new Error('nothing was thrown');
 }
 
-const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unknown> }>> = {
+const CASES: Partial<Record<ErrorCode, { parts: string[]; provoke(): Promise<unknown> }>> = {
   STORAGE_MISSING: {
-    says: ['this TrackUsage has no storage', 'new SqliteStorage'],
+    parts: ['this TrackUsage has no storage', 'new SqliteStorage'],
     provoke: () => thrown(() => new TrackUsage(undefined, []).getUsage()),
   },
   WRITER_SUMMARY: {
-    says: ['output cannot keep', 'sumUrls'],
+    parts: ['output cannot keep', 'sumUrls'],
     provoke: () => thrown(() => new OutputWriter({ hooks: [sumUrls] } as never)),
   },
   SUMMARY_IDLE: {
-    says: ['sumVisitors', 'cookie: true'],
+    parts: ['sumVisitors', 'cookie: true'],
     provoke: () => reported(appOf(new MemoryStorage({ hooks: [sumVisitors] })).problems),
   },
   STORAGE_ENCODING: {
-    says: ['postgres://h/d', 'LATIN1', 'UTF8'],
+    parts: ['postgres://h/d', 'LATIN1', 'UTF8'],
     provoke: () =>
       thrown(() =>
         migrate({
@@ -84,7 +84,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
       ),
   },
   JOURNAL_NETWORK: {
-    says: ['(NFS)', 'journal: { dir }'],
+    parts: ['(NFS)', 'journal: { dir }'],
     async provoke() {
       const directory = temporaryDirectory();
       const { statfsSync } = fs;
@@ -100,7 +100,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     },
   },
   JOURNAL_UNREADABLE: {
-    says: ['/journal', 'EMFILE: too many'],
+    parts: ['/journal', 'EMFILE: too many'],
     provoke: () =>
       thrown(() =>
         ifPresent('/journal', () => {
@@ -109,13 +109,13 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
       ),
   },
   JOURNAL_UNSYNCED: {
-    says: ['EIO: injected', 'power failure'],
+    parts: ['EIO: injected', 'power failure'],
     async provoke() {
       const directory = temporaryDirectory();
-      const fails = (name: string) => name.startsWith('fdatasync');
+      const isSync = (name: string) => name.startsWith('fdatasync');
       const files = new FailingFiles(
         directory,
-        ({ name }) => (fails(name) ? { errno: 'EIO', after: false } : undefined),
+        ({ name }) => (isSync(name) ? { errno: 'EIO', after: false } : undefined),
         { later: true },
       );
       try {
@@ -128,7 +128,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     },
   },
   REJECT_FILE_UNWRITABLE: {
-    says: ['rejected.ndjson', 'EISDIR'],
+    parts: ['rejected.ndjson', 'EISDIR'],
     async provoke() {
       const file = join(temporaryDirectory(), 'rejected.ndjson');
       mkdirSync(file);
@@ -136,7 +136,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     },
   },
   RECORD_DISCARDED: {
-    says: ['test rejected a record: too long', 'its limit of', 'counted as rejected'],
+    parts: ['test rejected a record: too long', 'its limit of', 'counted as rejected'],
     async provoke() {
       const refuse = async ({ records }: { records: { length: number } }) => {
         if (records.length > 0) throw new Error('too long');
@@ -155,7 +155,7 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
     },
   },
   STORAGE_UNCLOSED: {
-    says: ['test was not closed cleanly: it is busy', 'check the storage'],
+    parts: ['test was not closed cleanly: it is busy', 'check the storage'],
     async provoke() {
       const close = async () => {
         throw new Error('it is busy');
@@ -169,20 +169,20 @@ const CASES: Partial<Record<ErrorCode, { says: string[]; provoke(): Promise<unkn
 };
 
 test.each(Object.entries(CASES))(
-  '%s',
-  async (code, { says, provoke }) => {
+  '%s is thrown or reported with the values in its message',
+  async (code, { parts, provoke }) => {
     const error = (await provoke()) as TrackUsageError;
     expect(error).toBeInstanceOf(TrackUsageError);
     expect(error.code).toBe(code);
     expect(ERROR_CODES).toContain(code);
-    // No value was forgotten.
+    // Every placeholder has a value.
     expect(error.message).not.toMatch(/\{\w+\}/);
-    for (const part of says) expect(error.message).toContain(part);
+    for (const part of parts) expect(error.message).toContain(part);
   },
   20_000,
 );
 
-test('every error code is thrown somewhere, and expected by a test', () => {
+test('every error code is used in the source and expected by a test', () => {
   const textOf = (directory: string) =>
     readdirSync(join(import.meta.dirname, directory), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
@@ -191,7 +191,7 @@ test('every error code is thrown somewhere, and expected by a test', () => {
   const [source, tests] = [textOf('../src'), textOf('.')];
   const missing = (text: string, used: (code: string) => RegExp) =>
     ERROR_CODES.filter((code) => !used(code).test(text));
-  // In the table itself they are not quoted.
+  // The table itself does not quote them.
   expect(missing(source, (code) => new RegExp(`'${code}'`))).toEqual([]);
   // The command line prints its message, which test/copy/flask.test.ts expects.
   const expected = tests.replace('is a collection of track-usage', 'COPY_OWN');

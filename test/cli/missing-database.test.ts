@@ -9,7 +9,7 @@ import { isWanted } from '../support/services.ts';
 import { run } from './support.ts';
 
 interface Server {
-  /** Where nothing is. */
+  /** URL of a missing database. */
   missing: string;
   close(): Promise<void>;
 }
@@ -65,7 +65,7 @@ describe.each(SERVERS.filter((server) => server.isWanted))('a database missing i
   });
   afterAll(() => server?.close());
 
-  test('is told by every command, and never with the password', async () => {
+  test('is reported by every command, without the password', async () => {
     for (const command of [['sum', 'urls'], ['sum', 'own-name'], ['usage']]) {
       const { code, out, err } = await run([...command, '--storage', server.missing]);
       expect({ command, code, out }).toEqual({ command, code: 1, out: '' });
@@ -74,7 +74,7 @@ describe.each(SERVERS.filter((server) => server.isWanted))('a database missing i
     }
   });
 
-  test('answers an app with nothing, which may ask before anything is stored', async () => {
+  test('returns no rows to an app, which can query before anything is stored', async () => {
     const storage = await storageAt(server.missing).open();
     try {
       expect(await storage.getSum('urls', { period: 'day' })).toEqual([]);

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT } from './consumer.ts';
 
-/** The lines of Node that the package is tested on besides the one that runs the tests: the oldest, and the newest. */
+/** Node versions to test in addition to the current one, including the oldest supported and the newest. */
 const VERSIONS = ['22.13.0', '22.23.3', '26.10.0'];
-/** Kept between runs; git does not see it. */
+/** Kept between runs; ignored by git. */
 const CACHE = join(ROOT, '.nodes');
 
 export interface Node {
@@ -15,8 +15,8 @@ export interface Node {
 }
 
 /**
- * The Nodes to test on, fetched with npm at the first time (about 45 MB each). Where that fails it throws in CI;
- * elsewhere it says which did not run.
+ * Returns the Node versions to test on, downloaded with npm the first time (about 45 MB each). If that fails, throws in
+ * CI, and otherwise prints the skipped versions.
  */
 export async function findNodes(): Promise<Node[]> {
   const nodes: Node[] = [{ version: process.versions.node, path: process.execPath }];

@@ -6,11 +6,11 @@ export interface Bundling {
   input: string;
   output: string;
   format: 'esm' | 'cjs';
-  /** Whether track-usage stays outside; `half`: only its main entry. */
+  /** Keeps track-usage external; `half`: only its main entry. */
   external: boolean | 'half';
 }
 
-/** Makes a file of an app, as the documentation says where it is `external`. */
+/** Bundles an app into one file; with `external`, as documented. */
 export const BUNDLERS: Record<string, (bundling: Bundling) => Promise<unknown>> = {
   esbuild: ({ input, output, format, external }) =>
     build({

@@ -18,7 +18,7 @@ import { startRegistry } from './registry.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 const APPS = join(import.meta.dirname, 'apps');
-/** What `npm pack` needs besides node_modules. */
+/** Files that `npm pack` needs in addition to node_modules. */
 const SOURCES = [
   'package.json',
   'tsconfig.json',
@@ -30,7 +30,7 @@ const SOURCES = [
   'dashboard',
 ];
 
-export interface Said {
+export interface RunResult {
   code: number | null;
   stdout: string;
   stderr: string;
@@ -39,13 +39,13 @@ export interface Said {
 export interface RunOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
-  /** The program. Defaults to the Node that runs the tests. */
+  /** Program to run. Defaults to the Node that runs the tests. */
   node?: string;
-  /** Ended after so long. Defaults to 60,000 ms. */
-  patience?: number;
+  /** Timeout after which the program is killed, in ms. Defaults to 60,000. */
+  timeout?: number;
 }
 
-/** Someone who installed the packed tarball with npm in an empty folder. */
+/** A project in an empty folder, in which npm installed the packed tarball. */
 export class Consumer {
   readonly #temporary = mkdtempSync(join(tmpdir(), 'track-usage-consumer-'));
   readonly directory: string;
@@ -54,19 +54,19 @@ export class Consumer {
     this.directory = join(this.#temporary, name);
   }
 
-  /** @param name Of the folder in which it is all installed. */
+  /** @param name Name of the project's folder. */
   static async create(name = 'app'): Promise<Consumer> {
     const consumer = new Consumer(name);
     try {
       await consumer.#install(consumer.#pack());
     } catch (error) {
-      consumer.leave();
+      consumer.remove();
       throw error;
     }
     return consumer;
   }
 
-  /** Packs a copy, for packing builds `dist` anew and other tests may use it meanwhile. */
+  /** Packs a copy, because packing rebuilds `dist`, which other tests may be using. */
   #pack(): string {
     const copy = join(this.#temporary, 'copy');
     for (const name of SOURCES) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
@@ -106,7 +106,7 @@ export class Consumer {
     }
   }
 
-  /** A new folder that finds the package in one above it, with these of the `apps` in it. */
+  /** Creates a folder inside the project, with copies of some `apps`. */
   folder(name: string, ...apps: string[]): string {
     const folder = join(this.directory, name);
     mkdirSync(folder, { recursive: true });
@@ -114,39 +114,39 @@ export class Consumer {
     return folder;
   }
 
-  /** Lets programs use packages of this project too. */
-  borrow(...packages: string[]): void {
+  /** Links packages of this repository into the project. */
+  link(...packages: string[]): void {
     for (const name of packages) {
-      const place = join(this.directory, 'node_modules', name);
-      mkdirSync(dirname(place), { recursive: true });
-      symlinkSync(join(ROOT, 'node_modules', name), place);
+      const target = join(this.directory, 'node_modules', name);
+      mkdirSync(dirname(target), { recursive: true });
+      symlinkSync(join(ROOT, 'node_modules', name), target);
     }
   }
 
-  leave(): void {
+  remove(): void {
     rmSync(this.#temporary, { recursive: true, force: true });
   }
 }
 
-/** The requests that the database in a folder has, as the command line of the package says. */
+/** Returns the number of requests in a database, from the installed command line. */
 export async function serverHits(consumer: Consumer, cwd: string, storage = 'usage.db'): Promise<number> {
   const bin = join(consumer.directory, 'node_modules/.bin/track-usage');
-  const question = ['sum', 'server', '--storage', storage, '--period', 'month', '--format', 'json'];
-  const { stdout } = await run([bin, ...question], { cwd });
+  const args = ['sum', 'server', '--storage', storage, '--period', 'month', '--format', 'json'];
+  const { stdout } = await run([bin, ...args], { cwd });
   const sums = JSON.parse(stdout) as { hits: number }[];
   return sums.reduce((sum, { hits }) => sum + hits, 0);
 }
 
 /** Runs a program until it ends. */
-export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Said> {
-  const { cwd, env = {}, node = process.execPath, patience = 60_000 } = options;
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const { cwd, env = {}, node = process.execPath, timeout = 60_000 } = options;
   const child = spawn(node, argv, {
     cwd,
-    // What the tests' own runner sets is not the programs'.
+    // The options of the test runner do not apply to the program.
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), patience);
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
   try {
     const [stdout, stderr, [code]] = await Promise.all([
       text(child.stdout),

@@ -1,4 +1,4 @@
-/** A test of someone's app, in the words that Jest, Vitest and node:test share: `test` and `assert`. */
+/** A test of an app, with functions that Jest, Vitest and node:test share: `test` and `assert`. */
 const assert = require('node:assert');
 const { mkdtempSync } = require('node:fs');
 const { createServer } = require('node:http');

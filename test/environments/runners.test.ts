@@ -8,16 +8,16 @@ let consumer: Consumer;
 
 beforeAll(async () => {
   consumer = await Consumer.create();
-  consumer.borrow('@types/node', '@types/express', 'express', 'vitest');
-  // NestJS up to 11 is CommonJS, of which Jest makes a copy for each test file.
+  consumer.link('@types/node', '@types/express', 'express', 'vitest');
+  // NestJS up to 11 is CommonJS, which Jest loads separately in each test file.
   const nest = join(consumer.directory, 'node_modules/@nestjs/core');
   mkdirSync(nest, { recursive: true });
   writeFileSync(join(nest, 'package.json'), '{ "name": "@nestjs/core", "version": "11.0.0" }');
   writeFileSync(join(nest, 'index.js'), 'exports.HttpAdapterHost = class HttpAdapterHost {};');
 }, 120_000);
-afterAll(() => consumer?.leave());
+afterAll(() => consumer?.remove());
 
-describe('tests of an app', () => {
+describe('test runners', () => {
   test.each([
     ['node:test, CommonJS', 'tracked.test.cjs', ['--test', 'tracked.test.cjs'], /pass 1\n/],
     ['node:test, ESM', 'tracked.test.mjs', ['--test', 'tracked.test.mjs'], /pass 1\n/],
@@ -30,18 +30,18 @@ describe('tests of an app', () => {
       /Tests: +1 passed/,
     ],
     ['Jest with NestJS', 'tracked-nest.test.cjs', [BIN('jest/bin/jest.js')], /Tests: +1 passed/],
-  ])('%s', async (name, app, argv, passed) => {
+  ])('run the tests of a tracked app: %s', async (name, app, argv, passed) => {
     const cwd = consumer.folder(name.replace(/\W+/g, '-'), app);
     const jest = { testEnvironment: 'node', testMatch: ['**/*.test.?js'], transform: {} };
     writeFileSync(join(cwd, 'package.json'), JSON.stringify({ private: true, jest }));
-    const said = await run(argv, { cwd, env: { NO_COLOR: '1', CI: 'true' } });
-    const everything = said.stdout + said.stderr;
-    expect({ code: said.code, everything }).toEqual({ code: 0, everything: expect.stringMatching(passed) });
+    const result = await run(argv, { cwd, env: { NO_COLOR: '1', CI: 'true' } });
+    const everything = result.stdout + result.stderr;
+    expect({ code: result.code, everything }).toEqual({ code: 0, everything: expect.stringMatching(passed) });
     expect(everything).not.toMatch(/did not exit|MaxListeners|force exited/);
   });
 });
 
-/** Of each version of TypeScript the settings of `module` that an app may have. */
+/** TypeScript versions, with the values of `module` that an app can have. */
 const COMPILERS = [
   ['5.4', 'typescript54', ['commonjs', 'node16', 'nodenext']],
   ['6', 'typescript6', ['commonjs', 'node16', 'node18', 'nodenext']],
@@ -49,7 +49,7 @@ const COMPILERS = [
 ] as const;
 
 describe.each(COMPILERS)('TypeScript %s', (version, name, modules) => {
-  test.each(modules)('module %s, CommonJS: it compiles, and runs', async (module) => {
+  test.each(modules)('compiles and runs a CommonJS app with module %s', async (module) => {
     const cwd = consumer.folder(`ts-${version}-${module}`, 'typed.cts');
     const project = {
       compilerOptions: {
@@ -59,7 +59,7 @@ describe.each(COMPILERS)('TypeScript %s', (version, name, modules) => {
         target: 'es2022',
         lib: ['es2022'],
         types: ['node'],
-        // `commonjs` alone is what `tsc --init` made for years, with the module resolution of that time.
+        // For years, `tsc --init` set only `commonjs`, with its default module resolution.
         module,
         outDir: 'out',
       },
@@ -68,9 +68,9 @@ describe.each(COMPILERS)('TypeScript %s', (version, name, modules) => {
     writeFileSync(join(cwd, 'tsconfig.json'), JSON.stringify(project));
     const compiled = await run([BIN(`${name}/bin/tsc`), '-p', '.'], { cwd });
     expect(compiled).toEqual({ code: 0, stdout: '', stderr: '' });
-    const said = await run(['out/typed.cjs'], { cwd });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toEqual([
+    const result = await run(['out/typed.cjs'], { cwd });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toEqual([
       ['/', 2],
       ['/about', 1],
     ]);

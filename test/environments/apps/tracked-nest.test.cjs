@@ -2,7 +2,7 @@ const { MemoryStorage } = require('track-usage/memory');
 const { TrackUsage } = require('track-usage');
 const { TrackUsageModule } = require('track-usage/nest');
 
-test('the module asks for the platform by the class that the app has, not by a copy', () => {
+test('the module injects the class of the app, not a copy', () => {
   const { HttpAdapterHost } = require('@nestjs/core');
   const { module, providers, exports } = TrackUsageModule.forRoot({ storages: new MemoryStorage() });
   expect(module).toBe(TrackUsageModule);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Consumer, run, serverHits } from './consumer.ts';
 
 const TRACKED = {
-  answers: ['hello', 'hello', 'hello'],
+  responses: ['hello', 'hello', 'hello'],
   ready: null,
   hits: [
     ['/', 2],
@@ -22,19 +22,19 @@ const TRACKED = {
 let consumer: Consumer;
 
 beforeAll(async () => {
-  // All of it is in a place whose name means something in addresses.
+  // The path has characters with a special meaning in URLs.
   consumer = await Consumer.create('an app #1, 100%25 üñ日');
 }, 120_000);
-afterAll(() => consumer?.leave());
+afterAll(() => consumer?.remove());
 
 let folders = 0;
 const folder = (...apps: string[]) => consumer.folder(`folder-${folders++}`, 'esm.mjs', ...apps);
 
-describe('the app tracks, and nothing is said on stderr', () => {
-  test('in a path with blanks, #, % and letters beyond ASCII', async () => {
-    const said = await run(['esm.mjs'], { cwd: folder() });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject(TRACKED);
+describe('the app tracks without output on stderr', () => {
+  test('in a path with spaces, #, % and non-ASCII letters', async () => {
+    const result = await run(['esm.mjs'], { cwd: folder() });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject(TRACKED);
   });
 
   test.each([
@@ -47,13 +47,15 @@ describe('the app tracks, and nothing is said on stderr', () => {
     ['--trace-deprecation', '--throw-deprecation'],
     ['--unhandled-rejections=strict'],
   ])('under %s', async (...flags) => {
-    // Node itself warns of what is experimental.
-    const said = await run([...flags, '--disable-warning=ExperimentalWarning', 'esm.mjs'], { cwd: folder() });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject(TRACKED);
+    // Node warns about experimental features.
+    const result = await run([...flags, '--disable-warning=ExperimentalWarning', 'esm.mjs'], {
+      cwd: folder(),
+    });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject(TRACKED);
   });
 
-  test('with modules that are loaded before it, in every thread, and a loader', async () => {
+  test('with preloaded modules in every thread, and module hooks', async () => {
     const cwd = folder();
     writeFileSync(join(cwd, 'first.cjs'), 'globalThis.first = true;');
     writeFileSync(
@@ -63,41 +65,41 @@ describe('the app tracks, and nothing is said on stderr', () => {
        register('data:text/javascript,' + encodeURIComponent(source));`,
     );
     const NODE_OPTIONS = '--require ./first.cjs --import ./hooks.mjs';
-    const said = await run(['--disable-warning=DEP0205', 'esm.mjs'], { cwd, env: { NODE_OPTIONS } });
-    expect(JSON.parse(said.stdout)).toMatchObject(TRACKED);
-    expect(said.code).toBe(0);
+    const result = await run(['--disable-warning=DEP0205', 'esm.mjs'], { cwd, env: { NODE_OPTIONS } });
+    expect(JSON.parse(result.stdout)).toMatchObject(TRACKED);
+    expect(result.code).toBe(0);
   });
 
-  test('when it changes its directory after construction: relative paths stay what they were', async () => {
+  test('when it changes the working directory: relative paths refer to the previous one', async () => {
     const cwd = folder();
     const countries = '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb';
     copyFileSync(createRequire(import.meta.url).resolve(countries), join(cwd, 'countries.mmdb'));
-    const said = await run(['esm.mjs'], { cwd, env: { CHDIR: '/', GEO: 'countries.mmdb' } });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(said.stdout)).toMatchObject(TRACKED);
+    const result = await run(['esm.mjs'], { cwd, env: { CHDIR: '/', GEO: 'countries.mmdb' } });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject(TRACKED);
     expect(await serverHits(consumer, cwd)).toBe(3);
   });
 
-  test('in a thread, when another one with an app was ended: the second stores what the first left', async () => {
+  test('in a worker thread: the second thread stores the records of a terminated one', async () => {
     const cwd = folder('threads.mjs', 'killed.mjs');
-    const said = await run(['threads.mjs'], { cwd, env: { TOTAL: '5' } });
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    const { hits, storage, ...rest } = JSON.parse(said.stdout);
-    expect(rest).toMatchObject({ answers: TRACKED.answers, ready: null, captured: 3, state: 'file' });
+    const result = await run(['threads.mjs'], { cwd, env: { TOTAL: '5' } });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const { hits, storage, ...rest } = JSON.parse(result.stdout);
+    expect(rest).toMatchObject({ responses: TRACKED.responses, ready: null, captured: 3, state: 'file' });
     expect(storage).toMatchObject({ ok: true, committed: 3 });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 
-  test('when it is ended by SIGTERM, as systemd and containers do: the next start stores what it left', async () => {
+  test('when it is ended by SIGTERM, as by systemd and containers: the next start stores its records', async () => {
     const cwd = folder('killed.mjs');
-    const said = await run(['killed.mjs'], { cwd, env: { SIGNAL: 'SIGTERM' } });
-    expect(said).toMatchObject({ code: null, stderr: '' });
+    const result = await run(['killed.mjs'], { cwd, env: { SIGNAL: 'SIGTERM' } });
+    expect(result).toMatchObject({ code: null, stderr: '' });
     await run(['esm.mjs'], { cwd, env: { TOTAL: '5' } });
     expect(await serverHits(consumer, cwd)).toBe(5);
   });
 });
 
-test('node --watch: a restart loses nothing, and what is stored is no reason to restart', async () => {
+test('node --watch: a restart loses nothing, and storing does not cause a restart', async () => {
   const cwd = folder('watched.mjs');
   const watcher = spawn(process.execPath, ['--watch', '--watch-preserve-output', 'watched.mjs'], {
     cwd,
@@ -106,22 +108,22 @@ test('node --watch: a restart loses nothing, and what is stored is no reason to 
   });
   const pids: number[] = [];
   try {
-    const said = createInterface({ input: watcher.stdout });
-    const starts = portsOf(said, pids);
-    const ask = async (port: number, count: number) => {
+    const output = createInterface({ input: watcher.stdout });
+    const starts = portsOf(output, pids);
+    const request = async (port: number, count: number) => {
       for (let i = 0; i < count; i++) await (await fetch(`http://127.0.0.1:${port}/`)).text();
     };
-    await ask((await starts.next()).value!, 2);
+    await request((await starts.next()).value!, 2);
     appendFileSync(join(cwd, 'watched.mjs'), '// changed\n');
-    await ask((await starts.next()).value!, 1);
+    await request((await starts.next()).value!, 1);
     await end(watcher);
     expect(pids).toHaveLength(2);
   } finally {
     await end(watcher);
     for (const pid of pids) endPid(pid);
   }
-  const said = await run(['esm.mjs'], { cwd, env: { TOTAL: '6' } });
-  expect(JSON.parse(said.stdout)).toMatchObject({ answers: TRACKED.answers });
+  const result = await run(['esm.mjs'], { cwd, env: { TOTAL: '6' } });
+  expect(JSON.parse(result.stdout)).toMatchObject({ responses: TRACKED.responses });
   expect(await serverHits(consumer, cwd)).toBe(6);
 });
 
@@ -145,6 +147,6 @@ function endPid(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }

@@ -12,8 +12,8 @@ interface Package {
 }
 
 /**
- * A registry of this machine that has just the packages that the one at `root` depends on, as they are in its
- * node_modules: so an install needs no network, and gets what `dependencies` name and nothing else.
+ * Starts a local registry with the dependencies of the package at `root`, from its node_modules. An install needs no
+ * network, and finds only what `dependencies` lists.
  */
 export async function startRegistry(root: string, tarballs: string) {
   const directories = dependenciesOf(root);
@@ -55,7 +55,7 @@ function manifestOf(directory: string): Package {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Package;
 }
 
-/** Where the dependencies of a package are, and theirs. */
+/** Returns the directories of all direct and indirect dependencies of a package. */
 function dependenciesOf(directory: string, found = new Set<string>()): Set<string> {
   for (const name of Object.keys(manifestOf(directory).dependencies ?? {})) {
     let at = directory;

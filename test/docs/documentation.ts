@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
-/** The pages that promise something to readers. */
+/** Documentation pages. */
 export const PAGES = [
   'README.md',
   'CHANGELOG.md',
@@ -31,21 +31,21 @@ export function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
 }
 
-/** The fenced blocks of a page in a language. */
+/** Returns the fenced blocks of a page in a language. */
 export function blocks(page: string, language: string): string[] {
   return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
     .filter(([, found]) => found === language)
     .map(([, , text = '']) => text);
 }
 
-/** What the programs of a page print: the `text` block that follows the program, without a word in between. */
-export function shown(page: string): { program: string; printed: string }[] {
+/** Returns programs of a page with their output: the `text` block that immediately follows. */
+export function programsWithOutput(page: string): { program: string; printed: string }[] {
   return [...read(page).matchAll(/^```js\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$/gm)].map(
     ([, program = '', printed = '']) => ({ program, printed }),
   );
 }
 
-/** The files that the programs of a page need beside them: blocks such as ```` ```js kinds.js ````. */
+/** Returns the files that the programs of a page need: blocks such as ```` ```js kinds.js ````. */
 export function files(page: string): { name: string; text: string }[] {
   return [...read(page).matchAll(/^```\w+ ([\w.-]+)\n(.*?)^```$/gms)].map(([, name = '', text = '']) => ({
     name,
@@ -53,19 +53,19 @@ export function files(page: string): { name: string; text: string }[] {
   }));
 }
 
-/** The text between `<!-- name -->` and `<!-- /name -->`. */
+/** Returns the text between `<!-- name -->` and `<!-- /name -->`. */
 export function section(page: string, name: string): string {
   return read(page).split(`<!-- ${name} -->`)[1]!.split(`<!-- /${name} -->`)[0]!.trim();
 }
 
-/** What a newcomer has besides. */
+/** Other packages installed in a project. */
 const OTHERS = [
   ...['express', 'fastify', 'koa', '@koa', 'hono', '@hono', '@nestjs', 'reflect-metadata', 'rxjs'],
   '@types',
 ];
 
-/** Someone who installed the package, built for them alone: other tests may use `dist` meanwhile. */
-export class Newcomer {
+/** A project with a separate build of the package, because other tests may rebuild `dist`. */
+export class DocsProject {
   readonly #home = mkdtempSync(join(tmpdir(), 'track-usage-docs-'));
   readonly package = join(this.#home, 'node_modules/track-usage');
 
@@ -81,7 +81,7 @@ export class Newcomer {
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
   }
 
-  /** A new working directory, with the files of a page, where one is given. */
+  /** Creates a working directory, with the files of a page if one is given. */
   directory(page?: string): string {
     const directory = mkdtempSync(join(this.#home, 'app-'));
     for (const { name, text } of page ? files(page) : []) writeFileSync(join(directory, name), text);
@@ -89,12 +89,12 @@ export class Newcomer {
   }
 
   /**
-   * Runs a program on a port of its own until it ends, says `until`, or has run for `patience` ms. What it said
-   * has port 3000 again.
+   * Runs a program on a free port until it ends, its output matches `until`, or `timeout` ms have passed. In its
+   * output, the port is replaced with 3000.
    */
-  async run(program: string, directory: string, until?: RegExp, patience = 20_000): Promise<Said> {
+  async run(program: string, directory: string, until?: RegExp, timeout = 20_000): Promise<RunResult> {
     const port = await freePort();
-    // A file, as a program has it: the workers of a cluster start it again.
+    // A file, because the workers of a cluster start it again.
     const file = join(directory, 'program.mjs');
     writeFileSync(file, program.replaceAll('3000', `${port}`));
     const child = spawn(process.execPath, [file], {
@@ -102,34 +102,34 @@ export class Newcomer {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
-    // With its workers: those that it only just started complain when they find it gone.
+    // Ends the workers too, which would otherwise print errors.
     const stop = () => {
       try {
         process.kill(-child.pid!);
       } catch {
-        // It has ended.
+        // The process has ended.
       }
     };
-    const said: Said = { stdout: '', stderr: '', code: null };
+    const result: RunResult = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(stop, patience);
-      const hear = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
-        said[stream] += text;
-        if (until?.test(said.stdout)) stop();
+      const timer = setTimeout(stop, timeout);
+      const append = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
+        result[stream] += text;
+        if (until?.test(result.stdout)) stop();
       };
-      child.stdout.on('data', hear('stdout'));
-      child.stderr.on('data', hear('stderr'));
+      child.stdout.on('data', append('stdout'));
+      child.stderr.on('data', append('stderr'));
       child.on('close', (code) => {
         clearTimeout(timer);
-        said.code = code;
+        result.code = code;
         resolve();
       });
     });
-    said.stdout = said.stdout.replaceAll(`${port}`, '3000');
-    return said;
+    result.stdout = result.stdout.replaceAll(`${port}`, '3000');
+    return result;
   }
 
-  /** Compiles programs as TypeScript; returns what the compiler says. */
+  /** Compiles programs as TypeScript. Returns the compiler's output. */
   compile(programs: readonly { name: string; program: string }[]): string {
     const directory = this.directory();
     for (const { name, program } of programs) {
@@ -137,7 +137,7 @@ export class Newcomer {
     }
     const compilerOptions = {
       strict: true,
-      // What a program of a page leaves out for its readers: types of its own functions, and checks for null.
+      // Programs in pages omit parameter types and null checks, for brevity.
       noImplicitAny: false,
       strictNullChecks: false,
       module: 'nodenext',
@@ -152,19 +152,19 @@ export class Newcomer {
     return spawnSync(process.execPath, [compiler, '-p', directory], { encoding: 'utf8' }).stdout;
   }
 
-  leave(): void {
+  remove(): void {
     rmSync(this.#home, { recursive: true, force: true });
   }
 }
 
-export interface Said {
+export interface RunResult {
   stdout: string;
   stderr: string;
-  /** `null` for a program that had to be stopped, as servers have. */
+  /** `null` for a program that was stopped, such as a server. */
   code: number | null;
 }
 
-/** With four digits as 3000 has, so that tables are as wide as the pages show them. */
+/** Returns a free port of four digits, like 3000, so that tables have the same width as in the pages. */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = 3001 + Math.floor(Math.random() * 6999);
