@@ -2,9 +2,11 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { listJournals, segmentName } from '../../src/journal/directory.ts';
+import { Disk } from '../../src/journal/disk.ts';
 import { beat, claim, endHeartbeatLater, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
+import { SegmentFile } from '../../src/journal/segment-file.ts';
 import { SharedState } from '../../src/journal/shared.ts';
 import { monotonicClock } from '../../src/platform/clock.ts';
 import { Journals, MAX_JOURNALS } from '../../src/writer/thread/journals.ts';
@@ -283,6 +285,22 @@ describe('a process that resumes after a pause', () => {
     expect(codes()).toEqual(['JOURNAL_TAKEN']);
     expect(journal.id).not.toBe(id);
     journal.append(fieldsOf('/3'));
+    expect(readOrphan(journal.path).urls).toEqual(['/3']);
+  });
+
+  test('recreates a deleted journal for the records in memory, and reports it', async () => {
+    freezeClock();
+    const { directory, journal, codes } = open();
+    const append = vi.spyOn(SegmentFile.prototype, 'append').mockImplementationOnce(() => {
+      throw new Error('EIO');
+    });
+    journal.append(fieldsOf('/3'));
+    append.mockRestore();
+    await vi.waitFor(() => expect(Disk.of(directory).isBusy).toBe(false), { interval: 1 });
+    rmSync(journal.path, { recursive: true });
+    elapsed += LEASE + 1;
+    journal.leave();
+    expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_GONE']);
     expect(readOrphan(journal.path).urls).toEqual(['/3']);
   });
 
