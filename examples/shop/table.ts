@@ -65,11 +65,12 @@ interface Day {
 /** Reads today's counts. Days begin at midnight UTC, because the shop sets no time zone. */
 async function today(usage: TrackUsage): Promise<Day> {
   const from = new Date().setUTCHours(0, 0, 0, 0);
-  const ask = (summary: Summary, limit: number) => usage.getSum(summary, { period: 'day', from, limit });
-  const known = async (summary: Summary) => (await ask(summary, 0)).filter(({ key }) => key !== null).length;
+  const topKeys = (summary: Summary, limit: number) => usage.getSum(summary, { period: 'day', from, limit });
+  const known = async (summary: Summary) =>
+    (await topKeys(summary, 0)).filter(({ key }) => key !== null).length;
   const [urls, [whole], visitors, countries, languages] = await Promise.all([
-    ask(sumUrls, ROWS),
-    ask(sumServer, 1),
+    topKeys(sumUrls, ROWS),
+    topKeys(sumServer, 1),
     known(sumVisitors),
     known(sumGeo),
     known(sumLanguages),

@@ -90,17 +90,17 @@ describe.each(Object.entries(EXAMPLES))('%s', (name, { summary, sums, statuses }
     try {
       const origin = await Promise.race([
         originOf(child),
-        stderr.then((said) => Promise.reject(new Error(`it ended: ${said}`))),
+        stderr.then((output) => Promise.reject(new Error(`the example ended: ${output}`))),
       ]);
-      const asked = [];
+      const responses = [];
       for (const path of ['/', '/users/7', '/users/8', '/health', '/nowhere']) {
-        const answer = await fetch(origin + path);
-        asked.push([answer.status, await answer.text()]);
+        const response = await fetch(origin + path);
+        responses.push([response.status, await response.text()]);
       }
-      expect(asked[0]).toEqual([200, 'Hello!']);
-      expect(asked[1]).toEqual(name === 'node-http' ? [404, ''] : [200, 'User 7']);
-      expect(asked[3]).toEqual([200, 'fine']);
-      expect(asked[4]![0]).toBe(404);
+      expect(responses[0]).toEqual([200, 'Hello!']);
+      expect(responses[1]).toEqual(name === 'node-http' ? [404, ''] : [200, 'User 7']);
+      expect(responses[3]).toEqual([200, 'fine']);
+      expect(responses[4]![0]).toBe(404);
 
       const expected = sums(origin);
       await vi.waitFor(

@@ -10,9 +10,9 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-let places = 0;
+let databases = 0;
 async function openDatabase() {
-  const name = `dropped_${process.pid}_${++places}`;
+  const name = `dropped_${process.pid}_${++databases}`;
   const drop = async () => {
     await using client = new MongoClient(server.url(name));
     await client.db(name).dropDatabase();
