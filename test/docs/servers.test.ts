@@ -1,4 +1,5 @@
-/** The first program of the pages about PostgreSQL, MySQL and Redis, on a real server. */
+/** The first program of the pages about PostgreSQL, MySQL and Redis, and PostgreSQL's queries, on a real server. */
+import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { hasMysql, mysqlServer } from '../support/servers/mysql.ts';
 import { postgresServer } from '../support/servers/postgres.ts';
@@ -15,6 +16,7 @@ const PAGES = [
       const server = await postgresServer();
       return { url: server.url(), close: () => server.close() };
     },
+    query: queryPostgres,
   },
   {
     name: 'mysql',
@@ -33,8 +35,8 @@ const PAGES = [
   },
 ];
 
-describe.each(PAGES)('docs/guides/$name.md', ({ name, runs, shown, start }) => {
-  test.skipIf(!runs)('has a program that runs', async () => {
+describe.each(PAGES)('the page about $name', ({ name, runs, shown, start, query }) => {
+  test.skipIf(!runs)('has a program that runs, and queries', async () => {
     const [, program = ''] =
       new RegExp(`^\`\`\`js ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(read(`docs/guides/${name}.md`)) ?? [];
     expect(program).toMatch(shown);
@@ -54,9 +56,26 @@ server.close();`,
       );
       const { stdout, stderr, code } = await project.run(localProgram, project.directory());
       expect({ stdout, stderr, code }).toEqual({ stdout: '1\n', stderr: '', code: 0 });
+      await query?.(server.url);
     } finally {
       await server.close();
       project.remove();
     }
   });
 });
+
+/** Runs the queries of the page about PostgreSQL after its program: each finds the program's request. */
+async function queryPostgres(url: string): Promise<void> {
+  const queries = [...read('docs/guides/postgres.md').matchAll(/^```sql postgres\n(.*?)^```$/gms)];
+  expect(queries.length).toBeGreaterThan(4);
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    for (const [, text = ''] of queries) {
+      const { rowCount } = await client.query(text);
+      expect({ text, rowCount }).toEqual({ text, rowCount: text.startsWith('DELETE') ? 0 : 1 });
+    }
+  } finally {
+    await client.end();
+  }
+}
