@@ -57,7 +57,7 @@ test('prints a link that works once, and exits on a signal', async () => {
   expect([again.status, again.headers.get('location')]).toEqual([303, '/usage/?link=wrong']);
   const home = await fetch(new URL('/', link), { redirect: 'manual' });
   expect([home.status, home.headers.get('location')]).toEqual([302, '/usage/']);
-  expect(await served.end()).toEqual({ code: 0, err: 'Press Ctrl-C to stop.\n' });
+  expect(await served.end()).toEqual({ code: 0, err: 'The link works once. Press Ctrl-C to stop.\n' });
 });
 
 test('allows queries with the token of the environment', async () => {
@@ -83,9 +83,14 @@ test.each([
     /option "--token" is a string of 5 characters; expected 16 or more ASCII characters/,
   ],
   [['--port', '65536'], 2, /argument '65536' is invalid\. Expected a number from 0 to 65535\./],
-  [['--public', '--token', TOKEN], 2, /public/],
+  [['--public', '--token', TOKEN], 2, /option "--public" is true; expected no token with it/],
   [['--port', '65536'], 2, /0 to 65535/],
   [['--storage', 'missing.db'], 1, /no database found at/],
+  [
+    ['--public', '--host', '192.0.2.1', '--port', '0'],
+    1,
+    /^track-usage: cannot listen on 192\.0\.2\.1, port 0: address not available \(EADDRNOTAVAIL\)\n$/,
+  ],
 ] as const)('refuses %j', async (argv, code, message) => {
   const outcome = await run(['serve', '--storage', `${directory.path}/usage.db`, ...argv]);
   expect(outcome).toEqual({ code, out: '', err: expect.stringMatching(message) });

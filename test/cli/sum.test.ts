@@ -173,7 +173,7 @@ describe('no rows', () => {
 
   test('a summary that the storage does not keep says so, in every format', async () => {
     const err =
-      'The storage has no data for sumGeo: it counts the hits that arrive while it is among the hooks.\n';
+      'The storage has no data for sumGeo. To count hits from now on, add it to the hooks in the app.\n';
     const range = ['--from', '2026-11-03'];
     expect(await sum('geo', ...range)).toEqual({ code: 0, out: '', err });
     expect(await sum('sumGeo', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err });

@@ -152,7 +152,9 @@ describe('track-usage copy', () => {
     const url = (name: string) => `sqlite:${join(directory, name)}`;
     const { code, out, err } = await run(['copy', '--from', url('a.db'), '--to', url('b.db')]);
     expect({ code, err }).toEqual({ code: 0, err: '' });
-    expect(out).toMatch(new RegExp(`^${count} records and [\\d,]+ rows of summaries, compared and equal\n$`));
+    expect(out).toMatch(
+      new RegExp(`^The copy is complete and verified: ${count} records, [\\d,]+ summary rows\\.\n$`),
+    );
     expect(await run(['copy', '--from', url('none.db'), '--to', url('b.db')])).toMatchObject({ code: 1 });
     expect(await run(['copy', '--from', url('a.db')])).toMatchObject({ code: 2 });
   });

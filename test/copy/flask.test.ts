@@ -48,7 +48,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     const before = await database.all();
     const to = `sqlite:${join(directory, 'new.db')}`;
     const argv = ['copy', '--from', database.url, '--to', to, '--time-zone', 'Europe/Berlin'];
-    const done = { code: 0, out: '6 records, and their summaries\n', err: '' };
+    const done = { code: 0, out: 'The copy is complete: 6 records and their summaries.\n', err: '' };
     expect(await run(argv)).toEqual(done);
     // A second run copies nothing.
     expect(await run(argv)).toEqual(done);

@@ -3,7 +3,7 @@ import { copy } from '../../copy/copy.ts';
 import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
 import type { CopyProgress } from '../../copy/options.ts';
-import { reasonOf, show, TrackUsageError } from '../../errors.ts';
+import { show, TrackUsageError } from '../../errors.ts';
 import { whole } from '../../formats/numbers.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import { storageAt } from '../../storages/by-url.ts';
@@ -38,20 +38,20 @@ export function addCopyCommand(program: Command, io: Io): void {
     .command('copy')
     .summary('copies records and summaries from one storage to another')
     .description(
-      'Copies the records and summaries of a site from one storage to another, and then compares both.\nFrom a database of Flask-Track-Usage (flask+…), copies the records and rebuilds all summaries.',
+      'Copies the records and summaries of a site from one storage to another, then verifies the copy.\nFrom a database of Flask-Track-Usage (flask+…), it copies the records and rebuilds the summaries.',
     )
     .requiredOption('--from <storage>', 'source, such as sqlite:usage.db or flask+sqlite:old.db')
     .requiredOption('--to <storage>', 'target, such as postgres://user@host/usage')
-    .option('--site <site>', 'name of the site', 'default')
-    .option('--to-site <site>', 'name of the site in the copy (default: the same)')
+    .option('--site <site>', 'site to copy', 'default')
+    .option('--to-site <site>', 'site name in the target (default: that of --site)')
     .option(
       '--time-zone <zone>',
-      'time zone of the new site, with a flask+… source (default: "UTC")',
+      'time zone of the site in the target, for a flask+… source (default: "UTC")',
       knownTimeZone,
     )
     .option(
       '--table <table>',
-      'table or collection of Flask-Track-Usage (default: "flask_usage", in MongoDB "usageTracking")',
+      'table or collection of Flask-Track-Usage (default: "flask_usage", or "usageTracking" in MongoDB)',
     )
     .option('--website <website>', 'website to copy from Flask-Track-Usage in MongoDB (default: all)')
     .addHelpText('after', EXAMPLES)
@@ -71,7 +71,7 @@ async function run(options: Options, io: Io): Promise<void> {
       try {
         const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
         await progress.end();
-        return await print(io, [`${whole(records)} records, and their summaries\n`]);
+        return await print(io, [`The copy is complete: ${whole(records)} records and their summaries.\n`]);
       } finally {
         await source.close();
       }
@@ -81,7 +81,7 @@ async function run(options: Options, io: Io): Promise<void> {
       const { records, sums } = await copy({ from: source, to: target, site, toSite, onProgress });
       await progress.end();
       return await print(io, [
-        `${whole(records)} records and ${whole(sums)} rows of summaries, compared and equal\n`,
+        `The copy is complete and verified: ${whole(records)} records, ${whole(sums)} summary rows.\n`,
       ]);
     } finally {
       await source.close();
@@ -107,8 +107,8 @@ function refuseFlaskOptions({ table, website, timeZone }: Options): void {
 function knownTimeZone(text: string): string {
   try {
     return calendar(text).timeZone;
-  } catch (error) {
-    throw new InvalidArgumentError(reasonOf(error));
+  } catch {
+    throw new InvalidArgumentError('Expected an IANA name such as "Europe/Berlin".');
   }
 }
 
@@ -127,9 +127,7 @@ class Progress {
     if (!this.#io.showsProgress || now - this.#shown < 100) return;
     this.#shown = now;
     this.#open = true;
-    const what = { records: 'records', sums: `rows of summaries (${summary})`, verify: 'rows compared' }[
-      step
-    ];
+    const what = { records: 'records', sums: `summary rows (${summary})`, verify: 'rows verified' }[step];
     void this.#io.stderr(`\r\x1b[K${whole(rows)} ${what}`);
   }
 

@@ -26,18 +26,18 @@ export function addStorageOption(command: Command): Command {
 
 /**
  * Adds the common options.
- * @param instant Name of the date that `from` and `to` limit.
+ * @param limited Name of the date that `from` and `to` limit.
  */
-export function addCommonOptions(command: Command, instant: string): Command {
+export function addCommonOptions(command: Command, limited: string): Command {
   return addStorageOption(command)
     .option(
       '--from <date>',
-      `first ${instant}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
+      `earliest ${limited}, such as 2026-11-01 or 2026-11-01T10:00; in the site's time zone`,
     )
-    .option('--to <date>', `last ${instant}; a date without a time means midnight (default: now)`)
+    .option('--to <date>', `latest ${limited}; a date without a time means midnight (default: now)`)
     .option('--limit <rows>', 'rows per page; 0 for all', wholeNumber, DEFAULT_LIMIT)
     .option('--page <page>', 'page number, from 1', wholeNumber, 1)
-    .option('--site <site>', 'name of the site', 'default')
+    .option('--site <site>', 'site name, as in the app', 'default')
     .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('table'));
 }
 

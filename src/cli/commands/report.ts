@@ -44,8 +44,8 @@ PDF, open it in a browser.`;
 export function addReportCommand(program: Command, io: Io): void {
   const command = program
     .command('report')
-    .summary('writes a report of a month: totals, a chart by day, and the top keys of each summary')
-    .description('Writes a report of a month or another range, compared with the previous one.');
+    .summary('writes a report on a month: totals, a chart by day, and the top keys of each summary')
+    .description('Writes a report on a month or another range, compared with the previous period.');
   addStorageOption(command)
     .addOption(
       new Option('--month <month>', 'month, such as 2026-10 (default: the last complete one)')
@@ -53,11 +53,11 @@ export function addReportCommand(program: Command, io: Io): void {
         .conflicts(['range', 'from', 'to']),
     )
     .addOption(new Option('--range <range>', 'range that ends now').choices(RANGES).conflicts(['from', 'to']))
-    .option('--from <date>', "first hour, day or month; in the site's time zone")
+    .option('--from <date>', "first hour, day or month, such as 2026-11-01; in the site's time zone")
     .option('--to <date>', 'last hour, day or month, inclusive (default: now)')
-    .option('--site <site>', 'name of the site', 'default')
+    .option('--site <site>', 'site name, as in the app', 'default')
     .addOption(new Option('--format <format>', 'output format').choices(Object.keys(FORMATS)).default('html'))
-    .option('-o, --out <file>', 'file to write; - for stdout (default)')
+    .option('-o, --out <file>', 'file to write, or - for stdout (default: -)')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { getSystemErrorMessage } from 'node:util';
 import { type Command, InvalidArgumentError } from 'commander';
 import { show, TrackUsageError } from '../../errors.ts';
 import { version } from '../../platform/version.ts';
@@ -34,12 +35,12 @@ export function addServeCommand(program: Command, io: Io): void {
     .summary('serves the dashboard of a storage, without the app')
     .description('Serves the dashboard and the HTTP API of a storage on a separate port.');
   addStorageOption(command)
-    .option('--site <site>', 'name of the site, as in the app')
+    .option('--site <site>', 'site name, as in the app (default: "default")')
     .option('--port <port>', 'port; 0 for any free port', portNumber, 3001)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(
       '--token <token>',
-      'token to sign in with, 16 characters or more; prefer TRACK_USAGE_TOKEN, which other users of the machine cannot see',
+      'token to sign in with, 16 characters or more (default: the environment variable TRACK_USAGE_TOKEN, which other users of the machine cannot read)',
     )
     .option('--public', 'allow access without a token')
     .addHelpText('after', EXAMPLES)
@@ -52,6 +53,10 @@ async function serve(options: Options, io: Io): Promise<void> {
   if (token === undefined && !options.public && !isLocalName(host)) {
     const expected = 'a loopback address, unless a token (TRACK_USAGE_TOKEN) or --public is given';
     throw new TrackUsageError('OPTION_INVALID', { name: '--host', value: show(host), expected });
+  }
+  if (token !== undefined && options.public) {
+    const expected = 'no token with it (--token or TRACK_USAGE_TOKEN)';
+    throw new TrackUsageError('OPTION_INVALID', { name: '--public', value: 'true', expected });
   }
   if (token !== undefined) checkToken(options.token === undefined ? 'TRACK_USAGE_TOKEN' : '--token', token);
   const storage = await storageAt(options.storage).open();
@@ -76,8 +81,9 @@ async function serve(options: Options, io: Io): Promise<void> {
     const { address, family, port: found } = server.address() as AddressInfo;
     const isLocal = ['127.0.0.1', '::1'].includes(address);
     const name = isLocal ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
-    await io.stdout(`Dashboard: ${handler.link(`http://${name}:${found}`)}\n`);
-    await io.stderr('Press Ctrl-C to stop.\n');
+    const link = handler.link(`http://${name}:${found}`);
+    await io.stdout(`Dashboard: ${link}\n`);
+    await io.stderr(`${link.includes('?token=') ? 'The link works once. ' : ''}Press Ctrl-C to stop.\n`);
     await interrupted();
     server.close();
     server.closeAllConnections();
@@ -90,9 +96,12 @@ function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        error.code === 'EADDRINUSE'
-          ? new Error(`port ${port} is in use; choose another: --port ${port + 1}`)
-          : error,
+        new Error(
+          error.code === 'EADDRINUSE'
+            ? `port ${port} is in use; choose another one with --port, or any free one with --port 0`
+            : `cannot listen on ${host}, port ${port}: ${getSystemErrorMessage(error.errno!)} (${error.code})`,
+          { cause: error },
+        ),
       ),
     );
     server.listen(port, host, resolve);

@@ -64,18 +64,18 @@ function columnsOf(rows: readonly Sum[], period: Period): readonly Column<Sum>[]
 export function addSumCommand(program: Command, io: Io): void {
   const command = program
     .command('sum')
-    .summary('prints hits, transfer, errors and avg. response time of each key of a summary')
+    .summary('prints a summary: hits, transfer, errors and avg. response time by key')
     .description(
-      'Prints hits, transfer, errors and avg. response time of each key of a summary, newest bucket first.',
+      'Prints hits, transfer, errors and avg. response time for each key of a summary in each hour, day or month, newest first.',
     )
     .argument(
       '<name>',
       `summary: ${STANDARD_SUMMARIES.map(({ name }) => name).join(', ')}, or a custom summary of the app`,
     )
-    .addOption(new Option('--period <period>', 'length of the buckets').choices(PERIODS).default('day'))
+    .addOption(new Option('--period <period>', 'size of the buckets').choices(PERIODS).default('day'))
     .option('--target <key>', 'only this key')
     .addOption(new Option('--target-null', 'only the requests without a key').conflicts('target'));
-  addCommonOptions(command, 'bucket')
+  addCommonOptions(command, 'start of a bucket')
     .addHelpText('after', EXAMPLES)
     .action((name: string, options: Options) => sum(name, options, io));
 }
@@ -97,7 +97,7 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
   if (stored.length > 0 && !stored.includes(name)) {
     const title = known(name)?.title ?? name;
     await io.stderr(
-      `The storage has no data for ${title}: it counts the hits that arrive while it is among the hooks.\n`,
+      `The storage has no data for ${title}. To count hits from now on, add it to the hooks in the app.\n`,
     );
   } else if (rows.length === 0 && options.format === 'table') {
     await io.stderr('Nothing found: check --from, --to, --page, --target and --site.\n');

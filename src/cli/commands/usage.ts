@@ -28,9 +28,9 @@ Examples:
 export function addUsageCommand(program: Command, io: Io): void {
   const command = program
     .command('usage')
-    .summary('prints the records of individual requests')
-    .description('Prints the records of individual requests, newest first.');
-  addCommonOptions(command, 'instant')
+    .summary('prints the stored records, one per request')
+    .description('Prints the stored records, one per request, newest first.');
+  addCommonOptions(command, 'date of a request')
     .addHelpText('after', EXAMPLES)
     .action((options: CommonOptions) => usage(options, io));
 }
