@@ -89,10 +89,10 @@ export class DocsProject {
   }
 
   /**
-   * Runs a program on a free port until it ends, its output matches `until`, or `timeout` ms have passed. In its
-   * output, the port is replaced with 3000.
+   * Runs a program on a free port until it ends or its output matches `until`. `'responds'` ends it when its server
+   * has responded to a request. It is also ended after 20 s. In its output, the port is replaced with 3000.
    */
-  async run(program: string, directory: string, until?: RegExp, timeout = 20_000): Promise<RunResult> {
+  async run(program: string, directory: string, until?: RegExp | 'responds'): Promise<RunResult> {
     const port = await freePort();
     // A file, because the workers of a cluster start it again.
     const file = join(directory, 'program.mjs');
@@ -112,10 +112,11 @@ export class DocsProject {
     };
     const result: RunResult = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(stop, timeout);
+      const timer = setTimeout(stop, 20_000);
+      if (until === 'responds') void responds(port, () => child.exitCode !== null).then(stop);
       const append = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
         result[stream] += text;
-        if (until?.test(result.stdout)) stop();
+        if (until instanceof RegExp && until.test(result.stdout)) stop();
       };
       child.stdout.on('data', append('stdout'));
       child.stderr.on('data', append('stderr'));
@@ -164,10 +165,24 @@ export interface RunResult {
   code: number | null;
 }
 
+/** Resolves when the server at this port has responded to a request, or `hasEnded` returns true. */
+async function responds(port: number, hasEnded: () => boolean): Promise<void> {
+  while (!hasEnded()) {
+    try {
+      await (await fetch(`http://localhost:${port}/`)).text();
+      return;
+    } catch {
+      // It does not listen yet.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
 /** Returns a free port of four digits, like 3000, so that tables have the same width as in the pages. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = 3001 + Math.floor(Math.random() * 6999);
+    // `fetch` refuses some ports, none of which are in this range.
+    const port = 7000 + Math.floor(Math.random() * 2999);
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false)).listen(port, () => resolve(true));

@@ -76,7 +76,10 @@ describe('the README', () => {
 
 describe('documentation pages', () => {
   test.each(programs)('$name runs', async ({ page, program }) => {
-    const { stderr, code } = await project.run(program, project.directory(page), undefined, 2_000);
+    // Other programs end by themselves.
+    const serves = /\b(listen|serve)\(/.test(program) && !/\bfetch\(.*close\(/s.test(program);
+    const until = serves ? 'responds' : undefined;
+    const { stderr, code } = await project.run(program, project.directory(page), until);
     expect(stderr).toBe('');
     expect(code ?? 0).toBe(0);
   });

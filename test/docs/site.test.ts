@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { SIDEBAR } from '../../docs/.vitepress/sidebar.ts';
-import { PAGES, read } from './newcomer.ts';
+import { PAGES, read } from './documentation.ts';
 
 const pages = PAGES.filter((page) => page.startsWith('docs/') && page !== 'docs/README.md').sort();
 
