@@ -33,7 +33,7 @@ test.each(blocks('js').map((program) => [program]))('%s', async (program) => {
   const url = /clickhouse:\/\/user:password@localhost:8123\/usage/;
   expect(program).toMatch(url);
   const localProgram = program.replace(url, clickhouse.url(DATABASE));
-  const { stderr, code } = await project.run(localProgram, project.directory(), undefined, 2_000);
+  const { stderr, code } = await project.run(localProgram, project.directory());
   expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
 });
 

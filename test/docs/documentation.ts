@@ -89,10 +89,11 @@ export class DocsProject {
   }
 
   /**
-   * Runs a program on a free port until it ends or its output matches `until`. `'responds'` ends it when its server
-   * has responded to a request. It is also ended after 20 s. In its output, the port is replaced with 3000.
+   * Runs a program on a free port until it ends or its output matches `until`. A program that serves until it is
+   * stopped is ended when it has responded to a request, every program after 20 s. In its output, the port is
+   * replaced with 3000.
    */
-  async run(program: string, directory: string, until?: RegExp | 'responds'): Promise<RunResult> {
+  async run(program: string, directory: string, until?: RegExp): Promise<RunResult> {
     const port = await freePort();
     // A file, because the workers of a cluster start it again.
     const file = join(directory, 'program.mjs');
@@ -113,10 +114,11 @@ export class DocsProject {
     const result: RunResult = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
       const timer = setTimeout(stop, 20_000);
-      if (until === 'responds') void responds(port, () => child.exitCode !== null).then(stop);
+      if (!until && servesUntilStopped(program))
+        void responds(port, () => child.exitCode !== null).then(stop);
       const append = (stream: 'stdout' | 'stderr') => (text: Buffer) => {
         result[stream] += text;
-        if (until instanceof RegExp && until.test(result.stdout)) stop();
+        if (until?.test(result.stdout)) stop();
       };
       child.stdout.on('data', append('stdout'));
       child.stderr.on('data', append('stderr'));
@@ -163,6 +165,11 @@ export interface RunResult {
   stderr: string;
   /** `null` for a program that was stopped, such as a server. */
   code: number | null;
+}
+
+/** Programs that send requests to their server and close it end by themselves. */
+function servesUntilStopped(program: string): boolean {
+  return /\b(listen|serve)\(/.test(program) && !/\bfetch\(.*close\(/s.test(program);
 }
 
 /** Resolves when the server at this port has responded to a request, or `hasEnded` returns true. */

@@ -59,7 +59,7 @@ describe.skipIf(!hasMongo)('the MongoDB page', () => {
     const url = 'mongodb://user:password@localhost:27017/usage';
     expect(program).toContain(url);
     const localProgram = program.replace(url, mongo.url(DATABASE));
-    const { stderr, code } = await project.run(localProgram, project.directory(), undefined, 2_000);
+    const { stderr, code } = await project.run(localProgram, project.directory());
     expect({ stderr, code: code ?? 0 }).toEqual({ stderr: '', code: 0 });
   });
 

@@ -76,10 +76,7 @@ describe('the README', () => {
 
 describe('documentation pages', () => {
   test.each(programs)('$name runs', async ({ page, program }) => {
-    // Other programs end by themselves.
-    const serves = /\b(listen|serve)\(/.test(program) && !/\bfetch\(.*close\(/s.test(program);
-    const until = serves ? 'responds' : undefined;
-    const { stderr, code } = await project.run(program, project.directory(page), until);
+    const { stderr, code } = await project.run(program, project.directory(page));
     expect(stderr).toBe('');
     expect(code ?? 0).toBe(0);
   });
