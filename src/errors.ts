@@ -10,7 +10,7 @@ const TABLE = {
     'pass the app, or the server that http.createServer() returned',
   ],
   APP_STARTED: [
-    'this Fastify app takes no more hooks: {reason}',
+    'this Fastify app accepts no more hooks: {reason}',
     'create the TrackUsage before app.listen(), app.ready() and app.inject()',
   ],
   TRUST_PROXY_UNUSED: [
@@ -245,8 +245,11 @@ const TABLE = {
     'pass the request or the context that the framework gives to handlers; other vars are not recorded',
   ],
   SUMMARY_IDLE: ['{name} counts nothing: {reason}', '{how}'],
-  NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, this is {value}', 'upgrade Node'],
-  RUNTIME_UNSUPPORTED: ['track-usage runs on Node, this is {value}', 'run the app on Node 22.13 or newer'],
+  NODE_TOO_OLD: ['track-usage needs Node 22.13 or newer, but this is {value}', 'upgrade Node'],
+  RUNTIME_UNSUPPORTED: [
+    'track-usage runs on Node, but this is {value}',
+    'run the app on Node 22.13 or newer',
+  ],
 } as const satisfies Record<string, readonly [message: string, hint: string]>;
 
 /** Code of an error of this library. */

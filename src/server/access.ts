@@ -73,7 +73,8 @@ export class Access {
       return {
         status: 403,
         title: 'Access is limited to localhost',
-        detail: 'To allow other hosts, pass token, authorize or public: true to usage.handler().',
+        detail:
+          'To allow other machines, pass token, authorize or public: true to usage.handler(), or set TRACK_USAGE_TOKEN for track-usage serve.',
         code: 'ACCESS_LOCAL',
       };
     }
@@ -86,7 +87,8 @@ export class Access {
     return {
       status: 421,
       title: 'Unknown host',
-      detail: 'If the name is yours, add it to hosts of usage.handler().',
+      detail:
+        'If the name is yours, add it to hosts of usage.handler(), or use a token with track-usage serve.',
       code: 'ACCESS_HOST',
     };
   }
