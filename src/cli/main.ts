@@ -46,7 +46,7 @@ export async function main(argv: readonly string[], given: Io): Promise<number> 
   const program = createProgram(io, texts);
   try {
     requireRuntime();
-    await program.parseAsync(argv, { from: 'user' });
+    await program.parseAsync(withoutHelpOfUnknown(argv, program), { from: 'user' });
     return OK;
   } catch (error) {
     return await report(error, program, texts, io);
@@ -86,6 +86,13 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
       .helpOption('-h, --help', 'print this help');
   }
   return program;
+}
+
+/** Makes `help foo` fail like `foo`. The library would print the general help instead. */
+function withoutHelpOfUnknown(argv: readonly string[], program: Command): readonly string[] {
+  const [first, name] = argv;
+  if (first !== 'help' || name === undefined || name === 'help' || name.startsWith('-')) return argv;
+  return program.commands.some((command) => command.name() === name) ? argv : [name];
 }
 
 async function report(

@@ -212,7 +212,7 @@ export class Responder {
 
   #unauthenticated(): Problem {
     const how = this.#access.isLocal
-      ? 'Open the one-time link that the app printed.'
+      ? 'Open the one-time link that was printed.'
       : this.#access.hasSignIn
         ? 'Sign in with the token.'
         : 'The app authorizes users.';

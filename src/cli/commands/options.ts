@@ -36,7 +36,7 @@ export function addCommonOptions(command: Command, limited: string): Command {
     )
     .option('--to <date>', `latest ${limited}; a date without a time means midnight (default: now)`)
     .option('--limit <rows>', 'rows per page; 0 for all', wholeNumber, DEFAULT_LIMIT)
-    .option('--page <page>', 'page number, from 1', wholeNumber, 1)
+    .option('--page <page>', 'page number, from 1', pageNumber, 1)
     .option('--site <site>', 'site name, as in the app', 'default')
     .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('table'));
 }
@@ -54,5 +54,10 @@ export function queryOf({ from, to, limit, page, site }: CommonOptions): UsageOp
 
 function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}
+
+function pageNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.');
   return Number(text);
 }
