@@ -23,6 +23,10 @@ describe('documentation pages', () => {
     expect(broken).toEqual([]);
   });
 
+  test.each(PAGES)('%s has no markers of a merge conflict', (page) => {
+    expect(read(page)).not.toMatch(/^(<{7}|>{7}) /m);
+  });
+
   test('list every error with its message', () => {
     const rows = ERROR_CODES.map((code) => {
       const { message, hint } = new TrackUsageError(code);
