@@ -37,7 +37,7 @@ export class Capture implements ExchangeObserver {
   readonly #cookies: Cookies;
   readonly #fields: FieldReader;
   /** Requests that could not be read. Not allocated in most processes. */
-  #unread: WeakSet<object> | undefined;
+  #unreadable: WeakSet<object> | undefined;
   #stopped = false;
 
   constructor(options: CaptureOptions) {
@@ -46,7 +46,7 @@ export class Capture implements ExchangeObserver {
     this.#fields = new FieldReader(options, this.#vars, this.#cookies);
     this.#sink = options.sink;
     this.#counter = options.counter;
-    if (this.#sink.holdsResponses) {
+    if (this.#sink.defersResponses) {
       const deferral = new OutputDeferral(() => this.#sink.appendPending());
       this.#sink.afterTurn = () => deferral.release();
       this.#deferral = deferral;
@@ -63,7 +63,7 @@ export class Capture implements ExchangeObserver {
   begin(request: Request, response: Response, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
-      if (this.#unread?.has(request)) return;
+      if (this.#unreadable?.has(request)) return;
       if ((request as { upgrade?: unknown }).upgrade === true)
         beginUpgrade(this, request, response, target, reader);
       else if ('stream' in response) this.#begin2(request, response, target, reader);
@@ -78,9 +78,9 @@ export class Capture implements ExchangeObserver {
     if (this.#stopped) return;
     if (typeof request === 'object' && request !== null) {
       // A framework and its server may both have received it.
-      this.#unread ??= new WeakSet();
-      if (this.#unread.has(request)) return;
-      this.#unread.add(request);
+      this.#unreadable ??= new WeakSet();
+      if (this.#unreadable.has(request)) return;
+      this.#unreadable.add(request);
     }
     this.#lose(error);
   }
@@ -177,7 +177,7 @@ export class Capture implements ExchangeObserver {
   upgrade(request: Request, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
-      if (this.#unread?.has(request)) return;
+      if (this.#unreadable?.has(request)) return;
       beginUpgrade(this, request, undefined, target, reader);
     } catch (error) {
       this.unread(request, error);

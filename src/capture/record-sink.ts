@@ -28,13 +28,13 @@ export interface CapturedFields {
  */
 export interface RecordSink {
   /** True if records wait for the end of the event-loop turn, so that their responses must be held back. */
-  readonly holdsResponses: boolean;
+  readonly defersResponses: boolean;
   /** Number of requests without a record: capturing them failed, or the app sent the response after `close()`. */
   uncaptured: number;
   /** Called when the records held back until the end of the turn have been appended. */
   afterTurn: () => void;
   /**
-   * Accepts a record. Unless `holdsResponses` is true, the record is safe from SIGKILL when this returns.
+   * Accepts a record. Unless `defersResponses` is true, the record is safe from SIGKILL when this returns.
    * @param fields Overwritten by the next request.
    * @param now `performance.now()` timestamp, ms.
    */

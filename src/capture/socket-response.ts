@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 /**
  * Maximum size of a head. Of longer ones, only the status is known, and the body is not counted. In bytes.
  */
-const MAX_HEAD = 64 * 1024;
+const MAX_HEAD_BYTES = 64 * 1024;
 const HEAD_END = /\r?\n\r?\n/;
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})/;
 /** Number of bytes of a head needed to read its status. */
@@ -71,7 +71,7 @@ export class SocketResponse {
       if (!isInterim) this.status = status;
       const end = HEAD_END.exec(this.#head);
       if (end === null) {
-        if (this.#head.length > MAX_HEAD) this.#inBody = true;
+        if (this.#head.length > MAX_HEAD_BYTES) this.#inBody = true;
         return;
       }
       const bodyStart = end.index + end[0].length;

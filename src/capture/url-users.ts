@@ -5,11 +5,11 @@ const WEB_SCHEME = /(?:https?|wss?|ftp)$/i;
 const SCHEME_END = /[a-z\d+.-]/i;
 const PORT = /^\d*$/;
 /** Maximum number of digits of a port. */
-const MAX_PORT = 5;
+const MAX_PORT_DIGITS = 5;
 /** Start of a host such as `[::1]`. */
 const IP_LITERAL = /^(?:\[|%(?:25)*5b)/i;
 /** Maximum length of an encoded bracket, in UTF-16 units. */
-const MAX_BRACKET = 16;
+const MAX_BRACKET_LENGTH = 16;
 const COLON = /:|%(?:25)*3a/i;
 /** Present before every user. */
 const USER_START = /[:/\\]|%(?:25)*(?:3a|2f|5c)/i;
@@ -133,8 +133,8 @@ class UserScan {
   /** Returns whether the authority up to an index can be a host and a port. */
   #isHost(end: number): boolean {
     if (this.#colons === 0) return true;
-    if (IP_LITERAL.test(this.#text.slice(this.#start, this.#start + MAX_BRACKET))) return true;
-    if (this.#colons > 1 || end - this.#colonEnd > MAX_PORT) return false;
+    if (IP_LITERAL.test(this.#text.slice(this.#start, this.#start + MAX_BRACKET_LENGTH))) return true;
+    if (this.#colons > 1 || end - this.#colonEnd > MAX_PORT_DIGITS) return false;
     return PORT.test(this.#text.slice(this.#colonEnd, end));
   }
 

@@ -13,7 +13,7 @@ import { batchOf } from '../storage/record-row.ts';
 import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import type { CopyOptions } from './options.ts';
-import { PIECE, sumsOf } from './rows.ts';
+import { ROWS_PER_BATCH, sumsOf } from './rows.ts';
 import { journalOf, nothingThere, openTarget } from './target.ts';
 import { verify } from './verify.ts';
 
@@ -95,7 +95,7 @@ export async function copyRecords(
   let read = 0;
   let after: string | undefined;
   do {
-    const { records: rows, next } = await scan({ site, after, limit: PIECE });
+    const { records: rows, next } = await scan({ site, after, limit: ROWS_PER_BATCH });
     // Records that an earlier run copied are read again, to find the position after them.
     const missing = rows.slice(Math.max(0, at.ordinal - read));
     if (missing.length > 0) {

@@ -2,7 +2,7 @@ import type { StorageReader, SumRow } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 
 /** Number of rows read and written at a time. */
-export const PIECE = 10_000;
+export const ROWS_PER_BATCH = 10_000;
 /** Later than any bucket and record. */
 export const LAST = Number.MAX_SAFE_INTEGER;
 
@@ -23,12 +23,12 @@ export async function* sumsOf(
       from: -LAST,
       to,
       target: undefined,
-      limit: PIECE,
+      limit: ROWS_PER_BATCH,
       offset,
     });
     if (rows.length > 0) yield rows;
     const last = rows.at(-1);
-    if (rows.length < PIECE || !last) return;
+    if (rows.length < ROWS_PER_BATCH || !last) return;
     // Continues from the last bucket, because an offset from the start would cost more with every chunk.
     const inBucket = rows.filter(({ bucket }) => bucket === last.bucket).length;
     offset = last.bucket === to ? offset + inBucket : inBucket;

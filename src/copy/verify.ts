@@ -4,7 +4,7 @@ import type { StorageReader } from '../storage/contract.ts';
 import { type RecordRow, recordOf } from '../storage/record-row.ts';
 import { PERIODS } from '../summaries/periods.ts';
 import type { CopyOptions } from './options.ts';
-import { PIECE, sumsOf } from './rows.ts';
+import { ROWS_PER_BATCH, sumsOf } from './rows.ts';
 
 /** Reads both and throws if they differ. */
 export async function verify({
@@ -59,7 +59,7 @@ async function digestOfRecords(
   let rows = 0;
   let after: string | undefined;
   do {
-    const { records, next } = await reader.scan({ site, after, limit: PIECE });
+    const { records, next } = await reader.scan({ site, after, limit: ROWS_PER_BATCH });
     for (const row of records) {
       const hash = createHash('sha256').update(textOf(row)).digest();
       sum[0]! += hash.readBigUInt64LE(0);

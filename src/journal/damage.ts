@@ -34,10 +34,10 @@ export class Damage {
       this.#next = position + size;
     } else if (position === this.#next) {
       // Either size in this head may be damaged. A size that its texts allow is assumed to be correct.
-      const least = decoder.minSizeAt(offset);
-      const isPossible = size > 0 && size <= 3 * least;
-      const end = position + ((least + 7) & ~7);
-      const isWhole = end === this.#end && decoder.isAscii(offset + HEAD_BYTES, offset + least);
+      const minSize = decoder.minSizeAt(offset);
+      const isPossible = size > 0 && size <= 3 * minSize;
+      const end = position + ((minSize + 7) & ~7);
+      const isWhole = end === this.#end && decoder.isAscii(offset + HEAD_BYTES, offset + minSize);
       const isExpected = before === this.records && (isWhole || (end <= this.#end && !isPossible));
       if (!isComplete && !isExpected) return;
       this.records += 1;

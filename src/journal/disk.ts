@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { clearTimeout, setImmediate, setTimeout } from '../platform/clock.ts';
 
-/** An operation of the file system that takes longer than this is slow. In ms. */
-export const SLOW = 50;
+/** Time after which a file system operation counts as slow. */
+export const SLOW_MS = 50;
 
 /** Disks in use, by device number. */
 const disks = new Map<number, WeakRef<Disk>>();
@@ -39,7 +39,7 @@ export class Disk {
 
   /**
    * Runs an operation when the ones before have returned. Resolves with its value, and with `isSlow` if it
-   * has not returned after `SLOW` ms and one more turn of the event loop. That turn is needed because callbacks are late
+   * has not returned after `SLOW_MS` and one more turn of the event loop. That turn is needed because callbacks are late
    * if the app keeps its thread busy, even on a fast disk.
    */
   async run<T>(operation: () => Promise<T>): Promise<{ value: T; isSlow: boolean }> {
@@ -50,7 +50,7 @@ export class Disk {
       isSlow = true;
       this.#late += 1;
     };
-    const timer = setTimeout(() => setImmediate(look), SLOW).unref();
+    const timer = setTimeout(() => setImmediate(look), SLOW_MS).unref();
     this.#outstanding += 1;
     const result = this.#last.then(operation);
     this.#last = result.catch(() => {});

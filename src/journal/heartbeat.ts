@@ -13,9 +13,9 @@ import type { SharedState } from './shared.ts';
  * second. The lock alone does not prove that the owner is alive. The kernel releases it when the owner's
  * process closes any other descriptor of the lock's file, as an in-process backup does.
  *
- * - Each beat names the file by its path. A successful beat proves the ownership for `LEASE` ms. After that,
+ * - Each beat names the file by its path. A successful beat proves the ownership for `LEASE_MS`. After that,
  *   the owner appends and stores nothing before another beat.
- * - An adopter takes the journal if its lock is free and the file has not changed for `STILL` ms of the
+ * - An adopter takes the journal if its lock is free and the file has not changed for `ADOPTION_TIMEOUT_MS` of the
  *   adopter's own monotonic clock. It renames the file to a name that only it knows, so that all later beats of
  *   the owner fail. An owner that was paused therefore detects the adoption before it counts anything.
  * - From then on, the adopter is the owner, and the renamed file is its heartbeat. Another process may adopt the
@@ -26,15 +26,15 @@ import type { SharedState } from './shared.ts';
  *   end before that, the adopter counts the missing records.
  */
 
-/** Interval of the owner's beats, ms. */
-export const BEAT_INTERVAL = 1_000;
+/** Interval of the owner's beats. */
+export const BEAT_INTERVAL_MS = 1_000;
 /**
- * Time for which a successful beat proves the ownership, ms. Shorter than `STILL` by the time that an append
+ * Time for which a successful beat proves the ownership. Shorter than `ADOPTION_TIMEOUT_MS` by the time that an append
  * may take.
  */
-export const LEASE = 2_000;
-/** Time without a beat after which an adopter may take a journal whose lock is free, ms. */
-export const STILL = 3_000;
+export const LEASE_MS = 2_000;
+/** Time without a beat after which an adopter may take a journal whose lock is free. */
+export const ADOPTION_TIMEOUT_MS = 3_000;
 
 const FILE = 'heartbeat';
 const CLOSED = 'closed';
@@ -97,7 +97,7 @@ export function beat(directory: string, shared: SharedState): 'kept' | 'gone' | 
   // No file can be written, so there is nothing to own.
   if (last === 0) return 'kept';
   const now = processTime();
-  if (!touch(directory, FILE, now)) return now - last < STILL ? 'gone' : 'taken';
+  if (!touch(directory, FILE, now)) return now - last < ADOPTION_TIMEOUT_MS ? 'gone' : 'taken';
   shared.beat = now;
   return 'kept';
 }

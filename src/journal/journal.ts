@@ -29,8 +29,8 @@ export interface JournalOptions {
   segmentBytes?: number;
   /** Maximum bytes in memory while no file can be written. Defaults to 16 MiB, or 64 MiB with `inMemory`. */
   memoryBytes?: number;
-  /** Maximum time that the disk may block the app's thread, in ms. Defaults to 100. */
-  patience?: number;
+  /** Maximum time that the disk may block the app's thread. Defaults to 100. */
+  maxBlockedMs?: number;
   /** True if no file is needed, because no storage outlasts the process. Defaults to `false`. */
   inMemory?: boolean;
   header: SegmentHeader;
@@ -61,7 +61,7 @@ export class Journal implements RecordSink {
   onWritten: (position: number) => void = () => {};
   /** Called after another process adopted the journal and this one started another. */
   onStartOver: () => void = () => {};
-  /** Called when the records held back by `group` have been appended. */
+  /** Called when the records deferred by `group` have been appended. */
   afterTurn: () => void = () => {};
 
   readonly #options: JournalOptions;
@@ -70,7 +70,7 @@ export class Journal implements RecordSink {
   /** Number of bytes and records in the encoder that were not appended yet. */
   #pending = 0;
   #pendingRecords = 0;
-  /** Number of records that were only in memory when it was closed. */
+  /** Number of records that were only in memory when the journal was closed. */
   #lost = 0;
   #turnScheduled = false;
   #closing: Promise<void> | undefined;
@@ -86,7 +86,7 @@ export class Journal implements RecordSink {
         options.segmentBytes ?? Math.min(16 * 1024 * 1024, Math.max(64 * 1024, Math.floor(maxBytes / 8))),
       memoryBytes: options.memoryBytes ?? (options.inMemory ? 64 : 16) * 1024 * 1024,
       inMemory: options.inMemory ?? false,
-      patience: options.patience ?? 100,
+      maxBlockedMs: options.maxBlockedMs ?? 100,
       header,
       location: this.#location,
       onTaken: (lost) => this.#begin(lost),
@@ -115,8 +115,8 @@ export class Journal implements RecordSink {
     return this.#segments.slowAppends;
   }
 
-  /** True if records wait for the end of the turn, so that their responses must be held. */
-  get holdsResponses(): boolean {
+  /** True if records wait for the end of the turn, so that their responses must be deferred. */
+  get defersResponses(): boolean {
     return this.#options.mode === 'group' && !this.#options.inMemory;
   }
 
@@ -138,7 +138,7 @@ export class Journal implements RecordSink {
     );
     this.#pendingRecords += 1;
     // In memory, the records of a turn are sent to the writer's thread in one message.
-    if (!this.holdsResponses && !this.#options.inMemory) this.appendPending(now);
+    if (!this.defersResponses && !this.#options.inMemory) this.appendPending(now);
     else if (!this.#turnScheduled) {
       this.#turnScheduled = true;
       setImmediate(this.#endTurn);

@@ -43,15 +43,15 @@ export class MemoryPieces {
     this.#bytes -= releasePieces(this.#pieces, position);
   }
 
-  /** Returns the oldest consecutive pieces, about `most` bytes in total, or `undefined` if there are none. */
-  batch(most: number): { start: number; end: number; bytes: Buffer } | undefined {
+  /** Returns the oldest consecutive pieces, about `maxBytes` bytes in total, or `undefined` if there are none. */
+  batch(maxBytes: number): { start: number; end: number; bytes: Buffer } | undefined {
     const [first] = this.#pieces;
     if (!first) return undefined;
     const { start } = first;
     const parts: Buffer[] = [];
     let end = start;
     for (const piece of this.#pieces) {
-      if (piece.start !== end || end - start >= most) break;
+      if (piece.start !== end || end - start >= maxBytes) break;
       parts.push(piece.bytes);
       end = endOf(piece);
     }

@@ -36,10 +36,8 @@ type Piece = {
 /** Reason why reading a piece ended: its current end, `take` returned false, or its file is gone. */
 type Outcome = 'end' | 'full' | 'gone';
 
-/**
- * Time that a gap must persist before it counts, because a piece in memory may still be in transit. In ms.
- */
-const GAP_PATIENCE = 1_000;
+/** Time that a gap must persist before it counts, because a piece in memory may still be in transit. */
+const GAP_TIMEOUT_MS = 1_000;
 
 /** Shared by all readers of a thread. No data in it outlives a call of `read`, and calls never overlap. */
 const readBuffer = Buffer.from(new ArrayBuffer(4 * MAX_RECORD_BYTES));
@@ -55,7 +53,7 @@ export class JournalReader {
   readonly directory: string;
   readonly #live: SharedState | undefined;
   readonly #memory: readonly MemoryPiece[];
-  readonly #gapPatience: number;
+  readonly #gapTimeout: number;
   readonly #known: Readonly<Position>;
   readonly #decoder = new RecordDecoder();
   #open: { file: string; fd: number } | undefined;
@@ -64,19 +62,19 @@ export class JournalReader {
 
   /**
    * Creates a reader. `live` is the shared state of the own journal; it is omitted for a dead process's
-   * journal. `known` is how far such a journal had certainly been written, which may grow later.
+   * journal. `known` is the position up to which such a journal had certainly been written. It may grow.
    */
   constructor(
     directory: string,
     live?: SharedState,
     memory: readonly MemoryPiece[] = [],
-    gapPatience = GAP_PATIENCE,
+    gapTimeout = GAP_TIMEOUT_MS,
     known: Readonly<Position> = { position: 0, ordinal: 0 },
   ) {
     this.directory = directory;
     this.#live = live;
     this.#memory = memory;
-    this.#gapPatience = gapPatience;
+    this.#gapTimeout = gapTimeout;
     this.#known = known;
   }
 
@@ -111,41 +109,41 @@ export class JournalReader {
    * record.
    */
   read(from: Position, until: number, take: Take, report: ReadReport): Position {
-    const cursor = { ...from };
+    const current = { ...from };
     this.#segments = undefined;
     const end = Math.min(until, this.#live?.end ?? Number.POSITIVE_INFINITY);
     let missing: string | undefined;
-    while (cursor.position < end) {
-      const piece = this.#pieceAt(cursor.position);
+    while (current.position < end) {
+      const piece = this.#pieceAt(current.position);
       if (!piece) {
-        if (!this.#live) this.#passEnd(cursor, end, report);
-        else if (this.#confirmsGap()) report.gone();
+        if (!this.#live) this.#countMissingEnd(current, end, report);
+        else if (this.#isGapConfirmed()) report.gone();
         break;
       }
-      if (piece.start > cursor.position) {
-        if (!this.#confirmsGap()) break;
-        this.#pass(piece.ordinal, cursor, 'dropped', report);
-        cursor.position = piece.start;
-      } else if (piece.start === cursor.position) {
+      if (piece.start > current.position) {
+        if (!this.#isGapConfirmed()) break;
+        this.#countLost(piece.ordinal, current, 'dropped', report);
+        current.position = piece.start;
+      } else if (piece.start === current.position) {
         // Damage in the previous piece destroyed records.
-        this.#pass(piece.ordinal, cursor, 'damaged', report);
+        this.#countLost(piece.ordinal, current, 'damaged', report);
       }
       this.#gapSince = undefined;
-      const outcome = this.#readPiece(piece, cursor, Math.min(end, piece.end), take, report);
-      if (outcome === 'full') return cursor;
+      const outcome = this.#readPiece(piece, current, Math.min(end, piece.end), take, report);
+      if (outcome === 'full') return current;
       if (outcome === 'gone') {
         // Deleted since the files were listed. The next listing shows a gap.
         if (missing === piece.file)
           throw unreadable(piece.file!, new Error('it is listed, but does not exist'));
         missing = piece.file;
         this.#segments = undefined;
-      } else if (cursor.position < Math.min(end, piece.end)) break;
+      } else if (current.position < Math.min(end, piece.end)) break;
     }
-    if (this.#live && cursor.position === this.#live.end) {
+    if (this.#live && current.position === this.#live.end) {
       const { ordinal } = this.#live;
-      if (cursor.position === this.#live.end) this.#pass(ordinal, cursor, 'damaged', report);
+      if (current.position === this.#live.end) this.#countLost(ordinal, current, 'damaged', report);
     }
-    return cursor;
+    return current;
   }
 
   close(): void {
@@ -158,26 +156,26 @@ export class JournalReader {
     }
   }
 
-  /** Counts the records between the cursor and `ordinal` as lost. */
-  #pass(ordinal: number, cursor: Position, cause: LossCause, report: ReadReport): void {
-    if (ordinal <= cursor.ordinal) return;
-    report.lost(ordinal - cursor.ordinal, cause);
-    cursor.ordinal = ordinal;
+  /** Counts the records between `current` and `ordinal` as lost. */
+  #countLost(ordinal: number, current: Position, cause: LossCause, report: ReadReport): void {
+    if (ordinal <= current.ordinal) return;
+    report.lost(ordinal - current.ordinal, cause);
+    current.ordinal = ordinal;
   }
 
-  /** Counts what is missing between the end of a dead process's files and how far it had certainly written. */
-  #passEnd(cursor: Position, end: number, report: ReadReport): void {
+  /** Counts the records missing between the end of a dead process's files and its last known position. */
+  #countMissingEnd(current: Position, end: number, report: ReadReport): void {
     const { position, ordinal } = this.#known;
     if (end >= position) {
-      this.#pass(ordinal, cursor, cursor.position < position ? 'dropped' : 'damaged', report);
+      this.#countLost(ordinal, current, current.position < position ? 'dropped' : 'damaged', report);
     }
-    cursor.position = Math.max(cursor.position, Math.min(end, position));
+    current.position = Math.max(current.position, Math.min(end, position));
   }
 
   /** Reads from one piece, up to `end`. */
-  #readPiece(piece: Piece, cursor: Position, end: number, take: Take, report: ReadReport): Outcome {
+  #readPiece(piece: Piece, current: Position, end: number, take: Take, report: ReadReport): Outcome {
     let headDamage: number | undefined = 0;
-    if (piece.file && cursor.position === piece.start) {
+    if (piece.file && current.position === piece.start) {
       headDamage = this.#reading(piece.file, (fd) => readHead(fd).damaged);
       if (headDamage === undefined) return 'gone';
     }
@@ -189,43 +187,43 @@ export class JournalReader {
     const tail = piece.next === undefined && !this.#live ? piece.end : undefined;
     let damage: Damage | undefined;
     let isCounted = false;
-    while (cursor.position < end) {
-      const bytes = this.#load(piece, cursor.position, end);
+    while (current.position < end) {
+      const bytes = this.#load(piece, current.position, end);
       if (bytes === undefined) return 'gone';
-      const isWhole = bytes.length === Math.min(readBuffer.length, end - cursor.position);
-      const begin = cursor.position;
+      const isWhole = bytes.length === Math.min(readBuffer.length, end - current.position);
+      const begin = current.position;
       const hasNext = isWhole && begin + bytes.length < end;
       this.#decoder.use(bytes);
-      for (let at = 0; at < bytes.length; at = cursor.position - begin) {
+      for (let at = 0; at < bytes.length; at = current.position - begin) {
         const size = this.#decoder.sizeAt(at, bytes.length);
         // The buffer cut the record: it is loaded again from here.
         if (hasNext && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
         if (size > 0) {
-          if (damage) report.damaged(cursor.position - damage.from.position);
+          if (damage) report.damaged(current.position - damage.from.position);
           damage = undefined;
           if (!isCounted) {
-            const missing = (this.#decoder.ordinalAt(at) - cursor.ordinal) & ORDINAL_MASK;
-            const fit = missing * HEAD_BYTES <= cursor.position - piece.start;
-            if (fit) this.#pass(cursor.ordinal + missing, cursor, 'damaged', report);
+            const missing = (this.#decoder.ordinalAt(at) - current.ordinal) & ORDINAL_MASK;
+            const fit = missing * HEAD_BYTES <= current.position - piece.start;
+            if (fit) this.#countLost(current.ordinal + missing, current, 'damaged', report);
             isCounted = true;
           }
           if (!take(this.#decoder.read(at, size))) return 'full';
           moved();
-          cursor.position += size;
-          cursor.ordinal += 1;
+          current.position += size;
+          current.ordinal += 1;
         } else {
           moved();
-          damage ??= new Damage(cursor, tail);
-          damage.look(this.#decoder, at, cursor.position, bytes.length);
+          damage ??= new Damage(current, tail);
+          damage.look(this.#decoder, at, current.position, bytes.length);
           isCounted = false;
-          cursor.position += 8;
+          current.position += 8;
         }
       }
-      if (!isWhole) return this.#pastEnd(piece, cursor, end, damage, report);
+      if (!isWhole) return this.#skipMissingEnd(piece, current, end, damage, report);
     }
     if (damage && (tail === undefined || damage.records > 0)) {
-      report.damaged(cursor.position - damage.from.position);
-      this.#pass(cursor.ordinal + damage.records, cursor, 'damaged', report);
+      report.damaged(current.position - damage.from.position);
+      this.#countLost(current.ordinal + damage.records, current, 'damaged', report);
     }
     return 'end';
   }
@@ -233,16 +231,17 @@ export class JournalReader {
   /**
    * Handles a file that ends before the piece does. The rest was only in memory, or the file was truncated.
    */
-  #pastEnd(
+  #skipMissingEnd(
     piece: Piece,
-    cursor: Position,
+    current: Position,
     end: number,
     damage: Damage | undefined,
     report: ReadReport,
   ): Outcome {
-    if (damage) report.damaged(cursor.position - damage.from.position);
-    cursor.position = end;
-    if (end === piece.end && piece.next !== undefined) this.#pass(piece.next, cursor, 'dropped', report);
+    if (damage) report.damaged(current.position - damage.from.position);
+    current.position = end;
+    if (end === piece.end && piece.next !== undefined)
+      this.#countLost(piece.next, current, 'dropped', report);
     return 'end';
   }
 
@@ -259,7 +258,7 @@ export class JournalReader {
     );
   }
 
-  /** Calls `read` with the descriptor of a segment. Returns `undefined` if the file does not exist. */
+  /** Calls `read` with the file descriptor of a segment. Returns `undefined` if the file does not exist. */
   #reading<T>(file: string, read: (fd: number) => T): T | undefined {
     if (this.#open?.file !== file) {
       this.close();
@@ -335,10 +334,10 @@ export class JournalReader {
     return this.#segments;
   }
 
-  #confirmsGap(): boolean {
+  #isGapConfirmed(): boolean {
     if (!this.#live) return true;
     const now = monotonicClock.now();
     this.#gapSince ??= now;
-    return now - this.#gapSince >= this.#gapPatience;
+    return now - this.#gapSince >= this.#gapTimeout;
   }
 }

@@ -4,7 +4,7 @@ import { clearTimeout, monotonicClock, processTime, setTimeout } from '../platfo
 import { noteThreadTime } from '../platform/thread-time.ts';
 import { enforceLimit, prepareDirectory, removeJournal } from './directory.ts';
 import { call, Disk } from './disk.ts';
-import { beat, endHeartbeat, endHeartbeatLater, LEASE, startHeartbeat } from './heartbeat.ts';
+import { beat, endHeartbeat, endHeartbeatLater, LEASE_MS, startHeartbeat } from './heartbeat.ts';
 import { Pace } from './pace.ts';
 import { type MemoryPiece, MemoryPieces } from './pieces.ts';
 import type { SegmentHeader } from './segment.ts';
@@ -12,23 +12,25 @@ import { SegmentFile } from './segment-file.ts';
 import type { SharedState } from './shared.ts';
 import { Synchronizer } from './synchronizer.ts';
 
-/** Interval of retries while no file can be written. In ms. */
-const RETRY = 2_000;
-/** Interval of checks of a slow disk. In ms. */
-const LOOK_PAUSE = 50;
-/** Stalls this long are reported even if the disk is fast afterwards; a busy machine may cause shorter ones. In ms. */
-const LONG_STALL = 1_000;
+/** Interval of retries while no file can be written. */
+const RETRY_INTERVAL_MS = 2_000;
+/** Interval at which a slow disk is checked. */
+const POLL_INTERVAL_MS = 50;
 /**
- * Number of bytes written at once off the app's thread, and maximum remainder that the app's thread writes.
+ * Minimum duration of a stall that is reported even if the disk is fast afterward. A busy machine may cause
+ * shorter ones.
  */
+const LONG_STALL_MS = 1_000;
+/** Number of bytes per write off the app's thread. */
 const BATCH_BYTES = 1024 * 1024;
-const REST_BYTES = 256 * 1024;
+/** Maximum number of bytes in memory that the app's thread itself writes when it returns to the file. */
+const REMAINDER_BYTES = 256 * 1024;
 /**
  * Number of completed segments by which the writer's thread may lag in enforcing the journals' size limit.
  */
-const MAX_UNLIMITED = 2;
-/** Maximum time that `close` waits for a disk. In ms. */
-const CLOSE_PATIENCE = 1_000;
+const MAX_UNENFORCED_SEGMENTS = 2;
+/** Maximum time that `close` waits for a disk. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Location of a journal. */
 export interface JournalLocation {
@@ -47,11 +49,11 @@ export interface SegmentWriterOptions {
   memoryBytes: number;
   /** True if no file is written at all. */
   inMemory: boolean;
-  patience: number;
+  maxBlockedMs: number;
   header: SegmentHeader;
   /**
-   * Called when another process has the journal, with the number of records lost with it. Returns the place
-   * for another journal.
+   * Called when another process has adopted the journal, with the number of records lost with it. Returns the
+   * location of a new journal.
    */
   onTaken(lost: number): JournalLocation;
   /** Called when writing continues in the new journal. */
@@ -98,12 +100,12 @@ export class SegmentWriter {
     this.#options = options;
     this.#location = options.location;
     this.#pieces = new MemoryPieces(options.memoryBytes);
-    this.#pace = new Pace(options.patience);
+    this.#pace = new Pace(options.maxBlockedMs);
     if (options.syncs) this.#synchronizer = new Synchronizer(() => this.#sync());
     if (!options.inMemory) this.#openNext(() => false);
   }
 
-  /** Number of times that the disk blocked the app's thread for more than `SLOW` ms. */
+  /** Number of times that the disk blocked the app's thread for more than `SLOW_MS`. */
   get slowAppends(): number {
     return this.#pace.slow;
   }
@@ -177,7 +179,7 @@ export class SegmentWriter {
       this.#prepare();
       this.#file = SegmentFile.create(this.#location.path, this.#next, this.#options.header, () => false);
     }
-    this.#writeRest(this.#file);
+    this.#writeRemainder(this.#file);
   }
 
   /** Synchronously removes what the constructor created, because the app's constructor fails. */
@@ -200,14 +202,14 @@ export class SegmentWriter {
     if (!discard && !this.#options.inMemory && this.memoryPieces().length > 0) await this.#untilWritten();
     this.#isClosed = true;
     this.#wake();
-    // Without those that every storage has.
+    // `memoryPieces` has released the records that every storage has.
     const lost = discard || this.memoryPieces().length === 0 ? 0 : this.#pieces.records;
-    this.#leaveFile();
+    this.#detachFile();
     if (this.#location.shared.beat === 0) return lost;
     const { path } = this.#location;
     const last = this.#disk.run(() => (discard ? removeJournal(path) : endHeartbeatLater(path)));
     await within(
-      CLOSE_PATIENCE,
+      CLOSE_TIMEOUT_MS,
       last.catch((error: Error) => {
         // The next process adopts the rest. It deletes stored records, because the storages know their
         // positions.
@@ -248,19 +250,19 @@ export class SegmentWriter {
     const blocked = this.#pace.end(started);
     if (blocked === undefined) return;
     this.#stall = blocked;
-    if (blocked >= LONG_STALL) this.#reportStall();
+    if (blocked >= LONG_STALL_MS) this.#reportStall();
     this.#recover(0);
   }
 
   #rotate(): void {
     const { started, isLate } = this.#pace.begin();
-    this.#leaveFile();
+    this.#detachFile();
     const { shared } = this.#location;
     shared.rotations += 1;
-    // Left to the writer's thread, because it is slow with many journals. Done here only if that thread does
-    // not run.
-    const isLeft = shared.limited < 0 || shared.rotations - shared.limited > MAX_UNLIMITED;
-    if (isLeft) this.#enforceLimit(isLate);
+    // Normally done by the writer's thread, because it is slow with many journals. Done here only if that
+    // thread does not run or cannot keep up.
+    const isThreadBehind = shared.limited < 0 || shared.rotations - shared.limited > MAX_UNENFORCED_SEGMENTS;
+    if (isThreadBehind) this.#enforceLimit(isLate);
     if (!isLate()) this.#openNext(isLate);
     if (isLate()) this.#checkPace(started);
     // The recovery completes an unfinished head.
@@ -278,7 +280,7 @@ export class SegmentWriter {
 
   /** Returns whether another process may have adopted the journal. */
   #isLeaseOver(now = monotonicClock.now()): boolean {
-    return processTime(now) - this.#location.shared.beat > LEASE;
+    return processTime(now) - this.#location.shared.beat > LEASE_MS;
   }
 
   #beat(): 'kept' | 'gone' | 'taken' {
@@ -293,14 +295,14 @@ export class SegmentWriter {
 
   /** Creates the journal's deleted files again. */
   #recreate(): void {
-    this.#leaveFile();
+    this.#detachFile();
     this.#location.shared.beat = 0;
     this.#resume();
   }
 
   /** Leaves the journal to the process that has adopted it, and starts another one. */
   #startOver(): void {
-    this.#leaveJournal();
+    this.#abandonJournal();
     this.#resume();
   }
 
@@ -312,9 +314,9 @@ export class SegmentWriter {
     this.#wake();
   }
 
-  #leaveJournal(): void {
-    this.#leaveFile();
-    // Their positions refer to the abandoned journal, and only this process has them.
+  #abandonJournal(): void {
+    this.#detachFile();
+    // The positions of records in memory refer to the abandoned journal, and only this process has them.
     const lost = this.memoryPieces().reduce((sum, { records }) => sum + records, 0);
     const { path } = this.#location;
     this.#options.onProblem(new TrackUsageError('JOURNAL_TAKEN', { value: path, records: lost }));
@@ -349,10 +351,10 @@ export class SegmentWriter {
     if (!this.#isLeaseOver()) return;
     const { path, shared } = this.#location;
     const state = beat(path, shared);
-    if (state === 'taken') this.#leaveJournal();
+    if (state === 'taken') this.#abandonJournal();
     if (state !== 'gone') return;
     this.#options.onProblem(new TrackUsageError('JOURNAL_GONE', { value: path }));
-    this.#leaveFile();
+    this.#detachFile();
     shared.beat = 0;
   }
 
@@ -369,26 +371,26 @@ export class SegmentWriter {
     this.#disk = Disk.of(path);
   }
 
-  #leaveFile(): void {
+  #detachFile(): void {
     const file = this.#file;
     this.#file = undefined;
     if (!file) return;
     const close = async () => {
-      if (this.#options.syncs) await file.sync().catch((error: Error) => this.#unsynced(error));
+      if (this.#options.syncs) await file.sync().catch((error: Error) => this.#reportUnsynced(error));
       await file.close();
     };
     void this.#disk.run(close).catch((error) => this.#report(error));
   }
 
-  #unsynced(error: Error): void {
+  #reportUnsynced(error: Error): void {
     const { path: value } = this.#location;
     this.#report(new TrackUsageError('JOURNAL_UNSYNCED', { value, reason: error.message }, { cause: error }));
   }
 
   #fail(error: unknown): void {
-    this.#leaveFile();
+    this.#detachFile();
     this.#report(error);
-    this.#recover(RETRY);
+    this.#recover(RETRY_INTERVAL_MS);
   }
 
   /** Writes the records in memory until the app's thread can append again. */
@@ -401,23 +403,23 @@ export class SegmentWriter {
   async #recoverAfter(first: number): Promise<void> {
     let pause = first;
     while (!this.#isClosed) {
-      if (pause > 0) await this.#rest(pause);
+      if (pause > 0) await this.#pause(pause);
       if (this.#isClosed) return;
       try {
         const isFast = await this.#catchUp();
         this.#lastProblem = undefined;
         if (!isFast) this.#reportStall();
-        else if (this.#pace.mayReturn && this.#goBack()) return;
-        pause = isFast && this.#pieces.bytes > 0 ? 0 : LOOK_PAUSE;
+        else if (this.#pace.mayReturn && this.#returnToFile()) return;
+        pause = isFast && this.#pieces.bytes > 0 ? 0 : POLL_INTERVAL_MS;
       } catch (error) {
         if (!this.#isClosed) this.#report(error);
-        this.#leaveFile();
-        pause = RETRY;
+        this.#detachFile();
+        pause = RETRY_INTERVAL_MS;
       }
     }
   }
 
-  #rest(ms: number): Promise<void> {
+  #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms).unref();
       this.#wake = () => {
@@ -427,7 +429,7 @@ export class SegmentWriter {
     });
   }
 
-  /** Writes the records in memory, except some that arrive meanwhile. Returns whether the disk was fast. */
+  /** Writes the records in memory, except some that arrive meanwhile. Returns true if the disk was fast. */
   async #catchUp(): Promise<boolean> {
     let isFast = true;
     const run = async <T>(operation: () => Promise<T>): Promise<T> => {
@@ -441,7 +443,7 @@ export class SegmentWriter {
       // Safe to do synchronously, because the disk has just responded.
       this.#prepare();
       this.#file = await run(() => SegmentFile.open(this.#location.path, this.#next, header));
-      if (this.#isClosed) this.#leaveFile();
+      if (this.#isClosed) this.#detachFile();
     }
     const file = this.#file;
     if (!file) return false;
@@ -452,18 +454,18 @@ export class SegmentWriter {
       if (!batch) break;
       await run(() => file.write(batch.bytes, batch.start));
       this.#written(batch.end);
-      if (batch.end - file.start >= segmentBytes) this.#leaveFile();
-      if (this.#pieces.bytes <= REST_BYTES) break;
+      if (batch.end - file.start >= segmentBytes) this.#detachFile();
+      if (this.#pieces.bytes <= REMAINDER_BYTES) break;
     }
     return isFast;
   }
 
   /** Writes the small remainder and lets the app's thread append again. */
-  #goBack(): boolean {
+  #returnToFile(): boolean {
     const file = this.#file;
-    if (!file || this.#pieces.bytes > REST_BYTES) return false;
+    if (!file || this.#pieces.bytes > REMAINDER_BYTES) return false;
     const { started } = this.#pace.begin();
-    this.#writeRest(file);
+    this.#writeRemainder(file);
     this.#isRecovering = false;
     this.#pace.returned();
     // If the disk was slow, another recovery has started.
@@ -471,7 +473,7 @@ export class SegmentWriter {
     return true;
   }
 
-  #writeRest(file: SegmentFile): void {
+  #writeRemainder(file: SegmentFile): void {
     for (let rest = this.#pieces.batch(BATCH_BYTES); rest; rest = this.#pieces.batch(BATCH_BYTES)) {
       file.append(rest.bytes, rest.bytes.length, rest.start);
       this.#written(rest.end);
@@ -486,10 +488,10 @@ export class SegmentWriter {
 
   /** Resolves when memory is empty, or after a timeout. */
   async #untilWritten(): Promise<void> {
-    const until = monotonicClock.now() + CLOSE_PATIENCE;
+    const until = monotonicClock.now() + CLOSE_TIMEOUT_MS;
     while (this.memoryPieces().length > 0 && monotonicClock.now() < until) {
       this.#wake();
-      await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE));
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
   }
 
@@ -513,16 +515,16 @@ export class SegmentWriter {
 
   async #sync(): Promise<void> {
     const file = this.#file;
-    if (file) await this.#disk.run(() => file.sync()).catch((error: Error) => this.#unsynced(error));
+    if (file) await this.#disk.run(() => file.sync()).catch((error: Error) => this.#reportUnsynced(error));
   }
 }
 
-/** Waits for a promise, with a timeout in ms. */
+/** Waits for a promise, for at most `timeout` ms. */
 async function within(timeout: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise((resolve) => {
+  const expired = new Promise((resolve) => {
     timer = setTimeout(resolve, timeout);
   });
-  await Promise.race([patience, promise]);
+  await Promise.race([expired, promise]);
   clearTimeout(timer);
 }

@@ -1,7 +1,7 @@
 import { setTimeout } from '../platform/clock.ts';
 
-/** Pause between two synchronizations. In ms. */
-const PAUSE = 10;
+/** Pause between two synchronizations. */
+const SYNC_INTERVAL_MS = 10;
 
 /**
  * Synchronizes a file with its disk, for mode `power`. Runs one synchronization at a time, and another one
@@ -28,6 +28,6 @@ export class Synchronizer {
         this.#isRunning = false;
         if (this.#isDirty) this.written();
       });
-    }, PAUSE).unref();
+    }, SYNC_INTERVAL_MS).unref();
   }
 }

@@ -23,8 +23,8 @@ export function checkOption(name: string, value: unknown, valid: boolean, expect
   }
 }
 
-export function isWholeNumber(value: unknown, least: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least;
+export function isWholeNumber(value: unknown, min: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= min;
 }
 
 export function isText(value: unknown): boolean {

@@ -1,7 +1,7 @@
 import { openSync, readSync } from 'node:fs';
 
-/** Maximum age of the noted times. In ms. */
-const FRESH = 50;
+/** Maximum age of the recorded times. */
+const MAX_SAMPLE_AGE_MS = 50;
 /** Assumed time that a thread waits for a CPU, on systems that do not report it. In ms. */
 const UNKNOWN = 150;
 
@@ -22,7 +22,7 @@ let notedAt = Number.NEGATIVE_INFINITY;
  * @param now Timestamp of the monotonic clock, in ms.
  */
 export function noteThreadTime(now: number): void {
-  if (file === undefined || now - notedAt < FRESH) return;
+  if (file === undefined || now - notedAt < MAX_SAMPLE_AGE_MS) return;
   noted = read();
   notedAt = now;
 }

@@ -275,6 +275,6 @@ function storedKey(key: string | null): string | null {
   return key === null ? null : asStored(key);
 }
 
-function isWhole(value: number, least: number): boolean {
-  return Number.isSafeInteger(value) && value >= least;
+function isWhole(value: number, min: number): boolean {
+  return Number.isSafeInteger(value) && value >= min;
 }

@@ -31,12 +31,12 @@ const TICKS = 4;
 
 export function barChart({ title, description, bars, before }: Chart): string {
   const ticks = ticksUpTo(Math.max(1, ...bars.map(({ value }) => value), ...before.slice(0, bars.length)));
-  const most = ticks.at(-1)!;
+  const max = ticks.at(-1)!;
   const labels = ticks.map((tick) => compact(tick));
   const left = Math.ceil(Math.max(...labels.map(({ length }) => length)) * DIGIT) + 8;
   const step = (WIDTH - left - RIGHT) / Math.max(1, bars.length);
   const width = Math.max(1, Math.min(step * 0.74, 44));
-  const y = (value: number) => round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most));
+  const y = (value: number) => round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / max));
   const x = (index: number) => left + step * (index + 0.5);
   const bottom = y(0);
   const every = Math.ceil(bars.length / MAX_LABELS);
@@ -55,13 +55,13 @@ export function barChart({ title, description, bars, before }: Chart): string {
       index % every === 0
         ? `<text class="tick${index % (2 * every) === 0 ? '' : ' spare'}" x="${round(x(index))}" y="${HEIGHT - 7}" text-anchor="middle">${short}</text>`
         : '';
-    const pile =
+    const bar =
       (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');
     const errors = bad > 0 ? `, errors: ${whole(bad)}` : '';
     return (
       `<g><title>${long}: ${whole(value)}${errors}</title>` +
       `<rect class="room" x="${round(x(index) - step / 2)}" y="${TOP}" width="${round(step)}" height="${round(bottom - TOP)}"/>` +
-      `${pile}</g>${label}`
+      `${bar}</g>${label}`
     );
   });
   const points = before.slice(0, bars.length).map((value, index) => `${round(x(index))},${y(value)}`);
@@ -80,13 +80,13 @@ export function barChart({ title, description, bars, before }: Chart): string {
   ].join('\n');
 }
 
-/** Returns ticks from 0 in round steps, up to the first that is at least `most`. Ticks are integers. */
-function ticksUpTo(most: number): number[] {
-  const rough = most / TICKS;
+/** Returns ticks from 0 in round steps, up to the first that is at least `max`. Ticks are integers. */
+function ticksUpTo(max: number): number[] {
+  const rough = max / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));
   const factor = [1, 2, 2.5, 5, 10].find((each) => each * power >= rough)!;
   const step = Math.max(1, Math.ceil(factor * power));
-  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
+  return Array.from({ length: Math.ceil(max / step) + 1 }, (_, index) => index * step);
 }
 
 function round(value: number): number {

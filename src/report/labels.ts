@@ -15,7 +15,7 @@ import type { Imprint, Report } from './report.ts';
 /** Summaries with long keys, which need the full width. */
 const LONG_KEYS = ['urls', 'user-agents', 'referrers', 'routes'];
 /** Maximum number of characters shown of a key. */
-const MAX_KEY = 160;
+const MAX_KEY_LENGTH = 160;
 const MONTHS = [
   'January',
   'February',
@@ -57,12 +57,12 @@ export interface KeyText {
 export function keyText(summary: string, key: string | null): KeyText {
   if (key === null) return { text: undefined, name: SUMMARY_LABELS.get(summary)?.none ?? NO_KEY };
   const text = escapeText(key);
-  return { text: text.length > MAX_KEY ? `${cut(text)}…` : text, name: nameOf(summary, key) };
+  return { text: text.length > MAX_KEY_LENGTH ? `${cut(text)}…` : text, name: nameOf(summary, key) };
 }
 
 /** Truncates a text without splitting a character. */
 function cut(text: string): string {
-  return text.slice(0, MAX_KEY).replace(/[\ud800-\udbff]$/, '');
+  return text.slice(0, MAX_KEY_LENGTH).replace(/[\ud800-\udbff]$/, '');
 }
 
 function nameOf(summary: string, key: string): string | undefined {

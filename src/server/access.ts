@@ -15,7 +15,7 @@ const SESSION = 7 * 24 * 60 * 60;
 const FAILURES = 5;
 const MEMORY = 60_000;
 /** Maximum number of addresses whose failures are tracked. */
-const REMEMBERED = 10_000;
+const MAX_TRACKED_ADDRESSES = 10_000;
 const LINKS = 16;
 /** Headers that proxies and tunnels add. */
 const FORWARDED =
@@ -29,7 +29,7 @@ export class Access {
   readonly #key: Buffer;
   /** Unused tokens of links. */
   readonly #links = new Set<string>();
-  readonly #failures = new BoundedCache<string, { count: number; until: number }>(REMEMBERED);
+  readonly #failures = new BoundedCache<string, { count: number; until: number }>(MAX_TRACKED_ADDRESSES);
 
   /**
    * Creates the access control.

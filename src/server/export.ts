@@ -20,10 +20,10 @@ export interface Lines<Row = never> {
 }
 
 /** Number of rows read per query. */
-const KEYS = 50_000;
-const RECORDS = 1_000;
+const KEYS_PER_QUERY = 50_000;
+const RECORDS_PER_QUERY = 1_000;
 /** Number of rows formatted before yielding to the app. */
-const WRITTEN = 500;
+const ROWS_PER_SLICE = 500;
 
 const MEASURES = {
   hits: ({ hits }) => hits,
@@ -58,13 +58,13 @@ export function topLines(query: Queries, summary: string, options: TopOptions): 
     let known = 0;
     let read = 0;
     for (let page = options.page ?? 1; ; page++) {
-      const wanted = { ...options, compare: false, limit: limit || KEYS, page };
+      const wanted = { ...options, compare: false, limit: limit || KEYS_PER_QUERY, page };
       const { rows, count, timeZone } = await query.top(summary, wanted);
       yield { rows: rows.map(({ previous: _, ...row }) => row), timeZone };
       if (limit) return;
       known = Math.max(known, count);
       read += rows.length;
-      if (rows.length === KEYS) continue;
+      if (rows.length === KEYS_PER_QUERY) continue;
       // Fewer keys than on the first page are not the end: for example, the database was dropped.
       if (read < known)
         throw new Error(`${known - read} of ${known} keys were deleted before they were read`);
@@ -78,7 +78,11 @@ export function recordLines(query: Queries, options: RecordsOptions): Lines<Usag
   async function* pieces() {
     let { after, limit: left = Number.POSITIVE_INFINITY } = options;
     while (left > 0) {
-      const wanted = { ...options, ...(after !== undefined && { after }), limit: Math.min(left, RECORDS) };
+      const wanted = {
+        ...options,
+        ...(after !== undefined && { after }),
+        limit: Math.min(left, RECORDS_PER_QUERY),
+      };
       const { records, timeZone, next } = await query.records(wanted);
       yield { rows: records, timeZone };
       if (next === null) return;
@@ -114,5 +118,6 @@ export async function* ndjsonOf<Row>({ pieces, json = (row) => row }: Lines<Row>
 }
 
 function* parts<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
-  for (let from = 0; from < rows.length; from += WRITTEN) yield rows.slice(from, from + WRITTEN);
+  for (let from = 0; from < rows.length; from += ROWS_PER_SLICE)
+    yield rows.slice(from, from + ROWS_PER_SLICE);
 }

@@ -2,10 +2,10 @@ import { clearTimeout, setTimeout } from '../platform/clock.ts';
 import { Refusal } from './problem.ts';
 import type { Queries } from './queries.ts';
 
-/** Number of queries that may wait, per query that may run. */
-const WAITING = 12;
-/** Number of time limits after which an unfinished query no longer counts. */
-const LOST = 10;
+/** Maximum number of waiting queries, per query that may run concurrently. */
+const MAX_WAITING_PER_SLOT = 12;
+/** Number of timeouts after which an unfinished query no longer occupies a slot. */
+const TIMEOUTS_UNTIL_LOST = 10;
 
 /**
  * Limits concurrent queries to a storage. Others wait, up to a number and a time, so that clients cannot
@@ -27,7 +27,7 @@ export class Gate {
   }
 
   run<T>(query: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#limit && this.#waiting.size >= this.#limit * WAITING) {
+    if (this.#running >= this.#limit && this.#waiting.size >= this.#limit * MAX_WAITING_PER_SLOT) {
       return Promise.reject(
         new Refusal({
           status: 503,
@@ -73,7 +73,7 @@ export class Gate {
       const [next] = this.#waiting;
       next?.();
     };
-    const lost = setTimeout(free, this.#timeout * LOST);
+    const lost = setTimeout(free, this.#timeout * TIMEOUTS_UNTIL_LOST);
     lost.unref();
     try {
       return await query();

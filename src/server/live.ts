@@ -8,10 +8,11 @@ interface Listener {
   listening?: boolean;
 }
 
-/** Interval of checks for stored data, and of pings on an idle stream. In ms. */
-const LOOK = 1_000;
-const LOOK_IN_STORAGE = 2_000;
-const PING = 15_000;
+/** Interval of checks for stored data, in the process that writes it and in any other. */
+const POLL_INTERVAL_MS = 1_000;
+const STORAGE_POLL_INTERVAL_MS = 2_000;
+/** Interval of pings on an idle stream. */
+const PING_INTERVAL_MS = 15_000;
 /** Maximum amount of unread data before a client is disconnected. In bytes. */
 const MAX_BUFFERED_BYTES = 65_536;
 /** Maximum duration of a stream. The dashboard then reconnects, if it is still authorized. In ms. */
@@ -58,17 +59,17 @@ export class LiveStreams {
     request.on('error', end);
     if (this.#timer === undefined) {
       this.#last = '';
-      this.#plan(0);
+      this.#schedule(0);
     }
   }
 
-  #plan(pause: number): void {
-    this.#timer = setTimeout(() => void this.#look(), pause);
+  #schedule(pause: number): void {
+    this.#timer = setTimeout(() => void this.#check(), pause);
     // An open dashboard does not keep the process running, although its connection may.
     this.#timer.unref();
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     if (this.#open.size === 0) {
       this.#timer = undefined;
       return;
@@ -92,10 +93,10 @@ export class LiveStreams {
     if (data !== this.#last) {
       this.#last = data;
       this.#broadcast('usage', data, now);
-    } else if (now - this.#lastSentAt >= PING) {
+    } else if (now - this.#lastSentAt >= PING_INTERVAL_MS) {
       this.#broadcast('ping', '{}', now);
     }
-    this.#plan(status ? LOOK : LOOK_IN_STORAGE);
+    this.#schedule(status ? POLL_INTERVAL_MS : STORAGE_POLL_INTERVAL_MS);
   }
 
   #broadcast(event: string, data: string, now: number): void {

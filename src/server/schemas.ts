@@ -25,15 +25,15 @@ const text = v.pipe(
   v.regex(/^[^\0]*$/, 'expected text without NUL'),
 );
 /** Converts text to an integer. `Number` would convert a blank to 0. */
-const whole = (least: number, most: number, description: string) => {
-  const message = `expected a whole number from ${least} to ${most}`;
+const integer = (min: number, max: number, description: string) => {
+  const message = `expected a whole number from ${min} to ${max}`;
   return v.pipe(
     v.string('expected one value'),
     v.regex(/^\d{1,10}$/, message),
     v.description(description),
     v.transform(Number),
-    v.minValue(least, message),
-    v.maxValue(most, message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
   );
 };
 const oneOf = <const O extends readonly string[]>(options: O) =>
@@ -100,14 +100,14 @@ export const topParameters = parameters({
   search: v.optional(
     described(text, 'Part of the key. A to Z match case-insensitively, other characters exactly.'),
   ),
-  limit: v.optional(whole(0, MAX_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
-  page: v.optional(whole(1, 1_000_000, 'Page number, from 1.')),
+  limit: v.optional(integer(0, MAX_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
+  page: v.optional(integer(1, 1_000_000, 'Page number, from 1.')),
   format: v.optional(format),
 });
 export const recordsParameters = parameters({
   ...common,
   after: v.optional(described(text, 'The `next` of the previous page.')),
-  limit: v.optional(whole(1, MAX_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
+  limit: v.optional(integer(1, MAX_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
   format: v.optional(format),
 });
 

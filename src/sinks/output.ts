@@ -16,8 +16,8 @@ import { checkNoSummaries } from './no-summaries.ts';
  * is not blocked for long.
  */
 const MAX_RECORDS = 1_000;
-/** Time after which a write counts as failed. In ms. */
-const PATIENCE = 30_000;
+/** Time after which a write counts as failed. */
+const WRITE_TIMEOUT_MS = 30_000;
 
 /** A Node stream, or an object with the same `write`. The callback reports success or the error. */
 export interface Output {
@@ -158,8 +158,11 @@ class OutputSink implements StorageWriter {
     try {
       await new Promise<void>((resolve, reject) => {
         timer = setTimeout(
-          () => reject(new TrackUsageError('TIMEOUT', { what: 'a write to the output', value: PATIENCE })),
-          PATIENCE,
+          () =>
+            reject(
+              new TrackUsageError('TIMEOUT', { what: 'a write to the output', value: WRITE_TIMEOUT_MS }),
+            ),
+          WRITE_TIMEOUT_MS,
         ).unref();
         const result = this.#output.write(text, (error) => (error ? reject(error) : resolve()));
         // A value that is not a stream may have an async `write`.

@@ -28,10 +28,9 @@ const MAX_PIECES = 12;
 /** Maximum number of summaries tracked, including nonexistent ones. */
 const MAX_SUMMARIES = 200;
 /**
- * Time during which a summary is left to the engine, if caching its keys is not worthwhile or not safe. In
- * ms.
+ * Time during which a summary is left to the engine, if caching its keys is not worthwhile or not safe.
  */
-const LEFT_ALONE = 60_000;
+const ENGINE_ONLY_MS = 60_000;
 /** Idle time after which the cache is cleared. In ms. */
 const IDLE = 15 * 60_000;
 
@@ -159,26 +158,26 @@ export class CachedSums {
       const today = zone.dayOf(this.#now());
       const parts = splitAtToday(spans, zone, today).map((span) =>
         span.from < today
-          ? this.#over(request, remembered, span, () => cheapestRead(span, zone, today))
+          ? this.#cachedPiece(request, remembered, span, () => cheapestRead(span, zone, today))
           : this.#read(request, table, { spans: [span] }, true),
       );
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);
       if (!isCurrent) this.#forgetAll();
       const pieces = found.filter((piece) => piece !== undefined);
-      const isWorthIt = pieces.length === found.length && table.size >= this.#engine.fewKeys;
-      if (!isWorthIt) remembered.engineUntil = monotonicClock.now() + LEFT_ALONE;
+      const isWorthCaching = pieces.length === found.length && table.size >= this.#engine.fewKeys;
+      if (!isWorthCaching) remembered.engineUntil = monotonicClock.now() + ENGINE_ONLY_MS;
       return isCurrent && pieces.length === found.length ? { table, pieces } : undefined;
     } catch (error) {
       // The database may be a different one when it is available again.
       this.#forgetAll();
       throw error;
     } finally {
-      this.#makeRoom();
+      this.#evict();
     }
   }
 
   /** Returns the sums over a span, or `undefined` if they are not cached. */
-  async #over(
+  async #cachedPiece(
     request: AllKeysRequest,
     { table, pieces, sizes }: CachedSummary,
     span: Span,
@@ -228,7 +227,7 @@ export class CachedSums {
   }
 
   /** Evicts the least recently used summaries until there is room. */
-  #makeRoom(): void {
+  #evict(): void {
     const sizes = [...this.#summaries].map(([name, { table, sizes }]) => {
       return { name, size: [...sizes.values()].reduce((sum, size) => sum + size, table.size) };
     });
@@ -236,7 +235,7 @@ export class CachedSums {
     for (const each of sizes) {
       if (size <= MAX_CACHED_SUMS) return;
       size -= each.size;
-      if (each.size > 0) this.#summaries.set(each.name, this.#empty(monotonicClock.now() + LEFT_ALONE));
+      if (each.size > 0) this.#summaries.set(each.name, this.#empty(monotonicClock.now() + ENGINE_ONLY_MS));
     }
   }
 

@@ -23,13 +23,13 @@ export interface Engine<Session> {
 }
 
 /** Writer and reader that run in the app's thread. */
-export interface AppEnds {
+export interface AppOpeners {
   openWriter(context: WriterContext): Promise<StorageWriter>;
   openReader(): Promise<StorageReader>;
 }
 
 /** Location of the writer and reader: a module for their threads, or the app's thread. See `WriterLocation`. */
-export type Ends<Options> = { module: string; options: Options } | AppEnds;
+export type Openers<Options> = { module: string; options: Options } | AppOpeners;
 
 /** Maximum number of concurrent queries sent to the server. */
 const READERS = 4;
@@ -66,10 +66,10 @@ async function openReader<Session extends EngineSession>(
 }
 
 /** Runs the writer and reader of an engine in the app's thread. */
-export function endsInApp<Session extends EngineSession>(
+export function openersInApp<Session extends EngineSession>(
   engine: Engine<Session>,
   connect: Connect<Session>,
-): AppEnds {
+): AppOpeners {
   return {
     openWriter: (context) => openWriter(engine, connect, context),
     openReader: () => openReader(engine, connect),
@@ -97,8 +97,11 @@ export interface BatchLimits {
 }
 
 /** Returns the maximum number of records per batch. */
-export function maxRecordsOf(ends: Ends<unknown>, { inThread, inApp }: BatchLimits): number | undefined {
-  return 'module' in ends ? inThread : inApp;
+export function maxRecordsOf(
+  openers: Openers<unknown>,
+  { inThread, inApp }: BatchLimits,
+): number | undefined {
+  return 'module' in openers ? inThread : inApp;
 }
 
 /** Returns whether a value contains functions. Such a value cannot be passed to a thread. */

@@ -5,7 +5,7 @@ import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 /** Number of records read per call if few of them may match. */
 const PAGE_SIZE = 1_000;
 /** Maximum number of records read per page. The page ends there, however many were found. */
-const MAX_READ = 20_000;
+const MAX_RECORDS_READ = 20_000;
 
 export interface RowWithCursor {
   row: RecordRow;
@@ -25,7 +25,7 @@ export async function searchRecords(
   const found: RecordRow[] = [];
   const answer = (next: string | undefined) => ({ records: found.map(recordOf), next });
   let last = after;
-  for (let read = 0; read < MAX_READ; read += size) {
+  for (let read = 0; read < MAX_RECORDS_READ; read += size) {
     const piece = await older(last, size);
     for (const { row, cursor } of piece) {
       last = cursor;

@@ -6,7 +6,7 @@ import { asStored, cut } from '../text/text.ts';
  * Maximum length of a key in a user-defined summary, in UTF-16 units. Longer keys are truncated and end with
  * a hash.
  */
-export const KEY_LIMIT = 512;
+export const MAX_KEY_LENGTH = 512;
 /** Maximum number of keys of one record in a summary. */
 export const MAX_KEYS_PER_RECORD = 16;
 
@@ -17,7 +17,7 @@ export const MAX_KEYS_PER_RECORD = 16;
 export function keysOf(answer: unknown): string[] {
   if (answer === null || answer === undefined || answer === '') return [];
   if (typeof answer === 'string') return [storable(answer)];
-  if (!Array.isArray(answer)) throw notAKey(kindOf(answer));
+  if (!Array.isArray(answer)) throw invalidKey(kindOf(answer));
   const keys = new Set<string>();
   for (let i = 0; i < answer.length; i++) {
     const key: unknown = answer[i];
@@ -26,7 +26,7 @@ export function keysOf(answer: unknown): string[] {
     if (typeof key === 'string' && keys.size <= MAX_KEYS_PER_RECORD) continue;
     // Rejections of promises in the list would end the process.
     answer.slice(i, i + 1_000).forEach(ignoreRejection);
-    if (typeof key !== 'string') throw notAKey(`a list with ${kindOf(key)}`);
+    if (typeof key !== 'string') throw invalidKey(`a list with ${kindOf(key)}`);
     throw new RangeError(`it returned more than ${MAX_KEYS_PER_RECORD} keys`);
   }
   return [...keys];
@@ -42,10 +42,10 @@ export function keyFailed(summary: string, error: unknown): TrackUsageError {
 }
 
 function storable(key: string): string {
-  return cut(asStored(key), KEY_LIMIT);
+  return cut(asStored(key), MAX_KEY_LENGTH);
 }
 
-function notAKey(what: string): TypeError {
+function invalidKey(what: string): TypeError {
   return new TypeError(`it returned ${what}, expected a string, several, or null`);
 }
 

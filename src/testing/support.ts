@@ -15,9 +15,9 @@ import type { Subject, TestLocation } from './subject.ts';
 
 const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: false };
 /** Time for which a batch is retried before the case fails, ms. A server may take long to start on a busy machine. */
-const PATIENCE = 60_000;
+const TIMEOUT_MS = 60_000;
 /** Pause between two attempts, ms. */
-const PAUSE = 50;
+const POLL_INTERVAL_MS = 50;
 
 /** Resources of a case, which are closed and removed when it ends. */
 export interface CaseLocation extends TestLocation {
@@ -126,7 +126,7 @@ export function besideMemory(
  * @returns Number of failed attempts.
  */
 export async function store(open: () => Promise<StorageWriter>, batch: Batch): Promise<number> {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + TIMEOUT_MS;
   let failures = 0;
   for (;;) {
     let writer: StorageWriter | undefined;
@@ -138,7 +138,7 @@ export async function store(open: () => Promise<StorageWriter>, batch: Batch): P
     } catch (error) {
       failures += 1;
       if (Date.now() > deadline || writer?.refuses(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
   }
 }

@@ -39,7 +39,7 @@ import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 const DEFAULT_TIMEOUT = 10_000;
 
 export interface MetricsOptions {
-  /** Uses the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
+  /** Uses the OpenMetrics 1.0 text format instead of Prometheus's byName. Defaults to `false`. */
   openMetrics?: boolean;
 }
 
@@ -64,7 +64,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   readonly #writer: WriterClient | undefined;
   readonly #views: ViewFilter;
   readonly #capture: Capture;
-  readonly #offExit: () => void;
+  readonly #removeExitListener: () => void;
   #query: UsageQuery | undefined;
   #closing: Promise<void> | undefined;
 
@@ -126,7 +126,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       this.#journal.undo();
       throw error;
     }
-    this.#offExit = onProcessExit(() => this.#journal.leave());
+    this.#removeExitListener = onProcessExit(() => this.#journal.leave());
     this.#writer =
       this.storages.length === 0
         ? undefined
@@ -212,7 +212,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     const name = summaryName(summary);
     const storage = this.#first((candidate) => candidate.kept(name) !== undefined);
     const kept = storage?.kept(name);
-    if (!storage || !kept) throw this.#notKept(summary, name);
+    if (!storage || !kept) throw this.#summaryError(summary, name);
     return getSum(
       storage.reader,
       kept,
@@ -240,7 +240,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
 
   /**
    * Returns the dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, or
-   * with Fastify `app.register(usage.handler())`. Its own requests are not tracked.
+   * with Fastify `app.register(usage.handler())`. Its byName requests are not tracked.
    *
    * Without `token`, `authorize` or `public`, access is limited to localhost, through a one-time link printed
    * at start.
@@ -307,13 +307,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   async #close(timeout: number): Promise<void> {
     this.#capture.stop();
     this.#journal.appendPending();
-    this.#offExit();
+    this.#removeExitListener();
     const finished = await this.#writer?.close(timeout);
     await this.#journal.close({ discard: finished === true });
     await Promise.all(this.storages.map((storage) => storage.close()));
   }
 
-  #notKept(summary: Summary | string, name: string): TrackUsageError {
+  #summaryError(summary: Summary | string, name: string): TrackUsageError {
     const meant = typeof summary === 'string' ? known(name) : summary;
     if (meant) return new TrackUsageError('SUMMARY_NOT_KEPT', { name: meant.title });
     const names = this.storages.flatMap(({ summaries }) => summaries.map((kept) => kept.name));
@@ -354,16 +354,16 @@ function checkUntracked(app: object): void {
 
 /** Returns the summaries of all storages whose key is a function, without duplicates. */
 function closuresOf(storages: readonly RecordWriter[]): Summary[] {
-  const own = new Map<string, Summary>();
+  const byName = new Map<string, Summary>();
   for (const summary of storages.flatMap(({ summaries }) => summaries)) {
     if (summary.column !== undefined) continue;
-    const same = own.get(summary.name);
+    const same = byName.get(summary.name);
     if (same !== undefined && !isSame(same, summary)) {
       throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
     }
-    own.set(summary.name, summary);
+    byName.set(summary.name, summary);
   }
-  return [...own.values()].filter(({ key }) => key !== undefined);
+  return [...byName.values()].filter(({ key }) => key !== undefined);
 }
 
 function checkStorages(given: RecordWriter | readonly RecordWriter[]): readonly RecordWriter[] {

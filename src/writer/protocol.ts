@@ -12,7 +12,7 @@ export interface OpenInstance {
   data: WriterData;
 }
 
-/** Configuration of an instance for the writer thread: plain data only. */
+/** Configuration of an instance for the writer's thread: plain data only. */
 export interface WriterData {
   /** Directory of this identity's journals. */
   directory: string;
@@ -20,7 +20,7 @@ export interface WriterData {
   journal: string;
   /** Memory of `SharedState`. */
   shared: SharedArrayBuffer;
-  /** Maximum size of all journals in the directory, bytes. */
+  /** Maximum size of all journals in the directory, in bytes. */
   maxBytes: number;
   site: string;
   serverName: string;
@@ -93,7 +93,7 @@ export type ToWriter =
 
 /** Progress of a storage. */
 export interface PipelineStatus {
-  /** True if it has been opened since the start. */
+  /** True if it has been opened since the thread started. */
   opened: boolean;
   /** Number of records of the own journal that it has, including lost ones. */
   ordinal: number;

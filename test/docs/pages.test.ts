@@ -5,7 +5,7 @@ import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
-import { KEY_LIMIT, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
+import { MAX_KEY_LENGTH, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text/text.ts';
 import { PAGES, ROOT, read, section } from './documentation.ts';
@@ -88,12 +88,12 @@ describe('documentation pages', () => {
       ([, n = '']) => Number(n.replaceAll(',', '')),
     );
     const { extra, acceptLanguage, keys, ...fields } = TEXT_LIMITS;
-    expect(new Set(limits)).toEqual(new Set(Object.values({ ...fields, KEY_LIMIT })));
+    expect(new Set(limits)).toEqual(new Set(Object.values({ ...fields, MAX_KEY_LENGTH })));
     const guarantees = read('docs/concepts/guarantees.md');
     expect(guarantees).toContain(`longer than ${extra.toLocaleString('en-US')} as JSON`);
     expect(guarantees).toContain(`Accept-Language is cut at ${acceptLanguage}`);
     const ofKeys = [
-      `${KEY_LIMIT} UTF-16`,
+      `${MAX_KEY_LENGTH} UTF-16`,
       `${MAX_KEYS_PER_RECORD} different`,
       `${keys.toLocaleString('en-US')} characters`,
     ];

@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { listJournals, segmentName } from '../../src/journal/directory.ts';
 import { Disk } from '../../src/journal/disk.ts';
-import { beat, claim, endHeartbeatLater, LEASE, lastBeat, STILL } from '../../src/journal/heartbeat.ts';
+import {
+  ADOPTION_TIMEOUT_MS,
+  beat,
+  claim,
+  endHeartbeatLater,
+  LEASE_MS,
+  lastBeat,
+} from '../../src/journal/heartbeat.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
 import { SegmentFile } from '../../src/journal/segment-file.ts';
@@ -43,7 +50,7 @@ const adoptedIds = (journals: Journals) => journals.all.slice(1).map(({ id }) =>
 /** Lets an adopter observe for long enough that a journal's heartbeat does not change. */
 function expireHeartbeat(adopter: Journals): void {
   adopter.adopt();
-  elapsed += STILL + 1;
+  elapsed += ADOPTION_TIMEOUT_MS + 1;
   adopter.adopt();
 }
 
@@ -53,7 +60,7 @@ describe('adoption of a journal', () => {
     const { directory, journal } = open();
     const adopter = otherProcess(directory);
     adopter.adopt();
-    elapsed += STILL - 1;
+    elapsed += ADOPTION_TIMEOUT_MS - 1;
     adopter.adopt();
     expect(adoptedIds(adopter)).toEqual([]);
     elapsed += 2;
@@ -69,7 +76,7 @@ describe('adoption of a journal', () => {
     const adopter = otherProcess(directory);
     for (let beats = 0; beats < 10; beats++) {
       adopter.adopt();
-      elapsed += STILL - 1;
+      elapsed += ADOPTION_TIMEOUT_MS - 1;
       expect(owner.beat()).toBe('kept');
       // As if the process itself read the file, which releases the lock.
       owner.release();
@@ -121,7 +128,7 @@ describe('adoption of a journal', () => {
     first.all[1]!.adoption!.unlock();
     const second = otherProcess(directory);
     second.adopt();
-    elapsed += STILL - 1;
+    elapsed += ADOPTION_TIMEOUT_MS - 1;
     second.adopt();
     expect(adoptedIds(second)).toEqual([]);
     elapsed += 2;
@@ -134,7 +141,7 @@ describe('adoption of a journal', () => {
     freezeClock();
     const { journal } = open();
     const seen = lastBeat(journal.path)!;
-    elapsed += LEASE + 1;
+    elapsed += LEASE_MS + 1;
     journal.append(fieldsOf('/'));
     expect(claim(journal.path, seen)).toBe(undefined);
     const last = lastBeat(journal.path)!;
@@ -171,7 +178,7 @@ describe.each([
       // As if the adopter's process itself read the file, which releases the lock.
       held.adoption!.unlock();
       rival.adopt();
-      elapsed += STILL - 1;
+      elapsed += ADOPTION_TIMEOUT_MS - 1;
       adopter.beat();
     }
     rival.adopt();
@@ -263,7 +270,7 @@ describe('a process that resumes after a pause', () => {
     const { journal, codes } = open();
     const { id } = journal;
     rmSync(journal.path, { recursive: true });
-    elapsed += LEASE + 1;
+    elapsed += LEASE_MS + 1;
     journal.append(fieldsOf('/3'));
     expect(codes()).toEqual(['JOURNAL_GONE']);
     expect(journal.id).toBe(id);
@@ -298,7 +305,7 @@ describe('a process that resumes after a pause', () => {
     append.mockRestore();
     await vi.waitFor(() => expect(Disk.of(directory).isBusy).toBe(false), { interval: 1 });
     rmSync(journal.path, { recursive: true });
-    elapsed += LEASE + 1;
+    elapsed += LEASE_MS + 1;
     journal.leave();
     expect(codes()).toEqual(['JOURNAL_UNWRITABLE', 'JOURNAL_GONE']);
     expect(readOrphan(journal.path).urls).toEqual(['/3']);
@@ -400,7 +407,7 @@ describe('many orphaned journals', () => {
     adopter.adopt();
     // Its process may be about to write the heartbeat.
     expect(adoptedIds(adopter)).toEqual([]);
-    elapsed += STILL + 1;
+    elapsed += ADOPTION_TIMEOUT_MS + 1;
     adopter.adopt();
     expect(adopter.discard(adopter.all[1]!)).toBe(true);
     expect(existsSync(empty)).toBe(false);

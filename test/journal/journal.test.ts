@@ -54,13 +54,13 @@ describe('Journal', () => {
     const first = readAll(reader);
     expect(first).toEqual({
       urls: urlRange(0, 3),
-      cursor: { position: journal.shared.end, ordinal: 3 },
+      end: { position: journal.shared.end, ordinal: 3 },
       damaged: 0,
       lost: 0,
       gone: 0,
     });
     for (const url of urlRange(3, 5)) journal.append(fieldsOf(url));
-    expect(readAll(reader, first.cursor).urls).toEqual(urlRange(3, 5));
+    expect(readAll(reader, first.end).urls).toEqual(urlRange(3, 5));
     expect(reader.header()).toEqual({ site: 'default', serverName: 'test' });
   });
 
@@ -79,11 +79,11 @@ describe('Journal', () => {
     for (const url of urlRange(0, 100)) journal.append(fieldsOf(url));
     const reader = liveReader(journal);
     const received: string[] = [];
-    let cursor = { position: 0, ordinal: 0 };
-    while (!reader.atEnd(cursor.position)) {
+    let position = { position: 0, ordinal: 0 };
+    while (!reader.atEnd(position.position)) {
       let remaining = 7;
-      cursor = reader.read(
-        cursor,
+      position = reader.read(
+        position,
         Number.POSITIVE_INFINITY,
         ({ url }) => {
           if (remaining-- === 0) return false;
@@ -114,7 +114,7 @@ describe('Journal', () => {
     expect(live.urls).toHaveLength(99);
     expect(live.lost).toBe(1);
     expect(live.damaged).toBeGreaterThan(0);
-    expect(live.cursor).toEqual({ position: journal.shared.end, ordinal: 100 });
+    expect(live.end).toEqual({ position: journal.shared.end, ordinal: 100 });
     journal.close({ discard: false });
     expect(readOrphan(journal.path)).toMatchObject({ urls: live.urls, lost: 1 });
   });
@@ -126,7 +126,7 @@ describe('Journal', () => {
     truncateSync(segments[1]!.path, SEGMENT_HEAD_BYTES + 1000);
     overwrite(segments[3]!.path, 0, SEGMENT_HEAD_BYTES + 8);
     const read = readAll(liveReader(journal));
-    expect(read.cursor).toEqual({ position: journal.shared.end, ordinal: 200 });
+    expect(read.end).toEqual({ position: journal.shared.end, ordinal: 200 });
     expect(read.urls.length + read.lost).toBe(200);
     expect(read.urls.slice(-10)).toEqual(urlRange(190, 200));
     expect(read.lost).toBeLessThan(
@@ -318,7 +318,7 @@ describe('a journal in memory only', () => {
     const pieces: MemoryPiece[] = [];
     journal.onMemoryPiece = (piece) => pieces.push(piece);
     for (const url of urlRange(0, 3)) journal.append(fieldsOf(url));
-    expect([journal.state, journal.holdsResponses, pieces.length]).toEqual(['none', false, 0]);
+    expect([journal.state, journal.defersResponses, pieces.length]).toEqual(['none', false, 0]);
     await new Promise((resolve) => setImmediate(resolve));
     expect(pieces).toMatchObject([{ records: 3 }]);
     journal.reopen();

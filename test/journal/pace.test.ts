@@ -23,7 +23,7 @@ function use(pace: Pace, ms: number): number | undefined {
   return pace.end(started);
 }
 
-test('a caller is late when the disk has blocked it for longer than the patience', () => {
+test('a caller is late when the disk has blocked it for longer than permitted', () => {
   const { isLate } = new Pace(100).begin();
   time.now += 100;
   expect(isLate()).toBe(false);
@@ -34,7 +34,7 @@ test('a caller is late when the disk has blocked it for longer than the patience
   expect(isLate()).toBe(false);
 });
 
-test('up to 50 ms are not slow, whatever the patience', () => {
+test('up to 50 ms are not slow, whatever the maximum', () => {
   const pace = new Pace(10);
   expect(use(pace, 50)).toBe(undefined);
   expect(pace.slow).toBe(0);
@@ -47,7 +47,7 @@ test('up to 50 ms are not slow, whatever the patience', () => {
   expect(pace.slow).toBe(1);
 });
 
-test('a wait of half the patience is tolerated once per second', () => {
+test('a wait of half the maximum is tolerated once per second', () => {
   const pace = new Pace(200);
   expect(use(pace, 101)).toBe(undefined);
   time.now += 1_000;

@@ -31,7 +31,11 @@ const ASYNC_CALL = /^(open|write|fdatasync|close|mkdir|readdir|rename|unlink|rm)
  */
 async function runWith(fault: (call: Call) => Fault, discard: boolean) {
   const directory = temporaryDirectory();
-  const { journal, problems } = openJournal(directory, { mode: 'power', patience: 100, segmentBytes: 1_024 });
+  const { journal, problems } = openJournal(directory, {
+    mode: 'power',
+    maxBlockedMs: 100,
+    segmentBytes: 1_024,
+  });
   const append = (from: number, to: number) => {
     for (const url of urlRange(from, to)) journal.append(fieldsOf(url));
   };

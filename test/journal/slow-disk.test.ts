@@ -24,7 +24,7 @@ beforeEach(() => {
 
 /** Opens a journal whose pieces in memory reach a reader, as they do in the writer's thread. */
 function open(options: Parameters<typeof openJournal>[1] = {}) {
-  const opened = openJournal(temporaryDirectory(), { patience: 100, ...options });
+  const opened = openJournal(temporaryDirectory(), { maxBlockedMs: 100, ...options });
   const { journal } = opened;
   const pieces: MemoryPiece[] = [];
   journal.onMemoryPiece = (piece) => pieces.push(piece);

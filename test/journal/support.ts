@@ -46,7 +46,7 @@ export function openJournal(directory: string, options: Partial<JournalOptions> 
     mode: 'append',
     maxBytes: 2 ** 30,
     // Tests that do not wait for the journal expect its records in the file, however slow the machine is.
-    patience: Number.POSITIVE_INFINITY,
+    maxBlockedMs: Number.POSITIVE_INFINITY,
     header: { site: 'default', serverName: 'test' },
     onProblem: (problem) => problems.push(problem),
     ...options,
@@ -59,7 +59,7 @@ export function openJournal(directory: string, options: Partial<JournalOptions> 
 export function readAll(reader: JournalReader, from: Position = { position: 0, ordinal: 0 }) {
   const urls: string[] = [];
   const report = { damaged: 0, lost: 0, gone: 0 };
-  const cursor = reader.read(
+  const end = reader.read(
     from,
     Number.POSITIVE_INFINITY,
     ({ url }) => {
@@ -78,7 +78,7 @@ export function readAll(reader: JournalReader, from: Position = { position: 0, o
       },
     },
   );
-  return { urls, cursor, ...report };
+  return { urls, end, ...report };
 }
 
 /** Creates a reader of a journal that is being written, which does not wait for damaged records to be completed. */

@@ -26,7 +26,7 @@ const readUpToEnd = (path: string) => {
   const known = readEnd(path, lastBeat(path));
   const reader = new JournalReader(path, undefined, [], 0, known);
   const found = { ...readAll(reader), isAtEnd: false };
-  found.isAtEnd = reader.atEnd(found.cursor.position);
+  found.isAtEnd = reader.atEnd(found.end.position);
   reader.close();
   return found;
 };
@@ -39,14 +39,14 @@ test('counts the records missing at the end up to the last heartbeat, wherever t
   for (const segment of segments.reverse()) {
     for (let size = statSync(segment.path).size; size >= SEGMENT_HEAD_BYTES; size -= 24) {
       truncateSync(segment.path, size);
-      const { urls, lost, isAtEnd, cursor } = readUpToEnd(path);
+      const { urls, lost, isAtEnd, end } = readUpToEnd(path);
       expect(urls).toEqual(urlRange(0, urls.length));
       expect({ isAtEnd, lost }).toEqual({ isAtEnd: true, lost: Math.max(0, 50 - urls.length) });
-      expect(cursor.ordinal).toBe(Math.max(50, urls.length));
+      expect(end.ordinal).toBe(Math.max(50, urls.length));
     }
     rmSync(segment.path);
   }
-  expect(readUpToEnd(path)).toMatchObject({ urls: [], lost: 50, cursor: { ordinal: 50 } });
+  expect(readUpToEnd(path)).toMatchObject({ urls: [], lost: 50, end: { ordinal: 50 } });
 });
 
 test('counts the records of an unreadable tail up to the last heartbeat', () => {

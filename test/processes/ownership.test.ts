@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
-import { STILL } from '../../src/journal/heartbeat.ts';
+import { ADOPTION_TIMEOUT_MS } from '../../src/journal/heartbeat.ts';
 import { DirectoryLock } from '../../src/journal/lock.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { Load } from './client.ts';
@@ -47,7 +47,7 @@ test('apps that read their own journals, as a backup does, keep them', async () 
   await load.more(100);
   const journals = journalsIn(join(settings.directory, 'journals'));
   // Long enough for an adopter that goes by the lock alone, or by a heartbeat that stands still.
-  await pause(2 * STILL);
+  await pause(2 * ADOPTION_TIMEOUT_MS);
   await load.stop();
   for (const app of apps) {
     const { storages, journal } = await app.status();
@@ -73,7 +73,7 @@ test('apps that read the journals that they have adopted store them once, howeve
   const adopters = Array.from({ length: 3 }, () => new App({ ...settings, reads: 40 }));
   await Promise.all(adopters.map((app) => app.told('listening')));
   // Each has the time to adopt what another one has.
-  await pause(2 * STILL);
+  await pause(2 * ADOPTION_TIMEOUT_MS);
   database.exec('ROLLBACK');
   database.close();
   await expect.poll(() => left.filter(existsSync), { timeout: 20_000 }).toEqual([]);
@@ -90,7 +90,7 @@ test('a process that is paused keeps its journal by the lock, and goes on with i
   const settings = { directory: temporaryDirectory() };
   const { owner, other, load, journal } = await twoApps(settings);
   signalTo(owner.pid, 'SIGSTOP');
-  await pause(STILL + 2_000);
+  await pause(ADOPTION_TIMEOUT_MS + 2_000);
   expect(existsSync(journal)).toBe(true);
   expect((await other.status()).storages[0]).toMatchObject({ adopted: 0 });
   signalTo(owner.pid, 'SIGCONT');

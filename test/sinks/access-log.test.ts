@@ -100,8 +100,8 @@ describe('access log file', () => {
           records.text.url[i] = records.intern(`http://localhost/${n}`);
           records.text.protocol[i] = records.intern('HTTP/1.1');
         }
-        const cursor = (position: number) => ({ position, ordinal: position });
-        return { journal: 'j', from: cursor(from), to: cursor(to), records, deltas: [] };
+        const at = (position: number) => ({ position, ordinal: position });
+        return { journal: 'j', from: at(from), to: at(to), records, deltas: [] };
       };
       let sink = open();
       try {

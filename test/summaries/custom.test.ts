@@ -13,7 +13,7 @@ import {
   TrackUsage,
 } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { KEY_LIMIT } from '../../src/summaries/keys.ts';
+import { MAX_KEY_LENGTH } from '../../src/summaries/keys.ts';
 
 const MODULE = new URL('./fixtures/network.js', import.meta.url);
 
@@ -166,9 +166,9 @@ describe('a closure', () => {
     for (const index of keys.keys()) await app.request(`/${index}`);
     const hits = await app.hits(hostile);
     expect(Object.values(hits)).toEqual(keys.map(() => 1));
-    expect(Object.keys(hits).filter((key) => key.startsWith('xxx') && key.length === KEY_LIMIT)).toHaveLength(
-      2,
-    );
+    expect(
+      Object.keys(hits).filter((key) => key.startsWith('xxx') && key.length === MAX_KEY_LENGTH),
+    ).toHaveLength(2);
     expect(hits).toMatchObject({ 'a\ufffdb': 1, 'lone \ufffd': 1, 'ä ': 1, 'Ä ': 1, null: 1 });
   });
 });

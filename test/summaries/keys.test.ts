@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { KEY_LIMIT, keyFailed, keysOf, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
+import { keyFailed, keysOf, MAX_KEY_LENGTH, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => `key ${n}`);
 
@@ -21,15 +21,15 @@ test.each<[answer: unknown, keys: string[]]>([
   [new Array(100).fill('gold'), ['gold']],
   ['a\0b\0', ['a\ufffdb\ufffd']],
   ['lone \ud800', ['lone \ufffd']],
-  ['x'.repeat(KEY_LIMIT), ['x'.repeat(KEY_LIMIT)]],
+  ['x'.repeat(MAX_KEY_LENGTH), ['x'.repeat(MAX_KEY_LENGTH)]],
   [['lone \ud800', 'lone \ud801'], ['lone \ufffd']],
 ])('%j has the keys %j', (answer, keys) => {
   expect(keysOf(answer)).toEqual(keys);
 });
 
 test('long keys are truncated and stay distinct', () => {
-  const keys = keysOf(['1', '2'].map((end) => 'x'.repeat(KEY_LIMIT) + end));
-  expect(keys.map(({ length }) => length)).toEqual([KEY_LIMIT, KEY_LIMIT]);
+  const keys = keysOf(['1', '2'].map((end) => 'x'.repeat(MAX_KEY_LENGTH) + end));
+  expect(keys.map(({ length }) => length)).toEqual([MAX_KEY_LENGTH, MAX_KEY_LENGTH]);
 });
 
 test.each<[message: string, answer: unknown]>([

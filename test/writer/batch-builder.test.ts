@@ -7,7 +7,12 @@ import { defineSummary } from '../../src/summaries/define.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import { FreeGeoIp } from '../../src/writer/enrich/free-geo-ip.ts';
 import type { GeoLocation } from '../../src/writer/enrich/geo.ts';
-import { BatchBuilder, MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
+import {
+  BatchBuilder,
+  MAX_EXTRA_LENGTH,
+  MAX_RECORDS,
+  MAX_TEXT_LENGTH,
+} from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
 import { fieldsOf } from '../journal/support.ts';
 
@@ -46,14 +51,14 @@ test('a batch is full at the maximum number of records', () => {
 });
 
 test('a batch is full at the maximum length of distinct text, counting repeated text once', () => {
-  expect(MAX_TEXT).toBe(2 ** 20);
+  expect(MAX_TEXT_LENGTH).toBe(2 ** 20);
   const built = builder();
   const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
   const count = fill(built, url, 1_000);
-  expect(built.batch.textLength).toBeGreaterThanOrEqual(MAX_TEXT);
-  expect(built.batch.textLength).toBeLessThan(MAX_TEXT + 4_096);
+  expect(built.batch.textLength).toBeGreaterThanOrEqual(MAX_TEXT_LENGTH);
+  expect(built.batch.textLength).toBeLessThan(MAX_TEXT_LENGTH + 4_096);
   // Nearly all text is that of the URLs.
-  expect(count).toBe(MAX_TEXT / 4_096);
+  expect(count).toBe(MAX_TEXT_LENGTH / 4_096);
   expect(fill(builder(), () => url(0), 1_000)).toBe(1_000);
 });
 
@@ -64,25 +69,27 @@ test('a batch is full with exactly its maximum of text', () => {
   ] as const) {
     const built = builder();
     built.add(fieldsOf('/'));
-    built.add(fieldsOf('x'.repeat(MAX_TEXT - built.batch.textLength - missing)));
-    expect(built.batch.textLength).toBe(MAX_TEXT - missing);
+    built.add(fieldsOf('x'.repeat(MAX_TEXT_LENGTH - built.batch.textLength - missing)));
+    expect(built.batch.textLength).toBe(MAX_TEXT_LENGTH - missing);
     expect(built.isFull).toBe(isFull);
   }
 });
 
 test('a batch is full at the maximum length of vars and route parameters, even if they are equal', () => {
-  expect(MAX_EXTRA).toBe(8 * 2 ** 20);
+  expect(MAX_EXTRA_LENGTH).toBe(8 * 2 ** 20);
   const extra = extraOf(16_384);
   expect(extra).toHaveLength(16_384);
-  expect(fill(builder(), () => ({ extra }), 1_000)).toBe(MAX_EXTRA / extra.length);
+  expect(fill(builder(), () => ({ extra }), 1_000)).toBe(MAX_EXTRA_LENGTH / extra.length);
 });
 
 test('limits grow in proportion with larger batches, and stay the same with smaller ones', () => {
   const extra = extraOf(16_384);
-  expect(fill(builder(4 * MAX_RECORDS), () => ({ extra }), 4_000)).toBe((4 * MAX_EXTRA) / extra.length);
+  expect(fill(builder(4 * MAX_RECORDS), () => ({ extra }), 4_000)).toBe(
+    (4 * MAX_EXTRA_LENGTH) / extra.length,
+  );
   const url = (i: number) => ({ url: `${i}`.padEnd(4_096, 'x') });
-  expect(fill(builder(4 * MAX_RECORDS), url, 4_000)).toBe((4 * MAX_TEXT) / 4_096);
-  expect(fill(builder(1_000), () => ({ extra }), 4_000)).toBe(MAX_EXTRA / extra.length);
+  expect(fill(builder(4 * MAX_RECORDS), url, 4_000)).toBe((4 * MAX_TEXT_LENGTH) / 4_096);
+  expect(fill(builder(1_000), () => ({ extra }), 4_000)).toBe(MAX_EXTRA_LENGTH / extra.length);
 });
 
 test('the next batch starts empty', () => {

@@ -2,7 +2,7 @@ import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
+import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
 import type { Hook } from '../../storage/writer.ts';
 import type { ClickhouseClient } from './client.ts';
@@ -56,23 +56,23 @@ export class ClickhouseStorage extends Storage {
     checkOption('ClickhouseStorage.database', database, isText(database), 'the name of a database');
     checkOption('ClickhouseStorage.cluster', cluster, isText(cluster), 'the name of a cluster');
     checkTtl(ttl);
-    const { label, ends } = describe(server, { database, cluster, ttl });
-    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
+    const { label, openers } = describe(server, { database, cluster, ttl });
+    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
   }
 }
 
 function describe(
   server: string | ClickhouseClient,
   options: Omit<ClickhouseLocation, 'label'>,
-): { label: string; ends: Ends<ClickhouseOptions> } {
+): { label: string; openers: Openers<ClickhouseOptions> } {
   if (typeof server === 'string') {
     const parts = partsOf(server, options);
     const module = moduleUrl('../../storages/clickhouse/module', import.meta.url);
-    return { label: parts.label, ends: { module, options: parts } };
+    return { label: parts.label, openers: { module, options: parts } };
   }
   if (!isClient(server)) throw wrongServer(showKind(server));
   const label = `${originOf(server)}/${options.database ?? ''}`;
-  return { label, ends: endsInApp(engine, () => new Session(server, { ...options, label })) };
+  return { label, openers: openersInApp(engine, () => new Session(server, { ...options, label })) };
 }
 
 function partsOf(given: string, options: Omit<ClickhouseLocation, 'label'>): ClickhouseOptions {

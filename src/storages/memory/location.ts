@@ -27,7 +27,7 @@ import type { RecordRow } from '../../storage/record-row.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 
 /** Number of records that are folded together. */
-const PIECE = 1_000;
+const RECORDS_PER_FOLD = 1_000;
 
 /** Memory that a `MemoryStorage` writes to and reads from. */
 export class MemoryLocation implements StorageReader {
@@ -110,7 +110,7 @@ export class MemoryLocation implements StorageReader {
     const rows = this.#recordsOf({ site })
       .map(({ row }) => row)
       .filter(({ ms }) => ms >= from && ms <= to);
-    for (let at = 0; at < rows.length; at += PIECE) yield rows.slice(at, at + PIECE);
+    for (let at = 0; at < rows.length; at += RECORDS_PER_FOLD) yield rows.slice(at, at + RECORDS_PER_FOLD);
   }
 
   #recordsOf({ site }: { site: string }): StoredRow[] {

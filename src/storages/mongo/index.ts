@@ -2,7 +2,7 @@ import { show, showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
+import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { Collections } from './collections.ts';
 import { engine } from './engine.ts';
@@ -43,8 +43,8 @@ export class MongoStorage extends Storage {
     checkOption('MongoStorage.database', database, isDatabase, 'the name of a database');
     const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
     checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
-    const { label, ends } = describe(server, database, collection);
-    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
+    const { label, openers } = describe(server, database, collection);
+    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
   }
 }
 
@@ -52,15 +52,15 @@ function describe(
   server: string | MongoClientLike | MongoDbLike,
   database: string | undefined,
   collection: string,
-): { label: string; ends: Ends<MongoOptions> } {
+): { label: string; openers: Openers<MongoOptions> } {
   if (typeof server === 'string') {
     const parts = locationOfUrl(server, database, collection);
     const module = moduleUrl('../../storages/mongo/module', import.meta.url);
-    return { label: parts.label, ends: { module, options: parts } };
+    return { label: parts.label, openers: { module, options: parts } };
   }
   const db = databaseOf(server, database);
   const label = `${addressOf(db)}/${db.databaseName}.${collection}`;
-  return { label, ends: endsInApp(engine, () => new Collections({ db, collection, label })) };
+  return { label, openers: openersInApp(engine, () => new Collections({ db, collection, label })) };
 }
 
 function databaseOf(server: MongoClientLike | MongoDbLike, database: string | undefined): MongoDbLike {

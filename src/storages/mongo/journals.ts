@@ -87,7 +87,7 @@ export class Journals {
       }
       const there = await this.#find(journal);
       if ((there?.position ?? 0) !== from.position) return undefined;
-      await this.#giveSlot(journal, there);
+      await this.#assignSlot(journal, there);
     }
   }
 
@@ -97,7 +97,7 @@ export class Journals {
    * batch counts as begun.
    */
   async enter(journal: string, at: Position): Promise<void> {
-    const { slot, base } = (await this.#takeBack(journal)) ?? (await this.#takeSlot(journal));
+    const { slot, base } = (await this.#reclaimSlot(journal)) ?? (await this.#acquireSlot(journal));
     try {
       await limited(
         this.#collections.journals.insertOne({
@@ -113,7 +113,7 @@ export class Journals {
   }
 
   /** Returns the journal's former slot, unless another journal has taken it. */
-  async #takeBack(journal: string): Promise<Slot | undefined> {
+  async #reclaimSlot(journal: string): Promise<Slot | undefined> {
     const had = this.#slots.get(journal);
     if (!had) return undefined;
     const { slot, base } = had;
@@ -165,9 +165,9 @@ export class Journals {
     return (found as Document as JournalDocument | null) ?? undefined;
   }
 
-  async #giveSlot(journal: string, there: JournalDocument | undefined): Promise<void> {
+  async #assignSlot(journal: string, there: JournalDocument | undefined): Promise<void> {
     const { journals } = this.#collections;
-    const { slot, base } = await this.#takeSlot(journal);
+    const { slot, base } = await this.#acquireSlot(journal);
     if (there) {
       await limited(journals.updateOne({ _id: journal, slot: { $exists: false } }, { $set: { slot, base } }));
       return;
@@ -193,11 +193,11 @@ export class Journals {
    * Assigns a slot to a journal. Prefers the one from an attempt with an unknown result, then a free, an idle
    * or a new one.
    */
-  async #takeSlot(journal: string): Promise<Slot> {
+  async #acquireSlot(journal: string): Promise<Slot> {
     const { slots } = this.#collections;
     for (;;) {
-      const own = await limited(slots.findOne({ journal }));
-      if (own) return { slot: own._id as number, base: own.base as number };
+      const current = await limited(slots.findOne({ journal }));
+      if (current) return { slot: current._id as number, base: current.base as number };
       const free = await limited(
         slots.findOneAndUpdate(
           { journal: null },
@@ -206,7 +206,7 @@ export class Journals {
         ),
       );
       if (free) return { slot: free._id as number, base: free.base as number };
-      if (await this.#freeIdle()) continue;
+      if (await this.#freeIdleSlot()) continue;
       const [last] = await limited(slots.find().sort({ _id: -1 }).limit(1).toArray());
       const slot = Number(last?._id ?? -1) + 1;
       try {
@@ -219,7 +219,7 @@ export class Journals {
   }
 
   /** Frees the slot of an idle journal with no batch in progress. Its marks are no longer needed. */
-  async #freeIdle(): Promise<boolean> {
+  async #freeIdleSlot(): Promise<boolean> {
     const { journals, slots } = this.#collections;
     const idle = (await limited(
       journals.findOne({

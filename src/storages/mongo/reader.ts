@@ -24,7 +24,7 @@ import { type Collections, limited } from './collections.ts';
 import { rowOf } from './records.ts';
 
 /** Number of documents per read. */
-const PIECE = 1_000;
+const DOCUMENTS_PER_READ = 1_000;
 
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
@@ -115,7 +115,7 @@ export class MongoReader implements StorageReader {
     const cursor = this.#collections.records
       .find({ site, date: range(from, to), ...(conditions.length > 0 && { $and: conditions }) })
       .project({ _id: 0, date: 1, ...Object.fromEntries(columns.map((column) => [column, 1])) })
-      .batchSize(PIECE);
+      .batchSize(DOCUMENTS_PER_READ);
     try {
       while (await limited(cursor.hasNext())) {
         const documents = cursor.readBufferedDocuments() as ({ date: Date } & FoldedRow)[];

@@ -1,5 +1,5 @@
-/** Runs all tasks, at most `most` concurrently, and waits for each. Then throws the first error, if any. */
-export async function runConcurrently(tasks: readonly (() => Promise<void>)[], most: number): Promise<void> {
+/** Runs all tasks, at most `limit` concurrently, and waits for each. Then throws the first error, if any. */
+export async function runConcurrently(tasks: readonly (() => Promise<void>)[], limit: number): Promise<void> {
   const failures: unknown[] = [];
   const waiting = tasks.values();
   const work = async () => {
@@ -8,6 +8,6 @@ export async function runConcurrently(tasks: readonly (() => Promise<void>)[], m
       await task().catch((error: unknown) => failures.push(error));
     }
   };
-  await Promise.all(Array.from({ length: most }, work));
+  await Promise.all(Array.from({ length: limit }, work));
   if (failures.length > 0) throw failures[0];
 }

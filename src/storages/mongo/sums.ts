@@ -13,7 +13,7 @@ import type { Begun } from './journals.ts';
 import { runConcurrently } from './run-concurrently.ts';
 
 /** Number of sums changed per message. */
-const PIECE = 500;
+const SUMS_PER_MESSAGE = 500;
 /** Number of collections written to concurrently. */
 const MESSAGES = 4;
 /** Number of characters of a key's hash in an `_id`: 132 bits. */
@@ -51,8 +51,8 @@ export class Sums {
     const tasks = [...byCollection].map(([collection, groups]) => async () => {
       await this.#prepare(collection);
       const changes = groups.flatMap((group) => this.#changes(group, keys));
-      for (let at = 0; at < changes.length; at += PIECE) {
-        await change(collection, changes.slice(at, at + PIECE), begun);
+      for (let at = 0; at < changes.length; at += SUMS_PER_MESSAGE) {
+        await change(collection, changes.slice(at, at + SUMS_PER_MESSAGE), begun);
       }
     });
     await runConcurrently(tasks, MESSAGES);

@@ -7,7 +7,7 @@ import { setUp } from './schema.ts';
 import { Sums } from './sums.ts';
 
 /** Number of records sent per message. */
-const PIECE = 500;
+const RECORDS_PER_MESSAGE = 500;
 
 /** Server error codes for a refused document: validation by the user, document size, key size. */
 const REFUSALS = new Set([121, 10_334, 17_280]);
@@ -73,7 +73,7 @@ export class MongoWriter implements StorageWriter {
     let piece: StoredDocument[] = [];
     for (const document of documentsOf(batch, this.#context.site)) {
       piece.push(document);
-      if (piece.length < PIECE) continue;
+      if (piece.length < RECORDS_PER_MESSAGE) continue;
       await insertMissing(this.#collections.records, piece);
       piece = [];
     }

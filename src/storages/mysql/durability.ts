@@ -14,7 +14,7 @@ const warned = new Set<string>();
  * Warns if the server does not flush its commits to disk. A session cannot change that, and the journal no
  * longer has what the server loses.
  */
-export async function warnOfFlush(session: Session, context: WriterContext): Promise<void> {
+export async function warnIfNotDurable(session: Session, context: WriterContext): Promise<void> {
   const [row] = await session.query('SELECT @@innodb_flush_log_at_trx_commit AS flush');
   const loss = LOSSES[row?.flush ?? ''];
   if (loss === undefined || (row!.flush === '2' && !context.durable)) return;

@@ -1,7 +1,7 @@
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../../storage/opening.ts';
+import { hasFunctions, maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
@@ -37,12 +37,12 @@ export class MysqlStorage extends Storage {
    */
   constructor(server: string | MysqlConfig | MysqlPool, options: MysqlStorageOptions = {}) {
     checkOptions('MysqlStorage', options, ['hooks', 'prefix']);
-    const { location, ...ends } = describe(server, options.prefix);
+    const { location, ...openers } = describe(server, options.prefix);
     super({
       label: location.label,
       identity: location.label,
-      ...ends,
-      maxRecords: maxRecordsOf(ends, LIMITS),
+      ...openers,
+      maxRecords: maxRecordsOf(openers, LIMITS),
       hooks: options.hooks,
     });
   }
@@ -51,14 +51,14 @@ export class MysqlStorage extends Storage {
 function describe(
   server: string | MysqlConfig | MysqlPool,
   givenPrefix: string | undefined,
-): { location: MysqlLocation } & Ends<MysqlOptions> {
+): { location: MysqlLocation } & Openers<MysqlOptions> {
   if (typeof server !== 'string' && (typeof server !== 'object' || server === null)) {
     throw wrongServer(server);
   }
   if (Array.isArray(server)) throw wrongServer('a list');
   if (isPool(server)) {
     const location = locationOfPool(server, givenPrefix);
-    return { location, ...endsInApp(engine, () => new Session(server, location)) };
+    return { location, ...openersInApp(engine, () => new Session(server, location)) };
   }
   if (typeof server === 'object' && typeof server.execute === 'function') {
     throw wrongServer('a single connection');
@@ -66,7 +66,7 @@ function describe(
   const { config, prefix } = configOf(server);
   const location = locationOfConfig(config, givenPrefix ?? prefix);
   if (hasFunctions(config)) {
-    return { location, ...endsInApp(engine, (connections) => connect(config, location, connections)) };
+    return { location, ...openersInApp(engine, (connections) => connect(config, location, connections)) };
   }
   return {
     location,

@@ -9,7 +9,7 @@ import { Endpoints } from '../sql/endpoints.ts';
 import { findOrAdd, openSite, type SiteRow } from '../sql/sites.ts';
 import { sumRows } from '../sql/sums.ts';
 import { hashOf, Texts } from '../sql/texts.ts';
-import { warnOfFlush } from './durability.ts';
+import { warnIfNotDurable } from './durability.ts';
 import { isConflict, isMissing, isRefusal } from './failures.ts';
 import { moveJournal } from './journals.ts';
 import { binary, text } from './literals.ts';
@@ -20,7 +20,7 @@ import type { Query, Session } from './session.ts';
 import * as statements from './statements.ts';
 
 /** Maximum number of attempts before a deadlock is reported. */
-const TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 export class MysqlWriter implements StorageWriter {
   readonly #session: Session;
@@ -48,7 +48,7 @@ export class MysqlWriter implements StorageWriter {
 
   static async open(session: Session, context: WriterContext): Promise<MysqlWriter> {
     await migrate(session);
-    await warnOfFlush(session, context);
+    await warnIfNotDurable(session, context);
     const sites = session.table('sites');
     const hash = binary(hashOf(context.site));
     const values = `${hash}, ${text(context.site)}, ${text(context.timeZone)}`;
@@ -79,14 +79,14 @@ export class MysqlWriter implements StorageWriter {
   async apply(batch: Batch): Promise<boolean> {
     // Nothing proves yet that the cached IDs belong to this database.
     if (batch.from.position === 0) this.#forget();
-    for (let tries = 1; ; tries++) {
+    for (let attempts = 1; ; attempts++) {
       try {
         const isStored = await this.#guarded(() => this.#try(batch));
         if (!isStored) this.#forget();
         return isStored;
       } catch (error) {
         this.#forget();
-        if (tries === TRIES || !isConflict(error)) throw error;
+        if (attempts === MAX_ATTEMPTS || !isConflict(error)) throw error;
       }
     }
   }

@@ -1,7 +1,7 @@
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import { type Ends, endsInApp, hasFunctions, maxRecordsOf } from '../../storage/opening.ts';
+import { hasFunctions, maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
@@ -38,12 +38,12 @@ export class PostgresStorage extends Storage {
    */
   constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
     checkOptions('PostgresStorage', options, ['hooks', 'schema']);
-    const { location, ...ends } = describe(server, options.schema);
+    const { location, ...openers } = describe(server, options.schema);
     super({
       label: location.label,
       identity: location.label,
-      ...ends,
-      maxRecords: maxRecordsOf(ends, LIMITS),
+      ...openers,
+      maxRecords: maxRecordsOf(openers, LIMITS),
       hooks: options.hooks,
     });
   }
@@ -52,7 +52,7 @@ export class PostgresStorage extends Storage {
 function describe(
   server: string | PostgresConfig | PostgresPool,
   schema: string | undefined,
-): { location: PostgresLocation } & Ends<PostgresOptions> {
+): { location: PostgresLocation } & Openers<PostgresOptions> {
   if (typeof server === 'string') {
     const location = locationOfUrl(server, schema);
     return { location, ...inThread({ config: { connectionString: server }, location }) };
@@ -60,11 +60,11 @@ function describe(
   if (typeof server !== 'object' || server === null) throw wrongServer(server);
   if (isPool(server)) {
     const location = locationOfPool(server, schema);
-    return { location, ...endsInApp(engine, () => new Session(server, location)) };
+    return { location, ...openersInApp(engine, () => new Session(server, location)) };
   }
   const location = locationOfConfig(server, schema);
   if (!hasFunctions(server)) return { location, ...inThread({ config: server, location }) };
-  return { location, ...endsInApp(engine, (connections) => connect(server, location, connections)) };
+  return { location, ...openersInApp(engine, (connections) => connect(server, location, connections)) };
 }
 
 function inThread(options: PostgresOptions) {

@@ -2,7 +2,7 @@ import { showKind } from '../../errors.ts';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import { type Ends, endsInApp, maxRecordsOf } from '../../storage/opening.ts';
+import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { PERIODS } from '../../summaries/periods.ts';
 import { addressOf, labelOfAddress, locationOfClient, wrongServer } from './address.ts';
@@ -51,26 +51,26 @@ export class RedisStorage extends Storage {
       'a whole number of records',
     );
     checkTtl(ttl);
-    const { label, ends } = describe(server, { prefix, maxRecords, ttl });
-    super({ label, identity: label, ...ends, maxRecords: maxRecordsOf(ends, LIMITS), hooks });
+    const { label, openers } = describe(server, { prefix, maxRecords, ttl });
+    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
   }
 }
 
 function describe(
   server: string | readonly string[] | RedisClient,
   options: Omit<RedisLocation, 'label'>,
-): { label: string; ends: Ends<RedisOptions> } {
+): { label: string; openers: Openers<RedisOptions> } {
   if (typeof server === 'string' || Array.isArray(server)) {
     const addresses = [server].flat().map(addressOf);
     const [first] = addresses;
     if (!first) throw wrongServer('an empty list');
     const label = labelOf(labelOfAddress(first), options.prefix);
     const module = moduleUrl('../../storages/redis/module', import.meta.url);
-    return { label, ends: { module, options: { ...options, label, addresses } } };
+    return { label, openers: { module, options: { ...options, label, addresses } } };
   }
   if (!isClient(server)) throw wrongServer(showKind(server));
   const label = labelOf(locationOfClient(server), options.prefix);
-  return { label, ends: endsInApp(engine, () => new Session(serverOf(server), { ...options, label })) };
+  return { label, openers: openersInApp(engine, () => new Session(serverOf(server), { ...options, label })) };
 }
 
 function labelOf(location: string, prefix: string): string {

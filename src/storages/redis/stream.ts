@@ -3,7 +3,7 @@ import { LATENESS } from './calls.ts';
 import type { Server } from './client.ts';
 
 /** Number of entries read per call. */
-const PIECE = 1_000;
+const ENTRIES_PER_CALL = 1_000;
 
 /** A record in the stream. */
 export interface Entry {
@@ -39,7 +39,7 @@ export class RecordStream {
       const within = entries.filter(({ date }) => date >= from && date <= to);
       found.push(...(before ? within.filter((entry) => compare(entry, before) < 0) : within));
       const last = entries.at(-1);
-      more = entries.length === PIECE;
+      more = entries.length === ENTRIES_PER_CALL;
       end = `(${last?.id}`;
       // Remaining entries are not newer than this one's ID.
       if (found.length < count || !last) continue;
@@ -57,7 +57,7 @@ export class RecordStream {
     for (let more = true; more; ) {
       const entries = await this.#read('XRANGE', start, end);
       yield entries.filter(({ date }) => date >= from && date <= to);
-      more = entries.length === PIECE;
+      more = entries.length === ENTRIES_PER_CALL;
       start = `(${entries.at(-1)?.id}`;
     }
   }
@@ -75,7 +75,7 @@ export class RecordStream {
       left ||= found.length > count;
       found = found.slice(0, count);
       const last = entries.at(-1);
-      more = entries.length === PIECE;
+      more = entries.length === ENTRIES_PER_CALL;
       start = `(${last?.id}`;
       // Remaining entries are newer than this one, or were stored later.
       if (last && left && found.at(-1)!.date <= msOf(last.id) - lateness) break;
@@ -95,7 +95,12 @@ export class RecordStream {
     return Math.max(LATENESS, Number(ms));
   }
 
-  async #read(command: 'XRANGE' | 'XREVRANGE', from: string, to: string, count = PIECE): Promise<Entry[]> {
+  async #read(
+    command: 'XRANGE' | 'XREVRANGE',
+    from: string,
+    to: string,
+    count = ENTRIES_PER_CALL,
+  ): Promise<Entry[]> {
     const args = [command, this.#stream, from, to, 'COUNT', String(count)];
     const answer = (await this.#server.send(this.#stream, args)) as [unknown, unknown[]][];
     return answer.map(([id, [, date, , json]]) => ({

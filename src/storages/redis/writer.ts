@@ -11,7 +11,7 @@ import { setUp } from './set-up.ts';
 /**
  * Maximum number of concurrent calls per chain. Further ones are encoded while the server processes these.
  */
-const UNDER_WAY = 4;
+const MAX_CONCURRENT_CALLS = 4;
 /** Time that guards are kept after their batch is stored, because a lost call may still arrive. In ms. */
 const GUARD_TTL = 86_400_000;
 
@@ -100,7 +100,7 @@ export class RedisWriter implements StorageWriter {
 
   /** Runs the chains concurrently, and the calls of each in order. Settles when no call is pending. */
   async #runAll(chains: readonly Chain[]): Promise<void> {
-    const most = this.#server.isOrdered ? UNDER_WAY : 1;
+    const most = this.#server.isOrdered ? MAX_CONCURRENT_CALLS : 1;
     let failure: { error: unknown } | undefined;
     const failed = (error: unknown) => {
       failure ??= { error };

@@ -23,7 +23,7 @@ export type AgentLookUp = (
 ) => Promise<{ string: number; digest: string; id: number }[]>;
 
 const CACHED = 4_096;
-const TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 /** Cache of the agent IDs of a database. */
 export class Agents {
@@ -39,8 +39,8 @@ export class Agents {
     const { kinds, kindOf } = agentKinds(records);
     const agents = kinds.map((index) => agentOf(records, index, ids));
     const found = agents.map((agent) => this.#ids.get(nameOf(agent)));
-    for (let tries = 0; found.includes(undefined); tries++) {
-      if (tries === TRIES) throw new Error('user agents were neither found nor added');
+    for (let attempts = 0; found.includes(undefined); attempts++) {
+      if (attempts === MAX_ATTEMPTS) throw new Error('user agents were neither found nor added');
       const missing = agents.filter((_, kind) => found[kind] === undefined);
       // Writers that insert in the same order cannot deadlock.
       const wanted = missing.sort((a, b) => a.string - b.string || Buffer.compare(a.digest, b.digest));

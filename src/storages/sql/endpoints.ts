@@ -21,7 +21,7 @@ export const ENDPOINT_COLUMNS = [
 ] as const satisfies readonly (keyof Endpoint)[];
 
 const CACHED = 4_096;
-const TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 /** Finds the IDs of endpoints and adds the missing ones, as `LookUp` does for texts. */
 export type EndpointLookUp = (wanted: readonly Endpoint[]) => Promise<(Endpoint & { id: number })[]>;
@@ -40,8 +40,8 @@ export class Endpoints {
     const { kinds, kindOf } = endpointKinds(records);
     const endpoints = kinds.map((index) => endpointOf(records, index, (local) => ids[local]!));
     const found = endpoints.map((endpoint) => this.#ids.get(name(endpoint)));
-    for (let tries = 0; found.includes(undefined); tries++) {
-      if (tries === TRIES) throw new Error('endpoints were neither found nor added');
+    for (let attempts = 0; found.includes(undefined); attempts++) {
+      if (attempts === MAX_ATTEMPTS) throw new Error('endpoints were neither found nor added');
       const missing = endpoints.filter((_, kind) => found[kind] === undefined);
       const wanted = missing.sort((a, b) => (name(a) < name(b) ? -1 : 1));
       for (const endpoint of await this.#lookUp(wanted)) this.#ids.set(name(endpoint), endpoint.id);

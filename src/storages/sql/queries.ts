@@ -26,7 +26,7 @@ const ID_COLUMNS = ['id', ...MEASURES] as const;
 const MAX_ROWS = 300_000;
 
 /** Number of IDs looked up per statement. */
-const LOOKED_UP = 5_000;
+const IDS_PER_STATEMENT = 5_000;
 
 /** Runs queries on the sums. */
 export class SumQueries implements SumSource {
@@ -122,8 +122,8 @@ export class SumQueries implements SumSource {
   async texts(ids: readonly number[]): Promise<Map<number, string>> {
     const strings = this.#dialect.table('strings');
     const texts = new Map<number, string>();
-    for (let from = 0; from < ids.length; from += LOOKED_UP) {
-      const some = ids.slice(from, from + LOOKED_UP).join(', ');
+    for (let from = 0; from < ids.length; from += IDS_PER_STATEMENT) {
+      const some = ids.slice(from, from + IDS_PER_STATEMENT).join(', ');
       const found = await this.#columns(
         ['id', 'text'],
         `SELECT strings.id, strings.text FROM ${strings} strings WHERE strings.id IN (${some})`,

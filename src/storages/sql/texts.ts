@@ -10,7 +10,7 @@ const CACHED_LENGTH = 256;
  * Maximum number of attempts. Others may add the same texts concurrently; more failures than this indicate an
  * error.
  */
-const TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 /** Text to look up. The hash is collision-resistant, even for texts chosen by an attacker. */
 export interface Text {
@@ -49,8 +49,8 @@ export class Texts {
       const hash = hashOf(text);
       missing.set(hash.toString('hex'), { text, hash, local });
     }
-    for (let tries = 0; missing.size > 0; tries++) {
-      if (tries === TRIES) throw new Error(`${missing.size} texts were neither found nor added`);
+    for (let attempts = 0; missing.size > 0; attempts++) {
+      if (attempts === MAX_ATTEMPTS) throw new Error(`${missing.size} texts were neither found nor added`);
       const wanted = [...missing.values()].sort((a, b) => Buffer.compare(a.hash, b.hash));
       for (const { hash, id } of await this.#lookUp(wanted)) {
         const { text, local } = missing.get(hash)!;

@@ -23,8 +23,8 @@ import { AppWriters } from './app-writers.ts';
 import { HookQueue } from './hook-queue.ts';
 import { SharedThread, type ThreadMember } from './shared-thread.ts';
 
-/** Resolution of a measured lag. In ms. */
-const SAMPLE_INTERVAL = 200;
+/** Resolution of a measured lag. */
+const SAMPLE_INTERVAL_MS = 200;
 const MAX_SAMPLES = 10_000;
 
 /** Fields of `PipelineStatus` that are not counts, or that a new thread reads from the storage. */
@@ -77,7 +77,7 @@ export class WriterClient implements ThreadMember {
   readonly #data: Omit<WriterData, 'before'>;
   readonly #journal: Journal;
   readonly #onProblem: (error: Error) => void;
-  readonly #ends: AppWriters;
+  readonly #appWriters: AppWriters;
   readonly #done = new Map<number, () => void>();
   readonly #checks = new Set<() => void>();
   /** Samples of the number of records, with their times. */
@@ -86,13 +86,13 @@ export class WriterClient implements ThreadMember {
    * Samples continually, because `status()` may never have been called and the thread reports only about once
    * per second.
    */
-  readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL).unref();
+  readonly #sampling = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS).unref();
   readonly #thread: SharedThread;
   /** Port to this instance's part of the thread, while it runs. */
   #port: MessagePort | undefined;
   #lastId = 0;
-  /** Reason why no thread can run, if any. */
-  #obstacle: TrackUsageError | undefined;
+  /** Reason why no thread can be started, if any. */
+  #refusal: TrackUsageError | undefined;
   /** ID of the close request, once it is sent. */
   #closeId: number | undefined;
   #ended = false;
@@ -104,7 +104,7 @@ export class WriterClient implements ThreadMember {
     onProblem: (error: Error) => void,
   ) {
     this.#data = { ...data, storages: storages.map(dataOf) };
-    this.#ends = new AppWriters(storages);
+    this.#appWriters = new AppWriters(storages);
     this.hooks = storages.map(
       (storage, number) =>
         new HookQueue(storage, (load) => this.#send({ type: 'called', storage: number, ...load }), onProblem),
@@ -134,7 +134,7 @@ export class WriterClient implements ThreadMember {
     this.#closeId = this.#lastId + 1;
     const until = monotonicClock.now() + timeout;
     let finished = false;
-    if (!this.#obstacle) {
+    if (!this.#refusal) {
       finished = await this.#request('close', timeout).then(
         () => true,
         () => false,
@@ -144,25 +144,25 @@ export class WriterClient implements ThreadMember {
     clearInterval(this.#sampling);
     await this.#thread.leave(this, finished ? undefined : this.#port);
     this.#port?.close();
-    await this.#areHooksDone(Math.max(0, until - monotonicClock.now()));
-    if (!finished && !this.#obstacle) {
+    await this.#waitForHooks(Math.max(0, until - monotonicClock.now()));
+    if (!finished && !this.#refusal) {
       this.#onProblem(new TrackUsageError('TIMEOUT', { what: 'close', value: timeout }));
     }
     return finished;
   }
 
   /** Waits for the hooks, and keeps the process alive meanwhile. */
-  async #areHooksDone(timeout: number): Promise<void> {
+  async #waitForHooks(timeout: number): Promise<void> {
     if (this.hooks.every(({ pending }) => pending === 0)) return;
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
+    const expired = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeout);
     });
-    await Promise.race([patience, Promise.all(this.hooks.map((queue) => queue.idle()))]);
+    await Promise.race([expired, Promise.all(this.hooks.map((queue) => queue.idle()))]);
     clearTimeout(timer);
   }
 
-  /** Returns how long a storage has been behind. In s. */
+  /** Returns how long a storage has been behind, in s. */
   secondsBehind(storage: number): number {
     this.#sample();
     const stored = this.statuses[storage]?.ordinal ?? 0;
@@ -174,7 +174,7 @@ export class WriterClient implements ThreadMember {
   #sample(): void {
     const samples = this.#samples;
     const time = monotonicClock.now();
-    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL / 2) return;
+    if (time - (samples.at(-1)?.time ?? Number.NEGATIVE_INFINITY) < SAMPLE_INTERVAL_MS / 2) return;
     const { records } = this.#journal;
     const stored = Math.min(...this.statuses.map((status) => status?.ordinal ?? 0));
     while (samples[0] && samples[0].records <= stored) samples.shift();
@@ -199,7 +199,7 @@ export class WriterClient implements ThreadMember {
   }
 
   async #request(type: 'flush' | 'close', timeout: number): Promise<void> {
-    if (this.#obstacle) throw this.#obstacle;
+    if (this.#refusal) throw this.#refusal;
     const id = ++this.#lastId;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -274,7 +274,7 @@ export class WriterClient implements ThreadMember {
   }
 
   started(port: MessagePort): void {
-    this.#obstacle = undefined;
+    this.#refusal = undefined;
     this.#port = port;
     // Pieces that an earlier thread had in memory and no storage has yet, in order.
     for (const piece of this.#journal.memoryPieces()) this.#send({ type: 'memory', piece });
@@ -286,25 +286,25 @@ export class WriterClient implements ThreadMember {
   }
 
   stopped(failure: unknown): void {
-    this.#leavePort();
+    this.#detachPort();
     this.#keepCounts();
     if (this.#ended) return;
     this.restarts += 1;
     this.#onProblem(new TrackUsageError('WRITER_STOPPED', { reason: reasonOf(failure) }, { cause: failure }));
   }
 
-  /** Called if only another configuration or a completed installation helps. Reported once. */
+  /** Called if no thread can be started. Reports the first such error. */
   refused(error: TrackUsageError): void {
-    if (!this.#obstacle) this.#onProblem(error);
-    this.#obstacle = error;
+    if (!this.#refusal) this.#onProblem(error);
+    this.#refusal = error;
     this.statuses.forEach((status = NOTHING_YET, index) => {
       this.statuses[index] = { ...status, error: plainError(error) };
     });
     for (const check of this.#checks) check();
   }
 
-  /** Receives the last messages of a dead thread. Later they would count as the next thread's. */
-  #leavePort(): void {
+  /** Receives the last messages of a dead thread. Later, they would be taken for messages of the next one. */
+  #detachPort(): void {
     const port = this.#port;
     if (!port) return;
     this.#port = undefined;
@@ -315,10 +315,10 @@ export class WriterClient implements ThreadMember {
     port.close();
   }
 
-  /** Handles messages about a journal that another process now owns. Its status is ignored. */
+  /** Handles messages about a journal that another process has adopted. Its status is ignored. */
   #receiveLast(message: FromWriter, port: MessagePort): void {
     if (message.type === 'call')
-      void this.#ends.answer(message).then((result) => port.postMessage({ type: 'result', ...result }));
+      void this.#appWriters.answer(message).then((result) => port.postMessage({ type: 'result', ...result }));
     else if (message.type === 'stored') this.#receive(message);
   }
 
@@ -349,7 +349,7 @@ export class WriterClient implements ThreadMember {
     } else if (message.type === 'taken') {
       this.#journal.confirm();
     } else if (message.type === 'call') {
-      void this.#ends.answer(message).then((result) => this.#send({ type: 'result', ...result }));
+      void this.#appWriters.answer(message).then((result) => this.#send({ type: 'result', ...result }));
     } else if (message.type === 'stored') {
       this.hooks[message.storage]!.add(message.records, message.units);
     } else {

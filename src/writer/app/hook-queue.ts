@@ -5,8 +5,8 @@ import { TimeSlice } from '../../platform/time-slice.ts';
 import type { RecordHook, RecordWriter } from '../../storage/writer.ts';
 import type { HookLoad } from '../protocol.ts';
 
-/** Maximum time that a hook's promise is awaited. In ms. */
-const PATIENCE = 10_000;
+/** Maximum time that a hook's promise is awaited. */
+const PROMISE_TIMEOUT_MS = 10_000;
 
 /**
  * Calls a storage's hook functions in the app's thread with the committed records. Calls are sequential, and
@@ -83,8 +83,8 @@ export class HookQueue {
         promise,
         new Promise((_, reject) => {
           timer = setTimeout(
-            () => reject(new Error(`its promise had not settled after ${PATIENCE} ms`)),
-            PATIENCE,
+            () => reject(new Error(`its promise had not settled after ${PROMISE_TIMEOUT_MS} ms`)),
+            PROMISE_TIMEOUT_MS,
           ).unref();
         }),
       ]);

@@ -2,11 +2,11 @@ import { writeSync } from 'node:fs';
 import { TrackUsageError } from '../../errors.ts';
 import { monotonicClock, wallClock } from '../../platform/clock.ts';
 
-/** Minimum interval between reports of the same kind. In ms. */
-const INTERVAL = 60_000;
+/** Minimum interval between reports of the same kind. */
+const REPORT_INTERVAL_MS = 60_000;
 
-/** Codes of problems that can occur separately in several storages, summaries or journals. */
-const SEVERAL = new Set<string>([
+/** Codes that can occur in several storages, summaries or journals, so that each message is a separate kind. */
+const CODES_BY_MESSAGE = new Set<string>([
   'SUMMARY_IDLE',
   'STORAGE_FAILED',
   'STORAGE_REPLACED',
@@ -28,10 +28,10 @@ export class ProblemReporter {
   report(error: Error): void {
     const code = error instanceof TrackUsageError ? error.code : null;
     this.last = { date: wallClock.now(), code, message: error.message };
-    const kind = code === null || SEVERAL.has(code) ? error.message : code;
+    const kind = code === null || CODES_BY_MESSAGE.has(code) ? error.message : code;
     const now = monotonicClock.now();
     const reportedAt = this.#reportedAt.get(kind);
-    if (reportedAt !== undefined && now - reportedAt < INTERVAL) return;
+    if (reportedAt !== undefined && now - reportedAt < REPORT_INTERVAL_MS) return;
     if (this.#reportedAt.size > 100) this.#reportedAt.clear();
     this.#reportedAt.set(kind, now);
     try {

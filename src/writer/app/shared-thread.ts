@@ -4,13 +4,13 @@ import { clearTimeout, monotonicClock, setTimeout } from '../../platform/clock.t
 import { moduleUrl, startThread, threadRefusal } from '../../platform/threads.ts';
 import type { OpenInstance, ToWriter, WriterData } from '../protocol.ts';
 
-/** First and longest backoff before a stopped thread is restarted. In ms. */
-const FIRST_RESTART = 100;
-const LAST_RESTART = 30_000;
-/** Uptime after which a thread's failure is unrelated to the previous one. In ms. */
-const STABLE = 1_000;
-/** Grace period for an instance that did not close in time, while others use the thread. In ms. */
-const ABANDON_TIMEOUT = 1_000;
+/** Bounds of the exponential backoff before a stopped thread is restarted. */
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 30_000;
+/** Uptime after which a thread's failure is unrelated to the previous one. */
+const STABLE_UPTIME_MS = 1_000;
+/** Grace period for an instance that did not close in time, while others use the thread. */
+const ABANDON_TIMEOUT_MS = 1_000;
 
 /** A TrackUsage that uses the thread. */
 export interface ThreadMember {
@@ -37,7 +37,7 @@ export class SharedThread {
   /** Reason why it ended, if known. */
   #failure: unknown;
   #restart: NodeJS.Timeout | undefined;
-  #backoff = FIRST_RESTART;
+  #backoff = MIN_BACKOFF_MS;
   /** Number of callers that wait for the thread, and keep the process alive. */
   #keepAliveCount = 0;
 
@@ -77,8 +77,8 @@ export class SharedThread {
 
   /** Ends an instance's work in the thread, and restarts it with the current `data`. */
   async reopen(member: ThreadMember, port: MessagePort): Promise<void> {
-    // Two concurrent works would use the same writing ends. If this ends the thread, it is restarted with the
-    // new data.
+    // The old work must end first, because both would use the same writing ends. If that ends the thread, it
+    // is restarted with the new data.
     if (!(await this.#abandon(port))) return;
     if (this.#worker && this.#members.has(member)) this.#connect(member, this.#worker);
   }
@@ -102,9 +102,9 @@ export class SharedThread {
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       });
     } catch (error) {
-      // Only another configuration helps, or a completed installation.
+      // Retried rarely, because usually only a change of configuration or installation helps.
       for (const member of this.#members) member.refused(error as TrackUsageError);
-      this.#startIn(LAST_RESTART);
+      this.#startIn(MAX_BACKOFF_MS);
       return;
     }
     this.#worker = worker;
@@ -136,9 +136,9 @@ export class SharedThread {
     this.#worker = undefined;
     if (this.#members.size === 0) return;
     for (const member of this.#members) member.stopped(this.#failure);
-    if (monotonicClock.now() - this.#startedAt >= STABLE) this.#backoff = FIRST_RESTART;
+    if (monotonicClock.now() - this.#startedAt >= STABLE_UPTIME_MS) this.#backoff = MIN_BACKOFF_MS;
     this.#startIn(this.#backoff);
-    this.#backoff = Math.min(LAST_RESTART, this.#backoff * 2);
+    this.#backoff = Math.min(MAX_BACKOFF_MS, this.#backoff * 2);
   }
 
   #startIn(pause: number): void {
@@ -157,7 +157,7 @@ export class SharedThread {
 async function abandon(port: MessagePort): Promise<boolean> {
   port.postMessage({ type: 'abandon' } satisfies ToWriter);
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ABANDON_TIMEOUT);
+    const timer = setTimeout(() => resolve(false), ABANDON_TIMEOUT_MS);
     port.once('close', () => {
       clearTimeout(timer);
       resolve(true);

@@ -7,7 +7,7 @@ import { isAbsence } from '../../platform/files.ts';
 /** Database under CC0 with IPv4 and IPv6 addresses, countries only. */
 const DEFAULT_DATABASE = '@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb';
 
-/** Returns false if the optional package is not installed. */
+/** Returns whether the optional package is installed. */
 export function hasDefaultGeo(): boolean {
   try {
     return defaultDatabase() !== undefined;
@@ -17,7 +17,10 @@ export function hasDefaultGeo(): boolean {
   }
 }
 
-/** Path of the optional package's database; `undefined` if it is not installed. Throws if that cannot be determined. */
+/**
+ * Returns the path of the optional package's database, or `undefined` if it is not installed. Throws if that
+ * cannot be determined.
+ */
 export function defaultDatabase(): string | undefined {
   const { resolve } = createRequire(import.meta.url);
   try {
@@ -38,7 +41,10 @@ export function defaultDatabase(): string | undefined {
   return undefined;
 }
 
-/** True if the permission model of Node hides the file, which is how an app is started without it. */
+/**
+ * Returns whether Node's permission model denies access to the file. An app without that permission runs
+ * without the package.
+ */
 function isForbidden(error: unknown): boolean {
   return (error as { code?: string }).code === 'ERR_ACCESS_DENIED';
 }

@@ -40,7 +40,7 @@ const NO_LANGUAGE = Object.freeze({ tag: null });
 
 /** Derives data from a record's texts. Never throws, whatever the texts contain. */
 export class Enricher {
-  /** Service for addresses that `place` does not find. */
+  /** Geolocation service for addresses that `locate` does not find. */
   readonly service: FreeGeoIp | undefined;
   readonly #agents: MemoizedLookup<AgentFields>;
   readonly #languages: MemoizedLookup<{ tag: string | null }>;
@@ -84,20 +84,20 @@ export class Enricher {
 /** Cached lookup. Returns `unknown` for an empty text, and if the lookup throws. */
 class MemoizedLookup<T extends object> {
   readonly #cache: BoundedCache<string, T>;
-  readonly #longest: number;
+  readonly #maxLength: number;
   readonly #unknown: T;
   readonly #find: (text: string) => T;
 
-  constructor(limit: number, longest: number, unknown: T, find: (text: string) => T) {
+  constructor(limit: number, maxLength: number, unknown: T, find: (text: string) => T) {
     this.#cache = new BoundedCache(limit);
-    this.#longest = longest;
+    this.#maxLength = maxLength;
     this.#unknown = unknown;
     this.#find = find;
   }
 
   get(text: string): T {
     if (text === '') return this.#unknown;
-    if (text.length > this.#longest) return this.#look(text.slice(0, this.#longest));
+    if (text.length > this.#maxLength) return this.#look(text.slice(0, this.#maxLength));
     let found = this.#cache.get(text);
     if (found === undefined) {
       found = this.#look(text);
@@ -141,10 +141,10 @@ function versionOf(version: string | undefined): string | null {
 
 function bestLanguage(header: string): { tag: string | null } {
   // If the header was truncated, here or before, its last entry is incomplete.
-  const whole =
+  const complete =
     header.length < MAX_ACCEPT_LANGUAGE_LENGTH ? header : header.slice(0, header.lastIndexOf(',') + 1);
-  const wanted = new Negotiator({ headers: { 'accept-language': whole } }).languages();
-  for (const tag of wanted) {
+  const preferred = new Negotiator({ headers: { 'accept-language': complete } }).languages();
+  for (const tag of preferred) {
     const language = canonicalLanguage(tag);
     if (language !== null) return { tag: language };
   }
@@ -157,7 +157,7 @@ function canonicalLanguage(tag: string): string | null {
   try {
     [language] = Intl.getCanonicalLocales(tag);
   } catch {
-    // not a language tag
+    // It is not a language tag.
   }
   if (language === undefined) return null;
   while (language.length > MAX_LANGUAGE_LENGTH) {

@@ -8,7 +8,7 @@ import { get } from './http-get.ts';
 
 /** Limits of the service. Times in ms. */
 export const SERVICE_LIMITS = {
-  /** Maximum time that a batch waits for its places. */
+  /** Maximum time that a batch waits for its locations. */
   budget: 2_000,
   /** Request timeout. If the batch did not wait, the response is kept for the next one. */
   timeout: 2_000,
@@ -36,7 +36,7 @@ interface CachedLocation {
   until: number;
 }
 
-/** A batch that waits for its places. */
+/** A batch that waits for its locations. */
 interface Waiting {
   /** Addresses without a response yet. */
   readonly open: Set<string>;
@@ -98,13 +98,13 @@ export class FreeGeoIp {
   /**
    * Requests the unknown public addresses of a batch, each once. Resolves when all have a response, when the
    * budget is used up, or when the service fails. Never rejects.
-   * @param patient True to wait. Otherwise only as many requests are started as may run concurrently, for
+   * @param waits True to wait. Otherwise only as many requests are started as may run concurrently, for
    * later batches.
    */
-  async locate(addresses: Iterable<string>, patient = true): Promise<void> {
+  async locate(addresses: Iterable<string>, waits = true): Promise<void> {
     const open = this.#unknown(addresses);
     if (open.size === 0) return;
-    if (!this.#isPaused()) await this.#waitFor(open, patient ? this.#limits.budget : 0);
+    if (!this.#isPaused()) await this.#waitFor(open, waits ? this.#limits.budget : 0);
     this.status.missed += open.size;
   }
 
@@ -188,8 +188,8 @@ export class FreeGeoIp {
     this.#failures += 1;
     const { failures, pause, maxPause } = this.#limits;
     if (!this.status.paused && this.#failures < failures && !(error instanceof Refusal)) return;
-    const wanted = error instanceof Refusal ? Math.min(error.pause, maxPause) : 0;
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + Math.max(pause, wanted));
+    const requested = error instanceof Refusal ? Math.min(error.pause, maxPause) : 0;
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + Math.max(pause, requested));
     if (this.status.paused) return;
     this.status.paused = true;
     // If all addresses of a host fail to connect, Node's error has a code and no message.

@@ -32,7 +32,7 @@ export function locationInResponse(body: string, paths: readonly string[]): GeoL
     const country = countryCode(entryOf(holder, last));
     if (country === null) continue;
     delete (holder as Record<string, unknown>)[last];
-    return { country, geo: whatFits(answer) };
+    return { country, geo: limitSize(answer) };
   }
   throw new Error(`its response has no country code at ${paths.join(', ')}`);
 }
@@ -50,8 +50,8 @@ function entryOf(holder: unknown, name: string): unknown {
   return isObject(holder) && Object.hasOwn(holder, name) ? holder[name] : undefined;
 }
 
-/** Returns the known entries in their order, up to the size limit. */
-function whatFits(answer: Record<string, unknown>): GeoLocation['geo'] {
+/** Returns the entries that have a value, in their order, up to the size limit. */
+function limitSize(answer: Record<string, unknown>): GeoLocation['geo'] {
   let room = MAX_GEO_LENGTH - '{}'.length;
   const entries = Object.entries(answer).filter(([name, value]) => {
     if (value === null || value === '') return false;

@@ -34,7 +34,7 @@ export function openGeo(option: GeoOption): GeoSource | undefined {
   const reader = openDatabase(path);
   return (address) => {
     const plain = plainAddress(address);
-    return plain === null || isNowhere(plain) ? NO_LOCATION : locationOf(reader.get(plain));
+    return plain === null || isSpecial(plain) ? NO_LOCATION : locationOf(reader.get(plain));
   };
 }
 
@@ -61,7 +61,7 @@ function openDatabase(path: string): Reader<Response> {
 }
 
 /**
- * Returns the place in a record of MaxMind and DB-IP (`country: { iso_code }`, `city: { names }`) or of
+ * Returns the location in a record of MaxMind and DB-IP (`country: { iso_code }`, `city: { names }`) or of
  * ip-location-db (`country_code`, `city`).
  */
 export function locationOf(record: unknown): GeoLocation {
@@ -90,7 +90,7 @@ export function locationOf(record: unknown): GeoLocation {
  */
 export function publicAddress(address: string): string | null {
   const plain = plainAddress(address);
-  if (plain === null || isNowhere(plain)) return null;
+  if (plain === null || isSpecial(plain)) return null;
   if (familyOf(plain) === 'ipv4') return plain;
   // The only allocated IPv6 range is 2000::/3.
   return /^[23]...:/.test(plain) && !tunnels.check(plain, 'ipv6') ? plain : null;
@@ -156,7 +156,7 @@ function blockList(networks: readonly string[]): BlockList {
   return list;
 }
 
-function isNowhere(address: string): boolean {
+function isSpecial(address: string): boolean {
   return special.check(address, familyOf(address));
 }
 

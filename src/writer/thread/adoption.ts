@@ -2,15 +2,15 @@ import { beatAdopted, endHeartbeat } from '../../journal/heartbeat.ts';
 import type { DirectoryLock } from '../../journal/lock.ts';
 import { processTime } from '../../platform/clock.ts';
 import { unreadable } from '../../platform/files.ts';
-import { STORE_LEASE } from './ownership.ts';
+import { STORE_LEASE_MS } from './ownership.ts';
 
 /** Keeps an adopted journal from being adopted by another process, as `Ownership` does for the own journal. */
 export class Adoption {
   readonly #directory: string;
   readonly #name: string;
   readonly #lock: DirectoryLock;
-  /** Time of the last beat, by `processTime`. */
-  #beaten = Number.NEGATIVE_INFINITY;
+  /** Time of the last beat, from `processTime`. */
+  #lastBeat = Number.NEGATIVE_INFINITY;
   #isLost = false;
 
   /** @param name Name of the heartbeat that `claim` returned. */
@@ -25,13 +25,13 @@ export class Adoption {
     return this.#isLost;
   }
 
-  /** Call every `BEAT_INTERVAL`. Errors are ignored here, because `holds` finds them again. */
+  /** Call every `BEAT_INTERVAL_MS`. Errors are ignored: `holds` reports them. */
   beat(): void {
     try {
-      // Another process that has the lock is about to find that the heartbeat changes.
+      // If another process has the lock, it will detect the heartbeat and release it.
       if (this.#beat()) this.#lock.renew();
     } catch {
-      // As described above.
+      // See above.
     }
   }
 
@@ -40,7 +40,7 @@ export class Adoption {
    * `JOURNAL_UNREADABLE` if that cannot be known now.
    */
   holds(): boolean {
-    if (this.#isLost || processTime() - this.#beaten <= STORE_LEASE) return !this.#isLost;
+    if (this.#isLost || processTime() - this.#lastBeat <= STORE_LEASE_MS) return !this.#isLost;
     try {
       return this.#beat();
     } catch (error) {
@@ -51,7 +51,7 @@ export class Adoption {
   #beat(): boolean {
     if (this.#isLost) return false;
     this.#isLost = !beatAdopted(this.#directory, this.#name);
-    this.#beaten = processTime();
+    this.#lastBeat = processTime();
     return !this.#isLost;
   }
 

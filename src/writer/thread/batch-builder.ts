@@ -10,9 +10,9 @@ export const MAX_RECORDS = 32_768;
 /**
  * Maximum number of UTF-16 units of distinct text per batch, so that hostile input cannot fill the memory.
  */
-export const MAX_TEXT = 1024 * 1024;
+export const MAX_TEXT_LENGTH = 1024 * 1024;
 /** The same limit for data outside the columns: vars and route parameters. */
-export const MAX_EXTRA = 8 * 1024 * 1024;
+export const MAX_EXTRA_LENGTH = 8 * 1024 * 1024;
 
 /** Fills batches with records from the journal, and adds derived data. */
 export class BatchBuilder {
@@ -58,8 +58,8 @@ export class BatchBuilder {
     const { length, textLength } = this.batch;
     return (
       length >= this.#maxRecords ||
-      textLength >= MAX_TEXT * this.#scale ||
-      this.#extraLength >= MAX_EXTRA * this.#scale
+      textLength >= MAX_TEXT_LENGTH * this.#scale ||
+      this.#extraLength >= MAX_EXTRA_LENGTH * this.#scale
     );
   }
 

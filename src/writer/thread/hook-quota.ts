@@ -4,7 +4,7 @@ import type { HookLoad } from '../protocol.ts';
  * Maximum load that waits for a storage's hooks. Beyond it, hooks are not called, and those records are
  * counted.
  */
-const HOOK_QUEUE: HookLoad = { records: 65_536, units: 32 * 1024 * 1024 };
+const MAX_HOOK_LOAD: HookLoad = { records: 65_536, units: 32 * 1024 * 1024 };
 
 /** Tracks the remaining capacity of a storage's hook queue. */
 export class HookQuota {
@@ -14,7 +14,8 @@ export class HookQuota {
   /** Reserves capacity for a batch. Returns false if there is none. */
   reserve({ records, units }: HookLoad): boolean {
     const sent = this.#sent;
-    const isTooMuch = sent.records + records > HOOK_QUEUE.records || sent.units + units > HOOK_QUEUE.units;
+    const isTooMuch =
+      sent.records + records > MAX_HOOK_LOAD.records || sent.units + units > MAX_HOOK_LOAD.units;
     // A single batch may exceed the limit if a geolocation service returns much data.
     if (isTooMuch && sent.records > 0) return false;
     sent.records += records;

@@ -98,7 +98,7 @@ export class InFlight {
     }
   }
 
-  /** Another process has the journal now, and what is in its directory. */
+  /** Forgets a journal that another process has adopted, and keeps its file. */
   leave(journal: string): void {
     this.#unwritten.delete(journal);
   }

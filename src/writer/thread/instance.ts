@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { emptyJournal, enforceLimit } from '../../journal/directory.ts';
-import { BEAT_INTERVAL } from '../../journal/heartbeat.ts';
+import { BEAT_INTERVAL_MS } from '../../journal/heartbeat.ts';
 import { releasePieces } from '../../journal/pieces.ts';
 import { SharedState } from '../../journal/shared.ts';
 import { clearInterval, setInterval } from '../../platform/clock.ts';
@@ -15,8 +15,8 @@ import { Journals } from './journals.ts';
 import { AppCalls } from './remote-writer.ts';
 import { StoragePipeline } from './storage-pipeline.ts';
 
-/** Interval of checks for completed segments, ms. */
-const LIMIT_INTERVAL = 100;
+/** Interval of checks for completed segments. */
+const LIMIT_INTERVAL_MS = 100;
 
 /** Starts to write the records of a TrackUsage. */
 export async function openInstance(port: MessagePort, data: WriterData): Promise<void> {
@@ -76,9 +76,9 @@ class Instance {
         }),
     );
     this.#beat();
-    this.#heartbeat = setInterval(() => this.#beat(), BEAT_INTERVAL);
+    this.#heartbeat = setInterval(() => this.#beat(), BEAT_INTERVAL_MS);
     this.#shared.limited = Math.max(0, this.#shared.limited);
-    this.#limit = setInterval(() => this.#enforceLimit(), LIMIT_INTERVAL);
+    this.#limit = setInterval(() => this.#enforceLimit(), LIMIT_INTERVAL_MS);
     this.#running = Promise.all(this.#pipelines.map((pipeline) => pipeline.run()));
     port.on('message', (message: ToWriter) => this.#receive(message));
   }

@@ -8,12 +8,12 @@ import { monotonicClock } from '../../platform/clock.ts';
 import { ifPresent, isAbsence, isFileProblem, removing } from '../../platform/files.ts';
 import type { Batch, StorageWriter } from '../../storage/contract.ts';
 
-/** Pause before a file that could not be written is retried. In ms. */
-const RETRY = 1_000;
+/** Pause before a file that could not be written is retried. */
+const RETRY_INTERVAL_MS = 1_000;
 
 /**
- * Stores the positions of a writer that cannot, in a file beside each journal's segments. Such a writer gets
- * every record at least once: records accepted just before a crash are repeated.
+ * Stores the positions of a writer that cannot store them itself, in a file beside each journal's segments.
+ * Such a writer gets every record at least once: records accepted just before a crash are repeated.
  */
 export class JournalPositions implements StorageWriter {
   readonly #writer: StorageWriter;
@@ -49,8 +49,8 @@ export class JournalPositions implements StorageWriter {
     const file = this.#file(journal);
     const text = ifPresent(file, () => readFileSync(file, 'utf8'));
     if (text === undefined) return undefined;
-    const cursor = decode(text);
-    if (cursor) return cursor;
+    const position = decode(text);
+    if (position) return position;
     this.#onProblem(new TrackUsageError('POSITION_CORRUPT', { value: file }));
     // Everything before the oldest segment was written and deleted, or dropped and counted.
     const [oldest] = listSegments(join(this.#directory, journal));
@@ -83,7 +83,7 @@ export class JournalPositions implements StorageWriter {
     }
   }
 
-  /** Another process has the journal now, and its file. */
+  /** Forgets a journal that another process has adopted, and keeps its file. */
   leave(journal: string): void {
     this.#known.delete(journal);
     this.#unwritten.delete(journal);
@@ -103,15 +103,15 @@ export class JournalPositions implements StorageWriter {
     return join(this.#directory, journal, `${this.#name}.position`);
   }
 
-  #write(journal: string, cursor: Position): void {
+  #write(journal: string, position: Position): void {
     const file = this.#file(journal);
     this.#unwritten.delete(journal);
     try {
-      writeFileSync(`${file}.new`, encode(cursor), { mode: 0o600 });
+      writeFileSync(`${file}.new`, encode(position), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
       this.#unwritten.add(journal);
-      this.#retryAt = monotonicClock.now() + RETRY;
+      this.#retryAt = monotonicClock.now() + RETRY_INTERVAL_MS;
       // A journal without a directory is in memory. It ends with the process, or gets a directory later.
       if (isAbsence(error)) return;
       this.#onProblem(

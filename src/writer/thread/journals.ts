@@ -8,7 +8,7 @@ import {
   listSegments,
   removeSegment,
 } from '../../journal/directory.ts';
-import { claim, type Heartbeat, lastBeat, readEnd, STILL } from '../../journal/heartbeat.ts';
+import { ADOPTION_TIMEOUT_MS, claim, type Heartbeat, lastBeat, readEnd } from '../../journal/heartbeat.ts';
 import { DirectoryLock } from '../../journal/lock.ts';
 import { checkJournal } from '../../journal/owner.ts';
 import { type MemoryPiece, releasePieces } from '../../journal/pieces.ts';
@@ -35,7 +35,7 @@ interface Sighting {
   heartbeat: Heartbeat | undefined;
   /** Time of the last change, ms since 1970. */
   time: number;
-  /** Time since which `beat` is unchanged, on this process's monotonic clock. */
+  /** Time since which `beat` has not changed, from this process's monotonic clock. */
   since: number;
   /** Number of attempts to take its lock. */
   tries: number;
@@ -98,7 +98,7 @@ export class Journals {
   }
 
   /**
-   * Shows that this process is alive, and looks for journals of dead processes. Call every `BEAT_INTERVAL`.
+   * Shows that this process is alive, and looks for journals of dead processes. Call every `BEAT_INTERVAL_MS`.
    */
   beat(): ReturnType<Ownership['beat']> {
     const found = this.ownership.beat();
@@ -139,12 +139,12 @@ export class Journals {
     for (const id of ids) {
       if (this.all.some((journal) => journal.id === id)) continue;
       const directory = join(this.#directory, id);
-      const sign = this.#attempt(directory, () => signOfLife(directory));
-      if (!sign) continue;
+      const current = this.#attempt(directory, () => observe(directory));
+      if (!current) continue;
       const before = this.#seen.get(id);
-      const since = before && before.beat === sign.beat ? before.since : now;
-      seen.set(id, { ...sign, since, tries: before?.tries ?? 0 });
-      if (sign.beat === undefined || now - since >= STILL) dead.push(id);
+      const since = before && before.beat === current.beat ? before.since : now;
+      seen.set(id, { ...current, since, tries: before?.tries ?? 0 });
+      if (current.beat === undefined || now - since >= ADOPTION_TIMEOUT_MS) dead.push(id);
     }
     this.#seen = seen;
     // Journals with failed attempts come last, so that locked ones do not delay the others.
@@ -154,7 +154,7 @@ export class Journals {
 
   #tryAdopt(id: string, directory: string, seen: Sighting): void {
     seen.tries += 1;
-    if (signOfLife(directory)?.beat !== seen.beat) return;
+    if (observe(directory)?.beat !== seen.beat) return;
     checkJournal(directory);
     const lock = DirectoryLock.take(directory);
     if (!lock) return;
@@ -162,12 +162,12 @@ export class Journals {
     let known: Position | undefined;
     try {
       // Its owner may have resumed, or another process may have adopted and deleted it.
-      const sign = signOfLife(directory);
-      // The lock's file changes the directory, which is what tells of a journal without a heartbeat.
-      const isSame = seen.heartbeat ? sign?.beat === seen.beat : sign && !sign.heartbeat;
-      // Without segments it was stored, and is being deleted: its positions may be forgotten.
-      if (listSegments(directory).length > 0) known = readEnd(directory, sign?.heartbeat);
-      if (isSame) name = claim(directory, sign!.heartbeat);
+      const current = observe(directory);
+      // Without a heartbeat, `beat` is the time of the directory, which the lock's file has just changed.
+      const isSame = seen.heartbeat ? current?.beat === seen.beat : current && !current.heartbeat;
+      // A journal without segments was stored and is being deleted. Its positions may already be removed.
+      if (listSegments(directory).length > 0) known = readEnd(directory, current?.heartbeat);
+      if (isSame) name = claim(directory, current!.heartbeat);
     } finally {
       if (name === undefined) lock.release();
       else this.#adopted.push(this.#open(id, undefined, new Adoption(directory, name, lock), known));
@@ -279,8 +279,8 @@ export class Journals {
   }
 }
 
-/** Returns the evidence that a journal's process is alive, or `undefined` if the journal is gone. */
-function signOfLife(directory: string): Omit<Sighting, 'since' | 'tries'> | undefined {
+/** Returns the current state of a journal, or `undefined` if the journal is gone. */
+function observe(directory: string): Omit<Sighting, 'since' | 'tries'> | undefined {
   const heartbeat = lastBeat(directory);
   if (heartbeat) {
     const { name, beat, time } = heartbeat;

@@ -3,8 +3,8 @@ import type { LossCause, ReadReport } from '../../journal/reader.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { OpenJournal } from './journals.ts';
 
-/** Interval at which losses of one journal are reported, unless it ends earlier. In ms. */
-const INTERVAL = 60_000;
+/** Interval at which losses of one journal are reported, unless it ends earlier. */
+const REPORT_INTERVAL_MS = 60_000;
 
 /** Records that never reached a storage, by cause, and the number of damaged bytes. */
 export interface Losses extends Record<LossCause, number> {
@@ -52,7 +52,7 @@ export class LossReport {
     const { damaged, dropped, bytes } = this.#losses;
     if (damaged + dropped + bytes === 0) return;
     const now = monotonicClock.now();
-    if (!isEnd && now - this.#since < INTERVAL) return;
+    if (!isEnd && now - this.#since < REPORT_INTERVAL_MS) return;
     this.#since = now;
     this.#losses = { ...NO_LOSSES };
     if (damaged + bytes > 0) this.#report('JOURNAL_CORRUPT', { records: damaged, bytes });

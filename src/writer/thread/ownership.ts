@@ -4,10 +4,10 @@ import type { SharedState } from '../../journal/shared.ts';
 import { processTime } from '../../platform/clock.ts';
 
 /**
- * Time for which a beat proves the ownership before records are stored, ms. Storing may block the thread, and thus
+ * Time for which a beat proves the ownership before records are stored. Storing may block the thread, and thus
  * the beats, for 2 s, because SQLite waits that long for other processes.
  */
-export const STORE_LEASE = 500;
+export const STORE_LEASE_MS = 500;
 
 /** Keeps the own journal from being adopted, with its heartbeat and its lock: see `heartbeat.ts`. */
 export class Ownership {
@@ -20,7 +20,7 @@ export class Ownership {
     this.#shared = shared;
   }
 
-  /** Call every `BEAT_INTERVAL`; returns the result of the beat. */
+  /** Call every `BEAT_INTERVAL_MS`; returns the result of the beat. */
   beat(): ReturnType<typeof beat> {
     try {
       if (this.#shared.beat > 0) writeEnd(this.#directory, this.#shared);
@@ -40,7 +40,7 @@ export class Ownership {
   /** Returns false if another process may have adopted the journal. Call before anything is stored. */
   holds(): boolean {
     const { beat: last } = this.#shared;
-    return last === 0 || processTime() - last <= STORE_LEASE || this.beat() !== 'taken';
+    return last === 0 || processTime() - last <= STORE_LEASE_MS || this.beat() !== 'taken';
   }
 
   release(): void {
@@ -48,7 +48,7 @@ export class Ownership {
     this.#lock = undefined;
   }
 
-  /** Renews the lock. If another process has it, that process is about to see the heartbeat. */
+  /** Renews the lock. If another process has it, that process will detect the heartbeat and release it. */
   #renewLock(): void {
     if (this.#lock?.renew()) return;
     this.release();

@@ -4,13 +4,13 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { checkDirectory } from '../../journal/owner.ts';
 import type { UsageRecord } from '../../record.ts';
 
-/** Maximum size of the file of rejected records. Further records are only counted. In bytes. */
-const LIMIT = 64 * 1024 * 1024;
+/** Maximum size of the reject file. Further records are only counted. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 const NEW_LINE = 10;
 
 export class RejectFileFull extends Error {
-  override readonly message = `it has reached its limit of ${LIMIT} bytes`;
+  override readonly message = `it has reached its limit of ${MAX_FILE_BYTES} bytes`;
 }
 
 /** Appends a record that an engine refused, with the reason. Throws if it cannot be written. */
@@ -23,7 +23,7 @@ export function appendRejected(
     checkDirectory(dirname(file));
     fd = openSync(file, 'a+', 0o600);
     const { size } = fstatSync(fd);
-    if (size >= LIMIT) throw new RejectFileFull();
+    if (size >= MAX_FILE_BYTES) throw new RejectFileFull();
     // A full disk may have left an incomplete line before.
     const last = Buffer.alloc(1, NEW_LINE);
     if (size > 0) readSync(fd, last, 0, 1, size - 1);

@@ -32,30 +32,33 @@ import { appendRejected, RejectFileFull } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote-writer.ts';
 import { Shortfall } from './shortfall.ts';
 
-/** Interval at which an idle pipeline looks for records. In ms. */
-const IDLE_POLL = 100;
-/** Time for which records accumulate before a round. Fewer, larger batches cost the app less. In ms. */
-const GATHER = 1_000;
-/** Interval at which an idle pipeline checks that its database is still at its location. In ms. */
-const CHECK_INTERVAL = 1_000;
-/** First and longest backoff after a failure. In ms. */
-const FIRST_BACKOFF = 100;
-const LAST_BACKOFF = 5_000;
-/** Maximum time that a refused record that cannot be set aside delays the records behind it. In ms. */
-const REJECT_FILE_PATIENCE = 30_000;
+/** Interval at which an idle pipeline checks for new records. */
+const IDLE_INTERVAL_MS = 100;
+/** Time for which records accumulate before a round. Fewer, larger batches cost the app less. */
+const ROUND_INTERVAL_MS = 1_000;
+/** Interval at which a pipeline checks that its database is still at its location. */
+const CHECK_INTERVAL_MS = 1_000;
+/** Bounds of the exponential backoff after a failure. */
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+/**
+ * Time for which writing to the reject file is retried. The records behind the rejected one wait. After that,
+ * the rejected record is discarded.
+ */
+const REJECT_FILE_TIMEOUT_MS = 30_000;
 
 const START: Position = { position: 0, ordinal: 0 };
 
 interface Reading {
   reader: JournalReader;
   header: SegmentHeader | undefined;
-  /** Position of the storage, if known. Queried again after every failure. */
-  cursor: Position | undefined;
+  /** Committed position of the storage, if known. Queried again after every failure. */
+  committed: Position | undefined;
   /** Highest known position of the storage. If the storage is behind it, it was replaced or restored. */
   reached: Position;
-  /** Highest position ever. Records before it were already passed to hooks, and their losses reported. */
+  /** Highest position ever reached. Records before it were passed to hooks, and their losses reported. */
   furthest: number;
-  /** Records that this thread stored, except those known to be lost. */
+  /** Number of records that this thread stored, except those known to be lost. */
   stored: number;
   readonly shortfall: Shortfall;
   /** True if a batch may be partly stored. */
@@ -63,7 +66,7 @@ interface Reading {
   /** True if the database was found to be replaced since the last query of its position. */
   isReplaced: boolean;
   readonly losses: LossReport;
-  /** True if this thread has not stored any of it yet. */
+  /** True until this thread has stored a batch of the journal. */
   isFirst: boolean;
   /** Reason why the journal could not be read or deleted at the last attempt. */
   failure: TrackUsageError | undefined;
@@ -98,14 +101,15 @@ export class StoragePipeline {
   /** True if the database was replaced and nothing has been stored since. */
   #isRenewing = false;
   #checked = Number.NEGATIVE_INFINITY;
-  #backoff = FIRST_BACKOFF;
+  #backoff = MIN_BACKOFF_MS;
   #stopped = false;
   #forgetsOwn = false;
-  #hurry = false;
-  /** True if a caller waits for the round. */
-  #urgent = false;
+  /** True if the next pause is skipped, because a caller waits. */
+  #skipsPause = false;
+  /** True if the current round retries failed journals immediately, because a caller waits. */
+  #skipsBackoff = false;
   /** True if a caller waits for more records than the current round includes. */
-  #wanted = false;
+  #isFlushRequested = false;
   #stored = 0;
   /** Journal and position of the last record set aside. */
   #lastRejected: string | undefined;
@@ -136,8 +140,8 @@ export class StoragePipeline {
     this.#customSummaries = new CustomSummaries(this.#storage.summaries, onProblem);
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
-    const most = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
-    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, most);
+    const batchLimit = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
+    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, batchLimit);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -147,14 +151,14 @@ export class StoragePipeline {
   /** Works until `stop`. Never rejects. */
   async run(): Promise<void> {
     while (!this.#stopped) {
-      this.#urgent = this.#hurry;
-      this.#hurry = false;
+      this.#skipsBackoff = this.#skipsPause;
+      this.#skipsPause = false;
       const before = this.#stored;
       const began = monotonicClock.now();
       const failed = !(await this.#round());
-      let pause = IDLE_POLL;
+      let pause = IDLE_INTERVAL_MS;
       if (failed) pause = this.#nextBackoff();
-      else if (this.#stored > before) pause = Math.max(0, GATHER - (monotonicClock.now() - began));
+      else if (this.#stored > before) pause = Math.max(0, ROUND_INTERVAL_MS - (monotonicClock.now() - began));
       await this.#pause(pause);
     }
     for (const { reader, losses } of this.#readings.values()) {
@@ -174,10 +178,10 @@ export class StoragePipeline {
     }
   }
 
-  /** Ends the pause, because a caller waits. */
+  /** Starts the next round immediately, because a caller waits. */
   wake(): void {
-    this.#hurry = true;
-    this.#wanted = true;
+    this.#skipsPause = true;
+    this.#isFlushRequested = true;
     this.#wake();
   }
 
@@ -219,8 +223,8 @@ export class StoragePipeline {
       let marked = Number.NEGATIVE_INFINITY;
       // One batch per journal in turn, so that a dead process's long journal does not delay the own one.
       for (let progress = true; progress && !this.#stopped; ) {
-        if (this.#wanted || monotonicClock.now() - marked >= GATHER) {
-          this.#wanted = false;
+        if (this.#isFlushRequested || monotonicClock.now() - marked >= ROUND_INTERVAL_MS) {
+          this.#isFlushRequested = false;
           marked = monotonicClock.now();
           end = live.end;
         }
@@ -235,7 +239,7 @@ export class StoragePipeline {
       await this.#forgetDiscarded(this.#writer);
       this.#isRenewing = false;
       this.#positions?.retry();
-      this.#backoff = FIRST_BACKOFF;
+      this.#backoff = MIN_BACKOFF_MS;
       for (const { losses } of this.#readings.values()) losses.reportIfDue(false);
       const failure = this.#journals.all.find((journal) => this.#readings.get(journal)?.failure);
       const journalError = failure && plainError(this.#readings.get(failure)!.failure);
@@ -252,7 +256,7 @@ export class StoragePipeline {
       return true;
     } catch (error) {
       // The storage may have committed without confirming it, so its position must be queried.
-      for (const reading of this.#readings.values()) reading.cursor = undefined;
+      for (const reading of this.#readings.values()) reading.committed = undefined;
       const problem =
         error instanceof TrackUsageError
           ? error
@@ -275,7 +279,7 @@ export class StoragePipeline {
   #check(writer: StorageWriter): void {
     if (!writer.isReplaced) return;
     const now = monotonicClock.now();
-    if (!this.#wanted && now - this.#checked < CHECK_INTERVAL) return;
+    if (!this.#isFlushRequested && now - this.#checked < CHECK_INTERVAL_MS) return;
     this.#checked = now;
     if (writer.isReplaced()) {
       throw new StorageReplaced(`${this.#storage.label} was removed or replaced`);
@@ -322,19 +326,19 @@ export class StoragePipeline {
    */
   async #attempt(journal: OpenJournal, writer: StorageWriter, end: number): Promise<boolean> {
     const reading = this.#readingOf(journal);
-    if (monotonicClock.now() < reading.retryAt && !this.#urgent) return false;
+    if (monotonicClock.now() < reading.retryAt && !this.#skipsBackoff) return false;
     try {
       if (!this.#journals.holds(journal)) return false;
       const progress = await this.#advance(journal, reading, writer, end);
       reading.failure = undefined;
-      reading.backoff = FIRST_BACKOFF;
+      reading.backoff = MIN_BACKOFF_MS;
       return progress;
     } catch (error) {
       if (!isFileProblem(error)) throw error;
-      reading.cursor = undefined;
+      reading.committed = undefined;
       reading.failure = error;
       reading.retryAt = monotonicClock.now() + reading.backoff;
-      reading.backoff = Math.min(LAST_BACKOFF, reading.backoff * 2);
+      reading.backoff = Math.min(MAX_BACKOFF_MS, reading.backoff * 2);
       this.#onProblem(error);
       return false;
     }
@@ -347,23 +351,23 @@ export class StoragePipeline {
     writer: StorageWriter,
     end: number,
   ): Promise<boolean> {
-    if (!reading.cursor) {
-      reading.cursor = await this.#locate(journal, reading, writer);
-      this.#note(journal, reading.cursor);
+    if (!reading.committed) {
+      reading.committed = await this.#locate(journal, reading, writer);
+      this.#commit(journal, reading.committed);
     }
-    const from = reading.cursor;
+    const from = reading.committed;
     if (journal.live && from.position >= end) return false;
     if (reading.reader.atEnd(from.position)) return this.#finish(journal, reading);
     const until = from.position < reading.furthest ? reading.furthest : Number.POSITIVE_INFINITY;
-    reading.cursor = await this.#store(journal, reading, from, writer, until);
-    if (!reading.cursor) return true;
-    if (reading.cursor.position === from.position) return false;
+    reading.committed = await this.#store(journal, reading, from, writer, until);
+    if (!reading.committed) return true;
+    if (reading.committed.position === from.position) return false;
     // Not cleared where a position is read, because a storage that accepts no batches may still return it.
     this.status.error = undefined;
     this.#isRenewing = false;
-    reading.reached = reading.cursor;
-    reading.furthest = Math.max(reading.furthest, reading.cursor.position);
-    this.#note(journal, reading.cursor);
+    reading.reached = reading.committed;
+    reading.furthest = Math.max(reading.furthest, reading.committed.position);
+    this.#commit(journal, reading.committed);
     return true;
   }
 
@@ -439,7 +443,7 @@ export class StoragePipeline {
       reading = {
         reader,
         header: undefined,
-        cursor: undefined,
+        committed: undefined,
         reached: { position: before.position, ordinal: before.ordinal },
         furthest: before.position,
         stored: 0,
@@ -450,7 +454,7 @@ export class StoragePipeline {
         isFirst: true,
         failure: undefined,
         retryAt: 0,
-        backoff: FIRST_BACKOFF,
+        backoff: MIN_BACKOFF_MS,
       };
       reading.shortfall.add(before, before);
       this.#readings.set(journal, reading);
@@ -499,7 +503,7 @@ export class StoragePipeline {
       if (journal.live) this.status.rejected += 1;
       else this.status.adoptedRejected += 1;
       reading.shortfall.add(to, { lost: 0, rejected: 1 });
-      this.#lose(journal, reading, to, losses);
+      this.#countLosses(journal, reading, to, losses);
       return to;
     }
     this.#inFlight?.done(journal.id);
@@ -508,14 +512,14 @@ export class StoragePipeline {
     this.#stored += batch.records.length;
     reading.stored += batch.records.length;
     const isNew = to.position > reading.furthest;
-    if (journal.live && this.#storage.hooked && isNew) this.#giveToHooks(batch.records);
+    if (journal.live && this.#storage.hooked && isNew) this.#sendToHooks(batch.records);
     if (!journal.live) this.status.adopted += batch.records.length;
-    this.#lose(journal, reading, to, losses);
+    this.#countLosses(journal, reading, to, losses);
     return to;
   }
 
   /** Counts missing records after the position behind them is committed. Until then they are read again. */
-  #lose(journal: OpenJournal, reading: Reading, to: Position, losses: Losses): void {
+  #countLosses(journal: OpenJournal, reading: Reading, to: Position, losses: Losses): void {
     const records = losses.damaged + losses.dropped;
     if (journal.live) this.status.lost += records;
     else this.status.adoptedLost += records;
@@ -536,7 +540,7 @@ export class StoragePipeline {
     maxRecords: number,
   ): Promise<FilledBatch> {
     const inFlight = this.#inFlight;
-    const fill = (end: number, most: number) => this.#fill(journal, reading, from, end, most);
+    const fill = (end: number, limit: number) => this.#fill(journal, reading, from, end, limit);
     if (!inFlight) return fill(until, maxRecords);
     const before = inFlight.load(journal.id, from);
     if (before) return before;
@@ -550,7 +554,7 @@ export class StoragePipeline {
     return filled;
   }
 
-  #giveToHooks(records: RecordBatch): void {
+  #sendToHooks(records: RecordBatch): void {
     const { length, units } = records;
     if (length === 0) return;
     if (this.#hookQuota.reserve({ records: length, units })) this.#onStored(records.toData(), units);
@@ -593,12 +597,12 @@ export class StoragePipeline {
     return { batch, losses };
   }
 
-  #note(journal: OpenJournal, cursor: Position): void {
-    this.#journals.commit(journal, this.#number, cursor);
+  #commit(journal: OpenJournal, position: Position): void {
+    this.#journals.commit(journal, this.#number, position);
     this.status.opened = true;
     if (journal.live) {
-      this.status.position = cursor.position;
-      this.status.ordinal = cursor.ordinal;
+      this.status.position = position.position;
+      this.status.ordinal = position.ordinal;
     }
     this.#onStatus();
   }
@@ -647,7 +651,7 @@ export class StoragePipeline {
     } catch (failure) {
       this.#rejectFileFailingSince ??= monotonicClock.now();
       const isFull = failure instanceof RejectFileFull;
-      if (!isFull && monotonicClock.now() - this.#rejectFileFailingSince < REJECT_FILE_PATIENCE)
+      if (!isFull && monotonicClock.now() - this.#rejectFileFailingSince < REJECT_FILE_TIMEOUT_MS)
         throw failure;
       this.#onProblem(
         new TrackUsageError('RECORD_DISCARDED', { storage, reason, file, why: reasonOf(failure) }),
@@ -659,12 +663,12 @@ export class StoragePipeline {
 
   #nextBackoff(): number {
     const pause = this.#backoff;
-    this.#backoff = Math.min(LAST_BACKOFF, this.#backoff * 2);
+    this.#backoff = Math.min(MAX_BACKOFF_MS, this.#backoff * 2);
     return pause;
   }
 
   #pause(ms: number): Promise<void> {
-    if (this.#hurry || ms <= 0) return new Promise((resolve) => setImmediate(resolve));
+    if (this.#skipsPause || ms <= 0) return new Promise((resolve) => setImmediate(resolve));
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {
