@@ -39,7 +39,7 @@ import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 const DEFAULT_TIMEOUT = 10_000;
 
 export interface MetricsOptions {
-  /** Uses the OpenMetrics 1.0 text format instead of Prometheus's byName. Defaults to `false`. */
+  /** Uses the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
   openMetrics?: boolean;
 }
 
@@ -240,7 +240,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
 
   /**
    * Returns the dashboard, its HTTP API and the metrics, for any framework: `app.use(usage.handler())`, or
-   * with Fastify `app.register(usage.handler())`. Its byName requests are not tracked.
+   * with Fastify `app.register(usage.handler())`. Its own requests are not tracked.
    *
    * Without `token`, `authorize` or `public`, access is limited to localhost, through a one-time link printed
    * at start.
