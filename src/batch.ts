@@ -1,13 +1,17 @@
 import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from './record.ts';
 
-/** Bits of `RecordBatch.flags`. */
+/** Bit of `RecordBatch.flags`: the request had credentials. */
 export const FLAG_AUTHORIZATION = 1;
+/** Bit of `RecordBatch.flags`: the user agent identifies as a bot. */
 export const FLAG_BOT = 2;
 
 /** Data of a record beyond its columns. Seldom set, and stored together as JSON. */
 export interface Extra {
+  /** Values of the route's parameters (Flask-Track-Usage: `view_args`). */
   routeParams?: Record<string, unknown>;
+  /** Custom data set by the app (Flask-Track-Usage: `track_var`). */
   vars?: Record<string, unknown>;
+  /** Additional data from the lookup of the address. */
   geo?: Record<string, unknown>;
   /** Keys in summaries whose key is a closure, by name. The closure cannot be called again later. */
   keys?: Record<string, string[]>;
@@ -41,15 +45,23 @@ export type RecordBatchData = Pick<
  * object is reused for all batches, so that a million records do not need a million objects.
  */
 export class RecordBatch {
+  /** Name of the site to which all records belong. */
   site = 'default';
+  /** Number of records. */
   length = 0;
+  /** Distinct texts by ID. ID 0 is `null`. */
   strings: (string | null)[] = [null];
+  /** Arrival of each request, in ms since 1970, with a fraction. */
   date: Float64Array;
-  /** Duration in µs. */
+  /** Time from arrival to the write that completed the response, in µs. */
   duration: Float64Array;
+  /** Number of body bytes of each response. */
   contentLength: Float64Array;
+  /** Status of each response. */
   status: Uint16Array;
+  /** Bits of each record: `FLAG_AUTHORIZATION` and `FLAG_BOT`. */
   flags: Uint8Array;
+  /** IDs of each record's texts in `strings`, by column. */
   text: Record<TextColumn, Int32Array>;
   /** JSON of `Extra`, by index of the record. */
   extra = new Map<number, string>();
@@ -101,6 +113,7 @@ export class RecordBatch {
     return units;
   }
 
+  /** Number of records for which the columns have room. */
   get capacity(): number {
     return this.date.length;
   }
@@ -119,6 +132,7 @@ export class RecordBatch {
     return id;
   }
 
+  /** Removes all records and texts. The capacity stays. */
   clear(): void {
     this.length = 0;
     this.strings = [null];
@@ -161,7 +175,7 @@ export class RecordBatch {
     }
   }
 
-  /** The text of a column of the record at `index`. */
+  /** Returns the text of a column of the record at `index`. */
   at(column: TextColumn, index: number): string | null {
     return this.strings[this.text[column][index]!]!;
   }

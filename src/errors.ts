@@ -252,7 +252,10 @@ const TABLE = {
   ],
 } as const satisfies Record<string, readonly [message: string, hint: string]>;
 
-/** Code of an error of this library. */
+/**
+ * Code of an error of this library, which stays the same when its message changes.
+ * @useDeclaredType
+ */
 export type ErrorCode = keyof typeof TABLE;
 
 /** All codes, for the documentation and its test. */
@@ -260,7 +263,9 @@ export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
 
 /** An error with a `code` from the table, the sentence of what happened, and the `hint`. */
 export class TrackUsageError extends Error {
+  /** Always `TrackUsageError`. */
   override readonly name = 'TrackUsageError';
+  /** Kind of the problem. */
   readonly code: ErrorCode;
   /** Instructions for fixing the problem. Also part of `message`. */
   readonly hint: string;

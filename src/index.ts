@@ -1,15 +1,19 @@
 export type { Request } from './capture/exchange.ts';
-export type { Mark, Views } from './capture/view-filter.ts';
+export type { Mark, MarkedRouter, Views } from './capture/view-filter.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
+export type { TrackedApp } from './frameworks/index.ts';
 export type { JournalMode } from './journal/journal.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
 export type {
   Bucket,
   ComparedOptions,
+  Coverage,
   Filter,
+  Gap,
   QueryOptions,
+  RangeResult,
   RecordsOptions,
   RecordsResult,
   ResolvedRange,
@@ -30,6 +34,7 @@ export type { Sum, SumOptions, SumResult, UsageOptions } from './query/sums-and-
 export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
+export type { AccessLogFormat } from './sinks/access-log/format.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './sinks/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './sinks/output.ts';
 export { PrintWriter, type PrintWriterOptions } from './sinks/print.ts';
@@ -63,4 +68,5 @@ export {
 } from './summaries/standard.ts';
 export { type MetricsOptions, TrackUsage } from './tracker/tracker.ts';
 export type { StorageStatus, UsageStatus } from './writer/app/status.ts';
-export type { FreeGeoIpSettings } from './writer/enrich/free-geo-ip-settings.ts';
+export type { FreeGeoIpSettings, FreeGeoIpStatus } from './writer/enrich/free-geo-ip-settings.ts';
+export type { GeoSettings } from './writer/enrich/geo.ts';

@@ -18,9 +18,11 @@ export interface UsageRecord {
   site: string;
   /** Value of the option `serverName`. Defaults to the site. */
   serverName: string;
+  /** HTTP method, for example `GET`. */
   method: string;
   /** URL as requested, with scheme, host and query. Secrets are redacted. */
   url: string;
+  /** Path of the URL, from the first slash up to the query. */
   path: string;
   /** Route pattern of the framework, for example `/users/:id`. */
   route: string | null;
@@ -41,10 +43,13 @@ export interface UsageRecord {
   remoteAddr: string | null;
   /** X-Forwarded-For header or, without it, the nodes of `Forwarded`. */
   forwardedFor: string | null;
+  /** User agent, as sent and parsed; `null` without the header. */
   userAgent: UserAgent | null;
   /** Preferred language of Accept-Language, for example `en-US`. */
   language: string | null;
+  /** Referer header. Secrets are redacted. */
   referrer: string | null;
+  /** Result of the option `username`. Defaults to the user of Basic credentials. */
   username: string | null;
   /** True if credentials were sent. The credentials are never stored. */
   authorization: boolean;
@@ -68,6 +73,7 @@ export interface UsageRecord {
  * accepts this also accepts a `UsageRecord`.
  */
 export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'country' | 'geo' | 'bot'> & {
+  /** User agent, as sent; `null` without the header. */
   userAgent: Pick<UserAgent, 'string'> | null;
 };
 
@@ -97,4 +103,8 @@ export const TEXT_COLUMNS = [
   'botName',
 ] as const;
 
+/**
+ * Name of a text column: one of `TEXT_COLUMNS`.
+ * @useDeclaredType
+ */
 export type TextColumn = (typeof TEXT_COLUMNS)[number];

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { monotonicClock, wallClock } from '../platform/clock.ts';
 import type { SocketResponse } from './socket-response.ts';
 
+/** Node's request, of HTTP/1 or HTTP/2. */
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
 

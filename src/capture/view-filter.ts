@@ -2,14 +2,28 @@ import { show, TrackUsageError } from '../errors.ts';
 import type { Exchange, Request } from './exchange.ts';
 import { pathOf } from './target.ts';
 
-/** Mode: track all requests except the marked ones, or only those. */
+/** Modes of tracking. */
 export const VIEWS = ['exclude', 'include'] as const;
+/**
+ * Mode of tracking: all requests except those marked with `exclude`, or only those marked with `include`.
+ * @useDeclaredType
+ */
 export type Views = (typeof VIEWS)[number];
 
 /** Router of `@koa/router`, or a nested Hono app. */
 export type MarkedRouter =
-  | { stack: unknown[]; routes(): unknown }
-  | { routes: unknown[]; fetch(...args: never[]): unknown };
+  | {
+      /** Layers of the router. */
+      stack: unknown[];
+      /** Returns the middleware that mounts the router. */
+      routes(): unknown;
+    }
+  | {
+      /** Routes of the app, including those of nested apps. */
+      routes: unknown[];
+      /** Handles a request. */
+      fetch(...args: never[]): unknown;
+    };
 
 /**
  * Mark for `exclude` and `include`: a path (`/health`), everything below a path (`/admin/*`), a route's

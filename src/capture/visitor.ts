@@ -5,6 +5,7 @@ import { checkOption, isText, isWholeNumber } from '../options/checks.ts';
 import { BoundedCache } from '../platform/cache.ts';
 import type { Request } from './exchange.ts';
 
+/** Settings of the cookie that identifies visitors. */
 export interface CookieOptions {
   /** Name of the cookie. Defaults to `track_usage`. */
   name?: string;

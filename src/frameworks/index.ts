@@ -11,8 +11,8 @@ export interface NestApp {
   getHttpAdapter(): { getInstance(): unknown };
 }
 
-/** Types of apps that can be tracked. */
-export type App = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
+/** App of Express, Fastify, Hono, Koa or NestJS, or a server of node:http, https or http2. Recognized by its shape. */
+export type TrackedApp = ExpressApp | FastifyApp | HonoApp | KoaApp | NestApp | NodeServer;
 
 /**
  * Recognizes an app by its shape and tracks its requests. `trust` is for apps without a proxy setting; throws
@@ -39,7 +39,7 @@ export function prepareMark(mark: unknown): void {
 }
 
 /** Returns the app inside a wrapper, or the app itself. */
-export function innerApp(app: App): object {
+export function innerApp(app: TrackedApp): object {
   const { getHttpAdapter } = (app ?? {}) as Partial<NestApp>;
   return typeof getHttpAdapter === 'function' ? (getHttpAdapter.call(app).getInstance() as object) : app;
 }

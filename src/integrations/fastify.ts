@@ -3,6 +3,8 @@ import { refuseTrust } from '../frameworks/node.ts';
 import { checkOption } from '../options/checks.ts';
 import { captureOf, type UsageSource, usageOf } from './usage-source.ts';
 
+export type { UsageSource } from './usage-source.ts';
+
 /** Options of the plugin. */
 export type TrackUsagePluginOptions = UsageSource & {
   /**

@@ -6,6 +6,7 @@ export type {
   TrackUsageDynamicModule,
   TrackUsageModuleClass,
 } from './nest-module.ts';
+export type { UsageSource } from './usage-source.ts';
 
 /**
  * Tracks the app that imports it, on Express or Fastify: `TrackUsageModule.forRoot({ storages })`, or `{

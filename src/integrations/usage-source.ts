@@ -8,8 +8,14 @@ import { TrackUsage } from '../tracker/tracker.ts';
 
 /** A TrackUsage, or the arguments to create one, which is then closed with the app. */
 export type UsageSource =
-  | { usage: TrackUsage<object> }
-  | ({ storages: RecordWriter | readonly RecordWriter[] } & TrackUsageOptions);
+  | {
+      /** TrackUsage of the app, which you close. */
+      usage: TrackUsage<object>;
+    }
+  | ({
+      /** One or several storages and writers, for a TrackUsage that is closed with the app. */
+      storages: RecordWriter | readonly RecordWriter[];
+    } & TrackUsageOptions);
 
 /** Returns the capture used by a middleware. Throws if the argument is not a TrackUsage. */
 export function captureOf(usage: TrackUsage<object>): { capture: Capture; trust: Trust | undefined } {

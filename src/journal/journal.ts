@@ -9,14 +9,20 @@ import type { SegmentHeader } from './segment.ts';
 import { type JournalLocation, SegmentWriter } from './segment-writer.ts';
 import { SharedState } from './shared.ts';
 
+/** Modes of durability. */
+export const JOURNAL_MODES = ['append', 'group', 'power'] as const;
+
 /**
+ * Durability of the journal.
+ *
  * - `append`: one append per record, before the write that completes the response. Survives SIGKILL.
  * - `group`: holds the socket writes of an event-loop turn, appends its records together, then releases the
  *   writes. Survives SIGKILL too and costs almost nothing, but delays responses to the end of the turn.
  * - `power`: like `append`, and the file is synchronized continually. A power failure loses at most the
  *   records since the last one or two synchronizations (about 50 ms on a local disk).
+ *
+ * @useDeclaredType
  */
-export const JOURNAL_MODES = ['append', 'group', 'power'] as const;
 export type JournalMode = (typeof JOURNAL_MODES)[number];
 
 export interface JournalOptions {

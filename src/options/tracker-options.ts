@@ -8,7 +8,7 @@ import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
 import { JOURNAL_MODES, type JournalMode } from '../journal/journal.ts';
 import { calendar } from '../summaries/periods.ts';
 import { type FreeGeoIpSettings, readFreeGeoIp } from '../writer/enrich/free-geo-ip-settings.ts';
-import type { GeoOption } from '../writer/enrich/geo.ts';
+import type { GeoOption, GeoSettings } from '../writer/enrich/geo.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './checks.ts';
 
 /** Node's request, including properties set by the app's middleware, for example `request.user`. */
@@ -23,6 +23,7 @@ export interface TrackUsageOptions {
   serverName?: string;
   /** IANA time zone in which hours, days and months begin. Defaults to `UTC`. */
   timeZone?: string;
+  /** Settings of the journal: its directory, maximum size and durability. */
   journal?: JournalSettings;
   /**
    * Mode of tracking: all requests except those marked with `exclude`, or only those marked with `include`.
@@ -35,7 +36,7 @@ export interface TrackUsageOptions {
    * Country database, or false for none. Defaults to the optional package, if it is installed and `freeGeoIp`
    * is not set.
    */
-  geo?: GeoOption;
+  geo?: GeoSettings | false;
   /**
    * Geolocation service. Visitors' addresses that the database of `geo` does not know are sent to it.
    * Defaults to `TRACK_USAGE_USE_FREEGEOIP` with `TRACK_USAGE_FREEGEOIP_ENDPOINT`, or false.
@@ -62,6 +63,7 @@ export interface TrackUsageOptions {
   onError?: (error: Error & { readonly code?: ErrorCode }) => void;
 }
 
+/** Settings of the journal, to which records are appended before they are stored. */
 export interface JournalSettings {
   /** Directory of the journals. Defaults to `.track-usage` in the working directory. */
   dir?: string;

@@ -4,11 +4,10 @@ import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RangeOptions } from './range.ts';
 
-/** Options and results of a `UsageQuery`. */
-
 /** Filter of a query: keys by the names of their summaries, `null` for requests without a key. */
 export type Filter = Readonly<Record<string, string | null>>;
 
+/** Options of every range query: its range, site and filter. */
 export interface QueryOptions extends RangeOptions {
   /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
@@ -16,11 +15,13 @@ export interface QueryOptions extends RangeOptions {
   filter?: Filter;
 }
 
+/** Options of a query that can include the previous period. */
 export interface ComparedOptions extends QueryOptions {
   /** Includes the previous period, for ranges of up to 10,000 days. Defaults to false. */
   compare?: boolean;
 }
 
+/** Options of `UsageQuery.series`. */
 export interface SeriesOptions extends ComparedOptions {
   /** Period of the buckets. By default, chosen to suit the range. */
   period?: Period;
@@ -30,6 +31,7 @@ export interface SeriesOptions extends ComparedOptions {
   key?: string | null;
 }
 
+/** Options of `UsageQuery.top`. */
 export interface TopOptions extends ComparedOptions {
   /** Measure by which keys are sorted, in descending order. Defaults to `hits`. */
   order?: Order;
@@ -41,6 +43,7 @@ export interface TopOptions extends ComparedOptions {
   page?: number;
 }
 
+/** Options of `UsageQuery.records`. */
 export interface RecordsOptions extends QueryOptions {
   /** `next` of the previous result: opaque, and valid only for the storage that returned it. */
   after?: string;
@@ -54,6 +57,16 @@ export interface ResolvedRange {
   from: string;
   /** Last hour, inclusive. */
   to: string;
+}
+
+/** Properties of every result over a range. */
+export interface RangeResult {
+  /** Name of the site. */
+  site: string;
+  /** IANA time zone of the site. */
+  timeZone: string;
+  /** Range that was read. */
+  range: ResolvedRange;
 }
 
 /** Part of the range in which the storage did not keep a summary all the time. */
@@ -76,6 +89,7 @@ export interface Coverage {
   gaps: Gap[];
 }
 
+/** Measures of all requests, with the numbers of visitors and bots. */
 export interface Totals extends Measures {
   /** Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. */
   visitors: number | null;
@@ -83,44 +97,57 @@ export interface Totals extends Measures {
   bots: number | null;
 }
 
-export interface TotalsResult {
-  site: string;
-  timeZone: string;
-  range: ResolvedRange;
+/** Result of `UsageQuery.totals`. */
+export interface TotalsResult extends RangeResult {
+  /** Totals of the range. */
   totals: Totals;
   /** Coverage of `visitors` and `bots`; the other totals count every request. */
   coverage: Coverage;
-  previous: { range: ResolvedRange; totals: Totals } | null;
+  /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
+  previous: {
+    /** Range of the previous period. */
+    range: ResolvedRange;
+    /** Totals of the previous period. */
+    totals: Totals;
+  } | null;
 }
 
+/** Totals of one hour, day or month. */
 export interface Bucket extends Totals {
   /** Start of the bucket, with the site's offset. */
   date: string;
 }
 
-export interface SeriesResult {
-  site: string;
-  timeZone: string;
-  range: ResolvedRange;
+/** Result of `UsageQuery.series`. */
+export interface SeriesResult extends RangeResult {
+  /** Period of the buckets. */
   period: Period;
   /** All buckets of the range up to now, including empty ones, oldest first. */
   buckets: Bucket[];
   /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
-  previous: { range: ResolvedRange; buckets: Bucket[] } | null;
+  /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
+  previous: {
+    /** Range of the previous period. */
+    range: ResolvedRange;
+    /** Buckets of the previous period, including empty ones, oldest first. */
+    buckets: Bucket[];
+  } | null;
 }
 
+/** Measures of one key, and of the same key in the previous period. */
 export interface TopRow extends KeyRow {
   /** Measures of the key in the previous period; `null` if not requested or not covered completely. */
   previous: Measures | null;
 }
 
-export interface TopResult {
-  site: string;
-  timeZone: string;
-  range: ResolvedRange;
+/** Result of `UsageQuery.top`: one page of keys, and the sums of all keys. */
+export interface TopResult extends RangeResult {
+  /** Name of the summary, for example `urls`. */
   summary: string;
+  /** Measure by which the keys are sorted. */
   order: Order;
+  /** Keys of the page, in descending order of the measure. */
   rows: TopRow[];
   /** Number of matching keys. */
   count: number;
@@ -132,10 +159,8 @@ export interface TopResult {
   coverage: Coverage;
 }
 
-export interface RecordsResult {
-  site: string;
-  timeZone: string;
-  range: ResolvedRange;
+/** Result of `UsageQuery.records`: one page of records. */
+export interface RecordsResult extends RangeResult {
   /** Records, newest first. */
   records: UsageRecord[];
   /** Cursor for `after`; `null` if there are no more records. */
@@ -144,6 +169,7 @@ export interface RecordsResult {
 
 /** A summary that can be queried. */
 export interface SummaryInfo {
+  /** Name in queries, the CLI and the database, for example `urls`. */
   name: string;
   /** Name in the documentation, for example `sumUrls`. */
   title: string;
@@ -153,8 +179,12 @@ export interface SummaryInfo {
   filter: boolean;
 }
 
+/** Result of `UsageQuery.site`. */
 export interface SiteResult {
+  /** Name of the site. */
   site: string;
+  /** IANA time zone of the site. */
   timeZone: string;
+  /** Summaries that the storage keeps or has data of: the standard ones first, in the order of the documentation. */
   summaries: SummaryInfo[];
 }

@@ -5,10 +5,15 @@ import { invalid } from './invalid.ts';
 /** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
 export type When = Date | number | string;
 
-/** Named ranges, all of which end now. `7d` is today and the six days before. */
+/** Named ranges, all of which end now. */
 export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;
+/**
+ * Name of a range that ends now. `7d` is today and the six days before; `month` is the current month.
+ * @useDeclaredType
+ */
 export type RangeName = (typeof RANGES)[number];
 
+/** Range of a query: a name, or `from` and `to`. Defaults to the last 30 days. */
 export interface RangeOptions {
   /** Named range, instead of `from` and `to`. Defaults to `30d` if neither is given. */
   range?: RangeName;

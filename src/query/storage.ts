@@ -20,7 +20,16 @@ import {
  * that run in the app's thread.
  */
 export type StorageDescription = WriterDescription &
-  ({ module: string } | { openReader(): Promise<StorageReader> });
+  (
+    | {
+        /** URL of the module whose `openWriter` and `openReader` are used: see `StorageModule`. */
+        module: string;
+      }
+    | {
+        /** Opens the reading end, in the app's thread. */
+        openReader(): Promise<StorageReader>;
+      }
+  );
 
 /**
  * Stores records and summaries, and runs queries. Constructing one opens nothing. The writer's thread opens

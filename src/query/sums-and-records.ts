@@ -14,6 +14,7 @@ import { orElse } from './or-else.ts';
 import type { Coverage } from './query-types.ts';
 import { spansOf, type When } from './range.ts';
 
+/** Options of `getUsage`. */
 export interface UsageOptions {
   /** Start of the range, inclusive. Defaults to the start of the data. */
   from?: When;
@@ -30,6 +31,7 @@ export interface UsageOptions {
   site?: string;
 }
 
+/** Options of `getSum`. */
 export interface SumOptions extends UsageOptions {
   /**
    * Period of the buckets. Without it, all three are returned: the buckets that contain `from` (defaults to
@@ -42,21 +44,25 @@ export interface SumOptions extends UsageOptions {
 
 /** Sums of one key in one bucket. */
 export interface Sum {
+  /** Period of the bucket. */
   period: Period;
   /** Start of the bucket with the site's offset, for example `2017-03-01T00:00:00+01:00`. */
   date: string;
+  /** Key, or `null` for the requests without one. */
   key: string | null;
+  /** Number of requests. */
   hits: number;
-  /** Body bytes. */
+  /** Number of body bytes. */
   transfer: number;
-  /** Responses with a status of 500 or more. */
+  /** Number of responses with a status of 500 or more. */
   errors: number;
   /** Total duration of all requests, in µs. */
   duration: number;
 }
 
-/** A list if a period is given. Otherwise, as in Flask-Track-Usage, a list for each period. */
-export type SumResult<O extends SumOptions> = O extends { period: Period } ? Sum[] : Record<Period, Sum[]>;
+/** Result of `getSum`: a list if a period is given, otherwise a list for each period (as in Flask-Track-Usage). */
+export type SumResult<O extends SumOptions> =
+  O extends Required<Pick<SumOptions, 'period'>> ? Sum[] : Record<Period, Sum[]>;
 
 const DEFAULT_LIMIT = 500;
 const DEFAULT_SITE = 'default';

@@ -21,10 +21,13 @@ const WRITE_TIMEOUT_MS = 30_000;
 
 /** A Node stream, or an object with the same `write`. The callback reports success or the error. */
 export interface Output {
+  /** Writes a text or bytes, and then calls back. A write that takes longer than 30 s counts as failed. */
   write(text: string | Uint8Array, callback: (error?: Error | null) => void): unknown;
+  /** Listens for errors. Required of a stream that throws an `error` event without a listener. */
   on?(event: 'error', listener: (error: Error) => void): unknown;
 }
 
+/** Options of an `OutputWriter`. All are optional. */
 export interface OutputWriterOptions {
   /** Destination of the records: a writable stream, which is never ended. Defaults to `process.stderr`. */
   output?: Output;

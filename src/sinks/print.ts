@@ -3,6 +3,7 @@ import type { RecordHook } from '../storage/writer.ts';
 import { showControls } from '../text/escape.ts';
 import { OutputWriter } from './output.ts';
 
+/** Options of a `PrintWriter`. All are optional. */
 export interface PrintWriterOptions {
   /** Functions to call with each printed record. */
   hooks?: readonly RecordHook[];

@@ -6,9 +6,11 @@ import { type RecordRow, rowOfRecord } from './record-row.ts';
 export interface DeltaRow extends Measures {
   /** Name of the summary. */
   summary: string;
+  /** Period of the bucket. */
   period: Period;
   /** Start of the bucket, in ms since 1970. */
   bucket: number;
+  /** Key, or `null` for the requests without one. */
   key: string | null;
 }
 

@@ -9,15 +9,21 @@ import type { RecordRow } from './record-row.ts';
 export interface Batch {
   /** ID of the journal. */
   journal: string;
+  /** Position of the first record: the one that the storage must have stored. */
   from: Position;
+  /** Position behind the last record, to be stored with the batch. */
   to: Position;
+  /** Records as columns. `recordRows` returns them as rows. */
   records: RecordBatch;
+  /** Sums to add, as columns. `deltaRows` returns them as rows. */
   deltas: Deltas;
 }
 
 /** Settings passed to the writing end of a storage when it is opened. */
 export interface WriterContext {
+  /** Name of the site to which records and sums belong. */
   site: string;
+  /** IANA time zone in which the buckets of the sums begin. */
   timeZone: string;
   /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
@@ -62,15 +68,17 @@ export interface StorageWriter {
    * indefinitely.
    */
   refuses(error: unknown): boolean;
+  /** Closes the connection or file. May be called twice. */
   close(): Promise<void>;
 }
 
 /** Measures that are added up. Exact up to 2^53 (8 PiB, or 285 years), rounded beyond. */
 export interface Measures {
+  /** Number of requests. */
   hits: number;
-  /** Bytes. */
+  /** Number of body bytes. */
   transfer: number;
-  /** Responses with a status of 500 or more. */
+  /** Number of responses with a status of 500 or more. */
   errors: number;
   /** Total duration of all requests, in µs. */
   duration: number;
@@ -80,29 +88,41 @@ export interface Measures {
 export interface SumRow extends Measures {
   /** Start of the bucket, in ms since 1970. */
   bucket: number;
+  /** Key, or `null` for the requests without one. */
   key: string | null;
 }
 
 /** Range of time. Both ends are inclusive, in ms since 1970. */
 export interface Range {
+  /** First instant of the range, in ms since 1970. */
   from: number;
+  /** Last instant of the range, in ms since 1970. */
   to: number;
 }
 
+/** Selects sums of a summary whose buckets start in the range. */
 export interface SumsRequest extends Range {
+  /** Name of the site. */
   site: string;
+  /** Name of the summary, for example `urls`. */
   summary: string;
+  /** Period of the buckets. */
   period: Period;
   /** Exact key; `undefined` for all. */
   target: string | null | undefined;
   /** Maximum number of rows; 0 for all. */
   limit: number;
+  /** Number of rows to skip. */
   offset: number;
 }
 
+/** Selects records of a site whose date is in the range. */
 export interface UsageRequest extends Range {
+  /** Name of the site. */
   site: string;
+  /** Maximum number of records; 0 for all. */
   limit: number;
+  /** Number of records to skip. */
   offset: number;
 }
 
@@ -111,15 +131,21 @@ export interface UsageRequest extends Range {
  * overlap.
  */
 export interface Span extends Range {
+  /** Period of the buckets. */
   period: Period;
 }
 
 /** Measures by which keys are sorted, in descending order. `average` is the duration per request. */
 export const ORDERS = ['hits', 'transfer', 'errors', 'duration', 'average'] as const;
+/**
+ * Measure by which keys are sorted, in descending order. `average` is the duration per request.
+ * @useDeclaredType
+ */
 export type Order = (typeof ORDERS)[number];
 
 /** Page of the keys found. Ties are sorted by hits (descending), then key (UTF-8 bytes, `null` last). */
 export interface KeysPage {
+  /** Measure by which the keys are sorted. */
   order: Order;
   /**
    * Part of the key; `undefined` for all keys. A to Z match in either case, all other characters byte by
@@ -128,20 +154,27 @@ export interface KeysPage {
   search: string | undefined;
   /** Maximum number of keys; 0 for all. */
   limit: number;
+  /** Number of keys to skip. */
   offset: number;
 }
 
 /** Selects the keys of a summary, each added up over all spans. */
 export interface KeysRequest extends KeysPage {
+  /** Name of the site. */
   site: string;
+  /** Name of the summary, for example `urls`. */
   summary: string;
+  /** Spans to add up, which do not overlap. */
   spans: readonly Span[];
 }
 
+/** Sums of one key over a range. */
 export interface KeyRow extends Measures {
+  /** Key, or `null` for the requests without one. */
   key: string | null;
 }
 
+/** Page of keys, with the count and the total of all pages. */
 export interface Keys {
   /** Keys of the page. */
   rows: KeyRow[];
@@ -153,13 +186,17 @@ export interface Keys {
 
 /** Selects the total of a summary over all spans. */
 export interface TotalRequest {
+  /** Name of the site. */
   site: string;
+  /** Name of the summary, for example `urls`. */
   summary: string;
+  /** Spans to add up, which do not overlap. */
   spans: readonly Span[];
   /** Exact key; `undefined` for all. */
   target: string | null | undefined;
 }
 
+/** Sums of a summary, and the number of its keys. */
 export interface Total extends Measures {
   /** Number of distinct keys in all spans, excluding `null`. */
   keys: number;
@@ -167,13 +204,17 @@ export interface Total extends Measures {
 
 /** Selects the buckets of a summary, each added up over all keys. */
 export interface SeriesRequest extends Range {
+  /** Name of the site. */
   site: string;
+  /** Name of the summary, for example `urls`. */
   summary: string;
+  /** Period of the buckets. */
   period: Period;
   /** Exact key; `undefined` for all. */
   target: string | null | undefined;
 }
 
+/** Sums of one bucket over all keys, and the number of its keys. */
 export interface SeriesRow extends Total {
   /** Start of the bucket, in ms since 1970. */
   bucket: number;
@@ -181,18 +222,23 @@ export interface SeriesRow extends Total {
 
 /** Required value of a record's column. */
 export interface Condition {
+  /** Column to compare. */
   column: TextColumn;
+  /** Exact value, or `null` for records without one. */
   value: string | null;
 }
 
 /** Selects the records of a site in a range that meet all conditions. */
 export interface Matching extends Range {
+  /** Name of the site. */
   site: string;
+  /** Conditions that all must be met. An empty list matches every record. */
   where: readonly Condition[];
 }
 
 /** Selects keys like `KeysRequest`, from the matching records. */
 export interface MatchingKeysRequest extends Matching, KeysPage {
+  /** Column whose values are the keys. */
   column: TextColumn;
 }
 
@@ -205,6 +251,7 @@ export interface MatchingSeriesRequest extends Matching {
   bounds: readonly number[];
 }
 
+/** Sums of the matching records in one interval. */
 export interface MatchingRow extends Measures {
   /** Start of the interval, in ms since 1970. */
   bucket: number;
@@ -218,9 +265,11 @@ export interface MatchingRow extends Measures {
 export interface MatchingRecordsRequest extends Matching {
   /** `next` of the previous page; `undefined` for the first. */
   after: string | undefined;
+  /** Maximum number of records, at least 1. */
   limit: number;
 }
 
+/** Page of the matching records, newest first. */
 export interface FoundRecords {
   /** At most the requested number of records. A smaller page, even an empty one, need not be the last. */
   records: UsageRecord[];
@@ -230,13 +279,17 @@ export interface FoundRecords {
 
 /** Selects a page of all records of a site, oldest first. */
 export interface ScanRequest {
+  /** Name of the site. */
   site: string;
   /** `next` of the previous page; `undefined` for the first. */
   after: string | undefined;
+  /** Maximum number of records, at least 1. */
   limit: number;
 }
 
+/** Page of all records, oldest first. */
 export interface Scanned {
+  /** At most the requested number of records, as rows. */
   records: RecordRow[];
   /** `next` for the following page; `undefined` if there are no more records. */
   next: string | undefined;
@@ -280,7 +333,8 @@ export interface StorageReader {
 
 /** Exports of a storage's module. The options are plain data, because they are sent to another thread. */
 export interface StorageModule {
+  /** Opens the writing end, in the writer's thread. A rejection is reported, and retried with backoff. */
   openWriter(options: unknown, context: WriterContext): Promise<StorageWriter>;
-  /** Omitted by a writer, which cannot be queried. */
+  /** Opens the reading end, in a thread of its own. Omitted by a writer, which cannot be queried. */
   openReader?(options: unknown): Promise<StorageReader>;
 }

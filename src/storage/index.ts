@@ -18,6 +18,7 @@ export { type DeltaRow, deltaRows, recordRows } from './batch-rows.ts';
 export { checkReadable, checkTimeZone, checkVersion } from './checks.ts';
 export { closeOnFailure } from './close-on-failure.ts';
 export { compareKeys } from './compare-keys.ts';
+export type { CompleteReader } from './complete-reader.ts';
 export * from './contract.ts';
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';
 export { fileIdentity } from './file-identity.ts';

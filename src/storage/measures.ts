@@ -8,6 +8,7 @@ export const MEASURES = [
   'duration',
 ] as const satisfies readonly (keyof Measures)[];
 
+/** Returns measures that are all 0, to add to. */
 export function noMeasures(): Measures {
   return { hits: 0, transfer: 0, errors: 0, duration: 0 };
 }
@@ -17,6 +18,7 @@ export function onlyMeasures({ hits, transfer, errors, duration }: Measures): Me
   return { hits, transfer, errors, duration };
 }
 
+/** Adds measures to those of `to`, in place. */
 export function addMeasures(to: Measures, { hits, transfer, errors, duration }: Measures): void {
   to.hits += hits;
   to.transfer += transfer;

@@ -18,6 +18,7 @@ import { type RecordRow, recordOf } from './record-row.ts';
 
 /** A stored record. */
 export interface StoredRow {
+  /** Record as a row. */
   row: RecordRow;
   /** Number that increases in stored order. */
   sequence: number;

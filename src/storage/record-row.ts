@@ -27,19 +27,61 @@ export const RECORD_COLUMNS = [
   'bot',
   'blueprint',
   'extra',
-] as const;
+] as const satisfies readonly (keyof RecordRow)[];
 
-type NumberColumn = 'status' | 'content_length' | 'duration' | 'authorization' | 'bot';
-type RequiredColumn = 'site' | 'server_name' | 'method' | 'url' | 'protocol';
-
-/** A record as a row: `ms` is its date, `extra` the JSON of an `Extra`. */
-export type RecordRow = { ms: number } & {
-  [column in (typeof RECORD_COLUMNS)[number]]: column extends NumberColumn
-    ? number
-    : column extends RequiredColumn
-      ? string
-      : string | null;
-};
+/** A record as a row of a database, with the names of `RECORD_COLUMNS`. Unknown values are `null`. */
+export interface RecordRow {
+  /** Arrival of the request, in ms since 1970. Not among `RECORD_COLUMNS`, because databases have their own type for it. */
+  ms: number;
+  /** Name of the site. */
+  site: string;
+  /** Value of the option `serverName`. */
+  server_name: string;
+  /** HTTP method, for example `GET`. */
+  method: string;
+  /** URL as requested, with scheme, host and query. Secrets are redacted. */
+  url: string;
+  /** Route pattern of the framework, for example `/users/:id`. */
+  route: string | null;
+  /** `HTTP/1.1`, `HTTP/2.0`. */
+  protocol: string;
+  /** Status sent; 499 if the client left before any header was sent. */
+  status: number;
+  /** Number of body bytes passed to Node for this response; 0 for HEAD, 204 and 304. */
+  content_length: number;
+  /** Time from arrival to the write that completed the response, in µs. */
+  duration: number;
+  /** Address of the client. */
+  remote_addr: string | null;
+  /** X-Forwarded-For header or, without it, the nodes of `Forwarded`. */
+  forwarded_for: string | null;
+  /** User agent header as it was sent. */
+  user_agent: string | null;
+  /** Browser name, for example `Chrome`. */
+  browser: string | null;
+  /** Browser version, for example `126.0.0.0`. */
+  version: string | null;
+  /** Operating system, for example `Windows`. */
+  platform: string | null;
+  /** Preferred language of Accept-Language, for example `en-US`. */
+  language: string | null;
+  /** Referer header. Secrets are redacted. */
+  referrer: string | null;
+  /** Result of the option `username`, or the user of Basic credentials. */
+  username: string | null;
+  /** 1 if credentials were sent, otherwise 0. */
+  authorization: number;
+  /** Visitor ID from the cookie. */
+  visitor: string | null;
+  /** ISO 3166 code of the address's country, for example `DE`. */
+  country: string | null;
+  /** 1 if the user agent identifies as a bot, otherwise 0. */
+  bot: number;
+  /** Pattern at which the route's router is mounted. */
+  blueprint: string | null;
+  /** JSON of an `Extra`; `null` if it is empty. */
+  extra: string | null;
+}
 
 /** Converts rows to a batch to be stored, including the data that a copy must preserve. */
 export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
@@ -82,6 +124,7 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
   return batch;
 }
 
+/** Converts a row to a record. */
 export function recordOf(row: RecordRow): UsageRecord {
   const extra = JSON.parse(row.extra ?? '{}') as Extra;
   return {

@@ -5,7 +5,9 @@ const CODE = 'STORAGE_REPLACED';
  * detected. The code survives the transfer between threads.
  */
 export class StorageReplaced extends Error {
+  /** Always `StorageReplaced`. */
   override readonly name = 'StorageReplaced';
+  /** Always `STORAGE_REPLACED`, which identifies the error in every thread. */
   readonly code = CODE;
 }
 

@@ -7,7 +7,9 @@ const PAGE_SIZE = 1_000;
 /** Maximum number of records read per page. The page ends there, however many were found. */
 const MAX_RECORDS_READ = 20_000;
 
+/** Record read by an engine, with the cursor of the records that follow it. */
 export interface RowWithCursor {
+  /** Record as a row. */
   row: RecordRow;
   /** Position that identifies the record in a cursor. */
   cursor: string;

@@ -8,9 +8,11 @@ import type { StorageModule, StorageWriter, WriterContext } from './contract.ts'
  * Function among the hooks. Called in the app's thread for each committed record of this process, at most
  * once. A promise is awaited for up to 10 s before the next call. Up to 65,536 records wait. Errors are
  * passed to `onError`.
+ * @useDeclaredType
  */
 // Method parameters are compared bivariantly, so that a hook may require a specific kind of storage.
 export type RecordHook = {
+  /** Signature of the function. */
   bivarianceHack(record: UsageRecord, storage: RecordWriter): void | Promise<void>;
 }['bivarianceHack'];
 
@@ -25,7 +27,10 @@ export type WriterLocation =
       /** Plain data for that module. */
       options: unknown;
     }
-  | { openWriter(context: WriterContext): Promise<StorageWriter> };
+  | {
+      /** Opens the writing end, in the app's thread. */
+      openWriter(context: WriterContext): Promise<StorageWriter>;
+    };
 
 /** Describes a place that stores records. */
 export type WriterDescription = WriterLocation & {
@@ -33,6 +38,10 @@ export type WriterDescription = WriterLocation & {
   label: string;
   /** Identity of the place: equal in all processes that write to the same place, and distinct otherwise. */
   identity: string;
+  /**
+   * Summaries to keep, or their names, and functions to call with each record. A `Storage` defaults to
+   * `sumBasic`.
+   */
   hooks?: readonly Hook[] | undefined;
   /**
    * Component that stores the journals' positions: the writing end, or the journal itself. Defaults to
@@ -50,17 +59,22 @@ export type WriterDescription = WriterLocation & {
 
 /** Stores records: a `Storage`, which can also be queried, or a writer, which cannot. */
 export abstract class RecordWriter {
+  /** Name in messages and `status()`. Contains no password. */
   readonly label: string;
+  /** Identity of the place: equal in all processes that write to the same place, and distinct otherwise. */
   readonly identity: string;
-  /** See `WriterLocation`. `undefined` if the writing end runs in the app's thread. */
+  /** URL of the module that opens it in threads. `undefined` if it runs in the app's thread. */
   readonly module: string | undefined;
   /**
    * Private and returned by a method, so that printing, copying or serializing a storage never reveals a
    * password.
    */
   readonly #options: unknown;
+  /** Opens the writing end in the app's thread. `undefined` if it runs in the writer's thread. */
   readonly openWriter: ((context: WriterContext) => Promise<StorageWriter>) | undefined;
+  /** Component that stores the journals' positions: the writing end, or the journal itself. */
   readonly positions: 'storage' | 'journal';
+  /** Maximum number of records per batch. `undefined` leaves the choice to the writer's thread. */
   readonly maxRecords: number | undefined;
   /** True if the data is lost when the process ends. */
   readonly ephemeral: boolean;

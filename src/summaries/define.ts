@@ -38,8 +38,11 @@ export interface Summary {
 
 /** Several summaries under one name. */
 export interface SummaryGroup {
+  /** Name in `hooks`, for example `basic`. */
   readonly name: string;
+  /** Name in the documentation and messages, for example `sumBasic`. */
   readonly title: string;
+  /** Summaries of the group. */
   readonly members: readonly Summary[];
 }
 
@@ -47,7 +50,13 @@ export interface SummaryGroup {
 export type SummaryLike = Summary | SummaryGroup | string;
 
 /** Argument of `defineSummary`: the key as a function, or a module that exports one. */
-export type SummaryDefinition = { name: string } & (
+export type SummaryDefinition = {
+  /**
+   * Name in queries, the CLI and the database: lowercase letters, digits and dashes, up to 40 characters, and not the
+   * name of a standard summary.
+   */
+  name: string;
+} & (
   | {
       /**
        * Called synchronously in the app's thread just before the response is complete. The record lacks

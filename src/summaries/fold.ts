@@ -7,17 +7,25 @@ import type { Calendar, Period } from './periods.ts';
  * Sums to add to the keys of one bucket of a summary. Columns; `key` contains IDs in the batch's `strings`.
  */
 export interface DeltaGroup {
+  /** Summary to which the keys belong. */
   summary: Summary;
+  /** Period of the bucket. */
   period: Period;
   /** Start of the bucket, in ms since 1970. */
   bucket: number;
+  /** Key of each sum, as an ID in the batch's `strings`. */
   key: Int32Array;
+  /** Number of requests to add to each key. */
   hits: Float64Array;
+  /** Number of body bytes to add to each key. */
   transfer: Float64Array;
+  /** Number of responses with a status of 500 or more to add to each key. */
   errors: Float64Array;
+  /** Duration to add to each key, in µs. */
   duration: Float64Array;
 }
 
+/** Sums that a batch adds, one group for each summary and bucket. */
 export type Deltas = readonly DeltaGroup[];
 
 /**

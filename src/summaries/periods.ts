@@ -4,7 +4,10 @@ import { show, TrackUsageError } from '../errors.ts';
 /** Periods of the buckets of summaries, shortest first. */
 export const PERIODS = ['hour', 'day', 'month'] as const;
 
-/** One of `PERIODS`. */
+/**
+ * Period of the buckets of a summary.
+ * @useDeclaredType
+ */
 export type Period = (typeof PERIODS)[number];
 
 const MINUTE = 60_000;

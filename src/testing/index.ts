@@ -9,6 +9,7 @@ import type { Subject, TestCase } from './subject.ts';
 import { sumCases } from './sums.ts';
 
 export { type Cut, CuttingProxy } from './proxy.ts';
+export type { QueryInterface } from './query-client.ts';
 export type { Capability, Subject, TestCase, TestLocation, TestServer } from './subject.ts';
 
 /**

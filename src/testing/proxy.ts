@@ -22,6 +22,10 @@ export class CuttingProxy {
     this.#server = createServer((client) => this.#serve(client));
   }
 
+  /**
+   * Starts a proxy on a free port.
+   * @param target Port of the server, on 127.0.0.1.
+   */
   static async start(target: number): Promise<CuttingProxy> {
     const proxy = new CuttingProxy(target);
     proxy.#server.listen(0, '127.0.0.1');
@@ -29,6 +33,7 @@ export class CuttingProxy {
     return proxy;
   }
 
+  /** Port of the proxy, on 127.0.0.1. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
@@ -39,6 +44,7 @@ export class CuttingProxy {
     this.#cut = { at, how };
   }
 
+  /** Closes the proxy and all of its connections. */
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();

@@ -24,7 +24,7 @@ import type { Period } from '../summaries/periods.ts';
 import { NOON } from './batches.ts';
 
 /** An interface that users query: the library, the HTTP API, or the command line. */
-export type Interface = 'library' | 'http' | 'cli';
+export type QueryInterface = 'library' | 'http' | 'cli';
 
 /** Default number of rows on the first pages. Small, so that even small results have several pages. */
 const FIRST_PAGES = 5;
@@ -44,7 +44,7 @@ const ALWAYS = { from: '1970-01-01', to: '2037-12-31' };
 /** Options of a case's queries. */
 export interface QueryClientOptions {
   /** Interfaces that are queried. Their results must be equal. Defaults to the library alone. */
-  interfaces?: readonly Interface[];
+  interfaces?: readonly QueryInterface[];
   /** The storage's name for the command line, which is skipped without one. */
   url?: string | undefined;
   /**
@@ -93,7 +93,7 @@ export async function openQueryClient(
   options: QueryClientOptions = {},
 ): Promise<QueryClient> {
   const { interfaces = ['library'], url } = options;
-  const each: [Interface, QueryClient][] = [];
+  const each: [QueryInterface, QueryClient][] = [];
   for (const by of interfaces) {
     if (by === 'cli' && url === undefined) continue;
     each.push([by, paging(await pagesOf(storage, by, options), options)]);
@@ -103,7 +103,11 @@ export async function openQueryClient(
   return others.length === 0 ? first[1] : agreeing(first[1], others);
 }
 
-function pagesOf(storage: Storage, by: Interface, { url, now }: QueryClientOptions): Pages | Promise<Pages> {
+function pagesOf(
+  storage: Storage,
+  by: QueryInterface,
+  { url, now }: QueryClientOptions,
+): Pages | Promise<Pages> {
   const query = new UsageQuery(storage.reader, { summaries: storage.summaries, now: () => now ?? NOW });
   const library = libraryClient(storage, query, now ?? NOW);
   if (by === 'http') return httpClient(library, query);
@@ -111,7 +115,7 @@ function pagesOf(storage: Storage, by: Interface, { url, now }: QueryClientOptio
 }
 
 /** Queries every interface. All results must be equal, and all failures must have the same code as the first. */
-function agreeing(first: QueryClient, others: readonly [Interface, QueryClient][]): QueryClient {
+function agreeing(first: QueryClient, others: readonly [QueryInterface, QueryClient][]): QueryClient {
   const call = async <T>(run: (of: QueryClient) => Promise<T>): Promise<T> => {
     let answer: { value: T } | { error: unknown };
     try {

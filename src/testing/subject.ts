@@ -1,6 +1,6 @@
 import type { Storage } from '../query/storage.ts';
 import type { Hook } from '../storage/writer.ts';
-import type { Interface } from './query-client.ts';
+import type { QueryInterface } from './query-client.ts';
 
 /** A database server that cases stop and start. */
 export interface TestServer {
@@ -34,18 +34,22 @@ export type Capability =
 
 /** A storage under test. */
 export interface Subject {
+  /** Name of the storage, for the titles of your tests. */
   name: string;
+  /** Creates an empty location. Called once per case. */
   createLocation(): Promise<TestLocation>;
   /** The storage's server. Without one, cases about lost connections are omitted. */
   server?: TestServer;
   /** Interfaces through which every case queries the storage. Defaults to the library alone. */
-  interfaces?: readonly Interface[];
+  interfaces?: readonly QueryInterface[];
   /** Capabilities that the engine lacks, with the reason for each. */
   cannot?: Partial<Record<Capability, string>>;
 }
 
 /** One test, for any runner: `test(name, run)`. `run` rejects if the test fails. */
 export interface TestCase {
+  /** Name of the case, which begins with its topic. */
   name: string;
+  /** Runs the case, and removes what it created. Rejects if the test fails. */
   run(): Promise<void>;
 }

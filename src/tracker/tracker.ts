@@ -1,7 +1,7 @@
 import { Capture } from '../capture/capture.ts';
 import { type Mark, ViewFilter } from '../capture/view-filter.ts';
 import { show, showKind, TrackUsageError } from '../errors.ts';
-import { type App, innerApp, prepareMark, track } from '../frameworks/index.ts';
+import { innerApp, prepareMark, type TrackedApp, track } from '../frameworks/index.ts';
 import type { Trust } from '../frameworks/node.ts';
 import { journalsDirectory } from '../journal/directory.ts';
 import { Journal } from '../journal/journal.ts';
@@ -38,6 +38,7 @@ import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 /** Default timeout of `flush` and `close`. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
 
+/** Options of `TrackUsage.metrics`. */
 export interface MetricsOptions {
   /** Uses the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
   openMetrics?: boolean;
@@ -54,6 +55,7 @@ const trackedApps = new WeakSet<object>();
  * @typeParam Vars Type of the app's vars.
  */
 export class TrackUsage<Vars extends object = Record<string, unknown>> implements AsyncDisposable {
+  /** Storages and writers, in the order in which they were passed. */
   readonly storages: readonly RecordWriter[];
   readonly #site: string;
   readonly #timeZone: string;
@@ -75,7 +77,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * queries.
    */
   constructor(
-    app?: App | null,
+    app?: TrackedApp | null,
     storages: RecordWriter | readonly RecordWriter[] = [],
     options: TrackUsageOptions = {},
   ) {
@@ -153,7 +155,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
-  attach(app: App): this {
+  attach(app: TrackedApp): this {
     if (this.#closing) throw new TrackUsageError('CLOSED');
     const inner = innerApp(app);
     checkUntracked(inner);
@@ -300,6 +302,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     return this.#closing;
   }
 
+  /** Calls `close()`, at the end of a block with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -3,7 +3,7 @@ import express from 'express';
 import fastify from 'fastify';
 import Koa from 'koa';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { TrackUsage, type TrackUsageOptions } from '../../src/index.ts';
 import { trackUsage as expressMiddleware } from '../../src/integrations/express.ts';
 import { trackUsage as fastifyPlugin } from '../../src/integrations/fastify.ts';
@@ -267,7 +267,7 @@ describe('trustProxy for a framework that has its own setting', () => {
     ['Fastify', fastify, 'Fastify({ trustProxy: … })'],
     ['Koa', () => new Koa(), 'app.proxy = true'],
   ] as const)('is rejected for %s', (_, create, setting) => {
-    const app = () => create() as unknown as App;
+    const app = () => create() as unknown as TrackedApp;
     for (const trustProxy of [true, false, 'loopback', () => true]) {
       expect(() => new TrackUsage(app(), [], { trustProxy })).toThrow(unusedError(setting));
     }

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { type ClientRequest, http1Client } from '../support/client.ts';
 import { closeServer, EXPRESSES, listen } from '../support/engines.ts';
 import { expectErrors } from '../support/expected-errors.ts';
@@ -248,7 +248,7 @@ describe.each(EXPRESSES)('%s', (version, make) => {
         // In development, error pages show the stack, which includes frames of this library.
         app.set('env', 'production');
         early?.(app, make);
-        recorder?.usage.attach(app as unknown as App);
+        recorder?.usage.attach(app as unknown as TrackedApp);
         late?.(app, make);
         const { server, address } = await listen(http.createServer(app));
         const client = http1Client(address);

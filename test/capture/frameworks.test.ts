@@ -13,7 +13,7 @@ import { Hono } from 'hono';
 import Koa from 'koa';
 import Koa2 from 'koa2';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { type TrackUsage, TrackUsageError, type UsageRecord } from '../../src/index.ts';
 import { type ClientRequest, http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
@@ -170,7 +170,7 @@ const FRAMEWORKS: [name: string, build: () => BuiltApp | Promise<BuiltApp>][] = 
 /** Sends requests to a tracked app, and returns the responses and records. */
 async function track(built: BuiltApp, requests: ClientRequest[], given?: Recorder) {
   const recorder = given ?? (await Recorder.create());
-  recorder.usage.attach(built.app as App);
+  recorder.usage.attach(built.app as TrackedApp);
   const server = await built.start();
   if (!server.listening) await once(server, 'listening');
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
@@ -205,8 +205,10 @@ describe.each(FRAMEWORKS)('%s', (name, build) => {
   test('cannot be tracked twice', async () => {
     const { app } = await build();
     const recorder = await Recorder.create();
-    recorder.usage.attach(app as App);
-    expect(() => recorder.usage.attach(app as App)).toThrow(expect.objectContaining({ code: 'APP_TRACKED' }));
+    recorder.usage.attach(app as TrackedApp);
+    expect(() => recorder.usage.attach(app as TrackedApp)).toThrow(
+      expect.objectContaining({ code: 'APP_TRACKED' }),
+    );
     await recorder.close();
   });
 });
@@ -364,7 +366,7 @@ describe('Fastify', () => {
     const app = fastify();
     const { app: tracked } = buildFastify(app);
     const recorder = await Recorder.create();
-    recorder.usage.attach(tracked as App);
+    recorder.usage.attach(tracked as TrackedApp);
     const response = await app.inject('/api/users/7');
     expect([response.statusCode, response.body]).toEqual([200, 'user 7']);
     expect(recorder.errors).toEqual([]);
@@ -377,7 +379,7 @@ describe('Hono', () => {
   test('responds to requests without a server as without tracking', async () => {
     const { app } = buildHono();
     const recorder = await Recorder.create();
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     const response = await (app as Hono).request('/api/users/7');
     expect([response.status, await response.text()]).toEqual([200, 'user 7']);
     expect(recorder.usage.status().captured).toBe(0);

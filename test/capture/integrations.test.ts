@@ -14,7 +14,7 @@ import { Hono } from 'hono';
 import Koa from 'koa';
 import Koa2 from 'koa2';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { OutputWriter, TrackUsage, type UsageRecord } from '../../src/index.ts';
 import { trackUsage as trackExpress } from '../../src/integrations/express.ts';
 import trackFastify, { trackUsage } from '../../src/integrations/fastify.ts';
@@ -153,9 +153,9 @@ describe.each(MIDDLEWARE)('middleware of %s', (_, build) => {
   test('records each request once if the app and server are tracked too', async () => {
     const recorder = await Recorder.create();
     const { app, server: make } = build(recorder.usage);
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     const server = make();
-    recorder.usage.attach(server as unknown as App);
+    recorder.usage.attach(server as unknown as TrackedApp);
     server.listen(0, HOST);
     await once(server, 'listening');
     await requestAll(server, PATHS);
@@ -184,7 +184,7 @@ test.each([
   const [app, admin] = [create(), create()];
   admin.get('/users/:id', (_request, response) => void response.send('fine'));
   app.use('/admin', admin);
-  recorder.usage.attach(app as unknown as App).attach(admin as unknown as App);
+  recorder.usage.attach(app as unknown as TrackedApp).attach(admin as unknown as TrackedApp);
   app.use('/admin', trackExpress(other.usage), admin);
   app.get('/other', trackExpress(other.usage), (_request, response) => void response.send('fine'));
   const server = app.listen(0, HOST);
@@ -263,7 +263,7 @@ describe.each([
     const recorder = await Recorder.create();
     const { usage } = recorder;
     const app = create();
-    usage.attach(app as App);
+    usage.attach(app as TrackedApp);
     app.register(trackUsage, { usage });
     app.register(api);
     app.register(trackUsage, { usage, encapsulate: true });

@@ -6,7 +6,7 @@ import http2 from 'node:http2';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import type { UsageRecord } from '../../src/index.ts';
 import { type Address, exchange } from '../support/client.ts';
 import { closeServer, listen } from '../support/engines.ts';
@@ -256,7 +256,7 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
         request.stream.close(http2.constants.NGHTTP2_CANCEL),
       );
     });
-    recorder.usage.attach(server as unknown as App);
+    recorder.usage.attach(server as unknown as TrackedApp);
     const { address } = await listen(server as never);
     const session = http2.connect(`http://127.0.0.1:${address.port}`);
     const streams = fc.oneof<fc.Arbitrary<Call>[]>(
@@ -347,7 +347,7 @@ test.each(Object.keys(FILE_RESPONSES))('records a response by the stream of HTTP
   const file = join(recorder.directory, 'file.txt');
   await writeFile(file, '0123456789');
   const server = http2.createServer((_request, response) => respond(response.stream, file));
-  recorder.usage.attach(server as unknown as App);
+  recorder.usage.attach(server as unknown as TrackedApp);
   const { address } = await listen(server as never);
   const session = http2.connect(`http://127.0.0.1:${address.port}`);
   const stream = session.request({ ':path': '/' });

@@ -11,7 +11,7 @@ import { type Context, Hono } from 'hono';
 import Koa from 'koa';
 import Koa2 from 'koa2';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import type { Mark, TrackUsage, Views } from '../../src/index.ts';
 import { trackUsage } from '../../src/integrations/fastify.ts';
 import { http1Client } from '../support/client.ts';
@@ -113,7 +113,7 @@ describe.each([
       const sorry: express.ErrorRequestHandler = (_error, _request, response, _next) =>
         void response.status(500).send('sorry');
       app.use(sorry);
-      usage.attach(app as unknown as App);
+      usage.attach(app as unknown as TrackedApp);
       return createServer(app);
     };
   testCases([
@@ -162,7 +162,7 @@ describe.each([
       app.use(root.routes());
       app.use(admin(router.routes()));
       app.use(other(others).routes());
-      usage.attach(app as unknown as App);
+      usage.attach(app as unknown as TrackedApp);
       return createServer(app.callback());
     };
   testCases([
@@ -202,7 +202,7 @@ describe('Hono 4', () => {
       others.get('/deep/x', respond());
       app.route('/admin', router);
       app.route('/other', others);
-      usage.attach(app as unknown as App);
+      usage.attach(app as unknown as TrackedApp);
       return createAdaptorServer({ fetch: app.fetch }) as Server;
     };
   testCases([
@@ -235,7 +235,7 @@ describe.each([
       const { admin = unchanged, deep = unchanged, post = unchanged, other = unchanged } = parts(mark);
       const app = create();
       if (attach) await attach(app, usage);
-      else usage.attach(app as unknown as App);
+      else usage.attach(app as unknown as TrackedApp);
       app.get('/', handler);
       const inner = async (instance: FastifyInstance) => {
         instance.get('/x', handler);

@@ -1,7 +1,7 @@
 import express, { type Express, type NextFunction, type Request, type Response, type Router } from 'express';
 import express4 from 'express4';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { EXPRESSES, serveApp } from '../support/engines.ts';
 
 const ok = (_request: unknown, response: Response) => void response.send('fine');
@@ -511,7 +511,7 @@ describe.each(EXPRESSES)('%s', (version, make) => {
     app.get('/outside', ok);
     app.use('/admin', inner);
     const site = await serveApp(quiet(make()));
-    site.recorder.usage.attach(inner as unknown as App);
+    site.recorder.usage.attach(inner as unknown as TrackedApp);
     site.app.use(app);
     const { status } = await site.client.request({ path: '/admin/users/7' });
     expect(status).toBe(200);

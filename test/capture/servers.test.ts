@@ -10,7 +10,7 @@ import fastify4 from 'fastify4';
 import { Hono } from 'hono';
 import Koa from 'koa';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { http1Client, http2Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -35,7 +35,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
   test('is tracked on all addresses of localhost', async () => {
     const recorder = await Recorder.create();
     const app = create();
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     routes(app);
     // The addresses of localhost differ between machines. Fastify creates a server for each.
     const { lookup } = dns;
@@ -65,7 +65,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
   test.each(['append', 'group'] as const)('records injected requests once, mode %s', async (mode) => {
     const recorder = await Recorder.create({ journal: { mode } });
     const app = create();
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     routes(app);
     for (const [url, status] of [
       ['/users/7?a=1', 200],
@@ -84,7 +84,7 @@ describe.each(FASTIFIES)('%s', (_, create) => {
   test('is tracked with HTTP/2', async () => {
     const recorder = await Recorder.create();
     const app = create({ http2: true }) as unknown as FastifyInstance;
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     routes(app);
     await app.listen({ port: 0, host: HOST });
     const client = http2Client({
@@ -181,7 +181,7 @@ describe('HTTP/2', () => {
   test.each(apps)('is tracked with %s', async (_, make) => {
     const recorder = await Recorder.create();
     const { app, start } = make();
-    recorder.usage.attach(app as App);
+    recorder.usage.attach(app as TrackedApp);
     const server = start();
     server.listen(0, HOST);
     await once(server, 'listening');

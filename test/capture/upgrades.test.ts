@@ -10,7 +10,7 @@ import express from 'express';
 import fastify from 'fastify';
 import Koa from 'koa';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { TrackUsage, type UsageRecord } from '../../src/index.ts';
 import { type Address, connect, exchange } from '../support/client.ts';
 import { closeServer, listen } from '../support/engines.ts';
@@ -366,10 +366,10 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
   test('records an upgrade for each TrackUsage if one tracks the app and one the server', async () => {
     const other = await Recorder.create({ journal: { mode } });
     const app = express();
-    other.usage.attach(app as unknown as App);
+    other.usage.attach(app as unknown as TrackedApp);
     const trackedTwice = app.listen(0, '127.0.0.1');
     await once(trackedTwice, 'listening');
-    recorder.usage.attach(trackedTwice as unknown as App);
+    recorder.usage.attach(trackedTwice as unknown as TrackedApp);
     trackedTwice.on('upgrade', (_, socket) => socket.end(REFUSAL));
     const { port } = trackedTwice.address() as AddressInfo;
     await sendUpgrade({ host: '127.0.0.1', port, secure: false });
@@ -432,7 +432,7 @@ describe('apps that dispatch an upgrade through their routes', () => {
   // As @fastify/websocket does.
   test('records the route of Fastify with a ServerResponse that the app created', async () => {
     const app = fastify();
-    recorder.usage.attach(app as unknown as App);
+    recorder.usage.attach(app as unknown as TrackedApp);
     app.get('/chat/:room', (request, reply) => {
       reply.hijack();
       request.raw.socket.write(SWITCHING);
@@ -460,7 +460,7 @@ describe('apps that dispatch an upgrade through their routes', () => {
     async (when) => {
       for (const isTracked of [true, false]) {
         const app = express();
-        recorder.usage.attach(app as unknown as App);
+        recorder.usage.attach(app as unknown as TrackedApp);
         app.get('/chat/.websocket', (request) => {
           (request as { wsHandled?: boolean }).wsHandled = true;
           request.socket.write(when === 'before' ? SWITCHING : '\x81\x02hi', 'latin1');
@@ -484,10 +484,10 @@ describe('apps that dispatch an upgrade through their routes', () => {
     'records one upgrade if both the app and its server are tracked (server last: %s)',
     async (isLast) => {
       const app = express();
-      if (isLast) recorder.usage.attach(app as unknown as App);
+      if (isLast) recorder.usage.attach(app as unknown as TrackedApp);
       const server = isLast ? app.listen(0, '127.0.0.1') : http.createServer(app).listen(0, '127.0.0.1');
-      recorder.usage.attach(server as unknown as App);
-      if (!isLast) recorder.usage.attach(app as unknown as App);
+      recorder.usage.attach(server as unknown as TrackedApp);
+      if (!isLast) recorder.usage.attach(app as unknown as TrackedApp);
       server.on('upgrade', (_, socket) => socket.end(SWITCHING));
       await whenListening(server);
       expect(await upgradeAll(server)).toEqual([['GET', '/chat', 101, 0, null]]);
@@ -497,7 +497,7 @@ describe('apps that dispatch an upgrade through their routes', () => {
   // As koa-websocket does.
   test('records an upgrade of Koa with a context that has no response', async () => {
     const app = new Koa();
-    recorder.usage.attach(app as unknown as App);
+    recorder.usage.attach(app as unknown as TrackedApp);
     const server = app.listen(0, '127.0.0.1');
     server.on('upgrade', (request, socket) => {
       endWithClient(socket);
@@ -514,7 +514,7 @@ test('records an HTTP/2 tunnel when it opens', async () => {
   const recorder = await Recorder.create();
   const server = http2.createServer(() => {});
   server.on('connect', (_request, response: http2.Http2ServerResponse) => response.writeHead(200));
-  recorder.usage.attach(server as unknown as App);
+  recorder.usage.attach(server as unknown as TrackedApp);
   const { address } = await listen(server as never);
   const session = http2.connect(`http://127.0.0.1:${address.port}`);
   const stream = session.request({ ':method': 'CONNECT', ':authority': 'b:443' });
@@ -578,7 +578,7 @@ describe.each(['append', 'group'])(
 test('does not record upgrades after close()', async () => {
   const usage = new TrackUsage(null, []);
   const server = http.createServer();
-  usage.attach(server as unknown as App);
+  usage.attach(server as unknown as TrackedApp);
   server.on('upgrade', (_, socket) => socket.end(SWITCHING));
   const { address } = await listen(server as never);
   await usage.close();

@@ -9,7 +9,7 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import Koa from 'koa';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { TrackUsage, type TrackUsageOptions, type Views } from '../../src/index.ts';
 import { exchange, http1Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
@@ -109,7 +109,7 @@ async function trackPaths(
 ): Promise<{ paths: string[]; cookies: string[] }> {
   const recorder = await Recorder.create(options);
   const built = prepare(recorder.usage);
-  if (!built.attached) recorder.usage.attach(built.app as App);
+  if (!built.attached) recorder.usage.attach(built.app as TrackedApp);
   const server = await built.start();
   if (!server.listening) await once(server, 'listening');
   const client = http1Client({ host: HOST, port: (server.address() as AddressInfo).port, secure: false });
@@ -183,7 +183,7 @@ describe('a path with dot segments', () => {
       return text;
     }, recorder.usage);
     recorder.usage.exclude(mark);
-    if (!built.attached) recorder.usage.attach(built.app as App);
+    if (!built.attached) recorder.usage.attach(built.app as TrackedApp);
     const server = await built.start();
     if (!server.listening) await once(server, 'listening');
     const address = { host: HOST, port: (server.address() as AddressInfo).port, secure: false };

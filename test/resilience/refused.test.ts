@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import express from 'express';
 import fastify from 'fastify';
 import { expect, onTestFinished, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { defineSummary, TrackUsage } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
@@ -21,10 +21,10 @@ test('a TrackUsage that is refused leaves no thread, no journal and no listener'
       }),
   );
   const storage = new SqliteStorage(join(directory, 'usage.db'));
-  const attempts: [string, App, ConstructorParameters<typeof TrackUsage>[1]][] = [
-    ['APP_STARTED', started as unknown as App, storage],
-    ['APP_UNKNOWN', {} as App, storage],
-    ['SUMMARY_TAKEN', express() as unknown as App, twice],
+  const attempts: [string, TrackedApp, ConstructorParameters<typeof TrackUsage>[1]][] = [
+    ['APP_STARTED', started as unknown as TrackedApp, storage],
+    ['APP_UNKNOWN', {} as TrackedApp, storage],
+    ['SUMMARY_TAKEN', express() as unknown as TrackedApp, twice],
   ];
   const listeners = process.listenerCount('exit');
   const journals = join(directory, 'journals');

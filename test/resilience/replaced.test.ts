@@ -7,12 +7,12 @@ import { text } from 'node:stream/consumers';
 import express from 'express';
 import Koa from 'koa';
 import { expect, onTestFinished, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { TrackUsage } from '../../src/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 
-function tracked(app: App | null): TrackUsage {
+function tracked(app: TrackedApp | null): TrackUsage {
   const usage = new TrackUsage(app, new MemoryStorage(), {
     geo: false,
     journal: { dir: temporaryDirectory() },

@@ -18,7 +18,7 @@ import { Hono } from 'hono';
 import Koa from 'koa';
 import Koa2 from 'koa2';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import type { TrackUsage, TrackUsageOptions, UsageHandler } from '../../src/index.ts';
 import { type Client, type ClientResponse, http1Client, http2Client } from '../support/client.ts';
 import { closeServer } from '../support/engines.ts';
@@ -29,7 +29,7 @@ import { bearer, cookieOf, form, HOST, jsonOf, TOKEN, whenListening } from './su
 /** Builds a tracked app that responds with `app` at `/`, with the handlers in front of it. */
 type Build = (usage: TrackUsage, handlers: UsageHandler[], parsesBody: boolean) => Server | Promise<Server>;
 
-const attach = (usage: TrackUsage, app: object) => usage.attach(app as App);
+const attach = (usage: TrackUsage, app: object) => usage.attach(app as TrackedApp);
 
 function buildExpress(make: typeof express): Build {
   return (usage, handlers, parsesBody) => {

@@ -12,7 +12,7 @@ import fastify4 from 'fastify4';
 import { Hono } from 'hono';
 import Koa from 'koa';
 import Koa2 from 'koa2';
-import type { App } from '../../src/frameworks/index.ts';
+import type { TrackedApp } from '../../src/frameworks/index.ts';
 import type { TrackUsageOptions } from '../../src/index.ts';
 import { type Address, type Client, http1Client, http2Client } from './client.ts';
 import { Recorder } from './recorder.ts';
@@ -30,13 +30,13 @@ export interface Engine {
   /** True if its server sends responses or upgrades that the app does not see, so that both are tracked. */
   needsServer?: boolean;
   /** Creates an app with a handler. */
-  create(handler: Handler, options: object): { app: App; listen(host: string): Server };
+  create(handler: Handler, options: object): { app: TrackedApp; listen(host: string): Server };
 }
 
 function server(make: (handler: Handler, options: object) => Server): Engine['create'] {
   return (handler, options) => {
     const made = make(handler, options);
-    return { app: made as unknown as App, listen: (host) => made.listen(0, host) };
+    return { app: made as unknown as TrackedApp, listen: (host) => made.listen(0, host) };
   };
 }
 
@@ -44,7 +44,7 @@ function expressApp(make: () => Express): Engine['create'] {
   return (handler) => {
     const app = make();
     app.use((request, response) => handler(request, response) as undefined);
-    return { app: app as unknown as App, listen: (host) => app.listen(0, host) };
+    return { app: app as unknown as TrackedApp, listen: (host) => app.listen(0, host) };
   };
 }
 
@@ -96,7 +96,7 @@ function koaApp(make: () => Koa): Engine['create'] {
       context.res.statusCode = 200;
       return handler(context.req, context.res) as undefined;
     });
-    return { app: app as unknown as App, listen: (host) => app.listen(0, host) };
+    return { app: app as unknown as TrackedApp, listen: (host) => app.listen(0, host) };
   };
 }
 const KOA3: Engine = { ...EXPRESS5, name: 'Koa 3', create: koaApp(() => new Koa()) };
@@ -114,7 +114,7 @@ function fastifyApp(make: () => FastifyInstance): Engine['create'] {
     };
     app.setNotFoundHandler(route as never);
     return {
-      app: app as unknown as App,
+      app: app as unknown as TrackedApp,
       listen(host) {
         void app.listen({ port: 0, host });
         return app.server;
@@ -141,7 +141,7 @@ const HONO: Engine = {
       return RESPONSE_ALREADY_SENT;
     });
     return {
-      app: app as unknown as App,
+      app: app as unknown as TrackedApp,
       listen: (host) => createAdaptorServer({ fetch: app.fetch }).listen(0, host) as Server,
     };
   },
@@ -179,7 +179,7 @@ export async function serve(engine: Engine, options: SiteOptions = {}): Promise<
   const made = engine.create((request, response) => site.handle(request, response), serverOptions);
   recorder.usage.attach(made.app);
   const server = made.listen(host);
-  if (engine.needsServer) recorder.usage.attach(server as unknown as App);
+  if (engine.needsServer) recorder.usage.attach(server as unknown as TrackedApp);
   await once(server, 'listening');
   const address = { host, port: (server.address() as AddressInfo).port, secure: engine.secure };
   const client = (engine.protocol === 'HTTP/2.0' ? http2Client : http1Client)(address);
@@ -233,7 +233,7 @@ export interface AppOptions {
 export async function serveApp(app: Express, options: AppOptions = {}): Promise<AppSite> {
   const { usage, host = '127.0.0.1' } = options;
   const recorder = await Recorder.create(usage);
-  recorder.usage.attach(app as unknown as App);
+  recorder.usage.attach(app as unknown as TrackedApp);
   const { server, address } = await listen(app, host);
   const client = http1Client(address);
   return {

@@ -3,6 +3,10 @@ import { calendar } from '../../summaries/periods.ts';
 
 /** Formats of an access log. */
 export const ACCESS_LOG_FORMATS = ['combined', 'common'] as const;
+/**
+ * Format of an access log: `combined` (the default of Apache and nginx), or `common`, without referrer and user agent.
+ * @useDeclaredType
+ */
 export type AccessLogFormat = (typeof ACCESS_LOG_FORMATS)[number];
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];

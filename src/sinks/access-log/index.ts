@@ -6,6 +6,7 @@ import { type RecordHook, RecordWriter } from '../../storage/writer.ts';
 import { checkNoSummaries } from '../no-summaries.ts';
 import { ACCESS_LOG_FORMATS, type AccessLogFormat } from './format.ts';
 
+/** Options of an `AccessLogWriter`. All are optional. */
 export interface AccessLogWriterOptions {
   /**
    * Format: `combined` (the default of Apache and nginx), or `common`, without referrer and user agent.

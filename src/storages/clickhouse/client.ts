@@ -1,16 +1,23 @@
 import { Readable } from 'node:stream';
 
-type Settings = Record<string, string | number>;
+/** Settings of a statement, under the names that ClickHouse gives them. */
+export type ClickhouseSettings = Record<string, string | number>;
 
 /** Methods used of a client from `createClient()` of `@clickhouse/client`. */
 export interface ClickhouseClient {
-  query(params: { query: string; format: 'JSONEachRow' }): Promise<{ json(): Promise<unknown> }>;
-  command(params: { query: string; clickhouse_settings?: Settings }): Promise<unknown>;
-  exec(params: {
-    query: string;
-    values: Readable;
-    clickhouse_settings?: Settings;
-  }): Promise<{ stream: AsyncIterable<unknown> }>;
+  /** Runs a query. */
+  query(params: { query: string; format: 'JSONEachRow' }): Promise<{
+    /** Reads all rows of the result. */
+    json(): Promise<unknown>;
+  }>;
+  /** Runs a statement without a result. */
+  command(params: { query: string; clickhouse_settings?: ClickhouseSettings }): Promise<unknown>;
+  /** Runs a statement that reads a stream: an insert. */
+  exec(params: { query: string; values: Readable; clickhouse_settings?: ClickhouseSettings }): Promise<{
+    /** Body of the response, read to its end so that the connection can be reused. */
+    stream: AsyncIterable<unknown>;
+  }>;
+  /** Closes the connections. Not called for a client of yours. */
   close(): Promise<void>;
 }
 
@@ -18,7 +25,7 @@ export interface ClickhouseClient {
  * Settings of an insert. A batch must be stored synchronously, as one part or not at all. The server must not
  * work on it longer than the client waits (in s).
  */
-const INSERT_SETTINGS: Settings = {
+const INSERT_SETTINGS: ClickhouseSettings = {
   async_insert: 0,
   insert_deduplicate: 1,
   // An imported log may span years in one batch.
@@ -69,7 +76,12 @@ export class Statements {
    * Inserts a block in the Native format.
    * @param token Deduplication token. The server stores each only once.
    */
-  async insert(table: string, block: readonly Buffer[], token: string, settings?: Settings): Promise<void> {
+  async insert(
+    table: string,
+    block: readonly Buffer[],
+    token: string,
+    settings?: ClickhouseSettings,
+  ): Promise<void> {
     const { stream } = await this.#client.exec({
       query: `INSERT INTO ${table} FORMAT Native`,
       values: Readable.from(block, { objectMode: false }),

@@ -11,9 +11,10 @@ import type { ClickhouseLocation, ClickhouseOptions } from './options.ts';
 import { Session } from './session.ts';
 import { checkTtl, type Ttl } from './ttl.ts';
 
-export type { ClickhouseClient } from './client.ts';
+export type { ClickhouseClient, ClickhouseSettings } from './client.ts';
 export type { Ttl } from './ttl.ts';
 
+/** Options of a `ClickhouseStorage`. All are optional. */
 export interface ClickhouseStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

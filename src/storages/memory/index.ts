@@ -4,6 +4,7 @@ import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import { MemoryLocation } from './location.ts';
 
+/** Options of a `MemoryStorage`. All are optional. */
 export interface MemoryStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

@@ -11,6 +11,7 @@ import type { MongoClientLike, MongoDbLike, MongoOptions } from './options.ts';
 
 export type { MongoClientLike, MongoDbLike } from './options.ts';
 
+/** Options of a `MongoStorage`. All are optional. */
 export interface MongoStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

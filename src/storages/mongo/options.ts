@@ -1,11 +1,14 @@
 /** Methods used of a `Db` of the driver `mongodb`, version 6 or newer. */
 export interface MongoDbLike {
+  /** Name of the database. */
   readonly databaseName: string;
+  /** Returns a collection. Connects at the first operation. */
   collection(name: string, options?: object): object;
 }
 
 /** Methods used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */
 export interface MongoClientLike {
+  /** Returns a database. Defaults to the one in the URL of the client. */
   db(name?: string): MongoDbLike;
 }
 

@@ -87,7 +87,7 @@ export function rowOf(document: StoredDocument): RecordRow {
   row.authorization = document.authorization ? 1 : 0;
   row.bot = document.bot ? 1 : 0;
   row.extra ??= extraOf(document);
-  return row as RecordRow;
+  return row as unknown as RecordRow;
 }
 
 function extraOf(document: StoredDocument): string | null {

@@ -12,6 +12,7 @@ import { type MysqlLocation, type MysqlPool, Session } from './session.ts';
 export type { MysqlConfig } from './location.ts';
 export type { MysqlPool } from './session.ts';
 
+/** Options of a `MysqlStorage`. All are optional. */
 export interface MysqlStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

@@ -10,14 +10,19 @@ export interface MysqlConfig {
    * them.
    */
   uri?: string;
+  /** Host name of the server. Defaults to `localhost`. */
   host?: string;
+  /** TCP port of the server. Defaults to 3306. */
   port?: number;
   /** Path of a Unix socket. Replaces `host` and `port`. */
   socketPath?: string;
   /** Database name. Created if it does not exist and the user has the right to. Defaults to `usage`. */
   database?: string;
+  /** User name. Defaults to none. */
   user?: string;
+  /** Password of the user. Defaults to none. */
   password?: string;
+  /** TLS: options as for `tls.createSecureContext()`, or the profile `Amazon RDS`. Defaults to no TLS. */
   ssl?: unknown;
   [option: string]: unknown;
 }

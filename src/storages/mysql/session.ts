@@ -3,6 +3,7 @@ const STATEMENT_TIMEOUT = 60_000;
 
 /** Methods used of a pool of `mysql2` or `mysql2/promise`. */
 export interface MysqlPool {
+  /** Returns a connection: passed to the callback by `mysql2`, by a promise by `mysql2/promise`. */
   // biome-ignore lint/suspicious/noExplicitAny: the one takes a callback, the other gives a promise.
   getConnection(callback?: any): any;
 }

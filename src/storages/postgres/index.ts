@@ -18,6 +18,7 @@ import { type PostgresLocation, type PostgresPool, Session } from './session.ts'
 export type { PostgresConfig } from './location.ts';
 export type { PostgresPool } from './session.ts';
 
+/** Options of a `PostgresStorage`. All are optional. */
 export interface PostgresStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

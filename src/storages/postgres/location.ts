@@ -5,16 +5,22 @@ import type { PostgresLocation, PostgresPool } from './session.ts';
 
 /** Connection options of `new Pool()` of `pg`, of which the most common are listed here. */
 export interface PostgresConfig {
+  /** Connection URL. Its parts replace the other options. */
   connectionString?: string;
+  /** Host name of the server, or directory of its Unix socket. Defaults to `PGHOST`, or `localhost`. */
   host?: string;
+  /** TCP port of the server. Defaults to `PGPORT`, or 5432. */
   port?: number;
+  /** Name of the database. Defaults to `PGDATABASE`, or the name of the user. */
   database?: string;
+  /** User name. Defaults to `PGUSER`, or the user of the process. */
   user?: string;
   /**
    * Password, or a function that returns one for each connection. With a function, writing and reading run in
    * the app's thread.
    */
   password?: string | (() => string | Promise<string>);
+  /** TLS: `true`, or options of `tls.connect()`. Defaults to `PGSSLMODE`, or no TLS. */
   ssl?: unknown;
   [option: string]: unknown;
 }

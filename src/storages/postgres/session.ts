@@ -5,13 +5,17 @@ const QUERY_TIMEOUT = 30_000;
 
 /** Methods used of a pool of `pg`. */
 export interface PostgresPool {
+  /** Runs a statement on any connection. */
   query(statement: {
     text: string;
     values?: unknown[];
     /** Query timeout, in ms. */
     query_timeout?: number;
+  }): Promise<{
+    /** Rows of the result, as objects. */
     // biome-ignore lint/suspicious/noExplicitAny: what a pool of the user's gives for a row.
-  }): Promise<{ rows: any[] }>;
+    rows: any[];
+  }>;
 }
 
 /** Location of the tables. */

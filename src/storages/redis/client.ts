@@ -4,12 +4,15 @@ import { clearTimeout, setTimeout } from '../../platform/clock.ts';
 
 /** Client from `createClient()` of `redis`, or a pool of them. */
 export interface NodeRedisClient {
+  /** Sends a command, given by its name and arguments. */
   sendCommand(args: string[], options?: { timeout?: number }): Promise<unknown>;
 }
 
 /** Client from `createCluster()` of `redis`. */
 export interface NodeRedisCluster {
+  /** Primary nodes, by which a cluster is recognized. */
   readonly masters: readonly unknown[];
+  /** Sends a command to the node of its first key. */
   sendCommand(
     firstKey: string,
     isReadonly: boolean,
@@ -20,7 +23,9 @@ export interface NodeRedisCluster {
 
 /** Client of `ioredis`: `new Redis()` or `new Redis.Cluster()`. */
 export interface IoRedisClient {
+  /** State of the connection; `ready` if commands can be sent. */
   readonly status: string;
+  /** Sends a command. In a cluster, `ioredis` finds the node. */
   call(command: string, args: string[]): Promise<unknown>;
 }
 

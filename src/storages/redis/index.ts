@@ -10,9 +10,10 @@ import { isClient, type RedisClient, serverOf } from './client.ts';
 import { engine, Session } from './engine.ts';
 import type { RedisLocation, RedisOptions, RedisTtl } from './options.ts';
 
-export type { RedisClient } from './client.ts';
+export type { IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } from './client.ts';
 export type { RedisTtl } from './options.ts';
 
+/** Options of a `RedisStorage`. All are optional. */
 export interface RedisStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

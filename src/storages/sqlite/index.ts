@@ -6,6 +6,7 @@ import { Storage } from '../../query/storage.ts';
 import type { Hook } from '../../storage/writer.ts';
 import type { SqliteOptions } from './options.ts';
 
+/** Options of a `SqliteStorage`. All are optional. */
 export interface SqliteStorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];

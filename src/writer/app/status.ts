@@ -12,7 +12,9 @@ export interface UsageStatus {
   captured: number;
   /** Number of records that the journal accepted, in a file or in memory. */
   journaled: number;
+  /** Journal of this process. */
   journal: {
+    /** Path of its directory. */
     directory: string;
     /** `memory` while no file can be written, or the disk is slow. `none` if no storage needs a file. */
     state: 'file' | 'memory' | 'none';
@@ -26,6 +28,7 @@ export interface UsageStatus {
     /** The app sent the response after `close()`, or reading the request failed. */
     capture: number;
   };
+  /** Status of each storage and writer, in the order in which they were passed. */
   storages: StorageStatus[];
   /**
    * Counts of requests to the geolocation service. `null` without a service, or before anything is stored.
@@ -33,16 +36,26 @@ export interface UsageStatus {
   freeGeoIp: FreeGeoIpStatus | null;
   /** Number of times that the writer's thread was restarted. */
   writerRestarts: number;
-  /** Last problem that occurred. */
-  lastError: { date: number; code: string | null; message: string } | null;
+  /** Most recently reported problem; `null` if there was none. */
+  lastError: {
+    /** Time of the report, in ms since 1970. */
+    date: number;
+    /** Code of this library, the database or Node; `null` for an error without one. */
+    code: string | null;
+    /** Message of the error. */
+    message: string;
+  } | null;
 }
 
+/** Status of one storage or writer. Counts are for this process, since its start. */
 export interface StorageStatus {
+  /** Label of the storage, for example `sqlite:usage.db`. */
   storage: string;
   /** True if the storage was opened, its last batch succeeded, and every journal can be read. */
   ok: boolean;
   /** Number of records of this process in the storage. Those of dead processes are in `adopted`. */
   committed: number;
+  /** Number of records stored from journals of dead processes. */
   adopted: number;
   /** Number of records that the engine rejected, including those of dead processes; they are in the reject file. */
   rejected: number;
@@ -60,13 +73,20 @@ export interface StorageStatus {
     /** Number of calls that threw, rejected, or did not settle within 10 s. */
     failed: number;
   };
+  /** Records in the journal that are not stored yet. About one second under load is normal. */
   lag: {
     /** Number of records in the journal that are not stored yet. */
     records: number;
     /** Time since there have been such records, in s. */
     seconds: number;
   };
-  error: { code: string | null; message: string } | null;
+  /** Current problem; `null` if there is none. */
+  error: {
+    /** Code of this library, the database or Node; `null` for an error without one. */
+    code: string | null;
+    /** Message of the error. */
+    message: string;
+  } | null;
 }
 
 export function statusOf(

@@ -4,8 +4,14 @@ import { Reader, type Response } from 'maxmind';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { defaultDatabase } from './default-geo.ts';
 
-/** An MMDB file. `undefined` means the optional package, if it is installed. `false` disables countries. */
-export type GeoOption = { database: string } | false | undefined;
+/** Settings of the country database. */
+export interface GeoSettings {
+  /** Path of a file in MMDB format, relative to the working directory. */
+  database: string;
+}
+
+/** `undefined` means the optional package, if it is installed. `false` disables countries. */
+export type GeoOption = GeoSettings | false | undefined;
 
 /** Location of an address. */
 export interface GeoLocation {
