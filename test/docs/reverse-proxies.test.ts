@@ -1,7 +1,7 @@
 /** The nginx configuration of the page about reverse proxies, in a real nginx in front of two servers. */
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ describe.runIf(isWanted('nginx'))('the nginx configuration', () => {
   test('forwards the client, distributes requests, and passes live updates on', async () => {
     const usages: TrackUsage[] = [];
     const ports: number[] = [];
+    const servers: Server[] = [];
     for (const name of ['first', 'second']) {
       const app = express();
       // Trusts nginx, but not the address that its client uses.
@@ -29,6 +30,7 @@ describe.runIf(isWanted('nginx'))('the nginx configuration', () => {
       const server = createServer(app).listen(0, '127.0.0.1');
       await once(server, 'listening');
       ports.push((server.address() as AddressInfo).port);
+      servers.push(server);
       usages.push(usage);
       onTestFinished(async () => {
         server.closeAllConnections();
@@ -60,6 +62,14 @@ describe.runIf(isWanted('nginx'))('the nginx configuration', () => {
         { url: 'http://shop.example/shop?page=2', remoteAddr: '127.0.0.2' },
       ]);
     }
+
+    // A rolling restart: with nginx's defaults, the server that was restarted first would still be avoided.
+    const [first, second] = servers as [Server, Server];
+    await stop(first);
+    for (let i = 0; i < 2; i++) expect(await text(await get(nginx.port, '/shop'))).toBe('second');
+    await once(first.listen(ports[0], '127.0.0.1'), 'listening');
+    await stop(second);
+    for (let i = 0; i < 2; i++) expect(await text(await get(nginx.port, '/shop'))).toBe('first');
   });
 });
 
@@ -109,6 +119,11 @@ async function get(port: number, path: string): Promise<IncomingMessage> {
   const request = httpRequest({ host: '127.0.0.1', localAddress: '127.0.0.2', port, path, headers }).end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   return response;
+}
+
+async function stop(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 }
 
 async function text(response: IncomingMessage): Promise<string> {
