@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import type { RecordBatch } from '../../src/batch.ts';
+import { ENDPOINT_COLUMNS } from '../../src/storages/sql/columns.ts';
 import {
   type Endpoint,
-  type EndpointLookUp,
-  Endpoints,
+  endpointIdsOf,
   endpointKinds,
-  endpointOf,
+  endpointName,
+  endpointValues,
 } from '../../src/storages/sql/endpoints.ts';
+import { RowIds } from '../../src/storages/sql/row-ids.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 
 const batch = (records: TestRecord[]) => new TestJournal('a', []).batch(records).records;
@@ -59,9 +62,13 @@ test('an endpoint has the IDs of its texts', () => {
   const records = batch([record, { ...record, authorization: true, bot: true }]);
   const texts: Record<string, number> = { s: 11, m: 12, p: 13, r: 14, b: 15 };
   const idOf = (local: number) => texts[records.strings[local]!]!;
-  const ids = { serverName: 11, method: 12, protocol: 13, route: 14, blueprint: 15 };
-  expect(endpointOf(records, 0, idOf)).toEqual({ ...ids, credentials: 0 });
-  expect(endpointOf(records, 1, idOf)).toEqual({ ...ids, credentials: 1 });
+  const rowOf = (index: number) =>
+    Object.fromEntries(
+      ENDPOINT_COLUMNS.map((column, n) => [column, endpointValues(records, index, idOf)[n]]),
+    );
+  const ids = { server_name: 11, method: 12, protocol: 13, route: 14, blueprint: 15 };
+  expect(rowOf(0)).toEqual({ ...ids, credentials: 0 });
+  expect(rowOf(1)).toEqual({ ...ids, credentials: 1 });
 });
 
 describe('the IDs of endpoints', () => {
@@ -71,54 +78,58 @@ describe('the IDs of endpoints', () => {
   function database(hidden = 0) {
     const known = new Map<string, number>();
     const calls: Endpoint[][] = [];
-    const lookUp: EndpointLookUp = async (wanted) => {
+    const endpoints = new RowIds<Endpoint>(async (wanted) => {
       calls.push([...wanted]);
-      if (calls.length <= hidden) return [];
-      return wanted.map((endpoint) => {
-        const name = JSON.stringify(endpoint);
+      if (calls.length <= hidden) return new Map();
+      const found = wanted.map(({ values }): [string, number] => {
+        const name = endpointName(
+          Object.fromEntries(ENDPOINT_COLUMNS.map((column, n) => [column, values[n]])),
+        );
         const id = known.get(name) ?? known.size + 1;
         known.set(name, id);
-        return { ...endpoint, id };
+        return [name, id];
       });
-    };
-    return { known, calls, endpoints: new Endpoints(lookUp) };
+      return new Map(found);
+    });
+    const idsOf = (records: RecordBatch) => endpointIdsOf(records, ids, endpoints);
+    return { known, calls, idsOf, forget: () => endpoints.forget() };
   }
 
   test('are looked up once for each endpoint, and cached until a failure', async () => {
-    const { known, calls, endpoints } = database();
+    const { known, calls, idsOf, forget } = database();
     const records = batch(RECORDS);
-    const found = await endpoints.idsOf(records, ids);
-    const nameOf = (index: number) =>
-      known.get(JSON.stringify(endpointOf(records, index, (local) => ids[local]!)));
-    expect([...found]).toEqual(RECORDS.map((_, index) => nameOf(index)));
+    const found = await idsOf(records);
+    const idOf = (index: number) =>
+      known.get(endpointValues(records, index, (local) => ids[local]!).join(' '));
+    expect([...found]).toEqual(RECORDS.map((_, index) => idOf(index)));
     expect(calls.map(({ length }) => length)).toEqual([7]);
-    expect(await endpoints.idsOf(batch(RECORDS), ids)).toEqual(found);
+    expect(await idsOf(batch(RECORDS))).toEqual(found);
     expect(calls).toHaveLength(1);
     // Only the one that is not known yet.
-    await endpoints.idsOf(batch([...RECORDS, { method: 'GET', route: '/other', authorization: true }]), ids);
+    await idsOf(batch([...RECORDS, { method: 'GET', route: '/other', authorization: true }]));
     expect(calls.map(({ length }) => length)).toEqual([7, 1]);
-    endpoints.forget();
-    expect(await endpoints.idsOf(batch(RECORDS), ids)).toEqual(found);
+    forget();
+    expect(await idsOf(batch(RECORDS))).toEqual(found);
     expect(calls.map(({ length }) => length)).toEqual([7, 1, 7]);
   });
 
   test('are looked up in the same order by all writers, which then cannot deadlock', async () => {
     const [one, other] = [database(), database()];
     const records = batch(RECORDS);
-    await one.endpoints.idsOf(records, ids);
+    await one.idsOf(records);
     const reversed = batch(RECORDS);
     for (const column of Object.values(reversed.text)) column.subarray(0, RECORDS.length).reverse();
     reversed.flags.subarray(0, RECORDS.length).reverse();
-    await other.endpoints.idsOf(reversed, ids);
+    await other.idsOf(reversed);
     expect(other.calls[0]).toEqual(one.calls[0]);
   });
 
   test('are looked up at most five times', async () => {
     const late = database(4);
-    expect(await late.endpoints.idsOf(batch([{}]), ids)).toEqual(new Int32Array([1]));
+    expect(await late.idsOf(batch([{}]))).toEqual(new Int32Array([1]));
     expect(late.calls).toHaveLength(5);
     const never = database(Number.POSITIVE_INFINITY);
-    await expect(never.endpoints.idsOf(batch([{}]), ids)).rejects.toThrow('neither found nor added');
+    await expect(never.idsOf(batch([{}]))).rejects.toThrow('neither found nor added');
     expect(never.calls).toHaveLength(5);
   });
 });

@@ -1,29 +1,29 @@
 import type { Range } from '../../storage/contract.ts';
 import { foldCase } from '../../storage/fold-case.ts';
-import type { Dialect } from '../sql/dialect.ts';
+import { inCalendar, type RecordPosition, type ServerDialect } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { binary, datetime, text } from './literals.ts';
 import type { Session } from './session.ts';
 import { TABLES } from './tables.ts';
-
-/** Range of both servers' calendars: the years 1 to 9999. In ms since 1970. */
-export const FIRST = -62_135_596_800_000;
-export const LAST = 253_402_300_799_999;
 
 /** Maximum time that the server may take for a query that may scan all records. In s. */
 const QUERY_TIMEOUT = 30;
 /** Time limit that MySQL applies and MariaDB ignores, in the outermost SELECT. */
 export const HINT = `/*+ MAX_EXECUTION_TIME(${QUERY_TIMEOUT * 1000}) */`;
 
+/** Keeps an existing row unchanged. `IGNORE` would hide other errors too. */
+export const KEEP = 'ON DUPLICATE KEY UPDATE id = id';
+
 /** Converts a date to ms since 1970. */
 export const ms = (column: string) => `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) DIV 1000`;
 
 /** Returns the dialect of MySQL and MariaDB. */
-export function dialectOf(session: Session): Dialect {
+export function dialectOf(session: Session): ServerDialect {
   return {
     query: (sql) => session.query(limited(sql)),
     hint: HINT,
     table: session.table,
+    keep: KEEP,
     sums: TABLES,
     records: 'requests',
     join: 'STRAIGHT_JOIN',
@@ -44,6 +44,7 @@ export function dialectOf(session: Session): Dialect {
       `SELECT DISTINCT t.series, t.bucket FROM ${table} t
        WHERE t.series = ${series} AND t.bucket BETWEEN ${range(from, to)}`,
     recordWithin: (site, { from, to }: Range) => `r.site = ${site} AND r.date BETWEEN ${range(from, to)}`,
+    isBeyond,
     intervalOf: (bounds) => `INTERVAL(${ms('r.date')}, ${bounds.join(', ')}) - 1`,
   };
 }
@@ -76,6 +77,13 @@ export function range(from: number, to: number): string {
   return `${literal(Math.ceil(from))} AND ${literal(to)}`;
 }
 
+/** Compares positions. A single comparison of three columns would not use the index. */
+function isBeyond(sign: '<' | '>', { ms, journal, ordinal }: RecordPosition): string {
+  const date = datetime(ms);
+  return `r.date ${sign}= ${date} AND (r.date ${sign} ${date}
+    OR r.journal ${sign} ${journal} OR (r.journal = ${journal} AND r.ordinal ${sign} ${ordinal}))`;
+}
+
 function literal(at: number): string {
-  return datetime(Math.min(Math.max(at, FIRST), LAST));
+  return datetime(inCalendar(at));
 }

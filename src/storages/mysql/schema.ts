@@ -3,6 +3,7 @@ import { TrackUsageError } from '../../errors.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { numberOf, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
+import { text } from './literals.ts';
 import type { Query, Session } from './session.ts';
 import { MARK, MIGRATIONS, SCHEMA_VERSION, TABLE_NAMES, VERSION_TABLE, versionTable } from './tables.ts';
 import { createView, SUMMARY_VIEWS, viewOfRecords, viewOfSummary } from './views.ts';
@@ -74,7 +75,7 @@ async function versionWith(session: Session, query: Query): Promise<number> {
   checkServer(value, server!.version!);
   const [mark] = await query(`
     SELECT table_comment AS comment FROM information_schema.tables
-    WHERE table_schema = ${quoted(location.database)} AND table_name = ${quoted(location.prefix + VERSION_TABLE)}`);
+    WHERE table_schema = ${text(location.database)} AND table_name = ${text(location.prefix + VERSION_TABLE)}`);
   if (!mark) return 0;
   if (mark.comment !== MARK) throw new TrackUsageError('STORAGE_FOREIGN', { value });
   const [row] = await query(`SELECT version FROM ${table(VERSION_TABLE)}`);
@@ -135,7 +136,7 @@ async function namesIn(
 ): Promise<string[]> {
   const rows = await query(`
     SELECT table_name AS name FROM information_schema.tables
-    WHERE table_schema = ${quoted(database)} AND table_name IN (${names.map((name) => quoted(prefix + name)).join(', ')})`);
+    WHERE table_schema = ${text(database)} AND table_name IN (${names.map((name) => text(prefix + name)).join(', ')})`);
   // On a case-sensitive file system, the server may still compare names case-insensitively.
   return rows.map(({ name }) => name!.slice(prefix.length)).filter((name) => names.includes(name));
 }
@@ -143,8 +144,4 @@ async function namesIn(
 /** Returns the name of a lock, within the limit of 64 characters. */
 function lockOf({ table }: Session): string {
   return `track-usage ${createHash('sha256').update(table('')).digest('hex').slice(0, 32)}`;
-}
-
-function quoted(name: string): string {
-  return `_utf8mb4 x'${Buffer.from(name).toString('hex')}'`;
 }

@@ -1,8 +1,14 @@
 import type { RecordBatch } from '../../batch.ts';
+import type { TextColumn } from '../../record.ts';
+import { MEASURES } from '../../storage/measures.ts';
 import type { Agent } from '../sql/agents.ts';
+import { addingUp, ENDPOINT_COLUMNS, RECORD_TEXTS } from '../sql/columns.ts';
 import type { Endpoint } from '../sql/endpoints.ts';
+import { type BucketDate, ORDINALS } from '../sql/server-writer.ts';
+import type { BatchIds } from '../sql/shared-rows.ts';
 import type { SumRows } from '../sql/sums.ts';
 import type { Text } from '../sql/texts.ts';
+import { KEEP } from './dialect.ts';
 import { binary, datetime, datetimes, idOrNull, integer, text } from './literals.ts';
 import type { RowsStatement } from './packets.ts';
 import { TABLES } from './tables.ts';
@@ -10,27 +16,19 @@ import { TABLES } from './tables.ts';
 /** Returns the quoted name of a table. */
 type NameOf = (table: string) => string;
 
-/** Number of distinct ordinals within a millisecond. Records of one millisecond are sorted by them. */
-const ORDINALS = 2 ** 31;
-/** Keeps an existing row unchanged. `IGNORE` would hide other errors too. */
-const KEEP = ' ON DUPLICATE KEY UPDATE ';
-
 export function addTexts(table: NameOf, texts: readonly Text[]): RowsStatement {
   return {
     head: `INSERT INTO ${table('strings')} (hash, text) VALUES `,
     rows: texts.map((each) => `(${binary(each.hash)},${text(each.text)})`),
-    tail: `${KEEP}id = id`,
+    tail: ` ${KEEP}`,
   };
 }
 
 export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[]): RowsStatement {
   return {
-    head: `INSERT INTO ${table('endpoints')} (server_name, method, protocol, route, blueprint, credentials) VALUES `,
-    rows: endpoints.map(
-      ({ serverName, method, protocol, route, blueprint, credentials }) =>
-        `(${serverName},${method},${protocol},${route},${blueprint},${credentials})`,
-    ),
-    tail: `${KEEP}id = id`,
+    head: `INSERT INTO ${table('endpoints')} (${ENDPOINT_COLUMNS.join(', ')}) VALUES `,
+    rows: endpoints.map(({ values }) => `(${values.join(',')})`),
+    tail: ` ${KEEP}`,
   };
 }
 
@@ -41,32 +39,23 @@ export function addAgents(table: NameOf, agents: readonly Agent[]): RowsStatemen
       ({ string, digest, browser, version, platform, bot }) =>
         `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0})`,
     ),
-    tail: `${KEEP}id = id`,
+    tail: ` ${KEEP}`,
   };
 }
 
-/**
- * Adds buckets.
- * @param dates The buckets, and their local dates as text.
- */
-export function addBuckets(
-  table: NameOf,
-  site: number,
-  dates: readonly { bucket: number; date: string }[],
-): RowsStatement {
+export function addBuckets(table: NameOf, site: number, dates: readonly BucketDate[]): RowsStatement {
   return {
     head: `INSERT INTO ${table('buckets')} (site, bucket, date) VALUES `,
     rows: dates.map(({ bucket, date }) => `(${site},${datetime(bucket)},${text(date)})`),
-    tail: `${KEEP}site = site`,
+    tail: ' ON DUPLICATE KEY UPDATE site = site',
   };
 }
 
 export function addSums(table: NameOf, sums: SumRows): RowsStatement {
-  const plus = (column: string) => `${column} = ${column} + VALUES(${column})`;
   return {
-    head: `INSERT INTO ${table(TABLES[sums.period])} (series, bucket, \`key\`, hits, transfer, errors, duration) VALUES `,
+    head: `INSERT INTO ${table(TABLES[sums.period])} (series, bucket, \`key\`, ${MEASURES.join(', ')}) VALUES `,
     rows: rowsOfSums(sums),
-    tail: `${KEEP}${['hits', 'transfer', 'errors', 'duration'].map(plus).join(', ')}`,
+    tail: ` ON DUPLICATE KEY UPDATE ${addingUp((measure) => `${measure} + VALUES(${measure})`)}`,
   };
 }
 
@@ -87,26 +76,18 @@ export interface Origin {
   first: number;
 }
 
-/**
- * Adds records.
- * @param ids IDs of the batch's texts.
- * @param endpoints Endpoint of each record.
- * @param agents Agent of each record, or 0.
- */
 export function addRecords(
   table: NameOf,
   origin: Origin,
   records: RecordBatch,
-  ids: Float64Array,
-  endpoints: Int32Array,
-  agents: Float64Array,
+  ids: BatchIds,
 ): RowsStatement {
-  const columns = idColumns(records, ids, agents);
+  const columns = idColumns(records, ids);
   const { extra } = records;
   const named = [...columns.keys(), ...(extra.size > 0 ? ['extra'] : [])];
   return {
     head: `INSERT INTO ${table('requests')} (${[...COLUMNS, ...named].join(', ')}) VALUES `,
-    rows: rowsOfRecords(origin, records, ids, endpoints, [...columns.values()]),
+    rows: rowsOfRecords(origin, records, ids, [...columns.values()]),
     tail: '',
   };
 }
@@ -121,20 +102,14 @@ const COLUMNS = [
 type IdColumn = [locals: Int32Array, ids: Float64Array];
 
 /** Returns the columns with an ID in at least one record. Parsing them takes most of a statement's time. */
-function idColumns(
-  { length, text }: RecordBatch,
-  ids: Float64Array,
-  agents: Float64Array,
-): Map<string, IdColumn> {
+function idColumns({ length, text }: RecordBatch, { texts, agents }: BatchIds): Map<string, IdColumn> {
+  const { url: _, ...others } = RECORD_TEXTS;
   const columns: [string, IdColumn][] = [
-    ['remote_addr', [text.remoteAddr, ids]],
-    ['forwarded_for', [text.forwardedFor, ids]],
+    ...Object.entries(others).map(([column, name]): [string, IdColumn] => [
+      name,
+      [text[column as TextColumn], texts],
+    ]),
     ['agent', [Int32Array.from(agents.keys()), agents]],
-    ['language', [text.language, ids]],
-    ['referrer', [text.referrer, ids]],
-    ['username', [text.username, ids]],
-    ['visitor', [text.visitor, ids]],
-    ['country', [text.country, ids]],
   ];
   const isFilled = ([locals, ids]: IdColumn) => locals.subarray(0, length).some((local) => ids[local] !== 0);
   return new Map(columns.filter(([, column]) => isFilled(column)));
@@ -143,14 +118,13 @@ function idColumns(
 function* rowsOfRecords(
   { site, journal, first }: Origin,
   { length, text: { url }, date, duration, contentLength, status, extra }: RecordBatch,
-  ids: Float64Array,
-  endpoints: Int32Array,
+  { texts, endpoints }: BatchIds,
   columns: readonly IdColumn[],
 ) {
   const dateOf = datetimes();
   for (let i = 0; i < length; i++) {
     let row = `(${site},${dateOf(date[i]!)},${journal},${(first + i) % ORDINALS},${endpoints[i]},${status[i]}`;
-    row += `,${ids[url[i]!]},${integer(contentLength[i]!)},${integer(duration[i]!)}`;
+    row += `,${texts[url[i]!]},${integer(contentLength[i]!)},${integer(duration[i]!)}`;
     for (const [locals, of] of columns) row += `,${idOrNull(of[locals[i]!]!)}`;
     if (extra.size > 0) row += `,${text(extra.get(i) ?? null)}`;
     yield `${row})`;

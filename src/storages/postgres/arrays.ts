@@ -32,13 +32,6 @@ export function timestamps(values: ArrayLike<number>, length = values.length): B
   return array;
 }
 
-/** Encodes a single timestamp, given in ms since 1970. */
-export function timestamp(ms: number): Buffer {
-  const value = Buffer.allocUnsafe(8);
-  putTimestamp(value, ms, 0);
-  return value;
-}
-
 /** Encodes UUIDs, each of 16 bytes. */
 export function uuids(values: readonly Buffer[]): Buffer {
   const array = fixed(UUID, values.length);

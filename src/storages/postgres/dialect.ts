@@ -1,23 +1,20 @@
 import type { Range } from '../../storage/contract.ts';
 import { foldCase } from '../../storage/fold-case.ts';
-import { type Dialect, type Row, skipping } from '../sql/dialect.ts';
+import { inCalendar, type Row, type ServerDialect, skipping } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
-import { TABLES } from './schema.ts';
+import { PERIOD_NAMES } from '../sql/views.ts';
 import type { Session } from './session.ts';
-
-/** Range of both calendars: the years 1 to 9999. In ms since 1970. */
-export const FIRST = -62_135_596_800_000;
-export const LAST = 253_402_300_799_999;
 
 /** Converts a timestamp to ms since 1970. */
 export const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::int8`;
 
 /** Returns the PostgreSQL dialect. */
-export function dialectOf(session: Session): Dialect {
+export function dialectOf(session: Session): ServerDialect {
   return {
     query: (sql) => session.limited<Row>(sql),
     table: (name) => `${session.schema}.${name}`,
-    sums: TABLES,
+    keep: 'ON CONFLICT DO NOTHING',
+    sums: PERIOD_NAMES,
     records: 'records',
     // No hint is needed: the planner knows the sizes of both sides.
     join: 'JOIN',
@@ -38,16 +35,16 @@ export function dialectOf(session: Session): Dialect {
     bucketMs: ms,
     buckets: (table, series, range) => skipping(table, series, ...ends(range)),
     recordWithin: (site, range) => `r.site = ${site} AND r.date BETWEEN ${ends(range).join(' AND ')}`,
+    // The planner may sort all records beyond the position instead if the comparison is written as conditions.
+    isBeyond: (sign, { ms, journal, ordinal }) =>
+      `(r.date, r.journal, r.ordinal) ${sign} (${literal(ms)}, ${journal}, ${ordinal})`,
     intervalOf: (bounds) => `width_bucket(r.date, ARRAY[${bounds.map(literal).join(', ')}]) - 1`,
   };
 }
 
-/**
- * Returns a timestamp literal.
- * @param at In ms since 1970.
- */
-export function literal(at: number): string {
-  return `'${new Date(Math.min(Math.max(at, FIRST), LAST)).toISOString()}'::timestamptz`;
+/** Returns the literal of a timestamp in ms since 1970. */
+function literal(at: number): string {
+  return `'${new Date(inCalendar(at)).toISOString()}'::timestamptz`;
 }
 
 function ends({ from, to }: Range): [string, string] {

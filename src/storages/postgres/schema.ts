@@ -1,11 +1,8 @@
 import { TrackUsageError } from '../../errors.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
-import { textsOfRecord } from '../sql/joins.ts';
+import { PERIOD_NAMES, serverRecords, sumsWithKeys, viewName } from '../sql/views.ts';
 import type { Session } from './session.ts';
-
-/** Table of each period. */
-export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
 
 /** Oldest server version that is tested. */
 const OLDEST = 15;
@@ -95,7 +92,7 @@ const MIGRATIONS: readonly string[] = [
     date text NOT NULL,
     PRIMARY KEY (site, bucket)
   );
-  ${Object.values(TABLES)
+  ${Object.values(PERIOD_NAMES)
     .map(
       (table) => `
   CREATE TABLE @.${table} (
@@ -175,49 +172,34 @@ export async function versionOf(session: Session): Promise<number> {
 /** Creates the missing views of a summary, such as `usage_urls_daily`. */
 export async function createViews(session: Session, summary: string): Promise<void> {
   const [row] = await session.query<{ found: string | null }>(
-    `SELECT to_regclass('${session.schema}.${viewOf(summary, TABLES.month)}')::text AS found`,
+    `SELECT to_regclass('${session.schema}.${viewOf(summary, PERIOD_NAMES.month)}')::text AS found`,
   );
   if (row!.found !== null) return;
   await session.script(`${lock(session)}; ${views(session, summary)}`);
 }
 
 function lock({ schema }: Session): string {
-  return `SELECT pg_advisory_xact_lock(hashtextextended(${literal(`track-usage ${schema}`)}, 0))`;
+  return `SELECT pg_advisory_xact_lock(hashtextextended('track-usage ${schema}', 0))`;
 }
 
 function views({ schema }: Session, summary: string): string {
-  return Object.values(TABLES)
-    .map(
-      (table) => `
-      CREATE OR REPLACE VIEW ${schema}.${viewOf(summary, table)} AS
-      SELECT sites.name AS site, buckets.date, strings.text AS key, t.hits, t.transfer, t.errors, t.duration, t.bucket
-      FROM ${schema}.${table} t
-        JOIN ${schema}.series ON series.id = t.series AND series.summary = ${literal(summary)}
-        JOIN ${schema}.sites ON sites.id = series.site
-        JOIN ${schema}.buckets ON buckets.site = series.site AND buckets.bucket = t.bucket
-        LEFT JOIN ${schema}.strings ON strings.id = t.key
-      ORDER BY t.bucket DESC, t.hits DESC, strings.text NULLS LAST;`,
-    )
+  const table = (name: string) => `${schema}.${name}`;
+  return Object.values(PERIOD_NAMES)
+    .map((sums) => {
+      const select = sumsWithKeys(table, table(sums), summary, { order: 'strings.text NULLS LAST' });
+      return `CREATE OR REPLACE VIEW ${table(viewOf(summary, sums))} AS ${select};`;
+    })
     .join('');
 }
 
-/** Returns the name of a view. Summary names contain letters, digits and dashes. */
-function viewOf(summary: string, table: string): string {
-  return `usage_${summary.replaceAll('-', '_')}_${table}`;
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
+function viewOf(summary: string, period: string): string {
+  return `usage_${viewName(summary, period)}`;
 }
 
 /** Selects records with their texts. `from` is the table, or a selection of its rows. */
 export function recordsOf(schema: string, from: string): string {
-  return `
-  SELECT r.date, sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url,
-    route.text AS route, protocol.text AS protocol, r.status, r.content_length, r.duration,
-    remote.text AS remote_addr, forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser,
-    agents.version, agents.platform, language.text AS language, referrer.text AS referrer,
-    username.text AS username, e.credentials = 1 AS "authorization", visitor.text AS visitor, country.text AS country,
-    coalesce(agents.bot, false) AS bot, blueprint.text AS blueprint, r.extra, r.journal, r.ordinal
-  FROM ${from} r ${textsOfRecord((name) => `${schema}.${name}`)}`;
+  return serverRecords((name) => `${schema}.${name}`, from, {
+    authorization: 'e.credentials = 1 AS "authorization"',
+    notBot: 'false',
+  });
 }

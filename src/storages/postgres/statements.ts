@@ -1,4 +1,6 @@
-import { TABLES } from './schema.ts';
+import { MEASURES } from '../../storage/measures.ts';
+import { addingUp, ENDPOINT_COLUMNS, RECORD_TEXTS } from '../sql/columns.ts';
+import { PERIOD_NAMES } from '../sql/views.ts';
 
 /** Columns of `records` that every batch provides, and their types. */
 const RECORD = {
@@ -6,39 +8,28 @@ const RECORD = {
   date: 'timestamptz',
   ordinal: 'int4',
   status: 'int4',
-  url: 'int8',
   content_length: 'int8',
   duration: 'int8',
-  remote_addr: 'int8',
-  forwarded_for: 'int8',
+  ...Object.fromEntries(Object.values(RECORD_TEXTS).map((column) => [column, 'int8'])),
   agent: 'int8',
-  language: 'int8',
-  referrer: 'int8',
-  username: 'int8',
-  visitor: 'int8',
-  country: 'int8',
   extra: 'text',
-} as const;
+};
 
 const SUM = {
   series: 'int4',
   bucket: 'timestamptz',
   key: 'int8',
-  hits: 'int8',
-  transfer: 'int8',
-  errors: 'int8',
-  duration: 'int8',
-} as const;
+  ...Object.fromEntries(MEASURES.map((measure) => [measure, 'int8'])),
+};
 
-/** Returns the statements of a schema. Their parameters are documented where they are passed: `writer.ts`. */
+export type Statements = ReturnType<typeof statementsOf>;
+
+/**
+ * Returns the statements of a schema that take arrays. Their parameters are documented where they are passed:
+ * `lookups.ts` and `writer.ts`.
+ */
 export function statementsOf(schema: string) {
   return {
-    position: `SELECT position, ordinal FROM ${schema}.journals WHERE id = $1`,
-    forget: `DELETE FROM ${schema}.journals WHERE id = $1`,
-    site: `SELECT id, time_zone FROM ${schema}.sites WHERE name = $1`,
-    addSite: `INSERT INTO ${schema}.sites (name, time_zone) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-    series: `SELECT id FROM ${schema}.series WHERE site = $1 AND summary = $2`,
-    addSeries: `INSERT INTO ${schema}.series (site, summary) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
     texts: `
       WITH given AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS given (hash, text)),
       found AS (SELECT s.hash, s.id FROM given JOIN ${schema}.strings s USING (hash)),
@@ -69,10 +60,7 @@ export function statementsOf(schema: string) {
 }
 
 function endpoints(schema: string): string {
-  const columns = 'server_name, method, protocol, route, blueprint, credentials';
-  const named = (table: string) =>
-    `${table}.server_name AS "serverName", ${table}.method, ${table}.protocol, ${table}.route, ${table}.blueprint,
-     ${table}.credentials, ${table}.id`;
+  const columns = ENDPOINT_COLUMNS.join(', ');
   return `
     WITH given AS (
       SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int4[])
@@ -84,7 +72,7 @@ function endpoints(schema: string): string {
       SELECT ${columns} FROM given WHERE (${columns}) NOT IN (SELECT ${columns} FROM found)
       ON CONFLICT DO NOTHING RETURNING *
     )
-    SELECT ${named('found')} FROM found UNION ALL SELECT ${named('added')} FROM added`;
+    SELECT id, ${columns} FROM found UNION ALL SELECT id, ${columns} FROM added`;
 }
 
 /**
@@ -111,14 +99,13 @@ function apply(schema: string): string {
     INSERT INTO ${schema}.buckets (site, bucket, date)
     SELECT ${site}, bucket, date FROM journal, ${unnest({ bucket: 'timestamptz', date: 'text' })}
     ON CONFLICT DO NOTHING`;
-  const sums = Object.values(TABLES).map(
+  const sums = Object.values(PERIOD_NAMES).map(
     (table) => `
     ${table} AS (
       INSERT INTO ${schema}.${table} AS t (${Object.keys(SUM).join(', ')})
       SELECT given.* FROM journal, ${unnest(SUM)}
-      ON CONFLICT (series, bucket, key) DO UPDATE SET hits = t.hits + excluded.hits,
-        transfer = t.transfer + excluded.transfer, errors = t.errors + excluded.errors,
-        duration = t.duration + excluded.duration
+      ON CONFLICT (series, bucket, key) DO UPDATE
+      SET ${addingUp((measure) => `t.${measure} + excluded.${measure}`)}
     )`,
   );
   return `

@@ -1,12 +1,12 @@
 import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
-import { BoundedCache } from '../../platform/cache.ts';
+import type { NamedRow, RowIds } from './row-ids.ts';
 import { hashOf } from './texts.ts';
 
 /**
  * A parsed user agent, as it was when its record was stored. A newer parser may read the same text
  * differently, which adds another row.
  */
-export interface Agent {
+export interface Agent extends NamedRow {
   /** ID of the user agent's text. */
   string: number;
   browser: string | null;
@@ -17,44 +17,15 @@ export interface Agent {
   digest: Buffer;
 }
 
-/** Finds the IDs of agents and adds the missing ones, as `LookUp` does for texts. */
-export type AgentLookUp = (
-  wanted: readonly Agent[],
-) => Promise<{ string: number; digest: string; id: number }[]>;
-
-const CACHED = 4_096;
-const MAX_ATTEMPTS = 5;
-
-/** Cache of the agent IDs of a database. */
-export class Agents {
-  readonly #lookUp: AgentLookUp;
-  readonly #ids = new BoundedCache<string, number>(CACHED);
-
-  constructor(lookUp: AgentLookUp) {
-    this.#lookUp = lookUp;
-  }
-
-  /** Returns the ID of each record's agent, 0 for none. `ids` are the IDs of the batch's texts. */
-  async idsOf(records: RecordBatch, ids: Float64Array): Promise<Float64Array> {
-    const { kinds, kindOf } = agentKinds(records);
-    const agents = kinds.map((index) => agentOf(records, index, ids));
-    const found = agents.map((agent) => this.#ids.get(nameOf(agent)));
-    for (let attempts = 0; found.includes(undefined); attempts++) {
-      if (attempts === MAX_ATTEMPTS) throw new Error('user agents were neither found nor added');
-      const missing = agents.filter((_, kind) => found[kind] === undefined);
-      // Writers that insert in the same order cannot deadlock.
-      const wanted = missing.sort((a, b) => a.string - b.string || Buffer.compare(a.digest, b.digest));
-      for (const { string, digest, id } of await this.#lookUp(wanted))
-        this.#ids.set(`${string} ${digest}`, id);
-      for (const [kind, agent] of agents.entries()) found[kind] ??= this.#ids.get(nameOf(agent));
-    }
-    return Float64Array.from(kindOf, (kind) => (kind < 0 ? 0 : found[kind]!));
-  }
-
-  /** Clears the cache, after a failure. */
-  forget(): void {
-    this.#ids.clear();
-  }
+/** Returns the agent ID of each record, 0 for none. `ids` are the IDs of the batch's texts. */
+export async function agentIdsOf(
+  records: RecordBatch,
+  ids: Float64Array,
+  agents: RowIds<Agent>,
+): Promise<Float64Array> {
+  const { kinds, kindOf } = agentKinds(records);
+  const found = await agents.idsOf(kinds.map((index) => agentOf(records, index, ids)));
+  return Float64Array.from(kindOf, (kind) => (kind < 0 ? 0 : found[kind]!));
 }
 
 /**
@@ -97,9 +68,11 @@ function agentOf(records: RecordBatch, index: number, ids: Float64Array): Agent 
     bot: (records.flags[index]! & FLAG_BOT) !== 0,
   };
   const digest = hashOf(JSON.stringify(Object.values(fields)));
-  return { string: ids[records.text.agent[index]!]!, ...fields, digest };
+  const string = ids[records.text.agent[index]!]!;
+  return { name: agentName(string, digest.toString('hex')), string, ...fields, digest };
 }
 
-function nameOf({ string, digest }: Agent): string {
-  return `${string} ${digest.toString('hex')}`;
+/** Returns the name of an agent. `digest` is in hexadecimal digits. */
+export function agentName(string: number | string, digest: string): string {
+  return `${string} ${digest}`;
 }

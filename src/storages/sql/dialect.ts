@@ -3,16 +3,18 @@ import { MEASURES } from '../../storage/measures.ts';
 import type { Period } from '../../summaries/periods.ts';
 
 /**
- * SQL expressions of one engine, used by `SqlQuestions`. All schemas follow the same pattern: `strings` holds
+ * SQL expressions of one engine, used by `SumQueries` and `FilterQueries`. All schemas follow the same pattern: `strings` holds
  * every text once, and the other tables refer to its ID. All values are literals.
  */
 export interface Dialect {
-  /** Runs a query. Numbers may be returned as text or BigInt. */
+  /** Runs a query, with a time limit if the engine has one. Numbers may be returned as text or BigInt. */
   query(sql: string): Promise<Row[]>;
   /** Statement prefix that limits the execution time. Defaults to none. */
   readonly hint?: string;
   /** Returns the quoted, qualified name of a table. */
   table(name: string): string;
+  /** End of an INSERT that keeps an existing row of a table with an `id`. */
+  readonly keep: string;
   /** Name of the sums table of each period. */
   readonly sums: Readonly<Record<Period, string>>;
   /** Name of the records table. */
@@ -56,7 +58,7 @@ export interface Dialect {
    * Returns a condition: record `r` is in a range (whole ms) and, if records hold the site, belongs to the
    * site.
    */
-  recordWithin(site: number, range: Range): string;
+  recordWithin(site: number | string, range: Range): string;
   /**
    * Returns a condition: an endpoint belongs to a site. Used if endpoints hold the site instead of records.
    */
@@ -66,6 +68,27 @@ export interface Dialect {
    * omitted, each interval is queried separately.
    */
   readonly intervalOf?: (bounds: readonly number[]) => string;
+}
+
+/** Position of a record in the order of records. `ms` is within `CALENDAR`. */
+export interface RecordPosition {
+  ms: number;
+  journal: number;
+  ordinal: number;
+}
+
+/** Expressions that the records of a server need as well: they hold their site, date, journal and ordinal. */
+export interface ServerDialect extends Dialect {
+  /** Returns a condition that the index supports: record `r` comes before or after a position. */
+  isBeyond(sign: '<' | '>', position: RecordPosition): string;
+}
+
+/** Dates that all servers can store: the years 1 to 9999. In ms since 1970. */
+export const CALENDAR: Range = { from: -62_135_596_800_000, to: 253_402_300_799_999 };
+
+/** Returns the date in `CALENDAR` that is nearest. */
+export function inCalendar(ms: number): number {
+  return Math.min(Math.max(ms, CALENDAR.from), CALENDAR.to);
 }
 
 export type Row = Readonly<Record<string, unknown>>;

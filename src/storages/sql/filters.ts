@@ -9,27 +9,13 @@ import type {
   Range,
 } from '../../storage/contract.ts';
 import { measuresOf, noMeasures } from '../../storage/measures.ts';
+import { ENDPOINT_TEXTS, RECORD_TEXTS } from './columns.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { queryPage } from './page.ts';
 
 /** Location of each text ID: in the record or in its endpoint. */
-const RECORD_IDS: Partial<Record<TextColumn, string>> = {
-  url: 'url',
-  remoteAddr: 'remote_addr',
-  forwardedFor: 'forwarded_for',
-  language: 'language',
-  referrer: 'referrer',
-  username: 'username',
-  visitor: 'visitor',
-  country: 'country',
-};
-const ENDPOINT_IDS: Partial<Record<TextColumn, string>> = {
-  serverName: 'server_name',
-  method: 'method',
-  protocol: 'protocol',
-  route: 'route',
-  blueprint: 'blueprint',
-};
+const RECORD_IDS: Partial<Record<TextColumn, string>> = RECORD_TEXTS;
+const ENDPOINT_IDS: Partial<Record<TextColumn, string>> = ENDPOINT_TEXTS;
 /** Text columns that come from the parsed user agent. */
 type AgentColumn = 'browser' | 'version' | 'platform';
 

@@ -2,7 +2,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Range } from '../../storage/contract.ts';
 import { foldCase } from '../../storage/fold-case.ts';
 import { type Dialect, skipping } from '../sql/dialect.ts';
-import { DATE_SHIFT, TABLES } from './schema.ts';
+import { PERIOD_NAMES } from '../sql/views.ts';
+import { DATE_SHIFT } from './schema.ts';
 
 /** Latest date that a record ID can hold: 2^43 ms, in the year 2248. */
 export const LAST_DATE = 2 ** (63 - DATE_SHIFT) - 1;
@@ -17,7 +18,8 @@ export function dialectOf(database: DatabaseSync): Dialect {
       return statement.all();
     },
     table: (name) => name,
-    sums: TABLES,
+    keep: 'ON CONFLICT DO NOTHING',
+    sums: PERIOD_NAMES,
     records: 'records',
     join: 'CROSS JOIN',
     once: 'MATERIALIZED',

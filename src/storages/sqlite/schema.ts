@@ -5,12 +5,10 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { afterUndo, rollBack } from '../../platform/sqlite.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { PERIOD_NAMES, recordsWithTexts, sumsWithKeys, viewName } from '../sql/views.ts';
 
 /** `PRAGMA application_id` that marks the file as ours: "TUsg". */
 const APPLICATION_ID = 0x54557367;
-
-/** Table of each period. */
-export const TABLES = { hour: 'hourly', day: 'daily', month: 'monthly' } as const;
 
 /**
  * Number of low bits in a record ID below its date: `date in ms × 2^20 + a number that makes it unique`. So
@@ -89,7 +87,7 @@ const MIGRATIONS: readonly string[] = [
     date TEXT NOT NULL,
     PRIMARY KEY (site, bucket)
   ) WITHOUT ROWID;
-  ${Object.values(TABLES)
+  ${Object.values(PERIOD_NAMES)
     .map(
       (table) => `
   CREATE TABLE ${table} (
@@ -105,31 +103,14 @@ const MIGRATIONS: readonly string[] = [
     )
     .join('')}
   CREATE VIEW usage_records AS
-  SELECT r.id, strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> ${DATE_SHIFT}) / 1000.0, 'unixepoch') AS date,
-    sites.name AS site, server.text AS server_name, method.text AS method, url.text AS url, route.text AS route,
-    protocol.text AS protocol, r.status, r.content_length, r.duration, remote.text AS remote_addr,
-    forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser, agents.version, agents.platform,
-    language.text AS language, referrer.text AS referrer, username.text AS username,
-    e.credentials AS authorization, visitor.text AS visitor, country.text AS country,
-    coalesce(agents.bot, 0) AS bot, blueprint.text AS blueprint, r.extra
-  FROM records r
-    JOIN endpoints e ON e.id = r.endpoint
-    JOIN sites ON sites.id = e.site
-    LEFT JOIN strings server ON server.id = e.server_name
-    LEFT JOIN strings method ON method.id = e.method
-    LEFT JOIN strings protocol ON protocol.id = e.protocol
-    LEFT JOIN strings route ON route.id = e.route
-    LEFT JOIN strings blueprint ON blueprint.id = e.blueprint
-    LEFT JOIN strings url ON url.id = r.url
-    LEFT JOIN strings remote ON remote.id = r.remote_addr
-    LEFT JOIN strings forwarded ON forwarded.id = r.forwarded_for
-    LEFT JOIN agents ON agents.id = r.agent
-    LEFT JOIN strings agent ON agent.id = agents.string
-    LEFT JOIN strings language ON language.id = r.language
-    LEFT JOIN strings referrer ON referrer.id = r.referrer
-    LEFT JOIN strings username ON username.id = r.username
-    LEFT JOIN strings visitor ON visitor.id = r.visitor
-    LEFT JOIN strings country ON country.id = r.country;
+  ${recordsWithTexts((table) => table, {
+    first: `r.id, strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> ${DATE_SHIFT}) / 1000.0, 'unixepoch') AS date`,
+    last: 'r.extra',
+    authorization: 'e.credentials AS authorization',
+    notBot: '0',
+    from: 'records r JOIN endpoints e ON e.id = r.endpoint JOIN sites ON sites.id = e.site',
+    agents: 'agents',
+  })};
   `,
 ];
 
@@ -204,15 +185,10 @@ function dropViews(database: DatabaseSync): void {
 
 /** Creates a view for each period of a summary, such as `usage_urls_daily`. */
 export function createViews(database: DatabaseSync, summary: string): void {
-  for (const table of Object.values(TABLES)) {
-    database.exec(`
-      CREATE VIEW IF NOT EXISTS "usage_${summary.replaceAll('-', '_')}_${table}" AS
-      SELECT sites.name AS site, buckets.date, strings.text AS key, t.hits, t.transfer, t.errors, t.duration
-      FROM ${table} t
-        JOIN series ON series.id = t.series AND series.summary = '${summary.replaceAll("'", "''")}'
-        JOIN sites ON sites.id = series.site
-        JOIN buckets ON buckets.site = series.site AND buckets.bucket = t.bucket
-        LEFT JOIN strings ON strings.id = t.key
-      ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, strings.text`);
+  for (const table of Object.values(PERIOD_NAMES)) {
+    const parts = { last: 't.duration', order: 't.key = 0, strings.text' };
+    database.exec(
+      `CREATE VIEW IF NOT EXISTS "usage_${viewName(summary, table)}" AS ${sumsWithKeys((name) => name, table, summary, parts)}`,
+    );
   }
 }

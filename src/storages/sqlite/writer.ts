@@ -7,14 +7,19 @@ import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platfo
 import { checkTimeZone } from '../../storage/checks.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
+import { MEASURES } from '../../storage/measures.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
-import { ENDPOINT_COLUMNS, endpointKinds, endpointOf } from '../sql/endpoints.ts';
+import { addingUp, ENDPOINT_COLUMNS } from '../sql/columns.ts';
+import { endpointKinds, endpointValues } from '../sql/endpoints.ts';
+import { statementsOf } from '../sql/statements.ts';
+import { PERIOD_NAMES } from '../sql/views.ts';
+import { dialectOf } from './dialect.ts';
 import { DatabaseFile } from './location.ts';
 import type { SqliteOptions } from './options.ts';
-import { createViews, DATE_SHIFT, migrate, namedError, TABLES } from './schema.ts';
+import { createViews, DATE_SHIFT, migrate, namedError } from './schema.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
 const BUSY_TIMEOUT = 2_000;
@@ -165,12 +170,12 @@ export class SqliteWriter implements StorageWriter {
   }
 
   #openSite(path: string, { site, timeZone }: WriterContext): number {
-    const find = this.#database.prepare('SELECT id, time_zone FROM sites WHERE name = ?');
-    if (!find.get(site)) {
-      const add = 'INSERT INTO sites (name, time_zone) VALUES (?, ?) ON CONFLICT DO NOTHING';
-      writing(this.#database, add).run(site, timeZone);
+    const { add, site: find } = statementsOf(dialectOf(this.#database));
+    const finding = this.#database.prepare(find(site));
+    if (!finding.get()) {
+      writing(this.#database, add('sites', { name: '?', time_zone: '?' })).run(site, timeZone);
     }
-    const found = find.get(site) as { id: number; time_zone: string };
+    const found = finding.get() as { id: number; time_zone: string };
     checkTimeZone({ site, timeZone }, found.time_zone, path);
     return found.id;
   }
@@ -236,8 +241,7 @@ export class SqliteWriter implements StorageWriter {
   }
 
   #endpointIdOf(records: RecordBatch, index: number, ids: BatchIds): number {
-    const endpoint = endpointOf(records, index, (local) => ids.of(local));
-    const values = [this.#site, ...ENDPOINT_COLUMNS.map((column) => endpoint[column])] as const;
+    const values = [this.#site, ...endpointValues(records, index, (local) => ids.of(local))];
     this.#statements.addEndpoint.run(...values);
     return (this.#statements.findEndpoint.get(...values) as { id: number }).id;
   }
@@ -333,40 +337,41 @@ function writing(database: DatabaseSync, sql: string): StatementSync {
 }
 
 function prepare(database: DatabaseSync) {
+  const { hour, day, month } = PERIOD_NAMES;
+  const { position, forget, series, add } = statementsOf(dialectOf(database));
   const write = (sql: string) => writing(database, sql);
+  /** Prepares a statement that adds a row, unless its key exists, and takes its values. */
+  const adding = (table: string, columns: readonly string[]) =>
+    write(add(table, Object.fromEntries(columns.map((column) => [column, '?']))));
+  const endpoint = ['site', ...ENDPOINT_COLUMNS];
   const upsert = (table: string) =>
     write(`
-      INSERT INTO ${table} (series, bucket, key, hits, transfer, errors, duration) VALUES (?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, transfer = transfer + excluded.transfer,
-        errors = errors + excluded.errors, duration = duration + excluded.duration`);
+      INSERT INTO ${table} (series, bucket, key, ${MEASURES.join(', ')}) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET ${addingUp((measure) => `${measure} + excluded.${measure}`)}`);
   return {
     site: database.prepare('SELECT name FROM sites WHERE id = ?'),
-    position: database.prepare('SELECT position, ordinal FROM journals WHERE id = ?'),
+    position: database.prepare(position('?')),
     move: write('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
-    forget: write('DELETE FROM journals WHERE id = ?'),
-    addString: write('INSERT INTO strings (text) VALUES (?) ON CONFLICT DO NOTHING'),
+    forget: write(forget('?')),
+    addString: adding('strings', ['text']),
     findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
     // Within a write transaction, no other writer can add the same row.
     findAgent: database.prepare(
       'SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?',
     ),
-    addAgent: write('INSERT INTO agents (string, browser, version, platform, bot) VALUES (?, ?, ?, ?, ?)'),
-    addEndpoint: write(
-      `INSERT INTO endpoints (site, server_name, method, protocol, route, blueprint, credentials)
-       VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
+    addAgent: adding('agents', ['string', 'browser', 'version', 'platform', 'bot']),
+    addEndpoint: adding('endpoints', endpoint),
     findEndpoint: database.prepare(
-      `SELECT id FROM endpoints WHERE site = ? AND server_name = ? AND method = ? AND protocol = ?
-       AND route = ? AND blueprint = ? AND credentials = ?`,
+      `SELECT id FROM endpoints WHERE ${endpoint.map((column) => `${column} = ?`).join(' AND ')}`,
     ),
     addRecord: write(
       `INSERT INTO records VALUES (
          (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
        ) ON CONFLICT DO NOTHING`,
     ),
-    addSeries: write('INSERT INTO series (site, summary) VALUES (?, ?) ON CONFLICT DO NOTHING'),
-    findSeries: database.prepare('SELECT id FROM series WHERE site = ? AND summary = ?'),
-    addBucket: write('INSERT INTO buckets (site, bucket, date) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
-    upsert: { hour: upsert(TABLES.hour), day: upsert(TABLES.day), month: upsert(TABLES.month) },
+    addSeries: adding('series', ['site', 'summary']),
+    findSeries: database.prepare(series('?', '?')),
+    addBucket: adding('buckets', ['site', 'bucket', 'date']),
+    upsert: { hour: upsert(hour), day: upsert(day), month: upsert(month) },
   };
 }
