@@ -6,7 +6,7 @@ const TABLE = {
   OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
   OPTION_INVALID: ['option "{name}" is {value}', 'expected {expected}'],
   APP_UNKNOWN: [
-    'cannot track {value}: not an app of Express, Fastify, Koa, Hono or NestJS, and not a server of Node',
+    'cannot track {value}: not an app of Express, Fastify, Koa, Hono or NestJS, and not a Node server',
     'pass the app, or the server that http.createServer() returned',
   ],
   APP_STARTED: [
@@ -17,7 +17,7 @@ const TABLE = {
     'the option "trustProxy" has no effect on {framework}, which has its own setting',
     'remove "trustProxy", and set {setting}',
   ],
-  APP_TRACKED: ['this app is tracked already', 'create one TrackUsage for each app and share it'],
+  APP_TRACKED: ['this app is already tracked', 'create one TrackUsage for each app and share it'],
   STORAGE_INVALID: [
     '{value} is neither a storage nor a writer',
     'pass an instance such as new SqliteStorage("usage.db")',
@@ -48,7 +48,7 @@ const TABLE = {
     'start the app once with this release to migrate the database',
   ],
   COPY_TARGET: [
-    '{value} already holds records or summaries of the site "{site}"',
+    '{value} already has records or summaries of the site "{site}"',
     'copy into an empty database, or under another name: --to-site NAME',
   ],
   COPY_DIFFERS: [
@@ -56,8 +56,8 @@ const TABLE = {
     'stop the apps that write to {from}, and copy into an empty database',
   ],
   COPY_SHRUNK: [
-    '{value} now holds {found} records, but {copied} were copied before',
-    'the copied records are kept; to copy only the remaining ones, copy into an empty database, or under another name: --to-site NAME',
+    '{value} has {found} records, but {copied} were already copied',
+    'the copied records are kept; to copy only the records that remain in the source, copy into an empty database, or under another name: --to-site NAME',
   ],
   COPY_SOURCE: [
     'cannot read {value}: {reason}',
@@ -116,7 +116,7 @@ const TABLE = {
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
     '{what} did not finish within {value} ms',
-    'check that the database or stream responds; records in a journal file are stored when it does, or at the next start, and records in memory are reported as RECORDS_LOST',
+    'check that the database or stream responds; records in a journal file are stored later, and records in memory are reported as RECORDS_LOST',
   ],
   WRITER_STOPPED: [
     'the writer thread stopped: {reason}',
@@ -148,7 +148,7 @@ const TABLE = {
   ],
   JOURNAL_UNREADABLE: [
     'cannot read {value}: {reason}',
-    'free file descriptors, make it readable or check the disk; it is retried, and no record is discarded meanwhile',
+    'free file descriptors, make it readable or check the disk; reading is retried, and no record is discarded meanwhile',
   ],
   JOURNAL_UNSYNCED: [
     'fsync of the journal {value} failed: {reason}',
@@ -156,7 +156,7 @@ const TABLE = {
   ],
   JOURNAL_UNDELETED: [
     'cannot delete {value}: {reason}',
-    'make its directory writable; it is retried, and no record is stored twice meanwhile',
+    'make its directory writable; deletion is retried, and no record is stored twice meanwhile',
   ],
   JOURNAL_CORRUPT: [
     '{bytes} bytes of the journal {value} are damaged, and {records} of its records are lost',
@@ -168,11 +168,11 @@ const TABLE = {
   ],
   BATCH_CORRUPT: [
     'the file of an unfinished batch, {value}, is damaged',
-    'check the disk; the batch is rebuilt from the journal, and records that the storage already has may be counted twice',
+    'check the disk; the batch is rebuilt from the journal, and records that were already stored may be counted twice',
   ],
   BATCH_UNWRITABLE: [
     'cannot write {value}: {reason}',
-    'free disk space or make the directory writable; until then, records are stored one by one, each once',
+    'free disk space or make the directory writable; until then, records are stored one at a time, each exactly once',
   ],
   POSITION_CORRUPT: [
     'the position file {value} is damaged',
@@ -184,7 +184,7 @@ const TABLE = {
   ],
   JOURNAL_GONE: [
     'the journal {value} was deleted while it was in use',
-    'a new journal is started; do not change the directory while the app runs',
+    'do not change the directory while the app runs; a new journal was started',
   ],
   JOURNAL_TAKEN: [
     'another process adopted the journal {value}, because this process was paused for more than 3 s and its lock was dropped',
@@ -199,7 +199,7 @@ const TABLE = {
     'until the disk is fast again, another thread writes the records, and a crash loses those still in memory; if this repeats, set journal: { dir } to a faster disk',
   ],
   RECORDS_LOST: [
-    'at close, {records} records were only in memory, neither stored nor in the journal {value}',
+    '{records} records were lost at close: they were only in memory, neither stored nor in the journal {value}',
     'make the directory of the journal writable, or the storage available, before the app stops',
   ],
   STORAGE_FAILED: [
@@ -217,7 +217,7 @@ const TABLE = {
   RECORD_REJECTED: ['{storage} rejected a record: {reason}', 'inspect the record in {file}'],
   REJECT_FILE_UNWRITABLE: [
     'cannot write the file of rejected records, {value}: {reason}',
-    'free disk space or make the directory writable; it is retried for 30 s, and later records wait',
+    'free disk space or make the directory writable; writing is retried for 30 s, and later records wait meanwhile',
   ],
   RECORD_DISCARDED: [
     '{storage} rejected a record: {reason}; it could not be written to {file}: {why}',
@@ -230,7 +230,7 @@ const TABLE = {
   HOOK_FAILED: ['{what} failed: {reason}', 'fix it; {effect}'],
   CAPTURE_FAILED: [
     'a request could not be read: {reason}',
-    'the response is not affected, and dropped.capture of status() counts the request; check code that replaces properties of requests, responses or sockets',
+    'check code that replaces properties of requests, responses or sockets; the response is not affected, and dropped.capture of status() counts the request',
   ],
   SUMMARY_KEYS: [
     'the keys of a request in custom summaries were omitted: {reason}',

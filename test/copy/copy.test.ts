@@ -126,7 +126,7 @@ describe('copy', () => {
     await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({
       code: 'COPY_SHRUNK',
       message: expect.stringContaining(
-        `a.db now holds ${count - 3} records, but ${count} were copied before; the copied records are kept`,
+        `a.db has ${count - 3} records, but ${count} were already copied; the copied records are kept`,
       ),
     });
   });

@@ -112,9 +112,7 @@ describe.each(ENGINES.filter(({ isWanted }) => isWanted))('from $name', ({ name,
     expect(await run(argv)).toEqual({
       code: 1,
       out: '',
-      err: expect.stringMatching(
-        /^track-usage: .* now holds 2 records, but 7 were copied before; .*--to-site/,
-      ),
+      err: expect.stringMatching(/^track-usage: .* has 2 records, but 7 were already copied; .*--to-site/),
     });
     expect(await storageAt('new.db').getUsage()).toHaveLength(7);
   });

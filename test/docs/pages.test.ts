@@ -4,10 +4,20 @@ import { describe, expect, test } from 'vitest';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
+import { AccessLogWriter, OutputWriter, PrintWriter } from '../../src/index.ts';
+import type { RecordWriter } from '../../src/storage/writer.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
+import { type ClickhouseClient, ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { type MongoDbLike, MongoStorage } from '../../src/storages/mongo/index.ts';
+import { MysqlStorage } from '../../src/storages/mysql/index.ts';
+import { PostgresStorage } from '../../src/storages/postgres/index.ts';
+import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { MAX_KEY_LENGTH, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text/text.ts';
+import { MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
 import { PAGES, ROOT, read, section } from './documentation.ts';
 
 describe('documentation pages', () => {
@@ -99,7 +109,51 @@ describe('documentation pages', () => {
     ];
     for (const limit of ofKeys) expect(read('docs/guides/custom-summaries.md')).toContain(`| ${limit}`);
   });
+
+  test('state the limits of a batch', () => {
+    const hide = () => 'password';
+    const redis = { sendCommand: hide } as unknown as RedisClient;
+    const clickhouse = { exec: hide, query: hide } as unknown as ClickhouseClient;
+    const mongo = { collection: hide, databaseName: 'usage' } as unknown as MongoDbLike;
+    const rows: [name: string, ...RecordWriter[]][] = [
+      [
+        'SQLite, MongoDB, memory',
+        new SqliteStorage('usage.db'),
+        new MongoStorage('mongodb://host/usage'),
+        new MemoryStorage(),
+      ],
+      ['PostgreSQL', new PostgresStorage('postgres://host/usage')],
+      [
+        'MySQL, Redis, ClickHouse',
+        new MysqlStorage('mysql://host/usage'),
+        new RedisStorage('redis://host'),
+        new ClickhouseStorage('clickhouse://host/usage'),
+      ],
+      ['with your own client: MongoDB', new MongoStorage(mongo)],
+      [
+        'with your own client: PostgreSQL, MySQL, Redis',
+        new PostgresStorage({ host: 'host', database: 'usage', password: hide }),
+        new MysqlStorage({ host: 'host', database: 'usage', typeCast: hide }),
+        new RedisStorage(redis),
+      ],
+      ['with your own client: ClickHouse', new ClickhouseStorage(clickhouse)],
+      ['`OutputWriter`, `PrintWriter`', new OutputWriter(), new PrintWriter()],
+      ['`AccessLogWriter`', new AccessLogWriter('access.log')],
+    ];
+    const expected = rows.flatMap(([name, ...storages]) => [
+      ...new Set(storages.map(({ maxRecords = MAX_RECORDS }) => batchRow(name, maxRecords))),
+    ]);
+    const [, , ...stated] = section('docs/concepts/guarantees.md', 'batches').split('\n');
+    expect(stated).toEqual(expected);
+  });
 });
+
+/** Returns the row of the table of batch limits. The limits of text grow with that of records, as in `BatchBuilder`. */
+function batchRow(name: string, records: number): string {
+  const scale = Math.max(1, records / MAX_RECORDS);
+  const [text, extra] = [MAX_TEXT, MAX_EXTRA].map((limit) => `${(limit * scale) / 1024 ** 2} Mi`);
+  return `| ${name} | ${records.toLocaleString('en-US')} | ${text} | ${extra} |`;
+}
 
 function message(call: () => unknown): string {
   try {
