@@ -17,7 +17,7 @@ import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { MAX_KEY_LENGTH, MAX_KEYS_PER_RECORD } from '../../src/summaries/keys.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TEXT_LIMITS } from '../../src/text/text.ts';
-import { MAX_EXTRA, MAX_RECORDS, MAX_TEXT } from '../../src/writer/thread/batch-builder.ts';
+import { MAX_EXTRA_LENGTH, MAX_RECORDS, MAX_TEXT_LENGTH } from '../../src/writer/thread/batch-builder.ts';
 import { PAGES, ROOT, read, section } from './documentation.ts';
 
 describe('documentation pages', () => {
@@ -151,7 +151,9 @@ describe('documentation pages', () => {
 /** Returns the row of the table of batch limits. The limits of text grow with that of records, as in `BatchBuilder`. */
 function batchRow(name: string, records: number): string {
   const scale = Math.max(1, records / MAX_RECORDS);
-  const [text, extra] = [MAX_TEXT, MAX_EXTRA].map((limit) => `${(limit * scale) / 1024 ** 2} Mi`);
+  const [text, extra] = [MAX_TEXT_LENGTH, MAX_EXTRA_LENGTH].map(
+    (limit) => `${(limit * scale) / 1024 ** 2} Mi`,
+  );
   return `| ${name} | ${records.toLocaleString('en-US')} | ${text} | ${extra} |`;
 }
 
