@@ -1,5 +1,9 @@
+/**
+ * Tracks apps, queries the stored usage, and defines summaries. Contains the types of options and results.
+ * @module track-usage
+ */
 export type { Request } from './capture/exchange.ts';
-export type { Mark, MarkedRouter, Views } from './capture/view-filter.ts';
+export type { Mark, Views } from './capture/view-filter.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { TrackedApp } from './frameworks/index.ts';
@@ -12,6 +16,8 @@ export type {
   Coverage,
   Filter,
   Gap,
+  PreviousBuckets,
+  PreviousTotals,
   QueryOptions,
   RangeResult,
   RecordsOptions,
@@ -66,7 +72,8 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
-export { type MetricsOptions, TrackUsage } from './tracker/tracker.ts';
+export { type MetricsOptions, type TimeoutOptions, TrackUsage } from './tracker/tracker.ts';
+export type { LastError, StatusError } from './writer/app/problem-reporter.ts';
 export type { StorageStatus, UsageStatus } from './writer/app/status.ts';
 export type { FreeGeoIpSettings, FreeGeoIpStatus } from './writer/enrich/free-geo-ip-settings.ts';
 export type { GeoSettings } from './writer/enrich/geo.ts';

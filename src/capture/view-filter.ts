@@ -12,18 +12,8 @@ export type Views = (typeof VIEWS)[number];
 
 /** Router of `@koa/router`, or a nested Hono app. */
 export type MarkedRouter =
-  | {
-      /** Layers of the router. */
-      stack: unknown[];
-      /** Returns the middleware that mounts the router. */
-      routes(): unknown;
-    }
-  | {
-      /** Routes of the app, including those of nested apps. */
-      routes: unknown[];
-      /** Handles a request. */
-      fetch(...args: never[]): unknown;
-    };
+  | { stack: unknown[]; routes(): unknown }
+  | { routes: unknown[]; fetch(...args: never[]): unknown };
 
 /**
  * Mark for `exclude` and `include`: a path (`/health`), everything below a path (`/admin/*`), a route's

@@ -1,3 +1,7 @@
+/**
+ * Middleware of Express, for a part of an app.
+ * @module track-usage/express
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { beginExpress } from '../frameworks/express.ts';
 import { refuseTrust } from '../frameworks/node.ts';

@@ -1,3 +1,7 @@
+/**
+ * Plugin of Fastify.
+ * @module track-usage/fastify
+ */
 import { type FastifyApp, hookFastify, trackFastify } from '../frameworks/fastify.ts';
 import { refuseTrust } from '../frameworks/node.ts';
 import { checkOption } from '../options/checks.ts';

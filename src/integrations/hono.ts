@@ -1,3 +1,7 @@
+/**
+ * Middleware of Hono, for a part of an app.
+ * @module track-usage/hono
+ */
 import type { Request, RequestReader, Response } from '../capture/exchange.ts';
 import { honoReader, type Route, setRoutes } from '../frameworks/hono.ts';
 import { trustBy } from '../frameworks/node.ts';

@@ -1,3 +1,7 @@
+/**
+ * Middleware of Koa, for a part of an app.
+ * @module track-usage/koa
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { koaReader, setContext } from '../frameworks/koa.ts';
 import { refuseTrust } from '../frameworks/node.ts';

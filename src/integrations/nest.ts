@@ -1,3 +1,7 @@
+/**
+ * Module of NestJS.
+ * @module track-usage/nest
+ */
 import { HttpAdapterHost } from '@nestjs/core';
 import { createTrackUsageModule, type TrackUsageModuleClass } from './nest-module.ts';
 

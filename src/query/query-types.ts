@@ -97,6 +97,14 @@ export interface Totals extends Measures {
   bots: number | null;
 }
 
+/** Totals of the previous period. */
+export interface PreviousTotals {
+  /** Range of the previous period. */
+  range: ResolvedRange;
+  /** Totals of that range. */
+  totals: Totals;
+}
+
 /** Result of `UsageQuery.totals`. */
 export interface TotalsResult extends RangeResult {
   /** Totals of the range. */
@@ -104,18 +112,21 @@ export interface TotalsResult extends RangeResult {
   /** Coverage of `visitors` and `bots`; the other totals count every request. */
   coverage: Coverage;
   /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
-  previous: {
-    /** Range of the previous period. */
-    range: ResolvedRange;
-    /** Totals of the previous period. */
-    totals: Totals;
-  } | null;
+  previous: PreviousTotals | null;
 }
 
 /** Totals of one hour, day or month. */
 export interface Bucket extends Totals {
   /** Start of the bucket, with the site's offset. */
   date: string;
+}
+
+/** Buckets of the previous period. */
+export interface PreviousBuckets {
+  /** Range of the previous period. */
+  range: ResolvedRange;
+  /** Buckets of that range, including empty ones, oldest first. */
+  buckets: Bucket[];
 }
 
 /** Result of `UsageQuery.series`. */
@@ -127,12 +138,7 @@ export interface SeriesResult extends RangeResult {
   /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
   /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
-  previous: {
-    /** Range of the previous period. */
-    range: ResolvedRange;
-    /** Buckets of the previous period, including empty ones, oldest first. */
-    buckets: Bucket[];
-  } | null;
+  previous: PreviousBuckets | null;
 }
 
 /** Measures of one key, and of the same key in the previous period. */

@@ -76,8 +76,11 @@ export class UsageQuery {
     return new UsageQuery(this.#reader, { ...this.#context, site });
   }
 
-  /** Returns the site's time zone and its available queries. */
-  async site({ site }: { site?: string } = {}): Promise<SiteResult> {
+  /**
+   * Returns the site's time zone and its summaries.
+   * @param options Site. Defaults to the site of the TrackUsage, or `default`.
+   */
+  async site({ site }: Pick<QueryOptions, 'site'> = {}): Promise<SiteResult> {
     const { site: name, zone } = await this.#site(site);
     const stored = await storedSummaries(this.#reader, name);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);

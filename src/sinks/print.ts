@@ -11,6 +11,7 @@ export interface PrintWriterOptions {
 
 /** Prints a line for each request on stdout, for use during development. */
 export class PrintWriter extends OutputWriter {
+  /** @param options Hooks. Defaults to none. */
   constructor({ hooks = [], ...rest }: PrintWriterOptions = {}) {
     super({ ...rest, output: process.stdout, transform: line, hooks }, 'print');
   }

@@ -14,7 +14,10 @@ export interface DeltaRow extends Measures {
   key: string | null;
 }
 
-/** Returns the records of a batch as rows, in the order of the journal. */
+/**
+ * Returns the records of a batch as rows, in the order of the journal.
+ * @param batch Batch, or its records.
+ */
 export function recordRows({ records }: Pick<Batch, 'records'>): RecordRow[] {
   return Array.from({ length: records.length }, (_, index) => {
     const row = rowOfRecord(records.record(index), records.extra.get(index) ?? null);
@@ -23,7 +26,10 @@ export function recordRows({ records }: Pick<Batch, 'records'>): RecordRow[] {
   });
 }
 
-/** Returns what a batch adds to the summaries, one row for each summary, period, bucket and key. */
+/**
+ * Returns what a batch adds to the summaries, one row for each summary, period, bucket and key.
+ * @param batch Batch, or its records and deltas.
+ */
 export function* deltaRows({ records, deltas }: Pick<Batch, 'records' | 'deltas'>): Generator<DeltaRow> {
   for (const { summary, period, bucket, key, hits, transfer, errors, duration } of deltas) {
     for (let i = 0; i < key.length; i++) {

@@ -24,7 +24,9 @@ export function checkReadable(found: number | undefined, known: number, label: s
 
 /**
  * Throws `STORAGE_TIME_ZONE` if the site is stored with another time zone than the writer's.
+ * @param context Site and time zone of the writer.
  * @param found Stored time zone of the site.
+ * @param label Name of the storage, for the message.
  */
 export function checkTimeZone(
   { site, timeZone }: Pick<WriterContext, 'site' | 'timeZone'>,

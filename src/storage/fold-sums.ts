@@ -3,6 +3,7 @@ import { compareKeys } from './compare-keys.ts';
 import type {
   KeyRow,
   Keys,
+  KeysPage,
   KeysRequest,
   Measures,
   Order,
@@ -93,11 +94,12 @@ function addTo(keys: Map<string | null, KeyRow>, { key, ...measures }: KeyRow): 
   else keys.set(key, { key, ...onlyMeasures(measures) });
 }
 
-/** Returns the requested page. Rows may be in any order, and each has a distinct key. */
-export function pageOfKeys(
-  found: readonly KeyRow[],
-  { search, order, limit, offset }: Pick<KeysRequest, 'search' | 'order' | 'limit' | 'offset'>,
-): Keys {
+/**
+ * Returns the requested page of keys, with their count and total.
+ * @param found Sums of all keys, in any order. Each has a distinct key.
+ * @param page Search, order and page.
+ */
+export function pageOfKeys(found: readonly KeyRow[], { search, order, limit, offset }: KeysPage): Keys {
   const part = search === undefined ? undefined : foldCase(search);
   const matching =
     part === undefined ? found : found.filter(({ key }) => key !== null && foldCase(key).includes(part));

@@ -1,6 +1,6 @@
 /**
- * The storage contract: the types and functions that a storage outside of this package is made of. Documented in
- * `docs/guides/custom-storages.md`.
+ * Contract of a custom storage, and the functions that the built-in ones share.
+ * @module track-usage/storage
  */
 export {
   type CustomKeys,
@@ -19,7 +19,38 @@ export { checkReadable, checkTimeZone, checkVersion } from './checks.ts';
 export { closeOnFailure } from './close-on-failure.ts';
 export { compareKeys } from './compare-keys.ts';
 export type { CompleteReader } from './complete-reader.ts';
-export * from './contract.ts';
+export {
+  type Batch,
+  type Condition,
+  type FoundRecords,
+  type KeyRow,
+  type Keys,
+  type KeysPage,
+  type KeysRequest,
+  type Matching,
+  type MatchingKeysRequest,
+  type MatchingRecordsRequest,
+  type MatchingRow,
+  type MatchingSeriesRequest,
+  type Measures,
+  ORDERS,
+  type Order,
+  type Range,
+  type Scanned,
+  type ScanRequest,
+  type SeriesRequest,
+  type SeriesRow,
+  type Span,
+  type StorageModule,
+  type StorageReader,
+  type StorageWriter,
+  type SumRow,
+  type SumsRequest,
+  type Total,
+  type TotalRequest,
+  type UsageRequest,
+  type WriterContext,
+} from './contract.ts';
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';
 export { fileIdentity } from './file-identity.ts';
 export { pageOf, pageOfKeys } from './fold-sums.ts';

@@ -18,7 +18,11 @@ export function onlyMeasures({ hits, transfer, errors, duration }: Measures): Me
   return { hits, transfer, errors, duration };
 }
 
-/** Adds measures to those of `to`, in place. */
+/**
+ * Adds measures to those of `to`, in place.
+ * @param to Sums to change.
+ * @param measures Measures to add.
+ */
 export function addMeasures(to: Measures, { hits, transfer, errors, duration }: Measures): void {
   to.hits += hits;
   to.transfer += transfer;

@@ -52,6 +52,7 @@ export function pageOfUsage(rows: Iterable<StoredRow>, request: UsageRequest): U
 /**
  * Implements `StorageReader.scan` for rows in memory.
  * @param rows Records of the requested site, in stored order.
+ * @param request Page to return.
  */
 export function pageOfScan(rows: Iterable<StoredRow>, { after, limit }: ScanRequest): Scanned {
   const last = after === undefined ? undefined : parseCursor(after);

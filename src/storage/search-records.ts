@@ -18,7 +18,11 @@ export interface RowWithCursor {
 /** Reads records of a range after a position, newest first. */
 export type OlderRecords = (after: string | undefined, limit: number) => Promise<RowWithCursor[]>;
 
-/** Implements `matchingRecords` for an engine that can only read records by date. */
+/**
+ * Implements `StorageReader.matchingRecords` for an engine that can only read records by date.
+ * @param older Reads records of the requested site and range.
+ * @param request Conditions and page of the records to return.
+ */
 export async function searchRecords(
   older: OlderRecords,
   { where, after, limit }: MatchingRecordsRequest,

@@ -12,7 +12,6 @@ import type { StorageModule, StorageWriter, WriterContext } from './contract.ts'
  */
 // Method parameters are compared bivariantly, so that a hook may require a specific kind of storage.
 export type RecordHook = {
-  /** Signature of the function. */
   bivarianceHack(record: UsageRecord, storage: RecordWriter): void | Promise<void>;
 }['bivarianceHack'];
 

@@ -1,3 +1,7 @@
+/**
+ * Conformance suite for custom storages.
+ * @module track-usage/testing
+ */
 import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';

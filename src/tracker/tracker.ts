@@ -38,6 +38,12 @@ import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 /** Default timeout of `flush` and `close`. In ms. */
 const DEFAULT_TIMEOUT = 10_000;
 
+/** Options of `TrackUsage.flush` and `TrackUsage.close`. */
+export interface TimeoutOptions {
+  /** Maximum time to wait for the storages, in ms. Defaults to 10,000. */
+  timeout?: number;
+}
+
 /** Options of `TrackUsage.metrics`. */
 export interface MetricsOptions {
   /** Uses the OpenMetrics 1.0 text format instead of Prometheus's own. Defaults to `false`. */
@@ -284,20 +290,20 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Resolves when every storage has everything recorded until now. Rejects with `TIMEOUT` after `timeout` ms,
-   * which defaults to 10,000.
+   * Resolves when every storage has everything recorded until now. Rejects with `TIMEOUT` after the timeout.
+   * @param options Timeout.
    */
-  async flush({ timeout = DEFAULT_TIMEOUT }: { timeout?: number } = {}): Promise<void> {
+  async flush({ timeout = DEFAULT_TIMEOUT }: TimeoutOptions = {}): Promise<void> {
     this.#journal.appendPending();
     await this.#writer?.flush(timeout);
   }
 
   /**
-   * Stops tracking, stores the remaining records and ends the threads. Records that cannot be stored within
-   * `timeout` ms (defaults to 10,000) stay in the journal and are stored after the next start. Never rejects.
-   * Idempotent.
+   * Stops tracking, stores the remaining records and ends the threads. Records that cannot be stored before the
+   * timeout stay in the journal and are stored after the next start. Never rejects. Idempotent.
+   * @param options Timeout.
    */
-  close({ timeout = DEFAULT_TIMEOUT }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = DEFAULT_TIMEOUT }: TimeoutOptions = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -1,3 +1,7 @@
+/**
+ * Storage in ClickHouse.
+ * @module track-usage/clickhouse
+ */
 import { showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions, isText } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';

@@ -1,3 +1,7 @@
+/**
+ * Storage in the memory of the process, for tests.
+ * @module track-usage/memory
+ */
 import { randomUUID } from 'node:crypto';
 import { checkOption, checkOptions, isWholeNumber } from '../../options/checks.ts';
 import { Storage } from '../../query/storage.ts';

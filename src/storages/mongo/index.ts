@@ -1,3 +1,7 @@
+/**
+ * Storage in MongoDB.
+ * @module track-usage/mongo
+ */
 import { show, showKind, TrackUsageError } from '../../errors.ts';
 import { checkOption, checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';

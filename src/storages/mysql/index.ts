@@ -1,3 +1,7 @@
+/**
+ * Storage in MySQL or MariaDB.
+ * @module track-usage/mysql
+ */
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';

@@ -1,3 +1,7 @@
+/**
+ * Storage in PostgreSQL.
+ * @module track-usage/postgres
+ */
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';

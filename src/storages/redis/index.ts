@@ -1,3 +1,7 @@
+/**
+ * Storage in Redis or Valkey.
+ * @module track-usage/redis
+ */
 import { showKind } from '../../errors.ts';
 import { checkOption, checkOptions, isText, isWholeNumber } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';

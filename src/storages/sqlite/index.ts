@@ -1,3 +1,7 @@
+/**
+ * Storage in an SQLite file.
+ * @module track-usage/sqlite
+ */
 import { resolve } from 'node:path';
 import { show, TrackUsageError } from '../../errors.ts';
 import { checkOptions } from '../../options/checks.ts';

@@ -2,6 +2,20 @@ import { writeSync } from 'node:fs';
 import { TrackUsageError } from '../../errors.ts';
 import { monotonicClock, wallClock } from '../../platform/clock.ts';
 
+/** Error in a status. */
+export interface StatusError {
+  /** Code of this library, the database or Node; `null` for an error without one. */
+  code: string | null;
+  /** Message of the error. */
+  message: string;
+}
+
+/** Most recently reported error. */
+export interface LastError extends StatusError {
+  /** Time of the report, in ms since 1970. */
+  date: number;
+}
+
 /** Minimum interval between reports of the same kind. */
 const REPORT_INTERVAL_MS = 60_000;
 
@@ -17,7 +31,7 @@ const CODES_BY_MESSAGE = new Set<string>([
 /** Reports problems to the user, each kind at most once per minute. Never throws into the app. */
 export class ProblemReporter {
   /** Last problem, whether or not it was reported. */
-  last: { date: number; code: string | null; message: string } | null = null;
+  last: LastError | null = null;
   readonly #onError: (error: Error) => unknown;
   readonly #reportedAt = new Map<string, number>();
 

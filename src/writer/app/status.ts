@@ -4,11 +4,11 @@ import type { RecordWriter } from '../../storage/writer.ts';
 import type { FreeGeoIpStatus } from '../enrich/free-geo-ip-settings.ts';
 import { NOTHING_YET } from '../protocol.ts';
 import type { WriterClient } from './client.ts';
-import type { ProblemReporter } from './problem-reporter.ts';
+import type { LastError, ProblemReporter, StatusError } from './problem-reporter.ts';
 
 /** Result of `usage.status()`. Counts are for this process, since its start. */
 export interface UsageStatus {
-  /** Number of requests that became records. */
+  /** Number of requests that became records or were dropped: `journaled` plus `dropped`. */
   captured: number;
   /** Number of records that the journal accepted, in a file or in memory. */
   journaled: number;
@@ -37,14 +37,7 @@ export interface UsageStatus {
   /** Number of times that the writer's thread was restarted. */
   writerRestarts: number;
   /** Most recently reported problem; `null` if there was none. */
-  lastError: {
-    /** Time of the report, in ms since 1970. */
-    date: number;
-    /** Code of this library, the database or Node; `null` for an error without one. */
-    code: string | null;
-    /** Message of the error. */
-    message: string;
-  } | null;
+  lastError: LastError | null;
 }
 
 /** Status of one storage or writer. Counts are for this process, since its start. */
@@ -81,12 +74,7 @@ export interface StorageStatus {
     seconds: number;
   };
   /** Current problem; `null` if there is none. */
-  error: {
-    /** Code of this library, the database or Node; `null` for an error without one. */
-    code: string | null;
-    /** Message of the error. */
-    message: string;
-  } | null;
+  error: StatusError | null;
 }
 
 export function statusOf(
@@ -134,6 +122,6 @@ function storageStatus(
   };
 }
 
-function plain({ code, message }: PlainError): StorageStatus['error'] {
+function plain({ code, message }: PlainError): StatusError {
   return { code: code ?? null, message };
 }
