@@ -60,7 +60,7 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
       for (let n = 0; n < count; n++) await app.request(`/${requested++}${suffix}`);
     },
     /** Expects each committed record to be stored once, and the remaining ones to be counted as lost. */
-    async expectExact(lost: number) {
+    async expectExact(lost: number, { missesHooks = false } = {}) {
       await app.usage.flush();
       const status = app.usage.status().storages[0]!;
       expect(status).toMatchObject({ ok: true, lost, committed: requested - lost, lag: { records: 0 } });
@@ -74,7 +74,9 @@ async function trackedFile(options: { maxBytes?: number } = {}) {
       expect(sums.every(({ hits }) => hits === 1)).toBe(true);
       // The reader, which was open before, reads the new file.
       expect((await app.usage.getUsage({ limit: 0 })).length).toBe(requested - lost);
-      await eventually(() => expect(hookCalls).toBe(requested));
+      // A batch that was committed to a removed log is found stored, so its hooks are not called: at most once.
+      if (missesHooks) expect(hookCalls).toBeLessThanOrEqual(requested);
+      else await eventually(() => expect(hookCalls).toBe(requested));
     },
     reports: () =>
       app.errors
@@ -244,7 +246,7 @@ describe('a database file, while the app runs,', () => {
     copyDatabase(app.path, `${app.path}.copy`);
     replaceDatabase(`${app.path}.copy`, app.path);
     await app.request(5);
-    await app.expectExact(0);
+    await app.expectExact(0, { missesHooks: true });
     expect(app.reported()).toEqual(['0']);
   });
 
