@@ -1,5 +1,5 @@
 /**
- * An app whose storages are in memory, and with an argument also an SQLite file: `memory-app.ts [file]`. Tells, over
+ * An app whose storages are in memory, and with an argument also a SQLite file: `memory-app.ts [file]`. Tells, over
  * IPC, how many hits its memory holds; ends as it is told: `close`, `exit`.
  */
 import { createServer } from 'node:http';

@@ -17,7 +17,7 @@ export interface SqliteStorageOptions {
 }
 
 /**
- * Stores records and summaries in an SQLite file (WAL mode), through `node:sqlite`, without a native module.
+ * Stores records and summaries in a SQLite file (WAL mode), through `node:sqlite`, without a native module.
  * Several processes on one machine can share the file.
  */
 export class SqliteStorage extends Storage {

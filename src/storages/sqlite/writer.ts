@@ -150,7 +150,7 @@ export class SqliteWriter implements StorageWriter {
   }
 
   /**
-   * Converts an SQLite error caused by a moved file or missing tables, so that the database is opened again.
+   * Converts a SQLite error caused by a moved file or missing tables, so that the database is opened again.
    */
   #explain(error: unknown): unknown {
     if (isReplaced(error)) return error;
