@@ -5,7 +5,7 @@ export const FLAG_AUTHORIZATION = 1;
 /** Bit of `RecordBatch.flags`: the user agent identifies as a bot. */
 export const FLAG_BOT = 2;
 
-/** Data of a record beyond its columns. Seldom set, and stored together as JSON. */
+/** Data of a record that has no column. Rarely set, and stored together as JSON. */
 export interface Extra {
   /** Values of the route's parameters (Flask-Track-Usage: `view_args`). */
   routeParams?: Record<string, unknown>;

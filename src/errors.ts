@@ -1,6 +1,6 @@
 /**
  * Every error that this library throws, rejects with or reports, by code.
- * A message says what happened and with which value; the hint says what to do.
+ * The message says what happened, and with which value. The hint says what to do.
  */
 const TABLE = {
   OPTION_UNKNOWN: ['unknown option "{name}" in {where}', 'remove it or use one of: {known}'],
@@ -56,7 +56,7 @@ const TABLE = {
     'stop the apps that write to {from}, and copy into an empty database',
   ],
   COPY_SHRUNK: [
-    '{value} has {found} records, but {copied} were already copied',
+    '{value} has fewer records than were already copied: {found} instead of {copied}',
     'the copied records are kept; to copy only the records that remain in the source, copy into an empty database, or under another name: --to-site NAME',
   ],
   COPY_SOURCE: [
@@ -159,11 +159,11 @@ const TABLE = {
     'make its directory writable; deletion is retried, and no record is stored twice meanwhile',
   ],
   JOURNAL_CORRUPT: [
-    '{bytes} bytes of the journal {value} are damaged, and {records} of its records are lost',
+    'the journal {value} is damaged; bytes damaged: {bytes}, records lost: {records}',
     'check the disk; all other records are stored',
   ],
   JOURNAL_DROPPED: [
-    '{records} records of the journal {value} are lost: they were in memory only, or their file was dropped at the limit, deleted or truncated',
+    'records lost from the journal {value}: {records}; they were only in memory, or their file was dropped at the limit, deleted or truncated',
     'fix the storage that lags, raise journal: { maxBytes } or check the disk; all other records are stored',
   ],
   BATCH_CORRUPT: [
@@ -188,7 +188,7 @@ const TABLE = {
   ],
   JOURNAL_TAKEN: [
     'another process adopted the journal {value}, because this process was paused for more than 3 s and its lock was dropped',
-    'the other process stores its records, and this one continues in a new journal; {records} records that were only in memory are lost and counted in dropped.journal',
+    'the other process stores its records, and this one continues in a new journal; records that were only in memory are lost and counted in dropped.journal: {records}',
   ],
   JOURNAL_FULL: [
     'the journal exceeded its limit of {value} bytes, and its oldest segment was dropped',
@@ -199,7 +199,7 @@ const TABLE = {
     'until the disk is fast again, another thread writes the records, and a crash loses those still in memory; if this repeats, set journal: { dir } to a faster disk',
   ],
   RECORDS_LOST: [
-    '{records} records were lost at close: they were only in memory, neither stored nor in the journal {value}',
+    'records lost at close: {records}; they were only in memory, neither stored nor in the journal {value}',
     'make the directory of the journal writable, or the storage available, before the app stops',
   ],
   STORAGE_FAILED: [
@@ -261,7 +261,7 @@ export type ErrorCode = keyof typeof TABLE;
 /** All codes, for the documentation and its test. */
 export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
 
-/** An error with a `code` from the table, the sentence of what happened, and the `hint`. */
+/** Error of this library. Its `code` is stable; its `message` says what happened and ends with the `hint`. */
 export class TrackUsageError extends Error {
   /** Always `TrackUsageError`. */
   override readonly name = 'TrackUsageError';
@@ -305,7 +305,7 @@ export function show(value: unknown): string {
     // JSON supports neither NaN nor Infinity.
     else text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   } catch {
-    // circular
+    // The value is circular.
   }
   text ??= String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;

@@ -51,7 +51,7 @@ function readGroups(address: string): void {
   GROUPS.fill(0, gap, tail);
 }
 
-/** Converts the dotted end of an IPv6 address to two groups. */
+/** Converts the dotted-decimal end of an IPv6 address to two groups. */
 function withoutDots(address: string): string {
   const end = address.lastIndexOf(':') + 1;
   const [a = 0, b = 0, c = 0, d = 0] = address.slice(end).split('.').map(Number);

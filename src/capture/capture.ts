@@ -73,7 +73,7 @@ export class Capture implements ExchangeObserver {
     }
   }
 
-  /** Counts a request that could not be read at all and is not recorded. Never throws. */
+  /** Handles an error that occurred before an exchange began. The request is only counted. Never throws. */
   unread(request: unknown, error: unknown): void {
     if (this.#stopped) return;
     if (typeof request === 'object' && request !== null) {
@@ -82,22 +82,22 @@ export class Capture implements ExchangeObserver {
       if (this.#unreadable.has(request)) return;
       this.#unreadable.add(request);
     }
-    this.#lose(error);
+    this.#countUncaptured(error);
   }
 
-  /** Counts a request that could not be read while in progress and is not recorded. Never throws. */
+  /** Handles an error during an exchange. The request is only counted. Never throws. */
   fail(exchange: Exchange, error: unknown): void {
     const { response } = exchange;
     if (response === undefined) return;
     try {
       endExchange(exchange, response);
     } catch {
-      // The response is frozen. The state stored on it ends without it.
+      // The exchange has ended, but could not be detached, because the response is frozen.
     }
-    this.#lose(error);
+    this.#countUncaptured(error);
   }
 
-  #lose(error: unknown): void {
+  #countUncaptured(error: unknown): void {
     this.#sink.uncaptured += 1;
     this.#options.onProblem(
       new TrackUsageError('CAPTURE_FAILED', { reason: reasonOf(error) }, { cause: error }),
@@ -115,13 +115,13 @@ export class Capture implements ExchangeObserver {
       this.#join(first, request, response, target, reader);
       return;
     }
-    // The response is complete and recorded by another listener, or began before this one saw it.
+    // Another listener has recorded the response, or its headers were sent before this listener ran.
     if (response.headersSent) return;
     if (!(response instanceof ServerResponse)) throw new TypeError('its response is not a response of Node');
     const connection = Connection.of(request.socket);
     if (!connection.watched) watchSocket(connection);
     let { exchange } = connection;
-    // A response that waits behind another has no socket yet; an injected one has another socket.
+    // A response that waits behind another one has no socket yet. An injected response has another socket.
     if (exchange.response !== undefined || response.socket !== request.socket) {
       exchange = new Exchange();
       attachExchange(response, exchange);
@@ -173,7 +173,7 @@ export class Capture implements ExchangeObserver {
     return this.#options.views.has(given);
   }
 
-  /** Called for a request that is about to leave HTTP, by Upgrade or CONNECT. */
+  /** Called for a request that is about to switch protocols, by Upgrade or CONNECT. */
   upgrade(request: Request, target: string, reader: RequestReader): void {
     if (this.#stopped) return;
     try {
@@ -207,9 +207,9 @@ export class Capture implements ExchangeObserver {
     const response = exchange.response!;
     const status = exchange.status || response.statusCode;
     endExchange(exchange, response);
-    const isTaken = this.#record(exchange, status, bytes, response);
-    // Without a record nothing ends the turn, so there is nothing to wait for.
-    if (isTaken && this.#deferral !== undefined && !this.#deferOutput(exchange, response))
+    const isRecorded = this.#record(exchange, status, bytes, response);
+    // Output is deferred only if a record waits for the end of the turn.
+    if (isRecorded && this.#deferral !== undefined && !this.#deferOutput(exchange, response))
       this.#sink.appendPending();
   }
 
@@ -222,7 +222,7 @@ export class Capture implements ExchangeObserver {
     if (this.#deferral !== undefined) this.#sink.appendPending();
   }
 
-  /** Holds the output of the connection; returns false if the record has to be appended immediately. */
+  /** Defers the output of the connection. Returns false if the record must be appended immediately. */
   #deferOutput({ connection, request }: Exchange, response: Response): boolean {
     try {
       if (connection?.upgrade?.request === request) return false;
@@ -259,7 +259,7 @@ export class Capture implements ExchangeObserver {
     return this.#cookies.prepareHeaders(exchange, headers);
   }
 
-  /** Returns whether there is a record. */
+  /** Appends the record of an exchange, if it is tracked. Returns whether it did. */
   #record(exchange: Exchange, status: number, bytes: number, response?: Response): boolean {
     if (this.#stopped) {
       this.#sink.uncaptured += 1;
@@ -274,7 +274,7 @@ export class Capture implements ExchangeObserver {
       this.#counter.add(fields);
       return true;
     } catch (error) {
-      this.#lose(error);
+      this.#countUncaptured(error);
       return false;
     }
   }

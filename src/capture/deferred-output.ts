@@ -10,8 +10,8 @@ import type { Connection } from './exchange.ts';
 const MAX_DEFERRED_LENGTH = 16 * 1024;
 
 /**
- * Holds back the sockets' writes until their records are in the journal (mode `group`). The socket's stream
- * is told that the system accepted the bytes, as it would without tracking. So the 'finish' event, the next
+ * Defers socket writes until their records are in the journal (mode `group`). The socket's stream considers
+ * the bytes accepted by the system, as it would without tracking. So the 'finish' event, the next
  * pipelined request and later calls on the socket or server keep their order. Before a socket ends, the
  * journal and the deferred bytes are written.
  */
@@ -24,7 +24,7 @@ export class OutputDeferral {
     this.#flush = flush;
   }
 
-  /** Holds the connection's output from now on. Returns false if that is not possible. */
+  /** Defers the connection's output from now on. Returns false if that is not possible. */
   defer(connection: Connection): boolean {
     connection.output ??= DeferredOutput.of(connection.socket);
     if (connection.output === undefined) return false;

@@ -25,7 +25,7 @@ export interface RequestReader {
   handlers(request: Request): readonly unknown[];
   /** Returns whether a router or app that is not a function contains the route. */
   holds?(holder: object, request: Request): boolean;
-  /** Returns whether the route's own options enable tracking, or `undefined` if they do not say. */
+  /** Returns whether the route's own options enable tracking, or `undefined` if they do not set it. */
   tracked?(request: Request): boolean | undefined;
   /** Returns the route's parameters, or `undefined` if there are none. */
   routeParams(request: Request): object | undefined;
@@ -47,7 +47,7 @@ export interface ExchangeObserver {
 
 /** Socket output that is deferred until records are in the journal. Implemented by `deferred-output.ts`. */
 export interface ConnectionOutput {
-  /** Returns false if `holder` held it already. */
+  /** Returns false if `holder` already defers it. */
   addDeferral(holder: object): boolean;
   /** Writes the output to the socket when its last holder is removed. */
   removeDeferral(holder: object): void;
@@ -153,7 +153,7 @@ export class Connection {
   readonly scheme: string;
   /** Output of its socket that is deferred until the end of the turn: see `deferred-output.ts`. */
   output: ConnectionOutput | undefined;
-  /** Last request that left HTTP, by Upgrade or CONNECT. Kept after its exchange has ended. */
+  /** Last request that switched protocols, by Upgrade or CONNECT. Kept after its exchange has ended. */
   upgrade: Exchange | undefined;
   /** True if the socket's writes are watched: see `socket-watch.ts`. */
   watched = false;

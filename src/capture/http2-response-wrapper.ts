@@ -47,7 +47,7 @@ export function wrapHttp2({ stream }: Http2ServerResponse): void {
 }
 
 type Given = [first: unknown, second: unknown, third: unknown];
-/** Returns the bytes of the call; `undefined` if there is nothing to do after it. */
+/** Returns the number of bytes of the call, or `undefined` if there is nothing to do after it. */
 type Before = (stream: Stream, first: Exchange, given: Given) => number | undefined;
 type After = (stream: Stream, first: Exchange, bytes: number) => void;
 
@@ -57,7 +57,7 @@ function wrap(prototype: object, name: string, before: Before, after: After): vo
     return function (this: Stream, one: unknown, two: unknown, three: unknown) {
       const first = exchangeOfStream(this);
       const bytes = first && guarded(first, () => before(this, first, [one, two, three]));
-      // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+      // biome-ignore lint/complexity/noArguments: the original gets exactly the arguments that were passed
       const result = original().apply(this, arguments as never);
       if (first !== undefined && bytes !== undefined) guarded(first, () => after(this, first, bytes));
       return result;

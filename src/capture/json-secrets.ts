@@ -50,7 +50,7 @@ export function redactMembers(text: string, isSecret: (name: string) => boolean)
     const value = scan.value(COLON.lastIndex);
     if (value === undefined) continue;
     nameStart = text.length;
-    // An empty text holds no secret.
+    // An empty text contains no secret.
     if (value.start === value.end) continue;
     clean += text.slice(copied, value.start) + REDACTED;
     copied = value.end;
@@ -101,7 +101,7 @@ class TokenScan {
   }
 
   /**
-   * Moves behind the value that starts at an index, and returns its range, without the quotation marks of a
+   * Moves past the value that starts at an index, and returns its range, without the quotation marks of a
    * text. Returns `undefined` if no value starts there.
    */
   value(start: number): Range | undefined {
@@ -119,7 +119,7 @@ class TokenScan {
       : { start, end: this.#endOfContainer() };
   }
 
-  /** Moves behind a text whose opening quotation mark has this many backslashes. */
+  /** Moves past a text whose opening quotation mark has this many backslashes. */
   #endOfText(opening: number): number {
     for (let token = this.next(); token; token = this.next()) {
       if (!closes(token, opening)) continue;
@@ -131,7 +131,7 @@ class TokenScan {
     return this.#text.length;
   }
 
-  /** Moves behind a list or an object that has just begun. */
+  /** Moves past a list or an object that has just begun. */
   #endOfContainer(): number {
     let depth = 1;
     for (let token = this.next(); token; token = this.next()) {

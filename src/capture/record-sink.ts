@@ -27,23 +27,23 @@ export interface CapturedFields {
  * fail a request.
  */
 export interface RecordSink {
-  /** True if records wait for the end of the event-loop turn, so that their responses must be held back. */
+  /** True if records wait for the end of the event-loop turn, so that their responses must be deferred. */
   readonly defersResponses: boolean;
   /** Number of requests without a record: capturing them failed, or the app sent the response after `close()`. */
   uncaptured: number;
-  /** Called when the records held back until the end of the turn have been appended. */
+  /** Called when the records deferred until the end of the turn have been appended. */
   afterTurn: () => void;
   /**
    * Accepts a record. Unless `defersResponses` is true, the record is safe from SIGKILL when this returns.
    * @param fields Overwritten by the next request.
-   * @param now `performance.now()` timestamp, ms.
+   * @param now Timestamp of the monotonic clock, in ms.
    */
   append(fields: CapturedFields, now: number): void;
-  /** Appends the records held back until the end of the turn. */
+  /** Appends the records deferred until the end of the turn. */
   appendPending(): void;
 }
 
-/** Counts the records that the sink was given, for metrics. Does not throw. */
+/** Counts the records that the sink accepted, for metrics. Never throws. */
 export interface RecordCounter {
   add(fields: CapturedFields): void;
 }

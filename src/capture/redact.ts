@@ -6,10 +6,11 @@ import { withoutUsers } from './url-users.ts';
 /**
  * Returns a function that removes secrets from a request target, a URL or a referrer. Query and fragment
  * parameters with a secret's name get the value `REDACTED`. The user and password of each URL, and values in
- * `;name=value` of a path, are removed. Everything else stays byte for byte, and a text without secrets is returned as is.
+ * `;name=value` of a path, are removed. Everything else stays byte for byte, and a text without secrets is
+ * returned unchanged.
  *
- * A name is identified by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. Values are
- * cleaned too, however often they are encoded: parameters, the user of a URL, JSON members. The function
+ * A name is identified by its last part (`user[password]`, `filter.token`, `token[0]`), decoded. Secrets within
+ * values are redacted too, at any level of encoding: parameters, the user of a URL, JSON members. The function
  * never throws.
  *
  * @param names Names of secrets. Replaces the default `SECRET_NAMES`.

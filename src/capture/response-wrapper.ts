@@ -57,7 +57,7 @@ function completeIfDone(response: Response, first: Exchange): void {
   }
 }
 
-/** Records what is sent in this call. */
+/** Updates the exchanges with the bytes that the current call sends. */
 function startCall(first: Exchange, bytes: number, ending: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.active = true;
@@ -81,7 +81,7 @@ function endCall(response: Response, first: Exchange, sent: boolean): void {
 }
 
 /**
- * Returns true if the output is discarded: the connection is gone or half-closed, and 'close' has not been
+ * Returns true if the output is discarded: the connection is closed or half-closed, and 'close' has not been
  * emitted yet.
  */
 function isGone(response: ServerResponse, { connection }: Exchange): boolean {
@@ -237,7 +237,7 @@ function wrapSending(prototype: object, name: 'write' | 'end'): void {
     const method = original();
     return function (this: ServerResponse, chunk: unknown, encoding: unknown, _callback: unknown) {
       const first = enter(this, isEnd, chunk, encoding);
-      // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+      // biome-ignore lint/complexity/noArguments: the original gets exactly the arguments that were passed
       if (first === undefined) return method.apply(this, arguments as never);
       // The app may have called this on a proxy of its response.
       const response = first.response as ServerResponse;

@@ -45,7 +45,7 @@ export const SECRET_NAMES: readonly string[] = [
   'SAMLResponse',
   'ticket',
   'bearer',
-  // Codes that are good for one time
+  // One-time codes
   'code',
   'auth_code',
   'authorization_code',

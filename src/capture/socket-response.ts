@@ -1,8 +1,6 @@
 import { Buffer } from 'node:buffer';
 
-/**
- * Maximum size of a head. Of longer ones, only the status is known, and the body is not counted. In bytes.
- */
+/** Maximum size of a head. For a larger one, only the status is known and the body is not counted. */
 const MAX_HEAD_BYTES = 64 * 1024;
 const HEAD_END = /\r?\n\r?\n/;
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})/;
@@ -50,7 +48,7 @@ export class SocketResponse {
     if (this.#inBody) this.bytes += bytes.length;
     else this.#readHead(bytes.toString('latin1'));
     if (this.isSwitched) {
-      // The following bytes belong to the other protocol.
+      // Further bytes belong to the new protocol.
       this.isComplete = true;
       this.bytes = 0;
     } else if (this.#inBody && this.#length !== undefined && this.bytes >= this.#length)

@@ -14,7 +14,8 @@ import { SocketResponse } from './socket-response.ts';
 /*
  * Watches bytes written to HTTP/1 sockets without a ServerResponse: WebSocket handshakes, responses to
  * CONNECT, responses through `request.socket`, and Node's own responses to malformed or late requests.
- * `write` and `end` become own properties of each socket, and are removed when the connection leaves HTTP.
+ * `write` and `end` become own properties of each socket, and are removed when the connection switches
+ * protocols.
  */
 
 type Write = (this: Duplex, chunk: unknown, encoding: unknown, callback: unknown) => unknown;
@@ -64,16 +65,16 @@ function watchedWrite(this: Duplex, chunk: unknown, encoding: unknown, _callback
   const connection = connectionOf(this);
   const original = originalOf(this, 'write');
   // A socket that the app copied our methods to has no connection.
-  if (connection !== undefined && mayAnswer(connection)) look(connection, chunk, encoding, false);
-  // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+  if (connection !== undefined && mayAnswer(connection)) inspect(connection, chunk, encoding, false);
+  // biome-ignore lint/complexity/noArguments: the original gets exactly the arguments that were passed
   return original.apply(this, arguments as never);
 }
 
 function watchedEnd(this: Duplex, chunk: unknown, encoding: unknown, _callback: unknown): unknown {
   const connection = connectionOf(this);
   const original = originalOf(this, 'end');
-  if (connection !== undefined && mayAnswer(connection)) look(connection, chunk, encoding, true);
-  // biome-ignore lint/complexity/noArguments: what is replaced is called with what was given, and no more
+  if (connection !== undefined && mayAnswer(connection)) inspect(connection, chunk, encoding, true);
+  // biome-ignore lint/complexity/noArguments: the original gets exactly the arguments that were passed
   return original.apply(this, arguments as never);
 }
 
@@ -81,14 +82,14 @@ function originalOf(socket: Duplex, name: 'write' | 'end'): Write {
   return (originals.get(socket)?.[name]?.value ?? Object.getPrototypeOf(socket)[name]) as Write;
 }
 
-/** Cheap check first: returns false for nearly every write of a ServerResponse. */
+/** Cheap first check. Returns false for nearly every write of a ServerResponse. */
 function mayAnswer(connection: Connection): boolean {
   const { exchange } = connection;
   if (exchange.response !== undefined) return !exchange.active && !exchange.begun;
   return connection.hasOthers;
 }
 
-function look(connection: Connection, chunk: unknown, encoding: unknown, isEnd: boolean): void {
+function inspect(connection: Connection, chunk: unknown, encoding: unknown, isEnd: boolean): void {
   const exchange = answeredExchange(connection);
   if (exchange === undefined || exchange.active || exchange.begun || exchange.refused) return;
   const hasChunk = chunk !== undefined && chunk !== null && typeof chunk !== 'function';
@@ -102,7 +103,7 @@ function look(connection: Connection, chunk: unknown, encoding: unknown, isEnd: 
       exchange.socketResponse = undefined;
       return;
     }
-    // The connection was switched before it was watched, and already uses the other protocol.
+    // The connection switched protocols before it was watched.
     if (!response.isHttp && exchange === connection.upgrade) answer(exchange, switchedStatus(exchange), 0);
     else if (response.status !== 0 && (response.isComplete || isEnd)) {
       answer(exchange, response.status, response.bytes);
@@ -113,13 +114,13 @@ function look(connection: Connection, chunk: unknown, encoding: unknown, isEnd: 
   }
 }
 
-/** Returns the exchange whose response a write to the socket is. */
+/** Returns the exchange that a write to the socket responds to. */
 function answeredExchange(connection: Connection): Exchange | undefined {
   const message = (connection.socket as Socket)._httpMessage;
   const { upgrade, exchange } = connection;
   if (upgrade?.response !== undefined) {
-    // Bytes of an earlier response that is being sent. One that has sent nothing does not keep the app from
-    // writing the outcome.
+    // The bytes belong to an earlier response if one is being sent. An earlier response that has sent nothing
+    // does not prevent the app from responding to the upgrade.
     const isOther =
       message && message.req !== upgrade.request && message._headerSent && !message.writableEnded;
     return isOther ? undefined : upgrade;
@@ -141,7 +142,7 @@ export function answer(first: Exchange, status: number, bytes: number): void {
   }
 }
 
-/** Returns the status with which a request leaves HTTP. */
+/** Returns the status of a response that switches protocols. */
 export function switchedStatus({ request }: Exchange): number {
   return request.method === 'CONNECT' ? 200 : 101;
 }

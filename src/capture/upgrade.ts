@@ -12,13 +12,13 @@ import {
 } from './exchange.ts';
 import { answer, switchedStatus, unwatchSocket, watchSocket } from './socket-watch.ts';
 
-/** Placeholder for the response of a request that leaves HTTP, until one is assigned to its socket. */
+/** Placeholder for the response of a request that switches protocols, until one is assigned to its socket. */
 const PENDING = {} as Response;
 
 /**
- * Starts the exchange of a request that leaves HTTP, by Upgrade or CONNECT. It ends when its outcome is
- * written to the socket. Frameworks dispatch such a request through the app's routes, with a response created
- * by hand. That is the same exchange, whose framework and response are known from then on.
+ * Starts the exchange of a request that switches protocols, by Upgrade or CONNECT. It ends when its response
+ * is written to the socket. Some frameworks dispatch such a request through the app's routes, with a response
+ * object of their own. This belongs to the same exchange, and adds its framework and response.
  */
 export function beginUpgrade(
   capture: ExchangeObserver,
@@ -34,7 +34,7 @@ export function beginUpgrade(
     first = known;
     join(first, capture, reader);
   } else if (known?.request === request) {
-    // The outcome is already known; the handlers run after the handshake.
+    // The handshake is complete and recorded. The handlers run after it.
     return;
   } else {
     first = new Exchange();

@@ -65,7 +65,7 @@ export class ViewFilter {
     this.#any = true;
   }
 
-  /** Excludes a request to the dashboard, whatever the mode. */
+  /** Excludes a request to the dashboard, in either mode. */
   exclude(request: Request): void {
     this.#hasExcluded = true;
     this.#excluded.add(request);

@@ -28,8 +28,8 @@ const DEFAULT_NAME = 'track_usage';
 const DEFAULT_MAX_AGE = 31_536_000;
 
 /**
- * An ID has 128 random bits, in hexadecimal, because that has only one spelling. A signature has 256, in
- * base64url.
+ * An ID has 128 random bits in lowercase hexadecimal, so that each ID has a single spelling. A signature has
+ * 256 bits, in base64url.
  */
 const ID_BYTES = 16;
 const ID_LENGTH = 2 * ID_BYTES;
@@ -116,7 +116,7 @@ export class VisitorCookie {
   }
 }
 
-/** Compares values as sent. Our own need no decoding. */
+/** Compares values as sent, because our own values need no decoding. */
 const PARSE = { decode: (value: string) => value };
 
 /** Returns whether the name is one that browsers accept only in secure cookies (RFC 6265bis §4.1.3). */

@@ -58,22 +58,22 @@ export function nodeReader(trust: Trust | undefined): RequestReader {
 }
 
 /**
- * Tracks a server through its `emit`. A listener would change Node's behavior, which checks for listeners
- * before it upgrades a connection or handles `Expect`.
+ * Tracks a server through its `emit`. Additional listeners would change its behavior, because Node checks for
+ * listeners before it upgrades a connection or handles `Expect`.
  */
 export function trackServer(server: NodeServer, capture: Capture, reader: RequestReader): void {
-  onUnseen(server, (request, response) => seen(capture, reader, request, response));
+  onUnseen(server, (request, response) => begin(capture, reader, request, response));
   wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
     return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
       switch (type) {
         case 'request':
         case 'checkContinue':
         case 'checkExpectation':
-          seen(capture, reader, args[0], args[1]);
+          begin(capture, reader, args[0], args[1]);
           break;
         case 'upgrade':
         case 'connect':
-          left(capture, reader, args[0], args[1]);
+          beginSwitch(capture, reader, args[0], args[1]);
           break;
       }
       return original().call(this, type, ...args);
@@ -85,14 +85,14 @@ export function trackServer(server: NodeServer, capture: Capture, reader: Reques
 export function trackUpgrades(server: NodeServer, capture: Capture, reader: RequestReader): void {
   wrapMethod<NodeServer['emit']>(server, 'emit', (original) => {
     return function (this: NodeServer, type: string, ...args: unknown[]): boolean {
-      if (type === 'upgrade' || type === 'connect') left(capture, reader, args[0], args[1]);
+      if (type === 'upgrade' || type === 'connect') beginSwitch(capture, reader, args[0], args[1]);
       return original().call(this, type, ...args);
     };
   });
 }
 
 /** Handles an event. An app may emit any arguments, with modified requests. */
-function seen(capture: Capture, reader: RequestReader, request: unknown, response: unknown): void {
+function begin(capture: Capture, reader: RequestReader, request: unknown, response: unknown): void {
   try {
     const { url = '' } = request as IncomingMessage;
     capture.begin(request as IncomingMessage, response as ServerResponse, url, reader);
@@ -101,11 +101,11 @@ function seen(capture: Capture, reader: RequestReader, request: unknown, respons
   }
 }
 
-function left(capture: Capture, reader: RequestReader, request: unknown, answer: unknown): void {
+function beginSwitch(capture: Capture, reader: RequestReader, request: unknown, answer: unknown): void {
   try {
     const { url = '' } = request as IncomingMessage;
     // An HTTP/2 CONNECT has a response, which Node sends if there is no listener.
-    if ('writeHead' in (answer as Duplex | ServerResponse)) seen(capture, reader, request, answer);
+    if ('writeHead' in (answer as Duplex | ServerResponse)) begin(capture, reader, request, answer);
     else capture.upgrade(request as IncomingMessage, url, reader);
   } catch (error) {
     capture.unread(request, error);

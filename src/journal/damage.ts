@@ -3,9 +3,9 @@ import type { Position } from './position.ts';
 
 /**
  * A part of a segment without intact records. If an intact record, another segment or the live process
- * follows, the ordinals tell how many records were lost. Nothing follows at the end of a dead process's
- * journal, so this class counts the heads of damaged records there. A record longer than its file was never
- * complete. It does not count as damage, because its response was not sent.
+ * follows, the number of lost records follows from the ordinals. At the end of a dead process's journal, this
+ * class counts the heads of damaged records instead. A record longer than its file was never complete. It does
+ * not count as damage, because its response was not sent.
  */
 export class Damage {
   readonly from: Position;

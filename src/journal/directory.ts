@@ -92,7 +92,9 @@ function throwUnlessAbsent(error: unknown): undefined {
   if (!isAbsence(error)) throw error;
 }
 
-/** Deletes the records of a journal and keeps its other files; returns false if new records arrived meanwhile. */
+/**
+ * Deletes the records of a journal and keeps its other files. Returns false if new records arrived meanwhile.
+ */
 export function emptyJournal(directory: string): boolean {
   for (const { path } of listSegments(directory)) removeSegment(path);
   return listSegments(directory).length === 0;
@@ -104,8 +106,8 @@ export function emptyJournal(directory: string): boolean {
  * gap.
  *
  * A journal that cannot be read is skipped and its error returned. The limit still applies to the others.
- * @param isLate Returns true if the caller's thread has been blocked for too long. The next call then does
- * the rest.
+ * @param isLate Returns true if the caller's thread has been blocked for too long. The remaining work is then
+ * left to the next call.
  */
 export function enforceLimit(
   directory: string,

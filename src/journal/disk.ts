@@ -9,7 +9,7 @@ const disks = new Map<number, WeakRef<Disk>>();
 
 /**
  * Runs file system operations off the app's thread, one at a time for all journals on a disk. So a stalled
- * disk blocks only one thread of libuv's pool, which the app shares and which has 4 threads by default.
+ * disk blocks only one thread of libuv's pool, which the app shares. The pool defaults to 4 threads.
  */
 export class Disk {
   #last: Promise<unknown> = Promise.resolve();
@@ -38,9 +38,9 @@ export class Disk {
   }
 
   /**
-   * Runs an operation when the ones before have returned. Resolves with its value, and with `isSlow` if it
-   * has not returned after `SLOW_MS` and one more turn of the event loop. That turn is needed because callbacks are late
-   * if the app keeps its thread busy, even on a fast disk.
+   * Runs an operation after all earlier ones have returned. Resolves with its value. `isSlow` is true if it had
+   * not returned after `SLOW_MS` and one more turn of the event loop. The additional turn is needed because
+   * callbacks are late if the app keeps its thread busy, even on a fast disk.
    */
   async run<T>(operation: () => Promise<T>): Promise<{ value: T; isSlow: boolean }> {
     let isSlow = false;

@@ -22,8 +22,8 @@ import type { SharedState } from './shared.ts';
  *   journal from it in the same way.
  * - An owner that closes the journal renames the file to `closed`. Such a journal is adopted as soon as its lock
  *   is free.
- * - The file contains how far the journal had been written at the last beat of its process. If the journal's files
- *   end before that, the adopter counts the missing records.
+ * - The file contains the end of the journal at its owner's last beat. If the journal's files end before that,
+ *   the adopter counts the missing records.
  */
 
 /** Interval of the owner's beats. */
@@ -56,7 +56,7 @@ export function startHeartbeat(directory: string): void {
   writeFileSync(join(directory, FILE), encodeEnd({ position: 0, ordinal: 0 }), { mode: 0o600 });
 }
 
-/** Saves how far the journal has been written. Call before a beat: this changes the modification time too. */
+/** Saves the end of the journal. Call before a beat, because writing also changes the modification time. */
 export function writeEnd(directory: string, shared: SharedState): void {
   // The ordinal first: `advance` sets it last, so it is never too large for the position.
   const { ordinal } = shared;
@@ -65,13 +65,13 @@ export function writeEnd(directory: string, shared: SharedState): void {
 }
 
 /**
- * Returns how far a dead process had certainly written its journal; 0 if that is not known.
+ * Returns the position up to which a dead process had certainly written its journal; 0 if it is not known.
  * @param heartbeat As `lastBeat` returns it.
  */
 export function readEnd(directory: string, heartbeat: Heartbeat | undefined): Position {
   const path = join(directory, heartbeat?.name ?? FILE);
   const bytes = ifPresent(path, () => readFileSync(path));
-  // The process may have been killed while it wrote them.
+  // The process may have been killed while it wrote the file.
   const isIntact = bytes?.length === 20 && bytes.readUInt32LE(16) === crc32(bytes.subarray(0, 16));
   return isIntact
     ? { position: bytes.readDoubleLE(0), ordinal: bytes.readDoubleLE(8) }
@@ -89,12 +89,12 @@ function encodeEnd({ position, ordinal }: Position): Buffer {
 
 /**
  * Beats once for a journal of this process. Returns `gone` if the file was deleted, and `taken` if another
- * process may have adopted the journal. Long after the last beat, both look the same and the result is
- * `taken`. Throws if the file system returns another error.
+ * process may have adopted the journal. If the file is missing long after the last beat, the two cases cannot
+ * be distinguished, and the result is `taken`. Throws for other file system errors.
  */
 export function beat(directory: string, shared: SharedState): 'kept' | 'gone' | 'taken' {
   const last = shared.beat;
-  // No file can be written, so there is nothing to own.
+  // There is no heartbeat, because no file could be written.
   if (last === 0) return 'kept';
   const now = processTime();
   if (!touch(directory, FILE, now)) return now - last < ADOPTION_TIMEOUT_MS ? 'gone' : 'taken';

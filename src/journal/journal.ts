@@ -45,8 +45,7 @@ export interface JournalOptions {
 }
 
 /**
- * App's end of a journal. Records are appended before their responses are sent. No method throws, whatever
- * the disk does. Records that cannot be written wait in bounded memory, and those that do not fit are counted
+ * App's end of a journal. Records are appended before their responses are sent. No method throws. Records that cannot be written wait in bounded memory, and those that do not fit are counted
  * in `dropped`.
  */
 export class Journal implements RecordSink {
@@ -201,8 +200,8 @@ export class Journal implements RecordSink {
   }
 
   /**
-   * Appends what is pending and closes the file. Another process can adopt the journal from then on, unless everything
-   * in it is stored and it is discarded.
+   * Appends the pending records and closes the file. With `discard`, the journal is deleted, because all its
+   * records are stored. Otherwise, another process can adopt it from then on.
    */
   close({ discard }: { discard: boolean }): Promise<void> {
     this.#closing ??= this.#close(discard);

@@ -11,9 +11,9 @@ const SQLITE_BUSY = 5;
  * Ownership of a journal's directory, as an exclusive transaction on a small SQLite file. The kernel releases
  * it when the process dies, however it dies. A competing process is refused immediately.
  *
- * On POSIX systems, the process loses the lock when it closes any other descriptor of the file. An app that
- * copies its data directory does so. So the holder renews it, and the journal's heartbeat protects the
- * journal meanwhile.
+ * On POSIX systems, the process loses the lock when it closes any other descriptor of the file, for example
+ * because the app copies its data directory. So the holder renews the lock, and the heartbeat protects the
+ * journal until then.
  */
 export class DirectoryLock {
   readonly #file: string;
@@ -43,7 +43,10 @@ export class DirectoryLock {
     }
   }
 
-  /** Renews the lock, in case it was dropped; returns false if another process holds it now, or its file is gone. */
+  /**
+   * Renews the lock, in case it was dropped. Returns false if another process holds it now, or if its file was
+   * deleted or replaced.
+   */
   renew(): boolean {
     if (statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode) return false;
     rollBack(this.#database);

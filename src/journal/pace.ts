@@ -1,5 +1,5 @@
 import { monotonicClock } from '../platform/clock.ts';
-import { blockedOf, noteThreadTime } from '../platform/thread-time.ts';
+import { blockedDuring, sampleThreadTime } from '../platform/thread-time.ts';
 import { SLOW_MS } from './disk.ts';
 
 /** Time within which a second wait of half the maximum is also too long. */
@@ -29,7 +29,7 @@ export class Pace {
   /** Call before the app's thread uses the disk. `isLate` returns true once that has taken too long. */
   begin(): { started: number; isLate: () => boolean } {
     const started = monotonicClock.now();
-    noteThreadTime(started);
+    sampleThreadTime(started);
     return { started, isLate: () => blockedSince(started) > this.#maxBlockedMs };
   }
 
@@ -65,5 +65,5 @@ export class Pace {
 /** Returns how long the disk has blocked this thread since `started`; 0 if no longer than `SLOW_MS`. In ms. */
 function blockedSince(started: number): number {
   const took = monotonicClock.now() - started;
-  return took > SLOW_MS ? blockedOf(took) : 0;
+  return took > SLOW_MS ? blockedDuring(took) : 0;
 }

@@ -132,7 +132,7 @@ export class JournalReader {
       const outcome = this.#readPiece(piece, current, Math.min(end, piece.end), take, report);
       if (outcome === 'full') return current;
       if (outcome === 'gone') {
-        // Deleted since the files were listed. The next listing shows a gap.
+        // The file was deleted after it was listed. The next listing shows the gap.
         if (missing === piece.file)
           throw unreadable(piece.file!, new Error('it is listed, but does not exist'));
         missing = piece.file;
@@ -183,7 +183,7 @@ export class JournalReader {
       if (headDamage) report.damaged(headDamage);
       headDamage = 0;
     };
-    // Only its own records tell how many the newest segment of a dead process had.
+    // The number of records in the newest segment of a dead process is only known from the records themselves.
     const tail = piece.next === undefined && !this.#live ? piece.end : undefined;
     let damage: Damage | undefined;
     let isCounted = false;
@@ -196,7 +196,7 @@ export class JournalReader {
       this.#decoder.use(bytes);
       for (let at = 0; at < bytes.length; at = current.position - begin) {
         const size = this.#decoder.sizeAt(at, bytes.length);
-        // The buffer cut the record: it is loaded again from here.
+        // The record exceeds the buffer and is loaded again from its start.
         if (hasNext && at > 0 && (size === 0 || at + HEAD_BYTES > bytes.length)) break;
         if (size > 0) {
           if (damage) report.damaged(current.position - damage.from.position);

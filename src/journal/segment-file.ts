@@ -10,7 +10,7 @@ export interface SegmentStart {
   ordinal: number;
 }
 
-/** A segment being written. Every write names its offset in the file, so that it can be repeated. */
+/** A segment being written. Writes are positioned, so that they can be repeated. */
 export class SegmentFile {
   /** Position of its first record. */
   readonly start: number;

@@ -1,7 +1,7 @@
 import { mkdir, mkdirSync, rmSync } from 'node:fs';
 import { reasonOf, TrackUsageError } from '../errors.ts';
 import { clearTimeout, monotonicClock, processTime, setTimeout } from '../platform/clock.ts';
-import { noteThreadTime } from '../platform/thread-time.ts';
+import { sampleThreadTime } from '../platform/thread-time.ts';
 import { enforceLimit, prepareDirectory, removeJournal } from './directory.ts';
 import { call, Disk } from './disk.ts';
 import { beat, endHeartbeat, endHeartbeatLater, LEASE_MS, startHeartbeat } from './heartbeat.ts';
@@ -126,7 +126,7 @@ export class SegmentWriter {
    * @param started Monotonic timestamp at which the caller began, in ms.
    */
   write(bytes: Buffer, length: number, records: number, started: number): boolean {
-    noteThreadTime(started);
+    sampleThreadTime(started);
     if (this.#file && !this.#isRecovering && this.#isLeaseOver(started)) {
       this.confirm();
       this.#checkPace(started);

@@ -1,7 +1,7 @@
 /**
- * State that the app's thread and the writer's thread share without messages, in shared memory. A double at a
- * multiple of 8 bytes is read and written atomically on every platform that Node supports. The checksum of
- * the records protects against the rest.
+ * State in memory that the app's thread and the writer's thread share. A double at a multiple of 8 bytes is
+ * read and written atomically on every platform that Node supports. A reader that sees the new end before the
+ * new records is protected by their checksums.
  */
 const END = 0;
 const ORDINAL = 1;
@@ -24,7 +24,7 @@ export class SharedState {
     return this.#values[END]!;
   }
 
-  /** Number of records that the journal ever had. */
+  /** Total number of records, including those already deleted. */
   get ordinal(): number {
     return this.#values[ORDINAL]!;
   }

@@ -40,7 +40,7 @@ export interface RequestSeries {
   status: string;
   /** Number of requests per duration bucket; the last one holds those above all bounds. */
   buckets: Float64Array;
-  /** Sum of durations, µs. */
+  /** Sum of durations, in µs. */
   duration: number;
   bytes: number;
 }
@@ -54,7 +54,10 @@ const METHOD_NUMBERS = new Map(METHODS.map((method, number) => [method, number])
 export class RequestCounter implements RecordCounter {
   /** Route numbers; the unknown route is 0. */
   readonly #routes = new Map<string, number>([['', 0]]);
-  /** The number of the series of each combination, from 1; 0 is none. Of 16 bits: it stays in the CPU's cache. */
+  /**
+   * Number of the series of each combination, from 1; 0 means none. Uses 16 bits, so that it fits in the CPU's
+   * cache.
+   */
   readonly #series = new Uint16Array((MAX_ROUTES + 2) * METHODS.length * CLASSES.length);
   readonly #combinations: number[] = [];
   #values = new Float64Array(0);
@@ -83,7 +86,7 @@ export class RequestCounter implements RecordCounter {
     values[at + BYTES]! += contentLength;
   }
 
-  /** Lists the counts. The buckets are views whose values change with further requests. */
+  /** Returns the counts. The buckets are views whose values change with further requests. */
   *series(): Generator<RequestSeries> {
     const routes = [...this.#routes.keys()];
     routes[OTHER_ROUTE] = OTHER;

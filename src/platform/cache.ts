@@ -2,8 +2,9 @@
  * A map with eviction. It has two generations; the older is dropped when the younger is full. So it holds at
  * least the `limit` most recently used entries, and at most twice as many, without the overhead of a list.
  *
- * Own code because it is on the hot path: in a loop of 2 million reads over 131,072 URLs, two thirds of them cached, an
- * operation took about 410 ns, against 680 ns with quick-lru 7, 720 ns with lru-cache 11 and 830 ns with tiny-lru.
+ * Custom code, because it is on the hot path. In a loop of 2 million reads over 131,072 URLs, two thirds of
+ * which were cached, an operation took about 410 ns. It took 680 ns with quick-lru 7, 720 ns with lru-cache 11
+ * and 830 ns with tiny-lru.
  */
 export class BoundedCache<K, V> {
   readonly #limit: number;

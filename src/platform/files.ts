@@ -1,14 +1,14 @@
 import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
 
-/** Error codes about a journal's files. The journal concerned is retried; the others are not affected. */
+/** Error codes for a journal's files. Only the affected journal is retried; others continue. */
 const CODES = new Set<ErrorCode>(['JOURNAL_UNREADABLE', 'JOURNAL_UNDELETED']);
 
-/** Returns true for an error of one journal's files, as thrown by `ifPresent` and `remove`. */
+/** Returns whether an error concerns the files of one journal, as thrown by `ifPresent` and `removing`. */
 export function isFileProblem(error: unknown): error is TrackUsageError {
   return error instanceof TrackUsageError && CODES.has(error.code);
 }
 
-/** Returns true if an error of the file system means that the file does not exist. Other errors leave that open. */
+/** Returns whether a file system error means that the file does not exist. */
 export function isAbsence(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ENOTDIR';

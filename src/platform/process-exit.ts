@@ -7,7 +7,7 @@ function callAll(): void {
 /**
  * Calls a function synchronously when the process exits. All callbacks share one listener, so that many
  * instances do not cause a MaxListenersExceededWarning.
- * @returns Removes the callback.
+ * @returns Function that removes the callback.
  */
 export function onProcessExit(callback: () => void): () => void {
   if (callbacks.size === 0) process.on('exit', callAll);

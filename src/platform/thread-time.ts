@@ -1,40 +1,40 @@
 import { openSync, readSync } from 'node:fs';
 
-/** Maximum age of the recorded times. */
+/** Maximum age of a sample. */
 const MAX_SAMPLE_AGE_MS = 50;
-/** Assumed time that a thread waits for a CPU, on systems that do not report it. In ms. */
-const UNKNOWN = 150;
+/** Assumed time that a thread waits for a CPU, on systems that do not report it. */
+const ASSUMED_WAIT_MS = 150;
 
 /**
- * File with the time that this thread has run and has waited for a processor, in ns. Linux only, not on a
- * disk.
+ * File with the times that this thread has run and has waited for a CPU, in ns. Only on Linux, where it is
+ * virtual, so that reading it never waits for a disk.
  */
 const SOURCE = '/proc/thread-self/schedstat';
 
 const text = Buffer.alloc(64);
 let file = open();
-/** Last reading of the thread's run and wait times, and its timestamp. In ms. */
-let noted = 0;
-let notedAt = Number.NEGATIVE_INFINITY;
+/** Last sample of the sum of both times, and when it was taken. In ms. */
+let sample = 0;
+let sampledAt = Number.NEGATIVE_INFINITY;
 
 /**
- * Records the thread's times. Call before operations that may block, however often.
+ * Samples the thread's times, unless the last sample is recent. Call before each operation that may block.
  * @param now Timestamp of the monotonic clock, in ms.
  */
-export function noteThreadTime(now: number): void {
-  if (file === undefined || now - notedAt < MAX_SAMPLE_AGE_MS) return;
-  noted = read();
-  notedAt = now;
+export function sampleThreadTime(now: number): void {
+  if (file === undefined || now - sampledAt < MAX_SAMPLE_AGE_MS) return;
+  sample = read();
+  sampledAt = now;
 }
 
 /**
- * Returns how long this thread was blocked during the last `took` ms, if `noteThreadTime` was called before.
- * Blocked means neither running nor waiting for a processor, which a busy machine can cause for long. The
- * result may be up to 50 ms too small.
+ * Returns how long this thread was blocked during the last `elapsed` ms, if `sampleThreadTime` was called before.
+ * Blocked means neither running nor waiting for a CPU, because a thread may wait long for a CPU on a busy
+ * machine. The result may be up to `MAX_SAMPLE_AGE_MS` too small.
  */
-export function blockedOf(took: number): number {
-  const busy = file === undefined ? UNKNOWN : read() - noted;
-  return Math.max(0, took - busy);
+export function blockedDuring(elapsed: number): number {
+  const busy = file === undefined ? ASSUMED_WAIT_MS : read() - sample;
+  return Math.max(0, elapsed - busy);
 }
 
 function read(): number {
@@ -44,7 +44,7 @@ function read(): number {
     return (Number(run) + Number(wait)) / 1e6;
   } catch {
     file = undefined;
-    return noted + UNKNOWN;
+    return sample + ASSUMED_WAIT_MS;
   }
 }
 

@@ -17,7 +17,7 @@ export function moduleUrl(path: string, base: string | undefined): string {
 /** Throws an error with instructions if the module does not exist or cannot be read. */
 export function checkModule(url: string): void {
   try {
-    if (!URL.canParse(url)) throw new Error('the bundle has no URL of its own');
+    if (!URL.canParse(url)) throw new Error('the bundle does not know its own URL');
     const address = new URL(url);
     if (address.protocol === 'file:') accessSync(address, constants.R_OK);
   } catch (error) {

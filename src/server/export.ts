@@ -66,8 +66,7 @@ export function topLines(query: Queries, summary: string, options: TopOptions): 
       read += rows.length;
       if (rows.length === KEYS_PER_QUERY) continue;
       // Fewer keys than on the first page are not the end: for example, the database was dropped.
-      if (read < known)
-        throw new Error(`${known - read} of ${known} keys were deleted before they were read`);
+      if (read < known) throw new Error(`keys deleted before they were read: ${known - read} of ${known}`);
       return;
     }
   }

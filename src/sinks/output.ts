@@ -116,20 +116,20 @@ class OutputSink implements StorageWriter {
   }
 
   async apply({ journal, from, to, records }: Batch): Promise<boolean> {
-    const began = `${journal} ${from.position}`;
-    const before = this.#failed?.batch === began ? this.#failed.written : 0;
-    const turns = new TimeSlice();
+    const batch = `${journal} ${from.position}`;
+    const before = this.#failed?.batch === batch ? this.#failed.written : 0;
+    const slice = new TimeSlice();
     // All texts are created first, so that a refused record is found before anything of its batch is written.
     const texts: (string | Uint8Array)[] = [];
     for (let i = before; i < records.length; i++) {
       texts.push(this.#textOf(records, i));
-      await turns.yieldIfBusy();
+      await slice.yieldIfBusy();
     }
-    this.#failed = { batch: began, written: before };
+    this.#failed = { batch, written: before };
     for (const text of texts) {
       await this.#write(text);
       this.#failed.written += 1;
-      await turns.yieldIfBusy();
+      await slice.yieldIfBusy();
     }
     // If the batch is split after this failure, its second half knows the remaining records.
     this.#failed = { batch: `${journal} ${to.position}`, written: Math.max(0, before - records.length) };

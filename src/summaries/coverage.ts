@@ -1,8 +1,8 @@
 /**
  * Summary that every storage keeps in addition to its hooks. A record's key lists the summaries to which it
- * was added, so each record has exactly one key. All keys together are the exact totals. The keys that list a
- * summary are the part that it counts. It is committed together with the sums, so it is always correct,
- * whatever process stored a record, and with which hooks.
+ * was added, so each record has exactly one key. The sum of all keys is the exact total, and the sum of the
+ * keys that list a summary is the part that this summary counts. It is committed together with the sums, so
+ * it is correct even if processes with different hooks share the storage.
  */
 export const COVERAGE = { name: 'coverage', title: 'coverage' };
 

@@ -88,11 +88,11 @@ export function defineSummary(definition: SummaryDefinition): Summary {
     throw invalid('name', name, `lowercase letters, digits and dashes, up to ${MAX_NAME_LENGTH}`);
   }
   if ((given.key === undefined) === (given.module === undefined)) {
-    throw invalid('key', given.key, 'a function, or a module instead of it');
+    throw invalid('key', given.key, 'a function, unless module is given');
   }
   if (given.module === undefined) {
     if (typeof given.key !== 'function') throw invalid('key', given.key, 'a function');
-    if (given.export !== undefined) throw invalid('export', given.export, 'a module beside it');
+    if (given.export !== undefined) throw invalid('export', given.export, 'only together with module');
     return { name, title: name, key: given.key as NonNullable<Summary['key']> };
   }
   const { export: exported = 'default' } = given;

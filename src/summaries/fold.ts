@@ -4,7 +4,7 @@ import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
 
 /**
- * Sums to add to the keys of one bucket of a summary. Columns; `key` contains IDs in the batch's `strings`.
+ * Sums to add to the keys of one bucket of a summary, as columns. `key` contains IDs in the batch's `strings`.
  */
 export interface DeltaGroup {
   /** Summary to which the keys belong. */

@@ -22,7 +22,7 @@ export function keysOf(answer: unknown): string[] {
   for (let i = 0; i < answer.length; i++) {
     const key: unknown = answer[i];
     if (typeof key === 'string' && key !== '') keys.add(storable(key));
-    // The list may be endless.
+    // A list may be unbounded.
     if (typeof key === 'string' && keys.size <= MAX_KEYS_PER_RECORD) continue;
     // Rejections of promises in the list would end the process.
     answer.slice(i, i + 1_000).forEach(ignoreRejection);
@@ -46,7 +46,7 @@ function storable(key: string): string {
 }
 
 function invalidKey(what: string): TypeError {
-  return new TypeError(`it returned ${what}, expected a string, several, or null`);
+  return new TypeError(`it returned ${what}, expected a string, a list of strings, or null`);
 }
 
 /** Returns the type of an invalid key. The contents of an object may be large or confidential. */

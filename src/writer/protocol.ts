@@ -88,7 +88,7 @@ export type ToWriter =
   | { type: 'flush'; id: number }
   /** Like `flush`, then closes everything of the instance, including the port. */
   | { type: 'close'; id: number }
-  /** Closes everything immediately, including the port, because nobody waits for it. */
+  /** Closes everything of the instance, including the port, without waiting for its records to be stored. */
   | { type: 'abandon' };
 
 /** Progress of a storage. */

@@ -126,7 +126,7 @@ describe('copy', () => {
     await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({
       code: 'COPY_SHRUNK',
       message: expect.stringContaining(
-        `a.db has ${count - 3} records, but ${count} were already copied; the copied records are kept`,
+        `a.db has fewer records than were already copied: ${count - 3} instead of ${count}; the copied records are kept`,
       ),
     });
   });

@@ -6,8 +6,8 @@ import { monotonicClock } from '../../src/platform/clock.ts';
 const time = vi.hoisted(() => ({ now: 0, busy: 0 }));
 
 vi.mock('../../src/platform/thread-time.ts', () => ({
-  noteThreadTime: () => {},
-  blockedOf: (took: number) => Math.max(0, took - time.busy),
+  sampleThreadTime: () => {},
+  blockedDuring: (took: number) => Math.max(0, took - time.busy),
 }));
 
 beforeEach(() => {

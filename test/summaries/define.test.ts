@@ -43,13 +43,13 @@ describe('defineSummary', () => {
     );
   });
 
-  const either = 'expected a function, or a module instead of it';
+  const either = 'expected a function, unless module is given';
   const location = 'expected an absolute path or a file URL: new URL("./plan.js", import.meta.url)';
   test.each([
     [{}, 'key" is undefined', either],
     [{ key, module: MODULE }, 'key" is function key', either],
     [{ key: 'x' }, 'key" is "x"', 'expected a function'],
-    [{ key, export: 'x' }, 'export" is "x"', 'expected a module beside it'],
+    [{ key, export: 'x' }, 'export" is "x"', 'expected only together with module'],
     [{ module: MODULE, export: '' }, 'export" is ""', 'expected the name of an export'],
     [{ module: MODULE, export: 7 }, 'export" is 7', 'expected the name of an export'],
     [{ module: './plan.js' }, 'module" is "./plan.js"', location],

@@ -33,17 +33,20 @@ test('long keys are truncated and stay distinct', () => {
 });
 
 test.each<[message: string, answer: unknown]>([
-  ['it returned 7, expected a string, several, or null', 7],
-  ['it returned false, expected a string, several, or null', false],
-  ['it returned an object, expected a string, several, or null', { password: 'x' }],
-  ['it returned an object, expected a string, several, or null', new Set(['a'])],
-  ['it returned a promise, expected a string, several, or null', Promise.resolve('a')],
-  ['it returned a list with 3, expected a string, several, or null', ['a', 3]],
-  ['it returned a list with null, expected a string, several, or null', ['a', null, 3]],
-  ['it returned a list with an object, expected a string, several, or null', ['a', {}]],
-  ['it returned a list with an object, expected a string, several, or null', [['a']]],
-  ['it returned a list with undefined, expected a string, several, or null', new Array(4e9)],
-  ['it returned a list with 3, expected a string, several, or null', [...new Array(2_000).fill('a'), 3]],
+  ['it returned 7, expected a string, a list of strings, or null', 7],
+  ['it returned false, expected a string, a list of strings, or null', false],
+  ['it returned an object, expected a string, a list of strings, or null', { password: 'x' }],
+  ['it returned an object, expected a string, a list of strings, or null', new Set(['a'])],
+  ['it returned a promise, expected a string, a list of strings, or null', Promise.resolve('a')],
+  ['it returned a list with 3, expected a string, a list of strings, or null', ['a', 3]],
+  ['it returned a list with null, expected a string, a list of strings, or null', ['a', null, 3]],
+  ['it returned a list with an object, expected a string, a list of strings, or null', ['a', {}]],
+  ['it returned a list with an object, expected a string, a list of strings, or null', [['a']]],
+  ['it returned a list with undefined, expected a string, a list of strings, or null', new Array(4e9)],
+  [
+    'it returned a list with 3, expected a string, a list of strings, or null',
+    [...new Array(2_000).fill('a'), 3],
+  ],
   ['it returned more than 16 keys', numbered(MAX_KEYS_PER_RECORD + 1)],
   ['it returned more than 16 keys', numbered(1e5)],
 ])('%s', (message, answer) => {

@@ -10,12 +10,12 @@ import type { AccessLogOptions } from './index.ts';
 
 /** `PRAGMA application_id` that marks a file as the positions of an access log: "TUal". */
 const APPLICATION_ID = 0x5455616c;
-/** Maximum time to wait for another process's batch. In ms. */
-const BUSY_TIMEOUT = 2_000;
-/** Mode of the file and the files beside it, readable by the group. */
+/** Maximum time to wait for another process's batch. */
+const BUSY_TIMEOUT_MS = 2_000;
+/** Mode of the file and the position files, readable by the group. */
 const MODE = 0o640;
 
-/** A batch that is about to be appended. After a crash, the file's contents at `start` show how much was. */
+/** A batch that is about to be appended. After a crash, the file's contents at `start` show how much was appended. */
 interface Pending extends Position {
   journal: string;
   inode: string;
@@ -42,7 +42,7 @@ export class AccessLogSink implements StorageWriter {
     createAs(path, MODE);
     this.#database = new (sqlite().DatabaseSync)(path);
     try {
-      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       this.#open(path);
     } catch (error) {
       throw afterUndo(error, () => closeDatabase(this.#database));

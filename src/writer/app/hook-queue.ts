@@ -45,7 +45,7 @@ export class HookQueue {
   }
 
   async #run(): Promise<void> {
-    const turns = new TimeSlice();
+    const slice = new TimeSlice();
     for (let next = this.#batches.shift(); next; next = this.#batches.shift()) {
       const { batch, units } = next;
       for (let i = 0; i < batch.length; i++) {
@@ -54,7 +54,7 @@ export class HookQueue {
           if (promise) await promise;
         }
         this.pending -= 1;
-        await turns.yieldIfBusy();
+        await slice.yieldIfBusy();
       }
       this.#onCalled({ records: batch.length, units });
     }

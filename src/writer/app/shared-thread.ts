@@ -153,7 +153,7 @@ export class SharedThread {
   }
 }
 
-/** Ends an instance's work in the thread. Returns whether that succeeded in time. */
+/** Ends an instance's work in the thread. Returns false if that takes too long. */
 async function abandon(port: MessagePort): Promise<boolean> {
   port.postMessage({ type: 'abandon' } satisfies ToWriter);
   return new Promise((resolve) => {

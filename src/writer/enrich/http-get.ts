@@ -30,8 +30,8 @@ const agents = {
  * Sends a GET request and returns the response. Follows redirects only on the same host and never from https
  * to http, so that no other host sees the request. Rejects with a reason to show.
  *
- * `fetch` is no replacement: eight requests at once start eight DNS look-ups, each of which occupies a thread of the
- * pool that the app uses, and Node offers no option to share them.
+ * Not implemented with `fetch`, because eight concurrent requests would start eight DNS lookups. Each lookup
+ * occupies a thread of the pool that the app uses, and Node has no option to share them.
  */
 export async function get(url: URL, { timeout, maxBytes }: GetLimits): Promise<HttpResponse> {
   const end = monotonicClock.now() + timeout;

@@ -37,7 +37,7 @@ export class InFlight {
   readonly #onProblem: (error: TrackUsageError) => void;
 
   /**
-   * Creates the files' manager.
+   * Creates the store.
    * @param name Distinguishes this storage from others of the same journals. Must be valid in a file name.
    */
   constructor(directory: string, name: string, onProblem: (error: TrackUsageError) => void) {

@@ -27,7 +27,7 @@ export class JournalPositions implements StorageWriter {
   #retryAt = 0;
 
   /**
-   * Creates the files' manager.
+   * Creates the wrapper.
    * @param name Distinguishes this writer from others of the same journals. Must be valid in a file name.
    */
   constructor(
@@ -42,7 +42,7 @@ export class JournalPositions implements StorageWriter {
     this.#onProblem = onProblem;
   }
 
-  /** Throws if the file cannot be read now. Starting from 0 would repeat what was written. */
+  /** Throws if the file cannot be read. Starting from 0 instead would write all records again. */
   async position(journal: string): Promise<Position | undefined> {
     const known = this.#known.get(journal);
     if (known) return known;

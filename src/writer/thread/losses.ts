@@ -47,7 +47,7 @@ export class LossReport {
     this.#losses.bytes += bytes;
   }
 
-  /** Reports what is due. With `isEnd`, the journal or the reading has ended and everything is reported. */
+  /** Reports the losses that are due. `isEnd`: true if reading has ended, so that all losses are due. */
   reportIfDue(isEnd: boolean): void {
     const { damaged, dropped, bytes } = this.#losses;
     if (damaged + dropped + bytes === 0) return;

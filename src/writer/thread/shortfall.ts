@@ -3,7 +3,7 @@ import type { Position } from '../../journal/position.ts';
 /** Maximum number of positions that are kept individually; older ones are summed. */
 const MAX_POSITIONS = 1_000;
 
-/** Records of a journal that a storage did not get. */
+/** Numbers of records of a journal that a storage did not get. */
 export interface MissedRecords {
   /** Number of records lost before they could be stored. */
   lost: number;

@@ -171,7 +171,7 @@ export class StoragePipeline {
       if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
       await writer.close();
     } catch (error) {
-      // The records are still in the journal. A database that is gone was reported, and has nothing to close.
+      // The records are still in the journal. A removed database was already reported.
       if (isReplaced(error)) return;
       const values = { storage: this.#storage.label, reason: reasonOf(error) };
       this.#onProblem(new TrackUsageError('STORAGE_UNCLOSED', values, { cause: error }));
@@ -297,7 +297,7 @@ export class StoragePipeline {
     try {
       await writer?.close();
     } catch {
-      // It belonged to a database that is gone.
+      // It belonged to the removed database.
     }
   }
 
@@ -404,7 +404,8 @@ export class StoragePipeline {
    */
   #countReplaced(journal: OpenJournal, reading: Reading, start: Position, isGone: boolean): void {
     const { reader, reached, shortfall } = reading;
-    // If all is gone, a batch in progress starts at `reached`. Otherwise existing records are read again.
+    // If the whole database was lost, a batch in progress starts at `reached`. Otherwise, existing records are
+    // read again.
     const from = isGone ? START : start;
     const first = isGone ? reached : reader.firstAt(start);
     const end = first.position < reached.position ? first : reached;
