@@ -339,7 +339,9 @@ describe('a journal in memory only', () => {
       if (url === '/1') journal.shared.committed = journal.shared.end;
     }
     await journal.close({ discard: false });
-    expect(problems.map(({ message }) => message)).toEqual([expect.stringMatching(/ records lost at close: 1; /)]);
+    expect(problems.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^records lost at close: 1; /),
+    ]);
     expect(journal).toMatchObject({ records: 2, dropped: 1 });
   });
 
