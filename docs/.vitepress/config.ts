@@ -31,6 +31,10 @@ export default defineConfig({
       };
     },
   },
+  // Pages generated from doc comments have no source to edit.
+  transformPageData({ relativePath, frontmatter }) {
+    if (relativePath.startsWith('reference/api/')) frontmatter.editLink = false;
+  },
   themeConfig: {
     nav: [
       { text: 'Getting started', link: '/getting-started' },

@@ -15,6 +15,8 @@ export function checkVersion(found: number, known: number, label: string): void 
  * Throws `STORAGE_NOT_FOUND` if there is no data to read, and `STORAGE_OLDER` or `STORAGE_NEWER` if its schema version
  * cannot be read by this release.
  * @param found Schema version of the data; `undefined` if there is none.
+ * @param known Newest schema version that this release supports.
+ * @param label Label of the storage.
  */
 export function checkReadable(found: number | undefined, known: number, label: string): void {
   if (found === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: label });
@@ -26,7 +28,7 @@ export function checkReadable(found: number | undefined, known: number, label: s
  * Throws `STORAGE_TIME_ZONE` if the site is stored with another time zone than the writer's.
  * @param context Site and time zone of the writer.
  * @param found Stored time zone of the site.
- * @param label Name of the storage, for the message.
+ * @param label Label of the storage.
  */
 export function checkTimeZone(
   { site, timeZone }: Pick<WriterContext, 'site' | 'timeZone'>,
