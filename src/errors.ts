@@ -111,7 +111,7 @@ const TABLE = {
   ],
   GEO_SERVICE: [
     'requests to the geolocation service {value} are paused for {seconds} s: {reason}',
-    'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that only it knows are null',
+    'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that no database provides are null',
   ],
   CLOSED: ['this TrackUsage is closed', 'create a new one'],
   TIMEOUT: [
@@ -188,7 +188,7 @@ const TABLE = {
   ],
   JOURNAL_TAKEN: [
     'another process adopted the journal {value}, because this process was paused for more than 3 s and its lock was dropped',
-    'the other process stores its records, and this one continues in a new journal; records that were only in memory are lost and counted in dropped.journal: {records}',
+    'the other process stores its records, and this one continues in a new journal; records lost because they were only in memory: {records}, counted in dropped.journal',
   ],
   JOURNAL_FULL: [
     'the journal exceeded its limit of {value} bytes, and its oldest segment was dropped',
@@ -204,7 +204,7 @@ const TABLE = {
   ],
   STORAGE_FAILED: [
     'cannot write to {storage}: {reason}',
-    'make the storage available; the batch is retried until it succeeds, and until then, records wait in the journal, or in bounded memory if no file can be written',
+    'make the storage available; the batch is retried, and records wait in the journal, or in bounded memory if no file can be written',
   ],
   STORAGE_UNCLOSED: [
     '{storage} was not closed cleanly: {reason}',

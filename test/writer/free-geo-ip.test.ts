@@ -324,7 +324,7 @@ describe('an invalid response', () => {
     await geo.locate(['8.8.8.8']);
     expect(problems[0]!.message).toBe(
       `requests to the geolocation service ${service.origin} are paused for 30 s: it responded with status 403; ` +
-        'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that only it knows are null.',
+        'check freeGeoIp: { endpoint, countryPath } and the rate limits of the service; until then, countries that no database provides are null.',
     );
   });
 });
