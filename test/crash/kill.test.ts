@@ -8,7 +8,7 @@ import { TrackUsage } from '../../src/index.ts';
 import { listJournals } from '../../src/journal/directory.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { temporaryDirectory } from '../journal/support.ts';
-import { type Ledger, load, newLedger } from './load.ts';
+import { load, newOutcomes, type RequestOutcomes } from './load.ts';
 
 const CONNECTIONS = 16;
 
@@ -53,7 +53,7 @@ async function stored(directory: string) {
 }
 
 /** The storage holds exactly what was received; a response that the kill cut off may be there or not. */
-async function expectExact(directory: string, ledger: Ledger): Promise<void> {
+async function expectExact(directory: string, outcomes: RequestOutcomes): Promise<void> {
   const { sums, records, hits } = await stored(directory);
   // Each start has a port of its own, and so URLs of its own.
   const byPath = new Map<string, { hits: number; transfer: number }>();
@@ -63,16 +63,16 @@ async function expectExact(directory: string, ledger: Ledger): Promise<void> {
     byPath.set(path, { hits: before.hits + hits, transfer: before.transfer + transfer });
   }
   const wrong: string[] = [];
-  for (const [path, received] of ledger.received) {
+  for (const [path, received] of outcomes.received) {
     const sum = byPath.get(path);
-    const spare = ledger.cut.get(path) ?? 0;
+    const spare = outcomes.cut.get(path) ?? 0;
     const surplus = (sum?.hits ?? 0) - received.hits;
     if (surplus < 0 || surplus > spare)
       wrong.push(`${path}: received ${received.hits}, stored ${sum?.hits ?? 0}`);
     if (surplus === 0 && sum?.transfer !== received.bytes) wrong.push(`${path}: ${sum?.transfer} bytes`);
   }
   for (const [path, { hits }] of byPath) {
-    if (!ledger.received.has(path) && hits > (ledger.cut.get(path) ?? 0))
+    if (!outcomes.received.has(path) && hits > (outcomes.cut.get(path) ?? 0))
       wrong.push(`${path}: never received`);
   }
   expect(wrong).toEqual([]);
@@ -103,42 +103,42 @@ describe.each([
 ])('SIGKILL, $kills times at random moments under load', ({ kind, mode, kills }) => {
   test(`${kind}, mode ${mode}: every response received is counted once`, { timeout: 240_000 }, async () => {
     const directory = prepare();
-    const ledger = newLedger();
+    const outcomes = newOutcomes();
     for (let i = 0; i < kills; i++) {
       const { child, port, ended } = await start(directory, kind, mode);
-      const loaded = load(port, CONNECTIONS, ledger, PATHS[kind]!);
+      const loaded = load(port, CONNECTIONS, outcomes, PATHS[kind]!);
       setTimeout(() => kill(child, 'SIGKILL'), 20 + Math.random() * 700);
       await loaded;
       await ended;
     }
-    expect(ledger.received.size).toBeGreaterThan(100);
-    await expectExact(directory, ledger);
+    expect(outcomes.received.size).toBeGreaterThan(100);
+    await expectExact(directory, outcomes);
   });
 });
 
 describe.each(['before', 'within', 'after'])('SIGKILL %s the commit of the storage', (moment) => {
-  test('nothing is lost and nothing counted twice', { timeout: 120_000 }, async () => {
+  test('nothing is lost or counted twice', { timeout: 120_000 }, async () => {
     const directory = prepare();
-    const ledger = newLedger();
+    const outcomes = newOutcomes();
     for (let i = 0; i < 5; i++) {
       const { port, ended } = await start(directory, 'node', 'append', moment);
-      await load(port, CONNECTIONS, ledger, PATHS.node!);
+      await load(port, CONNECTIONS, outcomes, PATHS.node!);
       await ended;
     }
-    await expectExact(directory, ledger);
+    await expectExact(directory, outcomes);
   });
 });
 
-test('one worker of a cluster after the other is killed under load, while the others adopt', {
+test('workers of a cluster are killed in turn under load, while the others adopt their journals', {
   timeout: 120_000,
 }, async () => {
   const directory = prepare();
-  const ledger = newLedger();
+  const outcomes = newOutcomes();
   const { child, port, ended } = await start(directory, 'cluster', 'append');
   let stop = false;
   // A client whose worker was killed comes back.
   const loaded = (async () => {
-    while (!stop) await load(port, CONNECTIONS, ledger, () => (stop ? undefined : PATHS.cluster!()));
+    while (!stop) await load(port, CONNECTIONS, outcomes, () => (stop ? undefined : PATHS.cluster!()));
   })();
   for (let i = 0; i < 12; i++) {
     const pids = readdirSync(directory).flatMap((name) => /^pid-(\d+)$/.exec(name)?.[1] ?? []);
@@ -154,5 +154,5 @@ test('one worker of a cluster after the other is killed under load, while the ot
   await loaded;
   kill(child, 'SIGKILL');
   await ended;
-  await expectExact(directory, ledger);
+  await expectExact(directory, outcomes);
 });

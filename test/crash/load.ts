@@ -1,14 +1,14 @@
 import http from 'node:http';
 
-/** What a client knows of the requests that it made. */
-export interface Ledger {
+/** Outcomes of requests, as their client observed them. */
+export interface RequestOutcomes {
   /** Responses received in full, with their body bytes, by path. */
   received: Map<string, { hits: number; bytes: number }>;
   /** Paths whose response was cut off: they may be counted or not. */
   cut: Map<string, number>;
 }
 
-export function newLedger(): Ledger {
+export function newOutcomes(): RequestOutcomes {
   return { received: new Map(), cut: new Map() };
 }
 
@@ -19,7 +19,7 @@ export function newLedger(): Ledger {
 export async function load(
   port: number,
   connections: number,
-  ledger: Ledger,
+  outcomes: RequestOutcomes,
   nextPath: () => string | undefined,
 ): Promise<void> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
@@ -27,13 +27,13 @@ export async function load(
     for (let path = nextPath(); path !== undefined; path = nextPath()) {
       const bytes = await get(agent, port, path);
       if (bytes === undefined) {
-        ledger.cut.set(path, (ledger.cut.get(path) ?? 0) + 1);
+        outcomes.cut.set(path, (outcomes.cut.get(path) ?? 0) + 1);
         return;
       }
-      const entry = ledger.received.get(path) ?? { hits: 0, bytes: 0 };
+      const entry = outcomes.received.get(path) ?? { hits: 0, bytes: 0 };
       entry.hits += 1;
       entry.bytes += bytes;
-      ledger.received.set(path, entry);
+      outcomes.received.set(path, entry);
     }
   };
   await Promise.all(Array.from({ length: connections }, client));

@@ -31,17 +31,17 @@ const adopted = (journals: Journals) =>
     })
     .toBe(2);
 
-test('many who start at once race for the journals of the dead: each is adopted once', async () => {
+test('many processes start at once and compete for journals of dead ones: each is adopted once', async () => {
   const settings = { directory: temporaryDirectory() };
   // A process of the same identity shows where it keeps its journals.
   const first = new App(settings);
-  await first.told('listening');
+  await first.waitFor('listening');
   const [own = ''] = journalsIn(join(settings.directory, 'journals'));
   const DEAD = 60;
   const RECORDS = 40;
   const left = Array.from({ length: DEAD }, (_, i) => leaveJournal(join(own, '..'), `${i}`, RECORDS));
   const rivals = [first, ...Array.from({ length: 7 }, () => new App(settings))];
-  await Promise.all(rivals.map((rival) => rival.told('listening')));
+  await Promise.all(rivals.map((rival) => rival.waitFor('listening')));
   await expect.poll(() => left.filter(existsSync), { timeout: 20_000 }).toEqual([]);
   const statuses = await Promise.all(rivals.map((rival) => rival.status()));
   expect(statuses.reduce((sum, { storages }) => sum + storages[0]!.adopted, 0)).toBe(DEAD * RECORDS);
@@ -55,7 +55,7 @@ test('many who start at once race for the journals of the dead: each is adopted 
   expect({ records: paths.length, hits }).toEqual({ records: DEAD * RECORDS, hits: DEAD * RECORDS });
 });
 
-test('a journal that is just being created is nobody’s to adopt, and rivals do not disturb each other', async () => {
+test('a journal that is being created is not adopted, and competing processes do not disturb each other', async () => {
   const directory = journalsDirectory(temporaryDirectory(), 'a race');
   mkdirSync(directory, { recursive: true });
   const adopters = Array.from({ length: 3 }, () =>
@@ -81,7 +81,7 @@ test('a journal that is just being created is nobody’s to adopt, and rivals do
   expect(results.filter(({ deleted }) => deleted > 0).length).toBeGreaterThan(1);
 });
 
-test('a journal that cannot be deleted stays held, so that nobody stores it again', async () => {
+test('a journal that cannot be deleted stays held, so that no process stores it again', async () => {
   const directory = temporaryDirectory();
   const left = leaveJournal(directory, 'left', 3);
   // Not even root can unlink a directory.
@@ -101,7 +101,7 @@ test('a journal that cannot be deleted stays held, so that nobody stores it agai
   expect(existsSync(left)).toBe(false);
 });
 
-test('apps of another site or another storage share the directory, and adopt nothing of each other', async () => {
+test('apps of another site or another storage share the directory, and adopt none of each other’s journals', async () => {
   const directory = temporaryDirectory();
   const journals = join(directory, 'journals');
   const shop = { directory, journals, site: 'shop' };

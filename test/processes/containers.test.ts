@@ -19,12 +19,12 @@ function processOne({ pid }: App): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
 }
 
-test('containers on one volume, with equal process ids and host names, adopt what one of them left', async () => {
+test('containers on one volume, with equal process ids and host names, adopt the journal that one of them left', async () => {
   const settings = { directory: temporaryDirectory() };
   const journals = join(settings.directory, 'journals');
   const apps = [container(settings), container(settings), container(settings)];
   const ports = await Promise.all(apps.map((app) => app.port()));
-  for (const app of apps) expect(await app.told('listening')).toMatchObject([{ pid: 1, host: 'web' }]);
+  for (const app of apps) expect(await app.waitFor('listening')).toMatchObject([{ pid: 1, host: 'web' }]);
   expect(journalsIn(journals)).toHaveLength(3);
   const load = new Load(ports, 12);
   await load.more(600);
@@ -32,7 +32,7 @@ test('containers on one volume, with equal process ids and host names, adopt wha
   signalTo(processOne(apps[0]!), 'SIGKILL');
   await apps[0]!.ended;
   const again = container({ ...settings, port: ports[0]! });
-  await again.told('listening');
+  await again.waitFor('listening');
   await load.more(600);
   // docker stop. Nobody ends process 1 by a signal for which it has no handler, except by SIGKILL.
   const one = processOne(apps[1]!);
@@ -43,7 +43,7 @@ test('containers on one volume, with equal process ids and host names, adopt wha
   await load.stop();
   await expect.poll(() => journalsIn(journals).length, { timeout: 15_000 }).toBe(2);
   for (const app of [again, apps[2]!]) signalTo(processOne(app), 'SIGHUP');
-  const statuses = await Promise.all([again, apps[2]!].map(async (app) => (await app.told('status'))[0]!));
+  const statuses = await Promise.all([again, apps[2]!].map(async (app) => (await app.waitFor('status'))[0]!));
   const adopted = statuses.reduce((sum, { status }) => sum + status.storages[0]!.adopted, 0);
   expect(adopted).toBeGreaterThan(0);
   const all = [...apps, again];
@@ -53,7 +53,7 @@ test('containers on one volume, with equal process ids and host names, adopt wha
   await expectExact(settings, load, { cut: true });
 });
 
-test('replicas with a journal directory each share a database, and find their own journals again', async () => {
+test('replicas with separate journal directories share a database, and resume their own journals', async () => {
   const directory = temporaryDirectory();
   const replicas = ['a', 'b', 'c'].map((name) => ({
     directory,
@@ -71,7 +71,7 @@ test('replicas with a journal directory each share a database, and find their ow
   // Only the replica's next start looks there.
   expect(journalsIn(replicas[0]!.journals)).toEqual([left]);
   const again = container({ ...replicas[0]!, port: ports[0]! });
-  await again.told('listening');
+  await again.waitFor('listening');
   await load.more(300);
   await expect.poll(() => journalsIn(replicas[0]!.journals), { timeout: 15_000 }).not.toContain(left);
   await load.stop();

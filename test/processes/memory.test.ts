@@ -42,7 +42,7 @@ test.each(['close', 'exit', 'SIGKILL'] as const)(
   },
 );
 
-test('with a database beside it, what a killed process left goes to the database alone', async () => {
+test('with an additional database, records of a killed process are stored only in the database', async () => {
   const cwd = temporaryDirectory();
   const file = join(cwd, 'usage.db');
   const first = start(cwd, file);

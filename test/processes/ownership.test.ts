@@ -18,7 +18,7 @@ async function twoApps(settings: Settings) {
   await load.more(100);
   const [journal = ''] = journalsIn(join(settings.directory, 'journals'));
   const other = new App({ ...settings, reads: 0 });
-  await other.told('listening');
+  await other.waitFor('listening');
   return { owner, other, load, journal };
 }
 
@@ -59,7 +59,7 @@ test('apps that read their own journals, as a backup does, keep them', async () 
   await expectExact(settings, load, { cut: true });
 });
 
-test('apps that read the journals that they have adopted store them once, however long the database is locked', async () => {
+test('apps that read their adopted journals store them once, even if the database is locked for long', async () => {
   const settings = { directory: temporaryDirectory() };
   const dead = [new App(settings), new App(settings), new App(settings)];
   const load = new Load(await Promise.all(dead.map((app) => app.port())), 8);
@@ -71,7 +71,7 @@ test('apps that read the journals that they have adopted store them once, howeve
   await load.stop();
   const left = journalsIn(join(settings.directory, 'journals'));
   const adopters = Array.from({ length: 3 }, () => new App({ ...settings, reads: 40 }));
-  await Promise.all(adopters.map((app) => app.told('listening')));
+  await Promise.all(adopters.map((app) => app.waitFor('listening')));
   // Each has the time to adopt what another one has.
   await pause(2 * ADOPTION_TIMEOUT_MS);
   database.exec('ROLLBACK');
@@ -86,7 +86,7 @@ test('apps that read the journals that they have adopted store them once, howeve
   await expectExact(settings, load, { cut: true });
 });
 
-test('a process that is paused keeps its journal by the lock, and goes on with it', async () => {
+test('a paused process keeps its journal, because it holds the lock', async () => {
   const settings = { directory: temporaryDirectory() };
   const { owner, other, load, journal } = await twoApps(settings);
   signalTo(owner.pid, 'SIGSTOP');
@@ -103,7 +103,7 @@ test('a process that is paused keeps its journal by the lock, and goes on with i
 });
 
 // The moment at which the lock is dropped and nobody writes is not always met.
-test('a process that is paused after its lock was dropped finds its journal adopted, and begins another', {
+test('a process paused after its lock was dropped detects the adoption, and starts another journal', {
   retry: 2,
 }, async () => {
   const settings = { directory: temporaryDirectory(), reads: 5 };

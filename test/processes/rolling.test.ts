@@ -18,7 +18,7 @@ describe.each([
       await load.more(300);
       const next = new App({ ...settings, port });
       apps.push(next);
-      await next.told('listening');
+      await next.waitFor('listening');
       signalTo(old.pid, 'SIGTERM');
       expect(await old.ended).toEqual([0, null]);
       old = next;
@@ -27,7 +27,7 @@ describe.each([
     await load.stop();
     signalTo(old.pid, 'SIGTERM');
     expect(await old.ended).toEqual([0, null]);
-    const statuses = await Promise.all(apps.map(async (app) => (await app.told('closed'))[0]!.status));
+    const statuses = await Promise.all(apps.map(async (app) => (await app.waitFor('closed'))[0]!.status));
     const committed = statuses.map(({ storages }) => storages[0]!.committed);
     expect(committed.reduce((sum, records) => sum + records, 0)).toBe(load.received.size);
     expect(load.byPid.size).toBe(apps.length);
@@ -38,7 +38,7 @@ describe.each([
   });
 });
 
-test('a restart with a gap: refused clients come back, and each response is counted once', async () => {
+test('a restart with a gap: refused clients retry, and each response is counted once', async () => {
   const settings = { directory: temporaryDirectory(), closes: true };
   let app = new App(settings);
   const port = await app.port();
@@ -48,7 +48,7 @@ test('a restart with a gap: refused clients come back, and each response is coun
     signalTo(app.pid, signal);
     await app.ended;
     app = new App({ ...settings, port });
-    await app.told('listening');
+    await app.waitFor('listening');
   }
   await load.more(300);
   await load.stop();

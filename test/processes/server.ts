@@ -1,7 +1,7 @@
 /**
  * A tracked app that tests start, stop and kill: `server.ts <settings as JSON>`. With `workers` it is the primary of
- * a cluster. What happens it tells in lines of JSON on stdout (see `News`); it is commanded by signals:
- * SIGHUP: tell the status. SIGUSR2: leave (a worker disconnects, another process closes its server). SIGTERM and
+ * a cluster. It reports events as lines of JSON on stdout (see `AppEvent`), and is controlled by signals:
+ * SIGHUP: report the status. SIGUSR2: leave (a worker disconnects, another process closes its server). SIGTERM and
  * SIGINT: close gracefully, where `closes` says so.
  */
 import cluster from 'node:cluster';
@@ -32,7 +32,7 @@ export interface Settings {
   closes?: boolean;
 }
 
-export type News = { pid: number; host: string } & (
+export type AppEvent = { pid: number; host: string } & (
   | { event: 'listening'; port: number }
   | { event: 'problem'; message: string }
   | { event: 'status'; status: UsageStatus }
@@ -49,15 +49,15 @@ const {
   database = join(directory, 'usage.db'),
 } = settings;
 
-function tell(news: { event: News['event'] } & Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify({ pid: process.pid, host: hostname(), ...news })}\n`);
+function emit(event: { event: AppEvent['event'] } & Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify({ pid: process.pid, host: hostname(), ...event })}\n`);
 }
 
 function primary(workers: number): void {
   let ends = false;
   for (let i = 0; i < workers; i++) cluster.fork();
   cluster.on('exit', ({ process: { pid } }, code, signal) => {
-    tell({ event: 'exit', pid, code, signal });
+    emit({ event: 'exit', pid, code, signal });
     if (!ends) cluster.fork();
   });
   process.on('SIGTERM', () => {
@@ -82,13 +82,13 @@ function app(): void {
     geo: false,
     site: settings.site ?? 'default',
     journal: { dir: journals, mode: settings.mode ?? 'append' },
-    onError: ({ message }) => tell({ event: 'problem', message }),
+    onError: ({ message }) => emit({ event: 'problem', message }),
   });
   const { port = 0, reusePort = false } = settings;
   server.listen({ port, reusePort, host: '127.0.0.1' }, () =>
-    tell({ event: 'listening', port: (server.address() as { port: number }).port }),
+    emit({ event: 'listening', port: (server.address() as { port: number }).port }),
   );
-  process.on('SIGHUP', () => tell({ event: 'status', status: usage.status() }));
+  process.on('SIGHUP', () => emit({ event: 'status', status: usage.status() }));
   process.on('SIGUSR2', () => {
     closing = true;
     if (cluster.worker) cluster.worker.disconnect();
@@ -99,7 +99,7 @@ function app(): void {
     closing = true;
     server.close(async () => {
       await usage.close();
-      tell({ event: 'closed', status: usage.status() });
+      emit({ event: 'closed', status: usage.status() });
       if (process.connected) process.disconnect();
     });
   };

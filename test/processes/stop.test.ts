@@ -14,7 +14,7 @@ async function underLoad(settings: ConstructorParameters<typeof App>[0]) {
 
 describe.each(['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)('a process is stopped by %s', (signal) => {
   test.each(['append', 'group'] as const)(
-    'no handler, mode %s: it dies at once, and the next start stores what it left',
+    'no handler, mode %s: it dies immediately, and the next start stores its journal',
     async (mode) => {
       const settings = { directory: temporaryDirectory(), mode };
       const { app, load } = await underLoad(settings);
@@ -34,14 +34,14 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     signalTo(app.pid, signal);
     expect(await app.ended).toEqual([0, null]);
     await load.stop();
-    const [closed] = await app.told('closed');
+    const [closed] = await app.waitFor('closed');
     expect(closed!.status.storages[0]).toMatchObject({ committed: load.received.size, lag: { records: 0 } });
     expect(journalsIn(join(settings.directory, 'journals'))).toEqual([]);
     await expectExact(settings, load);
   },
 );
 
-test('docker stop: SIGTERM, and SIGKILL when the grace is over while the database is locked', async () => {
+test('docker stop: SIGTERM, and SIGKILL after the grace period while the database is locked', async () => {
   const settings = { directory: temporaryDirectory(), closes: true };
   const { app, load } = await underLoad(settings);
   const rival = new DatabaseSync(join(settings.directory, 'usage.db'));
@@ -56,7 +56,7 @@ test('docker stop: SIGTERM, and SIGKILL when the grace is over while the databas
   expect(await app.ended).toEqual([null, 'SIGKILL']);
   clearTimeout(grace);
   await load.stop();
-  expect(app.news.some(({ event }) => event === 'closed')).toBe(false);
+  expect(app.events.some(({ event }) => event === 'closed')).toBe(false);
   rival.exec('ROLLBACK');
   rival.close();
   await expectExact(settings, load, { cut: true });

@@ -8,19 +8,19 @@ import { TrackUsage, type UsageStatus } from '../../src/index.ts';
 import { listJournals } from '../../src/journal/directory.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import type { Load } from './client.ts';
-import type { News, Settings } from './server.ts';
+import type { AppEvent, Settings } from './server.ts';
 
 export const SERVER = join(import.meta.dirname, 'server.ts');
 
-type Event = News['event'];
-type NewsOf<E extends Event> = Extract<News, { event: E }>;
+type EventName = AppEvent['event'];
+type EventOf<E extends EventName> = Extract<AppEvent, { event: E }>;
 
-/** A started `server.ts` and what it told. Ended after the test, with all its workers. */
+/** A started `server.ts` and its events. Ended after the test, with all its workers. */
 export class App {
   readonly process: ChildProcess;
   /** Its exit code and signal. */
   readonly ended: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
-  readonly news: News[] = [];
+  readonly events: AppEvent[] = [];
   readonly #emitter = new EventEmitter();
 
   /** @param command What starts Node, where it is not started as it is: `unshare` and its arguments. */
@@ -30,8 +30,8 @@ export class App {
     this.process = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
     this.ended = once(this.process, 'exit') as typeof this.ended;
     createInterface(this.process.stdout!).on('line', (line) => {
-      this.news.push(JSON.parse(line));
-      this.#emitter.emit('news');
+      this.events.push(JSON.parse(line));
+      this.#emitter.emit('event');
     });
     onTestFinished(() => this.kill('SIGKILL'));
   }
@@ -40,29 +40,29 @@ export class App {
     return this.process.pid!;
   }
 
-  /** What it told of an event, once there is as much as `count`. */
-  async told<E extends Event>(event: E, count = 1): Promise<NewsOf<E>[]> {
+  /** Waits for `count` events of a name, and returns all of that name. */
+  async waitFor<E extends EventName>(name: E, count = 1): Promise<EventOf<E>[]> {
     for (;;) {
-      const told = this.news.filter((news): news is NewsOf<E> => news.event === event);
-      if (told.length >= count) return told;
-      await once(this.#emitter, 'news');
+      const found = this.events.filter((event): event is EventOf<E> => event.event === name);
+      if (found.length >= count) return found;
+      await once(this.#emitter, 'event');
     }
   }
 
   async port(): Promise<number> {
-    return (await this.told('listening'))[0]!.port;
+    return (await this.waitFor('listening'))[0]!.port;
   }
 
-  /** The problems that it was told. */
+  /** Messages of the problems that were reported to its `onError`. */
   get problems(): string[] {
-    return this.news.flatMap((news) => (news.event === 'problem' ? news.message : []));
+    return this.events.flatMap((event) => (event.event === 'problem' ? event.message : []));
   }
 
-  /** The status of an app that is no cluster. */
+  /** Returns the status of an app that is not a cluster. */
   async status(): Promise<UsageStatus> {
-    const before = this.news.filter(({ event }) => event === 'status').length;
+    const before = this.events.filter(({ event }) => event === 'status').length;
     signalTo(this.pid, 'SIGHUP');
-    return (await this.told('status', before + 1)).at(-1)!.status;
+    return (await this.waitFor('status', before + 1)).at(-1)!.status;
   }
 
   /** Signals all its processes. */

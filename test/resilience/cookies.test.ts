@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { type BesideApp, expectSame, expectSameOrder, startBoth } from './side-by-side.ts';
+import { expectSame, expectSameOrder, type SideBySideApp, startBoth } from './side-by-side.ts';
 
 const MB = 1024 * 1024;
 
@@ -21,7 +21,7 @@ describe('1,000,000 forged cookies', () => {
   }
 
   /** Sends cookies on one connection, many requests at a time, and counts the answers that are as they should be. */
-  async function send({ port }: BesideApp, from: number, to: number) {
+  async function send({ port }: SideBySideApp, from: number, to: number) {
     const socket = net.connect(port, '127.0.0.1');
     await once(socket, 'connect');
     let good = 0;
@@ -49,14 +49,14 @@ describe('1,000,000 forged cookies', () => {
     return { good, issued };
   }
 
-  test('cost neither the app its memory nor a visitor an answer', { timeout: 180_000 }, async () => {
+  test('neither fill the memory nor prevent responses', { timeout: 180_000 }, async () => {
     const { bare, tracked } = await startBoth('signed cookies');
     expect(await send(tracked, 0, WARM_UP)).toEqual({ good: WARM_UP, issued: WARM_UP });
-    const before = await tracked.tell('collect');
+    const before = await tracked.command('collect');
     // None is believed, so each is given one of ours.
     const sent = await send(tracked, WARM_UP, COOKIES);
     expect(sent).toEqual({ good: COOKIES - WARM_UP, issued: COOKIES - WARM_UP });
-    const after = await tracked.tell('collect');
+    const after = await tracked.command('collect');
     expect(after.heap - before.heap).toBeLessThan(20 * MB);
     // The writer's thread with its batches included, which is at work.
     expect(after.rss - before.rss).toBeLessThan(200 * MB);
@@ -82,7 +82,7 @@ describe('1,000,000 forged cookies', () => {
     const [expected, answers] = [await bare.ask(asks), await tracked.ask(asks)];
     expectSame(expected, answers);
     expectSameOrder(expected, answers);
-    await Promise.all([bare.ends(), tracked.ends()]);
+    await Promise.all([bare.end(), tracked.end()]);
   });
 });
 

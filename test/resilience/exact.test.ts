@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { load, newLedger } from '../crash/load.ts';
+import { load, newOutcomes } from '../crash/load.ts';
 import { serverHits, trackedServer } from './support.ts';
 
 const REQUESTS = 100_000;
@@ -20,9 +20,9 @@ describe('exactness', () => {
         }
       });
       let left = REQUESTS;
-      const ledger = newLedger();
+      const outcomes = newOutcomes();
       const clients = Array.from({ length: 5 }, () =>
-        load(port, 8, ledger, () => (left-- > 0 ? `/page/${left % 1000}` : undefined)),
+        load(port, 8, outcomes, () => (left-- > 0 ? `/page/${left % 1000}` : undefined)),
       );
       await Promise.all(clients);
       await usage.flush({ timeout: 60_000 });
@@ -30,8 +30,8 @@ describe('exactness', () => {
       const counted = Object.fromEntries(
         sums.map(({ key, hits, transfer }) => [new URL(key!).pathname, { hits, bytes: transfer }]),
       );
-      expect(ledger.cut.size).toBe(0);
-      expect(counted).toEqual(Object.fromEntries(ledger.received));
+      expect(outcomes.cut.size).toBe(0);
+      expect(counted).toEqual(Object.fromEntries(outcomes.received));
       expect(await serverHits(usage)).toBe(REQUESTS);
       expect(usage.status()).toMatchObject({
         captured: REQUESTS,

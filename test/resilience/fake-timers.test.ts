@@ -129,7 +129,7 @@ describe.each(Object.keys(FAKES))('fake timers of %s', (fakes) => {
     });
   });
 
-  test('flush and close settle in time where the storage does not', async () => {
+  test('flush and close settle in time if the storage does not respond', async () => {
     const directory = temporaryDirectory();
     const storage = new SqliteStorage(join(directory, 'usage.db'));
     const { identity } = storage;
@@ -155,7 +155,7 @@ describe.each(Object.keys(FAKES))('fake timers of %s', (fakes) => {
   });
 });
 
-test('fake globals that were there before track-usage was loaded, as Jest can have them', async () => {
+test('fake globals installed before track-usage is loaded, as by Jest', async () => {
   const directory = temporaryDirectory();
   vi.resetModules();
   const began = now();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { GARBAGE } from './garbage.ts';
-import { type Ask, type BesideApp, expectSame, expectSameOrder, startBoth } from './side-by-side.ts';
+import { type Ask, expectSame, expectSameOrder, type SideBySideApp, startBoth } from './side-by-side.ts';
 
 test('the event loop is blocked for 5 s: everything is stored, with the times that it took', async () => {
   const { bare, tracked } = await startBoth('fine');
@@ -16,14 +16,14 @@ test('the event loop is blocked for 5 s: everything is stored, with the times th
   const [expected, answers] = await Promise.all([bare.ask(asks), tracked.ask(asks)]);
   expectSame(expected, answers);
   expectSameOrder(expected, answers);
-  const { status } = await tracked.tell('flush');
+  const { status } = await tracked.command('flush');
   expect(status).toMatchObject({
     captured: asks.length,
     dropped: { journal: 0, capture: 0 },
     storages: [{ ok: true, committed: asks.length, lag: { records: 0 } }],
     lastError: null,
   });
-  await Promise.all([bare.ends(), tracked.ends()]);
+  await Promise.all([bare.end(), tracked.end()]);
   const storage = new SqliteStorage(join(tracked.directory, 'usage.db'));
   const records = await storage.getUsage({ limit: 0 });
   await storage.close();
@@ -70,47 +70,47 @@ test('headers of 64 KiB', async () => {
   expect(new Set(expected.map(({ status }) => status))).toEqual(new Set([200]));
   expectSame(expected, answers);
   expectSameOrder(expected, answers);
-  const { status } = await tracked.tell('flush');
+  const { status } = await tracked.command('flush');
   expect(status).toMatchObject({
     captured: asks.length,
     dropped: { journal: 0, capture: 0 },
     storages: [{ ok: true, committed: asks.length, rejected: 0, lag: { records: 0 } }],
     lastError: null,
   });
-  await Promise.all([bare.ends(), tracked.ends()]);
+  await Promise.all([bare.end(), tracked.end()]);
 });
 
-/** Says `message` on a connection of its own; returns all that came back, and how it ended. */
-function say({ port }: BesideApp, message: string): Promise<string> {
+/** Sends `message` on a new connection, and returns everything received until it closes. */
+function sendRaw({ port }: SideBySideApp, message: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    let heard = '';
+    let received = '';
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => {
-      heard += text;
+      received += text;
     });
     // A server that closes on garbage may reset the connection while more of it comes.
     socket.on('error', () => {});
-    socket.on('close', () => resolve(heard));
+    socket.on('close', () => resolve(received));
     socket.on('end', () => socket.destroy());
     socket.end(message, 'latin1');
   });
 }
 
-test(`garbage: ${GARBAGE.length} openings that are no request, or hardly one`, async () => {
+test(`garbage: ${GARBAGE.length} malformed requests`, async () => {
   const { bare, tracked } = await startBoth('fine');
   const asks = Array.from({ length: 1_000 }, (_, i) => ({ path: `/${i}` }));
-  const all = (app: BesideApp) => Promise.all([app.ask(asks), garbage(app)]);
-  const garbage = async (app: BesideApp) => {
+  const all = (app: SideBySideApp) => Promise.all([app.ask(asks), garbage(app)]);
+  const garbage = async (app: SideBySideApp) => {
     const heard: string[] = [];
     let next = 0;
     const client = async () => {
       for (let i = next++; i < GARBAGE.length; i = next++) {
         const message = GARBAGE[i]!;
-        const said = await say(app, message);
+        const received = await sendRaw(app, message);
         // The reset that follows what is too long may come before the answer.
-        if (message.length > 128 * 1024 && !said.startsWith('HTTP/1.1 200')) heard[i] = 'refused';
-        else heard[i] = said.replace(/^(?:Date|set-cookie): .*\r\n/gim, '');
+        if (message.length > 128 * 1024 && !received.startsWith('HTTP/1.1 200')) heard[i] = 'refused';
+        else heard[i] = received.replace(/^(?:Date|set-cookie): .*\r\n/gim, '');
       }
     };
     await Promise.all(Array.from({ length: 8 }, client));
@@ -124,8 +124,8 @@ test(`garbage: ${GARBAGE.length} openings that are no request, or hardly one`, a
   // Both kinds are among them.
   expect(noise.filter((text) => text.startsWith('HTTP/1.1 400')).length).toBeGreaterThan(50);
   expect(noise.filter((text) => text.startsWith('HTTP/1.1 200')).length).toBeGreaterThan(10);
-  const { status, handled } = await tracked.tell('flush');
-  expect(handled).toBe((await bare.tell('status')).handled);
+  const { status, handled } = await tracked.command('flush');
+  expect(handled).toBe((await bare.command('status')).handled);
   // Node refuses a request without Host, or with another Expect, by a response; what is no request by bare bytes.
   const byNode = noise.filter((text) => /^HTTP\/1\.1 4.*^Transfer-Encoding: /ms.test(text)).length;
   expect(byNode).toBeGreaterThan(0);
@@ -138,5 +138,5 @@ test(`garbage: ${GARBAGE.length} openings that are no request, or hardly one`, a
     // Among the garbage are addresses, of a proxy that is trusted.
     lastError: { code: 'ADDRESS_UNREADABLE' },
   });
-  await Promise.all([bare.ends(), tracked.ends()]);
+  await Promise.all([bare.end(), tracked.end()]);
 });

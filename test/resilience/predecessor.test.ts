@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { TrackUsage } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
-import { load, newLedger } from '../crash/load.ts';
+import { load, newOutcomes } from '../crash/load.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { codes, trackedServer } from './support.ts';
 
@@ -77,7 +77,7 @@ describe('defects of the predecessor', () => {
     expect(codes(errors)).toEqual(['HOOK_FAILED']);
   });
 
-  test('an onError that throws reaches nobody', async () => {
+  test('an error thrown by onError is ignored', async () => {
     const { usage, get } = await trackedServer({
       onError: () => {
         throw new Error('nobody listens');
@@ -120,8 +120,8 @@ describe('defects of the predecessor', () => {
   });
 });
 
-describe('what others do to their host', () => {
-  test('50,000 distinct URLs that do not exist cost the app no memory that stays', {
+describe('side effects on the app', () => {
+  test('50,000 distinct URLs that do not exist leave no memory allocated', {
     timeout: 120_000,
   }, async () => {
     const child = fork(join(import.meta.dirname, 'distinct-urls.ts'), [temporaryDirectory()], {
@@ -132,7 +132,7 @@ describe('what others do to their host', () => {
     let next = 0;
     const ask = async (count: number) => {
       const end = next + count;
-      await load(port, 32, newLedger(), () => (next < end ? `/${next++}/${'x'.repeat(100)}` : undefined));
+      await load(port, 32, newOutcomes(), () => (next < end ? `/${next++}/${'x'.repeat(100)}` : undefined));
       child.send('measure');
       const [answer] = (await once(child, 'message')) as [{ rss: number; hits: number }];
       return answer;
@@ -143,8 +143,8 @@ describe('what others do to their host', () => {
     expect(after.rss - before.rss).toBeLessThan(40 * 1024 * 1024);
   });
 
-  test('no listener of ours keeps the process alive, or stops it from ending', async () => {
-    const child = fork(join(import.meta.dirname, 'ends.ts'), [temporaryDirectory()]);
+  test('no listener keeps the process alive or prevents it from ending', async () => {
+    const child = fork(join(import.meta.dirname, 'idle-script.ts'), [temporaryDirectory()]);
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 

@@ -51,7 +51,7 @@ class App {
 const seen = ({ log, wire }: Observed) => ({ log, wire });
 
 describe.each(['plain', 'wrapped'])('%s methods', (wrapping) => {
-  test(`random handlers behave as without us (seed ${SEED})`, async () => {
+  test(`random handlers behave as without tracking (seed ${SEED})`, async () => {
     const [bare, ...apps] = await Promise.all(['bare', ...MODES].map((mode) => App.start(mode, wrapping)));
     let compared = 0;
     await fc.assert(

@@ -1,29 +1,29 @@
 /**
- * One app, bare or tracked: `side-by-side-app.ts <directory> <bare | name of a scenario>`. It says its port when it listens,
- * answers questions of its parent (see `Told`), and ends by itself when its parent disconnects.
+ * One app, bare or tracked: `side-by-side-app.ts <directory> <bare | name of a scenario>`. It reports its port when it listens,
+ * executes commands of its parent (see `AppReport`), and ends by itself when its parent disconnects.
  */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage, type UsageStatus } from '../../src/index.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
-export interface Told {
+export interface AppReport {
   port?: number;
-  /** What `usage.status()` says; not of the bare app. */
+  /** Result of `usage.status()`; `undefined` for the bare app. */
   status?: UsageStatus;
   /** Requests that reached the app's handler. */
   handled: number;
-  /** Bytes. */
+  /** Resident memory, in bytes. */
   rss: number;
-  /** Of the app's thread, in bytes. */
+  /** Heap of the app's thread, in bytes. */
   heap: number;
-  /** Failures that nobody caught. */
+  /** Uncaught exceptions and unhandled rejections. */
   uncaught: string[];
 }
 
 const [directory = '', name = ''] = process.argv.slice(2);
 const uncaught: string[] = [];
-// Without listeners they would end the process; this way the test can say what it was.
+// Without listeners, errors would end the process. This way, the test can show them.
 process.on('uncaughtException', (error) => uncaught.push(String(error?.stack ?? error)));
 process.on('unhandledRejection', (error) => uncaught.push(String((error as Error)?.stack ?? error)));
 
@@ -63,17 +63,17 @@ if (name !== 'bare') {
   });
 }
 
-const tell = (port?: number): void => {
+const sendReport = (port?: number): void => {
   const { rss, heapUsed: heap } = process.memoryUsage();
-  const told: Told = { handled, rss, heap, uncaught };
-  if (port !== undefined) told.port = port;
-  if (usage) told.status = usage.status();
-  process.send!(told);
+  const report: AppReport = { handled, rss, heap, uncaught };
+  if (port !== undefined) report.port = port;
+  if (usage) report.status = usage.status();
+  process.send!(report);
 };
-process.on('message', async (question: 'status' | 'flush' | 'collect') => {
-  if (question === 'flush') await usage?.flush({ timeout: 30_000 });
-  if (question === 'collect') globalThis.gc?.();
-  tell();
+process.on('message', async (command: 'status' | 'flush' | 'collect') => {
+  if (command === 'flush') await usage?.flush({ timeout: 30_000 });
+  if (command === 'collect') globalThis.gc?.();
+  sendReport();
 });
 process.on('disconnect', async () => {
   server.close();
@@ -81,4 +81,4 @@ process.on('disconnect', async () => {
   await usage?.close({ timeout: closeTimeout });
   if (uncaught.length > 0) process.exitCode = 1;
 });
-server.listen(0, '127.0.0.1', () => tell((server.address() as { port: number }).port));
+server.listen(0, '127.0.0.1', () => sendReport((server.address() as { port: number }).port));

@@ -7,9 +7,9 @@ import type { ScenarioName } from './scenarios.ts';
 import {
   type Answer,
   type Ask,
-  type BesideApp,
   expectSame,
   expectSameOrder,
+  type SideBySideApp,
   startBoth,
 } from './side-by-side.ts';
 
@@ -38,17 +38,17 @@ async function besides(name: ScenarioName) {
   }
   expectSame(answers.bare, answers.tracked);
   expectSameOrder(answers.bare, answers.tracked);
-  expect((await tracked.tell('status')).status).toMatchObject({
+  expect((await tracked.command('status')).status).toMatchObject({
     captured: REQUESTS,
     journaled: REQUESTS,
     journal: { state: 'file' },
     dropped: { journal: 0, capture: 0 },
   });
-  await bare.ends();
+  await bare.end();
   return { tracked, answers: answers.tracked };
 }
 
-async function records({ directory }: BesideApp) {
+async function records({ directory }: SideBySideApp) {
   const storage = new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server'] });
   const all = await storage.getUsage({ limit: 0 });
   const sums = await storage.getSum('server', { period: 'month' });
@@ -57,14 +57,14 @@ async function records({ directory }: BesideApp) {
 }
 
 describe.each(['onError throws', 'onError rejects'] as const)('%s', (name) => {
-  test('and the app does not notice', async () => {
+  test('the app is not affected', async () => {
     const { tracked } = await besides(name);
-    const { status } = await tracked.tell('flush');
+    const { status } = await tracked.command('flush');
     expect(status).toMatchObject({
       storages: [{ ok: true, committed: REQUESTS, lag: { records: 0 }, error: null }],
       lastError: { code: 'HOOK_FAILED' },
     });
-    await tracked.ends();
+    await tracked.end();
     expect((await records(tracked)).hits).toBe(REQUESTS);
   });
 });
@@ -76,11 +76,11 @@ describe.each([
   ['functions never answer', /failed: it returned a promise/],
   ['functions return garbage', undefined],
 ] as const)('%s', (name, problem) => {
-  test('what they are asked for is unknown, and all else is as it was', async () => {
+  test('their values are unknown, and everything else is unchanged', async () => {
     const { tracked, answers } = await besides(name);
-    const { status } = await tracked.tell('flush');
+    const { status } = await tracked.command('flush');
     expect(status!.storages).toMatchObject([{ ok: true, committed: REQUESTS, lag: { records: 0 } }]);
-    const said = await tracked.ends();
+    const said = await tracked.end();
     const { all } = await records(tracked);
     expect(all).toHaveLength(REQUESTS);
     if (problem === undefined) {
@@ -99,16 +99,16 @@ describe.each([
   });
 });
 
-test('nobody reads stderr any more', async () => {
+test('stderr is closed', async () => {
   const { bare, tracked } = await startBoth('functions throw');
-  await tracked.deafen();
+  await tracked.closeStderr();
   expectSame(await bare.ask(asks), await tracked.ask(asks));
-  expect((await tracked.tell('flush')).status).toMatchObject({
+  expect((await tracked.command('flush')).status).toMatchObject({
     storages: [{ committed: asks.length }],
     lastError: { code: 'HOOK_FAILED' },
   });
-  await bare.ends();
-  await tracked.ends();
+  await bare.end();
+  await tracked.end();
 });
 
 describe.each([
@@ -118,9 +118,9 @@ describe.each([
   // It has not said anything yet.
   ['storage hangs', true, undefined],
 ] as const)('%s', (name, ok, error) => {
-  test('everything waits in the journal, and status() says so', async () => {
+  test('everything waits in the journal, and status() reports it', async () => {
     const { tracked } = await besides(name);
-    const { status } = await tracked.tell('status');
+    const { status } = await tracked.command('status');
     expect(status).toMatchObject({
       storages: [{ ok, committed: 0, adopted: 0, rejected: 0, lost: 0, lag: { records: REQUESTS } }],
       writerRestarts: 0,
@@ -128,7 +128,7 @@ describe.each([
     const [storage] = status!.storages;
     expect(storage!.lag.seconds).toBeGreaterThan(0);
     if (error) expect(storage!.error!.message).toMatch(error);
-    await tracked.ends();
+    await tracked.end();
     // For the next start, which has another storage or a mended one.
     expect(
       statSync(
@@ -141,14 +141,14 @@ describe.each([
   });
 });
 
-test('storage refuses every record: each is set aside with the reason', async () => {
+test('the storage rejects every record: each is set aside with the reason', async () => {
   const { tracked } = await besides('storage refuses');
-  const { status } = await tracked.tell('flush');
+  const { status } = await tracked.command('flush');
   expect(status).toMatchObject({
     storages: [{ ok: true, committed: 0, rejected: REQUESTS, lost: 0, lag: { records: 0 } }],
     lastError: { code: 'RECORD_REJECTED', message: expect.stringMatching(/I take no record/) },
   });
-  await tracked.ends();
+  await tracked.end();
   const lines = readFileSync(join(status!.journal.directory, '..', 'rejected.ndjson'), 'utf8')
     .trim()
     .split('\n');
@@ -156,22 +156,22 @@ test('storage refuses every record: each is set aside with the reason', async ()
   expect((await records(tracked)).all).toEqual([]);
 });
 
-test('the writer’s thread dies again and again: it is started again, and nothing is lost', async () => {
+test('the writer’s thread dies repeatedly: it is restarted, and nothing is lost', async () => {
   const { tracked } = await besides('writer dies');
   let asked = REQUESTS;
-  let { status } = await tracked.tell('status');
+  let { status } = await tracked.command('status');
   while (status!.writerRestarts < 6) {
     await tracked.ask(asks);
     asked += asks.length;
-    ({ status } = await tracked.tell('status'));
+    ({ status } = await tracked.command('status'));
   }
-  ({ status } = await tracked.tell('flush'));
+  ({ status } = await tracked.command('flush'));
   expect(status).toMatchObject({
     captured: asked,
     storages: [{ committed: asked, rejected: 0, lost: 0, lag: { records: 0 } }],
     lastError: { code: 'WRITER_STOPPED' },
   });
-  await tracked.ends();
+  await tracked.end();
   const { all, hits } = await records(tracked);
   expect({ records: all.length, hits }).toEqual({ records: asked, hits: asked });
 });

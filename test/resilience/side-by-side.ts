@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { expect, onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../journal/support.ts';
 import type { ScenarioName } from './scenarios.ts';
-import type { Told } from './side-by-side-app.ts';
+import type { AppReport } from './side-by-side-app.ts';
 
 export interface Ask {
   path: string;
@@ -19,12 +19,12 @@ export interface Answer {
   reason: string;
   headers: http.IncomingHttpHeaders;
   body: string;
-  /** From the request to the last byte, in ms. */
+  /** Time from the request to the last byte, in ms. */
   time: number;
 }
 
 /** A process of `side-by-side-app.ts`. */
-export class BesideApp {
+export class SideBySideApp {
   port = 0;
   readonly directory: string;
   readonly #child: ChildProcess;
@@ -42,34 +42,34 @@ export class BesideApp {
     onTestFinished(() => void this.#child.kill('SIGKILL'));
   }
 
-  static async start(name: ScenarioName | 'bare'): Promise<BesideApp> {
-    const app = new BesideApp(temporaryDirectory(), name);
-    app.port = (await app.#told()).port!;
+  static async start(name: ScenarioName | 'bare'): Promise<SideBySideApp> {
+    const app = new SideBySideApp(temporaryDirectory(), name);
+    app.port = (await app.#nextReport()).port!;
     return app;
   }
 
-  /** Asks the process itself. */
-  tell(question: 'status' | 'flush' | 'collect'): Promise<Told> {
-    this.#child.send(question);
-    return this.#told();
+  /** Sends a command to the process and returns its report. */
+  command(command: 'status' | 'flush' | 'collect'): Promise<AppReport> {
+    this.#child.send(command);
+    return this.#nextReport();
   }
 
-  /** From now on nobody reads its stderr, as when a shell's pipe has ended. */
-  async deafen(): Promise<void> {
+  /** Closes the reading end of its stderr, as when a shell's pipe has ended. */
+  async closeStderr(): Promise<void> {
     this.#child.stderr!.destroy();
     await once(this.#child.stderr!, 'close');
   }
 
-  /** The process ends by itself when it is told to, nothing having gone uncaught. Returns what it said on stderr. */
-  async ends(): Promise<string> {
-    const { uncaught } = await this.tell('status');
+  /** Ends the process, and checks that it exits with no uncaught error. Returns its stderr. */
+  async end(): Promise<string> {
+    const { uncaught } = await this.command('status');
     expect(uncaught).toEqual([]);
     this.#child.disconnect();
     expect(await this.#exit).toEqual([0, null]);
     return this.#stderr;
   }
 
-  /** Asks over HTTP, on `connections` connections that are kept. */
+  /** Sends HTTP requests on `connections` keep-alive connections. */
   async ask(asks: readonly Ask[], connections = 8): Promise<Answer[]> {
     const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
     const answers: Answer[] = [];
@@ -82,14 +82,14 @@ export class BesideApp {
     return answers;
   }
 
-  async #told(): Promise<Told> {
-    const [told] = await Promise.race([
+  async #nextReport(): Promise<AppReport> {
+    const [report] = await Promise.race([
       once(this.#child, 'message'),
       this.#exit.then(async (exit) => {
         throw new Error(`the app ended: ${exit}; ${await this.#stderr}`);
       }),
     ]);
-    return told as Told;
+    return report as AppReport;
   }
 
   #one(agent: http.Agent, { path, method = 'GET', headers = {} }: Ask): Promise<Answer> {
@@ -116,9 +116,11 @@ export class BesideApp {
   }
 }
 
-/** The bare app and the same app in a scenario. */
-export async function startBoth(name: ScenarioName): Promise<{ bare: BesideApp; tracked: BesideApp }> {
-  const [bare, tracked] = await Promise.all([BesideApp.start('bare'), BesideApp.start(name)]);
+/** Starts the bare app and the same app in a scenario. */
+export async function startBoth(
+  name: ScenarioName,
+): Promise<{ bare: SideBySideApp; tracked: SideBySideApp }> {
+  const [bare, tracked] = await Promise.all([SideBySideApp.start('bare'), SideBySideApp.start(name)]);
   return { bare, tracked };
 }
 

@@ -1,4 +1,4 @@
-/** A tracked server whose disk stalls when it is told to, and whose database takes nothing. */
+/** A tracked server whose disk stalls on command, and whose database rejects everything. */
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { JournalMode } from '../../src/index.ts';

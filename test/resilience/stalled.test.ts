@@ -11,17 +11,17 @@ import { serverHits } from './support.ts';
 const HOLD = 1_500;
 
 test.each(JOURNAL_MODES)(
-  'a disk that stalls delays one request, and what was answered is stored after SIGKILL (%s)',
+  'a stalled disk delays one request, and all completed responses are stored after SIGKILL (%s)',
   { timeout: 60_000 },
   async (mode) => {
     const directory = temporaryDirectory();
     const child = fork(join(import.meta.dirname, 'stalled-app.ts'), [directory, mode]);
     onTestFinished(() => void child.kill('SIGKILL'));
     const [port] = (await once(child, 'message')) as [number];
-    const tell = async (message: { stall: number } | 'release' | 'status') => {
+    const command = async (message: { stall: number } | 'release' | 'status') => {
       child.send(message);
-      const [told] = await once(child, 'message');
-      return told as { journal: { state: string; slowAppends: number }; kept: string[] };
+      const [report] = await once(child, 'message');
+      return report as { journal: { state: string; slowAppends: number }; kept: string[] };
     };
     let answered = 0;
     const ask = async (count: number) => {
@@ -36,14 +36,14 @@ test.each(JOURNAL_MODES)(
       return times;
     };
     await ask(20);
-    await tell({ stall: HOLD });
+    await command({ stall: HOLD });
     const times = await ask(50);
-    const { journal, kept } = await tell('status');
+    const { journal, kept } = await command('status');
     expect(kept).toEqual(['writeSync']);
     expect(journal).toMatchObject({ state: 'memory', slowAppends: 1 });
     expect(times.filter((time) => time >= HOLD)).toHaveLength(1);
-    await tell('release');
-    await vi.waitFor(async () => expect((await tell('status')).journal.state).toBe('file'), 10_000);
+    await command('release');
+    await vi.waitFor(async () => expect((await command('status')).journal.state).toBe('file'), 10_000);
     await ask(20);
     child.kill('SIGKILL');
     await once(child, 'exit');

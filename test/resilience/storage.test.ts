@@ -46,7 +46,7 @@ describe('whatever the storage does, requests are answered and nothing is lost',
     });
   });
 
-  test('the directory of the database does not exist, and comes later', async () => {
+  test('the directory of the database does not exist and is created later', async () => {
     const directory = temporaryDirectory();
     const database = join(directory, 'later', 'usage.db');
     const { usage, getMany } = await trackedServer({ directory, database });
@@ -60,7 +60,7 @@ describe('whatever the storage does, requests are answered and nothing is lost',
     await usage.ready();
   });
 
-  test('the file is no database, or another program’s', async () => {
+  test('the file is not a database, or belongs to another program', async () => {
     const directory = temporaryDirectory();
     const text = join(directory, 'text.db');
     writeFileSync(text, 'This is not a database. '.repeat(100));
@@ -91,13 +91,13 @@ describe('whatever the storage does, requests are answered and nothing is lost',
     await expect(third.usage.ready()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
   });
 
-  test('the engine refuses records: they are set aside with the reason, the others are stored', async () => {
+  test('the engine rejects records: they are set aside with the reason, the others are stored', async () => {
     const directory = temporaryDirectory();
     const database = new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server', 'urls'] });
     const picky = new Storage({
       label: 'picky',
       identity: database.identity,
-      module: new URL('./picky-storage.ts', import.meta.url).href,
+      module: new URL('./rejecting-storage.ts', import.meta.url).href,
       options: database.threadOptions(),
       hooks: ['server', 'urls'],
     });
@@ -140,7 +140,7 @@ describe('whatever the storage does, requests are answered and nothing is lost',
     expect(await down.getSum('urls', { period: 'day' })).toMatchObject([{ hits: 20 }]);
   });
 
-  test('what a process could not store, the next one stores, once', async () => {
+  test('records that a process could not store are stored once by the next process', async () => {
     const directory = temporaryDirectory();
     const database = join(directory, 'later', 'usage.db');
     const first = await trackedServer({ directory, database });
@@ -156,7 +156,7 @@ describe('whatever the storage does, requests are answered and nothing is lost',
   });
 });
 
-describe('whatever the journal’s disk does, requests are answered and status() says so', () => {
+describe('whatever the journal’s disk does, requests are answered and status() reports it', () => {
   test('the directory cannot be written: records reach the storage through memory', async () => {
     const directory = temporaryDirectory();
     writeFileSync(join(directory, 'file'), '');
@@ -171,7 +171,7 @@ describe('whatever the journal’s disk does, requests are answered and status()
     expect(codes(errors)).toEqual(['JOURNAL_UNWRITABLE']);
   });
 
-  test('the directory is deleted under the app', async () => {
+  test('the directory is deleted while the app runs', async () => {
     const { usage, directory, getMany } = await trackedServer();
     await getMany(5);
     await usage.flush();
@@ -188,7 +188,7 @@ describe('whatever the journal’s disk does, requests are answered and status()
     });
   });
 
-  test('the disk is full: a small file system of its own', { timeout: 60_000 }, async () => {
+  test('the disk is full: a small file system', { timeout: 60_000 }, async () => {
     const script = join(import.meta.dirname, 'full-disk.ts');
     const disk = temporaryDirectory();
     const asRoot = process.getuid?.() === 0 ? ['-m'] : ['-Urm'];
@@ -220,7 +220,7 @@ describe('whatever the journal’s disk does, requests are answered and status()
   });
 });
 
-test('a clock that jumps back: every request is counted, under the time that the clock said', async () => {
+test('a clock that jumps back: every request is counted, under the time of the clock', async () => {
   const { usage, getMany } = await trackedServer();
   const { now } = wallClock;
   await getMany(3);
@@ -239,7 +239,7 @@ test('a clock that jumps back: every request is counted, under the time that the
   );
 });
 
-test('the writer’s thread dies: it is started again, and nothing is lost', async () => {
+test('the writer’s thread dies: it is restarted, and nothing is lost', async () => {
   const directory = temporaryDirectory();
   const database = new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server'] });
   const fragile = new Storage({

@@ -55,7 +55,7 @@ function throwing(of: object, name: string): void {
 }
 
 describe.each(JOURNAL_MODES)('mode %s', (mode) => {
-  test('what is excluded is answered', async () => {
+  test('an excluded request gets its response', async () => {
     const server = http.createServer((request, response) => response.end(request.url));
     const { usage, errors } = tracked(server, { journal: { mode } });
     usage.exclude('/health');
@@ -65,24 +65,27 @@ describe.each(JOURNAL_MODES)('mode %s', (mode) => {
     expect(errors).toEqual([]);
   });
 
-  test.each(Object.keys(UNREADABLE))('what cannot be read is answered, and counted: %s', async (name) => {
-    const server = http.createServer((request, response) => {
-      if (request.url === '/odd') UNREADABLE[name]!(request, response);
-      response.writeHead(200, { 'x-one': '1' });
-      response.end('hello');
-    });
-    const { usage, errors } = tracked(server, { journal: { mode } });
-    const get = await listening(server);
-    expect(await get('/odd')).toBe('200 hello');
-    expect(await get('/even')).toBe('200 hello');
-    expect(usage.status()).toMatchObject({ captured: 2, journaled: 1, dropped: { capture: 1 } });
-    expect(codes(errors)).toEqual(['CAPTURE_FAILED']);
-    await usage.flush();
-    expect((await usage.getUsage()).map(({ path }) => path)).toEqual(['/even']);
-  });
+  test.each(Object.keys(UNREADABLE))(
+    'an unreadable request gets its response and is counted: %s',
+    async (name) => {
+      const server = http.createServer((request, response) => {
+        if (request.url === '/odd') UNREADABLE[name]!(request, response);
+        response.writeHead(200, { 'x-one': '1' });
+        response.end('hello');
+      });
+      const { usage, errors } = tracked(server, { journal: { mode } });
+      const get = await listening(server);
+      expect(await get('/odd')).toBe('200 hello');
+      expect(await get('/even')).toBe('200 hello');
+      expect(usage.status()).toMatchObject({ captured: 2, journaled: 1, dropped: { capture: 1 } });
+      expect(codes(errors)).toEqual(['CAPTURE_FAILED']);
+      await usage.flush();
+      expect((await usage.getUsage()).map(({ path }) => path)).toEqual(['/even']);
+    },
+  );
 });
 
-test('requests and responses of a mock: counted once, however often they are seen', () => {
+test('mock requests and responses are counted once, even if they are emitted repeatedly', () => {
   const app = express();
   const { usage, errors } = tracked(app);
   usage.attach(http.createServer(app));

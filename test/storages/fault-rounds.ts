@@ -8,7 +8,7 @@ import { type Storage, TrackUsage } from '../../src/index.ts';
 import { listJournals } from '../../src/journal/directory.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { CuttingProxy, type TestServer } from '../../src/testing/index.ts';
-import { type Ledger, load, newLedger } from '../crash/load.ts';
+import { load, newOutcomes, type RequestOutcomes } from '../crash/load.ts';
 import { temporaryDirectory } from '../journal/support.ts';
 import { journalsOf } from '../support/tracked-app.ts';
 
@@ -33,7 +33,7 @@ export interface Faults {
 /** Result of the rounds: the directory of the journals, and the responses that the clients received. */
 interface RoundsResult {
   directory: string;
-  ledger: Ledger;
+  outcomes: RequestOutcomes;
 }
 
 /**
@@ -76,18 +76,18 @@ export async function killRounds(
   connections = CONNECTIONS,
 ): Promise<RoundsResult> {
   const directory = temporaryDirectory();
-  const ledger = newLedger();
+  const outcomes = newOutcomes();
   let unique = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const { child, port, ended } = await startApp(directory, url);
-    const loaded = load(port, connections, ledger, () => `/page/${unique++ % PATHS}`);
+    const loaded = load(port, connections, outcomes, () => `/page/${unique++ % PATHS}`);
     await injectFault(round);
     child.kill('SIGKILL');
     await loaded;
     await ended;
   }
-  expect(ledger.received.size).toBe(PATHS);
-  return { directory, ledger };
+  expect(outcomes.received.size).toBe(PATHS);
+  return { directory, outcomes };
 }
 
 async function startApp(
@@ -103,7 +103,7 @@ async function startApp(
 
 /** Expects each received response to be stored once. A response that a kill cut off may be stored or not. */
 export async function expectExact(
-  { directory, ledger }: RoundsResult,
+  { directory, outcomes }: RoundsResult,
   storage: Storage,
   { adoptionTimeout = 60_000, maxRecords = Number.POSITIVE_INFINITY }: Faults = {},
 ): Promise<void> {
@@ -119,9 +119,9 @@ export async function expectExact(
     stored.set(pathname, (stored.get(pathname) ?? 0) + hits);
   }
   const deviations: string[] = [];
-  for (const [path, { hits }] of ledger.received) {
+  for (const [path, { hits }] of outcomes.received) {
     const surplus = (stored.get(path) ?? 0) - hits;
-    if (surplus < 0 || surplus > (ledger.cut.get(path) ?? 0)) {
+    if (surplus < 0 || surplus > (outcomes.cut.get(path) ?? 0)) {
       deviations.push(`${path}: received ${hits}, stored ${stored.get(path)}`);
     }
   }

@@ -9,7 +9,7 @@ import type { TrackedApp } from '../../src/frameworks/index.ts';
 import { defineSummary, TrackUsage } from '../../src/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
-test('a TrackUsage that is refused leaves no thread, no journal and no listener', async () => {
+test('a constructor that throws leaves no thread, no journal and no listener', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const started = fastify();

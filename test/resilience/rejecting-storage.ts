@@ -1,4 +1,4 @@
-/** The SQLite storage of an engine that refuses some URLs. */
+/** SQLite storage whose engine rejects some URLs. */
 
 import type { StorageModule } from '../../src/storage/contract.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
@@ -16,7 +16,7 @@ export const openWriter: StorageModule['openWriter'] = async (options, context) 
     refuses: (error) => error instanceof Refusal || writer.refuses(error),
     async apply(batch) {
       for (let i = 0; i < batch.records.length; i++) {
-        if (batch.records.at('url', i)!.includes('/poison/')) throw new Refusal('I do not take poison');
+        if (batch.records.at('url', i)!.includes('/poison/')) throw new Refusal('the URL is not allowed');
       }
       return writer.apply(batch);
     },

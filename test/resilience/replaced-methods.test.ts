@@ -1,4 +1,4 @@
-/** Methods that an app replaces on prototypes after it is tracked are called as without us. */
+/** Methods that an app replaces on prototypes after it is tracked are called as without tracking. */
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import http2 from 'node:http2';
@@ -47,7 +47,7 @@ async function get(server: http.Server, path = '/'): Promise<string> {
   return `${response.statusCode} ${await text(response)}`;
 }
 
-test('Koa: createContext and listen', async () => {
+test('Koa: replaced createContext and listen are called', async () => {
   const app = new Koa();
   const usage = tracked(app as never);
   const [contexts, listens] = [counted(Koa.prototype, 'createContext'), counted(Koa.prototype, 'listen')];
@@ -64,7 +64,7 @@ test('Koa: createContext and listen', async () => {
   expect(usage.status()).toMatchObject({ captured: 1, dropped: { capture: 0 } });
 });
 
-test('Express: handle of a router that is marked', async () => {
+test('Express: replaced handle of a marked router is called', async () => {
   const app = express();
   const usage = tracked(app);
   const router = usage.exclude(express.Router());
@@ -81,7 +81,7 @@ test('Express: handle of a router that is marked', async () => {
   expect(usage.status()).toMatchObject({ captured: 1, dropped: { capture: 0 } });
 });
 
-test('HTTP/2: the methods of its responses, those of a class of the app’s own too', async () => {
+test('HTTP/2: replaced methods of responses are called, also of a subclass', async () => {
   class Own extends http2.Http2ServerResponse {}
   for (const Http2ServerResponse of [http2.Http2ServerResponse, Own]) {
     const server = http2.createServer({ Http2ServerResponse }, (_request, response) => {
