@@ -24,7 +24,7 @@ export interface RequestReader {
    */
   handlers(request: Request): readonly unknown[];
   /** Returns whether a router or app that is not a function contains the route. */
-  holds?(holder: object, request: Request): boolean;
+  isWithin?(holder: object, request: Request): boolean;
   /** Returns whether the route's own options enable tracking, or `undefined` if they do not set it. */
   tracked?(request: Request): boolean | undefined;
   /** Returns the route's parameters, or `undefined` if there are none. */

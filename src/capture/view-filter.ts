@@ -79,8 +79,8 @@ export class ViewFilter {
   /** Returns whether the request becomes a record. Call it when the route is known. */
   tracks(exchange: Exchange): boolean {
     if (this.#hasExcluded && this.#excluded.has(exchange.request)) return false;
-    const own = exchange.reader.tracked?.(exchange.request);
-    if (own !== undefined) return own;
+    const setting = exchange.reader.tracked?.(exchange.request);
+    if (setting !== undefined) return setting;
     if (!this.#any) return this.#mode === 'exclude';
     return this.#isMarked(exchange) === (this.#mode === 'include');
   }
@@ -92,7 +92,7 @@ export class ViewFilter {
       if (path.startsWith(prefix) || path === prefix.slice(0, -1)) return true;
     }
     for (const pattern of this.#patterns) if (pattern.test(path)) return true;
-    for (const holder of this.#holders) if (reader.holds?.(holder, request)) return true;
+    for (const holder of this.#holders) if (reader.isWithin?.(holder, request)) return true;
     return this.#handlers.size > 0 && reader.handlers(request).some((handler) => this.#handlers.has(handler));
   }
 }

@@ -1,4 +1,4 @@
-import { percent, whole } from './numbers.ts';
+import { integer, percent } from './numbers.ts';
 
 /** Change of a number from its previous value. */
 export interface Change {
@@ -15,6 +15,6 @@ export function changeOf(now: number, before: number): Change {
   const direction = now > before ? 'up' : 'down';
   if (before === 0) return { direction, text: 'new' };
   const ratio = now / before;
-  if (ratio >= 10) return { direction, text: `×${whole(ratio)}` };
+  if (ratio >= 10) return { direction, text: `×${integer(ratio)}` };
   return { direction, text: percent(Math.abs(now - before) / before) };
 }

@@ -14,7 +14,7 @@ const TIMES = [
 ] as const;
 
 /** Formats an integer: `1,234,567`. */
-export function whole(value: number): string {
+export function integer(value: number): string {
   return WHOLE.format(value);
 }
 
@@ -31,7 +31,7 @@ export function bytes(value: number): string {
     scaled /= 1000;
     unit += 1;
   }
-  return `${unit === 0 ? whole(scaled) : TENTHS.format(scaled)} ${BYTES[unit]}`;
+  return `${unit === 0 ? integer(scaled) : TENTHS.format(scaled)} ${BYTES[unit]}`;
 }
 
 /** Formats a duration in µs: `850 µs`, `1.5 ms`, `2.5 min`. */
@@ -39,7 +39,7 @@ export function duration(us: number): string {
   let unit = 0;
   while (unit < TIMES.length - 1 && us >= nextFrom(unit)) unit += 1;
   const [name, length] = TIMES[unit]!;
-  return `${unit === 0 ? whole(us) : TENTHS.format(us / length)} ${name}`;
+  return `${unit === 0 ? integer(us) : TENTHS.format(us / length)} ${name}`;
 }
 
 /** Returns the number of µs from which a duration is shown in the next unit, with regard to rounding. */
@@ -53,7 +53,7 @@ export function percent(share: number): string {
   if (share === 0) return '0%';
   if (share < 0.001) return '<0.1%';
   if (share > 0.999 && share < 1) return '>99.9%';
-  return `${share < 1 ? TENTHS.format(share * 100) : whole(share * 100)}%`;
+  return `${share < 1 ? TENTHS.format(share * 100) : integer(share * 100)}%`;
 }
 
 /** Formats the significant part of a bucket's date, `2017-03-01T00:00:00+01:00`. */

@@ -153,10 +153,10 @@ export const expressReader: RequestReader = {
     const { route, method = '', [ROUTERS]: routers = [] } = request as ExpressRequest;
     const verb = method.toLowerCase();
     // A route may have handlers for several methods. Those without a method are for all.
-    const own = route?.stack?.filter(
+    const matching = route?.stack?.filter(
       ({ method }) => method === undefined || method === verb || (method === 'get' && verb === 'head'),
     );
-    return own === undefined ? routers : [...own.map(({ handle }) => handle), ...routers];
+    return matching === undefined ? routers : [...matching.map(({ handle }) => handle), ...routers];
   },
   routeParams: (request) => (request as ExpressRequest).params,
 };

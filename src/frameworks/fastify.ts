@@ -130,8 +130,8 @@ const fastifyReader: RequestReader = {
     return [handler, ...plugins];
   },
   tracked(request) {
-    const own = optionsOf(request)?.config?.trackUsage;
-    return typeof own === 'boolean' ? own : undefined;
+    const setting = optionsOf(request)?.config?.trackUsage;
+    return typeof setting === 'boolean' ? setting : undefined;
   },
   routeParams(request) {
     const params = fastifyRequest(request)?.params;

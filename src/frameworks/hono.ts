@@ -133,10 +133,10 @@ export const honoReader: Omit<RequestReader, 'trusts'> = {
     const matched = handlerOf(request);
     return matched ? [originalOf(matched[0][0])] : [];
   },
-  holds(holder, request) {
+  isWithin(holder, request) {
     const route = handlerOf(request)?.[0][1];
     const { routes = [] } = holder as { routes?: Route[] };
-    return route !== undefined && routes.some((own) => isCopy(route, own));
+    return route !== undefined && routes.some((inner) => isCopy(route, inner));
   },
   routeParams(request) {
     const matched = handlerOf(request);

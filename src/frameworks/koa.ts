@@ -128,9 +128,9 @@ export const koaReader: RequestReader = {
     return typeof prefix === 'string' ? prefix : '';
   },
   handlers: (request) => routesOf(request).flatMap(({ stack }) => stack ?? []),
-  holds(holder, request) {
+  isWithin(holder, request) {
     const { stack = [] } = holder as { stack?: Layer[] };
-    return routesOf(request).some((route) => stack.some((own) => own === route || isCopy(route, own)));
+    return routesOf(request).some((route) => stack.some((inner) => inner === route || isCopy(route, inner)));
   },
   routeParams: (request) => contextOf(request)?.params,
 };

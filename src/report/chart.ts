@@ -1,4 +1,4 @@
-import { compact, whole } from '../formats/numbers.ts';
+import { compact, integer } from '../formats/numbers.ts';
 
 /** Data of an SVG bar chart. Classes of the page define its colors. Texts must be escaped. */
 export interface Chart {
@@ -57,9 +57,9 @@ export function barChart({ title, description, bars, before }: Chart): string {
         : '';
     const bar =
       (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');
-    const errors = bad > 0 ? `, errors: ${whole(bad)}` : '';
+    const errors = bad > 0 ? `, errors: ${integer(bad)}` : '';
     return (
-      `<g><title>${long}: ${whole(value)}${errors}</title>` +
+      `<g><title>${long}: ${integer(value)}${errors}</title>` +
       `<rect class="room" x="${round(x(index) - step / 2)}" y="${TOP}" width="${round(step)}" height="${round(bottom - TOP)}"/>` +
       `${bar}</g>${label}`
     );

@@ -1,7 +1,7 @@
 import { changeOf } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { MEASURE_LABELS } from '../formats/labels.ts';
-import { bytes, whole } from '../formats/numbers.ts';
+import { bytes, integer } from '../formats/numbers.ts';
 import type { Bucket, TopResult, TopRow } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
@@ -159,7 +159,7 @@ function topSection(answer: TopResult): string {
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
   const line = (kind: string, head: string, row: Measures, before: Measures | null) => {
     const cells = [
-      `<td class="number">${whole(row.hits)}</td>`,
+      `<td class="number">${integer(row.hits)}</td>`,
       `<td class="share">${meter(row.hits, total.hits)}<span>${html(percentOf(row.hits, total.hits))}</span></td>`,
       ...(isLong ? [`<td class="number bytes">${html(bytes(row.transfer))}</td>`] : []),
       ...(isLong && isCompared ? [`<td class="number changes">${changeCell(row, before)}</td>`] : []),
@@ -202,20 +202,20 @@ function meter(part: number, of: number): string {
 }
 
 function orDash(value: number | null): string {
-  return value === null ? '–' : whole(value);
+  return value === null ? '–' : integer(value);
 }
 
 function daysSection({ series }: Report): string {
   const { buckets, period } = series;
   const shows = (of: (bucket: Bucket) => number | null) => buckets.some((bucket) => of(bucket) !== null);
   const columns: [heading: string, text: (bucket: Bucket) => string][] = [
-    [MEASURE_LABELS.hits, ({ hits }) => whole(hits)],
+    [MEASURE_LABELS.hits, ({ hits }) => integer(hits)],
   ];
   if (shows(({ visitors }) => visitors))
     columns.push([MEASURE_LABELS.visitors, ({ visitors }) => orDash(visitors)]);
   if (shows(({ bots }) => bots)) columns.push([MEASURE_LABELS.bots, ({ bots }) => orDash(bots)]);
   columns.push(
-    [MEASURE_LABELS.errors, ({ errors }) => whole(errors)],
+    [MEASURE_LABELS.errors, ({ errors }) => integer(errors)],
     [MEASURE_LABELS.transfer, ({ transfer }) => bytes(transfer)],
     [MEASURE_LABELS.average, (bucket) => timeText(averageTime(bucket))],
   );

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { type Change, changeOf, SAME } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { MEASURE_LABELS, NO_KEY, SUMMARY_LABELS } from '../formats/labels.ts';
-import { bytes, duration, percent, whole } from '../formats/numbers.ts';
+import { bytes, duration, integer, percent } from '../formats/numbers.ts';
 import type { Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
@@ -129,8 +129,8 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
   };
   const share = (part: number | null) => `${percentOf(part ?? 0, totals.hits)} of hits`;
   return [
-    ...stat(MEASURE_LABELS.hits, ({ hits }) => hits, whole),
-    ...stat(MEASURE_LABELS.visitors, ({ visitors }) => visitors, whole, 'distinct cookies'),
+    ...stat(MEASURE_LABELS.hits, ({ hits }) => hits, integer),
+    ...stat(MEASURE_LABELS.visitors, ({ visitors }) => visitors, integer, 'distinct cookies'),
     ...stat(
       MEASURE_LABELS.transfer,
       ({ transfer }) => transfer,
@@ -138,8 +138,8 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
       `${bytes(average(totals.transfer, totals))} per hit`,
     ),
     ...stat(MEASURE_LABELS.average, averageTime, timeText, undefined, true),
-    ...stat(MEASURE_LABELS.errors, ({ errors }) => errors, whole, share(totals.errors), true),
-    ...stat(MEASURE_LABELS.bots, ({ bots }) => bots, whole, share(totals.bots)),
+    ...stat(MEASURE_LABELS.errors, ({ errors }) => errors, integer, share(totals.errors), true),
+    ...stat(MEASURE_LABELS.bots, ({ bots }) => bots, integer, share(totals.bots)),
   ];
 }
 
@@ -160,7 +160,7 @@ function average(value: number, { hits }: Measures): number {
 /** Returns the label of the remaining keys: `12 others`. */
 export function othersText({ count, rows }: TopResult): string {
   const others = count - rows.length;
-  return `${whole(others)} ${others === 1 ? 'other' : 'others'}`;
+  return `${integer(others)} ${others === 1 ? 'other' : 'others'}`;
 }
 
 /** Formats a range: `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */
@@ -213,7 +213,7 @@ export function chartDescription({ series }: Report): string {
   );
   if (!most || most.hits === 0) return 'No hits.';
   const least = buckets.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
-  const describe = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${whole(hits)}`;
+  const describe = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${integer(hits)}`;
   return `Maximum: ${describe(most)}. Minimum: ${describe(least)}. A table below lists all numbers.`;
 }
 

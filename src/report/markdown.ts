@@ -1,7 +1,7 @@
 import { changeOf } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { MEASURE_LABELS } from '../formats/labels.ts';
-import { bytes, whole } from '../formats/numbers.ts';
+import { bytes, integer } from '../formats/numbers.ts';
 import type { TopResult } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
@@ -74,8 +74,8 @@ function days({ series }: Report): string {
     '-rrrr-',
     buckets.map((bucket) => [
       bucketText(period, bucket.date).long,
-      whole(bucket.hits),
-      whole(bucket.errors),
+      integer(bucket.hits),
+      integer(bucket.errors),
       bytes(bucket.transfer),
       timeText(averageTime(bucket)),
       bar(bucket.hits / most),
@@ -89,7 +89,7 @@ function top(answer: TopResult): string {
   const isCompared = rows.some(({ previous }) => (previous?.hits ?? 0) > 0);
   const line = (head: string, row: Measures, before: Measures | null) => [
     head,
-    whole(row.hits),
+    integer(row.hits),
     percentOf(row.hits, total.hits),
     bytes(row.transfer),
     ...(isCompared ? [before === null ? '' : changeText(changeOf(row.hits, before.hits))] : []),

@@ -35,8 +35,8 @@ import { ProblemReporter } from '../writer/app/problem-reporter.ts';
 import { statusOf, type UsageStatus } from '../writer/app/status.ts';
 import { hasDefaultGeo } from '../writer/enrich/default-geo.ts';
 
-/** Default timeout of `flush` and `close`. In ms. */
-const DEFAULT_TIMEOUT = 10_000;
+/** Default timeout of `flush` and `close`. */
+const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** Options of `TrackUsage.flush` and `TrackUsage.close`. */
 export interface TimeoutOptions {
@@ -293,7 +293,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * Resolves when every storage has everything recorded until now. Rejects with `TIMEOUT` after the timeout.
    * @param options Timeout.
    */
-  async flush({ timeout = DEFAULT_TIMEOUT }: TimeoutOptions = {}): Promise<void> {
+  async flush({ timeout = DEFAULT_TIMEOUT_MS }: TimeoutOptions = {}): Promise<void> {
     this.#journal.appendPending();
     await this.#writer?.flush(timeout);
   }
@@ -303,7 +303,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
    * timeout stay in the journal and are stored after the next start. Never rejects. Idempotent.
    * @param options Timeout.
    */
-  close({ timeout = DEFAULT_TIMEOUT }: TimeoutOptions = {}): Promise<void> {
+  close({ timeout = DEFAULT_TIMEOUT_MS }: TimeoutOptions = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { csv } from '../../src/formats/csv.ts';
-import { bytes, compact, duration, percent, whole } from '../../src/formats/numbers.ts';
+import { bytes, compact, duration, integer, percent } from '../../src/formats/numbers.ts';
 import { escapeJson, escapeText } from '../../src/text/escape.ts';
 import { lines } from './support.ts';
 
@@ -155,6 +155,6 @@ test.each([
 });
 
 test('formats numbers', () => {
-  expect(whole(1_234_567)).toBe('1,234,567');
+  expect(integer(1_234_567)).toBe('1,234,567');
   expect(compact(12_345)).toBe('12.3K');
 });

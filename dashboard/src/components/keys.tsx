@@ -2,7 +2,7 @@ import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Order, TopResult, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
 import { showFull, showValue, worth } from '../format/measures.ts';
-import { compact, othersText, percent, whole } from '../format/numbers.ts';
+import { compact, integer, othersText, percent } from '../format/numbers.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { KeyCell } from './key-cell.tsx';
 
@@ -53,7 +53,7 @@ export function Keys({ result, label, onOrder, onNote }: KeysProps) {
           <tr>
             <th scope="row">{othersText(rest)}</th>
             {order !== 'hits' && <td class="number">{showValue(worth(others, order), order)}</td>}
-            <td class="number" title={whole(others.hits)}>
+            <td class="number" title={integer(others.hits)}>
               {compact(others.hits)}
             </td>
             <td class="number share">{percent(others.hits / total.hits)}</td>
@@ -84,7 +84,7 @@ function Row({ row, order, most, hits, summary, origin, onNote }: RowProps) {
           {showValue(value, order)}
         </td>
       )}
-      <td class="number" title={whole(row.hits)}>
+      <td class="number" title={integer(row.hits)}>
         {compact(row.hits)}
       </td>
       <td class="number share">{percent(row.hits / hits)}</td>

@@ -1,4 +1,4 @@
-import { whole } from '../format/numbers.ts';
+import { integer } from '../format/numbers.ts';
 import { Icon } from './icons.tsx';
 
 interface PagerProps {
@@ -26,7 +26,8 @@ export function Pager({ label, page, size, count, onPage }: PagerProps) {
         <Icon name="left" />
       </button>
       <span>
-        {whole(first)}–{whole(Math.min(count, page * size))} <span class="muted">of {whole(count)}</span>
+        {integer(first)}–{integer(Math.min(count, page * size))}{' '}
+        <span class="muted">of {integer(count)}</span>
       </span>
       <button
         type="button"

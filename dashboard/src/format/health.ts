@@ -1,5 +1,5 @@
 import type { UsageStatus } from '../api/types.ts';
-import { whole } from './numbers.ts';
+import { integer } from './numbers.ts';
 
 export interface Health {
   level: 'good' | 'warn' | 'bad' | 'none';
@@ -66,5 +66,5 @@ function requests(number: number): string {
 
 /** Formats a number of things: `1 request`, `1,234 requests`. */
 function count(number: number, noun: string): string {
-  return `${whole(number)} ${noun}${number === 1 ? '' : 's'}`;
+  return `${integer(number)} ${noun}${number === 1 ? '' : 's'}`;
 }

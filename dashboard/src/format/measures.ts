@@ -1,7 +1,7 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
-import { bytes, compact, duration, percent, whole } from './numbers.ts';
+import { bytes, compact, duration, integer, percent } from './numbers.ts';
 
 export interface Measure {
   id: MeasureId;
@@ -16,7 +16,7 @@ export interface Measure {
   needs: string | null;
 }
 
-const count = { short: compact, full: whole };
+const count = { short: compact, full: integer };
 const exact = new Intl.NumberFormat('en-US');
 const time = { short: duration, full: (µs: number) => `${exact.format(Math.round(µs) / 1_000)} ms` };
 
@@ -35,7 +35,7 @@ export const MEASURES: readonly Measure[] = [
     label: MEASURE_LABELS.transfer,
     of: ({ transfer }) => transfer,
     short: bytes,
-    full: (value) => `${whole(value)} bytes`,
+    full: (value) => `${integer(value)} bytes`,
     better: null,
     needs: null,
   },
@@ -86,7 +86,7 @@ export function showValue(value: number, order: Order): string {
 }
 
 export function showFull(value: number, order: Order): string {
-  if (order === 'transfer') return `${whole(value)} bytes`;
+  if (order === 'transfer') return `${integer(value)} bytes`;
   if (order === 'duration' || order === 'average') return time.full(value);
-  return whole(value);
+  return integer(value);
 }

@@ -1,9 +1,9 @@
-import { whole } from '../../../src/formats/numbers.ts';
+import { integer } from '../../../src/formats/numbers.ts';
 
 /** Formats of numbers, the same as in reports and on the command line. */
-export { bytes, compact, duration, percent, whole } from '../../../src/formats/numbers.ts';
+export { bytes, compact, duration, integer, percent } from '../../../src/formats/numbers.ts';
 
 /** Describes the number of remaining keys. */
 export function othersText(count: number): string {
-  return `${whole(count)} ${count === 1 ? 'other' : 'others'}`;
+  return `${integer(count)} ${count === 1 ? 'other' : 'others'}`;
 }

@@ -4,7 +4,7 @@ import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
 import type { CopyProgress } from '../../copy/options.ts';
 import { show, TrackUsageError } from '../../errors.ts';
-import { whole } from '../../formats/numbers.ts';
+import { integer } from '../../formats/numbers.ts';
 import { monotonicClock } from '../../platform/clock.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { calendar } from '../../summaries/periods.ts';
@@ -71,7 +71,7 @@ async function run(options: Options, io: Io): Promise<void> {
       try {
         const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
         await progress.end();
-        return await print(io, [`The copy is complete: ${whole(records)} records and their summaries.\n`]);
+        return await print(io, [`The copy is complete: ${integer(records)} records and their summaries.\n`]);
       } finally {
         await source.close();
       }
@@ -81,7 +81,7 @@ async function run(options: Options, io: Io): Promise<void> {
       const { records, sums } = await copy({ from: source, to: target, site, toSite, onProgress });
       await progress.end();
       return await print(io, [
-        `The copy is complete and verified: ${whole(records)} records, ${whole(sums)} summary rows.\n`,
+        `The copy is complete and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,
       ]);
     } finally {
       await source.close();
@@ -128,7 +128,7 @@ class Progress {
     this.#shown = now;
     this.#open = true;
     const what = { records: 'records', sums: `summary rows (${summary})`, verify: 'rows verified' }[step];
-    void this.#io.stderr(`\r\x1b[K${whole(rows)} ${what}`);
+    void this.#io.stderr(`\r\x1b[K${integer(rows)} ${what}`);
   }
 
   async end(): Promise<void> {

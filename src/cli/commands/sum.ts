@@ -3,7 +3,7 @@ import { gapText } from '../../formats/coverage.ts';
 import { csv } from '../../formats/csv.ts';
 import { jsonArray } from '../../formats/json.ts';
 import { MEASURE_LABELS } from '../../formats/labels.ts';
-import { bucket, bytes, duration as durationText, whole } from '../../formats/numbers.ts';
+import { bucket, bytes, duration as durationText, integer } from '../../formats/numbers.ts';
 import {
   getSum,
   type Sum,
@@ -42,12 +42,12 @@ function columnsOf(rows: readonly Sum[], period: Period): readonly Column<Sum>[]
     period === 'hour'
       ? dateColumn(rows, ({ date }) => date, dateText)
       : { heading: 'Date', text: ({ date }) => dateText(date) },
-    { heading: MEASURE_LABELS.hits, right: true, text: ({ hits }) => whole(hits) },
+    { heading: MEASURE_LABELS.hits, right: true, text: ({ hits }) => integer(hits) },
     { heading: MEASURE_LABELS.transfer, right: true, text: ({ transfer }) => bytes(transfer) },
     {
       heading: MEASURE_LABELS.errors,
       right: true,
-      text: ({ errors }) => whole(errors),
+      text: ({ errors }) => integer(errors),
       style: ({ errors }) => (errors > 0 ? 'red' : undefined),
     },
     {
@@ -135,9 +135,9 @@ function totals(rows: readonly Sum[], label: string): string[] {
   const hits = total('hits');
   return [
     label,
-    whole(hits),
+    integer(hits),
     bytes(total('transfer')),
-    whole(total('errors')),
+    integer(total('errors')),
     durationText(total('duration') / hits),
     '',
   ];
