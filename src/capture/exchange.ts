@@ -69,13 +69,13 @@ export class Exchange {
   started = 0;
   /** Status in the headers; 0 before there are headers. */
   status = 0;
-  /** Number of body bytes passed to Node. */
+  /** Number of body bytes passed to Node by completed calls of `write` and `end`. */
   bytes = 0;
   /** True if the headers were passed to the connection. In HTTP/1, `writeHead` alone sends nothing. */
   begun = false;
   /** True if a call of `write` or `end` is in progress, which sends the headers. */
   active = false;
-  /** Number of body bytes of that call. */
+  /** Number of body bytes of the call in progress. */
   sending = 0;
   /** True if a call of `end` is in progress. */
   ending = false;

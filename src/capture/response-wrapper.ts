@@ -66,7 +66,7 @@ function startCall(first: Exchange, bytes: number, ending: boolean): void {
   }
 }
 
-/** Called after the call. Counts its bytes as sent, unless it threw. */
+/** Called after a call of `write` or `end`. Counts its bytes as sent, unless it threw. */
 function endCall(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
@@ -135,7 +135,7 @@ function beginSending(response: ServerResponse, first: Exchange): void {
   completeIfDone(response, first);
 }
 
-/** Called when Node passes output to the socket, if the response has one. */
+/** Called just before Node passes output of a response to its socket. */
 function onOutput(outgoing: ServerResponse): void {
   let first: Exchange | undefined;
   try {

@@ -45,8 +45,8 @@ export interface JournalOptions {
 }
 
 /**
- * App's end of a journal. Records are appended before their responses are sent. No method throws. Records that cannot be written wait in bounded memory, and those that do not fit are counted
- * in `dropped`.
+ * App's end of a journal. Records are appended before their responses are sent. No method throws. Records that
+ * cannot be written wait in bounded memory, and those that do not fit are counted in `dropped`.
  */
 export class Journal implements RecordSink {
   /** ID of the journal. After `onStartOver`, another one with another `shared`. */
@@ -57,7 +57,7 @@ export class Journal implements RecordSink {
   /** Number of records dropped because memory was full. */
   dropped = 0;
   /**
-   * Number of requests without a record: capturing them failed, or the app sent the response after its end.
+   * Number of requests without a record: capturing them failed, or they were answered after `close()`.
    */
   uncaptured = 0;
   /** Called with each piece that has no file. Pieces must reach the writer in order. */

@@ -99,7 +99,7 @@ export interface PipelineStatus {
   ordinal: number;
   /** Committed position of the own journal. */
   position: number;
-  /** Number of records of dead processes that this thread stored in it. */
+  /** Number of records of dead processes that this thread has stored in the storage. */
   adopted: number;
   /** Number of records of dead processes that its engine refused. */
   adoptedRejected: number;

@@ -110,6 +110,7 @@ export class StoragePipeline {
   #skipsBackoff = false;
   /** True if a caller waits for more records than the current round includes. */
   #isFlushRequested = false;
+  /** Number of records stored by this pipeline. */
   #stored = 0;
   /** Journal and position of the last record set aside. */
   #lastRejected: string | undefined;
