@@ -1,7 +1,10 @@
 import { readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 
-/** "TUJ2" in ASCII. */
+/**
+ * "TUJ2" in ASCII. Change it whenever the format of segments or records changes. A segment of another format is
+ * read like one with a damaged head, so its records must be stored before the upgrade.
+ */
 const MAGIC = 0x324a5554;
 /**
  * Size of a header copy, in bytes. The head holds two copies, so that damage to one is repaired from the

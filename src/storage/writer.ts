@@ -84,7 +84,7 @@ export abstract class RecordWriter {
 
   /**
    * Creates a writer.
-   * @param unhooked Default for `hooks`.
+   * @param unhooked Summaries that are kept if `hooks` is omitted.
    */
   constructor(description: WriterDescription, unhooked: readonly string[]) {
     const {

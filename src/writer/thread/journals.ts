@@ -147,7 +147,7 @@ export class Journals {
       if (current.beat === undefined || now - since >= ADOPTION_TIMEOUT_MS) dead.push(id);
     }
     this.#seen = seen;
-    // Journals with failed attempts come last, so that locked ones do not delay the others.
+    // Journals with failed attempts are tried last, so that locked ones do not delay the others: `adopt` pops.
     const order = (a: Sighting, b: Sighting) => b.tries - a.tries || b.time - a.time;
     return dead.sort((a, b) => order(seen.get(a)!, seen.get(b)!));
   }
