@@ -70,7 +70,8 @@ describe.each(JOURNAL_MODES)('a stalled disk, mode %s', { timeout: 30_000 }, (mo
     disk.maxPending = 0;
     disk.stallAt(call, STALL_MS);
     await append(200);
-    expect(disk.blockedCalls).toEqual([call]);
+    // Time that the thread waits for a CPU does not count, so a busy machine may need a second call to notice.
+    expect(disk.blockedCalls).toBeOneOf([[call], [call, call]]);
     expect(journal.state).toBe('memory');
     expect(disk.maxPending).toBe(1);
     expect(journal.slowAppends).toBe(disk.blockedCalls.length);

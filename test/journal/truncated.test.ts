@@ -118,5 +118,5 @@ test('an app that adopts a truncated journal counts and reports the missing reco
   const [total] = await usage.getSum('server', { period: 'month' });
   expect(total).toMatchObject({ hits: kept });
   await expect.poll(() => problems.map(({ code }) => code)).toEqual(['JOURNAL_DROPPED']);
-  expect(problems[0]!.message).toContain(`${RECORDS - kept} records`);
+  expect(problems[0]!.message).toContain(`: ${RECORDS - kept};`);
 }, 30_000);
