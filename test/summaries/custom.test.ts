@@ -209,6 +209,8 @@ describe('a module', () => {
     await vi.waitFor(() =>
       expect(app.usage.status().storages[0]).toMatchObject({ ok: false, lag: { records: 1 } }),
     );
+    // The record cannot be stored, so closing would wait for its whole timeout.
+    await app.usage.close({ timeout: 100 });
   });
 });
 
