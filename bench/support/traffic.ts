@@ -152,7 +152,7 @@ function userAgents(): string[] {
     'okhttp/4.12.0',
     'axios/1.7.2',
   ];
-  return [...agents.slice(0, 490), ...bots.map((robot) => `Mozilla/5.0 (compatible; ${robot})`), ...others];
+  return [...agents.slice(0, 490), ...bots.map((bot) => `Mozilla/5.0 (compatible; ${bot})`), ...others];
 }
 
 /** Returns 40 Accept-Language headers. */

@@ -195,7 +195,7 @@ export class QueryResults {
     }
     const wanted = (detail: Detail, target?: null) =>
       details.includes(detail) ? fetchTotals(detail, target) : undefined;
-    const [people, robots, noBots] = await Promise.all([
+    const [visitorTotals, botTotals, peopleTotals] = await Promise.all([
       wanted('visitors'),
       wanted('bots'),
       wanted('bots', null),
@@ -205,11 +205,11 @@ export class QueryResults {
         const of = stored.get(start) ?? [];
         const all = allOf(of);
         const isCounted = isCountedIn(of, all.hits, isBefore);
-        const bots = (robots?.get(start)?.hits ?? 0) - (noBots?.get(start)?.hits ?? 0);
+        const bots = (botTotals?.get(start)?.hits ?? 0) - (peopleTotals?.get(start)?.hits ?? 0);
         return {
           ...all,
-          visitors: people && isCounted('visitors') ? (people.get(start)?.keys ?? 0) : null,
-          bots: robots && isCounted('bots') ? bots : null,
+          visitors: visitorTotals && isCounted('visitors') ? (visitorTotals.get(start)?.keys ?? 0) : null,
+          bots: botTotals && isCounted('bots') ? bots : null,
         };
       },
       coverage: await this.#coverage(query, buckets, details),

@@ -1,4 +1,4 @@
-/** The SQLite storage, killed with its process at a chosen moment of one of its first commits. */
+/** SQLite storage that is killed with its process at a given moment of one of its first commits. */
 import { DatabaseSync } from 'node:sqlite';
 import type { StorageModule } from '../../src/storage/contract.ts';
 import { openWriter as open, openReader } from '../../src/storages/sqlite/module.ts';

@@ -12,7 +12,7 @@ import { load, newOutcomes, type RequestOutcomes } from './load.ts';
 
 const CONNECTIONS = 16;
 
-/** Starts the app in a process group of its own, so that all its workers can be killed at the same moment. */
+/** Starts the app in its own process group, so that all its workers can be killed at the same moment. */
 async function start(directory: string, kind: string, mode: string, dies = '') {
   const child = spawn(
     process.execPath,
@@ -35,7 +35,7 @@ function kill(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-/** What the storage holds after everything that the dead left was adopted. */
+/** Returns what the storage contains after all journals of dead processes were adopted. */
 async function stored(directory: string) {
   const storage = new SqliteStorage(join(directory, 'usage.db'), { hooks: ['urls', 'server'] });
   const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
@@ -52,10 +52,10 @@ async function stored(directory: string) {
   return { sums, records, hits: server.reduce((sum, { hits }) => sum + hits, 0) };
 }
 
-/** The storage holds exactly what was received; a response that the kill cut off may be there or not. */
+/** The storage contains exactly the received responses; one that was cut off by the kill may be missing. */
 async function expectExact(directory: string, outcomes: RequestOutcomes): Promise<void> {
   const { sums, records, hits } = await stored(directory);
-  // Each start has a port of its own, and so URLs of its own.
+  // Each start has its own port, and therefore its own URLs.
   const byPath = new Map<string, { hits: number; transfer: number }>();
   for (const { key, hits, transfer } of sums) {
     const path = new URL(key!).pathname;
@@ -136,7 +136,7 @@ test('workers of a cluster are killed in turn under load, while the others adopt
   const outcomes = newOutcomes();
   const { child, port, ended } = await start(directory, 'cluster', 'append');
   let stop = false;
-  // A client whose worker was killed comes back.
+  // A client whose worker was killed reconnects.
   const loaded = (async () => {
     while (!stop) await load(port, CONNECTIONS, outcomes, () => (stop ? undefined : PATHS.cluster!()));
   })();
@@ -147,7 +147,7 @@ test('workers of a cluster are killed in turn under load, while the others adopt
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // Killed before.
+      // It was killed before.
     }
   }
   stop = true;

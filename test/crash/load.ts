@@ -4,7 +4,7 @@ import http from 'node:http';
 export interface RequestOutcomes {
   /** Responses received in full, with their body bytes, by path. */
   received: Map<string, { hits: number; bytes: number }>;
-  /** Paths whose response was cut off: they may be counted or not. */
+  /** Paths whose response was cut off, which may be counted or not. */
   cut: Map<string, number>;
 }
 
@@ -13,8 +13,8 @@ export function newOutcomes(): RequestOutcomes {
 }
 
 /**
- * Makes requests on `connections` keep-alive connections, one after the other on each, until the server is gone or
- * `stop` says so. Resolves when no request is under way.
+ * Sends requests on `connections` keep-alive connections, one after the other on each, until the server ends or
+ * `stop` returns true. Resolves when no request is in progress.
  */
 export async function load(
   port: number,
@@ -40,7 +40,7 @@ export async function load(
   agent.destroy();
 }
 
-/** The body's bytes, or `undefined` where the response did not come whole. */
+/** Returns the bytes of the body, or `undefined` if the response is incomplete. */
 function get(agent: http.Agent, port: number, path: string): Promise<number | undefined> {
   return new Promise((resolve) => {
     const request = http.get({ host: '127.0.0.1', port, path, agent }, (response) => {
@@ -48,13 +48,13 @@ function get(agent: http.Agent, port: number, path: string): Promise<number | un
       const expected = response.headers['content-length'];
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        // Whole for the client, however the connection ends.
+        // Complete for the client, however the connection ends.
         if (expected !== undefined && bytes === Number(expected)) resolve(bytes);
       });
       response.on('end', () => resolve(response.complete ? bytes : undefined));
       response.on('error', () => resolve(undefined));
     });
-    // A connection that was handed to a worker at its death is never answered.
+    // A connection that was passed to a dying worker gets no response.
     request.setTimeout(5_000, () => request.destroy());
     request.on('error', () => resolve(undefined));
     request.on('close', () => resolve(undefined));

@@ -1,6 +1,6 @@
 /**
- * A tracked app that is there to be killed: `server.ts <directory> <node|express|cluster> <mode> [dies]`.
- * Prints `listening PORT` when it takes requests.
+ * A tracked app that tests kill: `server.ts <directory> <node|express|cluster> <mode> [dies]`.
+ * Prints `listening PORT` when it accepts requests.
  */
 import cluster from 'node:cluster';
 import { writeFileSync } from 'node:fs';

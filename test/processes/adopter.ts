@@ -1,6 +1,6 @@
 /**
- * A process that does nothing but adopt and delete journals, as fast as it can: `adopter.ts <directory>`. When its
- * parent disconnects it tells, on stdout, how many it deleted and what was thrown.
+ * A process that only adopts and deletes journals, as fast as possible: `adopter.ts <directory>`. When its
+ * parent disconnects, it prints how many it deleted, and its errors.
  */
 import { SharedState } from '../../src/journal/shared.ts';
 import { Journals } from '../../src/writer/thread/journals.ts';

@@ -11,7 +11,7 @@ import { fieldsOf, openJournal, temporaryDirectory } from '../journal/support.ts
 import { Load } from './client.ts';
 import { App, expectExact, journalsIn, stored } from './support.ts';
 
-/** Leaves a journal as a process does that was killed; returns its directory. */
+/** Leaves a journal like that of a killed process. Returns its directory. */
 function leaveJournal(directory: string, name: string, records: number): string {
   const { journal, problems } = openJournal(directory, {
     header: { site: 'default', serverName: 'default' },
@@ -33,7 +33,7 @@ const adopted = (journals: Journals) =>
 
 test('many processes start at once and compete for journals of dead ones: each is adopted once', async () => {
   const settings = { directory: temporaryDirectory() };
-  // A process of the same identity shows where it keeps its journals.
+  // A process with the same site and storages shows where its journals are.
   const first = new App(settings);
   await first.waitFor('listening');
   const [own = ''] = journalsIn(join(settings.directory, 'journals'));
@@ -116,7 +116,7 @@ test('apps of another site or another storage share the directory, and adopt non
   const [left = ''] = journalsIn(journals);
   const strangers = [new App(blog), new App(other)];
   const loads = await Promise.all(strangers.map(async (app) => new Load(await app.port(), 4)));
-  // Each has looked at its start, and looks every 3 s.
+  // Each looked for journals at its start, and does so every 3 s.
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   await Promise.all(loads.map((one) => one.stop()));
   for (const app of strangers) {

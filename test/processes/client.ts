@@ -1,20 +1,20 @@
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 
-/** How long to wait before a refused connection is tried again. In ms. */
+/** Delay before a refused connection is retried, in ms. */
 const REFUSED_PAUSE = 5;
 
 /**
- * Clients that ask one after the other, each time for a path of its own, until they are stopped. A connection that is
- * refused was never asked for anything, so the same path is tried again, at the next port where there are several; a
- * response that did not come whole is noted in `cut`.
+ * Clients that send one request after the other, each for a new path, until they are stopped. A refused connection
+ * has no request, so the same path is retried, at the next port if there are several. A response that
+ * is incomplete is noted in `cut`.
  */
 export class Load {
-  /** Paths whose responses were received to the last byte. */
+  /** Paths with complete responses. */
   readonly received = new Set<string>();
   readonly cut = new Set<string>();
   refused = 0;
-  /** How many responses each process gave, by what it sent as `x-pid`. */
+  /** Number of responses of each process, by its header `x-pid`. */
   readonly byPid = new Map<string, number>();
   readonly #agent: http.Agent;
   readonly #ports: readonly number[];
@@ -35,12 +35,12 @@ export class Load {
     while (this.received.size < goal) await once(this.#emitter, 'received');
   }
 
-  /** Resolves when so many processes have given responses. */
+  /** Resolves when this many processes have responded. */
   async processes(count: number): Promise<void> {
     while (this.byPid.size < count) await once(this.#emitter, 'received');
   }
 
-  /** Resolves when no request is under way any more. */
+  /** Resolves when no request is in progress. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#clients;
@@ -80,7 +80,7 @@ export class Load {
         });
         response.on('error', () => resolve('cut'));
       });
-      // A connection that was handed to a worker at its death is never answered.
+      // A connection that was passed to a dying worker gets no response.
       request.setTimeout(5_000, () => request.destroy());
       request.on('error', (error: NodeJS.ErrnoException) =>
         resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'cut'),

@@ -37,7 +37,7 @@ describe('a cluster shares one port, one database and one directory of journals'
       const [{ pid } = { pid: 0 }] = (await app.waitFor('listening')).slice(gone);
       signalTo(pid, signal);
       await app.waitFor('exit', gone + 1);
-      // The replacement has a journal of its own; the dead one's goes to whoever is first.
+      // The replacement has its own journal; any process may adopt that of the dead one.
       await app.waitFor('listening', WORKERS + gone + 1);
     }
     await load.stop();

@@ -1,4 +1,4 @@
-/** Containers as far as they matter here: a PID namespace and a host name each, in which every app is process 1. */
+/** Containers, simulated by a PID namespace and a host name each, in which every app is process 1. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,11 +10,11 @@ import { App, expectExact, journalsIn, signalTo, stored } from './support.ts';
 const asRoot = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 const UNSHARE = ['unshare', ...asRoot, '--pid', '--fork', '--mount-proc', '--uts', '--kill-child'];
 
-/** A container whose host is called `web`, as that of every replica may be. */
+/** A container with the host name `web`, which all replicas may have. */
 const container = (settings: Settings) =>
   new App(settings, [...UNSHARE, 'sh', '-c', 'hostname web && exec "$0" "$@"']);
 
-/** The id outside of the container of its process 1. */
+/** Returns the ID of its process 1 outside of the container. */
 function processOne({ pid }: App): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
 }
@@ -34,7 +34,7 @@ test('containers on one volume, with equal process ids and host names, adopt the
   const again = container({ ...settings, port: ports[0]! });
   await again.waitFor('listening');
   await load.more(600);
-  // docker stop. Nobody ends process 1 by a signal for which it has no handler, except by SIGKILL.
+  // docker stop. A signal without a handler does not end process 1, except SIGKILL.
   const one = processOne(apps[1]!);
   signalTo(one, 'SIGTERM');
   await load.more(300);
@@ -68,7 +68,7 @@ test('replicas with separate journal directories share a database, and resume th
   await apps[0]!.ended;
   const [left = ''] = journalsIn(replicas[0]!.journals);
   await load.more(300);
-  // Only the replica's next start looks there.
+  // Only the next start of the replica looks there.
   expect(journalsIn(replicas[0]!.journals)).toEqual([left]);
   const again = container({ ...replicas[0]!, port: ports[0]! });
   await again.waitFor('listening');

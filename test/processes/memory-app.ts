@@ -1,6 +1,6 @@
 /**
- * An app whose storages are in memory, and with an argument also a SQLite file: `memory-app.ts [file]`. Tells, over
- * IPC, how many hits its memory holds; ends as it is told: `close`, `exit`.
+ * App with storages in memory, and with an argument also a SQLite file: `memory-app.ts [file]`. Reports over IPC
+ * how many hits its memory contains. Ends as requested: `close`, `exit`.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

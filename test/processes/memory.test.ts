@@ -13,15 +13,15 @@ function start(cwd: string, ...args: string[]): ChildProcess {
   return app;
 }
 
-async function told<T>(app: ChildProcess): Promise<T> {
+async function messageOf<T>(app: ChildProcess): Promise<T> {
   const [message] = await once(app, 'message');
   return message as T;
 }
 
-async function asked<T>(app: ChildProcess, question: string): Promise<T> {
-  const answer = told<T>(app);
-  app.send(question);
-  return answer;
+async function request<T>(app: ChildProcess, command: string): Promise<T> {
+  const message = messageOf<T>(app);
+  app.send(command);
+  return message;
 }
 
 test.each(['close', 'exit', 'SIGKILL'] as const)(
@@ -30,8 +30,8 @@ test.each(['close', 'exit', 'SIGKILL'] as const)(
     const cwd = temporaryDirectory();
     for (let starts = 0; starts < 2; starts++) {
       const app = start(cwd);
-      // Not those of the one before, whatever its process id was.
-      expect(await told(app)).toEqual({ hits: 3, state: 'none' });
+      // Not those of the previous process, even if it had the same process ID.
+      expect(await messageOf(app)).toEqual({ hits: 3, state: 'none' });
       expect(readdirSync(cwd)).toEqual([]);
       const ended = once(app, 'exit');
       if (end === 'SIGKILL') app.kill(end);
@@ -46,19 +46,19 @@ test('with an additional database, records of a killed process are stored only i
   const cwd = temporaryDirectory();
   const file = join(cwd, 'usage.db');
   const first = start(cwd, file);
-  expect(await told(first)).toMatchObject({ state: 'file' });
+  expect(await messageOf(first)).toMatchObject({ state: 'file' });
   first.kill('SIGKILL');
   await once(first, 'exit');
   const second = start(cwd, file);
-  await told(second);
+  await messageOf(second);
   const stored = async () => {
     const [sum] = await new SqliteStorage(file, { hooks: ['server'] }).getSum('server', { period: 'day' });
     return sum?.hits ?? 0;
   };
   await vi.waitFor(async () => expect(await stored()).toBe(6), { timeout: 20_000, interval: 200 });
-  // Nothing of the other process is in this one's memory, nor waits for it.
-  expect(await asked(second, 'flush')).toEqual({ hits: 3 });
-  const { storages } = await asked<UsageStatus>(second, 'status');
+  // Nothing of the other process is in the memory of this one, nor waits for it.
+  expect(await request(second, 'flush')).toEqual({ hits: 3 });
+  const { storages } = await request<UsageStatus>(second, 'status');
   expect(storages.map(({ committed, ok }) => ({ committed, ok }))).toEqual([
     { committed: 3, ok: true },
     { committed: 3, ok: true },

@@ -22,7 +22,7 @@ async function twoApps(settings: Settings) {
   return { owner, other, load, journal };
 }
 
-/** Whether nobody writes to a database at the moment. */
+/** Returns whether no process is writing to a database. */
 function isFree(file: string): boolean {
   const database = new DatabaseSync(file);
   try {
@@ -46,7 +46,7 @@ test('apps that read their own journals, as a backup does, keep them', async () 
   const load = new Load(await Promise.all(apps.map((app) => app.port())), 8);
   await load.more(100);
   const journals = journalsIn(join(settings.directory, 'journals'));
-  // Long enough for an adopter that goes by the lock alone, or by a heartbeat that stands still.
+  // Long enough for an adopter that only checks the lock, or a heartbeat that does not change.
   await pause(2 * ADOPTION_TIMEOUT_MS);
   await load.stop();
   for (const app of apps) {
@@ -72,7 +72,7 @@ test('apps that read their adopted journals store them once, even if the databas
   const left = journalsIn(join(settings.directory, 'journals'));
   const adopters = Array.from({ length: 3 }, () => new App({ ...settings, reads: 40 }));
   await Promise.all(adopters.map((app) => app.waitFor('listening')));
-  // Each has the time to adopt what another one has.
+  // Each has enough time to adopt the journals of the others.
   await pause(2 * ADOPTION_TIMEOUT_MS);
   database.exec('ROLLBACK');
   database.close();
@@ -102,7 +102,7 @@ test('a paused process keeps its journal, because it holds the lock', async () =
   await expectExact(settings, load, { cut: true });
 });
 
-// The moment at which the lock is dropped and nobody writes is not always met.
+// The moment at which the lock is dropped and nothing is written is not always reached.
 test('a process paused after its lock was dropped detects the adoption, and starts another journal', {
   retry: 2,
 }, async () => {
@@ -115,7 +115,7 @@ test('a process paused after its lock was dropped detects the adoption, and star
     const lock = DirectoryLock.take(journal);
     const free = lock !== undefined && isFree(join(settings.directory, 'usage.db'));
     lock?.release();
-    // It has just renewed it, or it is within a transaction, which keeps the other one waiting.
+    // It has just renewed the lock, or is in a transaction, for which the other one waits.
     if (free) break;
     signalTo(owner.pid, 'SIGCONT');
     await load.more(1);

@@ -13,14 +13,14 @@ import { expectExact, journalsIn, SERVER, signalTo } from './support.ts';
 const BIN = createRequire(import.meta.url).resolve('pm2/bin/pm2');
 const INSTANCES = 3;
 
-/** A PM2 of its own, with the app in cluster mode. Both are ended after the test. */
+/** A separate PM2, with the app in cluster mode. Both are ended after the test. */
 async function startPm2(settings: Settings) {
   const home = join(settings.directory, 'pm2');
   const env = {
     ...process.env,
     PM2_HOME: home,
     PM2_DISABLE_VERSION_CHECK: 'true',
-    // Its daemon starts whatever `node` it finds.
+    // Its daemon starts the first `node` in the PATH.
     PATH: dirname(process.execPath) + delimiter + process.env.PATH,
   };
   const run = promisify(execFile);
@@ -36,7 +36,7 @@ async function startPm2(settings: Settings) {
   };
   writeFileSync(file, JSON.stringify({ apps: [app] }));
   let daemon: number | undefined;
-  // Its workers end when they lose it.
+  // Its workers end when they are disconnected from it.
   onTestFinished(() =>
     pm2('kill').then(
       () => {},
@@ -54,7 +54,7 @@ describe('PM2, cluster mode', () => {
   test('pm2 reload under load is a rolling restart: nothing is lost, nothing counted twice', async () => {
     const settings = { directory: temporaryDirectory(), port: await freePort(), closes: true };
     const { pm2, log } = await startPm2(settings);
-    // New connections all the time, so that they go round all workers.
+    // New connections, so that all workers get some.
     const load = new Load(settings.port, 16, false);
     await load.processes(INSTANCES);
     for (let i = 0; i < 2; i++) {
@@ -65,7 +65,7 @@ describe('PM2, cluster mode', () => {
     await pm2('delete', 'app');
     expect(load.byPid.size).toBe(3 * INSTANCES);
     expect(load.received.size).toBeGreaterThan(500);
-    // Nobody was killed: each closed within its time and left no journal.
+    // None was killed: each closed in time and left no journal.
     expect(log()).not.toMatch(/SIGKILL/);
     expect(journalsIn(join(settings.directory, 'journals'))).toEqual([]);
     await expectExact(settings, load);

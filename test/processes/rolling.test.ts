@@ -32,7 +32,7 @@ describe.each([
     expect(committed.reduce((sum, records) => sum + records, 0)).toBe(load.received.size);
     expect(load.byPid.size).toBe(apps.length);
     expect(apps.flatMap(({ problems }) => problems)).toEqual([]);
-    // Each stored its own to the end: nothing is left to adopt.
+    // Each process stored its own records, so nothing is left to adopt.
     expect(journalsIn(`${settings.directory}/journals`)).toEqual([]);
     await expectExact(settings, load);
   });

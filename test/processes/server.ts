@@ -1,8 +1,8 @@
 /**
  * A tracked app that tests start, stop and kill: `server.ts <settings as JSON>`. With `workers` it is the primary of
  * a cluster. It reports events as lines of JSON on stdout (see `AppEvent`), and is controlled by signals:
- * SIGHUP: report the status. SIGUSR2: leave (a worker disconnects, another process closes its server). SIGTERM and
- * SIGINT: close gracefully, where `closes` says so.
+ * SIGHUP: report the status. SIGUSR2: disconnect the worker, or close the server of another process. SIGTERM and
+ * SIGINT: close gracefully if `closes` is set.
  */
 import cluster from 'node:cluster';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,14 +21,14 @@ export interface Settings {
   database?: string;
   site?: string;
   mode?: JournalMode;
-  /** 0: the process has one to itself. */
+  /** 0: the process has its own port. */
   port?: number;
   /** Several processes listen on the port, not as a cluster. */
   reusePort?: boolean;
   workers?: number;
   /** Reads every file of the journals this often, as an in-process backup does, ms. */
   reads?: number;
-  /** Whether SIGTERM and SIGINT close the app gracefully, or do what they do by themselves. */
+  /** True if SIGTERM and SIGINT close the app gracefully; otherwise they end it. */
   closes?: boolean;
 }
 
@@ -36,9 +36,9 @@ export type AppEvent = { pid: number; host: string } & (
   | { event: 'listening'; port: number }
   | { event: 'problem'; message: string }
   | { event: 'status'; status: UsageStatus }
-  /** After a graceful end. */
+  /** After a graceful stop. */
   | { event: 'closed'; status: UsageStatus }
-  /** Of a worker, told by the primary. */
+  /** Of a worker, reported by the primary. */
   | { event: 'exit'; code: number | null; signal: string | null }
 );
 
@@ -69,7 +69,7 @@ function primary(workers: number): void {
 function app(): void {
   let closing = false;
   const server = http.createServer((request, response) => {
-    // What every graceful stop needs: `server.close` alone lets a busy connection go on.
+    // Required for every graceful stop: `server.close` alone does not end busy connections.
     if (closing) response.setHeader('connection', 'close');
     response.setHeader('x-pid', process.pid);
     if (Number(/\d+$/.exec(request.url!)?.[0]) % 10 !== 0) response.end('hello');
@@ -111,7 +111,7 @@ function app(): void {
 
 function backUp(directory = journals): void {
   try {
-    // Without `recursive`, with which Node aborts where a directory is deleted meanwhile.
+    // Without `recursive`, with which Node aborts if a directory is deleted meanwhile.
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       const path = join(directory, entry.name);
       if (entry.isDirectory()) backUp(path);

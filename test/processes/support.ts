@@ -15,7 +15,7 @@ export const SERVER = join(import.meta.dirname, 'server.ts');
 type EventName = AppEvent['event'];
 type EventOf<E extends EventName> = Extract<AppEvent, { event: E }>;
 
-/** A started `server.ts` and its events. Ended after the test, with all its workers. */
+/** A started `server.ts` with its events. It is ended after the test, with all its workers. */
 export class App {
   readonly process: ChildProcess;
   /** Its exit code and signal. */
@@ -23,10 +23,10 @@ export class App {
   readonly events: AppEvent[] = [];
   readonly #emitter = new EventEmitter();
 
-  /** @param command What starts Node, where it is not started as it is: `unshare` and its arguments. */
+  /** @param command Command that starts Node, for example `unshare` with its arguments. */
   constructor(settings: Settings, command: readonly string[] = []) {
     const [program = '', ...args] = [...command, process.execPath, SERVER, JSON.stringify(settings)];
-    // A process group of its own, so that its workers can be ended with it.
+    // Its own process group, so that its workers can be ended with it.
     this.process = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
     this.ended = once(this.process, 'exit') as typeof this.ended;
     createInterface(this.process.stdout!).on('line', (line) => {
@@ -65,15 +65,15 @@ export class App {
     return (await this.waitFor('status', before + 1)).at(-1)!.status;
   }
 
-  /** Signals all its processes. */
+  /** Sends a signal to all its processes. */
   kill(signal: NodeJS.Signals): void {
     signalTo(-this.pid, signal);
   }
 }
 
-/** Sends a signal to a process, or to a group where it is negative; to nobody where it has ended. */
+/** Sends a signal to a process, or to a process group if the number is negative. Ignores processes that have ended. */
 export function signalTo(pid: number, signal: NodeJS.Signals): void {
-  // 0 would be the tests themselves, and -1 everybody.
+  // 0 would be the tests themselves, and -1 every process.
   if (!Number.isInteger(pid) || pid === 0 || pid === -1) throw new Error(`${pid} is no process`);
   try {
     process.kill(pid, signal);
@@ -82,14 +82,14 @@ export function signalTo(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** The directories of the journals, of all identities. */
+/** Returns the directories of all journals. */
 export function journalsIn(directory: string): string[] {
   return readdirSync(directory).flatMap((identity) =>
     listJournals(join(directory, identity)).map((id) => join(directory, identity, id)),
   );
 }
 
-/** What the database holds after everything that dead processes left in `journals` was adopted. */
+/** Returns what the database contains after all dead journals in `journals` were adopted. */
 export async function stored({ directory, journals, database, site = 'default' }: Settings) {
   const dir = journals ?? join(directory, 'journals');
   const storage = new SqliteStorage(database ?? join(directory, 'usage.db'), { hooks: ['server'] });
@@ -117,8 +117,8 @@ export async function stored({ directory, journals, database, site = 'default' }
 }
 
 /**
- * The database holds each response that was received, once, and no other. `cut`: whether a request whose response a
- * kill cut off may be there too.
+ * The database contains each received response exactly once, and no other. `cut`: a request whose response was cut
+ * off by a kill may be in it too.
  */
 export async function expectExact(settings: Settings, load: Load, { cut = false } = {}): Promise<void> {
   const { paths, hits } = await stored(settings);

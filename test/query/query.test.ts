@@ -811,8 +811,8 @@ describe('invalid input is refused by name', () => {
   for (const [method, wrong] of Object.entries(cases)) {
     test.each(wrong)(`${method}: %s %o`, async (name, options) => {
       const query = await openQuery([{ date: NOW }], { timeZone: 'Europe/Berlin' });
-      const asking = query as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
-      const result = method === 'top' ? asking.top!('urls', options) : asking[method]!(options);
+      const methods = query as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
+      const result = method === 'top' ? methods.top!('urls', options) : methods[method]!(options);
       await expect(result).rejects.toMatchObject({
         code: 'QUERY_INVALID',
         message: expect.stringMatching(new RegExp(`^${name.replace('.', '\\.')} is `)),

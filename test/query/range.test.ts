@@ -341,7 +341,7 @@ describe('spans', () => {
           day: days,
           hour: hours,
         });
-        // Runs of buckets are one question.
+        // Consecutive buckets are one query.
         expect(spans.length).toBeLessThanOrEqual(5);
       }),
       { numRuns: 100 },

@@ -1,4 +1,4 @@
-/** Starts on a folder in which nothing is yet, counts three requests, and ends. */
+/** Starts in an empty folder, counts three requests, and ends. */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage } from '../../src/index.ts';

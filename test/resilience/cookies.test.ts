@@ -1,4 +1,4 @@
-/** A million visitors who were never there, beside the same app without us. */
+/** A million invented visitors, side by side with the same app without tracking. */
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ describe('1,000,000 forged cookies', () => {
   const BATCH = 500;
   const END = '\r\n\r\nhello /';
 
-  /** A visitor's id that was never given, one with a signature that is none of ours, and plain nonsense. */
+  /** A visitor ID that was never issued, one with an invalid signature, and random text. */
   function forged(n: number): string {
     const id = (n * 2_654_435_761).toString(16).padStart(32, '0');
     if (n % 3 === 0) return id;
@@ -20,7 +20,7 @@ describe('1,000,000 forged cookies', () => {
     return `%${n}";=\\${id}`;
   }
 
-  /** Sends cookies on one connection, many requests at a time, and counts the answers that are as they should be. */
+  /** Sends cookies on one connection, many requests at a time, and counts the correct responses. */
   async function send({ port }: SideBySideApp, from: number, to: number) {
     const socket = net.connect(port, '127.0.0.1');
     await once(socket, 'connect');
@@ -36,7 +36,7 @@ describe('1,000,000 forged cookies', () => {
       for (let bodies = 0; bodies < BATCH; ) {
         const [chunk] = (await once(socket, 'data')) as [Buffer];
         const received = rest + chunk.toString('latin1');
-        // Whole responses only; what is behind the last one is looked at again.
+        // Complete responses only; the rest is parsed again later.
         const end = received.lastIndexOf(END) + END.length;
         const whole = end < END.length ? '' : received.slice(0, end);
         rest = received.slice(whole.length);
@@ -53,12 +53,12 @@ describe('1,000,000 forged cookies', () => {
     const { bare, tracked } = await startBoth('signed cookies');
     expect(await send(tracked, 0, WARM_UP)).toEqual({ good: WARM_UP, issued: WARM_UP });
     const before = await tracked.command('collect');
-    // None is believed, so each is given one of ours.
+    // None is accepted, so each visitor gets a new one.
     const sent = await send(tracked, WARM_UP, COOKIES);
     expect(sent).toEqual({ good: COOKIES - WARM_UP, issued: COOKIES - WARM_UP });
     const after = await tracked.command('collect');
     expect(after.heap - before.heap).toBeLessThan(20 * MB);
-    // The writer's thread with its batches included, which is at work.
+    // Includes the writer thread with its batches.
     expect(after.rss - before.rss).toBeLessThan(200 * MB);
     const { captured, dropped, journal, storages, lastError } = after.status!;
     const { committed, lag, ok, lost, rejected } = storages[0]!;
@@ -74,7 +74,7 @@ describe('1,000,000 forged cookies', () => {
     expect(committed).toBeGreaterThan(0);
     expect(committed + lag.records).toBe(COOKIES);
 
-    // Those who come meanwhile are answered as ever.
+    // Other visitors get normal responses meanwhile.
     const asks = Array.from({ length: 400 }, (_, i) => ({
       path: '/',
       headers: { cookie: `track_usage=${forged(COOKIES + i)}` },

@@ -1,4 +1,4 @@
-/** A tracked server that answers every request with 404, and says on request how much memory it holds. */
+/** A tracked server that responds with 404 to every request, and reports its memory on request. */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage } from '../../src/index.ts';

@@ -1,4 +1,4 @@
-/** The fake timers of an app's tests hold its time, and not ours. */
+/** Fake timers in tests of an app stop the clock of the app, but not that of track-usage. */
 import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../journal/support.ts';
 
 const LONG_AGO = Date.UTC(2001, 0, 1);
 const now = Date.now;
-/** A bare server does not answer either when `process.nextTick` is a fake. */
+/** A bare server does not respond either if `process.nextTick` is fake. */
 const ALL: FakeMethod[] = [
   'setTimeout',
   'clearTimeout',
@@ -28,13 +28,13 @@ const ALL: FakeMethod[] = [
   'queueMicrotask',
 ];
 
-/** Hold the time, as tests of an app do; return what lets it go. */
+/** Ways to install fake timers, as tests of apps do. Each returns a function that removes them. */
 const FAKES: Record<string, () => () => void> = {
   'node:test'() {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'setImmediate', 'Date'], now: LONG_AGO });
     return () => mock.timers.reset();
   },
-  // Jest's are the same, of its own context.
+  // Those of Jest are the same, from its own context.
   Sinon() {
     const clock = install({ now: LONG_AGO, toFake: ALL });
     return () => clock.uninstall();
@@ -68,7 +68,7 @@ function holdTime(fakes: string): void {
   expect(fakes.startsWith('functions') || Date.now() === LONG_AGO).toBe(true);
 }
 
-/** Asks for each path on one connection, one after the other; nothing here needs a timer. */
+/** Requests each path on one connection, one after the other, without timers. */
 async function ask(port: number, paths: readonly string[]): Promise<string[]> {
   const socket = net.connect(port, '127.0.0.1');
   socket.setEncoding('latin1');

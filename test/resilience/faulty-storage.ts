@@ -1,4 +1,4 @@
-/** The SQLite storage, with a manner of failing. */
+/** SQLite storage that fails in a given way. */
 import { appendFileSync, statSync } from 'node:fs';
 import type { StorageModule } from '../../src/storage/contract.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
@@ -24,11 +24,11 @@ export const openWriter: StorageModule['openWriter'] = async (options, context) 
     async apply(batch) {
       if (manner === 'hangs') return new Promise<boolean>(() => {});
       if (manner === 'fails') throw new Error('I take nothing');
-      // The record at fault is left out of the batch, which moves the position all the same.
+      // The faulty record is left out of the batch, which still moves the position.
       if (manner === 'refuses' && batch.records.length > 0) throw new Error('I take no record');
       if (manner !== 'dies') return writer.apply(batch);
       const died = statSync(deaths, { throwIfNoEntry: false })?.size ?? 0;
-      // Every second life it is right after the commit that the thread dies, otherwise right before the next.
+      // Every second thread dies immediately after the commit, the others before the next one.
       if (died % 2 === 0) await writer.apply(batch);
       else if (!lived) {
         lived = true;
@@ -44,5 +44,5 @@ export const openWriter: StorageModule['openWriter'] = async (options, context) 
   };
 };
 
-/** Whether this life of the thread has stored something. */
+/** True if the current thread has stored something. */
 let lived = false;

@@ -1,4 +1,4 @@
-/** The SQLite storage, whose thread dies once, right after its first commit of records. */
+/** SQLite storage whose thread dies once, immediately after its first commit of records. */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { StorageModule } from '../../src/storage/contract.ts';
 import { openWriter as open } from '../../src/storages/sqlite/module.ts';

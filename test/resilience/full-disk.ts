@@ -1,4 +1,4 @@
-/** Runs on a small file system of its own, whose path is the argument, and fills it. */
+/** Runs on a small file system, whose path is the argument, and fills it. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ async function ask(count: number): Promise<void> {
 }
 
 await ask(100);
-// Somebody else fills the disk to the last byte.
+// Another program fills the disk to the last byte.
 const filler = join(disk, 'filler');
 try {
   writeFileSync(filler, Buffer.alloc(16 * 1024 * 1024));
@@ -42,7 +42,7 @@ try {
 await ask(1500);
 const whileFull = usage.status();
 rmSync(filler);
-// The file is tried again every 2 s.
+// The file is retried every 2 s.
 while (usage.status().journal.state === 'memory') await new Promise((resolve) => setTimeout(resolve, 20));
 await ask(100);
 await usage.flush();

@@ -1,7 +1,7 @@
-/** What arrives on a socket that anybody may open: each entry is all that one connection says. */
+/** Input of a public socket: each entry is everything that one connection sends. */
 const bytes = (...codes: number[]) => String.fromCharCode(...codes);
 
-/** A small generator of numbers, the same in every run (mulberry32). */
+/** Returns a small pseudorandom generator with the same numbers in every run (mulberry32). */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -17,7 +17,7 @@ function noise(count: number): string[] {
   return Array.from({ length: count }, (_, i) => {
     const length = 1 + Math.floor(next() * 400);
     const text = bytes(...Array.from({ length }, () => Math.floor(next() * 256)));
-    // Some begin as a request does.
+    // Some begin like a request.
     return i % 3 === 0 ? text : `GET /${i % 3 === 1 ? text : `noise/${i} HTTP/1.1\r\n${text}`}\r\n\r\n`;
   });
 }
@@ -83,10 +83,10 @@ export const GARBAGE: readonly string[] = [
     'Referer: ::::',
     'User-Agent: ',
   ),
-  // More than any server takes.
+  // More than any server accepts.
   get('GET / HTTP/1.1', `X: ${'x'.repeat(200_000)}`),
   `GET /${'x'.repeat(200_000)} HTTP/1.1\r\n\r\n`,
-  // Requests after one that is none, and before.
+  // Requests before and after one that is invalid.
   `${get('GET / HTTP/1.1').replace('close', 'keep-alive')}nonsense\r\n\r\n${get('GET / HTTP/1.1')}`,
   ...noise(200),
 ];

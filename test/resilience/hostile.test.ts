@@ -1,4 +1,4 @@
-/** What an attacker may send, and a loop that is blocked, beside the same app without us. */
+/** Input of attackers, and a blocked event loop, side by side with the same app without tracking. */
 import net from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -30,10 +30,10 @@ test('the event loop is blocked for 5 s: everything is stored, with the times th
   const [blocked, ...more] = records.filter(({ path }) => path === '/block');
   expect(more).toEqual([]);
   const { time } = answers[1]!;
-  // In µs, and in ms: the client's time has the connection and the way in it too.
+  // In µs, and in ms. The client's time includes the connection.
   expect(blocked!.duration).toBeGreaterThanOrEqual(5_000_000);
   expect(blocked!.duration).toBeLessThanOrEqual(time * 1000);
-  // A request that waits in the kernel has not arrived: it took the time that the app took for it.
+  // A request that waits in the kernel has not arrived: its duration is that of the handler.
   const others = records.filter(({ path }) => path !== '/block').map(({ duration }) => duration);
   expect(others).toHaveLength(asks.length - 1);
   expect(Math.min(...others)).toBeGreaterThanOrEqual(0);
@@ -108,7 +108,7 @@ test(`garbage: ${GARBAGE.length} malformed requests`, async () => {
       for (let i = next++; i < GARBAGE.length; i = next++) {
         const message = GARBAGE[i]!;
         const received = await sendRaw(app, message);
-        // The reset that follows what is too long may come before the answer.
+        // The reset after oversized input may arrive before the response.
         if (message.length > 128 * 1024 && !received.startsWith('HTTP/1.1 200')) heard[i] = 'refused';
         else heard[i] = received.replace(/^(?:Date|set-cookie): .*\r\n/gim, '');
       }
@@ -121,21 +121,21 @@ test(`garbage: ${GARBAGE.length} malformed requests`, async () => {
   expectSame(expected, answers);
   expectSameOrder(expected, answers);
   expect(heard).toEqual(noise);
-  // Both kinds are among them.
+  // Both kinds occur.
   expect(noise.filter((text) => text.startsWith('HTTP/1.1 400')).length).toBeGreaterThan(50);
   expect(noise.filter((text) => text.startsWith('HTTP/1.1 200')).length).toBeGreaterThan(10);
   const { status, handled } = await tracked.command('flush');
   expect(handled).toBe((await bare.command('status')).handled);
-  // Node refuses a request without Host, or with another Expect, by a response; what is no request by bare bytes.
+  // Node refuses a request without Host, or with another Expect, with a response; invalid input with raw bytes.
   const byNode = noise.filter((text) => /^HTTP\/1\.1 4.*^Transfer-Encoding: /ms.test(text)).length;
   expect(byNode).toBeGreaterThan(0);
-  // What became a request is a record, whether or not its client stayed for the answer.
+  // Each request has a record, whether or not its client waited for the response.
   const captured = handled + byNode;
   expect(status).toMatchObject({
     captured,
     dropped: { journal: 0, capture: 0 },
     storages: [{ ok: true, committed: captured, rejected: 0, lag: { records: 0 } }],
-    // Among the garbage are addresses, of a proxy that is trusted.
+    // The garbage includes addresses of a trusted proxy.
     lastError: { code: 'ADDRESS_UNREADABLE' },
   });
   await Promise.all([bare.end(), tracked.end()]);

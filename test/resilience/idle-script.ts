@@ -1,4 +1,4 @@
-/** A script that tracks a server which never listens, so that nothing keeps the process alive. */
+/** A script that tracks a server that never listens, so that nothing keeps the process alive. */
 import http from 'node:http';
 import { join } from 'node:path';
 import { TrackUsage } from '../../src/index.ts';

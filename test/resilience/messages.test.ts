@@ -1,4 +1,4 @@
-/** What is reported about requests is true of them: each problem, with what became of the request. */
+/** Reports about requests are true: each problem, with what became of the request. */
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,7 +16,7 @@ interface Problem {
   options?: TrackUsageOptions;
   storage?: NonNullable<ConstructorParameters<typeof MemoryStorage>[0]>;
   handler?: (usage: TrackUsage, request: IncomingMessage) => void;
-  /** Of the request's record; without one the request is counted as dropped. */
+  /** Expected fields of the record; without them, the request is counted as dropped. */
   record?: Partial<UsageRecord>;
   /** Hits of the summary `own`, by key. */
   own?: Record<string, number>;

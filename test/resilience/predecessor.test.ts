@@ -1,7 +1,7 @@
 /**
- * Where Flask-Track-Usage and other trackers broke, each as a test that passes here. What belongs to other suites
- * is there: a stopped or locked database and a dying process in storage.test.ts and crash/, the cookie, HEAD and 304
- * in capture/, changes of the clocks in summaries/.
+ * Cases in which Flask-Track-Usage and other trackers failed. Cases that belong to other suites are there: a
+ * stopped or locked database and a dying process in storage.test.ts and crash/, the cookie, HEAD and 304
+ * in capture/, clock changes in summaries/.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

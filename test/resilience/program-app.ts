@@ -1,5 +1,5 @@
 /**
- * Runs programs (see `programs.ts`) on a server, bare or tracked, and tells everything that can be observed of each:
+ * Runs programs (see `programs.ts`) on a server, bare or tracked, and reports everything that can be observed of each:
  * `program-app.ts <directory> <bare | append | group | power> <wrapped | plain>`. In `wrapped`, methods were replaced
  * before the first server was tracked.
  */
@@ -12,9 +12,9 @@ import type { JournalMode, TrackUsageError } from '../../src/index.ts';
 import { type Program, type Step, WRAPPABLE } from './programs.ts';
 
 export interface Observed {
-  /** What the server's side saw, in order. */
+  /** Events on the server's side, in order. */
   log: string[];
-  /** What the client received, and how it ended. */
+  /** What the client received, and how the connection ended. */
   wire: string;
   /** Requests that reached the handler. */
   requests: number;
@@ -35,7 +35,7 @@ let log: string[] = [];
 /** Sockets of the server under test: its client is in this process too. */
 let sockets = new WeakSet<object>();
 
-/** Replaces a method by one that tells of its calls; returns what takes it back. */
+/** Replaces a method by one that reports its calls. Returns a function that restores it. */
 function wrap(name: string): () => void {
   const [holder = '', method = ''] = name.split('.');
   const prototype = PROTOTYPES[holder]!;
@@ -53,9 +53,9 @@ function wrap(name: string): () => void {
   };
 }
 
-// Not those that only read or set headers: what a wrapper of before sees of ours is one call more.
+// Not those that only read or set headers: an earlier wrapper sees one more call because of ours.
 if (wrapping === 'wrapped') for (const name of WRAPPABLE) if (!/Header$/.test(name)) wrap(name);
-// After the wrappers: a process that tracks nothing must not load it.
+// After the wrappers, because a process that tracks nothing must not load it.
 const tracked = mode === 'bare' ? undefined : await import('../../src/index.ts');
 
 const codeOf = (error: unknown) => {
@@ -115,7 +115,7 @@ function argumentOf(text: string, label: string): unknown {
 const shown = (value: unknown): string =>
   typeof value === 'object' && value !== null ? value.constructor.name : String(value);
 
-/** What an app may ask of a response, where it can be asked. */
+/** Properties of a response that an app may read, if they can be read. */
 function snapshot(response: ServerResponse, socket: Socket): string {
   const read = (of: object, names: string[]) =>
     names.map((name) => {
@@ -216,7 +216,7 @@ async function run(program: Program): Promise<Observed> {
       }
       log.push(`  ${snapshot(response, socket)}`);
     };
-    // What comes first is done while 'request' is emitted.
+    // The first step runs while `request` is emitted.
     let next = 0;
     while (steps[next]?.when === 'now') perform(steps[next++]!);
     void (async () => {
@@ -284,7 +284,7 @@ async function run(program: Program): Promise<Observed> {
   return { ...observed, counted: { captured: usage.status().captured, problems, isClosed: open === 0 } };
 }
 
-/** Resolves when nothing has happened for a while. */
+/** Resolves when nothing has happened for some time. */
 async function quiet(state: () => string): Promise<void> {
   for (let calm = 0, last = state(); calm < 3; ) {
     await pause(4);

@@ -1,4 +1,4 @@
-/** Random handlers on a bare server, and on tracked ones: nobody can tell one from the other. */
+/** Random handlers on a bare server and on tracked ones, which must behave alike. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -8,7 +8,7 @@ import type { Observed } from './program-app.ts';
 import { type Program, program } from './programs.ts';
 
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
-/** For each kind of app; in ms. */
+/** Duration for each kind of app, in ms. */
 const TIME = 7_000;
 const MODES = ['append', 'group', 'power'] as const;
 
@@ -75,8 +75,8 @@ describe.each(['plain', 'wrapped'])('%s methods', (wrapping) => {
 });
 
 /**
- * Fails where the tracked app is not as the bare one. A timer or a packet may come before or after something else:
- * such a difference does not last.
+ * Fails if the tracked app differs from the bare one. Timers and packets may arrive in another order: such a
+ * difference does not repeat.
  */
 async function sameAs(
   first: Observed,

@@ -1,10 +1,10 @@
 /** Random handlers: what an app may do with its requests, responses, sockets and server. */
 import fc from 'fast-check';
 
-/** When a step runs, as seen from the one before. */
+/** When a step runs, relative to the previous one. */
 const WHEN = ['now', 'now', 'now', 'tick', 'microtask', 'immediate', 'timeout'] as const;
 
-/** A call of a method, or something of the app's own (`!throw`), with arguments by name: see `argumentOf`. */
+/** A call of a method, or an action of the app itself (`!throw`), with arguments by name: see `argumentOf`. */
 export interface Step {
   when: (typeof WHEN)[number];
   on: 'response' | 'socket' | 'server' | 'app';
@@ -137,7 +137,7 @@ const ending: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: step('app', 'reject') },
 );
 
-/** What an app may do in the turn in which it answered. */
+/** Actions of an app in the turn in which it responded. */
 const after: fc.Arbitrary<Step> = fc.oneof(
   step('socket', 'destroy'),
   step('socket', 'destroySoon'),
@@ -177,7 +177,7 @@ const request = fc.record({
   steps,
 });
 
-/** Methods by the prototype that has them. */
+/** Methods, by the prototype that has them. */
 export const WRAPPABLE = [
   'OutgoingMessage.write',
   'OutgoingMessage.end',

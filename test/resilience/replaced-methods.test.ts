@@ -24,7 +24,7 @@ function tracked(app: TrackedApp | null): TrackUsage {
   return usage;
 }
 
-/** Counts the calls of a method, wherever it comes from; puts it back after the test. */
+/** Counts the calls of a method, and restores it after the test. */
 function counted(prototype: object, name: string): () => number {
   const before = Object.getOwnPropertyDescriptor(prototype, name)!;
   let calls = 0;
@@ -59,7 +59,7 @@ test('Koa: replaced createContext and listen are called', async () => {
   await once(server, 'listening');
   expect(await get(server)).toBe('200 hello');
   expect([contexts(), listens()]).toEqual([1, 1]);
-  // As koa-websocket does, of an upgrade that is recorded as such.
+  // Like koa-websocket with an upgrade that is recorded as one.
   app.createContext(new http.IncomingMessage(undefined as never), undefined as never);
   expect(usage.status()).toMatchObject({ captured: 1, dropped: { capture: 0 } });
 });

@@ -3,18 +3,18 @@ import type { TrackUsageOptions } from '../../src/index.ts';
 import { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 
-/** Something that goes wrong in a tracked app. */
+/** A failure in a tracked app. */
 export interface Scenario {
   options?: TrackUsageOptions;
   storages(directory: string): Storage;
-  /** Of `close`, where it is known that it cannot finish. In ms. */
+  /** Timeout of `close` if it cannot finish, in ms. */
   timeout?: number;
 }
 
 const database = (directory: string) =>
   new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server', 'visitors'] });
 
-/** SQLite, with a manner of failing: see `faulty-storage.ts`. */
+/** SQLite that fails in a given way: see `faulty-storage.ts`. */
 const faulty =
   (manner: string) =>
   (directory: string): Storage => {
@@ -22,7 +22,7 @@ const faulty =
     const { identity } = storage;
     const options = storage.threadOptions();
     return new Storage({
-      label: 'ill',
+      label: 'faulty',
       identity,
       module: new URL('./faulty-storage.ts', import.meta.url).href,
       options: { ...(options as object), manner, deaths: join(directory, 'deaths') },
@@ -30,7 +30,7 @@ const faulty =
     });
   };
 
-/** All functions that an app may give, failing in one way. */
+/** All functions that an app may pass, each failing in the same way. */
 function functions(fail: () => unknown): Scenario {
   return {
     storages: database,
@@ -76,7 +76,7 @@ export const scenarios = {
       const storage = database(directory);
       const { identity } = storage;
       const options = storage.threadOptions();
-      return new Storage({ label: 'ill', identity, module: 'file:///nowhere/at/all.js', options });
+      return new Storage({ label: 'faulty', identity, module: 'file:///nowhere/at/all.js', options });
     },
   },
   'storage does not open': { storages: faulty('does not open'), timeout: 300 },
@@ -88,7 +88,7 @@ export const scenarios = {
   'signed cookies': {
     storages: (directory) => new SqliteStorage(join(directory, 'usage.db'), { hooks: ['server'] }),
     options: { cookie: { secret: 'a secret' } },
-    // There may be more to store than a test wants to wait for.
+    // There may be more to store than a test can wait for.
     timeout: 300,
   },
 } as const satisfies Record<string, Scenario>;

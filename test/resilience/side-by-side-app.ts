@@ -34,7 +34,7 @@ const server = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, respon
   response.setHeader('x-powered-by', 'the same app');
   if (pathname === '/block') {
     const until = performance.now() + 5_000;
-    // As a handler does that computes, but for the other processes on the machine.
+    // Like a handler that computes, but without using the CPU.
     while (performance.now() < until) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
     response.end('at last');
   } else if (pathname.startsWith('/stream')) {

@@ -1,4 +1,4 @@
-/** An app in which something of ours goes wrong, under load, beside the same app without us: nobody can tell. */
+/** An app with a failure in tracking, under load, side by side with the same app without tracking. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -28,7 +28,7 @@ const asks: Ask[] = Array.from({ length: 300 }, (_, i) => ({
 }));
 const REQUESTS = ROUNDS * asks.length;
 
-/** Loads both in turn, and holds the answers and their times against each other. */
+/** Loads both in turn, and compares the responses and their times. */
 async function besides(name: ScenarioName) {
   const { bare, tracked } = await startBoth(name);
   const answers: { bare: Answer[]; tracked: Answer[] } = { bare: [], tracked: [] };
@@ -89,12 +89,12 @@ describe.each([
       ).toBe(true);
       return;
     }
-    // Nobody agreed to a cookie, nobody is trusted, nobody has a name.
+    // No consent to a cookie, no trusted proxy, no user name.
     expect(answers.filter(({ headers }) => headers['set-cookie'])).toEqual([]);
     expect(new Set(all.map(({ remoteAddr }) => remoteAddr))).toEqual(new Set(['127.0.0.1']));
     expect(all.filter(({ username, visitor }) => username !== null || visitor !== null)).toEqual([]);
     expect(status!.lastError).toMatchObject({ code: 'HOOK_FAILED', message: expect.stringMatching(problem) });
-    // A line a minute, not one a request.
+    // One line per minute, not one per request.
     expect(said.trim().split('\n')).toHaveLength(1);
   });
 });
@@ -115,7 +115,7 @@ describe.each([
   ['storage does not load', false, /nowhere/],
   ['storage does not open', false, /I do not open/],
   ['storage fails', false, /I take nothing/],
-  // It has not said anything yet.
+  // It has not responded yet.
   ['storage hangs', true, undefined],
 ] as const)('%s', (name, ok, error) => {
   test('everything waits in the journal, and status() reports it', async () => {
@@ -129,7 +129,7 @@ describe.each([
     expect(storage!.lag.seconds).toBeGreaterThan(0);
     if (error) expect(storage!.error!.message).toMatch(error);
     await tracked.end();
-    // For the next start, which has another storage or a mended one.
+    // For the next start, with another or a repaired storage.
     expect(
       statSync(
         join(

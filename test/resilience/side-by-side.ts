@@ -124,7 +124,7 @@ export async function startBoth(
   return { bare, tracked };
 }
 
-/** Both give the same answers, apart from the visitor's cookie. */
+/** Both give the same responses, apart from the visitor's cookie. */
 export function expectSame(bare: readonly Answer[], tracked: readonly Answer[]): void {
   const shown = ({ status, reason, headers, body }: Answer) => {
     const { date, 'set-cookie': cookie, ...rest } = headers;
@@ -133,7 +133,7 @@ export function expectSame(bare: readonly Answer[], tracked: readonly Answer[]):
   expect(tracked.map(shown)).toEqual(bare.map(shown));
 }
 
-/** Response times are of the same order; generous, for the machine may have other things to do. */
+/** Response times are of the same order. The limit is generous, because the machine may be busy. */
 export function expectSameOrder(bare: readonly Answer[], tracked: readonly Answer[]): void {
   const median = (answers: readonly Answer[]) =>
     answers.map(({ time }) => time).sort((a, b) => a - b)[answers.length >> 1]!;

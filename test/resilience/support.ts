@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../journal/support.ts';
 
 export const ALL = ['urls', 'remotes', 'user-agents', 'languages', 'server', 'visitors', 'geo'];
 
-/** A server that answers `hello`, tracked; everything is closed after the test. */
+/** Starts a tracked server that responds with `hello`. Everything is closed after the test. */
 export async function trackedServer(
   options: TrackUsageOptions & { directory?: string; database?: string; storages?: Storage[] } = {},
 ) {
@@ -34,7 +34,7 @@ export async function trackedServer(
   const { port } = server.address() as { port: number };
   const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
   onTestFinished(() => agent.destroy());
-  /** Makes requests and returns the bodies. */
+  /** Sends requests and returns the bodies. */
   const get = (path: string, headers: http.OutgoingHttpHeaders = {}): Promise<string> =>
     new Promise((resolve, reject) => {
       http

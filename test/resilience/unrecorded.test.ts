@@ -1,4 +1,4 @@
-/** Requests that become no record are answered as all others, and what could not be read is counted and reported. */
+/** Requests without a record get normal responses; failures to read a request are counted and reported. */
 import { EventEmitter, once } from 'node:events';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -27,7 +27,7 @@ async function listening(server: http.Server): Promise<(path: string) => Promise
   await once(server.listen(0, '127.0.0.1'), 'listening');
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  // Kept connections: the end of one would send what is held.
+  // Kept connections, because the end of one would send deferred output.
   const agent = new http.Agent({ keepAlive: true });
   onTestFinished(() => agent.destroy());
   return async (path) => {
@@ -37,7 +37,7 @@ async function listening(server: http.Server): Promise<(path: string) => Promise
   };
 }
 
-/** What an app does that makes reading fail, by what is read. */
+/** Apps that make reading a request fail, by what is read. */
 const UNREADABLE: Record<string, (request: IncomingMessage, response: ServerResponse) => void> = {
   rawHeaders: (request) => throwing(request, 'rawHeaders'),
   'no rawHeaders': (request) => void Object.assign(request, { rawHeaders: undefined }),

@@ -151,9 +151,9 @@ test('reads past days once, and today on every query', async () => {
   expect(read).toEqual([...each, ...each]);
 });
 
-/** Spans with most days of a month, or few. */
+/** Spans with most days of a month. */
 const days = (from: number, to: number): Span[] => [{ period: 'day', from, to: to - 1 }];
-const MOST_DAYS = [
+const NEARLY_WHOLE_MONTHS = [
   days(Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 20)),
   days(Date.UTC(2026, 9, 5), Date.UTC(2026, 10, 1)),
   days(Date.UTC(2026, 8, 3), Date.UTC(2026, 9, 28)),
@@ -172,7 +172,7 @@ test('computes most days of a month as the month minus its other days', async ()
   ]);
   await sums.keys({ site: 'default', summary: 'urls', spans: YEAR, ...PAGE });
   for (const [spans, source] of [
-    ...MOST_DAYS.map((span) => [span, 'remainder of a month'] as const),
+    ...NEARLY_WHOLE_MONTHS.map((span) => [span, 'remainder of a month'] as const),
     ...FEW_DAYS.map((span) => [span, 'past'] as const),
   ]) {
     const request = { site: 'default', summary: 'urls', spans, ...PAGE, limit: 0 };
@@ -209,7 +209,7 @@ test('adds up the existing days of a month whose other days have been deleted', 
   const database = new DatabaseSync(path);
   database.exec(`DELETE FROM daily WHERE bucket < ${Date.UTC(2026, 9, 15) / 1000}`);
   database.close();
-  for (const spans of MOST_DAYS) {
+  for (const spans of NEARLY_WHOLE_MONTHS) {
     const request = { site: 'default', summary: 'urls', spans, ...PAGE };
     expect(await sums.keys(request)).toEqual(await engine.keys(request));
   }

@@ -181,7 +181,7 @@ describe('a module', () => {
     await app.request('/200', { 'user-agent': 'Googlebot/2.1 (+http://www.google.com/bot.html)' });
     await app.request('/404', { 'user-agent': 'curl/8.5.0' });
     await app.request('/418', { 'user-agent': '' });
-    expect(await app.hits(clients)).toMatchObject({ robot: expect.any(Number) });
+    expect(await app.hits(clients)).toMatchObject({ bot: expect.any(Number) });
     expect(await app.hits(classes)).toEqual({ '2xx': 1, '4xx': 1, null: 1 });
     expect(app.errors.map(({ message }) => message)).toEqual([
       expect.stringContaining('the key function of the summary "status-classes" failed: a teapot'),

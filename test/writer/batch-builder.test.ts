@@ -343,7 +343,7 @@ test('keys of summaries in modules are determined when the batch is complete', a
   expect(built.batch.customKeys.has('clients')).toBe(false);
   built.complete();
   const { strings, customKeys: keys } = built.batch;
-  expect([...keys.get('clients')!.first.slice(0, 2)].map((id) => strings[id])).toEqual(['robot', null]);
+  expect([...keys.get('clients')!.first.slice(0, 2)].map((id) => strings[id])).toEqual(['bot', null]);
 });
 
 /** Service that knows some addresses. */
