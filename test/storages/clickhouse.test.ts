@@ -7,6 +7,7 @@ import {
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
+import { clientCases } from '../support/client-cases.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 import { laterServer } from '../support/servers/later.ts';
 
@@ -74,7 +75,7 @@ describe('opened by URL, in the writer thread', () => {
 });
 
 describe('opened by a client, in the app thread', () => {
-  const cases = storageCases({
+  const cases = clientCases({
     name: 'clickhouse, client',
     createLocation: newClientLocation,
     ...(stoppable && { server: stoppable }),

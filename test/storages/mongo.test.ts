@@ -11,6 +11,7 @@ import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
+import { clientCases } from '../support/client-cases.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 
@@ -65,16 +66,13 @@ const SUBJECTS: Subject[] = [
   },
 ];
 
-const SLOW_CASES = [
-  'sums: a large random workload',
-  'queries: keys over months',
-  'filters: conditions on each column',
-];
-
 describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
-  // The test server is slow, and both subjects send the same commands, so the slowest cases run only once.
-  const isSlow = (name: string) => SLOW_CASES.some((start) => name.startsWith(start));
-  const cases = storageCases(subject).filter(({ name }) => subject !== SUBJECTS[1] || !isSlow(name));
+  // The test server is slow, so the largest batches are stored once.
+  const isLarge = (name: string) => /^batches: (10,000|three)/.test(name);
+  const cases =
+    subject === SUBJECTS[0]
+      ? storageCases(subject)
+      : clientCases(subject).filter(({ name }) => !isLarge(name));
   test.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
 });
 

@@ -3,6 +3,7 @@ import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
+import { clientCases } from '../support/client-cases.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 
@@ -55,7 +56,7 @@ describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
 });
 
 describe.skipIf(!hasMysql)('opened by a pool, in the app thread', () => {
-  test.each(storageCases({ name: 'mysql, pool', createLocation: newPoolLocation, ...faulty }))(
+  test.each(clientCases({ name: 'mysql, pool', createLocation: newPoolLocation, ...faulty }))(
     '$name',
     ({ run }) => run(),
   );

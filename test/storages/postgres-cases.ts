@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
+import { clientCases } from '../support/client-cases.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 
@@ -74,7 +75,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
 
     describe('opened by a pool, in the app thread', () => {
       const subject = { name: 'postgres, pool', createLocation: newPoolLocation, ...faulty };
-      test.each(storageCases(subject))('$name', ({ run }) => run());
+      test.each(clientCases(subject))('$name', ({ run }) => run());
     });
   });
 }

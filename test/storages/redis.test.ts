@@ -4,6 +4,7 @@ import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
 import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
+import { clientCases } from '../support/client-cases.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
@@ -81,7 +82,8 @@ const subjects: Subject[] = [
   { name: 'opened by a client of ioredis', createLocation: locationWith(openIoRedis) },
 ];
 describe.each(subjects)('$name', (subject) => {
-  const cases = storageCases({
+  const casesOf = subject === subjects[0] ? storageCases : clientCases;
+  const cases = casesOf({
     ...subject,
     ...(stoppable && { server: stoppable }),
     cannot: {
