@@ -3,8 +3,9 @@
  * Fails on a dead link. `npm run docs -- dev` serves the pages while you write, `npm run docs -- preview` what was built.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { installPackages } from './install-packages.ts';
 
 const DOCS = join(import.meta.dirname, '../docs');
 const API = join(DOCS, 'reference/api');
@@ -15,30 +16,16 @@ if (!['build', 'dev', 'preview'].includes(command)) {
   process.exit(1);
 }
 
-install();
+installPackages(DOCS);
 if (command === 'build' || (command === 'dev' && !existsSync(API))) {
   rmSync(API, { recursive: true, force: true });
   run('typedoc/bin/typedoc');
 }
 run('vitepress/bin/vitepress.js', command, '.', ...args);
 
-/** Installs the generators the first time and after a change of their versions. */
-function install(): void {
-  const installed = join(DOCS, 'node_modules/.package-lock.json');
-  if (
-    existsSync(installed) &&
-    statSync(installed).mtimeMs >= statSync(join(DOCS, 'package-lock.json')).mtimeMs
-  )
-    return;
-  const npm = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
-  exitOnFailure(spawnSync('npm', npm, { cwd: DOCS, stdio: ['ignore', 'ignore', 'inherit'] }).status);
-}
-
 function run(program: string, ...args: readonly string[]): void {
   const path = join(DOCS, 'node_modules', program);
-  exitOnFailure(spawnSync(process.execPath, [path, ...args], { cwd: DOCS, stdio: 'inherit' }).status);
-}
-
-function exitOnFailure(status: number | null): void {
+  const { error, status } = spawnSync(process.execPath, [path, ...args], { cwd: DOCS, stdio: 'inherit' });
+  if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }

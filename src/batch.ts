@@ -230,10 +230,12 @@ function unpinned(text: string): string {
 
 /** Returns the parts of a URL: `path` and `query` are derived from it and never stored separately. */
 export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
-  // A URL in the query also contains `://`.
-  const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
   const mark = url.indexOf('?');
   const end = mark < 0 ? url.length : mark;
+  const scheme = url.indexOf('://');
+  // A relative URL may contain another URL in its path or its query.
+  const isRelative = url.startsWith('/') || scheme < 0 || scheme > end;
+  const slash = isRelative ? 0 : url.indexOf('/', scheme + 3);
   const path = slash < 0 || slash > end ? '/' : url.slice(slash, end);
   return { url, path, query: mark < 0 ? null : queryOf(url.slice(mark + 1)) };
 }

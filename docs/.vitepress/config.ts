@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { defineConfig } from 'vitepress';
+import { anchorOf } from './anchor.ts';
 import { SIDEBAR } from './sidebar.ts';
 
 const DOCS = resolve(import.meta.dirname, '..');
@@ -18,7 +19,6 @@ export default defineConfig({
   lastUpdated: false,
   rewrites: { 'README.md': 'index.md' },
   markdown: {
-    // The anchors that GitHub gives to the same headings, so that links work on both.
     anchor: { slugify: anchorOf },
     config: (markdown) => {
       const render = markdown.renderer.rules.link_open!;
@@ -48,13 +48,6 @@ export default defineConfig({
     editLink: { pattern: `${REPOSITORY}/edit/main/docs/:path`, text: 'Edit this page' },
   },
 });
-
-function anchorOf(heading: string): string {
-  return heading
-    .toLowerCase()
-    .replace(/[^\w\s-]/g, '')
-    .replaceAll(' ', '-');
-}
 
 /** Links to files outside `docs/`, such as examples, lead to the repository. Other links stay as they are. */
 function sourceLink(href: string, page: string): string {

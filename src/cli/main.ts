@@ -49,7 +49,7 @@ export async function main(argv: readonly string[], given: Io): Promise<number> 
     await program.parseAsync(withoutHelpOfUnknown(argv, program), { from: 'user' });
     return OK;
   } catch (error) {
-    return await report(error, program, texts, io);
+    return await report(error, argv, program, texts, io);
   }
 }
 
@@ -97,6 +97,7 @@ function withoutHelpOfUnknown(argv: readonly string[], program: Command): readon
 
 async function report(
   error: unknown,
+  argv: readonly string[],
   program: Command,
   texts: { out: string; err: string },
   io: Io,
@@ -111,9 +112,10 @@ async function report(
     try {
       if (texts.out !== '') await io.stdout(texts.out);
     } catch (failure) {
-      return report(failure, program, texts, io);
+      return report(failure, argv, program, texts, io);
     }
-    if (isMessage) await printError(io, `${error.message.slice('error: '.length)}${hintOf(error, program)}`);
+    if (isMessage)
+      await printError(io, `${error.message.slice('error: '.length)}${hintOf(error, argv, program)}`);
     else if (texts.err !== '') await io.stderr(texts.err);
     return error.exitCode === 0 ? OK : WRONG_USE;
   }
@@ -122,7 +124,7 @@ async function report(
 }
 
 /** Returns the end of a message about an unknown name: a similar one, or the existing commands. */
-function hintOf({ code, message }: CommanderError, program: Command): string {
+function hintOf({ code, message }: CommanderError, argv: readonly string[], program: Command): string {
   const [, given = ''] = /'(.*)'/s.exec(message) ?? [];
   const commands = program.commands.map((command) => command.name());
   if (code === 'commander.unknownCommand') {
@@ -130,7 +132,8 @@ function hintOf({ code, message }: CommanderError, program: Command): string {
     return name === undefined ? `; use one of: ${commands.join(', ')}` : `; did you mean ${name}?`;
   }
   if (code !== 'commander.unknownOption') return '';
-  const options = program.commands.flatMap((command) => command.options.map(({ long }) => long ?? ''));
+  const command = program.commands.find((known) => known.name() === argv[0]) ?? program;
+  const options = command.options.flatMap(({ long }) => long ?? []);
   const name = similar(given, options);
   return name === undefined ? '; use --help to list the options' : `; did you mean ${name}?`;
 }

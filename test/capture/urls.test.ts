@@ -147,3 +147,15 @@ describe('paths', () => {
     expect(hasDotSegments(pathOf(target))).toBe(hasDots);
   });
 });
+
+test.each([
+  ['http://h/a?u=http://x/', '/a'],
+  ['http://h', '/'],
+  ['http://h?u=/x', '/'],
+  ['/a?u=http://x/', '/a'],
+  ['/proxy/http://x/y', '/proxy/http://x/y'],
+  ['users/7', 'users/7'],
+  ['users/7?u=http://x/', 'users/7'],
+])('the path of %s', (url, path) => {
+  expect(partsOfUrl(url)).toMatchObject({ url, path });
+});

@@ -21,6 +21,8 @@ test.each([
     ['sum', 'urls', '--storage', 'a.db', '--perod', 'day'],
     /^unknown option '--perod'; did you mean --period\?$/,
   ],
+  // An option of another command.
+  [['sum', 'urls', '--storage', 'a.db', '--rang', '7d'], /^unknown option '--rang'; use --help to list/],
   // Similar by the measure of the parser's library, and no help.
   [['sum', 'urls', '--storage', 'a.db', '--since', 'x'], /^unknown option '--since'; use --help to list/],
   [

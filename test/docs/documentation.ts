@@ -113,7 +113,10 @@ export class DocsProject {
     };
     const result: RunResult = { stdout: '', stderr: '', code: null };
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(stop, 20_000);
+      const timer = setTimeout(() => {
+        result.stderr += 'The program neither ended nor responded within 20 s.';
+        stop();
+      }, 20_000);
       if (!until && servesUntilStopped(program))
         void responds(port, () => child.exitCode !== null).then(stop);
       const append = (stream: 'stdout' | 'stderr') => (text: Buffer) => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { anchorOf } from '../../docs/.vitepress/anchor.ts';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
@@ -166,12 +167,7 @@ function message(call: () => unknown): string {
   return '';
 }
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** Returns the anchors of a page's headings. */
 function anchorsOf(page: string): string[] {
-  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w\s-]/g, '')
-      .replaceAll(' ', '-'),
-  );
+  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));
 }

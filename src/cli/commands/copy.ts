@@ -107,7 +107,8 @@ function refuseFlaskOptions({ table, website, timeZone }: Options): void {
 function knownTimeZone(text: string): string {
   try {
     return calendar(text).timeZone;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof TrackUsageError)) throw error;
     throw new InvalidArgumentError('Expected an IANA name such as "Europe/Berlin".');
   }
 }
