@@ -132,6 +132,17 @@ export class RecordBatch {
     return id;
   }
 
+  /**
+   * Returns the ID of the empty text in `strings`, and adds it if necessary. It stands for values beyond a budget: see
+   * `OTHERS`. `intern` treats an empty text as `null`.
+   */
+  others(): number {
+    let id = this.#ids.get('') ?? this.strings.indexOf('');
+    if (id < 0) id = this.strings.push('') - 1;
+    this.#ids.set('', id);
+    return id;
+  }
+
   /** Removes all records and texts. The capacity stays. */
   clear(): void {
     this.length = 0;

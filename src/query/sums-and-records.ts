@@ -3,7 +3,7 @@ import { wallClock } from '../platform/clock.ts';
 import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { KeyRow, Span, SumRow, SumsRequest } from '../storage/contract.ts';
-import { COVERAGE } from '../summaries/coverage.ts';
+import { RESERVED } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
@@ -216,10 +216,10 @@ export async function checkKept(
   throw new TrackUsageError('SUMMARY_UNKNOWN', { value: show(name), known: [...all].join(', ') });
 }
 
-/** Returns the names of the summaries with stored data, except `COVERAGE`. */
+/** Returns the names of the summaries with stored data, except the reserved ones. */
 export async function storedSummaries(reader: CompleteReader, site: string): Promise<string[]> {
   const names = await orElse<string[], string[]>(reader.summaries(site), []);
-  return names.filter((name) => name !== COVERAGE.name);
+  return names.filter((name) => !RESERVED.includes(name));
 }
 
 /** Returns the requested site and its calendar. */

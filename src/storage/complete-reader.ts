@@ -2,7 +2,9 @@ import { CachedSums } from './cached-sums.ts';
 import type { StorageReader } from './contract.ts';
 import { RecordFolds } from './fold-records.ts';
 import { FoldedSums } from './fold-sums.ts';
+import { recountIn } from './recount.ts';
 import { foundRows } from './search-records.ts';
+import { unknownSize } from './size.ts';
 
 /** A reading end that supports every query. */
 export type CompleteReader = Required<Omit<StorageReader, 'isReplaced'>>;
@@ -14,6 +16,9 @@ export const QUERIES = [
   'sums',
   'usage',
   'scan',
+  'retention',
+  'recount',
+  'size',
   'keys',
   'total',
   'series',
@@ -27,12 +32,15 @@ export type QueryName = (typeof QUERIES)[number];
 export function complete(reader: StorageReader): CompleteReader {
   const folded = new CachedSums(new FoldedSums(reader), (site) => reader.timeZone(site));
   const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
-  return {
+  const completed: CompleteReader = {
     timeZone: (site) => reader.timeZone(site),
     summaries: (site) => reader.summaries(site),
     sums: (request) => reader.sums(request),
     usage: (request) => reader.usage(request),
     scan: (request) => reader.scan(request),
+    retention: async (site) => (await reader.retention?.(site)) ?? {},
+    recount: (request) => reader.recount?.(request) ?? recountIn(completed, request),
+    size: async () => (await reader.size?.()) ?? unknownSize(),
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),
     series: (request) => reader.series?.(request) ?? folded.series(request),
@@ -41,6 +49,7 @@ export function complete(reader: StorageReader): CompleteReader {
     matchingRecords: (request) => reader.matchingRecords(request),
     close: () => reader.close(),
   };
+  return completed;
 }
 
 /** Creates a reading end that forwards its queries. */

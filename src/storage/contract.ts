@@ -1,11 +1,19 @@
 import type { RecordBatch } from '../batch.ts';
 import type { Position } from '../journal/position.ts';
 import type { TextColumn, UsageRecord } from '../record.ts';
+import type { Summary } from '../summaries/define.ts';
 import type { Deltas } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RecordRow } from './record-row.ts';
+import type { Part, Retention, StoredRetention } from './retention.ts';
 
-/** Consecutive records of one journal, and what they add to the summaries. */
+/**
+ * Consecutive records of one journal, and what they add to the summaries.
+ *
+ * Some batches have no records: a restored backup adds sums, a rebuild adds the differences between the records and
+ * the sums, and the deletion of a person moves sums from one key to another. Their deltas may be negative. A row whose
+ * hits become 0 must be removed, so that neither a query nor the database's files contain its key any longer.
+ */
 export interface Batch {
   /** ID of the journal. */
   journal: string;
@@ -19,6 +27,14 @@ export interface Batch {
   deltas: Deltas;
 }
 
+/** Maximum number of keys in a bucket of each summary and period: see `MaxKeysOptions`. */
+export interface MaxKeys {
+  /** Limits of all summaries. */
+  readonly all: Readonly<Record<Period, number>>;
+  /** Limits of single summaries, by name. */
+  readonly summaries: Readonly<Record<string, Readonly<Record<Period, number>>>>;
+}
+
 /** Settings passed to the writing end of a storage when it is opened. */
 export interface WriterContext {
   /** Name of the site to which records and sums belong. */
@@ -27,6 +43,16 @@ export interface WriterContext {
   timeZone: string;
   /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
+  /**
+   * Maximum number of keys per bucket. `undefined` for none: copies, restored backups and rebuilds add keys that were
+   * admitted before.
+   */
+  maxKeys?: MaxKeys | undefined;
+  /**
+   * Retention of the storage, for engines that set an expiry when they write. `undefined` keeps everything. Others
+   * delete in `maintenance.prune`.
+   */
+  retention?: Retention | undefined;
 }
 
 /**
@@ -47,6 +73,14 @@ export interface StorageWriter {
    * Otherwise stores nothing and returns false: another process stored the batch.
    */
   apply(batch: Batch): Promise<boolean>;
+  /**
+   * Replaces the keys of a batch for which its buckets have no room with `OTHERS`. Required if `replays` is set, and
+   * called before the batch is saved, so that a repeated batch has the same keys. Other engines do this in `apply`, in
+   * the same transaction.
+   */
+  admit?(batch: Batch): Promise<Batch>;
+  /** Deletes data, for retention and for people. Omitted by a writer that stores nothing that could be deleted. */
+  readonly maintenance?: StorageMaintenance;
   /** Removes the position of a journal that no longer exists. */
   forget(journal: string): Promise<void>;
   /**
@@ -70,6 +104,63 @@ export interface StorageWriter {
   refuses(error: unknown): boolean;
   /** Closes the connection or file. May be called twice. */
   close(): Promise<void>;
+}
+
+/** Task that only one process at a time performs on a site. */
+export interface LeaseRequest {
+  /** Name of the task: `prune` or `rebuild`. */
+  task: string;
+  /** Random ID of the process. A holder renews its lease by requesting it again. */
+  holder: string;
+  /** Time after which the lease ends by itself. In ms; 0 ends it now. */
+  ms: number;
+}
+
+/** Deletes a limited number of the rows of one part that start before an instant, oldest first. */
+export interface PruneRequest {
+  /** Records, or the buckets of a period. */
+  part: Part;
+  /** Exclusive end of the deleted data, in ms since 1970. */
+  before: number;
+  /** Maximum number of rows to delete, at least 1. An engine that drops a whole partition or bucket may delete more. */
+  limit: number;
+}
+
+/** Person whose records are deleted. */
+export interface Person {
+  /** Column that identifies the person. */
+  column: 'visitor' | 'remoteAddr' | 'username';
+  /** Exact value. An address also matches as an element of `forwardedFor`. */
+  value: string;
+}
+
+/**
+ * Deletes data of the writer's site. Its calls overlap neither each other nor those of the writer, and each must be
+ * short (about 50 ms), because batches wait meanwhile. All are idempotent.
+ */
+export interface StorageMaintenance {
+  /** Requests a lease. Returns false if another process holds it. */
+  lease(request: LeaseRequest): Promise<boolean>;
+  /** Stores the retention in force, for queries. The starts of the kept data never decrease. Called before `prune`. */
+  retain(retention: StoredRetention): Promise<void>;
+  /**
+   * Deletes rows. Returns the number of deleted rows; 0 if none are left. Rows of one period never affect those of
+   * another.
+   */
+  prune(request: PruneRequest): Promise<number>;
+  /**
+   * Deletes a limited number of texts, agents, endpoints and bucket dates to which nothing refers any longer, and
+   * returns freed space to the file system where the engine supports that. Continues where the previous call
+   * stopped. Returns false once a whole pass is complete.
+   */
+  sweep(): Promise<boolean>;
+  /** Deletes at most `limit` records of a person. Returns the number of deleted records; 0 if none are left. */
+  erase(person: Person, limit: number): Promise<number>;
+  /**
+   * Removes everything that was deleted from the files of the database, for example free pages and the write-ahead
+   * log. Takes as long as necessary. Called after `sweep`, when a person was deleted.
+   */
+  scrub(): Promise<void>;
 }
 
 /** Measures that are added up. Exact up to 2^53 (8 PiB, or 285 years), rounded beyond. */
@@ -226,6 +317,8 @@ export interface Condition {
   column: TextColumn;
   /** Exact value, or `null` for records without one. */
   value: string | null;
+  /** True to select the records with any other value. Defaults to false. */
+  not?: boolean;
 }
 
 /** Selects the records of a site in a range that meet all conditions. */
@@ -295,6 +388,55 @@ export interface Scanned {
   next: string | undefined;
 }
 
+/** Selects one bucket of a summary, to compare its sums with the records. */
+export interface RecountRequest extends Range {
+  /** Name of the site. */
+  site: string;
+  /** Summary, without functions. Its key is a column, a module's function, or was captured with the record. */
+  summary: Pick<Summary, 'name' | 'title' | 'column' | 'module' | 'export'>;
+  /** Period of the bucket. */
+  period: Period;
+  // `from` is the start of the bucket, and `to` the last ms before the next one.
+}
+
+/** Keys of a bucket as stored and as counted from the records, at one point in time. */
+export interface Recount {
+  /** Stored sums. */
+  stored: KeyRow[];
+  /** Sums of the records. */
+  counted: KeyRow[];
+  /** Stored sums of `COVERAGE`: see there. */
+  coverage: KeyRow[];
+  /** Number of records in the bucket. */
+  records: number;
+}
+
+/** Size of a storage by part. In bytes, and rows. Unknown values are `null`. */
+export interface StorageSize {
+  /** Records, without their texts. */
+  records: PartSize;
+  /** Sums of each period. */
+  hour: PartSize;
+  day: PartSize;
+  month: PartSize;
+  /** Texts, user agents and other rows that records and sums share. */
+  texts: PartSize;
+  /** Free space within the files. */
+  free: number | null;
+  /** Total, including indexes. */
+  total: number | null;
+}
+
+/** Size of one part of a storage. Unknown values are `null`. */
+export interface PartSize {
+  /** Number of rows, possibly estimated. */
+  rows: number | null;
+  /** Size without indexes, in bytes. */
+  bytes: number | null;
+  /** Size of the indexes, in bytes. */
+  indexes: number | null;
+}
+
 /** Reading end of a storage. */
 export interface StorageReader {
   /**
@@ -315,6 +457,16 @@ export interface StorageReader {
    * in stored order.
    */
   scan(request: ScanRequest): Promise<Scanned>;
+  /** Returns the retention in force. Optional. Defaults to keeping everything. */
+  retention?(site: string): Promise<StoredRetention>;
+  /**
+   * Returns the sums of a bucket, and what its records add up to. Both must be of the same point in time: either
+   * contain all of a batch, or nothing. Optional. Defaults to reading them one after the other, which is only exact
+   * while nothing is written.
+   */
+  recount?(request: RecountRequest): Promise<Recount>;
+  /** Returns the size of the storage, for all sites. Optional. Defaults to unknown. */
+  size?(): Promise<StorageSize>;
   /** Optional. Defaults to adding up the rows of `sums`. */
   keys?(request: KeysRequest): Promise<Keys>;
   /** Optional. Defaults to adding up the rows of `sums`. */

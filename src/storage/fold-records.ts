@@ -168,7 +168,7 @@ function lastBound(bounds: readonly number[], date: number): number {
 
 /** Returns whether a record meets all conditions. */
 export function matches(row: FoldedRow, where: readonly Condition[]): boolean {
-  return where.every(({ column, value }) => textOf(row, column) === value);
+  return where.every(({ column, value, not = false }) => (textOf(row, column) === value) !== not);
 }
 
 /** Returns the row columns that hold the text of a record's column. */

@@ -18,3 +18,18 @@ export function coverageKey(summaries: readonly { name: string }[]): string | nu
 export function coveredBy(key: string | null): string[] {
   return key === null ? [] : key.split(SEPARATOR);
 }
+
+/**
+ * Key of the requests whose own key did not fit into the budget of its bucket. An own key is never empty: an empty
+ * text is stored as `null`.
+ */
+export const OTHERS = '';
+
+/**
+ * Summary that counts the records that were deleted with a person. They remain in the sums, so buckets with such
+ * records can no longer be compared with the records. All keys are `null`.
+ */
+export const ERASED = { name: 'erased', title: 'erased' };
+
+/** Names that no other summary may have. */
+export const RESERVED: readonly string[] = [COVERAGE.name, ERASED.name];

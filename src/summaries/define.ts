@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options/checks.ts';
 import type { CapturedRecord, TextColumn, UsageRecord } from '../record.ts';
-import { COVERAGE } from './coverage.ts';
+import { RESERVED } from './coverage.ts';
 
 /**
  * Keys of a record: one, or up to 16, each of which counts the record once. `null`, `undefined` or `''` mean
@@ -139,7 +139,7 @@ export function resolveSummaries(
       const same = resolved.get(summary.name) ?? known.get(summary.name);
       // Two different summaries with the same sums would count each request twice.
       const isTaken = same !== undefined && !isSame(same as Summary, summary);
-      if (isTaken || summary.name === COVERAGE.name) {
+      if (isTaken || RESERVED.includes(summary.name)) {
         throw new TrackUsageError('SUMMARY_TAKEN', { name: summary.name });
       }
       resolved.set(summary.name, summary);

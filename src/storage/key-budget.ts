@@ -1,0 +1,125 @@
+import type { RecordBatch } from '../batch.ts';
+import { show, TrackUsageError } from '../errors.ts';
+import { checkOptions, isWholeNumber } from '../options/checks.ts';
+import { OTHERS, RESERVED } from '../summaries/coverage.ts';
+import type { DeltaGroup } from '../summaries/fold.ts';
+import { PERIODS, type Period } from '../summaries/periods.ts';
+import type { MaxKeys } from './contract.ts';
+import { MEASURES } from './measures.ts';
+
+/** Maximum number of keys in a bucket of each period. */
+export type PeriodLimits = { readonly [period in Period]?: number };
+
+/**
+ * Maximum number of keys in a bucket: one number for all periods, or one for each. `null` and `OTHERS` do not count.
+ */
+export interface MaxKeysOptions extends PeriodLimits {
+  /** Limits of single summaries, by name, for example `{ urls: { hour: 50_000 } }`. */
+  summaries?: Readonly<Record<string, number | PeriodLimits>>;
+}
+
+const DEFAULTS: Readonly<Record<Period, number>> = { hour: 10_000, day: 50_000, month: 50_000 };
+const EXPECTED = 'a whole number of keys, at least 1';
+
+/** Checks the option and adds the defaults. */
+export function maxKeysOf(options: number | MaxKeysOptions | undefined, where: string): MaxKeys {
+  const name = `${where}.maxKeys`;
+  if (typeof options === 'number' || options === undefined) {
+    return { all: limitsOf(options, DEFAULTS, name), summaries: {} };
+  }
+  checkOptions(name, options, [...PERIODS, 'summaries']);
+  const { summaries = {}, ...periods } = options;
+  checkOptions(`${name}.summaries`, summaries, Object.keys(summaries ?? {}));
+  const all = limitsOf(periods, DEFAULTS, name);
+  return {
+    all,
+    summaries: Object.fromEntries(
+      Object.entries(summaries).map(([summary, limits]) => [
+        summary,
+        limitsOf(limits, all, `${name}.summaries.${summary}`),
+      ]),
+    ),
+  };
+}
+
+function limitsOf(
+  limits: number | PeriodLimits | undefined,
+  defaults: Readonly<Record<Period, number>>,
+  name: string,
+): Record<Period, number> {
+  if (limits === undefined) return { ...defaults };
+  if (typeof limits !== 'number') checkOptions(name, limits, PERIODS);
+  const found = { ...defaults };
+  for (const period of PERIODS) {
+    const limit: unknown = typeof limits === 'number' ? limits : limits[period];
+    if (limit === undefined) continue;
+    if (!isWholeNumber(limit, 1)) {
+      const of = typeof limits === 'number' ? name : `${name}.${period}`;
+      throw new TrackUsageError('OPTION_INVALID', { name: of, value: show(limit), expected: EXPECTED });
+    }
+    found[period] = limit as number;
+  }
+  return found;
+}
+
+/** Returns the maximum number of keys in a bucket of a summary; `Infinity` without a budget. */
+export function maxKeysIn(maxKeys: MaxKeys | undefined, summary: string, period: Period): number {
+  if (maxKeys === undefined || RESERVED.includes(summary)) return Number.POSITIVE_INFINITY;
+  // `Object.hasOwn`, because a summary may be called `constructor`.
+  const own = Object.hasOwn(maxKeys.summaries, summary) ? maxKeys.summaries[summary] : undefined;
+  return (own ?? maxKeys.all)[period];
+}
+
+/** Keys that a bucket already has. */
+export interface BucketKeys {
+  /** Number of its keys, excluding `null` and `OTHERS`. */
+  count: number;
+  /** Returns whether it has a key, by the key's ID in the batch's `strings`. */
+  has(key: number): boolean;
+}
+
+/**
+ * Returns what a batch adds to a bucket, with the keys for which there is no room added up under `OTHERS`. Keys that
+ * the bucket already has, `null` and `OTHERS` always have room; new keys have it in the order of the batch, until the
+ * budget is reached. Returns the same group if every key has room.
+ * @param max Maximum number of keys: see `maxKeysIn`.
+ */
+export function admitted(
+  group: DeltaGroup,
+  records: RecordBatch,
+  max: number,
+  bucket: BucketKeys,
+): DeltaGroup {
+  const { key } = group;
+  if (bucket.count + key.length <= max) return group;
+  let left = Math.max(0, max - bucket.count);
+  const kept: number[] = [];
+  const rest: number[] = [];
+  let others: number | undefined;
+  for (let i = 0; i < key.length; i++) {
+    const local = key[i]!;
+    const text = records.strings[local];
+    if (text === OTHERS) others = i;
+    if (text === null || text === OTHERS || bucket.has(local)) kept.push(i);
+    else if (left > 0) {
+      left -= 1;
+      kept.push(i);
+    } else rest.push(i);
+  }
+  if (rest.length === 0) return group;
+  if (others === undefined) kept.push(rest.shift()!);
+  const at = others === undefined ? kept.length - 1 : kept.indexOf(others);
+  const found: DeltaGroup = {
+    ...group,
+    key: Int32Array.from(kept, (i) => key[i]!),
+    hits: Float64Array.from(kept, (i) => group.hits[i]!),
+    transfer: Float64Array.from(kept, (i) => group.transfer[i]!),
+    errors: Float64Array.from(kept, (i) => group.errors[i]!),
+    duration: Float64Array.from(kept, (i) => group.duration[i]!),
+  };
+  found.key[at] = records.others();
+  for (const measure of MEASURES) {
+    for (const i of rest) found[measure][at]! += group[measure][i]!;
+  }
+  return found;
+}

@@ -1,0 +1,127 @@
+import { show, TrackUsageError } from '../errors.ts';
+import { checkOptions } from '../options/checks.ts';
+import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
+
+/** Parts of a storage that are kept for different times. */
+export const PARTS = ['records', ...PERIODS] as const;
+/**
+ * Part of a storage that is kept for a time of its own: the records, or the buckets of a period.
+ * @useDeclaredType
+ */
+export type Part = (typeof PARTS)[number];
+
+/**
+ * Time for which a part is kept: a number of hours, days, months or years, such as `36h`, `90d`, `18mo` or `2y`, or
+ * `forever`.
+ */
+export type KeepTime = `${number}${'h' | 'd' | 'mo' | 'y'}` | 'forever';
+
+/**
+ * Times for which a storage keeps its data. Whole days of records and hours, and whole months of days and months, are
+ * deleted, so each is kept for at least its time. A shorter period cannot be kept longer than a longer one.
+ */
+export interface RetentionOptions {
+  /** Time for which records are kept. Defaults to `90d`. */
+  records?: KeepTime;
+  /** Time for which the hours of summaries are kept. Defaults to `90d`. */
+  hour?: KeepTime;
+  /** Time for which the days of summaries are kept. Defaults to `forever`. */
+  day?: KeepTime;
+  /** Time for which the months of summaries are kept. Defaults to `forever`. */
+  month?: KeepTime;
+}
+
+/** Complete retention of a storage. */
+export type Retention = Readonly<Record<Part, KeepTime>>;
+
+/** Retention in force, as stored: for each part its time, and the start of the data that is still kept. */
+export type StoredRetention = {
+  readonly [part in Part]?: {
+    /** Time for which the part is kept, as configured. */
+    keep: KeepTime;
+    /** Data before this instant has been deleted, or is about to be. In ms since 1970; `null` if there is none. */
+    before: number | null;
+  };
+};
+
+/** Retention that keeps everything. */
+export const KEEP_ALL: Retention = { records: 'forever', hour: 'forever', day: 'forever', month: 'forever' };
+
+const DEFAULTS: Retention = { records: '90d', hour: '90d', day: 'forever', month: 'forever' };
+const EXPECTED = 'a time such as "36h", "90d", "18mo" or "2y", or "forever"';
+const TIME = /^([1-9]\d{0,5})(h|d|mo|y)$/;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+/** Shortest length of each unit in ms, to compare times. */
+const MS: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
+
+/** Checks the option and adds the defaults. `false` keeps everything. */
+export function retentionOf(options: RetentionOptions | false | undefined, where: string): Retention {
+  if (options === false) return KEEP_ALL;
+  const name = `${where}.retention`;
+  if (options !== undefined) checkOptions(name, options, PARTS);
+  const retention = { ...DEFAULTS };
+  for (const part of PARTS) {
+    const keep: unknown = options?.[part];
+    if (keep === undefined) continue;
+    if (keep !== 'forever' && !(typeof keep === 'string' && TIME.test(keep))) {
+      throw new TrackUsageError('OPTION_INVALID', {
+        name: `${name}.${part}`,
+        value: show(keep),
+        expected: EXPECTED,
+      });
+    }
+    retention[part] = keep as KeepTime;
+  }
+  // The answers to queries fall back from hours to days, and from days to months.
+  for (const [shorter, longer] of [['hour', 'day'] as const, ['day', 'month'] as const]) {
+    if (lengthOf(retention[shorter]) <= lengthOf(retention[longer])) continue;
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: `${name}.${longer}`,
+      value: show(retention[longer]),
+      expected: `a time that is not shorter than the one of "${shorter}" (${retention[shorter]})`,
+    });
+  }
+  return retention;
+}
+
+function lengthOf(keep: KeepTime): number {
+  const [, count, unit] = TIME.exec(keep) ?? [];
+  return unit === undefined ? Number.POSITIVE_INFINITY : Number(count) * MS[unit]!;
+}
+
+/**
+ * Returns the start of the kept data of each part, aligned to days (records and hours) or months (days and months), in
+ * ms since 1970. Parts that are kept forever are omitted.
+ */
+export function horizonsOf(retention: Retention, zone: Calendar, now: number): Partial<Record<Part, number>> {
+  const horizons: Partial<Record<Part, number>> = {};
+  for (const part of PARTS) {
+    const [, count, unit] = TIME.exec(retention[part]) ?? [];
+    if (unit === undefined) continue;
+    const start = back(now, Number(count), unit);
+    horizons[part] = zone.bucketOf(ALIGNED_TO[part], start);
+  }
+  return horizons;
+}
+
+/** Period to whose buckets the deleted data of a part is aligned. */
+const ALIGNED_TO: Readonly<Record<Part, Period>> = {
+  records: 'day',
+  hour: 'day',
+  day: 'month',
+  month: 'month',
+};
+
+function back(now: number, count: number, unit: string): number {
+  if (unit === 'h' || unit === 'd') return now - count * MS[unit]!;
+  const date = new Date(now);
+  const months = unit === 'mo' ? count : 12 * count;
+  const day = date.getUTCDate();
+  date.setUTCDate(1);
+  date.setUTCMonth(date.getUTCMonth() - months);
+  // 31 March minus a month is the last day of February.
+  const last = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+  date.setUTCDate(Math.min(day, last));
+  return date.getTime();
+}
