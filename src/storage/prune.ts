@@ -1,0 +1,121 @@
+import { monotonicClock } from '../platform/clock.ts';
+import type { Calendar } from '../summaries/periods.ts';
+import type { StorageMaintenance } from './contract.ts';
+import { horizonsOf, PARTS, type Part, type Retention, type StoredRetention } from './retention.ts';
+
+/** One short step of a pruning. Batches may be stored between two steps. */
+export interface PruneStep {
+  /** Part whose rows were deleted; `texts` for rows to which nothing refers any longer. */
+  part: Part | 'texts';
+  /** Number of deleted rows; 0 if unknown, as for texts. */
+  rows: number;
+}
+
+/** Task name of the lease under which one process at a time prunes. */
+const TASK = 'prune';
+/** Time after which another process may continue if this one was killed. In ms. */
+const LEASE = 60_000;
+/** Duration of a step at which its size is adjusted, so that batches wait for a short time only. In ms. */
+const LONG_STEP = 40;
+const SHORT_STEP = 15;
+/** Limits of the number of rows deleted in a step. */
+const MIN_ROWS = 100;
+const MAX_ROWS = 50_000;
+const FIRST_ROWS = 1_000;
+
+/** Returns what a storage keeps from now on, for `pruneSteps`. */
+export function prunePlan(retention: Retention, zone: Calendar, now: number): StoredRetention {
+  const horizons = horizonsOf(retention, zone, now);
+  return Object.fromEntries(
+    PARTS.map((part) => [part, { keep: retention[part], before: horizons[part] ?? null }]),
+  );
+}
+
+/**
+ * Deletes everything before the instants of a plan, in steps of about 15 to 40 ms, then the texts to which nothing
+ * refers any longer. Ends early if another process prunes the site. Stopping between two steps is harmless.
+ * @param plan Retention in force: see `prunePlan`. It is stored first.
+ * @param holder Random ID of the process, for the lease.
+ */
+export async function* pruneSteps(
+  maintenance: StorageMaintenance,
+  plan: StoredRetention,
+  holder: string,
+): AsyncGenerator<PruneStep> {
+  const lease = new Lease(maintenance, TASK, holder);
+  if (!(await lease.acquire())) return;
+  try {
+    await maintenance.retain(plan);
+    let deleted = 0;
+    for (const part of PARTS) {
+      const before = plan[part]?.before ?? null;
+      if (before === null) continue;
+      let limit = FIRST_ROWS;
+      for (;;) {
+        if (!(await lease.renew())) return;
+        const begin = monotonicClock.now();
+        const rows = await maintenance.prune({ part, before, limit });
+        if (rows === 0) break;
+        limit = nextLimit(limit, monotonicClock.now() - begin);
+        deleted += rows;
+        yield { part, rows };
+      }
+    }
+    // A pass reads every text, which is only worthwhile if rows that referred to them are gone.
+    for (let isMore = deleted > 0; isMore; ) {
+      if (!(await lease.renew())) return;
+      isMore = await maintenance.sweep();
+      yield { part: 'texts', rows: 0 };
+    }
+  } finally {
+    await lease.release();
+  }
+}
+
+function nextLimit(limit: number, took: number): number {
+  if (took > LONG_STEP) return Math.max(MIN_ROWS, Math.floor(limit / 2));
+  return took < SHORT_STEP ? Math.min(MAX_ROWS, limit * 2) : limit;
+}
+
+/** Lease of a task that takes many steps. */
+export class Lease {
+  readonly #maintenance: Pick<StorageMaintenance, 'lease'>;
+  readonly #task: string;
+  readonly #holder: string;
+  readonly #ms: number;
+  /** `performance.now()` timestamp of the last request, in ms. */
+  #requested = Number.NEGATIVE_INFINITY;
+  #isHeld = false;
+
+  constructor(
+    maintenance: Pick<StorageMaintenance, 'lease'>,
+    task: string,
+    holder: string,
+    ms: number = LEASE,
+  ) {
+    this.#maintenance = maintenance;
+    this.#task = task;
+    this.#holder = holder;
+    this.#ms = ms;
+  }
+
+  /** Requests the lease. Returns false if another process holds it. */
+  async acquire(): Promise<boolean> {
+    // Taken before the request, so that the lease never ends earlier than assumed.
+    this.#requested = monotonicClock.now();
+    this.#isHeld = await this.#maintenance.lease({ task: this.#task, holder: this.#holder, ms: this.#ms });
+    return this.#isHeld;
+  }
+
+  /** Requests the lease again if a third of its time has passed. Returns false if another process holds it. */
+  async renew(): Promise<boolean> {
+    return monotonicClock.now() - this.#requested < this.#ms / 3 ? this.#isHeld : this.acquire();
+  }
+
+  /** Ends the lease, so that other processes need not wait for its end. */
+  async release(): Promise<void> {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    await this.#maintenance.lease({ task: this.#task, holder: this.#holder, ms: 0 });
+  }
+}
