@@ -1,17 +1,19 @@
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Measures, Span } from '../storage/contract.ts';
 import { addMeasures, noMeasures } from '../storage/measures.ts';
-import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import { COVERAGE, coveredBy, isOfBots } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';
 import type { Coverage, Gap } from './query-types.ts';
 
-/** Number of all requests in one bucket, and number of those that each summary counts. */
+/** Sums of all requests in one bucket, and number of those that each summary counts. */
 export interface StoredBucket {
   period: Period;
   /** Start of the bucket, in ms since 1970. */
   start: number;
   all: Measures;
+  /** Part of `all` that came from bots. */
+  bots: Measures;
   counted: Map<string, number>;
 }
 
@@ -43,9 +45,10 @@ export async function storedIn(
       const rows = await orElse(reader.sums({ ...request, limit: 0, offset: 0 }), []);
       const buckets = new Map<number, StoredBucket>();
       for (const { bucket: start, key, ...measures } of rows) {
-        const bucket = buckets.get(start) ?? { period, start, all: noMeasures(), counted: new Map() };
+        const bucket = buckets.get(start) ?? emptyBucket(period, start);
         buckets.set(start, bucket);
         addMeasures(bucket.all, measures);
+        if (isOfBots(key)) addMeasures(bucket.bots, measures);
         for (const name of coveredBy(key)) {
           bucket.counted.set(name, (bucket.counted.get(name) ?? 0) + measures.hits);
         }
@@ -54,6 +57,10 @@ export async function storedIn(
     }),
   );
   return pieces.flat().sort((a, b) => a.start - b.start);
+}
+
+function emptyBucket(period: Period, start: number): StoredBucket {
+  return { period, start, all: noMeasures(), bots: noMeasures(), counted: new Map() };
 }
 
 /** Returns whether a later request is stored in the last month of a range that ends now. */

@@ -3,20 +3,33 @@
  * was added, so each record has exactly one key. The sum of all keys is the exact total, and the sum of the
  * keys that list a summary is the part that this summary counts. It is committed together with the sums, so
  * it is correct even if processes with different hooks share the storage.
+ *
+ * The keys of bots end with `|bot`, for example `remotes,urls|bot`. So the totals of bots and of people are as
+ * fast to read as those of all requests.
  */
 export const COVERAGE = { name: 'coverage', title: 'coverage' };
 
 const SEPARATOR = ',';
+/** End of the keys of bots. The name of a summary contains neither separator. */
+const BOT = '|bot';
 
-/** Returns the key of records that are added to these summaries; `null` for none. */
-export function coverageKey(summaries: readonly { name: string }[]): string | null {
+/** Returns the key of records that are added to these summaries; `null` for people's records in none. */
+export function coverageKey(summaries: readonly { name: string }[], isBot: boolean): string | null {
   const names = summaries.map(({ name }) => name);
-  return names.length === 0 ? null : names.sort().join(SEPARATOR);
+  const key = names.sort().join(SEPARATOR);
+  if (isBot) return `${key}${BOT}`;
+  return key === '' ? null : key;
 }
 
 /** Returns the names of the summaries in a key. */
 export function coveredBy(key: string | null): string[] {
-  return key === null ? [] : key.split(SEPARATOR);
+  const names = key !== null && isOfBots(key) ? key.slice(0, -BOT.length) : (key ?? '');
+  return names === '' ? [] : names.split(SEPARATOR);
+}
+
+/** Returns whether a key is that of bots. */
+export function isOfBots(key: string | null): boolean {
+  return key?.endsWith(BOT) ?? false;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { CustomKeys, RecordBatch } from '../batch.ts';
+import { type CustomKeys, FLAG_BOT, type RecordBatch } from '../batch.ts';
 import { COVERAGE, coverageKey } from './coverage.ts';
 import type { Summary } from './define.ts';
 import type { Calendar, Period } from './periods.ts';
@@ -35,7 +35,7 @@ export type Deltas = readonly DeltaGroup[];
 export function fold(records: RecordBatch, summaries: readonly Summary[], calendar: Calendar): DeltaGroup[] {
   if (records.length === 0) return [];
   const hours = indexesByHour(records, calendar);
-  const coverage = sameKey(records, records.intern(coverageKey(summaries)));
+  const coverage = coverageOf(records, summaries);
   const rows = new Rows(records.strings.length);
   const groups: DeltaGroup[] = [];
   for (const summary of [...summaries, COVERAGE]) {
@@ -98,6 +98,20 @@ const NO_MORE: CustomKeys['more'] = new Map();
 function keysOf(records: RecordBatch, { name, column }: Summary): CustomKeys {
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
   return records.customKeys.get(name) ?? sameKey(records, 0);
+}
+
+/** Returns the key of each record in `COVERAGE`. */
+function coverageOf(records: RecordBatch, summaries: readonly Summary[]): CustomKeys {
+  const keys = sameKey(records, records.intern(coverageKey(summaries, false)));
+  const { flags, length } = records;
+  let ofBots = 0;
+  for (let i = 0; i < length; i++) {
+    if ((flags[i]! & FLAG_BOT) === 0) continue;
+    // Most batches of a quiet app have no bots. The engine would store a text without use.
+    if (ofBots === 0) ofBots = records.intern(coverageKey(summaries, true));
+    keys.first[i] = ofBots;
+  }
+  return keys;
 }
 
 function sameKey({ length }: RecordBatch, key: number): CustomKeys {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { coverageKey, coveredBy } from '../../src/summaries/coverage.ts';
+import { coverageKey, coveredBy, isOfBots } from '../../src/summaries/coverage.ts';
 import {
   defineSummary,
   isSame,
@@ -163,9 +163,14 @@ describe('resolveSummaries', () => {
 
 test('a coverage key lists summaries in the order of their names', () => {
   const summaries = ['urls', 'plans', 'remotes'].map((name) => ({ name }));
-  expect(coverageKey(summaries)).toBe('plans,remotes,urls');
-  expect(coverageKey([])).toBe(null);
+  expect(coverageKey(summaries, false)).toBe('plans,remotes,urls');
+  expect(coverageKey(summaries, true)).toBe('plans,remotes,urls|bot');
+  expect(coverageKey([], false)).toBe(null);
+  expect(coverageKey([], true)).toBe('|bot');
   expect(coveredBy('plans,remotes,urls')).toEqual(['plans', 'remotes', 'urls']);
   expect(coveredBy('urls')).toEqual(['urls']);
+  expect(coveredBy('plans,urls|bot')).toEqual(['plans', 'urls']);
+  expect(coveredBy('|bot')).toEqual([]);
   expect(coveredBy(null)).toEqual([]);
+  expect(['urls', 'urls|bot', '|bot', null].map(isOfBots)).toEqual([false, true, true, false]);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RecordBatch } from '../../src/batch.ts';
+import { FLAG_BOT, RecordBatch } from '../../src/batch.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { fold } from '../../src/summaries/fold.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';
@@ -20,6 +20,7 @@ interface Fact {
   status: number;
   contentLength: number;
   duration: number;
+  bot: boolean;
   /** Keys in the summary `tags`. */
   tags: string[];
 }
@@ -45,18 +46,20 @@ const fact: fc.Arbitrary<Fact> = fc.record({
   status: fc.constantFrom(200, 304, 404, 499, 500, 503),
   contentLength: fc.nat({ max: 1e9 }),
   duration: fc.nat({ max: 1e9 }),
+  bot: fc.boolean(),
   tags: fc.uniqueArray(key, { maxLength: 3 }).map((tags) => tags.filter((tag) => tag !== '')),
 });
 
 function batchOf(fields: readonly Fact[]): RecordBatch {
   const batch = new RecordBatch(1);
-  for (const { date, status, contentLength, duration, tags, ...texts } of fields) {
+  for (const { date, status, contentLength, duration, bot, tags, ...texts } of fields) {
     if (batch.length === batch.capacity) batch.grow();
     const i = batch.length++;
     batch.date[i] = date;
     batch.status[i] = status;
     batch.contentLength[i] = contentLength;
     batch.duration[i] = duration;
+    batch.flags[i] = bot ? FLAG_BOT : 0;
     batch.text.serverName[i] = batch.intern('server');
     batch.text.state[i] = batch.intern(String(status));
     for (const [column, text] of Object.entries(texts)) {
@@ -89,7 +92,7 @@ function countEach(fields: readonly Fact[], timeZone: string): Totals {
       ...STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]),
       ...(one.tags.length === 0 ? [null] : one.tags).map((tag) => ['tags', tag]),
       ['without-keys', null],
-      ['coverage', EVERY_NAME],
+      ['coverage', one.bot ? `${EVERY_NAME}|bot` : EVERY_NAME],
     ];
     for (const [name, key] of keys) {
       for (const period of PERIODS) {
