@@ -115,6 +115,27 @@ export function filterCases(subject: Subject): TestCase[] {
         }),
     },
     {
+      name: 'filters: a negated condition selects all other records, including those without a value',
+      run: () =>
+        besideMemory(subject, [], async ({ readers: [reader, memory], apply }) => {
+          await apply(records(200, 7));
+          const range = { site: 'default', ...RANGE };
+          for (const column of TEXT_COLUMNS) {
+            const request = { ...range, where: [], column, order: 'hits', search: undefined } as const;
+            const { rows, total } = await memory.matchingKeys({ ...request, limit: 0, offset: 0 });
+            for (const value of [rows[0]!.key, null, 'nobody']) {
+              const other: Condition = { column, value, not: true };
+              const where: Condition[] = [other, { column: 'serverName', value: 'a', not: true }];
+              await readersAgree(reader, memory, { ...range, where });
+              const count = async (condition: Condition) =>
+                (await reader.matchingKeys({ ...request, limit: 0, offset: 0, where: [condition] })).total
+                  .hits;
+              equal((await count(other)) + (await count({ column, value })), total.hits, column);
+            }
+          }
+        }),
+    },
+    {
       name: 'filters: a user agent that was parsed differently is found by each result',
       run: () =>
         besideMemory(subject, [], async ({ apply, compare }) => {

@@ -91,16 +91,16 @@ export class FilterQueries {
     const ofEndpoint = endpointOf ? [endpointOf(id)] : [];
     for (const [n, condition] of where.entries()) {
       const known = row[`v${n}`] ?? undefined;
-      const endpoint = ENDPOINT_IDS[condition.column];
-      if (condition.value !== null && known === undefined && TEXT_ID_COLUMNS.has(condition.column))
+      const isUnknown =
+        condition.value !== null && known === undefined && TEXT_ID_COLUMNS.has(condition.column);
+      const found = isUnknown ? NONE : this.#condition(condition, Number(known ?? 0));
+      if (found === NONE) {
+        if (condition.not) continue;
         return undefined;
-      if (endpoint) {
-        ofEndpoint.push(`${endpoint} = ${Number(known ?? 0)}`);
-        continue;
       }
-      const found = this.#condition(condition, Number(known ?? 0));
-      if (found === NONE) return undefined;
-      conditions.push(found);
+      // Unlike `NOT`, this is also true for a record without a value.
+      const sql = condition.not ? `(${found}) IS NOT TRUE` : found;
+      (condition.column in ENDPOINT_IDS ? ofEndpoint : conditions).push(sql);
     }
     if (ofEndpoint.length > 0) {
       conditions.push(
@@ -111,7 +111,8 @@ export class FilterQueries {
   }
 
   /**
-   * Returns the SQL of one condition.
+   * Returns the SQL of one condition on record `r`, or on its endpoint if the column is in `ENDPOINT_IDS`. `not` is
+   * ignored.
    * @param id ID of the text: 0 if the condition has no text or the text is unknown.
    */
   #condition({ column, value }: Condition, id: number): string | typeof NONE {
@@ -135,6 +136,9 @@ export class FilterQueries {
               false,
             );
       default: {
+        // An endpoint has 0 for no text, a record NULL.
+        const endpoint = ENDPOINT_IDS[column];
+        if (endpoint) return `${endpoint} = ${id}`;
         const name = RECORD_IDS[column]!;
         return value === null ? `r.${name} IS NULL` : `r.${name} = ${id}`;
       }
