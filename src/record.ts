@@ -20,7 +20,7 @@ export interface UsageRecord {
   serverName: string;
   /** HTTP method, for example `GET`. */
   method: string;
-  /** URL as requested, with scheme, host and query. Secrets are redacted. */
+  /** URL as requested, with scheme, host and query. Without secrets and click IDs. */
   url: string;
   /** Path of the URL, from the first slash up to the query. */
   path: string;
@@ -47,7 +47,7 @@ export interface UsageRecord {
   userAgent: UserAgent | null;
   /** Preferred language of Accept-Language, for example `en-US`. */
   language: string | null;
-  /** Referer header. Secrets are redacted. */
+  /** Referer header. Without secrets and click IDs. */
   referrer: string | null;
   /** Result of the option `username`. Defaults to the user of Basic credentials. */
   username: string | null;

@@ -12,7 +12,7 @@ import { hopsOf, parseForwarded } from './forwarded.ts';
 import { type HeaderFields, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
 import type { CapturedFields } from './record-sink.ts';
-import { redactReferrer } from './redact.ts';
+import { cleanReferrer } from './redact.ts';
 import { requireSynchronous } from './require-synchronous.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isHost, UrlMaker } from './url.ts';
@@ -35,7 +35,7 @@ export class FieldReader {
     this.#options = options;
     this.#vars = vars;
     this.#cookies = cookies;
-    this.#urls = new UrlMaker(options.redact);
+    this.#urls = new UrlMaker(options.cleanUrl);
   }
 
   /**
@@ -44,7 +44,7 @@ export class FieldReader {
    */
   read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): CapturedFields {
     const { request, reader, connection } = exchange;
-    const { redact } = this.#options;
+    const { cleanUrl } = this.#options;
     const sent = readHeaders(request.rawHeaders);
     const peer = connection?.address ?? '';
     let scheme = connection?.scheme ?? 'https://';
@@ -92,7 +92,7 @@ export class FieldReader {
       referrer:
         sent.referrer === ''
           ? ''
-          : cut(redactReferrer(redact, decodeUtf8(sent.referrer)), TEXT_LIMITS.referrer),
+          : cut(cleanReferrer(cleanUrl, decodeUtf8(sent.referrer)), TEXT_LIMITS.referrer),
       username: this.#username(request, sent.authorization),
       visitor: exchange.visitor,
       blueprint: route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint),

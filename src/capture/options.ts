@@ -10,8 +10,8 @@ export interface CaptureOptions {
   sink: RecordSink;
   /** Counts the records, for metrics. */
   counter: RecordCounter;
-  /** Removes secrets from a URL or referrer. */
-  redact(url: string): string;
+  /** Removes secrets and click IDs from a URL or referrer. */
+  cleanUrl(url: string): string;
   anonymizeIp: boolean;
   /** Determines which requests become records. */
   views: ViewFilter;

@@ -125,9 +125,9 @@ export function createRedactor(names: readonly string[] = SECRET_NAMES): (url: s
   };
 }
 
-/** Returns the same function for a referrer, which has an authority even if it starts with `//`. */
-export function redactReferrer(redact: (url: string) => string, referrer: string): string {
-  return /^[\\/]{2}/.test(referrer) ? redact(`http:${referrer}`).slice('http:'.length) : redact(referrer);
+/** Cleans a referrer, which has an authority even if it starts with `//`. */
+export function cleanReferrer(clean: (url: string) => string, referrer: string): string {
+  return /^[\\/]{2}/.test(referrer) ? clean(`http:${referrer}`).slice('http:'.length) : clean(referrer);
 }
 
 /** Size of the hash table, a power of two. With 100 names, one harmless name in 40 needs a full check. */

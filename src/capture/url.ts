@@ -11,7 +11,7 @@ export function isHost(text: string): boolean {
 
 /** Creates the URLs of requests, without secrets. Parsing one returns the requested host and path. */
 export class UrlMaker {
-  readonly #redact: (url: string) => string;
+  readonly #clean: (url: string) => string;
   /** Arguments and result of the last call, which usually repeats. */
   #scheme = '';
   #host = '';
@@ -19,8 +19,9 @@ export class UrlMaker {
   /** Last known address and port of the server, because a closed connection no longer has them. */
   #ownHost = 'localhost';
 
-  constructor(redact: (url: string) => string) {
-    this.#redact = redact;
+  /** @param clean Removes what must not be stored. */
+  constructor(clean: (url: string) => string) {
+    this.#clean = clean;
   }
 
   /**
@@ -32,14 +33,14 @@ export class UrlMaker {
   make(scheme: string, host: string, target: string, exchange: Exchange): string {
     if (target.charCodeAt(0) === SLASH) {
       // The target is already a flat string, unlike a concatenation.
-      return this.#originOf(scheme, host, exchange) + this.#redact(target);
+      return this.#originOf(scheme, host, exchange) + this.#clean(target);
     }
     // Only CONNECT has an authority and nothing else (RFC 9112 §3.2.3).
     const url = exchange.request.method === 'CONNECT' ? scheme + target : target;
     const [, authority = ''] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(url) ?? [];
-    if (HOST.test(authority) && URL.canParse(url)) return this.#redact(url);
+    if (HOST.test(authority) && URL.canParse(url)) return this.#clean(url);
     // `*` (in OPTIONS), or a target changed by the app.
-    return this.#originOf(scheme, host, exchange) + this.#redact(`/${target}`);
+    return this.#originOf(scheme, host, exchange) + this.#clean(`/${target}`);
   }
 
   #originOf(scheme: string, host: string, exchange: Exchange): string {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import type { Request } from '../capture/exchange.ts';
 import { createRedactor } from '../capture/redact.ts';
+import { CLICK_IDS, createStripper } from '../capture/strip-query.ts';
 import { VIEWS, type Views } from '../capture/view-filter.ts';
 import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
 import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
@@ -53,6 +54,11 @@ export interface TrackUsageOptions {
   /** Names of query parameters whose values are never stored. Replaces the default list. */
   redact?: readonly string[];
   /**
+   * Names of query parameters that are removed from URLs and referrers, with `*` as a wildcard, or false for none.
+   * Replaces the default list of click IDs (`gclid`, `fbclid` and others).
+   */
+  stripQuery?: readonly string[] | false;
+  /**
    * Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to
    * false.
    */
@@ -85,6 +91,7 @@ const OPTIONS = [
   'trustProxy',
   'username',
   'redact',
+  'stripQuery',
   'anonymizeIp',
   'onError',
 ] as const satisfies readonly (keyof TrackUsageOptions)[];
@@ -100,6 +107,7 @@ export function readSettings(options: TrackUsageOptions) {
     timeZone = 'UTC',
     journal = {},
     redact,
+    stripQuery = CLICK_IDS,
     username,
     anonymizeIp,
     onError,
@@ -131,6 +139,8 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption('onError', onError, typeof onError === 'function', 'a function');
   checkOption('anonymizeIp', anonymizeIp, typeof anonymizeIp === 'boolean', 'true or false');
   checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
+  const isNames = Array.isArray(stripQuery) && stripQuery.every((name) => isText(name) && name !== '*');
+  checkOption('stripQuery', stripQuery, stripQuery === false || isNames, 'a list of names, or false');
   const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
   const { cookie, cookieWhen } = readCookie(options.cookie);
   const views =
@@ -152,8 +162,13 @@ export function readSettings(options: TrackUsageOptions) {
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
     trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
-    redact: createRedactor(redact),
+    cleanUrl: cleanerOf(createRedactor(redact), createStripper(stripQuery || [])),
   };
+}
+
+/** Returns a function that removes the parameters first, because less text is then searched for secrets. */
+function cleanerOf(redact: (url: string) => string, strip: (url: string) => string) {
+  return (url: string) => redact(strip(url));
 }
 
 function readCookie(given: TrackUsageOptions['cookie']) {

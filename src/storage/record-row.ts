@@ -39,7 +39,7 @@ export interface RecordRow {
   server_name: string;
   /** HTTP method, for example `GET`. */
   method: string;
-  /** URL as requested, with scheme, host and query. Secrets are redacted. */
+  /** URL as requested, with scheme, host and query. Without secrets and click IDs. */
   url: string;
   /** Route pattern of the framework, for example `/users/:id`. */
   route: string | null;
@@ -65,7 +65,7 @@ export interface RecordRow {
   platform: string | null;
   /** Preferred language of Accept-Language, for example `en-US`. */
   language: string | null;
-  /** Referer header. Secrets are redacted. */
+  /** Referer header. Without secrets and click IDs. */
   referrer: string | null;
   /** Result of the option `username`, or the user of Basic credentials. */
   username: string | null;

@@ -116,7 +116,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     this.#capture = new Capture({
       sink: this.#journal,
       counter: this.#counter,
-      redact: settings.redact,
+      cleanUrl: settings.cleanUrl,
       anonymizeIp: options.anonymizeIp ?? false,
       views: this.#views,
       cookie: settings.cookie,

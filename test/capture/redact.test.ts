@@ -2,7 +2,7 @@ import { isIP, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anonymizeForwarded, anonymizeIp } from '../../src/capture/anonymize.ts';
-import { createRedactor, redactReferrer } from '../../src/capture/redact.ts';
+import { cleanReferrer, createRedactor } from '../../src/capture/redact.ts';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
 import { withoutUsers } from '../../src/capture/url-users.ts';
 
@@ -227,10 +227,10 @@ describe('createRedactor', () => {
   });
 
   test('a referrer names an authority also where it begins with slashes', () => {
-    expect(redactReferrer(redact, '//bob:abc@example.org/?token=x')).toBe('//example.org/?token=REDACTED');
-    expect(redactReferrer(redact, '\\\\bob:abc@example.org/')).toBe('\\\\example.org/');
-    expect(redactReferrer(redact, '/a@b')).toBe('/a@b');
-    expect(redactReferrer(redact, 'mailto:bob@example.org//')).toBe('mailto:bob@example.org//');
+    expect(cleanReferrer(redact, '//bob:abc@example.org/?token=x')).toBe('//example.org/?token=REDACTED');
+    expect(cleanReferrer(redact, '\\\\bob:abc@example.org/')).toBe('\\\\example.org/');
+    expect(cleanReferrer(redact, '/a@b')).toBe('/a@b');
+    expect(cleanReferrer(redact, 'mailto:bob@example.org//')).toBe('mailto:bob@example.org//');
   });
 
   test.each([

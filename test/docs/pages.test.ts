@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { anchorOf } from '../../docs/.vitepress/anchor.ts';
 import { SECRET_NAMES } from '../../src/capture/secret-names.ts';
+import { CLICK_IDS } from '../../src/capture/strip-query.ts';
 import { main } from '../../src/cli/main.ts';
 import { ERROR_CODES, TrackUsageError } from '../../src/errors.ts';
 import { AccessLogWriter, OutputWriter, PrintWriter } from '../../src/index.ts';
@@ -82,6 +83,12 @@ describe('documentation pages', () => {
   test('list every redacted name', () => {
     expect(section('docs/guides/privacy.md', 'redacted names')).toBe(
       `${SECRET_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
+    );
+  });
+
+  test('list every click ID', () => {
+    expect(section('docs/guides/privacy.md', 'click ids')).toBe(
+      `${CLICK_IDS.map((name) => `\`${name}\``).join(', ')}.`,
     );
   });
 
