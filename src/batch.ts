@@ -67,8 +67,12 @@ export class RecordBatch {
   extra = new Map<number, string>();
   /** Keys by the name of the user-defined summary. */
   customKeys = new Map<string, CustomKeys>();
+  /** Names of the summaries in which keys were added up under `OTHERS`, because a bucket had no room for them. */
+  overBudget = new Set<string>();
   /** Number of UTF-16 units in `strings`, which limits the memory of a batch. */
   textLength = 0;
+  /** Decides which of the texts that clients choose are stored. Defaults to all. */
+  budget: { admits(text: string): boolean } | undefined;
   #ids = new Map<string, number>();
 
   constructor(capacity = 1024) {
@@ -132,6 +136,15 @@ export class RecordBatch {
     return id;
   }
 
+  /** Returns the ID of a text that a client chose: like `intern`, or that of `OTHERS` if the budget is reached. */
+  internLimited(text: string | null): number {
+    const { budget } = this;
+    if (text === null || text === '') return 0;
+    const id = this.#ids.get(text);
+    if (id !== undefined) return id;
+    return budget === undefined || budget.admits(text) ? this.intern(text) : this.others();
+  }
+
   /**
    * Returns the ID of the empty text in `strings`, and adds it if necessary. It stands for values beyond a budget: see
    * `OTHERS`. `intern` treats an empty text as `null`.
@@ -149,6 +162,7 @@ export class RecordBatch {
     this.strings = [null];
     this.#ids = new Map();
     this.extra.clear();
+    this.overBudget.clear();
     for (const { more } of this.customKeys.values()) more.clear();
     this.textLength = 0;
   }
@@ -177,13 +191,10 @@ export class RecordBatch {
       customKeys = { first: new Int32Array(this.capacity), more: new Map() };
       this.customKeys.set(summary, customKeys);
     }
-    customKeys.first[index] = this.intern(keys[0] ?? null);
-    if (keys.length > 1) {
-      customKeys.more.set(
-        index,
-        keys.slice(1).map((key) => this.intern(key)),
-      );
-    }
+    // Several keys beyond the budget of texts become one, which counts the record once.
+    const [first = 0, ...more] = new Set(keys.map((key) => this.internLimited(key)));
+    customKeys.first[index] = first;
+    if (more.length > 0) customKeys.more.set(index, more);
   }
 
   /** Returns the text of a column of the record at `index`. */

@@ -206,6 +206,10 @@ const TABLE = {
     'cannot write to {storage}: {reason}',
     'make the storage available; the batch is retried, and records wait in the journal, or in bounded memory if no file can be written',
   ],
+  PRUNE_FAILED: [
+    'expired data in {storage} could not be deleted: {reason}',
+    'records are still stored; the deletion is repeated in five minutes; check that the user may delete rows',
+  ],
   STORAGE_UNCLOSED: [
     '{storage} was not closed cleanly: {reason}',
     'check the storage and, if it is a file, make sure that nothing removes files next to it while the app runs',

@@ -45,6 +45,13 @@ const OF_STORAGE: Metric<StorageStatus>[] = [
     'Time since which records have been waiting to be stored.',
     ({ lag }) => lag.seconds,
   ],
+  ['pruned_rows', 'counter', 'Rows deleted by the retention.', (s) => s.pruned],
+  [
+    'over_budget_texts',
+    'counter',
+    'Texts replaced because the hourly budget was reached.',
+    (s) => s.budgets.texts,
+  ],
   ['hooks_pending_records', 'gauge', 'Records waiting for hook functions.', (s) => s.hooks.pending],
   [
     'hooks_dropped_records',
@@ -75,6 +82,17 @@ export function healthText(status: UsageStatus, openMetrics: boolean): string {
       text.sample(value(storage), label('storage', names[index]!));
     });
   }
+  text.begin(
+    'track_usage_storage_key_budget_reached_timestamp_seconds',
+    'gauge',
+    'Time at which a summary last had no room for more keys.',
+  );
+  status.storages.forEach(({ budgets }, index) => {
+    for (const { summary, date } of budgets.keys) {
+      const labels = [label('storage', names[index]!), label('summary', summary)].join();
+      text.sample(Date.parse(date) / 1000, labels);
+    }
+  });
   return text.toString();
 }
 

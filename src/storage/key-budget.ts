@@ -21,9 +21,9 @@ export interface MaxKeysOptions extends PeriodLimits {
 const DEFAULTS: Readonly<Record<Period, number>> = { hour: 10_000, day: 50_000, month: 50_000 };
 const EXPECTED = 'a whole number of keys, at least 1';
 
-/** Checks the option and adds the defaults. */
-export function maxKeysOf(options: number | MaxKeysOptions | undefined, where: string): MaxKeys {
-  const name = `${where}.maxKeys`;
+/** Checks the option `maxKeys` and adds the defaults. */
+export function maxKeysOf(options: number | MaxKeysOptions | undefined): MaxKeys {
+  const name = 'maxKeys';
   if (typeof options === 'number' || options === undefined) {
     return { all: limitsOf(options, DEFAULTS, name), summaries: {} };
   }
@@ -107,6 +107,7 @@ export function admitted(
     } else rest.push(i);
   }
   if (rest.length === 0) return group;
+  records.overBudget.add(group.summary.name);
   if (others === undefined) kept.push(rest.shift()!);
   const at = others === undefined ? kept.length - 1 : kept.indexOf(others);
   const found: DeltaGroup = {

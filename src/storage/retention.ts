@@ -55,18 +55,17 @@ const DAY = 24 * HOUR;
 /** Shortest length of each unit in ms, to compare times. */
 const MS: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
 
-/** Checks the option and adds the defaults. `false` keeps everything. */
-export function retentionOf(options: RetentionOptions | false | undefined, where: string): Retention {
+/** Checks the option `retention` and adds the defaults. `false` keeps everything. */
+export function retentionOf(options: RetentionOptions | false | undefined): Retention {
   if (options === false) return KEEP_ALL;
-  const name = `${where}.retention`;
-  if (options !== undefined) checkOptions(name, options, PARTS);
+  if (options !== undefined) checkOptions('retention', options, PARTS);
   const retention = { ...DEFAULTS };
   for (const part of PARTS) {
     const keep: unknown = options?.[part];
     if (keep === undefined) continue;
     if (keep !== 'forever' && !(typeof keep === 'string' && TIME.test(keep))) {
       throw new TrackUsageError('OPTION_INVALID', {
-        name: `${name}.${part}`,
+        name: `retention.${part}`,
         value: show(keep),
         expected: EXPECTED,
       });
@@ -77,7 +76,7 @@ export function retentionOf(options: RetentionOptions | false | undefined, where
   for (const [shorter, longer] of [['hour', 'day'] as const, ['day', 'month'] as const]) {
     if (lengthOf(retention[shorter]) <= lengthOf(retention[longer])) continue;
     throw new TrackUsageError('OPTION_INVALID', {
-      name: `${name}.${longer}`,
+      name: `retention.${longer}`,
       value: show(retention[longer]),
       expected: `a time that is not shorter than the one of "${shorter}" (${retention[shorter]})`,
     });

@@ -1,8 +1,11 @@
 import { show, TrackUsageError } from '../errors.ts';
+import { checkOption, isWholeNumber } from '../options/checks.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Summary, SummaryLike } from '../summaries/define.ts';
 import { summariesOf } from '../summaries/standard.ts';
-import type { StorageModule, StorageWriter, WriterContext } from './contract.ts';
+import type { MaxKeys, StorageModule, StorageWriter, WriterContext } from './contract.ts';
+import { type MaxKeysOptions, maxKeysOf } from './key-budget.ts';
+import { type Retention, type RetentionOptions, retentionOf } from './retention.ts';
 
 /**
  * Function among the hooks. Called in the app's thread for each committed record of this process, at most
@@ -17,6 +20,44 @@ export type RecordHook = {
 
 /** Element of `hooks`: a summary to keep, or a function to call. */
 export type Hook = SummaryLike | RecordHook;
+
+/** Options that all storages share. All are optional. */
+export interface StorageOptions {
+  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
+  hooks?: readonly Hook[];
+  /**
+   * Times for which records and the buckets of summaries are kept, for example `{ records: '30d', hour: '60d' }`. `false`
+   * keeps everything. By default, records and hours are kept for 90 days, and days and months forever.
+   */
+  retention?: RetentionOptions | false;
+  /**
+   * Maximum number of keys in each bucket of a summary. Further keys are added up under an empty key. Defaults to 10,000
+   * per hour, and 50,000 per day and month.
+   */
+  maxKeys?: number | MaxKeysOptions;
+  /**
+   * Maximum number of distinct texts (URLs, referrers, user agents, addresses and the like) that each process adds per
+   * hour. In further records, new texts are replaced with an empty one. Defaults to 200,000.
+   */
+  maxTexts?: number;
+}
+
+/** Names of the `StorageOptions`. */
+export const STORAGE_OPTIONS = ['hooks', 'retention', 'maxKeys', 'maxTexts'] as const;
+
+/** Default of the option `maxTexts`. */
+const MAX_TEXTS = 200_000;
+
+/** Returns the options that all storages share, for the description of one. */
+export function storageOptionsOf(options: StorageOptions): StorageOptions {
+  const { hooks, retention, maxKeys, maxTexts } = options;
+  return {
+    ...(hooks !== undefined && { hooks }),
+    ...(retention !== undefined && { retention }),
+    ...(maxKeys !== undefined && { maxKeys }),
+    ...(maxTexts !== undefined && { maxTexts }),
+  };
+}
 
 /** Location of the writing end: a module for the writer's thread, or a function for the app's thread. */
 export type WriterLocation =
@@ -52,6 +93,12 @@ export type WriterDescription = WriterLocation & {
    * process left. Defaults to `false`.
    */
   ephemeral?: boolean;
+  /** Times for which data is kept: see `StorageOptions`. Needs a writing end with `maintenance`. */
+  retention?: RetentionOptions | false | undefined;
+  /** Maximum number of keys in each bucket: see `StorageOptions`. */
+  maxKeys?: number | MaxKeysOptions | undefined;
+  /** Maximum number of texts per hour: see `StorageOptions`. */
+  maxTexts?: number | undefined;
   /** Maximum number of records per batch. By default, the writer's thread chooses. */
   maxRecords?: number | undefined;
 };
@@ -77,6 +124,12 @@ export abstract class RecordWriter {
   readonly maxRecords: number | undefined;
   /** True if the data is lost when the process ends. */
   readonly ephemeral: boolean;
+  /** Times for which its data is kept. */
+  readonly retention: Retention;
+  /** Maximum number of keys in each bucket of its summaries. */
+  readonly maxKeys: MaxKeys;
+  /** Maximum number of distinct texts that this process adds per hour. */
+  readonly maxTexts: number;
   /** Functions among the hooks. */
   readonly hooks: readonly RecordHook[];
   /** Summaries that it keeps. */
@@ -94,7 +147,11 @@ export abstract class RecordWriter {
       positions = 'storage',
       maxRecords,
       ephemeral = false,
+      retention,
+      maxKeys,
+      maxTexts = MAX_TEXTS,
     } = description;
+    checkOption('maxTexts', maxTexts, isWholeNumber(maxTexts, 1), 'a whole number of texts, at least 1');
     if (!Array.isArray(hooks)) {
       throw new TrackUsageError('OPTION_INVALID', {
         name: 'hooks',
@@ -111,6 +168,9 @@ export abstract class RecordWriter {
     this.positions = positions;
     this.maxRecords = maxRecords;
     this.ephemeral = ephemeral;
+    this.retention = retentionOf(retention);
+    this.maxKeys = maxKeysOf(maxKeys);
+    this.maxTexts = maxTexts;
     this.hooks = hooks.filter((hook) => typeof hook === 'function');
     const summaries = hooks.filter((hook) => typeof hook !== 'function');
     this.summaries = summariesOf(summaries);

@@ -2,7 +2,10 @@ import type { MessagePort } from 'node:worker_threads';
 import type { RecordBatchData } from '../batch.ts';
 import type { MemoryPiece } from '../journal/pieces.ts';
 import type { PlainError } from '../platform/threads.ts';
+import type { MaxKeys, StorageMaintenance } from '../storage/contract.ts';
+import type { Retention } from '../storage/retention.ts';
 import type { Summary } from '../summaries/define.ts';
+import type { Deltas } from '../summaries/fold.ts';
 import type { FreeGeoIpData, FreeGeoIpStatus } from './enrich/free-geo-ip-settings.ts';
 import type { GeoOption } from './enrich/geo.ts';
 
@@ -43,6 +46,10 @@ export interface StorageData {
   /** True if its data is lost when the process ends. */
   ephemeral: boolean;
   summaries: readonly Summary[];
+  retention: Retention;
+  maxKeys: MaxKeys;
+  /** Maximum number of distinct texts added per hour. */
+  maxTexts: number;
   /** True if the app needs the committed records, for hook functions. */
   hooked: boolean;
 }
@@ -51,7 +58,7 @@ export interface StorageData {
 export interface AppCall {
   id: number;
   storage: number;
-  method: 'open' | 'position' | 'apply' | 'resume' | 'forget' | 'close';
+  method: 'open' | 'position' | 'admit' | 'apply' | 'resume' | 'maintain' | 'forget' | 'close';
   argument: unknown;
 }
 
@@ -59,6 +66,24 @@ export interface AppCall {
 export interface OpenedWriter {
   replays: boolean;
   resumes: boolean;
+  admits: boolean;
+  maintains: boolean;
+}
+
+/** Reply of the app's thread to `admit` and `apply`. */
+export interface WrittenBatch {
+  /** Deltas of the admitted batch. `undefined` for `apply`. */
+  deltas: Deltas | undefined;
+  /** Result of `apply`. */
+  applied: boolean;
+  /** Summaries whose key budget was reached. */
+  overBudget: ReadonlySet<string>;
+}
+
+/** Argument of `maintain`: a method of `StorageMaintenance`. */
+export interface MaintenanceCall {
+  method: keyof StorageMaintenance;
+  arguments: readonly unknown[];
 }
 
 export interface AppResult {
@@ -116,6 +141,12 @@ export interface PipelineStatus {
   lost: number;
   /** Number of records for which its hooks were not called, because they were too slow. */
   unhooked: number;
+  /** Number of texts that were replaced, because the budget of the hour was reached. */
+  overTexts: number;
+  /** Time in ms since 1970 at which the key budget of a summary was last reached, by name. */
+  overKeys: Readonly<Record<string, number>>;
+  /** Number of rows deleted by the retention. */
+  pruned: number;
   /** Current error, if any. */
   error: PlainError | undefined;
   /** Current error of a journal that cannot be read or deleted. Other journals continue. */
@@ -133,6 +164,9 @@ export const NOTHING_YET: Readonly<PipelineStatus> = {
   rejected: 0,
   lost: 0,
   unhooked: 0,
+  overTexts: 0,
+  overKeys: {},
+  pruned: 0,
   error: undefined,
   journalError: undefined,
 };

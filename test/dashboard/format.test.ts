@@ -146,6 +146,8 @@ describe('health', () => {
     adopted: 0,
     rejected: 0,
     lost: 0,
+    pruned: 0,
+    budgets: { keys: [], texts: 0 },
     hooks: { pending: 0, dropped: 0, failed: 0 },
     lag: { records: 0, seconds: 0 },
     error: null,

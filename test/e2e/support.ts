@@ -79,6 +79,8 @@ export function fileSites() {
             adopted: 0,
             rejected: 0,
             lost: 0,
+            pruned: 0,
+            budgets: { keys: [], texts: 0 },
             hooks,
             lag: { records: 0, seconds: 0 },
             error: null,

@@ -7,6 +7,8 @@ export const storage: UsageStatus['storages'][number] = {
   adopted: 6,
   rejected: 7,
   lost: 8,
+  pruned: 0,
+  budgets: { keys: [], texts: 0 },
   hooks: { pending: 9, dropped: 10, failed: 11 },
   lag: { records: 12, seconds: 1.5 },
   error: null,

@@ -936,6 +936,8 @@ describe('public access', () => {
           adopted: 0,
           rejected: 0,
           lost: 0,
+          pruned: 0,
+          budgets: { keys: [], texts: 0 },
           hooks: { pending: 0, dropped: 0, failed: 0 },
           lag: { records: 0, seconds: 0 },
           error: { code: null, message: 'password authentication failed for user "root"' },

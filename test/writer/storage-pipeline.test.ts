@@ -17,8 +17,10 @@ import { listJournals, listSegments, segmentName } from '../../src/journal/direc
 import type { JournalOptions } from '../../src/journal/journal.ts';
 import type { Position } from '../../src/journal/position.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
-import type { Batch, StorageWriter } from '../../src/storage/contract.ts';
+import type { Batch, StorageMaintenance, StorageWriter } from '../../src/storage/contract.ts';
+import { maxKeysOf } from '../../src/storage/key-budget.ts';
 import { StorageReplaced } from '../../src/storage/replaced.ts';
+import { KEEP_ALL } from '../../src/storage/retention.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import type { PipelineStatus, StorageData, WriterData } from '../../src/writer/protocol.ts';
 import { HookQuota } from '../../src/writer/thread/hook-quota.ts';
@@ -79,6 +81,8 @@ class TestWriter implements StorageWriter {
   replays?: boolean;
   isReplaced?: () => boolean;
   resume?: (journal: string, at: Position) => Promise<boolean>;
+  admit?: (batch: Batch) => Promise<Batch>;
+  maintenance?: StorageMaintenance;
   position = async (journal: string) => this.positions.get(journal);
   apply = async (batch: Batch) => this.store(batch);
   forget = async (journal: string) => {
@@ -151,6 +155,9 @@ function pipelineOf({
     maxRecords: undefined,
     ephemeral: false,
     summaries: [],
+    retention: KEEP_ALL,
+    maxKeys: maxKeysOf(undefined),
+    maxTexts: 1_000_000,
     hooked: false,
     ...options.storage,
   };
@@ -981,6 +988,9 @@ test('a restarted thread knows the position of the one before', async () => {
     rejected: 1,
     lost: 0,
     unhooked: 0,
+    overTexts: 0,
+    overKeys: {},
+    pruned: 0,
     error: undefined,
     journalError: undefined,
   };
@@ -1064,5 +1074,170 @@ describe('a storage without transactions', () => {
     // The first one, the rest of the memory, and each record of the file alone.
     expect(at.writer.sizes).toEqual([1, 2, 1, 1]);
     expect(new Set(at.codes())).toEqual(new Set(['BATCH_UNWRITABLE']));
+  });
+});
+
+describe('retention', () => {
+  const MINUTE = 60_000;
+  const HOUR = 60 * MINUTE;
+  /** Maintenance that deletes `rows` records, in `took` ms per call, and the calls it received. */
+  function maintenanceOf(rows = 0, took = 0) {
+    const calls: string[] = [];
+    let left = rows;
+    const maintenance: StorageMaintenance = {
+      lease: async ({ ms }) => calls.push(ms === 0 ? 'release' : 'lease') > 0,
+      retain: async ({ records, day }) => void calls.push(`retain ${records?.keep} ${day?.before}`),
+      prune: async ({ part, limit }) => {
+        clock.now += took;
+        const deleted = part === 'records' ? Math.min(left, limit) : 0;
+        left -= deleted;
+        calls.push(`prune ${part} ${deleted}`);
+        return deleted;
+      },
+      sweep: async () => {
+        calls.push('sweep');
+        return false;
+      },
+      erase: async () => 0,
+      scrub: async () => {},
+    };
+    return { calls, maintenance };
+  }
+
+  test('is applied a minute after the opening and then every hour, step by step beside the batches', async () => {
+    const at = pipelineOf();
+    const { calls, maintenance } = maintenanceOf(1_500);
+    at.writer.maintenance = maintenance;
+    at.append(0, 2);
+    await at.round();
+    expect(calls).toEqual([]);
+    clock.now += MINUTE;
+    while (!calls.includes('release')) await at.round();
+    expect(calls).toEqual([...['lease', 'retain forever null', 'release']]);
+    expect(at.pipeline.status.pruned).toBe(0);
+    clock.now += HOUR - MINUTE;
+    await at.round();
+    expect(calls).toHaveLength(3);
+    clock.now += MINUTE;
+    await at.round();
+    expect(calls).toHaveLength(6);
+  });
+
+  test('a round comes between two steps, and the rows are counted', async () => {
+    const at = pipelineOf({ storage: { retention: { ...KEEP_ALL, records: '90d' } } });
+    const { calls, maintenance } = maintenanceOf(1_500, 200);
+    at.writer.maintenance = maintenance;
+    at.append(0, 1);
+    await at.round();
+    clock.now += MINUTE;
+    let next = 1;
+    const { apply } = at.writer;
+    at.writer.apply = async (batch) => {
+      calls.push('apply');
+      return apply(batch);
+    };
+    // Each step takes longer than a pause.
+    while (!calls.includes('release')) {
+      at.append(next, next + 1);
+      next += 1;
+      await at.round();
+    }
+    const deleting = calls.filter((call) => call === 'apply' || call.startsWith('prune records'));
+    expect(deleting.join()).toMatch(/prune records 1000,(apply,)+prune records 500/);
+    expect(at.pipeline.status.pruned).toBe(1_500);
+    expect(calls.slice(-2)).toEqual(['sweep', 'release']);
+    expect(at.writer.urls).toEqual(urlRange(0, next));
+  });
+
+  test('a failed deletion is reported and repeated later, while records are stored', async () => {
+    const at = pipelineOf({ storage: { retention: { ...KEEP_ALL, hour: '90d' } } });
+    const { calls, maintenance } = maintenanceOf();
+    const { prune } = maintenance;
+    maintenance.prune = async () => {
+      throw new Error('no right to delete');
+    };
+    at.writer.maintenance = maintenance;
+    await at.round();
+    clock.now += MINUTE;
+    at.append(0, 2);
+    await at.round();
+    await at.round();
+    expect(at.messages()).toEqual(['expired data in test could not be deleted: no right to delete']);
+    expect(at.codes()).toEqual(['PRUNE_FAILED']);
+    expect(at.pipeline.status.error).toBeUndefined();
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
+    // The lease has ended, so that another process can try.
+    expect(calls.at(-1)).toBe('release');
+    maintenance.prune = prune;
+    clock.now += 5 * MINUTE;
+    await at.round();
+    expect(calls).toContain('prune hour 0');
+    expect(at.codes()).toHaveLength(1);
+  });
+
+  test('stopping ends a deletion in progress and its lease', async () => {
+    const at = pipelineOf({ storage: { retention: { ...KEEP_ALL, records: '90d' } } });
+    const { calls, maintenance } = maintenanceOf(1_000_000, 200);
+    at.writer.maintenance = maintenance;
+    await at.round();
+    clock.now += MINUTE;
+    await at.round();
+    await at.round();
+    expect(calls.at(-1)).toMatch(/^prune records/);
+    await at.stop(false);
+    expect(calls.at(-1)).toBe('release');
+    expect(at.writer.closed).toBe(1);
+  });
+});
+
+describe('budgets', () => {
+  test('a batch is admitted before it is saved, and the summaries without room are reported', async () => {
+    const at = pipelineOf();
+    at.writer.replays = true;
+    at.writer.admit = async (batch) => {
+      batch.records.overBudget.add('urls');
+      return { ...batch, deltas: [] };
+    };
+    at.writer.failTimes(1);
+    const applied: Batch['deltas'][] = [];
+    const { apply } = at.writer;
+    at.writer.apply = async (batch) => {
+      applied.push(batch.deltas);
+      return apply(batch);
+    };
+    at.append(0, 1);
+    await at.round();
+    // The saved batch is repeated as it was admitted.
+    at.writer.admit = async () => expect.unreachable('a saved batch is admitted again');
+    await at.round();
+    expect(applied).toEqual([[], []]);
+    expect(at.writer.urls).toEqual(urlRange(0, 1));
+  });
+
+  test('the time at which a key budget was reached is in the status', async () => {
+    const at = pipelineOf();
+    at.writer.admit = async (batch) => {
+      batch.records.overBudget.add('urls');
+      return batch;
+    };
+    at.append(0, 1);
+    const before = Date.now();
+    await at.round();
+    const { overKeys } = at.pipeline.status;
+    expect(Object.keys(overKeys)).toEqual(['urls']);
+    expect(overKeys.urls).toBeGreaterThanOrEqual(before);
+  });
+
+  test('texts beyond the budget of the hour become empty, and are counted', async () => {
+    // One text is the URL of each record; the others are the same for all of them.
+    const at = pipelineOf({ storage: { maxTexts: 5 } });
+    at.append(0, 20);
+    await at.round();
+    const { urls } = at.writer;
+    expect(urls).toHaveLength(20);
+    const kept = urls.filter((url) => url !== '');
+    expect(kept).toEqual(urlRange(0, kept.length));
+    expect(kept.length).toBeLessThanOrEqual(5);
+    expect(at.pipeline.status.overTexts).toBe(20 - kept.length);
   });
 });

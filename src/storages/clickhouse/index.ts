@@ -8,7 +8,7 @@ import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import { ESCAPED, isAmbiguous } from '../../storage/server-url.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import type { ClickhouseClient } from './client.ts';
 import { engine } from './engine.ts';
 import type { ClickhouseLocation, ClickhouseOptions } from './options.ts';
@@ -19,9 +19,7 @@ export type { ClickhouseClient, ClickhouseSettings } from './client.ts';
 export type { Ttl } from './ttl.ts';
 
 /** Options of a `ClickhouseStorage`. All are optional. */
-export interface ClickhouseStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface ClickhouseStorageOptions extends StorageOptions {
   /**
    * Database of the tables, created if it does not exist. Defaults to the path of the URL, or the client's
    * default.
@@ -56,13 +54,19 @@ export class ClickhouseStorage extends Storage {
    * thread.
    */
   constructor(server: string | ClickhouseClient, options: ClickhouseStorageOptions = {}) {
-    checkOptions('ClickhouseStorage', options, ['hooks', 'database', 'cluster', 'ttl']);
-    const { hooks, database, cluster, ttl } = options;
+    checkOptions('ClickhouseStorage', options, [...STORAGE_OPTIONS, 'database', 'cluster', 'ttl']);
+    const { database, cluster, ttl } = options;
     checkOption('ClickhouseStorage.database', database, isText(database), 'the name of a database');
     checkOption('ClickhouseStorage.cluster', cluster, isText(cluster), 'the name of a cluster');
     checkTtl(ttl);
     const { label, openers } = describe(server, { database, cluster, ttl });
-    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
+    super({
+      label,
+      identity: label,
+      ...openers,
+      maxRecords: maxRecordsOf(openers, LIMITS),
+      ...storageOptionsOf(options),
+    });
   }
 }
 

@@ -5,13 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { checkOption, checkOptions, isWholeNumber } from '../../options/checks.ts';
 import { Storage } from '../../query/storage.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import { MemoryLocation } from './location.ts';
 
 /** Options of a `MemoryStorage`. All are optional. */
-export interface MemoryStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface MemoryStorageOptions extends StorageOptions {
   /** Maximum number of records kept. The oldest are removed first. Defaults to 100,000. */
   maxRecords?: number;
 }
@@ -24,8 +22,8 @@ const DEFAULT_MAX_RECORDS = 100_000;
  */
 export class MemoryStorage extends Storage {
   constructor(options: MemoryStorageOptions = {}) {
-    checkOptions('MemoryStorage', options, ['hooks', 'maxRecords']);
-    const { hooks, maxRecords = DEFAULT_MAX_RECORDS } = options;
+    checkOptions('MemoryStorage', options, [...STORAGE_OPTIONS, 'maxRecords']);
+    const { maxRecords = DEFAULT_MAX_RECORDS } = options;
     checkOption(
       'MemoryStorage.maxRecords',
       maxRecords,
@@ -39,7 +37,7 @@ export class MemoryStorage extends Storage {
       ephemeral: true,
       openWriter: async (context) => location.openWriter(context),
       openReader: async () => location,
-      hooks,
+      ...storageOptionsOf(options),
     });
   }
 }

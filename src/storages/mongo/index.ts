@@ -7,7 +7,7 @@ import { checkOption, checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import { Collections } from './collections.ts';
 import { engine } from './engine.ts';
 import { DATABASE_FORM, DEFAULT_COLLECTION, locationOfUrl, wrongServer } from './location.ts';
@@ -16,9 +16,7 @@ import type { MongoClientLike, MongoDbLike, MongoOptions } from './options.ts';
 export type { MongoClientLike, MongoDbLike } from './options.ts';
 
 /** Options of a `MongoStorage`. All are optional. */
-export interface MongoStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface MongoStorageOptions extends StorageOptions {
   /** Database name. Defaults to the one in the URL, then to `usage`. With a client, defaults to its own. */
   database?: string;
   /**
@@ -42,14 +40,20 @@ export class MongoStorage extends Storage {
    * `MongoClient` or `Db` of yours, which is used in the app's thread and never closed.
    */
   constructor(server: string | MongoClientLike | MongoDbLike, options: MongoStorageOptions = {}) {
-    checkOptions('MongoStorage', options, ['hooks', 'database', 'collection']);
-    const { hooks, database, collection = DEFAULT_COLLECTION } = options;
+    checkOptions('MongoStorage', options, [...STORAGE_OPTIONS, 'database', 'collection']);
+    const { database, collection = DEFAULT_COLLECTION } = options;
     const isDatabase = typeof database === 'string' && DATABASE_FORM.test(database);
     checkOption('MongoStorage.database', database, isDatabase, 'the name of a database');
     const isCollection = typeof collection === 'string' && COLLECTION_FORM.test(collection);
     checkOption('MongoStorage.collection', collection, isCollection, 'the name of a collection');
     const { label, openers } = describe(server, database, collection);
-    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
+    super({
+      label,
+      identity: label,
+      ...openers,
+      maxRecords: maxRecordsOf(openers, LIMITS),
+      ...storageOptionsOf(options),
+    });
   }
 }
 

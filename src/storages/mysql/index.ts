@@ -6,7 +6,7 @@ import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { hasFunctions, maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
 import { configOf, locationOfConfig, locationOfPool, type MysqlConfig, wrongServer } from './location.ts';
@@ -17,9 +17,7 @@ export type { MysqlConfig } from './location.ts';
 export type { MysqlPool } from './session.ts';
 
 /** Options of a `MysqlStorage`. All are optional. */
-export interface MysqlStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface MysqlStorageOptions extends StorageOptions {
   /**
    * Prefix of the names of all tables and views: up to 16 lowercase letters, digits and underscores. Defaults
    * to the URL's `?prefix=`, or `usage_`.
@@ -41,14 +39,14 @@ export class MysqlStorage extends Storage {
    * writing and reading run in the app's thread.
    */
   constructor(server: string | MysqlConfig | MysqlPool, options: MysqlStorageOptions = {}) {
-    checkOptions('MysqlStorage', options, ['hooks', 'prefix']);
+    checkOptions('MysqlStorage', options, [...STORAGE_OPTIONS, 'prefix']);
     const { location, ...openers } = describe(server, options.prefix);
     super({
       label: location.label,
       identity: location.label,
       ...openers,
       maxRecords: maxRecordsOf(openers, LIMITS),
-      hooks: options.hooks,
+      ...storageOptionsOf(options),
     });
   }
 }

@@ -6,7 +6,7 @@ import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { hasFunctions, maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import { connect } from './driver.ts';
 import { engine } from './engine.ts';
 import {
@@ -23,9 +23,7 @@ export type { PostgresConfig } from './location.ts';
 export type { PostgresPool } from './session.ts';
 
 /** Options of a `PostgresStorage`. All are optional. */
-export interface PostgresStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface PostgresStorageOptions extends StorageOptions {
   /**
    * Schema of the tables, created if it does not exist. Defaults to the URL's `?schema=`, or `track_usage`.
    */
@@ -42,14 +40,14 @@ export class PostgresStorage extends Storage {
    * or a pool. With a pool, or a function among the options, writing and reading run in the app's thread.
    */
   constructor(server: string | PostgresConfig | PostgresPool, options: PostgresStorageOptions = {}) {
-    checkOptions('PostgresStorage', options, ['hooks', 'schema']);
+    checkOptions('PostgresStorage', options, [...STORAGE_OPTIONS, 'schema']);
     const { location, ...openers } = describe(server, options.schema);
     super({
       label: location.label,
       identity: location.label,
       ...openers,
       maxRecords: maxRecordsOf(openers, LIMITS),
-      hooks: options.hooks,
+      ...storageOptionsOf(options),
     });
   }
 }

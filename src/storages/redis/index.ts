@@ -7,7 +7,7 @@ import { checkOption, checkOptions, isText, isWholeNumber } from '../../options/
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import { PERIODS } from '../../summaries/periods.ts';
 import { addressOf, labelOfAddress, locationOfClient, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
@@ -18,9 +18,7 @@ export type { IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } fr
 export type { RedisTtl } from './options.ts';
 
 /** Options of a `RedisStorage`. All are optional. */
-export interface RedisStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
+export interface RedisStorageOptions extends StorageOptions {
   /** Prefix of all keys. Defaults to `usage`. */
   prefix?: string;
   /**
@@ -45,8 +43,8 @@ export class RedisStorage extends Storage {
    * client of `redis` or `ioredis`. With a client, writing and reading run in the app's thread.
    */
   constructor(server: string | readonly string[] | RedisClient, options: RedisStorageOptions = {}) {
-    checkOptions('RedisStorage', options, ['hooks', 'prefix', 'maxRecords', 'ttl']);
-    const { hooks, prefix = DEFAULT_PREFIX, maxRecords = DEFAULT_MAX_RECORDS, ttl = {} } = options;
+    checkOptions('RedisStorage', options, [...STORAGE_OPTIONS, 'prefix', 'maxRecords', 'ttl']);
+    const { prefix = DEFAULT_PREFIX, maxRecords = DEFAULT_MAX_RECORDS, ttl = {} } = options;
     const named = isText(prefix) && !/[{}]/.test(prefix);
     checkOption('RedisStorage.prefix', prefix, named, 'a string without braces');
     checkOption(
@@ -57,7 +55,13 @@ export class RedisStorage extends Storage {
     );
     checkTtl(ttl);
     const { label, openers } = describe(server, { prefix, maxRecords, ttl });
-    super({ label, identity: label, ...openers, maxRecords: maxRecordsOf(openers, LIMITS), hooks });
+    super({
+      label,
+      identity: label,
+      ...openers,
+      maxRecords: maxRecordsOf(openers, LIMITS),
+      ...storageOptionsOf(options),
+    });
   }
 }
 

@@ -7,14 +7,11 @@ import { show, TrackUsageError } from '../../errors.ts';
 import { checkOptions } from '../../options/checks.ts';
 import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
-import type { Hook } from '../../storage/writer.ts';
+import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
 import type { SqliteOptions } from './options.ts';
 
 /** Options of a `SqliteStorage`. All are optional. */
-export interface SqliteStorageOptions {
-  /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
-  hooks?: readonly Hook[];
-}
+export type SqliteStorageOptions = StorageOptions;
 
 /**
  * Stores records and summaries in a SQLite file (WAL mode), through `node:sqlite`, without a native module.
@@ -33,14 +30,14 @@ export class SqliteStorage extends Storage {
         expected: 'the path of a file, such as "usage.db"',
       });
     }
-    checkOptions('SqliteStorage', options, ['hooks']);
+    checkOptions('SqliteStorage', options, [...STORAGE_OPTIONS]);
     const absolute = resolve(path);
     super({
       label: `sqlite:${path}`,
       identity: `sqlite:${absolute}`,
       module: moduleUrl('../../storages/sqlite/module', import.meta.url),
       options: { path: absolute } satisfies SqliteOptions,
-      hooks: options.hooks,
+      ...storageOptionsOf(options),
     });
   }
 }

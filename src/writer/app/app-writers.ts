@@ -3,7 +3,7 @@ import type { Position } from '../../journal/position.ts';
 import { plainError } from '../../platform/threads.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { RecordWriter } from '../../storage/writer.ts';
-import type { AppCall, AppResult, OpenedWriter } from '../protocol.ts';
+import type { AppCall, AppResult, MaintenanceCall, OpenedWriter, WrittenBatch } from '../protocol.ts';
 
 /** Writing ends that run in the app's thread, because the user passed a client or a function. */
 export class AppWriters {
@@ -30,16 +30,32 @@ export class AppWriters {
       await this.#open[storage]?.close();
       const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
       this.#open[storage] = opened;
-      const { replays = false, resume } = opened;
-      return { replays, resumes: resume !== undefined } satisfies OpenedWriter;
+      const { replays = false, resume, admit, maintenance } = opened;
+      return {
+        replays,
+        resumes: resume !== undefined,
+        admits: admit !== undefined,
+        maintains: maintenance !== undefined,
+      } satisfies OpenedWriter;
     }
     const writer = this.#open[storage]!;
     switch (method) {
       case 'position':
         return writer.position(argument as string);
+      case 'admit': {
+        const batch = batchOf(argument);
+        const { deltas } = await writer.admit!(batch);
+        return { deltas, applied: false, overBudget: batch.records.overBudget } satisfies WrittenBatch;
+      }
       case 'apply': {
-        const batch = argument as Batch & { records: RecordBatchData };
-        return writer.apply({ ...batch, records: RecordBatch.of(batch.records) });
+        const batch = batchOf(argument);
+        const applied = await writer.apply(batch);
+        return { deltas: undefined, applied, overBudget: batch.records.overBudget } satisfies WrittenBatch;
+      }
+      case 'maintain': {
+        const call = argument as MaintenanceCall;
+        const method = writer.maintenance![call.method] as (...args: readonly unknown[]) => unknown;
+        return method.apply(writer.maintenance, call.arguments as unknown[]);
       }
       case 'resume': {
         const { journal, at } = argument as { journal: string; at: Position };
@@ -52,4 +68,10 @@ export class AppWriters {
         return writer.close();
     }
   }
+}
+
+/** Returns a batch that the writer's thread sent. */
+function batchOf(argument: unknown): Batch {
+  const batch = argument as Batch & { records: RecordBatchData };
+  return { ...batch, records: RecordBatch.of(batch.records) };
 }

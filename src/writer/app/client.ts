@@ -28,7 +28,7 @@ const SAMPLE_INTERVAL_MS = 200;
 const MAX_SAMPLES = 10_000;
 
 /** Fields of `PipelineStatus` that are not counts, or that a new thread reads from the storage. */
-type Current = 'opened' | 'ordinal' | 'position' | 'error' | 'journalError';
+type Current = 'opened' | 'ordinal' | 'position' | 'overKeys' | 'error' | 'journalError';
 type Counts = Omit<PipelineStatus, Current>;
 /** Counts that a pipeline keeps since its start, and the client over all starts. */
 const COUNTS = Object.keys({
@@ -38,11 +38,14 @@ const COUNTS = Object.keys({
   rejected: true,
   lost: true,
   unhooked: true,
+  overTexts: true,
+  pruned: true,
 } satisfies Record<keyof Counts, true>) as (keyof Counts)[];
 
 /** Returns the plain data about a storage that the thread receives. */
 export function dataOf(storage: RecordWriter): StorageData {
-  const { label, module, positions, maxRecords, ephemeral, summaries, hooks } = storage;
+  const { label, module, positions, maxRecords, ephemeral, summaries, hooks, retention, maxKeys, maxTexts } =
+    storage;
   return {
     label,
     module,
@@ -52,6 +55,9 @@ export function dataOf(storage: RecordWriter): StorageData {
     ephemeral,
     // Functions cannot be sent to another thread. Their results are in the journal.
     summaries: summaries.map(({ key, ...summary }) => summary),
+    retention,
+    maxKeys,
+    maxTexts,
     hooked: hooks.length > 0,
   };
 }

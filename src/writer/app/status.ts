@@ -57,6 +57,15 @@ export interface StorageStatus {
    * damaged on disk, deleted with their file, or stored in a database that was removed or replaced while the app ran.
    */
   lost: number;
+  /** Number of rows that the retention has deleted: records, and sums of expired buckets. */
+  pruned: number;
+  /** Budgets that were reached: see `maxKeys` and `maxTexts`. */
+  budgets: {
+    /** Summaries in which a bucket had no room for more keys, with the time when that was last the case. */
+    keys: { summary: string; date: string }[];
+    /** Number of texts that were replaced with an empty one. */
+    texts: number;
+  };
   /** Counts for the functions among its hooks. */
   hooks: {
     /** Number of records that wait for the hooks. */
@@ -112,6 +121,14 @@ function storageStatus(
     adopted,
     rejected: rejected + adoptedRejected,
     lost: lost + adoptedLost,
+    pruned: status?.pruned ?? 0,
+    budgets: {
+      keys: Object.entries(status?.overKeys ?? {}).map(([summary, ms]) => ({
+        summary,
+        date: new Date(ms).toISOString(),
+      })),
+      texts: status?.overTexts ?? 0,
+    },
     hooks: {
       pending: writer?.hooks[index]?.pending ?? 0,
       dropped: status?.unhooked ?? 0,

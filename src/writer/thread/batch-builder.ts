@@ -4,6 +4,7 @@ import type { SegmentHeader } from '../../journal/segment.ts';
 import type { Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
 import type { CustomSummaries } from './custom-summaries.ts';
+import { TextBudget } from './text-budget.ts';
 
 /** Default maximum number of records per batch. */
 export const MAX_RECORDS = 32_768;
@@ -14,19 +15,32 @@ export const MAX_TEXT_LENGTH = 1024 * 1024;
 /** The same limit for data outside the columns: vars and route parameters. */
 export const MAX_EXTRA_LENGTH = 8 * 1024 * 1024;
 
+/** IDs of the parsed parts of a user agent. */
+interface AgentIds {
+  browser: number;
+  version: number;
+  platform: number;
+  /** 0 unless it is a bot. */
+  botName: number;
+}
+
+/** ID of an address's country, and further data of the lookup. */
+interface Location {
+  country: number;
+  geo: Record<string, unknown> | null;
+}
+
 /** Fills batches with records from the journal, and adds derived data. */
 export class BatchBuilder {
   readonly batch = new RecordBatch();
   readonly #enricher: Enricher;
   readonly #statuses = new Map<number, number>();
   /** Parsed data of this batch's texts, by their IDs. */
-  readonly #agents = new Map<
-    number,
-    { browser: number; version: number; platform: number; botName: number }
-  >();
+  readonly #agents = new Map<number, AgentIds>();
   readonly #languages = new Map<string, number>();
-  readonly #countries = new Map<number, { country: number; geo: Record<string, unknown> | null }>();
+  readonly #countries = new Map<number, Location>();
   readonly #keys: CustomSummaries;
+  readonly #texts: TextBudget;
   #serverName = 0;
   #extraLength = 0;
 
@@ -34,10 +48,18 @@ export class BatchBuilder {
   /** Factor for larger batches: the text limits apply to `MAX_RECORDS`. */
   readonly #scale: number;
 
-  constructor(enricher: Enricher, site: string, keys: CustomSummaries, maxRecords = MAX_RECORDS) {
+  constructor(
+    enricher: Enricher,
+    site: string,
+    keys: CustomSummaries,
+    maxRecords = MAX_RECORDS,
+    texts = new TextBudget(Number.POSITIVE_INFINITY),
+  ) {
     this.#enricher = enricher;
     this.batch.site = site;
+    this.batch.budget = texts;
     this.#keys = keys;
+    this.#texts = texts;
     this.#maxRecords = maxRecords;
     this.#scale = Math.max(1, maxRecords / MAX_RECORDS);
   }
@@ -45,6 +67,7 @@ export class BatchBuilder {
   /** Starts a new batch of a journal. */
   begin(header: SegmentHeader): void {
     this.batch.clear();
+    this.#texts.begin();
     this.#extraLength = 0;
     this.#statuses.clear();
     this.#agents.clear();
@@ -74,19 +97,19 @@ export class BatchBuilder {
     batch.status[i] = fields.status;
     text.serverName[i] = this.#serverName;
     text.method[i] = batch.intern(fields.method);
-    text.url[i] = batch.intern(fields.url);
+    text.url[i] = batch.internLimited(fields.url);
     text.route[i] = batch.intern(fields.route);
     text.protocol[i] = batch.intern(fields.protocol);
-    text.forwardedFor[i] = batch.intern(fields.forwardedFor);
-    text.referrer[i] = batch.intern(fields.referrer);
-    text.username[i] = batch.intern(fields.username);
-    text.visitor[i] = batch.intern(fields.visitor);
+    text.forwardedFor[i] = batch.internLimited(fields.forwardedFor);
+    text.referrer[i] = batch.internLimited(fields.referrer);
+    text.username[i] = batch.internLimited(fields.username);
+    text.visitor[i] = batch.internLimited(fields.visitor);
     text.blueprint[i] = batch.intern(fields.blueprint);
     text.state[i] = this.#status(fields.status);
     text.language[i] = this.#language(fields.acceptLanguage);
 
-    const agentId = batch.intern(fields.agent);
-    const agent = this.#agent(agentId);
+    const agentId = batch.internLimited(fields.agent);
+    const agent = this.#agent(agentId, fields.agent);
     text.agent[i] = agentId;
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
@@ -94,8 +117,8 @@ export class BatchBuilder {
     text.botName[i] = agent.botName;
     batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
-    const addressId = batch.intern(fields.remoteAddr);
-    const location = this.#locationOf(addressId);
+    const addressId = batch.internLimited(fields.remoteAddr);
+    const location = this.#locationOf(addressId, fields.remoteAddr);
     text.remoteAddr[i] = addressId;
     text.country[i] = location.country;
 
@@ -157,36 +180,41 @@ export class BatchBuilder {
   #language(header: string): number {
     let id = this.#languages.get(header);
     if (id === undefined) {
-      id = this.batch.intern(this.#enricher.language(header));
+      id = this.batch.internLimited(this.#enricher.language(header));
       this.#languages.set(header, id);
     }
     return id;
   }
 
-  #agent(id: number) {
+  #agent(id: number, text: string): AgentIds {
     let agent = this.#agents.get(id);
     if (!agent) {
-      const { browser, version, platform, bot } = this.#enricher.userAgent(this.batch.strings[id] ?? '');
-      const intern = (text: string | null) => this.batch.intern(text);
+      const { browser, version, platform, bot } = this.#enricher.userAgent(text);
+      const intern = (part: string | null) => this.batch.internLimited(part);
       agent = {
         browser: intern(browser),
         version: intern(version),
         platform: intern(platform),
         botName: bot ? intern(browser) || id : 0,
       };
-      this.#agents.set(id, agent);
+      if (!this.#isOverBudget(id)) this.#agents.set(id, agent);
     }
     return agent;
   }
 
-  #locationOf(id: number) {
+  #locationOf(id: number, address: string): Location {
     let location = this.#countries.get(id);
     if (!location) {
-      const { country, geo } = this.#enricher.locate(this.batch.strings[id] ?? '');
+      const { country, geo } = this.#enricher.locate(address);
       location = { country: this.batch.intern(country), geo };
-      this.#countries.set(id, location);
+      if (!this.#isOverBudget(id)) this.#countries.set(id, location);
     }
     return location;
+  }
+
+  /** Returns whether an ID stands for many texts beyond the budget, so that nothing can be cached by it. */
+  #isOverBudget(id: number): boolean {
+    return this.batch.strings[id] === '';
   }
 
   #addGeo(index: number, geo: Record<string, unknown>): void {

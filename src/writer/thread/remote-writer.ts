@@ -1,7 +1,7 @@
 import type { Position } from '../../journal/position.ts';
 import { reviveError } from '../../platform/threads.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import type { AppCall, AppResult, OpenedWriter } from '../protocol.ts';
+import type { Batch, StorageMaintenance, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { AppCall, AppResult, MaintenanceCall, OpenedWriter, WrittenBatch } from '../protocol.ts';
 
 /** Calls the app's thread, for storages whose writing end runs there. */
 export class AppCalls {
@@ -42,11 +42,17 @@ export class RemoteWriter implements StorageWriter {
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    const { replays, resumes } = (await calls.call(storage, 'open', context)) as OpenedWriter;
+    const { replays, resumes, admits, maintains } = (await calls.call(
+      storage,
+      'open',
+      context,
+    )) as OpenedWriter;
     const writer = new RemoteWriter(storage, calls, replays);
     if (resumes) {
       writer.resume = async (journal, at) => (await writer.#call('resume', { journal, at })) === true;
     }
+    if (admits) writer.admit = (batch) => writer.#admit(batch);
+    if (maintains) writer.maintenance = writer.#maintenance();
     return writer;
   }
 
@@ -54,8 +60,43 @@ export class RemoteWriter implements StorageWriter {
     return this.#call('position', journal) as Promise<Position | undefined>;
   }
 
-  apply(batch: Batch): Promise<boolean> {
-    return this.#call('apply', { ...batch, records: batch.records.toData() }) as Promise<boolean>;
+  async apply(batch: Batch): Promise<boolean> {
+    return (await this.#write('apply', batch)).applied;
+  }
+
+  /** Set only if the writing end has it. */
+  admit?: (batch: Batch) => Promise<Batch>;
+  /** Set only if the writing end has it. */
+  maintenance?: StorageMaintenance;
+
+  async #admit(batch: Batch): Promise<Batch> {
+    // The writing end gets a copy of the texts. So it needs no further one, whose ID would be unknown here.
+    batch.records.others();
+    const { deltas } = await this.#write('admit', batch);
+    return { ...batch, deltas: deltas! };
+  }
+
+  async #write(method: 'admit' | 'apply', batch: Batch): Promise<WrittenBatch> {
+    const { records } = batch;
+    const written = (await this.#call(method, { ...batch, records: records.toData() })) as WrittenBatch;
+    for (const summary of written.overBudget) records.overBudget.add(summary);
+    return written;
+  }
+
+  #maintenance(): StorageMaintenance {
+    const call =
+      (method: MaintenanceCall['method']) =>
+      (...args: unknown[]) =>
+        this.#call('maintain', { method, arguments: args } satisfies MaintenanceCall);
+    const methods: Record<MaintenanceCall['method'], unknown> = {
+      lease: call('lease'),
+      retain: call('retain'),
+      prune: call('prune'),
+      sweep: call('sweep'),
+      erase: call('erase'),
+      scrub: call('scrub'),
+    };
+    return methods as StorageMaintenance;
   }
 
   /** Set only if the writing end has it. */

@@ -6,7 +6,7 @@ import type { MemoryPiece } from '../../journal/pieces.ts';
 import type { Position } from '../../journal/position.ts';
 import { JournalReader, type ReadReport } from '../../journal/reader.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
-import { clearTimeout, monotonicClock, setImmediate, setTimeout } from '../../platform/clock.ts';
+import { clearTimeout, monotonicClock, setImmediate, setTimeout, wallClock } from '../../platform/clock.ts';
 import { isFileProblem } from '../../platform/files.ts';
 import { checkModule, plainError } from '../../platform/threads.ts';
 import type { Batch, StorageModule, StorageWriter, WriterContext } from '../../storage/contract.ts';
@@ -28,9 +28,11 @@ import { type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { Journals, OpenJournal } from './journals.ts';
 import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
+import { Pruning } from './pruning.ts';
 import { appendRejected, RejectFileFull } from './reject-file.ts';
 import { type AppCalls, RemoteWriter } from './remote-writer.ts';
 import { Shortfall } from './shortfall.ts';
+import { TextBudget } from './text-budget.ts';
 
 /** Interval at which an idle pipeline checks for new records. */
 const IDLE_INTERVAL_MS = 100;
@@ -86,6 +88,7 @@ export class StoragePipeline {
   readonly #data: WriterData;
   readonly #journals: Journals;
   readonly #customSummaries: CustomSummaries;
+  readonly #texts: TextBudget;
   readonly #builder: BatchBuilder;
   readonly #readings = new Map<OpenJournal, Reading>();
   readonly #onStatus: () => void;
@@ -94,6 +97,8 @@ export class StoragePipeline {
   readonly #calls: AppCalls;
   readonly #hookQuota = new HookQuota();
   #writer: StorageWriter | undefined;
+  /** Set if the writing end supports it. */
+  #pruning: Pruning | undefined;
   /** Set if the writing end needs it. */
   #inFlight: InFlight | undefined;
   /** Set if the writing end cannot store positions. */
@@ -142,7 +147,8 @@ export class StoragePipeline {
     const { maxRecords = MAX_RECORDS, hooked } = this.#storage;
     // Hooks accept no larger batches.
     const batchLimit = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
-    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, batchLimit);
+    this.#texts = new TextBudget(this.#storage.maxTexts);
+    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, batchLimit, this.#texts);
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
@@ -160,6 +166,7 @@ export class StoragePipeline {
       let pause = IDLE_INTERVAL_MS;
       if (failed) pause = this.#nextBackoff();
       else if (this.#stored > before) pause = Math.max(0, ROUND_INTERVAL_MS - (monotonicClock.now() - began));
+      if (!failed) pause = await this.#prune(pause);
       await this.#pause(pause);
     }
     for (const { reader, losses } of this.#readings.values()) {
@@ -168,6 +175,7 @@ export class StoragePipeline {
     }
     const writer = this.#writer;
     if (!writer) return;
+    await this.#pruning?.stop();
     try {
       if (this.#forgetsOwn) await writer.forget(this.#journals.own.id);
       await writer.close();
@@ -276,6 +284,28 @@ export class StoragePipeline {
     }
   }
 
+  /**
+   * Deletes expired data, in at least one step, and in more for as long as the pause lasts. Returns the rest of the
+   * pause.
+   */
+  async #prune(pause: number): Promise<number> {
+    const end = monotonicClock.now() + pause;
+    try {
+      while (!this.#stopped) {
+        const rows = await this.#pruning?.step();
+        if (rows === undefined) break;
+        this.status.pruned += rows;
+        // This yields to the thread's messages.
+        await new Promise((resolve) => setImmediate(resolve));
+        if (this.#skipsPause || monotonicClock.now() >= end) break;
+      }
+    } catch (error) {
+      // The next round finds and reports the same problem.
+      if (!isReplaced(error)) throw error;
+    }
+    return Math.max(0, end - monotonicClock.now());
+  }
+
   /** Throws if the database is no longer at its location. Checked periodically, and when a caller waits. */
   #check(writer: StorageWriter): void {
     if (!writer.isReplaced) return;
@@ -306,7 +336,8 @@ export class StoragePipeline {
     await this.#customSummaries.load();
     const { module, options, positions, label } = this.#storage;
     const { site, timeZone, durable, directory } = this.#data;
-    const context: WriterContext = { site, timeZone, durable };
+    const { retention, maxKeys } = this.#storage;
+    const context: WriterContext = { site, timeZone, durable, retention, maxKeys };
     if (module !== undefined) checkModule(module);
     const writer =
       module === undefined
@@ -315,6 +346,8 @@ export class StoragePipeline {
     // Ephemeral storages are not counted, because another process may have other ones.
     const number = this.#data.storages.slice(0, this.#number).filter(({ ephemeral }) => !ephemeral).length;
     const name = createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
+    this.#pruning =
+      writer.maintenance && new Pruning(writer.maintenance, { retention, timeZone, label }, this.#onProblem);
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     this.#positions = new JournalPositions(writer, directory, name, this.#onProblem);
@@ -477,7 +510,7 @@ export class StoragePipeline {
     maxRecords = Number.POSITIVE_INFINITY,
   ): Promise<Position | undefined> {
     if (!this.#journals.holds(journal)) return from;
-    const filled = await this.#next(journal, reading, from, until, maxRecords);
+    const filled = await this.#next(journal, reading, from, until, writer, maxRecords);
     const { batch, losses } = filled;
     const { to } = batch;
     // Ownership may have ended while filling waited for a service.
@@ -511,6 +544,7 @@ export class StoragePipeline {
     this.#inFlight?.done(journal.id);
     reading.isFirst = false;
     reading.isTried = false;
+    this.#countOverBudget(batch.records);
     this.#stored += batch.records.length;
     reading.stored += batch.records.length;
     const isNew = to.position > reading.furthest;
@@ -539,10 +573,15 @@ export class StoragePipeline {
     reading: Reading,
     from: Position,
     until: number,
+    writer: StorageWriter,
     maxRecords: number,
   ): Promise<FilledBatch> {
     const inFlight = this.#inFlight;
-    const fill = (end: number, limit: number) => this.#fill(journal, reading, from, end, limit);
+    const fill = async (end: number, limit: number): Promise<FilledBatch> => {
+      const filled = await this.#fill(journal, reading, from, end, limit);
+      if (!writer.admit) return filled;
+      return { ...filled, batch: await writer.admit(filled.batch) };
+    };
     if (!inFlight) return fill(until, maxRecords);
     const before = inFlight.load(journal.id, from);
     if (before) return before;
@@ -554,6 +593,17 @@ export class StoragePipeline {
     else if (filled.batch.to.position > memoryEnd) filled = await fill(memoryEnd, maxRecords);
     inFlight.keep(filled);
     return filled;
+  }
+
+  #countOverBudget({ overBudget }: RecordBatch): void {
+    const { status } = this;
+    status.overTexts = this.#texts.rejected;
+    if (overBudget.size === 0) return;
+    const now = wallClock.now();
+    status.overKeys = {
+      ...status.overKeys,
+      ...Object.fromEntries([...overBudget].map((summary) => [summary, now])),
+    };
   }
 
   #sendToHooks(records: RecordBatch): void {
