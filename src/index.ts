@@ -44,8 +44,17 @@ export type { AccessLogFormat } from './sinks/access-log/format.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './sinks/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './sinks/output.ts';
 export { PrintWriter, type PrintWriterOptions } from './sinks/print.ts';
-export type { KeyRow, Measures, Order } from './storage/contract.ts';
-export { type Hook, type RecordHook, RecordWriter, type WriterDescription } from './storage/writer.ts';
+export type { KeyRow, MaxKeys, Measures, Order } from './storage/contract.ts';
+export type { MaxKeysOptions, PeriodLimits } from './storage/key-budget.ts';
+export type { KeepTime, Part, Retention, RetentionOptions } from './storage/retention.ts';
+export {
+  type Hook,
+  type RecordHook,
+  RecordWriter,
+  type StorageOptions,
+  type WriterDescription,
+} from './storage/writer.ts';
+export { OTHERS } from './summaries/coverage.ts';
 export {
   defineSummary,
   type KeyFunction,

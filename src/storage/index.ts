@@ -12,6 +12,7 @@ export {
 } from '../batch.ts';
 export type { Position } from '../journal/position.ts';
 export { TEXT_COLUMNS, type TextColumn, type UsageRecord, type UserAgent } from '../record.ts';
+export { COVERAGE, ERASED, OTHERS } from '../summaries/coverage.ts';
 export type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 export { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 export { type DeltaRow, deltaRows, recordRows } from './batch-rows.ts';
@@ -27,22 +28,31 @@ export {
   type Keys,
   type KeysPage,
   type KeysRequest,
+  type LeaseRequest,
   type Matching,
   type MatchingKeysRequest,
   type MatchingRecordsRequest,
   type MatchingRow,
   type MatchingSeriesRequest,
+  type MaxKeys,
   type Measures,
   ORDERS,
   type Order,
+  type PartSize,
+  type Person,
+  type PruneRequest,
   type Range,
+  type Recount,
+  type RecountRequest,
   type Scanned,
   type ScanRequest,
   type SeriesRequest,
   type SeriesRow,
   type Span,
+  type StorageMaintenance,
   type StorageModule,
   type StorageReader,
+  type StorageSize,
   type StorageWriter,
   type SumRow,
   type SumsRequest,
@@ -54,6 +64,7 @@ export {
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';
 export { fileIdentity } from './file-identity.ts';
 export { pageOf, pageOfKeys } from './fold-sums.ts';
+export { admitted, type BucketKeys, maxKeysIn } from './key-budget.ts';
 export { addMeasures, MEASURES, noMeasures } from './measures.ts';
 export {
   compareSums,
@@ -64,7 +75,17 @@ export {
   type StoredRow,
 } from './pages.ts';
 export { RECORD_COLUMNS, type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
+export { recountIn } from './recount.ts';
 export { StorageReplaced } from './replaced.ts';
+export {
+  horizonsOf,
+  KEEP_ALL,
+  type KeepTime,
+  PARTS,
+  type Part,
+  type Retention,
+  type StoredRetention,
+} from './retention.ts';
 export { type OlderRecords, type RowWithCursor, searchRecords } from './search-records.ts';
 export {
   type Hook,
