@@ -9,6 +9,10 @@ import { JsonLinesStorage } from './json-lines.ts';
 const cases = storageCases({
   name: 'json-lines',
   interfaces: ['library', 'http'],
+  cannot: {
+    maintenance: 'lines are only appended',
+    maxKeys: 'the writer keeps no sums, only positions',
+  },
   async createLocation() {
     const directory = await mkdtemp(join(tmpdir(), 'json-lines-'));
     return {

@@ -1,6 +1,6 @@
 import { BoundedCache } from '../platform/cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../platform/clock.ts';
-import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import { CHANGES, COVERAGE, coveredBy } from '../summaries/coverage.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import type {
@@ -18,6 +18,8 @@ import type {
 import { type KeyColumns, KeyTable, type Piece } from './key-table.ts';
 import { addMeasures, MEASURES, noMeasures } from './measures.ts';
 
+/** Range of all buckets that any engine can hold. In ms since 1970. */
+const ALWAYS = { from: 0, to: 253_402_300_799_999 };
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Maximum number of keys in a cached piece. Larger ones are left to the engine. */
 const MAX_KEYS = 50_000;
@@ -52,9 +54,14 @@ export interface SumSource extends Required<Pick<StorageReader, 'keys' | 'total'
   texts(ids: readonly number[]): Promise<Map<number, string>>;
 }
 
-/** A value read from a summary, and the summary's total count at that time. */
-interface CachedValue<T> {
+/** Total count of a summary over a span, and number of changes of the site's sums. */
+interface State {
   counted: Measures;
+  changes: number;
+}
+
+/** A value read from a summary, and the state at that time. */
+interface CachedValue<T> extends State {
   value: Promise<T>;
 }
 interface Cache<T> {
@@ -77,8 +84,9 @@ interface CachedSummary {
  * Caches the sums of days before today, so that a query over a long range reads only today's keys.
  *
  * An adopted journal can add records to an earlier day. The same commit then changes the `COVERAGE` sums of
- * that day, whichever app stored it. A cached value is used only if those sums are identical. So no result is
- * older than the data stored when the query started.
+ * that day, whichever app stored it. A rebuild or the deletion of a person changes sums without them, and adds to
+ * `CHANGES` instead. A cached value is used only if both are identical. So no result is older than the data stored
+ * when the query started.
  */
 export class CachedSums {
   readonly #engine: SumSource;
@@ -90,6 +98,8 @@ export class CachedSums {
   #series = new BoundedCache<string, CachedValue<SeriesRow[]>>(MAX_PIECES);
   /** Coverage requests of the current turn. Shared, because the panels of a page send the same ones. */
   readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
+  /** Requests of the number of changes of the current turn, by site. */
+  readonly #changes = new Map<string, Promise<number>>();
   #idle: NodeJS.Timeout | undefined;
 
   /**
@@ -141,9 +151,9 @@ export class CachedSums {
   async #seriesOver(request: SeriesRequest): Promise<SeriesRow[]> {
     this.#keepAwake();
     const { site, summary, period, from, to } = request;
-    const counted = await this.#counted(site, summary, { period, from, to });
+    const state = await this.#state(site, summary, { period, from, to });
     const name = JSON.stringify([site, summary, period, from, to]);
-    return cached(this.#series, name, counted, () => this.#engine.series(request), totalOf);
+    return cached(this.#series, name, state, () => this.#engine.series(request), totalOf);
   }
 
   /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
@@ -183,11 +193,12 @@ export class CachedSums {
     span: Span,
     fewest: () => Buckets,
   ): Promise<Piece | undefined> {
-    const counted = await this.#counted(request.site, request.summary, span);
+    const state = await this.#state(request.site, request.summary, span);
+    const { counted } = state;
     // Looking up an empty span costs nothing, and its result is not cached.
     const read = () => this.#read(request, table, counted.hits === 0 ? { spans: [span] } : fewest(), false);
     const name = JSON.stringify(span);
-    const piece = await cached(pieces, name, counted, read, (value) => value?.total);
+    const piece = await cached(pieces, name, state, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, counted)) return undefined;
     sizes.delete(name);
     sizes.set(name, piece.indexes.length);
@@ -251,28 +262,29 @@ export class CachedSums {
     this.#zones = new Map();
   }
 
-  /** Returns the total count of a summary over a span, from its coverage. */
-  async #counted(site: string, summary: string, span: Span): Promise<Measures> {
+  /** Returns the total count of a summary over a span, from its coverage, and the changes of the site's sums. */
+  async #state(site: string, summary: string, span: Span): Promise<State> {
+    const [rows, changes] = await Promise.all([this.#coverageOf(site, span), this.#changesOf(site)]);
     const counted = noMeasures();
-    for (const row of await this.#coverageOf(site, span)) {
+    for (const row of rows) {
       if (coveredBy(row.key).includes(summary)) addMeasures(counted, row);
     }
-    return counted;
+    return { counted, changes };
   }
 
   #coverageOf(site: string, span: Span): Promise<readonly KeyRow[]> {
-    const name = JSON.stringify([site, span]);
-    let reading = this.#coverage.get(name);
-    if (!reading) {
+    return inTurn(this.#coverage, JSON.stringify([site, span]), async () => {
       const request = { site, summary: COVERAGE.name, spans: [span], ...EVERY_KEY };
-      reading = this.#engine.keys(request).then(({ rows }) => rows);
-      this.#coverage.set(name, reading);
-      // A later query must see what was committed until then.
-      const done = () => this.#coverage.delete(name);
-      reading.then(done, done);
-      nextTick(done);
-    }
-    return reading;
+      return (await this.#engine.keys(request)).rows;
+    });
+  }
+
+  #changesOf(site: string): Promise<number> {
+    return inTurn(this.#changes, site, async () => {
+      const spans = [{ period: 'month', ...ALWAYS }] as const;
+      const { hits } = await this.#engine.total({ site, summary: CHANGES.name, spans, target: undefined });
+      return hits;
+    });
   }
 
   /** Returns the calendar of a site, or `undefined` if it has no stored data. */
@@ -287,6 +299,19 @@ export class CachedSums {
   }
 }
 
+/** Shares a request with the others of this turn. A later query must see what was committed until then. */
+function inTurn<T>(shared: Map<string, Promise<T>>, name: string, read: () => Promise<T>): Promise<T> {
+  let reading = shared.get(name);
+  if (!reading) {
+    reading = read();
+    shared.set(name, reading);
+    const done = () => shared.delete(name);
+    reading.then(done, done);
+    nextTick(done);
+  }
+  return reading;
+}
+
 /**
  * Returns the cached value if the summary's count is unchanged. Otherwise reads it again.
  * @param sumsOf Returns the count stored with a value. The value is current if this equals the count of the
@@ -295,13 +320,14 @@ export class CachedSums {
 async function cached<T>(
   cache: Cache<T>,
   name: string,
-  counted: Measures,
+  { counted, changes }: State,
   read: () => Promise<T>,
   sumsOf: (value: T) => Measures | undefined,
 ): Promise<T> {
   const known = cache.get(name);
-  if (known && counted.hits > 0 && isSame(known.counted, counted)) return known.value;
-  const reading = { counted, value: read() };
+  const isKnown = known && known.changes === changes && isSame(known.counted, counted);
+  if (isKnown && counted.hits > 0) return known.value;
+  const reading = { counted, changes, value: read() };
   cache.set(name, reading);
   let isCurrent = false;
   try {

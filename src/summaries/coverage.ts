@@ -44,5 +44,11 @@ export const OTHERS = '';
  */
 export const ERASED = { name: 'erased', title: 'erased' };
 
+/**
+ * Summary that counts the batches that changed sums of a month other than by records: rebuilds, and deletions of
+ * people. Each such batch adds 1 hit to the key `null` of the month. Readers that cache sums then read them again.
+ */
+export const CHANGES = { name: 'changes', title: 'changes' };
+
 /** Names that no other summary may have. */
-export const RESERVED: readonly string[] = [COVERAGE.name, ERASED.name];
+export const RESERVED: readonly string[] = [COVERAGE.name, ERASED.name, CHANGES.name];

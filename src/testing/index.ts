@@ -7,6 +7,9 @@ import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
 import { interfaceCases } from './interfaces.ts';
 import { lifeCases } from './life.ts';
+import { maintenanceCases } from './maintenance.ts';
+import { maxKeysCases } from './max-keys.ts';
+import { peopleCases } from './people.ts';
 import { queryCases } from './queries.ts';
 import { recordCases } from './records.ts';
 import type { Subject, TestCase } from './subject.ts';
@@ -31,6 +34,9 @@ export function storageCases(subject: Subject): TestCase[] {
     queryCases,
     coverageCases,
     filterCases,
+    maxKeysCases,
+    maintenanceCases,
+    peopleCases,
     interfaceCases,
     lifeCases,
     faultCases,

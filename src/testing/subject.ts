@@ -21,6 +21,11 @@ export interface TestLocation {
   storage(hooks?: readonly Hook[], port?: number): Storage;
   /** Value of the command line's option `--storage`. Required for the interface `cli`. */
   url?: string;
+  /**
+   * Returns whether the files of the database, or a dump of it, contain a text. Without it, cases about deleted data
+   * only query.
+   */
+  contains?(text: string): Promise<boolean>;
   /** Removes the location and its data. */
   remove(): Promise<void>;
 }
@@ -30,7 +35,11 @@ export type Capability =
   /** Writing to one location from several processes. */
   | 'processes'
   /** Keeping every record, whatever their number. */
-  | 'records';
+  | 'records'
+  /** Deleting: see `StorageMaintenance`, and sums that become 0. */
+  | 'maintenance'
+  /** Limiting the number of keys per bucket. */
+  | 'maxKeys';
 
 /** A storage under test. */
 export interface Subject {

@@ -121,6 +121,11 @@ export function besideMemory(
   });
 }
 
+/** Stores a batch once, with the keys for which there is room, as the writer's thread does. */
+export async function put(writer: StorageWriter, batch: Batch): Promise<boolean> {
+  return writer.apply(writer.admit ? await writer.admit(batch) : batch);
+}
+
 /**
  * Stores a batch as the writer's thread does: a failed attempt is repeated from the storage's position.
  * @returns Number of failed attempts.

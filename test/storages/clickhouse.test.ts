@@ -8,6 +8,7 @@ import {
 } from '../../src/storages/clickhouse/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
+import { PENDING } from '../support/pending.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 import { laterServer } from '../support/servers/later.ts';
 
@@ -69,6 +70,7 @@ describe('opened by URL, in the writer thread', () => {
   const cases = storageCases({
     name: 'clickhouse',
     createLocation: () => newLocation(),
+    cannot: PENDING,
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
@@ -90,6 +92,7 @@ if (stoppable) {
       name: 'clickhouse, cluster',
       createLocation: () => newLocation({ cluster: 'one' }),
       server: stoppable,
+      cannot: PENDING,
     });
     test.each(cases)('$name', ({ run }) => run());
   });

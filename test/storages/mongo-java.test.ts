@@ -2,6 +2,7 @@ import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MongoStorage } from '../../src/storages/mongo/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
+import { PENDING } from '../support/pending.ts';
 import { mongoJavaServer } from '../support/servers/mongo-java.ts';
 import { isWanted } from '../support/services.ts';
 
@@ -36,7 +37,7 @@ describe.runIf(isWanted('mongo-java-server'))('mongo-java-server', () => {
   }
 
   // It keeps its data in memory, so it cannot be restarted in a test.
-  const cases = storageCases({ name: 'mongo-java-server', createLocation: newLocation });
+  const cases = storageCases({ name: 'mongo-java-server', createLocation: newLocation, cannot: PENDING });
   for (const name of Object.keys(EXCLUDED)) {
     test(`excludes an existing case: ${name}`, () => {
       expect(cases.filter((each) => each.name === name)).toHaveLength(1);

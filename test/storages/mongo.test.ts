@@ -12,6 +12,7 @@ import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
 import { clientCases } from '../support/client-cases.ts';
+import { PENDING } from '../support/pending.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 
@@ -71,7 +72,7 @@ describe.skipIf(!hasMongo).each(SUBJECTS)('$name', (subject) => {
   const isLarge = (name: string) => /^batches: (10,000|three)/.test(name);
   const cases =
     subject === SUBJECTS[0]
-      ? storageCases(subject)
+      ? storageCases({ ...subject, cannot: PENDING })
       : clientCases(subject).filter(({ name }) => !isLarge(name));
   test.each(cases)('$name', { timeout: 600_000 }, ({ run }) => run());
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
+import { PENDING } from '../support/pending.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 
@@ -50,8 +51,9 @@ async function newPoolLocation(): Promise<TestLocation> {
 }
 
 describe.skipIf(!hasMysql)('opened by URL, in the writer thread', () => {
-  test.each(storageCases({ name: 'mysql', createLocation: newLocation, ...faulty }))('$name', ({ run }) =>
-    run(),
+  test.each(storageCases({ name: 'mysql', createLocation: newLocation, cannot: PENDING, ...faulty }))(
+    '$name',
+    ({ run }) => run(),
   );
 });
 

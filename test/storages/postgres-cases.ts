@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
+import { PENDING } from '../support/pending.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 
@@ -67,7 +68,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
 
     describe('opened by URL, in the writer thread', () => {
-      test.each(storageCases({ name: 'postgres', createLocation: newLocation, ...faulty }))(
+      test.each(storageCases({ name: 'postgres', createLocation: newLocation, cannot: PENDING, ...faulty }))(
         '$name',
         ({ run }) => run(),
       );

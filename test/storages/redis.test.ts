@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type RedisClient, RedisStorage } from '../../src/storages/redis/index.ts';
 import { type Subject, storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
+import { PENDING } from '../support/pending.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
@@ -87,6 +88,7 @@ describe.each(subjects)('$name', (subject) => {
     ...subject,
     ...(stoppable && { server: stoppable }),
     cannot: {
+      ...PENDING,
       records: 'a stream holds the newest ones, by default 100,000',
     },
   });

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { test } from 'vitest';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { storageCases } from '../../src/testing/index.ts';
+import { PENDING } from '../support/pending.ts';
 
 const cases = storageCases({
   name: 'sqlite',
   interfaces: ['library', 'http', 'cli'],
+  cannot: PENDING,
   async createLocation() {
     const directory = await mkdtemp(join(tmpdir(), 'track-usage-'));
     return {

@@ -1,4 +1,5 @@
 import type { Position } from '../../journal/position.ts';
+import { wallClock } from '../../platform/clock.ts';
 import type { UsageRecord } from '../../record.ts';
 import { recordRows } from '../../storage/batch-rows.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
@@ -6,14 +7,21 @@ import type {
   Batch,
   FoundRecords,
   Keys,
+  LeaseRequest,
   Matching,
   MatchingKeysRequest,
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  Person,
+  PruneRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
+  StorageMaintenance,
   StorageReader,
+  StorageSize,
   StorageWriter,
   SumRow,
   SumsRequest,
@@ -21,13 +29,24 @@ import type {
   WriterContext,
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
-import { pageOf } from '../../storage/fold-sums.ts';
+import { pageOf, pageOfKeys } from '../../storage/fold-sums.ts';
+import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
+import { MEASURES, noMeasures } from '../../storage/measures.ts';
 import { compareSums, pageOfMatching, pageOfScan, pageOfUsage, type StoredRow } from '../../storage/pages.ts';
+import { isOf } from '../../storage/person.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
+import { recountIn } from '../../storage/recount.ts';
+import { PARTS, type StoredRetention } from '../../storage/retention.ts';
+import { unknownPart } from '../../storage/size.ts';
+import { COVERAGE, OTHERS } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
+import type { Period } from '../../summaries/periods.ts';
 
 /** Number of records that are folded together. */
 const RECORDS_PER_FOLD = 1_000;
+
+/** Sums of a bucket by key. */
+type Bucket = Map<string | null, SumRow>;
 
 /** Memory that a `MemoryStorage` writes to and reads from. */
 export class MemoryLocation implements StorageReader {
@@ -37,7 +56,10 @@ export class MemoryLocation implements StorageReader {
   /** Records by site, sorted by date when they are read. */
   readonly #records = new Map<string, StoredRow[]>();
   /** Sums by site and summary, then by period and bucket, then by key. */
-  readonly #sums = new Map<string, Map<string, Map<string | null, SumRow>>>();
+  readonly #sums = new Map<string, Map<string, Bucket>>();
+  readonly #retention = new Map<string, StoredRetention>();
+  /** Leases by site and task. */
+  readonly #leases = new Map<string, { holder: string; until: number }>();
   readonly #folds = new RecordFolds((request) => this.#rows(request));
   #sequence = 0;
 
@@ -51,8 +73,9 @@ export class MemoryLocation implements StorageReader {
     this.#timeZones.set(site, timeZone);
     return {
       position: async (journal) => this.#positions.get(journal),
-      apply: async (batch) => this.#apply(site, batch),
+      apply: async (batch) => this.#apply(context, batch),
       forget: async (journal) => void this.#positions.delete(journal),
+      maintenance: this.#maintenanceOf(site),
       refuses: () => false,
       close: async () => {},
     };
@@ -72,11 +95,10 @@ export class MemoryLocation implements StorageReader {
 
   async sums(request: SumsRequest): Promise<SumRow[]> {
     const { site, summary, period, from, to, target, limit, offset } = request;
-    const buckets = this.#sums.get(JSON.stringify([site, summary])) ?? new Map();
     const rows: SumRow[] = [];
-    for (const [bucket, keys] of buckets as Map<string, Map<string | null, SumRow>>) {
-      const [of, start] = bucket.split(' ');
-      if (of !== period || Number(start) < from || Number(start) > to) continue;
+    for (const [bucket, keys] of this.#bucketsOf(site, summary)) {
+      const [of, start] = partsOf(bucket);
+      if (of !== period || start < from || start > to) continue;
       if (target === undefined) rows.push(...keys.values());
       else if (keys.has(target)) rows.push(keys.get(target)!);
     }
@@ -103,6 +125,53 @@ export class MemoryLocation implements StorageReader {
     return this.#folds.matchingSeries(request);
   }
 
+  async retention(site: string): Promise<StoredRetention> {
+    return structuredClone(this.#retention.get(site) ?? {});
+  }
+
+  async recount(request: RecountRequest): Promise<Recount> {
+    const { site, period, from, to } = request;
+    // Copied before anything is awaited, so that both are of the same point in time.
+    const records = this.#recordsOf({ site })
+      .map(({ row }) => row)
+      .filter(({ ms }) => ms >= from && ms <= to);
+    const sums = new Map(
+      [request.summary.name, COVERAGE.name].map((name) => [
+        name,
+        structuredClone([...(this.#bucketsOf(site, name).get(nameOf(period, from))?.values() ?? [])]),
+      ]),
+    );
+    const folds = new RecordFolds(async function* () {
+      yield records;
+    });
+    return recountIn(
+      {
+        keys: async ({ summary, ...page }) =>
+          pageOfKeys(
+            sums.get(summary)!.map(({ bucket: _, ...row }) => row),
+            page,
+          ),
+        matchingKeys: (matching) => folds.matchingKeys(matching),
+      },
+      request,
+    );
+  }
+
+  async size(): Promise<StorageSize> {
+    const counts = { records: 0, hour: 0, day: 0, month: 0 };
+    for (const rows of this.#records.values()) counts.records += rows.length;
+    for (const buckets of this.#sums.values()) {
+      for (const [bucket, keys] of buckets) counts[partsOf(bucket)[0]] += keys.size;
+    }
+    const parts = PARTS.map((part) => [part, { ...unknownPart(), rows: counts[part] }] as const);
+    return {
+      ...(Object.fromEntries(parts) as Pick<StorageSize, (typeof PARTS)[number]>),
+      texts: unknownPart(),
+      free: null,
+      total: null,
+    };
+  }
+
   /** Closes the reading end. The memory stays. */
   async close(): Promise<void> {}
 
@@ -117,7 +186,11 @@ export class MemoryLocation implements StorageReader {
     return this.#records.get(site) ?? [];
   }
 
-  #apply(site: string, batch: Batch): boolean {
+  #bucketsOf(site: string, summary: string): Map<string, Bucket> {
+    return this.#sums.get(JSON.stringify([site, summary])) ?? new Map<string, Bucket>();
+  }
+
+  #apply({ site, maxKeys }: WriterContext, batch: Batch): boolean {
     const { journal, from, to, records, deltas } = batch;
     if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
     const kept = this.#recordsOf({ site });
@@ -126,31 +199,120 @@ export class MemoryLocation implements StorageReader {
     kept.sort((a, b) => a.row.ms - b.row.ms);
     kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
     this.#records.set(site, kept);
-    for (const group of deltas) this.#add(site, group, records.strings);
+    for (const group of deltas) {
+      if (group.key.length === 0) continue;
+      const buckets = getOr(this.#sums, JSON.stringify([site, group.summary.name]), () => new Map());
+      const name = nameOf(group.period, group.bucket);
+      const keys = getOr(buckets, name, () => new Map<string | null, SumRow>());
+      const max = maxKeysIn(maxKeys, group.summary.name, group.period);
+      const count = keys.size - Number(keys.has(null)) - Number(keys.has(OTHERS));
+      const has = (local: number) => keys.has(records.strings[local]!);
+      add(keys, admitted(group, records, max, { count, has }), records.strings);
+      if (keys.size === 0) buckets.delete(name);
+    }
     this.#positions.set(journal, to);
     return true;
   }
 
-  #add(site: string, group: DeltaGroup, strings: readonly (string | null)[]): void {
-    if (group.key.length === 0) return;
-    const buckets = getOr(this.#sums, JSON.stringify([site, group.summary.name]), () => new Map());
-    const keys = getOr(buckets, `${group.period} ${group.bucket}`, () => new Map<string | null, SumRow>());
-    for (let i = 0; i < group.key.length; i++) {
-      const key = strings[group.key[i]!]!;
-      const row = getOr(keys, key, () => ({
-        bucket: group.bucket,
-        key,
-        hits: 0,
-        transfer: 0,
-        errors: 0,
-        duration: 0,
-      }));
-      row.hits += group.hits[i]!;
-      row.transfer += group.transfer[i]!;
-      row.errors += group.errors[i]!;
-      row.duration += group.duration[i]!;
-    }
+  #maintenanceOf(site: string): StorageMaintenance {
+    return {
+      lease: async (request) => this.#lease(site, request),
+      retain: async (retention) => this.#retain(site, retention),
+      prune: async (request) => this.#prune(site, request),
+      // Nothing is shared, and what is deleted is gone.
+      sweep: async () => false,
+      scrub: async () => {},
+      erase: async (person, limit) => this.#erase(site, person, limit),
+    };
   }
+
+  #lease(site: string, { task, holder, ms }: LeaseRequest): boolean {
+    const name = JSON.stringify([site, task]);
+    const now = wallClock.now();
+    const found = this.#leases.get(name);
+    if (found && found.holder !== holder && found.until > now) return false;
+    this.#leases.set(name, { holder, until: now + ms });
+    return true;
+  }
+
+  #retain(site: string, retention: StoredRetention): void {
+    const stored = this.#retention.get(site) ?? {};
+    const merged = PARTS.map((part) => {
+      const [old, now] = [stored[part], retention[part]];
+      return [part, now && { keep: now.keep, before: laterOf(old?.before, now.before) }] as const;
+    });
+    this.#retention.set(site, {
+      ...stored,
+      ...Object.fromEntries(merged.filter(([, kept]) => kept !== undefined)),
+    });
+  }
+
+  #prune(site: string, { part, before, limit }: PruneRequest): number {
+    if (part === 'records')
+      return this.#recordsOf({ site }).splice(0, this.#before(site, before, limit)).length;
+    const old = [...this.#sums]
+      .filter(([name]) => siteOf(name) === site)
+      .flatMap(([, buckets]) => [...buckets].map(([name, keys]) => ({ buckets, name, keys })))
+      .filter(({ name }) => partsOf(name)[0] === part && partsOf(name)[1] < before)
+      .sort((a, b) => partsOf(a.name)[1] - partsOf(b.name)[1]);
+    let deleted = 0;
+    for (const { buckets, name, keys } of old) {
+      for (const key of [...keys.keys()].slice(0, limit - deleted)) {
+        keys.delete(key);
+        deleted += 1;
+      }
+      if (keys.size === 0) buckets.delete(name);
+    }
+    return deleted;
+  }
+
+  /** Returns the number of records before an instant, at most `limit`. */
+  #before(site: string, before: number, limit: number): number {
+    const first = this.#recordsOf({ site }).findIndex(({ row }) => row.ms >= before);
+    return Math.min(first < 0 ? this.#recordsOf({ site }).length : first, limit);
+  }
+
+  #erase(site: string, person: Person, limit: number): number {
+    let deleted = 0;
+    const kept = this.#recordsOf({ site }).filter(({ row }) => {
+      if (deleted === limit || !isOf(person, row)) return true;
+      deleted += 1;
+      return false;
+    });
+    this.#records.set(site, kept);
+    return deleted;
+  }
+}
+
+/** Adds sums to the keys of a bucket. Removes the keys that then have no hits. */
+function add(keys: Bucket, { bucket, ...group }: DeltaGroup, strings: readonly (string | null)[]): void {
+  for (let i = 0; i < group.key.length; i++) {
+    const key = strings[group.key[i]!]!;
+    const row = getOr(keys, key, () => ({ bucket, key, ...noMeasures() }));
+    for (const measure of MEASURES) row[measure] += group[measure][i]!;
+    if (row.hits === 0) keys.delete(key);
+  }
+}
+
+/** Returns the name of a bucket. */
+function nameOf(period: Period, bucket: number): string {
+  return `${period} ${bucket}`;
+}
+
+/** Returns the period and the start of a bucket from its name. */
+function partsOf(name: string): [period: Period, start: number] {
+  const [period, start] = name.split(' ');
+  return [period as Period, Number(start)];
+}
+
+/** Returns the site of a summary's name in `#sums`. */
+function siteOf(name: string): string {
+  return (JSON.parse(name) as [string, string])[0];
+}
+
+function laterOf(a: number | null | undefined, b: number | null): number | null {
+  if (a === null || a === undefined) return b;
+  return b === null ? a : Math.max(a, b);
 }
 
 function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
