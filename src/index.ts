@@ -11,6 +11,7 @@ export type { JournalMode } from './journal/journal.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
 export type {
+  Bots,
   Bucket,
   ComparedOptions,
   Coverage,

@@ -4,22 +4,23 @@ import { addMeasures, noMeasures } from '../storage/measures.ts';
 import { COVERAGE, coveredBy, isOfBots } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';
-import type { Coverage, Gap } from './query-types.ts';
+import type { Bots, Coverage, Gap } from './query-types.ts';
 
-/** Sums of all requests in one bucket, and number of those that each summary counts. */
+/** Sums of all requests of a query in one bucket, and number of those that each summary counts. */
 export interface StoredBucket {
   period: Period;
   /** Start of the bucket, in ms since 1970. */
   start: number;
   all: Measures;
-  /** Part of `all` that came from bots. */
-  bots: Measures;
+  /** Number of requests in `all` that came from bots. */
+  bots: number;
   counted: Map<string, number>;
 }
 
 /** Site of a coverage, and the exclusive end of its range in ms since 1970. */
 interface CoverageScope {
   site: string;
+  bots: Bots;
   zone: Calendar;
   end: number;
 }
@@ -33,11 +34,15 @@ const SHORTER: Readonly<Partial<Record<Period, Period>>> = { month: 'day', day: 
  */
 const MAX_SPLIT_BUCKETS = 200;
 
-/** Returns the nonempty buckets of these spans, oldest first. */
+/**
+ * Returns the nonempty buckets of these spans, oldest first.
+ * @param bots Requests to count.
+ */
 export async function storedIn(
   reader: Reader,
   site: string,
   spans: readonly Span[],
+  bots: Bots,
 ): Promise<StoredBucket[]> {
   const pieces = await Promise.all(
     spans.map(async ({ period, from, to }) => {
@@ -45,10 +50,12 @@ export async function storedIn(
       const rows = await orElse(reader.sums({ ...request, limit: 0, offset: 0 }), []);
       const buckets = new Map<number, StoredBucket>();
       for (const { bucket: start, key, ...measures } of rows) {
+        const isBot = isOfBots(key);
+        if (bots !== 'include' && isBot !== (bots === 'only')) continue;
         const bucket = buckets.get(start) ?? emptyBucket(period, start);
         buckets.set(start, bucket);
         addMeasures(bucket.all, measures);
-        if (isOfBots(key)) addMeasures(bucket.bots, measures);
+        if (isBot) bucket.bots += measures.hits;
         for (const name of coveredBy(key)) {
           bucket.counted.set(name, (bucket.counted.get(name) ?? 0) + measures.hits);
         }
@@ -60,13 +67,13 @@ export async function storedIn(
 }
 
 function emptyBucket(period: Period, start: number): StoredBucket {
-  return { period, start, all: noMeasures(), bots: noMeasures(), counted: new Map() };
+  return { period, start, all: noMeasures(), bots: 0, counted: new Map() };
 }
 
 /** Returns whether a later request is stored in the last month of a range that ends now. */
 export async function hasLater(
   reader: Reader,
-  { site, zone, end }: CoverageScope,
+  { site, zone, end }: Omit<CoverageScope, 'bots'>,
   period: Period = 'month',
 ): Promise<boolean> {
   const last = zone.next(period, zone.bucketOf(period, end - 1));
@@ -80,6 +87,11 @@ export function allOf(buckets: readonly StoredBucket[]): Measures {
   const total = noMeasures();
   for (const { all } of buckets) addMeasures(total, all);
   return total;
+}
+
+/** Returns the number of requests of bots in the buckets. */
+export function botsOf(buckets: readonly StoredBucket[]): number {
+  return buckets.reduce((sum, { bots }) => sum + bots, 0);
 }
 
 /** Returns the number of requests in the buckets that a summary counts. */
@@ -129,12 +141,12 @@ async function gapsOf(
 /** Returns the shorter buckets of a day or month, or the bucket itself if they have expired. */
 async function partsOf(
   reader: Reader,
-  { site, zone }: CoverageScope,
+  { site, zone, bots }: CoverageScope,
   bucket: StoredBucket,
 ): Promise<StoredBucket[]> {
   const period = SHORTER[bucket.period]!;
   const to = zone.next(bucket.period, bucket.start) - 1;
-  const parts = await storedIn(reader, site, [{ period, from: bucket.start, to }]);
+  const parts = await storedIn(reader, site, [{ period, from: bucket.start, to }], bots);
   return allOf(parts).hits < bucket.all.hits ? [bucket] : parts;
 }
 

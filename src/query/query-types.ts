@@ -7,12 +7,25 @@ import type { RangeOptions } from './range.ts';
 /** Filter of a query: keys by the names of their summaries, `null` for requests without a key. */
 export type Filter = Readonly<Record<string, string | null>>;
 
+/** Values of the option `bots`. */
+export const BOTS = ['include', 'exclude', 'only'] as const;
+/**
+ * Requests that a query counts: all, those of people, or those of bots.
+ * @useDeclaredType
+ */
+export type Bots = (typeof BOTS)[number];
+
 /** Options of every range query: its range, site and filter. */
 export interface QueryOptions extends RangeOptions {
   /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
   /** Filter. The result is then read from the stored records. Defaults to none. */
   filter?: Filter;
+  /**
+   * Requests to count. Totals and series are read from the sums; the keys of a summary other than `bots` from the
+   * stored records. Defaults to `include`.
+   */
+  bots?: Bots;
 }
 
 /** Options of a query that can include the previous period. */
@@ -93,7 +106,7 @@ export interface Coverage {
 export interface Totals extends Measures {
   /** Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. */
   visitors: number | null;
-  /** Requests of bots; `null` without coverage or, in the previous period, with partial coverage. */
+  /** Requests of bots; `null` for a single key without a filter. */
   bots: number | null;
 }
 
@@ -109,7 +122,7 @@ export interface PreviousTotals {
 export interface TotalsResult extends RangeResult {
   /** Totals of the range. */
   totals: Totals;
-  /** Coverage of `visitors` and `bots`; the other totals count every request. */
+  /** Coverage of `visitors`; the other totals count every request. */
   coverage: Coverage;
   /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
   previous: PreviousTotals | null;
@@ -135,7 +148,7 @@ export interface SeriesResult extends RangeResult {
   period: Period;
   /** All buckets of the range up to now, including empty ones, oldest first. */
   buckets: Bucket[];
-  /** Coverage of `visitors` and `bots`, or of `summary`; without one, all other measures count every request. */
+  /** Coverage of `visitors`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
   /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
   previous: PreviousBuckets | null;

@@ -6,6 +6,7 @@ import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
+import { checkBots, columnFor, columnOf } from './conditions.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
 import type {
@@ -22,7 +23,7 @@ import type {
   TotalsResult,
 } from './query-types.ts';
 import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
-import { columnFor, columnOf, matching, QueryResults, type ResolvedQuery } from './results.ts';
+import { matching, QueryResults, type ResolvedQuery } from './results.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-records.ts';
 
 export type * from './query-types.ts';
@@ -36,7 +37,7 @@ const MIN_BUCKET_MS: Readonly<Record<Period, number>> = {
   day: 24 * 3_600_000,
   month: 28 * 24 * 3_600_000,
 };
-const COMMON = ['range', 'from', 'to', 'site', 'filter'];
+const COMMON = ['range', 'from', 'to', 'site', 'filter', 'bots'];
 const COMPARED = [...COMMON, 'compare'];
 /** Options of each query. */
 const OPTIONS = {
@@ -134,7 +135,7 @@ export class UsageQuery {
       summary === undefined
         ? undefined
         : { summary: await this.#summary(query.site, summary), key: storedKey(key ?? null) };
-    const source = await this.#results.source(query);
+    const source = await this.#results.source(query, one?.summary);
     const range = beforeOf(query, options);
     const [{ value: buckets, coverage }, before] = await Promise.all([
       this.#results.series(query, source, period, false, one),
@@ -209,7 +210,7 @@ export class UsageQuery {
   async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<ResolvedQuery> {
     checkOptions(`query.${name}`, options, OPTIONS[name]);
     const { site, zone } = await this.#site(options.site);
-    const { filter = {} } = options;
+    const { filter = {}, bots = 'include' } = options;
     if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
       throw invalid('filter', filter, 'an object that maps summary names to keys');
     }
@@ -221,7 +222,7 @@ export class UsageQuery {
     // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || name === 'records';
     const range = isFromRecords ? meant : await this.#results.settled(site, zone, meant);
-    return { site, zone, range, where };
+    return { site, zone, range, where, bots: checkBots(bots) };
   }
 
   #site(given: string | undefined): Promise<{ site: string; zone: Calendar }> {

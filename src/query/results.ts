@@ -1,4 +1,3 @@
-import type { TextColumn } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type {
   Condition,
@@ -10,12 +9,15 @@ import type {
   Measures,
   Total,
 } from '../storage/contract.ts';
+import { pageOfKeys } from '../storage/fold-sums.ts';
 import { noMeasures, onlyMeasures } from '../storage/measures.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
-import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { sumBots } from '../summaries/standard.ts';
+import { botsCondition, columnFor, isLeftOut } from './conditions.ts';
 import {
   allOf,
+  botsOf,
   completeCoverage,
   countedOf,
   coverageOf,
@@ -23,13 +25,13 @@ import {
   type StoredBucket,
   storedIn,
 } from './coverage.ts';
-import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
-import type { Bucket, Coverage, Totals } from './query-types.ts';
+import type { Bots, Bucket, Coverage, Totals } from './query-types.ts';
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
 import { storedSummaries } from './sums-and-records.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
+const NO_TOTALS: ReadonlyMap<number, Total> = new Map();
 /** Maximum number of keys that are looked up one by one in the previous period. */
 const MAX_LOOKUPS = 50;
 
@@ -38,12 +40,11 @@ type Page = Omit<KeysRequest, 'site' | 'summary' | 'spans'>;
 /** Returns the totals of a bucket, by its start. */
 type Series = (start: number) => Totals;
 
-/** Summaries needed for totals in addition to those stored for all requests. */
-const DETAILS = ['visitors', 'bots'] as const;
-type Detail = (typeof DETAILS)[number];
+/** Summary needed for totals in addition to the sums of all requests. */
+const VISITORS = 'visitors';
 
-/** Data source of a result: the records, or the sums and the available details. */
-export type Source = 'records' | readonly Detail[];
+/** Data source of a result: the records, or the sums, with or without those of visitors. */
+export type Source = 'records' | { hasVisitors: boolean };
 
 /** A result and its coverage. */
 interface Covered<T> {
@@ -63,6 +64,7 @@ export interface ResolvedQuery {
   zone: Calendar;
   range: HourRange;
   where: Condition[];
+  bots: Bots;
 }
 
 /** Computes results over one range from the queries of a storage's reading end. */
@@ -88,23 +90,20 @@ export class QueryResults {
       };
     }
     const spans = spansOf(range, zone);
-    const total = (summary: Detail, target?: null) =>
-      source.includes(summary) ? this.#reader.total({ site, summary, spans, target }) : undefined;
-    const [buckets, visitors, bots, people] = await Promise.all([
-      storedIn(this.#reader, site, spans),
-      total('visitors'),
-      total('bots'),
-      total('bots', null),
+    const [buckets, visitors] = await Promise.all([
+      storedIn(this.#reader, site, spans, query.bots),
+      // Bots have no cookie, so the visitors of all requests are people.
+      source.hasVisitors && query.bots !== 'only'
+        ? this.#reader.total({ site, summary: VISITORS, spans, target: undefined })
+        : undefined,
     ]);
-    const all = allOf(buckets);
-    const isCounted = isCountedIn(buckets, all.hits, isBefore);
     return {
       value: {
-        ...all,
-        visitors: visitors && isCounted('visitors') ? visitors.keys : null,
-        bots: bots && people && isCounted('bots') ? bots.hits - people.hits : null,
+        ...allOf(buckets),
+        visitors: isCounted(buckets, source, isBefore) ? (visitors?.keys ?? 0) : null,
+        bots: botsOf(buckets),
       },
-      coverage: await this.#coverage(query, buckets, source),
+      coverage: await this.#coverage(query, buckets, source.hasVisitors ? [VISITORS] : []),
     };
   }
 
@@ -125,7 +124,7 @@ export class QueryResults {
     if (starts.length === 0) return { value: [], coverage: completeCoverage() };
     const { value: found, coverage } =
       source === 'records'
-        ? await this.#recordSeries({ ...query, where: one ? withKey(where, one) : where }, period, starts)
+        ? await this.#recordSeries(one ? { ...query, where: withKey(where, one) } : query, period, starts)
         : await this.#sumSeries(query, period, starts, source, isBefore, one);
     return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), coverage };
   }
@@ -147,7 +146,7 @@ export class QueryResults {
     query: ResolvedQuery,
     period: Period,
     starts: readonly number[],
-    details: readonly Detail[],
+    source: Exclude<Source, 'records'>,
     isBefore: boolean,
     one: OneKey | undefined,
   ): Promise<Covered<Series>> {
@@ -178,8 +177,8 @@ export class QueryResults {
       return found;
     };
     const [rows, ...partial] = await Promise.all([
-      storedIn(this.#reader, site, [span]),
-      ...parts.map(({ spans }) => storedIn(this.#reader, site, spans)),
+      storedIn(this.#reader, site, [span], query.bots),
+      ...parts.map(({ spans }) => storedIn(this.#reader, site, spans, query.bots)),
     ]);
     const stored = new Map(rows.map((bucket) => [bucket.start, [bucket]]));
     parts.forEach(({ start }, index) => {
@@ -187,40 +186,34 @@ export class QueryResults {
     });
     const buckets = [...stored].sort(([a], [b]) => a - b).flatMap(([, of]) => of);
     if (one) {
-      const found = await fetchTotals(one.summary, one.key);
+      // Only the keys of `bots` tell from their sums who sent a request.
+      const found = isLeftOut(one.summary, one.key, query.bots)
+        ? NO_TOTALS
+        : await fetchTotals(one.summary, one.key);
       return {
         value: (start) => ({ ...onlyMeasures(found.get(start) ?? noMeasures()), visitors: null, bots: null }),
         coverage: await this.#coverage(query, buckets, [one.summary]),
       };
     }
-    const wanted = (detail: Detail, target?: null) =>
-      details.includes(detail) ? fetchTotals(detail, target) : undefined;
-    const [visitorTotals, botTotals, peopleTotals] = await Promise.all([
-      wanted('visitors'),
-      wanted('bots'),
-      wanted('bots', null),
-    ]);
+    const { hasVisitors } = source;
+    const visitors = hasVisitors && query.bots !== 'only' ? await fetchTotals(VISITORS) : NO_TOTALS;
     return {
       value: (start) => {
         const of = stored.get(start) ?? [];
-        const all = allOf(of);
-        const isCounted = isCountedIn(of, all.hits, isBefore);
-        const bots = (botTotals?.get(start)?.hits ?? 0) - (peopleTotals?.get(start)?.hits ?? 0);
         return {
-          ...all,
-          visitors: visitorTotals && isCounted('visitors') ? (visitorTotals.get(start)?.keys ?? 0) : null,
-          bots: botTotals && isCounted('bots') ? bots : null,
+          ...allOf(of),
+          visitors: isCounted(of, source, isBefore) ? (visitors.get(start)?.keys ?? 0) : null,
+          bots: botsOf(of),
         };
       },
-      coverage: await this.#coverage(query, buckets, details),
+      coverage: await this.#coverage(query, buckets, hasVisitors ? [VISITORS] : []),
     };
   }
 
-  /** Returns the data source of a result: the records, if it is filtered. */
-  async source({ site, where }: ResolvedQuery): Promise<Source> {
-    if (where.length > 0) return 'records';
-    const names = await storedSummaries(this.#reader, site);
-    return DETAILS.filter((detail) => names.includes(detail));
+  /** Returns the data source of totals, or of the keys of a summary. */
+  async source(query: ResolvedQuery, summary?: string): Promise<Source> {
+    if (isFromRecords(query, summary)) return 'records';
+    return { hasVisitors: (await storedSummaries(this.#reader, query.site)).includes(VISITORS) };
   }
 
   /**
@@ -232,7 +225,7 @@ export class QueryResults {
     summary: string,
     rows: readonly KeyRow[],
   ): Promise<Measures[] | undefined> {
-    const { site, zone, range, where } = query;
+    const { site, zone, range, where, bots } = query;
     if (!(await this.coverage(query, summary)).complete) return undefined;
     if (rows.length > MAX_LOOKUPS) {
       const { rows: all } = await this.#keys(query, summary, EVERY_KEY);
@@ -242,8 +235,10 @@ export class QueryResults {
     const spans = spansOf(range, zone);
     return Promise.all(
       rows.map(async ({ key }) => {
-        if (where.length === 0)
+        if (!isFromRecords(query, summary)) {
+          if (isLeftOut(summary, key, bots)) return noMeasures();
           return onlyMeasures(await this.#reader.total({ site, summary, spans, target: key }));
+        }
         const conditions = withKey(where, { summary, key });
         return onlyMeasures((await this.#matched({ ...query, where: conditions })) ?? noMeasures());
       }),
@@ -261,26 +256,34 @@ export class QueryResults {
 
   /** Returns the coverage of a summary in the range. */
   async coverage(query: ResolvedQuery, summary: string): Promise<Coverage> {
-    const { site, zone, range, where } = query;
-    if (where.length > 0) return completeCoverage();
-    return this.#coverage(query, await storedIn(this.#reader, site, spansOf(range, zone)), [summary]);
+    const { site, zone, range, bots } = query;
+    if (isFromRecords(query, summary)) return completeCoverage();
+    return this.#coverage(query, await storedIn(this.#reader, site, spansOf(range, zone), bots), [summary]);
   }
 
   #coverage(
-    { site, zone, range }: ResolvedQuery,
+    { site, zone, range, bots }: ResolvedQuery,
     buckets: readonly StoredBucket[],
     summaries: readonly string[],
   ) {
-    return coverageOf(this.#reader, { site, zone, end: range.end }, buckets, summaries);
+    return coverageOf(this.#reader, { site, zone, bots, end: range.end }, buckets, summaries);
   }
 
-  #keys(query: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
-    const { site, zone, range, where } = query;
-    const answer =
-      where.length > 0
-        ? this.#reader.matchingKeys({ ...matching(query), column: columnFor(summary, 'summary'), ...page })
-        : this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...page });
-    return orElse(answer, { rows: [], count: 0, total: noMeasures() });
+  async #keys(query: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
+    const { site, zone, range, bots } = query;
+    const nothing = { rows: [], count: 0, total: noMeasures() };
+    if (isFromRecords(query, summary)) {
+      const column = columnFor(summary, 'summary');
+      return orElse(this.#reader.matchingKeys({ ...matching(query), column, ...page }), nothing);
+    }
+    const fetchKeys = (of: Page) =>
+      orElse(this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...of }), nothing);
+    if (bots === 'include') return fetchKeys(page);
+    const { rows } = await fetchKeys(EVERY_KEY);
+    return pageOfKeys(
+      rows.filter(({ key }) => !isLeftOut(summary, key, bots)),
+      page,
+    );
   }
 
   /** Returns the total of all matching records, or `undefined` if there are none. */
@@ -309,26 +312,25 @@ export class QueryResults {
   }
 }
 
-/** Returns whether a summary counts any of these buckets' requests, or all of them for a comparison. */
-function isCountedIn(buckets: readonly StoredBucket[], hits: number, isBefore: boolean) {
-  return (summary: Detail): boolean => {
-    const counted = countedOf(buckets, summary);
-    return hits === 0 || (isBefore ? counted === hits : counted > 0);
-  };
+/** Returns whether visitors of any of these buckets' requests are known, or of all of them for a comparison. */
+function isCounted(
+  buckets: readonly StoredBucket[],
+  { hasVisitors }: Exclude<Source, 'records'>,
+  isBefore: boolean,
+): boolean {
+  if (!hasVisitors) return false;
+  const { hits } = allOf(buckets);
+  const counted = countedOf(buckets, VISITORS);
+  return hits === 0 || (isBefore ? counted === hits : counted > 0);
 }
 
-/** Returns the record column that contains a summary's keys. */
-export function columnFor(summary: string, option: 'filter' | 'summary'): TextColumn {
-  const column = columnOf(summary);
-  if (column !== undefined) return column;
-  const names = STANDARD_SUMMARIES.map((standard) => standard.name).join(', ');
-  const where = option === 'filter' ? '' : ' (required by the filter)';
-  throw invalid(option, summary, `a summary whose keys are stored in the records${where}: ${names}`);
-}
-
-export function columnOf(name: string): TextColumn | undefined {
-  const found = known(name);
-  return found && 'column' in found ? found.column : undefined;
+/**
+ * Returns whether a result is read from the records: the sums of a key neither have a filter, nor tell who sent the
+ * requests, except those of `bots`.
+ * @param summary Summary of the keys; `undefined` for totals.
+ */
+function isFromRecords({ where, bots }: ResolvedQuery, summary: string | undefined): boolean {
+  return where.length > 0 || (bots !== 'include' && summary !== undefined && summary !== sumBots.name);
 }
 
 /** Adds the condition on a key of a summary. */
@@ -339,8 +341,8 @@ function withKey(
   return [...where, { column: columnFor(summary, 'summary'), value: key }];
 }
 
-export function matching({ site, range, where }: ResolvedQuery): Matching {
-  return { site, from: range.start, to: range.end - 1, where };
+export function matching({ site, range, where, bots }: ResolvedQuery): Matching {
+  return { site, from: range.start, to: range.end - 1, where: [...where, ...botsCondition(bots)] };
 }
 
 function totalsOf(row: MatchingRow): Totals {

@@ -3,16 +3,19 @@ import { wallClock } from '../platform/clock.ts';
 import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { KeyRow, Span, SumRow, SumsRequest } from '../storage/contract.ts';
+import { pageOf } from '../storage/fold-sums.ts';
 import { RESERVED } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
-import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES, sumBots } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
-import { coverageOf, hasLater, storedIn } from './coverage.ts';
+import { checkBots, isLeftOut } from './conditions.ts';
+import { completeCoverage, coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
-import type { Coverage } from './query-types.ts';
+import type { Bots, Coverage } from './query-types.ts';
 import { spansOf, type When } from './range.ts';
+import { countedSums, foundUsage } from './sums-by-bots.ts';
 
 /** Options of `getUsage`. */
 export interface UsageOptions {
@@ -29,6 +32,11 @@ export interface UsageOptions {
   page?: number;
   /** Name of the site. Defaults to the site of the TrackUsage, or `default`. */
   site?: string;
+  /**
+   * Requests to return or count. With `exclude` and `only`, the sums of a summary other than `bots` are counted from
+   * the stored records. Defaults to `include`.
+   */
+  bots?: Bots;
 }
 
 /** Options of `getSum`. */
@@ -99,13 +107,28 @@ export async function getSum<const O extends SumOptions>(
     throw invalid('target', target, 'a key, or null');
   }
   const key = typeof target === 'string' ? asStored(target) : target;
-  const page = pageOf(options);
+  const page = pageOptions(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
+  const bots = checkBots(options.bots ?? 'include');
+  const end = options.to === undefined ? zone.next('hour', zone.hourOf(now)) : Number.MAX_SAFE_INTEGER;
+  const read = (request: SumsRequest): Promise<SumRow[]> => {
+    return options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
+  };
+  const select = async (request: SumsRequest): Promise<SumRow[]> => {
+    if (bots === 'include') return read(request);
+    if (name !== sumBots.name) return countedSums(reader, zone, request, bots, end);
+    // Only the keys of `bots` tell from their sums who sent a request.
+    const rows = await read({ ...request, limit: 0, offset: 0 });
+    return pageOf(
+      rows.filter((row) => !isLeftOut(name, row.key, bots)),
+      request.limit,
+      request.offset,
+    );
+  };
   const fetchSums = async (of: Period, from: number, to: number): Promise<Sum[]> => {
     const request = { site, summary: name, period: of, from, to, target: key, ...page };
-    const answer = options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
-    const rows = await orElse(answer, []);
+    const rows = await orElse(select(request), []);
     return rows.map(({ bucket, ...row }) => ({ period: of, date: zone.format(bucket), ...row }));
   };
   if (period) {
@@ -130,11 +153,13 @@ export async function getUsage(
   timeZone = 'UTC',
   now = wallClock.now(),
 ): Promise<UsageRecord[]> {
-  const page = pageOf(options);
+  const page = pageOptions(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   const range = rangeOf(options, zone);
   if (options.to === undefined) range.to = zone.next('hour', zone.hourOf(now)) - 1;
-  return orElse(reader.usage({ site, ...range, ...page }), []);
+  const bots = checkBots(options.bots ?? 'include');
+  const request = { site, ...range, ...page };
+  return orElse(bots === 'include' ? reader.usage(request) : foundUsage(reader, request, bots), []);
 }
 
 /** Returns what a `getSum` result leaves out of the summary's buckets, on all of its pages. */
@@ -147,12 +172,16 @@ export async function sumCoverage(
   const { site, zone } = await siteOf(reader, options, 'UTC');
   const range = rangeOf(options, zone);
   const until = zone.next('hour', zone.hourOf(now));
+  const name = summaryName(summary);
+  const bots = checkBots(options.bots ?? 'include');
+  if (bots !== 'include' && name !== sumBots.name) return completeCoverage();
+  const all = { site, zone, bots };
   if (options.to !== undefined) {
-    const scope = { site, zone, end: zone.next(period, zone.bucketOf(period, range.to)) };
-    const buckets = await storedIn(reader, site, [{ period, ...range }]);
-    return coverageOf(reader, scope, buckets, [summaryName(summary)]);
+    const scope = { ...all, end: zone.next(period, zone.bucketOf(period, range.to)) };
+    const buckets = await storedIn(reader, site, [{ period, ...range }], bots);
+    return coverageOf(reader, scope, buckets, [name]);
   }
-  const scope = { site, zone, end: until };
+  const scope = { ...all, end: until };
   const current = zone.bucketOf(period, now);
   const isSplit = range.from <= current && (await hasLater(reader, scope, period));
   const spans: Span[] = isSplit
@@ -161,7 +190,7 @@ export async function sumCoverage(
         ...spansOf({ start: current, end: until, open: false, unit: 'day' }, zone),
       ]
     : [{ period, from: range.from, to: current }];
-  return coverageOf(reader, scope, await storedIn(reader, site, spans), [summaryName(summary)]);
+  return coverageOf(reader, scope, await storedIn(reader, site, spans, bots), [name]);
 }
 
 /**
@@ -240,7 +269,7 @@ function rangeOf({ from, to }: UsageOptions, zone: Calendar): { from: number; to
   };
 }
 
-function pageOf({ limit = DEFAULT_LIMIT, page = 1 }: UsageOptions): { limit: number; offset: number } {
+function pageOptions({ limit = DEFAULT_LIMIT, page = 1 }: UsageOptions): { limit: number; offset: number } {
   if (!Number.isSafeInteger(limit) || limit < 0) throw invalid('limit', limit, 'a whole number, 0 for all');
   const offset = limit * (Math.max(page, 1) - 1);
   if (!Number.isSafeInteger(page) || !Number.isSafeInteger(offset))

@@ -16,6 +16,7 @@ import {
   emptyText,
   headingOf,
   keyText,
+  limitText,
   notes,
   othersText,
   percentOf,
@@ -54,7 +55,7 @@ export function htmlReport(report: Report, imprint: Imprint): string {
 <header>
 <p class="kicker">Usage report</p>
 <h1><bdi>${name}</bdi></h1>
-<p>${range} <span class="soft">· time zone ${html(escapeText(site.timeZone))}</span></p>
+<p>${[range, limitText(report)].filter((text) => text !== undefined).join(' · ')} <span class="soft">· time zone ${html(escapeText(site.timeZone))}</span></p>
 </header>
 <main>
 ${empty === undefined ? '' : `<p class="empty">${html(empty)}</p>\n`}${stats(statsOf(report))}

@@ -3,7 +3,7 @@ import { type Change, changeOf, SAME } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { MEASURE_LABELS, NO_KEY, SUMMARY_LABELS } from '../formats/labels.ts';
 import { bytes, duration, integer, percent } from '../formats/numbers.ts';
-import type { Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
+import type { Bots, Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import type { Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
@@ -32,6 +32,12 @@ const MONTHS = [
 ];
 const regions = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' });
 const languages = new Intl.DisplayNames('en', { type: 'language', fallback: 'none' });
+
+const BOTS_NOTES: Readonly<Record<Bots, string>> = {
+  include: 'Hits include bots.',
+  exclude: 'Only the hits of people are counted.',
+  only: 'Only the hits of bots are counted.',
+};
 
 export interface Heading {
   title: string;
@@ -103,7 +109,7 @@ export interface Stat {
   isBad: boolean;
 }
 
-export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
+export function statsOf({ bots, totals: { totals, previous } }: Report): Stat[] {
   const before = previous && previous.totals.hits > 0 ? previous.totals : undefined;
   const stat = (
     label: string,
@@ -130,7 +136,12 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
   const share = (part: number | null) => `${percentOf(part ?? 0, totals.hits)} of hits`;
   return [
     ...stat(MEASURE_LABELS.hits, ({ hits }) => hits, integer),
-    ...stat(MEASURE_LABELS.visitors, ({ visitors }) => visitors, integer, 'distinct cookies'),
+    ...stat(
+      MEASURE_LABELS.visitors,
+      ({ visitors }) => (bots === 'only' ? null : visitors),
+      integer,
+      'distinct cookies',
+    ),
     ...stat(
       MEASURE_LABELS.transfer,
       ({ transfer }) => transfer,
@@ -139,7 +150,8 @@ export function statsOf({ totals: { totals, previous } }: Report): Stat[] {
     ),
     ...stat(MEASURE_LABELS.average, averageTime, timeText, undefined, true),
     ...stat(MEASURE_LABELS.errors, ({ errors }) => errors, integer, share(totals.errors), true),
-    ...stat(MEASURE_LABELS.bots, ({ bots }) => bots, integer, share(totals.bots)),
+    // If only people or only bots count, their number is 0 or that of all hits.
+    ...(bots === 'include' ? stat(MEASURE_LABELS.bots, (of) => of.bots, integer, share(totals.bots)) : []),
   ];
 }
 
@@ -205,6 +217,11 @@ export function chartTitle({ series }: Report): string {
   return `${MEASURE_LABELS.hits} by ${series.period}`;
 }
 
+/** Returns the requests that a report counts, if it is not all. */
+export function limitText({ bots }: Report): string | undefined {
+  return { include: undefined, exclude: 'people only', only: 'bots only' }[bots];
+}
+
 export function chartDescription({ series }: Report): string {
   const { buckets, period } = series;
   const most = buckets.reduce<Bucket | undefined>(
@@ -218,7 +235,7 @@ export function chartDescription({ series }: Report): string {
 }
 
 /** Returns notes needed to interpret the numbers, each a sentence or two. */
-export function notes({ site, totals }: Report, { now, version }: Imprint): string[] {
+export function notes({ site, bots, totals }: Report, { now, version }: Imprint): string[] {
   const kept = new Set(site.summaries.map(({ name }) => name));
   const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
   return [
@@ -230,9 +247,7 @@ export function notes({ site, totals }: Report, { now, version }: Imprint): stri
       : [
           'Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.',
         ]),
-    ...(totals.totals.bots === null
-      ? ['Hits include bots.']
-      : ['Hits include bots. A bot is a client whose user agent says so.']),
+    `${BOTS_NOTES[bots]} A bot is a client whose user agent says so.`,
     ...(site.summaries.some(({ custom }) => custom)
       ? [
           'A custom summary can assign several keys to a request, so its rows may add up to more than all hits.',

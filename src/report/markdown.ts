@@ -14,6 +14,7 @@ import {
   emptyText,
   headingOf,
   keyText,
+  limitText,
   notes,
   othersText,
   percentOf,
@@ -28,9 +29,10 @@ export function markdownReport(report: Report, imprint: Imprint): string {
   const { site, totals } = report;
   const empty = emptyText(report);
   const compared = comparison(report);
+  const limit = limitText(report);
   const parts = [
     `# Usage of ${code(escapeText(site.site))}`,
-    `**${rangeText(totals.range)}**, time zone ${code(escapeText(site.timeZone))}`,
+    `**${rangeText(totals.range)}**${limit === undefined ? '' : `, ${limit}`}, time zone ${code(escapeText(site.timeZone))}`,
     ...(empty === undefined ? [] : [`> ${plain(empty)}`]),
     table(
       ['', 'Value', 'Previous period', MEASURE_LABELS.change, ''],

@@ -1,10 +1,12 @@
-import type { SeriesResult, SiteResult, TopResult, TotalsResult, UsageQuery } from '../query/query.ts';
+import type { Bots, SeriesResult, SiteResult, TopResult, TotalsResult, UsageQuery } from '../query/query.ts';
 import type { RangeOptions } from '../query/range.ts';
 import { calendar } from '../summaries/periods.ts';
 
 /** Contents of a report: results of queries over one range. */
 export interface Report {
   site: SiteResult;
+  /** Requests that are counted. */
+  bots: Bots;
   totals: TotalsResult;
   series: SeriesResult;
   /** One result for each summary that is stored for the site. */
@@ -14,6 +16,8 @@ export interface Report {
 export interface ReportOptions extends RangeOptions {
   /** Name of the site. Defaults to that of the query. */
   site?: string;
+  /** Requests to count. Defaults to `include`. */
+  bots?: Bots;
 }
 
 /** Time and release that created a report. */
@@ -32,7 +36,7 @@ const LIMIT = 10;
  */
 export async function makeReport(
   query: UsageQuery,
-  { site: name, ...given }: ReportOptions,
+  { site: name, bots = 'include', ...given }: ReportOptions,
   now: number,
 ): Promise<Report> {
   const site = await query.site(name === undefined ? {} : { site: name });
@@ -40,15 +44,18 @@ export async function makeReport(
   const options = {
     ...(isGiven ? given : lastMonth(site.timeZone, now)),
     site: site.site,
+    bots,
     // There is nothing before the start of the data.
     compare: given.range !== 'all',
   };
   const [totals, series, ...top] = await Promise.all([
     query.totals(options),
     query.series(options),
-    ...site.summaries.map((summary) => query.top(summary.name, { ...options, limit: LIMIT })),
+    ...site.summaries
+      .filter(({ filter }) => bots === 'include' || filter)
+      .map((summary) => query.top(summary.name, { ...options, limit: LIMIT })),
   ]);
-  return { site, totals, series, top };
+  return { site, bots, totals, series, top };
 }
 
 function lastMonth(timeZone: string, now: number): RangeOptions {

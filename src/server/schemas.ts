@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { BOTS } from '../query/query-types.ts';
 import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
@@ -78,6 +79,7 @@ const common = {
       ),
     ),
   ),
+  bots: v.optional(described(oneOf(BOTS), 'Requests to count. Defaults to `include`.')),
 };
 
 const parameters = <E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'unknown parameter');
@@ -121,7 +123,7 @@ const measured = v.strictObject(measures);
 const totals = v.strictObject({
   ...measures,
   visitors: described(v.nullable(v.number()), 'Distinct cookie visitors; null if no summary covers them.'),
-  bots: described(v.nullable(v.number()), 'Requests by bots; null if no summary covers them.'),
+  bots: described(v.nullable(v.number()), 'Requests by bots; null for a single key without a filter.'),
 });
 const coverage = described(
   v.strictObject({

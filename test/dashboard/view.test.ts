@@ -19,6 +19,7 @@ const views: fc.Arbitrary<View> = fc.record({
   range: fc.constantFrom('today', '12mo', 'all', { from: '2026-01-01', to: '2026-02-03' }),
   compare: fc.boolean(),
   measure: fc.constantFrom(...MEASURE_IDS),
+  bots: fc.constantFrom('include', 'exclude', 'only'),
   filters: fc.uniqueArray(
     fc.record({ summary: fc.constantFrom('urls', 'geo', 'user-agents'), key: fc.option(word) }),
     { selector: ({ summary }) => summary },
@@ -86,6 +87,7 @@ describe('API queries', () => {
     expect(pathOf('totals', view, { compare: true, search: undefined })).toBe(
       'totals?range=30d&filter=urls%3Ahttp%3A%2F%2Fa%2F%3Fb%3Dc%26d&filter=bots%3A&compare=true',
     );
+    expect(pathOf('records', { ...DEFAULT_VIEW, bots: 'exclude' })).toBe('records?range=30d&bots=exclude');
     const days: View = { ...DEFAULT_VIEW, site: 'shop', range: { from: '2026-01-01', to: '2026-01-31' } };
     const path = pathOf('series', days, { summary: 'geo', key: null });
     expect(path).toBe('series?site=shop&from=2026-01-01&to=2026-01-31&summary=geo&key=');

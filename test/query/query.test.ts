@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  type Bots,
   type Bucket,
   type Filter,
   type QueryContext,
@@ -8,6 +9,7 @@ import {
   UsageQuery,
 } from '../../src/query/query.ts';
 import type { RangeOptions } from '../../src/query/range.ts';
+import { getSum, getUsage, type SumOptions, type UsageOptions } from '../../src/query/sums-and-records.ts';
 import type { UsageRecord } from '../../src/record.ts';
 import { complete } from '../../src/storage/complete-reader.ts';
 import type { Measures, Order } from '../../src/storage/contract.ts';
@@ -159,8 +161,9 @@ const record: fc.Arbitrary<TestRecord> = fc
     duration: fc.integer({ min: 0, max: 5_000 }),
     bot: fc.boolean(),
   })
-  // Browser and bot are known only with a user agent.
-  .map((each) => (each.agent === null ? { ...each, browser: null, bot: false } : each));
+  // Browser and bot are known only with a user agent, and bots have no cookie.
+  .map((each) => (each.agent === null ? { ...each, browser: null, bot: false } : each))
+  .map((each) => (each.bot ? { ...each, visitor: null } : each));
 
 const hour = fc
   .integer({ min: at('2026-10-01T00:00:00Z') / HOUR, max: Math.floor(NOW / HOUR) })
@@ -209,6 +212,7 @@ const world = fc.record({
   timeZone: fc.constantFrom('UTC', 'Europe/Berlin', 'America/St_Johns', 'Asia/Kathmandu'),
   range,
   filter,
+  bots: fc.constantFrom<Bots>('include', 'include', 'exclude', 'only'),
 });
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 
@@ -217,12 +221,14 @@ function bare(name: string): string {
 }
 
 /** Returns a query, and a naive count of the records that match it. */
-async function openWorld({ records, timeZone, filter }: World) {
+async function openWorld({ records, timeZone, filter, bots }: World) {
   const query = await openQuery(records, { timeZone });
   const all = await Counted.of(records, timeZone);
   const zone = calendar(records.length > 0 ? timeZone : 'UTC');
-  const matching = all.where((each) =>
-    Object.entries(filter).every(([name, key]) => keyOf(each, bare(name)) === key),
+  const matching = all.where(
+    (each) =>
+      (bots === 'include' || each.bot === (bots === 'only')) &&
+      Object.entries(filter).every(([name, key]) => keyOf(each, bare(name)) === key),
   );
   const within = ({ from, to }: { from: string; to: string }, isEmpty = false): Counted => {
     const end = isEmpty ? at(from) : zone.next('hour', at(to));
@@ -238,10 +244,15 @@ async function openWorld({ records, timeZone, filter }: World) {
   };
 }
 
-/** Without data, the numbers of visitors and bots are unknown. */
-function orUnknown<T extends { visitors: number | null; bots: number | null }>(totals: T, given: World) {
+/** Without data, the number of visitors is unknown. */
+function orUnknown<T extends { visitors: number | null }>(totals: T, given: World) {
   const isKnown = given.records.length > 0 || Object.keys(given.filter).length > 0;
-  return isKnown ? totals : { ...totals, visitors: null, bots: null };
+  return isKnown ? totals : { ...totals, visitors: null };
+}
+
+/** Options that select the requests of a world. */
+function chosen({ range, filter, bots }: World) {
+  return { ...range, filter, bots };
 }
 
 describe('results equal a naive count of the records', () => {
@@ -249,7 +260,7 @@ describe('results equal a naive count of the records', () => {
     await fc.assert(
       fc.asyncProperty(world, async (given) => {
         const { query, counted, earlier } = await openWorld(given);
-        const result = await query.totals({ ...given.range, filter: given.filter, compare: true });
+        const result = await query.totals({ ...chosen(given), compare: true });
         expect(result.totals).toEqual(orUnknown(counted(result).totals(), given));
         if ('from' in given.range && given.range.from === '2027-01-03') return;
         expect(result.previous!.totals).toEqual(orUnknown(earlier(result.previous!.range).totals(), given));
@@ -262,7 +273,7 @@ describe('results equal a naive count of the records', () => {
     await fc.assert(
       fc.asyncProperty(world, fc.constantFrom<Period>(...PERIODS), async (given, period) => {
         const { query, zone, counted, earlier } = await openWorld(given);
-        const options = { ...given.range, filter: given.filter, compare: true };
+        const options = { ...chosen(given), compare: true };
         const result = await query.series({ ...options, period });
         const naive = (records: Counted, buckets: readonly Bucket[]) =>
           buckets.map(({ date }) => ({
@@ -305,8 +316,14 @@ describe('results equal a naive count of the records', () => {
         const end = begin > NOW ? begin : calendar(timeZone).next('hour', at(result.range.to));
         const within = fields.filter(({ date }) => date >= begin && date < end);
         expect(result.totals.hits).toBe(within.length);
-        const bots = within.filter((each) => each.bot && each.hooks.includes('bots')).length;
-        expect(result.totals.bots ?? 0).toBe(bots);
+        // The bots of all requests are known.
+        expect(result.totals.bots).toBe(within.filter((each) => each.bot).length);
+        const people = await query.totals({ ...range, bots: 'exclude' });
+        // A summary that was never kept has no gaps.
+        const uncounted = fields.some(({ hooks }) => hooks.includes('visitors'))
+          ? within.filter((each) => !each.bot && !each.hooks.includes('visitors'))
+          : [];
+        expect(people.coverage.gaps.reduce((sum, { hits }) => sum + hits, 0)).toBe(uncounted.length);
         const { coverage } = await query.series({ ...range, period: 'month' });
         expect(coverage).toEqual(result.coverage);
         for (const summary of ['urls', 'visitors', 'bots']) {
@@ -336,7 +353,7 @@ describe('results equal a naive count of the records', () => {
       fc.asyncProperty(world, fc.constantFrom(...ALL), async (given, summary) => {
         const { query, zone, counted } = await openWorld(given);
         for (const key of [null, 'v1', 'DE', '200', 'web-1', 'nobody']) {
-          const result = await query.series({ ...given.range, filter: given.filter, summary, key });
+          const result = await query.series({ ...chosen(given), summary, key });
           const records = counted(result).where((each) => keyOf(each, summary) === key);
           for (const { date, hits, transfer, errors, duration } of result.buckets) {
             const bucketRecords = records.where(
@@ -361,12 +378,7 @@ describe('results equal a naive count of the records', () => {
       fc.asyncProperty(world, fc.constantFrom(...ALL), page, async (given, summary, options) => {
         const paged: TopOptions = options.limit === 0 ? { ...options, page: 1 } : options;
         const { query, counted, earlier } = await openWorld(given);
-        const result = await query.top(summary, {
-          ...given.range,
-          ...paged,
-          filter: given.filter,
-          compare: true,
-        });
+        const result = await query.top(summary, { ...chosen(given), ...paged, compare: true });
         const { order, search, limit, page } = options;
         const keys = counted(result)
           .keys(summary)
@@ -385,7 +397,7 @@ describe('results equal a naive count of the records', () => {
         expect(result.total.hits).toBe(add(keys));
         expect(result.others.hits).toBe(result.total.hits - add(expected));
         if (result.rows.length === 0) return;
-        const totals = await query.totals({ ...given.range, filter: given.filter, compare: true });
+        const totals = await query.totals({ ...chosen(given), compare: true });
         const recordsBefore = earlier(totals.previous!.range);
         for (const { key, previous } of result.rows) {
           expect(previous).toEqual(recordsBefore.where((each) => keyOf(each, summary) === key).measures());
@@ -402,7 +414,7 @@ describe('results equal a naive count of the records', () => {
         const found: UsageRecord[] = [];
         let after: string | undefined;
         for (;;) {
-          const options = { ...given.range, filter: given.filter, limit };
+          const options = { ...chosen(given), limit };
           const result = await query.records({ ...options, ...(after !== undefined && { after }) });
           expect(result.records.length).toBeLessThanOrEqual(limit);
           found.push(...result.records);
@@ -440,29 +452,29 @@ describe('totals', () => {
     });
   });
 
-  test('a value without a summary is null, not 0', async () => {
+  test('visitors without their summary are null, not 0', async () => {
     const query = await openQuery(visits, { hooks: ['urls', 'visitors'] });
-    expect((await query.totals({ range: 'all' })).totals).toMatchObject({ hits: 6, visitors: 3, bots: null });
+    expect((await query.totals({ range: 'all' })).totals).toMatchObject({ hits: 6, visitors: 3, bots: 1 });
     const basic = await openQuery(visits, { hooks: ['basic'] });
     expect((await basic.totals({ range: 'all' })).totals).toMatchObject({
       hits: 6,
       visitors: null,
-      bots: null,
+      bots: 1,
     });
     const [bucket] = (await basic.series({ range: 'all' })).buckets;
-    expect(bucket).toMatchObject({ visitors: null, bots: null });
+    expect(bucket).toMatchObject({ visitors: null, bots: 0 });
   });
 
   test('all requests are counted with any summaries', async () => {
     for (const hooks of [[], [sumPlans], ['geo']]) {
       const query = await openQuery(visits, { hooks });
-      const expected = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: null, bots: null };
+      const expected = { hits: 6, transfer: 30, errors: 1, duration: 9_000, visitors: null, bots: 1 };
       expect(await query.totals({ from: '2026-09' })).toMatchObject({ totals: expected, coverage: COMPLETE });
       const { buckets, coverage } = await query.series({ from: '2026-09', period: 'month' });
       expect(buckets.map(({ hits, visitors, bots }) => [hits, visitors, bots])).toEqual([
-        [1, null, null],
-        [2, null, null],
-        [3, null, null],
+        [1, null, 0],
+        [2, null, 0],
+        [3, null, 1],
       ]);
       expect(coverage).toEqual(COMPLETE);
     }
@@ -625,12 +637,93 @@ describe('top', () => {
       'filter is "plans"; expected a summary whose keys are stored in the records: urls, ',
     );
     await expect(query.top('plans', { filter: { status: '200' } })).rejects.toThrow(
-      'summary is "plans"; expected a summary whose keys are stored in the records (required by the filter): urls, ',
+      'summary is "plans"; expected a summary whose keys are stored in the records (required by filters and by bots): urls, ',
     );
     await expect(query.series({ summary: 'plans', key: 'gold', filter: { status: '200' } })).rejects.toThrow(
       'summary is "plans"',
     );
     await expect(query.top('plan')).rejects.toThrow(/unknown summary "plan"; use one of: urls, .*, plans\./);
+  });
+});
+
+describe('people and bots', () => {
+  const visits = [
+    { date: at('2026-11-02T10:00:00Z'), url: 'http://shop/a', visitor: 'v1' },
+    { date: at('2026-11-02T11:00:00Z'), url: 'http://shop/a', agent: 'Googlebot/2.1', bot: true },
+    { date: at('2026-11-02T12:00:00Z'), url: 'http://shop/b', agent: 'Googlebot/2.1', bot: true },
+    { date: at('2026-11-03T12:00:00Z'), url: 'http://shop/b', agent: 'Bingbot', bot: true },
+  ];
+  const month = { from: '2026-11', to: '2026-11-24' };
+
+  test('totals, series and the keys of bots are read from the sums alone', async () => {
+    const storage = new MemoryStorage({ hooks: ALL });
+    const writer = await openWriter(storage, { site: 'shop' });
+    await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
+    const refuse = () => Promise.reject(new Error('reads records'));
+    const reader = {
+      ...storage.reader,
+      matchingKeys: refuse,
+      matchingSeries: refuse,
+      matchingRecords: refuse,
+    };
+    const query = new UsageQuery(reader, { site: 'shop', now: () => NOW });
+    const hits = async (bots: Bots) => {
+      const { totals, previous } = await query.totals({ ...month, bots, compare: true });
+      expect(previous!.totals.hits).toBe(0);
+      const { buckets } = await query.series({ ...month, bots, period: 'day' });
+      expect(buckets.reduce((sum, bucket) => sum + bucket.hits, 0)).toBe(totals.hits);
+      const { rows, count, total } = await query.top('bots', { ...month, bots, limit: 1 });
+      expect(total.hits).toBe(totals.hits);
+      return [totals.hits, totals.bots, totals.visitors, rows[0]!.key, count];
+    };
+    expect(await hits('include')).toEqual([4, 3, 1, 'Googlebot/2.1', 3]);
+    expect(await hits('exclude')).toEqual([1, 0, 1, null, 1]);
+    expect(await hits('only')).toEqual([3, 3, 0, 'Googlebot/2.1', 2]);
+    await expect(query.top('urls', { ...month, bots: 'only' })).rejects.toThrow('reads records');
+  });
+
+  test('bots without a summary of theirs are counted all the same', async () => {
+    const query = await openQuery(visits, { hooks: [] });
+    const { totals, coverage } = await query.totals({ ...month, bots: 'only' });
+    expect([totals.hits, totals.bots, coverage]).toEqual([3, 3, COMPLETE]);
+  });
+
+  test('getSum and getUsage: sums and records of people and of bots, by pages', async () => {
+    const storage = new MemoryStorage({ hooks: [...ALL, sumPlans] });
+    const writer = await openWriter(storage, { site: 'shop' });
+    await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(visits));
+    const sums = async (summary: string, options: Omit<SumOptions, 'period'>) => {
+      const found = await getSum(
+        storage.reader,
+        summary,
+        { ...options, site: 'shop', period: 'day' },
+        'UTC',
+        NOW,
+      );
+      return found.map(({ date, key, hits }) => `${date.slice(8, 10)} ${key?.slice(-2)} ${hits}`);
+    };
+    expect(await sums('urls', { bots: 'only' })).toEqual(['03 /b 1', '02 /a 1', '02 /b 1']);
+    for (const page of [1, 2, 3]) {
+      const of = await sums('urls', { bots: 'only', limit: 1, page });
+      expect(of).toEqual([['03 /b 1'], ['02 /a 1'], ['02 /b 1']][page - 1]);
+    }
+    expect(await sums('urls', { bots: 'only', limit: 2, page: 2 })).toEqual(['02 /b 1']);
+    expect(await sums('urls', { bots: 'only', target: 'http://shop/b' })).toEqual(['03 /b 1', '02 /b 1']);
+    expect(await sums('urls', { bots: 'exclude' })).toEqual(['02 /a 1']);
+    expect(await sums('bots', { bots: 'only', limit: 1, page: 2 })).toEqual(['02 .1 2']);
+    expect(await sums('bots', { bots: 'exclude' })).toEqual(['02 undefined 1']);
+    expect(await sums('bots', { bots: 'only', target: null })).toEqual([]);
+    const urls = async (options: UsageOptions) =>
+      (await getUsage(storage.reader, { ...options, site: 'shop' }, 'UTC', NOW)).map(({ url }) =>
+        url.slice(-1),
+      );
+    expect(await urls({ bots: 'only' })).toEqual(['b', 'b', 'a']);
+    expect(await urls({ bots: 'exclude', limit: 0 })).toEqual(['a']);
+    expect(await urls({ bots: 'only', limit: 2, page: 2 })).toEqual(['a']);
+    await expect(urls({ bots: 'some' as Bots })).rejects.toThrow('bots is "some"');
+    await expect(sums('plans', { bots: 'only' })).rejects.toThrow(
+      'bots is "plans"; expected a summary whose keys are stored in the records',
+    );
   });
 });
 
@@ -673,7 +766,7 @@ describe('no data', () => {
     const range = { from: '2026-10-27T00:00:00+00:00', to: '2026-11-25T20:00:00+00:00' };
     const head = { site, timeZone: 'UTC', range };
     const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
-    const unknown = { ...nothing, visitors: null, bots: null };
+    const unknown = { ...nothing, visitors: null, bots: 0 };
     expect(await query.totals({ site, compare: true })).toEqual({
       ...head,
       totals: unknown,
@@ -760,6 +853,8 @@ describe('invalid input is refused by name', () => {
     ['filter', { filter: { __proto__: null, toString: 'x' } }],
     ['filter.status', { filter: { status: 200 } }],
     ['filter.status', { filter: { status: undefined } }],
+    ['bots', { bots: 'some' }],
+    ['bots', { bots: null }],
     ['site', { site: 5 }],
     ['site', { site: null }],
     ['range', { range: 'yesterday' }],

@@ -88,6 +88,7 @@ test('renders Markdown', async () => {
     | Transfer | 2.0 kB | 1.0 kB | +100% | 668 B per hit |
     | Avg. response time | 1.5 ms | 1.5 ms | 0% |  |
     | Errors | 1 | 0 | new | 33.3% of hits |
+    | Bots | 1 | 0 | new | 33.3% of hits |
 
     Compared with 28 September to 1 October 2026.
 
@@ -126,7 +127,7 @@ test('renders Markdown', async () => {
     - Days and months are in the time zone UTC.
     - Transfer is the size of response bodies. Errors are responses with a status of 500 or more. Avg. response time is measured from the arrival of a request to the write that completed its response.
     - Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.
-    - Hits include bots.
+    - Hits include bots. A bot is a client whose user agent says so.
     - Not stored: sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots. To store a summary from now on, add it to the hooks of the storage.
     - Created on 2026-11-25 at 20:36 UTC by track-usage 1.2.3.
     "
@@ -250,8 +251,9 @@ describe('html', () => {
   test('values that are not kept are not shown as 0', async () => {
     const text = htmlReport(await reportOf(VISITS, { hooks: ['urls'] }), IMPRINT);
     expect(text).not.toContain('<dt>Visitors');
-    expect(text).not.toContain('<dt>Bots');
     expect(text).toContain('Not stored: sumRemotes, sumUserAgents,');
+    // The bots of all requests are known.
+    expect(text).toContain('<dt>Bots');
   });
 
   test('a summary without data in the range says so', async () => {

@@ -11,6 +11,7 @@ export function pathOf(resource: string, view: View, extra: Extra = {}): string 
     query.set('from', view.range.from);
     query.set('to', view.range.to);
   }
+  if (view.bots !== 'include') query.set('bots', view.bots);
   for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
   for (const [name, value] of Object.entries(extra)) {
     if (value === undefined || value === false) continue;

@@ -3,6 +3,7 @@ import type { SiteResult, RecordsResult as StoredRecords } from '../../../src/qu
 import type { UsageStatus as AppStatus } from '../../../src/writer/app/status.ts';
 
 export type {
+  Bots,
   Coverage,
   Gap,
   SeriesResult,

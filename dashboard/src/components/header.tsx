@@ -3,6 +3,7 @@ import type { LiveState } from '../api/use-live.ts';
 import { usePage } from '../state/context.ts';
 import type { Theme } from '../state/theme.ts';
 import { HealthBadge, LiveBadge } from './badges.tsx';
+import { BotsSwitch } from './bots-switch.tsx';
 import { RangePicker } from './range-picker.tsx';
 import { ThemeSwitch } from './theme-switch.tsx';
 
@@ -31,6 +32,7 @@ export function Header({ live, isLive, onLive, status, theme, onTheme }: HeaderP
         </div>
         <div class="tools">
           <RangePicker />
+          <BotsSwitch />
           <button
             type="button"
             class="button"

@@ -9,7 +9,7 @@ export function RangePicker() {
   const { view, change } = usePage();
   const choose = (range: View['range']) => change((before) => ({ ...firstPages(before), range }));
   return (
-    <fieldset class="ranges">
+    <fieldset class="segments ranges">
       <legend class="hidden">Range</legend>
       {Object.entries(RANGE_LABELS).map(([name, label]) => (
         <button

@@ -1,3 +1,4 @@
+import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { TotalsResult } from '../api/types.ts';
 import type { QueryState } from '../api/use-query.ts';
 import { difference } from '../format/change.ts';
@@ -17,13 +18,11 @@ export function Strip({ totals }: { totals: QueryState<TotalsResult> }) {
           <Total key={measure.id} measure={measure} result={totals.data} />
         ))}
       </div>
-      {totals.data && <CoverageNote coverage={totals.data.coverage} labelOf={labelOf} />}
+      {totals.data && (
+        <CoverageNote coverage={totals.data.coverage} labelOf={() => MEASURE_LABELS.visitors} />
+      )}
     </>
   );
-}
-
-function labelOf(summary: string): string {
-  return summary === 'visitors' ? 'Visitors' : 'Bots';
 }
 
 function Total({ measure, result }: { measure: Measure; result: TotalsResult | undefined }) {

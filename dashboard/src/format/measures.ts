@@ -62,7 +62,7 @@ export const MEASURES: readonly Measure[] = [
     of: ({ bots }) => bots,
     ...count,
     better: null,
-    needs: 'sumBots',
+    needs: null,
   },
 ];
 

@@ -1,5 +1,5 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
-import type { Order, RangeName } from '../api/types.ts';
+import type { Bots, Order, RangeName } from '../api/types.ts';
 
 export const RANGE_LABELS = {
   today: 'Today',
@@ -10,6 +10,11 @@ export const RANGE_LABELS = {
   '12mo': '12 months',
   all: 'All time',
 } as const satisfies Record<RangeName, string>;
+export const BOTS_LABELS = {
+  include: 'All',
+  exclude: 'People',
+  only: 'Bots',
+} as const satisfies Record<Bots, string>;
 export const MEASURE_IDS = ['hits', 'visitors', 'transfer', 'errors', 'average', 'bots'] as const;
 export type MeasureId = (typeof MEASURE_IDS)[number];
 export const ORDER_LABELS = {
@@ -46,6 +51,8 @@ export interface View {
   range: RangeName | Dates;
   compare: boolean;
   measure: MeasureId;
+  /** Requests that are counted. */
+  bots: Bots;
   filters: readonly Filter[];
   /** True if the chart is shown as a table. */
   table: boolean;
@@ -64,6 +71,7 @@ export const DEFAULT_VIEW: View = {
   range: '30d',
   compare: true,
   measure: 'hits',
+  bots: 'include',
   filters: [],
   table: false,
   requests: true,
@@ -97,6 +105,7 @@ export function parseView(search: string): View {
         : oneOf(range, Object.keys(RANGE_LABELS) as RangeName[], DEFAULT_VIEW.range as RangeName),
     compare: query.get('compare') !== 'false',
     measure: oneOf(query.get('measure'), MEASURE_IDS, DEFAULT_VIEW.measure),
+    bots: oneOf(query.get('bots'), Object.keys(BOTS_LABELS) as Bots[], DEFAULT_VIEW.bots),
     filters: filtersOf(query.getAll('filter')),
     table: query.get('table') === 'true',
     requests: query.get('requests') !== 'false',
@@ -116,6 +125,7 @@ export function searchOf(view: View): string {
   } else if (view.range !== DEFAULT_VIEW.range) query.set('range', view.range);
   if (!view.compare) query.set('compare', 'false');
   if (view.measure !== DEFAULT_VIEW.measure) query.set('measure', view.measure);
+  if (view.bots !== DEFAULT_VIEW.bots) query.set('bots', view.bots);
   for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
   if (view.table) query.set('table', 'true');
   if (!view.requests) query.set('requests', 'false');

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { BOTS, type Bots } from '../../query/query-types.ts';
 import type { UsageOptions } from '../../query/sums-and-records.ts';
 
 const FORMATS = ['table', 'json', 'csv'] as const;
@@ -10,6 +11,7 @@ export interface CommonOptions extends UsageOptions {
   limit: number;
   page: number;
   site: string;
+  bots: Bots;
   storage: string;
   format: (typeof FORMATS)[number];
 }
@@ -22,6 +24,11 @@ export function addStorageOption(command: Command): Command {
     '-s, --storage <storage>',
     'sqlite:PATH, a path that ends in .db, .sqlite or .sqlite3, or a URL such as mysql://user@host/usage',
   );
+}
+
+/** Creates the option `--bots`. */
+export function botsOption(): Option {
+  return new Option('--bots <bots>', 'requests to count').choices(BOTS).default('include');
 }
 
 /**
@@ -38,15 +45,17 @@ export function addCommonOptions(command: Command, limited: string): Command {
     .option('--limit <rows>', 'rows per page; 0 for all', wholeNumber, DEFAULT_LIMIT)
     .option('--page <page>', 'page number, from 1', pageNumber, 1)
     .option('--site <site>', 'site name, as in the app', 'default')
+    .addOption(botsOption())
     .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('table'));
 }
 
 /** Returns the options that belong to the query. */
-export function queryOf({ from, to, limit, page, site }: CommonOptions): UsageOptions {
+export function queryOf({ from, to, limit, page, site, bots }: CommonOptions): UsageOptions {
   return {
     limit,
     page,
     site,
+    bots,
     ...(from !== undefined && { from }),
     ...(to !== undefined && { to }),
   };

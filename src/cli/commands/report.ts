@@ -4,6 +4,7 @@ import { bucket } from '../../formats/numbers.ts';
 import { wallClock } from '../../platform/clock.ts';
 import { version } from '../../platform/version.ts';
 import { UsageQuery } from '../../query/query.ts';
+import type { Bots } from '../../query/query-types.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
 import { htmlReport } from '../../report/html.ts';
 import { emptyText } from '../../report/labels.ts';
@@ -12,7 +13,7 @@ import { type Imprint, makeReport, type Report, type ReportOptions } from '../..
 import { type Io, NothingFound, print } from '../io.ts';
 import { replaceFile } from '../replace-file.ts';
 import { withReader } from '../storage.ts';
-import { addStorageOption } from './options.ts';
+import { addStorageOption, botsOption } from './options.ts';
 
 const FORMATS = {
   html: htmlReport,
@@ -27,6 +28,7 @@ interface Options {
   from?: string;
   to?: string;
   site: string;
+  bots: Bots;
   format: keyof typeof FORMATS;
   out?: string;
 }
@@ -56,6 +58,7 @@ export function addReportCommand(program: Command, io: Io): void {
     .option('--from <date>', "first hour, day or month, such as 2026-11-01; in the site's time zone")
     .option('--to <date>', 'last hour, day or month, inclusive (default: now)')
     .option('--site <site>', 'site name, as in the app', 'default')
+    .addOption(botsOption())
     .addOption(new Option('--format <format>', 'output format').choices(Object.keys(FORMATS)).default('html'))
     .option('-o, --out <file>', 'file to write, or - for stdout (default: -)')
     .addHelpText('after', EXAMPLES)
@@ -63,11 +66,11 @@ export function addReportCommand(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { storage, site, format, out = '-' } = options;
+  const { storage, site, bots, format, out = '-' } = options;
   const now = wallClock.now();
   const { report, empty } = await withReader(storage, async (reader) => {
     const query = new UsageQuery(reader, { now: () => now });
-    const report = await makeReport(query, { site, ...rangeOf(options) }, now);
+    const report = await makeReport(query, { site, bots, ...rangeOf(options) }, now);
     const empty = emptyText(report);
     return { report, empty: empty === undefined ? undefined : `${empty}${await rangeHint(query, site)}` };
   });
