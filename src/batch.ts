@@ -17,6 +17,12 @@ export interface Extra {
   keys?: Record<string, string[]>;
 }
 
+/** Decides which of the texts that clients choose are stored. */
+export interface TextLimit {
+  /** Returns whether a text may be stored. */
+  admits(text: string): boolean;
+}
+
 /** Keys of a batch's records in a user-defined summary, as IDs in `strings`. */
 export interface CustomKeys {
   /** First key of each record. */
@@ -72,7 +78,7 @@ export class RecordBatch {
   /** Number of UTF-16 units in `strings`, which limits the memory of a batch. */
   textLength = 0;
   /** Decides which of the texts that clients choose are stored. Defaults to all. */
-  budget: { admits(text: string): boolean } | undefined;
+  budget: TextLimit | undefined;
   #ids = new Map<string, number>();
 
   constructor(capacity = 1024) {

@@ -84,6 +84,6 @@ export {
 } from './summaries/standard.ts';
 export { type MetricsOptions, type TimeoutOptions, TrackUsage } from './tracker/tracker.ts';
 export type { LastError, StatusError } from './writer/app/problem-reporter.ts';
-export type { StorageStatus, UsageStatus } from './writer/app/status.ts';
+export type { KeyBudgetReached, StorageStatus, UsageStatus } from './writer/app/status.ts';
 export type { FreeGeoIpSettings, FreeGeoIpStatus } from './writer/enrich/free-geo-ip-settings.ts';
 export type { GeoSettings } from './writer/enrich/geo.ts';

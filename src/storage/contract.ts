@@ -415,9 +415,11 @@ export interface Recount {
 export interface StorageSize {
   /** Records, without their texts. */
   records: PartSize;
-  /** Sums of each period. */
+  /** Sums of the hours. */
   hour: PartSize;
+  /** Sums of the days. */
   day: PartSize;
+  /** Sums of the months. */
   month: PartSize;
   /** Texts, user agents and other rows that records and sums share. */
   texts: PartSize;

@@ -9,10 +9,11 @@ export {
   FLAG_BOT,
   RecordBatch,
   type RecordBatchData,
+  type TextLimit,
 } from '../batch.ts';
 export type { Position } from '../journal/position.ts';
 export { TEXT_COLUMNS, type TextColumn, type UsageRecord, type UserAgent } from '../record.ts';
-export { COVERAGE, ERASED, OTHERS } from '../summaries/coverage.ts';
+export { COVERAGE, ERASED, OTHERS, type ReservedSummary } from '../summaries/coverage.ts';
 export type { DeltaGroup, Deltas } from '../summaries/fold.ts';
 export { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 export { type DeltaRow, deltaRows, recordRows } from './batch-rows.ts';

@@ -2,15 +2,16 @@ import type { TextColumn } from '../record.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { KeysPage, Recount, RecountRequest, StorageReader } from './contract.ts';
 
-type Reader = Required<Pick<StorageReader, 'keys' | 'matchingKeys'>>;
-
 const EVERY_KEY: KeysPage = { order: 'hits', search: undefined, limit: 0, offset: 0 };
 
 /**
  * Compares a bucket with its records. Exact only if both are read at the same point in time: an engine calls it in a
  * transaction that sees one state of the database.
  */
-export async function recountIn(reader: Reader, request: RecountRequest): Promise<Recount> {
+export async function recountIn(
+  reader: Required<Pick<StorageReader, 'keys' | 'matchingKeys'>>,
+  request: RecountRequest,
+): Promise<Recount> {
   const { site, summary, period, from, to } = request;
   const spans = [{ period, from, to: from }];
   const sums = async (name: string) => (await reader.keys({ site, summary: name, spans, ...EVERY_KEY })).rows;

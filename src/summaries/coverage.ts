@@ -1,3 +1,11 @@
+/** Summary that is kept for queries, and cannot be queried itself. */
+export interface ReservedSummary {
+  /** Name in the database. */
+  readonly name: string;
+  /** Same as `name`. */
+  readonly title: string;
+}
+
 /**
  * Summary that every storage keeps in addition to its hooks. A record's key lists the summaries to which it
  * was added, so each record has exactly one key. The sum of all keys is the exact total, and the sum of the
@@ -7,7 +15,7 @@
  * The keys of bots end with `|bot`, for example `remotes,urls|bot`. So the totals of bots and of people are as
  * fast to read as those of all requests.
  */
-export const COVERAGE = { name: 'coverage', title: 'coverage' };
+export const COVERAGE: ReservedSummary = { name: 'coverage', title: 'coverage' };
 
 const SEPARATOR = ',';
 /** End of the keys of bots. The name of a summary contains neither separator. */
@@ -42,7 +50,7 @@ export const OTHERS = '';
  * Summary that counts the records that were deleted with a person. They remain in the sums, so buckets with such
  * records can no longer be compared with the records. All keys are `null`.
  */
-export const ERASED = { name: 'erased', title: 'erased' };
+export const ERASED: ReservedSummary = { name: 'erased', title: 'erased' };
 
 /**
  * Summary that counts the batches that changed sums of a month other than by records: rebuilds, and deletions of

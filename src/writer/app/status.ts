@@ -40,6 +40,14 @@ export interface UsageStatus {
   lastError: LastError | null;
 }
 
+/** Summary in which a bucket had no room for more keys. */
+export interface KeyBudgetReached {
+  /** Name of the summary. */
+  summary: string;
+  /** Time when that was last the case, as ISO 8601 text. */
+  date: string;
+}
+
 /** Status of one storage or writer. Counts are for this process, since its start. */
 export interface StorageStatus {
   /** Label of the storage, for example `sqlite:usage.db`. */
@@ -62,7 +70,7 @@ export interface StorageStatus {
   /** Budgets that were reached: see `maxKeys` and `maxTexts`. */
   budgets: {
     /** Summaries in which a bucket had no room for more keys, with the time when that was last the case. */
-    keys: { summary: string; date: string }[];
+    keys: KeyBudgetReached[];
     /** Number of texts that were replaced with an empty one. */
     texts: number;
   };
