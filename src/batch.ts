@@ -162,6 +162,11 @@ export class RecordBatch {
     return id;
   }
 
+  /** Returns the ID of a stored text in `strings`, and adds it if necessary. The empty text is `OTHERS`. */
+  internStored(text: string | null): number {
+    return text === '' ? this.others() : this.intern(text);
+  }
+
   /** Removes all records and texts. The capacity stays. */
   clear(): void {
     this.length = 0;

@@ -68,6 +68,22 @@ const TABLE = {
     'remove flask+ (--from mongodb://…), or name the collection of Flask-Track-Usage: --table NAME',
   ],
   COPY_EMPTY: ['{value} has no data for the site "{site}"', 'check --from and --site'],
+  SITE_EMPTY: [
+    '{value} has no data for the site "{site}"',
+    'check the storage, and pass the name of the site that the app uses',
+  ],
+  MAINTENANCE_UNSUPPORTED: [
+    '{value} stores nothing that could be maintained',
+    'use a storage of track-usage, or implement StorageWriter.maintenance',
+  ],
+  MAINTENANCE_BUSY: [
+    'another process performs maintenance on the site "{site}" in {value}',
+    'wait until it is finished; if it was killed, its lease ends after 1 minute',
+  ],
+  REBUILD_DIFFERS: [
+    'the summary "{summary}" still differs from its records in the {period} {date}',
+    'check that no other program changes the database, and run the command again',
+  ],
   STORAGE_SERVER: ['{value} has server version {found}, which {reason}', 'upgrade the server'],
   STORAGE_OFFLINE: [
     '{what} is not connected: {reason}',
@@ -101,6 +117,10 @@ const TABLE = {
   SUMMARY_MODULE: [
     'cannot compute the summary "{name}": {reason}',
     'fix {module}; until then, records wait in the journal, or in bounded memory if no file can be written',
+  ],
+  SUMMARY_UNCOUNTABLE: [
+    'cannot count the summary "{name}" from the records: {reason}',
+    'pass the module that computes its keys, or leave this summary out',
   ],
   QUERY_INVALID: ['{name} is {value}', 'expected {expected}'],
   QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],

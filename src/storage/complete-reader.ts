@@ -30,7 +30,8 @@ export type QueryName = (typeof QUERIES)[number];
 
 /** Adds the queries that an engine does not implement. */
 export function complete(reader: StorageReader): CompleteReader {
-  const folded = new CachedSums(new FoldedSums(reader), (site) => reader.timeZone(site));
+  const sums = new FoldedSums(reader);
+  const folded = new CachedSums(sums, (site) => reader.timeZone(site));
   const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
   const completed: CompleteReader = {
     timeZone: (site) => reader.timeZone(site),
@@ -39,7 +40,10 @@ export function complete(reader: StorageReader): CompleteReader {
     usage: (request) => reader.usage(request),
     scan: (request) => reader.scan(request),
     retention: async (site) => (await reader.retention?.(site)) ?? {},
-    recount: (request) => reader.recount?.(request) ?? recountIn(completed, request),
+    // Without the cache, whose results may be older than sums that another program changed.
+    recount: (request) =>
+      reader.recount?.(request) ??
+      recountIn({ ...completed, keys: (keys) => reader.keys?.(keys) ?? sums.keys(keys) }, request),
     size: async () => (await reader.size?.()) ?? unknownSize(),
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),

@@ -370,10 +370,14 @@ export interface FoundRecords {
   next: string | undefined;
 }
 
-/** Selects a page of all records of a site, oldest first. */
+/** Selects a page of the records of a site, oldest first. */
 export interface ScanRequest {
   /** Name of the site. */
   site: string;
+  /** First instant of the range, in ms since 1970. Defaults to the oldest record. */
+  from?: number | undefined;
+  /** Last instant of the range, inclusive, in ms since 1970. Defaults to the newest record. */
+  to?: number | undefined;
   /** `next` of the previous page; `undefined` for the first. */
   after: string | undefined;
   /** Maximum number of records, at least 1. */
@@ -455,8 +459,8 @@ export interface StorageReader {
   /** Returns records, newest first. */
   usage(request: UsageRequest): Promise<UsageRecord[]>;
   /**
-   * Returns all records of a site, page by page, for copies. Each is returned once, oldest first, with ties
-   * in stored order.
+   * Returns the records of a site as rows, page by page, for copies and recounts. Each is returned once, oldest first,
+   * with ties in stored order.
    */
   scan(request: ScanRequest): Promise<Scanned>;
   /** Returns the retention in force. Optional. Defaults to keeping everything. */

@@ -54,9 +54,12 @@ export function pageOfUsage(rows: Iterable<StoredRow>, request: UsageRequest): U
  * @param rows Records of the requested site, in stored order.
  * @param request Page to return.
  */
-export function pageOfScan(rows: Iterable<StoredRow>, { after, limit }: ScanRequest): Scanned {
+export function pageOfScan(rows: Iterable<StoredRow>, request: ScanRequest): Scanned {
+  const { after, limit, from = ANY_DATE.from, to = ANY_DATE.to } = request;
   const last = after === undefined ? undefined : parseCursor(after);
-  const rest = sorted(rows).filter((each) => !last || compare(each, last) > 0);
+  const rest = sorted(rows).filter(
+    (each) => each.row.ms >= from && each.row.ms <= to && (!last || compare(each, last) > 0),
+  );
   const found = rest.slice(0, limit);
   return {
     records: found.map(({ row }) => ({ ...row })),

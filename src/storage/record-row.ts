@@ -115,7 +115,7 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
       state: String(row.status),
       botName: row.bot ? (row.browser ?? row.user_agent) : null,
     };
-    for (const column of TEXT_COLUMNS) batch.text[column][i] = batch.intern(texts[column]);
+    for (const column of TEXT_COLUMNS) batch.text[column][i] = batch.internStored(texts[column]);
     if (row.extra === null) continue;
     batch.extra.set(i, row.extra);
     const { keys = {} } = JSON.parse(row.extra) as Extra;

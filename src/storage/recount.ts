@@ -1,15 +1,24 @@
+import type { Extra } from '../batch.ts';
+import { TrackUsageError } from '../errors.ts';
 import type { TextColumn } from '../record.ts';
-import { COVERAGE } from '../summaries/coverage.ts';
-import type { KeysPage, Recount, RecountRequest, StorageReader } from './contract.ts';
+import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import type { KeyFunction, Summary } from '../summaries/define.ts';
+import { keysOf } from '../summaries/keys.ts';
+import { loadKey } from '../summaries/load-key.ts';
+import type { KeyRow, KeysPage, Recount, RecountRequest, StorageReader } from './contract.ts';
+import { noMeasures } from './measures.ts';
+import { type RecordRow, recordOf } from './record-row.ts';
 
 const EVERY_KEY: KeysPage = { order: 'hits', search: undefined, limit: 0, offset: 0 };
+/** Number of records read at a time. */
+const ROWS_PER_READ = 5_000;
 
 /**
  * Compares a bucket with its records. Exact only if both are read at the same point in time: an engine calls it in a
  * transaction that sees one state of the database.
  */
 export async function recountIn(
-  reader: Required<Pick<StorageReader, 'keys' | 'matchingKeys'>>,
+  reader: Required<Pick<StorageReader, 'keys' | 'matchingKeys' | 'scan'>>,
   request: RecountRequest,
 ): Promise<Recount> {
   const { site, summary, period, from, to } = request;
@@ -19,9 +28,95 @@ export async function recountIn(
     reader.matchingKeys({ site, from, to, where: [], column, ...EVERY_KEY });
   const stored = await sums(summary.name);
   const coverage = await sums(COVERAGE.name);
-  const { column } = summary;
-  // The keys of other summaries are not in the records' columns.
-  const counted = column === undefined ? [] : (await matching(column)).rows;
-  const { total } = await matching('serverName');
-  return { stored, counted, coverage, records: total.hits };
+  if (summary.column === undefined) {
+    return { stored, coverage, ...(await countCustom(reader, request, stored, coverage)) };
+  }
+  // Every record has exactly one key.
+  const { rows, total } = await matching(summary.column);
+  return { stored, counted: rows, coverage, records: total.hits };
+}
+
+/** Counts the keys of a custom summary, which are in no column, from the records one by one. */
+async function countCustom(
+  reader: Pick<StorageReader, 'scan'>,
+  { site, summary, from, to }: RecountRequest,
+  stored: readonly KeyRow[],
+  coverage: readonly KeyRow[],
+): Promise<Pick<Recount, 'counted' | 'records'>> {
+  const { name } = summary;
+  const keysOfRow =
+    summary.module === undefined ? capturedKeys(name) : computedKeys(name, (await loadKey(summary)).key);
+  const counted = new Map<string | null, KeyRow>();
+  let records = 0;
+  let after: string | undefined;
+  do {
+    const page = await reader.scan({ site, from, to, after, limit: ROWS_PER_READ });
+    for (const row of page.records) {
+      // The reader of a custom storage may not support the range.
+      if (row.ms < from || row.ms > to) continue;
+      records += 1;
+      const keys = keysOfRow(row);
+      for (const key of keys.length === 0 ? [null] : keys) add(counted, key, row);
+    }
+    after = page.next;
+  } while (after !== undefined);
+  if (summary.module === undefined) checkCaptured(name, [...counted.keys()], stored, coverage);
+  return { counted: [...counted.values()], records };
+}
+
+type KeysOfRow = (row: RecordRow) => readonly string[];
+
+/** Returns the keys that the app's function had returned when the record was captured. */
+function capturedKeys(name: string): KeysOfRow {
+  return ({ extra }) => (extra === null ? [] : ((JSON.parse(extra) as Extra).keys?.[name] ?? []));
+}
+
+function computedKeys(name: string, key: KeyFunction): KeysOfRow {
+  return (row) => {
+    try {
+      return keysOf(key(recordOf(row)));
+    } catch (cause) {
+      throw new TrackUsageError(
+        'SUMMARY_UNCOUNTABLE',
+        { name, reason: `its function failed: ${cause instanceof Error ? cause.message : String(cause)}` },
+        { cause },
+      );
+    }
+  };
+}
+
+/**
+ * Throws if the keys of a summary are not in the records: a record without a key cannot be told from one that was
+ * captured without the summary.
+ */
+function checkCaptured(
+  name: string,
+  counted: readonly (string | null)[],
+  stored: readonly KeyRow[],
+  coverage: readonly KeyRow[],
+): void {
+  const isOmitted = coverage.some(({ key, hits }) => hits > 0 && !coveredBy(key).includes(name));
+  const isComputed = stored.some(({ key }) => key !== null) && counted.every((key) => key === null);
+  if (!isOmitted && !isComputed) return;
+  const reason = isComputed
+    ? 'its keys are not in the records'
+    : 'some records were captured without it, so their keys are unknown';
+  throw new TrackUsageError('SUMMARY_UNCOUNTABLE', { name, reason });
+}
+
+function add(counted: Map<string | null, KeyRow>, key: string | null, row: RecordRow): void {
+  let sums = counted.get(key);
+  if (!sums) {
+    sums = { key, ...noMeasures() };
+    counted.set(key, sums);
+  }
+  sums.hits += 1;
+  sums.transfer += row.content_length;
+  sums.errors += row.status >= 500 ? 1 : 0;
+  sums.duration += row.duration;
+}
+
+/** Returns whether the keys of a summary can be counted from records that were stored without it. */
+export function isRebuildable(summary: Pick<Summary, 'column' | 'module'>): boolean {
+  return summary.column !== undefined || summary.module !== undefined;
 }

@@ -253,7 +253,7 @@ export function recordCases(subject: Subject): TestCase[] {
           for (const [n, record] of records.entries()) {
             await writer.apply(journals[n % 2]!.batch([record]));
           }
-          // Only `copy` scans. It relies on the contract of readers: rows as stored, in pages of any size.
+          // Only copies and recounts scan. They rely on the contract of readers: rows as stored, in pages of any size.
           for (const limit of [1, 4, 25, 100]) {
             const found: RecordRow[] = [];
             let after: string | undefined;
@@ -277,6 +277,25 @@ export function recordCases(subject: Subject): TestCase[] {
                 [records[n]!.date, 'default', 200, 0, null],
               );
             }
+          }
+          for (const [from, to] of [
+            [NOON + 3, NOON + 6],
+            [NOON + 3, undefined],
+            [undefined, NOON + 6],
+            [NOON + 6, NOON + 3],
+          ] as const) {
+            const found: number[] = [];
+            let after: string | undefined;
+            do {
+              const piece = await storage.reader.scan({ site: 'default', from, to, after, limit: 4 });
+              found.push(...piece.records.map(({ ms }) => ms));
+              after = piece.next;
+            } while (after !== undefined);
+            const dates = records.map(({ date }) => date).sort((a, b) => a - b);
+            equal(
+              found,
+              dates.filter((date) => date >= (from ?? date) && date <= (to ?? date)),
+            );
           }
           equal(await storage.reader.scan({ site: 'nobody', after: undefined, limit: 5 }), {
             records: [],

@@ -63,20 +63,20 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
   }
 
   async usage({ site, from, to, limit, offset }: UsageRequest): Promise<UsageRecord[]> {
-    const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC')`;
     const rows = await this.#statements.rows<RecordRow>(`
       SELECT toUnixTimestamp64Milli(date) AS ms, ${RECORD_COLUMNS.join(', ')} FROM ${this.#tables.records}
-      WHERE site = ${literal(site)} AND date BETWEEN ${date(Math.max(Math.ceil(from), 0))}
-        AND ${date(Math.min(Math.floor(to), LAST_DATE))}
+      WHERE site = ${literal(site)} AND ${dateWithin(from, to)}
       ORDER BY site DESC, date DESC, journal DESC, ${this.#tables.records}.ordinal DESC ${page(limit, offset)}`);
     return rows.map((row) => recordOf(plain(row)));
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
+    const isAll = from === undefined && to === undefined;
+    const within = isAll ? '' : `AND ${dateWithin(from ?? 0, to ?? LAST_DATE)}`;
     const behind = after === undefined ? '' : `AND (date, journal, ordinal) > ${tupleOf(after)}`;
     const rows = await this.#statements.rows<OrderedRow>(`
       SELECT toUnixTimestamp64Milli(date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
-      FROM ${this.#tables.records} WHERE site = ${literal(site)} ${behind}
+      FROM ${this.#tables.records} WHERE site = ${literal(site)} ${within} ${behind}
       ORDER BY site, date, journal, ordinal LIMIT ${limit}`);
     return { records: rows.map(plain), next: nextOf(rows, limit) };
   }
@@ -96,6 +96,12 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
   close(): Promise<void> {
     return this.#close();
   }
+}
+
+/** Returns a condition: the date is in a range of ms since 1970. */
+function dateWithin(from: number, to: number): string {
+  const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${ms}), 'UTC')`;
+  return `date BETWEEN ${date(Math.max(Math.ceil(from), 0))} AND ${date(Math.min(Math.floor(to), LAST_DATE))}`;
 }
 
 const LAST_ORDINAL = 2n ** 64n - 1n;

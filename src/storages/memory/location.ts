@@ -132,9 +132,8 @@ export class MemoryLocation implements StorageReader {
   async recount(request: RecountRequest): Promise<Recount> {
     const { site, period, from, to } = request;
     // Copied before anything is awaited, so that both are of the same point in time.
-    const records = this.#recordsOf({ site })
-      .map(({ row }) => row)
-      .filter(({ ms }) => ms >= from && ms <= to);
+    const found = this.#recordsOf({ site }).filter(({ row }) => row.ms >= from && row.ms <= to);
+    const records = found.map(({ row }) => row);
     const sums = new Map(
       [request.summary.name, COVERAGE.name].map((name) => [
         name,
@@ -152,6 +151,7 @@ export class MemoryLocation implements StorageReader {
             page,
           ),
         matchingKeys: (matching) => folds.matchingKeys(matching),
+        scan: async (page) => pageOfScan(found, page),
       },
       request,
     );

@@ -126,12 +126,14 @@ export class MongoReader implements StorageReader {
     }
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
     const { date, id } = after === undefined ? START : parseCursor(after);
     const further = date ? { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id } }] } : {};
+    const isAll = from === undefined && to === undefined;
+    const within = isAll ? {} : { date: range(from ?? ANY_DATE.from, to ?? ANY_DATE.to) };
     const documents = await limited(
       this.#collections.records
-        .find({ site, ...further })
+        .find({ site, ...within, ...further })
         .sort({ date: 1, _id: 1 })
         .limit(limit)
         .toArray(),

@@ -111,8 +111,8 @@ export class RedisReader implements StorageReader {
     }
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
-    const { entries, more } = await this.#stream(site).oldest(entryAt(after), limit);
+  async scan({ site, after, limit, from = ANY_DATE.from, to = ANY_DATE.to }: ScanRequest): Promise<Scanned> {
+    const { entries, more } = await this.#stream(site).oldest(from, to, limit, entryAt(after));
     const next = entries.at(-1);
     return {
       records: entries.map((entry) => rowOf(site, entry.date, entry.json)),

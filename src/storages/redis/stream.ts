@@ -62,15 +62,26 @@ export class RecordStream {
     }
   }
 
-  /** Returns the oldest `count` records, or those that follow `after`. */
-  async oldest(after: Entry | undefined, count: number): Promise<{ entries: Entry[]; more: boolean }> {
+  /**
+   * Returns the oldest `count` records dated `from` to `to`, both inclusive and in ms.
+   * @param after Returns only records that follow this one in the result's order.
+   */
+  async oldest(
+    from: number,
+    to: number,
+    count: number,
+    after?: Entry,
+  ): Promise<{ entries: Entry[]; more: boolean }> {
     const lateness = await this.#lateness();
-    let start = String(Math.max(0, after?.date ?? 0));
+    let start = String(Math.max(0, Math.ceil(from), after?.date ?? 0));
+    const end = Math.min(Math.floor(to), ANY_DATE.to);
+    if (end < Number(start)) return { entries: [], more: false };
     let found: Entry[] = [];
     let left = false;
     for (let more = true; more; ) {
-      const entries = await this.#read('XRANGE', start, '+');
-      found.push(...(after ? entries.filter((entry) => compare(entry, after) > 0) : entries));
+      const entries = await this.#read('XRANGE', start, String(end + lateness));
+      const within = entries.filter(({ date }) => date >= from && date <= end);
+      found.push(...(after ? within.filter((entry) => compare(entry, after) > 0) : within));
       found.sort(compare);
       left ||= found.length > count;
       found = found.slice(0, count);

@@ -45,9 +45,13 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
     return orderedRows(rows).map(recordOf);
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
     const behind = after === undefined ? '' : `AND ${this.#isBeyond(after, '>')}`;
-    const where = `r.site = ${this.#siteId(site)} ${behind}`;
+    const id = this.#siteId(site);
+    const isAll = from === undefined && to === undefined;
+    const range = { from: from ?? CALENDAR.from, to: to ?? CALENDAR.to };
+    const within = isAll ? `r.site = ${id}` : this.#dialect.recordWithin(id, range);
+    const where = `${within} ${behind}`;
     const rows = orderedRows(await this.#session.query(this.#select(where, OLDEST, `LIMIT ${limit}`)));
     return { records: rows, next: nextOf(rows, limit) };
   }

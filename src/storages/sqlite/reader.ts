@@ -68,13 +68,17 @@ export class SqliteReader extends SqlReader implements StorageReader {
     return rows.map((row) => recordOf(row as unknown as RecordRow));
   }
 
-  async scan({ site, after, limit }: ScanRequest): Promise<Scanned> {
+  async scan({ site, after, limit, from = 0, to = LAST_DATE }: ScanRequest): Promise<Scanned> {
     const statement = this.#database.prepare(
       `SELECT CAST(id AS TEXT) AS id, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
-       WHERE id > CAST(? AS INTEGER) AND site = ? ORDER BY id LIMIT ?`,
+       WHERE id > CAST(? AS INTEGER) AND id BETWEEN CAST(? AS INTEGER) << ${DATE_SHIFT}
+         AND (CAST(? AS INTEGER) << ${DATE_SHIFT}) | ${2 ** DATE_SHIFT - 1}
+         AND site = ? ORDER BY id LIMIT ?`,
     );
     const rows = statement.all(
       after === undefined ? '-1' : idOf(after),
+      Math.max(Math.ceil(from), 0),
+      Math.min(Math.floor(to), LAST_DATE),
       site,
       limit,
     ) as unknown as (RecordRow & { id: string })[];

@@ -1,7 +1,8 @@
 import type { Extra, RecordBatch } from '../../batch.ts';
-import { reasonOf, TrackUsageError } from '../../errors.ts';
+import type { TrackUsageError } from '../../errors.ts';
 import type { KeyFunction, Summary } from '../../summaries/define.ts';
 import { keyFailed, keysOf } from '../../summaries/keys.ts';
+import { loadKey } from '../../summaries/load-key.ts';
 
 /** User-defined summaries of a storage. Finds the keys of records in them. */
 export class CustomSummaries {
@@ -21,7 +22,7 @@ export class CustomSummaries {
 
   /** Loads the modules. Rejects if one does not export the function. */
   async load(): Promise<void> {
-    this.#functions = await Promise.all(this.#modules.map(load));
+    this.#functions = await Promise.all(this.#modules.map(loadKey));
   }
 
   /** Sets the keys that were determined when the record at `index` was captured. */
@@ -48,20 +49,4 @@ export class CustomSummaries {
       return [];
     }
   }
-}
-
-async function load({ name, module, export: exported = 'default' }: Summary) {
-  const fail = (reason: string, cause?: unknown) =>
-    new TrackUsageError('SUMMARY_MODULE', { name, module, reason }, { cause });
-  let key: unknown;
-  try {
-    const loaded = (await import(module!)) as Record<string, unknown>;
-    key = loaded[exported];
-    // A CommonJS module whose exports Node could not detect.
-    if (key === undefined) key = (loaded.default as Record<string, unknown> | undefined)?.[exported];
-  } catch (error) {
-    throw fail(reasonOf(error), error);
-  }
-  if (typeof key !== 'function') throw fail(`it exports no function "${exported}"`);
-  return { name, key: key as KeyFunction };
 }

@@ -1,0 +1,143 @@
+import { compareKeys } from '../storage/compare-keys.ts';
+import type { KeyRow, Measures } from '../storage/contract.ts';
+import { addMeasures, MEASURES, noMeasures } from '../storage/measures.ts';
+import { coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
+
+/** Sums of one key that differ between the summaries and the records. */
+export interface KeyDifference {
+  /** Key; `null` for the requests without one, `''` for all keys that did not fit into the bucket. */
+  key: string | null;
+  /** Stored sums. */
+  stored: Measures;
+  /** Sums that the records add up to. */
+  counted: Measures;
+}
+
+/** Returns the sum of all rows. */
+export function totalOf(rows: Iterable<Measures>): Measures {
+  const total = noMeasures();
+  for (const row of rows) addMeasures(total, row);
+  return total;
+}
+
+/** Returns whether all measures are equal. */
+export function isEqual(a: Measures, b: Measures): boolean {
+  return MEASURES.every((measure) => a[measure] === b[measure]);
+}
+
+/** Returns `a` minus `b`. */
+export function minus(a: Measures, b: Measures): Measures {
+  return {
+    hits: a.hits - b.hits,
+    transfer: a.transfer - b.transfer,
+    errors: a.errors - b.errors,
+    duration: a.duration - b.duration,
+  };
+}
+
+/**
+ * Returns the sums that a bucket must have, by key.
+ * @param room Number of keys that may be added to those that the bucket already has. The keys with the most hits are
+ * added; the others are counted under `OTHERS`.
+ */
+export function wantedSums(
+  stored: readonly KeyRow[],
+  counted: readonly KeyRow[],
+  room: number,
+): Map<string | null, Measures> {
+  const known = new Set(stored.map(({ key }) => key));
+  const isKept = ({ key }: KeyRow) => key === null || (key !== OTHERS && known.has(key));
+  const added = counted
+    .filter((row) => !isKept(row) && row.key !== OTHERS)
+    .sort((a, b) => b.hits - a.hits || compareKeys(a.key, b.key));
+  const wanted = new Map<string | null, Measures>();
+  for (const row of [...counted.filter(isKept), ...added.slice(0, Math.max(0, room))]) {
+    wanted.set(row.key, measuresIn(row));
+  }
+  const rest = [
+    ...added.slice(Math.max(0, room)),
+    // The text of a record may itself be beyond a budget.
+    ...counted.filter(({ key }) => key === OTHERS),
+  ];
+  if (rest.length > 0) wanted.set(OTHERS, totalOf(rest));
+  return wanted;
+}
+
+/**
+ * Returns the keys of a complete bucket whose sums differ from those of the records, most hits first. Keys that did
+ * not fit into the bucket must add up to its `OTHERS`.
+ * @param hasOneKey True if each record has exactly one key.
+ */
+export function differencesOf(
+  stored: readonly KeyRow[],
+  counted: readonly KeyRow[],
+  hasOneKey: boolean,
+): KeyDifference[] {
+  const hasOthers = stored.some(({ key }) => key === OTHERS);
+  if (hasOthers && isConsistent(stored, counted, hasOneKey)) return [];
+  const wanted = wantedSums(stored, counted, hasOthers ? 0 : Number.POSITIVE_INFINITY);
+  return compareSums(stored, wanted);
+}
+
+/** Returns the keys whose stored sums are not the wanted ones, most hits first. */
+export function compareSums(
+  stored: readonly KeyRow[],
+  wanted: ReadonlyMap<string | null, Measures>,
+): KeyDifference[] {
+  const found = new Map<string | null, KeyDifference>();
+  for (const [key, counted] of wanted) found.set(key, { key, stored: noMeasures(), counted });
+  for (const { key, ...row } of stored) {
+    const measures = measuresIn(row);
+    const difference = found.get(key);
+    if (difference) addMeasures(difference.stored, measures);
+    else found.set(key, { key, stored: measures, counted: noMeasures() });
+  }
+  return [...found.values()]
+    .filter(({ stored: a, counted: b }) => !isEqual(a, b))
+    .sort((a, b) => b.counted.hits - a.counted.hits || compareKeys(a.key, b.key));
+}
+
+/**
+ * Returns whether the totals agree, and no key has more than its records. A key may have less: it was beyond the
+ * budget first, and was admitted when the budget was raised.
+ */
+function isConsistent(stored: readonly KeyRow[], counted: readonly KeyRow[], hasOneKey: boolean): boolean {
+  const [has, most] = [totalOf(stored), totalOf(counted)];
+  // Several keys of a record that were beyond the budget count it once.
+  const agrees = hasOneKey ? isEqual(has, most) : MEASURES.every((measure) => has[measure] <= most[measure]);
+  if (!agrees) return false;
+  const records = new Map(counted.map((row) => [row.key, row]));
+  return stored.every((row) => {
+    if (row.key === OTHERS) return true;
+    const own = records.get(row.key);
+    return own !== undefined && MEASURES.every((measure) => row[measure] <= own[measure]);
+  });
+}
+
+/** Sums of `COVERAGE` in one bucket. */
+export interface CoverageSums {
+  /** All requests. */
+  all: Measures;
+  /** Requests of people. */
+  people: Measures;
+  /** Requests of bots. */
+  bots: Measures;
+  /** Number of requests that a summary counts. */
+  of(summary: string): number;
+}
+
+/** Adds up the stored sums of `COVERAGE` in a bucket. */
+export function coverageSums(rows: readonly KeyRow[]): CoverageSums {
+  const bots = totalOf(rows.filter(({ key }) => isOfBots(key)));
+  const people = totalOf(rows.filter(({ key }) => !isOfBots(key)));
+  return {
+    all: totalOf([bots, people]),
+    people,
+    bots,
+    of: (summary) => totalOf(rows.filter(({ key }) => coveredBy(key).includes(summary))).hits,
+  };
+}
+
+function measuresIn({ hits, transfer, errors, duration }: Measures): Measures {
+  return { hits, transfer, errors, duration };
+}

@@ -1,0 +1,191 @@
+import { createHash, randomInt } from 'node:crypto';
+import { RecordBatch } from '../batch.ts';
+import { TrackUsageError } from '../errors.ts';
+import type { Position } from '../journal/position.ts';
+import { setTimeout } from '../platform/clock.ts';
+import type { Storage } from '../query/storage.ts';
+import { closeOnFailure } from '../storage/close-on-failure.ts';
+import type { Measures, StorageMaintenance, StorageWriter } from '../storage/contract.ts';
+import { MEASURES, noMeasures } from '../storage/measures.ts';
+import { Lease } from '../storage/prune.ts';
+import { openStorageWriter } from '../storage/writer.ts';
+import { CHANGES } from '../summaries/coverage.ts';
+import type { DeltaGroup } from '../summaries/fold.ts';
+import type { Calendar, Period } from '../summaries/periods.ts';
+
+/** Sums to add to one key of a bucket. They may be negative. */
+export interface SumChange extends Measures {
+  summary: string;
+  period: Period;
+  /** Start of the bucket, in ms since 1970. */
+  bucket: number;
+  key: string | null;
+}
+
+/** Writing end of a storage for maintenance: changes of sums, under a lease. */
+export interface MaintenanceSession {
+  readonly writer: StorageWriter;
+  readonly maintenance: StorageMaintenance;
+  /** Adds to sums, atomically and exactly once. */
+  change(changes: readonly SumChange[]): Promise<void>;
+  /** Renews the lease. Throws if another process has it. */
+  renew(): Promise<void>;
+}
+
+/**
+ * Lease for everything that changes stored sums, because a rebuild must not restore the keys of a person that is being
+ * deleted.
+ */
+const TASK = 'rebuild';
+/** Attempts to store a batch, and the time between them in ms. */
+const MAX_ATTEMPTS = 6;
+const BACKOFF = 500;
+const START: Position = { position: 0, ordinal: 0 };
+/** Larger than the number of batches of a run. */
+const MAX_RUN = 2 ** 40;
+
+/** Opens the writing end of a storage, requests the lease, and runs the task. */
+export async function withMaintenance<T>(
+  storage: Storage,
+  site: string,
+  timeZone: string,
+  run: (session: MaintenanceSession) => Promise<T>,
+): Promise<T> {
+  const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
+  try {
+    const lease = new Lease(maintenance, TASK, randomId());
+    const renew = async (request: Promise<boolean>) => {
+      if (!(await request)) throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
+    };
+    await renew(lease.acquire());
+    try {
+      const journal = await DeltaJournal.open(writer, site);
+      const result = await run({
+        writer,
+        maintenance,
+        change: (changes) => journal.apply(changes),
+        renew: () => renew(lease.renew()),
+      });
+      await journal.remove();
+      return result;
+    } finally {
+      await lease.release();
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+/** Opens the writing end of a storage. Throws if it does not support maintenance. */
+export async function openMaintenance(
+  storage: Storage,
+  site: string,
+  timeZone: string,
+): Promise<{ writer: StorageWriter; maintenance: StorageMaintenance }> {
+  const writer = await openStorageWriter(storage, { site, timeZone, durable: true });
+  return closeOnFailure(
+    () => writer.close(),
+    async () => {
+      const { maintenance } = writer;
+      if (!maintenance) throw new TrackUsageError('MAINTENANCE_UNSUPPORTED', { value: storage.label });
+      return { writer, maintenance };
+    },
+  );
+}
+
+/** Returns a random ID in the form of a journal's. */
+export function randomId(): string {
+  return createHash('sha256')
+    .update(`${randomInt(MAX_RUN)} ${randomInt(MAX_RUN)}`)
+    .digest('hex')
+    .slice(0, 32);
+}
+
+/**
+ * Journal of the changes of one run. Its ID is new for every run, because an engine without transactions marks sums
+ * with the batches that they contain. A second journal, with a fixed ID, holds the number from which the ID of the
+ * current run is derived. So the next run removes the journal of a run that was killed.
+ */
+class DeltaJournal {
+  readonly #writer: StorageWriter;
+  readonly #pointer: string;
+  readonly #id: string;
+  #at = START;
+
+  private constructor(writer: StorageWriter, pointer: string, id: string) {
+    this.#writer = writer;
+    this.#pointer = pointer;
+    this.#id = id;
+  }
+
+  static async open(writer: StorageWriter, site: string): Promise<DeltaJournal> {
+    const idOf = (run: number) => hash(['maintenance', site, run]);
+    const pointer = idOf(0);
+    const killed = await writer.position(pointer);
+    if (killed) {
+      await writer.forget(idOf(killed.position));
+      await writer.forget(pointer);
+    }
+    const run = randomInt(1, MAX_RUN);
+    await store(writer, pointer, START, { position: run, ordinal: 0 }, new RecordBatch(1), []);
+    return new DeltaJournal(writer, pointer, idOf(run));
+  }
+
+  async apply(changes: readonly SumChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    const records = new RecordBatch(1);
+    const deltas = deltasOf(records, changes);
+    const to = { position: this.#at.position + 1, ordinal: 0 };
+    await store(this.#writer, this.#id, this.#at, to, records, deltas);
+    this.#at = to;
+  }
+
+  async remove(): Promise<void> {
+    await this.#writer.forget(this.#id);
+    await this.#writer.forget(this.#pointer);
+  }
+}
+
+/** Stores a batch. After an error, repeats the identical batch, unless the position shows that it is stored. */
+async function store(
+  writer: StorageWriter,
+  journal: string,
+  from: Position,
+  to: Position,
+  records: RecordBatch,
+  deltas: readonly DeltaGroup[],
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if (await writer.apply({ journal, from, to, records, deltas })) return;
+      if ((await writer.position(journal))?.position === to.position) return;
+      throw new Error('the changes were not stored, because the position of their journal is another one');
+    } catch (error) {
+      if (attempt === MAX_ATTEMPTS || writer.refuses(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, BACKOFF * attempt));
+    }
+  }
+}
+
+/** Returns the change that makes readers drop their cached sums. Part of each batch that changes sums of a month. */
+export function changeMark(zone: Calendar, ms: number): SumChange {
+  const bucket = zone.monthOf(ms);
+  return { summary: CHANGES.name, period: 'month', bucket, key: null, ...noMeasures(), hits: 1 };
+}
+
+/** Returns the changes as columns, one group per bucket of a summary. */
+export function deltasOf(records: RecordBatch, changes: readonly SumChange[]): DeltaGroup[] {
+  const groups = Map.groupBy(changes, ({ summary, period, bucket }) => `${summary} ${period} ${bucket}`);
+  return [...groups.values()].map((members): DeltaGroup => {
+    const { summary, period, bucket } = members[0]!;
+    const columns = Object.fromEntries(
+      MEASURES.map((measure) => [measure, Float64Array.from(members, (each) => each[measure])]),
+    ) as Record<(typeof MEASURES)[number], Float64Array>;
+    const key = Int32Array.from(members, (each) => records.internStored(each.key));
+    return { summary: { name: summary, title: summary }, period, bucket, key, ...columns };
+  });
+}
+
+function hash(parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+}

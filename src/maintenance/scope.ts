@@ -1,0 +1,196 @@
+import { TrackUsageError } from '../errors.ts';
+import type { Storage } from '../query/storage.ts';
+import { storedSummaries } from '../query/sums-and-records.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { Range } from '../storage/contract.ts';
+import type { StoredRetention } from '../storage/retention.ts';
+import { COVERAGE, ERASED } from '../summaries/coverage.ts';
+import type { Summary } from '../summaries/define.ts';
+import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { known } from '../summaries/standard.ts';
+
+/** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
+export type Instant = Date | number | string;
+
+/** Selects the buckets that are verified or rebuilt. */
+export interface ScopeOptions {
+  /** Storage to read. */
+  storage: Storage;
+  /** Name of the site. Defaults to `default`. */
+  site?: string | undefined;
+  /** Summaries, or their names. Defaults to all that are stored. */
+  summaries?: readonly (Summary | string)[] | undefined;
+  /** Start of the first bucket. Defaults to the oldest. */
+  from?: Instant | undefined;
+  /** End of the range: the hour, day (`2026-11-25`) or month (`2026-11`) that it names. Defaults to the newest. */
+  to?: Instant | undefined;
+  /** Called from time to time with the progress. */
+  onProgress?: ((progress: MaintenanceProgress) => void) | undefined;
+}
+
+/** Progress of a verification or a rebuild. */
+export interface MaintenanceProgress {
+  /** Number of buckets that are done. */
+  done: number;
+  /** Number of all buckets. */
+  total: number;
+}
+
+/** Buckets of a site that are compared with the records. */
+export interface Scope {
+  reader: CompleteReader;
+  site: string;
+  zone: Calendar;
+  summaries: readonly Summary[];
+  /** Range of the starts of the buckets, in ms since 1970. */
+  range: Range;
+}
+
+/** Bucket of a period. `from` is its start, `to` its last ms. */
+export interface BucketRange extends Range {
+  period: Period;
+}
+
+/** Reason why the records do not cover a bucket completely. */
+export type Uncovered = 'retention' | 'erased';
+
+const LAST = Number.MAX_SAFE_INTEGER;
+/** Period named by a date without a time, by its length: `2026-11`, `2026-11-25`. */
+const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
+
+/** Checks the options and reads which summaries are stored. */
+export async function scopeOf(options: ScopeOptions): Promise<Scope> {
+  const { storage, site = 'default', summaries, from, to } = options;
+  const { reader } = storage;
+  const timeZone = await reader.timeZone(site);
+  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
+  const zone = calendar(timeZone);
+  const stored = await storedSummaries(reader, site);
+  return {
+    reader,
+    site,
+    zone,
+    summaries: (summaries ?? stored).map((each) => summaryOf(storage, each, stored)),
+    range: {
+      from: from === undefined ? -LAST : zone.parse(from, 'from'),
+      to: to === undefined ? LAST : endOf(to, zone),
+    },
+  };
+}
+
+/** Returns the summary with a name. A custom summary that the storage does not keep has no function. */
+function summaryOf(storage: Storage, given: Summary | string, stored: readonly string[]): Summary {
+  if (typeof given !== 'string') return given;
+  const found = storage.kept(given) ?? known(given);
+  if (found !== undefined && !('members' in found)) return found;
+  if (stored.includes(given)) return { name: given, title: given };
+  throw new TrackUsageError('SUMMARY_UNKNOWN', { value: JSON.stringify(given), known: stored.join(', ') });
+}
+
+function endOf(to: Instant, zone: Calendar): number {
+  const at = zone.parse(to, 'to');
+  const period = NAMED_BY_LENGTH[typeof to === 'string' ? to.length : 0];
+  return zone.next(period ?? 'hour', zone.bucketOf(period ?? 'hour', at)) - 1;
+}
+
+/** Buckets that are compared, and those that cannot be. */
+export interface FoundBuckets {
+  covered: BucketRange[];
+  uncovered: (BucketRange & { reason: Uncovered })[];
+}
+
+/**
+ * Returns the buckets with sums or records, oldest first, months after their days and days after their hours. Buckets
+ * that were deleted are omitted.
+ */
+export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
+  const { reader, site, zone } = scope;
+  const retention = await reader.retention(site);
+  const starts = await startsOf(scope, retention);
+  const found: FoundBuckets = { covered: [], uncovered: [] };
+  for (const period of PERIODS) {
+    const erased = await erasedBuckets(reader, site, period);
+    for (const from of [...starts[period]].sort((a, b) => a - b)) {
+      if (from < (retention[period]?.before ?? -LAST)) continue;
+      const bucket = { period, from, to: zone.next(period, from) - 1 };
+      const reason = isPruned(bucket, retention) ? 'retention' : erased.has(from) ? 'erased' : undefined;
+      if (reason === undefined) found.covered.push(bucket);
+      else found.uncovered.push({ ...bucket, reason });
+    }
+  }
+  return found;
+}
+
+/** Returns why the records do not cover a bucket, or `undefined` if they do. Call it after they were counted. */
+export async function uncoveredBy(
+  { reader, site }: Scope,
+  bucket: BucketRange,
+): Promise<Uncovered | undefined> {
+  if (isPruned(bucket, await reader.retention(site))) return 'retention';
+  return (await erasedBuckets(reader, site, bucket.period, bucket)).size > 0 ? 'erased' : undefined;
+}
+
+function isPruned({ from }: BucketRange, { records }: StoredRetention): boolean {
+  return from < (records?.before ?? -LAST);
+}
+
+async function erasedBuckets(
+  reader: CompleteReader,
+  site: string,
+  period: Period,
+  { from, to }: Range = { from: -LAST, to: LAST },
+): Promise<Set<number>> {
+  const request = { site, summary: ERASED.name, period, from, to, target: undefined };
+  const rows = await reader.series(request);
+  return new Set(rows.filter(({ hits }) => hits !== 0).map(({ bucket }) => bucket));
+}
+
+/** Returns the starts of the buckets in the range that have sums or records. */
+async function startsOf(
+  { reader, site, zone, summaries, range }: Scope,
+  retention: StoredRetention,
+): Promise<Record<Period, Set<number>>> {
+  const starts: Record<Period, Set<number>> = { hour: new Set(), day: new Set(), month: new Set() };
+  for (const { name } of [COVERAGE, ...summaries]) {
+    for (const period of PERIODS) {
+      for (const { bucket } of await reader.series({
+        site,
+        summary: name,
+        period,
+        target: undefined,
+        ...range,
+      }))
+        starts[period].add(bucket);
+    }
+  }
+  for await (const hour of hoursWithRecords(reader, site, zone, {
+    from: Math.max(range.from, retention.records?.before ?? -LAST),
+    to: range.to,
+  })) {
+    for (const period of PERIODS) {
+      const start = zone.bucketOf(period, hour);
+      if (start >= range.from && start <= range.to) starts[period].add(start);
+    }
+  }
+  return starts;
+}
+
+/** Yields the hours with records of which the sums may be lost. Reads one day at a time, to limit each query. */
+async function* hoursWithRecords(
+  reader: CompleteReader,
+  site: string,
+  zone: Calendar,
+  range: Range,
+): AsyncGenerator<number> {
+  const oldest = (await reader.scan({ site, from: range.from, to: range.to, after: undefined, limit: 1 }))
+    .records[0];
+  const [newest] = await reader.usage({ site, ...range, limit: 1, offset: 0 });
+  if (!oldest || !newest) return;
+  for (let day = zone.dayOf(oldest.ms); day <= newest.date; day = zone.next('day', day)) {
+    const bounds = [day];
+    const end = zone.next('day', day);
+    while (bounds.at(-1)! < end) bounds.push(zone.next('hour', bounds.at(-1)!));
+    const rows = await reader.matchingSeries({ site, from: day, to: end - 1, where: [], bounds });
+    for (const { bucket } of rows) yield bucket;
+  }
+}
