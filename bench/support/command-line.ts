@@ -5,7 +5,18 @@ import type { BenchOptions } from './options.ts';
 
 /** Benchmarks that run by default. */
 const ALL = ['http', 'writer', 'memory'];
-const KNOWN = [...ALL, 'storages', 'queries', 'outage', 'profile', 'in-memory', 'instances', 'soak'];
+const KNOWN = [
+  ...ALL,
+  'storages',
+  'queries',
+  'outage',
+  'profile',
+  'in-memory',
+  'instances',
+  'soak',
+  'years',
+  'attack',
+];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
 const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
@@ -13,8 +24,8 @@ const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --rounds n         number of repetitions of each measurement
   --framework name   http, profile, in-memory, soak: measures only this framework (${FRAMEWORKS.join(', ')});
                      can be repeated and abbreviated
-  --storage name     storages, queries: measures only this storage; outage: storage to stop (default: postgres)
-  --minutes n        soak: duration (default: 10); outage: duration of the outage (default: 1)
+  --storage name     storages, queries, years: measures only this storage; outage: storage to stop (default: postgres)
+  --minutes n        soak, attack: duration (default: 10); outage: duration of the outage (default: 1)
   --write            writes the figures to docs/project/benchmarks.md and README.md`;
 
 interface CommandLine {

@@ -4,6 +4,7 @@ import { MongoClient } from 'mongodb';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import type { Storage } from '../../src/query/storage.ts';
+import type { StorageOptions } from '../../src/storage/writer.ts';
 import type { TestServer } from '../../src/testing/index.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
 import { mongoServer } from '../../test/support/servers/mongo.ts';
@@ -28,16 +29,14 @@ export interface Engine {
   /** Maximum number of records to measure with, for a slow storage. */
   maxRecords?: number;
   start(directory: string): Promise<Database>;
-  storage(url: string, hooks: readonly string[]): Promise<Storage>;
+  /** @param options Further options. By default, everything is kept, because the records may be old. */
+  storage(url: string, hooks: readonly string[], options?: StorageOptions): Promise<Storage>;
 }
 
-type Class<Name extends string> = Record<
-  Name,
-  new (
-    url: string,
-    options: { hooks: readonly string[] },
-  ) => Storage
->;
+/** Keeps everything: see `Engine.storage`. */
+const KEEP_ALL: StorageOptions = { retention: false };
+
+type Class<Name extends string> = Record<Name, new (url: string, options: StorageOptions) => Storage>;
 
 export const ENGINES: readonly Engine[] = [
   {
@@ -46,9 +45,9 @@ export const ENGINES: readonly Engine[] = [
       const url = join(directory, 'usage.db');
       return { url, bytes: async () => statSync(url).size, stop: async () => {} };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { SqliteStorage } = await load<Class<'SqliteStorage'>>('storages/sqlite/index.js');
-      return new SqliteStorage(url, { hooks });
+      return new SqliteStorage(url, { hooks, ...options });
     },
   },
   {
@@ -70,9 +69,9 @@ export const ENGINES: readonly Engine[] = [
         stop: () => server.close(),
       };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { ClickhouseStorage } = await load<Class<'ClickhouseStorage'>>('storages/clickhouse/index.js');
-      return new ClickhouseStorage(url, { hooks });
+      return new ClickhouseStorage(url, { hooks, ...options });
     },
   },
   {
@@ -92,9 +91,9 @@ export const ENGINES: readonly Engine[] = [
         stop: () => server.close(),
       };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { MongoStorage } = await load<Class<'MongoStorage'>>('storages/mongo/index.js');
-      return new MongoStorage(url, { hooks });
+      return new MongoStorage(url, { hooks, ...options });
     },
   },
   {
@@ -119,9 +118,9 @@ export const ENGINES: readonly Engine[] = [
         stop: () => server.close(),
       };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { PostgresStorage } = await load<Class<'PostgresStorage'>>('storages/postgres/index.js');
-      return new PostgresStorage(url, { hooks });
+      return new PostgresStorage(url, { hooks, ...options });
     },
   },
   {
@@ -144,9 +143,9 @@ export const ENGINES: readonly Engine[] = [
         stop: () => server.close(),
       };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { MysqlStorage } = await load<Class<'MysqlStorage'>>('storages/mysql/index.js');
-      return new MysqlStorage(url, { hooks });
+      return new MysqlStorage(url, { hooks, ...options });
     },
   },
   {
@@ -162,12 +161,16 @@ export const ENGINES: readonly Engine[] = [
         stop: () => server.close(),
       };
     },
-    async storage(url, hooks) {
+    async storage(url, hooks, options = KEEP_ALL) {
       const { RedisStorage } = (await load('storages/redis/index.js')) as {
-        RedisStorage: new (url: string, options: { hooks: readonly string[]; maxRecords: number }) => Storage;
+        RedisStorage: new (url: string, options: StorageOptions & { maxRecords: number }) => Storage;
       };
       // Keeps all measured records.
-      return new RedisStorage(url, { hooks, maxRecords: 10_000_000 });
+      return new RedisStorage(url, {
+        hooks,
+        ...options,
+        maxRecords: 10_000_000,
+      });
     },
   },
 ];
