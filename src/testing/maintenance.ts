@@ -48,10 +48,10 @@ export function maintenanceOf(writer: StorageWriter): StorageMaintenance {
 }
 
 /** Sweeps until a pass is complete, and then once more, because the first pass may have been that of another writer. */
-export async function sweep({ sweep: step }: StorageMaintenance, between = async () => {}): Promise<void> {
+export async function sweep(maintenance: StorageMaintenance, between = async () => {}): Promise<void> {
   for (let pass = 0; pass < 2; pass++) {
     let steps = 0;
-    while (await step()) {
+    while (await maintenance.sweep()) {
       steps += 1;
       ok(steps < MAX_STEPS, 'sweeping does not end');
       await between();
