@@ -1,24 +1,32 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import { afterUndo, closeDatabase, sqlite } from '../../platform/sqlite.ts';
+import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
 import { checkReadable } from '../../storage/checks.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
   StorageReader,
+  StorageSize,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { recountIn } from '../../storage/recount.ts';
+import type { KeepTime, StoredRetention } from '../../storage/retention.ts';
+import { FilterQueries } from '../sql/filters.ts';
+import { SumQueries } from '../sql/queries.ts';
 import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import { DatabaseFile } from './location.ts';
 import type { SqliteOptions } from './options.ts';
 import { DATE_SHIFT, namedError, SCHEMA_VERSION, versionOf } from './schema.ts';
+import { sizeOf } from './size.ts';
 
 /** The largest integer. No record has it as its ID. */
 const BEHIND_ALL = String(2n ** 63n - 1n);
@@ -26,23 +34,16 @@ const BEHIND_ALL = String(2n ** 63n - 1n);
 export class SqliteReader extends SqlReader implements StorageReader {
   readonly #database: DatabaseSync;
   readonly #file: DatabaseFile;
+  readonly #path: string;
+  /** Connection of recounts. Their transactions must not be those of other queries, which read the newest data. */
+  #snapshots: DatabaseSync | undefined;
+  #recounting: Promise<unknown> = Promise.resolve();
 
   constructor({ path }: SqliteOptions) {
-    if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
-    const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
-    try {
-      // With a 32 MiB cache, most sorts need no temporary file.
-      database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
-      // An app that is just starting leaves the file empty.
-      checkReadable(versionOf(database, path) || undefined, SCHEMA_VERSION, path);
-    } catch (error) {
-      throw namedError(
-        afterUndo(error, () => closeDatabase(database)),
-        path,
-      );
-    }
+    const database = open(path);
     super(dialectOf(database));
     this.#database = database;
+    this.#path = path;
     this.#file = new DatabaseFile(path);
   }
 
@@ -99,8 +100,67 @@ export class SqliteReader extends SqlReader implements StorageReader {
     return { records: rows.map(recordOf), next: rows.length < limit ? undefined : rows.at(-1)!.cursor };
   }
 
+  async retention(site: string): Promise<StoredRetention> {
+    const rows = this.#database
+      .prepare(
+        `SELECT part, keep, before FROM retention JOIN sites ON sites.id = retention.site WHERE sites.name = ?`,
+      )
+      .all(site) as { part: string; keep: KeepTime; before: number | null }[];
+    return Object.fromEntries(rows.map(({ part, ...kept }) => [part, { ...kept }]));
+  }
+
+  recount(request: RecountRequest): Promise<Recount> {
+    // One after the other: a connection has one transaction.
+    const recounted = this.#recounting.then(() => this.#recount(request));
+    this.#recounting = recounted.catch(() => {});
+    return recounted;
+  }
+
+  async #recount(request: RecountRequest): Promise<Recount> {
+    this.#snapshots ??= open(this.#path);
+    const database = this.#snapshots;
+    const dialect = dialectOf(database);
+    const [sums, filters] = [new SumQueries(dialect), new FilterQueries(dialect)];
+    settle(database);
+    database.exec('BEGIN');
+    try {
+      return await recountIn(
+        {
+          keys: (page) => sums.keys(page),
+          matchingKeys: (page) => filters.matchingKeys(page),
+        },
+        request,
+      );
+    } finally {
+      rollBack(database);
+    }
+  }
+
+  async size(): Promise<StorageSize> {
+    return sizeOf(this.#database);
+  }
+
   async close(): Promise<void> {
+    if (this.#snapshots) closeDatabase(this.#snapshots);
     closeDatabase(this.#database);
+  }
+}
+
+/** Opens a file for reading. */
+function open(path: string): DatabaseSync {
+  if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
+  const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+  try {
+    // With a 32 MiB cache, most sorts need no temporary file.
+    database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');
+    // An app that is just starting leaves the file empty.
+    checkReadable(versionOf(database, path) || undefined, SCHEMA_VERSION, path);
+    return database;
+  } catch (error) {
+    throw namedError(
+      afterUndo(error, () => closeDatabase(database)),
+      path,
+    );
   }
 }
 

@@ -112,6 +112,45 @@ const MIGRATIONS: readonly string[] = [
     agents: 'agents',
   })};
   `,
+  `
+  -- Number of keys in a bucket, without NULL and the key of others. Without a row, the keys have not been counted.
+  CREATE TABLE key_counts (
+    series INTEGER NOT NULL REFERENCES series,
+    period TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    keys INTEGER NOT NULL,
+    PRIMARY KEY (series, period, bucket)
+  ) WITHOUT ROWID;
+  -- Retention in force. Data before the instant "before", in ms since 1970, is deleted.
+  CREATE TABLE retention (
+    site INTEGER NOT NULL REFERENCES sites,
+    part TEXT NOT NULL,
+    keep TEXT NOT NULL,
+    before INTEGER,
+    PRIMARY KEY (site, part)
+  ) WITHOUT ROWID;
+  -- Processes that perform a task alone, until an instant in ms since 1970.
+  CREATE TABLE leases (
+    site INTEGER NOT NULL REFERENCES sites,
+    task TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (site, task)
+  ) WITHOUT ROWID;
+  -- The search for unused rows: how often it has started, and whether it is in progress.
+  CREATE TABLE sweeps (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    generation INTEGER NOT NULL,
+    active INTEGER NOT NULL
+  );
+  INSERT INTO sweeps VALUES (1, 0, 0);
+  -- Existing rows of a table that batches have used since the search started.
+  CREATE TABLE used_rows (
+    name TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (name, id)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** Newest schema version that this release supports. */
@@ -124,6 +163,8 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
 export function migrate(database: DatabaseSync, path: string): void {
   // Checked before the mode is set, which SQLite writes to the file: a file that is not ours stays unchanged.
   const found = versionOf(database, path);
+  // Free pages can then be returned to the file system step by step. SQLite ignores it if the file has tables.
+  if (found === 0) database.exec('PRAGMA auto_vacuum = INCREMENTAL');
   database.exec('PRAGMA journal_mode = WAL');
   if (found === SCHEMA_VERSION) return;
   database.exec('BEGIN IMMEDIATE');

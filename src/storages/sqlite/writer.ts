@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { FLAG_BOT, type RecordBatch } from '../../batch.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Position } from '../../journal/position.ts';
@@ -7,19 +7,22 @@ import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platfo
 import { checkTimeZone } from '../../storage/checks.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
-import { MEASURES } from '../../storage/measures.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
-import { addingUp, ENDPOINT_COLUMNS } from '../sql/columns.ts';
 import { endpointKinds, endpointValues } from '../sql/endpoints.ts';
 import { statementsOf } from '../sql/statements.ts';
-import { PERIOD_NAMES } from '../sql/views.ts';
+import { BatchIds } from './batch-ids.ts';
 import { dialectOf } from './dialect.ts';
+import { KeyCounts } from './key-counts.ts';
 import { DatabaseFile } from './location.ts';
+import { SqliteMaintenance } from './maintenance.ts';
 import type { SqliteOptions } from './options.ts';
 import { createViews, DATE_SHIFT, migrate, namedError } from './schema.ts';
+import { batchStatements, writing } from './statements.ts';
+import { SumWriter } from './sum-writer.ts';
+import type { SweptTable } from './sweeper.ts';
 
 /** Time that a statement waits for another process's transaction. The batch is then retried later. In ms. */
 const BUSY_TIMEOUT = 2_000;
@@ -41,8 +44,17 @@ export class SqliteWriter implements StorageWriter {
   readonly #site: number;
   readonly #ids = new BoundedCache<string, number>(CACHED_STRINGS);
   readonly #series = new Map<string, number>();
-  readonly #statements: ReturnType<typeof prepare>;
+  readonly #statements: ReturnType<typeof batchStatements>;
+  readonly #counts: KeyCounts;
+  readonly #sums: SumWriter;
+  /** Result of `PRAGMA data_version` for which the caches are valid. */
+  #dataVersion: number | undefined;
+  /** Number of searches for unused rows that have started. */
+  #generation: number | undefined;
+  /** True while unused rows are searched: existing rows that are used must then be kept. */
+  #isSweeping = false;
   #isClosed = false;
+  readonly maintenance: SqliteMaintenance;
 
   constructor(options: SqliteOptions, context: WriterContext) {
     this.#path = options.path;
@@ -64,7 +76,9 @@ export class SqliteWriter implements StorageWriter {
       );
       checkWritable(this.#database);
       this.#site = this.#openSite(options.path, context);
-      this.#statements = prepare(this.#database);
+      this.#statements = batchStatements(this.#database);
+      this.#counts = new KeyCounts(this.#database);
+      this.#sums = new SumWriter(this.#statements.sums, this.#counts, context.maxKeys);
       this.#file = new DatabaseFile(options.path);
       if (file === undefined || file !== fileIdentity(options.path)) throw this.#replaced();
     } catch (error) {
@@ -74,39 +88,35 @@ export class SqliteWriter implements StorageWriter {
       );
     }
     this.#calendar = calendar(context.timeZone);
+    this.maintenance = new SqliteMaintenance({
+      database: this.#database,
+      site: this.#site,
+      counts: this.#counts,
+      read: (run) => this.#read(run),
+      write: (run) => this.#write(run),
+      forget: () => this.#forgetCaches(),
+    });
   }
 
   async position(journal: string): Promise<Position | undefined> {
-    try {
-      settle(this.#database);
-      return this.#position(journal);
-    } catch (error) {
-      throw this.#explain(error);
-    }
+    return this.#read(() => this.#position(journal));
   }
 
   async apply(batch: Batch): Promise<boolean> {
-    try {
-      settle(this.#database);
-      this.#database.exec('BEGIN IMMEDIATE');
+    return this.#write(() => {
       const found = this.#position(batch.journal);
-      if ((found?.position ?? 0) !== batch.from.position) {
-        this.#undo();
-        return false;
-      }
+      if ((found?.position ?? 0) !== batch.from.position) return false;
       // The file may have been restored from another state before this writer stored anything.
       if (!found && this.#statements.site.get(this.#site)?.name !== this.#siteName) throw this.#replaced();
-      const ids = new BatchIds(batch.records, (text) => this.#idOf(text));
+      const ids = new BatchIds(batch.records, {
+        add: (text) => this.#idOf(text),
+        find: (text) => this.#knownId(text),
+      });
       this.#insertRecords(batch, ids);
-      for (const group of batch.deltas) this.#upsert(group, ids);
+      for (const group of batch.deltas) this.#addSums(group, ids);
       this.#statements.move.run(batch.journal, batch.to.position, batch.to.ordinal);
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      throw this.#explain(afterUndo(error, () => this.#undo()));
-    }
-    // Checked after the commit: a commit to a file that is no longer at its path is lost.
-    if (this.#file.isReplaced()) throw this.#replaced();
-    return true;
+      return true;
+    });
   }
 
   isReplaced(): boolean {
@@ -114,12 +124,7 @@ export class SqliteWriter implements StorageWriter {
   }
 
   async forget(journal: string): Promise<void> {
-    try {
-      settle(this.#database);
-      this.#statements.forget.run(journal);
-    } catch (error) {
-      throw this.#explain(error);
-    }
+    this.#read(() => this.#statements.forget.run(journal));
   }
 
   refuses(error: unknown): boolean {
@@ -141,11 +146,61 @@ export class SqliteWriter implements StorageWriter {
     closeDatabase(this.#database);
   }
 
+  /** Runs statements that are no transaction. */
+  #read<T>(run: () => T): T {
+    try {
+      settle(this.#database);
+      return run();
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /** Runs a write transaction. Rolls it back if `run` throws or returns false. */
+  #write<T>(run: () => T): T {
+    let result: T;
+    try {
+      settle(this.#database);
+      this.#database.exec('BEGIN IMMEDIATE');
+      this.#checkCaches();
+      result = run();
+      if (result === false) {
+        this.#undo();
+        return result;
+      }
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      throw this.#explain(afterUndo(error, () => this.#undo()));
+    }
+    // Checked after the commit: a commit to a file that is no longer at its path is lost.
+    if (this.#file.isReplaced()) throw this.#replaced();
+    return result;
+  }
+
+  /** Clears what other processes have made invalid since the last transaction. */
+  #checkCaches(): void {
+    const { data_version: version } = this.#statements.dataVersion.get() as { data_version: number };
+    if (version === this.#dataVersion) return;
+    this.#dataVersion = version;
+    this.#counts.forget();
+    const { generation, active } = this.#statements.sweeps.get() as { generation: number; active: number };
+    // Texts known from before the search may be deleted by it.
+    if (generation !== this.#generation) this.#ids.clear();
+    this.#generation = generation;
+    this.#isSweeping = active === 1;
+  }
+
+  #forgetCaches(): void {
+    this.#ids.clear();
+    this.#series.clear();
+    this.#counts.forget();
+    this.#dataVersion = undefined;
+  }
+
   /** Rolls back the transaction, if any. */
   #undo(): void {
     // The IDs that it assigned are free again, and another process may take them.
-    this.#ids.clear();
-    this.#series.clear();
+    this.#forgetCaches();
     rollBack(this.#database);
   }
 
@@ -184,10 +239,26 @@ export class SqliteWriter implements StorageWriter {
     const cached = this.#ids.get(text);
     if (cached !== undefined) return cached;
     const { changes, lastInsertRowid } = this.#statements.addString.run(text);
-    const id =
-      changes === 1n ? Number(lastInsertRowid) : (this.#statements.findString.get(text) as { id: number }).id;
+    if (changes === 0n) return this.#knownId(text)!;
+    const id = Number(lastInsertRowid);
     if (text.length <= CACHED_LENGTH) this.#ids.set(text, id);
     return id;
+  }
+
+  /** Returns the ID of a text that may be stored. */
+  #knownId(text: string): number | undefined {
+    const cached = this.#ids.get(text);
+    if (cached !== undefined) return cached;
+    const found = this.#statements.findString.get(text) as { id: number } | undefined;
+    if (!found) return undefined;
+    this.#keep('strings', found.id);
+    if (text.length <= CACHED_LENGTH) this.#ids.set(text, found.id);
+    return found.id;
+  }
+
+  /** Keeps an existing row from being deleted by a search for unused rows that has not seen its use. */
+  #keep(table: SweptTable, id: number): void {
+    if (this.#isSweeping) this.#statements.keepRow.run(table, id);
   }
 
   #insertRecords({ journal, records, from }: Batch, ids: BatchIds): void {
@@ -237,35 +308,25 @@ export class SqliteWriter implements StorageWriter {
       (records.flags[index]! & FLAG_BOT) === 0 ? 0 : 1,
     ] as const;
     const found = this.#statements.findAgent.get(...values) as { id: number } | undefined;
-    return found?.id ?? Number(this.#statements.addAgent.run(...values).lastInsertRowid);
+    if (!found) return Number(this.#statements.addAgent.run(...values).lastInsertRowid);
+    this.#keep('agents', found.id);
+    return found.id;
   }
 
   #endpointIdOf(records: RecordBatch, index: number, ids: BatchIds): number {
     const values = [this.#site, ...endpointValues(records, index, (local) => ids.of(local))];
     this.#statements.addEndpoint.run(...values);
-    return (this.#statements.findEndpoint.get(...values) as { id: number }).id;
+    const { id } = this.#statements.findEndpoint.get(...values) as { id: number };
+    this.#keep('endpoints', id);
+    return id;
   }
 
-  #upsert(group: DeltaGroup, ids: BatchIds): void {
+  #addSums(group: DeltaGroup, ids: BatchIds): void {
     if (group.key.length === 0) return;
     const series = this.#seriesOf(group.summary.name);
     const bucket = Math.floor(group.bucket / 1000);
     this.#statements.addBucket.run(this.#site, bucket, this.#calendar.format(group.bucket));
-    const statement = this.#statements.upsert[group.period];
-    const keys = ids.all(group.key);
-    // Sorted in the table's order, so that adjacent rows are on the same pages.
-    const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
-    for (const row of order) {
-      statement.run(
-        series,
-        bucket,
-        keys[row]!,
-        group.hits[row]!,
-        group.transfer[row]!,
-        group.errors[row]!,
-        group.duration[row]!,
-      );
-    }
+    this.#sums.add(group, { series, period: group.period, bucket }, ids);
   }
 
   #seriesOf(summary: string): number {
@@ -277,38 +338,6 @@ export class SqliteWriter implements StorageWriter {
       this.#series.set(summary, id);
     }
     return id;
-  }
-}
-
-/** Database IDs of a batch's texts, each looked up once. */
-class BatchIds {
-  readonly #strings: readonly (string | null)[];
-  readonly #ids: Float64Array;
-  readonly #lookUp: (text: string) => number;
-
-  constructor(records: RecordBatch, lookUp: (text: string) => number) {
-    this.#strings = records.strings;
-    this.#ids = new Float64Array(records.strings.length);
-    this.#lookUp = lookUp;
-  }
-
-  /** Returns the database ID of a text; 0 for null. */
-  of(local: number): number {
-    if (local === 0) return 0;
-    let id = this.#ids[local]!;
-    if (id === 0) {
-      id = this.#lookUp(this.#strings[local]!);
-      this.#ids[local] = id;
-    }
-    return id;
-  }
-
-  orNull(local: number): number | null {
-    return local === 0 ? null : this.of(local);
-  }
-
-  all(locals: Int32Array): Float64Array {
-    return Float64Array.from(locals, (local) => this.of(local));
   }
 }
 
@@ -324,54 +353,4 @@ function checkWritable(database: DatabaseSync): void {
     // 5: SQLITE_BUSY. Another connection is writing.
     if (((error as { errcode?: number }).errcode ?? 0) % 256 !== 5) throw error;
   }
-}
-
-/**
- * Prepares a statement that writes. Its result is BigInt, because a record ID is too large for a number.
- * SQLite keeps the last ID for all later statements, and Node 26 throws instead of rounding it.
- */
-function writing(database: DatabaseSync, sql: string): StatementSync {
-  const statement = database.prepare(sql);
-  statement.setReadBigInts(true);
-  return statement;
-}
-
-function prepare(database: DatabaseSync) {
-  const { hour, day, month } = PERIOD_NAMES;
-  const { position, forget, series, add } = statementsOf(dialectOf(database));
-  const write = (sql: string) => writing(database, sql);
-  /** Prepares a statement that adds a row, unless its key exists, and takes its values. */
-  const adding = (table: string, columns: readonly string[]) =>
-    write(add(table, Object.fromEntries(columns.map((column) => [column, '?']))));
-  const endpoint = ['site', ...ENDPOINT_COLUMNS];
-  const upsert = (table: string) =>
-    write(`
-      INSERT INTO ${table} (series, bucket, key, ${MEASURES.join(', ')}) VALUES (?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET ${addingUp((measure) => `${measure} + excluded.${measure}`)}`);
-  return {
-    site: database.prepare('SELECT name FROM sites WHERE id = ?'),
-    position: database.prepare(position('?')),
-    move: write('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
-    forget: write(forget('?')),
-    addString: adding('strings', ['text']),
-    findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
-    // Within a write transaction, no other writer can add the same row.
-    findAgent: database.prepare(
-      'SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?',
-    ),
-    addAgent: adding('agents', ['string', 'browser', 'version', 'platform', 'bot']),
-    addEndpoint: adding('endpoints', endpoint),
-    findEndpoint: database.prepare(
-      `SELECT id FROM endpoints WHERE ${endpoint.map((column) => `${column} = ?`).join(' AND ')}`,
-    ),
-    addRecord: write(
-      `INSERT INTO records VALUES (
-         (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-       ) ON CONFLICT DO NOTHING`,
-    ),
-    addSeries: adding('series', ['site', 'summary']),
-    findSeries: database.prepare(series('?', '?')),
-    addBucket: adding('buckets', ['site', 'bucket', 'date']),
-    upsert: { hour: upsert(hour), day: upsert(day), month: upsert(month) },
-  };
 }
