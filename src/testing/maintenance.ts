@@ -567,7 +567,7 @@ function recountCases(subject: Subject): TestCase[] {
           let isDone = false;
           let stored = 0;
           const writing = (async () => {
-            while (!isDone || stored < 20) {
+            while (!isDone || stored < 8) {
               await put(
                 writer,
                 journal.batch(
@@ -581,7 +581,7 @@ function recountCases(subject: Subject): TestCase[] {
           })();
           try {
             let last = 0;
-            for (let n = 0; n < 20; n++) {
+            for (let n = 0; n < 10; n++) {
               const { stored: sums, counted, coverage, records } = await storage.reader.recount(request);
               equal(sums, counted);
               equal(

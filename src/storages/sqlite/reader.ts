@@ -69,21 +69,8 @@ export class SqliteReader extends SqlReader implements StorageReader {
     return rows.map((row) => recordOf(row as unknown as RecordRow));
   }
 
-  async scan({ site, after, limit, from = 0, to = LAST_DATE }: ScanRequest): Promise<Scanned> {
-    const statement = this.#database.prepare(
-      `SELECT CAST(id AS TEXT) AS id, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
-       WHERE id > CAST(? AS INTEGER) AND id BETWEEN CAST(? AS INTEGER) << ${DATE_SHIFT}
-         AND (CAST(? AS INTEGER) << ${DATE_SHIFT}) | ${2 ** DATE_SHIFT - 1}
-         AND site = ? ORDER BY id LIMIT ?`,
-    );
-    const rows = statement.all(
-      after === undefined ? '-1' : idOf(after),
-      Math.max(Math.ceil(from), 0),
-      Math.min(Math.floor(to), LAST_DATE),
-      site,
-      limit,
-    ) as unknown as (RecordRow & { id: string })[];
-    return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
+  async scan(request: ScanRequest): Promise<Scanned> {
+    return scanIn(this.#database, request);
   }
 
   async matchingRecords({ after, limit, ...request }: MatchingRecordsRequest): Promise<FoundRecords> {
@@ -128,6 +115,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
         {
           keys: (page) => sums.keys(page),
           matchingKeys: (page) => filters.matchingKeys(page),
+          scan: async (page) => scanIn(database, page),
         },
         request,
       );
@@ -162,6 +150,26 @@ function open(path: string): DatabaseSync {
       path,
     );
   }
+}
+
+function scanIn(
+  database: DatabaseSync,
+  { site, after, limit, from = 0, to = LAST_DATE }: ScanRequest,
+): Scanned {
+  const statement = database.prepare(
+    `SELECT CAST(id AS TEXT) AS id, id >> ${DATE_SHIFT} AS ms, ${RECORD_COLUMNS.join(', ')} FROM usage_records
+       WHERE id > CAST(? AS INTEGER) AND id BETWEEN CAST(? AS INTEGER) << ${DATE_SHIFT}
+         AND (CAST(? AS INTEGER) << ${DATE_SHIFT}) | ${2 ** DATE_SHIFT - 1}
+         AND site = ? ORDER BY id LIMIT ?`,
+  );
+  const rows = statement.all(
+    after === undefined ? '-1' : idOf(after),
+    Math.max(Math.ceil(from), 0),
+    Math.min(Math.floor(to), LAST_DATE),
+    site,
+    limit,
+  ) as unknown as (RecordRow & { id: string })[];
+  return { records: rows, next: rows.length < limit ? undefined : rows.at(-1)!.id };
 }
 
 /** Returns the ID of the last record of the previous page. */
