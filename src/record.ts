@@ -2,7 +2,7 @@
 export interface UserAgent {
   /** Header as it was sent. */
   string: string;
-  /** Browser name, for example `Chrome`. */
+  /** Browser name, for example `Chrome`, or the name of a bot, for example `Googlebot`. */
   browser: string | null;
   /** Browser version, for example `126.0.0.0`. */
   version: string | null;
@@ -53,7 +53,7 @@ export interface UsageRecord {
   username: string | null;
   /** True if credentials were sent. The credentials are never stored. */
   authorization: boolean;
-  /** Visitor ID from the cookie. */
+  /** Visitor ID from the cookie; `null` for bots. */
   visitor: string | null;
   /** ISO 3166 code of the address's country, for example `DE`. */
   country: string | null;

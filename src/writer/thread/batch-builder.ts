@@ -103,7 +103,6 @@ export class BatchBuilder {
     text.forwardedFor[i] = batch.internLimited(fields.forwardedFor);
     text.referrer[i] = batch.internLimited(fields.referrer);
     text.username[i] = batch.internLimited(fields.username);
-    text.visitor[i] = batch.internLimited(fields.visitor);
     text.blueprint[i] = batch.intern(fields.blueprint);
     text.state[i] = this.#status(fields.status);
     text.language[i] = this.#language(fields.acceptLanguage);
@@ -115,6 +114,8 @@ export class BatchBuilder {
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
     text.botName[i] = agent.botName;
+    // Most bots keep no cookie, so that each of their requests would be a new visitor.
+    text.visitor[i] = agent.botName === 0 ? batch.internLimited(fields.visitor) : 0;
     batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
     const addressId = batch.internLimited(fields.remoteAddr);
@@ -195,7 +196,7 @@ export class BatchBuilder {
         browser: intern(browser),
         version: intern(version),
         platform: intern(platform),
-        botName: bot ? intern(browser) || id : 0,
+        botName: bot ? intern(browser) : 0,
       };
       if (!this.#isOverBudget(id)) this.#agents.set(id, agent);
     }
