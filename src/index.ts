@@ -3,6 +3,8 @@
  * @module track-usage
  */
 export type { Request } from './capture/exchange.ts';
+export type { OptedOut } from './capture/opt-out.ts';
+export type { StoredFields } from './capture/stored-fields.ts';
 export type { Mark, Views } from './capture/view-filter.ts';
 export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';

@@ -268,6 +268,7 @@ export class Capture implements ExchangeObserver {
     try {
       if (!this.#options.views.tracks(exchange)) return false;
       const fields = this.#fields.read(exchange, status, bytes, response !== undefined);
+      if (fields === undefined) return false;
       const ended = monotonicClock.now();
       fields.duration = microsSince(exchange.started, ended);
       this.#sink.append(fields, ended);

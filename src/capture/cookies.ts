@@ -25,6 +25,7 @@ export class Cookies {
     exchange.cookieSeen = true;
     if (!views.tracks(exchange) || !this.#isWanted(exchange)) return headers;
     const sent = readHeaders(exchange.request.rawHeaders);
+    if (this.#options.optOut?.applies(sent)) return headers;
     const known = cookie.read(sent.cookie);
     if (known !== null) {
       exchange.visitor = known;

@@ -14,6 +14,7 @@ import type { CaptureOptions } from './options.ts';
 import type { CapturedFields } from './record-sink.ts';
 import { cleanReferrer } from './redact.ts';
 import { requireSynchronous } from './require-synchronous.ts';
+import { NO_FIELDS } from './stored-fields.ts';
 import { firstOf, isTrusted } from './trust.ts';
 import { isHost, UrlMaker } from './url.ts';
 import { decodeUtf8 } from './utf8.ts';
@@ -39,13 +40,16 @@ export class FieldReader {
   }
 
   /**
-   * Reads everything except the duration, which is not known yet.
+   * Reads everything except the duration, which is not known yet. Returns `undefined` if the request is not recorded.
    * @param hadHeaders True if the visitor's cookie was processed when the response's headers were written.
    */
-  read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): CapturedFields {
+  read(exchange: Exchange, status: number, bytes: number, hadHeaders: boolean): CapturedFields | undefined {
     const { request, reader, connection } = exchange;
-    const { cleanUrl } = this.#options;
+    const { cleanUrl, optOut } = this.#options;
     const sent = readHeaders(request.rawHeaders);
+    const isAnonymous = optOut?.applies(sent) === true;
+    if (isAnonymous && optOut.excludes) return undefined;
+    const chosen = isAnonymous ? NO_FIELDS : this.#options.fields;
     const peer = connection?.address ?? '';
     let scheme = connection?.scheme ?? 'https://';
     let { host, forwardedFor } = sent;
@@ -66,11 +70,13 @@ export class FieldReader {
         if (isHost(forwardedHost)) host = forwardedHost;
       }
     }
+    if (!chosen.remoteAddr) remoteAddr = '';
+    if (!chosen.forwardedFor) forwardedFor = '';
     if (this.#options.anonymizeIp) {
       remoteAddr = remoteAddr === '' ? '' : (anonymizeIp(remoteAddr) ?? '');
       if (forwardedFor !== '') forwardedFor = anonymizeForwarded(forwardedFor);
     }
-    const { acceptLanguage } = sent;
+    const acceptLanguage = chosen.language ? sent.acceptLanguage : '';
     const route = cut(reader.route(request), TEXT_LIMITS.route);
     const fields: CapturedFields = {
       date: exchange.date,
@@ -84,22 +90,23 @@ export class FieldReader {
       protocol: PROTOCOLS[request.httpVersion] ?? cut(`HTTP/${request.httpVersion}`, TEXT_LIMITS.protocol),
       remoteAddr,
       forwardedFor: cut(forwardedFor, TEXT_LIMITS.forwardedFor),
-      agent: cut(decodeUtf8(sent.agent), TEXT_LIMITS.agent),
+      agent: chosen.userAgent ? cut(decodeUtf8(sent.agent), TEXT_LIMITS.agent) : '',
       acceptLanguage:
         acceptLanguage.length > TEXT_LIMITS.acceptLanguage
           ? acceptLanguage.slice(0, TEXT_LIMITS.acceptLanguage)
           : acceptLanguage,
       referrer:
-        sent.referrer === ''
+        sent.referrer === '' || !chosen.referrer
           ? ''
           : cut(cleanReferrer(cleanUrl, decodeUtf8(sent.referrer)), TEXT_LIMITS.referrer),
-      username: this.#username(request, sent.authorization),
+      username: chosen.username ? this.#username(request, sent.authorization) : '',
       visitor: exchange.visitor,
       blueprint: route === '' ? '' : cut(reader.blueprint(request), TEXT_LIMITS.blueprint),
       extra: '',
     };
     // The client left before the headers. A known visitor is still recorded.
-    if (!hadHeaders && fields.visitor === '') fields.visitor = this.#cookies.visitorOf(exchange, sent);
+    if (!hadHeaders && fields.visitor === '' && !isAnonymous)
+      fields.visitor = this.#cookies.visitorOf(exchange, sent);
     fields.extra = this.#extraOf(fields, exchange, route === '' ? undefined : reader.routeParams(request));
     return fields;
   }
@@ -120,8 +127,11 @@ export class FieldReader {
     routeParams: object | undefined,
     vars: Record<string, unknown> | undefined,
   ): string {
-    const { closures, names, onProblem } = this.#options;
+    const { closures, names, stored, onProblem } = this.#options;
     const record = capturedRecord(fields, names, routeParams, vars);
+    // The writer needs these fields, and removes them.
+    if (!stored.remoteAddr) record.remoteAddr = null;
+    if (!stored.userAgent) record.userAgent = null;
     const keys: Record<string, string[]> = {};
     for (const { name, key } of closures) {
       try {

@@ -11,6 +11,10 @@ export interface HeaderFields {
   forwarded: string;
   authorization: string;
   cookie: string;
+  /** Header `DNT`: Do Not Track. */
+  dnt: string;
+  /** Header `Sec-GPC`: Global Privacy Control. */
+  gpc: string;
 }
 
 /**
@@ -29,10 +33,15 @@ export function readHeaders(raw: readonly string[]): HeaderFields {
   let forwarded = '';
   let authorization = '';
   let cookie = '';
+  let dnt = '';
+  let gpc = '';
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     // The length alone rules out most names.
     switch (name.length) {
+      case 3:
+        if (dnt === '' && is(name, 'DNT', 'dnt')) dnt = raw[i + 1]!;
+        break;
       case 4:
         if (host === '' && is(name, 'Host', 'host')) host = raw[i + 1]!;
         break;
@@ -41,6 +50,7 @@ export function readHeaders(raw: readonly string[]): HeaderFields {
         break;
       case 7:
         if (referrer === '' && is(name, 'Referer', 'referer')) referrer = raw[i + 1]!;
+        else if (gpc === '' && is(name, 'Sec-GPC', 'sec-gpc')) gpc = raw[i + 1]!;
         break;
       case 9:
         if (is(name, 'Forwarded', 'forwarded')) forwarded = join(forwarded, raw[i + 1]!, ', ');
@@ -85,6 +95,8 @@ export function readHeaders(raw: readonly string[]): HeaderFields {
     forwarded,
     authorization,
     cookie,
+    dnt,
+    gpc,
   };
 }
 

@@ -1,7 +1,9 @@
 import type { TrackUsageError } from '../errors.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Request } from './exchange.ts';
+import type { OptOut } from './opt-out.ts';
 import type { RecordCounter, RecordSink } from './record-sink.ts';
+import type { FieldChoice } from './stored-fields.ts';
 import type { ViewFilter } from './view-filter.ts';
 import type { VisitorCookie } from './visitor.ts';
 
@@ -13,6 +15,12 @@ export interface CaptureOptions {
   /** Removes secrets and click IDs from a URL or referrer. */
   cleanUrl(url: string): string;
   anonymizeIp: boolean;
+  /** Fields that are read. */
+  fields: FieldChoice;
+  /** Fields that are stored. The writer needs others for the country, bots and visitors. */
+  stored: FieldChoice;
+  /** Recognizes people who opted out, if there is a signal for that. */
+  optOut: OptOut | undefined;
   /** Determines which requests become records. */
   views: ViewFilter;
   cookie: VisitorCookie | undefined;

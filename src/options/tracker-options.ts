@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import type { Request } from '../capture/exchange.ts';
+import { type OptedOut, OptOut } from '../capture/opt-out.ts';
 import { createRedactor } from '../capture/redact.ts';
+import { FIELD_NAMES, type StoredFields } from '../capture/stored-fields.ts';
 import { CLICK_IDS, createStripper } from '../capture/strip-query.ts';
 import { VIEWS, type Views } from '../capture/view-filter.ts';
 import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
@@ -63,6 +65,19 @@ export interface TrackUsageOptions {
    * false.
    */
   anonymizeIp?: boolean;
+  /** Leaves fields out of the records: `store: { remoteAddr: false, userAgent: 'reduced' }`. Defaults to storing all. */
+  store?: StoredFields;
+  /** Whether the header `DNT: 1` (Do Not Track) opts out. Defaults to false. */
+  respectDnt?: boolean;
+  /** Whether the header `Sec-GPC: 1` (Global Privacy Control) opts out. Defaults to false. */
+  respectGpc?: boolean;
+  /** Name of a cookie that opts out, whatever its value. Defaults to none. */
+  optOutCookie?: string;
+  /**
+   * Requests of people who opted out: `exclude` records nothing, `anonymous` records them without address, user agent,
+   * language, referrer, user name and visitor. Defaults to `exclude`.
+   */
+  optedOut?: OptedOut;
   /**
    * Called with each problem, at most once per minute per error code. Defaults to printing a line on stderr.
    */
@@ -93,6 +108,11 @@ const OPTIONS = [
   'redact',
   'stripQuery',
   'anonymizeIp',
+  'store',
+  'respectDnt',
+  'respectGpc',
+  'optOutCookie',
+  'optedOut',
   'onError',
 ] as const satisfies readonly (keyof TrackUsageOptions)[];
 
@@ -109,7 +129,7 @@ export function readSettings(options: TrackUsageOptions) {
     redact,
     stripQuery = CLICK_IDS,
     username,
-    anonymizeIp,
+    anonymizeIp = false,
     onError,
   } = options;
   checkOption('site', site, isText(site) && site.length <= 255, 'a name of 1 to 255 characters');
@@ -162,6 +182,9 @@ export function readSettings(options: TrackUsageOptions) {
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
     trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
+    anonymizeIp,
+    stored: readStored(options.store),
+    optOut: readOptOut(options),
     cleanUrl: cleanerOf(createRedactor(redact), createStripper(stripQuery || [])),
   };
 }
@@ -169,6 +192,35 @@ export function readSettings(options: TrackUsageOptions) {
 /** Returns a function that removes the parameters first, because less text is then searched for secrets. */
 function cleanerOf(redact: (url: string) => string, strip: (url: string) => string) {
   return (url: string) => redact(strip(url));
+}
+
+function readStored(given: StoredFields = {}): Required<StoredFields> {
+  checkOptions('store', given, FIELD_NAMES);
+  const stored = { ...Object.fromEntries(FIELD_NAMES.map((name) => [name, true])), ...given };
+  for (const name of FIELD_NAMES) {
+    const isReduced = name === 'userAgent' && given[name] === 'reduced';
+    const expected = name === 'userAgent' ? 'true, false or "reduced"' : 'true or false';
+    checkOption(`store.${name}`, given[name], typeof given[name] === 'boolean' || isReduced, expected);
+  }
+  return stored as Required<StoredFields>;
+}
+
+function readOptOut({
+  respectDnt: dnt = false,
+  respectGpc: gpc = false,
+  optOutCookie: cookie,
+  optedOut = 'exclude',
+}: TrackUsageOptions): OptOut | undefined {
+  checkOption('respectDnt', dnt, typeof dnt === 'boolean', 'true or false');
+  checkOption('respectGpc', gpc, typeof gpc === 'boolean', 'true or false');
+  checkOption('optOutCookie', cookie, isText(cookie), 'the name of a cookie');
+  checkOption(
+    'optedOut',
+    optedOut,
+    optedOut === 'exclude' || optedOut === 'anonymous',
+    '"exclude" or "anonymous"',
+  );
+  return dnt || gpc || cookie !== undefined ? new OptOut({ dnt, gpc, cookie }, optedOut) : undefined;
 }
 
 function readCookie(given: TrackUsageOptions['cookie']) {

@@ -1,4 +1,5 @@
 import { Capture } from '../capture/capture.ts';
+import { chooseFields, type FieldChoice, type StoredFields } from '../capture/stored-fields.ts';
 import { type Mark, ViewFilter } from '../capture/view-filter.ts';
 import { show, showKind, TrackUsageError } from '../errors.ts';
 import { innerApp, prepareMark, type TrackedApp, track } from '../frameworks/index.ts';
@@ -23,13 +24,13 @@ import {
   summaryName,
   type UsageOptions,
 } from '../query/sums-and-records.ts';
-import type { UsageRecord } from '../record.ts';
+import type { TextColumn, UsageRecord } from '../record.ts';
 import type { HandlerSource } from '../server/api.ts';
 import { createHandler, type UsageHandler } from '../server/handler.ts';
 import type { HandlerOptions } from '../server/options.ts';
 import { RecordWriter } from '../storage/writer.ts';
 import { isSame, type Summary } from '../summaries/define.ts';
-import { known } from '../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { WriterClient } from '../writer/app/client.ts';
 import { ProblemReporter } from '../writer/app/problem-reporter.ts';
 import { statusOf, type UsageStatus } from '../writer/app/status.ts';
@@ -113,11 +114,22 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       onProblem,
     });
     this.#views = new ViewFilter(settings.views);
+    const { cookie, geo, freeGeoIp, stored } = settings;
+    const hasGeo = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
+    // The writer looks up countries, and recognizes bots, which are no visitors.
+    const needed: Partial<FieldChoice> = {
+      remoteAddr: hasGeo,
+      userAgent: stored.userAgent !== false || cookie !== undefined,
+    };
+    const fields = chooseFields((name) => stored[name] === true || needed[name] === true);
     this.#capture = new Capture({
       sink: this.#journal,
       counter: this.#counter,
       cleanUrl: settings.cleanUrl,
-      anonymizeIp: options.anonymizeIp ?? false,
+      anonymizeIp: settings.anonymizeIp,
+      fields,
+      stored: chooseFields((name) => stored[name] === true),
+      optOut: settings.optOut,
       views: this.#views,
       cookie: settings.cookie,
       cookieWhen: settings.cookieWhen,
@@ -150,14 +162,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               durable: settings.journal.mode === 'power',
               geo: settings.geo,
               freeGeoIp: settings.freeGeoIp,
+              stored: { remoteAddr: stored.remoteAddr, userAgent: stored.userAgent },
             },
             this.storages,
             this.#journal,
             onProblem,
           );
-    const { cookie, geo, freeGeoIp } = settings;
-    const hasGeo = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
-    this.#reportIdleSummaries(cookie !== undefined, hasGeo);
+    this.#reportIdleSummaries(cookie !== undefined, hasGeo, stored);
   }
 
   /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
@@ -339,13 +350,18 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** Reports summaries that can only stay empty, once each. */
-  #reportIdleSummaries(hasCookie: boolean, hasGeo: boolean): void {
+  #reportIdleSummaries(hasCookie: boolean, hasGeo: boolean, stored: Required<StoredFields>): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
       this.#problems.report(new TrackUsageError('SUMMARY_IDLE', { name, reason, how }));
     if (kept('visitors') && !hasCookie) {
       idle('sumVisitors', 'visitors are identified by a cookie, which is off', 'pass cookie: true');
+    }
+    for (const { name, title, column } of STANDARD_SUMMARIES) {
+      const field = column && FIELD_OF[column];
+      if (field === undefined || stored[field] !== false || !kept(name)) continue;
+      idle(title, `store.${field} is false`, `remove store.${field}, or ${title} from the hooks`);
     }
     if (kept('geo') && !hasGeo) {
       idle(
@@ -356,6 +372,16 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
     }
   }
 }
+
+/** Fields without which a column is always `null`. */
+const FIELD_OF: Partial<Record<TextColumn, keyof StoredFields>> = {
+  remoteAddr: 'remoteAddr',
+  agent: 'userAgent',
+  browser: 'userAgent',
+  botName: 'userAgent',
+  language: 'language',
+  referrer: 'referrer',
+};
 
 function checkUntracked(app: object): void {
   if (trackedApps.has(app)) throw new TrackUsageError('APP_TRACKED');

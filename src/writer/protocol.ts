@@ -15,6 +15,13 @@ export interface OpenInstance {
   data: WriterData;
 }
 
+/** How the address and the user agent are stored. */
+export interface StoredChoice {
+  remoteAddr: boolean;
+  /** `reduced` stores its name, major version and platform. */
+  userAgent: boolean | 'reduced';
+}
+
 /** Configuration of an instance for the writer's thread: plain data only. */
 export interface WriterData {
   /** Directory of this identity's journals. */
@@ -31,6 +38,8 @@ export interface WriterData {
   durable: boolean;
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
+  /** Fields that are in the journal, but may be left out of the records. */
+  stored: StoredChoice;
   storages: readonly StorageData[];
   /** Status of each storage when the previous thread ended. */
   before: readonly (PipelineStatus | undefined)[];

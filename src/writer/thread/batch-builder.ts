@@ -1,8 +1,9 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../../batch.ts';
 import type { CapturedFields } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
-import type { Enricher } from '../enrich/enricher.ts';
+import type { AgentFields, Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
+import type { StoredChoice } from '../protocol.ts';
 import type { CustomSummaries } from './custom-summaries.ts';
 import { TextBudget } from './text-budget.ts';
 
@@ -15,13 +16,15 @@ export const MAX_TEXT_LENGTH = 1024 * 1024;
 /** The same limit for data outside the columns: vars and route parameters. */
 export const MAX_EXTRA_LENGTH = 8 * 1024 * 1024;
 
-/** IDs of the parsed parts of a user agent. */
+/** IDs of a user agent and its parsed parts, as they are stored. */
 interface AgentIds {
+  agent: number;
   browser: number;
   version: number;
   platform: number;
-  /** 0 unless it is a bot. */
+  /** 0 unless it is stored that this is a bot. */
   botName: number;
+  isBot: boolean;
 }
 
 /** ID of an address's country, and further data of the lookup. */
@@ -36,9 +39,12 @@ export class BatchBuilder {
   readonly #enricher: Enricher;
   readonly #statuses = new Map<number, number>();
   /** Parsed data of this batch's texts, by their IDs. */
-  readonly #agents = new Map<number, AgentIds>();
+  readonly #agents = new Map<number | string, AgentIds>();
   readonly #languages = new Map<string, number>();
-  readonly #countries = new Map<number, Location>();
+  readonly #countries = new Map<number | string, Location>();
+  /** Address of each record, if addresses are not stored. */
+  #addresses: string[] = [];
+  readonly #stored: StoredChoice;
   readonly #keys: CustomSummaries;
   readonly #texts: TextBudget;
   #serverName = 0;
@@ -54,7 +60,9 @@ export class BatchBuilder {
     keys: CustomSummaries,
     maxRecords = MAX_RECORDS,
     texts = new TextBudget(Number.POSITIVE_INFINITY),
+    stored: StoredChoice = { remoteAddr: true, userAgent: true },
   ) {
+    this.#stored = stored;
     this.#enricher = enricher;
     this.batch.site = site;
     this.batch.budget = texts;
@@ -73,6 +81,7 @@ export class BatchBuilder {
     this.#agents.clear();
     this.#languages.clear();
     this.#countries.clear();
+    this.#addresses = [];
     this.#serverName = this.batch.intern(header.serverName);
   }
 
@@ -107,20 +116,23 @@ export class BatchBuilder {
     text.state[i] = this.#status(fields.status);
     text.language[i] = this.#language(fields.acceptLanguage);
 
-    const agentId = batch.internLimited(fields.agent);
-    const agent = this.#agent(agentId, fields.agent);
-    text.agent[i] = agentId;
+    const agent = this.#agent(fields.agent);
+    text.agent[i] = agent.agent;
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
     text.botName[i] = agent.botName;
     // Most bots keep no cookie, so that each of their requests would be a new visitor.
-    text.visitor[i] = agent.botName === 0 ? batch.internLimited(fields.visitor) : 0;
+    text.visitor[i] = agent.isBot ? 0 : batch.internLimited(fields.visitor);
     batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
-    const addressId = batch.internLimited(fields.remoteAddr);
-    const location = this.#locationOf(addressId, fields.remoteAddr);
-    text.remoteAddr[i] = addressId;
+    const address = this.#stored.remoteAddr ? batch.internLimited(fields.remoteAddr) : fields.remoteAddr;
+    const location = this.#locationOf(address, fields.remoteAddr);
+    if (typeof address === 'number') text.remoteAddr[i] = address;
+    else {
+      text.remoteAddr[i] = 0;
+      this.#addresses.push(address);
+    }
     text.country[i] = location.country;
 
     if (fields.extra !== '') {
@@ -149,9 +161,12 @@ export class BatchBuilder {
     const { batch } = this;
     const { country, remoteAddr } = batch.text;
     const unknown = [...this.#countries].filter(([, location]) => location.country === 0).map(([id]) => id);
-    const addressOf = (id: number) => batch.strings[id] ?? '';
+    const addressOf = (id: number | string) => (typeof id === 'string' ? id : (batch.strings[id] ?? ''));
     await service.locate(unknown.map(addressOf), !this.isFull);
-    const found = new Map<number, { country: number; geo: Record<string, unknown> | null; json: string }>();
+    const found = new Map<
+      number | string,
+      { country: number; geo: Record<string, unknown> | null; json: string }
+    >();
     for (const id of unknown) {
       const { country, geo } = service.find(addressOf(id));
       if (country === null) continue;
@@ -159,7 +174,7 @@ export class BatchBuilder {
     }
     if (found.size === 0) return;
     for (let i = 0; i < batch.length; i++) {
-      const location = found.get(remoteAddr[i]!);
+      const location = found.get(this.#stored.remoteAddr ? remoteAddr[i]! : this.#addresses[i]!);
       if (!location) continue;
       country[i] = location.country;
       if (!location.geo) continue;
@@ -187,23 +202,34 @@ export class BatchBuilder {
     return id;
   }
 
-  #agent(id: number, text: string): AgentIds {
+  #agent(text: string): AgentIds {
+    const { userAgent } = this.#stored;
+    const id = userAgent === true ? this.batch.internLimited(text) : text;
     let agent = this.#agents.get(id);
     if (!agent) {
-      const { browser, version, platform, bot } = this.#enricher.userAgent(text);
-      const intern = (part: string | null) => this.batch.internLimited(part);
-      agent = {
-        browser: intern(browser),
-        version: intern(version),
-        platform: intern(platform),
-        botName: bot ? intern(browser) : 0,
-      };
+      agent = this.#agentIds(id, this.#enricher.userAgent(text));
       if (!this.#isOverBudget(id)) this.#agents.set(id, agent);
     }
     return agent;
   }
 
-  #locationOf(id: number, address: string): Location {
+  #agentIds(id: number | string, { browser, version, platform, bot: isBot }: AgentFields): AgentIds {
+    const { userAgent } = this.#stored;
+    if (userAgent === false) return { agent: 0, browser: 0, version: 0, platform: 0, botName: 0, isBot };
+    const intern = (part: string | null) => this.batch.internLimited(part);
+    const major = userAgent === true ? version : (/^\d+/.exec(version ?? '')?.[0] ?? null);
+    const browserId = intern(browser);
+    return {
+      agent: typeof id === 'number' ? id : intern(reducedAgent(browser, major, platform)),
+      browser: browserId,
+      version: intern(major),
+      platform: intern(platform),
+      botName: isBot ? browserId : 0,
+      isBot,
+    };
+  }
+
+  #locationOf(id: number | string, address: string): Location {
     let location = this.#countries.get(id);
     if (!location) {
       const { country, geo } = this.#enricher.locate(address);
@@ -214,12 +240,22 @@ export class BatchBuilder {
   }
 
   /** Returns whether an ID stands for many texts beyond the budget, so that nothing can be cached by it. */
-  #isOverBudget(id: number): boolean {
-    return this.batch.strings[id] === '';
+  #isOverBudget(id: number | string): boolean {
+    return typeof id === 'number' && this.batch.strings[id] === '';
   }
 
   #addGeo(index: number, geo: Record<string, unknown>): void {
     const { extra } = this.batch;
     extra.set(index, JSON.stringify({ ...(JSON.parse(extra.get(index) ?? '{}') as Extra), geo }));
   }
+}
+
+/** Returns a user agent that contains only what is stored of it: `Chrome/126 (Windows)`. */
+function reducedAgent(
+  browser: string | null,
+  version: string | null,
+  platform: string | null,
+): string | null {
+  const product = browser === null || version === null ? browser : `${browser}/${version}`;
+  return [product, platform && `(${platform})`].filter(Boolean).join(' ') || null;
 }

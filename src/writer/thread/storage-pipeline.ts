@@ -148,7 +148,14 @@ export class StoragePipeline {
     // Hooks accept no larger batches.
     const batchLimit = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
     this.#texts = new TextBudget(this.#storage.maxTexts);
-    this.#builder = new BatchBuilder(enricher, data.site, this.#customSummaries, batchLimit, this.#texts);
+    this.#builder = new BatchBuilder(
+      enricher,
+      data.site,
+      this.#customSummaries,
+      batchLimit,
+      this.#texts,
+      data.stored,
+    );
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
     this.#onStored = onStored;
