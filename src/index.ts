@@ -10,6 +10,18 @@ export type { CookieOptions } from './capture/visitor.ts';
 export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { TrackedApp } from './frameworks/index.ts';
 export type { JournalMode } from './journal/journal.ts';
+export type { KeyDifference } from './maintenance/compare.ts';
+export { type RebuildOptions, type RebuildResult, type Refused, rebuild } from './maintenance/rebuild.ts';
+export type { Instant, MaintenanceProgress, ScopeOptions, Uncovered } from './maintenance/scope.ts';
+export {
+  type BucketList,
+  type Difference,
+  type NotCounted,
+  type NotCovered,
+  type Uncountable,
+  type VerifyResult,
+  verify,
+} from './maintenance/verify.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
 export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
 export type {

@@ -68,6 +68,7 @@ export const SIDEBAR = [
       { text: 'Deployment', link: '/operations/deployment' },
       { text: 'Security', link: '/operations/security' },
       { text: 'Backup', link: '/operations/backup' },
+      { text: 'Maintenance', link: '/operations/maintenance' },
       { text: 'Troubleshooting', link: '/operations/troubleshooting' },
     ],
   },

@@ -74,3 +74,6 @@ function writeTo(stream: Writable): (text: string) => Promise<void> {
 
 /** Thrown by a command that succeeded with an empty result. The message is printed unchanged. */
 export class NothingFound extends Error {}
+
+/** Thrown by a command that printed what it found, which is a failure. The message is printed unchanged. */
+export class Unsuccessful extends Error {}

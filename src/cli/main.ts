@@ -4,11 +4,13 @@ import { requireRuntime } from '../platform/runtime.ts';
 import { version } from '../platform/version.ts';
 import { showControls } from '../text/escape.ts';
 import { addCopyCommand } from './commands/copy.ts';
+import { addRebuildCommand } from './commands/rebuild.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
-import { type Io, NothingFound, OutputClosed, withClosedOutput } from './io.ts';
+import { addVerifyCommand } from './commands/verify.ts';
+import { type Io, NothingFound, OutputClosed, Unsuccessful, withClosedOutput } from './io.ts';
 import { similar } from './similar.ts';
 
 const OK = 0;
@@ -56,7 +58,7 @@ export async function main(argv: readonly string[], given: Io): Promise<number> 
 function createProgram(io: Io, texts: { out: string; err: string }): Command {
   const width = () => io.columns ?? 80;
   const program = new Command('track-usage')
-    .description('Queries, reports, serves and copies data stored by track-usage.')
+    .description('Queries, reports, serves, copies and maintains data stored by track-usage.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -79,6 +81,8 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addCopyCommand(program, io);
   addReportCommand(program, io);
   addServeCommand(program, io);
+  addVerifyCommand(program, io);
+  addRebuildCommand(program, io);
   // Every command supports both.
   for (const command of program.commands) {
     command
@@ -106,6 +110,10 @@ async function report(
   if (error instanceof NothingFound) {
     await io.stderr(`${error.message}\n`);
     return EMPTY;
+  }
+  if (error instanceof Unsuccessful) {
+    await io.stderr(`${error.message}\n`);
+    return FAILED;
   }
   if (error instanceof CommanderError) {
     const isMessage = error.message.startsWith('error: ');

@@ -37,9 +37,10 @@ export interface MaintenanceSession {
  * deleted.
  */
 const TASK = 'rebuild';
-/** Attempts to store a batch, and the time between them in ms. */
-const MAX_ATTEMPTS = 6;
-const BACKOFF = 500;
+/** Attempts to store a batch. */
+const MAX_ATTEMPTS = 7;
+/** Time before the second attempt in ms, which doubles with each further one. */
+const BACKOFF = 100;
 const START: Position = { position: 0, ordinal: 0 };
 /** Larger than the number of batches of a run. */
 const MAX_RUN = 2 ** 40;
@@ -162,7 +163,7 @@ async function store(
       throw new Error('the changes were not stored, because the position of their journal is another one');
     } catch (error) {
       if (attempt === MAX_ATTEMPTS || writer.refuses(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, BACKOFF * attempt));
+      await new Promise((resolve) => setTimeout(resolve, BACKOFF * 2 ** (attempt - 1)));
     }
   }
 }

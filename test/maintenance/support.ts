@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import { deltasOf, type SumChange } from '../../src/maintenance/delta-journal.ts';
 import type { Storage } from '../../src/query/storage.ts';
-import type { Measures, StorageWriter } from '../../src/storage/contract.ts';
+import type { Measures, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
 import { RecordBatch } from '../../src/storage/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import type { Summary } from '../../src/summaries/define.ts';
@@ -33,6 +33,14 @@ export async function storageWith(
   };
   if (records.length > 0) await apply(records);
   return { storage, writer, apply };
+}
+
+/** Returns a storage whose writing end is changed. */
+export function wrapped(storage: Storage, change: (writer: StorageWriter) => StorageWriter): Storage {
+  const openOriginal = storage.openWriter!;
+  return Object.create(storage, {
+    openWriter: { value: async (context: WriterContext) => change(await openOriginal(context)) },
+  }) as Storage;
 }
 
 let corrections = 0;

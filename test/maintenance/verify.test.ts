@@ -180,6 +180,23 @@ describe('verify', () => {
     expect(differences.map(({ date }) => date)).toEqual(['2026-11-23T12:00:00+00:00']);
   });
 
+  test('does not compare a custom summary whose function fails', async () => {
+    const hosts = defineSummary({
+      name: 'hosts',
+      module: new globalThis.URL('fixtures/hosts.js', import.meta.url),
+    });
+    const { storage } = await storageWith([sumUrls, hosts], [{ url: 'no URL' }]);
+    const { uncountable } = await verify({ storage });
+    expect(uncountable).toEqual([
+      { summary: 'hosts', reason: expect.stringMatching(/^cannot count the summary "hosts" .* Invalid URL/) },
+    ]);
+    const request = { site: 'default', summary: { name: 'hosts', title: 'hosts', module: hosts.module! } };
+    const bucket = { period: 'day', from: 0, to: 2e12 } as const;
+    await expect(storage.reader.recount({ ...request, ...bucket })).rejects.toMatchObject({
+      code: 'SUMMARY_UNCOUNTABLE',
+    });
+  });
+
   test('refuses a site without data and an unknown summary', async () => {
     const { storage } = await storageWith([sumUrls], [{}]);
     await expect(verify({ storage, site: 'nobody' })).rejects.toMatchObject({ code: 'SITE_EMPTY' });

@@ -5,11 +5,11 @@ import { flaskSource } from '../../copy/flask/source.ts';
 import type { CopyProgress } from '../../copy/options.ts';
 import { show, TrackUsageError } from '../../errors.ts';
 import { integer } from '../../formats/numbers.ts';
-import { monotonicClock } from '../../platform/clock.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { type Io, print } from '../io.ts';
+import { ProgressLine } from '../progress-line.ts';
 
 interface Options {
   from: string;
@@ -63,8 +63,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const isFlask = from.startsWith('flask+');
   if (!isFlask) refuseFlaskOptions(options);
   const target = await storageAt(to).open(STANDARD_SUMMARIES);
-  const progress = new Progress(io);
-  const onProgress = (each: CopyProgress) => progress.show(each);
+  const progress = new ProgressLine(io);
+  const onProgress = (each: CopyProgress) => progress.show(() => progressText(each));
   try {
     if (isFlask) {
       const source = await flaskSource(from, { table, website });
@@ -113,27 +113,7 @@ function knownTimeZone(text: string): string {
   }
 }
 
-/** Progress on one line of a terminal. Prints nothing elsewhere. */
-class Progress {
-  readonly #io: Io;
-  #shown = 0;
-  #open = false;
-
-  constructor(io: Io) {
-    this.#io = io;
-  }
-
-  show({ step, summary, rows }: CopyProgress): void {
-    const now = monotonicClock.now();
-    if (!this.#io.showsProgress || now - this.#shown < 100) return;
-    this.#shown = now;
-    this.#open = true;
-    const what = { records: 'records', sums: `summary rows (${summary})`, verify: 'rows verified' }[step];
-    void this.#io.stderr(`\r\x1b[K${integer(rows)} ${what}`);
-  }
-
-  async end(): Promise<void> {
-    if (this.#open) await this.#io.stderr('\r\x1b[K');
-    this.#open = false;
-  }
+function progressText({ step, summary, rows }: CopyProgress): string {
+  const what = { records: 'records', sums: `summary rows (${summary})`, verify: 'rows verified' }[step];
+  return `${integer(rows)} ${what}`;
 }

@@ -1,0 +1,112 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { show, TrackUsageError } from '../../errors.ts';
+import { bucket, integer } from '../../formats/numbers.ts';
+import type { MaintenanceProgress, ScopeOptions } from '../../maintenance/scope.ts';
+import type { BucketList, NotCounted, NotCovered, Uncountable } from '../../maintenance/verify.ts';
+import type { Storage } from '../../query/storage.ts';
+import { storageAt } from '../../storages/by-url.ts';
+import { defineSummary, type Summary } from '../../summaries/define.ts';
+import { known } from '../../summaries/standard.ts';
+import type { ProgressLine } from '../progress-line.ts';
+import { addStorageOption } from './options.ts';
+
+/** Options of the commands that compare summaries with records. */
+export interface ScopeCommandOptions {
+  storage: string;
+  site: string;
+  summary?: string[];
+  module?: string;
+  export?: string;
+  from?: string;
+  to?: string;
+  json?: true;
+}
+
+/** Adds the options that select buckets. */
+export function addScopeOptions(command: Command): Command {
+  return addStorageOption(command)
+    .option('--site <site>', 'site name, as in the app', 'default')
+    .option('--summary <names...>', 'only these summaries (default: all that are stored)')
+    .option('--module <file>', 'module that computes the keys of the custom summary in --summary')
+    .option('--export <name>', 'its export with the key function (default: "default")')
+    .option('--from <date>', "start of the first bucket, such as 2026-11-01; in the site's time zone")
+    .option('--to <date>', 'last hour, day or month, inclusive (default: the newest)')
+    .option('--json', 'print the result as JSON');
+}
+
+/** Opens a storage that exists already, runs the task, and closes it. */
+export async function withStorage<T>(url: string, task: (storage: Storage) => Promise<T>): Promise<T> {
+  const storage = await storageAt(url).open([]);
+  try {
+    // A maintained database must exist: opening its writing end would create it.
+    await storage.reader.timeZone('default');
+    return await task(storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Returns the selected buckets. */
+export function scopeOptionsOf(
+  { site, summary, module, export: exported, from, to }: ScopeCommandOptions,
+  storage: Storage,
+  progress: ProgressLine,
+): ScopeOptions {
+  return {
+    storage,
+    site,
+    ...(summary !== undefined && { summaries: summariesOf(summary, module, exported) }),
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+    onProgress: (at: MaintenanceProgress) =>
+      progress.show(() => `${integer(at.done)} of ${integer(at.total)} buckets`),
+  };
+}
+
+function summariesOf(names: readonly string[], module?: string, exported?: string): (Summary | string)[] {
+  if (module === undefined) return [...names];
+  const [name = '', ...more] = names;
+  if (more.length > 0 || known(name)) {
+    throw new TrackUsageError('QUERY_INVALID', {
+      name: '--summary',
+      value: show(names.join(' ')),
+      expected: 'one custom summary, because --module is given',
+    });
+  }
+  return [
+    defineSummary({ name, module: resolve(module), ...(exported !== undefined && { export: exported }) }),
+  ];
+}
+
+/** Returns lines about what was not compared or not counted. */
+export function notesOf({
+  notCounted = [],
+  notCovered,
+  uncountable,
+}: {
+  notCounted?: readonly NotCounted[];
+  notCovered: readonly NotCovered[];
+  uncountable: readonly Uncountable[];
+}): string[] {
+  return [
+    ...notCounted.map(
+      (list) =>
+        `${list.summary} does not count ${integer(list.hits)} stored requests in ${listText(list)}.\n`,
+    ),
+    ...notCovered.map((list) => {
+      const reason =
+        list.reason === 'retention'
+          ? 'the retention has deleted records of them'
+          : 'records of a person were deleted from them';
+      return `Not covered by the records: ${listText(list)}; ${reason}.\n`;
+    }),
+    ...uncountable.map(({ reason }) => `${reason}\n`),
+  ];
+}
+
+function listText({ period, from, to, buckets }: BucketList): string {
+  const [first, last] = [bucket(period, from), bucket(period, to)];
+  const count = `${integer(buckets)} ${period}${buckets === 1 ? '' : 's'}`;
+  return first === last ? `the ${period} ${first}` : `${count} from ${first} to ${last}`;
+}

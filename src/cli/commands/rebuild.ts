@@ -1,0 +1,74 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { json } from '../../formats/json.ts';
+import { bucket, integer } from '../../formats/numbers.ts';
+import { type RebuildResult, rebuild } from '../../maintenance/rebuild.ts';
+import { type Io, print, Unsuccessful } from '../io.ts';
+import { withProgress } from '../progress-line.ts';
+import {
+  addScopeOptions,
+  notesOf,
+  type ScopeCommandOptions,
+  scopeOptionsOf,
+  withStorage,
+} from './maintenance.ts';
+
+interface Options extends ScopeCommandOptions {
+  maxKeys?: number;
+  force?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage rebuild --storage usage.db
+  track-usage rebuild --storage usage.db --summary referrers --from 2026-11-01
+  track-usage rebuild --storage usage.db --summary hosts --module ./hosts.js
+
+The app may go on storing requests. After an interruption, run the same command
+again.`;
+
+export function addRebuildCommand(program: Command, io: Io): void {
+  const command = program
+    .command('rebuild')
+    .summary('repairs summaries, or fills a new one, from the records')
+    .description(
+      'Changes the summaries to what the stored records add up to, and adds requests that were stored before a summary existed. Buckets whose records are no longer complete are left unchanged.',
+    );
+  addScopeOptions(command)
+    .option('--max-keys <keys>', 'maximum number of keys per bucket, as in the app', wholeNumber)
+    .option('--force', 'also rebuild buckets from which records are missing')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const { storage, maxKeys, force } = options;
+  const result = await withStorage(storage, (opened) =>
+    withProgress(io, (progress) =>
+      rebuild({ ...scopeOptionsOf(options, opened, progress), maxKeys, force: force === true }),
+    ),
+  );
+  if (options.json) await print(io, [`${json(result)}\n`]);
+  else await print(io, lines(result));
+  const { refused } = result;
+  if (refused.length === 0) return;
+  throw new Unsuccessful(
+    'Records are missing from these buckets, which were left unchanged. To reduce their sums to the records that are left, add --force.',
+  );
+}
+
+function* lines(result: RebuildResult): Generator<string> {
+  const { rebuilt, keys, filled, refused } = result;
+  if (rebuilt > 0) yield `Buckets rebuilt: ${integer(rebuilt)}. Keys changed: ${integer(keys)}.\n`;
+  else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
+  else yield 'Nothing to rebuild: the summaries equal the records.\n';
+  if (filled > 0) yield `Requests that were added to summaries, over all periods: ${integer(filled)}.\n`;
+  for (const { period, date, stored, records } of refused) {
+    yield `Records of the ${period} ${bucket(period, date)}: ${integer(records)}. Requests in its summaries: ${integer(stored)}.\n`;
+  }
+  yield* notesOf(result);
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.');
+  return Number(text);
+}
