@@ -104,6 +104,23 @@ export function horizonsOf(retention: Retention, zone: Calendar, now: number): P
   return horizons;
 }
 
+/**
+ * Returns the instant from which the data of a bucket is before the horizon of its part, so that it may be deleted. In
+ * ms since 1970; `Infinity` if it is kept forever.
+ * @param bucket Start of the bucket, or the date of a record.
+ */
+export function keptUntil(retention: Retention, part: Part, zone: Calendar, bucket: number): number {
+  const [, count, unit] = TIME.exec(retention[part]) ?? [];
+  if (unit === undefined) return Number.POSITIVE_INFINITY;
+  const aligned = ALIGNED_TO[part];
+  const end = zone.next(aligned, zone.bucketOf(aligned, bucket));
+  if (unit === 'h' || unit === 'd') return end + Number(count) * MS[unit]!;
+  const date = new Date(end);
+  // 31 January plus a month is 3 March, because a month before is then not earlier than 31 January.
+  date.setUTCMonth(date.getUTCMonth() + (unit === 'mo' ? Number(count) : 12 * Number(count)));
+  return date.getTime();
+}
+
 /** Period to whose buckets the deleted data of a part is aligned. */
 const ALIGNED_TO: Readonly<Record<Part, Period>> = {
   records: 'day',

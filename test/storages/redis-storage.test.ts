@@ -5,10 +5,13 @@ import { createClient } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { copy } from '../../src/copy/copy.ts';
 import type { Storage } from '../../src/query/storage.ts';
+import type { WriterContext } from '../../src/storage/contract.ts';
+import { KEEP_ALL } from '../../src/storage/retention.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { sendWith, within } from '../../src/storages/redis/client.ts';
 import { RedisStorage, type RedisStorageOptions } from '../../src/storages/redis/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { calendar } from '../../src/summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
@@ -31,9 +34,9 @@ function closeAfterTest<T extends Storage>(storage: T): T {
   return storage;
 }
 
-async function openStorage(options: RedisStorageOptions = {}) {
+async function openStorage(options: RedisStorageOptions = {}, context: Partial<WriterContext> = {}) {
   const storage = closeAfterTest(new RedisStorage(server.url, { hooks: ['urls'], ...options }));
-  const writer = await openWriter(storage);
+  const writer = await openWriter(storage, context);
   onTestFinished(() => writer.close());
   return { storage, writer, journal: new TestJournal('a', storage.summaries) };
 }
@@ -62,8 +65,6 @@ describe('constructor arguments', () => {
     expect(make({ maxRecord: 1 })).toThrow('unknown option "maxRecord"');
     expect(make({ prefix: 'a{b}' })).toThrow('"RedisStorage.prefix" is "a{b}"');
     expect(make({ maxRecords: -1 })).toThrow('"RedisStorage.maxRecords" is -1');
-    expect(make({ ttl: { week: 1 } })).toThrow('unknown option "week"');
-    expect(make({ ttl: { hour: 0 } })).toThrow('"RedisStorage.ttl.hour" is 0');
   });
 
   test('include URLs with the scheme redis, whose reading creates nothing', async () => {
@@ -211,12 +212,15 @@ describe('sums', () => {
     expect(row).toEqual(['http://localhost/', 3_000, Number(added * 3n), 0, 3_000]);
   });
 
-  test('expire the configured number of days after the end of their hour, day or month', async () => {
-    const { storage, writer, journal } = await openStorage({ ttl: { hour: 2, day: 40 } });
+  test('expire a day after the time for which they are kept', async () => {
+    const { storage, writer, journal } = await openStorage(
+      {},
+      { retention: { ...KEEP_ALL, hour: '2d', day: '40d' } },
+    );
     await writer.apply(
       journal.batch([
         { date: TODAY, url: 'new' },
-        { date: TODAY - 3 * DAY, url: 'old' },
+        { date: TODAY - 4 * DAY, url: 'old' },
       ]),
     );
     const keys = async (period: 'hour' | 'day' | 'month') =>
@@ -229,15 +233,13 @@ describe('sums', () => {
         .cli('keys', pattern)
         .split('\n')
         .map((key) => Number(server.cli('pexpiretime', key)));
-    expect(expiryTimes('usage:{default:urls:hour:*}:*:sums')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
-    expect(expiryTimes('usage:{default:urls:hour:*}:*:tops')).toEqual([TODAY + 3_600_000 + 2 * DAY]);
-    expect(expiryTimes('usage:{default:urls:day:*}:*:tops').sort()).toEqual([
-      TODAY + 38 * DAY,
-      TODAY + 41 * DAY,
-    ]);
-    expect(Math.min(...expiryTimes('usage:{default:urls:day:*}:buckets'))).toBeGreaterThanOrEqual(
-      TODAY + 38 * DAY,
-    );
+    // Hours are deleted by whole days, and days by whole months.
+    expect(expiryTimes('usage:{default:urls:hour:*}:*:sums')).toEqual([TODAY + 4 * DAY]);
+    expect(expiryTimes('usage:{default:urls:hour:*}:*:tops')).toEqual([TODAY + 4 * DAY]);
+    const zone = calendar('UTC');
+    const ends = [TODAY - 4 * DAY, TODAY].map((ms) => zone.next('month', zone.monthOf(ms)) + 41 * DAY);
+    expect(expiryTimes('usage:{default:urls:day:*}:*:tops').sort()).toEqual(ends);
+    expect(new Set(expiryTimes('usage:{default:urls:day:*}:buckets'))).toEqual(new Set(ends));
     expect(new Set(expiryTimes('usage:{default:urls:month:*}:*s'))).toEqual(new Set([-1]));
   });
 });

@@ -41,6 +41,8 @@ export interface Server {
    * @param key Key that the command uses. In a cluster, it determines the node.
    */
   send(key: string, args: readonly string[]): Promise<unknown>;
+  /** Returns a function for each server that holds data, which sends it a command. Several in a cluster. */
+  primaries(): Promise<((args: readonly string[]) => Promise<unknown>)[]>;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export function serverOf(client: RedisClient): Server {
     // A pool sends on several connections.
     isOrdered: false,
     send: (key, args) => sendWith(client, key, [...args]),
+    primaries: () => primariesOf(client),
     close: async () => {},
   };
 }
@@ -82,6 +85,23 @@ export function sendWith(client: RedisClient, key: string, args: string[]): Prom
     if ('masters' in client) return client.sendCommand(key, false, args, options);
     return client.sendCommand(args, options);
   });
+}
+
+/** Implements `Server.primaries` with a client. */
+export async function primariesOf(client: RedisClient): ReturnType<Server['primaries']> {
+  const nodes = await nodesOf(client);
+  return nodes.map((node) => (args) => sendWith(node, '', [...args]));
+}
+
+function nodesOf(client: RedisClient): Promise<RedisClient[]> {
+  if ('masters' in client) {
+    const { masters, nodeClient } = client as NodeRedisCluster & {
+      nodeClient(node: unknown): NodeRedisClient | Promise<NodeRedisClient>;
+    };
+    return Promise.all(masters.map((node) => nodeClient.call(client, node)));
+  }
+  const { nodes } = client as { nodes?(role: string): IoRedisClient[] };
+  return Promise.resolve(nodes?.call(client, 'master') ?? [client]);
 }
 
 /** Returns whether a client is offline. A pool connects when it is used, and has no such state. */

@@ -1,12 +1,13 @@
 import { loadDriver } from '../../storage/load-driver.ts';
 import type { RedisAddress } from './address.ts';
-import { type Server, sendWith, within } from './client.ts';
+import { primariesOf, type Server, sendWith, within } from './client.ts';
 
 /** Connection timeout. In ms. */
 const CONNECT_TIMEOUT = 5_000;
 
 interface Connected {
   send(key: string, args: string[]): Promise<unknown>;
+  primaries: Server['primaries'];
   destroy(): void;
 }
 
@@ -23,12 +24,19 @@ export class Connection implements Server {
     this.#addresses = addresses;
   }
 
-  async send(key: string, args: readonly string[]): Promise<unknown> {
+  send(key: string, args: readonly string[]): Promise<unknown> {
+    return this.#with((connected) => connected.send(key, [...args]));
+  }
+
+  primaries(): ReturnType<Server['primaries']> {
+    return this.#with((connected) => connected.primaries());
+  }
+
+  async #with<T>(use: (connected: Connected) => Promise<T>): Promise<T> {
     this.#connected ??= connect(this.#addresses);
     const used = this.#connected;
     try {
-      const connected = await used;
-      return await connected.send(key, [...args]);
+      return await use(await used);
     } catch (error) {
       this.#drop(used);
       throw error;
@@ -68,6 +76,7 @@ async function connectTo(address: RedisAddress, addresses: readonly RedisAddress
   if (modeOf(await client.sendCommand(['HELLO'])) !== 'cluster') {
     return {
       send: (key, args) => sendWith(client, key, args),
+      primaries: () => primariesOf(client),
       destroy: () => client.isOpen && client.destroy(),
     };
   }
@@ -80,6 +89,7 @@ async function connectTo(address: RedisAddress, addresses: readonly RedisAddress
   );
   return {
     send: (key, args) => sendWith(cluster, key, args),
+    primaries: () => primariesOf(cluster),
     destroy: () => cluster.isOpen && cluster.destroy(),
   };
 }

@@ -8,14 +8,12 @@ import { moduleUrl } from '../../platform/threads.ts';
 import { Storage } from '../../query/storage.ts';
 import { maxRecordsOf, type Openers, openersInApp } from '../../storage/opening.ts';
 import { STORAGE_OPTIONS, type StorageOptions, storageOptionsOf } from '../../storage/writer.ts';
-import { PERIODS } from '../../summaries/periods.ts';
 import { addressOf, labelOfAddress, locationOfClient, wrongServer } from './address.ts';
 import { isClient, type RedisClient, serverOf } from './client.ts';
 import { engine, Session } from './engine.ts';
-import type { RedisLocation, RedisOptions, RedisTtl } from './options.ts';
+import type { RedisLocation, RedisOptions } from './options.ts';
 
 export type { IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } from './client.ts';
-export type { RedisTtl } from './options.ts';
 
 /** Options of a `RedisStorage`. All are optional. */
 export interface RedisStorageOptions extends StorageOptions {
@@ -25,10 +23,6 @@ export interface RedisStorageOptions extends StorageOptions {
    * Maximum number of records kept per site. The oldest are removed first. 0 keeps none. Defaults to 100,000.
    */
   maxRecords?: number;
-  /**
-   * Number of days after which Redis removes the hours, days and months of the summaries. Defaults to never.
-   */
-  ttl?: RedisTtl;
 }
 
 const DEFAULT_PREFIX = 'usage';
@@ -43,8 +37,8 @@ export class RedisStorage extends Storage {
    * client of `redis` or `ioredis`. With a client, writing and reading run in the app's thread.
    */
   constructor(server: string | readonly string[] | RedisClient, options: RedisStorageOptions = {}) {
-    checkOptions('RedisStorage', options, [...STORAGE_OPTIONS, 'prefix', 'maxRecords', 'ttl']);
-    const { prefix = DEFAULT_PREFIX, maxRecords = DEFAULT_MAX_RECORDS, ttl = {} } = options;
+    checkOptions('RedisStorage', options, [...STORAGE_OPTIONS, 'prefix', 'maxRecords']);
+    const { prefix = DEFAULT_PREFIX, maxRecords = DEFAULT_MAX_RECORDS } = options;
     const named = isText(prefix) && !/[{}]/.test(prefix);
     checkOption('RedisStorage.prefix', prefix, named, 'a string without braces');
     checkOption(
@@ -53,8 +47,7 @@ export class RedisStorage extends Storage {
       isWholeNumber(maxRecords, 0),
       'a whole number of records',
     );
-    checkTtl(ttl);
-    const { label, openers } = describe(server, { prefix, maxRecords, ttl });
+    const { label, openers } = describe(server, { prefix, maxRecords });
     super({
       label,
       identity: label,
@@ -84,11 +77,4 @@ function describe(
 
 function labelOf(location: string, prefix: string): string {
   return prefix === DEFAULT_PREFIX ? location : `${location} ${prefix}`;
-}
-
-function checkTtl(ttl: RedisTtl): void {
-  checkOptions('RedisStorage.ttl', ttl, PERIODS);
-  for (const [period, days] of Object.entries(ttl)) {
-    checkOption(`RedisStorage.ttl.${period}`, days, isWholeNumber(days, 1), 'a whole number of days');
-  }
 }

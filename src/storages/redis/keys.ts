@@ -7,13 +7,15 @@ export const SCHEMA_VERSION = 1;
 export interface SeriesKeys {
   /**
    * Hash: `hits transfer errors duration` by key. The field for null is the byte 0xff, which no text
-   * contains.
+   * contains. The field for `OTHERS` is empty.
    */
   sums(date: string): string;
   /** Sorted set of the same keys by negative hits, which is the order of results. */
   tops(date: string): string;
   /** Sorted set of the buckets' dates by their time in ms. */
   buckets: string;
+  /** Hash: `keys time` by `date journal`: see `RESERVE`. */
+  reserved: string;
   /** Progress of a journal's last batch. */
   guard(journal: string): string;
 }
@@ -28,7 +30,7 @@ export class Keys {
   readonly schema: string;
   /** Hash: the time zone of each site. */
   readonly sites: string;
-  /** Hash: `position ordinal` of each journal. */
+  /** Hash: `position ordinal` of each journal. While a batch is stored, its end, its range and its site follow. */
   readonly journals: string;
 
   constructor(prefix: string) {
@@ -53,17 +55,33 @@ export class Keys {
       sums: (date) => `${tag}:${date}:sums`,
       tops: (date) => `${tag}:${date}:tops`,
       buckets: `${tag}:buckets`,
+      reserved: `${tag}:reserved`,
       guard: (journal) => `${tag}:at:${journal}`,
     };
   }
 
   /**
-   * Returns the keys of a site's records: the stream, their lateness, and the progress of each journal's last
-   * batch.
+   * Returns the keys of a site's records: the stream, a hash with their lateness and the end of those that were
+   * trimmed, a copy of the stream that is being made, and the progress of each journal's last batch.
    */
   records(site: string) {
     const stream = this.#tag(site, 'records');
-    return { stream, late: `${stream}:late`, guard: (journal: string) => `${stream}:at:${journal}` };
+    return {
+      stream,
+      late: `${stream}:late`,
+      copy: `${stream}:copy`,
+      guard: (journal: string) => `${stream}:at:${journal}`,
+    };
+  }
+
+  /** Hash of a site: `time before` by part: see `StoredRetention`. */
+  retention(site: string): string {
+    return `${this.#prefix}:retention:${site}`;
+  }
+
+  /** Holder of a lease. */
+  lease(site: string, task: string): string {
+    return `${this.#prefix}:lease:${task}:${site}`;
   }
 
   /** Builds a hash tag. A brace would end the tag, and a colon a part of it. */
@@ -71,6 +89,12 @@ export class Keys {
     const safe = site.replace(/[%:{}]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
     return `${this.#prefix}:{${safe}:${rest}}`;
   }
+}
+
+/** Splits the name of a series. */
+export function partsOfSeries(series: string): { summary: string; period: Period; month: string } {
+  const [summary, period, month] = series.split(':') as [string, Period, string];
+  return { summary, period, month };
 }
 
 /**

@@ -7,21 +7,31 @@ import type {
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
   StorageReader,
+  StorageSize,
   SumRow,
   SumsRequest,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { ANY_DATE, cursorParts, invalidCursor } from '../../storage/cursor.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
+import { FoldedSums } from '../../storage/fold-sums.ts';
 import { type RecordRow, recordOf } from '../../storage/record-row.ts';
+import type { StoredRetention } from '../../storage/retention.ts';
 import { searchRecords } from '../../storage/search-records.ts';
+import { calendar } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
 import { rowOf } from './records.ts';
-import { ONE, PAGE } from './scripts.ts';
+import { recountAtOnce } from './recount.ts';
+import { inForce, storedRetention } from './retained.ts';
+import { ONE, PAGE, PAUSE } from './scripts.ts';
+import { type Bucket, bucketsOf, seriesNames } from './series.ts';
+import { sizeOf } from './size.ts';
 import { type Entry, RecordStream } from './stream.ts';
 
 /** Number of rows read per call. Each call blocks Redis for about a millisecond. */
@@ -29,9 +39,7 @@ const ROWS = 1_000;
 /** Number of buckets read concurrently. */
 const BUCKETS = 100;
 
-interface Bucket {
-  ms: number;
-  date: string;
+interface ReadBucket extends Bucket {
   keys: SeriesKeys;
 }
 
@@ -51,7 +59,7 @@ export class RedisReader implements StorageReader {
   }
 
   async summaries(site: string): Promise<string[]> {
-    const names = (await this.#series(site)).map((series) => series.split(':')[0]!);
+    const names = (await seriesNames(this.#server, this.#keys, site)).map((series) => series.split(':')[0]!);
     return [...new Set(names)].sort();
   }
 
@@ -105,14 +113,21 @@ export class RedisReader implements StorageReader {
     return this.#folds.matchingSeries(request);
   }
 
-  async *#rows({ site, from, to }: Matching): AsyncGenerator<RecordRow[]> {
-    for await (const entries of this.#stream(site).within(from, to)) {
+  async *#rows({ site, from, to }: Matching, end?: string): AsyncGenerator<RecordRow[]> {
+    for await (const entries of this.#stream(site, end).within(from, to)) {
       yield entries.map(({ date, json }) => rowOf(site, date, json));
     }
   }
 
-  async scan({ site, after, limit, from = ANY_DATE.from, to = ANY_DATE.to }: ScanRequest): Promise<Scanned> {
-    const { entries, more } = await this.#stream(site).oldest(from, to, limit, entryAt(after));
+  scan(request: ScanRequest): Promise<Scanned> {
+    return this.#scan(request);
+  }
+
+  async #scan(
+    { site, after, limit, from = ANY_DATE.from, to = ANY_DATE.to }: ScanRequest,
+    end?: string,
+  ): Promise<Scanned> {
+    const { entries, more } = await this.#stream(site, end).oldest(from, to, limit, entryAt(after));
     const next = entries.at(-1);
     return {
       records: entries.map((entry) => rowOf(site, entry.date, entry.json)),
@@ -120,20 +135,53 @@ export class RedisReader implements StorageReader {
     };
   }
 
+  /** Returns what is stored, what Redis expires by itself, and which records were removed as too many. */
+  async retention(site: string): Promise<StoredRetention> {
+    const [timeZone, stored, trimmed, names] = await Promise.all([
+      this.timeZone(site),
+      storedRetention(this.#server, this.#keys.retention(site)),
+      this.#stream(site).trimmedBefore(),
+      seriesNames(this.#server, this.#keys, site),
+    ]);
+    return timeZone === undefined ? {} : inForce(stored, calendar(timeZone), trimmed, names);
+  }
+
+  recount(request: RecountRequest): Promise<Recount> {
+    const { site } = request;
+    const sums = new FoldedSums(this);
+    return recountAtOnce(request, {
+      keys: (keys) => sums.keys(keys),
+      entries: async () => {
+        const key = this.#keys.journals;
+        return ((await this.#server.send(key, ['HVALS', key])) as unknown[]).map(String);
+      },
+      pause: async (ms) => {
+        const args = [site, request.from, request.to, ms].map(String);
+        await run(this.#server, PAUSE, [this.#keys.journals], args);
+      },
+      last: () => this.#stream(site).last(),
+      rows: (matching, last) => this.#rows(matching, last),
+      scan: (page, last) => this.#scan(page, last),
+    });
+  }
+
+  size(): Promise<StorageSize> {
+    return sizeOf(this.#server, this.#keys);
+  }
+
   async close(): Promise<void> {
     await this.#server.close();
   }
 
   /** Returns the buckets, newest first. One may be empty: not filled yet, or expired. */
-  async #buckets({ site, summary, period, from, to }: SumsRequest): Promise<Bucket[]> {
-    const all = await this.#series(site);
+  async #buckets({ site, summary, period, from, to }: SumsRequest): Promise<ReadBucket[]> {
+    const all = await seriesNames(this.#server, this.#keys, site);
     const series = all.filter((name) => name.startsWith(`${summary}:${period}:`));
     const lists = await Promise.all(
       series.map(async (name) => {
         const keys = this.#keys.of(site, name);
-        const range = ['ZRANGE', keys.buckets, String(from), String(to), 'BYSCORE'];
-        const dates = (await this.#server.send(keys.buckets, range)) as unknown[];
-        return dates.map(String).map((date) => ({ ms: Date.parse(date), date, keys }));
+        const buckets = await bucketsOf(this.#server, keys, String(from), String(to));
+        return buckets.map((bucket) => ({ ...bucket, keys }));
       }),
     );
     return lists.flat().sort((a, b) => b.ms - a.ms);
@@ -141,17 +189,20 @@ export class RedisReader implements StorageReader {
 
   async #sumsOf(
     target: string | null,
-    buckets: readonly Bucket[],
+    buckets: readonly ReadBucket[],
     offset: number,
     end: number,
   ): Promise<SumRow[]> {
-    // No key is empty, so the empty text represents null.
-    if (target === '') return [];
     const rows: SumRow[] = [];
     for (let at = 0; at < buckets.length && rows.length < end; at += BUCKETS) {
       const found = await Promise.all(
         buckets.slice(at, at + BUCKETS).map(async ({ ms, date, keys }) => {
-          const numbers = await run(this.#server, ONE, [keys.sums(date)], [target ?? '']);
+          const numbers = await run(
+            this.#server,
+            ONE,
+            [keys.sums(date)],
+            [target === null ? '1' : '0', target ?? ''],
+          );
           return numbers === null ? [] : [rowFrom(ms, target, numbers)];
         }),
       );
@@ -160,12 +211,12 @@ export class RedisReader implements StorageReader {
     return rows.slice(offset, end);
   }
 
-  async #size({ date, keys }: Bucket): Promise<number> {
+  async #size({ date, keys }: ReadBucket): Promise<number> {
     const key = keys.tops(date);
     return Number(await this.#server.send(key, ['ZCARD', key]));
   }
 
-  async #page({ ms, date, keys }: Bucket, first: number, last: number): Promise<SumRow[]> {
+  async #page({ ms, date, keys }: ReadBucket, first: number, last: number): Promise<SumRow[]> {
     const found = (await run(
       this.#server,
       PAGE,
@@ -180,15 +231,8 @@ export class RedisReader implements StorageReader {
     return rows;
   }
 
-  async #series(site: string): Promise<string[]> {
-    const key = this.#keys.series(site);
-    // The response is an array, or in protocol version 3 possibly a set.
-    const names = (await this.#server.send(key, ['SMEMBERS', key])) as Iterable<unknown>;
-    return [...names].map(String);
-  }
-
-  #stream(site: string): RecordStream {
-    return new RecordStream(this.#server, this.#keys.records(site));
+  #stream(site: string, end?: string): RecordStream {
+    return new RecordStream(this.#server, this.#keys.records(site), end);
   }
 }
 

@@ -19,9 +19,12 @@ export class RecordStream {
   readonly #server: Server;
   readonly #stream: string;
   readonly #late: string;
+  readonly #end: string | undefined;
 
-  constructor(server: Server, { stream, late }: { stream: string; late: string }) {
+  /** @param end Last entry that `within` and `oldest` return. Defaults to the newest one. */
+  constructor(server: Server, { stream, late }: { stream: string; late: string }, end?: string) {
     this.#server = server;
+    this.#end = end;
     this.#stream = stream;
     this.#late = late;
   }
@@ -32,7 +35,7 @@ export class RecordStream {
    */
   async newest(from: number, to: number, count: number, before?: Entry): Promise<Entry[]> {
     const start = String(Math.max(0, Math.ceil(from)));
-    let end = String(Math.floor(to) + (await this.#lateness()));
+    let end = String(Math.floor(to) + (await this.lateness()));
     const found: Entry[] = [];
     for (let more = Number(start) <= Number(end); more; ) {
       const entries = await this.#read('XREVRANGE', end, start);
@@ -49,9 +52,15 @@ export class RecordStream {
     return found.sort((a, b) => b.date - a.date).slice(0, count);
   }
 
+  /** Returns the ID of the newest entry, or one before all others if there is none. */
+  async last(): Promise<string> {
+    const [entry] = await this.#read('XREVRANGE', '+', '-', 1);
+    return entry?.id ?? '0-0';
+  }
+
   /** Returns the records dated `from` to `to` (both inclusive, in ms), in chunks and in stored order. */
   async *within(from: number, to: number): AsyncGenerator<Entry[]> {
-    const end = String(Math.min(Math.floor(to), ANY_DATE.to) + (await this.#lateness()));
+    const end = String(Math.min(Math.floor(to), ANY_DATE.to) + (await this.lateness()));
     let start = String(Math.max(0, Math.ceil(from)));
     if (Number(start) > Number(end)) return;
     for (let more = true; more; ) {
@@ -72,7 +81,7 @@ export class RecordStream {
     count: number,
     after?: Entry,
   ): Promise<{ entries: Entry[]; more: boolean }> {
-    const lateness = await this.#lateness();
+    const lateness = await this.lateness();
     let start = String(Math.max(0, Math.ceil(from), after?.date ?? 0));
     const end = Math.min(Math.floor(to), ANY_DATE.to);
     if (end < Number(start)) return { entries: [], more: false };
@@ -95,7 +104,7 @@ export class RecordStream {
   }
 
   /** Returns how much older than its ID a record may be. In ms. */
-  async #lateness(): Promise<number> {
+  async lateness(): Promise<number> {
     const [late, [first]] = await Promise.all([
       this.#server.send(this.#late, ['HMGET', this.#late, 'ms', 'until']),
       this.#read('XRANGE', '-', '+', 1),
@@ -106,6 +115,12 @@ export class RecordStream {
     return Math.max(LATENESS, Number(ms));
   }
 
+  /** Returns an exclusive end of the records that were removed because there were too many, or `null`. In ms. */
+  async trimmedBefore(): Promise<number | null> {
+    const found = await this.#server.send(this.#late, ['HGET', this.#late, 'trimmed']);
+    return found === null ? null : Number(found);
+  }
+
   async #read(
     command: 'XRANGE' | 'XREVRANGE',
     from: string,
@@ -114,11 +129,14 @@ export class RecordStream {
   ): Promise<Entry[]> {
     const args = [command, this.#stream, from, to, 'COUNT', String(count)];
     const answer = (await this.#server.send(this.#stream, args)) as [unknown, unknown[]][];
-    return answer.map(([id, [, date, , json]]) => ({
+    const entries = answer.map(([id, [, date, , json]]) => ({
       id: String(id),
       date: Number(date),
       json: String(json),
     }));
+    const end = this.#end;
+    if (end === undefined || command === 'XREVRANGE') return entries;
+    return entries.filter(({ id }) => compareIds(id, end) <= 0);
   }
 }
 

@@ -1,17 +1,23 @@
 import type { Position } from '../../journal/position.ts';
+import { setTimeout } from '../../platform/clock.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
-import { BatchCalls, type Chain } from './calls.ts';
+import { Admission } from './admission.ts';
+import { BatchCalls, type Chain, seriesOf } from './calls.ts';
 import { run, type Server } from './client.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
+import { RedisMaintenance } from './maintenance.ts';
 import type { RedisLocation } from './options.ts';
-import { MOVE } from './scripts.ts';
+import { rangeOf } from './progress.ts';
+import { BEGIN, MOVE } from './scripts.ts';
 import { setUp } from './set-up.ts';
 
 /**
  * Maximum number of concurrent calls per chain. Further ones are encoded while the server processes these.
  */
 const MAX_CONCURRENT_CALLS = 4;
+/** Interval at which a batch that waits for a recount tries to begin. In ms. */
+const PAUSE_INTERVAL = 5;
 /** Time that guards are kept after their batch is stored, because a lost call may still arrive. In ms. */
 const GUARD_TTL = 86_400_000;
 
@@ -21,11 +27,13 @@ const GUARD_TTL = 86_400_000;
  */
 export class RedisWriter implements StorageWriter {
   readonly replays = true;
+  readonly maintenance: RedisMaintenance;
   readonly #server: Server;
   readonly #keys: Keys;
   readonly #location: RedisLocation;
   readonly #context: WriterContext;
   readonly #calendar: Calendar;
+  readonly #admission: Admission | undefined;
 
   constructor(server: Server, keys: Keys, location: RedisLocation, context: WriterContext) {
     this.#server = server;
@@ -33,6 +41,9 @@ export class RedisWriter implements StorageWriter {
     this.#location = location;
     this.#context = context;
     this.#calendar = calendar(context.timeZone);
+    const { site, maxKeys } = context;
+    this.#admission = maxKeys && new Admission(server, keys, this.#calendar, site, maxKeys);
+    this.maintenance = new RedisMaintenance(server, keys, this.#calendar, site);
   }
 
   async position(journal: string): Promise<Position | undefined> {
@@ -42,13 +53,17 @@ export class RedisWriter implements StorageWriter {
     return { position: position!, ordinal: ordinal! };
   }
 
+  async admit(batch: Batch): Promise<Batch> {
+    return (await this.#admission?.admit(batch)) ?? batch;
+  }
+
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
     // Stored from the first batch on, so that `MOVE` detects if Redis was emptied in the meantime.
     if (from.position === 0) await this.#enter(journal, from);
-    if ((await this.position(journal))?.position !== from.position) return false;
-    const calls = new BatchCalls(batch, this.#keys, this.#location, this.#calendar, this.#context.site);
-    const series = calls.series();
+    if (!(await this.#begin(batch))) return false;
+    const calls = new BatchCalls(batch, this.#keys, this.#location, this.#calendar, this.#context);
+    const series = seriesOf(batch, this.#calendar);
     await this.#announce([...series.keys()]);
     const chains = calls.chains(series);
     await this.#runAll(chains);
@@ -58,6 +73,18 @@ export class RedisWriter implements StorageWriter {
     // A guard that never expires takes memory but does no harm.
     await Promise.allSettled(chains.map(({ guard }) => this.#command('PEXPIRE', guard, String(GUARD_TTL))));
     return true;
+  }
+
+  /** Marks the batch as in progress. Returns false if the journal's position is not that of the batch. */
+  async #begin(batch: Batch): Promise<boolean> {
+    const { journal, from, to } = batch;
+    const range = rangeOf(batch, this.#calendar);
+    const args = [journal, from.position, to.position, range.from, range.to, this.#context.site].map(String);
+    for (;;) {
+      const begun = Number(await run(this.#server, BEGIN, [this.#keys.journals], args));
+      if (begun !== 2) return begun === 1;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_INTERVAL));
+    }
   }
 
   async resume(journal: string, at: Position): Promise<boolean> {

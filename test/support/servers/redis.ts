@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,8 +8,11 @@ import { programOf } from '../services.ts';
 import { freePort } from './free-port.ts';
 import { kill } from './kill.ts';
 
-/** Settings of all servers: only the append-only file, synced before each response. */
-const SETTINGS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
+/** Settings of all servers: only the append-only file, synced before each response, with readable texts. */
+const SETTINGS = [
+  ...['--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
+  ...['--rdbcompression', 'no'],
+];
 
 /** A Redis server for one test, on 127.0.0.1, with a temporary directory. */
 export class RedisServer implements TestServer {
@@ -47,6 +50,13 @@ export class RedisServer implements TestServer {
   cli(...command: string[]): string {
     const program = programOf('redis')!.replace(/redis-server$/, 'redis-cli');
     return execFileSync(program, ['-p', String(this.port), ...command], { encoding: 'utf8' }).trim();
+  }
+
+  /** Returns whether a file of the server contains a text. */
+  contains(text: string): boolean {
+    return readdirSync(this.#directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .some(({ parentPath, name }) => readFileSync(join(parentPath, name)).includes(text));
   }
 
   async start(): Promise<void> {
