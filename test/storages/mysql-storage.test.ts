@@ -153,7 +153,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     const [made] = await query(
       `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = '${database}' AND engine = 'InnoDB'`,
     );
-    expect(made!.tables).toBe(12);
+    expect(made!.tables).toBe(16);
   });
 
   test('is missing or refuses access: the error has the server’s message without the password', async () => {
@@ -184,9 +184,17 @@ describe.skipIf(!hasMysql)('the database', () => {
     const tags = defineSummary({ name: 'tags', key: () => null });
     const url = server.url(database).replace(/\/\/.*@/, '//few:s3cret@');
     const { writer, storage, journal } = await openStorage({ hooks: ['urls', tags] }, url);
-    expect(await writer.apply(journal.batch([{}]))).toBe(true);
+    expect(await writer.apply(journal.batch([{ visitor: 'v' }]))).toBe(true);
+    const { maintenance } = writer;
+    expect(await maintenance!.lease({ task: 'prune', holder: 'a', ms: 1_000 })).toBe(true);
+    await maintenance!.retain({ records: { keep: '90d', before: NOON } });
+    expect(await maintenance!.prune({ part: 'hour', before: NOON, limit: 10 })).toBe(3);
+    expect(await maintenance!.erase({ column: 'visitor', value: 'v' }, 10)).toBe(1);
+    while (await maintenance!.sweep());
+    await maintenance!.scrub();
     await writer.forget(journal.id);
     expect(await rows(storage, 'tags')).toEqual([[null, 1, 5, 0, 1500]]);
+    expect(await storage.reader.retention('default')).toEqual({ records: { keep: '90d', before: NOON } });
   });
 
   test('of another program or a newer release is not changed', async () => {
@@ -217,7 +225,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     expect(await rows(storage, 'urls')).toHaveLength(1);
-    expect(await query(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 1 }]);
+    expect(await query(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 2 }]);
     expect(await query(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
   });
 

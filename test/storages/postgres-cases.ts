@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
-import { PENDING } from '../support/pending.ts';
 import { laterServer } from '../support/servers/later.ts';
 import { type PostgresPrograms, type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 
@@ -42,6 +41,12 @@ export function postgresCases(version: string | undefined, programs: () => Postg
         storage: (hooks, port) =>
           new PostgresStorage(server.url(port), hooks ? { hooks, schema } : { schema }),
         remove: () => drop(schema),
+        ...(version !== undefined && {
+          async contains(text) {
+            await query('CHECKPOINT');
+            return server.contains!(text);
+          },
+        }),
       };
     }
 
@@ -68,7 +73,7 @@ export function postgresCases(version: string | undefined, programs: () => Postg
     });
 
     describe('opened by URL, in the writer thread', () => {
-      test.each(storageCases({ name: 'postgres', createLocation: newLocation, cannot: PENDING, ...faulty }))(
+      test.each(storageCases({ name: 'postgres', createLocation: newLocation, ...faulty }))(
         '$name',
         ({ run }) => run(),
       );

@@ -5,7 +5,15 @@ import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { numberOf, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
 import { text } from './literals.ts';
 import type { Query, Session } from './session.ts';
-import { MARK, MIGRATIONS, SCHEMA_VERSION, TABLE_NAMES, VERSION_TABLE, versionTable } from './tables.ts';
+import {
+  type AddedColumn,
+  MARK,
+  MIGRATIONS,
+  SCHEMA_VERSION,
+  TABLE_NAMES,
+  VERSION_TABLE,
+  versionTable,
+} from './tables.ts';
 import { createView, SUMMARY_VIEWS, viewOfRecords, viewOfSummary } from './views.ts';
 
 /** Oldest supported servers. For MariaDB, the oldest that is tested. */
@@ -49,7 +57,8 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   for (const [index, statements] of MIGRATIONS.entries()) {
     if (index < from) continue;
     for (const statement of statements) {
-      await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
+      if (typeof statement === 'object') await addColumn(session, query, statement);
+      else await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
     }
     await addView(query, createView(table(RECORDS_VIEW), viewOfRecords(table)));
     for (const { name } of STANDARD_SUMMARIES) await createViewsWith(session, query, name);
@@ -116,6 +125,17 @@ async function createViewsWith(session: Session, query: Query, summary: string):
     if (present.includes(name)) continue;
     await addView(query, createView(session.table(name), viewOfSummary(session.table, of, summary)));
   }
+}
+
+async function addColumn(
+  { location: { database, prefix }, table }: Session,
+  query: Query,
+  { table: name, column, definition }: AddedColumn,
+): Promise<void> {
+  const [found] = await query(`
+    SELECT column_name AS name FROM information_schema.columns WHERE table_schema = ${text(database)}
+      AND table_name = ${text(prefix + name)} AND column_name = ${text(column)}`);
+  if (!found) await query(`ALTER TABLE ${table(name)} ADD COLUMN ${definition}`);
 }
 
 /** Adds a view. `OR REPLACE` would need the right to drop it. */

@@ -21,8 +21,8 @@ export interface MysqlLocation {
 /** A row with all values as text, independent of a pool's settings for numbers and dates. */
 export type Row = Record<string, string | null>;
 
-/** Runs a statement and returns its rows, none if it only changes data. */
-export type Query = (sql: string) => Promise<Row[]>;
+/** Runs a statement and returns its rows. If it changes data, returns one row: see `affectedBy`. */
+export type Query = (sql: string, timeout?: number) => Promise<Row[]>;
 
 interface Connection {
   query(options: object): Promise<[rows: unknown, fields: unknown]>;
@@ -86,7 +86,7 @@ export class Session {
   /** Runs several statements on one connection. The connection is not reused if one of them fails. */
   async lease<T>(run: (query: Query) => Promise<T>): Promise<T> {
     const connection = await this.#pool.getConnection();
-    const query: Query = (sql) => runQuery(connection, sql);
+    const query: Query = (sql, timeout) => runQuery(connection, sql, timeout);
     const core = connection.connection ?? connection;
     try {
       if (!this.#ready.has(core)) await query(SET);
@@ -102,8 +102,9 @@ export class Session {
     }
   }
 
-  query(sql: string): Promise<Row[]> {
-    return this.lease((query) => query(sql));
+  /** @param timeout Maximum time that the server may take, in ms. */
+  query(sql: string, timeout?: number): Promise<Row[]> {
+    return this.lease((query) => query(sql, timeout));
   }
 
   async close(): Promise<void> {
@@ -111,7 +112,7 @@ export class Session {
   }
 }
 
-async function runQuery(connection: Connection, sql: string): Promise<Row[]> {
+async function runQuery(connection: Connection, sql: string, timeout = STATEMENT_TIMEOUT): Promise<Row[]> {
   const [rows] = await connection.query({
     sql,
     // Without values, the driver does not search for placeholders.
@@ -120,7 +121,14 @@ async function runQuery(connection: Connection, sql: string): Promise<Row[]> {
     rowsAsArray: false,
     nestTables: false,
     typeCast: (field: { string(): string | null }) => field.string(),
-    timeout: STATEMENT_TIMEOUT,
+    timeout,
   });
-  return Array.isArray(rows) ? rows : [];
+  return Array.isArray(rows)
+    ? rows
+    : [{ affected: String((rows as { affectedRows?: number }).affectedRows ?? 0) }];
+}
+
+/** Returns the number of rows that statements have changed. An insert that updates a row counts twice. */
+export function affectedBy(results: readonly Row[]): number {
+  return results.reduce((sum, { affected }) => sum + Number(affected), 0);
 }

@@ -4,6 +4,7 @@ import { MEASURES } from '../../storage/measures.ts';
 import type { Agent } from '../sql/agents.ts';
 import { addingUp, ENDPOINT_COLUMNS, RECORD_TEXTS } from '../sql/columns.ts';
 import type { Endpoint } from '../sql/endpoints.ts';
+import { type KeyCount, type PlacedGroup, periodNumber } from '../sql/key-budgets.ts';
 import { type BucketDate, ORDINALS } from '../sql/server-writer.ts';
 import type { BatchIds } from '../sql/shared-rows.ts';
 import type { SumRows } from '../sql/sums.ts';
@@ -16,28 +17,28 @@ import { TABLES } from './tables.ts';
 /** Returns the quoted name of a table. */
 type NameOf = (table: string) => string;
 
-export function addTexts(table: NameOf, texts: readonly Text[]): RowsStatement {
+export function addTexts(table: NameOf, texts: readonly Text[], sweep: number): RowsStatement {
   return {
-    head: `INSERT INTO ${table('strings')} (hash, text) VALUES `,
-    rows: texts.map((each) => `(${binary(each.hash)},${text(each.text)})`),
+    head: `INSERT INTO ${table('strings')} (hash, text, seen) VALUES `,
+    rows: texts.map((each) => `(${binary(each.hash)},${text(each.text)},${sweep})`),
     tail: ` ${KEEP}`,
   };
 }
 
-export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[]): RowsStatement {
+export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[], sweep: number): RowsStatement {
   return {
-    head: `INSERT INTO ${table('endpoints')} (${ENDPOINT_COLUMNS.join(', ')}) VALUES `,
-    rows: endpoints.map(({ values }) => `(${values.join(',')})`),
+    head: `INSERT INTO ${table('endpoints')} (${ENDPOINT_COLUMNS.join(', ')}, seen) VALUES `,
+    rows: endpoints.map(({ values }) => `(${values.join(',')},${sweep})`),
     tail: ` ${KEEP}`,
   };
 }
 
-export function addAgents(table: NameOf, agents: readonly Agent[]): RowsStatement {
+export function addAgents(table: NameOf, agents: readonly Agent[], sweep: number): RowsStatement {
   return {
-    head: `INSERT INTO ${table('agents')} (string, digest, browser, version, platform, bot) VALUES `,
+    head: `INSERT INTO ${table('agents')} (string, digest, browser, version, platform, bot, seen) VALUES `,
     rows: agents.map(
       ({ string, digest, browser, version, platform, bot }) =>
-        `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0})`,
+        `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0},${sweep})`,
     ),
     tail: ` ${KEEP}`,
   };
@@ -129,4 +130,50 @@ function* rowsOfRecords(
     if (extra.size > 0) row += `,${text(extra.get(i) ?? null)}`;
     yield `${row})`;
   }
+}
+
+/** Returns the statement that marks rows as looked up since a sweep began. */
+export function markSeen(table: string, ids: readonly number[], sweep: number): RowsStatement {
+  return { head: `UPDATE ${table} SET seen = ${sweep} WHERE id IN (`, rows: ids.map(String), tail: ')' };
+}
+
+/** Keys that a batch may have added to a bucket. */
+export interface AddedKeys {
+  place: PlacedGroup;
+  /** Maximum number of added keys. */
+  most: number;
+}
+
+export function addCounts(table: NameOf, counts: readonly AddedKeys[]): RowsStatement {
+  return {
+    head: `INSERT INTO ${table('key_counts')} (series, period, bucket, total, is_exact) VALUES `,
+    rows: counts.map(
+      ({ place: { series, group }, most }) =>
+        `(${series},${periodNumber(group.period)},${datetime(group.bucket)},${most},0)`,
+    ),
+    tail: ' ON DUPLICATE KEY UPDATE total = total + VALUES(total), is_exact = 0',
+  };
+}
+
+/** Stores the exact number of keys in a bucket. */
+export function setCount(
+  table: NameOf,
+  { series, period, bucket, total }: Omit<KeyCount, 'isExact'>,
+): string {
+  return `UPDATE ${table('key_counts')} SET total = ${total}, is_exact = 1
+    WHERE series = ${series} AND period = ${periodNumber(period)} AND bucket = ${datetime(bucket)}`;
+}
+
+/** Deletes those of some keys of a bucket that have no hits left. */
+export function removeEmpty(
+  table: NameOf,
+  { series, group: { period, bucket } }: PlacedGroup,
+  keys: readonly number[],
+): RowsStatement {
+  return {
+    head: `DELETE FROM ${table(TABLES[period])} WHERE series = ${series} AND bucket = ${datetime(bucket)}
+      AND hits = 0 AND \`key\` IN (`,
+    rows: keys.map(String),
+    tail: ')',
+  };
 }

@@ -1,3 +1,6 @@
+import { PERIODS } from '../../summaries/periods.ts';
+import { periodNumber } from '../sql/key-budgets.ts';
+
 /**
  * Table of each period. Views are named `…hourly`, `…daily`, `…monthly`, so that no view has a table's name.
  */
@@ -19,16 +22,30 @@ export const TABLE_NAMES = [
   'series',
   'buckets',
   ...Object.values(TABLES),
+  'sweeps',
+  'leases',
+  'retention',
+  'key_counts',
 ] as const;
 
 /** Default options of a table. Texts are sorted by their bytes unless a column says otherwise. */
 const ENGINE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin';
 
+/** Column that tables of older versions lack. New tables have it already, so that no other privilege is needed. */
+export interface AddedColumn {
+  table: string;
+  column: string;
+  definition: string;
+}
+
+/** Last sweep after whose beginning a writer looked up a row. */
+const SEEN = 'seen INT NOT NULL DEFAULT 0';
+
 /**
  * Statements of each schema version. DDL statements commit implicitly, so each must be idempotent. `@name` is
  * replaced with a table's name.
  */
-export const MIGRATIONS: readonly (readonly string[])[] = [
+export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
   [
     // Values that may be long or end with spaces are found by the first half of their SHA-256.
     `CREATE TABLE IF NOT EXISTS @sites (
@@ -48,7 +65,8 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     `CREATE TABLE IF NOT EXISTS @strings (
       id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
       hash BINARY(16) NOT NULL UNIQUE,
-      text MEDIUMTEXT NOT NULL
+      text MEDIUMTEXT NOT NULL,
+      ${SEEN}
     ) ${ENGINE}`,
     // Parsed user agents, as they were when a record was stored. A newer parser may read the same string
     // differently. The digest distinguishes the results: it is the first half of the SHA-256 of the parsed
@@ -61,6 +79,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       version TEXT,
       platform TEXT,
       bot TINYINT NOT NULL,
+      ${SEEN},
       UNIQUE (string, digest)
     ) ${ENGINE}`,
     // Fields that many records share.
@@ -72,6 +91,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       route BIGINT NOT NULL,
       blueprint BIGINT NOT NULL,
       credentials TINYINT NOT NULL,
+      ${SEEN},
       UNIQUE (server_name, method, protocol, route, blueprint, credentials)
     ) ${ENGINE}`,
     // Dates are in UTC. Journal and ordinal are the record's origin, and its position there.
@@ -120,6 +140,43 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       duration BIGINT NOT NULL,
       PRIMARY KEY (series, bucket, \`key\`)
     ) ${ENGINE}`,
+    ),
+  ],
+  [
+    // Number of the last sweep, which deletes rows that are no longer used.
+    `CREATE TABLE IF NOT EXISTS @sweeps (id TINYINT NOT NULL PRIMARY KEY, number INT NOT NULL) ${ENGINE}`,
+    'INSERT INTO @sweeps (id, number) VALUES (1, 0) ON DUPLICATE KEY UPDATE id = id',
+    ...['strings', 'agents', 'endpoints'].map((table) => ({ table, column: 'seen', definition: SEEN })),
+    // Tasks that one process at a time performs.
+    `CREATE TABLE IF NOT EXISTS @leases (
+      site INT NOT NULL,
+      task VARCHAR(64) NOT NULL,
+      holder VARCHAR(64) NOT NULL,
+      ends DATETIME(3) NOT NULL,
+      PRIMARY KEY (site, task)
+    ) ${ENGINE}`,
+    // Retention in force. Data before the horizon, in ms since 1970, is deleted.
+    `CREATE TABLE IF NOT EXISTS @retention (
+      site INT NOT NULL,
+      part VARCHAR(16) NOT NULL,
+      keep VARCHAR(16) NOT NULL,
+      horizon BIGINT,
+      PRIMARY KEY (site, part)
+    ) ${ENGINE}`,
+    // Number of keys in each bucket, except NULL and the key of others. Inexact numbers may be too high. Periods: 0
+    // hour, 1 day, 2 month.
+    `CREATE TABLE IF NOT EXISTS @key_counts (
+      series INT NOT NULL,
+      period TINYINT NOT NULL,
+      bucket DATETIME NOT NULL,
+      total INT NOT NULL,
+      is_exact TINYINT NOT NULL,
+      PRIMARY KEY (series, period, bucket)
+    ) ${ENGINE}`,
+    ...PERIODS.map(
+      (period) => `INSERT INTO @key_counts (series, period, bucket, total, is_exact)
+      SELECT series, ${periodNumber(period)}, bucket, COUNT(*), 1 FROM @${TABLES[period]} WHERE \`key\` <> 0
+      GROUP BY series, bucket ON DUPLICATE KEY UPDATE is_exact = 1`,
     ),
   ],
 ];

@@ -1,7 +1,10 @@
-import type { Batch, WriterContext } from '../../storage/contract.ts';
+import type { WriterContext } from '../../storage/contract.ts';
+import type { Period } from '../../summaries/periods.ts';
+import type { CurrentSweep } from '../sql/current-sweep.ts';
 import type { ServerDialect } from '../sql/dialect.ts';
-import { openSite, ServerWriter } from '../sql/server-writer.ts';
-import type { BatchIds } from '../sql/shared-rows.ts';
+import { KeyBudgets, nameOf, placeOf } from '../sql/key-budgets.ts';
+import { type Outcome, openSite, type PreparedBatch, ServerWriter } from '../sql/server-writer.ts';
+import { isNegative } from '../sql/sums.ts';
 import { hashOf } from '../sql/texts.ts';
 import { dialectOf } from './dialect.ts';
 import { warnIfNotDurable } from './durability.ts';
@@ -9,18 +12,23 @@ import { isConflict, isMissing, isRefusal } from './failures.ts';
 import { moveJournal } from './journals.ts';
 import { binary } from './literals.ts';
 import { Lookups } from './lookups.ts';
+import { MysqlMaintenance } from './maintenance.ts';
 import { type RowsStatement, send } from './packets.ts';
 import { createViews, migrate } from './schema.ts';
-import type { Session } from './session.ts';
+import { affectedBy, type Query, type Session } from './session.ts';
+import type { AddedKeys } from './statements.ts';
 import * as statements from './statements.ts';
 
 export class MysqlWriter extends ServerWriter<Session> {
   readonly #lookups: Lookups;
 
   private constructor(session: Session, dialect: ServerDialect, site: number, context: WriterContext) {
-    const lookups = new Lookups(session);
-    super(session, dialect, lookups, site, context);
-    this.#lookups = lookups;
+    const sweep: CurrentSweep = { number: undefined };
+    const lookUps = new Lookups(session, sweep);
+    const budgets = new KeyBudgets(dialect, 'c.is_exact');
+    const maintenance = new MysqlMaintenance(session, dialect, site);
+    super(session, { dialect, lookUps, sweep, budgets, maintenance, site }, context);
+    this.#lookups = lookUps;
   }
 
   static async open(session: Session, context: WriterContext): Promise<MysqlWriter> {
@@ -35,21 +43,65 @@ export class MysqlWriter extends ServerWriter<Session> {
     return isRefusal(error);
   }
 
-  protected async store(batch: Batch, ids: BatchIds): Promise<boolean> {
+  protected async store(batch: PreparedBatch): Promise<Outcome> {
     const packet = await this.#lookups.packet();
+    const { table } = this.session;
     return this.session.lease(async (query) => {
       await query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
       await query('START TRANSACTION');
-      if (batch.from.position === 0) await this.checkSite(query);
-      const journal = await moveJournal(query, this.session.table, batch);
-      if (journal === undefined) {
+      const undo = async (outcome: Outcome) => {
         await query('ROLLBACK');
-        return false;
+        return outcome;
+      };
+      const [sweep] = await query(`SELECT number FROM ${table('sweeps')} LOCK IN SHARE MODE`);
+      if (Number(sweep?.number) !== batch.sweep) return undo('swept');
+      if (batch.from.position === 0) await this.checkSite(query);
+      const journal = await moveJournal(query, table, batch);
+      if (journal === undefined) return undo('elsewhere');
+      await send(query, this.#inserts(batch, journal), packet);
+      const added: AddedKeys[] = [];
+      for (const sums of this.sumsOf(batch.deltas, batch.ids)) {
+        const affected = affectedBy(await send(query, [statements.addSums(table, sums)], packet));
+        // An inserted row counts once, an updated one twice.
+        added.push(...addedKeys(batch, sums.period, 2 * sums.length - affected));
       }
-      await send(query, this.#inserts(batch, journal, ids), packet);
+      if (!(await this.#count(query, batch, added, packet))) return undo('full');
       await query('COMMIT');
-      return true;
+      return 'stored';
     });
+  }
+
+  /** Stores the numbers of keys, and removes keys without hits. Returns false if a bucket has too many keys. */
+  async #count(
+    query: Query,
+    { groups, ids }: PreparedBatch,
+    added: readonly AddedKeys[],
+    packet: number,
+  ): Promise<boolean> {
+    const { table } = this.session;
+    // Locks the rows until the end of the transaction.
+    await send(query, [statements.addCounts(table, added)], packet);
+    const grown = new Set(added.map(({ place }) => place));
+    const changed = new Set(grown);
+    for (const place of groups.filter(({ group }) => isNegative(group))) {
+      const keys = Array.from(place.group.key, (local) => ids.texts[local]!);
+      await send(query, [statements.removeEmpty(table, place, keys)], packet);
+      if (place.max !== undefined) changed.add(place);
+    }
+    if (changed.size === 0) return true;
+    const places = new Map([...changed].map((place) => [nameOf(placeOf(place)), place]));
+    const counts = await this.budgets.read(query, [...changed]);
+    for (const count of counts) {
+      const place = places.get(nameOf(count))!;
+      // In a bucket that is almost full, or has lost keys, only the exact number is of use.
+      if (count.total <= place.max! && place.added === undefined && grown.has(place)) continue;
+      count.total = await this.budgets.count(query, place);
+      count.isExact = true;
+      if (count.total > place.max! && grown.has(place)) return false;
+      await query(statements.setCount(table, count));
+    }
+    this.budgets.learn(counts);
+    return true;
   }
 
   protected createViews(summary: string): Promise<void> {
@@ -69,11 +121,21 @@ export class MysqlWriter extends ServerWriter<Session> {
     this.#lookups.forget();
   }
 
-  *#inserts({ from, records, deltas }: Batch, journal: number, ids: BatchIds): Generator<RowsStatement> {
+  *#inserts({ from, records, deltas, ids }: PreparedBatch, journal: number): Generator<RowsStatement> {
     const { table } = this.session;
     const origin = { site: this.site.id, journal, first: from.ordinal };
     yield statements.addRecords(table, origin, records, ids);
-    yield statements.addBuckets(table, this.site.id, this.newBuckets(deltas));
-    for (const sums of this.sumsOf(deltas, ids)) yield statements.addSums(table, sums);
+    yield statements.addBuckets(table, this.site.id, this.bucketsOf(deltas));
   }
+}
+
+/**
+ * Returns the keys that a batch may have added to each bucket of a period.
+ * @param inserted Number of rows that were added to all of them.
+ */
+function addedKeys({ groups }: PreparedBatch, period: Period, inserted: number): AddedKeys[] {
+  return groups
+    .filter(({ group, max }) => group.period === period && max !== undefined)
+    .map((place) => ({ place, most: place.added ?? Math.min(inserted, place.group.key.length) }))
+    .filter(({ most }) => most > 0);
 }

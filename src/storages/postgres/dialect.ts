@@ -3,13 +3,13 @@ import { foldCase } from '../../storage/fold-case.ts';
 import { inCalendar, type Row, type ServerDialect, skipping } from '../sql/dialect.ts';
 import { hashOf } from '../sql/texts.ts';
 import { PERIOD_NAMES } from '../sql/views.ts';
-import type { Session } from './session.ts';
+import type { Connection } from './session.ts';
 
 /** Converts a timestamp to ms since 1970. */
 export const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::int8`;
 
 /** Returns the PostgreSQL dialect. */
-export function dialectOf(session: Session): ServerDialect {
+export function dialectOf(session: Connection): ServerDialect {
   return {
     query: (sql) => session.limited<Row>(sql),
     table: (name) => `${session.schema}.${name}`,

@@ -1,5 +1,6 @@
 import { type Agent, agentName } from '../sql/agents.ts';
 import { ENDPOINT_COLUMNS } from '../sql/columns.ts';
+import type { CurrentSweep } from '../sql/current-sweep.ts';
 import { type Endpoint, endpointName } from '../sql/endpoints.ts';
 import type { LookUps } from '../sql/shared-rows.ts';
 import type { Text } from '../sql/texts.ts';
@@ -8,9 +9,9 @@ import type { Session } from './session.ts';
 import type { Statements } from './statements.ts';
 
 /** Finds rows and adds the missing ones, in one statement each. */
-export function lookUpsOf(session: Session, statements: Statements): LookUps {
-  async function namesOf(statement: string, values: Buffer[], nameOf: (row: Found) => string) {
-    const rows = await session.query<Found>(statement, values);
+export function lookUpsOf(session: Session, statements: Statements, sweep: CurrentSweep): LookUps {
+  async function namesOf(statement: string, values: unknown[], nameOf: (row: Found) => string) {
+    const rows = await session.query<Found>(statement, [sweep.number, ...values]);
     // The driver returns large integers as text.
     return new Map(rows.map((row) => [nameOf(row), Number(row.id)]));
   }
@@ -39,7 +40,7 @@ export function lookUpsOf(session: Session, statements: Statements): LookUps {
           texts(wanted.map(({ browser }) => browser)),
           texts(wanted.map(({ version }) => version)),
           texts(wanted.map(({ platform }) => platform)),
-          int4s(wanted.map(({ bot }) => (bot ? 1 : 0))),
+          wanted.map(({ bot }) => bot),
         ],
         ({ string, digest }) => agentName(string!, digest!),
       ),

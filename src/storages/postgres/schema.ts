@@ -1,6 +1,8 @@
 import { TrackUsageError } from '../../errors.ts';
 import { checkVersion } from '../../storage/checks.ts';
+import { PERIODS } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { periodNumber, UNLIMITED } from '../sql/key-budgets.ts';
 import { PERIOD_NAMES, serverRecords, sumsWithKeys, viewName } from '../sql/views.ts';
 import type { Session } from './session.ts';
 
@@ -8,6 +10,26 @@ import type { Session } from './session.ts';
 const OLDEST = 15;
 /** SQLSTATE of a table that already exists. */
 const DUPLICATE_TABLE = '42P07';
+
+/** Names of all tables. */
+export const TABLES = [
+  ...[
+    'schema_version',
+    'sites',
+    'journals',
+    'strings',
+    'agents',
+    'endpoints',
+    'records',
+    'series',
+    'buckets',
+  ],
+  ...Object.values(PERIOD_NAMES),
+  ...['sweeps', 'leases', 'retention', 'key_counts'],
+];
+
+/** Constraint that a bucket has no more keys than allowed. */
+export const KEY_BUDGET = 'key_budget';
 
 /**
  * Migrations of the schema. `schema_version` holds how many were applied. `@` is replaced with the schema's
@@ -108,6 +130,50 @@ const MIGRATIONS: readonly string[] = [
     )
     .join('')}
   CREATE VIEW @.usage_records AS ${recordsOf('@', '@.records')};
+  `,
+  `
+  -- Number of the last sweep, which deletes rows that are no longer used. A row's \`seen\` is the last sweep after whose
+  -- beginning a writer looked it up.
+  CREATE TABLE @.sweeps (number int4 NOT NULL);
+  INSERT INTO @.sweeps VALUES (0);
+  ALTER TABLE @.strings ADD seen int4 NOT NULL DEFAULT 0;
+  ALTER TABLE @.agents ADD seen int4 NOT NULL DEFAULT 0;
+  ALTER TABLE @.endpoints ADD seen int4 NOT NULL DEFAULT 0;
+  -- Statistics contain texts, which would remain after a person's are deleted.
+  ALTER TABLE @.strings ALTER text SET STATISTICS 0;
+  -- Tasks that one process at a time performs.
+  CREATE TABLE @.leases (
+    site int4 NOT NULL,
+    task text COLLATE "C" NOT NULL,
+    holder text NOT NULL,
+    ends timestamptz NOT NULL,
+    PRIMARY KEY (site, task)
+  );
+  -- Retention in force. Data before the horizon, in ms since 1970, is deleted.
+  CREATE TABLE @.retention (
+    site int4 NOT NULL,
+    part text COLLATE "C" NOT NULL,
+    keep text NOT NULL,
+    horizon int8,
+    PRIMARY KEY (site, part)
+  );
+  -- Number of keys in each bucket, except NULL and the key of others, and its limit when it was last increased.
+  -- Periods: 0 hour, 1 day, 2 month.
+  CREATE TABLE @.key_counts (
+    series int4 NOT NULL,
+    period int2 NOT NULL,
+    bucket timestamptz NOT NULL,
+    total int4 NOT NULL,
+    most int4 NOT NULL,
+    PRIMARY KEY (series, period, bucket),
+    CONSTRAINT ${KEY_BUDGET} CHECK (total <= most)
+  ) WITH (fillfactor = 70);
+  ${PERIODS.map(
+    (period) => `
+  INSERT INTO @.key_counts
+    SELECT series, ${periodNumber(period)}, bucket, count(*), ${UNLIMITED} FROM @.${PERIOD_NAMES[period]}
+    WHERE key <> 0 GROUP BY series, bucket;`,
+  ).join('')}
   `,
 ];
 

@@ -12,6 +12,7 @@ import type {
 import type { KeyColumns } from '../../storage/key-table.ts';
 import { MEASURES, measuresOf, noMeasures } from '../../storage/measures.ts';
 import type { Period } from '../../summaries/periods.ts';
+import { columnsOf } from './columns-of.ts';
 import { type Dialect, sumsOf } from './dialect.ts';
 import { queryPage } from './page.ts';
 
@@ -90,24 +91,9 @@ export class SumQueries implements SumSource {
     return columns.id.length > most ? undefined : columns;
   }
 
-  /** Returns the result of a statement as whole columns. */
-  async #columns<Name extends string>(
-    names: readonly Name[],
-    statement: string,
-  ): Promise<Record<Name, readonly unknown[]>> {
-    const { query, hint = '', jsonOf } = this.#dialect;
-    const selected = names
-      .map((name) => `${jsonOf ? jsonOf(`r.${name}`) : `r.${name}`} AS ${name}`)
-      .join(', ');
-    const rows = await query(`SELECT ${hint} ${selected} FROM (${statement}) r`);
-    const column = (name: Name): unknown[] =>
-      jsonOf ? JSON.parse(String(rows[0]![name] ?? '[]')) : rows.map((row) => row[name]);
-    return Object.fromEntries(names.map((name) => [name, column(name)])) as Record<Name, unknown[]>;
-  }
-
   /** Returns keys, by their IDs, and their sums as whole columns. */
   async #idColumns(statement: string): Promise<KeyColumns> {
-    const { id, hits, transfer, errors, duration } = await this.#columns(ID_COLUMNS, statement);
+    const { id, hits, transfer, errors, duration } = await columnsOf(this.#dialect, ID_COLUMNS, statement);
     const numbers = (values: readonly unknown[]) => values.map(Number);
     return {
       id: numbers(id),
@@ -124,7 +110,8 @@ export class SumQueries implements SumSource {
     const texts = new Map<number, string>();
     for (let from = 0; from < ids.length; from += IDS_PER_STATEMENT) {
       const some = ids.slice(from, from + IDS_PER_STATEMENT).join(', ');
-      const found = await this.#columns(
+      const found = await columnsOf(
+        this.#dialect,
         ['id', 'text'],
         `SELECT strings.id, strings.text FROM ${strings} strings WHERE strings.id IN (${some})`,
       );

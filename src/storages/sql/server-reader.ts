@@ -2,15 +2,22 @@ import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
   StorageReader,
+  StorageSize,
   UsageRequest,
 } from '../../storage/contract.ts';
 import { cursorNumbers } from '../../storage/cursor.ts';
 import { type RecordRow, recordOf } from '../../storage/record-row.ts';
+import { recountIn } from '../../storage/recount.ts';
+import type { KeepTime, Part, StoredRetention } from '../../storage/retention.ts';
 import { CALENDAR, type Row, type ServerDialect } from './dialect.ts';
+import { FilterQueries } from './filters.ts';
 import { ALL } from './page.ts';
+import { SumQueries } from './queries.ts';
 import type { ServerSession } from './server-writer.ts';
 import { SqlReader } from './sql-reader.ts';
 
@@ -37,6 +44,9 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
    * @param some Selects rows of the records table.
    */
   protected abstract selectRecords(some: string): string;
+  /** Runs queries that see the database at one point in time. */
+  protected abstract inSnapshot<T>(run: (dialect: ServerDialect) => Promise<T>): Promise<T>;
+  abstract size(): Promise<StorageSize>;
 
   async usage({ site, limit, offset, ...range }: UsageRequest): Promise<UsageRecord[]> {
     const page = `LIMIT ${limit === 0 ? ALL : limit} OFFSET ${offset}`;
@@ -45,14 +55,21 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
     return orderedRows(rows).map(recordOf);
   }
 
-  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
+  scan(request: ScanRequest): Promise<Scanned> {
+    return this.#scan(request, (sql) => this.#session.query(sql));
+  }
+
+  async #scan(
+    { site, after, limit, from, to }: ScanRequest,
+    query: ServerSession['query'],
+  ): Promise<Scanned> {
     const behind = after === undefined ? '' : `AND ${this.#isBeyond(after, '>')}`;
     const id = this.#siteId(site);
     const isAll = from === undefined && to === undefined;
     const range = { from: from ?? CALENDAR.from, to: to ?? CALENDAR.to };
     const within = isAll ? `r.site = ${id}` : this.#dialect.recordWithin(id, range);
     const where = `${within} ${behind}`;
-    const rows = orderedRows(await this.#session.query(this.#select(where, OLDEST, `LIMIT ${limit}`)));
+    const rows = orderedRows(await query(this.#select(where, OLDEST, `LIMIT ${limit}`)));
     return { records: rows, next: nextOf(rows, limit) };
   }
 
@@ -63,6 +80,31 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
     const select = this.#select(`${where} ${before}`, NEWEST, `LIMIT ${limit}`);
     const rows = orderedRows(await this.#dialect.query(select));
     return { records: rows.map(recordOf), next: nextOf(rows, limit) };
+  }
+
+  async retention(site: string): Promise<StoredRetention> {
+    const rows = await this.#session.query(
+      `SELECT t.part, t.keep, t.horizon FROM ${this.#dialect.table('retention')} t WHERE t.site = ${this.#siteId(site)}`,
+    );
+    const parts = rows.map(({ part, keep, horizon }) => {
+      const before = horizon === null ? null : Number(horizon);
+      return [part as Part, { keep: keep as KeepTime, before }];
+    });
+    return Object.fromEntries(parts) as StoredRetention;
+  }
+
+  recount(request: RecountRequest): Promise<Recount> {
+    return this.inSnapshot((dialect) => {
+      const [sums, filters] = [new SumQueries(dialect), new FilterQueries(dialect)];
+      return recountIn(
+        {
+          keys: (keys) => sums.keys(keys),
+          matchingKeys: (matching) => filters.matchingKeys(matching),
+          scan: (scan) => this.#scan(scan, dialect.query),
+        },
+        request,
+      );
+    });
   }
 
   close(): Promise<void> {

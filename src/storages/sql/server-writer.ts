@@ -1,18 +1,23 @@
 import { reasonOf } from '../../errors.ts';
 import type { Position } from '../../journal/position.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { Batch, StorageMaintenance, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import type { EngineSession } from '../../storage/opening.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
+import type { CurrentSweep } from './current-sweep.ts';
 import type { Row, ServerDialect } from './dialect.ts';
+import { type KeyBudgets, type PlacedGroup, placed } from './key-budgets.ts';
+import type { ServerMaintenance } from './server-maintenance.ts';
 import { type BatchIds, type LookUps, SharedRows } from './shared-rows.ts';
 import { statementsOf } from './statements.ts';
 import { type SumRows, sumRows } from './sums.ts';
 
 /** Maximum number of attempts before a deadlock is reported. */
 const MAX_ATTEMPTS = 5;
+/** Maximum number of attempts while sweeps begin or other writers fill the same buckets. */
+const MAX_ADMISSIONS = 100;
 /** Number of distinct ordinals within a millisecond. Records of one millisecond are sorted by them. */
 export const ORDINALS = 2 ** 31;
 
@@ -56,6 +61,36 @@ export async function openSite(
   return Number(found.id);
 }
 
+/**
+ * Result of storing a batch:
+ * - `stored`.
+ * - `elsewhere`: the journal's position differs, because another process stored the batch.
+ * - `swept`: a sweep has begun since the IDs were looked up.
+ * - `full`: another writer has added keys, so that a bucket would exceed its budget.
+ */
+export type Outcome = 'stored' | 'elsewhere' | 'swept' | 'full';
+
+/** Batch to store. */
+export interface PreparedBatch extends Batch {
+  ids: BatchIds;
+  /** Deltas with their places. */
+  groups: readonly PlacedGroup[];
+  /** Number of the sweep since which the IDs were looked up. */
+  sweep: number;
+}
+
+/** What the writing end of an engine consists of. */
+export interface WriterParts {
+  dialect: ServerDialect;
+  lookUps: LookUps;
+  /** Read by `lookUps`. */
+  sweep: CurrentSweep;
+  budgets: KeyBudgets;
+  maintenance: ServerMaintenance;
+  /** ID of the site: see `openSite`. */
+  site: number;
+}
+
 /** Base of a writing end whose engine runs as a server. */
 export abstract class ServerWriter<Session extends ServerSession> implements StorageWriter {
   protected readonly session: Session;
@@ -63,29 +98,29 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
   readonly #dialect: ServerDialect;
   readonly #statements: ReturnType<typeof statementsOf>;
   readonly #calendar: Calendar;
+  readonly #context: WriterContext;
+  readonly #sweep: CurrentSweep;
   readonly #rows: SharedRows;
   readonly #series = new Map<string, number>();
-  /** Buckets of recent batches, whose dates are stored already. */
-  #buckets = new Set<number>();
+  protected readonly budgets: KeyBudgets;
+  readonly maintenance: StorageMaintenance;
 
-  /** @param id ID of the site: see `openSite`. */
-  constructor(
-    session: Session,
-    dialect: ServerDialect,
-    lookUps: LookUps,
-    id: number,
-    { site, timeZone }: WriterContext,
-  ) {
+  constructor(session: Session, parts: WriterParts, context: WriterContext) {
+    const { dialect, lookUps, sweep, budgets, maintenance, site } = parts;
     this.session = session;
-    this.site = { id, name: site };
+    this.site = { id: site, name: context.site };
+    this.budgets = budgets;
+    this.maintenance = this.#guardedMaintenance(maintenance);
     this.#dialect = dialect;
     this.#statements = statementsOf(dialect);
-    this.#calendar = calendar(timeZone);
+    this.#calendar = calendar(context.timeZone);
+    this.#context = context;
+    this.#sweep = sweep;
     this.#rows = new SharedRows(lookUps);
   }
 
-  /** Stores a batch in one transaction. Returns false if the journal's position differs. */
-  protected abstract store(batch: Batch, ids: BatchIds): Promise<boolean>;
+  /** Stores a batch in one transaction, or nothing. */
+  protected abstract store(batch: PreparedBatch): Promise<Outcome>;
   /** Creates the missing views of a summary. */
   protected abstract createViews(summary: string): Promise<void>;
   /** Returns whether the database or its tables are missing. */
@@ -102,15 +137,14 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
   async apply(batch: Batch): Promise<boolean> {
     // Nothing proves yet that the cached IDs belong to this database.
     if (batch.from.position === 0) this.clearCaches();
-    for (let attempts = 1; ; attempts++) {
-      try {
-        const isStored = await this.#guarded(() => this.#apply(batch));
-        if (!isStored) this.clearCaches();
-        return isStored;
-      } catch (error) {
-        this.clearCaches();
-        if (attempts === MAX_ATTEMPTS || !this.isConflict(error)) throw error;
-      }
+    for (let admissions = 1; ; admissions++) {
+      const outcome = await this.#retrying(() => this.#apply(batch));
+      if (outcome === 'stored') return true;
+      if (outcome === 'full') this.budgets.forget();
+      else this.clearCaches();
+      if (outcome === 'elsewhere') return false;
+      if (admissions === MAX_ADMISSIONS)
+        throw new Error(`a batch was not admitted after ${admissions} attempts`);
     }
   }
 
@@ -136,27 +170,62 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
     return sumRows(deltas, texts, (summary) => this.#series.get(summary)!);
   }
 
-  /** Returns the dates of the buckets that may not be stored yet. */
-  protected newBuckets(deltas: Deltas): BucketDate[] {
-    return [...bucketsOf(deltas)]
-      .filter((bucket) => !this.#buckets.has(bucket))
+  /** Returns the dates of the buckets. All are stored with each batch, because a sweep may have deleted them. */
+  protected bucketsOf(deltas: Deltas): BucketDate[] {
+    return [...new Set(deltas.map(({ bucket }) => bucket))]
       .sort((a, b) => a - b)
       .map((bucket) => ({ bucket, date: this.#calendar.format(bucket) }));
   }
 
   /** Clears the caches, after a failure: the database may have been replaced or restored. */
   protected clearCaches(): void {
+    this.#sweep.number = undefined;
     this.#rows.forget();
     this.#series.clear();
-    this.#buckets = new Set();
+    this.budgets.forget();
   }
 
-  async #apply(batch: Batch): Promise<boolean> {
-    const ids = await this.#rows.idsOf(batch.records);
+  async #apply(batch: Batch): Promise<Outcome> {
+    const { records } = batch;
+    this.#sweep.number ??= await this.#lastSweep();
+    const sweep = this.#sweep.number;
+    let ids = await this.#rows.idsOf(records);
     await this.#openSeries(batch.deltas);
-    const isStored = await this.store(batch, ids);
-    if (isStored) this.#buckets = bucketsOf(batch.deltas);
-    return isStored;
+    const places = batch.deltas.map((group) =>
+      placed(group, this.#series.get(group.summary.name)!, this.#context.maxKeys),
+    );
+    const groups = await this.budgets.admit(places, records, ids.texts);
+    // The key of others is new in the batch.
+    if (records.strings.length > ids.texts.length) ids = await this.#rows.idsOf(records);
+    return this.store({ ...batch, deltas: groups.map(({ group }) => group), groups, ids, sweep });
+  }
+
+  async #lastSweep(): Promise<number> {
+    const [row] = await this.session.query(`SELECT number FROM ${this.#dialect.table('sweeps')}`);
+    return Number(row!.number);
+  }
+
+  /** Retries a call after a conflict. */
+  async #retrying<T>(call: () => Promise<T>): Promise<T> {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await this.#guarded(call);
+      } catch (error) {
+        this.clearCaches();
+        if (attempts === MAX_ATTEMPTS || !this.isConflict(error)) throw error;
+      }
+    }
+  }
+
+  #guardedMaintenance(maintenance: ServerMaintenance): StorageMaintenance {
+    return {
+      lease: (request) => this.#retrying(() => maintenance.lease(request)),
+      retain: (retention) => this.#retrying(() => maintenance.retain(retention)),
+      prune: (request) => this.#retrying(() => maintenance.prune(request)),
+      sweep: () => this.#retrying(() => maintenance.sweep()),
+      erase: (person, limit) => this.#retrying(() => maintenance.erase(person, limit)),
+      scrub: () => this.#retrying(() => maintenance.scrub()),
+    };
   }
 
   async #openSeries(deltas: Deltas): Promise<void> {
@@ -186,8 +255,4 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
       throw new StorageReplaced(`${this.session.label}: ${reasonOf(error)}`, { cause: error });
     }
   }
-}
-
-function bucketsOf(deltas: Deltas): Set<number> {
-  return new Set(deltas.map(({ bucket }) => bucket));
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
-import { giveTo, ServerProcess, serverUser } from './process.ts';
+import { giveTo, hasText, ServerProcess, serverUser } from './process.ts';
 
 /** Password with characters that URLs must escape. */
 export const MYSQL_PASSWORD = 'p@ss/w:rd %41';
@@ -22,6 +22,8 @@ export interface MysqlServer {
   url(database?: string, port?: number): string;
   /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
+  /** Returns whether the files of a database contain a text, without the server's logs; `undefined` for an external server. */
+  contains: ((database: string, text: string) => boolean) | undefined;
   /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
@@ -39,7 +41,7 @@ export async function mysqlServer(
   const given = process.env.TEST_MYSQL_URL;
   if (given) {
     const url = (database?: string) => given.replace(/[^/?]*(?=\?|$)/, (own) => database ?? own);
-    return { url, server: undefined, close: async () => {} };
+    return { url, server: undefined, contains: undefined, close: async () => {} };
   }
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-mysql-'));
   const { data, temporary } = initialize(directory);
@@ -59,6 +61,7 @@ export async function mysqlServer(
   return {
     url: (database = 'test', port = server.port) => `${OWN}:${port}/${database}`,
     server,
+    contains: (database, text) => hasText(join(data, database), text),
     async close() {
       await server.stop();
       rmSync(directory, { recursive: true, force: true, maxRetries: 10 });

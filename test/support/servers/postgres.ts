@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join, resolve } from 'node:path';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { programOf } from '../services.ts';
-import { giveTo, ServerProcess, serverUser } from './process.ts';
+import { giveTo, hasText, ServerProcess, serverUser } from './process.ts';
 
 /** Password with characters that URLs must escape. */
 export const POSTGRES_PASSWORD = 'p@ss/w:rd %41';
@@ -24,6 +24,8 @@ export interface PostgresServer {
   url(port?: number): string;
   /** Server that the suite can stop; `undefined` for an external one. */
   server: TestServer | undefined;
+  /** Returns whether the files of the tables contain a text, without the write-ahead log; `undefined` for an external server. */
+  contains: ((text: string) => boolean) | undefined;
   /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
@@ -69,7 +71,7 @@ export async function postgresServer(
   settings: readonly string[] = ['fsync=off', 'shared_buffers=32MB'],
 ): Promise<PostgresServer> {
   const given = process.env.TEST_POSTGRES_URL;
-  if (given) return { url: () => given, server: undefined, close: async () => {} };
+  if (given) return { url: () => given, server: undefined, contains: undefined, close: async () => {} };
   const directory = mkdtempSync(join(tmpdir(), 'track-usage-postgres-'));
   const env = initialize(programs, directory);
   const server = await ServerProcess.start((port) => ({
@@ -84,6 +86,7 @@ export async function postgresServer(
   return {
     url: (port = server.port) => `${OWN}:${port}/postgres`,
     server,
+    contains: (text) => hasText(join(directory, 'data', 'base'), text),
     async close() {
       await server.stop();
       rmSync(directory, { recursive: true, force: true, maxRetries: 10 });

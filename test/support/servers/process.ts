@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync } from 'node:fs';
+import { chownSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestServer } from '../../../src/testing/index.ts';
 import { freePort } from './free-port.ts';
@@ -86,4 +86,12 @@ export class ServerProcess implements TestServer {
     if (isReady) this.#guard = guard;
     return said;
   }
+}
+
+/** Returns whether a file of a directory contains a text. */
+export function hasText(directory: string, text: string): boolean {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((file) =>
+    file.isFile(),
+  );
+  return files.some(({ parentPath, name }) => readFileSync(join(parentPath, name)).includes(text));
 }
