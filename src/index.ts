@@ -11,6 +11,13 @@ export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { TrackedApp } from './frameworks/index.ts';
 export type { JournalMode } from './journal/journal.ts';
 export type { KeyDifference } from './maintenance/compare.ts';
+export {
+  type ForgetOptions,
+  type ForgetProgress,
+  type ForgetResult,
+  forget,
+  type RemainingText,
+} from './maintenance/forget.ts';
 export { type RebuildOptions, type RebuildResult, type Refused, rebuild } from './maintenance/rebuild.ts';
 export type { Instant, MaintenanceProgress, ScopeOptions, Uncovered } from './maintenance/scope.ts';
 export {
@@ -59,7 +66,7 @@ export type { AccessLogFormat } from './sinks/access-log/format.ts';
 export { AccessLogWriter, type AccessLogWriterOptions } from './sinks/access-log/index.ts';
 export { type Output, OutputWriter, type OutputWriterOptions } from './sinks/output.ts';
 export { PrintWriter, type PrintWriterOptions } from './sinks/print.ts';
-export type { KeyRow, MaxKeys, Measures, Order } from './storage/contract.ts';
+export type { KeyRow, MaxKeys, Measures, Order, Person } from './storage/contract.ts';
 export type { MaxKeysOptions, PeriodLimits } from './storage/key-budget.ts';
 export type { KeepTime, Part, Retention, RetentionOptions } from './storage/retention.ts';
 export {

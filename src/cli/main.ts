@@ -4,6 +4,7 @@ import { requireRuntime } from '../platform/runtime.ts';
 import { version } from '../platform/version.ts';
 import { showControls } from '../text/escape.ts';
 import { addCopyCommand } from './commands/copy.ts';
+import { addForgetCommand } from './commands/forget.ts';
 import { addRebuildCommand } from './commands/rebuild.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addServeCommand } from './commands/serve.ts';
@@ -83,6 +84,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addServeCommand(program, io);
   addVerifyCommand(program, io);
   addRebuildCommand(program, io);
+  addForgetCommand(program, io);
   // Every command supports both.
   for (const command of program.commands) {
     command

@@ -126,7 +126,10 @@ export async function uncoveredBy(
   { reader, site }: Scope,
   bucket: BucketRange,
 ): Promise<Uncovered | undefined> {
-  if (isPruned(bucket, await reader.retention(site))) return 'retention';
+  const retention = await reader.retention(site);
+  // The sums may have been deleted after the bucket was selected, too.
+  const { from, period } = bucket;
+  if (isPruned(bucket, retention) || from < (retention[period]?.before ?? -LAST)) return 'retention';
   return (await erasedBuckets(reader, site, bucket.period, bucket)).size > 0 ? 'erased' : undefined;
 }
 

@@ -21,7 +21,8 @@ const SHORT_STEP = 15;
 /** Limits of the number of rows deleted in a step. */
 const MIN_ROWS = 100;
 const MAX_ROWS = 50_000;
-const FIRST_ROWS = 1_000;
+/** Number of rows deleted in the first step. */
+export const FIRST_ROWS = 1_000;
 
 /** Returns what a storage keeps from now on, for `pruneSteps`. */
 export function prunePlan(retention: Retention, zone: Calendar, now: number): StoredRetention {
@@ -72,7 +73,8 @@ export async function* pruneSteps(
   }
 }
 
-function nextLimit(limit: number, took: number): number {
+/** Returns the number of rows for the next step, by the time in ms that the last one took. */
+export function nextLimit(limit: number, took: number): number {
   if (took > LONG_STEP) return Math.max(MIN_ROWS, Math.floor(limit / 2));
   return took < SHORT_STEP ? Math.min(MAX_ROWS, limit * 2) : limit;
 }

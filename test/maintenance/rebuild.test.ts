@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import {
   defineSummary,
   STANDARD_SUMMARIES,
-  type Summary,
   sumReferrers,
   sumRemotes,
   sumUrls,
@@ -10,7 +9,6 @@ import {
 } from '../../src/index.ts';
 import { rebuild } from '../../src/maintenance/rebuild.ts';
 import { verify } from '../../src/maintenance/verify.ts';
-import type { Storage } from '../../src/query/storage.ts';
 import type { RecountRequest } from '../../src/storage/contract.ts';
 import { prunePlan, pruneSteps } from '../../src/storage/prune.ts';
 import { ERASED, OTHERS } from '../../src/summaries/coverage.ts';
@@ -18,7 +16,7 @@ import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { NOON, type TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { rows } from '../../src/testing/support.ts';
-import { change, storageWith, wrapped } from './support.ts';
+import { change, storageWith, sumsOf, wrapped } from './support.ts';
 
 const DAY = 24 * 3_600_000;
 const ONE = { hits: 1, transfer: 5, errors: 0, duration: 1_500 };
@@ -30,18 +28,6 @@ function records(count: number, seed = 1): TestRecord[] {
     const bot = random.below(4) === 0;
     return { ...random.record(), agent: 'agent', ...(bot && { bot, visitor: null }) };
   });
-}
-
-/** Returns all sums of these summaries and of the coverage. */
-async function sumsOf(storage: Storage, summaries: readonly Summary[]) {
-  const found: unknown[] = [];
-  for (const { name } of [...summaries, { name: 'coverage' }]) {
-    for (const period of PERIODS) {
-      const all = { site: 'default', from: -1e15, to: 1e15, target: undefined, limit: 0, offset: 0 };
-      found.push(name, period, await storage.reader.sums({ summary: name, period, ...all }));
-    }
-  }
-  return found;
 }
 
 describe('rebuild', () => {

@@ -5,7 +5,7 @@ import type { Measures, StorageWriter, WriterContext } from '../../src/storage/c
 import { RecordBatch } from '../../src/storage/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import type { Summary } from '../../src/summaries/define.ts';
-import { calendar, type Period } from '../../src/summaries/periods.ts';
+import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 
@@ -41,6 +41,18 @@ export function wrapped(storage: Storage, change: (writer: StorageWriter) => Sto
   return Object.create(storage, {
     openWriter: { value: async (context: WriterContext) => change(await openOriginal(context)) },
   }) as Storage;
+}
+
+/** Returns all sums of these summaries and of the coverage. */
+export async function sumsOf(storage: Storage, summaries: readonly Summary[]) {
+  const found: unknown[] = [];
+  for (const { name } of [...summaries, { name: 'coverage' }]) {
+    for (const period of PERIODS) {
+      const all = { site: 'default', from: -1e15, to: 1e15, target: undefined, limit: 0, offset: 0 };
+      found.push(name, period, await storage.reader.sums({ summary: name, period, ...all }));
+    }
+  }
+  return found;
 }
 
 let corrections = 0;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
@@ -114,6 +115,20 @@ export class InFlight {
     this.clear(journal);
     return undefined;
   }
+}
+
+/** Reads the file of a batch. Returns `undefined` if it does not exist, is damaged or has another format. */
+export function readBatchFile(file: string): FilledBatch | undefined {
+  const bytes = ifPresent(file, () => readFileSync(file));
+  return bytes && decode(bytes);
+}
+
+/**
+ * Returns the name of a storage's batch files, without their extension.
+ * @param number Number of storages before it that are not ephemeral.
+ */
+export function batchFileName(number: number, label: string): string {
+  return createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
 }
 
 function encode({ batch, losses }: FilledBatch): Buffer {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { RecordBatch, RecordBatchData } from '../../batch.ts';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
@@ -24,7 +23,7 @@ import {
 import { BatchBuilder, MAX_RECORDS } from './batch-builder.ts';
 import { CustomSummaries } from './custom-summaries.ts';
 import { HookQuota } from './hook-quota.ts';
-import { type FilledBatch, InFlight } from './in-flight.ts';
+import { batchFileName, type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
 import type { Journals, OpenJournal } from './journals.ts';
 import { counting, type Losses, LossReport, NO_LOSSES } from './losses.ts';
@@ -352,7 +351,7 @@ export class StoragePipeline {
         : await ((await import(module)) as StorageModule).openWriter(options, context);
     // Ephemeral storages are not counted, because another process may have other ones.
     const number = this.#data.storages.slice(0, this.#number).filter(({ ephemeral }) => !ephemeral).length;
-    const name = createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
+    const name = batchFileName(number, label);
     this.#pruning =
       writer.maintenance && new Pruning(writer.maintenance, { retention, timeZone, label }, this.#onProblem);
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;

@@ -1,0 +1,114 @@
+import { type Command, Option } from 'commander';
+import { json } from '../../formats/json.ts';
+import { integer } from '../../formats/numbers.ts';
+import { type ForgetProgress, type ForgetResult, forget } from '../../maintenance/forget.ts';
+import type { Person } from '../../storage/contract.ts';
+import { escapeText } from '../../text/escape.ts';
+import { type Io, print, Unsuccessful } from '../io.ts';
+import { withProgress } from '../progress-line.ts';
+import { withStorage } from './maintenance.ts';
+import { addStorageOption } from './options.ts';
+
+interface Options {
+  storage: string;
+  site: string;
+  visitor?: string;
+  remote?: string;
+  username?: string;
+  journal?: string;
+  dryRun?: true;
+  yes?: true;
+  json?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage forget --storage usage.db --visitor 0f8fad5b --dry-run
+  track-usage forget --storage usage.db --remote 203.0.113.7 --yes
+  track-usage forget --storage usage.db --username jane --journal .track-usage --yes
+
+Totals stay: the person's requests then count without a key.`;
+
+export function addForgetCommand(program: Command, io: Io): void {
+  const command = program
+    .command('forget')
+    .summary('deletes a person from records, summaries and files')
+    .description(
+      'Deletes a person: the records, the keys in summaries, and the texts. Afterwards, the files of the database do not contain them either. The app may go on storing requests.',
+    );
+  addStorageOption(command)
+    .option('--site <site>', 'site name, as in the app', 'default')
+    .addOption(new Option('--visitor <id>', 'visitor ID').conflicts(['remote', 'username']))
+    .addOption(new Option('--remote <address>', 'IP address').conflicts(['visitor', 'username']))
+    .addOption(new Option('--username <name>', 'user name').conflicts(['visitor', 'remote']))
+    .option('--journal <dir>', 'directory of the journals, as in the app: also search them')
+    .option('--dry-run', 'print what would be deleted, and delete nothing')
+    .option('--yes', 'confirm the deletion, which cannot be undone')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => run(options, command, io));
+}
+
+async function run(options: Options, command: Command, io: Io): Promise<void> {
+  const person = personOf(options);
+  if (!person)
+    command.error("error: one of the options '--visitor', '--remote' and '--username' is required");
+  const { storage: url, site, journal, dryRun = false, yes = false } = options;
+  if (!dryRun && !yes) command.error("error: option '--yes' or '--dry-run' is required");
+  const result = await withStorage(url, (storage) =>
+    withProgress(io, (progress) =>
+      forget({
+        ...{ storage, site, person, journal, dryRun },
+        onProgress: (at) => progress.show(() => progressText(at)),
+      }),
+    ),
+  );
+  if (options.json) await print(io, [`${json(result)}\n`]);
+  else await print(io, lines(result, dryRun));
+  const { pending } = result;
+  if (pending.length === 0 || dryRun) return;
+  throw new Unsuccessful(
+    `Some records of the person are only in journals: ${pending.map(escapeText).join(', ')}. Start the app, which stores them, and run the command again.`,
+  );
+}
+
+function personOf({ visitor, remote, username }: Options): Person | undefined {
+  if (visitor !== undefined) return { column: 'visitor', value: visitor };
+  if (remote !== undefined) return { column: 'remoteAddr', value: remote };
+  return username === undefined ? undefined : { column: 'username', value: username };
+}
+
+function progressText({ step, rows }: ForgetProgress): string {
+  const count = integer(rows);
+  return {
+    journals: `waiting for ${count} journals`,
+    keys: `${count} sums changed`,
+    records: `${count} records deleted`,
+    texts: 'deleting unused texts',
+    files: 'removing deleted data from the files',
+  }[step];
+}
+
+function* lines(result: ForgetResult, dryRun: boolean): Generator<string> {
+  const { records, keys, rejected, batches, stored, pending, remaining } = result;
+  const deleted = dryRun ? 'To delete' : 'Deleted';
+  if (records + keys.length + rejected + batches + stored.length + pending.length === 0) {
+    yield 'Nothing found.\n';
+  } else {
+    yield `${deleted}: ${integer(records)} records.\n`;
+    for (const { summary, buckets, hits } of keys) {
+      yield `${deleted}: the key in ${integer(buckets)} buckets of ${summary}, with ${integer(hits)} hits.\n`;
+    }
+    if (rejected > 0) yield `${deleted}: ${integer(rejected)} rejected records.\n`;
+    if (batches > 0) yield `${deleted}: ${integer(batches)} saved batches.\n`;
+  }
+  if (dryRun) for (const path of [...pending, ...stored]) yield `Found in the journal ${escapeText(path)}.\n`;
+  else {
+    for (const path of stored) {
+      yield `The journal ${escapeText(path)} has copies of stored records. It is deleted when the app stops, or its segment is full.\n`;
+    }
+  }
+  if (remaining.length === 0) return;
+  yield 'Texts that contain the value as a part, and are not deleted:\n';
+  for (const { where, text } of remaining) yield `  ${where}: ${escapeText(text)}\n`;
+}
