@@ -34,10 +34,13 @@ export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/t
 export type {
   Bots,
   Bucket,
+  Budget,
   ComparedOptions,
   Coverage,
+  Expired,
   Filter,
   Gap,
+  KeptPart,
   PreviousBuckets,
   PreviousTotals,
   QueryOptions,

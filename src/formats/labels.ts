@@ -46,5 +46,15 @@ export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
   }),
 );
 
+/** Label for the requests whose key had no room in the budget of its summary: the key `''`. */
+export const OVER_BUDGET = '(over key budget)';
+/** Explains that label. */
+export const BUDGET_NOTE = `${OVER_BUDGET}: requests whose key had no room in the summary (storage option maxKeys).`;
+
+/** Returns a key as people read it, except that it is `null` for the requests without one. */
+export function keyLabel(key: string | null): string | null {
+  return key === '' ? OVER_BUDGET : key;
+}
+
 /** Label for the requests without a key in a custom summary. */
 export const NO_KEY = '(none)';

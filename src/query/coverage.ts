@@ -5,6 +5,7 @@ import { COVERAGE, coveredBy, isOfBots } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { orElse } from './or-else.ts';
 import type { Bots, Coverage, Gap } from './query-types.ts';
+import type { Horizons } from './retention.ts';
 
 /** Sums of all requests of a query in one bucket, and number of those that each summary counts. */
 export interface StoredBucket {
@@ -22,6 +23,7 @@ interface CoverageScope {
   site: string;
   bots: Bots;
   zone: Calendar;
+  horizons: Horizons;
   end: number;
 }
 
@@ -73,7 +75,7 @@ function emptyBucket(period: Period, start: number): StoredBucket {
 /** Returns whether a later request is stored in the last month of a range that ends now. */
 export async function hasLater(
   reader: Reader,
-  { site, zone, end }: Omit<CoverageScope, 'bots'>,
+  { site, zone, end }: Pick<CoverageScope, 'site' | 'zone' | 'end'>,
   period: Period = 'month',
 ): Promise<boolean> {
   const last = zone.next(period, zone.bucketOf(period, end - 1));
@@ -141,10 +143,11 @@ async function gapsOf(
 /** Returns the shorter buckets of a day or month, or the bucket itself if they have expired. */
 async function partsOf(
   reader: Reader,
-  { site, zone, bots }: CoverageScope,
+  { site, zone, bots, horizons }: CoverageScope,
   bucket: StoredBucket,
 ): Promise<StoredBucket[]> {
   const period = SHORTER[bucket.period]!;
+  if (bucket.start < horizons[period]) return [bucket];
   const to = zone.next(bucket.period, bucket.start) - 1;
   const parts = await storedIn(reader, site, [{ period, from: bucket.start, to }], bots);
   return allOf(parts).hits < bucket.all.hits ? [bucket] : parts;

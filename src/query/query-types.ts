@@ -1,10 +1,14 @@
 import type { UsageRecord } from '../record.ts';
 import type { KeyRow, Measures, Order } from '../storage/contract.ts';
+import type { KeepTime, Part } from '../storage/retention.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { RangeOptions } from './range.ts';
 
-/** Filter of a query: keys by the names of their summaries, `null` for requests without a key. */
+/**
+ * Filter of a query: keys by the names of their summaries, `null` for requests without a key, and `''` for those whose
+ * key had no room in the budget.
+ */
 export type Filter = Readonly<Record<string, string | null>>;
 
 /** Values of the option `bots`. */
@@ -36,11 +40,11 @@ export interface ComparedOptions extends QueryOptions {
 
 /** Options of `UsageQuery.series`. */
 export interface SeriesOptions extends ComparedOptions {
-  /** Period of the buckets. By default, chosen to suit the range. */
+  /** Period of the buckets; a longer one is used if they have expired. By default, chosen to suit the range. */
   period?: Period;
   /** Summary of a single key to select. */
   summary?: Summary | string;
-  /** The key to select; `null` for requests without one. */
+  /** The key to select; `null` for requests without one, `''` for those whose key had no room in the budget. */
   key?: string | null;
 }
 
@@ -72,14 +76,35 @@ export interface ResolvedRange {
   to: string;
 }
 
+/** Data that a result lacks, because it is older than the retention of the storage. */
+export interface Expired {
+  /** Part of the storage: the records, or the buckets of a period. */
+  part: Part;
+  /** Start of the data that is kept, with the site's offset. */
+  before: string;
+  /**
+   * Period of the longer buckets from which the result was read instead; `null` if the result starts with the data
+   * that is kept.
+   */
+  answeredFrom: Period | null;
+}
+
+/** Keys beyond the budget of a summary (storage option `maxKeys`). */
+export interface Budget {
+  /** True if requests of the range are counted under the key `''`, because their own key had no room. */
+  reached: boolean;
+}
+
 /** Properties of every result over a range. */
 export interface RangeResult {
   /** Name of the site. */
   site: string;
   /** IANA time zone of the site. */
   timeZone: string;
-  /** Range that was read. */
+  /** Range that was read. It differs from the requested one if data of that has expired. */
   range: ResolvedRange;
+  /** Expired data that the result lacks. Empty if everything is still kept. */
+  expired: Expired[];
 }
 
 /** Part of the range in which the storage did not keep a summary all the time. */
@@ -104,7 +129,10 @@ export interface Coverage {
 
 /** Measures of all requests, with the numbers of visitors and bots. */
 export interface Totals extends Measures {
-  /** Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. */
+  /**
+   * Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. A lower bound
+   * if the budget was reached.
+   */
   visitors: number | null;
   /** Requests of bots; `null` for a single key without a filter. */
   bots: number | null;
@@ -124,7 +152,9 @@ export interface TotalsResult extends RangeResult {
   totals: Totals;
   /** Coverage of `visitors`; the other totals count every request. */
   coverage: Coverage;
-  /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
+  /** Budget of `visitors`, which is a lower bound if it was reached. */
+  budget: Budget;
+  /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
   previous: PreviousTotals | null;
 }
 
@@ -150,13 +180,15 @@ export interface SeriesResult extends RangeResult {
   buckets: Bucket[];
   /** Coverage of `visitors`, or of `summary`; without one, all other measures count every request. */
   coverage: Coverage;
-  /** Previous period, if `compare` is set and the range is not longer than 10,000 days. */
+  /** Budget of `visitors`, or of `summary`. */
+  budget: Budget;
+  /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
   previous: PreviousBuckets | null;
 }
 
 /** Measures of one key, and of the same key in the previous period. */
 export interface TopRow extends KeyRow {
-  /** Measures of the key in the previous period; `null` if not requested or not covered completely. */
+  /** Measures of the key in the previous period; `null` if not requested, not covered completely, or expired. */
   previous: Measures | null;
 }
 
@@ -168,7 +200,7 @@ export interface TopResult extends RangeResult {
   order: Order;
   /** Keys of the page, in descending order of the measure. */
   rows: TopRow[];
-  /** Number of matching keys. */
+  /** Number of matching keys, including `null` and `''`. */
   count: number;
   /** Total of all matching keys. */
   total: Measures;
@@ -176,6 +208,8 @@ export interface TopResult extends RangeResult {
   others: Measures;
   /** Coverage of the summary. */
   coverage: Coverage;
+  /** Budget of the summary. */
+  budget: Budget;
 }
 
 /** Result of `UsageQuery.records`: one page of records. */
@@ -198,6 +232,16 @@ export interface SummaryInfo {
   filter: boolean;
 }
 
+/** Time for which a part of the storage is kept. */
+export interface KeptPart {
+  /** Part of the storage: the records, or the buckets of a period. */
+  part: Part;
+  /** Time for which it is kept, as configured, for example `90d`. */
+  keep: KeepTime;
+  /** Start of the data that is kept, with the site's offset; `null` if nothing has expired yet. */
+  before: string | null;
+}
+
 /** Result of `UsageQuery.site`. */
 export interface SiteResult {
   /** Name of the site. */
@@ -206,4 +250,6 @@ export interface SiteResult {
   timeZone: string;
   /** Summaries that the storage keeps or has data of: the standard ones first, in the order of the documentation. */
   summaries: SummaryInfo[];
+  /** Parts of the storage that are not kept forever. */
+  retention: KeptPart[];
 }

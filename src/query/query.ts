@@ -23,7 +23,8 @@ import type {
   TotalsResult,
 } from './query-types.ts';
 import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
-import { matching, QueryResults, type ResolvedQuery } from './results.ts';
+import { isFromRecords, matching, QueryResults, type ResolvedQuery } from './results.ts';
+import { expiredPeriods, keptBefore, keptParts, keptPeriod, keptRecords, keptSums } from './retention.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-records.ts';
 
 export type * from './query-types.ts';
@@ -83,7 +84,10 @@ export class UsageQuery {
    */
   async site({ site }: Pick<QueryOptions, 'site'> = {}): Promise<SiteResult> {
     const { site: name, zone } = await this.#site(site);
-    const stored = await storedSummaries(this.#reader, name);
+    const [stored, retention] = await Promise.all([
+      storedSummaries(this.#reader, name),
+      keptParts(this.#reader, name, zone),
+    ]);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
     const rank = (of: string) => (order.includes(of) ? order.indexOf(of) : order.length);
     const names = [...new Set([...this.#kept, ...stored])].sort((a, b) => rank(a) - rank(b));
@@ -96,23 +100,25 @@ export class UsageQuery {
         custom: known(of) === undefined,
         filter: columnOf(of) !== undefined,
       })),
+      retention,
     };
   }
 
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
-    const query = await this.#resolve(options, 'totals');
+    const query = keptQuery(await this.#resolve(options, 'totals'));
     const source = await this.#results.source(query);
-    const range = beforeOf(query, options);
-    const [{ value: totals, coverage }, before] = await Promise.all([
+    const earlier = previousQuery(query, options);
+    const [{ value: totals, coverage, budget }, before] = await Promise.all([
       this.#results.totals(query, source, false),
-      range && this.#results.totals({ ...query, range }, source, true),
+      earlier && this.#results.totals(earlier, source, true),
     ]);
     return {
       ...resultHeader(query),
       totals,
       coverage,
-      previous: range && before ? { range: formatRange(range, query.zone), totals: before.value } : null,
+      budget,
+      previous: earlier && before ? { range: formatRange(earlier), totals: before.value } : null,
     };
   }
 
@@ -121,39 +127,42 @@ export class UsageQuery {
    * counted, without visitors and bots.
    */
   async series(options: SeriesOptions = {}): Promise<SeriesResult> {
-    const query = await this.#resolve(options, 'series');
-    const { period = periodOf(query.range), summary, key } = options;
+    const asked = await this.#resolve(options, 'series');
+    const { period = periodOf(asked.range), summary, key } = options;
     if (!PERIODS.includes(period)) throw invalid('period', period, PERIODS.map((p) => `"${p}"`).join(', '));
     if (summary === undefined && key !== undefined) {
       throw invalid('summary', summary, 'the summary of the key');
     }
     if (summary !== undefined && !isKey(key)) throw invalid('key', key, 'a key of the summary, or null');
-    if (query.range.end - query.range.start > MAX_BUCKETS * MIN_BUCKET_MS[period]) {
+    if (asked.range.end - asked.range.start > MAX_BUCKETS * MIN_BUCKET_MS[period]) {
       throw invalid('period', period, `a period with at most ${MAX_BUCKETS} buckets in the range`);
     }
     const one =
       summary === undefined
         ? undefined
-        : { summary: await this.#summary(query.site, summary), key: storedKey(key ?? null) };
+        : { summary: await this.#summary(asked.site, summary), key: storedKey(key ?? null) };
+    const query = keptQuery(asked, one?.summary, period);
     const source = await this.#results.source(query, one?.summary);
-    const range = beforeOf(query, options);
-    const [{ value: buckets, coverage }, before] = await Promise.all([
-      this.#results.series(query, source, period, false, one),
-      range && this.#results.series({ ...query, range }, source, period, true, one),
+    const earlier = previousQuery(query, options, one?.summary);
+    const [{ value: buckets, coverage, budget }, before] = await Promise.all([
+      this.#results.series(query, source, query.period, false, one),
+      earlier && this.#results.series(earlier, source, query.period, true, one),
     ]);
     return {
       ...resultHeader(query),
-      period,
+      period: query.period,
       buckets,
       coverage,
-      previous: range && before ? { range: formatRange(range, query.zone), buckets: before.value } : null,
+      budget,
+      previous: earlier && before ? { range: formatRange(earlier), buckets: before.value } : null,
     };
   }
 
   /** Returns the top keys of a summary over a range, and the sum of the remaining ones. */
   async top(summary: Summary | string, options: TopOptions = {}): Promise<TopResult> {
-    const query = await this.#resolve(options, 'top');
-    const name = await this.#summary(query.site, summary);
+    const asked = await this.#resolve(options, 'top');
+    const name = await this.#summary(asked.site, summary);
+    const query = keptQuery(asked, name);
     const { order = 'hits', search, limit = 10, page = 1 } = options;
     if (!ORDERS.includes(order)) throw invalid('order', order, ORDERS.map((o) => `"${o}"`).join(', '));
     if (!isWhole(limit, 0)) throw invalid('limit', limit, 'a whole number, 0 for all');
@@ -173,9 +182,10 @@ export class UsageQuery {
     const {
       value: { rows, count, total },
       coverage,
+      budget,
     } = await this.#results.keys(query, name, wanted);
-    const range = beforeOf(query, options);
-    const before = range && (await this.#results.before({ ...query, range }, name, rows));
+    const earlier = previousQuery(query, options, name);
+    const before = earlier && (await this.#results.before(earlier, name, rows));
     return {
       ...resultHeader(query),
       summary: name,
@@ -185,12 +195,13 @@ export class UsageQuery {
       total,
       others: rows.reduce((rest, row) => minus(rest, row), total),
       coverage,
+      budget,
     };
   }
 
   /** Returns a page of records, newest first. */
   async records(options: RecordsOptions = {}): Promise<RecordsResult> {
-    const query = await this.#resolve(options, 'records');
+    const query = withRange(await this.#resolve(options, 'records'), keptRecords);
     const { after, limit = 100 } = options;
     if (!isWhole(limit, 1) || limit > MAX_RECORDS) {
       throw invalid('limit', limit, `a whole number from 1 to ${MAX_RECORDS}`);
@@ -218,11 +229,13 @@ export class UsageQuery {
       if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
       return { column: columnFor(name, 'filter'), value: storedKey(value) };
     });
-    const meant = await rangeOf(options, zone, this.#now(), () => this.#results.first(site));
+    const meant = await rangeOf(options, zone, this.#now(), () => this.#results.first(site, zone));
     // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || name === 'records';
     const range = isFromRecords ? meant : await this.#results.settled(site, zone, meant);
-    return { site, zone, range, where, bots: checkBots(bots) };
+    const { start } = beforeOf({ range, zone }, options) ?? range;
+    const horizons = await this.#results.horizons(site, zone, start);
+    return { site, zone, range, where, bots: checkBots(bots), horizons, expired: [] };
   }
 
   #site(given: string | undefined): Promise<{ site: string; zone: Calendar }> {
@@ -244,7 +257,7 @@ export class UsageQuery {
 
 /** Returns the previous period, if requested. */
 function beforeOf(
-  { range, zone }: ResolvedQuery,
+  { range, zone }: Pick<ResolvedQuery, 'range' | 'zone'>,
   { compare = false }: ComparedOptions,
 ): HourRange | undefined {
   if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
@@ -254,11 +267,52 @@ function beforeOf(
   return previousOf(range, zone);
 }
 
-function resultHeader({ site, zone, range }: ResolvedQuery) {
-  return { site, timeZone: zone.timeZone, range: formatRange(range, zone) };
+function withRange(query: ResolvedQuery, keptIn: typeof keptSums): ResolvedQuery {
+  const { range, expired } = keptIn(query.range, query.zone, query.horizons);
+  return { ...query, range, expired };
 }
 
-function formatRange({ start, end }: HourRange, zone: Calendar): ResolvedRange {
+/**
+ * Limits a query to data that is kept.
+ * @param summary Summary of the keys; `undefined` for totals.
+ * @param period Requested period of a series.
+ */
+function keptQuery(
+  query: ResolvedQuery,
+  summary?: string,
+  period: Period = 'month',
+): ResolvedQuery & { period: Period } {
+  const { zone, horizons } = query;
+  if (isFromRecords(query, summary)) return { ...withRange(query, keptRecords), period };
+  const kept = withRange(query, keptSums);
+  const answered = keptPeriod(period, kept.range, horizons);
+  const periods = expiredPeriods(period, answered, zone, horizons);
+  const ends = kept.expired.filter(({ part }) => !periods.some((each) => each.part === part));
+  return { ...kept, expired: [...periods, ...ends], period: answered };
+}
+
+/** Returns the query of the previous period, if it is requested and its data is kept. */
+function previousQuery(
+  query: ResolvedQuery & { period?: Period },
+  options: ComparedOptions,
+  summary?: string,
+): ResolvedQuery | undefined {
+  const { zone, horizons, period, range: compared } = query;
+  const meant = beforeOf(query, options);
+  if (!meant || compared.start >= compared.end) return undefined;
+  const isRecords = isFromRecords(query, summary);
+  const range = keptBefore(meant, (isRecords ? keptRecords : keptSums)(meant, zone, horizons));
+  if (!range) return undefined;
+  if (!isRecords && period && keptPeriod(period, range, horizons) !== period) return undefined;
+  return { ...query, range };
+}
+
+function resultHeader(query: ResolvedQuery) {
+  const { site, zone, expired } = query;
+  return { site, timeZone: zone.timeZone, range: formatRange(query), expired };
+}
+
+function formatRange({ range: { start, end }, zone }: ResolvedQuery): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
 }
 

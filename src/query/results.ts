@@ -11,10 +11,10 @@ import type {
 } from '../storage/contract.ts';
 import { pageOfKeys } from '../storage/fold-sums.ts';
 import { noMeasures, onlyMeasures } from '../storage/measures.ts';
-import { COVERAGE } from '../summaries/coverage.ts';
+import { OTHERS } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { sumBots } from '../summaries/standard.ts';
-import { botsCondition, columnFor, isLeftOut } from './conditions.ts';
+import { botsCondition, columnFor, columnOf, isLeftOut } from './conditions.ts';
 import {
   allOf,
   botsOf,
@@ -26,8 +26,9 @@ import {
   storedIn,
 } from './coverage.ts';
 import { orElse } from './or-else.ts';
-import type { Bots, Bucket, Coverage, Totals } from './query-types.ts';
+import type { Bots, Bucket, Budget, Coverage, Expired, Totals } from './query-types.ts';
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
+import { firstMonth, type Horizons, hasExpired, horizonsIn, NO_HORIZONS, withoutEmpty } from './retention.ts';
 import { storedSummaries } from './sums-and-records.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
@@ -46,10 +47,11 @@ const VISITORS = 'visitors';
 /** Data source of a result: the records, or the sums, with or without those of visitors. */
 export type Source = 'records' | { hasVisitors: boolean };
 
-/** A result and its coverage. */
+/** A result, its coverage and its budget. */
 interface Covered<T> {
   value: T;
   coverage: Coverage;
+  budget: Budget;
 }
 
 /** One key of a summary. */
@@ -65,6 +67,10 @@ export interface ResolvedQuery {
   range: HourRange;
   where: Condition[];
   bots: Bots;
+  /** Start of the kept data. */
+  horizons: Horizons;
+  /** Data of the requested range that has expired. */
+  expired: Expired[];
 }
 
 /** Computes results over one range from the queries of a storage's reading end. */
@@ -81,29 +87,31 @@ export class QueryResults {
    * cannot be compared.
    */
   async totals(query: ResolvedQuery, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
-    const { site, zone, range } = query;
     if (source === 'records') {
       const row = await this.#matched(query);
-      return {
-        value: row ? totalsOf(row) : { ...noMeasures(), visitors: 0, bots: 0 },
-        coverage: completeCoverage(),
-      };
+      const reached =
+        row !== undefined && row.visitors > 0 && (await this.#isOverBudget(query, VISITORS, true));
+      const value = row ? totalsOf(row) : { ...noMeasures(), visitors: 0, bots: 0 };
+      if (reached) value.visitors! -= 1;
+      return { value, coverage: completeCoverage(), budget: { reached } };
     }
-    const spans = spansOf(range, zone);
     const [buckets, visitors] = await Promise.all([
-      storedIn(this.#reader, site, spans, query.bots),
+      storedIn(this.#reader, query.site, spansOf(query.range, query.zone), query.bots),
       // Bots have no cookie, so the visitors of all requests are people.
       source.hasVisitors && query.bots !== 'only'
-        ? this.#reader.total({ site, summary: VISITORS, spans, target: undefined })
+        ? this.#reader.total({ ...totalRequest(query), summary: VISITORS, target: undefined })
         : undefined,
     ]);
+    const keys = visitors?.keys ?? 0;
+    const reached = keys > 0 && (await this.#isOverBudget(query, VISITORS, false));
     return {
       value: {
         ...allOf(buckets),
-        visitors: isCounted(buckets, source, isBefore) ? (visitors?.keys ?? 0) : null,
+        visitors: isCounted(buckets, source, isBefore) ? keys - Number(reached) : null,
         bots: botsOf(buckets),
       },
       coverage: await this.#coverage(query, buckets, source.hasVisitors ? [VISITORS] : []),
+      budget: { reached },
     };
   }
 
@@ -119,27 +127,44 @@ export class QueryResults {
     isBefore: boolean,
     one?: OneKey,
   ): Promise<Covered<Bucket[]>> {
-    const { zone, range, where } = query;
+    const { zone, range } = query;
     const starts = bucketsOf(range, period, zone);
-    if (starts.length === 0) return { value: [], coverage: completeCoverage() };
-    const { value: found, coverage } =
+    if (starts.length === 0) return { value: [], coverage: completeCoverage(), budget: { reached: false } };
+    const { value: found, ...rest } =
       source === 'records'
-        ? await this.#recordSeries(one ? { ...query, where: withKey(where, one) } : query, period, starts)
+        ? await this.#recordSeries(query, period, starts, one)
         : await this.#sumSeries(query, period, starts, source, isBefore, one);
-    return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), coverage };
+    return { value: starts.map((start) => ({ date: zone.format(start), ...found(start) })), ...rest };
   }
 
   async #recordSeries(
     query: ResolvedQuery,
     period: Period,
     starts: readonly number[],
+    one: OneKey | undefined,
   ): Promise<Covered<Series>> {
-    const { start, end } = query.range;
-    const bounds = [start, ...starts.filter((each) => each > start), end];
-    const rows = await orElse(this.#reader.matchingSeries({ ...matching(query), bounds }), []);
-    const found = new Map(rows.map((row) => [query.zone.bucketOf(period, row.bucket), totalsOf(row)]));
+    const { range, zone, where } = query;
+    const bounds = [range.start, ...starts.filter((each) => each > range.start), range.end];
+    const fetchSeries = async (where: Condition[]) => {
+      const request = { ...matching({ ...query, where }), bounds };
+      const rows = await orElse(this.#reader.matchingSeries(request), []);
+      return new Map(rows.map((row) => [zone.bucketOf(period, row.bucket), totalsOf(row)]));
+    };
+    const found = await fetchSeries(one ? withKey(where, one) : where);
+    const hasVisitors = [...found.values()].some(({ visitors }) => visitors !== null && visitors > 0);
+    const isOver = hasVisitors && (await this.#isOverBudget(query, VISITORS, true));
+    if (isOver) {
+      const others = withKey(one ? withKey(where, one) : where, { summary: VISITORS, key: OTHERS });
+      for (const start of (await fetchSeries(others)).keys()) found.get(start)!.visitors! -= 1;
+    }
+    const reached =
+      one && one.summary !== VISITORS ? await this.#isOverBudget(query, one.summary, true) : isOver;
     const empty = { ...noMeasures(), visitors: 0, bots: 0 };
-    return { value: (each) => found.get(each) ?? empty, coverage: completeCoverage() };
+    return {
+      value: (each) => found.get(each) ?? empty,
+      coverage: completeCoverage(),
+      budget: { reached },
+    };
   }
 
   async #sumSeries(
@@ -168,7 +193,7 @@ export class QueryResults {
     const fetchTotals = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
       const [rows, ...partial] = await Promise.all([
         this.#reader.series({ site, summary, ...span, target }),
-        ...parts.map(({ spans }) => this.#reader.total({ site, summary, spans, target })),
+        ...parts.map(({ spans }) => this.#reader.total({ ...totalRequest(query), spans, summary, target })),
       ]);
       const found = new Map<number, Total>(rows.map((row) => [row.bucket, row]));
       parts.forEach(({ start }, index) => {
@@ -193,20 +218,26 @@ export class QueryResults {
       return {
         value: (start) => ({ ...onlyMeasures(found.get(start) ?? noMeasures()), visitors: null, bots: null }),
         coverage: await this.#coverage(query, buckets, [one.summary]),
+        budget: { reached: await this.#isOverBudget(query, one.summary, false) },
       };
     }
     const { hasVisitors } = source;
     const visitors = hasVisitors && query.bots !== 'only' ? await fetchTotals(VISITORS) : NO_TOTALS;
+    const reached = visitors.size > 0 && (await this.#isOverBudget(query, VISITORS, false));
+    const others = reached ? await fetchTotals(VISITORS, OTHERS) : NO_TOTALS;
+    const countVisitors = (start: number) =>
+      (visitors.get(start)?.keys ?? 0) - Number((others.get(start)?.hits ?? 0) > 0);
     return {
       value: (start) => {
         const of = stored.get(start) ?? [];
         return {
           ...allOf(of),
-          visitors: isCounted(of, source, isBefore) ? (visitors.get(start)?.keys ?? 0) : null,
+          visitors: isCounted(of, source, isBefore) ? countVisitors(start) : null,
           bots: botsOf(of),
         };
       },
       coverage: await this.#coverage(query, buckets, hasVisitors ? [VISITORS] : []),
+      budget: { reached },
     };
   }
 
@@ -225,19 +256,19 @@ export class QueryResults {
     summary: string,
     rows: readonly KeyRow[],
   ): Promise<Measures[] | undefined> {
-    const { site, zone, range, where, bots } = query;
+    const { where, bots } = query;
     if (!(await this.coverage(query, summary)).complete) return undefined;
     if (rows.length > MAX_LOOKUPS) {
       const { rows: all } = await this.#keys(query, summary, EVERY_KEY);
       const found = new Map(all.map((row) => [row.key, row]));
       return rows.map(({ key }) => onlyMeasures(found.get(key) ?? noMeasures()));
     }
-    const spans = spansOf(range, zone);
+    const request = totalRequest(query);
     return Promise.all(
       rows.map(async ({ key }) => {
         if (!isFromRecords(query, summary)) {
           if (isLeftOut(summary, key, bots)) return noMeasures();
-          return onlyMeasures(await this.#reader.total({ site, summary, spans, target: key }));
+          return onlyMeasures(await this.#reader.total({ ...request, summary, target: key }));
         }
         const conditions = withKey(where, { summary, key });
         return onlyMeasures((await this.#matched({ ...query, where: conditions })) ?? noMeasures());
@@ -251,7 +282,33 @@ export class QueryResults {
       this.#keys(query, summary, page),
       this.coverage(query, summary),
     ]);
-    return { value, coverage };
+    return { value, coverage, budget: { reached: await this.#isOverIn(query, summary, page, value) } };
+  }
+
+  /** Returns whether a summary's budget was reached. Queries it only if the page does not tell. */
+  async #isOverIn(
+    query: ResolvedQuery,
+    summary: string,
+    page: Page,
+    { rows, count }: Keys,
+  ): Promise<boolean> {
+    if (rows.some(({ key }) => key === OTHERS)) return true;
+    const isAll = page.search === undefined && rows.length === count;
+    return isAll ? false : this.#isOverBudget(query, summary, isFromRecords(query, summary));
+  }
+
+  /**
+   * Returns whether requests of the range are counted under `OTHERS` in a summary.
+   * @param isFound True if the result is read from the records.
+   */
+  async #isOverBudget(query: ResolvedQuery, summary: string, isFound: boolean): Promise<boolean> {
+    if (isFound) {
+      if (columnOf(summary) === undefined) return false;
+      const where = withKey(query.where, { summary, key: OTHERS });
+      return (await this.#matched({ ...query, where })) !== undefined;
+    }
+    const total = this.#reader.total({ ...totalRequest(query), summary, target: OTHERS });
+    return (await orElse(total, noMeasures())).hits > 0;
   }
 
   /** Returns the coverage of a summary in the range. */
@@ -262,22 +319,22 @@ export class QueryResults {
   }
 
   #coverage(
-    { site, zone, range, bots }: ResolvedQuery,
+    { site, zone, range, bots, horizons }: ResolvedQuery,
     buckets: readonly StoredBucket[],
     summaries: readonly string[],
   ) {
-    return coverageOf(this.#reader, { site, zone, bots, end: range.end }, buckets, summaries);
+    return coverageOf(this.#reader, { site, zone, bots, horizons, end: range.end }, buckets, summaries);
   }
 
   async #keys(query: ResolvedQuery, summary: string, page: Page): Promise<Keys> {
-    const { site, zone, range, bots } = query;
+    const { bots } = query;
     const nothing = { rows: [], count: 0, total: noMeasures() };
     if (isFromRecords(query, summary)) {
       const column = columnFor(summary, 'summary');
       return orElse(this.#reader.matchingKeys({ ...matching(query), column, ...page }), nothing);
     }
     const fetchKeys = (of: Page) =>
-      orElse(this.#reader.keys({ site, summary, spans: spansOf(range, zone), ...of }), nothing);
+      orElse(this.#reader.keys({ ...totalRequest(query), summary, ...of }), nothing);
     if (bots === 'include') return fetchKeys(page);
     const { rows } = await fetchKeys(EVERY_KEY);
     return pageOfKeys(
@@ -295,14 +352,17 @@ export class QueryResults {
     return row;
   }
 
-  /** Returns the start of the first month with stored data. */
-  async first(site: string): Promise<number | undefined> {
-    const all = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
-    const [row] = await orElse(
-      this.#reader.series({ site, summary: COVERAGE.name, period: 'month', ...all, target: undefined }),
-      [],
-    );
-    return row?.bucket;
+  /** Returns the start of the kept data, as far as it matters to a query of the data since an instant. */
+  async horizons(site: string, zone: Calendar, since: number): Promise<Horizons> {
+    const horizons = await horizonsIn(this.#reader, site, zone);
+    if (!hasExpired(horizons, since)) return NO_HORIZONS;
+    return withoutEmpty(horizons, await firstMonth(this.#reader, site, horizons.month));
+  }
+
+  /** Returns the start of the first month with stored data that is kept. */
+  async first(site: string, zone: Calendar): Promise<number | undefined> {
+    const { month } = await horizonsIn(this.#reader, site, zone);
+    return firstMonth(this.#reader, site, month);
   }
 
   /** Returns the range. It stays open only if no later data is stored that its last month would include. */
@@ -329,7 +389,7 @@ function isCounted(
  * requests, except those of `bots`.
  * @param summary Summary of the keys; `undefined` for totals.
  */
-function isFromRecords({ where, bots }: ResolvedQuery, summary: string | undefined): boolean {
+export function isFromRecords({ where, bots }: ResolvedQuery, summary: string | undefined): boolean {
   return where.length > 0 || (bots !== 'include' && summary !== undefined && summary !== sumBots.name);
 }
 
@@ -339,6 +399,15 @@ function withKey(
   { summary, key }: { summary: string; key: string | null },
 ): Condition[] {
   return [...where, { column: columnFor(summary, 'summary'), value: key }];
+}
+
+/** Returns the site and the spans of a query, to add up sums. */
+function totalRequest({ site, zone, range, horizons }: ResolvedQuery) {
+  return {
+    site,
+    spans: spansOf(range, zone),
+    ...(Number.isFinite(horizons.day) && { daysFrom: horizons.day }),
+  };
 }
 
 export function matching({ site, range, where, bots }: ResolvedQuery): Matching {

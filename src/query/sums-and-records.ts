@@ -4,6 +4,7 @@ import type { UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { KeyRow, Span, SumRow, SumsRequest } from '../storage/contract.ts';
 import { pageOf } from '../storage/fold-sums.ts';
+import type { Part } from '../storage/retention.ts';
 import { RESERVED } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
@@ -13,8 +14,9 @@ import { checkBots, isLeftOut } from './conditions.ts';
 import { completeCoverage, coverageOf, hasLater, storedIn } from './coverage.ts';
 import { invalid } from './invalid.ts';
 import { orElse } from './or-else.ts';
-import type { Bots, Coverage } from './query-types.ts';
+import type { Bots, Coverage, Expired } from './query-types.ts';
 import { spansOf, type When } from './range.ts';
+import { firstMonth, type Horizons, horizonsIn, withoutEmpty } from './retention.ts';
 import { countedSums, foundUsage } from './sums-by-bots.ts';
 
 /** Options of `getUsage`. */
@@ -109,15 +111,18 @@ export async function getSum<const O extends SumOptions>(
   const key = typeof target === 'string' ? asStored(target) : target;
   const page = pageOptions(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
+  const horizons = await horizonsIn(reader, site, zone);
   if (typeof summary === 'string' && !known(name)) await checkKept(reader, site, name);
   const bots = checkBots(options.bots ?? 'include');
   const end = options.to === undefined ? zone.next('hour', zone.hourOf(now)) : Number.MAX_SAFE_INTEGER;
   const read = (request: SumsRequest): Promise<SumRow[]> => {
-    return options.to === undefined ? sumsUntil(reader, zone, request, now) : reader.sums(request);
+    return options.to === undefined ? sumsUntil(reader, zone, horizons, request, now) : reader.sums(request);
   };
   const select = async (request: SumsRequest): Promise<SumRow[]> => {
     if (bots === 'include') return read(request);
-    if (name !== sumBots.name) return countedSums(reader, zone, request, bots, end);
+    if (name !== sumBots.name) {
+      return countedSums(reader, zone, request, bots, { start: horizons.records, end });
+    }
     // Only the keys of `bots` tell from their sums who sent a request.
     const rows = await read({ ...request, limit: 0, offset: 0 });
     return pageOf(
@@ -127,7 +132,8 @@ export async function getSum<const O extends SumOptions>(
     );
   };
   const fetchSums = async (of: Period, from: number, to: number): Promise<Sum[]> => {
-    const request = { site, summary: name, period: of, from, to, target: key, ...page };
+    const since = Math.max(from, horizons[of]);
+    const request = { site, summary: name, period: of, from: since, to, target: key, ...page };
     const rows = await orElse(select(request), []);
     return rows.map(({ bucket, ...row }) => ({ period: of, date: zone.format(bucket), ...row }));
   };
@@ -156,6 +162,7 @@ export async function getUsage(
   const page = pageOptions(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   const range = rangeOf(options, zone);
+  range.from = Math.max(range.from, (await horizonsIn(reader, site, zone)).records);
   if (options.to === undefined) range.to = zone.next('hour', zone.hourOf(now)) - 1;
   const bots = checkBots(options.bots ?? 'include');
   const request = { site, ...range, ...page };
@@ -171,11 +178,13 @@ export async function sumCoverage(
 ): Promise<Coverage> {
   const { site, zone } = await siteOf(reader, options, 'UTC');
   const range = rangeOf(options, zone);
+  const horizons = await horizonsIn(reader, site, zone);
+  range.from = Math.max(range.from, horizons[period]);
   const until = zone.next('hour', zone.hourOf(now));
   const name = summaryName(summary);
   const bots = checkBots(options.bots ?? 'include');
   if (bots !== 'include' && name !== sumBots.name) return completeCoverage();
-  const all = { site, zone, bots };
+  const all = { site, zone, bots, horizons };
   if (options.to !== undefined) {
     const scope = { ...all, end: zone.next(period, zone.bucketOf(period, range.to)) };
     const buckets = await storedIn(reader, site, [{ period, ...range }], bots);
@@ -194,12 +203,31 @@ export async function sumCoverage(
 }
 
 /**
+ * Returns the data of a part that a result of `getSum` or `getUsage` lacks, because it is no longer stored. Only the
+ * last page lacks it.
+ */
+export async function expiredOf(
+  reader: CompleteReader,
+  part: Part,
+  options: Pick<UsageOptions, 'site' | 'from' | 'to'>,
+): Promise<Expired[]> {
+  const { site, zone } = await siteOf(reader, options, 'UTC');
+  const horizons = await horizonsIn(reader, site, zone);
+  const { from } = rangeOf(options, zone);
+  if (from >= horizons[part]) return [];
+  const { [part]: horizon } = withoutEmpty(horizons, await firstMonth(reader, site, horizons.month));
+  if (from >= horizon) return [];
+  return [{ part, before: zone.format(horizon), answeredFrom: null }];
+}
+
+/**
  * Returns the sums up to now. If the current bucket has later hours, only those until now are added up,
  * because a clock may be ahead.
  */
 async function sumsUntil(
   reader: CompleteReader,
   zone: Calendar,
+  horizons: Horizons,
   request: SumsRequest,
   now: number,
 ): Promise<SumRow[]> {
@@ -211,7 +239,7 @@ async function sumsUntil(
     return reader.sums({ ...request, to });
   }
   const spans = spansOf({ start: current, end, open: false, unit: 'day' }, zone);
-  const of = { site, summary, spans };
+  const of = { site, summary, spans, daysFrom: horizons.day };
   let count: number;
   let rows: KeyRow[];
   if (target === undefined) {

@@ -11,14 +11,14 @@ const RECORDS_PER_QUERY = 1_000;
 
 /**
  * Counts the sums of people or bots from the records, in the same order and pages as all sums.
- * @param end Exclusive end of the requests to count, in ms since 1970.
+ * @param kept Requests to count: the start of the kept records, and the exclusive end. In ms since 1970.
  */
 export async function countedSums(
   reader: CompleteReader,
   zone: Calendar,
   request: SumsRequest,
   bots: Exclude<Bots, 'include'>,
-  end: number,
+  { start: first, end }: { start: number; end: number },
 ): Promise<SumRow[]> {
   const { site, summary, period, from, to, target, limit, offset } = request;
   const column = columnFor(summary, 'bots');
@@ -28,11 +28,12 @@ export async function countedSums(
   let skip = offset;
   for (const { start } of stored.toReversed()) {
     const left = limit === 0 ? 0 : limit - found.length;
-    if (limit > 0 && left === 0) break;
+    const next = zone.next(period, start);
+    if ((limit > 0 && left === 0) || next <= first) break;
     const { rows, count } = await reader.matchingKeys({
       site,
-      from: start,
-      to: Math.min(zone.next(period, start), end) - 1,
+      from: Math.max(start, first),
+      to: Math.min(next, end) - 1,
       where,
       column,
       order: 'hits',

@@ -1,10 +1,12 @@
 import { STATUS_CODES } from 'node:http';
 import { type Change, changeOf, SAME } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
-import { MEASURE_LABELS, NO_KEY, SUMMARY_LABELS } from '../formats/labels.ts';
+import { expiredText } from '../formats/expired.ts';
+import { BUDGET_NOTE, MEASURE_LABELS, NO_KEY, OVER_BUDGET, SUMMARY_LABELS } from '../formats/labels.ts';
 import { bytes, duration, integer, percent } from '../formats/numbers.ts';
-import type { Bots, Bucket, ResolvedRange, TopResult, Totals } from '../query/query.ts';
+import type { Bots, Bucket, RangeResult, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
+import { OTHERS } from '../summaries/coverage.ts';
 import type { Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { escapeText } from '../text/escape.ts';
@@ -62,6 +64,7 @@ export interface KeyText {
 
 export function keyText(summary: string, key: string | null): KeyText {
   if (key === null) return { text: undefined, name: SUMMARY_LABELS.get(summary)?.none ?? NO_KEY };
+  if (key === OTHERS) return { text: undefined, name: OVER_BUDGET };
   const text = escapeText(key);
   return { text: text.length > MAX_KEY_LENGTH ? `${cut(text)}…` : text, name: nameOf(summary, key) };
 }
@@ -234,8 +237,13 @@ export function chartDescription({ series }: Report): string {
   return `Maximum: ${describe(most)}. Minimum: ${describe(least)}. A table below lists all numbers.`;
 }
 
+/** Describes the expired data of the results, each once. */
+function expiredIn(results: readonly RangeResult[]): string[] {
+  return [...new Set(results.flatMap(({ expired }) => expired.map(expiredText)))];
+}
+
 /** Returns notes needed to interpret the numbers, each a sentence or two. */
-export function notes({ site, bots, totals }: Report, { now, version }: Imprint): string[] {
+export function notes({ site, bots, totals, series, top }: Report, { now, version }: Imprint): string[] {
   const kept = new Set(site.summaries.map(({ name }) => name));
   const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
   return [
@@ -254,6 +262,11 @@ export function notes({ site, bots, totals }: Report, { now, version }: Imprint)
         ]
       : []),
     ...totals.coverage.gaps.map(gapText),
+    ...expiredIn([totals, series, ...top]),
+    ...(top.some(({ budget }) => budget.reached) ? [BUDGET_NOTE] : []),
+    ...(totals.budget.reached
+      ? ['The number of visitors is a lower bound, because the key budget was reached.']
+      : []),
     ...(missing.length === 0
       ? []
       : [

@@ -140,8 +140,8 @@ function codeAlone({ code }: { code: string | null }) {
 }
 
 function seriesOptions(parameters: Of<typeof schemas.seriesParameters>) {
-  const { key, ...rest } = parameters;
-  return { ...optionsOf(rest), ...(key !== undefined && { key: key === '' ? null : key }) };
+  const { key = parameters.summary === undefined ? undefined : null, ...rest } = parameters;
+  return { ...optionsOf(rest), ...(key !== undefined && { key }) };
 }
 
 function topOptions(parameters: Of<typeof schemas.topParameters>) {
@@ -158,10 +158,10 @@ function filterOf(given: readonly string[]): Filter {
   const filter: Record<string, string | null> = {};
   for (const text of given) {
     const colon = text.indexOf(':');
-    const summary = text.slice(0, colon);
+    const summary = colon < 0 ? text : text.slice(0, colon);
     // A request has one key per summary.
     if (Object.hasOwn(filter, summary)) throw invalid('filter', text, `one key of ${summary}`);
-    filter[summary] = text.slice(colon + 1) || null;
+    filter[summary] = colon < 0 ? null : text.slice(colon + 1);
   }
   return filter;
 }

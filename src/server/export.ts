@@ -1,4 +1,5 @@
 import { type Cell, csv } from '../formats/csv.ts';
+import { keyLabel } from '../formats/labels.ts';
 import { RECORD_CELLS } from '../formats/record-cells.ts';
 import { recordJson } from '../formats/record-json.ts';
 import { invalid } from '../query/invalid.ts';
@@ -70,7 +71,7 @@ export function topLines(query: Queries, summary: string, options: TopOptions): 
       return;
     }
   }
-  return { name: summary, cells: { key: ({ key }) => key, ...MEASURES }, pieces: pieces() };
+  return { name: summary, cells: { key: ({ key }) => keyLabel(key), ...MEASURES }, pieces: pieces() };
 }
 
 export function recordLines(query: Queries, options: RecordsOptions): Lines<UsageRecord> {

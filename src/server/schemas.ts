@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { BOTS } from '../query/query-types.ts';
 import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
+import { PARTS } from '../storage/retention.ts';
 import { PERIODS } from '../summaries/periods.ts';
 import { TEXT_LIMITS } from '../text/text.ts';
 
@@ -68,14 +69,14 @@ const common = {
           v.string(),
           v.maxLength(MAX_FILTER_LENGTH, tooLong(MAX_FILTER_LENGTH)),
           v.regex(
-            /^[a-z][a-z0-9-]*:[^\0]*$/,
-            'expected the name of a summary, a colon and a key without NUL',
+            /^[a-z][a-z0-9-]*(:[^\0]*)?$/,
+            'expected the name of a summary, or the name, a colon and a key without NUL',
           ),
         ),
       ),
       v.maxLength(MAX_FILTERS, `expected at most ${MAX_FILTERS}`),
       v.description(
-        'A summary and one of its keys, `geo:DE`; an empty key selects the requests without one. Several filters are combined with AND.',
+        'A summary and one of its keys, `geo:DE`. A summary alone, `geo`, selects the requests without a key, and an empty key, `geo:`, those whose key had no room in the budget. Several filters are combined with AND.',
       ),
     ),
   ),
@@ -91,8 +92,15 @@ export const seriesParameters = parameters({
   ...common,
   compare,
   period: v.optional(described(oneOf(PERIODS), 'Defaults to a period that suits the range.')),
-  summary: v.optional(described(text, 'Limits the response to one key of this summary.')),
-  key: v.optional(described(text, 'The key; empty for the requests without one.')),
+  summary: v.optional(
+    described(text, 'Limits the response to one key of this summary, or to the requests without one.'),
+  ),
+  key: v.optional(
+    described(
+      text,
+      'The key; empty for the requests whose key had no room in the budget. Omitted for those without a key.',
+    ),
+  ),
   format: v.optional(format),
 });
 export const topParameters = parameters({
@@ -122,7 +130,10 @@ const measures = {
 const measured = v.strictObject(measures);
 const totals = v.strictObject({
   ...measures,
-  visitors: described(v.nullable(v.number()), 'Distinct cookie visitors; null if no summary covers them.'),
+  visitors: described(
+    v.nullable(v.number()),
+    'Distinct cookie visitors; null if no summary covers them, a lower bound if the budget was reached.',
+  ),
   bots: described(v.nullable(v.number()), 'Requests by bots; null for a single key without a filter.'),
 });
 const coverage = described(
@@ -147,8 +158,30 @@ const range = v.strictObject({
   from: described(v.string(), 'The first hour.'),
   to: described(v.string(), 'The last hour, inclusive.'),
 });
-const head = { site: v.string(), timeZone: v.string(), range };
-const key = v.nullable(v.string());
+const expired = described(
+  v.array(
+    v.strictObject({
+      part: described(v.picklist(PARTS), 'Part of the storage: the records, or the buckets of a period.'),
+      before: described(v.string(), 'Start of the data that is kept.'),
+      answeredFrom: described(
+        v.nullable(v.picklist(PERIODS)),
+        'Period from which the response was read instead; null if it starts with the data that is kept.',
+      ),
+    }),
+  ),
+  'Data that the response lacks, because it is older than the retention of the storage.',
+);
+const budget = described(
+  v.strictObject({
+    reached: described(v.boolean(), 'True if requests of the range are counted under the empty key.'),
+  }),
+  'Keys beyond the budget of the summary, or of `visitors`.',
+);
+const head = { site: v.string(), timeZone: v.string(), range, expired };
+const key = described(
+  v.nullable(v.string()),
+  'null for the requests without a key, empty for those whose key had no room in the budget.',
+);
 const object = v.record(v.string(), v.unknown());
 
 export const siteResponse = v.strictObject({
@@ -156,6 +189,19 @@ export const siteResponse = v.strictObject({
   timeZone: v.string(),
   summaries: v.array(
     v.strictObject({ name: v.string(), title: v.string(), custom: v.boolean(), filter: v.boolean() }),
+  ),
+  retention: described(
+    v.array(
+      v.strictObject({
+        part: v.picklist(PARTS),
+        keep: described(v.string(), 'Time for which it is kept, such as `90d`.'),
+        before: described(
+          v.nullable(v.string()),
+          'Start of the data that is kept; null if nothing has expired.',
+        ),
+      }),
+    ),
+    'Parts of the storage that are not kept forever.',
   ),
   version: v.string(),
   status: described(v.nullable(object), '`usage.status()`; null if no app runs.'),
@@ -165,6 +211,7 @@ export const totalsResponse = v.strictObject({
   ...head,
   totals,
   coverage,
+  budget,
   previous: v.nullable(v.strictObject({ range, totals })),
 });
 export const seriesResponse = v.strictObject({
@@ -172,6 +219,7 @@ export const seriesResponse = v.strictObject({
   period: v.picklist(PERIODS),
   buckets: v.array(bucket),
   coverage,
+  budget,
   previous: v.nullable(v.strictObject({ range, buckets: v.array(bucket) })),
 });
 export const topResponse = v.strictObject({
@@ -179,10 +227,11 @@ export const topResponse = v.strictObject({
   summary: v.string(),
   order: v.picklist(ORDERS),
   rows: v.array(v.strictObject({ key, ...measures, previous: v.nullable(measured) })),
-  count: described(v.number(), 'Number of matching keys.'),
+  count: described(v.number(), 'Number of matching keys, including null and the empty key.'),
   total: measured,
   others: described(measured, 'The sum of the remaining keys.'),
   coverage,
+  budget,
 });
 export const recordsResponse = v.strictObject({
   ...head,

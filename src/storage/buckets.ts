@@ -14,13 +14,19 @@ export interface Buckets {
 
 /**
  * Splits spans so that today's buckets are read separately from earlier ones. A bucket of the current month
- * becomes its days.
+ * becomes its days, unless some have expired.
+ * @param daysFrom Start of the days that are kept.
  */
-export function splitAtToday(spans: readonly Span[], zone: Calendar, today: number): Span[] {
+export function splitAtToday(
+  spans: readonly Span[],
+  zone: Calendar,
+  today: number,
+  daysFrom = Number.NEGATIVE_INFINITY,
+): Span[] {
   const month = zone.monthOf(today);
   return spans
     .flatMap((span): Span[] =>
-      span.period === 'month' && span.from <= month && month <= span.to
+      span.period === 'month' && span.from <= month && month <= span.to && month >= daysFrom
         ? [
             { ...span, to: month - 1 },
             { period: 'day', from: month, to: zone.next('month', month) - 1 },
@@ -37,9 +43,15 @@ export function splitAtToday(spans: readonly Span[], zone: Calendar, today: numb
 
 /**
  * Chooses the cheapest way to read a span. For most days of a month, that is the month's sums minus its other
- * days.
+ * days, unless some have expired.
+ * @param daysFrom Start of the days that are kept.
  */
-export function cheapestRead(span: Span, zone: Calendar, today: number): Buckets {
+export function cheapestRead(
+  span: Span,
+  zone: Calendar,
+  today: number,
+  daysFrom = Number.NEGATIVE_INFINITY,
+): Buckets {
   if (span.period !== 'day') return { spans: [span] };
   const [spans, less]: [Span[], Span[]] = [[], []];
   for (let month = zone.monthOf(span.from); month <= span.to; month = zone.next('month', month)) {
@@ -54,7 +66,7 @@ export function cheapestRead(span: Span, zone: Calendar, today: number): Buckets
       (sum, { from, to }) => sum + daysOf(from, Math.min(to, zone.next('day', today))),
       0,
     );
-    if (daysOf(within.from, within.to) > DAYS_OF_MONTH + 2 * rest) {
+    if (month >= daysFrom && daysOf(within.from, within.to) > DAYS_OF_MONTH + 2 * rest) {
       spans.push({ period: 'month', from: month, to: last });
       less.push(...others);
     } else {

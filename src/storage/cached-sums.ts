@@ -36,7 +36,7 @@ const ENGINE_ONLY_MS = 60_000;
 /** Idle time after which the cache is cleared. In ms. */
 const IDLE = 15 * 60_000;
 
-type AllKeysRequest = Pick<KeysRequest, 'site' | 'summary' | 'spans'>;
+type AllKeysRequest = Pick<KeysRequest, 'site' | 'summary' | 'spans' | 'daysFrom'>;
 
 /** Request for the keys of a summary. */
 export type KeyIdsRequest = Pick<KeysRequest, 'site' | 'summary'> & Buckets;
@@ -158,7 +158,7 @@ export class CachedSums {
 
   /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
   async #pieces(request: AllKeysRequest): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
-    const { site, summary, spans } = request;
+    const { site, summary, spans, daysFrom } = request;
     const zone = await this.#zone(site);
     if (summary === COVERAGE.name || !zone || spans.length === 0) return undefined;
     const remembered = this.#summary(request);
@@ -166,9 +166,9 @@ export class CachedSums {
     const { table } = remembered;
     try {
       const today = zone.dayOf(this.#now());
-      const parts = splitAtToday(spans, zone, today).map((span) =>
+      const parts = splitAtToday(spans, zone, today, daysFrom).map((span) =>
         span.from < today
-          ? this.#cachedPiece(request, remembered, span, () => cheapestRead(span, zone, today))
+          ? this.#cachedPiece(request, remembered, span, () => cheapestRead(span, zone, today, daysFrom))
           : this.#read(request, table, { spans: [span] }, true),
       );
       const [isCurrent, ...found] = await Promise.all([table.isCurrent(), ...parts]);

@@ -257,6 +257,11 @@ export interface KeysRequest extends KeysPage {
   summary: string;
   /** Spans to add up, which do not overlap. */
   spans: readonly Span[];
+  /**
+   * Start of the days that are kept, in ms since 1970: earlier days must not be read instead of their month. Defaults to
+   * all days.
+   */
+  daysFrom?: number;
 }
 
 /** Sums of one key over a range. */
@@ -285,6 +290,8 @@ export interface TotalRequest {
   spans: readonly Span[];
   /** Exact key; `undefined` for all. */
   target: string | null | undefined;
+  /** Start of the days that are kept, as in `KeysRequest`. */
+  daysFrom?: number;
 }
 
 /** Sums of a summary, and the number of its keys. */

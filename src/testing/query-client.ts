@@ -284,8 +284,8 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
     totals: (options) => (isForHttp(options) ? call('/totals', options) : library.totals(options)),
     series: (options) => (isForHttp(options) ? call('/series', options) : library.series(options)),
     async site(options) {
-      const { site, timeZone, summaries } = await call<SiteResult>('/site', options);
-      return { site, timeZone, summaries };
+      const { site, timeZone, summaries, retention } = await call<SiteResult>('/site', options);
+      return { site, timeZone, summaries, retention };
     },
     max: MAX_HTTP_ROWS,
     async close() {
@@ -295,18 +295,19 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
   };
 }
 
-/** Returns whether a query can be sent over HTTP, which rejects NUL and treats an empty key as `null`. No stored key contains NUL or is empty. */
+/** Returns whether a query can be sent over HTTP, which rejects NUL. No stored key contains it. */
 function isForHttp({ search, filter = {}, key }: TopOptions & SeriesOptions): boolean {
-  return [search, key, ...Object.values(filter)].every((text) => text !== '' && !text?.includes('\0'));
+  return [search, key, ...Object.values(filter)].every((text) => !text?.includes('\0'));
 }
 
 function parametersOf(options: object): URLSearchParams {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(options)) {
     if (name === 'filter') {
-      for (const [summary, key] of Object.entries(value)) parameters.append(name, `${summary}:${key ?? ''}`);
-    } else if (value !== undefined) {
-      parameters.append(name, value === null ? '' : textOf(name, value));
+      for (const [summary, key] of Object.entries(value))
+        parameters.append(name, key === null ? summary : `${summary}:${key}`);
+    } else if (value !== undefined && value !== null) {
+      parameters.append(name, textOf(name, value));
     }
   }
   return parameters;

@@ -21,7 +21,10 @@ const views: fc.Arbitrary<View> = fc.record({
   measure: fc.constantFrom(...MEASURE_IDS),
   bots: fc.constantFrom('include', 'exclude', 'only'),
   filters: fc.uniqueArray(
-    fc.record({ summary: fc.constantFrom('urls', 'geo', 'user-agents'), key: fc.option(word) }),
+    fc.record({
+      summary: fc.constantFrom('urls', 'geo', 'user-agents'),
+      key: fc.option(fc.oneof(word, fc.constant(''))),
+    }),
     { selector: ({ summary }) => summary },
   ),
   table: fc.boolean(),
@@ -39,7 +42,7 @@ const views: fc.Arbitrary<View> = fc.record({
     { noNullPrototype: true },
   ),
   open: fc.option(fc.constantFrom('pages', 'custom')),
-  key: fc.option(fc.option(word), { nil: undefined }),
+  key: fc.option(fc.option(fc.oneof(word, fc.constant(''))), { nil: undefined }),
 }) as fc.Arbitrary<View>;
 
 describe('view in a URL', () => {
@@ -60,7 +63,7 @@ describe('view in a URL', () => {
     fc.assert(fc.property(fc.webQueryParameters(), (query) => void searchOf(parseView(query))));
     expect(
       parseView(
-        '?range=yesterday&measure=luck&from=2026-1-1&to=x&filter=geo&pages.page=-1&pages.order=name&constructor.page=2',
+        '?range=yesterday&measure=luck&from=2026-1-1&to=x&filter=:&pages.page=-1&pages.order=name&constructor.page=2',
       ),
     ).toEqual({ ...DEFAULT_VIEW, panels: { pages: DEFAULT_PANEL } });
     expect(parseView('?from=2026-02-01&to=2026-01-01').range).toBe('30d');
@@ -85,12 +88,15 @@ describe('API queries', () => {
       key: null,
     });
     expect(pathOf('totals', view, { compare: true, search: undefined })).toBe(
-      'totals?range=30d&filter=urls%3Ahttp%3A%2F%2Fa%2F%3Fb%3Dc%26d&filter=bots%3A&compare=true',
+      'totals?range=30d&filter=urls%3Ahttp%3A%2F%2Fa%2F%3Fb%3Dc%26d&filter=bots&compare=true',
     );
     expect(pathOf('records', { ...DEFAULT_VIEW, bots: 'exclude' })).toBe('records?range=30d&bots=exclude');
     const days: View = { ...DEFAULT_VIEW, site: 'shop', range: { from: '2026-01-01', to: '2026-01-31' } };
     const path = pathOf('series', days, { summary: 'geo', key: null });
-    expect(path).toBe('series?site=shop&from=2026-01-01&to=2026-01-31&summary=geo&key=');
+    expect(path).toBe('series?site=shop&from=2026-01-01&to=2026-01-31&summary=geo');
+    expect(pathOf('series', DEFAULT_VIEW, { summary: 'geo', key: '' })).toBe(
+      'series?range=30d&summary=geo&key=',
+    );
     expect(downloadOf(path, 'csv')).toBe(`api/v1/${path}&format=csv`);
   });
 });

@@ -79,6 +79,7 @@ describe('responses', () => {
     expect(rest).toEqual({
       site: 'shop',
       timeZone: 'UTC',
+      retention: [],
       version: '1.2.3',
       status: { ...statusOf(), journal: { state: 'file', slowAppends: 0 } },
     });
@@ -92,6 +93,8 @@ describe('responses', () => {
   test('contain the totals, compared with the previous range', async () => {
     expect(await getValid(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
       coverage: { complete: true, gaps: [] },
+      budget: { reached: false },
+      expired: [],
       site: 'shop',
       timeZone: 'UTC',
       range: { from: '2026-11-24T00:00:00+00:00', to: '2026-11-24T23:00:00+00:00' },
@@ -109,8 +112,11 @@ describe('responses', () => {
     expect((buckets as unknown as { hits: number }[]).map(({ hits }) => hits)).toEqual([0, 0, 0, 0, 0, 2, 2]);
     const one = await getValid('/series?range=7d&period=month&summary=geo&key=DE');
     expect(one.buckets).toMatchObject([{ hits: 1, visitors: null, bots: null }]);
-    const without = await getValid('/series?range=7d&period=month&summary=geo&key=');
+    const without = await getValid('/series?range=7d&period=month&summary=geo');
     expect(without.buckets).toMatchObject([{ hits: 2 }]);
+    // An empty key is that of the requests beyond the budget.
+    const others = await getValid('/series?range=7d&period=month&summary=geo&key=');
+    expect(others.buckets).toMatchObject([{ hits: 0 }]);
   });
 
   test('contain the keys of a summary', async () => {
@@ -139,7 +145,10 @@ describe('responses', () => {
 
   test('are narrowed by filters', async () => {
     expect(await getValid('/totals?filter=geo:DE')).toMatchObject({ totals: { hits: 1 } });
-    expect(await getValid('/totals?filter=geo:')).toMatchObject({ totals: { hits: 2 } });
+    expect(await getValid('/totals?filter=geo')).toMatchObject({ totals: { hits: 2 } });
+    expect(await getValid('/totals?filter=geo:')).toMatchObject({ totals: { hits: 0 } });
+    expect(await getValid('/totals?bots=exclude')).toMatchObject({ totals: { hits: 3, bots: 0 } });
+    expect(await getValid('/totals?bots=only')).toMatchObject({ totals: { hits: 1, bots: 1 } });
     const both = `filter=geo:DE&filter=urls:${encodeURIComponent('http://shop/a')}`;
     expect(await getValid(`/records?${both}`)).toMatchObject({ records: [{ country: 'DE' }] });
     expect(await getValid('/totals?filter=geo:DE&filter=status:500')).toMatchObject({ totals: { hits: 0 } });
@@ -265,7 +274,7 @@ describe('downloads', () => {
       'SUMMARY_UNKNOWN',
       expect.any(String),
     ]);
-    expect(await getProblem(`/series?summary=urls&format=${format}`)).toEqual([
+    expect(await getProblem(`/series?key=a&format=${format}`)).toEqual([
       400,
       'QUERY_INVALID',
       expect.any(String),
@@ -306,7 +315,8 @@ describe('invalid requests', () => {
     ['/totals?compare=yes', 400, 'QUERY_INVALID', /^compare: /],
     ['/totals?from=yesterday', 400, 'QUERY_INVALID', /from is "yesterday"/],
     ['/totals?from=2026-11-26&to=2026-11-25', 400, 'QUERY_INVALID', /from/],
-    ['/totals?filter=geo', 400, 'QUERY_INVALID', /^filter/],
+    ['/totals?filter=Geo', 400, 'QUERY_INVALID', /^filter/],
+    ['/totals?bots=some', 400, 'QUERY_INVALID', /^bots/],
     ['/totals?filter=plans:gold', 400, 'QUERY_INVALID', /filter/],
     ['/totals?filter=constructor:x', 400, 'QUERY_INVALID', /filter/],
     ['/totals?site=%00', 400, 'QUERY_INVALID', /NUL/],

@@ -1,4 +1,4 @@
-import { isNamed, type View } from '../state/view.ts';
+import { filterText, isNamed, type View } from '../state/view.ts';
 
 type Extra = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -12,10 +12,10 @@ export function pathOf(resource: string, view: View, extra: Extra = {}): string 
     query.set('to', view.range.to);
   }
   if (view.bots !== 'include') query.set('bots', view.bots);
-  for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
+  for (const { summary, key } of view.filters) query.append('filter', filterText(summary, key));
   for (const [name, value] of Object.entries(extra)) {
-    if (value === undefined || value === false) continue;
-    query.set(name, String(value ?? ''));
+    if (value === undefined || value === null || value === false) continue;
+    query.set(name, String(value));
   }
   return `${resource}?${query}`;
 }

@@ -4,8 +4,11 @@ import type { UsageStatus as AppStatus } from '../../../src/writer/app/status.ts
 
 export type {
   Bots,
+  Budget,
   Coverage,
+  Expired,
   Gap,
+  KeptPart,
   SeriesResult,
   SummaryInfo,
   TopResult,

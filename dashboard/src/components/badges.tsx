@@ -1,6 +1,7 @@
 import type { UsageStatus } from '../api/types.ts';
 import type { LiveState } from '../api/use-live.ts';
 import { healthOf } from '../format/health.ts';
+import { usePage } from '../state/context.ts';
 import { Popover } from './popover.tsx';
 
 const LIVE = {
@@ -35,7 +36,8 @@ export function LiveBadge({ state, isWanted, onToggle }: LiveBadgeProps) {
 
 /** Shows whether the data is complete and current, and otherwise the problem. */
 export function HealthBadge({ status }: { status: UsageStatus | null }) {
-  const { level, label, lines } = healthOf(status);
+  const { site } = usePage();
+  const { level, label, lines } = healthOf(status, site.retention);
   return (
     <Popover
       class={`badge ${level}`}

@@ -83,7 +83,7 @@ export function Expanded({ name }: { name: string }) {
             </a>
           </div>
         </div>
-        {data && reason === null && <CoverageNote coverage={data.coverage} labelOf={() => tab.label} />}
+        {data && reason === null && <CoverageNote result={data} label={tab.label} />}
         <p class="note" role="status">
           {note}
         </p>

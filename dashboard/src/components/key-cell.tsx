@@ -39,7 +39,7 @@ export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCel
       <span class="key-line">
         <button
           type="button"
-          class={`key-button ${keyOf === null ? 'none' : ''}`}
+          class={`key-button ${keyOf === null || keyOf === '' ? 'none' : ''}`}
           aria-pressed={canFilter ? isOn : undefined}
           aria-disabled={!canFilter}
           onClick={press}

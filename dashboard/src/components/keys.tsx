@@ -1,7 +1,7 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Order, TopResult, TopRow } from '../api/types.ts';
 import { sharedOrigin } from '../format/keys.ts';
-import { showFull, showValue, worth } from '../format/measures.ts';
+import { idOf, showFull, showValue, worth } from '../format/measures.ts';
 import { compact, integer, othersText, percent } from '../format/numbers.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { KeyCell } from './key-cell.tsx';
@@ -45,7 +45,7 @@ export function Keys({ result, label, onOrder, onNote }: KeysProps) {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <Row key={row.key ?? ''} {...{ row, order, most, onNote, summary, origin }} hits={total.hits} />
+          <Row key={idOf(row)} {...{ row, order, most, onNote, summary, origin }} hits={total.hits} />
         ))}
       </tbody>
       {others.hits > 0 && (

@@ -23,10 +23,10 @@ export function Main() {
         </h2>
         <Strip totals={totals} />
         <Boundary>
-          <Trend />
+          <Trend known={totals.data?.expired} />
         </Boundary>
       </section>
-      <Panels />
+      <Panels known={totals.data?.expired} />
       <Boundary>
         <Requests />
       </Boundary>

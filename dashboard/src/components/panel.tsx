@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { pathOf } from '../api/paths.ts';
-import type { TopResult } from '../api/types.ts';
+import type { Expired, TopResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, ORDER_LABELS, type PanelView, withPanel } from '../state/view.ts';
@@ -17,8 +17,14 @@ import { Tabs } from './tabs.tsx';
 
 const ROWS = 8;
 
+interface PanelProps {
+  info: PanelInfo;
+  /** Expired data that the totals describe. */
+  known: readonly Expired[] | undefined;
+}
+
 /** Top keys of a summary, with tabs for related summaries. */
-export function Panel({ info }: { info: PanelInfo }) {
+export function Panel({ info, known }: PanelProps) {
   const { site, view, change, tick } = usePage();
   const panel = view.panels[info.name] ?? DEFAULT_PANEL;
   const tab = info.tabs.find(({ summary }) => summary === panel.tab) ?? info.tabs[0]!;
@@ -68,7 +74,7 @@ export function Panel({ info }: { info: PanelInfo }) {
           <BoneRows count={ROWS + 1} />
         )}
       </div>
-      {data && reason === null && <CoverageNote coverage={data.coverage} labelOf={() => tab.label} />}
+      {data && reason === null && <CoverageNote result={data} label={tab.label} known={known} />}
       <p class="note" role="status">
         {note}
       </p>

@@ -1,10 +1,11 @@
+import type { Expired } from '../api/types.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
 import { Panel } from './panel.tsx';
 import { allTabs, panelsOf } from './panel-list.ts';
 
 /** All panels. Those without stored summaries are listed at the end, with the hooks that they need. */
-export function Panels() {
+export function Panels({ known }: { known: readonly Expired[] | undefined }) {
   const { site } = usePage();
   const panels = panelsOf(site.summaries);
   const missing = panels.filter(({ tabs }) => tabs.length === 0);
@@ -15,7 +16,7 @@ export function Panels() {
           .filter(({ tabs }) => tabs.length > 0)
           .map((info) => (
             <Boundary key={info.name}>
-              <Panel info={info} />
+              <Panel info={info} known={known} />
             </Boundary>
           ))}
       </div>

@@ -4,6 +4,7 @@ import { downloadOf, pathOf } from '../api/paths.ts';
 import type { RecordsResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
+import { ExpiredNote } from './coverage-note.tsx';
 import { Icon } from './icons.tsx';
 import { Problem } from './problem.tsx';
 import { RequestTable } from './request-table.tsx';
@@ -74,6 +75,7 @@ export function Requests() {
         ) : (
           <div class={first.isLoading ? 'stale' : ''}>
             <RequestTable pages={pages} />
+            {next === null && <ExpiredNote expired={pages.at(-1)!.expired} />}
             {failure && <Problem error={failure} onRetry={loadOlder} />}
             {next !== null && !failure && (
               <button type="button" class="button older" disabled={isBusy} onClick={loadOlder}>

@@ -18,9 +18,7 @@ export function Strip({ totals }: { totals: QueryState<TotalsResult> }) {
           <Total key={measure.id} measure={measure} result={totals.data} />
         ))}
       </div>
-      {totals.data && (
-        <CoverageNote coverage={totals.data.coverage} labelOf={() => MEASURE_LABELS.visitors} />
-      )}
+      {totals.data && <CoverageNote result={totals.data} label={MEASURE_LABELS.visitors} />}
     </>
   );
 }

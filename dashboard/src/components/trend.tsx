@@ -1,15 +1,16 @@
 import { downloadOf, pathOf } from '../api/paths.ts';
-import type { SeriesResult } from '../api/types.ts';
+import type { Expired, SeriesResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { Chart } from '../charts/chart.tsx';
 import { ChartTable } from '../charts/chart-table.tsx';
 import { showRange } from '../format/dates.ts';
 import { measureOf } from '../format/measures.ts';
 import { usePage } from '../state/context.ts';
+import { ExpiredNote } from './coverage-note.tsx';
 import { Problem } from './problem.tsx';
 
 /** Trend of the selected measure, as a chart or a table. */
-export function Trend() {
+export function Trend({ known = [] }: { known: readonly Expired[] | undefined }) {
   const { view, change, tick, scheme } = usePage();
   const path = pathOf('series', view, { compare: view.compare });
   const { data, error, isLoading, retry } = useQuery<SeriesResult>(path, tick);
@@ -51,6 +52,7 @@ export function Trend() {
       ) : (
         <div class="bone bone-plot" />
       )}
+      {data && <ExpiredNote expired={data.expired} known={known} />}
     </div>
   );
 }

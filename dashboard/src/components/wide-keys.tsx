@@ -2,7 +2,7 @@ import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopResult, TopRow } from '../api/types.ts';
 import { difference } from '../format/change.ts';
 import { keyText, sharedOrigin } from '../format/keys.ts';
-import { showFull, showValue, worth } from '../format/measures.ts';
+import { idOf, showFull, showValue, worth } from '../format/measures.ts';
 import { othersText, percent } from '../format/numbers.ts';
 import { usePage } from '../state/context.ts';
 import { ORDER_LABELS } from '../state/view.ts';
@@ -58,7 +58,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
       <tbody>
         {rows.map((row) => (
           <WideRow
-            key={row.key ?? ''}
+            key={idOf(row)}
             {...{ result, row, origin, onNote }}
             part={most === 0 ? 0 : worth(row, order) / most}
           />

@@ -1,6 +1,16 @@
+import { MEASURE_LABELS, OVER_BUDGET } from '../../../src/formats/labels.ts';
 import type { Gap } from '../api/types.ts';
 import { showRange } from './dates.ts';
 import { integer } from './numbers.ts';
+
+export { expiredText } from '../../../src/formats/expired.ts';
+
+/** Describes a summary whose budget of keys was reached. */
+export function budgetText(label: string): string {
+  return label === MEASURE_LABELS.visitors
+    ? 'There are more visitors than the key budget allows, so their number is a lower bound.'
+    : `There are more ${label} than the key budget allows. The rest is counted under ${OVER_BUDGET}.`;
+}
 
 /** Describes the hits that a summary does not include. */
 export function gapText(label: string, { from, to, hits }: Gap): string {

@@ -1,4 +1,6 @@
-import type { UsageStatus } from '../api/types.ts';
+import { OVER_BUDGET } from '../../../src/formats/labels.ts';
+import type { KeptPart, UsageStatus } from '../api/types.ts';
+import { show } from './dates.ts';
 import { integer } from './numbers.ts';
 
 export interface Health {
@@ -7,16 +9,22 @@ export interface Health {
   lines: string[];
 }
 
+const DAY_MS = 86_400_000;
 /** Lag from which the badge changes its level. In seconds. */
 const LAG = { warn: 5, bad: 60 };
 
 /** Returns the messages about the state of the displayed data. */
-export function healthOf(status: UsageStatus | null | undefined): Health {
+export function healthOf(
+  status: UsageStatus | null | undefined,
+  retention: readonly KeptPart[] = [],
+  now = Date.now(),
+): Health {
+  const kept = retentionLines(retention);
   if (!status) {
     return {
       level: 'none',
       label: 'Read-only',
-      lines: ['This process only reads a database. It does not track an app.'],
+      lines: ['This process only reads a database. It does not track an app.', ...kept],
     };
   }
   const bad: string[] = [];
@@ -31,7 +39,8 @@ export function healthOf(status: UsageStatus | null | undefined): Health {
   ] as const) {
     if (number > 0) warn.push(`${requests(number)} not counted ${reason}.`);
   }
-  for (const { storage, ok, lag, lost, rejected, error, hooks } of storages) {
+  const notes: string[] = [];
+  for (const { storage, ok, lag, lost, rejected, error, hooks, budgets } of storages) {
     if (!ok && error) bad.push(`${storage} cannot be written: ${error.message}`);
     else if (!ok) warn.push(`${storage} is not open yet.`);
     const behind = `${storage} is ${count(Math.round(lag.seconds), 'second')} behind, with ${count(lag.records, 'request')} to store.`;
@@ -40,6 +49,16 @@ export function healthOf(status: UsageStatus | null | undefined): Health {
     if (lost > 0) bad.push(`${requests(lost)} lost before reaching ${storage}.`);
     if (rejected > 0)
       warn.push(`${requests(rejected)} rejected by ${storage} and written to the reject file.`);
+    const recent = budgets.keys.filter(({ date }) => now - Date.parse(date) < DAY_MS);
+    if (recent.length > 0) {
+      const names = recent.map(({ summary }) => summary).join(', ');
+      warn.push(`${storage} reached the key budget of ${names}: new keys are counted under ${OVER_BUDGET}.`);
+    }
+    if (budgets.texts > 0) {
+      notes.push(
+        `${storage} replaced ${count(budgets.texts, 'text')} beyond the budget of new texts per hour.`,
+      );
+    }
     const unhooked = hooks.dropped + hooks.failed;
     if (unhooked > 0)
       warn.push(
@@ -50,14 +69,26 @@ export function healthOf(status: UsageStatus | null | undefined): Health {
     const were = journal.slowAppends === 1 ? 'was' : 'were';
     warn.push(`${count(journal.slowAppends, 'write')} to the journal ${were} slow.`);
   }
-  const lines = [...bad, ...warn];
+  const lines = [...bad, ...warn, ...notes];
   if (status.lastError && !lines.some((line) => line.includes(status.lastError!.message))) {
     lines.push(`Last error: ${status.lastError.message}`);
   }
-  if (bad.length > 0) return { level: 'bad', label: 'Data incomplete', lines };
-  if (warn.length > 0) return { level: 'warn', label: 'Needs attention', lines };
+  if (bad.length > 0) return { level: 'bad', label: 'Data incomplete', lines: [...lines, ...kept] };
+  if (warn.length > 0) return { level: 'warn', label: 'Needs attention', lines: [...lines, ...kept] };
   const journaled = `${count(status.journaled, 'request')} of this process: each is stored or will be stored shortly.`;
-  return { level: 'good', label: 'Data complete', lines: [journaled, ...lines] };
+  return { level: 'good', label: 'Data complete', lines: [journaled, ...lines, ...kept] };
+}
+
+const PARTS = { records: 'Requests', hour: 'Hours', day: 'Days', month: 'Months' } as const;
+const UNITS: Readonly<Record<string, string>> = { h: 'hour', d: 'day', mo: 'month', y: 'year' };
+
+/** Returns how long each part of the storage is kept. */
+function retentionLines(retention: readonly KeptPart[]): string[] {
+  return retention.map(({ part, keep, before }) => {
+    const [, number, unit] = /^(\d+)(\w+)$/.exec(keep) ?? [];
+    const time = unit === undefined ? 'forever' : `for ${count(Number(number), UNITS[unit] ?? unit)}`;
+    return `${PARTS[part]} are kept ${time}${before === null ? '' : `, at present since ${show(before, 'dayAndYear')}`}.`;
+  });
 }
 
 function requests(number: number): string {

@@ -1,4 +1,4 @@
-import { NO_KEY, SUMMARY_LABELS } from '../../../src/formats/labels.ts';
+import { BUDGET_NOTE, NO_KEY, OVER_BUDGET, SUMMARY_LABELS } from '../../../src/formats/labels.ts';
 
 /** Maximum number of characters. A row never has room for more. */
 const MAX_LENGTH = 400;
@@ -18,6 +18,7 @@ export interface KeyText {
 /** Returns the display text of a key. Any key is treated as plain text. */
 export function keyText(summary: string, key: string | null, origin: string | null = null): KeyText {
   if (key === null) return { text: SUMMARY_LABELS.get(summary)?.none ?? NO_KEY, title: '' };
+  if (key === '') return { text: OVER_BUDGET, title: BUDGET_NOTE };
   if (summary === 'geo') {
     const name = countryName(key);
     if (name !== null) return { text: name, title: key, mark: key };

@@ -1,5 +1,5 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
-import type { Measures, Order, Totals } from '../api/types.ts';
+import type { Measures, Order, TopRow, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
 import { bytes, compact, duration, integer, percent } from './numbers.ts';
 
@@ -68,6 +68,11 @@ export const MEASURES: readonly Measure[] = [
 
 export function measureOf(id: MeasureId): Measure {
   return MEASURES.find((measure) => measure.id === id) ?? MEASURES[0]!;
+}
+
+/** Returns a text that identifies a row in its list: `null` and every text differ. */
+export function idOf({ key }: TopRow): string {
+  return key === null ? 'none' : `:${key}`;
 }
 
 /** Average duration of a request, in µs. */

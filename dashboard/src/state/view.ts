@@ -111,8 +111,13 @@ export function parseView(search: string): View {
     requests: query.get('requests') !== 'false',
     panels,
     open: query.get('open'),
-    key: query.has('key') ? query.get('key') || null : undefined,
+    key: query.get('key') ?? (query.get('nokey') === 'true' ? null : undefined),
   };
+}
+
+/** Returns the text of a filter, as in the API: a summary alone selects the requests without a key. */
+export function filterText(summary: string, key: string | null): string {
+  return key === null ? summary : `${summary}:${key}`;
 }
 
 /** Returns the query string of a view, `''` for the default view. */
@@ -126,7 +131,7 @@ export function searchOf(view: View): string {
   if (!view.compare) query.set('compare', 'false');
   if (view.measure !== DEFAULT_VIEW.measure) query.set('measure', view.measure);
   if (view.bots !== DEFAULT_VIEW.bots) query.set('bots', view.bots);
-  for (const { summary, key } of view.filters) query.append('filter', `${summary}:${key ?? ''}`);
+  for (const { summary, key } of view.filters) query.append('filter', filterText(summary, key));
   if (view.table) query.set('table', 'true');
   if (!view.requests) query.set('requests', 'false');
   for (const [name, panel] of Object.entries(view.panels)) {
@@ -135,7 +140,8 @@ export function searchOf(view: View): string {
     }
   }
   if (view.open !== null) query.set('open', view.open);
-  if (view.key !== undefined) query.set('key', view.key ?? '');
+  if (view.key === null) query.set('nokey', 'true');
+  else if (view.key !== undefined) query.set('key', view.key);
   const text = query.toString();
   return text === '' ? '' : `?${text}`;
 }
@@ -173,10 +179,8 @@ function panelPart(part: string, value: string): Partial<PanelView> {
 function filtersOf(texts: readonly string[]): Filter[] {
   const found = new Map<string, Filter>();
   for (const text of texts) {
-    const colon = text.indexOf(':');
-    if (colon < 1) continue;
-    const summary = text.slice(0, colon);
-    found.set(summary, { summary, key: text.slice(colon + 1) || null });
+    const [, summary, key] = /^([^:]+)(?::(.*))?$/s.exec(text) ?? [];
+    if (summary !== undefined) found.set(summary, { summary, key: key ?? null });
   }
   return [...found.values()];
 }

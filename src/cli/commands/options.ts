@@ -49,6 +49,11 @@ export function addCommonOptions(command: Command, limited: string): Command {
     .addOption(new Option('--format <format>', 'output format').choices(FORMATS).default('table'));
 }
 
+/** Returns whether rows are those of the last page. */
+export function isLastPage(rows: readonly unknown[], { limit }: Pick<CommonOptions, 'limit'>): boolean {
+  return limit === 0 || rows.length < limit;
+}
+
 /** Returns the options that belong to the query. */
 export function queryOf({ from, to, limit, page, site, bots }: CommonOptions): UsageOptions {
   return {

@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
 import { gapText } from '../../formats/coverage.ts';
 import { csv } from '../../formats/csv.ts';
+import { expiredText } from '../../formats/expired.ts';
 import { jsonArray } from '../../formats/json.ts';
-import { MEASURE_LABELS } from '../../formats/labels.ts';
+import { BUDGET_NOTE, keyLabel, MEASURE_LABELS } from '../../formats/labels.ts';
 import { bucket, bytes, duration as durationText, integer } from '../../formats/numbers.ts';
 import {
+  expiredOf,
   getSum,
   type Sum,
   type SumOptions,
@@ -12,13 +14,15 @@ import {
   sumCoverage,
   summaryName,
 } from '../../query/sums-and-records.ts';
+import type { Part } from '../../storage/retention.ts';
+import { OTHERS } from '../../summaries/coverage.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
-import { known, STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES, sumBots } from '../../summaries/standard.ts';
 import { dateColumn } from '../formats/date-column.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
-import { addCommonOptions, type CommonOptions, queryOf } from './options.ts';
+import { addCommonOptions, type CommonOptions, isLastPage, queryOf } from './options.ts';
 
 interface Options extends CommonOptions {
   period: Period;
@@ -57,7 +61,7 @@ function columnsOf(rows: readonly Sum[], period: Period): readonly Column<Sum>[]
       optional: true,
       text: ({ duration, hits }) => durationText(duration / hits),
     },
-    { heading: 'Key', text: ({ key }) => key },
+    { heading: 'Key', text: ({ key }) => keyLabel(key) },
   ];
 }
 
@@ -87,10 +91,11 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
   else if (target !== undefined) query.target = target;
-  const { rows, coverage, stored } = await withReader(options.storage, async (reader) => ({
+  const { rows, coverage, stored, expired } = await withReader(options.storage, async (reader) => ({
     rows: await getSum(reader, name, query),
     coverage: await sumCoverage(reader, name, query),
     stored: await storedSummaries(reader, options.site),
+    expired: await expiredOf(reader, partOf(name, options), query),
   }));
   await printSums(rows, options, io);
   // Written to stderr, so that programs can parse stdout.
@@ -103,6 +108,15 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
     await io.stderr('Nothing found: check --from, --to, --page, --target and --site.\n');
   }
   for (const gap of coverage.gaps) await io.stderr(`${gapText(gap)}\n`);
+  if (isLastPage(rows, options)) {
+    for (const each of expired) await io.stderr(`${expiredText(each)}\n`);
+  }
+  if (rows.some(({ key }) => key === OTHERS)) await io.stderr(`${BUDGET_NOTE}\n`);
+}
+
+/** Returns the part of the storage from which the sums are read. */
+function partOf(name: string, { bots, period }: Options): Part {
+  return bots === 'include' || summaryName(name) === sumBots.name ? period : 'records';
 }
 
 async function printSums(
@@ -118,11 +132,11 @@ async function printSums(
         io,
         csv(
           FIELDS,
-          rows.map((row) => FIELDS.map((field) => row[field])),
+          rows.map((row) => FIELDS.map((field) => (field === 'key' ? keyLabel(row.key) : row[field]))),
         ),
       );
     case 'table': {
-      const isAll = limit === 0 || (page <= 1 && rows.length < limit);
+      const isAll = page <= 1 && isLastPage(rows, { limit });
       const footer = rows.length > 1 ? totals(rows, isAll ? 'Total' : 'This page') : undefined;
       return print(io, table(columnsOf(rows, period), rows, io, footer));
     }

@@ -1,19 +1,20 @@
 import type { Command } from 'commander';
 import { csv } from '../../formats/csv.ts';
+import { expiredText } from '../../formats/expired.ts';
 import { jsonArray } from '../../formats/json.ts';
 import { MEASURE_LABELS } from '../../formats/labels.ts';
 import { bytes, duration as durationText, instant } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import { recordJson } from '../../formats/record-json.ts';
 import { urlShortener } from '../../formats/short-urls.ts';
-import { getUsage } from '../../query/sums-and-records.ts';
+import { expiredOf, getUsage } from '../../query/sums-and-records.ts';
 import type { UsageRecord } from '../../record.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { dateColumn } from '../formats/date-column.ts';
 import { type Column, table } from '../formats/table.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
-import { addCommonOptions, type CommonOptions, queryOf } from './options.ts';
+import { addCommonOptions, type CommonOptions, isLastPage, queryOf } from './options.ts';
 
 /** Maximum number of characters shown of a method. */
 const MAX_METHOD = 8;
@@ -36,10 +37,23 @@ export function addUsageCommand(program: Command, io: Io): void {
 }
 
 async function usage(options: CommonOptions, io: Io): Promise<void> {
-  const { records, zone } = await withReader(options.storage, async (reader) => ({
+  const { records, zone, expired } = await withReader(options.storage, async (reader) => ({
     records: await getUsage(reader, queryOf(options)),
+    expired: await expiredOf(reader, 'records', queryOf(options)),
     zone: calendar((await reader.timeZone(options.site)) ?? 'UTC'),
   }));
+  await printRecords(records, zone, options, io);
+  // Written to stderr, so that programs can parse stdout.
+  if (!isLastPage(records, options)) return;
+  for (const each of expired) await io.stderr(`${expiredText(each)}\n`);
+}
+
+async function printRecords(
+  records: readonly UsageRecord[],
+  zone: Calendar,
+  options: CommonOptions,
+  io: Io,
+): Promise<void> {
   switch (options.format) {
     case 'json':
       return print(io, jsonArray(records.map((record) => recordJson(record, zone))));

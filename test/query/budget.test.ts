@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { UsageQuery } from '../../src/query/query.ts';
+import { maxKeysOf } from '../../src/storage/key-budget.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { openWriter } from '../../src/testing/support.ts';
+
+const at = (text: string) => Date.parse(text);
+const NOW = at('2026-11-25T20:36:00Z');
+
+/** Stores records with a budget of two keys. */
+async function openQuery(records: readonly TestRecord[]): Promise<UsageQuery> {
+  const storage = new MemoryStorage({ hooks: ['urls', 'visitors', 'referrers'] });
+  const writer = await openWriter(storage, { site: 'shop', maxKeys: maxKeysOf(2) });
+  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+  return new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+}
+
+const visits = (date: string, names: readonly (string | null)[]): TestRecord[] =>
+  names.map((name) => ({ date: at(date), url: `http://shop/${name}`, visitor: name, referrer: name }));
+
+test('keys beyond the budget are one row, which is not a visitor, and the result says so', async () => {
+  const query = await openQuery([
+    ...visits('2026-11-23T10:00:00Z', ['a', 'b', null]),
+    ...visits('2026-11-24T10:00:00Z', ['a', 'c', 'd', 'e', null]),
+  ]);
+  const range = { from: '2026-11-23', to: '2026-11-24' };
+  const { totals, budget } = await query.totals(range);
+  // Of the days, at most two keys each are known: a and b, then a and c.
+  expect([totals.hits, totals.visitors, budget]).toEqual([8, 3, { reached: true }]);
+  expect((await query.totals({ from: '2026-11-23', to: '2026-11-23' })).budget).toEqual({ reached: false });
+
+  const series = await query.series({ ...range, period: 'day' });
+  expect(series.buckets.map(({ visitors }) => visitors)).toEqual([2, 2]);
+  expect(series.budget).toEqual({ reached: true });
+
+  const top = await query.top('referrers', range);
+  expect(top.rows.map(({ key, hits }) => [key, hits])).toEqual([
+    ['', 2],
+    ['a', 2],
+    [null, 2],
+    ['b', 1],
+    ['c', 1],
+  ]);
+  expect([top.count, top.total.hits, top.budget]).toEqual([5, 8, { reached: true }]);
+  // Also if the row is on another page, or not among the results of a search.
+  expect((await query.top('referrers', { ...range, limit: 1, page: 5 })).budget).toEqual({ reached: true });
+  expect((await query.top('referrers', { ...range, search: 'b' })).budget).toEqual({ reached: true });
+  const day = { from: '2026-11-23', to: '2026-11-23' };
+  expect((await query.top('referrers', day)).budget).toEqual({ reached: false });
+
+  for (const [key, hits] of [
+    ['', [0, 2]],
+    [null, [1, 1]],
+    ['a', [1, 1]],
+    ['d', [0, 0]],
+  ] as const) {
+    const one = await query.series({ ...range, period: 'day', summary: 'referrers', key });
+    expect(one.buckets.map((bucket) => bucket.hits)).toEqual(hits);
+    expect(one.budget).toEqual({ reached: true });
+  }
+});
+
+test('records with texts beyond a budget: the empty text differs from none, and is not a visitor', async () => {
+  const storage = new MemoryStorage({ hooks: [] });
+  const writer = await openWriter(storage, { site: 'shop' });
+  const batch = new TestJournal('a', [], 'UTC', 'shop').batch([
+    ...visits('2026-11-23T10:00:00Z', ['a', null]),
+    ...visits('2026-11-24T10:00:00Z', ['a', 'b', null]),
+  ]);
+  batch.records.text.visitor[3] = batch.records.others();
+  await writer.apply(batch);
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  const of = { from: '2026-11-23', to: '2026-11-24', filter: { status: '200' } };
+  expect(await query.totals(of)).toMatchObject({ totals: { visitors: 1 }, budget: { reached: true } });
+  const series = await query.series({ ...of, period: 'day' });
+  expect(series.buckets.map(({ visitors }) => visitors)).toEqual([1, 1]);
+  expect(series.budget).toEqual({ reached: true });
+  for (const [key, hits] of [
+    ['', 1],
+    [null, 2],
+    ['a', 2],
+  ] as const) {
+    expect((await query.totals({ ...of, filter: { visitors: key } })).totals.hits).toBe(hits);
+  }
+  expect((await query.top('visitors', { ...of, limit: 1 })).budget).toEqual({ reached: true });
+  expect((await query.top('urls', { ...of, limit: 1 })).budget).toEqual({ reached: false });
+});
