@@ -75,7 +75,8 @@ export class SqliteMaintenance implements StorageMaintenance {
     const search = this.#session.read(() => this.#searchOf(person));
     const { after, count } = this.#delete(search.after, search.where, limit);
     this.#search = after === undefined ? undefined : { ...search, after };
-    return count;
+    // Records that were stored meanwhile can have an earlier date.
+    return count === 0 && search.after !== BEFORE_ALL ? this.erase(person, limit) : count;
   }
 
   async scrub(): Promise<void> {
@@ -85,9 +86,11 @@ export class SqliteMaintenance implements StorageMaintenance {
 
   #pruneRecords(before: number, limit: number): number {
     const end = BigInt(Math.min(Math.max(Math.ceil(before), 0), LAST_DATE)) << BigInt(DATE_SHIFT);
-    const { after, count } = this.#delete(this.#pruned, `id < ${end}`, limit);
+    const from = this.#pruned;
+    const { after, count } = this.#delete(from, `id < ${end}`, limit);
     this.#pruned = after ?? BEFORE_ALL;
-    return count;
+    // Records that were stored meanwhile can have an earlier date.
+    return count === 0 && from !== BEFORE_ALL ? this.#pruneRecords(before, limit) : count;
   }
 
   /**
