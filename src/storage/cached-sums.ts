@@ -121,9 +121,10 @@ export class CachedSums {
     if (!remembered) return this.#engine.keys(request);
     try {
       return await remembered.table.page(remembered.pieces, request);
-    } catch (error) {
+    } catch {
+      // A text may have been deleted since its ID was read. The engine reads both at the same time.
       this.#forgetAll();
-      throw error;
+      return this.#engine.keys(request);
     }
   }
 

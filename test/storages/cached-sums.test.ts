@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
 import { STANDARD_SUMMARIES, type Summary, sumServer, sumUrls } from '../../src/index.ts';
+import type { DeltaRow } from '../../src/storage/batch-rows.ts';
 import { CachedSums } from '../../src/storage/cached-sums.ts';
 import { type KeysRequest, ORDERS, type Span } from '../../src/storage/contract.ts';
+import { MEASURES } from '../../src/storage/measures.ts';
 import { SumQueries } from '../../src/storages/sql/queries.ts';
 import { dialectOf } from '../../src/storages/sqlite/dialect.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
@@ -38,6 +40,7 @@ async function openSums(hooks: readonly Summary[], records: readonly TestRecord[
   const writer = await openWriter(storage);
   const journal = new TestJournal('a', storage.summaries);
   const add = (more: readonly TestRecord[]) => writer.apply(journal.batch(more));
+  const change = (rows: readonly DeltaRow[]) => writer.apply(journal.correction(rows));
   await add(records);
   const database = new DatabaseSync(path, { readOnly: true });
   closing.push(
@@ -77,7 +80,19 @@ async function openSums(hooks: readonly Summary[], records: readonly TestRecord[
   );
   closing.push(() => storage.close());
   const uncached = new SumQueries(dialectOf(database));
-  return { add, read, replace, path, writer, storage, clock, sums, watched: engine, engine: uncached };
+  return {
+    add,
+    change,
+    read,
+    replace,
+    path,
+    writer,
+    storage,
+    clock,
+    sums,
+    watched: engine,
+    engine: uncached,
+  };
 }
 
 /** Returns requests with enough distinct URLs to be cached. */
@@ -290,13 +305,58 @@ test('clears the cache if IDs have other texts, as in a replaced database', asyn
   );
 });
 
-test('rejects a query for an ID without text, and succeeds once the text exists', async () => {
-  const { sums, engine, replace } = await openSums(STANDARD_SUMMARIES, requests(4_000));
+test('queries the engine if a text is deleted after its ID was read, and clears the cache', async () => {
+  const { sums, engine, read, replace } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
   replace((text) => (text.startsWith('/7') ? undefined : text));
-  await expect(sums.keys(request)).rejects.toThrow('the text of the key');
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+  expect(read.at(-1)).toBe('keys of urls');
+  replace((text) => text);
+  read.length = 0;
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+  expect(read).toContain('ids of urls, past');
+});
+
+test('rejects a query that the engine rejects, and succeeds once it answers', async () => {
+  const { sums, engine, watched, replace } = await openSums(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  const { keys } = watched;
+  watched.keys = async (of) => {
+    if (of.summary === 'urls') throw new Error('no connection');
+    return keys.call(watched, of);
+  };
+  replace((text) => (text.startsWith('/7') ? undefined : text));
+  await expect(sums.keys(request)).rejects.toThrow('no connection');
   replace((text) => text);
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
+});
+
+test('reads cached keys and series again after a change of sums that the coverage does not show', async () => {
+  const { sums, engine, read, change } = await openSums(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE, limit: 0 };
+  const series = { ...request, period: 'month', from: NOW - 360 * DAY, to: NOW, target: undefined } as const;
+  for (let n = 0; n < 2; n++) {
+    read.length = 0;
+    await sums.keys(request);
+    await sums.series(series);
+  }
+  // Of the series, only the current month is read.
+  expect(read).toEqual(['ids of urls, today', 'series of urls, past']);
+  const bucket = Date.UTC(2026, 4, 1);
+  const of = { summary: 'urls', period: 'month', bucket } as const;
+  const found = await engine.keys({ ...request, spans: [{ period: 'month', from: bucket, to: bucket }] });
+  const { key, ...moved } = found.rows[0]!;
+  const negative = Object.fromEntries(MEASURES.map((name) => [name, -moved[name]])) as typeof moved;
+  const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
+  await change([
+    { ...of, key, ...negative },
+    { ...of, key: '/moved', ...moved },
+    { ...of, summary: 'changes', key: null, ...nothing, hits: 1 },
+  ]);
+  const after = await sums.keys(request);
+  expect(after).toEqual(await engine.keys(request));
+  expect(after.rows.map((row) => row.key)).toContain('/moved');
+  expect(await sums.series(series)).toEqual(await engine.series(series));
 });
 
 test('looks up keys that are added during another lookup', async () => {
