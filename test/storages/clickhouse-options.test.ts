@@ -1,5 +1,6 @@
 /** Tests options, refused arguments, and passwords in messages. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { horizonsOf, KEEP_ALL, type Retention } from '../../src/storage/retention.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
 import {
@@ -8,7 +9,8 @@ import {
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
 import type { ClickhouseOptions } from '../../src/storages/clickhouse/options.ts';
-import { NOON, TestJournal } from '../../src/testing/batches.ts';
+import { calendar, type Period } from '../../src/summaries/periods.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 import { CLICKHOUSE_PASSWORD } from '../support/servers/clickhouse-password.ts';
@@ -54,45 +56,88 @@ function engineOf(table: string): Promise<string> {
   );
 }
 
-describe('ttl', () => {
+describe('retention', () => {
   beforeAll(dropDatabase);
 
-  test('is set, not repeated, changed and removed', async () => {
-    const ttl = { records: 30, hour: 90, month: 3650 };
-    await open({ ttl });
-    expect(await engineOf('usage_records')).toContain('TTL toDateTime(date) + toIntervalDay(30) SETTINGS');
-    expect(await engineOf('usage_sums')).toContain(
-      "TTL bucket + toIntervalDay(90) WHERE period = \\'hour\\', bucket + toIntervalDay(3650) WHERE period = \\'month\\'",
+  const KEPT: Retention = { records: '30d', hour: '90d', day: 'forever', month: '10y' };
+  const DAY = 24 * 3600;
+  const rule = (date: string, seconds: number) =>
+    `toDateTime(least(toUnixTimestamp(${date}) + ${seconds}, 4294967295))`;
+
+  test('is the TTL of the tables, with a margin; set, not repeated, changed and removed', async () => {
+    await open({}, { retention: KEPT });
+    expect(await engineOf('usage_records')).toContain(
+      `TTL ${rule('toDateTime(date)', 34 * DAY)} WHERE site IN (\\'default\\') SETTINGS`,
     );
-    await open({ ttl });
+    expect(await engineOf('usage_sums')).toContain(
+      `TTL ${rule('bucket', 94 * DAY)} WHERE (period = \\'hour\\') AND (site IN (\\'default\\')), ${rule('bucket', 3700 * DAY)} WHERE (period = \\'month\\') AND (site IN (\\'default\\')) SETTINGS`,
+    );
+    await open({}, { retention: KEPT });
     expect(commands).toEqual([]);
+    // A copy has no retention of its own.
     await open({});
     expect(commands).toEqual([]);
-    await open({ ttl: { ...ttl, records: 31 } });
-    expect(commands.length).toBe(1);
-    await open({ ttl: {} });
+    await open({}, { retention: { ...KEPT, records: '31d' } });
+    expect(commands.map((sql) => /^\s*(?:INSERT|ALTER TABLE \S+)/.exec(sql)?.[0])).toEqual([
+      'INSERT',
+      `ALTER TABLE \`${DATABASE}\`.usage_records`,
+    ]);
+    await open({}, { retention: KEEP_ALL });
     expect(await engineOf('usage_records')).not.toContain('TTL');
     expect(await engineOf('usage_sums')).not.toContain('TTL');
   });
 
+  test('is separate for each site, whatever its name', async () => {
+    const site = "it's \\ SETTINGS";
+    await open({}, { retention: KEPT });
+    await open({}, { retention: KEPT, site });
+    await open({}, { retention: { ...KEPT, records: '2mo' }, site: 'other' });
+    expect(await engineOf('usage_records')).toMatch(/IN \(.*IN \(/);
+    for (const context of [{ site }, { site: 'other' }, {}]) await open({}, context);
+    expect(commands).toEqual([]);
+    for (const each of [site, 'other', 'default']) await open({}, { retention: KEEP_ALL, site: each });
+  });
+
   test('deletes older rows, and neither newer rows nor positions', async () => {
-    const storage = new ClickhouseStorage(client, {
-      database: DATABASE,
-      hooks: ['urls'],
-      ttl: { records: 1, day: 1 },
-    });
-    const writer = await openWriter(storage);
+    const storage = new ClickhouseStorage(client, { database: DATABASE, hooks: ['urls'] });
+    const retention: Retention = { records: '1d', hour: 'forever', day: '1d', month: '99999y' };
+    const writer = await openWriter(storage, { retention });
     const journal = new TestJournal('a', storage.summaries);
-    const batch = journal.batch([{ date: Date.now() }, { date: NOON - 400 * 24 * 3_600_000 }]);
+    const now = Date.now();
+    // The engine deletes records some days later than necessary, so that they are pruned before.
+    const dates = [now, now - 2 * DAY * 1000, now - 400 * DAY * 1000];
+    const batch = journal.batch(dates.map((date) => ({ date })));
     await writer.apply(batch);
     for (const table of ['usage_records', 'usage_sums']) {
       await clickhouse.sql(`OPTIMIZE TABLE ${DATABASE}.${table} FINAL`);
     }
-    expect((await storage.getUsage()).length).toBe(1);
-    const hits = async (period: 'hour' | 'day') => (await storage.getSum('urls', { period })).length;
-    expect([await hits('hour'), await hits('day')]).toEqual([2, 1]);
+    expect((await storage.getUsage()).length).toBe(2);
+    const hits = async (period: Period) => (await storage.getSum('urls', { period, limit: 0 })).length;
+    expect([await hits('hour'), await hits('day'), await hits('month')]).toEqual([3, 2, 2]);
     expect((await writer.position(journal.id))?.position).toBe(batch.to.position);
     await writer.close();
+    await storage.close();
+  });
+
+  test('is reported from the clock of the server if no process prunes', async () => {
+    await dropDatabase();
+    await open({});
+    const storage = new ClickhouseStorage(client, { database: DATABASE });
+    expect(await storage.reader.retention('default')).toEqual({});
+    await open({}, { retention: KEPT });
+    const { records, hour, day, month } = await storage.reader.retention('default');
+    expect([records?.keep, hour?.keep, day, month?.keep]).toEqual([
+      '30d',
+      '90d',
+      { keep: 'forever', before: null },
+      '10y',
+    ]);
+    const horizon = horizonsOf(KEPT, calendar('UTC'), Date.now() - 2 * DAY * 1000);
+    expect([records?.before, hour?.before, month?.before]).toEqual([
+      horizon.records,
+      horizon.hour,
+      horizon.month,
+    ]);
     await storage.close();
   });
 });
@@ -120,7 +165,7 @@ describe('a database', () => {
 
   test('of a newer release is refused', async () => {
     await open({});
-    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 2'`);
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 3'`);
     await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
     const storage = new ClickhouseStorage(client, { database: DATABASE });
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
@@ -222,8 +267,7 @@ describe('invalid options', () => {
     [() => new ClickhouseStorage({} as never), 'OPTION_INVALID'],
     [() => new ClickhouseStorage('clickhouse://h', { cluser: 'x' } as never), 'OPTION_UNKNOWN'],
     [() => new ClickhouseStorage('clickhouse://h', { cluster: '' }), 'OPTION_INVALID'],
-    [() => new ClickhouseStorage('clickhouse://h', { ttl: { records: 0 } }), 'OPTION_INVALID'],
-    [() => new ClickhouseStorage('clickhouse://h', { ttl: { hours: 1 } as never }), 'OPTION_UNKNOWN'],
+    [() => new ClickhouseStorage('clickhouse://h', { ttl: { records: 30 } } as never), 'OPTION_UNKNOWN'],
   ])('are refused: %s', (make, code) => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.not.stringContaining('secret') }));
   });

@@ -8,7 +8,6 @@ import {
 } from '../../src/storages/clickhouse/index.ts';
 import { storageCases, type TestLocation } from '../../src/testing/index.ts';
 import { clientCases } from '../support/client-cases.ts';
-import { PENDING } from '../support/pending.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 import { laterServer } from '../support/servers/later.ts';
 
@@ -44,6 +43,7 @@ function newDatabase(): string {
 async function newLocation(options: ClickhouseStorageOptions = {}): Promise<TestLocation> {
   const database = newDatabase();
   return {
+    ...(stoppable && { contains: (text: string) => server.contains(database, text) }),
     storage: (hooks, port) =>
       new ClickhouseStorage(server.url(database, port), hooks ? { ...options, hooks } : options),
     remove: () => dropDatabase(database),
@@ -70,7 +70,6 @@ describe('opened by URL, in the writer thread', () => {
   const cases = storageCases({
     name: 'clickhouse',
     createLocation: () => newLocation(),
-    cannot: PENDING,
     ...(stoppable && { server: stoppable }),
   });
   test.each(cases)('$name', ({ run }) => run());
@@ -92,7 +91,6 @@ if (stoppable) {
       name: 'clickhouse, cluster',
       createLocation: () => newLocation({ cluster: 'one' }),
       server: stoppable,
-      cannot: PENDING,
     });
     test.each(cases)('$name', ({ run }) => run());
   });

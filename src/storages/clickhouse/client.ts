@@ -68,8 +68,18 @@ export class Statements {
     }
   }
 
-  async run(query: string): Promise<void> {
-    await this.#client.command({ query });
+  /** Runs a query that the server's log of queries must not contain. */
+  async unlogged<Row>(query: string): Promise<Row[]> {
+    try {
+      return await this.rows<Row>(`${query} SETTINGS log_queries = 0`);
+    } catch (error) {
+      if ((error as { code?: string }).code !== READONLY) throw error;
+      return this.rows<Row>(query);
+    }
+  }
+
+  async run(query: string, settings: ClickhouseSettings = {}): Promise<void> {
+    await this.#client.command({ query, clickhouse_settings: settings });
   }
 
   /**

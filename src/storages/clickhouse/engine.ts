@@ -1,7 +1,8 @@
 import type { Engine } from '../../storage/opening.ts';
 import { ClickhouseReader } from './reader.ts';
-import { SCHEMA_VERSION, setUp, versionOf } from './schema.ts';
+import { setUp, versionOf } from './schema.ts';
 import type { Session } from './session.ts';
+import { SCHEMA_VERSION } from './tables.ts';
 import { ClickhouseWriter } from './writer.ts';
 
 export const engine: Engine<Session> = {
@@ -14,7 +15,7 @@ export const engine: Engine<Session> = {
     const { statements, location, close } = session;
     const tables = await session.tables();
     const setUpAgain = () => setUp(statements, tables, location, context);
-    return new ClickhouseWriter(statements, tables, context.site, await setUpAgain(), setUpAgain, close);
+    return new ClickhouseWriter(statements, tables, context, await setUpAgain(), setUpAgain, close);
   },
   async reader(session) {
     return new ClickhouseReader(session.statements, await session.tables(), session.close);

@@ -13,10 +13,8 @@ import type { ClickhouseClient } from './client.ts';
 import { engine } from './engine.ts';
 import type { ClickhouseLocation, ClickhouseOptions } from './options.ts';
 import { Session } from './session.ts';
-import { checkTtl, type Ttl } from './ttl.ts';
 
 export type { ClickhouseClient, ClickhouseSettings } from './client.ts';
-export type { Ttl } from './ttl.ts';
 
 /** Options of a `ClickhouseStorage`. All are optional. */
 export interface ClickhouseStorageOptions extends StorageOptions {
@@ -30,8 +28,6 @@ export interface ClickhouseStorageOptions extends StorageOptions {
    * servers. Distributed tables read from all shards, and write each process's records to one shard.
    */
   cluster?: string;
-  /** Number of days after which ClickHouse deletes data. Existing settings stay unchanged if omitted. */
-  ttl?: Ttl;
 }
 
 /** Default ports of ClickHouse's HTTP interface, by ClickHouse's own URL schemes. */
@@ -54,12 +50,11 @@ export class ClickhouseStorage extends Storage {
    * thread.
    */
   constructor(server: string | ClickhouseClient, options: ClickhouseStorageOptions = {}) {
-    checkOptions('ClickhouseStorage', options, [...STORAGE_OPTIONS, 'database', 'cluster', 'ttl']);
-    const { database, cluster, ttl } = options;
+    checkOptions('ClickhouseStorage', options, [...STORAGE_OPTIONS, 'database', 'cluster']);
+    const { database, cluster } = options;
     checkOption('ClickhouseStorage.database', database, isText(database), 'the name of a database');
     checkOption('ClickhouseStorage.cluster', cluster, isText(cluster), 'the name of a cluster');
-    checkTtl(ttl);
-    const { label, openers } = describe(server, { database, cluster, ttl });
+    const { label, openers } = describe(server, { database, cluster });
     super({
       label,
       identity: label,

@@ -1,13 +1,10 @@
-import type { Ttl } from './ttl.ts';
-
-/** Location of the tables, and the options with which they are created. */
+/** Location of the tables. */
 export interface ClickhouseLocation {
   /** Name in messages. Contains no password. */
   label: string;
   /** Database name; `undefined` for the client's default. */
   database: string | undefined;
   cluster: string | undefined;
-  ttl: Ttl | undefined;
 }
 
 /** Options that threads need to open the database. */

@@ -16,13 +16,16 @@ import type {
 } from '../../storage/contract.ts';
 import { MEASURES, measuresOf } from '../../storage/measures.ts';
 import { literal, type Statements } from './client.ts';
-import type { Tables } from './schema.ts';
+import type { Tables } from './table-names.ts';
+import { HAS_HITS } from './tables.ts';
 
 /** Latest second at which a bucket can start, and latest date of a record. */
 export const LAST_BUCKET = 2 ** 32 - 1;
 export const LAST_DATE = LAST_BUCKET * 1000;
 
 const OF_SUMS = MEASURES.map((name) => `sum(s.${name}) AS ${name}`).join(', ');
+/** The total of keys `k`. */
+const OF_KEYS = `${MEASURES.map((name) => `sum(k.${name}) AS ${name}`).join(', ')}, countIf(k.absent = 0) AS different`;
 const OF_RECORDS = `count() AS hits, sum(r.content_length) AS transfer, countIf(r.status >= 500) AS errors,
   sum(r.duration) AS duration`;
 
@@ -51,22 +54,25 @@ export class Queries {
 
   keys({ spans, ...request }: KeysRequest): Promise<Keys> {
     const grouped = `SELECT if(s.absent = 1, NULL, s.key) AS name, ${OF_SUMS}
-      FROM ${this.#sums(request, spans)} GROUP BY s.absent, s.key`;
+      FROM ${this.#sums(request, spans)} GROUP BY s.absent, s.key HAVING ${HAS_HITS}`;
     return this.#page(grouped, request);
   }
 
   async total({ spans, target, ...request }: TotalRequest): Promise<Total> {
     const [row] = await this.#statements.limited<Row>(
-      `SELECT ${OF_SUMS}, uniqExactIf(s.key, s.absent = 0) AS different
-       FROM ${this.#sums(request, spans)} ${ofKey(target)}`,
+      `SELECT ${OF_KEYS} FROM (SELECT s.absent AS absent, ${OF_SUMS} FROM ${this.#sums(request, spans)}
+       ${ofKey(target)} GROUP BY s.absent, s.key HAVING ${HAS_HITS}) AS k`,
     );
     return { ...measuresOf(row!), keys: Number(row!.different) };
   }
 
   async series({ period, from, to, target, ...request }: SeriesRequest): Promise<SeriesRow[]> {
     const rows = await this.#statements.limited<Row>(
-      `SELECT toUnixTimestamp(s.bucket) AS start, ${OF_SUMS}, uniqExactIf(s.key, s.absent = 0) AS different
-       FROM ${this.#sums(request, [{ period, from, to }])} ${ofKey(target)} GROUP BY s.bucket ORDER BY s.bucket`,
+      `SELECT toUnixTimestamp(k.bucket) AS start, ${OF_KEYS}
+       FROM (SELECT s.bucket AS bucket, s.absent AS absent, ${OF_SUMS}
+         FROM ${this.#sums(request, [{ period, from, to }])} ${ofKey(target)}
+         GROUP BY s.bucket, s.absent, s.key HAVING ${HAS_HITS}) AS k
+       GROUP BY k.bucket ORDER BY k.bucket`,
     );
     return rows.map((row) => ({
       bucket: Number(row.start) * 1000,
@@ -75,9 +81,11 @@ export class Queries {
     }));
   }
 
-  matchingKeys({ column, ...request }: MatchingKeysRequest): Promise<Keys> {
+  /** @param condition Additional condition on the records `r`. */
+  matchingKeys({ column, ...request }: MatchingKeysRequest, condition = 'true'): Promise<Keys> {
     return this.#page(
-      `SELECT ${textOf(column)} AS name, ${OF_RECORDS} FROM ${this.matching(request)} GROUP BY name`,
+      `SELECT ${textOf(column)} AS name, ${OF_RECORDS} FROM ${this.matching(request)} AND ${condition}
+       GROUP BY name`,
       request,
     );
   }
@@ -149,7 +157,13 @@ function textOf(column: TextColumn): string {
   return TEXTS[column] ?? `r.${column}`;
 }
 
-function conditionOf({ column, value }: Condition): string {
+function conditionOf({ column, value, not = false }: Condition): string {
+  const equal = equalTo(column, value);
+  // A record without a value has another one.
+  return not ? `NOT ifNull(${equal}, 0)` : equal;
+}
+
+function equalTo(column: TextColumn, value: string | null): string {
   if (value === null) return `${textOf(column)} IS NULL`;
   // The column is a number, which only a text in canonical form can equal.
   if (column === 'state') return /^(?:0|[1-9]\d{0,4})$/.test(value) ? `r.status = ${value}` : 'false';

@@ -2,9 +2,12 @@ import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
   StorageReader,
+  StorageSize,
   SumRow,
   SumsRequest,
   UsageRequest,
@@ -12,11 +15,16 @@ import type {
 import { cursorParts, invalidCursor } from '../../storage/cursor.ts';
 import { QueryingReader } from '../../storage/querying-reader.ts';
 import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-row.ts';
+import type { StoredRetention } from '../../storage/retention.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { literal, type Statements } from './client.ts';
 import { LAST_BUCKET, LAST_DATE, Queries } from './queries.ts';
-import { type Tables, timeZoneOf } from './schema.ts';
-import { JOURNAL_PERIOD } from './tables.ts';
+import { recount } from './recount.ts';
+import { storedRetention } from './retention.ts';
+import { timeZoneOf } from './schema.ts';
+import { sizeOf } from './size.ts';
+import type { Tables } from './table-names.ts';
+import { HAS_HITS, JOURNAL_PERIOD } from './tables.ts';
 
 export class ClickhouseReader extends QueryingReader<Queries> implements StorageReader {
   readonly #statements: Statements;
@@ -37,10 +45,27 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
 
   async summaries(site: string): Promise<string[]> {
     const rows = await this.#statements.rows<{ summary: string }>(
-      `SELECT DISTINCT summary FROM ${this.#tables.sums}
-       WHERE site = ${literal(site)} AND period != ${literal(JOURNAL_PERIOD)} ORDER BY summary`,
+      `SELECT summary, sum(s.hits) AS hits FROM ${this.#tables.sums} AS s
+       WHERE site = ${literal(site)} AND period != ${literal(JOURNAL_PERIOD)}
+       GROUP BY summary HAVING ${HAS_HITS} ORDER BY summary`,
     );
     return rows.map(({ summary }) => summary);
+  }
+
+  async retention(site: string): Promise<StoredRetention> {
+    const timeZone = await this.timeZone(site);
+    return timeZone === undefined ? {} : storedRetention(this.#statements, this.#tables, site, timeZone);
+  }
+
+  recount(request: RecountRequest): Promise<Recount> {
+    return recount(this.#statements, this.#tables, request, {
+      matchingKeys: (matching, condition) => this.filters.matchingKeys(matching, condition),
+      scan: (page, condition) => this.scan(page, condition),
+    });
+  }
+
+  size(): Promise<StorageSize> {
+    return sizeOf(this.#statements, this.#tables);
   }
 
   async sums({ site, summary, period, from, to, target, limit, offset }: SumsRequest): Promise<SumRow[]> {
@@ -57,7 +82,7 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
       WHERE site = ${literal(site)} AND summary = ${literal(summary)} AND period = ${literal(period)}
         AND bucket BETWEEN toDateTime(${seconds(Math.ceil(from / 1000))}, 'UTC')
           AND toDateTime(${seconds(Math.floor(to / 1000))}, 'UTC') ${ofKey}
-      GROUP BY bucket, absent, s.key
+      GROUP BY bucket, absent, s.key HAVING ${HAS_HITS}
       ORDER BY bucket DESC, hits DESC, absent, s.key ${page(limit, offset)}`);
     return rows.map((row) => sumRowOf(Number(row.start) * 1000, row.key, row));
   }
@@ -70,14 +95,14 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
     return rows.map((row) => recordOf(plain(row)));
   }
 
-  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
-    const isAll = from === undefined && to === undefined;
-    const within = isAll ? '' : `AND ${dateWithin(from ?? 0, to ?? LAST_DATE)}`;
-    const behind = after === undefined ? '' : `AND (date, journal, ordinal) > ${tupleOf(after)}`;
+  /** @param condition Additional condition on the records `r`. */
+  async scan({ after, limit, from, to, ...request }: ScanRequest, condition = 'true'): Promise<Scanned> {
+    const range = { from: from ?? 0, to: to ?? LAST_DATE };
+    const behind = after === undefined ? 'true' : `(r.date, r.journal, r.ordinal) > ${tupleOf(after)}`;
     const rows = await this.#statements.rows<OrderedRow>(`
-      SELECT toUnixTimestamp64Milli(date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
-      FROM ${this.#tables.records} WHERE site = ${literal(site)} ${within} ${behind}
-      ORDER BY site, date, journal, ordinal LIMIT ${limit}`);
+      SELECT toUnixTimestamp64Milli(r.date) AS ms, journal, ordinal, ${RECORD_COLUMNS.join(', ')}
+      FROM ${this.filters.matching({ ...request, ...range, where: [] })} AND ${behind} AND ${condition}
+      ORDER BY r.site, r.date, r.journal, r.ordinal LIMIT ${limit}`);
     return { records: rows.map(plain), next: nextOf(rows, limit) };
   }
 

@@ -1,61 +1,14 @@
 import { TrackUsageError } from '../../errors.ts';
 import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
-import { identifier, literal, type Statements } from './client.ts';
+import { literal, type Statements } from './client.ts';
 import type { ClickhouseLocation } from './options.ts';
-import { creation, localName, type Naming, TABLES, type TableName } from './tables.ts';
-import { ttlOfRecords, ttlOfSums } from './ttl.ts';
+import { engineOf, identityOf, type Tables, unqualified } from './table-names.ts';
+import { COMMENT, creation, localName, migration, SCHEMA_VERSION, TABLES, versioning } from './tables.ts';
+import { applyTtl } from './ttl.ts';
 
-/** Newest schema version that this release supports. */
-export const SCHEMA_VERSION = 1;
-/** Prefix of each table's comment, followed by the version. */
-const COMMENT = 'track-usage ';
 /** Settings that the server must support. */
 const WANTED_SETTINGS = ['insert_deduplication_token', 'input_format_native_allow_types_conversion'];
-
-/** Tables of a location. */
-export interface Tables {
-  readonly naming: Naming;
-  /** Quoted names, for reading and writing. */
-  readonly records: string;
-  readonly sums: string;
-  readonly sites: string;
-  /** Reads from all replicas, because one of them may lag. */
-  readonly everyRecords: string;
-  readonly everySums: string;
-  /** Unquoted, like `cluster`. */
-  readonly database: string;
-  readonly cluster: string | undefined;
-}
-
-export async function tablesOf(
-  statements: Statements,
-  { database, cluster }: ClickhouseLocation,
-): Promise<Tables> {
-  const name =
-    database ?? (await statements.rows<{ name: string }>('SELECT currentDatabase() AS name'))[0]?.name ?? '';
-  const quoted = identifier(name);
-  const naming: Naming = {
-    database: quoted,
-    onCluster: cluster === undefined ? '' : `ON CLUSTER ${identifier(cluster)}`,
-    cluster: cluster === undefined ? undefined : identifier(cluster),
-    comment: `${COMMENT}${SCHEMA_VERSION}`,
-  };
-  const every = (table: TableName) => {
-    const local = localName(table, naming);
-    return cluster === undefined ? local : `clusterAllReplicas(${literal(cluster)}, ${local})`;
-  };
-  return {
-    naming,
-    everyRecords: every('usage_records'),
-    everySums: every('usage_sums'),
-    records: `${quoted}.usage_records`,
-    sums: `${quoted}.usage_sums`,
-    sites: `${quoted}.usage_sites`,
-    database: name,
-    cluster,
-  };
-}
 
 /** Result of setting up the tables. */
 export interface Setup {
@@ -73,22 +26,11 @@ export async function setUp(
 ): Promise<Setup> {
   await prepare(statements, tables, location, context.durable);
   await openSite(statements, tables, location, context);
+  await applyTtl(statements, tables, context);
   return {
     replicated: await isReplicated(statements, tables),
     identity: await identityOf(statements, tables),
   };
-}
-
-/** Returns an identity that changes when the tables are dropped and recreated. Empty if there are none. */
-export async function identityOf(statements: Statements, tables: Tables): Promise<string> {
-  const names = TABLES.map((table) =>
-    localName(table, tables.naming).slice(tables.naming.database.length + 1),
-  );
-  const found = await statements.rows<{ name: string; uuid: string }>(
-    `SELECT name, toString(uuid) AS uuid FROM system.tables
-     WHERE database = ${literal(tables.database)} AND name IN (${names.map(literal).join(', ')}) ORDER BY name`,
-  );
-  return found.length < names.length ? '' : found.map(({ uuid }) => uuid).join(' ');
 }
 
 /**
@@ -102,18 +44,15 @@ async function prepare(
   durable: boolean,
 ): Promise<void> {
   const { naming } = tables;
-  if ((await versionOf(statements, tables, location)) < SCHEMA_VERSION) {
+  const version = await versionOf(statements, tables, location);
+  if (version < SCHEMA_VERSION) {
     const query = `SELECT name FROM system.databases WHERE name = ${literal(tables.database)}`;
     // A user without the right to create databases may still create tables in one.
     if ((await statements.rows(query)).length === 0) {
       await statements.run(`CREATE DATABASE IF NOT EXISTS ${naming.database} ${naming.onCluster}`);
     }
-    for (const statement of creation(naming)) await statements.run(statement);
-  }
-  const { ttl } = location;
-  if (ttl) {
-    await applyTtl(statements, tables, 'usage_records', ttlOfRecords(ttl));
-    await applyTtl(statements, tables, 'usage_sums', ttlOfSums(ttl));
+    const changes = version === 0 ? [] : [...migration(naming), ...versioning(naming)];
+    for (const statement of [...creation(naming), ...changes]) await statements.run(statement);
   }
   if (durable) await makeDurable(statements, tables);
 }
@@ -172,9 +111,7 @@ export async function versionOf(
 ): Promise<number> {
   await checkServer(statements, location);
   const { label } = location;
-  const names = [...TABLES.map((table) => localName(table, tables.naming)), ...TABLES].map((name) =>
-    literal(name.slice(name.lastIndexOf('.') + 1)),
-  );
+  const names = [...TABLES.map((table) => unqualified(table, tables)), ...TABLES].map(literal);
   const found = await statements.rows<{ name: string; comment: string }>(
     `SELECT name, comment FROM system.tables
      WHERE database = ${literal(tables.database)} AND name IN (${names.join(', ')})`,
@@ -188,19 +125,6 @@ export async function versionOf(
   return version;
 }
 
-async function applyTtl(
-  statements: Statements,
-  tables: Tables,
-  table: TableName,
-  wanted: string,
-): Promise<void> {
-  const engine = await engineOf(statements, tables, table);
-  const found = / TTL (.*?)(?: SETTINGS |$)/s.exec(engine)?.[1] ?? '';
-  if (found === wanted) return;
-  const alter = `ALTER TABLE ${localName(table, tables.naming)} ${tables.naming.onCluster}`;
-  await statements.run(wanted === '' ? `${alter} REMOVE TTL` : `${alter} MODIFY TTL ${wanted}`);
-}
-
 /** Makes an insert return only after its part is on disk. */
 async function makeDurable(statements: Statements, tables: Tables): Promise<void> {
   for (const table of ['usage_records', 'usage_sums'] as const) {
@@ -210,13 +134,4 @@ async function makeDurable(statements: Statements, tables: Tables): Promise<void
        MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1`,
     );
   }
-}
-
-async function engineOf(statements: Statements, tables: Tables, table: TableName): Promise<string> {
-  const name = localName(table, tables.naming).slice(tables.naming.database.length + 1);
-  const [row] = await statements.rows<{ engine_full: string }>(
-    `SELECT engine_full FROM system.tables
-     WHERE database = ${literal(tables.database)} AND name = ${literal(name)}`,
-  );
-  return row?.engine_full ?? '';
 }

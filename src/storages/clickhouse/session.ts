@@ -1,7 +1,7 @@
 import type { EngineSession } from '../../storage/opening.ts';
 import { type ClickhouseClient, Statements } from './client.ts';
 import type { ClickhouseLocation } from './options.ts';
-import { type Tables, tablesOf } from './schema.ts';
+import { type Tables, tablesOf } from './table-names.ts';
 
 /** A client and the tables that it is used for. */
 export class Session implements EngineSession {

@@ -1,8 +1,22 @@
 /** Tables and views, as SQL. Only `usage_records` and the three views are meant for manual queries. */
 import { PERIODS } from '../../summaries/periods.ts';
 
-export const TABLES = ['usage_sites', 'usage_records', 'usage_sums'] as const;
+/** Newest schema version that this release supports. */
+export const SCHEMA_VERSION = 2;
+/** Prefix of each table's comment, followed by the version. */
+export const COMMENT = 'track-usage ';
+
+export const TABLES = [
+  'usage_sites',
+  'usage_leases',
+  'usage_retention',
+  'usage_records',
+  'usage_sums',
+] as const;
 export type TableName = (typeof TABLES)[number];
+
+/** Tables whose rows cannot be written again by an app: see `identityOf`. */
+export const DATA_TABLES = ['usage_sites', 'usage_records', 'usage_sums'] as const satisfies TableName[];
 
 /**
  * Additional period of `usage_sums`, for rows that hold the stored position of each journal. Their key is the
@@ -17,10 +31,16 @@ const WINDOW = 10_000;
 /** Deduplication window of a replicated table. In s. */
 const WINDOW_SECONDS = 7 * 24 * 3600;
 /**
+ * Minimum time between two merges that only delete expired rows. They rewrite a whole part. In s. The rows are deleted
+ * by `prune` before, so that no query reads them.
+ */
+const TTL_SECONDS = 7 * 24 * 3600;
+/**
  * Deduplication settings. Each kind of table uses its own, and ClickHouse Cloud may choose another kind than
  * the one requested.
  */
-const SETTINGS = `non_replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window = ${WINDOW},
+const SETTINGS = `merge_with_ttl_timeout = ${TTL_SECONDS},
+  non_replicated_deduplication_window = ${WINDOW}, replicated_deduplication_window = ${WINDOW},
   replicated_deduplication_window_seconds = ${WINDOW_SECONDS}`;
 
 interface Definition {
@@ -37,6 +57,29 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       time_zone String,
       created DateTime64(6, 'UTC') DEFAULT now64(6)`,
     order: 'ORDER BY site',
+  },
+  // The last generation of each lease. See `ClickhouseMaintenance.lease`.
+  usage_leases: {
+    engine: 'ReplacingMergeTree(generation)',
+    columns: `
+      site LowCardinality(String),
+      task LowCardinality(String),
+      generation UInt64,
+      holder String,
+      until UInt64 COMMENT 'ms since 1970, by the clock of the server'`,
+    order: 'ORDER BY (site, task)',
+  },
+  // The last stored row of each part of a site is in force, and the latest start of all its rows.
+  usage_retention: {
+    engine: 'AggregatingMergeTree',
+    columns: `
+      site LowCardinality(String),
+      part LowCardinality(String),
+      expires UInt8 COMMENT '1 where the engine deletes expired rows (TTL)',
+      keep LowCardinality(String),
+      before SimpleAggregateFunction(max, UInt64) COMMENT 'start of the kept data in ms since 1970, or 0',
+      stored SimpleAggregateFunction(max, DateTime64(6, 'UTC')) DEFAULT now64(6)`,
+    order: 'ORDER BY (site, part, expires, keep)',
   },
   usage_records: {
     engine: 'MergeTree',
@@ -70,7 +113,11 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       extra String COMMENT 'JSON, or empty' CODEC(ZSTD)`,
     order: 'PARTITION BY toYYYYMM(date) ORDER BY (site, date, journal, ordinal)',
   },
-  // The journal's position is in the same part as a batch's sums: both are stored or neither.
+  /*
+   * The journal's position is in the same part as a batch's sums: both are stored or neither. The measures of a
+   * rebuild or a deleted person may be negative. They are stored as two's complement, which adds up modulo 2^64.
+   * Columns to sum cannot be listed: the engine would no longer add up the positions.
+   */
   usage_sums: {
     engine: 'SummingMergeTree',
     columns: `
@@ -109,6 +156,9 @@ export function localName(table: TableName, { database, cluster }: Naming): stri
   return `${database}.${table}${cluster ? '_local' : ''}`;
 }
 
+/** Condition on groups of sums: without hits, or with hits that another server has not received yet, they do not exist. */
+export const HAS_HITS = 'toInt64(hits) > 0';
+
 /**
  * Returns the statements that create missing tables. `usage_sums` is the last table: if it exists, all do.
  */
@@ -127,13 +177,36 @@ export function creation(naming: Naming): string[] {
          ENGINE = Distributed(${cluster}, ${database}, ${table}_local) COMMENT '${comment}'`,
       ];
     }),
-    ...PERIODS.map(
-      (period) => `
-        CREATE VIEW IF NOT EXISTS ${database}.${VIEWS[period]} ${onCluster} AS
-        SELECT site, summary, bucket AS date, if(absent = 1, NULL, s.key) AS key, sum(s.hits) AS hits,
-          sum(s.transfer) AS transfer, sum(s.errors) AS errors, sum(s.duration) AS duration
-        FROM ${database}.usage_sums AS s
-        WHERE period = '${period}' GROUP BY site, summary, bucket, absent, s.key`,
-    ),
+    ...views('CREATE VIEW IF NOT EXISTS', naming),
   ];
+}
+
+/** Returns the statements that change tables of version 1. Run after `creation`, before the version is written. */
+export function migration(naming: Naming): string[] {
+  const altered = (['usage_records', 'usage_sums'] as const).map(
+    (table) =>
+      `ALTER TABLE ${localName(table, naming)} ${naming.onCluster} MODIFY SETTING merge_with_ttl_timeout = ${TTL_SECONDS}`,
+  );
+  // The views of version 1 show sums without hits.
+  return [...altered, ...views('CREATE OR REPLACE VIEW', naming)];
+}
+
+function views(create: string, { database, onCluster }: Naming): string[] {
+  return PERIODS.map(
+    (period) => `
+      ${create} ${database}.${VIEWS[period]} ${onCluster} AS
+      SELECT site, summary, bucket AS date, if(absent = 1, NULL, s.key) AS key, sum(s.hits) AS hits,
+        sum(s.transfer) AS transfer, sum(s.errors) AS errors, sum(s.duration) AS duration
+      FROM ${database}.usage_sums AS s
+      WHERE period = '${period}' GROUP BY site, summary, bucket, absent, s.key HAVING ${HAS_HITS}`,
+  );
+}
+
+/** Returns the statements that write the version. The one of `usage_sums` counts, and is the last. */
+export function versioning(naming: Naming): string[] {
+  const { database, onCluster, cluster, comment } = naming;
+  return TABLES.flatMap((table) => [
+    ...(cluster ? [localName(table, naming)] : []),
+    `${database}.${table}`,
+  ]).map((table) => `ALTER TABLE ${table} ${onCluster} MODIFY COMMENT '${comment}'`);
 }

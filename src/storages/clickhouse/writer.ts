@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Position } from '../../journal/position.ts';
-import type { Batch, StorageWriter } from '../../storage/contract.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
 import { literal, type Statements } from './client.ts';
-import { identityOf, type Setup, type Tables } from './schema.ts';
+import { KeyCounts } from './key-counts.ts';
+import { ClickhouseMaintenance } from './maintenance.ts';
+import type { Setup } from './schema.ts';
+import { identityOf, type Tables } from './table-names.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
 /** Position of a forgotten journal, greater than any real one. */
-const FORGOTTEN = 2 ** 63;
+export const FORGOTTEN = 2 ** 63;
 
 /**
  * Stores a batch with two inserts. The first has the records, each with the journal's ID and its number
@@ -17,6 +20,8 @@ const FORGOTTEN = 2 ** 63;
  */
 export class ClickhouseWriter implements StorageWriter {
   readonly replays = true;
+  readonly maintenance: ClickhouseMaintenance;
+  readonly #keys: KeyCounts;
   readonly #statements: Statements;
   readonly #tables: Tables;
   readonly #site: string;
@@ -35,7 +40,7 @@ export class ClickhouseWriter implements StorageWriter {
   constructor(
     statements: Statements,
     tables: Tables,
-    site: string,
+    { site, maxKeys }: WriterContext,
     setup: Setup,
     setUpAgain: () => Promise<Setup>,
     close: () => Promise<void>,
@@ -46,6 +51,8 @@ export class ClickhouseWriter implements StorageWriter {
     this.#setup = setup;
     this.#setUpAgain = setUpAgain;
     this.#close = close;
+    this.#keys = new KeyCounts(statements, tables, site, maxKeys);
+    this.maintenance = new ClickhouseMaintenance(statements, tables, site, () => this.#setup.replicated);
   }
 
   async position(journal: string): Promise<Position | undefined> {
@@ -64,6 +71,10 @@ export class ClickhouseWriter implements StorageWriter {
     const reached = known?.identity === identity ? known : undefined;
     if (!row || Number(row.rows) === 0 || (reached && reached.position > position)) return reached;
     return { position, ordinal: Number(row.ordinal) };
+  }
+
+  admit(batch: Batch): Promise<Batch> {
+    return this.#keys.admit(batch);
   }
 
   async apply(batch: Batch): Promise<boolean> {

@@ -103,7 +103,7 @@ function isKnown({ headers }: IncomingMessage, { searchParams }: URL): boolean {
 }
 
 function withoutKeeper(query: string): string {
-  if (!/^\s*(?:CREATE|ALTER|DROP)\b/i.test(query)) return query;
+  if (!/^\s*(?:CREATE|ALTER|DROP|DELETE|OPTIMIZE|SYSTEM)\b/i.test(query)) return query;
   return query.replace(/\bON CLUSTER `?one`?/g, '').replace(/\bReplicated(\w*MergeTree)/g, '$1');
 }
 

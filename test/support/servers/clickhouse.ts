@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestServer } from '../../../src/testing/index.ts';
+import { filesContain } from './clickhouse-files.ts';
 import { CLICKHOUSE_PASSWORD } from './clickhouse-password.ts';
 import { kill } from './kill.ts';
 
@@ -17,6 +18,8 @@ export interface ClickhouseServer {
   server: TestServer | undefined;
   /** Runs a statement and returns its result as tab-separated text. */
   sql(query: string): Promise<string>;
+  /** Returns whether the files of a database contain a text. Only for a server on this machine. */
+  contains(database: string, text: string): Promise<boolean>;
   /** Stops the server and removes its data. */
   close(): Promise<void>;
 }
@@ -31,6 +34,9 @@ export async function clickhouseServer(given?: string): Promise<ClickhouseServer
       url: (database) => withDatabase(given, database),
       server: undefined,
       sql: (query) => ask(given, query),
+      contains: async () => {
+        throw new Error('the files are on another machine');
+      },
       close: async () => {},
     };
   }
@@ -42,6 +48,13 @@ export async function clickhouseServer(given?: string): Promise<ClickhouseServer
     url: (database, port = process_.port) => withDatabase(`${own}:${port}`, database),
     server: process_,
     sql: (query) => ask(`${own}:${process_.port}`, query),
+    async contains(database, text) {
+      const paths = await ask(
+        `${own}:${process_.port}`,
+        `SELECT DISTINCT arrayJoin(data_paths) FROM system.tables WHERE database = '${database}'`,
+      );
+      return filesContain(paths.split('\n').filter(Boolean), text);
+    },
     async close() {
       await process_.stop();
       rmSync(directory, { recursive: true, force: true });
