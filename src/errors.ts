@@ -124,6 +124,14 @@ const TABLE = {
   ],
   QUERY_INVALID: ['{name} is {value}', 'expected {expected}'],
   QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],
+  RECOUNT_BUSY: [
+    'cannot recount the {period} {bucket} of the summary "{name}": {reason}',
+    'repeat it while fewer batches are stored; the batch of a killed process is completed when an app starts again in its journal directory',
+  ],
+  SCRUB_FAILED: [
+    'deleted data may still be in the files of {storage}: {reason}',
+    'let the user run the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
+  ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
     'cannot read the country database {value}: {reason}',
@@ -225,10 +233,6 @@ const TABLE = {
   STORAGE_FAILED: [
     'cannot write to {storage}: {reason}',
     'make the storage available; the batch is retried, and records wait in the journal, or in bounded memory if no file can be written',
-  ],
-  VISITORS_UNKEYED: [
-    '{storage} cannot keep the key of daily visitors, so it counts none',
-    'set daily.secret, from which the key of each day is derived',
   ],
   PRUNE_FAILED: [
     'expired data in {storage} could not be deleted: {reason}',

@@ -39,9 +39,7 @@ export type Capability =
   /** Deleting: see `StorageMaintenance`, and sums that become 0. */
   | 'maintenance'
   /** Limiting the number of keys per bucket. */
-  | 'maxKeys'
-  /** Keeping the keys of daily visitors. */
-  | 'visitorKeys';
+  | 'maxKeys';
 
 /** A storage under test. */
 export interface Subject {

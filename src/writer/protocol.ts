@@ -38,8 +38,6 @@ export interface WriterData {
   durable: boolean;
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
-  /** Settings of daily visitors, if there are any. */
-  daily: { secret: string | undefined } | undefined;
   /** Fields that are in the journal, but may be left out of the records. */
   stored: StoredChoice;
   storages: readonly StorageData[];
@@ -69,7 +67,7 @@ export interface StorageData {
 export interface AppCall {
   id: number;
   storage: number;
-  method: 'open' | 'position' | 'admit' | 'apply' | 'resume' | 'maintain' | 'visitorKey' | 'forget' | 'close';
+  method: 'open' | 'position' | 'admit' | 'apply' | 'resume' | 'maintain' | 'forget' | 'close';
   argument: unknown;
 }
 
@@ -79,7 +77,6 @@ export interface OpenedWriter {
   resumes: boolean;
   admits: boolean;
   maintains: boolean;
-  keepsVisitorKeys: boolean;
 }
 
 /** Reply of the app's thread to `admit` and `apply`. */

@@ -122,7 +122,7 @@ describe('documentation pages', () => {
     const hide = () => 'password';
     const redis = { sendCommand: hide } as unknown as RedisClient;
     const clickhouse = { exec: hide, query: hide } as unknown as ClickhouseClient;
-    const mongo = { collection: hide, databaseName: 'usage' } as unknown as MongoDbLike;
+    const mongo = { collection: hide, command: hide, databaseName: 'usage' } as unknown as MongoDbLike;
     const rows: [name: string, ...RecordWriter[]][] = [
       [
         'SQLite, MongoDB, memory',

@@ -62,7 +62,7 @@ export class Collections implements EngineSession {
     return this.#get(`${this.#location.collection}_schema`);
   }
 
-  /** `{ _id: name, time_zone, summaries }`. */
+  /** `{ _id: name, time_zone, summaries, retention, leases }`. */
   get sites(): Collection<StoredDocument> {
     return this.#get(`${this.#location.collection}_sites`);
   }
@@ -72,19 +72,35 @@ export class Collections implements EngineSession {
     return this.#get(`${this.#location.collection}_journals`);
   }
 
-  /** `{ _id: 'day site', site, day, key }`: keys of visitor IDs, in hexadecimal digits. */
-  get visitorKeys(): Collection<StoredDocument> {
-    return this.#get(`${this.#location.collection}_visitor_keys`);
-  }
-
   /** Slots that mark the journals' parts of the sums: see `Journals`. */
   get slots(): Collection<StoredDocument> {
     return this.#get(`${this.#location.collection}_slots`);
   }
 
+  /** Number of keys in each bucket: see `KeyCounts`. */
+  get keyCounts(): Collection<StoredDocument> {
+    return this.#get(`${this.#location.collection}_key_counts`);
+  }
+
+  /** Sums whose hits became 0, until they are deleted: see `EmptiedSums`. */
+  get emptied(): Collection<StoredDocument> {
+    return this.#get(`${this.#location.collection}_emptied`);
+  }
+
   /** Sums of a summary, for example `usageTracking_urls_hourly`. */
   sums(summary: string, period: Period): Collection<StoredDocument> {
     return this.#get(`${this.#location.collection}_${summary}_${SUFFIX[period]}`);
+  }
+
+  /** Returns the names of all summaries with sums, of one site or of all, sorted. */
+  async summaries(site?: string): Promise<string[]> {
+    const found = await limited(this.sites.find(site === undefined ? {} : { _id: site }).toArray());
+    return [...new Set(found.flatMap(({ summaries }) => (summaries ?? []) as string[]))].sort();
+  }
+
+  /** Runs a command of the database. */
+  command(command: object): Promise<Document> {
+    return limited(this.#location.db.command(command) as Promise<Document>);
   }
 
   #get(name: string): Collection<StoredDocument> {
@@ -111,6 +127,25 @@ export async function limited<T>(call: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Error codes of the server. */
+const UNAUTHORIZED = 13;
+const NO_COLLECTION = 26;
+const UNKNOWN_COMMAND = 59;
+
+/** Returns whether a command failed because the collection does not exist. */
+export function isNoCollection(error: unknown): boolean {
+  return codeOf(error) === NO_COLLECTION;
+}
+
+/** Returns whether the user may not run a command, or the server does not implement it. */
+export function isRefusedCommand(error: unknown): boolean {
+  return [UNAUTHORIZED, UNKNOWN_COMMAND].includes(codeOf(error) as number);
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code;
 }
 
 /** E11000: a document with that `_id` already exists. */

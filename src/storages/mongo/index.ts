@@ -75,9 +75,9 @@ function describe(
 function databaseOf(server: MongoClientLike | MongoDbLike, database: string | undefined): MongoDbLike {
   const { db } = (server ?? {}) as Partial<MongoClientLike>;
   if (typeof db === 'function') return (server as MongoClientLike).db(database);
-  const { collection, databaseName } = (server ?? {}) as Partial<MongoDbLike>;
-  if (typeof collection !== 'function' || typeof databaseName !== 'string')
-    throw wrongServer(showKind(server));
+  const { collection, command, databaseName } = (server ?? {}) as Partial<MongoDbLike>;
+  const isDb = typeof collection === 'function' && typeof command === 'function';
+  if (!isDb || typeof databaseName !== 'string') throw wrongServer(showKind(server));
   if (database !== undefined && database !== databaseName) {
     throw new TrackUsageError('OPTION_INVALID', {
       name: 'MongoStorage.database',

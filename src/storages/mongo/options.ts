@@ -4,6 +4,8 @@ export interface MongoDbLike {
   readonly databaseName: string;
   /** Returns a collection. Connects at the first operation. */
   collection(name: string, options?: object): object;
+  /** Runs a command, such as `collStats`. */
+  command(command: object): Promise<object>;
 }
 
 /** Methods used of a `MongoClient` of the driver `mongodb`, version 6 or newer. */

@@ -1,34 +1,35 @@
 import type { UsageRecord } from '../../record.ts';
 import type {
-  Condition,
   Keys as FoundKeys,
   FoundRecords,
-  Matching,
   MatchingKeysRequest,
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  Recount,
+  RecountRequest,
   Scanned,
   ScanRequest,
   StorageReader,
+  StorageSize,
   SumRow,
   SumsRequest,
   UsageRequest,
 } from '../../storage/contract.ts';
-import { ANY_DATE, cursorParts, invalidCursor } from '../../storage/cursor.ts';
-import { COLUMNS, type FoldedColumn, type FoldedRow, RecordFolds } from '../../storage/fold-records.ts';
+import { RecordFolds } from '../../storage/fold-records.ts';
 import { recordOf } from '../../storage/record-row.ts';
+import type { KeepTime, Part, StoredRetention } from '../../storage/retention.ts';
 import { searchRecords } from '../../storage/search-records.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { type Collections, limited } from './collections.ts';
+import { matchingRows, parseCursor, range, START, scanRecords } from './find-records.ts';
 import { rowOf } from './records.ts';
-
-/** Number of documents per read. */
-const DOCUMENTS_PER_READ = 1_000;
+import { recountBetweenBatches } from './recount.ts';
+import { sizeOf } from './size.ts';
 
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
-  readonly #folds = new RecordFolds((request, columns) => this.#rows(request, columns));
+  readonly #folds = new RecordFolds((request, columns) => matchingRows(this.#collections, request, columns));
 
   constructor(collections: Collections) {
     this.#collections = collections;
@@ -105,80 +106,30 @@ export class MongoReader implements StorageReader {
     return this.#folds.matchingSeries(request);
   }
 
-  /** Returns the matching rows. The server applies the conditions, and returns only the needed fields. */
-  async *#rows(
-    { site, from, to, where }: Matching,
-    columns: readonly FoldedColumn[],
-  ): AsyncGenerator<FoldedRow[]> {
-    const conditions = where.map(conditionOf);
-    if (conditions.includes(NONE)) return;
-    const cursor = this.#collections.records
-      .find({ site, date: range(from, to), ...(conditions.length > 0 && { $and: conditions }) })
-      .project({ _id: 0, date: 1, ...Object.fromEntries(columns.map((column) => [column, 1])) })
-      .batchSize(DOCUMENTS_PER_READ);
-    try {
-      while (await limited(cursor.hasNext())) {
-        const documents = cursor.readBufferedDocuments() as ({ date: Date } & FoldedRow)[];
-        yield documents.map((document) => ({ ...document, ms: document.date.getTime() }));
-      }
-    } finally {
-      await cursor.close().catch(() => {});
-    }
+  scan(request: ScanRequest): Promise<Scanned> {
+    return scanRecords(this.#collections, request);
   }
 
-  async scan({ site, after, limit, from, to }: ScanRequest): Promise<Scanned> {
-    const { date, id } = after === undefined ? START : parseCursor(after);
-    const further = date ? { $or: [{ date: { $gt: date } }, { date, _id: { $gt: id } }] } : {};
-    const isAll = from === undefined && to === undefined;
-    const within = isAll ? {} : { date: range(from ?? ANY_DATE.from, to ?? ANY_DATE.to) };
-    const documents = await limited(
-      this.#collections.records
-        .find({ site, ...within, ...further })
-        .sort({ date: 1, _id: 1 })
-        .limit(limit)
-        .toArray(),
+  async retention(site: string): Promise<StoredRetention> {
+    const found = await limited(this.#collections.sites.findOne({ _id: site }));
+    const stored = (found?.retention ?? {}) as Record<Part, { keep: KeepTime; before?: Date }>;
+    return Object.fromEntries(
+      Object.entries(stored).map(([part, { keep, before }]) => [
+        part,
+        { keep, before: before?.getTime() ?? null },
+      ]),
     );
-    const records = documents.map(rowOf);
-    const last = documents.length < limit ? undefined : documents.at(-1)!;
-    return { records, next: last && `${records.at(-1)!.ms} ${last._id}` };
+  }
+
+  recount(request: RecountRequest): Promise<Recount> {
+    return recountBetweenBatches(this.#collections, request);
+  }
+
+  size(): Promise<StorageSize> {
+    return sizeOf(this.#collections);
   }
 
   async close(): Promise<void> {
     await this.#collections.close();
   }
-}
-
-function range(from: number, to: number): { $gte: Date; $lte: Date } {
-  return {
-    $gte: new Date(Math.max(Math.ceil(from), ANY_DATE.from)),
-    $lte: new Date(Math.min(Math.floor(to), ANY_DATE.to)),
-  };
-}
-
-/** Condition that no record can meet. */
-const NONE = {};
-
-function conditionOf({ column, value }: Condition): object {
-  if (column === 'state') {
-    return value !== null && /^(?:0|[1-9]\d{0,8})$/.test(value) ? { status: Number(value) } : NONE;
-  }
-  if (column === 'botName') {
-    // Same rule as in `RecordFolds`: a bot's own name, otherwise its user agent.
-    return value === null
-      ? { $or: [{ bot: { $ne: true } }, { browser: null, user_agent: null }] }
-      : { bot: true, $or: [{ browser: value }, { browser: null, user_agent: value }] };
-  }
-  // Null also matches missing fields.
-  return { [COLUMNS[column]]: value };
-}
-
-/** Starting position, without a cursor. */
-const START = { date: undefined, id: '' };
-
-/** Parses a cursor: the date and the `_id` of the last record before. */
-function parseCursor(after: string): { date: Date; id: string } {
-  const [ms, id = ''] = cursorParts(after, /^(-?\d{1,16}) ([0-9a-f]{1,64})$/);
-  const date = new Date(Number(ms));
-  if (Number.isNaN(date.getTime())) throw invalidCursor(after);
-  return { date, id };
 }

@@ -30,12 +30,16 @@ const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: Tex
 /** Parts of `Extra`, and the fields that store them. */
 const EXTRA_FIELDS = { routeParams: 'route_params', vars: 'vars', geo: 'geo', keys: 'keys' } as const;
 
+/** Number of hexadecimal digits of a journal's hash, and of a record's number, in an `_id`. */
+const HASH_LENGTH = 10;
+const ORDINAL_LENGTH = 10;
+
 /**
  * Converts the records of a batch to documents. The same batch always gives the same `_id`s, so that it can
  * be retried.
  */
 export function* documentsOf({ records, journal, from }: Batch, site: string): Generator<StoredDocument> {
-  const ofJournal = hash('sha256', journal, 'hex').slice(0, 10);
+  const ofJournal = journalHash(journal);
   for (let i = 0; i < records.length; i++) {
     const ms = Math.floor(records.date[i]!);
     const document: StoredDocument = { _id: idOf(ms, ofJournal, from.ordinal + i), date: new Date(ms), site };
@@ -54,12 +58,23 @@ export function* documentsOf({ records, journal, from }: Batch, site: string): G
   }
 }
 
+/** Returns the part of the `_id`s of a journal's records that identifies the journal. */
+export function journalHash(journal: string): string {
+  return hash('sha256', journal, 'hex').slice(0, HASH_LENGTH);
+}
+
+/** Returns the journal and the number of a record in it, from its `_id`. */
+export function originOf(id: string): { journal: string; ordinal: number } {
+  const at = id.length - ORDINAL_LENGTH;
+  return { journal: id.slice(at - HASH_LENGTH, at), ordinal: Number.parseInt(id.slice(at), 16) };
+}
+
 /**
  * Returns an ID that increases with the date, then with the position in the journal. It consists of the
  * second, the journal and the record's number.
  */
 function idOf(ms: number, journal: string, ordinal: number): string {
-  return hex(Math.floor(ms / 1000), 8) + journal + hex(ordinal, 10);
+  return hex(Math.floor(ms / 1000), 8) + journal + hex(ordinal, ORDINAL_LENGTH);
 }
 
 function hex(value: number, length: number): string {

@@ -3,8 +3,11 @@ import { checkTimeZone, checkVersion } from '../../storage/checks.ts';
 import type { WriterContext } from '../../storage/contract.ts';
 import { type Collections, limited } from './collections.ts';
 
-/** Schema version of this release. */
-export const SCHEMA_VERSION = 1;
+/**
+ * Schema version of this release. Version 2 added the collections of key counts and of emptied sums. Version 1 did not
+ * expect that another process deletes a sum without hits.
+ */
+export const SCHEMA_VERSION = 2;
 const SCHEMA_ID = 'version';
 
 /** Checks the existing collections and creates the missing ones. */
@@ -15,13 +18,17 @@ export async function setUp(collections: Collections, context: WriterContext): P
 
 /** Creates what is missing, in idempotent steps that several processes may run concurrently. */
 async function prepare(collections: Collections): Promise<void> {
-  const { schema, records } = collections;
+  const { schema, records, keyCounts } = collections;
   await checkOwn(collections);
   await limited(
     schema.updateOne({ _id: SCHEMA_ID }, { $setOnInsert: { version: SCHEMA_VERSION } }, { upsert: true }),
   );
   await versionOf(collections);
   await limited(records.createIndex({ site: 1, date: -1, _id: -1 }, { name: 'site_date' }));
+  await limited(keyCounts.createIndex({ site: 1, period: 1, date: 1 }, { name: 'site_period_date' }));
+  // Buckets without a count are counted when they are first used, so there is nothing else to migrate.
+  const older = { _id: SCHEMA_ID, version: { $lt: SCHEMA_VERSION } };
+  await limited(schema.updateOne(older, { $set: { version: SCHEMA_VERSION } }));
 }
 
 /** Adds the site. Throws if it is stored with another time zone. */

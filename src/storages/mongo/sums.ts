@@ -1,5 +1,4 @@
-import { hash } from 'node:crypto';
-import type { AnyBulkWriteOperation, Collection } from 'mongodb';
+import type { AnyBulkWriteOperation, BulkWriteResult, Collection } from 'mongodb';
 import type { Batch } from '../../storage/contract.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import {
@@ -9,19 +8,30 @@ import {
   type StoredDocument,
   wereDuplicates,
 } from './collections.ts';
+import type { SumsOf } from './emptied-sums.ts';
 import type { Begun } from './journals.ts';
+import { idOf, Keys } from './keys.ts';
 import { runConcurrently } from './run-concurrently.ts';
 
 /** Number of sums changed per message. */
 const SUMS_PER_MESSAGE = 500;
 /** Number of collections written to concurrently. */
 const MESSAGES = 4;
-/** Number of characters of a key's hash in an `_id`: 132 bits. */
-const HASH_LENGTH = 22;
+
+/** Effects of a batch on the sums. */
+export interface AddedSums {
+  /** Number of created sums of each bucket, for the budget of its keys; `undefined` if it is unknown. */
+  created: Map<DeltaGroup, number | undefined>;
+  /** Sums whose hits may have become 0. */
+  reduced: SumsOf[];
+}
 
 /** Change of one sum by a batch, and the initial values of a new sum. */
 interface Change {
   id: string;
+  group: DeltaGroup;
+  /** True if the key counts toward the budget of its bucket. */
+  isCounted: boolean;
   add: Record<'hits' | 'transfer' | 'errors' | 'duration', bigint>;
   start: Record<string, unknown>;
 }
@@ -41,8 +51,9 @@ export class Sums {
   }
 
   /** Adds a batch. Sums that already contain it stay unchanged. */
-  async add({ deltas, records }: Batch, begun: Begun): Promise<void> {
-    const keys = new Keys(this.#site, records.strings);
+  async add({ deltas, records }: Batch, begun: Begun): Promise<AddedSums> {
+    const keys = new Keys(this.#site, records);
+    const added: AddedSums = { created: new Map(), reduced: [] };
     const filled = deltas.filter(({ key }) => key.length > 0);
     await this.#enter([...new Set(filled.map(({ summary }) => summary.name))]);
     const byCollection = Map.groupBy(filled, ({ summary, period }) =>
@@ -52,17 +63,24 @@ export class Sums {
       await this.#prepare(collection);
       const changes = groups.flatMap((group) => this.#changes(group, keys));
       for (let at = 0; at < changes.length; at += SUMS_PER_MESSAGE) {
-        await change(collection, changes.slice(at, at + SUMS_PER_MESSAGE), begun);
+        const some = changes.slice(at, at + SUMS_PER_MESSAGE);
+        countCreated(some, await change(collection, some, begun), added.created);
       }
+      const reduced = changes.filter(({ add }) => add.hits <= 0n).map(({ id }) => id);
+      const { summary, period } = groups[0]!;
+      if (reduced.length > 0) added.reduced.push({ summary: summary.name, period, ids: reduced });
     });
     await runConcurrently(tasks, MESSAGES);
+    return added;
   }
 
-  #changes({ bucket, key, hits, transfer, errors, duration }: DeltaGroup, keys: Keys): Change[] {
+  #changes(group: DeltaGroup, keys: Keys): Change[] {
+    const { bucket, key, hits, transfer, errors, duration } = group;
     const date = new Date(bucket);
-    const begin = `${bucket / 1000}-`;
     return Array.from(key, (local, row) => ({
-      id: begin + keys.hash(local),
+      id: idOf(bucket, keys.hash(local)),
+      group,
+      isCounted: keys.isCounted(local),
       add: {
         hits: integer(hits[row]!),
         transfer: integer(transfer[row]!),
@@ -90,34 +108,6 @@ export class Sums {
   }
 }
 
-/** Keys of a batch, by their IDs in its `strings`. */
-class Keys {
-  readonly #site: string;
-  readonly #strings: readonly (string | null)[];
-  readonly #hashes: (string | undefined)[] = [];
-
-  constructor(site: string, strings: readonly (string | null)[]) {
-    this.#site = site;
-    this.#strings = strings;
-  }
-
-  hash(local: number): string {
-    let found = this.#hashes[local];
-    if (found === undefined) {
-      const text = JSON.stringify([this.#site, this.#strings[local]]);
-      found = hash('sha256', text, 'base64url').slice(0, HASH_LENGTH);
-      this.#hashes[local] = found;
-    }
-    return found;
-  }
-
-  /** Returns the key's fields. `none` sorts `null` after all texts; MongoDB would sort it first. */
-  fields(local: number): { key: string } | { key: null; none: true } {
-    const key = this.#strings[local]!;
-    return key === null ? { key, none: true } : { key };
-  }
-}
-
 /**
  * Returns a 64-bit integer. The driver sends a small number as 32 bits, and some MongoDB-compatible servers
  * do not widen the sum of two such numbers.
@@ -126,15 +116,32 @@ function integer(value: number): bigint {
   return BigInt(Math.round(value));
 }
 
+/** Adds the created sums to the number of their bucket. @param ids Their `_id`s; `undefined` if they are unknown. */
+function countCreated(
+  changes: readonly Change[],
+  ids: ReadonlySet<string> | undefined,
+  created: AddedSums['created'],
+): void {
+  for (const { id, group, isCounted } of changes) {
+    if (!isCounted) continue;
+    if (ids === undefined) created.set(group, undefined);
+    else if (ids.has(id)) {
+      const before = created.has(group) ? created.get(group) : 0;
+      created.set(group, before === undefined ? undefined : before + 1);
+    }
+  }
+}
+
+/** Changes sums, once. Returns the `_id`s of those that it created; `undefined` if they are unknown. */
 async function change(
   collection: Collection<StoredDocument>,
   changes: readonly Change[],
   begun: Begun,
-): Promise<void> {
+): Promise<ReadonlySet<string> | undefined> {
   if (!begun.again) {
     try {
-      await write(collection, changes, begun, true);
-      return;
+      const { upsertedIds } = await write(collection, changes, begun, true);
+      return new Set(Object.values(upsertedIds) as string[]);
     } catch (error) {
       // Another process created one of them concurrently, or a message that seemed lost was executed.
       if (!wereDuplicates(error)) throw error;
@@ -143,11 +150,34 @@ async function change(
   // An upsert would fail for a document that already contains the batch, so missing documents are created
   // first.
   const nothing = { hits: 0n, transfer: 0n, errors: 0n, duration: 0n };
-  await insertMissing(
-    collection,
-    changes.map(({ id, start }) => ({ _id: id, ...start, ...nothing })),
+  for (let missing = changes; missing.length > 0; ) {
+    await insertMissing(
+      collection,
+      missing.map(({ id, start }) => ({ _id: id, ...start, ...nothing })),
+    );
+    const { matchedCount } = await write(collection, missing, begun, false);
+    if (matchedCount === missing.length) break;
+    // The others contain the batch, or were deleted meanwhile: `prune` and `EmptiedSums` delete sums without hits.
+    const ids = await withBatch(collection, missing, begun);
+    missing = missing.filter(({ id }) => !ids.has(id));
+  }
+  return undefined;
+}
+
+/** Returns the `_id`s of the sums that contain the batch. */
+async function withBatch(
+  collection: Collection<StoredDocument>,
+  changes: readonly Change[],
+  { mark, before }: Begun,
+): Promise<Set<string>> {
+  const ids = changes.map(({ id }) => id);
+  const found = await limited(
+    collection
+      .find({ _id: { $in: ids }, [mark]: { $gt: before } })
+      .project({ _id: 1 })
+      .toArray(),
   );
-  await write(collection, changes, begun, false);
+  return new Set(found.map(({ _id }) => _id as string));
 }
 
 async function write(
@@ -155,7 +185,7 @@ async function write(
   changes: readonly Change[],
   { mark, before, after }: Begun,
   upsert: boolean,
-): Promise<void> {
+): Promise<BulkWriteResult> {
   const operations = changes.map(
     ({ id, add, start }): AnyBulkWriteOperation<StoredDocument> => ({
       updateOne: {
@@ -169,5 +199,5 @@ async function write(
       },
     }),
   );
-  await limited(collection.bulkWrite(operations, { ordered: false }));
+  return limited(collection.bulkWrite(operations, { ordered: false }));
 }

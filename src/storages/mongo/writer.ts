@@ -1,7 +1,11 @@
 import type { Position } from '../../journal/position.ts';
-import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
-import { type Collections, insertMissing, limited, type StoredDocument } from './collections.ts';
+import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import { type Collections, insertMissing, type StoredDocument } from './collections.ts';
+import { EmptiedSums } from './emptied-sums.ts';
 import { Journals } from './journals.ts';
+import { KeyBudget } from './key-budget.ts';
+import { KeyCounts } from './key-counts.ts';
+import { MongoMaintenance } from './maintenance.ts';
 import { documentsOf } from './records.ts';
 import { setUp } from './schema.ts';
 import { Sums } from './sums.ts';
@@ -19,28 +23,46 @@ const REFUSALS = new Set([121, 10_334, 17_280]);
  */
 export class MongoWriter implements StorageWriter {
   readonly replays = true;
+  readonly maintenance: MongoMaintenance;
   readonly #collections: Collections;
   readonly #context: WriterContext;
   readonly #journals: Journals;
+  readonly #counts: KeyCounts;
+  readonly #budget: KeyBudget;
+  readonly #emptied: EmptiedSums;
   #sums: Sums;
 
   constructor(collections: Collections, context: WriterContext) {
     this.#collections = collections;
     this.#context = context;
+    const { site } = context;
     this.#journals = new Journals(collections);
-    this.#sums = new Sums(collections, context.site);
+    this.#counts = new KeyCounts(collections, site);
+    this.#budget = new KeyBudget(collections, context, this.#counts);
+    this.#emptied = new EmptiedSums(collections, site, this.#counts);
+    this.#sums = new Sums(collections, site);
+    this.maintenance = new MongoMaintenance(collections, site, this.#counts, this.#emptied);
   }
 
   position(journal: string): Promise<Position | undefined> {
     return this.#journals.position(journal);
   }
 
+  admit(batch: Batch): Promise<Batch> {
+    return this.#budget.admit(batch);
+  }
+
   async apply(batch: Batch): Promise<boolean> {
     const begun = await this.#journals.begin(batch);
     if (!begun) return false;
     await this.#insertRecords(batch);
-    await this.#sums.add(batch, begun);
-    return this.#journals.move(batch);
+    const { created, reduced } = await this.#sums.add(batch, begun);
+    await this.#counts.add(created);
+    const isAnyEmpty = await this.#emptied.note(batch, reduced);
+    const isMoved = await this.#journals.move(batch);
+    // The batch is stored. If this fails, the next sweep deletes them.
+    if (isAnyEmpty) await this.#emptied.removeAll().catch(() => {});
+    return isMoved;
   }
 
   async resume(journal: string, at: Position): Promise<boolean> {
@@ -49,16 +71,6 @@ export class MongoWriter implements StorageWriter {
     this.#sums = new Sums(this.#collections, this.#context.site);
     await this.#journals.enter(journal, at);
     return true;
-  }
-
-  async visitorKey({ day, oldest, proposal }: VisitorKeyRequest): Promise<Uint8Array> {
-    const { visitorKeys } = this.#collections;
-    const { site } = this.#context;
-    await limited(visitorKeys.deleteMany({ site, day: { $lt: oldest } }));
-    const document = { _id: `${day} ${site}`, site, day, key: Buffer.from(proposal).toString('hex') };
-    await insertMissing(visitorKeys, [document]);
-    const found = await limited(visitorKeys.findOne({ _id: document._id }));
-    return Buffer.from(String(found!.key), 'hex');
   }
 
   forget(journal: string): Promise<void> {

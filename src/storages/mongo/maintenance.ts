@@ -1,0 +1,132 @@
+import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { wallClock } from '../../platform/clock.ts';
+import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type { StoredRetention } from '../../storage/retention.ts';
+import { PERIODS } from '../../summaries/periods.ts';
+import { type Collections, isNoCollection, isRefusedCommand, limited } from './collections.ts';
+import type { EmptiedSums } from './emptied-sums.ts';
+import type { KeyCounts } from './key-counts.ts';
+import { Pruning } from './pruning.ts';
+
+/** Fields of a record that identify a person. */
+const FIELDS: Readonly<Record<Person['column'], string>> = {
+  visitor: 'visitor',
+  remoteAddr: 'remote_addr',
+  username: 'username',
+};
+/** White space that `trim` removes. Servers differ in what `\s` matches. */
+const SPACE = '[\\t\\n\\v\\f\\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*';
+
+export class MongoMaintenance implements StorageMaintenance {
+  readonly #collections: Collections;
+  readonly #site: string;
+  readonly #emptied: EmptiedSums;
+  readonly #pruning: Pruning;
+
+  constructor(collections: Collections, site: string, counts: KeyCounts, emptied: EmptiedSums) {
+    this.#collections = collections;
+    this.#site = site;
+    this.#emptied = emptied;
+    this.#pruning = new Pruning(collections, site, counts);
+  }
+
+  async lease({ task, holder, ms }: LeaseRequest): Promise<boolean> {
+    const now = await this.#now();
+    const lease = `leases.${task}`;
+    const { matchedCount } = await limited(
+      this.#collections.sites.updateOne(
+        {
+          _id: this.#site,
+          $or: [
+            { [lease]: { $exists: false } },
+            { [`${lease}.holder`]: holder },
+            { [`${lease}.until`]: { $lte: new Date(now) } },
+          ],
+        },
+        { $set: { [lease]: { holder, until: new Date(now + ms) } } },
+      ),
+    );
+    return matchedCount === 1;
+  }
+
+  async retain(retention: StoredRetention): Promise<void> {
+    const keeps: Record<string, string> = {};
+    const starts: Record<string, Date> = {};
+    for (const [part, { keep, before }] of Object.entries(retention)) {
+      keeps[`retention.${part}.keep`] = keep;
+      if (before !== null) starts[`retention.${part}.before`] = new Date(before);
+    }
+    if (Object.keys(keeps).length === 0) return;
+    const { sites } = this.#collections;
+    await limited(
+      sites.updateOne(
+        { _id: this.#site },
+        { $set: keeps, ...(Object.keys(starts).length > 0 && { $max: starts }) },
+      ),
+    );
+  }
+
+  prune(request: PruneRequest): Promise<number> {
+    return this.#pruning.prune(request);
+  }
+
+  /** Deletes sums without hits. Documents contain their texts, so nothing else can be left over. */
+  sweep(): Promise<boolean> {
+    return this.#emptied.remove();
+  }
+
+  async erase({ column, value }: Person, limit: number): Promise<number> {
+    const { records } = this.#collections;
+    const own = { [FIELDS[column]]: value };
+    const found = await limited(
+      records
+        .find({ site: this.#site, ...(column === 'remoteAddr' ? { $or: [own, forwardedFor(value)] } : own) })
+        .project({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    if (found.length === 0) return 0;
+    const ids = found.map(({ _id }) => _id as string);
+    const { deletedCount } = await limited(records.deleteMany({ _id: { $in: ids } }));
+    return deletedCount;
+  }
+
+  /** Rewrites the files of the collections. The files of an engine such as WiredTiger keep deleted data otherwise. */
+  async scrub(): Promise<void> {
+    const { records, emptied, keyCounts } = this.#collections;
+    const names = [records, emptied, keyCounts].map(({ collectionName }) => collectionName);
+    for (const summary of await this.#collections.summaries()) {
+      for (const period of PERIODS) names.push(this.#collections.sums(summary, period).collectionName);
+    }
+    // On the primary of a replica set, the command requires `force`.
+    for (const compact of names) await this.#compact({ compact, force: true });
+  }
+
+  async #compact(command: object): Promise<void> {
+    try {
+      await this.#collections.command(command);
+    } catch (error) {
+      if (isNoCollection(error)) return;
+      if (!isRefusedCommand(error)) throw error;
+      const values = { storage: this.#collections.label, reason: reasonOf(error) };
+      throw new TrackUsageError('SCRUB_FAILED', values, { cause: error });
+    }
+  }
+
+  /** Returns the time of the server, or ours if the server does not tell. In ms since 1970. */
+  async #now(): Promise<number> {
+    try {
+      const { localTime } = await this.#collections.command({ hello: 1 });
+      return (localTime as Date).getTime();
+    } catch (error) {
+      if (!isRefusedCommand(error)) throw error;
+      return wallClock.now();
+    }
+  }
+}
+
+/** Returns the condition that an address is an element of the list `forwarded_for`. */
+function forwardedFor(address: string): object {
+  const literal = address.replace(/[^\p{L}\p{N}_]/gu, '\\$&');
+  return { forwarded_for: { $regex: `(^|,)${SPACE}${literal}${SPACE}(,|$)` } };
+}
