@@ -234,6 +234,10 @@ const TABLE = {
     'cannot write to {storage}: {reason}',
     'make the storage available; the batch is retried, and records wait in the journal, or in bounded memory if no file can be written',
   ],
+  VISITORS_UNKEYED: [
+    '{storage} cannot keep the key of daily visitors, so it counts none',
+    'set daily.secret, from which the key of each day is derived',
+  ],
   PRUNE_FAILED: [
     'expired data in {storage} could not be deleted: {reason}',
     'records are still stored; the deletion is repeated in five minutes; check that the user may delete rows',

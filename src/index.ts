@@ -30,7 +30,12 @@ export {
   verify,
 } from './maintenance/verify.ts';
 export { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './metrics/exposition.ts';
-export type { AppRequest, JournalSettings, TrackUsageOptions } from './options/tracker-options.ts';
+export type {
+  AppRequest,
+  DailyOptions,
+  JournalSettings,
+  TrackUsageOptions,
+} from './options/tracker-options.ts';
 export type {
   Bots,
   Bucket,

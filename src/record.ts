@@ -53,7 +53,7 @@ export interface UsageRecord {
   username: string | null;
   /** True if credentials were sent. The credentials are never stored. */
   authorization: boolean;
-  /** Visitor ID from the cookie; `null` for bots. */
+  /** Visitor ID, from the cookie or for the day; `null` for bots. */
   visitor: string | null;
   /** ISO 3166 code of the address's country, for example `DE`. */
   country: string | null;

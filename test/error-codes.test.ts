@@ -5,13 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ERROR_CODES, type ErrorCode, TrackUsageError } from '../src/errors.ts';
-import { OutputWriter, sumUrls, sumVisitors, TrackUsage } from '../src/index.ts';
+import { OutputWriter, sumUrls, sumVisitors, TrackUsage, type TrackUsageOptions } from '../src/index.ts';
 import { checkUsable } from '../src/journal/directory.ts';
 import { ifPresent } from '../src/platform/files.ts';
 import { Storage } from '../src/query/storage.ts';
 import type { StorageWriter } from '../src/storage/contract.ts';
 import { MemoryStorage } from '../src/storages/memory/index.ts';
 import { migrate } from '../src/storages/postgres/schema.ts';
+import type { Summary } from '../src/summaries/define.ts';
 import { appendRejected } from '../src/writer/thread/reject-file.ts';
 import { fieldsOf, openJournal, temporaryDirectory } from './journal/support.ts';
 import { FailingFiles } from './support/failing-files.ts';
@@ -19,8 +20,9 @@ import { FailingFiles } from './support/failing-files.ts';
 /* Error codes that no other test covers. */
 
 /** Returns a storage with the given writer methods. */
-const storageOf = (writer: Partial<StorageWriter>) =>
+const storageOf = (writer: Partial<StorageWriter>, hooks: readonly Summary[] = []) =>
   new Storage({
+    hooks,
     label: 'test',
     identity: 'test',
     openReader: async () => ({}) as never,
@@ -35,10 +37,10 @@ const storageOf = (writer: Partial<StorageWriter>) =>
   });
 
 /** Starts an app with a storage. Returns it with the problems that it reports. */
-function appOf(storage: Storage, directory = temporaryDirectory()) {
+function appOf(storage: Storage, directory = temporaryDirectory(), options: TrackUsageOptions = {}) {
   const problems: unknown[] = [];
   const onError = (error: unknown) => void problems.push(error);
-  const usage = new TrackUsage(undefined, storage, { journal: { dir: directory }, onError });
+  const usage = new TrackUsage(undefined, storage, { ...options, journal: { dir: directory }, onError });
   onTestFinished(() => usage.close());
   return { usage, problems };
 }
@@ -68,8 +70,15 @@ const CASES: Partial<Record<ErrorCode, { parts: string[]; provoke(): Promise<unk
     provoke: () => thrown(() => new OutputWriter({ hooks: [sumUrls] } as never)),
   },
   SUMMARY_IDLE: {
-    parts: ['sumVisitors', 'cookie: true'],
+    parts: ['sumVisitors', "visitors: 'cookie'"],
     provoke: () => reported(appOf(new MemoryStorage({ hooks: [sumVisitors] })).problems),
+  },
+  VISITORS_UNKEYED: {
+    parts: ['cannot keep the key', 'daily.secret'],
+    provoke() {
+      const storage = storageOf({}, [sumVisitors]);
+      return reported(appOf(storage, undefined, { visitors: 'daily' }).problems);
+    },
   },
   STORAGE_ENCODING: {
     parts: ['postgres://h/d', 'LATIN1', 'UTF8'],

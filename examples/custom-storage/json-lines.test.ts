@@ -12,6 +12,7 @@ const cases = storageCases({
   cannot: {
     maintenance: 'lines are only appended',
     maxKeys: 'the writer keeps no sums, only positions',
+    visitorKeys: 'the file is only appended, so an old key cannot be deleted',
   },
   async createLocation() {
     const directory = await mkdtemp(join(tmpdir(), 'json-lines-'));

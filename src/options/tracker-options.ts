@@ -33,8 +33,15 @@ export interface TrackUsageOptions {
    * Defaults to `TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS`, or `exclude`.
    */
   views?: Views;
-  /** Identifies visitors with a cookie. Defaults to `TRACK_USAGE_COOKIE`, or false. */
+  /**
+   * How visitors are identified: `cookie` sets a cookie, `daily` computes a keyed hash of address and user agent that
+   * is valid for a day, `false` does not. Defaults to the one whose settings are passed, or to `TRACK_USAGE_COOKIE`.
+   */
+  visitors?: 'cookie' | 'daily' | false;
+  /** Settings of the cookie; `true` for the defaults. */
   cookie?: boolean | CookieOptions;
+  /** Settings of daily visitors. */
+  daily?: DailyOptions;
   /**
    * Country database, or false for none. Defaults to the optional package, if it is installed and `freeGeoIp`
    * is not set.
@@ -84,6 +91,15 @@ export interface TrackUsageOptions {
   onError?: (error: Error & { readonly code?: ErrorCode }) => void;
 }
 
+/** Settings of daily visitors. */
+export interface DailyOptions {
+  /**
+   * Secret from which the key of each day is derived. Without one, the key is random, kept in each storage, and
+   * destroyed after the next day. Defaults to none.
+   */
+  secret?: string;
+}
+
 /** Settings of the journal, to which records are appended before they are stored. */
 export interface JournalSettings {
   /** Directory of the journals. Defaults to `.track-usage` in the working directory. */
@@ -100,7 +116,9 @@ const OPTIONS = [
   'timeZone',
   'journal',
   'views',
+  'visitors',
   'cookie',
+  'daily',
   'geo',
   'freeGeoIp',
   'trustProxy',
@@ -162,7 +180,7 @@ export function readSettings(options: TrackUsageOptions) {
   const isNames = Array.isArray(stripQuery) && stripQuery.every((name) => isText(name) && name !== '*');
   checkOption('stripQuery', stripQuery, stripQuery === false || isNames, 'a list of names, or false');
   const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
-  const { cookie, cookieWhen } = readCookie(options.cookie);
+  const { cookie, cookieWhen, daily } = readVisitors(options);
   const views =
     options.views ?? (process.env.TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS?.trim().toLowerCase() || undefined);
   checkOption('views', views, VIEWS.includes(views as Views), '"exclude" or "include"');
@@ -178,6 +196,7 @@ export function readSettings(options: TrackUsageOptions) {
     views: (views ?? 'exclude') as Views,
     cookie,
     cookieWhen,
+    daily,
     // With a service configured, an installed package must not replace its results.
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
@@ -223,10 +242,44 @@ function readOptOut({
   return dnt || gpc || cookie !== undefined ? new OptOut({ dnt, gpc, cookie }, optedOut) : undefined;
 }
 
+const NO_VISITORS = { cookie: undefined, cookieWhen: undefined, daily: undefined };
+
+function readVisitors({ visitors, cookie, daily }: TrackUsageOptions) {
+  const isValid = visitors === 'cookie' || visitors === 'daily' || visitors === false;
+  checkOption('visitors', visitors, isValid, '"cookie", "daily" or false');
+  const isDefault = visitors === undefined && cookie === undefined && daily === undefined;
+  const isCookie = isDefault
+    ? switchFromEnvironment('TRACK_USAGE_COOKIE') === true
+    : cookie !== undefined && cookie !== false;
+  const kind = visitors ?? (isCookie ? 'cookie' : daily !== undefined && 'daily');
+  const unused = `no value, because visitors is ${JSON.stringify(kind)}`;
+  checkOption(
+    'cookie',
+    cookie,
+    kind === 'cookie' ? cookie !== false : !isCookie,
+    kind === 'cookie' ? 'true or an object' : unused,
+  );
+  checkOption('daily', daily, kind === 'daily', unused);
+  if (kind === 'daily') return { ...NO_VISITORS, daily: readDaily(daily) };
+  return kind === 'cookie' ? { ...NO_VISITORS, ...readCookie(cookie) } : NO_VISITORS;
+}
+
+function readDaily(options: DailyOptions = {}): { secret: string | undefined } {
+  checkOptions('daily', options, ['secret']);
+  const { secret } = options;
+  if (secret !== undefined && !isText(secret)) {
+    throw new TrackUsageError('OPTION_INVALID', {
+      name: 'daily.secret',
+      // Messages are logged, so they show only the type.
+      value: show(typeof secret),
+      expected: 'a non-empty string',
+    });
+  }
+  return { secret };
+}
+
 function readCookie(given: TrackUsageOptions['cookie']) {
-  const option = given ?? switchFromEnvironment('TRACK_USAGE_COOKIE') ?? false;
-  if (option === false) return { cookie: undefined, cookieWhen: undefined };
-  const options = option === true ? {} : option;
+  const options = given === undefined || given === true ? {} : (given as CookieOptions);
   checkOptions('cookie', options, ['name', 'maxAge', 'path', 'domain', 'secret', 'when']);
   return { cookie: new VisitorCookie(options), cookieWhen: options.when };
 }

@@ -81,6 +81,12 @@ export interface StorageWriter {
   admit?(batch: Batch): Promise<Batch>;
   /** Deletes data, for retention and for people. Omitted by a writer that stores nothing that could be deleted. */
   readonly maintenance?: StorageMaintenance;
+  /**
+   * Returns the key of a day's visitor IDs. Stores the proposal if the day has no key, so that all processes get the
+   * same one. Deletes the keys of days before `oldest`. Omitted if the storage cannot keep keys: visitors then need the
+   * option `daily.secret`.
+   */
+  visitorKey?(request: VisitorKeyRequest): Promise<Uint8Array>;
   /** Removes the position of a journal that no longer exists. */
   forget(journal: string): Promise<void>;
   /**
@@ -104,6 +110,16 @@ export interface StorageWriter {
   refuses(error: unknown): boolean;
   /** Closes the connection or file. May be called twice. */
   close(): Promise<void>;
+}
+
+/** Requests the key of a day's visitor IDs, for the writer's site: see the option `visitors`. */
+export interface VisitorKeyRequest {
+  /** Date in the site's time zone, for example `2026-11-30`. */
+  day: string;
+  /** First date whose key is kept. */
+  oldest: string;
+  /** Random key of 32 bytes. */
+  proposal: Uint8Array;
 }
 
 /** Task that only one process at a time performs on a site. */
@@ -355,7 +371,7 @@ export interface MatchingSeriesRequest extends Matching {
 export interface MatchingRow extends Measures {
   /** Start of the interval, in ms since 1970. */
   bucket: number;
-  /** Number of distinct cookie visitors. */
+  /** Number of distinct visitors. */
   visitors: number;
   /** Number of requests of bots. */
   bots: number;

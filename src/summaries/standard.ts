@@ -31,10 +31,7 @@ export const sumServer: Summary = {
   column: 'serverName',
 };
 
-/**
- * Cookie visitors; requires the option `cookie`. Requests without a cookie, and those of bots, are counted under
- * `null`.
- */
+/** Visitors by ID; requires the option `visitors`. Requests of unknown visitors and of bots are counted under `null`. */
 export const sumVisitors: Summary = {
   name: 'visitors',
   title: 'sumVisitors',

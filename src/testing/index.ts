@@ -14,6 +14,7 @@ import { queryCases } from './queries.ts';
 import { recordCases } from './records.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { sumCases } from './sums.ts';
+import { visitorKeyCases } from './visitor-keys.ts';
 
 export { type Cut, CuttingProxy } from './proxy.ts';
 export type { QueryInterface } from './query-client.ts';
@@ -37,6 +38,7 @@ export function storageCases(subject: Subject): TestCase[] {
     maxKeysCases,
     maintenanceCases,
     peopleCases,
+    visitorKeyCases,
     interfaceCases,
     lifeCases,
     faultCases,

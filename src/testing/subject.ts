@@ -39,7 +39,9 @@ export type Capability =
   /** Deleting: see `StorageMaintenance`, and sums that become 0. */
   | 'maintenance'
   /** Limiting the number of keys per bucket. */
-  | 'maxKeys';
+  | 'maxKeys'
+  /** Keeping the keys of daily visitors. */
+  | 'visitorKeys';
 
 /** A storage under test. */
 export interface Subject {

@@ -114,12 +114,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       onProblem,
     });
     this.#views = new ViewFilter(settings.views);
-    const { cookie, geo, freeGeoIp, stored } = settings;
+    const { cookie, daily, geo, freeGeoIp, stored } = settings;
     const hasGeo = freeGeoIp !== undefined || (geo === undefined ? hasDefaultGeo() : geo !== false);
     // The writer looks up countries, and recognizes bots, which are no visitors.
     const needed: Partial<FieldChoice> = {
-      remoteAddr: hasGeo,
-      userAgent: stored.userAgent !== false || cookie !== undefined,
+      remoteAddr: hasGeo || daily !== undefined,
+      userAgent: stored.userAgent !== false || cookie !== undefined || daily !== undefined,
     };
     const fields = chooseFields((name) => stored[name] === true || needed[name] === true);
     this.#capture = new Capture({
@@ -162,13 +162,14 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               durable: settings.journal.mode === 'power',
               geo: settings.geo,
               freeGeoIp: settings.freeGeoIp,
+              daily,
               stored: { remoteAddr: stored.remoteAddr, userAgent: stored.userAgent },
             },
             this.storages,
             this.#journal,
             onProblem,
           );
-    this.#reportIdleSummaries(cookie !== undefined, hasGeo, stored);
+    this.#reportIdleSummaries(cookie !== undefined || daily !== undefined, hasGeo, stored);
   }
 
   /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
@@ -350,13 +351,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** Reports summaries that can only stay empty, once each. */
-  #reportIdleSummaries(hasCookie: boolean, hasGeo: boolean, stored: Required<StoredFields>): void {
+  #reportIdleSummaries(hasVisitors: boolean, hasGeo: boolean, stored: Required<StoredFields>): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
       this.#problems.report(new TrackUsageError('SUMMARY_IDLE', { name, reason, how }));
-    if (kept('visitors') && !hasCookie) {
-      idle('sumVisitors', 'visitors are identified by a cookie, which is off', 'pass cookie: true');
+    if (kept('visitors') && !hasVisitors) {
+      idle('sumVisitors', 'visitors are not identified', "pass visitors: 'cookie' or visitors: 'daily'");
     }
     for (const { name, title, column } of STANDARD_SUMMARIES) {
       const field = column && FIELD_OF[column];

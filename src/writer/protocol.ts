@@ -38,6 +38,8 @@ export interface WriterData {
   durable: boolean;
   geo: GeoOption;
   freeGeoIp: FreeGeoIpData | undefined;
+  /** Settings of daily visitors, if there are any. */
+  daily: { secret: string | undefined } | undefined;
   /** Fields that are in the journal, but may be left out of the records. */
   stored: StoredChoice;
   storages: readonly StorageData[];
@@ -67,7 +69,7 @@ export interface StorageData {
 export interface AppCall {
   id: number;
   storage: number;
-  method: 'open' | 'position' | 'admit' | 'apply' | 'resume' | 'maintain' | 'forget' | 'close';
+  method: 'open' | 'position' | 'admit' | 'apply' | 'resume' | 'maintain' | 'visitorKey' | 'forget' | 'close';
   argument: unknown;
 }
 
@@ -77,6 +79,7 @@ export interface OpenedWriter {
   resumes: boolean;
   admits: boolean;
   maintains: boolean;
+  keepsVisitorKeys: boolean;
 }
 
 /** Reply of the app's thread to `admit` and `apply`. */

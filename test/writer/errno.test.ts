@@ -181,6 +181,7 @@ class Process {
       durable: false,
       geo: false,
       freeGeoIp: undefined,
+      daily: undefined,
       stored: { remoteAddr: true, userAgent: true },
       before: [],
       maxBytes: 2 ** 30,

@@ -173,6 +173,7 @@ function pipelineOf({
     durable: false,
     geo: false,
     freeGeoIp: undefined,
+    daily: undefined,
     stored: { remoteAddr: true, userAgent: true },
     before: [...others.map(() => undefined), options.before],
     storages: [...others, storage],

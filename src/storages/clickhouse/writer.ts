@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Position } from '../../journal/position.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts';
 import { literal, type Statements } from './client.ts';
@@ -9,6 +9,7 @@ import { ClickhouseMaintenance } from './maintenance.ts';
 import type { Setup } from './schema.ts';
 import { identityOf, type Tables } from './table-names.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
+import { VisitorKeys } from './visitor-keys.ts';
 
 /** Position of a forgotten journal, greater than any real one. */
 export const FORGOTTEN = 2 ** 63;
@@ -138,6 +139,10 @@ export class ClickhouseWriter implements StorageWriter {
       `${journal}:forgotten`,
       await this.#settings(journal),
     );
+  }
+
+  visitorKey(request: VisitorKeyRequest): Promise<Uint8Array> {
+    return new VisitorKeys(this.#statements, this.#tables, this.#site).get(request);
   }
 
   refuses(error: unknown): boolean {

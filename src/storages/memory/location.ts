@@ -26,6 +26,7 @@ import type {
   SumRow,
   SumsRequest,
   UsageRequest,
+  VisitorKeyRequest,
   WriterContext,
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
@@ -60,6 +61,8 @@ export class MemoryLocation implements StorageReader {
   readonly #retention = new Map<string, StoredRetention>();
   /** Leases by site and task. */
   readonly #leases = new Map<string, { holder: string; until: number }>();
+  /** Keys of visitor IDs by site and day. */
+  readonly #visitorKeys = new Map<string, Map<string, Uint8Array>>();
   readonly #folds = new RecordFolds((request) => this.#rows(request));
   #sequence = 0;
 
@@ -76,9 +79,19 @@ export class MemoryLocation implements StorageReader {
       apply: async (batch) => this.#apply(context, batch),
       forget: async (journal) => void this.#positions.delete(journal),
       maintenance: this.#maintenanceOf(site),
+      visitorKey: async (request) => this.#visitorKey(site, request),
       refuses: () => false,
       close: async () => {},
     };
+  }
+
+  #visitorKey(site: string, { day, oldest, proposal }: VisitorKeyRequest): Uint8Array {
+    const keys = this.#visitorKeys.get(site) ?? new Map<string, Uint8Array>();
+    this.#visitorKeys.set(site, keys);
+    for (const stored of keys.keys()) if (stored < oldest) keys.delete(stored);
+    const key = keys.get(day) ?? proposal;
+    keys.set(day, key);
+    return key;
   }
 
   async timeZone(site: string): Promise<string | undefined> {

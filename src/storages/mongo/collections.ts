@@ -72,6 +72,11 @@ export class Collections implements EngineSession {
     return this.#get(`${this.#location.collection}_journals`);
   }
 
+  /** `{ _id: 'day site', site, day, key }`: keys of visitor IDs, in hexadecimal digits. */
+  get visitorKeys(): Collection<StoredDocument> {
+    return this.#get(`${this.#location.collection}_visitor_keys`);
+  }
+
   /** Slots that mark the journals' parts of the sums: see `Journals`. */
   get slots(): Collection<StoredDocument> {
     return this.#get(`${this.#location.collection}_slots`);

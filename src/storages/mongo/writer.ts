@@ -1,6 +1,6 @@
 import type { Position } from '../../journal/position.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
-import { type Collections, insertMissing, type StoredDocument } from './collections.ts';
+import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
+import { type Collections, insertMissing, limited, type StoredDocument } from './collections.ts';
 import { EmptiedSums } from './emptied-sums.ts';
 import { Journals } from './journals.ts';
 import { KeyBudget } from './key-budget.ts';
@@ -71,6 +71,16 @@ export class MongoWriter implements StorageWriter {
     this.#sums = new Sums(this.#collections, this.#context.site);
     await this.#journals.enter(journal, at);
     return true;
+  }
+
+  async visitorKey({ day, oldest, proposal }: VisitorKeyRequest): Promise<Uint8Array> {
+    const { visitorKeys } = this.#collections;
+    const { site } = this.#context;
+    await limited(visitorKeys.deleteMany({ site, day: { $lt: oldest } }));
+    const document = { _id: `${day} ${site}`, site, day, key: Buffer.from(proposal).toString('hex') };
+    await insertMissing(visitorKeys, [document]);
+    const found = await limited(visitorKeys.findOne({ _id: document._id }));
+    return Buffer.from(String(found!.key), 'hex');
   }
 
   forget(journal: string): Promise<void> {

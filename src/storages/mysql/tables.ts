@@ -25,6 +25,7 @@ export const TABLE_NAMES = [
   'sweeps',
   'leases',
   'retention',
+  'visitor_keys',
   'key_counts',
 ] as const;
 
@@ -162,6 +163,14 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
       keep VARCHAR(16) NOT NULL,
       horizon BIGINT,
       PRIMARY KEY (site, part)
+    ) ${ENGINE}`,
+    // Keys of the visitor IDs of a site's days, by local date, in hexadecimal digits. Only today's and yesterday's exist.
+    `CREATE TABLE IF NOT EXISTS @visitor_keys (
+      id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+      site INT NOT NULL,
+      day VARCHAR(16) NOT NULL,
+      secret VARCHAR(64) NOT NULL,
+      UNIQUE (site, day)
     ) ${ENGINE}`,
     // Number of keys in each bucket, except NULL and the key of others. Inexact numbers may be too high. Periods: 0
     // hour, 1 day, 2 month.

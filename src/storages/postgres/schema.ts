@@ -25,7 +25,7 @@ export const TABLES = [
     'buckets',
   ],
   ...Object.values(PERIOD_NAMES),
-  ...['sweeps', 'leases', 'retention', 'key_counts'],
+  ...['sweeps', 'leases', 'retention', 'visitor_keys', 'key_counts'],
 ];
 
 /** Constraint that a bucket has no more keys than allowed. */
@@ -156,6 +156,13 @@ const MIGRATIONS: readonly string[] = [
     keep text NOT NULL,
     horizon int8,
     PRIMARY KEY (site, part)
+  );
+  -- Keys of the visitor IDs of a site's days, by local date, in hexadecimal digits. Only today's and yesterday's exist.
+  CREATE TABLE @.visitor_keys (
+    site int4 NOT NULL,
+    day text COLLATE "C" NOT NULL,
+    secret text NOT NULL,
+    PRIMARY KEY (site, day)
   );
   -- Number of keys in each bucket, except NULL and the key of others, and its limit when it was last increased.
   -- Periods: 0 hour, 1 day, 2 month.

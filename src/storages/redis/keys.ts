@@ -79,6 +79,11 @@ export class Keys {
     return `${this.#prefix}:retention:${site}`;
   }
 
+  /** Hash of a site: key of the visitor IDs by day, in hexadecimal digits. */
+  visitorKeys(site: string): string {
+    return `${this.#prefix}:visitor-keys:${site}`;
+  }
+
   /** Holder of a lease. */
   lease(site: string, task: string): string {
     return `${this.#prefix}:lease:${task}:${site}`;

@@ -1,3 +1,12 @@
+/** KEYS: visitor keys. ARGV: day, proposed key, first day that is kept. Returns the day's key. */
+export const VISITOR_KEY = `
+for _, day in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if day < ARGV[3] then redis.call('HDEL', KEYS[1], day) end
+end
+redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1])
+`;
+
 /**
  * Lua scripts. Redis runs one at a time and writes its changes to the append-only file as a unit. Each script
  * uses one slot, and changes nothing before the last step that can fail.

@@ -1,6 +1,6 @@
 import type { Position } from '../../journal/position.ts';
 import { setTimeout } from '../../platform/clock.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { Admission } from './admission.ts';
 import { BatchCalls, type Chain, seriesOf } from './calls.ts';
@@ -9,7 +9,7 @@ import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { RedisMaintenance } from './maintenance.ts';
 import type { RedisLocation } from './options.ts';
 import { rangeOf } from './progress.ts';
-import { BEGIN, MOVE } from './scripts.ts';
+import { BEGIN, MOVE, VISITOR_KEY } from './scripts.ts';
 import { setUp } from './set-up.ts';
 
 /**
@@ -96,6 +96,12 @@ export class RedisWriter implements StorageWriter {
   /** Stores a journal's position, unless it is already stored. */
   async #enter(journal: string, at: Position): Promise<void> {
     await this.#command('HSETNX', this.#keys.journals, journal, `${at.position} ${at.ordinal}`);
+  }
+
+  async visitorKey({ day, oldest, proposal }: VisitorKeyRequest): Promise<Uint8Array> {
+    const proposed = Buffer.from(proposal).toString('hex');
+    const key = this.#keys.visitorKeys(this.#context.site);
+    return Buffer.from(String(await run(this.#server, VISITOR_KEY, [key], [day, proposed, oldest])), 'hex');
   }
 
   async forget(journal: string): Promise<void> {

@@ -1,7 +1,13 @@
 import { reasonOf } from '../../errors.ts';
 import type { Position } from '../../journal/position.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
-import type { Batch, StorageMaintenance, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type {
+  Batch,
+  StorageMaintenance,
+  StorageWriter,
+  VisitorKeyRequest,
+  WriterContext,
+} from '../../storage/contract.ts';
 import type { EngineSession } from '../../storage/opening.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
@@ -146,6 +152,19 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
       if (admissions === MAX_ADMISSIONS)
         throw new Error(`a batch was not admitted after ${admissions} attempts`);
     }
+  }
+
+  visitorKey({ day, oldest, proposal }: VisitorKeyRequest): Promise<Uint8Array> {
+    const site = this.site.id;
+    const { visitorKey, oldVisitorKeys, add } = this.#statements;
+    const date = this.#text(day);
+    const secret = this.#text(Buffer.from(proposal).toString('hex'));
+    return this.#retrying(async () => {
+      await this.session.query(oldVisitorKeys(site, this.#text(oldest)));
+      const row = { site: String(site), day: date, secret };
+      const found = await findOrAdd(this.session, visitorKey(site, date), add('visitor_keys', row));
+      return Buffer.from(String(found.secret), 'hex');
+    });
   }
 
   async forget(journal: string): Promise<void> {

@@ -137,6 +137,13 @@ const MIGRATIONS: readonly string[] = [
     until INTEGER NOT NULL,
     PRIMARY KEY (site, task)
   ) WITHOUT ROWID;
+  -- Keys of the visitor IDs of a site's days, by local date. Only today's and yesterday's exist.
+  CREATE TABLE visitor_keys (
+    site INTEGER NOT NULL REFERENCES sites,
+    day TEXT NOT NULL,
+    key BLOB NOT NULL,
+    PRIMARY KEY (site, day)
+  ) WITHOUT ROWID;
   -- The search for unused rows: how often it has started, and whether it is in progress.
   CREATE TABLE sweeps (
     id INTEGER PRIMARY KEY CHECK (id = 1),

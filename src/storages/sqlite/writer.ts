@@ -5,7 +5,7 @@ import type { Position } from '../../journal/position.ts';
 import { BoundedCache } from '../../platform/cache.ts';
 import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
 import { checkTimeZone } from '../../storage/checks.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
@@ -116,6 +116,21 @@ export class SqliteWriter implements StorageWriter {
       for (const group of batch.deltas) this.#addSums(group, ids);
       this.#statements.move.run(batch.journal, batch.to.position, batch.to.ordinal);
       return true;
+    });
+  }
+
+  async visitorKey({ day, oldest, proposal }: VisitorKeyRequest): Promise<Uint8Array> {
+    return this.#write(() => {
+      const run = (sql: string) => this.#database.prepare(sql);
+      // Deleting a row leaves its bytes in the file.
+      run('UPDATE visitor_keys SET key = zeroblob(length(key)) WHERE site = ? AND day < ?').run(
+        this.#site,
+        oldest,
+      );
+      run('DELETE FROM visitor_keys WHERE site = ? AND day < ?').run(this.#site, oldest);
+      run('INSERT OR IGNORE INTO visitor_keys VALUES (?, ?, ?)').run(this.#site, day, proposal);
+      const row = run('SELECT key FROM visitor_keys WHERE site = ? AND day = ?').get(this.#site, day);
+      return row!.key as Uint8Array;
     });
   }
 

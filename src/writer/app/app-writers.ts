@@ -1,7 +1,7 @@
 import { RecordBatch, type RecordBatchData } from '../../batch.ts';
 import type { Position } from '../../journal/position.ts';
 import { plainError } from '../../platform/threads.ts';
-import type { Batch, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import type { RecordWriter } from '../../storage/writer.ts';
 import type { AppCall, AppResult, MaintenanceCall, OpenedWriter, WrittenBatch } from '../protocol.ts';
 
@@ -30,12 +30,13 @@ export class AppWriters {
       await this.#open[storage]?.close();
       const opened = await this.#storages[storage]!.openWriter!(argument as WriterContext);
       this.#open[storage] = opened;
-      const { replays = false, resume, admit, maintenance } = opened;
+      const { replays = false, resume, admit, maintenance, visitorKey } = opened;
       return {
         replays,
         resumes: resume !== undefined,
         admits: admit !== undefined,
         maintains: maintenance !== undefined,
+        keepsVisitorKeys: visitorKey !== undefined,
       } satisfies OpenedWriter;
     }
     const writer = this.#open[storage]!;
@@ -61,6 +62,8 @@ export class AppWriters {
         const { journal, at } = argument as { journal: string; at: Position };
         return writer.resume!(journal, at);
       }
+      case 'visitorKey':
+        return writer.visitorKey!(argument as VisitorKeyRequest);
       case 'forget':
         return writer.forget(argument as string);
       case 'close':

@@ -5,6 +5,7 @@ import type { AgentFields, Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
 import type { StoredChoice } from '../protocol.ts';
 import type { CustomSummaries } from './custom-summaries.ts';
+import type { DailyVisitors } from './daily-visitors.ts';
 import { TextBudget } from './text-budget.ts';
 
 /** Default maximum number of records per batch. */
@@ -45,6 +46,7 @@ export class BatchBuilder {
   /** Address of each record, if addresses are not stored. */
   #addresses: string[] = [];
   readonly #stored: StoredChoice;
+  readonly #visitors: DailyVisitors | undefined;
   readonly #keys: CustomSummaries;
   readonly #texts: TextBudget;
   #serverName = 0;
@@ -61,7 +63,9 @@ export class BatchBuilder {
     maxRecords = MAX_RECORDS,
     texts = new TextBudget(Number.POSITIVE_INFINITY),
     stored: StoredChoice = { remoteAddr: true, userAgent: true },
+    visitors?: DailyVisitors,
   ) {
+    this.#visitors = visitors;
     this.#stored = stored;
     this.#enricher = enricher;
     this.batch.site = site;
@@ -95,7 +99,9 @@ export class BatchBuilder {
     );
   }
 
-  add(fields: CapturedFields): void {
+  /** Adds a record. Returns false if the key of its day's visitors must be loaded first. */
+  add(fields: CapturedFields): boolean {
+    if (this.#visitors?.knows(fields.date) === false) return false;
     const { batch } = this;
     if (batch.length === batch.capacity) batch.grow();
     const i = batch.length++;
@@ -123,7 +129,7 @@ export class BatchBuilder {
     text.platform[i] = agent.platform;
     text.botName[i] = agent.botName;
     // Most bots keep no cookie, so that each of their requests would be a new visitor.
-    text.visitor[i] = agent.isBot ? 0 : batch.internLimited(fields.visitor);
+    text.visitor[i] = agent.isBot ? 0 : this.#visitor(fields);
     batch.flags[i] = (fields.credentials ? FLAG_AUTHORIZATION : 0) | (agent.botName !== 0 ? FLAG_BOT : 0);
 
     const address = this.#stored.remoteAddr ? batch.internLimited(fields.remoteAddr) : fields.remoteAddr;
@@ -141,6 +147,7 @@ export class BatchBuilder {
     }
     this.#keys.captured(batch, i);
     if (location.geo) this.#addGeo(i, location.geo);
+    return true;
   }
 
   /** Finishes the batch. Call it when the batch is full. */
@@ -182,6 +189,11 @@ export class BatchBuilder {
       if (batch.extra.has(i)) this.#addGeo(i, location.geo);
       else batch.extra.set(i, location.json);
     }
+  }
+
+  #visitor({ visitor, remoteAddr, agent }: CapturedFields): number {
+    if (visitor !== '' || !this.#visitors) return this.batch.internLimited(visitor);
+    return this.batch.internLimited(this.#visitors.idOf(remoteAddr, agent));
   }
 
   #status(status: number): number {

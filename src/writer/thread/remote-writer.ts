@@ -1,6 +1,12 @@
 import type { Position } from '../../journal/position.ts';
 import { reviveError } from '../../platform/threads.ts';
-import type { Batch, StorageMaintenance, StorageWriter, WriterContext } from '../../storage/contract.ts';
+import type {
+  Batch,
+  StorageMaintenance,
+  StorageWriter,
+  VisitorKeyRequest,
+  WriterContext,
+} from '../../storage/contract.ts';
 import type { AppCall, AppResult, MaintenanceCall, OpenedWriter, WrittenBatch } from '../protocol.ts';
 
 /** Calls the app's thread, for storages whose writing end runs there. */
@@ -42,7 +48,7 @@ export class RemoteWriter implements StorageWriter {
   }
 
   static async open(storage: number, calls: AppCalls, context: WriterContext): Promise<RemoteWriter> {
-    const { replays, resumes, admits, maintains } = (await calls.call(
+    const { replays, resumes, admits, maintains, keepsVisitorKeys } = (await calls.call(
       storage,
       'open',
       context,
@@ -52,6 +58,9 @@ export class RemoteWriter implements StorageWriter {
       writer.resume = async (journal, at) => (await writer.#call('resume', { journal, at })) === true;
     }
     if (admits) writer.admit = (batch) => writer.#admit(batch);
+    if (keepsVisitorKeys) {
+      writer.visitorKey = async (request) => (await writer.#call('visitorKey', request)) as Uint8Array;
+    }
     if (maintains) writer.maintenance = writer.#maintenance();
     return writer;
   }
@@ -66,6 +75,8 @@ export class RemoteWriter implements StorageWriter {
 
   /** Set only if the writing end has it. */
   admit?: (batch: Batch) => Promise<Batch>;
+  /** Set only if the writing end has it. */
+  visitorKey?: (request: VisitorKeyRequest) => Promise<Uint8Array>;
   /** Set only if the writing end has it. */
   maintenance?: StorageMaintenance;
 

@@ -22,6 +22,7 @@ import {
 } from '../protocol.ts';
 import { BatchBuilder, MAX_RECORDS } from './batch-builder.ts';
 import { CustomSummaries } from './custom-summaries.ts';
+import { DailyVisitors } from './daily-visitors.ts';
 import { HookQuota } from './hook-quota.ts';
 import { batchFileName, type FilledBatch, InFlight } from './in-flight.ts';
 import { JournalPositions } from './journal-positions.ts';
@@ -89,6 +90,7 @@ export class StoragePipeline {
   readonly #customSummaries: CustomSummaries;
   readonly #texts: TextBudget;
   readonly #builder: BatchBuilder;
+  readonly #visitors: DailyVisitors | undefined;
   readonly #readings = new Map<OpenJournal, Reading>();
   readonly #onStatus: () => void;
   readonly #onProblem: (error: TrackUsageError) => void;
@@ -147,6 +149,7 @@ export class StoragePipeline {
     // Hooks accept no larger batches.
     const batchLimit = hooked ? Math.min(maxRecords, MAX_RECORDS) : maxRecords;
     this.#texts = new TextBudget(this.#storage.maxTexts);
+    this.#visitors = data.daily && new DailyVisitors(data.daily, data.site, calendar(data.timeZone));
     this.#builder = new BatchBuilder(
       enricher,
       data.site,
@@ -154,6 +157,7 @@ export class StoragePipeline {
       batchLimit,
       this.#texts,
       data.stored,
+      this.#visitors,
     );
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
@@ -233,6 +237,7 @@ export class StoragePipeline {
     try {
       this.#writer ??= await this.#open();
       this.#check(this.#writer);
+      await this.#visitors?.renew(this.#writer);
       const live = this.#journals.own.live!;
       let end = 0;
       let marked = Number.NEGATIVE_INFINITY;
@@ -327,6 +332,7 @@ export class StoragePipeline {
   async #renew(): Promise<void> {
     this.#isRenewing = true;
     for (const reading of this.#readings.values()) reading.isReplaced = true;
+    this.#visitors?.reset();
     const writer = this.#writer;
     // A writer with `resume` sets up the new database itself.
     if (writer?.resume) return;
@@ -354,6 +360,11 @@ export class StoragePipeline {
     const name = batchFileName(number, label);
     this.#pruning =
       writer.maintenance && new Pruning(writer.maintenance, { retention, timeZone, label }, this.#onProblem);
+    const counts = this.#storage.summaries.some(({ column }) => column === 'visitor');
+    const { daily } = this.#data;
+    if (counts && daily && daily.secret === undefined && !writer.visitorKey) {
+      this.#onProblem(new TrackUsageError('VISITORS_UNKEYED', { storage: label }));
+    }
     this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     this.#positions = new JournalPositions(writer, directory, name, this.#onProblem);
@@ -584,7 +595,7 @@ export class StoragePipeline {
   ): Promise<FilledBatch> {
     const inFlight = this.#inFlight;
     const fill = async (end: number, limit: number): Promise<FilledBatch> => {
-      const filled = await this.#fill(journal, reading, from, end, limit);
+      const filled = await this.#fill(journal, reading, from, end, limit, writer);
       if (!writer.admit) return filled;
       return { ...filled, batch: await writer.admit(filled.batch) };
     };
@@ -619,7 +630,25 @@ export class StoragePipeline {
     else this.status.unhooked += length;
   }
 
+  /** Fills a batch, after the keys of its visitors were loaded. */
   async #fill(
+    journal: OpenJournal,
+    reading: Reading,
+    from: Position,
+    until: number,
+    maxRecords: number,
+    writer: StorageWriter,
+  ): Promise<FilledBatch> {
+    for (;;) {
+      const filled = await this.#fillWithKeys(journal, reading, from, until, maxRecords);
+      // A batch ends before the first record of a day whose key is unknown.
+      if (!this.#visitors?.isWaiting) return filled;
+      await this.#visitors.load(writer);
+      if (filled.batch.to.position > from.position) return filled;
+    }
+  }
+
+  async #fillWithKeys(
     journal: OpenJournal,
     reading: Reading,
     from: Position,
@@ -640,9 +669,7 @@ export class StoragePipeline {
       from,
       until,
       (fields) => {
-        if (builder.isFull || builder.batch.length >= maxRecords) return false;
-        builder.add(fields);
-        return true;
+        return !builder.isFull && builder.batch.length < maxRecords && builder.add(fields);
       },
       report,
     );
