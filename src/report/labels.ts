@@ -239,7 +239,7 @@ export function chartDescription({ series }: Report): string {
 
 /** Describes the expired data of the results, each once. */
 function expiredIn(results: readonly RangeResult[]): string[] {
-  return [...new Set(results.flatMap(({ expired }) => expired.map(expiredText)))];
+  return [...new Set(results.flatMap(({ expired }) => expired.map((each) => expiredText(each))))];
 }
 
 /** Returns notes needed to interpret the numbers, each a sentence or two. */

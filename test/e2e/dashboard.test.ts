@@ -108,14 +108,14 @@ describe('a site with many requests', () => {
     await expect.poll(() => hits(page)).not.toBe(all);
     await panel(page, 'Browsers').getByRole('button', { name: 'Bots' }).click();
     await panel(page, 'Browsers').getByRole('button', { name: 'People' }).click();
-    expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots:']);
+    expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots']);
     await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
     // Content that is being reloaded is paler.
     await expect.poll(() => page.locator('.stale').count()).toBe(0);
     expect(await barriers(page)).toEqual([]);
     await screenshot(page, 'filters');
     await page.getByRole('button', { name: 'Remove the filter Countries' }).click();
-    expect(query(page).getAll('filter')).toEqual(['bots:']);
+    expect(query(page).getAll('filter')).toEqual(['bots']);
     await page.getByRole('button', { name: 'Remove the filter Bots' }).click();
     await expect.poll(() => hits(page)).toBe(all);
     await panel(page, 'Custom').getByRole('button', { name: 'gold' }).click({ force: true });
@@ -286,4 +286,52 @@ test('a visitor without a token signs in', async () => {
   await page.getByLabel('Token').fill(TOKEN);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('.total[title="10"]').waitFor();
+});
+
+describe('retention, key budgets and bots', () => {
+  const DAY = 86_400_000;
+  const today = Math.floor(Date.now() / DAY) * DAY;
+  let site: Awaited<ReturnType<typeof siteWith>>;
+  beforeAll(async () => {
+    const before = today - 10 * DAY;
+    site = await siteWith(visits(3_000), {
+      timeZone: 'UTC',
+      maxKeys: 20,
+      retention: { records: { keep: '10d', before }, hour: { keep: '10d', before } },
+    });
+  });
+
+  test.each([
+    ['light', { colorScheme: 'light', viewport: { width: 1440, height: 900 } }],
+    ['dark', { colorScheme: 'dark', viewport: { width: 1440, height: 900 } }],
+    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
+    ['phone-dark', { colorScheme: 'dark', viewport: { width: 390, height: 844 } }],
+  ] as const)('%s: the page says what it does not show', async (name, options) => {
+    await using opened = await browser.openPage(`${site.url}?range=30d`, options);
+    const { page, complaints } = opened;
+    const pages = panel(page, 'Pages');
+    await pages.getByText('(over key budget)', { exact: true }).waitFor();
+    await pages.getByText('There are more URLs than the key budget allows.').waitFor();
+    const all = Number((await hits(page))!.replace(',', ''));
+    await screenshot(page, `limits-${name}`);
+    const numbers = [];
+    for (const label of ['People', 'Bots']) {
+      await page.locator('.tools').getByRole('button', { name: label, exact: true }).click();
+      await expect.poll(() => page.locator('.stale').count()).toBe(0);
+      numbers.push(Number((await hits(page))!.replace(',', '')));
+      await pages.getByText('are no longer stored and not included.').waitFor();
+    }
+    expect(query(page).get('bots')).toBe('only');
+    expect(numbers.every((number) => number > 0)).toBe(true);
+    expect(numbers[0]! + numbers[1]!).toBe(all);
+    await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
+    await screenshot(page, `bots-${name}`);
+    await page.getByRole('button', { name: 'Needs attention' }).click();
+    await page.getByText('Requests are kept for 10 days, at present since').waitFor();
+    await page.getByText('memory reached the key budget of urls').waitFor();
+    await screenshot(page, `health-${name}`, false);
+    expect(await barriers(page)).toEqual([]);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    expect(complaints).toEqual([]);
+  });
 });

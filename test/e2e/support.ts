@@ -7,11 +7,14 @@ import type { Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { UsageQuery } from '../../src/query/query.ts';
 import type { HandlerOptions } from '../../src/server/options.ts';
+import { maxKeysOf } from '../../src/storage/key-budget.ts';
+import type { StoredRetention } from '../../src/storage/retention.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
+import { maintenanceOf } from '../../src/testing/maintenance.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { statusOf } from '../server/support.ts';
 
@@ -32,6 +35,10 @@ export interface SiteOptions {
   /** Stores in a SQLite file instead of memory. */
   sqlite?: boolean;
   timeZone?: string;
+  /** Maximum number of keys per bucket. Defaults to no maximum. */
+  maxKeys?: number;
+  /** Retention in force. Defaults to none. */
+  retention?: StoredRetention;
 }
 
 /** Returns a function that starts sites, which are stopped after the tests of the file. */
@@ -47,6 +54,8 @@ export function fileSites() {
       handler: handlerOptions = { public: true },
       sqlite = false,
       timeZone = 'Europe/Berlin',
+      maxKeys,
+      retention,
     } = options;
     const directory = mkdtempSync(join(tmpdir(), 'track-usage-page-'));
     closing.push(() => rmSync(directory, { recursive: true }));
@@ -54,7 +63,8 @@ export function fileSites() {
       ? new SqliteStorage(join(directory, 'usage.db'), { hooks: summaries })
       : new MemoryStorage({ hooks: summaries });
     closing.push(() => storage.close());
-    const writer = await openWriter(storage, { site: 'shop', timeZone });
+    const limits = maxKeys === undefined ? {} : { maxKeys: maxKeysOf(maxKeys) };
+    const writer = await openWriter(storage, { site: 'shop', timeZone, ...limits });
     closing.push(() => writer.close());
     const journal = new TestJournal('a', summaries, timeZone, 'shop');
     let committed = 0;
@@ -65,6 +75,7 @@ export function fileSites() {
       committed += more.length;
     };
     await store(records);
+    if (retention) await maintenanceOf(writer).retain(retention);
     let failing = '';
     const query = new UsageQuery(storage.reader, { site: 'shop', timeZone, summaries });
     const hooks = { pending: 0, dropped: 0, failed: 0 };
@@ -80,7 +91,10 @@ export function fileSites() {
             rejected: 0,
             lost: 0,
             pruned: 0,
-            budgets: { keys: [], texts: 0 },
+            budgets: {
+              keys: maxKeys === undefined ? [] : [{ summary: 'urls', date: new Date().toISOString() }],
+              texts: 0,
+            },
             hooks,
             lag: { records: 0, seconds: 0 },
             error: null,

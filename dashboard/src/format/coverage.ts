@@ -1,9 +1,13 @@
+import { expiredText as textOf } from '../../../src/formats/expired.ts';
 import { MEASURE_LABELS, OVER_BUDGET } from '../../../src/formats/labels.ts';
-import type { Gap } from '../api/types.ts';
-import { showRange } from './dates.ts';
+import type { Expired, Gap } from '../api/types.ts';
+import { show, showRange } from './dates.ts';
 import { integer } from './numbers.ts';
 
-export { expiredText } from '../../../src/formats/expired.ts';
+/** Describes expired data. */
+export function expiredText(expired: Expired): string {
+  return textOf(expired, (date) => show(date, 'dayAndYear'));
+}
 
 /** Describes a summary whose budget of keys was reached. */
 export function budgetText(label: string): string {
