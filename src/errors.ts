@@ -128,10 +128,7 @@ const TABLE = {
     'cannot recount the {period} {bucket} of the summary "{name}": {reason}',
     'repeat it while fewer batches are stored; the batch of a killed process is completed when an app starts again in its journal directory',
   ],
-  SCRUB_FAILED: [
-    'deleted data may still be in the files of {storage}: {reason}',
-    'let the user run the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
-  ],
+  SCRUB_FAILED: ['deleted data may still be in the files of {storage}: {reason}', '{how}'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
     'cannot read the country database {value}: {reason}',

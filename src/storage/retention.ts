@@ -52,8 +52,11 @@ const EXPECTED = 'a time such as "36h", "90d", "18mo" or "2y", or "forever"';
 const TIME = /^([1-9]\d{0,5})(h|d|mo|y)$/;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** Shortest length of each unit in ms, to compare times. */
-const MS: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
+/** Shortest and longest length of each unit in ms, to compare times. */
+const SHORTEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
+const LONGEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 31 * DAY, y: 366 * DAY };
+/** First and last instant of `Date`. */
+const LAST_DATE = 8.64e15;
 
 /** Checks the option `retention` and adds the defaults. `false` keeps everything. */
 export function retentionOf(options: RetentionOptions | false | undefined): Retention {
@@ -74,7 +77,7 @@ export function retentionOf(options: RetentionOptions | false | undefined): Rete
   }
   // The answers to queries fall back from hours to days, and from days to months.
   for (const [shorter, longer] of [['hour', 'day'] as const, ['day', 'month'] as const]) {
-    if (lengthOf(retention[shorter]) <= lengthOf(retention[longer])) continue;
+    if (!mayBeLonger(retention[shorter], retention[longer])) continue;
     throw new TrackUsageError('OPTION_INVALID', {
       name: `retention.${longer}`,
       value: show(retention[longer]),
@@ -84,9 +87,27 @@ export function retentionOf(options: RetentionOptions | false | undefined): Rete
   return retention;
 }
 
-function lengthOf(keep: KeepTime): number {
+/** Returns whether a time can be longer than another one at some date. */
+function mayBeLonger(keep: KeepTime, other: KeepTime): boolean {
+  if (other === 'forever') return false;
+  const [months, otherMonths] = [monthsOf(keep), monthsOf(other)];
+  if (months !== undefined && otherMonths !== undefined) return months > otherMonths;
+  return lengthOf(keep, LONGEST) > lengthOf(other, SHORTEST);
+}
+
+function monthsOf(keep: KeepTime): number | undefined {
   const [, count, unit] = TIME.exec(keep) ?? [];
-  return unit === undefined ? Number.POSITIVE_INFINITY : Number(count) * MS[unit]!;
+  if (unit === 'mo') return Number(count);
+  return unit === 'y' ? 12 * Number(count) : undefined;
+}
+
+/** Returns the length of a time in ms, from the lengths of the units. */
+function lengthOf(keep: KeepTime, lengths: Readonly<Record<string, number>>): number {
+  const [, count, unit] = TIME.exec(keep) ?? [];
+  if (unit === undefined) return Number.POSITIVE_INFINITY;
+  const months = monthsOf(keep);
+  if (months === undefined) return Number(count) * lengths[unit]!;
+  return Math.floor(months / 12) * lengths.y! + (months % 12) * lengths.mo!;
 }
 
 /**
@@ -114,11 +135,11 @@ export function keptUntil(retention: Retention, part: Part, zone: Calendar, buck
   if (unit === undefined) return Number.POSITIVE_INFINITY;
   const aligned = ALIGNED_TO[part];
   const end = zone.next(aligned, zone.bucketOf(aligned, bucket));
-  if (unit === 'h' || unit === 'd') return end + Number(count) * MS[unit]!;
+  if (unit === 'h' || unit === 'd') return end + Number(count) * SHORTEST[unit]!;
   const date = new Date(end);
   // 31 January plus a month is 3 March, because a month before is then not earlier than 31 January.
   date.setUTCMonth(date.getUTCMonth() + (unit === 'mo' ? Number(count) : 12 * Number(count)));
-  return date.getTime();
+  return Number.isNaN(date.getTime()) ? LAST_DATE : date.getTime();
 }
 
 /** Period to whose buckets the deleted data of a part is aligned. */
@@ -130,9 +151,11 @@ const ALIGNED_TO: Readonly<Record<Part, Period>> = {
 };
 
 function back(now: number, count: number, unit: string): number {
-  if (unit === 'h' || unit === 'd') return now - count * MS[unit]!;
+  if (unit === 'h' || unit === 'd') return now - count * SHORTEST[unit]!;
   const date = new Date(now);
   const months = unit === 'mo' ? count : 12 * count;
+  // `Date` ends 271,821 years before 1970.
+  if (months > 12 * 270_000) return -LAST_DATE;
   const day = date.getUTCDate();
   date.setUTCDate(1);
   date.setUTCMonth(date.getUTCMonth() - months);

@@ -84,4 +84,10 @@ test.each<[string, () => Promise<{ client: RedisClient; close(): void }>]>([
   const hits = found.map(([, count]) => count as number);
   expect(hits.reduce((sum, count) => sum + count)).toBe(6_000);
   expect(await storage.getUsage({ limit: 0, to: '2027-12-31' })).toHaveLength(6_000);
+  const rewrites = () =>
+    nodes.map((node) => Number(/aof_rewrites:(\d+)/.exec(node.cli('info', 'persistence'))?.[1]));
+  const before = rewrites();
+  await writer.maintenance!.scrub();
+  expect(rewrites()).toEqual(before.map((count) => count + 1));
+  expect(await storage.getUsage({ limit: 0, to: '2027-12-31' })).toHaveLength(6_000);
 });

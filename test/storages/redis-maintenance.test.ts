@@ -1,5 +1,6 @@
 import { createClient } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { monotonicClock } from '../../src/platform/clock.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import type { DeltaRow } from '../../src/storage/batch-rows.ts';
 import type { Batch, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
@@ -7,6 +8,8 @@ import { maxKeysOf } from '../../src/storage/key-budget.ts';
 import { KEEP_ALL, type Retention, type StoredRetention } from '../../src/storage/retention.ts';
 import { sendWith } from '../../src/storages/redis/client.ts';
 import { RedisStorage, type RedisStorageOptions } from '../../src/storages/redis/index.ts';
+import { recountAtOnce } from '../../src/storages/redis/recount.ts';
+import { BEGIN } from '../../src/storages/redis/scripts.ts';
 import { OTHERS } from '../../src/summaries/coverage.ts';
 import { calendar } from '../../src/summaries/periods.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
@@ -344,11 +347,69 @@ describe('a recount', () => {
     await expect.poll(paused).toBe(true);
     expect(isDone).toBe(false);
     // The batch in progress continues. Another one would wait.
-    expect(await (await writerOf(storage)).apply(batch)).toBe(true);
+    const other = await spiedStorage();
+    expect(await (await writerOf(other.storage)).apply(batch)).toBe(true);
+    expect(other.sent.filter(([, script]) => script === BEGIN)).toHaveLength(1);
     const { stored, counted, records } = await recount;
     expect([stored.length, records]).toEqual([2, 3]);
     expect(stored).toEqual(counted);
     expect(paused()).toBe(false);
+  });
+
+  test.each([
+    ['before the newest record is read', [true], 1],
+    ['after it is read', [false, true], 1],
+    ['while the sums are read', [false, false], 2],
+  ])('is repeated if a batch is in progress %s', async (_, busy, changes) => {
+    let sums = 0;
+    const pauses: number[] = [];
+    const source: Parameters<typeof recountAtOnce>[1] = {
+      keys: async () => {
+        sums += 1;
+        const row = {
+          key: 'a',
+          hits: Math.min(changes, Math.ceil(sums / 2)),
+          transfer: 0,
+          errors: 0,
+          duration: 0,
+        };
+        return { rows: [row], count: 1, total: row };
+      },
+      entries: async () => [busy.shift() ? `0 0 64 ${request.to} ${request.to} default` : '64 1'],
+      pause: async (ms) => void pauses.push(ms),
+      last: async () => '5-0',
+      rows: async function* () {},
+      scan: async () => ({ records: [], next: undefined }),
+    };
+    const { stored } = await recountAtOnce(request, source);
+    expect(stored.map(({ hits }) => hits)).toEqual([changes]);
+    expect(sums).toBeGreaterThan(4);
+    expect(pauses).toEqual([]);
+  });
+
+  test('fails if a batch does not end, and lets the others continue', async () => {
+    const { now } = monotonicClock;
+    onTestFinished(() => {
+      monotonicClock.now = now;
+    });
+    let time = 0;
+    monotonicClock.now = () => {
+      time += 1_000;
+      return time;
+    };
+    const pauses: number[] = [];
+    const nothing = { hits: 0, transfer: 0, errors: 0, duration: 0 };
+    const recount = recountAtOnce(request, {
+      keys: async () => ({ rows: [], count: 0, total: nothing }),
+      entries: async () => [`0 0 64 ${request.from} ${request.to} default`],
+      pause: async (ms) => void pauses.push(ms),
+      last: async () => '0-0',
+      rows: async function* () {},
+      scan: async () => ({ records: [], next: undefined }),
+    });
+    await expect(recount).rejects.toMatchObject({ code: 'RECOUNT_BUSY' });
+    expect(pauses.slice(0, -1).every((ms) => ms > 0)).toBe(true);
+    expect(pauses.at(-1)).toBe(0);
   });
 
   test('delays batches of its range for a limited time', async () => {
@@ -383,7 +444,10 @@ describe('deleting a person', () => {
     const journal = new TestJournal('a', storage.summaries);
     await writer.apply(
       journal.batch(
-        Array.from({ length: 2_500 }, (_, n) => ({ date: NOON + n, username: n % 500 ? 'joe' : 'jane' })),
+        Array.from({ length: 2_500 }, (_, n) => ({
+          date: NOON + n,
+          username: (n + 1) % 500 ? 'joe' : 'jane',
+        })),
       ),
     );
     return { storage, writer, journal };
@@ -430,7 +494,7 @@ describe('deleting a person', () => {
     await (await writerOf(other)).maintenance.scrub();
     expect(copied).toBeGreaterThan(3);
     const found = await storage.getUsage({ limit: 0 });
-    expect(found).toHaveLength(2_500 - 100 - 4);
+    expect(found).toHaveLength(2_500 - 100 - 5);
     expect(found.filter(({ username }) => username === 'jane')).toEqual([]);
   });
 
@@ -450,6 +514,14 @@ describe('deleting a person', () => {
     await writer.maintenance!.scrub();
     expect(server.cli('info', 'persistence')).toContain('rdb_saves:0');
   });
+});
+
+test('scrubbing fails clearly if the user may not rewrite the files', async () => {
+  server.cli('acl', 'setuser', 'limited', 'on', '>secret', '~*', '+@all', '-bgrewriteaof');
+  const storage = storageAt(server.url.replace('//', '//limited:secret@'));
+  const { maintenance } = await writerOf(storage);
+  await expect(maintenance.scrub()).rejects.toMatchObject({ code: 'SCRUB_FAILED' });
+  await expect(maintenance.scrub()).rejects.toThrow(/redis:\/\/127.*NOPERM.*bgrewriteaof/);
 });
 
 test('the size is without bytes if the user may not measure them', async () => {

@@ -108,7 +108,11 @@ export class MongoMaintenance implements StorageMaintenance {
     } catch (error) {
       if (isNoCollection(error)) return;
       if (!isRefusedCommand(error)) throw error;
-      const values = { storage: this.#collections.label, reason: reasonOf(error) };
+      const values = {
+        storage: this.#collections.label,
+        reason: reasonOf(error),
+        how: 'let the user run the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
+      };
       throw new TrackUsageError('SCRUB_FAILED', values, { cause: error });
     }
   }

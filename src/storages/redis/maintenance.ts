@@ -8,7 +8,7 @@ import { type Keys, partsOfSeries } from './keys.ts';
 import { COPY, DROP, EXPIRE, FIND, LEASE, RETAIN, TRIM, TRIM_LATE } from './maintenance-scripts.ts';
 import { rowOf } from './records.ts';
 import { storedRetention } from './retained.ts';
-import { rewriteFiles } from './rewrite-files.ts';
+import { rewriteFiles, scrubFailed } from './rewrite-files.ts';
 import { bucketsOf, seriesNames } from './series.ts';
 import { RecordStream } from './stream.ts';
 
@@ -25,14 +25,16 @@ export class RedisMaintenance implements StorageMaintenance {
   readonly #keys: Keys;
   readonly #calendar: Calendar;
   readonly #site: string;
+  readonly #label: string;
   /** Position of the search for a person's records. */
   #search: { person: string; after: string } | undefined;
 
-  constructor(server: Server, keys: Keys, calendar: Calendar, site: string) {
+  constructor(server: Server, keys: Keys, calendar: Calendar, site: string, label: string) {
     this.#server = server;
     this.#keys = keys;
     this.#calendar = calendar;
     this.#site = site;
+    this.#label = label;
   }
 
   async lease({ task, holder, ms }: LeaseRequest): Promise<boolean> {
@@ -192,6 +194,8 @@ export class RedisMaintenance implements StorageMaintenance {
       if (room.length > 0) rows += Number(await this.#send('XDEL', stream, ...room));
       search.after = room.length < ids.length ? room.at(-1)! : String(last);
     }
+    // The next search is complete, because Redis may be emptied and filled again.
+    if (rows === 0) this.#search = undefined;
     return rows;
   }
 
@@ -206,8 +210,8 @@ export class RedisMaintenance implements StorageMaintenance {
       last = String(await run(this.#server, COPY, [stream, copy], [last, String(RECORDS)]));
       if (last === 'changed') [last, changes] = ['', changes + 1];
     }
-    if (last !== 'done') throw new Error('other processes delete records at the same time');
-    await rewriteFiles(this.#server);
+    if (last !== 'done') throw scrubFailed(this.#label, 'other processes delete records at the same time');
+    await rewriteFiles(this.#server, this.#label);
   }
 
   #send(name: string, key: string, ...args: string[]): Promise<unknown> {

@@ -68,7 +68,12 @@ async function sumsAtOnce(request: RecountRequest, source: Source) {
       if (found) return found;
       const now = monotonicClock.now();
       if (now > end) {
-        throw new TrackUsageError('TIMEOUT', { what: 'a batch of the recounted bucket', value: TIMEOUT });
+        throw new TrackUsageError('RECOUNT_BUSY', {
+          name: request.summary.name,
+          period: request.period,
+          bucket: new Date(request.from).toISOString(),
+          reason: `for ${TIMEOUT / 1000} s, each attempt met a batch in progress`,
+        });
       }
       if (attempts >= PASSIVE_ATTEMPTS && now > pausedUntil) {
         pausedUntil = now + MAX_PAUSE;

@@ -1,3 +1,4 @@
+import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { setTimeout } from '../../platform/clock.ts';
 import type { Server } from './client.ts';
 
@@ -7,17 +8,34 @@ const POLL_INTERVAL = 50;
 /**
  * Rewrites the append-only file of each server that has one, and the snapshot of each server that makes snapshots, so
  * that they no longer contain deleted data. Resolves when they are replaced.
+ * @param label Name of the storage, for the error.
  */
-export async function rewriteFiles(server: Server): Promise<void> {
+export async function rewriteFiles(server: Server, label: string): Promise<void> {
   for (const send of await server.primaries()) {
-    if ((await infoOf(send)).get('aof_enabled') === '1') {
-      await rewrite(send, 'BGREWRITEAOF', 'aof_rewrite', 'aof_last_bgrewrite_status');
+    try {
+      await rewriteFilesOf(send);
+    } catch (error) {
+      if (!/^(NOPERM|ERR unknown (sub)?command)/i.test(reasonOf(error))) throw error;
+      throw scrubFailed(label, reasonOf(error), error);
     }
-    const info = await infoOf(send);
-    // A server without snapshots must not get one. The number is unknown before Redis 7.
-    if (info.get('rdb_saves') !== '0' || (await makesSnapshots(send))) {
-      await rewrite(send, 'BGSAVE', 'rdb_bgsave', 'rdb_last_bgsave_status');
-    }
+  }
+}
+
+/** Creates the error for data that remains in the files. */
+export function scrubFailed(storage: string, reason: string, cause?: unknown): TrackUsageError {
+  const how =
+    'let the user run INFO, CONFIG GET, BGREWRITEAOF and BGSAVE, or run the last two on each server yourself';
+  return new TrackUsageError('SCRUB_FAILED', { storage, reason, how }, { cause });
+}
+
+async function rewriteFilesOf(send: Send): Promise<void> {
+  if ((await infoOf(send)).get('aof_enabled') === '1') {
+    await rewrite(send, 'BGREWRITEAOF', 'aof_last_bgrewrite_status');
+  }
+  const info = await infoOf(send);
+  // A server without snapshots must not get one. Redis before version 7 does not tell their number.
+  if (info.get('rdb_saves') !== '0' || (await makesSnapshots(send))) {
+    await rewrite(send, 'BGSAVE', 'rdb_last_bgsave_status');
   }
 }
 
@@ -28,12 +46,12 @@ async function makesSnapshots(send: Send): Promise<boolean> {
   return (Array.isArray(found) ? found[1] : found.save) !== '';
 }
 
-async function rewrite(send: Send, command: string, task: string, status: string): Promise<void> {
+async function rewrite(send: Send, command: string, status: string): Promise<void> {
   // A rewrite that is in progress may have begun before the deletion.
   await idle(send);
   await send([command]);
   const info = await idle(send);
-  if (info.get(status) !== 'ok') throw new Error(`${command} of Redis failed: see its log (${task})`);
+  if (info.get(status) !== 'ok') throw new Error(`${command} failed: the reason is in the log of Redis`);
 }
 
 /** Waits until the server rewrites no file, and returns its state. */

@@ -43,7 +43,7 @@ export class RedisWriter implements StorageWriter {
     this.#calendar = calendar(context.timeZone);
     const { site, maxKeys } = context;
     this.#admission = maxKeys && new Admission(server, keys, this.#calendar, site, maxKeys);
-    this.maintenance = new RedisMaintenance(server, keys, this.#calendar, site);
+    this.maintenance = new RedisMaintenance(server, keys, this.#calendar, site, location.label);
   }
 
   async position(journal: string): Promise<Position | undefined> {
