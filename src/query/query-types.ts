@@ -154,6 +154,11 @@ export interface TotalsResult extends RangeResult {
   coverage: Coverage;
   /** Budget of `visitors`, which is a lower bound if it was reached. */
   budget: Budget;
+  /**
+   * True if `visitors` is the sum of daily visitors, who count once per day: their IDs are valid for a day (option
+   * `visitors: 'daily'`). Also true if only a part of the range has such IDs.
+   */
+  dailyVisitors: boolean;
   /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
   previous: PreviousTotals | null;
 }

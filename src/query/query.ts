@@ -109,7 +109,7 @@ export class UsageQuery {
     const query = keptQuery(await this.#resolve(options, 'totals'));
     const source = await this.#results.source(query);
     const earlier = previousQuery(query, options);
-    const [{ value: totals, coverage, budget }, before] = await Promise.all([
+    const [{ value: totals, coverage, budget, dailyVisitors }, before] = await Promise.all([
       this.#results.totals(query, source, false),
       earlier && this.#results.totals(earlier, source, true),
     ]);
@@ -118,6 +118,7 @@ export class UsageQuery {
       totals,
       coverage,
       budget,
+      dailyVisitors,
       previous: earlier && before ? { range: formatRange(earlier), totals: before.value } : null,
     };
   }

@@ -11,6 +11,7 @@ import type {
 } from '../storage/contract.ts';
 import { pageOfKeys } from '../storage/fold-sums.ts';
 import { noMeasures, onlyMeasures } from '../storage/measures.ts';
+import { isDailyVisitor } from '../storage/visitors.ts';
 import { OTHERS } from '../summaries/coverage.ts';
 import type { Calendar, Period } from '../summaries/periods.ts';
 import { sumBots } from '../summaries/standard.ts';
@@ -54,6 +55,11 @@ interface Covered<T> {
   budget: Budget;
 }
 
+/** Totals, and whether their visitors are daily ones. */
+interface CoveredTotals extends Covered<Totals> {
+  dailyVisitors: boolean;
+}
+
 /** One key of a summary. */
 export interface OneKey {
   summary: string;
@@ -86,14 +92,15 @@ export class QueryResults {
    * @param isBefore True if it is the previous period. Partly known values are then omitted, because they
    * cannot be compared.
    */
-  async totals(query: ResolvedQuery, source: Source, isBefore: boolean): Promise<Covered<Totals>> {
+  async totals(query: ResolvedQuery, source: Source, isBefore: boolean): Promise<CoveredTotals> {
     if (source === 'records') {
       const row = await this.#matched(query);
       const reached =
         row !== undefined && row.visitors > 0 && (await this.#isOverBudget(query, VISITORS, true));
       const value = row ? totalsOf(row) : { ...noMeasures(), visitors: 0, bots: 0 };
       if (reached) value.visitors! -= 1;
-      return { value, coverage: completeCoverage(), budget: { reached } };
+      const dailyVisitors = value.visitors! > 0 && (await this.#hasDailyRecords(query));
+      return { value, coverage: completeCoverage(), budget: { reached }, dailyVisitors };
     }
     const [buckets, visitors] = await Promise.all([
       storedIn(this.#reader, query.site, spansOf(query.range, query.zone), query.bots),
@@ -112,6 +119,7 @@ export class QueryResults {
       },
       coverage: await this.#coverage(query, buckets, source.hasVisitors ? [VISITORS] : []),
       budget: { reached },
+      dailyVisitors: keys > 0 && (await this.#hasDailySums(query, buckets)),
     };
   }
 
@@ -283,6 +291,35 @@ export class QueryResults {
       this.coverage(query, summary),
     ]);
     return { value, coverage, budget: { reached: await this.#isOverIn(query, summary, page, value) } };
+  }
+
+  /** Returns whether the newest matching visitor is a daily one. */
+  async #hasDailyRecords(query: ResolvedQuery): Promise<boolean> {
+    const known: Condition[] = [
+      { column: 'visitor', value: null, not: true },
+      { column: 'visitor', value: OTHERS, not: true },
+    ];
+    const request = {
+      ...matching({ ...query, where: [...query.where, ...known] }),
+      after: undefined,
+      limit: 1,
+    };
+    const { records } = await orElse(this.#reader.matchingRecords(request), { records: [] });
+    return isDailyVisitor(records[0]?.visitor ?? '');
+  }
+
+  /** Returns whether the first or the last bucket has daily visitors: an app has either kind for a long time. */
+  async #hasDailySums({ site }: ResolvedQuery, buckets: readonly StoredBucket[]): Promise<boolean> {
+    const counted = buckets.filter((bucket) => countedOf([bucket], VISITORS) > 0);
+    const ends = new Set([counted[0], counted.at(-1)].filter((bucket) => bucket !== undefined));
+    const found = await Promise.all(
+      [...ends].map(({ period, start }) => {
+        const request = { site, summary: VISITORS, period, from: start, to: start, target: undefined };
+        // The requests without a visitor, and those beyond the budget, may come first.
+        return orElse(this.#reader.sums({ ...request, limit: 3, offset: 0 }), []);
+      }),
+    );
+    return found.flat().some(({ key }) => key !== null && isDailyVisitor(key));
   }
 
   /** Returns whether a summary's budget was reached. Queries it only if the page does not tell. */

@@ -41,6 +41,11 @@ const BOTS_NOTES: Readonly<Record<Bots, string>> = {
   only: 'Only the hits of bots are counted.',
 };
 
+const COOKIE_VISITORS_NOTE =
+  'Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.';
+const DAILY_VISITORS_NOTE =
+  'Visitors are daily visitors added up: a visitor who returns on another day counts again, because the ID of a visitor is valid for a day.';
+
 export interface Heading {
   title: string;
   key: string;
@@ -112,7 +117,7 @@ export interface Stat {
   isBad: boolean;
 }
 
-export function statsOf({ bots, totals: { totals, previous } }: Report): Stat[] {
+export function statsOf({ bots, totals: { totals, previous, dailyVisitors } }: Report): Stat[] {
   const before = previous && previous.totals.hits > 0 ? previous.totals : undefined;
   const stat = (
     label: string,
@@ -143,7 +148,7 @@ export function statsOf({ bots, totals: { totals, previous } }: Report): Stat[] 
       MEASURE_LABELS.visitors,
       ({ visitors }) => (bots === 'only' ? null : visitors),
       integer,
-      'distinct cookies',
+      dailyVisitors ? 'sum of daily visitors' : 'distinct cookies',
     ),
     ...stat(
       MEASURE_LABELS.transfer,
@@ -252,9 +257,7 @@ export function notes({ site, bots, totals, series, top }: Report, { now, versio
     `${MEASURE_LABELS.transfer} is the size of response bodies. ${MEASURE_LABELS.errors} are responses with a status of 500 or more. ${MEASURE_LABELS.average} is measured from the arrival of a request to the write that completed its response.`,
     ...(totals.totals.visitors === null
       ? []
-      : [
-          'Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.',
-        ]),
+      : [totals.dailyVisitors ? DAILY_VISITORS_NOTE : COOKIE_VISITORS_NOTE]),
     `${BOTS_NOTES[bots]} A bot is a client whose user agent says so.`,
     ...(site.summaries.some(({ custom }) => custom)
       ? [

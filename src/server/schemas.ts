@@ -212,6 +212,10 @@ export const totalsResponse = v.strictObject({
   totals,
   coverage,
   budget,
+  dailyVisitors: described(
+    v.boolean(),
+    'True if `visitors` is the sum of daily visitors, who count once per day.',
+  ),
   previous: v.nullable(v.strictObject({ range, totals })),
 });
 export const seriesResponse = v.strictObject({

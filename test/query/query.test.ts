@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   type Bots,
   type Bucket,
+  type ComparedOptions,
   type Filter,
   type QueryContext,
   type TopOptions,
@@ -454,8 +455,30 @@ describe('totals', () => {
       totals: { hits: 5, transfer: 25, errors: 1, duration: 7_500, visitors: 2, bots: 1 },
       coverage: COMPLETE,
       ...NOTHING_MISSING,
+      dailyVisitors: false,
       previous: null,
     });
+  });
+
+  test('a visitor with an ID that is valid for a day counts once per day, and the result says so', async () => {
+    const daily = [
+      { date: at('2026-11-01T10:00:00Z'), visitor: 'd:01' },
+      { date: at('2026-11-02T10:00:00Z'), visitor: 'd:02' },
+      { date: at('2026-11-02T11:00:00Z'), visitor: null },
+    ];
+    const of = async (records: TestRecord[], options: ComparedOptions) => {
+      const { totals, dailyVisitors } = await (await openQuery(records)).totals(options);
+      return [totals.visitors, dailyVisitors];
+    };
+    for (const filter of [{}, { status: '200' }]) {
+      const options = { range: 'all', filter } as const;
+      expect(await of(daily, options)).toEqual([2, true]);
+      expect(await of(daily.slice(2), options)).toEqual([0, false]);
+      expect(await of([{ date: at('2026-11-01T10:00:00Z'), visitor: 'ab' }], options)).toEqual([1, false]);
+      // The app began with a cookie.
+      const both = [{ date: at('2026-10-31T10:00:00Z'), visitor: 'ab' }, ...daily];
+      expect(await of(both, options)).toEqual([3, true]);
+    }
   });
 
   test('visitors without their summary are null, not 0', async () => {
@@ -779,6 +802,7 @@ describe('no data', () => {
       totals: unknown,
       coverage: COMPLETE,
       budget,
+      dailyVisitors: false,
       previous: {
         range: { from: '2026-09-27T00:00:00+00:00', to: '2026-10-26T20:00:00+00:00' },
         totals: unknown,

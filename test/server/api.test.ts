@@ -94,6 +94,7 @@ describe('responses', () => {
     expect(await getValid(`/totals?${NOVEMBER_24}&compare=true`)).toEqual({
       coverage: { complete: true, gaps: [] },
       budget: { reached: false },
+      dailyVisitors: false,
       expired: [],
       site: 'shop',
       timeZone: 'UTC',

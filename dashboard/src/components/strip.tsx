@@ -18,9 +18,18 @@ export function Strip({ totals }: { totals: QueryState<TotalsResult> }) {
           <Total key={measure.id} measure={measure} result={totals.data} />
         ))}
       </div>
+      {totals.data?.dailyVisitors && isLongerThanDay(totals.data) && (
+        <p class="note muted">
+          Visitors are daily visitors added up: a person who returns on another day counts again.
+        </p>
+      )}
       {totals.data && <CoverageNote result={totals.data} label={MEASURE_LABELS.visitors} />}
     </>
   );
+}
+
+function isLongerThanDay({ range: { from, to } }: TotalsResult): boolean {
+  return from.slice(0, 10) !== to.slice(0, 10);
 }
 
 function Total({ measure, result }: { measure: Measure; result: TotalsResult | undefined }) {
