@@ -6,6 +6,8 @@ interface TextIds {
   add(text: string): number;
   /** Returns the ID of a text, or `undefined` if it is not stored. */
   find(text: string): number | undefined;
+  /** Returns whether the text of an ID was added by the current transaction. */
+  isNew(id: number): boolean;
 }
 
 /** Database IDs of a batch's texts, each looked up once. */
@@ -45,6 +47,11 @@ export class BatchIds {
     const id = this.#ids[local]! || this.#lookUp.find(this.strings[local]!);
     if (id !== undefined) this.#ids[local] = id;
     return id;
+  }
+
+  /** Returns whether a text was not stored before this batch. Then no bucket has it as a key. */
+  isNew(id: number): boolean {
+    return this.#lookUp.isNew(id);
   }
 
   /** Returns the database ID of a text that the batch may not contain. */

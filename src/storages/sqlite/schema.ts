@@ -113,12 +113,14 @@ const MIGRATIONS: readonly string[] = [
   })};
   `,
   `
-  -- Number of keys in a bucket, without NULL and the key of others. Without a row, the keys have not been counted.
+  -- Number of keys in a bucket, without NULL and the key of others: exact, or an upper bound. Without a row, the keys
+  -- have not been counted.
   CREATE TABLE key_counts (
     series INTEGER NOT NULL REFERENCES series,
     period TEXT NOT NULL,
     bucket INTEGER NOT NULL,
     keys INTEGER NOT NULL,
+    exact INTEGER NOT NULL,
     PRIMARY KEY (series, period, bucket)
   ) WITHOUT ROWID;
   -- Retention in force. Data before the instant "before", in ms since 1970, is deleted.

@@ -21,36 +21,51 @@ export class SumWriter {
     this.#maxKeys = maxKeys;
   }
 
-  /** Adds sums to a bucket. The keys are counted in passing, because an update of a new key changes no row. */
+  /**
+   * Adds sums to a bucket. Up to half of the budget, an upper bound of its keys is enough. Beyond that, they are counted
+   * in passing, because an update of a new key changes no row.
+   */
   add(group: DeltaGroup, id: BucketId, ids: BatchIds): void {
     const { summary, period, key } = group;
     if (RESERVED.includes(summary.name)) {
-      this.#addAll(group, id, ids, false);
+      this.#addAll(group, id, ids);
       return;
     }
-    const { keys, isSaved, isEmpty } = this.#counts.get(id);
     const max = maxKeysIn(this.#maxKeys, summary.name, period);
-    const now =
-      keys +
-      (keys + key.length <= max
-        ? this.#addAll(group, id, ids, isEmpty)
-        : this.#addWithin(max - keys, group, id, ids));
-    if (now !== keys || !isSaved) this.#counts.save(id, now);
+    const count = this.#counts.get(id);
+    const isFar = () => count.keys + key.length <= max / 2;
+    if (!isFar()) this.#counts.recount(id, count);
+    if (isFar()) {
+      this.#addAll(group, id, ids);
+      count.keys += key.length;
+      count.isExact = false;
+    } else if (count.keys + key.length <= max) count.keys += this.#addCounted(group, id, ids, count.isEmpty);
+    else count.keys += this.#addWithin(max - count.keys, group, id, ids);
+    count.isEmpty = false;
+    this.#counts.save(id, count, key.length);
+  }
+
+  #addAll(group: DeltaGroup, id: BucketId, ids: BatchIds): void {
+    const { insert } = this.#statements[id.period];
+    const { hits, transfer, errors, duration } = group;
+    const keys = ids.all(group.key);
+    for (const i of orderOf(keys)) {
+      insert.run(hits[i]!, transfer[i]!, errors[i]!, duration[i]!, id.series, id.bucket, keys[i]!);
+      if (hits[i]! <= 0) this.#removeEmpty(id, keys[i]!);
+    }
   }
 
   /**
    * Adds all sums. Returns the number of new keys, which is negative if more were removed.
    * @param isEmpty True if no key of the bucket exists.
    */
-  #addAll(group: DeltaGroup, id: BucketId, ids: BatchIds, isEmpty: boolean): number {
+  #addCounted(group: DeltaGroup, id: BucketId, ids: BatchIds, isEmpty: boolean): number {
     const keys = ids.all(group.key);
-    // Sorted in the table's order, so that adjacent rows are on the same pages.
-    const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
     let added = 0;
-    for (const i of order) {
+    for (const i of orderOf(keys)) {
       const isCounted = isKey(ids.strings[group.key[i]!]!);
       const measures = measuresAt(group, i);
-      if (isEmpty || !this.#update(id, keys[i]!, measures)) {
+      if (isEmpty || ids.isNew(keys[i]!) || !this.#update(id, keys[i]!, measures)) {
         this.#insert(id, keys[i]!, measures);
         if (isCounted) added += 1;
       }
@@ -69,7 +84,7 @@ export class SumWriter {
       const measures = measuresAt(group, i);
       // A text that is not stored is a new key.
       const known = ids.find(local);
-      if (known !== undefined && this.#update(id, known, measures)) {
+      if (known !== undefined && !ids.isNew(known) && this.#update(id, known, measures)) {
         if (measures.hits <= 0 && this.#removeEmpty(id, known) && isCounted) added -= 1;
         continue;
       }
@@ -100,6 +115,11 @@ export class SumWriter {
   #removeEmpty({ series, period, bucket }: BucketId, key: number): boolean {
     return this.#statements[period].removeEmpty.run(series, bucket, key).changes !== 0n;
   }
+}
+
+/** Returns the indexes in the table's order, so that adjacent rows are on the same pages. */
+function orderOf(keys: Float64Array): Uint32Array {
+  return Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
 }
 
 /** Returns whether a key counts towards the budget. */

@@ -51,6 +51,8 @@ export class SqliteWriter implements StorageWriter {
   #dataVersion: number | undefined;
   /** Number of searches for unused rows that have started. */
   #generation: number | undefined;
+  /** Smallest ID of a text that the current batch has added. IDs increase. */
+  #firstNewId = Number.POSITIVE_INFINITY;
   /** True while unused rows are searched: existing rows that are used must then be kept. */
   #isSweeping = false;
   #isClosed = false;
@@ -108,9 +110,11 @@ export class SqliteWriter implements StorageWriter {
       if ((found?.position ?? 0) !== batch.from.position) return false;
       // The file may have been restored from another state before this writer stored anything.
       if (!found && this.#statements.site.get(this.#site)?.name !== this.#siteName) throw this.#replaced();
+      this.#firstNewId = Number.POSITIVE_INFINITY;
       const ids = new BatchIds(batch.records, {
         add: (text) => this.#idOf(text),
         find: (text) => this.#knownId(text),
+        isNew: (id) => id >= this.#firstNewId,
       });
       this.#insertRecords(batch, ids);
       for (const group of batch.deltas) this.#addSums(group, ids);
@@ -195,9 +199,9 @@ export class SqliteWriter implements StorageWriter {
   /** Clears what other processes have made invalid since the last transaction. */
   #checkCaches(): void {
     const { data_version: version } = this.#statements.dataVersion.get() as { data_version: number };
+    this.#counts.begin(version === this.#dataVersion);
     if (version === this.#dataVersion) return;
     this.#dataVersion = version;
-    this.#counts.forget();
     const { generation, active } = this.#statements.sweeps.get() as { generation: number; active: number };
     // Texts known from before the search may be deleted by it.
     if (generation !== this.#generation) this.#ids.clear();
@@ -256,6 +260,7 @@ export class SqliteWriter implements StorageWriter {
     const { changes, lastInsertRowid } = this.#statements.addString.run(text);
     if (changes === 0n) return this.#knownId(text)!;
     const id = Number(lastInsertRowid);
+    this.#firstNewId = Math.min(this.#firstNewId, id);
     if (text.length <= CACHED_LENGTH) this.#ids.set(text, id);
     return id;
   }
