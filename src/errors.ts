@@ -49,7 +49,11 @@ const TABLE = {
   ],
   COPY_TARGET: [
     '{value} already has records or summaries of the site "{site}"',
-    'copy into an empty database, or under another name: --to-site NAME',
+    'use an empty database, or another name for the site: --to-site NAME',
+  ],
+  EXPORT_INVALID: [
+    'cannot restore {value}: {reason}',
+    'use a complete file that track-usage export --format ndjson wrote; nothing was changed',
   ],
   COPY_DIFFERS: [
     'the copy differs: {what} is {found} in {to}, but {wanted} in {from}',

@@ -18,6 +18,13 @@ export {
   forget,
   type RemainingText,
 } from './maintenance/forget.ts';
+export {
+  type PrunedPart,
+  type PruneOptions,
+  type PruneProgress,
+  type PruneResult,
+  prune,
+} from './maintenance/prune.ts';
 export { type RebuildOptions, type RebuildResult, type Refused, rebuild } from './maintenance/rebuild.ts';
 export type { Instant, MaintenanceProgress, ScopeOptions, Uncovered } from './maintenance/scope.ts';
 export {

@@ -3,10 +3,14 @@ import { type ErrorCode, reasonOf, TrackUsageError } from '../errors.ts';
 import { requireRuntime } from '../platform/runtime.ts';
 import { version } from '../platform/version.ts';
 import { showControls } from '../text/escape.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addCopyCommand } from './commands/copy.ts';
+import { addExportCommand } from './commands/export.ts';
 import { addForgetCommand } from './commands/forget.ts';
+import { addPruneCommand } from './commands/prune.ts';
 import { addRebuildCommand } from './commands/rebuild.ts';
 import { addReportCommand } from './commands/report.ts';
+import { addRestoreCommand } from './commands/restore.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
@@ -80,11 +84,15 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addSumCommand(program, io);
   addUsageCommand(program, io);
   addCopyCommand(program, io);
+  addExportCommand(program, io);
+  addRestoreCommand(program, io);
+  addBackupCommand(program, io);
   addReportCommand(program, io);
   addServeCommand(program, io);
   addVerifyCommand(program, io);
   addRebuildCommand(program, io);
   addForgetCommand(program, io);
+  addPruneCommand(program, io);
   // Every command supports both.
   for (const command of program.commands) {
     command

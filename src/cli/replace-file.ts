@@ -1,35 +1,70 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
 import { reasonOf } from '../errors.ts';
 
+/** Writes a text to a file like `replaceFileWith`. */
+export function replaceFile(path: string, text: string): Promise<void> {
+  return replaceFileWith(path, (write) => write(text));
+}
+
 /**
  * Writes a file atomically: concurrent readers, and readers after a failure, get the old contents. Writes
  * directly to other types of file, for example pipes.
+ * @param produce Writes the contents in pieces. Its errors are passed on unchanged.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFileWith<T>(
+  path: string,
+  produce: (write: (text: string) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  let failure: unknown;
+  const produceIn = async (file: FileHandle) => {
+    try {
+      return await produce(async (text) => {
+        try {
+          await file.writeFile(text);
+        } catch (error) {
+          failure = error;
+          throw error;
+        }
+      });
+    } catch (error) {
+      if (error !== failure) throw new ProducerFailed(error);
+      throw error;
+    }
+  };
   try {
     // Replaces the target of a link, not the link.
     const target = (await realpath(path).catch(absent)) ?? resolve(path);
     const old = await stat(target).catch(absent);
-    if (old && !old.isFile()) return await writeFile(target, text);
+    if (old && !old.isFile()) {
+      const file = await open(target, 'w');
+      try {
+        return await produceIn(file);
+      } finally {
+        await file.close();
+      }
+    }
     const beside = `${target}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       const file = await open(beside, 'wx');
+      let result: T;
       try {
-        await file.writeFile(text);
+        result = await produceIn(file);
         await file.sync();
       } finally {
         await file.close();
       }
       if (old) await chmod(beside, old.mode);
       await rename(beside, target);
+      return result;
     } catch (error) {
       await rm(beside, { force: true });
       throw error;
     }
   } catch (cause) {
+    if (cause instanceof ProducerFailed) throw cause.reason;
     const { code, errno } = cause as NodeJS.ErrnoException;
     const reason = errno === undefined ? reasonOf(cause) : `${getSystemErrorMessage(errno)} (${code})`;
     throw new Error(`cannot write ${path}: ${reason}`, { cause });
@@ -40,4 +75,14 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
   return undefined;
+}
+
+/** Wraps an error that is not one of the file. */
+class ProducerFailed extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super('the contents could not be produced');
+    this.reason = reason;
+  }
 }

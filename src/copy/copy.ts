@@ -1,16 +1,10 @@
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
-import type {
-  Batch,
-  Scanned,
-  ScanRequest,
-  StorageReader,
-  StorageWriter,
-  SumRow,
-} from '../storage/contract.ts';
+import { deltasOf } from '../maintenance/delta-journal.ts';
+import type { Batch, Scanned, ScanRequest, StorageWriter, SumRow } from '../storage/contract.ts';
 import { batchOf } from '../storage/record-row.ts';
-import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
+import type { Deltas } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import type { CopyOptions } from './options.ts';
 import { ROWS_PER_BATCH, sumsOf } from './rows.ts';
@@ -41,6 +35,8 @@ export async function copy({
   const journal = (part: string) => journalOf(from.identity, site, toSite, part);
   const writer = await openTarget(to, toSite, timeZone, journal('begun'));
   try {
+    // Otherwise, buckets whose records were deleted would look damaged in the copy.
+    await writer.maintenance?.retain(await from.reader.retention(site));
     const scan: Scan = (request) => from.reader.scan(request);
     const records = await copyRecords(
       scan,
@@ -51,14 +47,8 @@ export async function copy({
     let sums = 0;
     for (const summary of summaries) {
       for (const period of PERIODS) {
-        const copied = await copySums(
-          from.reader,
-          writer,
-          site,
-          summary,
-          period,
-          journal(`${summary} ${period}`),
-        );
+        const pieces = sumsOf(from.reader, site, summary, period);
+        const copied = await copySums(pieces, writer, summary, period, journal(`${summary} ${period}`));
         sums += copied;
         onProgress({ step: 'sums', summary, rows: sums });
       }
@@ -112,43 +102,31 @@ export async function copyRecords(
   return read;
 }
 
-async function copySums(
-  reader: StorageReader,
+/**
+ * Copies the sums of one summary and period, and returns their number.
+ * @param pieces Sums in chunks, the same in each run.
+ */
+export async function copySums(
+  pieces: AsyncIterable<readonly SumRow[]>,
   writer: StorageWriter,
-  site: string,
   summary: string,
   period: Period,
   journal: string,
 ): Promise<number> {
   let at = (await writer.position(journal)) ?? { position: 0, ordinal: 0 };
   let rows = 0;
-  for await (const piece of sumsOf(reader, site, summary, period)) {
+  for await (const piece of pieces) {
     const missing = piece.slice(Math.max(0, at.ordinal - rows));
     rows += piece.length;
     if (missing.length === 0) continue;
-    const { strings, deltas } = deltasOf(summary, period, missing);
-    const records = Object.assign(new RecordBatch(1), { strings });
+    const records = new RecordBatch(1);
+    const deltas = deltasOf(
+      records,
+      missing.map((row) => ({ ...row, summary, period })),
+    );
     at = await put(writer, { journal, from: at, records, deltas }, missing.length);
   }
   return rows;
-}
-
-function deltasOf(summary: string, period: Period, rows: readonly SumRow[]) {
-  const batch = new RecordBatch(1);
-  const byBucket = Map.groupBy(rows, ({ bucket }) => bucket);
-  const deltas = [...byBucket].map(
-    ([bucket, members]): DeltaGroup => ({
-      summary: { name: summary, title: summary },
-      period,
-      bucket,
-      key: Int32Array.from(members, ({ key }) => batch.intern(key)),
-      hits: Float64Array.from(members, ({ hits }) => hits),
-      transfer: Float64Array.from(members, ({ transfer }) => transfer),
-      errors: Float64Array.from(members, ({ errors }) => errors),
-      duration: Float64Array.from(members, ({ duration }) => duration),
-    }),
-  );
-  return { strings: batch.strings, deltas };
 }
 
 async function put(writer: StorageWriter, batch: Omit<Batch, 'to'>, rows: number): Promise<Position> {

@@ -5,6 +5,8 @@ import type { Period } from '../summaries/periods.ts';
 export const ROWS_PER_BATCH = 10_000;
 /** Later than any bucket and record. */
 export const LAST = Number.MAX_SAFE_INTEGER;
+/** Range of every bucket and record. */
+export const ALWAYS = { from: -LAST, to: LAST };
 
 /** Returns all rows of a summary, in chunks and in the order of results: newest bucket first. */
 export async function* sumsOf(

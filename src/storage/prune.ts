@@ -34,7 +34,7 @@ export function prunePlan(retention: Retention, zone: Calendar, now: number): St
 
 /**
  * Deletes everything before the instants of a plan, in steps of about 15 to 40 ms, then the texts to which nothing
- * refers any longer. Ends early if another process prunes the site. Stopping between two steps is harmless.
+ * refers any longer. Ends early and returns false if another process prunes the site. Stopping between two steps is harmless.
  * @param plan Retention in force: see `prunePlan`. It is stored first.
  * @param holder Random ID of the process, for the lease.
  */
@@ -42,9 +42,9 @@ export async function* pruneSteps(
   maintenance: StorageMaintenance,
   plan: StoredRetention,
   holder: string,
-): AsyncGenerator<PruneStep> {
+): AsyncGenerator<PruneStep, boolean> {
   const lease = new Lease(maintenance, TASK, holder);
-  if (!(await lease.acquire())) return;
+  if (!(await lease.acquire())) return false;
   try {
     await maintenance.retain(plan);
     let deleted = 0;
@@ -53,7 +53,7 @@ export async function* pruneSteps(
       if (before === null) continue;
       let limit = FIRST_ROWS;
       for (;;) {
-        if (!(await lease.renew())) return;
+        if (!(await lease.renew())) return false;
         const begin = monotonicClock.now();
         const rows = await maintenance.prune({ part, before, limit });
         if (rows === 0) break;
@@ -64,10 +64,11 @@ export async function* pruneSteps(
     }
     // A pass reads every text, which is only worthwhile if rows that referred to them are gone.
     for (let isMore = deleted > 0; isMore; ) {
-      if (!(await lease.renew())) return;
+      if (!(await lease.renew())) return false;
       isMore = await maintenance.sweep();
       yield { part: 'texts', rows: 0 };
     }
+    return true;
   } finally {
     await lease.release();
   }

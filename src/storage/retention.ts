@@ -150,6 +150,11 @@ const ALIGNED_TO: Readonly<Record<Part, Period>> = {
   month: 'month',
 };
 
+/** Returns the period to whose buckets the deleted data of a part is aligned. */
+export function alignedTo(part: Part): Period {
+  return ALIGNED_TO[part];
+}
+
 function back(now: number, count: number, unit: string): number {
   if (unit === 'h' || unit === 'd') return now - count * SHORTEST[unit]!;
   const date = new Date(now);

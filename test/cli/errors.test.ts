@@ -60,9 +60,18 @@ test.each([
   ],
   [[...COPY, '--table', 'a b'], /^--table is "a b"; expected no value unless --from begins with flask/],
   [[...COPY, '--website', 'x'], /^--website is "x"; expected no value unless --from begins with flask/],
-  [['help', 'graph'], "unknown command 'graph'; use one of: sum, usage, copy, report, serve"],
-  [['graph'], "unknown command 'graph'; use one of: sum, usage, copy, report, serve"],
-  [['export'], "unknown command 'export'; use one of: sum, usage, copy, report, serve"],
+  [
+    ['help', 'graph'],
+    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+  ],
+  [
+    ['graph'],
+    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+  ],
+  [
+    ['migrate'],
+    "unknown command 'migrate'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+  ],
   [['usgae'], "unknown command 'usgae'; did you mean usage?"],
   [['reports'], "unknown command 'reports'; did you mean report?"],
 ] as const)('usage error: %j', async (argv, message) => {

@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import { json } from '../../formats/json.ts';
+import { instant, integer } from '../../formats/numbers.ts';
+import { type PruneResult, prune } from '../../maintenance/prune.ts';
+import type { Part } from '../../storage/retention.ts';
+import { type Io, print } from '../io.ts';
+import { withProgress } from '../progress-line.ts';
+import { withStorage } from './maintenance.ts';
+import { addStorageOption } from './options.ts';
+
+interface Options {
+  storage: string;
+  site: string;
+  before?: string;
+  records?: true;
+  hours?: true;
+  days?: true;
+  months?: true;
+  dryRun?: true;
+  json?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage prune --storage usage.db --dry-run
+  track-usage prune --storage usage.db --before 2026-09-01 --records
+  track-usage prune --storage usage.db --before 2025-01-01 --days
+
+The app does this by itself, as its option retention says.`;
+
+/** Parts that are deleted before a given date, unless they are named. */
+const DEFAULT_PARTS: readonly Part[] = ['records', 'hour'];
+
+export function addPruneCommand(program: Command, io: Io): void {
+  const command = program
+    .command('prune')
+    .summary('deletes old records and hours, as the retention says')
+    .description(
+      'Deletes data that is older than the retention which the app has stored, or before a date. The app may go on storing requests.',
+    );
+  addStorageOption(command)
+    .option('--site <site>', 'site name, as in the app', 'default')
+    .option('--before <date>', "delete data before this date, such as 2026-09-01; in the site's time zone")
+    .option('--records', 'delete records (default with --before: records and hours)')
+    .option('--hours', 'delete the hours of summaries')
+    .option('--days', 'delete the days of summaries, and their hours')
+    .option('--months', 'delete the months of summaries, and their days and hours')
+    .option('--dry-run', 'print what would be deleted, and delete nothing')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const { storage: url, site, before, dryRun = false } = options;
+  const named = partsOf(options);
+  const parts = named.length > 0 ? named : before === undefined ? undefined : DEFAULT_PARTS;
+  const result = await withStorage(url, (storage) =>
+    withProgress(io, (progress) =>
+      prune({
+        ...{ storage, site, before, parts, dryRun },
+        onProgress: ({ part, rows }) =>
+          progress.show(() =>
+            part === 'texts' ? 'deleting unused texts' : `${integer(rows)} rows of ${NAMES[part]}`,
+          ),
+      }),
+    ),
+  );
+  await print(io, options.json ? [`${json(result)}\n`] : lines(result, dryRun));
+}
+
+function partsOf({ records, hours, days, months }: Options): Part[] {
+  const all: [Part, true | undefined][] = [
+    ['records', records],
+    ['hour', hours],
+    ['day', days],
+    ['month', months],
+  ];
+  return all.filter(([, isNamed]) => isNamed).map(([part]) => part);
+}
+
+const NAMES: Readonly<Record<Part, string>> = {
+  records: 'records',
+  hour: 'hours',
+  day: 'days',
+  month: 'months',
+};
+
+function* lines({ parts }: PruneResult, dryRun: boolean): Generator<string> {
+  if (parts.length === 0) {
+    yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
+  }
+  for (const { part, before, rows } of parts) {
+    const unit = part === 'records' ? '' : dryRun ? ' buckets of' : ' rows of';
+    const what = `${integer(rows)}${unit} ${NAMES[part]} before ${instant(before)}`;
+    yield dryRun ? `To delete: ${what}.\n` : `Deleted: ${what}.\n`;
+  }
+}

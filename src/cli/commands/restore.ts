@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import type { CopyProgress } from '../../copy/options.ts';
+import { restore } from '../../copy/restore.ts';
+import { integer } from '../../formats/numbers.ts';
+import { storageAt } from '../../storages/by-url.ts';
+import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { type Io, print } from '../io.ts';
+import { withProgress } from '../progress-line.ts';
+import { addStorageOption } from './options.ts';
+
+interface Options {
+  storage: string;
+  toSite?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  track-usage restore usage.ndjson --storage new.db
+  track-usage restore usage.ndjson --storage postgres://user@host/usage
+  track-usage restore usage.ndjson --storage usage.db --to-site old-shop
+
+The site must be empty. An interrupted restore continues where it stopped when
+you run the same command again.`;
+
+export function addRestoreCommand(program: Command, io: Io): void {
+  const command = program
+    .command('restore')
+    .summary('stores an export of a site in a storage')
+    .description(
+      'Stores the records and summaries of an export in NDJSON, then compares what is stored with the file.',
+    )
+    .argument('<file>', 'export in NDJSON');
+  addStorageOption(command)
+    .option('--to-site <site>', 'site name in the storage (default: that of the export)')
+    .addHelpText('after', EXAMPLES)
+    .action((file: string, options: Options) => run(file, options, io));
+}
+
+async function run(file: string, { storage: url, toSite }: Options, io: Io): Promise<void> {
+  const to = await storageAt(url).open(STANDARD_SUMMARIES);
+  try {
+    const { site, records, sums } = await withProgress(io, (progress) =>
+      restore({ file, to, toSite, onProgress: (at) => progress.show(() => progressText(at)) }),
+    );
+    await print(io, [
+      `The site "${site}" is restored and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,
+    ]);
+  } finally {
+    await to.close();
+  }
+}
+
+function progressText({ step, rows }: CopyProgress): string {
+  const what = { records: 'records', sums: 'summary rows', verify: 'rows verified' }[step];
+  return `${integer(rows)} ${what}`;
+}

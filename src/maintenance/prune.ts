@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import { TrackUsageError } from '../errors.ts';
+import { wallClock } from '../platform/clock.ts';
+import type { Storage } from '../query/storage.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import { prunePlan, pruneSteps } from '../storage/prune.ts';
+import { alignedTo, KEEP_ALL, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
+import { type Calendar, calendar, PERIODS } from '../summaries/periods.ts';
+import { openMaintenance } from './delta-journal.ts';
+import type { Instant } from './scope.ts';
+
+/** Options of `prune`. */
+export interface PruneOptions {
+  /** Storage from which old data is deleted. */
+  storage: Storage;
+  /** Name of the site. Defaults to `default`. */
+  site?: string | undefined;
+  /**
+   * Deletes data before this instant, rounded down to a day (records and hours) or month (days and months). Defaults to
+   * the retention that the app has stored.
+   */
+  before?: Instant | undefined;
+  /** Parts to delete. The hours are deleted with the days, and the days with the months. Defaults to all with a time. */
+  parts?: readonly Part[] | undefined;
+  /** True to count only, and to delete nothing. Defaults to false. */
+  dryRun?: boolean | undefined;
+  /** Called after each step with the progress. */
+  onProgress?: ((progress: PruneProgress) => void) | undefined;
+}
+
+/** Progress of `prune`. */
+export interface PruneProgress {
+  /** Part that is being deleted; `texts` for rows to which nothing refers any longer. */
+  part: Part | 'texts';
+  /** Number of deleted rows of this part. */
+  rows: number;
+}
+
+/** What `prune` deleted of one part, or would delete. */
+export interface PrunedPart {
+  /** The part. */
+  part: Part;
+  /** Time for which the part is kept, as stored by the app; `forever` if none is. */
+  keep: string;
+  /** End of the deleted data, with the site's offset. */
+  before: string;
+  /** Number of deleted rows. In a dry run, the number of records, or of buckets of all summaries. */
+  rows: number;
+}
+
+/** Result of `prune`. */
+export interface PruneResult {
+  /** Name of the site. */
+  site: string;
+  /** Parts with data to delete. Empty if all are kept forever. */
+  parts: PrunedPart[];
+}
+
+/** Periods that are deleted together with a part. */
+const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
+  records: ['records'],
+  hour: ['hour'],
+  day: ['hour', 'day'],
+  month: ['hour', 'day', 'month'],
+};
+
+/** Deletes old data by hand. The app does the same by itself. One process at a time can do so. */
+export async function prune(options: PruneOptions): Promise<PruneResult> {
+  const { storage, site = 'default', dryRun = false, onProgress = () => {} } = options;
+  const { reader } = storage;
+  const timeZone = await reader.timeZone(site);
+  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
+  const zone = calendar(timeZone);
+  const plan = planOf(options, zone, await reader.retention(site));
+  const rows = dryRun
+    ? await countOf(reader, site, plan)
+    : await deleteBefore(storage, site, timeZone, plan, onProgress);
+  const parts = PARTS.flatMap((part): PrunedPart[] => {
+    const { keep = 'forever', before = null } = plan[part] ?? {};
+    return before === null ? [] : [{ part, keep, before: zone.format(before), rows: rows[part] }];
+  });
+  return { site, parts };
+}
+
+function planOf({ before, parts }: PruneOptions, zone: Calendar, stored: StoredRetention): StoredRetention {
+  const keep = { ...KEEP_ALL };
+  for (const part of PARTS) keep[part] = stored[part]?.keep ?? 'forever';
+  const wanted = new Set(parts?.flatMap((part) => INCLUDED[part]) ?? PARTS);
+  if (before === undefined) {
+    const all = prunePlan(keep, zone, wallClock.now());
+    return Object.fromEntries(
+      PARTS.map((part) => [
+        part,
+        { keep: keep[part], before: wanted.has(part) ? (all[part]?.before ?? null) : null },
+      ]),
+    );
+  }
+  const at = zone.parse(before, 'before');
+  return Object.fromEntries(
+    PARTS.map((part) => [
+      part,
+      { keep: keep[part], before: wanted.has(part) ? zone.bucketOf(alignedTo(part), at) : null },
+    ]),
+  );
+}
+
+async function deleteBefore(
+  storage: Storage,
+  site: string,
+  timeZone: string,
+  plan: StoredRetention,
+  onProgress: (progress: PruneProgress) => void,
+): Promise<Record<Part, number>> {
+  const rows = { records: 0, hour: 0, day: 0, month: 0, texts: 0 };
+  const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
+  try {
+    const steps = pruneSteps(maintenance, plan, randomUUID());
+    for (let step = await steps.next(); ; step = await steps.next()) {
+      if (step.done) {
+        if (step.value) return rows;
+        throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
+      }
+      const { part } = step.value;
+      rows[part] += step.value.rows;
+      onProgress({ part, rows: rows[part] });
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+/** Returns the number of records and buckets that a plan deletes. */
+async function countOf(
+  reader: CompleteReader,
+  site: string,
+  plan: StoredRetention,
+): Promise<Record<Part, number>> {
+  const rows = { records: 0, hour: 0, day: 0, month: 0 };
+  const rangeOf = (before: number) => ({ from: -Number.MAX_SAFE_INTEGER, to: before - 1 });
+  const { before = null } = plan.records ?? {};
+  if (before !== null) {
+    const page = { order: 'hits', search: undefined, limit: 1, offset: 0 } as const;
+    const request = { site, ...rangeOf(before), where: [], column: 'method', ...page } as const;
+    rows.records = (await reader.matchingKeys(request)).total.hits;
+  }
+  for (const period of PERIODS) {
+    const { before: end = null } = plan[period] ?? {};
+    if (end === null) continue;
+    for (const summary of await reader.summaries(site)) {
+      const request = { site, summary, period, ...rangeOf(end), target: undefined };
+      rows[period] += (await reader.series(request)).length;
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { prune, verify } from '../../src/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { TestJournal } from '../../src/testing/batches.ts';
+import { openWriter, rows } from '../../src/testing/support.ts';
+import { run, temporaryDirectory } from './support.ts';
+
+/** Stores a request of each month of 2025. */
+async function fill(directory: string): Promise<string> {
+  const path = join(directory, 'usage.db');
+  const storage = new SqliteStorage(path, { hooks: ['urls'] });
+  const writer = await openWriter(storage);
+  const records = Array.from({ length: 12 }, (_, month) => ({
+    date: Date.UTC(2025, month, 15, 12),
+    url: `/${month}`,
+  }));
+  await writer.apply(new TestJournal('a', storage.summaries).batch(records));
+  await writer.close();
+  await storage.close();
+  return path;
+}
+
+test('prune deletes data before a date, and never more than what it names', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  const command = ['prune', '--storage', path];
+  expect(await run(command)).toEqual({
+    code: 0,
+    out: 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n',
+    err: '',
+  });
+  const dry = await run([...command, '--before', '2025-04-20', '--dry-run']);
+  expect(dry.out).toBe(
+    'To delete: 4 records before 2025-04-20 00:00:00.\nTo delete: 8 buckets of hours before 2025-04-20 00:00:00.\n',
+  );
+  const storage = new SqliteStorage(path);
+  expect(await storage.getUsage()).toHaveLength(12);
+  expect((await run([...command, '--before', '2025-04-20', '--records'])).out).toBe(
+    'Deleted: 4 records before 2025-04-20 00:00:00.\n',
+  );
+  expect(await storage.getUsage()).toHaveLength(8);
+  expect(await rows(storage, 'urls', 'hour')).toHaveLength(12);
+  const json = await run([...command, '--before', '2025-03-20', '--days', '--json']);
+  expect(JSON.parse(json.out)).toEqual({
+    site: 'default',
+    parts: [
+      { part: 'hour', keep: 'forever', before: '2025-03-20T00:00:00+00:00', rows: 6 },
+      { part: 'day', keep: 'forever', before: '2025-03-01T00:00:00+00:00', rows: 4 },
+    ],
+  });
+  const counts = await Promise.all(
+    (['hour', 'day', 'month'] as const).map((period) => rows(storage, 'urls', period)),
+  );
+  expect(counts.map(({ length }) => length)).toEqual([9, 10, 12]);
+  // What was deleted on purpose is no damage.
+  expect(await verify({ storage })).toMatchObject({ count: 0 });
+  await storage.close();
+});
+
+test('prune applies the stored retention, and one process at a time', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  const storage = new SqliteStorage(path);
+  const writer = await openWriter(storage);
+  await writer.maintenance!.retain({
+    records: { keep: '1d', before: null },
+    month: { keep: 'forever', before: null },
+  });
+  await writer.maintenance!.lease({ task: 'prune', holder: 'other', ms: 60_000 });
+  await expect(prune({ storage })).rejects.toMatchObject({ code: 'MAINTENANCE_BUSY' });
+  await writer.maintenance!.lease({ task: 'prune', holder: 'other', ms: 0 });
+  const progress: string[] = [];
+  const { parts } = await prune({ storage, onProgress: ({ part }) => progress.push(part) });
+  expect(parts).toEqual([expect.objectContaining({ part: 'records', keep: '1d', rows: 12 })]);
+  expect(progress).toContain('texts');
+  expect(await storage.getUsage()).toEqual([]);
+  expect(await rows(storage, 'urls', 'hour')).toHaveLength(12);
+  await writer.close();
+  await storage.close();
+  expect((await run(['prune', '--storage', path, '--site', 'x'])).code).toBe(1);
+  expect((await run(['prune', '--storage', path, '--before', 'soon'])).code).toBe(2);
+});
