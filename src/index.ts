@@ -18,6 +18,7 @@ export {
   forget,
   type RemainingText,
 } from './maintenance/forget.ts';
+export type { JournalInfo, RejectFile } from './maintenance/journal-status.ts';
 export {
   type PrunedPart,
   type PruneOptions,
@@ -27,6 +28,8 @@ export {
 } from './maintenance/prune.ts';
 export { type RebuildOptions, type RebuildResult, type Refused, rebuild } from './maintenance/rebuild.ts';
 export type { Instant, MaintenanceProgress, ScopeOptions, Uncovered } from './maintenance/scope.ts';
+export { type StorageStatusOptions, storageStatus } from './maintenance/status.ts';
+export type { Growth, ReachedBudget, StorageReport } from './maintenance/storage-report.ts';
 export {
   type BucketList,
   type Difference,

@@ -12,6 +12,7 @@ import { addRebuildCommand } from './commands/rebuild.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addRestoreCommand } from './commands/restore.ts';
 import { addServeCommand } from './commands/serve.ts';
+import { addStatusCommand } from './commands/status.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
 import { addVerifyCommand } from './commands/verify.ts';
@@ -89,6 +90,7 @@ function createProgram(io: Io, texts: { out: string; err: string }): Command {
   addBackupCommand(program, io);
   addReportCommand(program, io);
   addServeCommand(program, io);
+  addStatusCommand(program, io);
   addVerifyCommand(program, io);
   addRebuildCommand(program, io);
   addForgetCommand(program, io);

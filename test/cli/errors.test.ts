@@ -62,15 +62,15 @@ test.each([
   [[...COPY, '--website', 'x'], /^--website is "x"; expected no value unless --from begins with flask/],
   [
     ['help', 'graph'],
-    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, status, verify, rebuild, forget, prune",
   ],
   [
     ['graph'],
-    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+    "unknown command 'graph'; use one of: sum, usage, copy, export, restore, backup, report, serve, status, verify, rebuild, forget, prune",
   ],
   [
     ['migrate'],
-    "unknown command 'migrate'; use one of: sum, usage, copy, export, restore, backup, report, serve, verify, rebuild, forget, prune",
+    "unknown command 'migrate'; use one of: sum, usage, copy, export, restore, backup, report, serve, status, verify, rebuild, forget, prune",
   ],
   [['usgae'], "unknown command 'usgae'; did you mean usage?"],
   [['reports'], "unknown command 'reports'; did you mean report?"],

@@ -1,0 +1,64 @@
+import { PARTS, type Part } from '../storage/retention.ts';
+import type { StorageReport } from './storage-report.ts';
+
+/** Time after which expired data should have been deleted. In ms. */
+const PRUNE_DELAY = 2 * 24 * 3_600_000;
+/** Size of a storage above which advice about its growth is given, in bytes. */
+const LARGE = 1e9;
+/** Share of free space above which it is worth giving back. */
+const MUCH_FREE = 0.5;
+
+const NAMES: Readonly<Record<Part, string>> = {
+  records: 'Records',
+  hour: 'Hours of summaries',
+  day: 'Days of summaries',
+  month: 'Months of summaries',
+};
+
+/**
+ * Returns what to do about each thing that is not well.
+ * @param horizons Start of the kept data of each part, according to the stored retention.
+ */
+export function adviceOf(
+  { retention, growth, size, budgets, journals = [], rejects = [] }: Omit<StorageReport, 'advice'>,
+  horizons: Partial<Record<Part, number>>,
+): string[] {
+  const advice: string[] = [];
+  if (Object.keys(retention).length === 0) {
+    advice.push(
+      'No app has stored a retention yet: start the app with this release, or delete old data with track-usage prune --before DATE.',
+    );
+  }
+  for (const part of PARTS) {
+    const [horizon, before = null] = [horizons[part], retention[part]?.before];
+    if (horizon !== undefined && horizon - (before ?? 0) > PRUNE_DELAY) {
+      advice.push(
+        `${NAMES[part]} that have expired are not deleted: start the app, which does so, or run track-usage prune.`,
+      );
+    }
+  }
+  const { keep = 'forever' } = retention.records ?? {};
+  if (keep === 'forever' && (growth.bytesInYear ?? 0) > LARGE) {
+    advice.push(
+      'Records are kept forever: set the storage option retention, for example { records: "90d" }.',
+    );
+  }
+  if (size.total !== null && size.free !== null && size.total > LARGE && size.free > MUCH_FREE * size.total) {
+    advice.push('Most of the database is free space: run VACUUM to give it back to the file system.');
+  }
+  for (const summary of new Set(budgets.map((budget) => budget.summary))) {
+    advice.push(
+      `The key budget of ${summary} was reached: totals are exact, but further keys are added up under an empty key. If they are not from an attack, raise the storage option maxKeys.`,
+    );
+  }
+  for (const { path, state, pendingBytes } of journals) {
+    if (pendingBytes === 0) continue;
+    if (state !== 'running') {
+      advice.push(`Records in the journal ${path} are not stored: start the app, which stores them.`);
+    }
+  }
+  for (const { path } of rejects) {
+    advice.push(`The storage rejected records: inspect ${path}, and delete the file afterwards.`);
+  }
+  return advice;
+}

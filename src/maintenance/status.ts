@@ -1,0 +1,177 @@
+import { TrackUsageError } from '../errors.ts';
+import { wallClock } from '../platform/clock.ts';
+import type { Storage } from '../query/storage.ts';
+import { storedSummaries } from '../query/sums-and-records.ts';
+import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { PartSize, StorageSize } from '../storage/contract.ts';
+import { horizonsOf, KEEP_ALL, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
+import { COVERAGE, OTHERS } from '../summaries/coverage.ts';
+import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { adviceOf } from './advice.ts';
+import { openMaintenance } from './delta-journal.ts';
+import { type JournalInfo, journalsIn, rejectFilesIn } from './journal-status.ts';
+import type { Growth, ReachedBudget, StorageReport } from './storage-report.ts';
+
+/** Options of `storageStatus`. */
+export interface StorageStatusOptions {
+  /** Storage to describe. */
+  storage: Storage;
+  /** Name of the site. Defaults to `default`. */
+  site?: string | undefined;
+  /** Directory of the apps' journals: the option `journal.dir` of the app. Defaults to none. */
+  journal?: string | undefined;
+}
+
+const DAY = 24 * 3_600_000;
+/** Number of complete days from which the growth is estimated. */
+const DAYS = 7;
+const YEAR = 365;
+const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
+
+/** Describes a storage: its size and growth, retention, budgets, journals, and what to do about problems. */
+export async function storageStatus(options: StorageStatusOptions): Promise<StorageReport> {
+  const { storage, site = 'default', journal } = options;
+  const { reader } = storage;
+  const timeZone = await reader.timeZone(site);
+  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
+  const zone = calendar(timeZone);
+  const now = wallClock.now();
+  const [summaries, size, retention] = await Promise.all([
+    storedSummaries(reader, site),
+    reader.size(),
+    reader.retention(site),
+  ]);
+  const [oldest] = (await reader.scan({ site, after: undefined, limit: 1 })).records;
+  const [newest] = await reader.usage({ site, ...ALWAYS, limit: 1, offset: 0 });
+  const found = {
+    storage: storage.label,
+    site,
+    timeZone,
+    summaries,
+    oldest: oldest ? zone.format(oldest.ms) : null,
+    newest: newest ? zone.format(newest.date) : null,
+    size,
+    growth: await growthOf(reader, site, zone, { size, retention, now, first: oldest?.ms }),
+    retention,
+    budgets: await reachedBudgets(reader, site, zone, summaries, now),
+    journals: journal === undefined ? undefined : await journalsOf(storage, site, timeZone, journal),
+    rejects: journal === undefined ? undefined : rejectFilesIn(journal),
+  };
+  return { ...found, advice: adviceOf(found, horizonsOf(keepOf(retention), zone, now)) };
+}
+
+function keepOf(retention: StoredRetention) {
+  const keep = { ...KEEP_ALL };
+  for (const part of PARTS) keep[part] = retention[part]?.keep ?? 'forever';
+  return keep;
+}
+
+async function journalsOf(
+  storage: Storage,
+  site: string,
+  timeZone: string,
+  dir: string,
+): Promise<JournalInfo[]> {
+  // Only the writing end knows the positions of journals.
+  const { writer } = await openMaintenance(storage, site, timeZone);
+  try {
+    return await journalsIn(dir, (id) => writer.position(id), wallClock.now());
+  } finally {
+    await writer.close();
+  }
+}
+
+/** Returns the requests of recent buckets whose key did not fit into the budget. */
+async function reachedBudgets(
+  reader: CompleteReader,
+  site: string,
+  zone: Calendar,
+  summaries: readonly string[],
+  now: number,
+): Promise<ReachedBudget[]> {
+  const from: Record<Period, number> = {
+    hour: zone.hourOf(now - DAY),
+    day: zone.dayOf(now - 7 * DAY),
+    month: zone.monthOf(now),
+  };
+  const found: ReachedBudget[] = [];
+  for (const summary of summaries) {
+    for (const period of PERIODS) {
+      const spans = [{ period, from: from[period], to: now }];
+      const { hits } = await reader.total({ site, summary, spans, target: OTHERS });
+      if (hits > 0) found.push({ summary, period, hits });
+    }
+  }
+  return found;
+}
+
+interface Measured {
+  size: StorageSize;
+  retention: StoredRetention;
+  now: number;
+  /** Date of the oldest record. */
+  first: number | undefined;
+}
+
+async function growthOf(
+  reader: CompleteReader,
+  site: string,
+  zone: Calendar,
+  { size, retention, now, first }: Measured,
+): Promise<Growth> {
+  const today = zone.dayOf(now);
+  const to = today - 1;
+  const from = zone.dayOf(today - DAYS * DAY);
+  const days = await reader.series({
+    site,
+    summary: COVERAGE.name,
+    period: 'day',
+    from,
+    to,
+    target: undefined,
+  });
+  const count = Math.max(1, days.length);
+  const requestsPerDay = days.reduce((sum, { hits }) => sum + hits, 0) / count;
+  // Rows that a day adds to each part.
+  const rows: Record<Part, number> = { records: requestsPerDay, hour: 0, day: 0, month: 0 };
+  for (const summary of await reader.summaries(site)) {
+    for (const period of PERIODS) {
+      const start = period === 'month' ? zone.monthOf(to) : from;
+      const range = { site, summary, from: start, to: period === 'month' ? now : to, target: undefined };
+      const buckets = await reader.series({ ...range, period });
+      // Nearly every bucket also has requests without a key.
+      const keys = buckets.reduce((sum, bucket) => sum + bucket.keys + 1, 0);
+      rows[period] += keys / (period === 'month' ? 30 * Math.max(1, buckets.length) : count);
+    }
+  }
+  const added = PARTS.map((part) => ({ part, bytes: bytesOf(size[part], rows[part]) }));
+  const perRecord = perRow(size.texts, size.records.rows);
+  if (size.total === null || added.some(({ bytes }) => bytes === null)) {
+    return { requestsPerDay, bytesPerDay: null, bytesInYear: null };
+  }
+  const texts = (perRecord ?? 0) * requestsPerDay;
+  let [bytesPerDay, bytesInYear] = [0, size.total];
+  const horizons = horizonsOf(keepOf(retention), zone, now);
+  for (const { part, bytes } of added) {
+    const ofDay = (bytes ?? 0) + (part === 'records' ? texts : 0);
+    const age = first === undefined ? 0 : (now - first) / DAY;
+    const horizon = horizons[part];
+    // A part that is kept for a time grows until it is as old as that.
+    const left = horizon === undefined ? YEAR : Math.max(0, (now - horizon) / DAY - age);
+    if (left > 0) bytesPerDay += ofDay;
+    bytesInYear += ofDay * Math.min(YEAR, left);
+  }
+  return { requestsPerDay, bytesPerDay: Math.round(bytesPerDay), bytesInYear: Math.round(bytesInYear) };
+}
+
+/** Returns the bytes of a number of rows of a part; `null` if unknown. */
+function bytesOf(size: PartSize, rows: number): number | null {
+  if (rows === 0) return 0;
+  const each = perRow(size, size.rows);
+  return each === null ? null : each * rows;
+}
+
+function perRow({ bytes, indexes }: PartSize, rows: number | null): number | null {
+  if (bytes === null || rows === null) return null;
+  return rows === 0 ? 0 : (bytes + (indexes ?? 0)) / rows;
+}

@@ -1,0 +1,54 @@
+import type { StorageSize } from '../storage/contract.ts';
+import type { StoredRetention } from '../storage/retention.ts';
+import type { Period } from '../summaries/periods.ts';
+import type { JournalInfo, RejectFile } from './journal-status.ts';
+
+/** Growth of a storage, estimated from the requests of the last days. */
+export interface Growth {
+  /** Average number of requests per day, of up to 7 complete days. */
+  requestsPerDay: number;
+  /** Bytes that are added per day. `null` if the size is unknown. */
+  bytesPerDay: number | null;
+  /** Total size in a year, if the requests stay as they are and the retention is applied. In bytes. */
+  bytesInYear: number | null;
+}
+
+/** Summary whose key budget was reached. */
+export interface ReachedBudget {
+  /** Name of the summary. */
+  summary: string;
+  /** Period of the buckets: the last 24 hours, 7 days, or the current month. */
+  period: Period;
+  /** Number of requests whose key did not fit. */
+  hits: number;
+}
+
+/** Result of `storageStatus`. */
+export interface StorageReport {
+  /** Name of the storage. Contains no password. */
+  storage: string;
+  /** Name of the site. */
+  site: string;
+  /** IANA time zone of the site. */
+  timeZone: string;
+  /** Names of the stored summaries. */
+  summaries: string[];
+  /** Date of the oldest and newest record, with the site's offset. `null` without records. */
+  oldest: string | null;
+  /** Date of the newest record, with the site's offset. `null` without records. */
+  newest: string | null;
+  /** Size by part, of all sites. Unknown values are `null`. */
+  size: StorageSize;
+  /** Growth. */
+  growth: Growth;
+  /** Retention that the app has stored. Parts without one are kept forever. */
+  retention: StoredRetention;
+  /** Budgets that were reached lately. */
+  budgets: ReachedBudget[];
+  /** Journals of apps. `undefined` without the option `journal`. */
+  journals: JournalInfo[] | undefined;
+  /** Files of rejected records. `undefined` without the option `journal`. */
+  rejects: RejectFile[] | undefined;
+  /** Things to do, as sentences. Empty if all is well. */
+  advice: string[];
+}
