@@ -100,12 +100,16 @@ const REQUEST: RecountRequest = {
 };
 
 /** Returns corrections of all periods. */
-function less(...keys: string[]): DeltaRow[] {
-  const measures = { hits: -1, transfer: -5, errors: 0, duration: -1_500 };
-  return keys.flatMap((key) =>
-    PERIODS.map((period) => ({ summary: 'urls', period, bucket: START[period], key, ...measures })),
+function corrections(...changes: [key: string, hits: number][]): DeltaRow[] {
+  return changes.flatMap(([key, hits]) =>
+    PERIODS.map((period) => {
+      const measures = { hits, transfer: 5 * hits, errors: 0, duration: 1_500 * hits };
+      return { summary: 'urls', period, bucket: START[period], key, ...measures };
+    }),
   );
 }
+
+const less = (...keys: string[]) => corrections(...keys.map((key): [string, number] => [key, -1]));
 
 const failing = (...step: [collection: string, method: string, when: 'before' | 'after']): Interception => {
   return (...given) => {
@@ -151,6 +155,22 @@ describe.skipIf(!hasMongo)('key budget', () => {
     expect(await writer.maintenance!.prune({ part: 'day', before: START.day + 1, limit: 100 })).toBe(0);
     expect(await db.collection('usageTracking_key_counts').distinct('period')).toEqual(['hour', 'month']);
     await writer.close();
+  });
+
+  test('counts the keys of a batch whose process was killed before it added their number', async () => {
+    const { storage, open } = await newDatabase('urls');
+    const maxKeys = limits(4);
+    const writer = await open({ maxKeys });
+    const dying = await open({ maxKeys }, failing('_key_counts', 'bulkWrite', 'before'));
+    const journal = new TestJournal('a', storage.summaries);
+    await put(writer, journal.batch(urls('1')));
+    const batch = await dying.admit!(journal.batch(urls('2', '3')));
+    await expect(dying.apply(batch)).rejects.toThrow('killed');
+    expect(await writer.apply(batch)).toBe(true);
+    await put(writer, journal.batch(urls('4', '5')));
+    const found = await rows(storage, 'urls');
+    expect(found.map(([key]) => key)).toEqual(['', '1', '2', '3', '4']);
+    for (const each of [dying, writer]) await each.close();
   });
 
   test('counts the keys that a database of version 1 has', async () => {
@@ -220,6 +240,57 @@ describe.skipIf(!hasMongo)('a process killed between two steps of a batch', () =
       if (!isKilled) break;
     }
     expect(steps).toBeGreaterThan(15);
+  });
+});
+
+describe.skipIf(!hasMongo)('a process killed while it moves sums to another key', () => {
+  test('leaves a batch that is completed when its journal is removed', { timeout: 60_000 }, async () => {
+    const { db, storage, open } = await newDatabase('urls');
+    const writer = await open();
+    await put(writer, new TestJournal('a', storage.summaries).batch(urls('a', 'a', 'b')));
+    let isStored = false;
+    for (let n = 0; !isStored; n++) {
+      let step = Number.NEGATIVE_INFINITY;
+      const dying = await open({}, () => {
+        if (step++ === n) throw new Error('killed');
+      });
+      step = 0;
+      const journal = new TestJournal(`move ${n}`, storage.summaries);
+      const move = corrections(['a', -2], ['', 2]);
+      isStored = await dying.apply(journal.correction(move)).catch(() => false);
+      await dying.close();
+      await writer.forget(journal.id);
+      const found = await rows(storage, 'urls', 'month');
+      const isMoved = found[0]![0] === '';
+      for (const period of PERIODS) expect(await rows(storage, 'urls', period)).toEqual(found);
+      expect(found).toEqual([
+        [isMoved ? '' : 'a', 2, 10, 0, 3_000],
+        ['b', 1, 5, 0, 1_500],
+      ]);
+      expect(await db.collection('usageTracking_corrections').countDocuments()).toBe(0);
+      // Back again.
+      if (isMoved) {
+        const back = new TestJournal(`back ${n}`, storage.summaries);
+        await put(writer, back.correction(corrections(['a', 2], ['', -2])));
+      }
+    }
+    await writer.close();
+  });
+
+  test('and journals without sums do not raise the marks of their slot', async () => {
+    const { db, storage, open } = await newDatabase('urls');
+    const writer = await open();
+    for (const id of ['a', 'b']) {
+      const empty = { ...new TestJournal(id, []).correction([]), to: { position: 2 ** 40, ordinal: 0 } };
+      expect(await writer.apply(empty)).toBe(true);
+      await writer.forget(empty.journal);
+    }
+    await put(writer, new TestJournal('c', storage.summaries).batch(urls('a')));
+    await writer.forget(new TestJournal('c', []).id);
+    expect(await db.collection('usageTracking_slots').find().toArray()).toEqual([
+      { _id: 0, journal: null, base: 64 },
+    ]);
+    await writer.close();
   });
 });
 

@@ -87,6 +87,11 @@ export class Collections implements EngineSession {
     return this.#get(`${this.#location.collection}_key_counts`);
   }
 
+  /** Batches that move sums between keys, until they are stored: see `Corrections`. */
+  get corrections(): Collection<StoredDocument> {
+    return this.#get(`${this.#location.collection}_corrections`);
+  }
+
   /** Sums whose hits became 0, until they are deleted: see `EmptiedSums`. */
   get emptied(): Collection<StoredDocument> {
     return this.#get(`${this.#location.collection}_emptied`);

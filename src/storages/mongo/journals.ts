@@ -33,6 +33,8 @@ interface JournalDocument {
   ordinal: number;
   /** End of the batch in progress, if any. */
   pending?: number;
+  /** End of the last batch with sums. Missing in version 1 of the schema. */
+  marked?: number;
   slot?: number;
   /** Offset added to positions to get marks. Marks of the slot's previous journals were never higher. */
   base: number;
@@ -66,12 +68,13 @@ export class Journals {
   /**
    * Records that a batch is in progress. Returns `undefined` if the journal is not at the start of the batch.
    */
-  async begin({ journal, from, to }: Batch): Promise<Begun | undefined> {
+  async begin({ journal, from, to, deltas }: Batch): Promise<Begun | undefined> {
+    const marked = deltas.length > 0 && { marked: to.position };
     for (;;) {
       const found = (await limited(
         this.#collections.journals.findOneAndUpdate(
           { _id: journal, position: from.position, slot: { $exists: true } },
-          { $set: { pending: to.position, date: new Date(wallClock.now()) } },
+          { $set: { pending: to.position, ...marked, date: new Date(wallClock.now()) } },
           { returnDocument: 'before', includeResultMetadata: false },
         ),
       )) as JournalDocument | null;
@@ -146,11 +149,17 @@ export class Journals {
     return matchedCount === 1;
   }
 
+  /** Returns the end of the batch in progress, if any. */
+  async pending(journal: string): Promise<number | undefined> {
+    return (await this.#find(journal))?.pending;
+  }
+
   async forget(journal: string): Promise<void> {
     this.#slots.delete(journal);
     const { journals, slots } = this.#collections;
     const found = await this.#find(journal);
-    const highest = Math.max(found?.position ?? 0, found?.pending ?? 0);
+    // A position may be as high as 2^40 without any sums. Added up, such marks would become inexact.
+    const highest = found?.marked ?? Math.max(found?.position ?? 0, found?.pending ?? 0);
     // The slot is freed first: a process that dies in between repeats both steps.
     for (const { _id, base } of await limited(slots.find({ journal }).toArray())) {
       await limited(
@@ -178,6 +187,7 @@ export class Journals {
           _id: journal,
           position: 0,
           ordinal: 0,
+          marked: 0,
           slot,
           base,
           date: new Date(wallClock.now()),
@@ -229,7 +239,7 @@ export class Journals {
       }),
     )) as Document as JournalDocument | null;
     if (!idle) return false;
-    const { _id, position, slot, base } = idle;
+    const { _id, position, marked = position, slot, base } = idle;
     const { matchedCount } = await limited(
       journals.updateOne(
         { _id, position, slot, pending: { $exists: false } },
@@ -238,7 +248,7 @@ export class Journals {
     );
     if (matchedCount === 1) {
       await limited(
-        slots.updateOne({ _id: slot!, journal: _id }, { $set: { journal: null, base: base + position } }),
+        slots.updateOne({ _id: slot!, journal: _id }, { $set: { journal: null, base: base + marked } }),
       );
     }
     // Another process may have moved the journal or taken the slot first.

@@ -93,8 +93,8 @@ export class MongoMaintenance implements StorageMaintenance {
 
   /** Rewrites the files of the collections. The files of an engine such as WiredTiger keep deleted data otherwise. */
   async scrub(): Promise<void> {
-    const { records, visitorKeys } = this.#collections;
-    const names = [records, visitorKeys].map(({ collectionName }) => collectionName);
+    const { records, visitorKeys, corrections } = this.#collections;
+    const names = [records, visitorKeys, corrections].map(({ collectionName }) => collectionName);
     for (const summary of await this.#collections.summaries()) {
       for (const period of PERIODS) names.push(this.#collections.sums(summary, period).collectionName);
     }

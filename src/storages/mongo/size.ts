@@ -7,14 +7,15 @@ type Size = { [figure in keyof PartSize]: number } & { free: number };
 
 /** Returns the size of a storage, from the statistics of the server. */
 export async function sizeOf(collections: Collections): Promise<StorageSize> {
-  const { records, schema, sites, journals, slots, visitorKeys, keyCounts, emptied } = collections;
+  const { records, schema, sites, journals, slots, visitorKeys, keyCounts, emptied, corrections } =
+    collections;
   const summaries = await collections.summaries();
   const ofPeriod = (period: Period) =>
     sizeOfAll(
       collections,
       summaries.map((summary) => collections.sums(summary, period).collectionName),
     );
-  const other = [schema, sites, journals, slots, visitorKeys, keyCounts, emptied].map(
+  const other = [schema, sites, journals, slots, visitorKeys, keyCounts, emptied, corrections].map(
     (each) => each.collectionName,
   );
   const sizes = {

@@ -1,6 +1,7 @@
 import type { Position } from '../../journal/position.ts';
 import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import { type Collections, insertMissing, limited, type StoredDocument } from './collections.ts';
+import { Corrections } from './corrections.ts';
 import { EmptiedSums } from './emptied-sums.ts';
 import { Journals } from './journals.ts';
 import { KeyBudget } from './key-budget.ts';
@@ -29,6 +30,7 @@ export class MongoWriter implements StorageWriter {
   readonly #journals: Journals;
   readonly #counts: KeyCounts;
   readonly #budget: KeyBudget;
+  readonly #corrections: Corrections;
   readonly #emptied: EmptiedSums;
   #sums: Sums;
 
@@ -39,6 +41,7 @@ export class MongoWriter implements StorageWriter {
     this.#journals = new Journals(collections);
     this.#counts = new KeyCounts(collections, site);
     this.#budget = new KeyBudget(collections, context, this.#counts);
+    this.#corrections = new Corrections(collections);
     this.#emptied = new EmptiedSums(collections, site, this.#counts);
     this.#sums = new Sums(collections, site);
     this.maintenance = new MongoMaintenance(collections, site, this.#counts, this.#emptied);
@@ -53,6 +56,13 @@ export class MongoWriter implements StorageWriter {
   }
 
   async apply(batch: Batch): Promise<boolean> {
+    const isSaved = await this.#corrections.save(batch);
+    const isStored = await this.#store(batch);
+    if (isSaved) await this.#corrections.remove(batch.journal);
+    return isStored;
+  }
+
+  async #store(batch: Batch): Promise<boolean> {
     const begun = await this.#journals.begin(batch);
     if (!begun) return false;
     await this.#insertRecords(batch);
@@ -83,8 +93,13 @@ export class MongoWriter implements StorageWriter {
     return Buffer.from(String(found!.key), 'hex');
   }
 
-  forget(journal: string): Promise<void> {
-    return this.#journals.forget(journal);
+  async forget(journal: string): Promise<void> {
+    const pending = await this.#journals.pending(journal);
+    // Left by a process that was killed while it moved sums.
+    const correction = pending === undefined ? undefined : await this.#corrections.find(journal, pending);
+    if (correction) await this.#store(correction);
+    await this.#corrections.remove(journal);
+    await this.#journals.forget(journal);
   }
 
   refuses(error: unknown): boolean {
