@@ -5,8 +5,10 @@ import type { Filter } from '../query/query.ts';
 import { calendar } from '../summaries/periods.ts';
 import type { UsageStatus } from '../writer/app/status.ts';
 import { bucketLines, type Lines, recordLines, topLines } from './export.ts';
+import { refuse } from './problem.ts';
 import type { Queries } from './queries.ts';
 import * as schemas from './schemas.ts';
+import type { Verifications, VerifyDay } from './verification.ts';
 
 /** Data source of the handler. */
 export interface HandlerSource {
@@ -19,7 +21,14 @@ export interface HandlerSource {
   status(): UsageStatus | null;
   /** Returns the metrics as text. `undefined` without an app. */
   metrics?: ((options: { openMetrics: boolean }) => string) | undefined;
+  /** Compares the summaries of a day with its records. `undefined` without a storage that can be verified. */
+  verify?: VerifyDay | undefined;
   version: string;
+}
+
+/** Data source of the endpoints. */
+export interface EndpointSource extends Omit<HandlerSource, 'verify'> {
+  verifications?: Verifications | undefined;
 }
 
 /** One endpoint of the HTTP API. */
@@ -33,9 +42,9 @@ export interface Endpoint {
    * Runs the query.
    * @param summary Value of `{summary}` in the path.
    */
-  query(source: HandlerSource, parameters: never, summary: string): Promise<unknown>;
+  query(source: EndpointSource, parameters: never, summary: string): Promise<unknown>;
   /** Returns the same without a row limit, line by line. */
-  lines?: (source: HandlerSource, parameters: never, summary: string) => Lines;
+  lines?: (source: EndpointSource, parameters: never, summary: string) => Lines;
 }
 
 type Of<S extends v.GenericSchema> = v.InferOutput<S>;
@@ -46,8 +55,8 @@ function endpoint<P extends v.GenericSchema, A extends v.GenericSchema>(given: {
   summary: string;
   parameters: P;
   response: A;
-  query(source: HandlerSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
-  lines?: (source: HandlerSource, parameters: Of<P>, summary: string) => unknown;
+  query(source: EndpointSource, parameters: Of<P>, summary: string): Promise<Of<A>>;
+  lines?: (source: EndpointSource, parameters: Of<P>, summary: string) => unknown;
 }): Endpoint {
   return given as unknown as Endpoint;
 }
@@ -58,9 +67,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
     summary: 'Time zone of the site, its summaries, and the status of the app.',
     parameters: schemas.siteParameters,
     response: schemas.siteResponse,
-    query: async ({ query, version, ...source }, { site }) => ({
+    query: async ({ query, version, verifications, ...source }, { site }) => ({
       ...(await query.site(defined({ site }))),
       version,
+      verify: verifications !== undefined,
       status: shown(source),
     }),
   }),
@@ -70,6 +80,21 @@ export const ENDPOINTS: readonly Endpoint[] = [
     parameters: schemas.noParameters,
     response: schemas.statusResponse,
     query: async (source) => ({ status: shown(source) }),
+  }),
+  endpoint({
+    path: '/verify',
+    summary:
+      'Compares the summaries of yesterday with its records. The result is returned again for a minute.',
+    parameters: schemas.siteParameters,
+    response: schemas.verifyResponse,
+    query: async ({ verifications, isPublic, site: own }, { site = own }) => {
+      if (isPublic) {
+        const how = 'Pass token instead of public: true, or run track-usage verify.';
+        return refuse(403, 'Verification is not public', how, 'VERIFY_PRIVATE');
+      }
+      if (!verifications) return refuse(404, 'Not found', 'Run track-usage verify.', 'PATH_UNKNOWN');
+      return verifications.yesterday(site);
+    },
   }),
   endpoint({
     path: '/totals',

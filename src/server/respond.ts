@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from '../metrics/exposition.ts';
 import { type Access, authorityOf } from './access.ts';
-import { findEndpoint, type HandlerSource, readParameters, reasonsOf } from './api.ts';
+import { type EndpointSource, findEndpoint, type HandlerSource, readParameters, reasonsOf } from './api.ts';
 import type { Lines } from './export.ts';
 import { readFiles, sendFile } from './files.ts';
 import { readForm } from './form.ts';
@@ -13,6 +13,7 @@ import { openApi } from './openapi.ts';
 import type { HandlerSettings } from './options.ts';
 import { type Problem, problemOf, Refusal, refuse, sendProblem } from './problem.ts';
 import { redirect, sendJson, sendLines } from './send.ts';
+import { Verifications } from './verification.ts';
 
 /** Media type in the Accept header of OpenMetrics clients. */
 const OPEN_METRICS = 'application/openmetrics-text';
@@ -21,7 +22,7 @@ const LATER = { 'retry-after': '30' };
 
 /** Handles requests below the handler's path. */
 export class Responder {
-  readonly #source: HandlerSource;
+  readonly #source: EndpointSource;
   readonly #access: Access;
   readonly #settings: HandlerSettings;
   readonly #live: LiveStreams;
@@ -30,7 +31,11 @@ export class Responder {
 
   constructor(source: HandlerSource, access: Access, settings: HandlerSettings) {
     const gate = new Gate(settings.maxQueries, settings.timeout);
-    this.#source = { ...source, query: gated(source.query, gate), isPublic: settings.public };
+    const { verify, ...rest } = source;
+    const query = gated(source.query, gate);
+    const verifications =
+      verify && !settings.public ? new Verifications(query, verify, settings.timeout) : undefined;
+    this.#source = { ...rest, query, verifications, isPublic: settings.public };
     this.#access = access;
     this.#settings = settings;
     this.#live = new LiveStreams(this.#source, settings.maxStreams);

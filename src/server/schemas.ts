@@ -204,7 +204,28 @@ export const siteResponse = v.strictObject({
     'Parts of the storage that are not kept forever.',
   ),
   version: v.string(),
+  verify: described(v.boolean(), 'True if `/verify` is available.'),
   status: described(v.nullable(object), '`usage.status()`; null if no app runs.'),
+});
+export const verifyResponse = v.strictObject({
+  site: v.string(),
+  date: described(v.string(), 'Date of yesterday in the time zone of the site.'),
+  compared: described(v.number(), 'Number of buckets that were compared, over all summaries.'),
+  count: described(v.number(), 'Number of sums that differ.'),
+  differences: described(
+    v.array(
+      v.strictObject({
+        summary: v.string(),
+        period: v.picklist(PERIODS),
+        date: described(v.string(), "Start of the bucket, with the site's offset."),
+        key,
+        stored: measured,
+        counted: measured,
+      }),
+    ),
+    'Sums that differ, at most 20.',
+  ),
+  notCovered: described(v.number(), 'Number of buckets that the records do not cover.'),
 });
 export const statusResponse = v.strictObject({ status: v.nullable(object) });
 export const totalsResponse = v.strictObject({

@@ -6,6 +6,7 @@ import { innerApp, prepareMark, type TrackedApp, track } from '../frameworks/ind
 import type { Trust } from '../frameworks/node.ts';
 import { journalsDirectory } from '../journal/directory.ts';
 import { Journal } from '../journal/journal.ts';
+import { verify } from '../maintenance/verify.ts';
 import { OPENMETRICS_END } from '../metrics/exposition.ts';
 import { healthText } from '../metrics/health.ts';
 import { RequestCounter } from '../metrics/request-counter.ts';
@@ -271,6 +272,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       site: this.#site,
       status: () => this.status(),
       metrics: (formats) => this.metrics(formats),
+      verify: (site, date) => verify({ storage: this.#first(() => true)!, site, from: date, to: date }),
       version: version(),
     };
     return createHandler(source, options, (request) => this.#views.exclude(request));

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { HandlerOptions } from '../../src/server/options.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { TOKEN } from '../server/support.ts';
 import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
@@ -334,4 +335,22 @@ describe('retention, key budgets and bots', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
     expect(complaints).toEqual([]);
   });
+});
+
+test('yesterday can be verified, unless the dashboard is public', async () => {
+  const openHealth = async (handler: HandlerOptions) => {
+    const site = await siteWith(visits(200), { handler });
+    const opened = await browser.openPage(site.url);
+    await opened.page.getByRole('button', { name: 'Data complete' }).click();
+    return opened;
+  };
+  await using open = await openHealth({ public: true });
+  await open.page.getByText('requests of this process').waitFor();
+  expect(await open.page.getByRole('button', { name: 'Verify yesterday' }).count()).toBe(0);
+  await using opened = await openHealth({ authorize: () => true });
+  await opened.page.getByRole('button', { name: 'Verify yesterday' }).click();
+  await opened.page.getByText(/no differences in \d+ buckets of summaries/).waitFor();
+  expect(await barriers(opened.page)).toEqual([]);
+  await screenshot(opened.page, 'verified', false);
+  expect(opened.complaints).toEqual([]);
 });

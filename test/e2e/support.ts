@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll } from 'vitest';
+import { verify } from '../../src/maintenance/verify.ts';
 import { UsageQuery } from '../../src/query/query.ts';
 import type { HandlerOptions } from '../../src/server/options.ts';
 import { maxKeysOf } from '../../src/storage/key-budget.ts';
@@ -101,7 +102,9 @@ export function fileSites() {
           },
         ],
       });
-    const handler = createHandler({ query, site: 'shop', status, version: '1.2.3' }, handlerOptions);
+    const verifyDay = (of: string, date: string) => verify({ storage, site: of, from: date, to: date });
+    const source = { query, site: 'shop', status, verify: verifyDay, version: '1.2.3' };
+    const handler = createHandler(source, handlerOptions);
     const server = http.createServer((request, response) => {
       if (failing !== '' && request.url?.includes(failing)) response.writeHead(500).end();
       else if (!handler(request, response)) response.end('app');

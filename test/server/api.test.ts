@@ -80,6 +80,7 @@ describe('responses', () => {
       site: 'shop',
       timeZone: 'UTC',
       retention: [],
+      verify: false,
       version: '1.2.3',
       status: { ...statusOf(), journal: { state: 'file', slowAppends: 0 } },
     });

@@ -983,6 +983,7 @@ describe('public access', () => {
     const source = { ...emptySource(), metrics: () => 'storage="postgres://db.internal"' };
     const { request } = await start({ public: true }, source);
     expect(codeOf(await request('/usage/metrics'))).toEqual([403, 'METRICS_PRIVATE']);
+    expect(codeOf(await request('/usage/api/v1/verify'))).toEqual([403, 'VERIFY_PRIVATE']);
     for (const path of ['site', 'totals', 'series', 'summaries/urls', 'records', 'records?format=csv']) {
       const and = path.includes('?') ? '&' : '?';
       expect(codeOf(await request(`/usage/api/v1/${path}${and}site=other`))).toEqual([403, 'SITE_REFUSED']);

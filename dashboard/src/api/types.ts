@@ -30,8 +30,18 @@ export type UsageStatus = Omit<AppStatus, 'journal' | 'lastError'> & {
   lastError: (Omit<NonNullable<AppStatus['lastError']>, 'date'> & { date: string }) | null;
 };
 
+/** Result of `/verify`. */
+export interface Verification {
+  date: string;
+  compared: number;
+  count: number;
+  notCovered: number;
+}
+
 export interface SiteInfo extends SiteResult {
   version: string;
+  /** True if `/verify` is available. */
+  verify: boolean;
   /** `null` if the server only reads a database and tracks no app. */
   status: UsageStatus | null;
 }

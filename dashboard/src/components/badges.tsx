@@ -3,6 +3,7 @@ import type { LiveState } from '../api/use-live.ts';
 import { healthOf } from '../format/health.ts';
 import { usePage } from '../state/context.ts';
 import { Popover } from './popover.tsx';
+import { VerifyButton } from './verify-button.tsx';
 
 const LIVE = {
   connecting: { level: 'warn', label: 'Connecting' },
@@ -49,11 +50,14 @@ export function HealthBadge({ status }: { status: UsageStatus | null }) {
       }
     >
       {() => (
-        <ul class="lines">
-          {lines.map((line) => (
-            <li key={line}>{line}</li>
-          ))}
-        </ul>
+        <div class="lines">
+          <ul class="lines">
+            {lines.map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+          </ul>
+          {site.verify && <VerifyButton />}
+        </div>
       )}
     </Popover>
   );

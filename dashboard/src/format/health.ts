@@ -1,5 +1,5 @@
 import { OVER_BUDGET } from '../../../src/formats/labels.ts';
-import type { KeptPart, UsageStatus } from '../api/types.ts';
+import type { KeptPart, UsageStatus, Verification } from '../api/types.ts';
 import { show } from './dates.ts';
 import { integer } from './numbers.ts';
 
@@ -89,6 +89,18 @@ function retentionLines(retention: readonly KeptPart[]): string[] {
     const time = unit === undefined ? 'forever' : `for ${count(Number(number), UNITS[unit] ?? unit)}`;
     return `${PARTS[part]} are kept ${time}${before === null ? '' : `, at present since ${show(before, 'dayAndYear')}`}.`;
   });
+}
+
+/** Describes the result of a verification. */
+export function verificationText({ date, compared, count: differences, notCovered }: Verification): string {
+  const day = show(date, 'dayAndYear');
+  if (differences > 0) {
+    return `${day}: ${count(differences, 'difference')} between the summaries and the records. To repair, run track-usage rebuild --from ${date} --to ${date}.`;
+  }
+  if (compared === 0 && notCovered > 0) return `${day}: the records are no longer complete.`;
+  return compared === 0
+    ? `${day}: no requests to compare.`
+    : `${day}: no differences in ${count(compared, 'bucket')} of summaries.`;
 }
 
 function requests(number: number): string {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { getSystemErrorMessage } from 'node:util';
 import { type Command, InvalidArgumentError } from 'commander';
 import { show, TrackUsageError } from '../../errors.ts';
+import { verify } from '../../maintenance/verify.ts';
 import { version } from '../../platform/version.ts';
 import { isLocalName } from '../../server/access.ts';
 import { createHandler } from '../../server/handler.ts';
@@ -69,6 +70,7 @@ async function serve(options: Options, io: Io): Promise<void> {
         query: site === undefined ? query : query.of(site),
         site: site ?? 'default',
         status: () => null,
+        verify: (of, date) => verify({ storage, site: of, from: date, to: date }),
         version: version(),
       },
       { ...(token !== undefined && { token }), ...(options.public && { public: true }) },
