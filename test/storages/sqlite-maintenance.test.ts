@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { monotonicClock, wallClock } from '../../src/platform/clock.ts';
 import type { MaxKeys, WriterContext } from '../../src/storage/contract.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { scrub } from '../../src/storages/sqlite/scrub.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
 import { summariesOf } from '../../src/summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from '../../src/testing/batches.ts';
@@ -255,5 +256,49 @@ describe('pruning', () => {
     expect(await b.lease({ ...request, holder: 'b' })).toBe(false);
     now += 1;
     expect(await b.lease({ ...request, holder: 'b' })).toBe(true);
+  });
+});
+
+describe('scrubbing', () => {
+  test('fails while a query reads what was deleted, and succeeds afterwards', async () => {
+    const path = newPath();
+    const writer = openWriter(path);
+    await writer.apply(new TestJournal('a', SUMMARIES).batch([person(1, NOON - 40 * DAY), person(2)]));
+    await prune(writer, NOON - 30 * DAY);
+    const [reader, database] = [new DatabaseSync(path, { readOnly: true }), new DatabaseSync(path)];
+    onTestFinished(() => {
+      reader.close();
+      database.close();
+    });
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM records').get();
+    expect(() => scrub(database, 10)).toThrow('while another connection uses it');
+    reader.exec('COMMIT');
+    scrub(database, 10);
+    expect(statSync(`${path}-wal`).size).toBe(0);
+    expect({ ...database.prepare('PRAGMA busy_timeout').get() }).toEqual({ timeout: 0 });
+  });
+});
+
+describe('the size', () => {
+  test('counts every row, and adds up to no more than the file', async () => {
+    const path = newPath();
+    const records = Array.from({ length: 3_000 }, (_, n) => person(n % 1_700, NOON + n * 60_000));
+    await openWriter(path).apply(new TestJournal('a', SUMMARIES).batch(records));
+    const storage = new SqliteStorage(path);
+    onTestFinished(() => storage.close());
+    const { free, total, ...parts } = await storage.reader.size();
+    const count = (table: string) => one(path, `SELECT count(*) FROM ${table}`);
+    expect(Object.fromEntries(Object.entries(parts).map(([name, { rows: of }]) => [name, of]))).toEqual({
+      records: 3_000,
+      hour: count('hourly'),
+      day: count('daily'),
+      month: count('monthly'),
+      texts: count('strings'),
+    });
+    const bytes = Object.values(parts).reduce((sum, part) => sum + part.bytes! + part.indexes!, free!);
+    expect(bytes).toBeLessThan(total!);
+    expect(bytes).toBeGreaterThan(0.7 * total!);
+    expect(parts.texts.indexes).toBeGreaterThan(0);
   });
 });
