@@ -15,6 +15,7 @@ export {
   type ForgetOptions,
   type ForgetProgress,
   type ForgetResult,
+  type ForgottenKey,
   forget,
   type RemainingText,
 } from './maintenance/forget.ts';

@@ -6,12 +6,18 @@ import { storedSummaries } from '../query/sums-and-records.ts';
 import type { TextColumn } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Measures, Person, StorageMaintenance } from '../storage/contract.ts';
-import { FIRST_ROWS, nextLimit } from '../storage/prune.ts';
+import { FIRST_ROWS, Lease, nextLimit } from '../storage/prune.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
 import { type Calendar, calendar, PERIODS } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { coverageSums, totalOf } from './compare.ts';
-import { changeMark, type MaintenanceSession, type SumChange, withMaintenance } from './delta-journal.ts';
+import {
+  changeMark,
+  type MaintenanceSession,
+  randomId,
+  type SumChange,
+  withMaintenance,
+} from './delta-journal.ts';
 import {
   identityDirectories,
   type JournalTraces,
@@ -55,12 +61,22 @@ export interface RemainingText {
   text: string;
 }
 
+/** Summary that had a key of the person. */
+export interface ForgottenKey {
+  /** Name of the summary. */
+  summary: string;
+  /** Number of buckets of all periods from which the key was removed. */
+  buckets: number;
+  /** Number of requests of the key. */
+  hits: number;
+}
+
 /** Result of `forget`. */
 export interface ForgetResult {
   /** Number of deleted records. */
   records: number;
   /** Summaries with a key of the person, whose sums were moved to the requests without a key. */
-  keys: { summary: string; buckets: number; hits: number }[];
+  keys: ForgottenKey[];
   /** Number of rejected records that were deleted from files. */
   rejected: number;
   /** Number of saved batches that were deleted. */
@@ -76,6 +92,8 @@ export interface ForgetResult {
 const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 const TIMEOUT = 10_000;
 const POLL_INTERVAL = 250;
+/** Time for which it waits until another process has pruned. In ms. */
+const PRUNE_TIMEOUT = 60_000;
 /** Number of sums that are moved in one batch. */
 const SUMS_PER_BATCH = 2_000;
 /** Maximum number of times that everything is searched again, because an app stored records meanwhile. */
@@ -195,6 +213,7 @@ async function waitForJournals(
 
 /** Deletes a person from a database. */
 class Deletion {
+  readonly #label: string;
   readonly #reader: CompleteReader;
   readonly #site: string;
   readonly #zone: Calendar;
@@ -213,6 +232,7 @@ class Deletion {
     summaries: readonly string[],
     session: MaintenanceSession,
   ) {
+    this.#label = storage.label;
     this.#reader = storage.reader;
     this.#site = site;
     this.#zone = zone;
@@ -326,14 +346,32 @@ class Deletion {
   }
 
   async #removeTexts(): Promise<void> {
+    // A pass ends early if another process starts one, which happens only while it prunes.
+    const lease = new Lease(this.#maintenance, 'prune', randomId());
+    for (const deadline = monotonicClock.now() + PRUNE_TIMEOUT; !(await lease.acquire()); ) {
+      if (monotonicClock.now() >= deadline) {
+        throw new TrackUsageError('MAINTENANCE_BUSY', { value: this.#label, site: this.#site });
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+      await this.#session.renew();
+    }
+    try {
+      await this.#sweep(lease);
+    } finally {
+      await lease.release();
+    }
+    this.#onProgress({ step: 'files', rows: 0 });
+    await this.#maintenance.scrub();
+  }
+
+  async #sweep(lease: Lease): Promise<void> {
     for (let pass = 0; pass < SWEEPS; pass++) {
       for (let steps = 1; await this.#maintenance.sweep(); steps++) {
         this.#onProgress({ step: 'texts', rows: steps });
         await this.#session.renew();
+        await lease.renew();
       }
     }
-    this.#onProgress({ step: 'files', rows: 0 });
-    await this.#maintenance.scrub();
   }
 
   async #change(changes: readonly SumChange[]): Promise<void> {

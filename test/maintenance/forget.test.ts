@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   defineSummary,
   forget,
@@ -154,6 +154,21 @@ describe('forget', () => {
     const { count, notCovered } = await verify({ storage });
     expect(count).toBe(0);
     expect(notCovered.map(({ buckets }) => buckets)).toEqual([3, 3, 1]);
+  });
+
+  test('waits until another process has pruned, because its sweep would end the own one', async () => {
+    const { storage, writer } = await storageWith([sumRemotes], [{ remoteAddr: ADDRESS }]);
+    const lease = (ms: number) => writer.maintenance!.lease({ task: 'prune', holder: 'other', ms });
+    await lease(60_000);
+    const steps: string[] = [];
+    const forgotten = forget({ storage, person: PERSON, onProgress: ({ step }) => steps.push(step) });
+    await vi.waitFor(() => expect(steps).toContain('keys'));
+    expect(steps).not.toContain('files');
+    await lease(0);
+    expect(await forgotten).toMatchObject({ records: 1 });
+    expect(steps).toContain('files');
+    // It has ended its own lease.
+    expect(await lease(0)).toBe(true);
   });
 
   test('deletes rejected records and stored batches, and names journals', async () => {
