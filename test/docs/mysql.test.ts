@@ -33,10 +33,9 @@ afterAll(async () => {
 });
 
 describe.skipIf(!hasMysql)('the MySQL page', () => {
-  test('shows queries that run', () => expect(queries.length).toBeGreaterThan(4));
+  test('shows queries that run', () => expect(queries.length).toBeGreaterThan(3));
   test.each(queries.map((query) => [query]))('%s', async (query) => {
     const [answer] = await connection.query(query);
-    if (query.startsWith('DELETE')) expect(answer).toMatchObject({ affectedRows: 0 });
-    else expect((answer as unknown[]).length).toBeGreaterThan(0);
+    expect((answer as unknown[]).length).toBeGreaterThan(0);
   });
 });

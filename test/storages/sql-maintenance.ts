@@ -64,7 +64,7 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     const first = await writer();
     const journal = new TestJournal('a', storage.summaries);
     await first.apply(journal.batch(['a', 'b', 'b'].map((url) => ({ url }))));
-    for (const table of ['sweeps', 'leases', 'retention', 'key_counts']) {
+    for (const table of ['sweeps', 'leases', 'retention', 'visitor_keys', 'key_counts']) {
       await database.query(`DROP TABLE ${database.table(table)}`);
     }
     for (const table of ['strings', 'agents', 'endpoints']) {
