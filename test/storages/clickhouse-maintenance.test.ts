@@ -1,6 +1,7 @@
 /** Tests deletion, corrections, budgets and recounts, as far as they are special on ClickHouse. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { StorageWriter, WriterContext } from '../../src/storage/contract.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { monotonicClock } from '../../src/platform/clock.ts';
+import type { Condition, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
 import { connect } from '../../src/storages/clickhouse/driver.ts';
 import { type ClickhouseClient, ClickhouseStorage } from '../../src/storages/clickhouse/index.ts';
 import type { ClickhouseOptions } from '../../src/storages/clickhouse/options.ts';
@@ -126,6 +127,14 @@ describe('negative deltas', () => {
         expect(found).toBe('a\t1\t5\n');
       }
       expect(await rows(storage, 'remotes')).toEqual([['a', 1, 5, 0, 1_500]]);
+      const range = { site: 'default', summary: 'remotes', target: undefined, from: 0, to: 1e14 };
+      const sums = { hits: 1, transfer: 5, errors: 0, duration: 1_500, keys: 1 };
+      expect(await storage.reader.series({ ...range, period: 'day' })).toEqual([
+        { bucket: Date.UTC(2026, 10, 24), ...sums },
+      ]);
+      expect(await storage.reader.total({ ...range, spans: [{ period: 'day', from: 0, to: 1e14 }] })).toEqual(
+        sums,
+      );
       expect(await storage.reader.summaries('default')).toEqual(['changes', 'coverage', 'remotes']);
     };
     const stored = () => clickhouse.sql(`SELECT count() FROM ${DATABASE}.usage_sums WHERE key = '${KEY}'`);
@@ -138,6 +147,46 @@ describe('negative deltas', () => {
     expect((await writing.position(journal.id))?.ordinal).toBe(2);
     await put(writing, journal.correction(corrections('remotes', [['a', -1]])));
     expect(await storage.reader.summaries('default')).toEqual(['changes', 'coverage']);
+  });
+});
+
+describe('texts beyond the budget', () => {
+  test('are read, filtered and counted as empty ones, not as null', async () => {
+    const writing = await writer();
+    const batch = new TestJournal('a', storage.summaries).batch([
+      { referrer: 'a', username: 'a', url: 'a', country: 'AT' },
+      { referrer: null, username: null, url: 'b', country: null },
+      { url: 'c', agent: 'c' },
+    ]);
+    const others = batch.records.others();
+    const columns = ['referrer', 'username', 'url', 'agent', 'remoteAddr', 'visitor', 'route'] as const;
+    for (const column of columns) batch.records.text[column][2] = others;
+    await put(writing, batch);
+    const read = (await storage.getUsage()).map(({ url, referrer, username, userAgent, visitor }) => {
+      return [url, referrer, username, userAgent?.string, visitor];
+    });
+    expect(read).toEqual([
+      ['', '', '', '', ''],
+      ['b', null, null, undefined, null],
+      ['a', 'a', 'a', undefined, null],
+    ]);
+    const keys = async (column: 'referrer' | 'route', where: Condition[]) => {
+      const page = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
+      const range = { site: 'default', from: 0, to: 1e14 };
+      const found = await storage.reader.matchingKeys({ ...range, ...page, column, where });
+      return found.rows.map(({ key, hits }) => [key, hits]);
+    };
+    expect(await keys('referrer', [])).toEqual([
+      ['', 1],
+      ['a', 1],
+      [null, 1],
+    ]);
+    expect(await keys('route', [{ column: 'username', value: OTHERS }])).toEqual([['', 1]]);
+    expect(await keys('route', [{ column: 'username', value: OTHERS, not: true }])).toEqual([[null, 2]]);
+    expect(await keys('referrer', [{ column: 'username', value: null, not: true }])).toEqual([
+      ['', 1],
+      ['a', 1],
+    ]);
   });
 });
 
@@ -204,6 +253,8 @@ describe('people', () => {
 
 describe('the budget of keys', () => {
   test('costs one query per 10 s, unless a bucket is nearly full', async () => {
+    const clock = vi.spyOn(monotonicClock, 'now').mockReturnValue(0);
+    onTestFinished(() => clock.mockRestore());
     const writing = await writer({ maxKeys: limits(2_000) });
     const journal = new TestJournal('a', storage.summaries);
     const counts = async (...keys: string[]) => {
@@ -212,15 +263,21 @@ describe('the budget of keys', () => {
       return sent.filter((sql) => sql.includes('count() AS count')).length;
     };
     expect(await counts(...numbered('a', 400))).toBe(1);
-    expect(await counts(...numbered('b', 500))).toBe(0);
+    clock.mockReturnValue(10_000);
+    expect(await counts(...numbered('b', 200))).toBe(0);
+    clock.mockReturnValue(10_001);
+    expect(await counts(...numbered('b', 500))).toBe(1);
     // 1,000 keys and more of 2,000: counted before each batch.
     expect(await counts(...numbered('c', 200))).toBe(1);
     expect(await counts('d')).toBe(1);
     // There may be no room for all. The hashes show that there is.
     expect(await counts(...numbered('a', 400), ...numbered('b', 500), ...numbered('c', 199))).toBe(2);
     expect(await counts(...numbered('e', 1_000))).toBe(1);
-    // A full bucket is not counted again.
-    expect(await counts(...numbered('f', 1_000), 'a1')).toBe(0);
+    // A full bucket is counted once per minute.
+    clock.mockReturnValue(70_001);
+    expect(await counts(...numbered('f', 500))).toBe(0);
+    clock.mockReturnValue(70_002);
+    expect(await counts(...numbered('g', 500), 'a1')).toBe(1);
     const found = await rows(storage, 'remotes', 'hour', { limit: 0 });
     expect(found.length).toBe(2_001);
     expect(found.find(([key]) => key === OTHERS)?.[1]).toBe(1_101);

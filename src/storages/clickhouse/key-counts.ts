@@ -10,6 +10,8 @@ import { HAS_HITS } from './tables.ts';
 
 /** Time after which keys are counted again, because other processes may have added some. In ms. */
 const MAX_AGE = 10_000;
+/** The same for a full bucket, which changes only if keys are removed, or if processes filled it at the same time. In ms. */
+const MAX_AGE_IF_FULL = 60_000;
 /** Number of free keys of a bucket below which its keys are counted before each batch. */
 const NEAR = 1_000;
 /** Limits of the remembered buckets and hashes. Beyond them, all are forgotten. A hash takes 8 bytes. */
@@ -79,7 +81,11 @@ export class KeyCounts {
       const max = maxKeysIn(this.#maxKeys, group.summary.name, group.period);
       return max === Number.POSITIVE_INFINITY ? [] : [{ group, max, bucket: this.#bucketOf(group) }];
     });
-    if (limited.some(isUncertain)) await this.#count(limited);
+    let uncertain = limited.filter(isUncertain);
+    // All that are not full, so that their counts do not become old one after the other.
+    if (uncertain.some(({ bucket }) => ageOf(bucket) > MAX_AGE))
+      uncertain = limited.filter((each) => !isFull(each) || isUncertain(each));
+    if (uncertain.length > 0) await this.#count(uncertain);
     const unknown = limited.filter((each) => !fits(each) && each.bucket.hashes === undefined);
     if (unknown.length > 0) await this.#loadHashes(unknown);
     if (limited.every(fits)) {
@@ -188,12 +194,20 @@ function nameOf(summary: string, period: string, bucket: number): string {
   return `${period} ${bucket} ${summary}`;
 }
 
+function ageOf({ counted }: Bucket): number {
+  return monotonicClock.now() - counted;
+}
+
 /** Returns whether the keys must be counted before the decision. */
-function isUncertain({ group, max, bucket }: Limited): boolean {
-  if (monotonicClock.now() - bucket.counted > MAX_AGE) return true;
-  // Nobody adds keys to a full bucket.
-  if (bucket.hashes && bucket.hashes.length + bucket.added.size >= max) return false;
-  return bucket.most + group.key.length > max - NEAR;
+function isUncertain(limited: Limited): boolean {
+  const { group, max, bucket } = limited;
+  if (isFull(limited)) return ageOf(bucket) > MAX_AGE_IF_FULL;
+  return ageOf(bucket) > MAX_AGE || bucket.most + group.key.length > max - NEAR;
+}
+
+/** Returns whether a bucket is known to have no room. */
+function isFull({ max, bucket }: Limited): boolean {
+  return bucket.hashes !== undefined && bucket.hashes.length + bucket.added.size >= max;
 }
 
 /** Returns whether there is room for all keys, even if all are new. */

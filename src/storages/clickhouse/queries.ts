@@ -67,13 +67,20 @@ export class Queries {
   }
 
   async series({ period, from, to, target, ...request }: SeriesRequest): Promise<SeriesRow[]> {
-    const rows = await this.#statements.limited<Row>(
-      `SELECT toUnixTimestamp(k.bucket) AS start, ${OF_KEYS}
-       FROM (SELECT s.bucket AS bucket, s.absent AS absent, ${OF_SUMS}
-         FROM ${this.#sums(request, [{ period, from, to }])} ${ofKey(target)}
-         GROUP BY s.bucket, s.absent, s.key HAVING ${HAS_HITS}) AS k
-       GROUP BY k.bucket ORDER BY k.bucket`,
+    const sums = `FROM ${this.#sums(request, [{ period, from, to }])} ${ofKey(target)}`;
+    let rows = await this.#statements.limited<Row>(
+      `SELECT toUnixTimestamp(s.bucket) AS start, ${OF_SUMS}, uniqExactIf(s.key, s.absent = 0) AS different,
+         countIf(NOT toInt64(s.hits) > 0) AS corrections ${sums} GROUP BY s.bucket ORDER BY s.bucket`,
     );
+    if (rows.some(({ corrections }) => Number(corrections) > 0)) {
+      // Keys without hits must not count. Grouping by key takes twice as long.
+      rows = await this.#statements.limited<Row>(
+        `SELECT toUnixTimestamp(k.bucket) AS start, ${OF_KEYS}
+         FROM (SELECT s.bucket AS bucket, s.absent AS absent, ${OF_SUMS} ${sums}
+           GROUP BY s.bucket, s.absent, s.key HAVING ${HAS_HITS}) AS k
+         GROUP BY k.bucket ORDER BY k.bucket`,
+      );
+    }
     return rows.map((row) => ({
       bucket: Number(row.start) * 1000,
       ...measuresOf(row),
