@@ -251,7 +251,48 @@ describe('people', () => {
   });
 });
 
+describe.skipIf(process.env.TEST_CLICKHOUSE_URL)('scrubbing', () => {
+  test('removes few deleted rows from the files, without waiting for the server to do it by itself', async () => {
+    const writing = await writer();
+    const journal = new TestJournal('a', storage.summaries);
+    const others = numbered('10.9.8.', 100).map((remoteAddr) => ({ remoteAddr, visitor: 'v1' }));
+    await put(writing, journal.batch([...others, { remoteAddr: KEY, visitor: 'v2' }]));
+    await writing.maintenance!.erase({ column: 'visitor', value: 'v2' }, 10);
+    await put(
+      writing,
+      journal.correction([
+        ...corrections('remotes', [
+          [KEY, -1],
+          [OTHERS, 1],
+        ]),
+        change(),
+      ]),
+    );
+    expect(await clickhouse.contains(DATABASE, KEY)).toBe(true);
+    await writing.maintenance!.scrub();
+    expect(await clickhouse.contains(DATABASE, KEY)).toBe(false);
+    expect(await clickhouse.contains(DATABASE, '10.9.8.77')).toBe(true);
+    const settings = await clickhouse.sql(
+      `SELECT count() FROM system.tables WHERE database = '${DATABASE}' AND engine_full LIKE '%old_parts_lifetime%'`,
+    );
+    expect(settings).toBe('0\n');
+    expect((await rows(storage, 'remotes', 'hour', { limit: 0 })).length).toBe(101);
+  });
+});
+
 describe('the budget of keys', () => {
+  test('is exact for processes in turn, although their counts are not old', async () => {
+    const clock = vi.spyOn(monotonicClock, 'now').mockReturnValue(0);
+    onTestFinished(() => clock.mockRestore());
+    const writers = [await writer({ maxKeys: limits(5) }), await writer({ maxKeys: limits(5) })];
+    const journals = ['a', 'b'].map((id) => new TestJournal(id, storage.summaries));
+    for (let n = 0; n < 8; n++) {
+      await put(writers[n % 2]!, journals[n % 2]!.batch(remotes(`${n}`)));
+    }
+    const found = (await rows(storage, 'remotes', 'hour')).map(([key, hits]) => [key, hits]);
+    expect(found).toEqual([[OTHERS, 3], ...['0', '1', '2', '3', '4'].map((key) => [key, 1])]);
+  });
+
   test('costs one query per 10 s, unless a bucket is nearly full', async () => {
     const clock = vi.spyOn(monotonicClock, 'now').mockReturnValue(0);
     onTestFinished(() => clock.mockRestore());
