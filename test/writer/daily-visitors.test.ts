@@ -101,6 +101,8 @@ describe('an ID', () => {
       '2026-12-01 2026-11-30',
       '2026-11-30 2026-11-30',
     ]);
+    // The key of the current day is in use when the older one is destroyed.
+    expect(await idOf(visitors, writer, '2026-12-01T12:00:00Z')).toBe(second);
     setClock('2026-12-01T23:00:00Z');
     for (const each of [visitors, visitorsOf()]) {
       expect(await idOf(each, writer, '2026-11-30T22:00:00Z')).toBe(null);
