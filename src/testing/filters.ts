@@ -1,12 +1,11 @@
 import { deepStrictEqual as equal, rejects } from 'node:assert';
 import type { TrackUsageError } from '../errors.ts';
-import { type Filter, UsageQuery } from '../query/query.ts';
-import type { RangeOptions } from '../query/range.ts';
+import { type Filter, type QueryOptions, UsageQuery } from '../query/query.ts';
 import { TEXT_COLUMNS, type UsageRecord } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import { type Condition, type Matching, ORDERS } from '../storage/contract.ts';
 import { PERIODS } from '../summaries/periods.ts';
-import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
+import { STANDARD_SUMMARIES, sumBots, sumUrls } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
 import type { QueryClient } from './query-client.ts';
@@ -146,6 +145,24 @@ export function filterCases(subject: Subject): TestCase[] {
           for (const name of ['user-agents', 'browsers', 'bots']) {
             const { rows } = await same(name, (of) => of.top(name, { filter: { status: '200' } }));
             for (const { key } of rows) await agree(same, { ...RANGE, filter: { [name]: key } });
+          }
+        }),
+    },
+    {
+      name: 'filters: people and bots have the totals, series, keys and records that the storage in memory has',
+      run: () =>
+        besideMemory(subject, [sumUrls, sumBots], async ({ apply, compare }) => {
+          await apply(records(600, 9));
+          const { same } = await compare();
+          for (const bots of ['exclude', 'only'] as const) {
+            await agree(same, { ...RANGE, bots });
+            await agree(same, { ...RANGE, bots, filter: { status: '200' } });
+            await same(`bots of ${bots}`, (of) => of.top('bots', { ...RANGE, bots, limit: 1_000 }));
+            for (const summary of ['urls', 'bots']) {
+              const options = { ...RANGE, bots, period: 'month' } as const;
+              await same(`${summary} by month, ${bots}`, (of) => of.sums(summary, options));
+            }
+            await same(`usage of ${bots}`, (of) => of.usage({ ...RANGE, bots }));
           }
         }),
     },
@@ -354,7 +371,7 @@ function records(count: number, seed: number): TestRecord[] {
 }
 
 /** Compares the results of every query with this filter. */
-async function agree(same: Comparison['same'], options: RangeOptions & { filter: Filter }): Promise<void> {
+async function agree(same: Comparison['same'], options: QueryOptions): Promise<void> {
   const what = JSON.stringify(options);
   await same(what, (of) => of.top('urls', { ...options, limit: 1_000 }));
   await same(what, (of) => of.totals(options));
