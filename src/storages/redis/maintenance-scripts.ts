@@ -25,15 +25,11 @@ end
 return 1
 `;
 
-/** KEYS: buckets, and for each bucket its sums and tops. ARGV: the buckets' dates. Returns the number of deleted rows. */
+/** KEYS: buckets, and a bucket's sums and tops. ARGV: the bucket's date. Returns the number of deleted rows. */
 export const DROP = `
-local rows = 0
-for n = 1, #ARGV do
-  local sums, tops = KEYS[2 * n], KEYS[2 * n + 1]
-  rows = rows + redis.call('HLEN', sums)
-  redis.call('UNLINK', sums, tops)
-  redis.call('ZREM', KEYS[1], ARGV[n])
-end
+local rows = redis.call('HLEN', KEYS[2])
+redis.call('UNLINK', KEYS[2], KEYS[3])
+redis.call('ZREM', KEYS[1], ARGV[1])
 return rows
 `;
 

@@ -1,6 +1,6 @@
 import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
 import { isOf } from '../../storage/person.ts';
-import { KEEP_ALL, PARTS, type StoredRetention } from '../../storage/retention.ts';
+import { KEEP_ALL, PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
 import { type Calendar, PERIODS, type Period } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import { expiryOf } from './expiry.ts';
@@ -14,6 +14,8 @@ import { RecordStream } from './stream.ts';
 
 /** Maximum number of keys per call. */
 const KEYS = 1_000;
+/** Maximum number of concurrent calls. */
+const CONCURRENT = 50;
 /** Number of records read per call. Each call blocks Redis for a millisecond or two. */
 const RECORDS = 1_000;
 /** Number of attempts to copy the records while others are deleted. */
@@ -61,34 +63,38 @@ export class RedisMaintenance implements StorageMaintenance {
     const complete = { ...KEEP_ALL };
     for (const period of periods) complete[period] = retention[period]!.keep;
     const names = await seriesNames(this.#server, this.#keys, this.#site);
+    const changed = names.filter((name) => periods.includes(partsOfSeries(name).period));
+    for (let i = 0; i < changed.length; i += CONCURRENT) {
+      await Promise.all(changed.slice(i, i + CONCURRENT).map((name) => this.#expireSeries(name, complete)));
+    }
+  }
+
+  async #expireSeries(name: string, retention: Retention): Promise<void> {
     const calendar = this.#calendar;
-    for (const name of names) {
-      const { period } = partsOfSeries(name);
-      if (!periods.includes(period)) continue;
-      const keys = this.#keys.of(this.#site, name);
-      const buckets = await bucketsOf(this.#server, keys, '-inf', '+inf');
-      const last = buckets.at(-1);
-      if (!last) continue;
-      const month = calendar.next('month', calendar.monthOf(last.ms)) - 1;
-      const expiries: [key: string, at: string][] = [
-        [keys.buckets, expiryOf(complete, period, calendar, month)],
-        ...buckets.flatMap(({ ms, date }): [string, string][] => {
-          const at = expiryOf(complete, period, calendar, ms);
-          return [
-            [keys.sums(date), at],
-            [keys.tops(date), at],
-          ];
-        }),
-      ];
-      for (let i = 0; i < expiries.length; i += KEYS) {
-        const piece = expiries.slice(i, i + KEYS);
-        await run(
-          this.#server,
-          EXPIRE,
-          piece.map(([key]) => key),
-          piece.map(([, at]) => at),
-        );
-      }
+    const { period } = partsOfSeries(name);
+    const keys = this.#keys.of(this.#site, name);
+    const buckets = await bucketsOf(this.#server, keys, '-inf', '+inf');
+    const last = buckets.at(-1);
+    if (!last) return;
+    const month = calendar.next('month', calendar.monthOf(last.ms)) - 1;
+    const expiries: [key: string, at: string][] = [
+      [keys.buckets, expiryOf(retention, period, calendar, month)],
+      ...buckets.flatMap(({ ms, date }): [string, string][] => {
+        const at = expiryOf(retention, period, calendar, ms);
+        return [
+          [keys.sums(date), at],
+          [keys.tops(date), at],
+        ];
+      }),
+    ];
+    for (let i = 0; i < expiries.length; i += KEYS) {
+      const piece = expiries.slice(i, i + KEYS);
+      await run(
+        this.#server,
+        EXPIRE,
+        piece.map(([key]) => key),
+        piece.map(([, at]) => at),
+      );
     }
   }
 
@@ -127,16 +133,24 @@ export class RedisMaintenance implements StorageMaintenance {
     );
     const buckets = found.flat().sort((a, b) => a.ms - b.ms);
     let rows = 0;
-    for (const { date, keys } of buckets) {
+    for (let i = 0; i < buckets.length; ) {
       if (rows >= limit) return rows;
-      const names = [keys.buckets, keys.sums(date), keys.tops(date)];
-      rows += Number(await run(this.#server, DROP, names, [date]));
+      // Each has at least one row, except expired ones.
+      const piece = buckets.slice(i, i + Math.min(CONCURRENT, limit - rows));
+      const deleted = await Promise.all(
+        piece.map(({ date, keys }) =>
+          run(this.#server, DROP, [keys.buckets, keys.sums(date), keys.tops(date)], [date]),
+        ),
+      );
+      for (const count of deleted) rows += Number(count);
+      i += piece.length;
     }
-    for (const { name, keys } of series) {
-      if (Number(await this.#send('EXISTS', keys.buckets)) === 0) {
-        await this.#send('SREM', this.#keys.series(this.#site), name);
-      }
-    }
+    await Promise.all(
+      series.map(async ({ name, keys }) => {
+        const isEmpty = Number(await this.#send('EXISTS', keys.buckets)) === 0;
+        if (isEmpty) await this.#send('SREM', this.#keys.series(this.#site), name);
+      }),
+    );
     return rows;
   }
 

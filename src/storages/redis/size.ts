@@ -7,6 +7,8 @@ import { bucketsOf, seriesNames } from './series.ts';
 
 /** Number of buckets measured per call. */
 const BUCKETS = 200;
+/** Number of series measured concurrently. */
+const CONCURRENT = 20;
 
 /** Measures all sites. The numbers of bytes are estimates, because Redis samples the elements of a key. */
 export async function sizeOf(server: Server, keys: Keys): Promise<StorageSize> {
@@ -20,19 +22,23 @@ export async function sizeOf(server: Server, keys: Keys): Promise<StorageSize> {
     month: nothing(),
     texts: nothing(),
   };
+  const addSeries = async (site: string, name: string) => {
+    const part = size[partsOfSeries(name).period];
+    const series = keys.of(site, name);
+    const buckets = await bucketsOf(server, series, '-inf', '+inf');
+    for (let i = 0; i < buckets.length; i += BUCKETS) {
+      const piece = buckets
+        .slice(i, i + BUCKETS)
+        .flatMap(({ date }) => [series.sums(date), series.tops(date)]);
+      // The list of buckets is counted once.
+      add(part, await measured(server, [i === 0 ? series.buckets : series.reserved, ...piece]));
+    }
+  };
   const sites = (await server.send(keys.sites, ['HKEYS', keys.sites])) as unknown[];
   for (const site of sites.map(String)) {
-    for (const name of await seriesNames(server, keys, site)) {
-      const part = size[partsOfSeries(name).period];
-      const series = keys.of(site, name);
-      const buckets = await bucketsOf(server, series, '-inf', '+inf');
-      for (let i = 0; i < buckets.length; i += BUCKETS) {
-        const piece = buckets
-          .slice(i, i + BUCKETS)
-          .flatMap(({ date }) => [series.sums(date), series.tops(date)]);
-        // The list of buckets is counted once.
-        add(part, await measured(server, [i === 0 ? series.buckets : series.reserved, ...piece]));
-      }
+    const names = await seriesNames(server, keys, site);
+    for (let i = 0; i < names.length; i += CONCURRENT) {
+      await Promise.all(names.slice(i, i + CONCURRENT).map((name) => addSeries(site, name)));
     }
     const { stream, late } = keys.records(site);
     const [, , bytes] = await measured(server, [stream]);
