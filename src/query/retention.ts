@@ -40,7 +40,7 @@ function storedRetention(reader: CompleteReader, site: string): Promise<StoredRe
 }
 
 /**
- * Returns the start of the kept data of a site. Hours end with days, and days end with months: everything is aligned,
+ * Returns the start of the kept data of a site. Hours end with days, and days end with months: sums are aligned,
  * even if the calendar of the site has changed since.
  */
 export async function horizonsIn(reader: CompleteReader, site: string, zone: Calendar): Promise<Horizons> {
@@ -54,7 +54,9 @@ export async function horizonsIn(reader: CompleteReader, site: string, zone: Cal
   const month = start('month', 'month');
   const day = Math.max(start('day', 'month'), month);
   const hour = Math.max(start('hour', 'day'), day);
-  return { records: start('records', 'day'), hour, day, month };
+  // Not aligned: a storage may also remove the oldest records because there are too many, at any time of a day.
+  const records = stored.records?.before ?? Number.NEGATIVE_INFINITY;
+  return { records, hour, day, month };
 }
 
 /**

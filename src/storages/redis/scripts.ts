@@ -172,8 +172,10 @@ if latest then
 end
 if redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', ARGV[3]) > 0 then
   local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-  -- A trimmed record may have the same date.
-  redis.call('HSET', KEYS[3], 'trimmed', string.format('%.0f', tonumber(string.match(first[1], '^%d+')) + 1))
+  local ms, number = string.match(first[1], '^(%d+)-(%d+)$')
+  -- The first entry of a millisecond has the number 0. Before any other one, a record of the same date may be gone.
+  local before = tonumber(ms) + (number == '0' and 0 or 1)
+  redis.call('HSET', KEYS[3], 'trimmed', string.format('%.0f', before))
 end
 if row > done then redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. row) end
 return 1
