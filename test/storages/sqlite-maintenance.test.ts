@@ -83,7 +83,7 @@ describe('a file of schema version 1', () => {
     await writer.close();
     run(
       path,
-      `${['key_counts', 'retention', 'leases', 'sweeps', 'used_rows'].map((name) => `DROP TABLE ${name};`).join('')}
+      `${['key_counts', 'retention', 'leases', 'visitor_keys', 'sweeps', 'used_rows'].map((name) => `DROP TABLE ${name};`).join('')}
        PRAGMA auto_vacuum = NONE; VACUUM; PRAGMA user_version = 1`,
     );
     return { path, journal };

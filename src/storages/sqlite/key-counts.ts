@@ -9,6 +9,8 @@ import { writing } from './statements.ts';
 const CACHED = 10_000;
 /** Number of batches like the current one for which a stored upper bound has room. */
 const RESERVED_BATCHES = 16;
+/** Number of keys up to which no count is stored. */
+const FEW_KEYS = 50;
 
 /** Number of keys in a bucket, excluding `null` and `OTHERS`. */
 export interface KeyCount {
@@ -68,6 +70,8 @@ export class KeyCounts {
   save({ series, period, bucket }: BucketId, count: KeyCount, added: number): void {
     const { keys, isExact } = count;
     if (isExact ? count.saved === keys : count.saved >= keys) return;
+    // Few keys are counted again as fast as their number is read.
+    if (count.saved < 0 && keys <= FEW_KEYS) return;
     // A process that writes alone stores only every few batches.
     count.saved = isExact || !this.#isAlone ? keys : keys + RESERVED_BATCHES * added;
     this.#statements.save.run(series, period, bucket, count.saved, isExact ? 1 : 0);
