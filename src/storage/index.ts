@@ -60,6 +60,7 @@ export {
   type Total,
   type TotalRequest,
   type UsageRequest,
+  type VisitorKeyRequest,
   type WriterContext,
 } from './contract.ts';
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';

@@ -20,7 +20,7 @@ import type { PostgresOptions } from './options.ts';
 import { type PostgresLocation, type PostgresPool, Session } from './session.ts';
 
 export type { PostgresConfig } from './location.ts';
-export type { PostgresPool } from './session.ts';
+export type { PostgresConnection, PostgresPool } from './session.ts';
 
 /** Options of a `PostgresStorage`. All are optional. */
 export interface PostgresStorageOptions extends StorageOptions {
