@@ -59,9 +59,8 @@ class Recognizer {
    */
   find(agent: string): Found | undefined {
     const byWord = this.#first(this.#words(agent.toLowerCase()));
-    if (byWord && byWord.bot.kind !== 'library') return byWord;
     const byPattern = this.#first(this.#matches(agent));
-    return byPattern && (!byWord || byPattern.bot.kind !== 'library') ? byPattern : byWord;
+    return this.#first([byWord, byPattern].filter((found) => found !== undefined).sort(byStart));
   }
 
   /** Returns the usual spelling of a name. */
@@ -79,11 +78,15 @@ class Recognizer {
   }
 
   *#words(lower: string): Iterable<Found> {
+    let last = 0;
     for (const { 0: word, index } of lower.matchAll(WORDS)) {
+      // A part of a name that was found is no other bot: `node-fetch` is not `Fetch`.
+      if (index < last) continue;
       for (const bot of this.#byWord.get(word) ?? []) {
         const end = index + bot.text.length;
         if (!lower.startsWith(bot.text, index) || splitsWord(lower, end)) continue;
-        yield { bot, end };
+        last = end;
+        yield { bot, start: index, end };
         break;
       }
     }
@@ -95,15 +98,20 @@ class Recognizer {
         pattern.lastIndex = index;
         return pattern.test(agent);
       })!;
-      yield { bot, end: index + text.length };
+      yield { bot, start: index, end: index + text.length };
     }
   }
 }
 
 interface Found {
   bot: KnownBot;
-  /** End of the text in the user agent. */
+  /** Start and end of the text in the user agent. */
+  start: number;
   end: number;
+}
+
+function byStart(a: Found, b: Found): number {
+  return a.start - b.start;
 }
 
 const WORD = /[a-z0-9]+/;

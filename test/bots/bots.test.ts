@@ -127,6 +127,11 @@ const KNOWN: Record<BotKind, [agent: string, name: string, version: string | nul
   ],
   feed: [
     ['Feedly/1.0 (+http://www.feedly.com/fetcher.html; 12 subscribers)', 'Feedly', '1.0'],
+    [
+      'Feedly/1.0 (+http://www.feedly.com/fetcher.html; 12 subscribers; like FeedFetcher-Google)',
+      'Feedly',
+      '1.0',
+    ],
     ['Tiny Tiny RSS/23.05 (https://tt-rss.org/)', 'Tiny Tiny RSS', '23.05'],
     ['FreshRSS/1.24.1 (Linux; https://freshrss.org)', 'FreshRSS', '1.24.1'],
     ['Mozilla/5.0 (compatible; Miniflux/2.1.3; +https://miniflux.app)', 'Miniflux', '2.1.3'],
@@ -159,6 +164,8 @@ const KNOWN: Record<BotKind, [agent: string, name: string, version: string | nul
     ['Go-http-client/1.1', 'Go-http-client', '1.1'],
     ['okhttp/4.12.0', 'okhttp', '4.12.0'],
     ['axios/1.7.2', 'axios', '1.7.2'],
+    ['node-fetch/1.0 (+https://github.com/bitinn/node-fetch)', 'node-fetch', '1.0'],
+    ['minipass-fetch/3.0.5 (+https://github.com/isaacs/minipass-fetch)', 'minipass-fetch', '3.0.5'],
     ['Java/17.0.9', 'Java', '17.0.9'],
     ['PostmanRuntime/7.39.0', 'PostmanRuntime', '7.39.0'],
     ['node', 'node', null],
