@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { TrackUsageError } from '../errors.ts';
 import { wallClock } from '../platform/clock.ts';
+import { invalid } from '../query/invalid.ts';
 import type { Storage } from '../query/storage.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import { prunePlan, pruneSteps } from '../storage/prune.ts';
@@ -16,8 +17,8 @@ export interface PruneOptions {
   /** Name of the site. Defaults to `default`. */
   site?: string | undefined;
   /**
-   * Deletes data before this instant, rounded down to a day (records and hours) or month (days and months). Defaults to
-   * the retention that the app has stored.
+   * Deletes data before this instant, rounded down to a day (records and hours) or month (days and months). Must
+   * not be in the future. Defaults to the retention that the app has stored.
    */
   before?: Instant | undefined;
   /** Parts to delete. The hours are deleted with the days, and the days with the months. Defaults to all with a time. */
@@ -96,6 +97,8 @@ function planOf({ before, parts }: PruneOptions, zone: Calendar, stored: StoredR
     );
   }
   const at = zone.parse(before, 'before');
+  // What was deleted once stays deleted: the requests until this date would never be found.
+  if (at > wallClock.now()) throw invalid('before', before, 'a time in the past');
   return Object.fromEntries(
     PARTS.map((part) => [
       part,

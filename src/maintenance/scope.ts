@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../errors.ts';
+import { invalid } from '../query/invalid.ts';
 import type { Storage } from '../query/storage.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
@@ -66,15 +67,18 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
   const zone = calendar(timeZone);
   const stored = await storedSummaries(reader, site);
+  const range = {
+    from: from === undefined ? -LAST : zone.parse(from, 'from'),
+    to: to === undefined ? LAST : endOf(to, zone),
+  };
+  // Otherwise nothing would be compared, and nothing would differ.
+  if (range.from > range.to) throw invalid('from', from, 'a time that is not after "to"');
   return {
     reader,
     site,
     zone,
     summaries: (summaries ?? stored).map((each) => summaryOf(storage, each, stored)),
-    range: {
-      from: from === undefined ? -LAST : zone.parse(from, 'from'),
-      to: to === undefined ? LAST : endOf(to, zone),
-    },
+    range,
   };
 }
 

@@ -81,3 +81,16 @@ test('prune applies the stored retention, and one process at a time', async () =
   expect((await run(['prune', '--storage', path, '--site', 'x'])).code).toBe(1);
   expect((await run(['prune', '--storage', path, '--before', 'soon'])).code).toBe(2);
 });
+
+test('prune deletes nothing before a future date, which would also delete what is stored until then', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  expect(await run(['prune', '--storage', path, '--before', '2926-01-01'])).toEqual({
+    code: 2,
+    out: '',
+    err: 'track-usage: before is "2926-01-01"; expected a time in the past.\n',
+  });
+  const storage = new SqliteStorage(path);
+  expect(await storage.getUsage()).toHaveLength(12);
+  await storage.close();
+});

@@ -26,6 +26,13 @@ describe('verify', () => {
     expect(result.compared).toBeGreaterThan(1_000);
   });
 
+  test('a range that ends before it starts is refused', async () => {
+    const { storage } = await storageWith([sumUrls], [{}]);
+    const range = { from: '2026-11-25', to: '2026-11-24' };
+    await expect(verify({ storage, ...range })).rejects.toMatchObject({ code: 'QUERY_INVALID' });
+    expect(await verify({ storage, from: '2026-11-24', to: '2026-11-24' })).toMatchObject({ count: 0 });
+  });
+
   test('names each key that differs, in the bucket where it differs', async () => {
     const { storage, writer } = await storageWith([sumUrls], [{}, { status: 500, contentLength: 7 }]);
     await change(writer, 'urls', 'day', NOON, { [URL]: 3, 'http://localhost/invented': 1 });

@@ -406,6 +406,24 @@ test('addresses that the database does not know are located by the service, for 
   expect([...batch.extra.keys()].sort()).toEqual([1, 3, 4, 5]);
 });
 
+test('of a service, only the country is stored if addresses are not', async () => {
+  const geo = { ip: '2.2.2.2', hostname: '2-2-2-2.example.net' };
+  const enricher = new Enricher(undefined, new KnownLocations({ '2.2.2.2': { country: 'FR', geo } }));
+  const stored = { remoteAddr: false, userAgent: true };
+  const keys = new CustomSummaries([], () => {});
+  const built = new BatchBuilder(enricher, 'default', keys, undefined, undefined, stored);
+  built.begin(HEADER);
+  for (const extra of ['', '{"vars":{"plan":"gold"}}']) {
+    built.add({ ...fieldsOf('/'), remoteAddr: '2.2.2.2', extra });
+  }
+  await built.locate();
+  const found = [0, 1].map((i) => built.batch.record(i));
+  expect(found).toMatchObject([
+    { country: 'FR', remoteAddr: null, geo: null, vars: null },
+    { country: 'FR', remoteAddr: null, geo: null, vars: { plan: 'gold' } },
+  ]);
+});
+
 test('locating changes nothing behind the end of a batch', async () => {
   const service = new KnownLocations({ '2.2.2.2': { country: 'FR', geo: { city: 'Paris' } } });
   const built = builder(undefined, undefined, new Enricher(undefined, service));

@@ -175,8 +175,10 @@ export class BatchBuilder {
       { country: number; geo: Record<string, unknown> | null; json: string }
     >();
     for (const id of unknown) {
-      const { country, geo } = service.find(addressOf(id));
+      const { country, geo: rest } = service.find(addressOf(id));
       if (country === null) continue;
+      // Responses often repeat the address, or contain its host name.
+      const geo = this.#stored.remoteAddr ? rest : null;
       found.set(id, { country: batch.intern(country), geo, json: JSON.stringify({ geo }) });
     }
     if (found.size === 0) return;
