@@ -1,3 +1,4 @@
+import type { TrackUsageError } from '../errors.ts';
 import { monotonicClock, wallClock } from '../platform/clock.ts';
 import type { KeyRow, Measures } from '../storage/contract.ts';
 import { calendar, type Period } from '../summaries/periods.ts';
@@ -29,6 +30,9 @@ export type VerifyDay = (site: string, date: string) => Promise<DayVerification>
 /** Time for which a result is returned again. In ms. */
 const REUSED = 60_000;
 const MAX_DIFFERENCES = 20;
+const NOTHING: DayVerification = { compared: 0, count: 0, differences: [], notCovered: [] };
+/** Codes of errors that mean that nothing is stored yet. */
+const EMPTY = ['SITE_EMPTY', 'STORAGE_NOT_FOUND'];
 
 interface Verification {
   site: string;
@@ -55,12 +59,10 @@ export class Verifications {
   }
 
   async yesterday(site: string) {
-    const { timeZone, summaries } = await this.#query.site({ site });
+    const { timeZone } = await this.#query.site({ site });
     const zone = calendar(timeZone);
     const yesterday = zone.dayOf(zone.dayOf(wallClock.now()) - 1);
     const date = zone.format(yesterday).slice(0, '2026-11-25'.length);
-    const head = { site, date };
-    if (summaries.length === 0) return { ...head, compared: 0, count: 0, differences: [], notCovered: 0 };
     const found = await within(this.#run(site, date), this.#timeout);
     if (!found) {
       refuse(503, 'The verification takes long', 'It continues. Request it again later.', 'QUERY_SLOW', {
@@ -69,7 +71,8 @@ export class Verifications {
     }
     const { compared, count, differences, notCovered } = found;
     return {
-      ...head,
+      site,
+      date,
       compared,
       count,
       differences: differences.slice(0, MAX_DIFFERENCES),
@@ -87,7 +90,11 @@ export class Verifications {
         'retry-after': '10',
       });
     }
-    const verification: Verification = { site, date, result: this.#verify(site, date), end: undefined };
+    const result = this.#verify(site, date).catch((error: TrackUsageError) => {
+      if (!EMPTY.includes(error.code)) throw error;
+      return NOTHING;
+    });
+    const verification: Verification = { site, date, result, end: undefined };
     this.#last = verification;
     verification.result.then(
       () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { TrackUsageError } from '../../src/errors.ts';
 import { verify } from '../../src/maintenance/verify.ts';
 import { monotonicClock, wallClock } from '../../src/platform/clock.ts';
 import type { VerifyDay } from '../../src/server/verification.ts';
@@ -45,8 +46,16 @@ test('yesterday is verified in the time zone of the site, and the result is reus
   await get('verify');
   expect(days.length).toBe(2);
   expect(await get('site')).toMatchObject({ verify: true });
-  // A site without data has nothing to compare.
-  expect(await get('verify?site=other')).toMatchObject({ status: 200, compared: 0 });
+});
+
+test('a site without data has nothing to compare', async () => {
+  const { get } = await start();
+  const nothing = { compared: 0, count: 0, differences: [], notCovered: 0 };
+  expect(await get('verify?site=other')).toMatchObject({ status: 200, ...nothing });
+  await server!.close();
+  const isMissing = new TrackUsageError('STORAGE_NOT_FOUND', { value: 'usage.db' });
+  const missing = await start(() => () => Promise.reject(isMissing));
+  expect(await missing.get('verify')).toMatchObject({ status: 200, ...nothing });
 });
 
 test('differences are returned, at most 20', async () => {
