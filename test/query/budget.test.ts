@@ -86,3 +86,22 @@ test('records with texts beyond a budget: the empty text differs from none, and 
   expect((await query.top('visitors', { ...of, limit: 1 })).budget).toEqual({ reached: true });
   expect((await query.top('urls', { ...of, limit: 1 })).budget).toEqual({ reached: false });
 });
+
+test('most days of a month are not read from the month if its budget was reached', async () => {
+  const storage = new MemoryStorage({ hooks: ['visitors'] });
+  const maxKeys = maxKeysOf({ hour: 100, day: 100, month: 10 });
+  const writer = await openWriter(storage, { site: 'shop', maxKeys });
+  const records = Array.from({ length: 31 }, (_, day) => ({
+    date: Date.UTC(2026, 9, day + 1),
+    visitor: `v${day}`,
+  }));
+  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  const range = { from: '2026-10-01', to: '2026-10-29' };
+  // The days know each visitor, the month only ten.
+  expect(await query.totals(range)).toMatchObject({ totals: { visitors: 29 }, budget: { reached: false } });
+  const { rows } = await query.top('visitors', { ...range, limit: 0 });
+  expect(rows.map(({ hits }) => hits)).toEqual(Array(29).fill(1));
+  const month = await query.totals({ from: '2026-10', to: '2026-10' });
+  expect(month).toMatchObject({ totals: { visitors: 10 }, budget: { reached: true } });
+});

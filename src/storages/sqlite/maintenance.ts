@@ -22,6 +22,8 @@ interface Search {
   after: string;
 }
 
+/** A lease that ends later was requested while the clock was wrong. In ms. */
+const MAX_LEASE = 24 * 3_600_000;
 /** ID before those of all records. */
 const BEFORE_ALL = '-1';
 
@@ -45,8 +47,7 @@ export class SqliteMaintenance implements StorageMaintenance {
     const { isGranted } = write(() => {
       const { findLease, setLease } = this.#statements;
       const now = wallClock.now();
-      const found = findLease.get(site, task) as { holder: string; until: number } | undefined;
-      if (found && found.holder !== holder && found.until > now) return { isGranted: false };
+      if (findLease.get(task, site, holder, now, now + MAX_LEASE)) return { isGranted: false };
       setLease.run(site, task, holder, now + ms);
       return { isGranted: true };
     });
@@ -170,7 +171,11 @@ function prepare(database: DatabaseSync) {
   });
   const { hour, day, month } = PERIOD_NAMES;
   return {
-    findLease: database.prepare('SELECT holder, until FROM leases WHERE site = ? AND task = ?'),
+    // The sites of a file share their texts, and a sweep ends the one of another process.
+    findLease: database.prepare(
+      `SELECT 1 FROM leases WHERE task = ? AND (site = ? OR task = 'prune') AND holder <> ?
+       AND until > ? AND until <= ? LIMIT 1`,
+    ),
     setLease: write('INSERT OR REPLACE INTO leases (site, task, holder, until) VALUES (?, ?, ?, ?)'),
     retain: write(
       `INSERT INTO retention (site, part, keep, before) VALUES (?, ?, ?, ?)
