@@ -42,8 +42,9 @@ const MAX_ATTEMPTS = 7;
 /** Time before the second attempt in ms, which doubles with each further one. */
 const BACKOFF = 100;
 const START: Position = { position: 0, ordinal: 0 };
-/** Larger than the number of batches of a run. */
-const MAX_RUN = 2 ** 40;
+const MAX_RANDOM = 2 ** 40;
+/** Maximum difference between the numbers of two runs. Even after a million runs, they are exact. */
+const MAX_STEP = 2 ** 32;
 
 /** Opens the writing end of a storage, requests the lease, and runs the task. */
 export async function withMaintenance<T>(
@@ -97,7 +98,7 @@ export async function openMaintenance(
 /** Returns a random ID in the form of a journal's. */
 export function randomId(): string {
   return createHash('sha256')
-    .update(`${randomInt(MAX_RUN)} ${randomInt(MAX_RUN)}`)
+    .update(`${randomInt(MAX_RANDOM)} ${randomInt(MAX_RANDOM)}`)
     .digest('hex')
     .slice(0, 32);
 }
@@ -105,31 +106,29 @@ export function randomId(): string {
 /**
  * Journal of the changes of one run. Its ID is new for every run, because an engine without transactions marks sums
  * with the batches that they contain. A second journal, with a fixed ID, holds the number from which the ID of the
- * current run is derived. So the next run removes the journal of a run that was killed.
+ * last run is derived. So the next run removes the journal of a run that was killed. The second journal is never
+ * removed, because an engine may not store a journal again that it has removed.
  */
 class DeltaJournal {
   readonly #writer: StorageWriter;
-  readonly #pointer: string;
   readonly #id: string;
   #at = START;
 
-  private constructor(writer: StorageWriter, pointer: string, id: string) {
+  private constructor(writer: StorageWriter, id: string) {
     this.#writer = writer;
-    this.#pointer = pointer;
     this.#id = id;
   }
 
   static async open(writer: StorageWriter, site: string): Promise<DeltaJournal> {
     const idOf = (run: number) => hash(['maintenance', site, run]);
-    const pointer = idOf(0);
-    const killed = await writer.position(pointer);
-    if (killed) {
-      await writer.forget(idOf(killed.position));
-      await writer.forget(pointer);
-    }
-    const run = randomInt(1, MAX_RUN);
-    await store(writer, pointer, START, { position: run, ordinal: 0 }, new RecordBatch(1), []);
-    return new DeltaJournal(writer, pointer, idOf(run));
+    const runs = idOf(0);
+    const last = await writer.position(runs);
+    if (last) await writer.forget(idOf(last.position));
+    const from = last ?? START;
+    // Random, because the database may be an older copy, in which the number of the next run was used before.
+    const run = from.position + randomInt(1, MAX_STEP);
+    await store(writer, runs, from, { position: run, ordinal: 0 }, new RecordBatch(1), []);
+    return new DeltaJournal(writer, idOf(run));
   }
 
   async apply(changes: readonly SumChange[]): Promise<void> {
@@ -143,7 +142,6 @@ class DeltaJournal {
 
   async remove(): Promise<void> {
     await this.#writer.forget(this.#id);
-    await this.#writer.forget(this.#pointer);
   }
 }
 

@@ -247,7 +247,32 @@ describe('rebuild', () => {
     await expect(rebuild({ storage: spied })).rejects.toThrow('killed');
     expect(journals.size).toBe(2);
     expect(await rebuild({ storage: spied })).toMatchObject({ rebuilt: 1 });
-    for (const journal of journals) expect(await writer.position(journal)).toBeUndefined();
+    const [runs, ...ofRuns] = journals;
+    expect(ofRuns).toHaveLength(2);
+    for (const journal of ofRuns) expect(await writer.position(journal)).toBeUndefined();
+    expect(await writer.position(runs!)).toBeDefined();
+  });
+
+  test('runs again in an engine that does not store a journal again that it has removed', async () => {
+    const { storage, writer } = await storageWith([sumUrls], [{}]);
+    const removed = new Set<string>();
+    const like = wrapped(storage, (opened) => ({
+      ...opened,
+      apply: async (batch) => {
+        if (removed.has(batch.journal)) throw new Error('removed');
+        return opened.apply(batch);
+      },
+      forget: async (journal) => {
+        removed.add(journal);
+        await opened.forget(journal);
+      },
+      refuses: () => true,
+    }));
+    for (let run = 0; run < 3; run++) {
+      await change(writer, 'urls', 'hour', NOON, { invented: 1 });
+      expect(await rebuild({ storage: like })).toMatchObject({ rebuilt: 1 });
+    }
+    expect(removed.size).toBe(3);
   });
 
   test('needs a storage that can be maintained', async () => {
