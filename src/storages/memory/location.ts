@@ -59,6 +59,8 @@ export class MemoryLocation implements StorageReader {
   /** Sums by site and summary, then by period and bucket, then by key. */
   readonly #sums = new Map<string, Map<string, Bucket>>();
   readonly #retention = new Map<string, StoredRetention>();
+  /** Exclusive end of the records of a site that were removed because there were too many. In ms since 1970. */
+  readonly #trimmed = new Map<string, number>();
   /** Leases by site and task. */
   readonly #leases = new Map<string, { holder: string; until: number }>();
   /** Keys of visitor IDs by site and day. */
@@ -139,7 +141,11 @@ export class MemoryLocation implements StorageReader {
   }
 
   async retention(site: string): Promise<StoredRetention> {
-    return structuredClone(this.#retention.get(site) ?? {});
+    const stored = structuredClone(this.#retention.get(site) ?? {});
+    const trimmed = this.#trimmed.get(site);
+    if (trimmed === undefined) return stored;
+    const { keep = 'forever', before = null } = stored.records ?? {};
+    return { ...stored, records: { keep, before: laterOf(before, trimmed) } };
   }
 
   async recount(request: RecountRequest): Promise<Recount> {
@@ -210,7 +216,9 @@ export class MemoryLocation implements StorageReader {
     for (const row of recordRows(batch)) kept.push({ row, sequence: ++this.#sequence });
     // The sort is stable: records of the same millisecond stay in stored order.
     kept.sort((a, b) => a.row.ms - b.row.ms);
-    kept.splice(0, Math.max(0, kept.length - this.#maxRecords));
+    const trimmed = kept.splice(0, Math.max(0, kept.length - this.#maxRecords)).at(-1);
+    // Records of the same millisecond may be left.
+    if (trimmed) this.#trimmed.set(site, laterOf(this.#trimmed.get(site), trimmed.row.ms + 1)!);
     this.#records.set(site, kept);
     for (const group of deltas) {
       if (group.key.length === 0) continue;
