@@ -1,6 +1,6 @@
 import { BoundedCache } from '../platform/cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../platform/clock.ts';
-import { CHANGES, COVERAGE, coveredBy } from '../summaries/coverage.ts';
+import { CHANGES, COVERAGE, coveredBy, OTHERS } from '../summaries/coverage.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import type {
@@ -197,7 +197,10 @@ export class CachedSums {
     const state = await this.#state(request.site, request.summary, span);
     const { counted } = state;
     // Looking up an empty span costs nothing, and its result is not cached.
-    const read = () => this.#read(request, table, counted.hits === 0 ? { spans: [span] } : fewest(), false);
+    const read = async () => {
+      const buckets = counted.hits === 0 ? { spans: [span] } : await this.#exact(request, span, fewest());
+      return this.#read(request, table, buckets, false);
+    };
     const name = JSON.stringify(span);
     const piece = await cached(pieces, name, state, read, (value) => value?.total);
     if (!piece || !isSame(piece.total, counted)) return undefined;
@@ -209,6 +212,17 @@ export class CachedSums {
       pieces.delete(oldest);
     }
     return piece;
+  }
+
+  /**
+   * Returns buckets only if they add up to the span for each key. A month and its days do not if a key budget was
+   * reached, because each of them may then count a key under `OTHERS`.
+   */
+  async #exact({ site, summary }: AllKeysRequest, span: Span, fewest: Buckets): Promise<Buckets> {
+    const { spans, less = [] } = fewest;
+    if (less.length === 0) return fewest;
+    const request = { site, summary, spans: [...spans, ...less], target: OTHERS };
+    return (await this.#engine.total(request)).hits > 0 ? { spans: [span] } : fewest;
   }
 
   /** Reads a piece, or returns `undefined` if it has too many keys. */
