@@ -5,9 +5,11 @@ import fc from 'fast-check';
 import { parse } from 'valibot';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { verify } from '../../src/maintenance/verify.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import { ENDPOINTS } from '../../src/server/api.ts';
 import { problem } from '../../src/server/schemas.ts';
+import type { VerifyDay } from '../../src/server/verification.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
@@ -213,7 +215,10 @@ describe.each(STORAGES)('%s', (_, make) => {
 
   beforeAll(async () => {
     storage = await fillStorage(make(), RECORDS);
-    server = await serve(sourceOf(storage, { status: () => statusOf() }), { token: TOKEN });
+    const verifyDay: VerifyDay = (site, date) => verify({ storage, site, from: date, to: date });
+    server = await serve(sourceOf(storage, { status: () => statusOf(), verify: verifyDay }), {
+      token: TOKEN,
+    });
     client = http1Client({ host: HOST, port: server.port, secure: false });
     const document = jsonOf(await get('/openapi.json'));
     operations = Object.entries<{ get: { parameters: Operation['parameters']; responses: Responses } }>(
