@@ -19,6 +19,7 @@ import {
   withMaintenance,
 } from './delta-journal.ts';
 import {
+  checkJournals,
   identityDirectories,
   type JournalTraces,
   journalTraces,
@@ -119,6 +120,7 @@ const SEARCHED: readonly TextColumn[] = [
 export async function forget(options: ForgetOptions): Promise<ForgetResult> {
   const { storage, site = 'default', person, journal, dryRun = false } = options;
   checkPerson(person);
+  checkJournals(journal);
   const { reader } = storage;
   const timeZone = await reader.timeZone(site);
   if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });

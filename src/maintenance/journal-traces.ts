@@ -4,6 +4,7 @@ import { listJournals, listSegments } from '../journal/directory.ts';
 import type { Position } from '../journal/position.ts';
 import { SEGMENT_HEAD_BYTES } from '../journal/segment.ts';
 import { ifPresent, removing } from '../platform/files.ts';
+import { invalid } from '../query/invalid.ts';
 import type { UsageRecord } from '../record.ts';
 import type { Person } from '../storage/contract.ts';
 import { isOf } from '../storage/person.ts';
@@ -20,6 +21,15 @@ export interface JournalTraces {
 /** Maximum number of storages of an app that are considered. */
 const MAX_STORAGES = 16;
 const IDENTITY = /^[0-9a-f]{16}$/;
+
+/**
+ * Throws unless the directory `journal.dir` exists, because a misspelled one would look like one without journals.
+ * @param dir Directory; `undefined` if none was passed.
+ */
+export function checkJournals(dir: string | undefined): void {
+  if (dir === undefined || ifPresent(dir, () => statSync(dir).isDirectory())) return;
+  throw invalid('journal', dir, 'the directory of the journals, as in the app');
+}
 
 /** Returns the directories of journals in the directory `journal.dir`, one for each identity. */
 export function identityDirectories(dir: string): string[] {

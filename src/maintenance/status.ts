@@ -10,6 +10,7 @@ import { type Calendar, calendar, PERIODS, type Period } from '../summaries/peri
 import { adviceOf } from './advice.ts';
 import { openMaintenance } from './delta-journal.ts';
 import { type JournalInfo, journalsIn, rejectFilesIn } from './journal-status.ts';
+import { checkJournals } from './journal-traces.ts';
 import type { Growth, ReachedBudget, StorageReport } from './storage-report.ts';
 
 /** Options of `storageStatus`. */
@@ -31,6 +32,7 @@ const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 /** Describes a storage: its size and growth, retention, budgets, journals, and what to do about problems. */
 export async function storageStatus(options: StorageStatusOptions): Promise<StorageReport> {
   const { storage, site = 'default', journal } = options;
+  checkJournals(journal);
   const { reader } = storage;
   const timeZone = await reader.timeZone(site);
   if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });

@@ -163,7 +163,11 @@ export class QueryResults {
     const isOver = hasVisitors && (await this.#isOverBudget(query, VISITORS, true));
     if (isOver) {
       const others = withKey(one ? withKey(where, one) : where, { summary: VISITORS, key: OTHERS });
-      for (const start of (await fetchSeries(others)).keys()) found.get(start)!.visitors! -= 1;
+      for (const start of (await fetchSeries(others)).keys()) {
+        // A bucket may have got its first request since the other query.
+        const of = found.get(start);
+        if (of) of.visitors! -= 1;
+      }
     }
     const reached =
       one && one.summary !== VISITORS ? await this.#isOverBudget(query, one.summary, true) : isOver;

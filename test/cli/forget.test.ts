@@ -84,6 +84,19 @@ test('forget names journals that no app has stored', async () => {
   expect(out).toContain(`The journal ${journal} has copies of stored records.`);
 });
 
+test('a directory of journals that does not exist is refused, before anything is deleted', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  const journal = join(directory.path, 'misspelled');
+  for (const command of [['forget', '--remote', ADDRESS, '--yes'], ['status']]) {
+    const { code, out, err } = await run([...command, '--storage', path, '--journal', journal]);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain(`journal is "${journal}"; expected the directory of the journals, as in the app`);
+  }
+  const dry = await run(['forget', '--storage', path, '--remote', ADDRESS, '--dry-run']);
+  expect(dry.out).toContain('To delete: 2 records.');
+});
+
 test.each([
   [[], /^track-usage: one of the options '--visitor', '--remote' and '--username' is required$/m],
   [['--visitor', 'a', '--remote', 'b'], /cannot be used with/],

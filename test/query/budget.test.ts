@@ -87,6 +87,31 @@ test('records with texts beyond a budget: the empty text differs from none, and 
   expect((await query.top('urls', { ...of, limit: 1 })).budget).toEqual({ reached: false });
 });
 
+test('a bucket whose first request is stored between two queries does not fail the series', async () => {
+  const storage = new MemoryStorage({ hooks: [] });
+  const writer = await openWriter(storage, { site: 'shop' });
+  const journal = new TestJournal('a', [], 'UTC', 'shop');
+  const store = async (date: string) => {
+    const batch = journal.batch(visits(date, ['a', 'b']));
+    batch.records.text.visitor[1] = batch.records.others();
+    await writer.apply(batch);
+  };
+  await store('2026-11-23T10:00:00Z');
+  const { reader } = storage;
+  const { matchingSeries } = reader;
+  let isLater = false;
+  reader.matchingSeries = async (request) => {
+    const rows = await matchingSeries.call(reader, request);
+    if (!isLater) await store('2026-11-24T10:00:00Z');
+    isLater = true;
+    return rows;
+  };
+  const query = new UsageQuery(reader, { site: 'shop', now: () => NOW });
+  const of = { from: '2026-11-23', to: '2026-11-24', filter: { status: '200' }, period: 'day' } as const;
+  const { buckets } = await query.series(of);
+  expect(buckets.map(({ visitors }) => visitors)).toEqual([1, 0]);
+});
+
 test('most days of a month are not read from the month if its budget was reached', async () => {
   const storage = new MemoryStorage({ hooks: ['visitors'] });
   const maxKeys = maxKeysOf({ hour: 100, day: 100, month: 10 });
