@@ -14,6 +14,7 @@ import {
   MAX_TEXT_LENGTH,
 } from '../../src/writer/thread/batch-builder.ts';
 import { CustomSummaries } from '../../src/writer/thread/custom-summaries.ts';
+import { TextBudget } from '../../src/writer/thread/text-budget.ts';
 import { fieldsOf } from '../journal/support.ts';
 
 const HEADER = { site: 'default', serverName: 'default' };
@@ -60,6 +61,25 @@ test('a batch is full at the maximum length of distinct text, counting repeated 
   // Nearly all text is that of the URLs.
   expect(count).toBe(MAX_TEXT_LENGTH / 4_096);
   expect(fill(builder(), () => url(0), 1_000)).toBe(1_000);
+});
+
+test.each([
+  ['if they are not stored', 'reduced', Number.POSITIVE_INFINITY],
+  ['beyond the budget of texts', true, 1],
+] as const)('user agents count towards the length of text %s', (_, userAgent, maxTexts) => {
+  const built = new BatchBuilder(
+    new Enricher(undefined),
+    'default',
+    new CustomSummaries([], () => {}),
+    undefined,
+    new TextBudget(maxTexts),
+    { remoteAddr: true, userAgent },
+  );
+  built.begin(HEADER);
+  const agent = (i: number) => ({ agent: `${i}`.padEnd(1_024, 'x') });
+  expect(fill(built, agent, 2_000)).toBeLessThanOrEqual(MAX_TEXT_LENGTH / 1_024 + 1);
+  built.begin(HEADER);
+  expect(fill(built, () => ({ agent: 'curl/8.5.0' }), 2_000)).toBe(2_000);
 });
 
 test('a batch is full with exactly its maximum of text', () => {

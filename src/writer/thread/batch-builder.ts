@@ -11,7 +11,8 @@ import { TextBudget } from './text-budget.ts';
 /** Default maximum number of records per batch. */
 export const MAX_RECORDS = 32_768;
 /**
- * Maximum number of UTF-16 units of distinct text per batch, so that hostile input cannot fill the memory.
+ * Maximum number of UTF-16 units of distinct text per batch, so that hostile input can neither fill the memory nor
+ * block the thread.
  */
 export const MAX_TEXT_LENGTH = 1024 * 1024;
 /** The same limit for data outside the columns: vars and route parameters. */
@@ -51,6 +52,8 @@ export class BatchBuilder {
   readonly #texts: TextBudget;
   #serverName = 0;
   #extraLength = 0;
+  /** Length of the parsed user agents that are not among the texts of the batch. */
+  #agentLength = 0;
 
   readonly #maxRecords: number;
   /** Factor for larger batches: the text limits apply to `MAX_RECORDS`. */
@@ -81,6 +84,7 @@ export class BatchBuilder {
     this.batch.clear();
     this.#texts.begin();
     this.#extraLength = 0;
+    this.#agentLength = 0;
     this.#statuses.clear();
     this.#agents.clear();
     this.#languages.clear();
@@ -94,7 +98,7 @@ export class BatchBuilder {
     const { length, textLength } = this.batch;
     return (
       length >= this.#maxRecords ||
-      textLength >= MAX_TEXT_LENGTH * this.#scale ||
+      textLength + this.#agentLength >= MAX_TEXT_LENGTH * this.#scale ||
       this.#extraLength >= MAX_EXTRA_LENGTH * this.#scale
     );
   }
@@ -222,7 +226,10 @@ export class BatchBuilder {
     let agent = this.#agents.get(id);
     if (!agent) {
       agent = this.#agentIds(id, this.#enricher.userAgent(text));
-      if (!this.#isOverBudget(id)) this.#agents.set(id, agent);
+      const isOver = this.#isOverBudget(id);
+      if (!isOver) this.#agents.set(id, agent);
+      // Parsing a hostile one takes up to 2 ms, so a batch must not have many of them, even if they are not stored.
+      if (isOver || typeof id === 'string') this.#agentLength += text.length;
     }
     return agent;
   }
