@@ -224,6 +224,9 @@ function readStored(given: StoredFields = {}): Required<StoredFields> {
   return stored as Required<StoredFields>;
 }
 
+/** Printable ASCII without the separators of cookies. */
+const COOKIE_NAME = /^[!-:<>-~]+$/;
+
 function readOptOut({
   respectDnt: dnt = false,
   respectGpc: gpc = false,
@@ -232,7 +235,9 @@ function readOptOut({
 }: TrackUsageOptions): OptOut | undefined {
   checkOption('respectDnt', dnt, typeof dnt === 'boolean', 'true or false');
   checkOption('respectGpc', gpc, typeof gpc === 'boolean', 'true or false');
-  checkOption('optOutCookie', cookie, isText(cookie), 'the name of a cookie');
+  // Another text, such as `name=1`, would never match, and nobody could opt out.
+  const isName = typeof cookie === 'string' && COOKIE_NAME.test(cookie);
+  checkOption('optOutCookie', cookie, isName, 'the name of a cookie');
   checkOption(
     'optedOut',
     optedOut,

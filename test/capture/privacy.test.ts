@@ -250,6 +250,8 @@ test.each<[string, object]>([
   ['respectGpc', { respectGpc: 'yes' }],
   ['optOutCookie', { optOutCookie: '' }],
   ['optOutCookie', { optOutCookie: true }],
+  ['optOutCookie', { optOutCookie: 'no-track=1' }],
+  ['optOutCookie', { optOutCookie: ' no-track' }],
   ['optedOut', { optedOut: 'none' }],
 ])('rejects an invalid %s: %j', (name, options) => {
   const read = () => readSettings(options as TrackUsageOptions);
