@@ -122,7 +122,10 @@ export interface VisitorKeyRequest {
   proposal: Uint8Array;
 }
 
-/** Task that only one process at a time performs on a site. */
+/**
+ * Task that only one process at a time performs on a site. An engine whose sites share texts may grant `prune` to one
+ * process per database.
+ */
 export interface LeaseRequest {
   /** Name of the task: `prune` or `rebuild`. */
   task: string;

@@ -2,8 +2,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { forget } from '../../src/index.ts';
 import { monotonicClock, wallClock } from '../../src/platform/clock.ts';
-import type { MaxKeys, WriterContext } from '../../src/storage/contract.ts';
+import type { MaxKeys, StorageMaintenance, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
+import { pruneSteps } from '../../src/storage/prune.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { scrub } from '../../src/storages/sqlite/scrub.ts';
 import { SqliteWriter } from '../../src/storages/sqlite/writer.ts';
@@ -60,6 +62,16 @@ function shortSteps() {
   let now = 0;
   const spy = vi.spyOn(monotonicClock, 'now').mockImplementation(() => (now += 1_000));
   onTestFinished(() => spy.mockRestore());
+}
+
+/** Returns an object with other members. */
+function replacing<T extends object>(object: T, members: Partial<T>): T {
+  return new Proxy(object, {
+    get(_, name) {
+      const found = Reflect.get(name in members ? members : object, name);
+      return typeof found === 'function' ? found.bind(object) : found;
+    },
+  });
 }
 
 const person = (n: number, date = NOON): TestRecord => ({
@@ -212,6 +224,46 @@ describe('sweeping', () => {
     expect(one(path, 'SELECT active FROM sweeps')).toBe(0);
   });
 
+  test('for the deletion of a person is not ended by the prunings of other sites of the file', async () => {
+    shortSteps();
+    const path = newPath();
+    const writer = openWriter(path);
+    await writer.apply(new TestJournal('a', SUMMARIES).batch([person(1), person(2)]));
+    const prunings = await Promise.all(
+      ['b', 'c'].map(async (site) => {
+        const other = openWriter(path, { site });
+        const journal = new TestJournal(site, SUMMARIES, 'UTC', site);
+        await other.apply(journal.batch([person(3, NOON - 40 * DAY)]));
+        const plan = { records: { keep: '30d', before: NOON - 30 * DAY } } as const;
+        return pruneSteps(other.maintenance, plan, site);
+      }),
+    );
+    const storage = new SqliteStorage(path, { hooks: SUMMARIES });
+    onTestFinished(() => storage.close());
+    let isBegun = false;
+    let passes = 0;
+    const sweep = async () => {
+      const isContinued = isBegun;
+      isBegun = await writer.maintenance.sweep();
+      if (!isContinued) {
+        // Up to the first step of its sweep.
+        for (let isPart = true; isPart; ) {
+          const { done, value } = await prunings[passes]!.next();
+          isPart = !done && value.part !== 'texts';
+        }
+        passes += 1;
+      }
+      return isBegun;
+    };
+    const maintained = replacing<StorageWriter>(writer, {
+      maintenance: replacing<StorageMaintenance>(writer.maintenance, { sweep }),
+    });
+    const beside = Object.create(storage, { openWriter: { value: async () => maintained } }) as SqliteStorage;
+    await forget({ storage: beside, person: { column: 'visitor', value: 'visitor 2' } });
+    expect(passes).toBe(2);
+    expect(one(path, "SELECT count(*) FROM strings WHERE text = 'visitor 2'")).toBe(0);
+  });
+
   test('returns free pages to the file system', async () => {
     const path = newPath();
     const writer = openWriter(path);
@@ -256,6 +308,10 @@ describe('pruning', () => {
     expect(await b.lease({ ...request, holder: 'b' })).toBe(false);
     now += 1;
     expect(await b.lease({ ...request, holder: 'b' })).toBe(true);
+    // The clock was a year ahead.
+    now -= 365 * DAY;
+    expect(await a.lease({ ...request, holder: 'a' })).toBe(true);
+    expect(await b.lease({ ...request, holder: 'b' })).toBe(false);
   });
 });
 
