@@ -4,7 +4,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { forget } from '../../src/index.ts';
 import { monotonicClock, wallClock } from '../../src/platform/clock.ts';
-import type { MaxKeys, StorageMaintenance, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
+import type {
+  MaxKeys,
+  StorageMaintenance,
+  StorageWriter,
+  WriterContext,
+} from '../../src/storage/contract.ts';
 import { pruneSteps } from '../../src/storage/prune.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { scrub } from '../../src/storages/sqlite/scrub.ts';

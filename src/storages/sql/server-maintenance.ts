@@ -9,6 +9,8 @@ import { type SharedTable, type SweepChanges, Sweeper } from './sweeper.ts';
 
 /** Time after which a call deletes no further bucket. In ms. */
 const STEP = 20;
+/** Time after which a call ends that finds rows but deletes none, because another transaction has locked them. In ms. */
+const MAX_WAIT = 1_000;
 
 /** Sums to delete. */
 export interface PrunedBucket {
@@ -65,16 +67,18 @@ export abstract class ServerMaintenance implements StorageMaintenance, SweepChan
   }
 
   async prune({ part, before, limit }: PruneRequest): Promise<number> {
-    const until = monotonicClock.now() + STEP;
+    const begin = monotonicClock.now();
     const to = Math.ceil(before) - 1;
     let deleted = 0;
-    // Rows that were found may be gone, so 0 is only returned if none are found.
-    while (deleted === 0 || (deleted < limit && monotonicClock.now() < until)) {
+    for (;;) {
       const left = limit - deleted;
       const rows =
         part === 'records' ? await this.#pruneRecords(to, left) : await this.#pruneSums(part, to, left);
       if (rows === undefined) break;
       deleted += rows;
+      // Rows that were found may be gone or locked. The next pruning deletes those that stay locked.
+      const wait = deleted === 0 ? MAX_WAIT : STEP;
+      if (deleted >= limit || monotonicClock.now() >= begin + wait) break;
     }
     return deleted;
   }
