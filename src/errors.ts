@@ -53,7 +53,7 @@ const TABLE = {
   ],
   EXPORT_INVALID: [
     'cannot restore {value}: {reason}',
-    'use a complete file that track-usage export --format ndjson wrote; nothing was changed',
+    'use a complete file written by track-usage export --format ndjson; nothing was changed',
   ],
   COPY_DIFFERS: [
     'the copy differs: {what} is {found} in {to}, but {wanted} in {from}',
@@ -77,12 +77,12 @@ const TABLE = {
     'check the storage, and pass the name of the site that the app uses',
   ],
   MAINTENANCE_UNSUPPORTED: [
-    '{value} stores nothing that could be maintained',
-    'use a storage of track-usage, or implement StorageWriter.maintenance',
+    '{value} does not support maintenance',
+    'use a built-in storage, or implement StorageWriter.maintenance',
   ],
   MAINTENANCE_BUSY: [
-    'another process performs maintenance on the site "{site}" in {value}',
-    'wait until it is finished; if it was killed, its lease ends after 1 minute',
+    'another process is performing maintenance on the site "{site}" in {value}',
+    'wait until it finishes; if it was killed, its lease expires after 1 minute',
   ],
   REBUILD_DIFFERS: [
     'the summary "{summary}" still differs from its records in the {period} {date}',
@@ -130,7 +130,7 @@ const TABLE = {
   QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],
   RECOUNT_BUSY: [
     'cannot recount the {period} {bucket} of the summary "{name}": {reason}',
-    'repeat it while fewer batches are stored; the batch of a killed process is completed when an app starts again in its journal directory',
+    'try again when fewer batches are stored; the batch of a killed process is completed when an app starts again in its journal directory',
   ],
   SCRUB_FAILED: ['deleted data may still be in the files of {storage}: {reason}', '{how}'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
@@ -236,12 +236,12 @@ const TABLE = {
     'make the storage available; the batch is retried, and records wait in the journal, or in bounded memory if no file can be written',
   ],
   VISITORS_UNKEYED: [
-    '{storage} cannot keep the key of daily visitors, so it counts none',
+    '{storage} cannot keep the keys of daily visitors, so it does not count them',
     'set daily.secret, from which the key of each day is derived',
   ],
   PRUNE_FAILED: [
-    'expired data in {storage} could not be deleted: {reason}',
-    'records are still stored; the deletion is repeated in five minutes; check that the user may delete rows',
+    'cannot delete expired data from {storage}: {reason}',
+    'check that the user may delete rows; deletion is retried in 5 minutes, and records are stored meanwhile',
   ],
   STORAGE_UNCLOSED: [
     '{storage} was not closed cleanly: {reason}',

@@ -6,7 +6,7 @@ export interface StoredFields {
   forwardedFor?: boolean;
   /**
    * User agent. `'reduced'` stores the name, the major version and the platform: `Chrome/126 (Windows)`. `false` stores
-   * nothing of it, so that records and totals do not tell bots from people.
+   * nothing of it, so that records and totals do not distinguish bots from people.
    */
   userAgent?: boolean | 'reduced';
   /** Preferred language. */

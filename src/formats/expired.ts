@@ -11,5 +11,5 @@ export function expiredText({ part, before, answeredFrom }: Expired, showDate = 
   const gone = `${PARTS[part]} before ${showDate(before)} are no longer stored`;
   return answeredFrom === null
     ? `${gone} and not included.`
-    : `${gone}, so the numbers are those of whole ${answeredFrom}s.`;
+    : `${gone}, so the numbers are for whole ${answeredFrom}s.`;
 }

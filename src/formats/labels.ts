@@ -36,7 +36,7 @@ export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
     'user-agents': labels('User agents', 'User agent'),
     languages: labels('Languages', 'Language'),
     server: labels('Servers', 'Server'),
-    visitors: labels('Visitors', 'Visitor', 'No cookie'),
+    visitors: labels('Visitors', 'Visitor', 'Not identified'),
     geo: labels('Countries', 'Country'),
     routes: labels('Routes', 'Route', 'No route'),
     status: labels('Status codes', 'Status code'),

@@ -5,7 +5,7 @@ import type { StorageReport } from './storage-report.ts';
 const PRUNE_DELAY = 2 * 24 * 3_600_000;
 /** Size of a storage above which advice about its growth is given, in bytes. */
 const LARGE = 1e9;
-/** Share of free space above which it is worth giving back. */
+/** Share of free space above which returning it to the file system is worthwhile. */
 const MUCH_FREE = 0.5;
 
 const NAMES: Readonly<Record<Part, string>> = {
@@ -16,7 +16,7 @@ const NAMES: Readonly<Record<Part, string>> = {
 };
 
 /**
- * Returns what to do about each thing that is not well.
+ * Returns advice on each problem.
  * @param horizons Start of the kept data of each part, according to the stored retention.
  */
 export function adviceOf(
@@ -33,7 +33,7 @@ export function adviceOf(
     const [horizon, before = null] = [horizons[part], retention[part]?.before];
     if (horizon !== undefined && horizon - (before ?? 0) > PRUNE_DELAY) {
       advice.push(
-        `${NAMES[part]} that have expired are not deleted: start the app, which does so, or run track-usage prune.`,
+        `${NAMES[part]} that have expired are not deleted: start the app, which deletes them, or run track-usage prune.`,
       );
     }
   }
@@ -44,11 +44,13 @@ export function adviceOf(
     );
   }
   if (size.total !== null && size.free !== null && size.total > LARGE && size.free > MUCH_FREE * size.total) {
-    advice.push('Most of the database is free space: run VACUUM to give it back to the file system.');
+    advice.push(
+      'Most of the database is free space: to return it to the file system, run VACUUM, or its equivalent in your database.',
+    );
   }
   for (const summary of new Set(budgets.map((budget) => budget.summary))) {
     advice.push(
-      `The key budget of ${summary} was reached: totals are exact, but further keys are added up under an empty key. If they are not from an attack, raise the storage option maxKeys.`,
+      `The key budget of ${summary} was reached: totals are exact, but further keys are counted under the empty key. If they are not from an attack, raise the storage option maxKeys.`,
     );
   }
   for (const { path, state, pendingBytes } of journals) {
@@ -58,7 +60,7 @@ export function adviceOf(
     }
   }
   for (const { path } of rejects) {
-    advice.push(`The storage rejected records: inspect ${path}, and delete the file afterwards.`);
+    advice.push(`The storage rejected records: inspect ${path}, then delete the file.`);
   }
   return advice;
 }

@@ -5,7 +5,7 @@ import { coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 
 /** Sums of one key that differ between the summaries and the records. */
 export interface KeyDifference {
-  /** Key; `null` for the requests without one, `''` for all keys that did not fit into the bucket. */
+  /** Key; `null` for the requests without one, `''` for all keys that had no room in the bucket. */
   key: string | null;
   /** Stored sums. */
   stored: Measures;

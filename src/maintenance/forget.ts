@@ -38,9 +38,9 @@ export interface ForgetOptions {
   site?: string | undefined;
   /** Directory of the apps' journals: the option `journal.dir` of the app. Defaults to none. */
   journal?: string | undefined;
-  /** Time for which it waits until apps have stored the person's records that are in journals. Defaults to 10 s. In ms. */
+  /** Maximum time to wait until apps have stored the person's records in journals, in ms. Defaults to 10 s. */
   timeout?: number | undefined;
-  /** True to count only, and to delete nothing. Defaults to false. */
+  /** True to count without deleting anything. Defaults to false. */
   dryRun?: boolean | undefined;
   /** Called from time to time with the progress. */
   onProgress?: ((progress: ForgetProgress) => void) | undefined;
@@ -93,7 +93,7 @@ export interface ForgetResult {
 const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 const TIMEOUT = 10_000;
 const POLL_INTERVAL = 250;
-/** Time for which it waits until another process has pruned. In ms. */
+/** Maximum time to wait until another process has pruned, in ms. */
 const PRUNE_TIMEOUT = 60_000;
 /** Number of sums that are moved in one batch. */
 const SUMS_PER_BATCH = 2_000;
@@ -114,8 +114,8 @@ const SEARCHED: readonly TextColumn[] = [
 ];
 
 /**
- * Deletes a person: the records, the keys in summaries (their totals stay), and the texts. Afterwards, the files of
- * the database do not contain them either. Apps may store records meanwhile.
+ * Deletes a person: the records, the keys in summaries (totals do not change), and the texts. Afterward, the files of
+ * the database no longer contain them. Apps may store records meanwhile.
  */
 export async function forget(options: ForgetOptions): Promise<ForgetResult> {
   const { storage, site = 'default', person, journal, dryRun = false } = options;

@@ -13,7 +13,7 @@ export interface JournalInfo {
   path: string;
   /**
    * `running`: its owner is alive. `closed`: the app has closed it. `dead`: the owner has stopped without closing it.
-   * The next app with the same storages stores the records of both.
+   * The next app with the same storages stores the remaining records of closed and dead journals.
    */
   state: 'running' | 'closed' | 'dead';
   /** Number of bytes of records in its files. */

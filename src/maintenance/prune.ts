@@ -21,9 +21,12 @@ export interface PruneOptions {
    * not be in the future. Defaults to the retention that the app has stored.
    */
   before?: Instant | undefined;
-  /** Parts to delete. The hours are deleted with the days, and the days with the months. Defaults to all with a time. */
+  /**
+   * Parts to delete. Hours are deleted together with days, and days together with months. Defaults to all parts; without
+   * `before`, to all that have a retention.
+   */
   parts?: readonly Part[] | undefined;
-  /** True to count only, and to delete nothing. Defaults to false. */
+  /** True to count without deleting anything. Defaults to false. */
   dryRun?: boolean | undefined;
   /** Called after each step with the progress. */
   onProgress?: ((progress: PruneProgress) => void) | undefined;
@@ -31,17 +34,17 @@ export interface PruneOptions {
 
 /** Progress of `prune`. */
 export interface PruneProgress {
-  /** Part that is being deleted; `texts` for rows to which nothing refers any longer. */
+  /** Part that is being deleted; `texts` for unreferenced rows. */
   part: Part | 'texts';
   /** Number of deleted rows of this part. */
   rows: number;
 }
 
-/** What `prune` deleted of one part, or would delete. */
+/** Deletion of one part by `prune`, or in a dry run, the deletion that it would perform. */
 export interface PrunedPart {
   /** The part. */
   part: Part;
-  /** Time for which the part is kept, as stored by the app; `forever` if none is. */
+  /** Retention period of the part, as stored by the app; `forever` if none is stored. */
   keep: string;
   /** End of the deleted data, with the site's offset. */
   before: string;
@@ -65,7 +68,7 @@ const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
   month: ['hour', 'day', 'month'],
 };
 
-/** Deletes old data by hand. The app does the same by itself. One process at a time can do so. */
+/** Deletes old data on demand. The app does the same automatically. One process at a time can do this. */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const { storage, site = 'default', dryRun = false, onProgress = () => {} } = options;
   const { reader } = storage;

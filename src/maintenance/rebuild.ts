@@ -15,7 +15,7 @@ export interface RebuildOptions extends ScopeOptions {
   /** Maximum number of keys per bucket, as in the storage's option. A bucket that has more keys keeps them. */
   maxKeys?: number | MaxKeysOptions | undefined;
   /**
-   * True to rebuild also buckets in which all summaries agree with each other, but count more requests than there are
+   * True to also rebuild buckets in which all summaries agree with each other, but count more requests than there are
    * records. Their sums are then reduced to the records that are left. Defaults to false.
    */
   force?: boolean | undefined;
@@ -47,7 +47,7 @@ export interface RebuildResult {
   filled: number;
   /** Buckets that the records do not cover completely. They were left unchanged. */
   notCovered: NotCovered[];
-  /** Buckets from which records are missing, without a reason that is known. They were left unchanged. */
+  /** Buckets from which records are missing for an unknown reason. They were left unchanged. */
   refused: Refused[];
   /** Summaries that were left unchanged, because their keys cannot be counted. */
   uncountable: Uncountable[];
@@ -57,7 +57,7 @@ export interface RebuildResult {
 const MAX_ROUNDS = 5;
 
 /**
- * Changes summaries to what the stored records add up to, and adds the requests that were stored before a summary
+ * Corrects summaries to match the stored records, and adds the requests that were stored before a summary
  * existed. An app may store records meanwhile. Run it again after an interruption.
  */
 export async function rebuild(options: RebuildOptions): Promise<RebuildResult> {

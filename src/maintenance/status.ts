@@ -83,7 +83,7 @@ async function journalsOf(
   }
 }
 
-/** Returns the requests of recent buckets whose key did not fit into the budget. */
+/** Returns the requests of recent buckets whose key had no room in the budget. */
 async function reachedBudgets(
   reader: CompleteReader,
   site: string,

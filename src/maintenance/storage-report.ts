@@ -9,7 +9,7 @@ export interface Growth {
   requestsPerDay: number;
   /** Bytes that are added per day. `null` if the size is unknown. */
   bytesPerDay: number | null;
-  /** Total size in a year, if the requests stay as they are and the retention is applied. In bytes. */
+  /** Estimated total size in a year, with the same number of requests and the retention applied, in bytes. */
   bytesInYear: number | null;
 }
 
@@ -19,7 +19,7 @@ export interface ReachedBudget {
   summary: string;
   /** Period of the buckets: the last 24 hours, 7 days, or the current month. */
   period: Period;
-  /** Number of requests whose key did not fit. */
+  /** Number of requests whose key had no room. */
   hits: number;
 }
 
@@ -33,22 +33,22 @@ export interface StorageReport {
   timeZone: string;
   /** Names of the stored summaries. */
   summaries: string[];
-  /** Date of the oldest and newest record, with the site's offset. `null` without records. */
+  /** Date of the oldest record, with the site's offset. `null` without records. */
   oldest: string | null;
   /** Date of the newest record, with the site's offset. `null` without records. */
   newest: string | null;
   /** Size by part, of all sites. Unknown values are `null`. */
   size: StorageSize;
-  /** Growth. */
+  /** Estimated growth. */
   growth: Growth;
   /** Retention that the app has stored. Parts without one are kept forever. */
   retention: StoredRetention;
-  /** Budgets that were reached lately. */
+  /** Budgets that were reached recently. */
   budgets: ReachedBudget[];
   /** Journals of apps. `undefined` without the option `journal`. */
   journals: JournalInfo[] | undefined;
   /** Files of rejected records. `undefined` without the option `journal`. */
   rejects: RejectFile[] | undefined;
-  /** Things to do, as sentences. Empty if all is well. */
+  /** Recommended actions, as sentences. Empty if there are no problems. */
   advice: string[];
 }

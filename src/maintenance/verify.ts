@@ -13,7 +13,7 @@ import {
 
 /** Sums of one key that differ between a summary and the records. */
 export interface Difference extends KeyDifference {
-  /** Name of the summary. `coverage` are the totals of all requests, with the key `bot` for those of bots. */
+  /** Name of the summary. `coverage` has the totals of all requests, with the key `bot` for those of bots. */
   summary: string;
   /** Period of the bucket. */
   period: Period;
@@ -21,7 +21,7 @@ export interface Difference extends KeyDifference {
   date: string;
 }
 
-/** Buckets of one period for which something applies. Both ends are starts of buckets, with the site's offset. */
+/** Range of buckets of one period with the same finding. Both ends are starts of buckets, with the site's offset. */
 export interface BucketList {
   /** Period of the buckets. */
   period: Period;

@@ -34,8 +34,9 @@ export interface TrackUsageOptions {
    */
   views?: Views;
   /**
-   * How visitors are identified: `cookie` sets a cookie, `daily` computes a keyed hash of address and user agent that
-   * is valid for a day, `false` does not. Defaults to the one whose settings are passed, or to `TRACK_USAGE_COOKIE`.
+   * Method of identifying visitors: `cookie` sets a cookie, `daily` computes a keyed hash of address and user agent that
+   * is valid for one day, `false` disables it. Defaults to the method whose settings are passed, or to
+   * `TRACK_USAGE_COOKIE`.
    */
   visitors?: 'cookie' | 'daily' | false;
   /** Settings of the cookie; `true` for the defaults. */
@@ -72,17 +73,17 @@ export interface TrackUsageOptions {
    * false.
    */
   anonymizeIp?: boolean;
-  /** Leaves fields out of the records: `store: { remoteAddr: false, userAgent: 'reduced' }`. Defaults to storing all. */
+  /** Omits fields from the records: `store: { remoteAddr: false, userAgent: 'reduced' }`. Defaults to storing all. */
   store?: StoredFields;
-  /** Whether the header `DNT: 1` (Do Not Track) opts out. Defaults to false. */
+  /** Makes the header `DNT: 1` (Do Not Track) opt out. Defaults to false. */
   respectDnt?: boolean;
-  /** Whether the header `Sec-GPC: 1` (Global Privacy Control) opts out. Defaults to false. */
+  /** Makes the header `Sec-GPC: 1` (Global Privacy Control) opt out. Defaults to false. */
   respectGpc?: boolean;
-  /** Name of a cookie that opts out, whatever its value. Defaults to none. */
+  /** Name of a cookie that opts out, regardless of its value. Defaults to none. */
   optOutCookie?: string;
   /**
-   * Requests of people who opted out: `exclude` records nothing, `anonymous` records them without address, user agent,
-   * language, referrer, user name and visitor. Defaults to `exclude`.
+   * Handling of requests from people who opted out: `exclude` records nothing, `anonymous` records them without address,
+   * user agent, language, referrer, user name and visitor ID. Defaults to `exclude`.
    */
   optedOut?: OptedOut;
   /**

@@ -101,7 +101,7 @@ export interface RangeResult {
   site: string;
   /** IANA time zone of the site. */
   timeZone: string;
-  /** Range that was read. It differs from the requested one if data of that has expired. */
+  /** Range that was read. It differs from the requested range if some of its data has expired. */
   range: ResolvedRange;
   /** Expired data that the result lacks. Empty if everything is still kept. */
   expired: Expired[];
@@ -111,7 +111,7 @@ export interface RangeResult {
 export interface Gap {
   /** Name of the summary. */
   summary: string;
-  /** The first hour from which a request is missing, with the site's offset. */
+  /** First hour with a missing request, with the site's offset. */
   from: string;
   /** Last such hour, inclusive. */
   to: string;
@@ -130,8 +130,8 @@ export interface Coverage {
 /** Measures of all requests, with the numbers of visitors and bots. */
 export interface Totals extends Measures {
   /**
-   * Distinct cookie visitors; `null` without coverage or, in the previous period, with partial coverage. A lower bound
-   * if the budget was reached.
+   * Number of distinct visitors; `null` without coverage or, in the previous period, with partial coverage. A lower
+   * bound if the budget was reached.
    */
   visitors: number | null;
   /** Requests of bots; `null` for a single key without a filter. */
@@ -155,8 +155,8 @@ export interface TotalsResult extends RangeResult {
   /** Budget of `visitors`, which is a lower bound if it was reached. */
   budget: Budget;
   /**
-   * True if `visitors` is the sum of daily visitors, who count once per day: their IDs are valid for a day (option
-   * `visitors: 'daily'`). Also true if only a part of the range has such IDs.
+   * True if `visitors` is the sum of daily visitors, who count once per day because their IDs are valid for one day
+   * (option `visitors: 'daily'`). Also true if only part of the range has such IDs.
    */
   dailyVisitors: boolean;
   /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
@@ -237,11 +237,11 @@ export interface SummaryInfo {
   filter: boolean;
 }
 
-/** Time for which a part of the storage is kept. */
+/** Retention of a part of the storage. */
 export interface KeptPart {
   /** Part of the storage: the records, or the buckets of a period. */
   part: Part;
-  /** Time for which it is kept, as configured, for example `90d`. */
+  /** Retention period, as configured, for example `90d`. */
   keep: KeepTime;
   /** Start of the data that is kept, with the site's offset; `null` if nothing has expired yet. */
   before: string | null;
@@ -253,7 +253,7 @@ export interface SiteResult {
   site: string;
   /** IANA time zone of the site. */
   timeZone: string;
-  /** Summaries that the storage keeps or has data of: the standard ones first, in the order of the documentation. */
+  /** Summaries that the storage keeps or has data for: the standard ones first, in the order of the documentation. */
   summaries: SummaryInfo[];
   /** Parts of the storage that are not kept forever. */
   retention: KeptPart[];

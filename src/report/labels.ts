@@ -258,7 +258,7 @@ export function notes({ site, bots, totals, series, top }: Report, { now, versio
     ...(totals.totals.visitors === null
       ? []
       : [totals.dailyVisitors ? DAILY_VISITORS_NOTE : COOKIE_VISITORS_NOTE]),
-    `${BOTS_NOTES[bots]} A bot is a client whose user agent says so.`,
+    `${BOTS_NOTES[bots]} A bot is a client whose user agent identifies it as one.`,
     ...(site.summaries.some(({ custom }) => custom)
       ? [
           'A custom summary can assign several keys to a request, so its rows may add up to more than all hits.',

@@ -132,7 +132,7 @@ const totals = v.strictObject({
   ...measures,
   visitors: described(
     v.nullable(v.number()),
-    'Distinct cookie visitors; null if no summary covers them, a lower bound if the budget was reached.',
+    'Distinct visitors; null if no summary covers them, a lower bound if the budget was reached.',
   ),
   bots: described(v.nullable(v.number()), 'Requests by bots; null for a single key without a filter.'),
 });
@@ -194,7 +194,7 @@ export const siteResponse = v.strictObject({
     v.array(
       v.strictObject({
         part: v.picklist(PARTS),
-        keep: described(v.string(), 'Time for which it is kept, such as `90d`.'),
+        keep: described(v.string(), 'Retention period, such as `90d`.'),
         before: described(
           v.nullable(v.string()),
           'Start of the data that is kept; null if nothing has expired.',

@@ -12,7 +12,7 @@ import type { Part, Retention, StoredRetention } from './retention.ts';
  *
  * Some batches have no records: a restored backup adds sums, a rebuild adds the differences between the records and
  * the sums, and the deletion of a person moves sums from one key to another. Their deltas may be negative. A row whose
- * hits become 0 must be removed, so that neither a query nor the database's files contain its key any longer.
+ * hits become 0 must be removed, so that neither query results nor the database's files still contain its key.
  */
 export interface Batch {
   /** ID of the journal. */
@@ -44,8 +44,8 @@ export interface WriterContext {
   /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
   /**
-   * Maximum number of keys per bucket. `undefined` for none: copies, restored backups and rebuilds add keys that were
-   * admitted before.
+   * Maximum number of keys per bucket. `undefined` for no limit: copies, restored backups and rebuilds add keys that
+   * were admitted before.
    */
   maxKeys?: MaxKeys | undefined;
   /**
@@ -79,7 +79,7 @@ export interface StorageWriter {
    * the same transaction.
    */
   admit?(batch: Batch): Promise<Batch>;
-  /** Deletes data, for retention and for people. Omitted by a writer that stores nothing that could be deleted. */
+  /** Deletes data, for retention and for people. Omitted by a writer that cannot delete data. */
   readonly maintenance?: StorageMaintenance;
   /**
    * Returns the key of a day's visitor IDs. Stores the proposal if the day has no key, so that all processes get the
@@ -127,11 +127,11 @@ export interface VisitorKeyRequest {
  * process per database.
  */
 export interface LeaseRequest {
-  /** Name of the task: `prune` or `rebuild`. */
+  /** Name of the task, `prune` or `rebuild`. */
   task: string;
   /** Random ID of the process. A holder renews its lease by requesting it again. */
   holder: string;
-  /** Time after which the lease ends by itself. In ms; 0 ends it now. */
+  /** Time after which the lease expires, in ms; 0 releases it immediately. */
   ms: number;
 }
 
@@ -154,13 +154,13 @@ export interface Person {
 }
 
 /**
- * Deletes data of the writer's site. Its calls overlap neither each other nor those of the writer, and each must be
- * short (about 50 ms), because batches wait meanwhile. All are idempotent.
+ * Deletes data of the writer's site. Its calls overlap neither each other nor those of the writer. Each call except
+ * `scrub` must be short (about 50 ms), because batches wait meanwhile. All are idempotent.
  */
 export interface StorageMaintenance {
   /** Requests a lease. Returns false if another process holds it. */
   lease(request: LeaseRequest): Promise<boolean>;
-  /** Stores the retention in force, for queries. The starts of the kept data never decrease. Called before `prune`. */
+  /** Stores the retention in force, for queries. The starts of kept data never decrease. Called before `prune`. */
   retain(retention: StoredRetention): Promise<void>;
   /**
    * Deletes rows. Returns the number of deleted rows; 0 if none are left. Rows of one period never affect those of
@@ -168,16 +168,16 @@ export interface StorageMaintenance {
    */
   prune(request: PruneRequest): Promise<number>;
   /**
-   * Deletes a limited number of texts, agents, endpoints and bucket dates to which nothing refers any longer, and
-   * returns freed space to the file system where the engine supports that. Continues where the previous call
-   * stopped. Returns false once a whole pass is complete.
+   * Deletes a limited number of unreferenced texts, agents, endpoints and bucket dates, and returns freed space to the
+   * file system where the engine supports that. Continues where the previous call stopped. Returns false once a whole
+   * pass is complete.
    */
   sweep(): Promise<boolean>;
   /** Deletes at most `limit` records of a person. Returns the number of deleted records; 0 if none are left. */
   erase(person: Person, limit: number): Promise<number>;
   /**
-   * Removes everything that was deleted from the files of the database, for example free pages and the write-ahead
-   * log. Takes as long as necessary. Called after `sweep`, when a person was deleted.
+   * Removes deleted data from the files of the database, for example from free pages and the write-ahead log. Takes as
+   * long as necessary. Called after `sweep`, when a person was deleted.
    */
   scrub(): Promise<void>;
 }
@@ -441,15 +441,15 @@ export interface Recount {
   records: number;
 }
 
-/** Size of a storage by part. In bytes, and rows. Unknown values are `null`. */
+/** Size of a storage by part, in bytes and rows. Unknown values are `null`. */
 export interface StorageSize {
   /** Records, without their texts. */
   records: PartSize;
-  /** Sums of the hours. */
+  /** Hourly sums. */
   hour: PartSize;
-  /** Sums of the days. */
+  /** Daily sums. */
   day: PartSize;
-  /** Sums of the months. */
+  /** Monthly sums. */
   month: PartSize;
   /** Texts, user agents and other rows that records and sums share. */
   texts: PartSize;
@@ -492,9 +492,9 @@ export interface StorageReader {
   /** Returns the retention in force. Optional. Defaults to keeping everything. */
   retention?(site: string): Promise<StoredRetention>;
   /**
-   * Returns the sums of a bucket, and what its records add up to. Both must be of the same point in time: either
-   * contain all of a batch, or nothing. Optional. Defaults to reading them one after the other, which is only exact
-   * while nothing is written.
+   * Returns the stored sums of a bucket, and the sums of its records. Both must be of the same point in time: each
+   * batch is contained in both completely, or in neither. Optional. Defaults to reading them one after the other, which
+   * is only exact while nothing is written.
    */
   recount?(request: RecountRequest): Promise<Recount>;
   /** Returns the size of the storage, for all sites. Optional. Defaults to unknown. */

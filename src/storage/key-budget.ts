@@ -11,10 +11,10 @@ import { MEASURES } from './measures.ts';
 export type PeriodLimits = { readonly [period in Period]?: number };
 
 /**
- * Maximum number of keys in a bucket: one number for all periods, or one for each. `null` and `OTHERS` do not count.
+ * Maximum number of keys in a bucket, for each period. The keys `null` and `OTHERS` do not count.
  */
 export interface MaxKeysOptions extends PeriodLimits {
-  /** Limits of single summaries, by name, for example `{ urls: { hour: 50_000 } }`. */
+  /** Limits of individual summaries by name, for example `{ urls: { hour: 50_000 } }`. */
   summaries?: Readonly<Record<string, number | PeriodLimits>>;
 }
 
@@ -79,9 +79,9 @@ export interface BucketKeys {
 }
 
 /**
- * Returns what a batch adds to a bucket, with the keys for which there is no room added up under `OTHERS`. Keys that
- * the bucket already has, `null` and `OTHERS` always have room; new keys have it in the order of the batch, until the
- * budget is reached. Returns the same group if every key has room.
+ * Returns the sums that a batch adds to a bucket, with the keys for which there is no room counted under `OTHERS`. The
+ * bucket's existing keys, `null` and `OTHERS` always have room. New keys are admitted in the order of the batch, until
+ * the budget is reached. Returns the same group if every key has room.
  * @param max Maximum number of keys: see `maxKeysIn`.
  */
 export function admitted(

@@ -2,44 +2,44 @@ import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions } from '../options/checks.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 
-/** Parts of a storage that are kept for different times. */
+/** Parts of a storage, each with its own retention period. */
 export const PARTS = ['records', ...PERIODS] as const;
 /**
- * Part of a storage that is kept for a time of its own: the records, or the buckets of a period.
+ * Part of a storage with its own retention period: the records, or the buckets of a period.
  * @useDeclaredType
  */
 export type Part = (typeof PARTS)[number];
 
 /**
- * Time for which a part is kept: a number of hours, days, months or years, such as `36h`, `90d`, `18mo` or `2y`, or
+ * Retention period of a part: a number of hours, days, months or years, such as `36h`, `90d`, `18mo` or `2y`, or
  * `forever`.
  */
 export type KeepTime = `${number}${'h' | 'd' | 'mo' | 'y'}` | 'forever';
 
 /**
- * Times for which a storage keeps its data. Whole days of records and hours, and whole months of days and months, are
- * deleted, so each is kept for at least its time. A shorter period cannot be kept longer than a longer one.
+ * Retention periods of a storage. Records and hours are deleted in whole days, days and months in whole months, so each
+ * is kept for at least its period. Hours cannot be kept longer than days, nor days longer than months.
  */
 export interface RetentionOptions {
-  /** Time for which records are kept. Defaults to `90d`. */
+  /** Retention period of the records. Defaults to `90d`. */
   records?: KeepTime;
-  /** Time for which the hours of summaries are kept. Defaults to `90d`. */
+  /** Retention period of the hours of summaries. Defaults to `90d`. */
   hour?: KeepTime;
-  /** Time for which the days of summaries are kept. Defaults to `forever`. */
+  /** Retention period of the days of summaries. Defaults to `forever`. */
   day?: KeepTime;
-  /** Time for which the months of summaries are kept. Defaults to `forever`. */
+  /** Retention period of the months of summaries. Defaults to `forever`. */
   month?: KeepTime;
 }
 
 /** Complete retention of a storage. */
 export type Retention = Readonly<Record<Part, KeepTime>>;
 
-/** Retention in force, as stored: for each part its time, and the start of the data that is still kept. */
+/** Retention in force, as stored: the period of each part, and the start of the data that is kept. */
 export type StoredRetention = {
   readonly [part in Part]?: {
-    /** Time for which the part is kept, as configured. */
+    /** Retention period of the part, as configured. */
     keep: KeepTime;
-    /** Data before this instant has been deleted, or is about to be. In ms since 1970; `null` if there is none. */
+    /** Exclusive end of the data that has been or is being deleted, in ms since 1970; `null` if there is none. */
     before: number | null;
   };
 };
@@ -75,7 +75,7 @@ export function retentionOf(options: RetentionOptions | false | undefined): Rete
     }
     retention[part] = keep as KeepTime;
   }
-  // The answers to queries fall back from hours to days, and from days to months.
+  // Queries fall back from hours to days, and from days to months.
   for (const [shorter, longer] of [['hour', 'day'] as const, ['day', 'month'] as const]) {
     if (!mayBeLonger(retention[shorter], retention[longer])) continue;
     throw new TrackUsageError('OPTION_INVALID', {
@@ -126,8 +126,8 @@ export function horizonsOf(retention: Retention, zone: Calendar, now: number): P
 }
 
 /**
- * Returns the instant from which the data of a bucket is before the horizon of its part, so that it may be deleted. In
- * ms since 1970; `Infinity` if it is kept forever.
+ * Returns the instant from which a bucket is before the horizon of its part and may be deleted, in ms since 1970;
+ * `Infinity` if it is kept forever.
  * @param bucket Start of the bucket, or the date of a record.
  */
 export function keptUntil(retention: Retention, part: Part, zone: Calendar, bucket: number): number {

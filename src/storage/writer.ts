@@ -26,18 +26,18 @@ export interface StorageOptions {
   /** Summaries to keep, or their names, and functions to call with each record. Defaults to `sumBasic`. */
   hooks?: readonly Hook[];
   /**
-   * Times for which records and the buckets of summaries are kept, for example `{ records: '30d', hour: '60d' }`. `false`
+   * Retention periods of records and of the buckets of summaries, for example `{ records: '30d', hour: '60d' }`. `false`
    * keeps everything. By default, records and hours are kept for 90 days, and days and months forever.
    */
   retention?: RetentionOptions | false;
   /**
-   * Maximum number of keys in each bucket of a summary. Further keys are added up under an empty key. Defaults to 10,000
+   * Maximum number of keys in each bucket of a summary. Further keys are counted under the empty key. Defaults to 10,000
    * per hour, and 50,000 per day and month.
    */
   maxKeys?: number | MaxKeysOptions;
   /**
-   * Maximum number of distinct texts (URLs, referrers, user agents, addresses and the like) that each process adds per
-   * hour. In further records, new texts are replaced with an empty one. Defaults to 200,000.
+   * Maximum number of distinct texts (URLs, referrers, user agents, addresses and others) that each process adds per
+   * hour. In further records, new texts are replaced with the empty string. Defaults to 200,000.
    */
   maxTexts?: number;
 }
@@ -93,7 +93,7 @@ export type WriterDescription = WriterLocation & {
    * process left. Defaults to `false`.
    */
   ephemeral?: boolean;
-  /** Times for which data is kept: see `StorageOptions`. Needs a writing end with `maintenance`. */
+  /** Retention periods: see `StorageOptions`. Needs a writing end with `maintenance`. */
   retention?: RetentionOptions | false | undefined;
   /** Maximum number of keys in each bucket: see `StorageOptions`. */
   maxKeys?: number | MaxKeysOptions | undefined;
@@ -124,7 +124,7 @@ export abstract class RecordWriter {
   readonly maxRecords: number | undefined;
   /** True if the data is lost when the process ends. */
   readonly ephemeral: boolean;
-  /** Times for which its data is kept. */
+  /** Retention periods of its data. */
   readonly retention: Retention;
   /** Maximum number of keys in each bucket of its summaries. */
   readonly maxKeys: MaxKeys;

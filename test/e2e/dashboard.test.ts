@@ -328,7 +328,7 @@ describe('retention, key budgets and bots', () => {
     await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
     await screenshot(page, `bots-${name}`);
     await page.getByRole('button', { name: 'Needs attention' }).click();
-    await page.getByText('Requests are kept for 10 days, at present since').waitFor();
+    await page.getByText('Requests are kept for 10 days, currently since').waitFor();
     await page.getByText('memory reached the key budget of urls').waitFor();
     await screenshot(page, `health-${name}`, false);
     expect(await barriers(page)).toEqual([]);

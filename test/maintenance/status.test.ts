@@ -89,9 +89,9 @@ describe('status', () => {
     ]);
     expect(rejects).toEqual([{ path: join(identity, 'rejected.ndjson'), records: 2 }]);
     expect(advice).toEqual([
-      'Records that have expired are not deleted: start the app, which does so, or run track-usage prune.',
+      'Records that have expired are not deleted: start the app, which deletes them, or run track-usage prune.',
       `Records in the journal ${dead} are not stored: start the app, which stores them.`,
-      `The storage rejected records: inspect ${join(identity, 'rejected.ndjson')}, and delete the file afterwards.`,
+      `The storage rejected records: inspect ${join(identity, 'rejected.ndjson')}, then delete the file.`,
     ]);
     atTime(NOON);
     expect((await storageStatus({ storage })).budgets).toEqual([
@@ -113,7 +113,7 @@ describe('status', () => {
     expect(out).toMatch(/^Records: from 2026-11-05 12:34:56 to 2026-11-24 12:34:56$/m);
     expect(out).toMatch(/^Records +200 +[\d.]+ k?B +[\d.]+ k?B$/m);
     expect(out).toMatch(
-      /^Growth: 10 requests a day, [\d.,]+ k?B a day; in a year, the total is [\d.]+ [kM]B$/m,
+      /^Growth: 10 requests per day, [\d.,]+ k?B per day; total size in a year: [\d.]+ [kM]B$/m,
     );
     expect(out).toMatch(/^Retention: records forever, hours forever, days forever, months forever$/m);
     expect(out).toMatch(

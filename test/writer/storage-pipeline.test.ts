@@ -1167,7 +1167,7 @@ describe('retention', () => {
     at.append(0, 2);
     await at.round();
     await at.round();
-    expect(at.messages()).toEqual(['expired data in test could not be deleted: no right to delete']);
+    expect(at.messages()).toEqual(['cannot delete expired data from test: no right to delete']);
     expect(at.codes()).toEqual(['PRUNE_FAILED']);
     expect(at.pipeline.status.error).toBeUndefined();
     expect(at.writer.urls).toEqual(urlRange(0, 2));

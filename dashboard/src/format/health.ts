@@ -56,7 +56,7 @@ export function healthOf(
     }
     if (budgets.texts > 0) {
       notes.push(
-        `${storage} replaced ${count(budgets.texts, 'text')} beyond the budget of new texts per hour.`,
+        `${storage} replaced ${count(budgets.texts, 'text')} beyond the hourly budget of new texts.`,
       );
     }
     const unhooked = hooks.dropped + hooks.failed;
@@ -82,12 +82,12 @@ export function healthOf(
 const PARTS = { records: 'Requests', hour: 'Hours', day: 'Days', month: 'Months' } as const;
 const UNITS: Readonly<Record<string, string>> = { h: 'hour', d: 'day', mo: 'month', y: 'year' };
 
-/** Returns how long each part of the storage is kept. */
+/** Describes the retention of each part of the storage. */
 function retentionLines(retention: readonly KeptPart[]): string[] {
   return retention.map(({ part, keep, before }) => {
     const [, number, unit] = /^(\d+)(\w+)$/.exec(keep) ?? [];
     const time = unit === undefined ? 'forever' : `for ${count(Number(number), UNITS[unit] ?? unit)}`;
-    return `${PARTS[part]} are kept ${time}${before === null ? '' : `, at present since ${show(before, 'dayAndYear')}`}.`;
+    return `${PARTS[part]} are kept ${time}${before === null ? '' : `, currently since ${show(before, 'dayAndYear')}`}.`;
   });
 }
 
@@ -95,7 +95,7 @@ function retentionLines(retention: readonly KeptPart[]): string[] {
 export function verificationText({ date, compared, count: differences, notCovered }: Verification): string {
   const day = show(date, 'dayAndYear');
   if (differences > 0) {
-    return `${day}: ${count(differences, 'difference')} between the summaries and the records. To repair, run track-usage rebuild --from ${date} --to ${date}.`;
+    return `${day}: ${count(differences, 'difference')} between the summaries and the records. To repair them, run track-usage rebuild with --from ${date} --to ${date}.`;
   }
   if (compared === 0 && notCovered > 0) return `${day}: the records are no longer complete.`;
   return compared === 0

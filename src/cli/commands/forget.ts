@@ -27,21 +27,21 @@ Examples:
   track-usage forget --storage usage.db --remote 203.0.113.7 --yes
   track-usage forget --storage usage.db --username jane --journal ./journal --yes
 
-Totals stay: the person's requests then count without a key.`;
+Totals do not change: the person's requests then count without a key.`;
 
 export function addForgetCommand(program: Command, io: Io): void {
   const command = program
     .command('forget')
     .summary('deletes a person from records, summaries and files')
     .description(
-      'Deletes a person: the records, the keys in summaries, and the texts. Afterwards, the files of the database do not contain them either. The app may go on storing requests.',
+      'Deletes a person: the records, the keys in summaries, and the texts. Afterward, the files of the database no longer contain them. The app may continue to store requests.',
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
     .addOption(new Option('--visitor <id>', 'visitor ID').conflicts(['remote', 'username']))
     .addOption(new Option('--remote <address>', 'IP address').conflicts(['visitor', 'username']))
     .addOption(new Option('--username <name>', 'user name').conflicts(['visitor', 'remote']))
-    .option('--journal <dir>', 'directory of the journals, as in the app: also search them')
+    .option('--journal <dir>', 'directory of the journals, as in the app; also searches them')
     .option('--dry-run', 'print what would be deleted, and delete nothing')
     .option('--yes', 'confirm the deletion, which cannot be undone')
     .option('--json', 'print the result as JSON')

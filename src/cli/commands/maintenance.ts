@@ -97,7 +97,7 @@ export function notesOf({
     ...notCovered.map((list) => {
       const reason =
         list.reason === 'retention'
-          ? 'the retention has deleted records of them'
+          ? 'the retention has deleted some of their records'
           : 'records of a person were deleted from them';
       return `Not covered by the records: ${listText(list)}; ${reason}.\n`;
     }),

@@ -26,7 +26,7 @@ Examples:
   track-usage prune --storage usage.db --before 2026-09-01 --records
   track-usage prune --storage usage.db --before 2025-01-01 --days
 
-The app does this by itself, as its option retention says.`;
+The app does this automatically, according to its option retention.`;
 
 /** Parts that are deleted before a given date, unless they are named. */
 const DEFAULT_PARTS: readonly Part[] = ['records', 'hour'];
@@ -34,9 +34,9 @@ const DEFAULT_PARTS: readonly Part[] = ['records', 'hour'];
 export function addPruneCommand(program: Command, io: Io): void {
   const command = program
     .command('prune')
-    .summary('deletes old records and hours, as the retention says')
+    .summary('deletes data that has exceeded its retention')
     .description(
-      'Deletes data that is older than the retention which the app has stored, or before a date. The app may go on storing requests.',
+      'Deletes data that has exceeded the retention stored by the app, or all data before a date. The app may continue to store requests.',
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')

@@ -23,15 +23,15 @@ Examples:
   track-usage rebuild --storage usage.db --summary referrers --from 2026-11-01
   track-usage rebuild --storage usage.db --summary hosts --module ./hosts.js
 
-The app may go on storing requests. After an interruption, run the same command
-again.`;
+The app may continue to store requests. After an interruption, run the same
+command again.`;
 
 export function addRebuildCommand(program: Command, io: Io): void {
   const command = program
     .command('rebuild')
     .summary('repairs summaries, or fills a new one, from the records')
     .description(
-      'Changes the summaries to what the stored records add up to, and adds requests that were stored before a summary existed. Buckets whose records are no longer complete are left unchanged.',
+      'Corrects the summaries to match the stored records, and adds requests that were stored before a summary existed. Buckets whose records are no longer complete are left unchanged.',
     );
   addScopeOptions(command)
     .option('--max-keys <keys>', 'maximum number of keys per bucket, as in the app', wholeNumber)

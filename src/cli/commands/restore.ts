@@ -27,7 +27,7 @@ export function addRestoreCommand(program: Command, io: Io): void {
     .command('restore')
     .summary('stores an export of a site in a storage')
     .description(
-      'Stores the records and summaries of an export in NDJSON, then compares what is stored with the file.',
+      'Stores the records and summaries of an NDJSON export, then compares the stored data with the file.',
     )
     .argument('<file>', 'export in NDJSON');
   addStorageOption(command)

@@ -33,7 +33,7 @@ export function addStatusCommand(program: Command, io: Io): void {
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
-    .option('--journal <dir>', 'directory of the journals, as in the app: also list them')
+    .option('--journal <dir>', 'directory of the journals, as in the app; also lists them')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
@@ -66,8 +66,8 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
     : `Records: from ${instant(oldest)} to ${instant(newest)}\n`;
   yield '\n';
   yield* table(SIZES, rowsOf(report), io);
-  yield `Total: ${sizeText(size.total)}, of which ${sizeText(size.free)} are free\n`;
-  yield `Growth: ${integer(growth.requestsPerDay)} requests a day, ${sizeText(growth.bytesPerDay)} a day; in a year, the total is ${sizeText(growth.bytesInYear)}\n`;
+  yield `Total: ${sizeText(size.total)}, ${sizeText(size.free)} of it free\n`;
+  yield `Growth: ${integer(growth.requestsPerDay)} requests per day, ${sizeText(growth.bytesPerDay)} per day; total size in a year: ${sizeText(growth.bytesInYear)}\n`;
   yield '\n';
   yield `Retention: ${retentionText(report)}\n`;
   yield budgets.length === 0
@@ -104,7 +104,7 @@ function* journalLines({ journals, rejects }: StorageReport): Generator<string> 
   if (journals.length === 0) yield 'Journals: none\n';
   for (const { path, state, bytes: all, pendingBytes, age } of journals) {
     const seen = age === null || state === 'running' ? '' : `, last seen ${duration(age * 1_000)} ago`;
-    yield `Journal: ${escapeText(path)}, ${state}${seen}, ${bytes(all)}, of which ${bytes(pendingBytes)} are not stored yet\n`;
+    yield `Journal: ${escapeText(path)}, ${state}${seen}, ${bytes(all)}, ${bytes(pendingBytes)} of it not stored yet\n`;
   }
   for (const { path, records } of rejects ?? []) {
     yield `Rejected records: ${integer(records)} in ${escapeText(path)}\n`;

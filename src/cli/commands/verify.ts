@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
-import { MEASURE_LABELS, NO_KEY } from '../../formats/labels.ts';
+import { MEASURE_LABELS, NO_KEY, OVER_BUDGET } from '../../formats/labels.ts';
 import { bucket, integer } from '../../formats/numbers.ts';
 import { type Difference, type VerifyResult, verify } from '../../maintenance/verify.ts';
 import { MEASURES } from '../../storage/measures.ts';
@@ -29,7 +29,7 @@ export function addVerifyCommand(program: Command, io: Io): void {
     .command('verify')
     .summary('counts the records again and lists differences in the summaries')
     .description(
-      'Counts the stored records again, and lists each sum of the summaries that differs. Changes nothing. The app may go on storing requests.',
+      'Counts the stored records again, and lists each sum of the summaries that differs. Changes nothing. The app may continue to store requests.',
     );
   addScopeOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -74,5 +74,5 @@ function measureOf({ stored, counted }: Difference): (typeof MEASURES)[number] {
 
 function keyText({ summary, key }: Difference): string {
   if (summary === COVERAGE.name) return key === null ? '(requests of people)' : '(requests of bots)';
-  return key === OTHERS ? '(others)' : (key ?? NO_KEY);
+  return key === OTHERS ? OVER_BUDGET : (key ?? NO_KEY);
 }

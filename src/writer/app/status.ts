@@ -44,7 +44,7 @@ export interface UsageStatus {
 export interface KeyBudgetReached {
   /** Name of the summary. */
   summary: string;
-  /** Time when that was last the case, as ISO 8601 text. */
+  /** Time of the last occurrence, as ISO 8601 text. */
   date: string;
 }
 
