@@ -44,7 +44,7 @@ const BOTS_NOTES: Readonly<Record<Bots, string>> = {
 const COOKIE_VISITORS_NOTE =
   'Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.';
 const DAILY_VISITORS_NOTE =
-  'Visitors are daily visitors added up: a visitor who returns on another day counts again, because the ID of a visitor is valid for a day.';
+  'Visitors are the sum of daily visitors: a visitor who returns on another day counts again, because a visitor ID is valid for one day.';
 
 export interface Heading {
   title: string;

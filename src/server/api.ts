@@ -83,8 +83,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
   endpoint({
     path: '/verify',
-    summary:
-      'Compares the summaries of yesterday with its records. The result is returned again for a minute.',
+    summary: 'Compares the summaries of yesterday with its records. The result is cached for 1 minute.',
     parameters: schemas.siteParameters,
     response: schemas.verifyResponse,
     query: async ({ verifications, isPublic, site: own }, { site = own }) => {

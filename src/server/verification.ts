@@ -65,7 +65,7 @@ export class Verifications {
     const date = zone.format(yesterday).slice(0, '2026-11-25'.length);
     const found = await within(this.#run(site, date), this.#timeout);
     if (!found) {
-      refuse(503, 'The verification takes long', 'It continues. Request it again later.', 'QUERY_SLOW', {
+      refuse(503, 'The verification is still running', 'Request the result again later.', 'QUERY_SLOW', {
         'retry-after': '10',
       });
     }

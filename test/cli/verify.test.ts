@@ -76,7 +76,7 @@ test('rebuild repairs the summaries, and fills new ones', async () => {
   await using directory = await temporaryDirectory();
   const path = await fill(directory.path);
   expect((await run(['rebuild', '--storage', path])).out).toBe(
-    'Nothing to rebuild: the summaries equal the records.\n',
+    'Nothing to rebuild: the summaries match the records.\n',
   );
   damage(path);
   expect(await run(['rebuild', '--storage', path])).toEqual({

@@ -20,7 +20,7 @@ export function Strip({ totals }: { totals: QueryState<TotalsResult> }) {
       </div>
       {totals.data?.dailyVisitors && isLongerThanDay(totals.data) && (
         <p class="note muted">
-          Visitors are daily visitors added up: a person who returns on another day counts again.
+          Visitors are the sum of daily visitors: a person who returns on another day counts again.
         </p>
       )}
       {totals.data && <CoverageNote result={totals.data} label={MEASURE_LABELS.visitors} />}

@@ -73,7 +73,7 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
   );
   if (!isChanged || !isBoth) return;
   throw new Unsuccessful(
-    'The app stored requests during the export, so some may be in the records only, or in the summaries only. For an exact export, stop the app and run the command again.',
+    'The app stored requests during the export, so some may be only in the records, or only in the summaries. For an exact export, stop the app and run the command again.',
   );
 }
 

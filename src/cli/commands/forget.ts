@@ -105,7 +105,7 @@ function* lines(result: ForgetResult, dryRun: boolean): Generator<string> {
   if (dryRun) for (const path of [...pending, ...stored]) yield `Found in the journal ${escapeText(path)}.\n`;
   else {
     for (const path of stored) {
-      yield `The journal ${escapeText(path)} has copies of stored records. It is deleted when the app stops, or its segment is full.\n`;
+      yield `The journal ${escapeText(path)} has copies of stored records. It is deleted when the app stops or its segment is full.\n`;
     }
   }
   if (remaining.length === 0) return;

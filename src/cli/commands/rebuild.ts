@@ -60,8 +60,8 @@ function* lines(result: RebuildResult): Generator<string> {
   const { rebuilt, keys, filled, refused } = result;
   if (rebuilt > 0) yield `Buckets rebuilt: ${integer(rebuilt)}. Keys changed: ${integer(keys)}.\n`;
   else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
-  else yield 'Nothing to rebuild: the summaries equal the records.\n';
-  if (filled > 0) yield `Requests that were added to summaries, over all periods: ${integer(filled)}.\n`;
+  else yield 'Nothing to rebuild: the summaries match the records.\n';
+  if (filled > 0) yield `Requests added to summaries, over all periods: ${integer(filled)}.\n`;
   for (const { period, date, stored, records } of refused) {
     yield `Records of the ${period} ${bucket(period, date)}: ${integer(records)}. Requests in its summaries: ${integer(stored)}.\n`;
   }

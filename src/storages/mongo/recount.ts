@@ -128,6 +128,6 @@ function busy({ summary, period, from }: RecountRequest, patience: number): Trac
     name: summary.name,
     period,
     bucket: new Date(from).toISOString(),
-    reason: `for ${patience / 1000} s, each attempt met a batch in progress`,
+    reason: `every attempt within ${patience / 1000} s found a batch in progress`,
   });
 }

@@ -72,7 +72,7 @@ async function sumsAtOnce(request: RecountRequest, source: Source) {
           name: request.summary.name,
           period: request.period,
           bucket: new Date(request.from).toISOString(),
-          reason: `for ${TIMEOUT / 1000} s, each attempt met a batch in progress`,
+          reason: `every attempt within ${TIMEOUT / 1000} s found a batch in progress`,
         });
       }
       if (attempts >= PASSIVE_ATTEMPTS && now > pausedUntil) {

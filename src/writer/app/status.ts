@@ -69,9 +69,9 @@ export interface StorageStatus {
   pruned: number;
   /** Budgets that were reached: see `maxKeys` and `maxTexts`. */
   budgets: {
-    /** Summaries in which a bucket had no room for more keys, with the time when that was last the case. */
+    /** Summaries in which a bucket had no room for more keys, with the time of the last occurrence. */
     keys: KeyBudgetReached[];
-    /** Number of texts that were replaced with an empty one. */
+    /** Number of texts that were replaced with the empty string. */
     texts: number;
   };
   /** Counts for the functions among its hooks. */
