@@ -17,7 +17,7 @@ export interface StoredFields {
   username?: boolean;
 }
 
-/** Which fields are read from a request. */
+/** Fields that are read from a request. */
 export type FieldChoice = Readonly<Record<keyof StoredFields, boolean>>;
 
 export const FIELD_NAMES = [

@@ -105,7 +105,7 @@ export interface DailyOptions {
 export interface JournalSettings {
   /** Directory of the journals. Defaults to `.track-usage` in the working directory. */
   dir?: string;
-  /** Maximum size of all journals in the directory, in bytes. Defaults to 1 GiB. Minimum 1 MiB. */
+  /** Maximum total size of the journals of one site and set of storages, in bytes. Defaults to 1 GiB. Minimum 1 MiB. */
   maxBytes?: number;
   /** Durability of the journal: see `JournalMode`. Defaults to `append`. */
   mode?: JournalMode;
@@ -135,7 +135,7 @@ const OPTIONS = [
   'onError',
 ] as const satisfies readonly (keyof TrackUsageOptions)[];
 
-/** Maximum size of all journals in a directory, in bytes. */
+/** Default of `journal.maxBytes`, in bytes. */
 const DEFAULT_MAX_BYTES = 1024 ** 3;
 const MIN_MAX_BYTES = 1024 ** 2;
 /** Validates the options and adds the defaults. */

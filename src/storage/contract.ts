@@ -10,8 +10,8 @@ import type { Part, Retention, StoredRetention } from './retention.ts';
 /**
  * Consecutive records of one journal, and what they add to the summaries.
  *
- * Some batches have no records: a restored backup adds sums, a rebuild adds the differences between the records and
- * the sums, and the deletion of a person moves sums from one key to another. Their deltas may be negative. A row whose
+ * Some batches have no records. A restored backup adds sums. A rebuild adds the differences between the records and the
+ * sums. The deletion of a person moves sums from one key to another. Their deltas may be negative. A row whose
  * hits become 0 must be removed, so that neither query results nor the database's files still contain its key.
  */
 export interface Batch {

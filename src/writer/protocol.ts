@@ -15,7 +15,7 @@ export interface OpenInstance {
   data: WriterData;
 }
 
-/** How the address and the user agent are stored. */
+/** Form in which the address and the user agent are stored. */
 export interface StoredChoice {
   remoteAddr: boolean;
   /** `reduced` stores its name, major version and platform. */

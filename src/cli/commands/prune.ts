@@ -36,7 +36,7 @@ export function addPruneCommand(program: Command, io: Io): void {
     .command('prune')
     .summary('deletes data that has exceeded its retention')
     .description(
-      'Deletes data that has exceeded the retention stored by the app, or all data before a date. The app may continue to store requests.',
+      'Deletes data that has exceeded the retention stored by the app, or that is older than a given date. The app may continue to store requests.',
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')

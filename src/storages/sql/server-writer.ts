@@ -85,7 +85,7 @@ export interface PreparedBatch extends Batch {
   sweep: number;
 }
 
-/** What the writing end of an engine consists of. */
+/** Components of an engine's writing end. */
 export interface WriterParts {
   dialect: ServerDialect;
   lookUps: LookUps;
