@@ -8,7 +8,7 @@ import { HOSTILE_TEXTS } from './hostile.ts';
 import { openQueryClient, type QueryClient } from './query-client.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
-import { at, openWriter, rows } from './support.ts';
+import { at, openWriter, rows, shareOf } from './support.ts';
 
 const HOUR = 3_600_000;
 
@@ -341,7 +341,10 @@ export function sumCases(subject: Subject): TestCase[] {
           const journals = ['a', 'b'].map((id) => new TestJournal(id, storage.summaries));
           for (const size of [10_000, 1, 0, 500, 1_500, 3]) {
             const batch = journals[random.below(2)]!.batch(
-              Array.from({ length: size }, () => random.record()),
+              shareOf(
+                subject,
+                Array.from({ length: size }, () => random.record()),
+              ),
             );
             for (const writer of writers) equal(await (await writer).apply(batch), true);
           }
