@@ -1251,4 +1251,22 @@ describe('budgets', () => {
     expect(kept.length).toBeLessThanOrEqual(5);
     expect(at.pipeline.status.overTexts).toBe(20 - kept.length);
   });
+
+  test('a database that was dropped before anything was stored is created again if admitting a batch fails', async () => {
+    const at = pipelineOf();
+    let exists = false;
+    at.writer.replays = true;
+    at.writer.admit = async (batch) => {
+      if (!exists) throw new Error('no such table');
+      return batch;
+    };
+    at.writer.resume = async () => {
+      exists = true;
+      return false;
+    };
+    at.append(0, 2);
+    for (let rounds = 0; rounds < 3; rounds++) await at.round();
+    expect(at.codes()).toEqual(['STORAGE_FAILED']);
+    expect(at.writer.urls).toEqual(urlRange(0, 2));
+  });
 });

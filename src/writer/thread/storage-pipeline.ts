@@ -596,7 +596,9 @@ export class StoragePipeline {
     const inFlight = this.#inFlight;
     const fill = async (end: number, limit: number): Promise<FilledBatch> => {
       const filled = await this.#fill(journal, reading, from, end, limit, writer);
-      if (!writer.admit) return filled;
+      if (!writer.admit || filled.batch.to.position === from.position) return filled;
+      // A database that was dropped fails here, and is only created again for a batch that was tried.
+      reading.isTried = true;
       return { ...filled, batch: await writer.admit(filled.batch) };
     };
     if (!inFlight) return fill(until, maxRecords);
