@@ -26,8 +26,8 @@ describe('the HTTP API reference', () => {
         ...[...source.matchAll(/^ {2}([A-Z_]+): 4\d\d,$/gm)].map(([, code]) => code),
       ]),
     );
-    // Thrown when the handler is created, and for the command line's time zone.
-    for (const code of ['OPTION_INVALID', 'TIME_ZONE_UNKNOWN']) codes.delete(code);
+    // Thrown when the handler is created, for the command line's time zone, and caught.
+    for (const code of ['OPTION_INVALID', 'TIME_ZONE_UNKNOWN', 'SITE_EMPTY']) codes.delete(code);
     const named = [...section('docs/reference/http-api.md', 'codes').matchAll(/^\| `(\w+)` \|/gm)].map(
       ([, code]) => code,
     );
