@@ -36,6 +36,8 @@ const usage =
         journal: { dir: join(directory, 'journal') },
         onError,
       });
+// Connections of the client may be idle for long.
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 
