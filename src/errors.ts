@@ -84,6 +84,10 @@ const TABLE = {
     'another process is performing maintenance on the site "{site}" in {value}',
     'wait until it finishes; if it was killed, its lease expires after 1 minute',
   ],
+  FORGET_INCOMPLETE: [
+    '{value} may still have records of the person, because apps stored more of them during each of {rounds} rounds',
+    'run it again; everything that was found is deleted',
+  ],
   REBUILD_DIFFERS: [
     'the summary "{summary}" still differs from its records in the {period} {date}',
     'check that no other program changes the database, and run the command again',

@@ -1,7 +1,7 @@
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
-import { deltasOf } from '../maintenance/delta-journal.ts';
+import { deltasOf } from '../storage/batch-rows.ts';
 import type { Batch, Scanned, ScanRequest, StorageWriter, SumRow } from '../storage/contract.ts';
 import { batchOf } from '../storage/record-row.ts';
 import type { Deltas } from '../summaries/fold.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { TrackUsageError } from '../errors.ts';
 import { wallClock } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
+import { storedZone } from '../query/stored-zone.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { RecordRow } from '../storage/record-row.ts';
 import { CHANGES, COVERAGE } from '../summaries/coverage.ts';
@@ -35,8 +35,7 @@ export async function exportSite(
   write: (text: string) => Promise<void>,
 ): Promise<ExportResult> {
   const { reader } = from;
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: from.label, site });
+  const { timeZone } = await storedZone(from, site);
   const before = await stateOf(reader, site);
   const names = summaries ? await reader.summaries(site) : [];
   const lines = new ExportLines();

@@ -17,6 +17,15 @@ export const MEASURE_LABELS = {
   change: 'Change',
 } as const;
 
+/** Labels of the parts of a storage. */
+export const PART_LABELS = {
+  records: 'Records',
+  hour: 'Hours',
+  day: 'Days',
+  month: 'Months',
+  texts: 'Texts',
+} as const;
+
 export interface SummaryLabels {
   /** Title of the summary. */
   title: string;

@@ -1,6 +1,6 @@
 import { compareKeys } from '../storage/compare-keys.ts';
 import type { KeyRow, Measures } from '../storage/contract.ts';
-import { addMeasures, MEASURES, noMeasures } from '../storage/measures.ts';
+import { addMeasures, isEqual, MEASURES, noMeasures, onlyMeasures, sumOf } from '../storage/measures.ts';
 import { coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 
 /** Sums of one key that differ between the summaries and the records. */
@@ -11,28 +11,6 @@ export interface KeyDifference {
   stored: Measures;
   /** Sums that the records add up to. */
   counted: Measures;
-}
-
-/** Returns the sum of all rows. */
-export function totalOf(rows: Iterable<Measures>): Measures {
-  const total = noMeasures();
-  for (const row of rows) addMeasures(total, row);
-  return total;
-}
-
-/** Returns whether all measures are equal. */
-export function isEqual(a: Measures, b: Measures): boolean {
-  return MEASURES.every((measure) => a[measure] === b[measure]);
-}
-
-/** Returns `a` minus `b`. */
-export function minus(a: Measures, b: Measures): Measures {
-  return {
-    hits: a.hits - b.hits,
-    transfer: a.transfer - b.transfer,
-    errors: a.errors - b.errors,
-    duration: a.duration - b.duration,
-  };
 }
 
 /**
@@ -52,14 +30,14 @@ export function wantedSums(
     .sort((a, b) => b.hits - a.hits || compareKeys(a.key, b.key));
   const wanted = new Map<string | null, Measures>();
   for (const row of [...counted.filter(isKept), ...added.slice(0, Math.max(0, room))]) {
-    wanted.set(row.key, measuresIn(row));
+    wanted.set(row.key, onlyMeasures(row));
   }
   const rest = [
     ...added.slice(Math.max(0, room)),
     // The text of a record may itself be beyond a budget.
     ...counted.filter(({ key }) => key === OTHERS),
   ];
-  if (rest.length > 0) wanted.set(OTHERS, totalOf(rest));
+  if (rest.length > 0) wanted.set(OTHERS, sumOf(rest));
   return wanted;
 }
 
@@ -87,7 +65,7 @@ export function compareSums(
   const found = new Map<string | null, KeyDifference>();
   for (const [key, counted] of wanted) found.set(key, { key, stored: noMeasures(), counted });
   for (const { key, ...row } of stored) {
-    const measures = measuresIn(row);
+    const measures = onlyMeasures(row);
     const difference = found.get(key);
     if (difference) addMeasures(difference.stored, measures);
     else found.set(key, { key, stored: measures, counted: noMeasures() });
@@ -102,7 +80,7 @@ export function compareSums(
  * budget first, and was admitted when the budget was raised.
  */
 function isConsistent(stored: readonly KeyRow[], counted: readonly KeyRow[], hasOneKey: boolean): boolean {
-  const [has, most] = [totalOf(stored), totalOf(counted)];
+  const [has, most] = [sumOf(stored), sumOf(counted)];
   // Several keys of a record that were beyond the budget count it once.
   const agrees = hasOneKey ? isEqual(has, most) : MEASURES.every((measure) => has[measure] <= most[measure]);
   if (!agrees) return false;
@@ -128,16 +106,12 @@ export interface CoverageSums {
 
 /** Adds up the stored sums of `COVERAGE` in a bucket. */
 export function coverageSums(rows: readonly KeyRow[]): CoverageSums {
-  const bots = totalOf(rows.filter(({ key }) => isOfBots(key)));
-  const people = totalOf(rows.filter(({ key }) => !isOfBots(key)));
+  const bots = sumOf(rows.filter(({ key }) => isOfBots(key)));
+  const people = sumOf(rows.filter(({ key }) => !isOfBots(key)));
   return {
-    all: totalOf([bots, people]),
+    all: sumOf([bots, people]),
     people,
     bots,
-    of: (summary) => totalOf(rows.filter(({ key }) => coveredBy(key).includes(summary))).hits,
+    of: (summary) => sumOf(rows.filter(({ key }) => coveredBy(key).includes(summary))).hits,
   };
-}
-
-function measuresIn({ hits, transfer, errors, duration }: Measures): Measures {
-  return { hits, transfer, errors, duration };
 }

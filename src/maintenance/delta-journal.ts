@@ -1,33 +1,25 @@
-import { createHash, randomInt } from 'node:crypto';
+import { createHash, randomInt, randomUUID } from 'node:crypto';
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
 import { setTimeout } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
+import { type DeltaRow, deltasOf } from '../storage/batch-rows.ts';
 import { closeOnFailure } from '../storage/close-on-failure.ts';
-import type { Measures, StorageMaintenance, StorageWriter } from '../storage/contract.ts';
-import { MEASURES, noMeasures } from '../storage/measures.ts';
+import type { StorageMaintenance, StorageWriter } from '../storage/contract.ts';
+import { noMeasures } from '../storage/measures.ts';
 import { Lease } from '../storage/prune.ts';
 import { openStorageWriter } from '../storage/writer.ts';
 import { CHANGES } from '../summaries/coverage.ts';
 import type { DeltaGroup } from '../summaries/fold.ts';
-import type { Calendar, Period } from '../summaries/periods.ts';
-
-/** Sums to add to one key of a bucket. They may be negative. */
-export interface SumChange extends Measures {
-  summary: string;
-  period: Period;
-  /** Start of the bucket, in ms since 1970. */
-  bucket: number;
-  key: string | null;
-}
+import type { Calendar } from '../summaries/periods.ts';
 
 /** Writing end of a storage for maintenance: changes of sums, under a lease. */
 export interface MaintenanceSession {
   readonly writer: StorageWriter;
   readonly maintenance: StorageMaintenance;
-  /** Adds to sums, atomically and exactly once. */
-  change(changes: readonly SumChange[]): Promise<void>;
+  /** Adds to sums, atomically and exactly once. The measures may be negative. */
+  change(changes: readonly DeltaRow[]): Promise<void>;
   /** Renews the lease. Throws if another process has it. */
   renew(): Promise<void>;
 }
@@ -42,7 +34,6 @@ const MAX_ATTEMPTS = 7;
 /** Time before the second attempt in ms, which doubles with each further one. */
 const BACKOFF = 100;
 const START: Position = { position: 0, ordinal: 0 };
-const MAX_RANDOM = 2 ** 40;
 /** Maximum difference between the numbers of two runs. Even after a million runs, they are exact. */
 const MAX_STEP = 2 ** 32;
 
@@ -55,7 +46,7 @@ export async function withMaintenance<T>(
 ): Promise<T> {
   const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
   try {
-    const lease = new Lease(maintenance, TASK, randomId());
+    const lease = new Lease(maintenance, TASK, randomUUID());
     const renew = async (request: Promise<boolean>) => {
       if (!(await request)) throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
     };
@@ -95,14 +86,6 @@ export async function openMaintenance(
   );
 }
 
-/** Returns a random ID in the form of a journal's. */
-export function randomId(): string {
-  return createHash('sha256')
-    .update(`${randomInt(MAX_RANDOM)} ${randomInt(MAX_RANDOM)}`)
-    .digest('hex')
-    .slice(0, 32);
-}
-
 /**
  * Journal of the changes of one run. Its ID is new for every run, because an engine without transactions marks sums
  * with the batches that they contain. A second journal, with a fixed ID, holds the number from which the ID of the
@@ -131,7 +114,7 @@ class DeltaJournal {
     return new DeltaJournal(writer, idOf(run));
   }
 
-  async apply(changes: readonly SumChange[]): Promise<void> {
+  async apply(changes: readonly DeltaRow[]): Promise<void> {
     if (changes.length === 0) return;
     const records = new RecordBatch(1);
     const deltas = deltasOf(records, changes);
@@ -167,22 +150,9 @@ async function store(
 }
 
 /** Returns the change that makes readers drop their cached sums. Part of each batch that changes sums of a month. */
-export function changeMark(zone: Calendar, ms: number): SumChange {
+export function changeMark(zone: Calendar, ms: number): DeltaRow {
   const bucket = zone.monthOf(ms);
   return { summary: CHANGES.name, period: 'month', bucket, key: null, ...noMeasures(), hits: 1 };
-}
-
-/** Returns the changes as columns, one group per bucket of a summary. */
-export function deltasOf(records: RecordBatch, changes: readonly SumChange[]): DeltaGroup[] {
-  const groups = Map.groupBy(changes, ({ summary, period, bucket }) => `${summary} ${period} ${bucket}`);
-  return [...groups.values()].map((members): DeltaGroup => {
-    const { summary, period, bucket } = members[0]!;
-    const columns = Object.fromEntries(
-      MEASURES.map((measure) => [measure, Float64Array.from(members, (each) => each[measure])]),
-    ) as Record<(typeof MEASURES)[number], Float64Array>;
-    const key = Int32Array.from(members, (each) => records.internStored(each.key));
-    return { summary: { name: summary, title: summary }, period, bucket, key, ...columns };
-  });
 }
 
 function hash(parts: readonly unknown[]): string {

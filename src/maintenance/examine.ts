@@ -1,16 +1,9 @@
 import { TrackUsageError } from '../errors.ts';
 import type { Recount } from '../storage/contract.ts';
+import { isEqual, minus, sumOf } from '../storage/measures.ts';
 import { COVERAGE } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import {
-  type CoverageSums,
-  coverageSums,
-  differencesOf,
-  isEqual,
-  type KeyDifference,
-  minus,
-  totalOf,
-} from './compare.ts';
+import { type CoverageSums, coverageSums, differencesOf, type KeyDifference } from './compare.ts';
 import { type BucketRange, type Scope, type Uncovered, uncoveredBy } from './scope.ts';
 
 /** Result of the comparison of a summary's bucket with its records. */
@@ -78,8 +71,8 @@ function coverageFinding(recount: Recount, coverage: CoverageSums): Finding {
 
 /** Returns the sums of people and bots among the records, from a recount of `COVERAGE`. */
 export function countedCoverage({ counted }: Recount): Pick<CoverageSums, 'people' | 'bots'> {
-  const people = totalOf(counted.filter(({ key }) => key === null));
-  return { people, bots: minus(totalOf(counted), people) };
+  const people = sumOf(counted.filter(({ key }) => key === null));
+  return { people, bots: minus(sumOf(counted), people) };
 }
 
 function summaryFinding(recount: Recount, coverage: CoverageSums, { name, column }: Summary): Finding {
@@ -88,7 +81,7 @@ function summaryFinding(recount: Recount, coverage: CoverageSums, { name, column
   const missing = records - coverage.of(name);
   if (coverage.all.hits === records && missing > 0) {
     // A key of a custom summary may count a request that has several.
-    const isTotal = column === undefined || totalOf(stored).hits === coverage.of(name);
+    const isTotal = column === undefined || sumOf(stored).hits === coverage.of(name);
     const isPart = differences.every(
       ({ stored: has, counted: most, key }) => key === '' || has.hits <= most.hits,
     );

@@ -1,23 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import { show, TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
 import { monotonicClock, setTimeout } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
+import { storedZone } from '../query/stored-zone.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
 import type { TextColumn } from '../record.ts';
+import type { DeltaRow } from '../storage/batch-rows.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Measures, Person, StorageMaintenance } from '../storage/contract.ts';
+import { ANY_DATE } from '../storage/cursor.ts';
+import { minus, noMeasures, sumOf } from '../storage/measures.ts';
 import { FIRST_ROWS, Lease, nextLimit } from '../storage/prune.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
-import { type Calendar, calendar, PERIODS } from '../summaries/periods.ts';
+import { type Calendar, PERIODS } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
-import { coverageSums, totalOf } from './compare.ts';
-import {
-  changeMark,
-  type MaintenanceSession,
-  randomId,
-  type SumChange,
-  withMaintenance,
-} from './delta-journal.ts';
+import { coverageSums } from './compare.ts';
+import { changeMark, type MaintenanceSession, withMaintenance } from './delta-journal.ts';
 import {
   checkJournals,
   identityDirectories,
@@ -90,7 +89,6 @@ export interface ForgetResult {
   remaining: RemainingText[];
 }
 
-const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 const TIMEOUT = 10_000;
 const POLL_INTERVAL = 250;
 /** Maximum time to wait until another process has pruned, in ms. */
@@ -122,12 +120,10 @@ export async function forget(options: ForgetOptions): Promise<ForgetResult> {
   checkPerson(person);
   checkJournals(journal);
   const { reader } = storage;
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
-  const zone = calendar(timeZone);
+  const zone = await storedZone(storage, site);
   const names = await identifyingSummaries(reader, site, person);
   if (dryRun) return dryRunOf(options, zone, names);
-  const result = await withMaintenance(storage, site, timeZone, async (session) => {
+  const { isComplete, ...result } = await withMaintenance(storage, site, zone.timeZone, async (session) => {
     const positionOf = (id: string) => session.writer.position(id);
     const traces = await waitForJournals(options, session, positionOf);
     const deleted = await new Deletion(options, site, zone, names, session).run();
@@ -136,6 +132,8 @@ export async function forget(options: ForgetOptions): Promise<ForgetResult> {
     return { ...deleted, batches, ...traces };
   });
   const rejected = journal === undefined ? 0 : removeRejected(journal, person, false);
+  if (!isComplete)
+    throw new TrackUsageError('FORGET_INCOMPLETE', { value: storage.label, rounds: MAX_ROUNDS });
   return { ...result, rejected, remaining: await remainingTexts(reader, site, person) };
 }
 
@@ -182,7 +180,7 @@ async function dryRunOf(
     for (const period of PERIODS) {
       const rows = await reader.sums({ ...sumsOf(site, summary, person), period, limit: 0 });
       buckets += rows.length;
-      if (period === 'month') hits = totalOf(rows).hits;
+      if (period === 'month') hits = sumOf(rows).hits;
     }
     if (buckets > 0) keys.push({ summary, buckets, hits });
   }
@@ -245,28 +243,30 @@ class Deletion {
     this.#onProgress = onProgress;
   }
 
-  async run(): Promise<Pick<ForgetResult, 'records' | 'keys'>> {
+  /** Returns what was deleted. `isComplete` is false if the last round still found something. */
+  async run(): Promise<Pick<ForgetResult, 'records' | 'keys'> & { isComplete: boolean }> {
     let marked = 0;
-    for (let round = 0; round < MAX_ROUNDS; round++) {
+    let isComplete = false;
+    for (let round = 0; round < MAX_ROUNDS && !isComplete; round++) {
       const found = await hoursOf(this.#reader, this.#site, this.#zone, this.#person);
       // Marked before they are deleted: otherwise, an interruption would leave buckets that look damaged.
       await this.#mark(found);
       marked += found.records;
       const deleted = await this.#erase();
       const moved = await this.#moveKeys();
-      if (found.records + deleted + moved === 0) break;
+      isComplete = found.records + deleted + moved === 0;
     }
     if (this.#records > marked) await this.#markMissing();
     await this.#removeTexts();
     const keys = [...this.#keys].map(([summary, moved]) => ({ summary, ...moved }));
-    return { records: this.#records, keys };
+    return { records: this.#records, keys, isComplete };
   }
 
   /** Adds records that are about to be deleted to `ERASED`. */
   async #mark({ hours }: Pick<PersonHours, 'hours'>): Promise<void> {
     const changes = [...hours].flatMap(([hour, measures]) =>
       PERIODS.map(
-        (period): SumChange => ({
+        (period): DeltaRow => ({
           ...{ summary: ERASED.name, period, bucket: this.#zone.bucketOf(period, hour), key: null },
           ...measures,
         }),
@@ -302,14 +302,14 @@ class Deletion {
             limit: SUMS_PER_BATCH,
           });
           if (rows.length === 0) break;
-          const changes = rows.flatMap(({ key, bucket, ...measures }): SumChange[] => [
-            { summary, period, bucket, key, ...negative(measures) },
+          const changes = rows.flatMap(({ key, bucket, ...measures }): DeltaRow[] => [
+            { summary, period, bucket, key, ...minus(noMeasures(), measures) },
             { summary, period, bucket, key: null, ...measures },
           ]);
           await this.#change(changes);
           const counted = this.#keys.get(summary) ?? { buckets: 0, hits: 0 };
           counted.buckets += rows.length;
-          if (period === 'month') counted.hits += totalOf(rows).hits;
+          if (period === 'month') counted.hits += sumOf(rows).hits;
           this.#keys.set(summary, counted);
           moved += rows.length;
           this.#onProgress({ step: 'keys', rows: moved });
@@ -326,8 +326,8 @@ class Deletion {
   async #markMissing(): Promise<void> {
     const { records } = await this.#reader.retention(this.#site);
     const summary = COVERAGE.name;
-    const request = { site: this.#site, period: 'hour', ...ALWAYS, target: undefined } as const;
-    const from = records?.before ?? ALWAYS.from;
+    const request = { site: this.#site, period: 'hour', ...ANY_DATE, target: undefined } as const;
+    const from = records?.before ?? ANY_DATE.from;
     const hours = await this.#reader.series({ ...request, summary, from });
     const erased = new Map(
       (await this.#reader.series({ ...request, summary: ERASED.name, from })).map((row) => [
@@ -341,7 +341,7 @@ class Deletion {
       const span = { period: 'hour', from: bucket, to: this.#zone.next('hour', bucket) - 1 } as const;
       const recount = await this.#reader.recount({ site: this.#site, summary: counted, ...span });
       const left = coverageSums(recount.coverage).all.hits - recount.records - (erased.get(bucket) ?? 0);
-      if (left > 0) missing.set(bucket, { hits: left, transfer: 0, errors: 0, duration: 0 });
+      if (left > 0) missing.set(bucket, { ...noMeasures(), hits: left });
       await this.#session.renew();
     }
     await this.#mark({ hours: missing });
@@ -349,7 +349,7 @@ class Deletion {
 
   async #removeTexts(): Promise<void> {
     // A pass ends early if another process starts one, which happens only while it prunes.
-    const lease = new Lease(this.#maintenance, 'prune', randomId());
+    const lease = new Lease(this.#maintenance, 'prune', randomUUID());
     for (const deadline = monotonicClock.now() + PRUNE_TIMEOUT; !(await lease.acquire()); ) {
       if (monotonicClock.now() >= deadline) {
         throw new TrackUsageError('MAINTENANCE_BUSY', { value: this.#label, site: this.#site });
@@ -376,7 +376,7 @@ class Deletion {
     }
   }
 
-  async #change(changes: readonly SumChange[]): Promise<void> {
+  async #change(changes: readonly DeltaRow[]): Promise<void> {
     for (let at = 0; at < changes.length; at += 2 * SUMS_PER_BATCH) {
       const part = changes.slice(at, at + 2 * SUMS_PER_BATCH);
       const months = new Set(part.map(({ bucket }) => this.#zone.monthOf(bucket)));
@@ -387,17 +387,13 @@ class Deletion {
 }
 
 function sumsOf(site: string, summary: string, { value }: Person) {
-  return { site, summary, ...ALWAYS, target: value, offset: 0 };
-}
-
-function negative({ hits, transfer, errors, duration }: Measures): Measures {
-  return { hits: -hits, transfer: -transfer, errors: -errors, duration: -duration };
+  return { site, summary, ...ANY_DATE, target: value, offset: 0 };
 }
 
 /** Adds up the changes of the same key. */
-function merged(changes: readonly SumChange[]): SumChange[] {
+function merged(changes: readonly DeltaRow[]): DeltaRow[] {
   const groups = Map.groupBy(changes, ({ period, bucket }) => `${period} ${bucket}`);
-  return [...groups.values()].map((members) => ({ ...members[0]!, ...totalOf(members) }));
+  return [...groups.values()].map((members) => ({ ...members[0]!, ...sumOf(members) }));
 }
 
 /** Returns texts that contain the value as a part. Other people's values of the same kind are omitted. */
@@ -413,10 +409,10 @@ async function remainingTexts(
     if (own !== 'remoteAddr' || hasAddress(text, value)) found.set(text, { where, text });
   };
   for (const column of SEARCHED.filter((each) => each !== own)) {
-    const { rows } = await reader.matchingKeys({ site, ...ALWAYS, where: [], column, ...page });
+    const { rows } = await reader.matchingKeys({ site, ...ANY_DATE, where: [], column, ...page });
     for (const { key } of rows) add(column, key);
   }
-  const spans = [{ period: 'month', ...ALWAYS }] as const;
+  const spans = [{ period: 'month', ...ANY_DATE }] as const;
   for (const summary of await storedSummaries(reader, site)) {
     if (STANDARD_SUMMARIES.some(({ name, column }) => name === summary && column === own)) continue;
     const { rows } = await reader.keys({ site, summary, spans, ...page });

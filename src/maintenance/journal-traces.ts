@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { listJournals, listSegments } from '../journal/directory.ts';
 import type { Position } from '../journal/position.ts';
 import { SEGMENT_HEAD_BYTES } from '../journal/segment.ts';
@@ -86,7 +86,7 @@ export async function removeStoredBatches(
   for (const directory of identityDirectories(dir)) {
     for (const journal of listJournals(directory)) {
       for (const file of batchFiles(join(directory, journal))) {
-        if (!names.has(file.slice(-[...names][0]!.length)) || !contains(file, searched)) continue;
+        if (!names.has(basename(file)) || !contains(file, searched)) continue;
         const saved = readBatchFile(file);
         const { position } = (await positionOf(journal)) ?? { position: 0 };
         // A batch that is not stored yet must be repeated unchanged.

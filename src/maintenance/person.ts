@@ -1,11 +1,10 @@
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Condition, Measures, Person } from '../storage/contract.ts';
+import { ANY_DATE } from '../storage/cursor.ts';
 import { addMeasures, noMeasures } from '../storage/measures.ts';
 import { isForwardedFor, isOf } from '../storage/person.ts';
 import type { Calendar } from '../summaries/periods.ts';
 
-/** Range of every record. */
-const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 /** Number of records read at a time. */
 const ROWS_PER_READ = 5_000;
 /** Number of address lists up to which each is queried. With more, all records are read once. */
@@ -47,7 +46,7 @@ export async function hoursOf(
   for (const where of conditions) {
     let after: string | undefined;
     do {
-      const page = await reader.matchingRecords({ site, ...ALWAYS, where, after, limit: ROWS_PER_READ });
+      const page = await reader.matchingRecords({ site, ...ANY_DATE, where, after, limit: ROWS_PER_READ });
       for (const { date, contentLength, status, duration } of page.records) {
         add(date, measuresOf(contentLength, status, duration));
       }
@@ -69,7 +68,7 @@ async function conditionsOf(
   const own: Condition[] = [{ column, value }];
   if (column !== 'remoteAddr') return [own];
   const { rows } = await reader.matchingKeys({
-    ...{ site, ...ALWAYS, where: [], column: 'forwardedFor' },
+    ...{ site, ...ANY_DATE, where: [], column: 'forwardedFor' },
     ...{ order: 'hits', search: value, limit: 0, offset: 0 },
   });
   const lists = rows.filter(({ key }) => key !== null && isForwardedFor(key, value));

@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { TrackUsageError } from '../errors.ts';
 import { wallClock } from '../platform/clock.ts';
 import { invalid } from '../query/invalid.ts';
+import type { When } from '../query/range.ts';
 import type { Storage } from '../query/storage.ts';
+import { storedZone } from '../query/stored-zone.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
+import { ANY_DATE } from '../storage/cursor.ts';
 import { prunePlan, pruneSteps } from '../storage/prune.ts';
-import { alignedTo, KEEP_ALL, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
-import { type Calendar, calendar, PERIODS } from '../summaries/periods.ts';
+import { ALIGNED_TO, keepTimesOf, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
+import { type Calendar, PERIODS } from '../summaries/periods.ts';
 import { openMaintenance } from './delta-journal.ts';
-import type { Instant } from './scope.ts';
 
 /** Options of `prune`. */
 export interface PruneOptions {
@@ -20,7 +22,7 @@ export interface PruneOptions {
    * Deletes data before this instant, rounded down to a day (records and hours) or month (days and months). Must
    * not be in the future. Defaults to the retention that the app has stored.
    */
-  before?: Instant | undefined;
+  before?: When | undefined;
   /**
    * Parts to delete. Hours are deleted together with days, and days together with months. Defaults to all parts; without
    * `before`, to all that have a retention.
@@ -72,13 +74,11 @@ const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const { storage, site = 'default', dryRun = false, onProgress = () => {} } = options;
   const { reader } = storage;
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
-  const zone = calendar(timeZone);
+  const zone = await storedZone(storage, site);
   const plan = planOf(options, zone, await reader.retention(site));
   const rows = dryRun
     ? await countOf(reader, site, plan)
-    : await deleteBefore(storage, site, timeZone, plan, onProgress);
+    : await deleteBefore(storage, site, zone.timeZone, plan, onProgress);
   const parts = PARTS.flatMap((part): PrunedPart[] => {
     const { keep = 'forever', before = null } = plan[part] ?? {};
     return before === null ? [] : [{ part, keep, before: zone.format(before), rows: rows[part] }];
@@ -87,8 +87,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
 }
 
 function planOf({ before, parts }: PruneOptions, zone: Calendar, stored: StoredRetention): StoredRetention {
-  const keep = { ...KEEP_ALL };
-  for (const part of PARTS) keep[part] = stored[part]?.keep ?? 'forever';
+  const keep = keepTimesOf(stored);
   const wanted = new Set(parts?.flatMap((part) => INCLUDED[part]) ?? PARTS);
   if (before === undefined) {
     const all = prunePlan(keep, zone, wallClock.now());
@@ -100,12 +99,12 @@ function planOf({ before, parts }: PruneOptions, zone: Calendar, stored: StoredR
     );
   }
   const at = zone.parse(before, 'before');
-  // What was deleted once stays deleted: the requests until this date would never be found.
+  // Deleted data stays hidden: until that date, nobody would find the requests that the app stores.
   if (at > wallClock.now()) throw invalid('before', before, 'a time in the past');
   return Object.fromEntries(
     PARTS.map((part) => [
       part,
-      { keep: keep[part], before: wanted.has(part) ? zone.bucketOf(alignedTo(part), at) : null },
+      { keep: keep[part], before: wanted.has(part) ? zone.bucketOf(ALIGNED_TO[part], at) : null },
     ]),
   );
 }
@@ -142,7 +141,7 @@ async function countOf(
   plan: StoredRetention,
 ): Promise<Record<Part, number>> {
   const rows = { records: 0, hour: 0, day: 0, month: 0 };
-  const rangeOf = (before: number) => ({ from: -Number.MAX_SAFE_INTEGER, to: before - 1 });
+  const rangeOf = (before: number) => ({ from: ANY_DATE.from, to: before - 1 });
   const { before = null } = plan.records ?? {};
   if (before !== null) {
     const page = { order: 'hits', search: undefined, limit: 1, offset: 0 } as const;

@@ -1,11 +1,13 @@
 import { TrackUsageError } from '../errors.ts';
+import type { DeltaRow } from '../storage/batch-rows.ts';
 import type { KeyRow, Measures } from '../storage/contract.ts';
 import { type MaxKeysOptions, maxKeysIn, maxKeysOf } from '../storage/key-budget.ts';
+import { minus, sumOf } from '../storage/measures.ts';
 import { isRebuildable } from '../storage/recount.ts';
 import { COVERAGE, coverageKey, coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import { compareSums, isEqual, minus, totalOf, wantedSums } from './compare.ts';
-import { changeMark, type MaintenanceSession, type SumChange, withMaintenance } from './delta-journal.ts';
+import { compareSums, wantedSums } from './compare.ts';
+import { changeMark, type MaintenanceSession, withMaintenance } from './delta-journal.ts';
 import { countedCoverage, examine, type Finding } from './examine.ts';
 import { type BucketRange, bucketsOf, type Scope, type ScopeOptions, scopeOf } from './scope.ts';
 import { type BucketList, Findings, type NotCovered, type Uncountable } from './verify.ts';
@@ -169,7 +171,7 @@ class BucketRebuilder {
   }
 
   /** Returns the changes of a summary, and of the `COVERAGE` of the records that it did not count. */
-  #changes(finding: Finding & { kind: 'partial' | 'different' }, { name }: Summary): SumChange[] {
+  #changes(finding: Finding & { kind: 'partial' | 'different' }, { name }: Summary): DeltaRow[] {
     const { recount, coverage } = finding;
     const { stored, counted } = recount;
     const hasOthers = stored.some(({ key }) => key === OTHERS);
@@ -184,18 +186,18 @@ class BucketRebuilder {
   }
 
   /** Returns the changes of `COVERAGE` that add a summary to all keys. */
-  #added(name: string, rows: readonly KeyRow[]): SumChange[] {
+  #added(name: string, rows: readonly KeyRow[]): DeltaRow[] {
     const wanted = new Map<string | null, Measures>();
     for (const row of rows) {
       const names = [...new Set([...coveredBy(row.key), name])].map((each) => ({ name: each }));
       const key = coverageKey(names, isOfBots(row.key));
-      wanted.set(key, totalOf([row, ...(wanted.has(key) ? [wanted.get(key)!] : [])]));
+      wanted.set(key, sumOf([row, ...(wanted.has(key) ? [wanted.get(key)!] : [])]));
     }
     return this.#changesTo(COVERAGE.name, rows, wanted);
   }
 
   /** Returns the changes of a `COVERAGE` that is damaged: its records count for all summaries that equal them. */
-  #coverageChanges({ recount }: Finding & { kind: 'partial' | 'different' }): SumChange[] {
+  #coverageChanges({ recount }: Finding & { kind: 'partial' | 'different' }): DeltaRow[] {
     const { people, bots } = countedCoverage(recount);
     const unknown = this.#scope.summaries
       .filter(({ column }) => column === undefined)
@@ -216,10 +218,10 @@ class BucketRebuilder {
     summary: string,
     stored: readonly KeyRow[],
     wanted: ReadonlyMap<string | null, Measures>,
-  ): SumChange[] {
+  ): DeltaRow[] {
     const { period, from: bucket } = this.#bucket;
-    return compareSums(stored, wanted)
-      .filter(({ stored: a, counted: b }) => !isEqual(a, b))
-      .map(({ key, stored: a, counted: b }) => ({ summary, period, bucket, key, ...minus(b, a) }));
+    return compareSums(stored, wanted).map(({ key, stored: has, counted }) => {
+      return { summary, period, bucket, key, ...minus(counted, has) };
+    });
   }
 }

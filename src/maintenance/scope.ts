@@ -1,17 +1,17 @@
 import { TrackUsageError } from '../errors.ts';
 import { invalid } from '../query/invalid.ts';
+import { endOf, type When } from '../query/range.ts';
 import type { Storage } from '../query/storage.ts';
+import { storedZone } from '../query/stored-zone.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Range } from '../storage/contract.ts';
+import { ANY_DATE } from '../storage/cursor.ts';
 import type { StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known } from '../summaries/standard.ts';
-
-/** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
-export type Instant = Date | number | string;
 
 /** Selects the buckets that are verified or rebuilt. */
 export interface ScopeOptions {
@@ -22,9 +22,9 @@ export interface ScopeOptions {
   /** Summaries, or their names. Defaults to all that are stored. */
   summaries?: readonly (Summary | string)[] | undefined;
   /** Start of the first bucket. Defaults to the oldest. */
-  from?: Instant | undefined;
+  from?: When | undefined;
   /** End of the range: the hour, day (`2026-11-25`) or month (`2026-11`) that it names. Defaults to the newest. */
-  to?: Instant | undefined;
+  to?: When | undefined;
   /** Called from time to time with the progress. */
   onProgress?: ((progress: MaintenanceProgress) => void) | undefined;
 }
@@ -55,21 +55,15 @@ export interface BucketRange extends Range {
 /** Reason why the records do not cover a bucket completely. */
 export type Uncovered = 'retention' | 'erased';
 
-const LAST = Number.MAX_SAFE_INTEGER;
-/** Period named by a date without a time, by its length: `2026-11`, `2026-11-25`. */
-const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
-
 /** Checks the options and reads which summaries are stored. */
 export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   const { storage, site = 'default', summaries, from, to } = options;
   const { reader } = storage;
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
-  const zone = calendar(timeZone);
+  const zone = await storedZone(storage, site);
   const stored = await storedSummaries(reader, site);
   const range = {
-    from: from === undefined ? -LAST : zone.parse(from, 'from'),
-    to: to === undefined ? LAST : endOf(to, zone),
+    from: from === undefined ? ANY_DATE.from : zone.parse(from, 'from'),
+    to: to === undefined ? ANY_DATE.to : endOf(to, zone) - 1,
   };
   // Otherwise nothing would be compared, and nothing would differ.
   if (range.from > range.to) throw invalid('from', from, 'a time that is not after "to"');
@@ -91,12 +85,6 @@ function summaryOf(storage: Storage, given: Summary | string, stored: readonly s
   throw new TrackUsageError('SUMMARY_UNKNOWN', { value: JSON.stringify(given), known: stored.join(', ') });
 }
 
-function endOf(to: Instant, zone: Calendar): number {
-  const at = zone.parse(to, 'to');
-  const period = NAMED_BY_LENGTH[typeof to === 'string' ? to.length : 0];
-  return zone.next(period ?? 'hour', zone.bucketOf(period ?? 'hour', at)) - 1;
-}
-
 /** Buckets that are compared, and those that cannot be. */
 export interface FoundBuckets {
   covered: BucketRange[];
@@ -115,7 +103,7 @@ export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
   for (const period of PERIODS) {
     const erased = await erasedBuckets(reader, site, period);
     for (const from of [...starts[period]].sort((a, b) => a - b)) {
-      if (from < (retention[period]?.before ?? -LAST)) continue;
+      if (from < (retention[period]?.before ?? ANY_DATE.from)) continue;
       const bucket = { period, from, to: zone.next(period, from) - 1 };
       const reason = isPruned(bucket, retention) ? 'retention' : erased.has(from) ? 'erased' : undefined;
       if (reason === undefined) found.covered.push(bucket);
@@ -133,19 +121,19 @@ export async function uncoveredBy(
   const retention = await reader.retention(site);
   // The sums may have been deleted after the bucket was selected, too.
   const { from, period } = bucket;
-  if (isPruned(bucket, retention) || from < (retention[period]?.before ?? -LAST)) return 'retention';
+  if (isPruned(bucket, retention) || from < (retention[period]?.before ?? ANY_DATE.from)) return 'retention';
   return (await erasedBuckets(reader, site, bucket.period, bucket)).size > 0 ? 'erased' : undefined;
 }
 
 function isPruned({ from }: BucketRange, { records }: StoredRetention): boolean {
-  return from < (records?.before ?? -LAST);
+  return from < (records?.before ?? ANY_DATE.from);
 }
 
 async function erasedBuckets(
   reader: CompleteReader,
   site: string,
   period: Period,
-  { from, to }: Range = { from: -LAST, to: LAST },
+  { from, to }: Range = ANY_DATE,
 ): Promise<Set<number>> {
   const request = { site, summary: ERASED.name, period, from, to, target: undefined };
   const rows = await reader.series(request);
@@ -171,7 +159,7 @@ async function startsOf(
     }
   }
   for await (const hour of hoursWithRecords(reader, site, zone, {
-    from: Math.max(range.from, retention.records?.before ?? -LAST),
+    from: Math.max(range.from, retention.records?.before ?? ANY_DATE.from),
     to: range.to,
   })) {
     for (const period of PERIODS) {

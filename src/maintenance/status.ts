@@ -1,12 +1,13 @@
-import { TrackUsageError } from '../errors.ts';
 import { wallClock } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
+import { storedZone } from '../query/stored-zone.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { PartSize, StorageSize } from '../storage/contract.ts';
-import { horizonsOf, KEEP_ALL, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
+import { ANY_DATE } from '../storage/cursor.ts';
+import { horizonsOf, keepTimesOf, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, OTHERS } from '../summaries/coverage.ts';
-import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { adviceOf } from './advice.ts';
 import { openMaintenance } from './delta-journal.ts';
 import { type JournalInfo, journalsIn, rejectFilesIn } from './journal-status.ts';
@@ -27,16 +28,14 @@ const DAY = 24 * 3_600_000;
 /** Number of complete days from which the growth is estimated. */
 const DAYS = 7;
 const YEAR = 365;
-const ALWAYS = { from: -Number.MAX_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
 
 /** Describes a storage: its size and growth, retention, budgets, journals, and what to do about problems. */
 export async function storageStatus(options: StorageStatusOptions): Promise<StorageReport> {
   const { storage, site = 'default', journal } = options;
   checkJournals(journal);
   const { reader } = storage;
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
-  const zone = calendar(timeZone);
+  const zone = await storedZone(storage, site);
+  const { timeZone } = zone;
   const now = wallClock.now();
   const [summaries, size, retention] = await Promise.all([
     storedSummaries(reader, site),
@@ -44,7 +43,7 @@ export async function storageStatus(options: StorageStatusOptions): Promise<Stor
     reader.retention(site),
   ]);
   const [oldest] = (await reader.scan({ site, after: undefined, limit: 1 })).records;
-  const [newest] = await reader.usage({ site, ...ALWAYS, limit: 1, offset: 0 });
+  const [newest] = await reader.usage({ site, ...ANY_DATE, limit: 1, offset: 0 });
   const found = {
     storage: storage.label,
     site,
@@ -59,13 +58,7 @@ export async function storageStatus(options: StorageStatusOptions): Promise<Stor
     journals: journal === undefined ? undefined : await journalsOf(storage, site, timeZone, journal),
     rejects: journal === undefined ? undefined : rejectFilesIn(journal),
   };
-  return { ...found, advice: adviceOf(found, horizonsOf(keepOf(retention), zone, now)) };
-}
-
-function keepOf(retention: StoredRetention) {
-  const keep = { ...KEEP_ALL };
-  for (const part of PARTS) keep[part] = retention[part]?.keep ?? 'forever';
-  return keep;
+  return { ...found, advice: adviceOf(found, horizonsOf(keepTimesOf(retention), zone, now)) };
 }
 
 async function journalsOf(
@@ -148,12 +141,12 @@ async function growthOf(
   }
   const added = PARTS.map((part) => ({ part, bytes: bytesOf(size[part], rows[part]) }));
   const perRecord = perRow(size.texts, size.records.rows);
-  if (size.total === null || added.some(({ bytes }) => bytes === null)) {
+  if (size.total === null || perRecord === null || added.some(({ bytes }) => bytes === null)) {
     return { requestsPerDay, bytesPerDay: null, bytesInYear: null };
   }
-  const texts = (perRecord ?? 0) * requestsPerDay;
+  const texts = perRecord * requestsPerDay;
   let [bytesPerDay, bytesInYear] = [0, size.total];
-  const horizons = horizonsOf(keepOf(retention), zone, now);
+  const horizons = horizonsOf(keepTimesOf(retention), zone, now);
   for (const { part, bytes } of added) {
     const ofDay = (bytes ?? 0) + (part === 'records' ? texts : 0);
     const age = first === undefined ? 0 : (now - first) / DAY;

@@ -1,7 +1,8 @@
 import { checkOptions } from '../options/checks.ts';
 import { wallClock } from '../platform/clock.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
-import { type Condition, type Measures, ORDERS } from '../storage/contract.ts';
+import { type Condition, ORDERS } from '../storage/contract.ts';
+import { minus } from '../storage/measures.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
@@ -315,15 +316,6 @@ function resultHeader(query: ResolvedQuery) {
 
 function formatRange({ range: { start, end }, zone }: ResolvedQuery): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
-}
-
-function minus(from: Measures, less: Measures): Measures {
-  return {
-    hits: from.hits - less.hits,
-    transfer: from.transfer - less.transfer,
-    errors: from.errors - less.errors,
-    duration: from.duration - less.duration,
-  };
 }
 
 function isKey(value: unknown): value is string | null {

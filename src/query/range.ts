@@ -148,7 +148,8 @@ export function bucketsOf({ start, end }: HourRange, period: Period, zone: Calen
   return buckets;
 }
 
-function endOf(to: When, zone: Calendar): number {
+/** Returns the exclusive end of the hour, day or month that `to` names. */
+export function endOf(to: When, zone: Calendar): number {
   const at = zone.parse(to, 'to');
   const text = typeof to === 'string' ? to : '';
   const period = NAMED_BY_LENGTH[text.length];

@@ -1,5 +1,8 @@
+import type { RecordBatch } from '../batch.ts';
+import type { DeltaGroup } from '../summaries/fold.ts';
 import type { Period } from '../summaries/periods.ts';
 import type { Batch, Measures } from './contract.ts';
+import { MEASURES } from './measures.ts';
 import { type RecordRow, rowOfRecord } from './record-row.ts';
 
 /** Measures that a batch adds to one key of one bucket. */
@@ -45,4 +48,20 @@ export function* deltaRows({ records, deltas }: Pick<Batch, 'records' | 'deltas'
       };
     }
   }
+}
+
+/**
+ * Returns rows as the deltas of a batch, one group per bucket of a summary. The inverse of `deltaRows`.
+ * @param records Records of the batch, to which the keys are added.
+ */
+export function deltasOf(records: RecordBatch, rows: readonly DeltaRow[]): DeltaGroup[] {
+  const groups = Map.groupBy(rows, ({ summary, period, bucket }) => `${summary} ${period} ${bucket}`);
+  return [...groups.values()].map((members): DeltaGroup => {
+    const { summary, period, bucket } = members[0]!;
+    const columns = Object.fromEntries(
+      MEASURES.map((measure) => [measure, Float64Array.from(members, (each) => each[measure])]),
+    ) as Record<(typeof MEASURES)[number], Float64Array>;
+    const key = Int32Array.from(members, (each) => records.internStored(each.key));
+    return { summary: { name: summary, title: summary }, period, bucket, key, ...columns };
+  });
 }

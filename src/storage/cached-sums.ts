@@ -15,8 +15,8 @@ import type {
   Total,
   TotalRequest,
 } from './contract.ts';
-import { type KeyColumns, KeyTable, type Piece } from './key-table.ts';
-import { addMeasures, MEASURES, noMeasures } from './measures.ts';
+import { type KeyColumns, KeyTable, MissingText, type Piece } from './key-table.ts';
+import { addMeasures, isEqual, MEASURES, noMeasures, sumOf } from './measures.ts';
 
 /** Range of all buckets that any engine can hold. In ms since 1970. */
 const ALWAYS = { from: 0, to: 253_402_300_799_999 };
@@ -121,9 +121,10 @@ export class CachedSums {
     if (!remembered) return this.#engine.keys(request);
     try {
       return await remembered.table.page(remembered.pieces, request);
-    } catch {
-      // A text may have been deleted since its ID was read. The engine reads both at the same time.
+    } catch (error) {
       this.#forgetAll();
+      if (!(error instanceof MissingText)) throw error;
+      // The text was deleted after its ID was read. The engine reads both at the same time.
       return this.#engine.keys(request);
     }
   }
@@ -154,7 +155,7 @@ export class CachedSums {
     const { site, summary, period, from, to } = request;
     const state = await this.#state(site, summary, { period, from, to });
     const name = JSON.stringify([site, summary, period, from, to]);
-    return cached(this.#series, name, state, () => this.#engine.series(request), totalOf);
+    return cached(this.#series, name, state, () => this.#engine.series(request), sumOf);
   }
 
   /** Returns the pieces that cover the range, or `undefined` if the engine is to run the query. */
@@ -356,13 +357,7 @@ async function cached<T>(
   }
 }
 
-function totalOf(rows: readonly SeriesRow[]): Measures {
-  const total = noMeasures();
-  for (const row of rows) addMeasures(total, row);
-  return total;
-}
-
 /** Compares exactly. Beyond 2^53, sums are not exact and never count as equal. */
 function isSame(a: Measures, b: Measures): boolean {
-  return MEASURES.every((name) => a[name] === b[name] && Number.isSafeInteger(a[name]));
+  return isEqual(a, b) && MEASURES.every((name) => Number.isSafeInteger(a[name]));
 }

@@ -9,6 +9,7 @@ import type {
   MatchingKeysRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  Measures,
 } from './contract.ts';
 import { pageOfKeys } from './fold-sums.ts';
 import { noMeasures } from './measures.ts';
@@ -67,7 +68,7 @@ export class RecordFolds {
           found = { key, ...noMeasures() };
           keys.set(key, found);
         }
-        addTo(found, row);
+        addRecord(found, row);
       }
     }
     return pageOfKeys([...keys.values()], request);
@@ -89,7 +90,7 @@ export class RecordFolds {
           sums = { bucket, ...noMeasures(), visitors: 0, bots: 0, seen: new Set() };
           found.set(bucket, sums);
         }
-        addTo(sums, row);
+        addRecord(sums, row);
         if (row.bot) sums.bots += 1;
         const visitor = row.visitor ?? null;
         if (visitor === null || sums.seen.has(visitor)) continue;
@@ -145,7 +146,8 @@ function tooLarge(reason: string): TrackUsageError {
   return new TrackUsageError('QUERY_TOO_LARGE', { reason });
 }
 
-function addTo(sums: KeyRow | MatchingRow, { content_length, status, duration }: FoldedRow): void {
+/** Adds a record to sums, in place. */
+export function addRecord(sums: Measures, { content_length, status, duration }: FoldedRow): void {
   sums.hits += 1;
   sums.transfer += content_length ?? 0;
   if (status !== undefined && status >= 500) sums.errors += 1;

@@ -70,6 +70,16 @@ export function maxKeysIn(maxKeys: MaxKeys | undefined, summary: string, period:
   return (own ?? maxKeys.all)[period];
 }
 
+/** Returns whether a key counts toward the budget of its bucket. */
+export function isCounted(key: string | null): boolean {
+  return key !== null && key !== OTHERS;
+}
+
+/** Returns whether a group reduces sums, so that keys may be removed. */
+export function isNegative({ hits }: Pick<DeltaGroup, 'hits'>): boolean {
+  return hits.some((each) => each < 0);
+}
+
 /** Keys that a bucket already has. */
 export interface BucketKeys {
   /** Number of its keys, excluding `null` and `OTHERS`. */
@@ -100,7 +110,7 @@ export function admitted(
     const local = key[i]!;
     const text = records.strings[local];
     if (text === OTHERS) others = i;
-    if (text === null || text === OTHERS || bucket.has(local)) kept.push(i);
+    if (!isCounted(text!) || bucket.has(local)) kept.push(i);
     else if (left > 0) {
       left -= 1;
       kept.push(i);

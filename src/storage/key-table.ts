@@ -23,6 +23,9 @@ export interface Piece {
 
 type Sums = Pick<Piece, keyof Measures>;
 
+/** The text of a key no longer exists. */
+export class MissingText extends Error {}
+
 /** Keys of a summary that were read so far. Each is held once, no matter how many pieces contain it. */
 export class KeyTable {
   readonly #texts: (ids: readonly number[]) => Promise<Map<number, string>>;
@@ -113,7 +116,7 @@ export class KeyTable {
         if (ids.length === 0) return;
         this.#learn(await this.#texts(ids));
         const missing = ids.find((id) => this.#textOf(id) === undefined);
-        if (missing !== undefined) throw new Error(`the text of the key ${missing} is missing`);
+        if (missing !== undefined) throw new MissingText(`the text of the key ${missing} is missing`);
         this.#unknown = this.#unknown.slice(ids.length);
       });
     return this.#lookingUp;

@@ -30,6 +30,28 @@ export function addMeasures(to: Measures, { hits, transfer, errors, duration }: 
   to.duration += duration;
 }
 
+/** Returns the sum of all rows. */
+export function sumOf(rows: Iterable<Measures>): Measures {
+  const sum = noMeasures();
+  for (const row of rows) addMeasures(sum, row);
+  return sum;
+}
+
+/** Returns `a` minus `b`. */
+export function minus(a: Measures, b: Measures): Measures {
+  return {
+    hits: a.hits - b.hits,
+    transfer: a.transfer - b.transfer,
+    errors: a.errors - b.errors,
+    duration: a.duration - b.duration,
+  };
+}
+
+/** Returns whether all measures are equal. */
+export function isEqual(a: Measures, b: Measures): boolean {
+  return MEASURES.every((measure) => a[measure] === b[measure]);
+}
+
 /**
  * Converts measures from an engine's driver: numbers, large ones as text, or driver objects. Values above
  * 2^53 are rounded, and sums over no rows are 0.

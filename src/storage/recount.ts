@@ -6,6 +6,7 @@ import type { KeyFunction, Summary } from '../summaries/define.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { loadKey } from '../summaries/load-key.ts';
 import type { KeyRow, KeysPage, Recount, RecountRequest, StorageReader } from './contract.ts';
+import { addRecord } from './fold-records.ts';
 import { noMeasures } from './measures.ts';
 import { type RecordRow, recordOf } from './record-row.ts';
 
@@ -56,7 +57,11 @@ async function countCustom(
       if (row.ms < from || row.ms > to) continue;
       records += 1;
       const keys = keysOfRow(row);
-      for (const key of keys.length === 0 ? [null] : keys) add(counted, key, row);
+      for (const key of keys.length === 0 ? [null] : keys) {
+        const sums = counted.get(key) ?? { key, ...noMeasures() };
+        addRecord(sums, row);
+        counted.set(key, sums);
+      }
     }
     after = page.next;
   } while (after !== undefined);
@@ -104,16 +109,17 @@ function checkCaptured(
   throw new TrackUsageError('SUMMARY_UNCOUNTABLE', { name, reason });
 }
 
-function add(counted: Map<string | null, KeyRow>, key: string | null, row: RecordRow): void {
-  let sums = counted.get(key);
-  if (!sums) {
-    sums = { key, ...noMeasures() };
-    counted.set(key, sums);
-  }
-  sums.hits += 1;
-  sums.transfer += row.content_length;
-  sums.errors += row.status >= 500 ? 1 : 0;
-  sums.duration += row.duration;
+/**
+ * Creates the error for a bucket that batches change all the time.
+ * @param patience Time for which the recount was repeated. In ms.
+ */
+export function recountBusy({ summary, period, from }: RecountRequest, patience: number): TrackUsageError {
+  return new TrackUsageError('RECOUNT_BUSY', {
+    name: summary.name,
+    period,
+    bucket: new Date(from).toISOString(),
+    reason: `every attempt within ${patience / 1000} s found a batch in progress`,
+  });
 }
 
 /** Returns whether the keys of a summary can be counted from records that were stored without it. */

@@ -52,11 +52,19 @@ const EXPECTED = 'a time such as "36h", "90d", "18mo" or "2y", or "forever"';
 const TIME = /^([1-9]\d{0,5})(h|d|mo|y)$/;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** Shortest and longest length of each unit in ms, to compare times. */
+/** Shortest length of each unit of a retention period. In ms. */
 const SHORTEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
-const LONGEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 31 * DAY, y: 366 * DAY };
+/** Longest length of each unit of a retention period. In ms. */
+export const LONGEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 31 * DAY, y: 366 * DAY };
 /** First and last instant of `Date`. */
 const LAST_DATE = 8.64e15;
+
+/** Returns the retention period of each part: the stored one, or else `forever`. */
+export function keepTimesOf(stored: StoredRetention): Retention {
+  const retention = { ...KEEP_ALL };
+  for (const part of PARTS) retention[part] = stored[part]?.keep ?? 'forever';
+  return retention;
+}
 
 /** Checks the option `retention` and adds the defaults. `false` keeps everything. */
 export function retentionOf(options: RetentionOptions | false | undefined): Retention {
@@ -143,17 +151,12 @@ export function keptUntil(retention: Retention, part: Part, zone: Calendar, buck
 }
 
 /** Period to whose buckets the deleted data of a part is aligned. */
-const ALIGNED_TO: Readonly<Record<Part, Period>> = {
+export const ALIGNED_TO: Readonly<Record<Part, Period>> = {
   records: 'day',
   hour: 'day',
   day: 'month',
   month: 'month',
 };
-
-/** Returns the period to whose buckets the deleted data of a part is aligned. */
-export function alignedTo(part: Part): Period {
-  return ALIGNED_TO[part];
-}
 
 function back(now: number, count: number, unit: string): number {
   if (unit === 'h' || unit === 'd') return now - count * SHORTEST[unit]!;

@@ -49,14 +49,8 @@ export const STORAGE_OPTIONS = ['hooks', 'retention', 'maxKeys', 'maxTexts'] as 
 const MAX_TEXTS = 200_000;
 
 /** Returns the options that all storages share, for the description of one. */
-export function storageOptionsOf(options: StorageOptions): StorageOptions {
-  const { hooks, retention, maxKeys, maxTexts } = options;
-  return {
-    ...(hooks !== undefined && { hooks }),
-    ...(retention !== undefined && { retention }),
-    ...(maxKeys !== undefined && { maxKeys }),
-    ...(maxTexts !== undefined && { maxTexts }),
-  };
+export function storageOptionsOf({ hooks, retention, maxKeys, maxTexts }: StorageOptions) {
+  return { hooks, retention, maxKeys, maxTexts };
 }
 
 /** Location of the writing end: a module for the writer's thread, or a function for the app's thread. */

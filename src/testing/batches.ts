@@ -1,11 +1,10 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
 import type { Position } from '../journal/position.ts';
 import type { TextColumn } from '../record.ts';
-import type { DeltaRow } from '../storage/batch-rows.ts';
-import type { Batch, Measures } from '../storage/contract.ts';
-import { OTHERS } from '../summaries/coverage.ts';
+import { type DeltaRow, deltasOf } from '../storage/batch-rows.ts';
+import type { Batch } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
-import { type DeltaGroup, fold } from '../summaries/fold.ts';
+import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 
 /** Fields of a record; the others have defaults. */
@@ -54,30 +53,8 @@ export class TestJournal {
   /** Returns the next batch, which only has sums, as of a rebuild. They may be negative. */
   correction(rows: readonly DeltaRow[]): Batch {
     const batch = this.batch([]);
-    return { ...batch, deltas: deltasOf(rows, batch.records) };
+    return { ...batch, deltas: deltasOf(batch.records, rows) };
   }
-}
-
-function deltasOf(rows: readonly DeltaRow[], records: RecordBatch): DeltaGroup[] {
-  const groups = new Map<string, DeltaRow[]>();
-  for (const row of rows) {
-    const name = JSON.stringify([row.summary, row.period, row.bucket]);
-    groups.set(name, [...(groups.get(name) ?? []), row]);
-  }
-  return [...groups.values()].map((of) => {
-    const { summary, period, bucket } = of[0]!;
-    const measure = (name: keyof Measures) => Float64Array.from(of, (row) => row[name]);
-    return {
-      summary: { name: summary, title: summary },
-      period,
-      bucket,
-      key: Int32Array.from(of, ({ key }) => (key === OTHERS ? records.others() : records.intern(key))),
-      hits: measure('hits'),
-      transfer: measure('transfer'),
-      errors: measure('errors'),
-      duration: measure('duration'),
-    };
-  });
 }
 
 function recordBatch(records: readonly TestRecord[], site: string): RecordBatch {

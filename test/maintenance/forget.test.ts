@@ -156,6 +156,27 @@ describe('forget', () => {
     expect(notCovered.map(({ buckets }) => buckets)).toEqual([3, 3, 1]);
   });
 
+  test('fails if an app stores more records of the person all the time', async () => {
+    const { storage, apply } = await storageWith([sumRemotes], [{ remoteAddr: ADDRESS }]);
+    const busy = wrapped(storage, (writer) => ({
+      ...writer,
+      maintenance: {
+        ...writer.maintenance!,
+        erase: async (...given) => {
+          const deleted = await writer.maintenance!.erase(...given);
+          if (deleted === 0) await apply([{ remoteAddr: ADDRESS }]);
+          return deleted;
+        },
+      },
+    }));
+    await expect(forget({ storage: busy, person: PERSON })).rejects.toMatchObject({
+      code: 'FORGET_INCOMPLETE',
+    });
+    // The next run finds the last one.
+    expect(await forget({ storage, person: PERSON })).toMatchObject({ records: 1 });
+    expect(await storage.getUsage()).toEqual([]);
+  });
+
   test('waits until another process has pruned, because its sweep would end the own one', async () => {
     const { storage, writer } = await storageWith([sumRemotes], [{ remoteAddr: ADDRESS }]);
     const lease = (ms: number) => writer.maintenance!.lease({ task: 'prune', holder: 'other', ms });

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
-import { deltasOf, type SumChange } from '../../src/maintenance/delta-journal.ts';
 import type { Storage } from '../../src/query/storage.ts';
+import { type DeltaRow, deltasOf } from '../../src/storage/batch-rows.ts';
 import type { Measures, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
 import { RecordBatch } from '../../src/storage/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
@@ -66,7 +66,7 @@ export async function change(
   keys: Readonly<Record<string, number | Measures>>,
 ): Promise<void> {
   const bucket = calendar('UTC').bucketOf(period, ms);
-  const changes = Object.entries(keys).map(([text, by]): SumChange => {
+  const changes = Object.entries(keys).map(([text, by]): DeltaRow => {
     const measures = typeof by === 'number' ? { hits: by, transfer: 0, errors: 0, duration: 0 } : by;
     return { summary, period, bucket, key: text === 'null' ? null : text, ...measures };
   });

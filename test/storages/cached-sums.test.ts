@@ -331,6 +331,20 @@ test('rejects a query that the engine rejects, and succeeds once it answers', as
   expect(await sums.keys(request)).toEqual(await engine.keys(request));
 });
 
+test('rejects a query if the texts of its keys cannot be read', async () => {
+  const { sums, engine, watched, read } = await openSums(STANDARD_SUMMARIES, requests(4_000));
+  const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };
+  const { texts } = watched;
+  watched.texts = async (ids) => {
+    if (ids.length > 1) throw new Error('no connection');
+    return texts.call(watched, ids);
+  };
+  await expect(sums.keys(request)).rejects.toThrow('no connection');
+  expect(read).not.toContain('keys of urls');
+  watched.texts = texts;
+  expect(await sums.keys(request)).toEqual(await engine.keys(request));
+});
+
 test('reads cached keys and series again after a change of sums that the coverage does not show', async () => {
   const { sums, engine, read, change } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE, limit: 0 };

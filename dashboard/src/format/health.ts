@@ -1,4 +1,4 @@
-import { OVER_BUDGET } from '../../../src/formats/labels.ts';
+import { OVER_BUDGET, PART_LABELS } from '../../../src/formats/labels.ts';
 import type { KeptPart, UsageStatus, Verification } from '../api/types.ts';
 import { show } from './dates.ts';
 import { integer } from './numbers.ts';
@@ -79,7 +79,7 @@ export function healthOf(
   return { level: 'good', label: 'Data complete', lines: [journaled, ...lines, ...kept] };
 }
 
-const PARTS = { records: 'Requests', hour: 'Hours', day: 'Days', month: 'Months' } as const;
+const PARTS = { ...PART_LABELS, records: 'Requests' } as const;
 const UNITS: Readonly<Record<string, string>> = { h: 'hour', d: 'day', mo: 'month', y: 'year' };
 
 /** Describes the retention of each part of the storage. */

@@ -1,14 +1,13 @@
 import { type Command, Option } from 'commander';
 import { allSumsOf, exportSite, recordsOf } from '../../copy/export.ts';
 import type { CopyProgress } from '../../copy/options.ts';
-import { TrackUsageError } from '../../errors.ts';
 import { type Cell, csv } from '../../formats/csv.ts';
 import { integer } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import type { Storage } from '../../query/storage.ts';
+import { storedZone } from '../../query/stored-zone.ts';
 import { storedSummaries } from '../../query/sums-and-records.ts';
 import { recordOf } from '../../storage/record-row.ts';
-import { calendar } from '../../summaries/periods.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import { replaceFileWith } from '../replace-file.ts';
@@ -90,9 +89,7 @@ async function writeTo(
     const parts = { records: isBoth || records === true, summaries: isBoth || summaries === true };
     return (await exportSite({ from: storage, site, ...parts, onProgress }, write)).isChanged;
   }
-  const timeZone = await reader.timeZone(site);
-  if (timeZone === undefined) throw new TrackUsageError('SITE_EMPTY', { value: storage.label, site });
-  const zone = calendar(timeZone);
+  const zone = await storedZone(storage, site);
   let rows = 0;
   const [headings] = csv(records ? Object.keys(RECORD_CELLS) : SUM_FIELDS, []);
   await write(headings!);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
+import { PART_LABELS } from '../../formats/labels.ts';
 import { instant, integer } from '../../formats/numbers.ts';
 import { type PruneResult, prune } from '../../maintenance/prune.ts';
 import type { Part } from '../../storage/retention.ts';
@@ -61,7 +62,9 @@ async function run(options: Options, io: Io): Promise<void> {
         ...{ storage, site, before, parts, dryRun },
         onProgress: ({ part, rows }) =>
           progress.show(() =>
-            part === 'texts' ? 'deleting unused texts' : `${integer(rows)} rows of ${NAMES[part]}`,
+            part === 'texts'
+              ? 'deleting unused texts'
+              : `${integer(rows)} rows of ${PART_LABELS[part].toLowerCase()}`,
           ),
       }),
     ),
@@ -79,20 +82,13 @@ function partsOf({ records, hours, days, months }: Options): Part[] {
   return all.filter(([, isNamed]) => isNamed).map(([part]) => part);
 }
 
-const NAMES: Readonly<Record<Part, string>> = {
-  records: 'records',
-  hour: 'hours',
-  day: 'days',
-  month: 'months',
-};
-
 function* lines({ parts }: PruneResult, dryRun: boolean): Generator<string> {
   if (parts.length === 0) {
     yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
   }
   for (const { part, before, rows } of parts) {
     const unit = part === 'records' ? '' : dryRun ? ' buckets of' : ' rows of';
-    const what = `${integer(rows)}${unit} ${NAMES[part]} before ${instant(before)}`;
+    const what = `${integer(rows)}${unit} ${PART_LABELS[part].toLowerCase()} before ${instant(before)}`;
     yield dryRun ? `To delete: ${what}.\n` : `Deleted: ${what}.\n`;
   }
 }

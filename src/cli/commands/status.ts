@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
+import { PART_LABELS } from '../../formats/labels.ts';
 import { bytes, duration, instant, integer } from '../../formats/numbers.ts';
 import { storageStatus } from '../../maintenance/status.ts';
 import type { StorageReport } from '../../maintenance/storage-report.ts';
@@ -80,22 +81,15 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
 }
 
 function rowsOf({ size }: StorageReport): SizeRow[] {
-  return [
-    { name: 'Records', ...size.records },
-    { name: 'Hours', ...size.hour },
-    { name: 'Days', ...size.day },
-    { name: 'Months', ...size.month },
-    { name: 'Texts', ...size.texts },
-  ];
+  return ([...PARTS, 'texts'] as const).map((part) => ({ name: PART_LABELS[part], ...size[part] }));
 }
 
 function retentionText({ retention, timeZone }: StorageReport): string {
   const zone = calendar(timeZone);
-  const names = { records: 'records', hour: 'hours', day: 'days', month: 'months' } as const;
   return PARTS.map((part) => {
     const { keep = 'forever', before = null } = retention[part] ?? {};
     const deleted = before === null ? '' : ` (deleted before ${zone.format(before).slice(0, 10)})`;
-    return `${names[part]} ${keep}${deleted}`;
+    return `${PART_LABELS[part].toLowerCase()} ${keep}${deleted}`;
   }).join(', ');
 }
 

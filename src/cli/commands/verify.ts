@@ -22,7 +22,7 @@ Examples:
   track-usage verify --storage usage.db --from 2026-11-29 --to 2026-11-29
   track-usage verify --storage postgres://user@host/app --summary urls --json
 
-Exit code 1 means that there are differences. track-usage rebuild repairs them.`;
+With differences, the exit code is 1. track-usage rebuild repairs them.`;
 
 export function addVerifyCommand(program: Command, io: Io): void {
   const command = program

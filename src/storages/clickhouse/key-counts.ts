@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { Batch, MaxKeys } from '../../storage/contract.ts';
-import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, isCounted, isNegative, maxKeysIn } from '../../storage/key-budget.ts';
 import { OTHERS } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { literal, type Statements } from './client.ts';
@@ -71,7 +71,7 @@ export class KeyCounts {
     const found = await this.#admit(batch);
     for (const group of batch.deltas) {
       // A correction may remove keys.
-      if (group.hits.some((hits) => hits < 0)) this.#forget(group);
+      if (isNegative(group)) this.#forget(group);
     }
     return found;
   }
@@ -228,8 +228,7 @@ function admit(
   const isStored = (key: number) => added.has(hashOfKey(key)) || includes(hashes, hashOfKey(key));
   const found = admitted(group, records, max, { count: hashes.length + added.size, has: isStored });
   for (const key of found.key) {
-    const text = records.strings[key];
-    if (text !== null && text !== OTHERS && !isStored(key)) added.add(hashOfKey(key));
+    if (isCounted(records.strings[key]!) && !isStored(key)) added.add(hashOfKey(key));
   }
   bucket.most = hashes.length + added.size;
   return found;

@@ -1,5 +1,6 @@
 import { monotonicClock, setTimeout } from '../../platform/clock.ts';
 import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
 import { CHANGES } from '../../summaries/coverage.ts';
 import { literal, type Statements } from './client.ts';
@@ -21,8 +22,6 @@ const CANNOT_ASSIGN_OPTIMIZE = '388';
 
 /** Rows of `usage_sums` that add nothing, so that they can be deleted at any time. */
 const IS_ZERO = 'hits = 0 AND transfer = 0 AND errors = 0 AND duration = 0 AND position = 0';
-
-const COLUMNS = { visitor: 'visitor', remoteAddr: 'remote_addr', username: 'username' } as const;
 
 /**
  * Deletes data. Each deletion is a mutation, which costs about the same for one row as for a million: it hides the rows
@@ -220,6 +219,7 @@ export class ClickhouseMaintenance implements StorageMaintenance {
       await this.#statements.run(`SYSTEM START CLEANUP ${this.#tables.naming.onCluster} ${table}`);
       return true;
     } catch {
+      // It only saves time: if the server failed, the next query fails, too.
       return false;
     }
   }

@@ -1,5 +1,6 @@
 import {
   horizonsOf,
+  KEEP_ALL,
   type KeepTime,
   PARTS,
   type Part,
@@ -69,9 +70,8 @@ export async function storedRetention(
     );
     const { keep } = retained ?? expiring ?? {};
     if (keep === undefined) continue;
-    const kept = { records: 'forever', hour: 'forever', day: 'forever', month: 'forever' } as const;
     const { [part]: expired = 0 } = expiring
-      ? horizonsOf({ ...kept, [part]: expiring.keep }, calendar(timeZone), expiring.now - STOPPED)
+      ? horizonsOf({ ...KEEP_ALL, [part]: expiring.keep }, calendar(timeZone), expiring.now - STOPPED)
       : {};
     found[part] = { keep, before: Math.max(retained?.before ?? 0, expired) || null };
   }

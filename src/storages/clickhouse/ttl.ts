@@ -1,14 +1,11 @@
 import type { WriterContext } from '../../storage/contract.ts';
-import { type KeepTime, PARTS, type Part } from '../../storage/retention.ts';
+import { type KeepTime, LONGEST, PARTS, type Part } from '../../storage/retention.ts';
 import { literal, type Statements } from './client.ts';
 import { storeRetention } from './retention.ts';
 import { engineOf, type Tables } from './table-names.ts';
 import { localName, type TableName } from './tables.ts';
 
-const HOUR = 3600;
-const DAY = 24 * HOUR;
-/** Longest duration of each unit of a retention. In s. */
-const LONGEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 31 * DAY, y: 366 * DAY };
+const DAY = 24 * 3600;
 /**
  * Time after which the engine deletes what `prune` should have deleted: records and hours at the end of their day,
  * days and months at the end of their month. It leaves two days more, in which an app may be stopped. In s.
@@ -59,7 +56,7 @@ export function ttlOf(expiries: readonly Expiry[], parts: readonly Part[]): stri
     if (!parts.includes(part) || keep === 'forever') continue;
     const [, count, unit] = /^(\d+)([a-z]+)$/.exec(keep) ?? [];
     const date = part === 'records' ? 'toDateTime(date)' : 'bucket';
-    const seconds = Number(count) * LONGEST[unit!]! + MARGINS[part];
+    const seconds = (Number(count) * LONGEST[unit!]!) / 1000 + MARGINS[part];
     const of = part === 'records' ? '' : `(period = ${literal(part)}) AND `;
     const rule = `toDateTime(least(toUnixTimestamp(${date}) + ${seconds}, ${LAST_SECOND})) WHERE ${of}`;
     const others = sites.get(rule);

@@ -1,6 +1,7 @@
 import { RecordBatch } from '../../batch.ts';
 import type { Position } from '../../journal/position.ts';
 import type { Batch } from '../../storage/contract.ts';
+import { isNegative } from '../../storage/key-budget.ts';
 import { MEASURES } from '../../storage/measures.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Period } from '../../summaries/periods.ts';
@@ -37,7 +38,7 @@ export class Corrections {
 
   /** Saves a batch before it is begun. Returns false if it need not be saved. */
   async save({ journal, from, to, records, deltas }: Batch): Promise<boolean> {
-    if (records.length > 0 || !deltas.some(({ hits }) => hits.some((each) => each < 0))) return false;
+    if (records.length > 0 || !deltas.some(isNegative)) return false;
     const parts = deltas.flatMap((group) =>
       Array.from({ length: Math.ceil(group.key.length / SUMS_PER_DOCUMENT) }, (_, n) => {
         const range = [n * SUMS_PER_DOCUMENT, (n + 1) * SUMS_PER_DOCUMENT] as const;

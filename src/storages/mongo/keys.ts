@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { RecordBatch } from '../../batch.ts';
-import { OTHERS } from '../../summaries/coverage.ts';
+import { isCounted } from '../../storage/key-budget.ts';
 
 /** Number of characters of a hash in an `_id`: 132 bits. */
 const HASH_LENGTH = 22;
@@ -43,7 +43,6 @@ export class Keys {
 
   /** Returns whether a key counts toward the budget of its bucket. */
   isCounted(local: number): boolean {
-    const key = this.#strings[local]!;
-    return key !== null && key !== OTHERS;
+    return isCounted(this.#strings[local]!);
   }
 }

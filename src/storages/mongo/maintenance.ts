@@ -1,6 +1,7 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { wallClock } from '../../platform/clock.ts';
 import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
 import { PERIODS } from '../../summaries/periods.ts';
 import { type Collections, isNoCollection, isRefusedCommand, limited } from './collections.ts';
@@ -8,12 +9,6 @@ import type { EmptiedSums } from './emptied-sums.ts';
 import type { KeyCounts } from './key-counts.ts';
 import { Pruning } from './pruning.ts';
 
-/** Fields of a record that identify a person. */
-const FIELDS: Readonly<Record<Person['column'], string>> = {
-  visitor: 'visitor',
-  remoteAddr: 'remote_addr',
-  username: 'username',
-};
 /** White space that `trim` removes. Servers differ in what `\s` matches. */
 const SPACE = '[\\t\\n\\v\\f\\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*';
 
@@ -77,7 +72,7 @@ export class MongoMaintenance implements StorageMaintenance {
 
   async erase({ column, value }: Person, limit: number): Promise<number> {
     const { records } = this.#collections;
-    const own = { [FIELDS[column]]: value };
+    const own = { [COLUMNS[column]]: value };
     const found = await limited(
       records
         .find({ site: this.#site, ...(column === 'remoteAddr' ? { $or: [own, forwardedFor(value)] } : own) })

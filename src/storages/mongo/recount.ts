@@ -1,4 +1,3 @@
-import { TrackUsageError } from '../../errors.ts';
 import { monotonicClock, setTimeout } from '../../platform/clock.ts';
 import type {
   Keys as FoundKeys,
@@ -13,7 +12,7 @@ import type {
 import { RecordFolds } from '../../storage/fold-records.ts';
 import { pageOfKeys } from '../../storage/fold-sums.ts';
 import { measuresOf } from '../../storage/measures.ts';
-import { recountIn } from '../../storage/recount.ts';
+import { recountBusy, recountIn } from '../../storage/recount.ts';
 import { type Collections, limited, type StoredDocument } from './collections.ts';
 import { matchingRows, scanRecords } from './find-records.ts';
 import { journalHash, originOf } from './records.ts';
@@ -48,7 +47,7 @@ export async function recountBetweenBatches(
   for (let pause = MIN_PAUSE; ; pause = Math.min(2 * pause, MAX_PAUSE)) {
     const recount = await attempt(collections, request);
     if (recount) return recount;
-    if (monotonicClock.now() + pause > deadline) throw busy(request, patience);
+    if (monotonicClock.now() + pause > deadline) throw recountBusy(request, patience);
     // Not a constant, so that it does not keep step with the batches.
     await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
   }
@@ -121,13 +120,4 @@ function sumsOf(
 
 function keyRowOf(sum: StoredDocument): KeyRow {
   return { key: sum.key as string | null, ...measuresOf(sum) };
-}
-
-function busy({ summary, period, from }: RecountRequest, patience: number): TrackUsageError {
-  return new TrackUsageError('RECOUNT_BUSY', {
-    name: summary.name,
-    period,
-    bucket: new Date(from).toISOString(),
-    reason: `every attempt within ${patience / 1000} s found a batch in progress`,
-  });
 }

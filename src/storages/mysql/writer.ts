@@ -1,10 +1,10 @@
 import type { WriterContext } from '../../storage/contract.ts';
+import { isNegative } from '../../storage/key-budget.ts';
 import type { Period } from '../../summaries/periods.ts';
 import type { CurrentSweep } from '../sql/current-sweep.ts';
 import type { ServerDialect } from '../sql/dialect.ts';
 import { KeyBudgets, nameOf, placeOf } from '../sql/key-budgets.ts';
 import { type Outcome, openSite, type PreparedBatch, ServerWriter } from '../sql/server-writer.ts';
-import { isNegative } from '../sql/sums.ts';
 import { hashOf } from '../sql/texts.ts';
 import { dialectOf } from './dialect.ts';
 import { warnIfNotDurable } from './durability.ts';

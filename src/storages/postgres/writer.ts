@@ -1,6 +1,7 @@
 import type { RecordBatch } from '../../batch.ts';
 import type { TextColumn } from '../../record.ts';
 import type { WriterContext } from '../../storage/contract.ts';
+import { isNegative } from '../../storage/key-budget.ts';
 import { MEASURES } from '../../storage/measures.ts';
 import { OTHERS } from '../../summaries/coverage.ts';
 import { PERIODS } from '../../summaries/periods.ts';
@@ -17,7 +18,7 @@ import {
   ServerWriter,
 } from '../sql/server-writer.ts';
 import type { BatchIds } from '../sql/shared-rows.ts';
-import { isNegative, type SumRows } from '../sql/sums.ts';
+import type { SumRows } from '../sql/sums.ts';
 import { idsOf, int4s, int8s, texts, timestamps } from './arrays.ts';
 import { dialectOf } from './dialect.ts';
 import { lookUpsOf } from './lookups.ts';

@@ -1,7 +1,6 @@
 import type { RecordBatch } from '../../batch.ts';
 import type { Batch, MaxKeys } from '../../storage/contract.ts';
-import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
-import { OTHERS } from '../../summaries/coverage.ts';
+import { admitted, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Calendar } from '../../summaries/periods.ts';
 import { seriesOf } from './calls.ts';
@@ -106,7 +105,7 @@ function* pieces(key: Int32Array, { strings }: RecordBatch): Generator<number[]>
   let text = 0;
   for (const id of key) {
     const name = strings[id]!;
-    if (name === null || name === OTHERS) continue;
+    if (name === null || !isCounted(name)) continue;
     piece.push(id);
     text += name.length;
     if (piece.length < KEYS && text < TEXT) continue;

@@ -1,6 +1,6 @@
 import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
 import { isOf } from '../../storage/person.ts';
-import { KEEP_ALL, PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
+import { keepTimesOf, PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
 import { type Calendar, PERIODS, type Period } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import { expiryOf } from './expiry.ts';
@@ -60,8 +60,7 @@ export class RedisMaintenance implements StorageMaintenance {
 
   /** Sets when the existing buckets of some periods expire. */
   async #expire(retention: StoredRetention, periods: readonly Period[]): Promise<void> {
-    const complete = { ...KEEP_ALL };
-    for (const period of periods) complete[period] = retention[period]!.keep;
+    const complete = keepTimesOf(retention);
     const names = await seriesNames(this.#server, this.#keys, this.#site);
     const changed = names.filter((name) => periods.includes(partsOfSeries(name).period));
     for (let i = 0; i < changed.length; i += CONCURRENT) {

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { TrackUsageError } from '../../errors.ts';
 import { monotonicClock, setTimeout } from '../../platform/clock.ts';
 import type {
   Keys,
@@ -12,7 +11,7 @@ import type {
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
-import { recountIn } from '../../storage/recount.ts';
+import { recountBusy, recountIn } from '../../storage/recount.ts';
 import { COVERAGE } from '../../summaries/coverage.ts';
 import { isInProgress } from './progress.ts';
 
@@ -67,14 +66,7 @@ async function sumsAtOnce(request: RecountRequest, source: Source) {
       const found = await attempt(request, source);
       if (found) return found;
       const now = monotonicClock.now();
-      if (now > end) {
-        throw new TrackUsageError('RECOUNT_BUSY', {
-          name: request.summary.name,
-          period: request.period,
-          bucket: new Date(request.from).toISOString(),
-          reason: `every attempt within ${TIMEOUT / 1000} s found a batch in progress`,
-        });
-      }
+      if (now > end) throw recountBusy(request, TIMEOUT);
       if (attempts >= PASSIVE_ATTEMPTS && now > pausedUntil) {
         pausedUntil = now + MAX_PAUSE;
         await source.pause(MAX_PAUSE);

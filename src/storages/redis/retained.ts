@@ -1,5 +1,5 @@
 import { wallClock } from '../../platform/clock.ts';
-import { horizonsOf, KEEP_ALL, PARTS, type Part, type StoredRetention } from '../../storage/retention.ts';
+import { horizonsOf, keepTimesOf, PARTS, type Part, type StoredRetention } from '../../storage/retention.ts';
 import { type Calendar, PERIODS } from '../../summaries/periods.ts';
 import type { Server } from './client.ts';
 import { MARGIN } from './expiry.ts';
@@ -34,10 +34,8 @@ export function inForce(
   series: readonly string[],
 ): StoredRetention {
   const found: Mutable = { ...stored };
-  const keep = { ...KEEP_ALL };
-  for (const part of PERIODS) keep[part] = stored[part]?.keep ?? 'forever';
   // Half of the margin, because the clocks may differ.
-  const expired = horizonsOf(keep, zone, wallClock.now() - MARGIN / 2);
+  const expired = horizonsOf(keepTimesOf(stored), zone, wallClock.now() - MARGIN / 2);
   for (const part of PERIODS) {
     const [of, before] = [stored[part], expired[part]];
     if (!of || before === undefined) continue;

@@ -1,6 +1,6 @@
 import type { RecordBatch } from '../../batch.ts';
 import type { MaxKeys } from '../../storage/contract.ts';
-import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
 import { OTHERS, RESERVED } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
@@ -167,8 +167,7 @@ export class KeyBudgets {
     let { total } = count;
     const present = await this.#present(place, ids);
     const isNew = (local: number) => {
-      const text = records.strings[local];
-      return text !== null && text !== OTHERS && !present.has(ids[local]!);
+      return isCounted(records.strings[local]!) && !present.has(ids[local]!);
     };
     const added = group.key.filter(isNew).length;
     if (total + added > max && !count.isExact) total = await this.count(this.#dialect.query, place);

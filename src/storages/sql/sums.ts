@@ -38,11 +38,6 @@ export function sumRows(deltas: Deltas, ids: Float64Array, seriesOf: (summary: s
   });
 }
 
-/** Returns whether rows may have no hits left. */
-export function isNegative({ hits }: Pick<DeltaGroup, 'hits'>): boolean {
-  return hits.some((each) => each < 0);
-}
-
 function emptyRows(period: Period, length: number): SumRows {
   return {
     period,

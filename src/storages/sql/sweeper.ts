@@ -3,6 +3,7 @@ import { PERIODS } from '../../summaries/periods.ts';
 import { ENDPOINT_TEXTS, RECORD_TEXTS } from './columns.ts';
 import { columnsOf } from './columns-of.ts';
 import { CALENDAR, type Dialect, type RecordPosition, type ServerDialect } from './dialect.ts';
+import { IdSet } from './id-set.ts';
 
 /** Tables whose rows others refer to. */
 export type SharedTable = 'strings' | 'agents' | 'endpoints';
@@ -69,12 +70,12 @@ export class Sweeper {
     const [sites, series] = [await this.#ids('sites'), await this.#ids('series')];
     const last = async (table: SharedTable) =>
       Math.max(0, ...(await this.#ids(table, 'ORDER BY t.id DESC LIMIT 1')));
-    const agents = new Marks(1, await last('agents'));
-    const endpoints = new Marks(1, await last('endpoints'));
+    const agents = new IdSet(1, await last('agents'));
+    const endpoints = new IdSet(1, await last('endpoints'));
     const lastText = await last('strings');
     yield;
     for (let from = 1; from <= lastText; from += this.#maxMarks) {
-      const texts = new Marks(from, Math.min(lastText, from + this.#maxMarks - 1));
+      const texts = new IdSet(from, Math.min(lastText, from + this.#maxMarks - 1));
       for (const site of sites) yield* this.#markRecords(site, texts, agents, endpoints);
       if (from === 1) {
         yield* this.#delete('agents', agents, sweep);
@@ -88,7 +89,7 @@ export class Sweeper {
     for (const site of sites) yield* this.#deleteBuckets(site);
   }
 
-  async *#markRecords(site: number, texts: Marks, agents: Marks, endpoints: Marks): AsyncGenerator<void> {
+  async *#markRecords(site: number, texts: IdSet, agents: IdSet, endpoints: IdSet): AsyncGenerator<void> {
     const { records, isBeyond, bucketMs, table } = this.#dialect;
     let after: RecordPosition | undefined;
     for (;;) {
@@ -113,7 +114,7 @@ export class Sweeper {
   }
 
   /** Marks the texts to which the rows of a table refer. */
-  async *#markShared(name: SharedTable, columns: readonly string[], texts: Marks): AsyncGenerator<void> {
+  async *#markShared(name: SharedTable, columns: readonly string[], texts: IdSet): AsyncGenerator<void> {
     let after = 0;
     for (;;) {
       const limit = this.#rows;
@@ -129,7 +130,7 @@ export class Sweeper {
     }
   }
 
-  async *#markKeys(series: number, texts: Marks): AsyncGenerator<void> {
+  async *#markKeys(series: number, texts: IdSet): AsyncGenerator<void> {
     const { table, sums, bucketMs, bucketWithin } = this.#dialect;
     for (const period of PERIODS) {
       let after: { bucket: number; key: number } | undefined;
@@ -153,7 +154,7 @@ export class Sweeper {
     }
   }
 
-  async *#delete(table: SharedTable, marks: Marks, sweep: number): AsyncGenerator<void> {
+  async *#delete(table: SharedTable, marks: IdSet, sweep: number): AsyncGenerator<void> {
     let after = marks.first - 1;
     for (;;) {
       const limit = this.#rows;
@@ -206,30 +207,4 @@ export function hasSums({ table, sums }: Pick<Dialect, 'table' | 'sums'>): strin
         WHERE s.site = b.site LIMIT 1)`,
   );
   return `COALESCE(${found.join(', ')}, 0)`;
-}
-
-/** Set of IDs from a range, one bit each. */
-class Marks {
-  readonly first: number;
-  readonly last: number;
-  readonly #bits: Uint8Array;
-
-  constructor(first: number, last: number) {
-    this.first = first;
-    this.last = last;
-    this.#bits = new Uint8Array(Math.ceil((last - first + 1) / 8));
-  }
-
-  /** Adds IDs, except null and those beyond the range. */
-  addAll(ids: readonly unknown[]): void {
-    for (const each of ids) {
-      const at = Number(each ?? 0) - this.first;
-      if (at >= 0 && at <= this.last - this.first) this.#bits[at >>> 3]! |= 1 << (at & 7);
-    }
-  }
-
-  has(id: number): boolean {
-    const at = id - this.first;
-    return (this.#bits[at >>> 3]! & (1 << (at & 7))) !== 0;
-  }
 }

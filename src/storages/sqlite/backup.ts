@@ -73,7 +73,7 @@ async function moveTo(from: string, to: string): Promise<void> {
     await link(from, to);
   } catch (error) {
     if (await exists(to)) throw new Error('the file exists already', { cause: error });
-    // Some file systems have no links.
+    // Some file systems have no links. There, a file that appears in this moment would be replaced.
     await rename(from, to);
   }
 }

@@ -1,5 +1,5 @@
 import type { MaxKeys, Measures } from '../../storage/contract.ts';
-import { maxKeysIn } from '../../storage/key-budget.ts';
+import { isCounted, maxKeysIn } from '../../storage/key-budget.ts';
 import { addMeasures, noMeasures } from '../../storage/measures.ts';
 import { OTHERS, RESERVED } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
@@ -63,13 +63,13 @@ export class SumWriter {
     const keys = ids.all(group.key);
     let added = 0;
     for (const i of orderOf(keys)) {
-      const isCounted = isKey(ids.strings[group.key[i]!]!);
+      const counts = isCounted(ids.strings[group.key[i]!]!);
       const measures = measuresAt(group, i);
       if (isEmpty || ids.isNew(keys[i]!) || !this.#update(id, keys[i]!, measures)) {
         this.#insert(id, keys[i]!, measures);
-        if (isCounted) added += 1;
+        if (counts) added += 1;
       }
-      if (measures.hits <= 0 && this.#removeEmpty(id, keys[i]!) && isCounted) added -= 1;
+      if (measures.hits <= 0 && this.#removeEmpty(id, keys[i]!) && counts) added -= 1;
     }
     return added;
   }
@@ -80,20 +80,20 @@ export class SumWriter {
     let added = 0;
     for (let i = 0; i < group.key.length; i++) {
       const local = group.key[i]!;
-      const isCounted = isKey(ids.strings[local]!);
+      const counts = isCounted(ids.strings[local]!);
       const measures = measuresAt(group, i);
       // A text that is not stored is a new key.
       const known = ids.find(local);
       if (known !== undefined && !ids.isNew(known) && this.#update(id, known, measures)) {
-        if (measures.hits <= 0 && this.#removeEmpty(id, known) && isCounted) added -= 1;
+        if (measures.hits <= 0 && this.#removeEmpty(id, known) && counts) added -= 1;
         continue;
       }
-      if (isCounted && added >= room) {
+      if (counts && added >= room) {
         addMeasures(rest, measures);
         continue;
       }
       this.#insert(id, ids.of(local), measures);
-      if (isCounted) added += 1;
+      if (counts) added += 1;
     }
     if (rest.hits !== 0) {
       const others = ids.idOf(OTHERS);
@@ -120,11 +120,6 @@ export class SumWriter {
 /** Returns the indexes in the table's order, so that adjacent rows are on the same pages. */
 function orderOf(keys: Float64Array): Uint32Array {
   return Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
-}
-
-/** Returns whether a key counts towards the budget. */
-function isKey(text: string | null): boolean {
-  return text !== null && text !== OTHERS;
 }
 
 function measuresAt({ hits, transfer, errors, duration }: DeltaGroup, index: number): Measures {

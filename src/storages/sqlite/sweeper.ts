@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { monotonicClock } from '../../platform/clock.ts';
 import { ENDPOINT_TEXTS, RECORD_TEXTS } from '../sql/columns.ts';
+import { IdSet } from '../sql/id-set.ts';
 import { PERIOD_NAMES } from '../sql/views.ts';
-import { IdSet } from './id-set.ts';
 import type { WriterSession } from './session.ts';
 import { writing } from './statements.ts';
 
@@ -213,7 +213,7 @@ export class Sweeper {
 /** Adds the IDs of a JSON array. */
 function addAll(ids: IdSet, json: unknown): number[] {
   const all = JSON.parse(json as string) as number[];
-  for (const id of all) ids.add(id);
+  ids.addAll(all);
   return all;
 }
 
