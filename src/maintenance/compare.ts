@@ -85,6 +85,9 @@ function isConsistent(stored: readonly KeyRow[], counted: readonly KeyRow[], has
   const agrees = hasOneKey ? isEqual(has, most) : MEASURES.every((measure) => has[measure] <= most[measure]);
   if (!agrees) return false;
   const records = new Map(counted.map((row) => [row.key, row]));
+  const without = (rows: readonly KeyRow[]) => sumOf(rows.filter(({ key }) => key === null));
+  // Requests without a key always have room.
+  if (!isEqual(without(stored), without(counted))) return false;
   return stored.every((row) => {
     if (row.key === OTHERS) return true;
     const own = records.get(row.key);

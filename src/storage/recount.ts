@@ -5,9 +5,17 @@ import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
 import type { KeyFunction, Summary } from '../summaries/define.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { loadKey } from '../summaries/load-key.ts';
-import type { KeyRow, KeysPage, Recount, RecountRequest, StorageReader } from './contract.ts';
+import type {
+  Condition,
+  KeyRow,
+  Keys,
+  KeysPage,
+  Recount,
+  RecountRequest,
+  StorageReader,
+} from './contract.ts';
 import { addRecord } from './fold-records.ts';
-import { noMeasures } from './measures.ts';
+import { noMeasures, sumOf } from './measures.ts';
 import { type RecordRow, recordOf } from './record-row.ts';
 
 const EVERY_KEY: KeysPage = { order: 'hits', search: undefined, limit: 0, offset: 0 };
@@ -25,16 +33,36 @@ export async function recountIn(
   const { site, summary, period, from, to } = request;
   const spans = [{ period, from, to: from }];
   const sums = async (name: string) => (await reader.keys({ site, summary: name, spans, ...EVERY_KEY })).rows;
-  const matching = (column: TextColumn) =>
-    reader.matchingKeys({ site, from, to, where: [], column, ...EVERY_KEY });
+  const matching = (column: TextColumn, where: readonly Condition[] = []) =>
+    reader.matchingKeys({ site, from, to, where, column, ...EVERY_KEY });
   const stored = await sums(summary.name);
   const coverage = await sums(COVERAGE.name);
   if (summary.column === undefined) {
     return { stored, coverage, ...(await countCustom(reader, request, stored, coverage)) };
   }
   // Every record has exactly one key.
-  const { rows, total } = await matching(summary.column);
+  const { rows, total } =
+    summary.column === 'visitor' ? await visitorsIn(matching) : await matching(summary.column);
   return { stored, counted: rows, coverage, records: total.hits };
+}
+
+/**
+ * Counts the visitors among the records. Bots are no visitors, but earlier releases stored their records with the ID of
+ * one.
+ */
+async function visitorsIn(
+  matching: (column: TextColumn, where: readonly Condition[]) => Promise<Keys>,
+): Promise<Pick<Keys, 'rows' | 'total'>> {
+  const isPerson: Condition = { column: 'botName', value: null };
+  const people = await matching('visitor', [isPerson]);
+  const bots = (await matching('botName', [{ ...isPerson, not: true }])).total;
+  if (bots.hits === 0) return people;
+  const isUnknown = ({ key }: KeyRow) => key === null;
+  const unknown = { key: null, ...sumOf([...people.rows.filter(isUnknown), bots]) };
+  return {
+    rows: [...people.rows.filter((row) => !isUnknown(row)), unknown],
+    total: sumOf([people.total, bots]),
+  };
 }
 
 /** Counts the keys of a custom summary, which are in no column, from the records one by one. */

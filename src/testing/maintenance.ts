@@ -560,6 +560,31 @@ function recountCases(subject: Subject): TestCase[] {
         }),
     },
     {
+      name: 'recounts: bots are no visitors, even if their records have the ID of one',
+      run: () =>
+        at(subject, async (location) => {
+          const storage = location.storage([sumVisitors]);
+          const writer = location.keep(await openWriter(storage));
+          const bot = { bot: true, agent: 'Bot/1', browser: 'Bot' };
+          await put(
+            writer,
+            new TestJournal('a', storage.summaries).batch([
+              ...[{ visitor: 'a' }, { visitor: 'a' }, { visitor: 'a', ...bot, status: 500 }],
+              ...[{ visitor: 'b', ...bot }, { visitor: 'c' }, { visitor: null }, { visitor: null, ...bot }],
+            ]),
+          );
+          const summary = { name: 'visitors', title: 'sumVisitors', column: 'visitor' } as const;
+          const { counted, records } = await storage.reader.recount({ ...request, summary });
+          const found = counted.map(({ key, hits, errors }) => [key, hits, errors]);
+          equal(found.sort(), [
+            [null, 4, 1],
+            ['a', 2, 0],
+            ['c', 1, 0],
+          ]);
+          equal(records, 7);
+        }),
+    },
+    {
       name: 'recounts: sums and records are of the same point in time while another writer writes',
       run: () =>
         at(subject, async (location) => {

@@ -11,12 +11,13 @@ import { rebuild } from '../../src/maintenance/rebuild.ts';
 import { verify } from '../../src/maintenance/verify.ts';
 import type { RecountRequest } from '../../src/storage/contract.ts';
 import { prunePlan, pruneSteps } from '../../src/storage/prune.ts';
+import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { ERASED, OTHERS } from '../../src/summaries/coverage.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { NOON, type TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { rows } from '../../src/testing/support.ts';
-import { change, storageWith, sumsOf, wrapped } from './support.ts';
+import { change, sqlite, storageWith, sumsOf, wrapped } from './support.ts';
 
 const DAY = 24 * 3_600_000;
 const ONE = { hits: 1, transfer: 5, errors: 0, duration: 1_500 };
@@ -81,6 +82,47 @@ describe('rebuild', () => {
     expect(result.filled).toBe(3 * (120 + 140));
     expect(await sumsOf(storage, all)).toEqual(await sumsOf(wanted, all));
     expect(await verify({ storage })).toMatchObject({ count: 0, notCounted: [] });
+  });
+
+  describe.each(['memory', 'SQLite'] as const)('%s', (engine) => {
+    const open = () =>
+      engine === 'memory' ? new MemoryStorage({ hooks: [sumVisitors] }) : sqlite([sumVisitors]);
+
+    test('counts bots that were stored as visitors under null', async () => {
+      const bot = { bot: true, agent: 'Bot/1', browser: 'Bot' };
+      const stored = [
+        { visitor: 'a' },
+        { visitor: 'a', ...bot },
+        { visitor: 'b', ...bot },
+        { visitor: null },
+      ];
+      const { storage } = await storageWith([sumVisitors], stored, { storage: open() });
+      expect((await verify({ storage, summaries: ['visitors'] })).count).toBe(3 * PERIODS.length);
+      await rebuild({ storage, summaries: ['visitors'] });
+      const straight = stored.map((each) => ({ ...each, ...('bot' in each && { visitor: null }) }));
+      const { storage: wanted } = await storageWith([sumVisitors], straight);
+      expect(await sumsOf(storage, [sumVisitors])).toEqual(await sumsOf(wanted, [sumVisitors]));
+      expect((await verify({ storage })).count).toBe(0);
+    });
+  });
+
+  test('counts bots under null that were beyond the key budget', async () => {
+    const bot = { bot: true, agent: 'Bot/1', browser: 'Bot' };
+    const stored = [{ visitor: 'a' }, { visitor: 'b' }, { visitor: 'c', ...bot }];
+    const { storage, writer } = await storageWith([sumVisitors], stored);
+    for (const period of PERIODS) {
+      const others = { hits: 2, transfer: 10, errors: 0, duration: 3_000 };
+      await change(writer, 'visitors', period, NOON, { b: MINUS_ONE, c: MINUS_ONE, [OTHERS]: others });
+    }
+    expect((await verify({ storage })).count).toBe(2 * PERIODS.length);
+    await rebuild({ storage, summaries: ['visitors'] });
+    for (const period of PERIODS) {
+      expect((await rows(storage, 'visitors', period)).map(([key, hits]) => [key, hits])).toEqual([
+        [OTHERS, 1],
+        ['a', 1],
+        [null, 1],
+      ]);
+    }
   });
 
   test('fills a bucket up to the key budget, with the keys of most hits', async () => {

@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Storage } from '../../src/query/storage.ts';
 import { type DeltaRow, deltasOf } from '../../src/storage/batch-rows.ts';
 import type { Measures, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
 import { RecordBatch } from '../../src/storage/index.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
+import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import type { Summary } from '../../src/summaries/define.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 import { TestJournal, type TestRecord } from '../../src/testing/batches.ts';
@@ -33,6 +37,13 @@ export async function storageWith(
   };
   if (records.length > 0) await apply(records);
   return { storage, writer, apply };
+}
+
+/** Returns a storage in a new file, which is removed at the end of the test. */
+export function sqlite(hooks: readonly Summary[]): SqliteStorage {
+  const directory = mkdtempSync(join(tmpdir(), 'track-usage-maintenance-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return new SqliteStorage(join(directory, 'usage.db'), { hooks });
 }
 
 /** Returns a storage whose writing end is changed. */
