@@ -2,6 +2,7 @@ import { wallClock } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
 import { storedZone } from '../query/stored-zone.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
+import { VISITORS, VisitorCounter } from '../query/visitors.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { PartSize, StorageSize } from '../storage/contract.ts';
 import { ANY_DATE } from '../storage/cursor.ts';
@@ -89,12 +90,17 @@ async function reachedBudgets(
     day: zone.dayOf(now - 7 * DAY),
     month: zone.monthOf(now),
   };
+  const visitors = new VisitorCounter(reader);
   const found: ReachedBudget[] = [];
   for (const summary of summaries) {
     for (const period of PERIODS) {
       const spans = [{ period, from: from[period], to: now }];
       const { hits } = await reader.total({ site, summary, spans, target: OTHERS });
-      if (hits > 0) found.push({ summary, period, hits });
+      if (hits === 0) continue;
+      // The number of daily visitors in a month is that of its days.
+      const isMonth = summary === VISITORS && period === 'month';
+      if (isMonth && (await visitors.hasDaily(site, period, from.month))) continue;
+      found.push({ summary, period, hits });
     }
   }
   return found;

@@ -7,6 +7,7 @@ import type {
   Matching,
   MatchingRow,
   Measures,
+  Span,
   Total,
 } from '../storage/contract.ts';
 import { pageOfKeys } from '../storage/fold-sums.ts';
@@ -31,9 +32,11 @@ import type { Bots, Bucket, Budget, Coverage, Expired, Totals } from './query-ty
 import { bucketsOf, type HourRange, spansOf } from './range.ts';
 import { firstMonth, type Horizons, hasExpired, horizonsIn, NO_HORIZONS, withoutEmpty } from './retention.ts';
 import { storedSummaries } from './sums-and-records.ts';
+import { VISITORS, type VisitorCount, VisitorCounter } from './visitors.ts';
 
 const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 const NO_TOTALS: ReadonlyMap<number, Total> = new Map();
+const NO_VISITORS: VisitorCount = { visitors: 0, reached: false };
 /** Maximum number of keys that are looked up one by one in the previous period. */
 const MAX_LOOKUPS = 50;
 
@@ -41,9 +44,6 @@ type Page = Omit<KeysRequest, 'site' | 'summary' | 'spans'>;
 
 /** Returns the totals of a bucket, by its start. */
 type Series = (start: number) => Totals;
-
-/** Summary needed for totals in addition to the sums of all requests. */
-const VISITORS = 'visitors';
 
 /** Data source of a result: the records, or the sums, with or without those of visitors. */
 export type Source = 'records' | { hasVisitors: boolean };
@@ -82,9 +82,11 @@ export interface ResolvedQuery {
 /** Computes results over one range from the queries of a storage's reading end. */
 export class QueryResults {
   readonly #reader: CompleteReader;
+  readonly #visitors: VisitorCounter;
 
   constructor(reader: CompleteReader) {
     this.#reader = reader;
+    this.#visitors = new VisitorCounter(reader);
   }
 
   /**
@@ -102,24 +104,21 @@ export class QueryResults {
       const dailyVisitors = value.visitors! > 0 && (await this.#hasDailyRecords(query));
       return { value, coverage: completeCoverage(), budget: { reached }, dailyVisitors };
     }
-    const [buckets, visitors] = await Promise.all([
-      storedIn(this.#reader, query.site, spansOf(query.range, query.zone), query.bots),
-      // Bots have no cookie, so the visitors of all requests are people.
-      source.hasVisitors && query.bots !== 'only'
-        ? this.#reader.total({ ...totalRequest(query), summary: VISITORS, target: undefined })
-        : undefined,
+    const spans = spansOf(query.range, query.zone);
+    const [buckets, { visitors, reached }] = await Promise.all([
+      storedIn(this.#reader, query.site, spans, query.bots),
+      // Bots are no visitors, so the visitors of all requests are people.
+      source.hasVisitors && query.bots !== 'only' ? this.#visitors.count(query, spans) : NO_VISITORS,
     ]);
-    const keys = visitors?.keys ?? 0;
-    const reached = keys > 0 && (await this.#isOverBudget(query, VISITORS, false));
     return {
       value: {
         ...allOf(buckets),
-        visitors: isCounted(buckets, source, isBefore) ? keys - Number(reached) : null,
+        visitors: isCounted(buckets, source, isBefore) ? visitors : null,
         bots: botsOf(buckets),
       },
       coverage: await this.#coverage(query, buckets, source.hasVisitors ? [VISITORS] : []),
       budget: { reached },
-      dailyVisitors: keys > 0 && (await this.#hasDailySums(query, buckets)),
+      dailyVisitors: visitors > 0 && (await this.#hasDailySums(query, buckets)),
     };
   }
 
@@ -230,27 +229,44 @@ export class QueryResults {
       return {
         value: (start) => ({ ...onlyMeasures(found.get(start) ?? noMeasures()), visitors: null, bots: null }),
         coverage: await this.#coverage(query, buckets, [one.summary]),
-        budget: { reached: await this.#isOverBudget(query, one.summary, false) },
+        budget: {
+          reached: [...(await fetchTotals(one.summary, OTHERS)).values()].some(({ hits }) => hits > 0),
+        },
       };
     }
     const { hasVisitors } = source;
-    const visitors = hasVisitors && query.bots !== 'only' ? await fetchTotals(VISITORS) : NO_TOTALS;
-    const reached = visitors.size > 0 && (await this.#isOverBudget(query, VISITORS, false));
-    const others = reached ? await fetchTotals(VISITORS, OTHERS) : NO_TOTALS;
-    const countVisitors = (start: number) =>
-      (visitors.get(start)?.keys ?? 0) - Number((others.get(start)?.hits ?? 0) > 0);
+    const visitors =
+      hasVisitors && query.bots !== 'only'
+        ? await this.#visitorSeries(query, span, parts)
+        : new Map<number, VisitorCount>();
     return {
       value: (start) => {
         const of = stored.get(start) ?? [];
         return {
           ...allOf(of),
-          visitors: isCounted(of, source, isBefore) ? countVisitors(start) : null,
+          visitors: isCounted(of, source, isBefore) ? (visitors.get(start)?.visitors ?? 0) : null,
           bots: botsOf(of),
         };
       },
       coverage: await this.#coverage(query, buckets, hasVisitors ? [VISITORS] : []),
-      budget: { reached },
+      budget: { reached: [...visitors.values()].some(({ reached }) => reached) },
     };
+  }
+
+  /** Returns the visitors of each bucket. @param parts Buckets that are partly in the range. */
+  async #visitorSeries(
+    query: ResolvedQuery,
+    span: Span,
+    parts: readonly { start: number; spans: readonly Span[] }[],
+  ): Promise<Map<number, VisitorCount>> {
+    const [counts, ...partial] = await Promise.all([
+      this.#visitors.series(query, span),
+      ...parts.map(({ spans }) => this.#visitors.count(query, spans)),
+    ]);
+    parts.forEach(({ start }, index) => {
+      counts.set(start, partial[index]!);
+    });
+    return counts;
   }
 
   /** Returns the data source of totals, or of the keys of a summary. */
@@ -317,13 +333,9 @@ export class QueryResults {
     const counted = buckets.filter((bucket) => countedOf([bucket], VISITORS) > 0);
     const ends = new Set([counted[0], counted.at(-1)].filter((bucket) => bucket !== undefined));
     const found = await Promise.all(
-      [...ends].map(({ period, start }) => {
-        const request = { site, summary: VISITORS, period, from: start, to: start, target: undefined };
-        // The requests without a visitor, and those beyond the budget, may come first.
-        return orElse(this.#reader.sums({ ...request, limit: 3, offset: 0 }), []);
-      }),
+      [...ends].map(({ period, start }) => this.#visitors.hasDaily(site, period, start)),
     );
-    return found.flat().some(({ key }) => key !== null && isDailyVisitor(key));
+    return found.some((isDaily) => isDaily);
   }
 
   /** Returns whether a summary's budget was reached. Queries it only if the page does not tell. */

@@ -221,7 +221,7 @@ export class CachedSums {
    */
   async #exact({ site, summary }: AllKeysRequest, span: Span, fewest: Buckets): Promise<Buckets> {
     const { spans, less = [] } = fewest;
-    if (less.length === 0) return fewest;
+    if (spans.every(({ period }) => period === span.period)) return fewest;
     const request = { site, summary, spans: [...spans, ...less], target: OTHERS };
     return (await this.#engine.total(request)).hits > 0 ? { spans: [span] } : fewest;
   }

@@ -4,8 +4,10 @@ import { checkOptions, isWholeNumber } from '../options/checks.ts';
 import { OTHERS, RESERVED } from '../summaries/coverage.ts';
 import type { DeltaGroup } from '../summaries/fold.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
+import { sumVisitors } from '../summaries/standard.ts';
 import type { MaxKeys } from './contract.ts';
 import { MEASURES } from './measures.ts';
+import { isDailyVisitor } from './visitors.ts';
 
 /** Maximum number of keys in a bucket of each period. */
 export type PeriodLimits = { readonly [period in Period]?: number };
@@ -75,6 +77,10 @@ export function isCounted(key: string | null): boolean {
   return key !== null && key !== OTHERS;
 }
 
+function isDailyKey({ summary }: DeltaGroup, key: string | null): boolean {
+  return summary.name === sumVisitors.name && key !== null && isDailyVisitor(key);
+}
+
 /** Returns whether a group reduces sums, so that keys may be removed. */
 export function isNegative({ hits }: Pick<DeltaGroup, 'hits'>): boolean {
   return hits.some((each) => each < 0);
@@ -117,7 +123,10 @@ export function admitted(
     } else rest.push(i);
   }
   if (rest.length === 0) return group;
-  records.overBudget.add(group.summary.name);
+  // The number of daily visitors in a month is that of its days, so nobody needs a larger budget for the month.
+  const isIrrelevant =
+    group.period === 'month' && rest.every((i) => isDailyKey(group, records.strings[key[i]!]!));
+  if (!isIrrelevant) records.overBudget.add(group.summary.name);
   if (others === undefined) kept.push(rest.shift()!);
   const at = others === undefined ? kept.length - 1 : kept.indexOf(others);
   const found: DeltaGroup = {

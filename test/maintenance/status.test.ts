@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { storageStatus, sumUrls } from '../../src/index.ts';
+import { storageStatus, sumUrls, sumVisitors } from '../../src/index.ts';
 import { startHeartbeat } from '../../src/journal/heartbeat.ts';
 import { encodeHead } from '../../src/journal/segment.ts';
 import { wallClock } from '../../src/platform/clock.ts';
@@ -97,6 +97,18 @@ describe('status', () => {
     expect((await storageStatus({ storage })).budgets).toEqual([
       { summary: 'urls', period: 'hour', hits: 7 },
     ]);
+  });
+
+  test('the budget of a month concerns visitors with a cookie, but not daily ones', async () => {
+    atTime(NOON);
+    const { storage, writer } = await storageWith([sumVisitors], [{ date: NOON, visitor: 'd:1' }]);
+    const budgets = async () => (await storageStatus({ storage })).budgets;
+    await change(writer, 'visitors', 'month', NOON, { [OTHERS]: 7 });
+    expect(await budgets()).toEqual([]);
+    await change(writer, 'visitors', 'day', NOON, { [OTHERS]: 5 });
+    expect(await budgets()).toEqual([{ summary: 'visitors', period: 'day', hits: 5 }]);
+    await change(writer, 'visitors', 'month', NOON, { 'd:1': -1, a: 1 });
+    expect(await budgets()).toContainEqual({ summary: 'visitors', period: 'month', hits: 7 });
   });
 
   test('on the command line, as text and as JSON', async () => {

@@ -130,3 +130,103 @@ test('most days of a month are not read from the month if its budget was reached
   const month = await query.totals({ from: '2026-10', to: '2026-10' });
   expect(month).toMatchObject({ totals: { visitors: 10 }, budget: { reached: true } });
 });
+
+/** Stores visitors of two hours on several days, a few of them on both hours, with a month budget of 5. */
+async function openVisitors(kindOf: (day: number) => 'daily' | 'cookie', retained = {}) {
+  const storage = new MemoryStorage({ hooks: ['visitors'] });
+  const maxKeys = maxKeysOf({ hour: 10, day: 10, month: 5 });
+  const writer = await openWriter(storage, { site: 'shop', maxKeys });
+  const journal = new TestJournal('a', storage.summaries, 'UTC', 'shop');
+  for (const month of [8, 9, 10]) {
+    for (const day of [1, 2, 3, 20]) {
+      // A person has the same cookie every day.
+      const of = (n: number) => (kindOf(100 * month + day) === 'daily' ? `d:${month}-${day}-${n}` : `${n}`);
+      const records = [null, 1, 2, 3].flatMap((n) =>
+        [9, 17].map((hour) => ({
+          date: Date.UTC(2026, month, day, hour),
+          visitor: n === null ? null : of(n + (hour === 17 ? 1 : 0)),
+        })),
+      );
+      await writer.apply(journal.batch(records));
+    }
+  }
+  await writer.maintenance!.retain(retained);
+  return new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+}
+
+test('daily visitors of a month that reached its budget are the sum of its days', async () => {
+  const query = await openVisitors(() => 'daily');
+  // 4 visitors on each of the 4 days.
+  const visitorsIn = async (from: string, to: string) => {
+    const { totals, budget, dailyVisitors } = await query.totals({ from, to });
+    return [totals.visitors, budget.reached, dailyVisitors];
+  };
+  expect(await visitorsIn('2026-09', '2026-09')).toEqual([16, false, true]);
+  expect(await visitorsIn('2026-09', '2026-11')).toEqual([48, false, true]);
+  // Whole months beside single days and hours.
+  expect(await visitorsIn('2026-09-20', '2026-11-02')).toEqual([4 + 16 + 8, false, true]);
+  expect(await visitorsIn('2026-09-20T17:00', '2026-11-01T09:00')).toEqual([3 + 16 + 3, false, true]);
+  const all = await query.totals({ range: 'all', compare: true });
+  expect([all.totals.visitors, all.budget.reached]).toEqual([48, false]);
+  const month = await query.totals({ from: '2026-11', to: '2026-11', compare: true });
+  expect([month.totals.visitors, month.previous?.totals.visitors]).toEqual([16, 16]);
+
+  const series = await query.series({ from: '2026-09-02', to: '2026-11-30', period: 'month' });
+  expect(series.buckets.map(({ visitors }) => visitors)).toEqual([12, 16, 16]);
+  expect(series.budget).toEqual({ reached: false });
+  // The days of a month that reached its budget did not reach theirs.
+  const days = await query.series({ from: '2026-10-01', to: '2026-10-31', period: 'day' });
+  expect(days.buckets.slice(0, 4).map(({ visitors }) => visitors)).toEqual([4, 4, 4, 0]);
+  expect(days.budget).toEqual({ reached: false });
+});
+
+test('daily visitors of a day that reached its budget are a lower bound', async () => {
+  const storage = new MemoryStorage({ hooks: ['visitors'] });
+  const maxKeys = maxKeysOf({ hour: 10, day: 3, month: 4 });
+  const writer = await openWriter(storage, { site: 'shop', maxKeys });
+  const records = [1, 2].flatMap((day) =>
+    [1, 2, 3, 4].map((n) => ({ date: Date.UTC(2026, 9, day), visitor: `d:${day}-${n}` })),
+  );
+  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  const month = await query.totals({ from: '2026-10', to: '2026-10' });
+  expect(month).toMatchObject({ totals: { visitors: 6 }, budget: { reached: true } });
+  const series = await query.series({ from: '2026-10', to: '2026-10', period: 'month' });
+  expect(series.buckets.map(({ visitors }) => visitors)).toEqual([6]);
+  expect(series.budget).toEqual({ reached: true });
+});
+
+test('daily visitors of a month whose days have expired are a lower bound', async () => {
+  const before = Date.UTC(2026, 9, 1);
+  const query = await openVisitors(() => 'daily', { day: { keep: '1m', before } });
+  const range = { from: '2026-09', to: '2026-11' };
+  // September has 5 keys. The other months have their days.
+  expect(await query.totals(range)).toMatchObject({ totals: { visitors: 37 }, budget: { reached: true } });
+  const { buckets, budget } = await query.series({ ...range, period: 'month' });
+  expect(buckets.map(({ visitors }) => visitors)).toEqual([5, 16, 16]);
+  expect(budget).toEqual({ reached: true });
+});
+
+test('cookies of a month that reached its budget are not added up', async () => {
+  const storage = new MemoryStorage({ hooks: ['visitors'] });
+  const maxKeys = maxKeysOf({ hour: 10, day: 10, month: 2 });
+  const writer = await openWriter(storage, { site: 'shop', maxKeys });
+  const records = [1, 2, 3].flatMap((day) =>
+    ['a', 'b', 'c'].map((visitor) => ({ date: Date.UTC(2026, 9, day), visitor })),
+  );
+  await writer.apply(new TestJournal('a', storage.summaries, 'UTC', 'shop').batch(records));
+  const query = new UsageQuery(storage.reader, { site: 'shop', now: () => NOW });
+  const { totals, budget } = await query.totals({ from: '2026-10', to: '2026-10' });
+  expect([totals.visitors, budget]).toEqual([2, { reached: true }]);
+});
+
+test('cookies before daily visitors are counted once', async () => {
+  // From 3 October on, visitors are daily: cookies 1 to 4, then 4 visitors a day.
+  const query = await openVisitors((day) => (day < 903 ? 'cookie' : 'daily'));
+  const range = { from: '2026-09', to: '2026-11' };
+  const { totals, budget, dailyVisitors } = await query.totals(range);
+  expect([totals.visitors, budget.reached, dailyVisitors]).toEqual([4 + 8 + 16, false, true]);
+  const series = await query.series({ ...range, period: 'month' });
+  expect(series.buckets.map(({ visitors }) => visitors)).toEqual([4, 4 + 8, 16]);
+  expect(series.budget).toEqual({ reached: false });
+});

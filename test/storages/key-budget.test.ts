@@ -4,7 +4,10 @@ import { RecordBatch } from '../../src/batch.ts';
 import { admitted, type BucketKeys, maxKeysIn, maxKeysOf } from '../../src/storage/key-budget.ts';
 import { MEASURES } from '../../src/storage/measures.ts';
 import { CHANGES, COVERAGE, ERASED, OTHERS } from '../../src/summaries/coverage.ts';
+import type { Summary } from '../../src/summaries/define.ts';
 import type { DeltaGroup } from '../../src/summaries/fold.ts';
+import type { Period } from '../../src/summaries/periods.ts';
+import { sumUrls, sumVisitors } from '../../src/summaries/standard.ts';
 
 type Row = { key: string | null; hits: number; transfer: number; errors: number; duration: number };
 
@@ -113,6 +116,25 @@ describe('the key budget', () => {
       { key: 'b', hits: 1, transfer: 2, errors: 3, duration: 4 },
       { key: OTHERS, hits: 2, transfer: 4, errors: 6, duration: 8 },
     ]);
+  });
+
+  test('is not reported as reached if it only concerns daily visitors of a month', () => {
+    const isReported = (summary: Summary, period: Period, keys: string[]) => {
+      const { group, records } = groupOf(
+        keys.map((key) => ({ key, hits: 1, transfer: 0, errors: 0, duration: 0 })),
+      );
+      const of = { ...group, summary, period };
+      const found = rowsOf(admitted(of, records, 1, { count: 0, has: () => false }), records);
+      expect(found.map(({ key, hits }) => [key, hits])).toEqual([
+        [keys[0], 1],
+        [OTHERS, keys.length - 1],
+      ]);
+      return records.overBudget.has(summary.name);
+    };
+    expect(isReported(sumVisitors, 'month', ['d:1', 'd:2', 'd:3'])).toBe(false);
+    expect(isReported(sumVisitors, 'day', ['d:1', 'd:2'])).toBe(true);
+    expect(isReported(sumVisitors, 'month', ['d:1', 'd:2', 'abc'])).toBe(true);
+    expect(isReported(sumUrls, 'month', ['d:1', 'd:2'])).toBe(true);
   });
 
   test('is that of the summary, and unlimited for reserved summaries and copies', () => {
