@@ -162,6 +162,7 @@ export async function getUsage(
   const page = pageOptions(options);
   const { site, zone } = await siteOf(reader, options, timeZone);
   const range = rangeOf(options, zone);
+  range.from = Math.max(range.from, (await horizonsIn(reader, site, zone)).records);
   if (options.to === undefined) range.to = zone.next('hour', zone.hourOf(now)) - 1;
   const bots = checkBots(options.bots ?? 'include');
   const request = { site, ...range, ...page };
