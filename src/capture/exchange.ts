@@ -69,7 +69,7 @@ export class Exchange {
   started = 0;
   /** Status in the headers; 0 before there are headers. */
   status = 0;
-  /** Number of body bytes passed to Node by completed calls of `write` and `end`. */
+  /** Number of body bytes that calls of `write` and `end` passed on, without the one in progress. */
   bytes = 0;
   /** True if the headers were passed to the connection. In HTTP/1, `writeHead` alone sends nothing. */
   begun = false;
@@ -77,6 +77,8 @@ export class Exchange {
   active = false;
   /** Number of body bytes of the call in progress. */
   sending = 0;
+  /** True if the call in progress passed output on. It may still throw: a strict `end` checks the length afterwards. */
+  passed = false;
   /** True if a call of `end` is in progress. */
   ending = false;
   /** True if `end` was called while the response waited behind another. */
@@ -119,6 +121,7 @@ export class Exchange {
     this.begun = false;
     this.active = false;
     this.sending = 0;
+    this.passed = false;
     this.ending = false;
     this.ended = false;
     this.refused = false;

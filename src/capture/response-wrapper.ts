@@ -62,11 +62,12 @@ function startCall(first: Exchange, bytes: number, ending: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.active = true;
     exchange.sending = bytes;
+    exchange.passed = false;
     exchange.ending = ending;
   }
 }
 
-/** Called after a call of `write` or `end`. Counts its bytes as sent, unless it threw. */
+/** Called after a call of `write` or `end`. Counts its bytes as sent, unless it threw before it passed them on. */
 function endCall(response: Response, first: Exchange, sent: boolean): void {
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     if (exchange.response !== response) continue;
@@ -119,7 +120,7 @@ function leave(first: Exchange, response: ServerResponse, isEnd: boolean, sent: 
       else completeIfDone(response, first);
     }
     if (!sent && isEnd && first.corking) markRefused(first);
-    endCall(response, first, sent);
+    endCall(response, first, sent || first.passed);
   } catch (error) {
     failAll(first, error);
   }
@@ -142,6 +143,7 @@ function onOutput(outgoing: ServerResponse): void {
     first = exchangeOf(outgoing);
     const response = first?.response as ServerResponse | undefined;
     if (first === undefined || response === undefined) return;
+    first.passed = first.active;
     if (isWaiting(response) || isGone(response, first) || isRefused(response, first)) return;
     beginSending(response, first);
   } catch (error) {

@@ -131,6 +131,22 @@ const EXAMPLES: [Case][] = [
     isStrict: true,
     calls: [['setHeader', 'content-length', 1], ['flushHeaders'], ['end', 'longer'], ['write', 'a']],
   },
+  {
+    isStrict: true,
+    calls: [
+      ['setHeader', 'content-length', 4],
+      ['end', 'a'],
+      ['end', 'bcd'],
+    ],
+  },
+  {
+    isStrict: true,
+    calls: [
+      ['setHeader', 'content-length', 4],
+      ['end', 'a'],
+      ['write', 'b'],
+    ],
+  },
   { isRejecting: true, method: 'HEAD', calls: [['end', 'body'], ['flushHeaders']] },
   {
     calls: [
