@@ -6,11 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { type Storage, TrackUsage } from '../../src/index.ts';
 import { listJournals } from '../../src/journal/directory.ts';
-import { storageAt } from '../../src/storages/by-url.ts';
 import { CuttingProxy, type TestServer } from '../../src/testing/index.ts';
 import { load, newOutcomes, type RequestOutcomes } from '../crash/load.ts';
 import { temporaryDirectory } from '../journal/support.ts';
-import { journalsOf } from '../support/tracked-app.ts';
+import { journalsOf, storageOf } from '../support/tracked-app.ts';
 
 const APP = join(import.meta.dirname, '../support/tracked-app.ts');
 const ROUNDS = 10;
@@ -26,8 +25,6 @@ export interface Faults {
   pauses?: { cut: number; kill: number };
   /** Timeout for the adoption of all journals by the last app, in ms. Defaults to 60,000. */
   adoptionTimeout?: number;
-  /** Maximum number of records that the storage keeps. Defaults to all. */
-  maxRecords?: number;
 }
 
 /** Result of the rounds: the directory of the journals, and the responses that the clients received. */
@@ -66,7 +63,7 @@ export async function faultRounds(
   );
   // The last armed cut may not have happened.
   proxy.arm(Number.POSITIVE_INFINITY, 'before');
-  await expectExact(result, await storageAt(url).open(['urls', 'server']), faults);
+  await expectExact(result, await storageOf(url), faults);
 }
 
 /** Runs ten apps under load. Each adopts the journal of the previous one, and is killed after `injectFault`. */
@@ -105,7 +102,7 @@ async function startApp(
 export async function expectExact(
   { directory, outcomes }: RoundsResult,
   storage: Storage,
-  { adoptionTimeout = 60_000, maxRecords = Number.POSITIVE_INFINITY }: Faults = {},
+  { adoptionTimeout = 60_000 }: Faults = {},
 ): Promise<void> {
   const usage = new TrackUsage(undefined, storage, { journal: { dir: join(directory, 'journals') } });
   onTestFinished(() => usage.close());
@@ -131,6 +128,6 @@ export async function expectExact(
   const records = await usage.getUsage({ limit: 0 });
   expect({ server: server.reduce((sum, { hits }) => sum + hits, 0), records: records.length }).toEqual({
     server: total,
-    records: Math.min(total, maxRecords),
+    records: total,
   });
 }

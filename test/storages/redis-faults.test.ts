@@ -2,10 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished, test } from 'vitest';
 import { RedisStorage } from '../../src/storages/redis/index.ts';
 import { agreed, RedisServer, redisCluster } from '../support/servers/redis.ts';
+import { MAX_RECORDS } from '../support/tracked-app.ts';
 import { expectExact, faultRounds, killRounds } from './fault-rounds.ts';
-
-/** Default number of records that the storage keeps per site. */
-const MAX_RECORDS = 100_000;
 
 test('stores each response once in 10 rounds of lost connections and SIGKILL on the server and the app', {
   timeout: 180_000,
@@ -16,7 +14,6 @@ test('stores each response once in 10 rounds of lost connections and SIGKILL on 
     // A batch takes about a dozen messages.
     messages: 12,
     pauses: { cut: 800, kill: 800 },
-    maxRecords: MAX_RECORDS,
   });
 });
 
@@ -38,7 +35,6 @@ test('stores each response once in 10 rounds of SIGKILL on a cluster node and th
   await agreed(nodes);
   const urls = nodes.map(({ url }) => url);
   // The first of several nodes identifies the storage.
-  await expectExact(result, new RedisStorage(urls, { hooks: ['urls', 'server'] }), {
-    maxRecords: MAX_RECORDS,
-  });
+  const storage = new RedisStorage(urls, { hooks: ['urls', 'server'], maxRecords: MAX_RECORDS });
+  await expectExact(result, storage);
 });

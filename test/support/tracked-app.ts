@@ -6,8 +6,21 @@ import { readdirSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { TrackUsage } from '../../src/index.ts';
+import { type Storage, TrackUsage } from '../../src/index.ts';
 import { storageAt } from '../../src/storages/by-url.ts';
+import { RedisStorage } from '../../src/storages/redis/index.ts';
+
+/** Number of records that its storage keeps if it is Redis. More than any test stores. */
+export const MAX_RECORDS = 10_000_000;
+
+/** Returns its storage, which keeps all records. By default, Redis keeps the newest 100,000. */
+export async function storageOf(url: string): Promise<Storage> {
+  const hooks = ['urls', 'server'] as const;
+  const location = storageAt(url);
+  return location.scheme === 'redis'
+    ? new RedisStorage(url, { hooks, maxRecords: MAX_RECORDS })
+    : location.open(hooks);
+}
 
 /** Returns the directory of its journals, for one storage. */
 export function journalsOf(directory: string): string {
@@ -17,7 +30,7 @@ export function journalsOf(directory: string): string {
 
 if (import.meta.main) {
   const [directory = '', url = ''] = process.argv.slice(2);
-  const storage = await storageAt(url).open(['urls', 'server']);
+  const storage = await storageOf(url);
   const server = http.createServer((_request, response) => response.end('hello'));
   // The tests cause problems of the storage deliberately.
   const onError = () => {};
