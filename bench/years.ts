@@ -17,6 +17,7 @@ const PRUNED_EVERY = 7;
 const SAMPLED_EVERY = 365;
 
 type Parts = typeof import('../src/storage/prune.ts') &
+  typeof import('../src/storage/prune-plan.ts') &
   typeof import('../src/summaries/fold.ts') &
   typeof import('../src/summaries/periods.ts');
 
@@ -55,7 +56,9 @@ async function simulate(engine: Engine, years: number, perDay: number): Promise<
   const parts: Parts = Object.assign(
     {},
     ...(await Promise.all(
-      ['storage/prune.js', 'summaries/fold.js', 'summaries/periods.js'].map((part) => load(part)),
+      ['storage/prune.js', 'storage/prune-plan.js', 'summaries/fold.js', 'summaries/periods.js'].map((part) =>
+        load(part),
+      ),
     )),
   );
   const zone = parts.calendar('Europe/Berlin');

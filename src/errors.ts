@@ -247,6 +247,22 @@ const TABLE = {
     'cannot delete expired data from {storage}: {reason}',
     'check that the user may delete rows; deletion is retried in 5 minutes, and records are stored meanwhile',
   ],
+  PRUNE_DELAYED: [
+    'expired data is not deleted from {storage} yet: the clock says {now}, but the last deletion or record is of {last}',
+    'if the clock is right, the app deletes the data when it has run for 24 hours; to delete it now, run track-usage prune --trust-clock; if the clock is wrong, set it',
+  ],
+  PRUNE_IMPLAUSIBLE: [
+    'nothing was deleted from {value}: the clock says {now}, but the last deletion or record is of {last}',
+    'if the clock is right, add --trust-clock, or trustClock: true in a program; if it is wrong, set it',
+  ],
+  RETENTION_CORRECTED: [
+    'all data in {storage} before {before} was hidden, because a process with a wrong clock had deleted it; new data is visible again',
+    'the deleted data is gone; if you need it, restore a backup',
+  ],
+  CLOCK_AHEAD: [
+    'the clock of this process is {hours} hours ahead of the clock of {storage}',
+    'set the clock, because records get wrong dates; expired data is deleted by the earlier of the two clocks',
+  ],
   STORAGE_UNCLOSED: [
     '{storage} was not closed cleanly: {reason}',
     'check the storage and, if it is a file, make sure that nothing removes files next to it while the app runs',

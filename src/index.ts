@@ -21,6 +21,7 @@ export {
 } from './maintenance/forget.ts';
 export type { JournalInfo, RejectFile } from './maintenance/journal-status.ts';
 export {
+  type PrunedJump,
   type PrunedPart,
   type PruneOptions,
   type PruneProgress,

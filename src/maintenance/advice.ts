@@ -1,8 +1,10 @@
+import type { ClockJump } from '../storage/prune-plan.ts';
 import { PARTS, type Part } from '../storage/retention.ts';
 import type { StorageReport } from './storage-report.ts';
 
+const DAY = 24 * 3_600_000;
 /** Time after which expired data should have been deleted. In ms. */
-const PRUNE_DELAY = 2 * 24 * 3_600_000;
+const PRUNE_DELAY = 2 * DAY;
 /** Size of a storage above which advice about its growth is given, in bytes. */
 const LARGE = 1e9;
 /** Share of free space above which returning it to the file system is worthwhile. */
@@ -18,10 +20,14 @@ const NAMES: Readonly<Record<Part, string>> = {
 /**
  * Returns advice on each problem.
  * @param horizons Start of the kept data of each part, according to the stored retention.
+ * @param jump Set if the clock is far ahead of the last pruning.
+ * @param hidden Parts whose kept data starts in the future.
  */
 export function adviceOf(
   { retention, growth, size, budgets, journals = [], rejects = [] }: Omit<StorageReport, 'advice'>,
   horizons: Partial<Record<Part, number>>,
+  jump: ClockJump | undefined,
+  hidden: readonly Part[],
 ): string[] {
   const advice: string[] = [];
   if (Object.keys(retention).length === 0) {
@@ -29,9 +35,20 @@ export function adviceOf(
       'No app has stored a retention yet: start the app with this release, or delete old data with track-usage prune --before DATE.',
     );
   }
+  const isJump = jump !== undefined && Object.keys(horizons).length > 0;
+  if (isJump) {
+    advice.push(
+      `The clock is ${Math.floor((jump.now - jump.last) / DAY)} days ahead of the last deletion or record. If it is right, the app deletes expired data when it has run for 24 hours; to delete it now, run track-usage prune --trust-clock. If the clock is wrong, set it.`,
+    );
+  }
+  for (const part of hidden) {
+    advice.push(
+      `${NAMES[part]} are hidden, because a process with a wrong clock has deleted them up to a future date: start the app, which shows new ones, or run track-usage prune.`,
+    );
+  }
   for (const part of PARTS) {
     const [horizon, before = null] = [horizons[part], retention[part]?.before];
-    if (horizon !== undefined && horizon - (before ?? 0) > PRUNE_DELAY) {
+    if (horizon !== undefined && horizon - (before ?? 0) > PRUNE_DELAY && !isJump) {
       advice.push(
         `${NAMES[part]} that have expired are not deleted: start the app, which deletes them, or run track-usage prune.`,
       );

@@ -6,8 +6,10 @@ import type { When } from '../query/range.ts';
 import type { Storage } from '../query/storage.ts';
 import { storedZone } from '../query/stored-zone.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
+import type { StorageTimes } from '../storage/contract.ts';
 import { ANY_DATE } from '../storage/cursor.ts';
-import { prunePlan, pruneSteps } from '../storage/prune.ts';
+import { pruneSteps } from '../storage/prune.ts';
+import { type ClockJump, type PrunePlan, planPruning } from '../storage/prune-plan.ts';
 import { ALIGNED_TO, keepTimesOf, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
 import { type Calendar, PERIODS } from '../summaries/periods.ts';
 import { openMaintenance } from './delta-journal.ts';
@@ -28,6 +30,11 @@ export interface PruneOptions {
    * `before`, to all that have a retention.
    */
   parts?: readonly Part[] | undefined;
+  /**
+   * True to apply the retention although the clock is more than 7 days ahead of the last pruning. Defaults to false:
+   * the clock may be wrong, so nothing is deleted. Not needed with `before`.
+   */
+  trustClock?: boolean | undefined;
   /** True to count without deleting anything. Defaults to false. */
   dryRun?: boolean | undefined;
   /** Called after each step with the progress. */
@@ -60,6 +67,19 @@ export interface PruneResult {
   site: string;
   /** Parts with data to delete. Empty if all are kept forever. */
   parts: PrunedPart[];
+  /**
+   * Clock that is far ahead of the last pruning, and may be wrong. `null` if it is not, or with `before`. Only a dry
+   * run or `trustClock` returns one.
+   */
+  jump: PrunedJump | null;
+}
+
+/** Clock that is far ahead of the last pruning. */
+export interface PrunedJump {
+  /** Time of the clock, with the site's offset. */
+  now: string;
+  /** Date of the last pruning, or of the newest record if nothing was pruned yet. */
+  last: string;
 }
 
 /** Periods that are deleted together with a part. */
@@ -72,57 +92,66 @@ const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
 
 /** Deletes old data on demand. The app does the same automatically. One process at a time can do this. */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
-  const { storage, site = 'default', dryRun = false, onProgress = () => {} } = options;
-  const { reader } = storage;
+  const { storage, site = 'default', dryRun = false } = options;
   const zone = await storedZone(storage, site);
-  const plan = planOf(options, zone, await reader.retention(site));
-  const rows = dryRun
-    ? await countOf(reader, site, plan)
-    : await deleteBefore(storage, site, zone.timeZone, plan, onProgress);
+  const { plan, jump, rows } = dryRun ? await dryRunOf(options, zone) : await deleteExpired(options, zone);
   const parts = PARTS.flatMap((part): PrunedPart[] => {
     const { keep = 'forever', before = null } = plan[part] ?? {};
     return before === null ? [] : [{ part, keep, before: zone.format(before), rows: rows[part] }];
   });
-  return { site, parts };
+  return { site, parts, jump: jump ? datesOf(jump, zone) : null };
 }
 
-function planOf({ before, parts }: PruneOptions, zone: Calendar, stored: StoredRetention): StoredRetention {
-  const keep = keepTimesOf(stored);
+interface Pruned extends Pick<PrunePlan, 'plan' | 'jump'> {
+  rows: Record<Part, number>;
+}
+
+async function dryRunOf(options: PruneOptions, zone: Calendar): Promise<Pruned> {
+  const { storage, site = 'default' } = options;
+  const { reader } = storage;
+  const [newest] = await reader.usage({ site, ...ANY_DATE, limit: 1, offset: 0 });
+  const retention = await reader.retention(site);
+  const { plan, jump } = planOf(options, zone, { now: undefined, newest: newest?.date, retention });
+  return { plan, jump, rows: await countOf(reader, site, plan) };
+}
+
+function planOf({ before, parts }: PruneOptions, zone: Calendar, times: StorageTimes): PrunePlan {
+  const clock = wallClock.now();
+  const keep = keepTimesOf(times.retention);
   const wanted = new Set(parts?.flatMap((part) => INCLUDED[part]) ?? PARTS);
-  if (before === undefined) {
-    const all = prunePlan(keep, zone, wallClock.now());
-    return Object.fromEntries(
-      PARTS.map((part) => [
-        part,
-        { keep: keep[part], before: wanted.has(part) ? (all[part]?.before ?? null) : null },
-      ]),
+  const planned = planPruning(keep, zone, clock, times);
+  const planBefore = (horizon: (part: Part) => number | null): StoredRetention =>
+    Object.fromEntries(
+      PARTS.map((part) => [part, { keep: keep[part], before: wanted.has(part) ? horizon(part) : null }]),
     );
+  if (before === undefined) {
+    const plan = planBefore((part) => planned.plan[part]?.before ?? null);
+    const isEmpty = Object.values(plan).every((part) => part?.before === null);
+    return { ...planned, plan, jump: isEmpty ? undefined : planned.jump };
   }
   const at = zone.parse(before, 'before');
   // Deleted data stays hidden: until that date, nobody would find the requests that the app stores.
-  if (at > wallClock.now()) throw invalid('before', before, 'a time in the past');
-  return Object.fromEntries(
-    PARTS.map((part) => [
-      part,
-      { keep: keep[part], before: wanted.has(part) ? zone.bucketOf(ALIGNED_TO[part], at) : null },
-    ]),
-  );
+  if (at > clock) throw invalid('before', before, 'a time in the past');
+  return { ...planned, plan: planBefore((part) => zone.bucketOf(ALIGNED_TO[part], at)), jump: undefined };
 }
 
-async function deleteBefore(
-  storage: Storage,
-  site: string,
-  timeZone: string,
-  plan: StoredRetention,
-  onProgress: (progress: PruneProgress) => void,
-): Promise<Record<Part, number>> {
+function datesOf({ now, last }: ClockJump, zone: Calendar): PrunedJump {
+  return { now: zone.format(now), last: zone.format(last) };
+}
+
+async function deleteExpired(options: PruneOptions, zone: Calendar): Promise<Pruned> {
+  const { storage, site = 'default', trustClock = false, onProgress = () => {} } = options;
   const rows = { records: 0, hour: 0, day: 0, month: 0, texts: 0 };
-  const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
+  const { writer, maintenance } = await openMaintenance(storage, site, zone.timeZone);
   try {
-    const steps = pruneSteps(maintenance, plan, randomUUID());
+    const { plan, jump, corrected } = planOf(options, zone, await maintenance.times());
+    if (jump && !trustClock) {
+      throw new TrackUsageError('PRUNE_IMPLAUSIBLE', { value: storage.label, ...datesOf(jump, zone) });
+    }
+    const steps = pruneSteps(maintenance, plan, randomUUID(), corrected);
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) {
-        if (step.value) return rows;
+        if (step.value) return { plan, jump, rows };
         throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
       }
       const { part } = step.value;

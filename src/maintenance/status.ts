@@ -6,6 +6,7 @@ import { VISITORS, VisitorCounter } from '../query/visitors.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { PartSize, StorageSize } from '../storage/contract.ts';
 import { ANY_DATE } from '../storage/cursor.ts';
+import { correctedStarts, jumpOf } from '../storage/prune-plan.ts';
 import { horizonsOf, keepTimesOf, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, OTHERS } from '../summaries/coverage.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
@@ -59,7 +60,9 @@ export async function storageStatus(options: StorageStatusOptions): Promise<Stor
     journals: journal === undefined ? undefined : await journalsOf(storage, site, timeZone, journal),
     rejects: journal === undefined ? undefined : rejectFilesIn(journal),
   };
-  return { ...found, advice: adviceOf(found, horizonsOf(keepTimesOf(retention), zone, now)) };
+  const jump = jumpOf(zone, now, { retention, newest: newest?.date });
+  const hidden = PARTS.filter((part) => correctedStarts(retention, zone, now)[part]);
+  return { ...found, advice: adviceOf(found, horizonsOf(keepTimesOf(retention), zone, now), jump, hidden) };
 }
 
 async function journalsOf(

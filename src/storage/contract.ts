@@ -145,6 +145,16 @@ export interface PruneRequest {
   limit: number;
 }
 
+/** Dates from which a wrong clock is recognized, before it deletes data that is not old. In ms since 1970. */
+export interface StorageTimes {
+  /** Time of the server's clock. `undefined` if the storage has no clock besides that of this process. */
+  now: number | undefined;
+  /** Date of the newest record, at least approximately. `undefined` without records. */
+  newest: number | undefined;
+  /** Retention in force, as `retain` has stored it. */
+  retention: StoredRetention;
+}
+
 /** Person whose records are deleted. */
 export interface Person {
   /** Column that identifies the person. */
@@ -160,8 +170,14 @@ export interface Person {
 export interface StorageMaintenance {
   /** Requests a lease. Returns false if another process holds it. */
   lease(request: LeaseRequest): Promise<boolean>;
-  /** Stores the retention in force, for queries. The starts of kept data never decrease. Called before `prune`. */
-  retain(retention: StoredRetention): Promise<void>;
+  /** Returns what the storage knows about the time. */
+  times(): Promise<StorageTimes>;
+  /**
+   * Stores the retention in force, for queries. Called before `prune`.
+   * @param replaces True to store the starts of kept data even if they decrease, because a wrong clock had stored them.
+   * Defaults to false: they never decrease.
+   */
+  retain(retention: StoredRetention, replaces?: boolean): Promise<void>;
   /**
    * Deletes rows. Returns the number of deleted rows; 0 if none are left. Rows of one period never affect those of
    * another.

@@ -54,6 +54,7 @@ export {
   type StorageModule,
   type StorageReader,
   type StorageSize,
+  type StorageTimes,
   type StorageWriter,
   type SumRow,
   type SumsRequest,

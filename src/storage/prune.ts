@@ -1,7 +1,6 @@
 import { monotonicClock } from '../platform/clock.ts';
-import type { Calendar } from '../summaries/periods.ts';
 import type { StorageMaintenance } from './contract.ts';
-import { horizonsOf, PARTS, type Part, type Retention, type StoredRetention } from './retention.ts';
+import { PARTS, type Part, type StoredRetention } from './retention.ts';
 
 /** One short step of a pruning. Batches may be stored between two steps. */
 export interface PruneStep {
@@ -24,28 +23,23 @@ const MAX_ROWS = 50_000;
 /** Number of rows deleted in the first step. */
 export const FIRST_ROWS = 1_000;
 
-/** Returns what a storage keeps from now on, for `pruneSteps`. */
-export function prunePlan(retention: Retention, zone: Calendar, now: number): StoredRetention {
-  const horizons = horizonsOf(retention, zone, now);
-  return Object.fromEntries(
-    PARTS.map((part) => [part, { keep: retention[part], before: horizons[part] ?? null }]),
-  );
-}
-
 /**
  * Deletes everything before the instants of a plan, in steps of about 15 to 40 ms, then the texts to which nothing
  * refers any longer. Ends early and returns false if another process prunes the site. Stopping between two steps is harmless.
- * @param plan Retention in force: see `prunePlan`. It is stored first.
+ * @param plan Retention in force: see `planPruning`. It is stored first.
  * @param holder Random ID of the process, for the lease.
+ * @param corrected Starts of kept data that replace later ones.
  */
 export async function* pruneSteps(
   maintenance: StorageMaintenance,
   plan: StoredRetention,
   holder: string,
+  corrected: StoredRetention = {},
 ): AsyncGenerator<PruneStep, boolean> {
   const lease = new Lease(maintenance, TASK, holder);
   if (!(await lease.acquire())) return false;
   try {
+    if (Object.keys(corrected).length > 0) await maintenance.retain(corrected, true);
     await maintenance.retain(plan);
     let deleted = 0;
     for (const part of PARTS) {

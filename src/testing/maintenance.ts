@@ -320,6 +320,34 @@ function pruneCases(subject: Subject): TestCase[] {
         }),
     },
     {
+      name: 'retention: a later start is replaced if a wrong clock stored it, and the times are those of the storage',
+      run: () =>
+        at(subject, async (location) => {
+          const storage = location.storage([]);
+          const writer = location.keep(await openWriter(storage));
+          const maintenance = maintenanceOf(writer);
+          const { now, ...empty } = await maintenance.times();
+          equal(empty, { newest: undefined, retention: {} });
+          ok(now === undefined || Math.abs(now - Date.now()) < DAY, `${now} is not the time of a server`);
+          const wrong: StoredRetention = {
+            records: { keep: '30d', before: BUCKETS.day + 3_650 * DAY },
+            hour: { keep: '60d', before: BUCKETS.day },
+          };
+          await maintenance.retain(wrong);
+          await maintenance.retain({ records: { keep: '90d', before: BUCKETS.day } });
+          equal((await storage.reader.retention('default')).records?.before, wrong.records!.before);
+          await maintenance.retain({ records: { keep: '90d', before: BUCKETS.day - DAY } }, true);
+          const right = { ...wrong, records: { keep: '90d', before: BUCKETS.day - DAY } };
+          equal(await storage.reader.retention('default'), right);
+          await maintenance.retain({ records: { keep: '90d', before: BUCKETS.day } });
+          const journal = new TestJournal('a', storage.summaries);
+          await put(writer, journal.batch([{ date: NOON }, { date: NOON - DAY }]));
+          const { newest, retention } = await maintenance.times();
+          equal(newest, NOON);
+          equal(retention, { ...wrong, records: { keep: '90d', before: BUCKETS.day } });
+        }),
+    },
+    {
       name: 'pruning: a late record of a pruned hour reaches its day and month, and is pruned again',
       run: () =>
         at(subject, async (location) => {

@@ -159,6 +159,8 @@ export interface PipelineStatus {
   overKeys: Readonly<Record<string, number>>;
   /** Number of rows deleted by the retention. */
   pruned: number;
+  /** Current problem of deleting expired data, if any. */
+  pruneError: PlainError | undefined;
   /** Current error, if any. */
   error: PlainError | undefined;
   /** Current error of a journal that cannot be read or deleted. Other journals continue. */
@@ -179,6 +181,7 @@ export const NOTHING_YET: Readonly<PipelineStatus> = {
   overTexts: 0,
   overKeys: {},
   pruned: 0,
+  pruneError: undefined,
   error: undefined,
   journalError: undefined,
 };

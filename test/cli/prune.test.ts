@@ -1,6 +1,8 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { prune, verify } from '../../src/index.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { prune, storageStatus, verify } from '../../src/index.ts';
+import { wallClock } from '../../src/platform/clock.ts';
+import { UsageQuery } from '../../src/query/query.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
@@ -44,6 +46,7 @@ test('prune deletes data before a date, and never more than what it names', asyn
   const json = await run([...command, '--before', '2025-03-20', '--days', '--json']);
   expect(JSON.parse(json.out)).toEqual({
     site: 'default',
+    jump: null,
     parts: [
       { part: 'hour', keep: 'forever', before: '2025-03-20T00:00:00+00:00', rows: 6 },
       { part: 'day', keep: 'forever', before: '2025-03-01T00:00:00+00:00', rows: 4 },
@@ -68,11 +71,32 @@ test('prune applies the stored retention, and one process at a time', async () =
     month: { keep: 'forever', before: null },
   });
   await writer.maintenance!.lease({ task: 'prune', holder: 'other', ms: 60_000 });
-  await expect(prune({ storage })).rejects.toMatchObject({ code: 'MAINTENANCE_BUSY' });
+  await expect(prune({ storage, trustClock: true })).rejects.toMatchObject({ code: 'MAINTENANCE_BUSY' });
   await writer.maintenance!.lease({ task: 'prune', holder: 'other', ms: 0 });
+  // The newest record is old, so the clock may be wrong.
+  vi.spyOn(wallClock, 'now').mockReturnValue(Date.UTC(2026, 10, 24));
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect(await run(['prune', '--storage', path])).toEqual({
+    code: 1,
+    out: '',
+    err: expect.stringContaining(
+      'the clock says 2026-11-24T00:00:00+00:00, but the last deletion or record is of 2025-12-15T12:00:00+00:00',
+    ),
+  });
+  expect((await run(['prune', '--storage', path, '--dry-run'])).out).toBe(
+    'To delete: 12 records before 2026-11-23 00:00:00.\nThe clock says 2026-11-24 00:00:00, but the last deletion or record is of 2025-12-15 12:00:00. If the clock is right, delete with --trust-clock.\n',
+  );
+  await expect(prune({ storage })).rejects.toMatchObject({ code: 'PRUNE_IMPLAUSIBLE' });
+  expect(await storage.getUsage()).toHaveLength(12);
   const progress: string[] = [];
-  const { parts } = await prune({ storage, onProgress: ({ part }) => progress.push(part) });
+  const { parts } = await prune({
+    storage,
+    trustClock: true,
+    onProgress: ({ part }) => progress.push(part),
+  });
   expect(parts).toEqual([expect.objectContaining({ part: 'records', keep: '1d', rows: 12 })]);
+  // Now the last deletion is known.
+  expect(await prune({ storage })).toMatchObject({ jump: null });
   expect(progress).toContain('texts');
   expect(await storage.getUsage()).toEqual([]);
   expect(await rows(storage, 'urls', 'hour')).toHaveLength(12);
@@ -92,5 +116,31 @@ test('prune deletes nothing before a future date, which would also delete what i
   });
   const storage = new SqliteStorage(path);
   expect(await storage.getUsage()).toHaveLength(12);
+  await storage.close();
+});
+
+test('prune moves a start of the kept data back that a wrong clock had stored, so that new requests are found', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  const storage = new SqliteStorage(path, { hooks: ['urls'] });
+  const now = vi.spyOn(wallClock, 'now').mockReturnValue(Date.UTC(2036, 10, 24, 12));
+  onTestFinished(() => void vi.restoreAllMocks());
+  const writer = await openWriter(storage);
+  await writer.maintenance!.retain({ records: { keep: '90d', before: null } });
+  await prune({ storage, trustClock: true });
+  const today = Date.UTC(2026, 10, 24, 12);
+  now.mockReturnValue(today);
+  await writer.apply(new TestJournal('b', storage.summaries).batch([{ date: today, url: '/new' }]));
+  const query = new UsageQuery(storage.reader, { now: () => today });
+  const found = async () => (await query.records({ range: '7d' })).records.map(({ url }) => url);
+  expect(await found()).toEqual([]);
+  const { advice } = await storageStatus({ storage });
+  expect(advice).toEqual([
+    expect.stringMatching(/^Records are hidden, because a process with a wrong clock/),
+  ]);
+  await prune({ storage });
+  expect(await found()).toEqual(['/new']);
+  expect((await storageStatus({ storage })).advice).toEqual([]);
+  await writer.close();
   await storage.close();
 });

@@ -92,6 +92,7 @@ export function fileSites() {
             rejected: 0,
             lost: 0,
             pruned: 0,
+            pruneError: null,
             budgets: {
               keys: maxKeys === undefined ? [] : [{ summary: 'urls', date: new Date().toISOString() }],
               texts: 0,

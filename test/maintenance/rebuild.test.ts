@@ -10,7 +10,8 @@ import {
 import { rebuild } from '../../src/maintenance/rebuild.ts';
 import { verify } from '../../src/maintenance/verify.ts';
 import type { RecountRequest } from '../../src/storage/contract.ts';
-import { prunePlan, pruneSteps } from '../../src/storage/prune.ts';
+import { pruneSteps } from '../../src/storage/prune.ts';
+import { prunePlan } from '../../src/storage/prune-plan.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { ERASED, OTHERS } from '../../src/summaries/coverage.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';

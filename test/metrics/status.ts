@@ -8,6 +8,7 @@ export const storage: UsageStatus['storages'][number] = {
   rejected: 7,
   lost: 8,
   pruned: 0,
+  pruneError: null,
   budgets: { keys: [], texts: 0 },
   hooks: { pending: 9, dropped: 10, failed: 11 },
   lag: { records: 12, seconds: 1.5 },

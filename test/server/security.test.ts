@@ -937,6 +937,7 @@ describe('public access', () => {
           rejected: 0,
           lost: 0,
           pruned: 0,
+          pruneError: null,
           budgets: { keys: [], texts: 0 },
           hooks: { pending: 0, dropped: 0, failed: 0 },
           lag: { records: 0, seconds: 0 },

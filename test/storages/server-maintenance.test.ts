@@ -7,6 +7,7 @@ import { NOON } from '../../src/testing/batches.ts';
 /** Maintenance of a database with one old record, which another transaction has locked. */
 class LockedRecord extends ServerMaintenance {
   attempts = 0;
+  protected readonly now = '0';
 
   protected async pruneRecords(): Promise<number> {
     this.attempts += 1;

@@ -17,10 +17,11 @@ import { listJournals, listSegments, segmentName } from '../../src/journal/direc
 import type { JournalOptions } from '../../src/journal/journal.ts';
 import type { Position } from '../../src/journal/position.ts';
 import { SEGMENT_HEAD_BYTES } from '../../src/journal/segment.ts';
-import type { Batch, StorageMaintenance, StorageWriter } from '../../src/storage/contract.ts';
+import { wallClock } from '../../src/platform/clock.ts';
+import type { Batch, StorageMaintenance, StorageTimes, StorageWriter } from '../../src/storage/contract.ts';
 import { maxKeysOf } from '../../src/storage/key-budget.ts';
 import { StorageReplaced } from '../../src/storage/replaced.ts';
-import { KEEP_ALL } from '../../src/storage/retention.ts';
+import { KEEP_ALL, type Retention, type StoredRetention } from '../../src/storage/retention.ts';
 import { Enricher } from '../../src/writer/enrich/enricher.ts';
 import type { PipelineStatus, StorageData, WriterData } from '../../src/writer/protocol.ts';
 import { HookQuota } from '../../src/writer/thread/hook-quota.ts';
@@ -993,6 +994,7 @@ test('a restarted thread knows the position of the one before', async () => {
     overTexts: 0,
     overKeys: {},
     pruned: 0,
+    pruneError: undefined,
     error: undefined,
     journalError: undefined,
   };
@@ -1085,8 +1087,10 @@ describe('retention', () => {
   /** Maintenance that deletes `rows` records, in `took` ms per call, and the calls it received. */
   function maintenanceOf(rows = 0, took = 0) {
     const calls: string[] = [];
+    const times: StorageTimes = { now: undefined, newest: undefined, retention: {} };
     let left = rows;
     const maintenance: StorageMaintenance = {
+      times: async () => structuredClone(times),
       lease: async ({ ms }) => calls.push(ms === 0 ? 'release' : 'lease') > 0,
       retain: async ({ records, day }) => void calls.push(`retain ${records?.keep} ${day?.before}`),
       prune: async ({ part, limit }) => {
@@ -1103,7 +1107,7 @@ describe('retention', () => {
       erase: async () => 0,
       scrub: async () => {},
     };
-    return { calls, maintenance };
+    return { calls, maintenance, times };
   }
 
   test('is applied a minute after the opening and then every hour, step by step beside the batches', async () => {
@@ -1178,6 +1182,92 @@ describe('retention', () => {
     await at.round();
     expect(calls).toContain('prune hour 0');
     expect(at.codes()).toHaveLength(1);
+  });
+
+  describe('with a wrong clock', () => {
+    const DAY = 24 * HOUR;
+    const RETENTION: Retention = { ...KEEP_ALL, records: '90d' };
+    const midnight = (ms: number) => Math.floor(ms / DAY) * DAY;
+
+    async function opened(change: (times: StorageTimes, now: number) => void) {
+      const at = pipelineOf({ storage: { retention: RETENTION } });
+      const { calls, maintenance, times } = maintenanceOf();
+      at.writer.maintenance = maintenance;
+      const kept: unknown[] = [];
+      maintenance.retain = async (...given) => void kept.push(...given);
+      let now = Date.UTC(2026, 10, 24, 12);
+      const wall = vi.spyOn(wallClock, 'now').mockImplementation(() => now);
+      onTestFinished(() => wall.mockRestore());
+      change(times, now);
+      await at.round();
+      /** Lets time pass, and runs what is due. */
+      const pass = async (ms: number) => {
+        now += ms;
+        clock.now += ms;
+        await at.round();
+        await at.round();
+      };
+      return { at, calls, kept, times, pass, now: () => now };
+    }
+
+    test('deletes nothing until the clock has run for a day, which is reported once', async () => {
+      const { at, kept, pass, now } = await opened((times, begin) => {
+        const before = midnight(begin - 3_650 * DAY);
+        times.retention = { records: { keep: '90d', before } };
+      });
+      await pass(MINUTE);
+      expect(at.codes()).toEqual(['PRUNE_DELAYED']);
+      expect(at.messages()).toEqual([
+        expect.stringContaining(
+          'the clock says 2026-11-24T12:01:00+00:00, but the last deletion or record is of 2017-',
+        ),
+      ]);
+      for (let hour = 1; hour < 24; hour++) await pass(HOUR);
+      expect(kept).toEqual([]);
+      expect(at.pipeline.status.pruneError).toMatchObject({ code: 'PRUNE_DELAYED' });
+      await pass(HOUR);
+      expect(kept).toMatchObject([{ records: { keep: '90d', before: midnight(now() - 90 * DAY) } }]);
+      expect(at.pipeline.status.pruneError).toBeUndefined();
+      expect(at.codes()).toHaveLength(1);
+    });
+
+    test('own records do not make it plausible', async () => {
+      const { at, kept, pass, times, now } = await opened((times, begin) => {
+        times.newest = begin - 30 * DAY;
+      });
+      times.newest = now();
+      await pass(MINUTE);
+      expect(at.codes()).toEqual(['PRUNE_DELAYED']);
+      expect(kept).toEqual([]);
+    });
+
+    test('deletes what has expired by the clock of the server, which is reported once', async () => {
+      const { at, kept, pass, times, now } = await opened((times, begin) => {
+        times.now = begin - 3_650 * DAY;
+      });
+      await pass(MINUTE);
+      await pass(HOUR);
+      expect(at.messages()).toEqual(['the clock of this process is 87,600 hours ahead of the clock of test']);
+      expect(at.codes()).toEqual(['CLOCK_AHEAD']);
+      const [first] = kept as [StoredRetention];
+      expect(first.records!.before).toBe(midnight(times.now! - 90 * DAY));
+      times.now = now();
+      await pass(HOUR);
+      expect(kept.at(-1)).toMatchObject({ records: { before: midnight(now() - 90 * DAY) } });
+    });
+
+    test('a start of the kept data in the future is moved back, which is reported', async () => {
+      const { at, kept, pass, now } = await opened((times, begin) => {
+        times.retention = { records: { keep: '90d', before: begin + 3_650 * DAY } };
+      });
+      await pass(MINUTE);
+      expect(kept).toMatchObject([
+        { records: { keep: '90d', before: now() } },
+        true,
+        { records: { keep: '90d', before: midnight(now() - 90 * DAY) } },
+      ]);
+      expect(at.codes()).toEqual(['RETENTION_CORRECTED']);
+    });
   });
 
   test('stopping ends a deletion in progress and its lease', async () => {

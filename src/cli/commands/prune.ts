@@ -18,6 +18,7 @@ interface Options {
   days?: true;
   months?: true;
   dryRun?: true;
+  trustClock?: true;
   json?: true;
 }
 
@@ -46,6 +47,7 @@ export function addPruneCommand(program: Command, io: Io): void {
     .option('--hours', 'delete the hours of summaries')
     .option('--days', 'delete the days of summaries, and their hours')
     .option('--months', 'delete the months of summaries, and their days and hours')
+    .option('--trust-clock', 'also delete if the clock is more than 7 days ahead of the last deletion')
     .option('--dry-run', 'print what would be deleted, and delete nothing')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
@@ -53,13 +55,13 @@ export function addPruneCommand(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { storage: url, site, before, dryRun = false } = options;
+  const { storage: url, site, before, trustClock = false, dryRun = false } = options;
   const named = partsOf(options);
   const parts = named.length > 0 ? named : before === undefined ? undefined : DEFAULT_PARTS;
   const result = await withStorage(url, (storage) =>
     withProgress(io, (progress) =>
       prune({
-        ...{ storage, site, before, parts, dryRun },
+        ...{ storage, site, before, parts, trustClock, dryRun },
         onProgress: ({ part, rows }) =>
           progress.show(() =>
             part === 'texts'
@@ -82,7 +84,7 @@ function partsOf({ records, hours, days, months }: Options): Part[] {
   return all.filter(([, isNamed]) => isNamed).map(([part]) => part);
 }
 
-function* lines({ parts }: PruneResult, dryRun: boolean): Generator<string> {
+function* lines({ parts, jump }: PruneResult, dryRun: boolean): Generator<string> {
   if (parts.length === 0) {
     yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
   }
@@ -90,5 +92,8 @@ function* lines({ parts }: PruneResult, dryRun: boolean): Generator<string> {
     const unit = part === 'records' ? '' : dryRun ? ' buckets of' : ' rows of';
     const what = `${integer(rows)}${unit} ${PART_LABELS[part].toLowerCase()} before ${instant(before)}`;
     yield dryRun ? `To delete: ${what}.\n` : `Deleted: ${what}.\n`;
+  }
+  if (dryRun && jump) {
+    yield `The clock says ${instant(jump.now)}, but the last deletion or record is of ${instant(jump.last)}. If the clock is right, delete with --trust-clock.\n`;
   }
 }

@@ -1,12 +1,18 @@
 import { monotonicClock, setTimeout } from '../../platform/clock.ts';
-import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type {
+  LeaseRequest,
+  Person,
+  PruneRequest,
+  StorageMaintenance,
+  StorageTimes,
+} from '../../storage/contract.ts';
 import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
 import { CHANGES } from '../../summaries/coverage.ts';
 import { literal, type Statements } from './client.ts';
 import { requestLease } from './lease.ts';
 import { LAST_BUCKET, LAST_DATE } from './queries.ts';
-import { storeRetention } from './retention.ts';
+import { retained, storeRetention } from './retention.ts';
 import type { Tables } from './table-names.ts';
 import { localName } from './tables.ts';
 
@@ -49,13 +55,39 @@ export class ClickhouseMaintenance implements StorageMaintenance {
     return requestLease(this.#statements, this.#tables, this.#site, this.#isReplicated(), request);
   }
 
-  retain(retention: StoredRetention): Promise<void> {
+  async times(): Promise<StorageTimes> {
+    const [row] = await this.#statements.rows<Record<'now' | 'newest', string | number>>(
+      `SELECT toUnixTimestamp64Milli(now64(3)) AS now, (
+         SELECT toUnixTimestamp64Milli(r.date) FROM ${this.#tables.records} AS r WHERE site = ${literal(this.#site)}
+         ORDER BY site DESC, date DESC LIMIT 1
+       ) AS newest`,
+    );
+    const { now, newest } = row!;
+    return {
+      now: Number(now),
+      newest: newest === null ? undefined : Number(newest),
+      retention: await retained(this.#statements, this.#tables, this.#site),
+    };
+  }
+
+  async retain(retention: StoredRetention, replaces = false): Promise<void> {
+    if (replaces) await this.#removeLater(retention);
     const kept = Object.entries(retention).map(([part, { keep, before }]) => ({
       part: part as keyof StoredRetention,
       keep,
       before: Math.max(0, Math.ceil(before ?? 0)),
     }));
     return storeRetention(this.#statements, this.#tables, this.#site, false, kept);
+  }
+
+  /** Deletes the stored starts of kept data that are later than these. */
+  async #removeLater(retention: StoredRetention): Promise<void> {
+    const later = Object.entries(retention).map(
+      ([part, { before }]) => `part = ${literal(part)} AND before > ${Math.max(0, Math.ceil(before ?? 0))}`,
+    );
+    if (later.length === 0) return;
+    const table = localName('usage_retention', this.#tables.naming);
+    await this.#delete(table, `site = ${literal(this.#site)} AND expires = 0 AND (${later.join(' OR ')})`);
   }
 
   async prune({ part, before }: PruneRequest): Promise<number> {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   horizonsOf,
   KEEP_ALL,
@@ -46,8 +47,10 @@ export async function storeRetention(
       `(${[site, part].map(literal).join(', ')}, ${Number(expires)}, ${literal(keep)}, ${before})`,
   );
   const shard = tables.cluster === undefined ? '' : ', insert_shard_id = 1';
+  // Under a token of its own, because the same start is stored again if it was replaced in between.
+  const token = `insert_deduplication_token = ${literal(randomUUID())}`;
   await statements.run(
-    `INSERT INTO ${tables.retention} (site, part, expires, keep, before) SETTINGS async_insert = 0${shard}
+    `INSERT INTO ${tables.retention} (site, part, expires, keep, before) SETTINGS async_insert = 0, ${token}${shard}
      VALUES ${values.join(', ')}`,
   );
 }
@@ -76,6 +79,16 @@ export async function storedRetention(
     found[part] = { keep, before: Math.max(retained?.before ?? 0, expired) || null };
   }
   return found;
+}
+
+/** Returns the retention as it was stored, without what the engine may have deleted since. */
+export async function retained(
+  statements: Statements,
+  tables: Tables,
+  site: string,
+): Promise<StoredRetention> {
+  const rows = (await rowsOf(statements, tables, site)).filter(({ expires }) => !expires);
+  return Object.fromEntries(rows.map(({ part, keep, before }) => [part, { keep, before: before || null }]));
 }
 
 interface StoredRow extends Kept {

@@ -238,7 +238,12 @@ export class MemoryLocation implements StorageReader {
   #maintenanceOf(site: string): StorageMaintenance {
     return {
       lease: async (request) => this.#lease(site, request),
-      retain: async (retention) => this.#retain(site, retention),
+      times: async () => ({
+        now: undefined,
+        newest: this.#recordsOf({ site }).at(-1)?.row.ms,
+        retention: this.#retention.get(site) ?? {},
+      }),
+      retain: async (retention, replaces) => this.#retain(site, retention, replaces),
       prune: async (request) => this.#prune(site, request),
       // Nothing is shared, and what is deleted is gone.
       sweep: async () => false,
@@ -256,11 +261,12 @@ export class MemoryLocation implements StorageReader {
     return true;
   }
 
-  #retain(site: string, retention: StoredRetention): void {
+  #retain(site: string, retention: StoredRetention, replaces = false): void {
     const stored = this.#retention.get(site) ?? {};
     const merged = PARTS.map((part) => {
       const [old, now] = [stored[part], retention[part]];
-      return [part, now && { keep: now.keep, before: laterOf(old?.before, now.before) }] as const;
+      const before = replaces ? now?.before : laterOf(old?.before, now?.before ?? null);
+      return [part, now && { keep: now.keep, before: before ?? null }] as const;
     });
     this.#retention.set(site, {
       ...stored,

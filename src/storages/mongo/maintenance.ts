@@ -1,6 +1,12 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { wallClock } from '../../platform/clock.ts';
-import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type {
+  LeaseRequest,
+  Person,
+  PruneRequest,
+  StorageMaintenance,
+  StorageTimes,
+} from '../../storage/contract.ts';
 import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
 import { PERIODS } from '../../summaries/periods.ts';
@@ -8,6 +14,7 @@ import { type Collections, isNoCollection, isRefusedCommand, limited } from './c
 import type { EmptiedSums } from './emptied-sums.ts';
 import type { KeyCounts } from './key-counts.ts';
 import { Pruning } from './pruning.ts';
+import { storedRetention } from './stored-retention.ts';
 
 /** White space that `trim` removes. Servers differ in what `\s` matches. */
 const SPACE = '[\\t\\n\\v\\f\\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*';
@@ -44,19 +51,35 @@ export class MongoMaintenance implements StorageMaintenance {
     return matchedCount === 1;
   }
 
-  async retain(retention: StoredRetention): Promise<void> {
+  async times(): Promise<StorageTimes> {
+    const { records } = this.#collections;
+    const [newest] = await limited(
+      records.find({ site: this.#site }).sort({ date: -1 }).limit(1).project({ date: 1 }).toArray(),
+    );
+    return {
+      now: await this.#now(),
+      newest: (newest?.date as Date | undefined)?.getTime(),
+      retention: await storedRetention(this.#collections, this.#site),
+    };
+  }
+
+  async retain(retention: StoredRetention, replaces = false): Promise<void> {
     const keeps: Record<string, string> = {};
     const starts: Record<string, Date> = {};
+    const none: Record<string, ''> = {};
     for (const [part, { keep, before }] of Object.entries(retention)) {
       keeps[`retention.${part}.keep`] = keep;
       if (before !== null) starts[`retention.${part}.before`] = new Date(before);
+      else none[`retention.${part}.before`] = '';
     }
     if (Object.keys(keeps).length === 0) return;
     const { sites } = this.#collections;
     await limited(
       sites.updateOne(
         { _id: this.#site },
-        { $set: keeps, ...(Object.keys(starts).length > 0 && { $max: starts }) },
+        replaces
+          ? { $set: { ...keeps, ...starts }, ...(Object.keys(none).length > 0 && { $unset: none }) }
+          : { $set: keeps, ...(Object.keys(starts).length > 0 && { $max: starts }) },
       ),
     );
   }

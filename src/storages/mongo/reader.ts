@@ -18,7 +18,7 @@ import type {
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
 import { recordOf } from '../../storage/record-row.ts';
-import type { KeepTime, Part, StoredRetention } from '../../storage/retention.ts';
+import type { StoredRetention } from '../../storage/retention.ts';
 import { searchRecords } from '../../storage/search-records.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { type Collections, limited } from './collections.ts';
@@ -26,6 +26,7 @@ import { matchingRows, parseCursor, range, START, scanRecords } from './find-rec
 import { rowOf } from './records.ts';
 import { recountBetweenBatches } from './recount.ts';
 import { sizeOf } from './size.ts';
+import { storedRetention } from './stored-retention.ts';
 
 export class MongoReader implements StorageReader {
   readonly #collections: Collections;
@@ -110,15 +111,8 @@ export class MongoReader implements StorageReader {
     return scanRecords(this.#collections, request);
   }
 
-  async retention(site: string): Promise<StoredRetention> {
-    const found = await limited(this.#collections.sites.findOne({ _id: site }));
-    const stored = (found?.retention ?? {}) as Record<Part, { keep: KeepTime; before?: Date }>;
-    return Object.fromEntries(
-      Object.entries(stored).map(([part, { keep, before }]) => [
-        part,
-        { keep, before: before?.getTime() ?? null },
-      ]),
-    );
+  retention(site: string): Promise<StoredRetention> {
+    return storedRetention(this.#collections, site);
   }
 
   recount(request: RecountRequest): Promise<Recount> {

@@ -14,6 +14,7 @@ const RECORDS_PER_STATEMENT = 200;
 
 /** Deletes data in MySQL and MariaDB. */
 export class MysqlMaintenance extends ServerMaintenance {
+  protected readonly now = 'FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000)';
   readonly #session: Session;
   /** True if a deleted record contained texts of its own. */
   #hasErasedTexts = false;
@@ -74,12 +75,20 @@ export class MysqlMaintenance extends ServerMaintenance {
     });
   }
 
-  protected retainPart(part: Part, keep: string, horizon: number | null): Promise<unknown> {
+  protected retainPart(
+    part: Part,
+    keep: string,
+    horizon: number | null,
+    replaces: boolean,
+  ): Promise<unknown> {
+    const stored = replaces
+      ? 'VALUES(horizon)'
+      : 'GREATEST(COALESCE(horizon, VALUES(horizon)), COALESCE(VALUES(horizon), horizon))';
     return this.#session.query(
       `INSERT INTO ${this.#session.table('retention')} (site, part, keep, horizon)
        VALUES (${this.site}, ${text(part)}, ${text(keep)}, ${horizon ?? 'NULL'})
        ON DUPLICATE KEY UPDATE keep = VALUES(keep),
-         horizon = GREATEST(COALESCE(horizon, VALUES(horizon)), COALESCE(VALUES(horizon), horizon))`,
+         horizon = ${stored}`,
     );
   }
 

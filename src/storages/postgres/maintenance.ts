@@ -11,6 +11,7 @@ const SCRUB_TIMEOUT = 24 * 3_600_000;
 
 /** Deletes data in PostgreSQL. */
 export class PostgresMaintenance extends ServerMaintenance {
+  protected readonly now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)';
   readonly #session: Session;
   /** True if a deleted record contained texts of its own. */
   #hasErasedTexts = false;
@@ -66,11 +67,17 @@ export class PostgresMaintenance extends ServerMaintenance {
     );
   }
 
-  protected retainPart(part: Part, keep: string, horizon: number | null): Promise<unknown> {
+  protected retainPart(
+    part: Part,
+    keep: string,
+    horizon: number | null,
+    replaces: boolean,
+  ): Promise<unknown> {
+    const stored = replaces ? 'excluded.horizon' : 'greatest(t.horizon, excluded.horizon)';
     return this.#session.query(
       `INSERT INTO ${this.#table('retention')} AS t (site, part, keep, horizon)
        VALUES ($1::int4, $2::text, $3::text, $4::int8)
-       ON CONFLICT (site, part) DO UPDATE SET keep = excluded.keep, horizon = greatest(t.horizon, excluded.horizon)`,
+       ON CONFLICT (site, part) DO UPDATE SET keep = excluded.keep, horizon = ${stored}`,
       [this.site, part, keep, horizon],
     );
   }

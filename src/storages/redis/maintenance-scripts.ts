@@ -6,12 +6,21 @@ if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1]
 return 1
 `;
 
-/** KEYS: retention. ARGV: for each part its name, its time, and the start of what is kept (empty for none). */
+/** KEYS: any. Returns the time of the server, in ms since 1970. */
+export const NOW = `
+local time = redis.call('TIME')
+return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+`;
+
+/**
+ * KEYS: retention. ARGV: 1 to replace later starts, 0 to keep them. For each part follow its name, its time, and the
+ * start of what is kept (empty for none).
+ */
 export const RETAIN = `
-for a = 1, #ARGV, 3 do
+for a = 2, #ARGV, 3 do
   local before = ARGV[a + 2]
   local stored = string.match(redis.call('HGET', KEYS[1], ARGV[a]) or '', ' (%-?%d+)$')
-  if stored and (before == '' or tonumber(stored) > tonumber(before)) then before = stored end
+  if ARGV[1] == '0' and stored and (before == '' or tonumber(stored) > tonumber(before)) then before = stored end
   redis.call('HSET', KEYS[1], ARGV[a], ARGV[a + 1] .. ' ' .. before)
 end
 return 1

@@ -1,11 +1,17 @@
-import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type {
+  LeaseRequest,
+  Person,
+  PruneRequest,
+  StorageMaintenance,
+  StorageTimes,
+} from '../../storage/contract.ts';
 import { isOf } from '../../storage/person.ts';
 import { keepTimesOf, PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
 import { type Calendar, PERIODS, type Period } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import { expiryOf } from './expiry.ts';
 import { type Keys, partsOfSeries } from './keys.ts';
-import { COPY, DROP, EXPIRE, FIND, LEASE, RETAIN, TRIM, TRIM_LATE } from './maintenance-scripts.ts';
+import { COPY, DROP, EXPIRE, FIND, LEASE, NOW, RETAIN, TRIM, TRIM_LATE } from './maintenance-scripts.ts';
 import { rowOf } from './records.ts';
 import { storedRetention } from './retained.ts';
 import { rewriteFiles, scrubFailed } from './rewrite-files.ts';
@@ -44,7 +50,18 @@ export class RedisMaintenance implements StorageMaintenance {
     return Number(await run(this.#server, LEASE, [key], [holder, String(Math.ceil(ms))])) === 1;
   }
 
-  async retain(retention: StoredRetention): Promise<void> {
+  async times(): Promise<StorageTimes> {
+    const key = this.#keys.retention(this.#site);
+    const last = await new RecordStream(this.#server, this.#keys.records(this.#site)).last();
+    const newest = Number(last.split('-')[0]);
+    return {
+      now: Number(await run(this.#server, NOW, [key], [])),
+      newest: newest === 0 ? undefined : newest,
+      retention: await storedRetention(this.#server, key),
+    };
+  }
+
+  async retain(retention: StoredRetention, replaces = false): Promise<void> {
     const key = this.#keys.retention(this.#site);
     const stored = await storedRetention(this.#server, key);
     const parts = PARTS.filter((part) => retention[part]);
@@ -55,7 +72,7 @@ export class RedisMaintenance implements StorageMaintenance {
       const { keep, before } = retention[part]!;
       return [part, keep, before === null ? '' : String(before)];
     });
-    if (args.length > 0) await run(this.#server, RETAIN, [key], args);
+    if (args.length > 0) await run(this.#server, RETAIN, [key], [replaces ? '1' : '0', ...args]);
   }
 
   /** Sets when the existing buckets of some periods expire. */

@@ -1,10 +1,17 @@
 import { monotonicClock } from '../../platform/clock.ts';
-import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type {
+  LeaseRequest,
+  Person,
+  PruneRequest,
+  StorageMaintenance,
+  StorageTimes,
+} from '../../storage/contract.ts';
 import { isForwardedFor } from '../../storage/person.ts';
 import { PARTS, type Part, type StoredRetention } from '../../storage/retention.ts';
 import type { Period } from '../../summaries/periods.ts';
 import { RECORD_TEXTS } from './columns.ts';
 import { CALENDAR, type Row, type ServerDialect } from './dialect.ts';
+import { retentionOfSite } from './stored-retention.ts';
 import { type SharedTable, type SweepChanges, Sweeper } from './sweeper.ts';
 
 /** Time after which a call deletes no further bucket. In ms. */
@@ -47,7 +54,14 @@ export abstract class ServerMaintenance implements StorageMaintenance, SweepChan
   abstract deleteUnused(table: SharedTable, ids: readonly number[], sweep: number): Promise<unknown>;
   abstract deleteBuckets(site: number, buckets: readonly number[]): Promise<unknown>;
   /** Stores the retention of one part. */
-  protected abstract retainPart(part: Part, keep: string, horizon: number | null): Promise<unknown>;
+  protected abstract retainPart(
+    part: Part,
+    keep: string,
+    horizon: number | null,
+    replaces: boolean,
+  ): Promise<unknown>;
+  /** SQL expression: time of the server, in ms since 1970. */
+  protected abstract readonly now: string;
   /**
    * Deletes the oldest of the site's records in a range.
    * @param from First date of such a record, in ms since 1970.
@@ -59,10 +73,24 @@ export abstract class ServerMaintenance implements StorageMaintenance, SweepChan
   /** Deletes records `r` that meet a condition. */
   protected abstract eraseRecords(where: string, limit: number): Promise<number>;
 
-  async retain(retention: StoredRetention): Promise<void> {
+  async times(): Promise<StorageTimes> {
+    const { query, table, records, recordWithin, bucketMs } = this.dialect;
+    const [row] = await query(
+      `SELECT ${this.now} AS now, (SELECT ${bucketMs('r.date')} FROM ${table(records)} r
+         WHERE ${recordWithin(this.site, CALENDAR)} ORDER BY r.date DESC LIMIT 1) AS newest`,
+    );
+    const { now, newest } = row!;
+    return {
+      now: Number(now),
+      newest: newest === null ? undefined : Number(newest),
+      retention: await retentionOfSite(this.dialect, String(this.site)),
+    };
+  }
+
+  async retain(retention: StoredRetention, replaces = false): Promise<void> {
     for (const part of PARTS) {
       const found = retention[part];
-      if (found) await this.retainPart(part, found.keep, found.before);
+      if (found) await this.retainPart(part, found.keep, found.before, replaces);
     }
   }
 

@@ -13,13 +13,14 @@ import type {
 import { cursorNumbers } from '../../storage/cursor.ts';
 import { type RecordRow, recordOf } from '../../storage/record-row.ts';
 import { recountIn } from '../../storage/recount.ts';
-import type { KeepTime, Part, StoredRetention } from '../../storage/retention.ts';
+import type { StoredRetention } from '../../storage/retention.ts';
 import { CALENDAR, type Row, type ServerDialect } from './dialect.ts';
 import { FilterQueries } from './filters.ts';
 import { ALL } from './page.ts';
 import { SumQueries } from './queries.ts';
 import type { ServerSession } from './server-writer.ts';
 import { SqlReader } from './sql-reader.ts';
+import { retentionOfSite } from './stored-retention.ts';
 
 const NUMBERS = ['ms', 'status', 'content_length', 'duration', 'authorization', 'bot'] as const;
 const OLDEST = 'date, journal, ordinal';
@@ -82,15 +83,8 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
     return { records: rows.map(recordOf), next: nextOf(rows, limit) };
   }
 
-  async retention(site: string): Promise<StoredRetention> {
-    const rows = await this.#session.query(
-      `SELECT t.part, t.keep, t.horizon FROM ${this.#dialect.table('retention')} t WHERE t.site = ${this.#siteId(site)}`,
-    );
-    const parts = rows.map(({ part, keep, horizon }) => {
-      const before = horizon === null ? null : Number(horizon);
-      return [part as Part, { keep: keep as KeepTime, before }];
-    });
-    return Object.fromEntries(parts) as StoredRetention;
+  retention(site: string): Promise<StoredRetention> {
+    return retentionOfSite(this.#dialect, this.#siteId(site));
   }
 
   recount(request: RecountRequest): Promise<Recount> {

@@ -239,7 +239,8 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
   #guardedMaintenance(maintenance: ServerMaintenance): StorageMaintenance {
     return {
       lease: (request) => this.#retrying(() => maintenance.lease(request)),
-      retain: (retention) => this.#retrying(() => maintenance.retain(retention)),
+      times: () => this.#retrying(() => maintenance.times()),
+      retain: (retention, replaces) => this.#retrying(() => maintenance.retain(retention, replaces)),
       prune: (request) => this.#retrying(() => maintenance.prune(request)),
       sweep: () => this.#retrying(() => maintenance.sweep()),
       erase: (person, limit) => this.#retrying(() => maintenance.erase(person, limit)),

@@ -1,8 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { wallClock } from '../../platform/clock.ts';
-import type { LeaseRequest, Person, PruneRequest, StorageMaintenance } from '../../storage/contract.ts';
+import type {
+  LeaseRequest,
+  Person,
+  PruneRequest,
+  StorageMaintenance,
+  StorageTimes,
+} from '../../storage/contract.ts';
 import { isForwardedFor } from '../../storage/person.ts';
-import type { StoredRetention } from '../../storage/retention.ts';
+import type { KeepTime, StoredRetention } from '../../storage/retention.ts';
 import type { Period } from '../../summaries/periods.ts';
 import { RECORD_TEXTS } from '../sql/columns.ts';
 import { PERIOD_NAMES } from '../sql/views.ts';
@@ -54,11 +60,26 @@ export class SqliteMaintenance implements StorageMaintenance {
     return isGranted;
   }
 
-  async retain(retention: StoredRetention): Promise<void> {
+  /** The newest record is that of all sites of the file. A file has no clock of its own. */
+  async times(): Promise<StorageTimes> {
+    const { site, read } = this.#session;
+    const { retention, newest } = this.#statements;
+    return read(() => {
+      const rows = retention.all(site) as { part: string; keep: KeepTime; before: number | null }[];
+      const [last] = newest.all() as { ms: number }[];
+      return {
+        now: undefined,
+        newest: last?.ms,
+        retention: Object.fromEntries(rows.map(({ part, ...kept }) => [part, { ...kept }])),
+      };
+    });
+  }
+
+  async retain(retention: StoredRetention, replaces = false): Promise<void> {
     const { site, write } = this.#session;
     write(() => {
       for (const [part, kept] of Object.entries(retention)) {
-        if (kept) this.#statements.retain.run(site, part, kept.keep, kept.before);
+        if (kept) this.#statements.retain.run(site, part, kept.keep, kept.before, Number(replaces));
       }
     });
   }
@@ -178,10 +199,12 @@ function prepare(database: DatabaseSync) {
     ),
     setLease: write('INSERT OR REPLACE INTO leases (site, task, holder, until) VALUES (?, ?, ?, ?)'),
     retain: write(
-      `INSERT INTO retention (site, part, keep, before) VALUES (?, ?, ?, ?)
+      `INSERT INTO retention (site, part, keep, before) VALUES (?1, ?2, ?3, ?4)
        ON CONFLICT DO UPDATE SET keep = excluded.keep, before = CASE
-         WHEN before IS NULL OR excluded.before > before THEN excluded.before ELSE before END`,
+         WHEN ?5 OR before IS NULL OR excluded.before > before THEN excluded.before ELSE before END`,
     ),
+    retention: database.prepare('SELECT part, keep, before FROM retention WHERE site = ?'),
+    newest: database.prepare(`SELECT id >> ${DATE_SHIFT} AS ms FROM records ORDER BY id DESC LIMIT 1`),
     sites: database.prepare('SELECT count(*) AS n FROM sites'),
     series: database.prepare('SELECT id FROM series WHERE site = ?'),
     deleteRecords: write('DELETE FROM records WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))'),

@@ -28,7 +28,7 @@ const SAMPLE_INTERVAL_MS = 200;
 const MAX_SAMPLES = 10_000;
 
 /** Fields of `PipelineStatus` that are not counts, or that a new thread reads from the storage. */
-type Current = 'opened' | 'ordinal' | 'position' | 'overKeys' | 'error' | 'journalError';
+type Current = 'opened' | 'ordinal' | 'position' | 'overKeys' | 'pruneError' | 'error' | 'journalError';
 type Counts = Omit<PipelineStatus, Current>;
 /** Counts that a pipeline keeps since its start, and the client over all starts. */
 const COUNTS = Object.keys({

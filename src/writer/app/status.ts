@@ -67,6 +67,8 @@ export interface StorageStatus {
   lost: number;
   /** Number of rows that the retention has deleted: records, and sums of expired buckets. */
   pruned: number;
+  /** Problem that keeps expired data from being deleted; `null` if there is none. Records are stored meanwhile. */
+  pruneError: StatusError | null;
   /** Budgets that were reached: see `maxKeys` and `maxTexts`. */
   budgets: {
     /** Summaries in which a bucket had no room for more keys, with the time of the last occurrence. */
@@ -130,6 +132,7 @@ function storageStatus(
     rejected: rejected + adoptedRejected,
     lost: lost + adoptedLost,
     pruned: status?.pruned ?? 0,
+    pruneError: status?.pruneError ? plain(status.pruneError) : null,
     budgets: {
       keys: Object.entries(status?.overKeys ?? {}).map(([summary, ms]) => ({
         summary,

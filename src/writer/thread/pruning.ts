@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { monotonicClock, wallClock } from '../../platform/clock.ts';
 import type { StorageMaintenance } from '../../storage/contract.ts';
-import { type PruneStep, prunePlan, pruneSteps } from '../../storage/prune.ts';
+import { type PruneStep, pruneSteps } from '../../storage/prune.ts';
+import { type PrunePlan, planPruning } from '../../storage/prune-plan.ts';
 import { isReplaced } from '../../storage/replaced.ts';
-import type { Retention } from '../../storage/retention.ts';
-import { calendar } from '../../summaries/periods.ts';
+import { PARTS, type Retention } from '../../storage/retention.ts';
+import { type Calendar, calendar } from '../../summaries/periods.ts';
 
 /** Time from the opening of a storage to its first pruning, so that an app that starts is not delayed. */
 const DELAY_MS = 60_000;
@@ -13,17 +14,26 @@ const DELAY_MS = 60_000;
 const INTERVAL_MS = 3_600_000;
 /** Time after which a failed pruning is repeated. */
 const RETRY_MS = 300_000;
+/** Time for which a clock that is far ahead of the last pruning must run before it is believed. */
+const TRUST_MS = 24 * 3_600_000;
 
 /** Deletes expired data of a storage, in short steps between its batches. */
 export class Pruning {
+  /** Problem that keeps expired data from being deleted, if any. */
+  problem: TrackUsageError | undefined;
   readonly #maintenance: StorageMaintenance;
   readonly #retention: Retention;
-  readonly #timeZone: string;
+  readonly #zone: Calendar;
   readonly #label: string;
   readonly #onProblem: (error: TrackUsageError) => void;
   readonly #holder = randomUUID();
   #due: number;
   #steps: AsyncGenerator<PruneStep> | undefined;
+  /** Date of the newest record when the storage was opened. */
+  #newest: { date: number | undefined } | undefined;
+  /** `performance.now()` timestamp of the first pruning that was put off because of the clock. In ms. */
+  #delayedSince: number | undefined;
+  #isAhead = false;
 
   constructor(
     maintenance: StorageMaintenance,
@@ -33,10 +43,22 @@ export class Pruning {
   ) {
     this.#maintenance = maintenance;
     this.#retention = retention;
-    this.#timeZone = timeZone;
+    this.#zone = calendar(timeZone);
     this.#label = label;
     this.#onProblem = onProblem;
     this.#due = monotonicClock.now() + delay;
+  }
+
+  /**
+   * Reads the date of the newest record, before this process stores records with dates of a clock that may be wrong.
+   * Never rejects.
+   */
+  async prepare(): Promise<void> {
+    try {
+      this.#newest = { date: (await this.#maintenance.times()).newest };
+    } catch {
+      // The first pruning reports the same problem.
+    }
   }
 
   /**
@@ -47,15 +69,17 @@ export class Pruning {
   async step(): Promise<number | undefined> {
     if (monotonicClock.now() < this.#due) return undefined;
     try {
-      this.#steps ??= this.#begin();
-      const { done, value } = await this.#steps.next();
+      this.#steps ??= await this.#begin();
+      const { done, value } = (await this.#steps?.next()) ?? { done: true };
       if (!done) return value.rows;
+      if (this.#steps) this.problem = undefined;
       this.#end(INTERVAL_MS);
     } catch (error) {
       this.#end(RETRY_MS);
       if (isReplaced(error)) throw error;
       const values = { storage: this.#label, reason: reasonOf(error) };
-      this.#onProblem(new TrackUsageError('PRUNE_FAILED', values, { cause: error }));
+      this.problem = new TrackUsageError('PRUNE_FAILED', values, { cause: error });
+      this.#onProblem(this.problem);
     }
     return undefined;
   }
@@ -68,9 +92,46 @@ export class Pruning {
     await steps?.return(undefined).catch(() => {});
   }
 
-  #begin(): AsyncGenerator<PruneStep> {
-    const plan = prunePlan(this.#retention, calendar(this.#timeZone), wallClock.now());
-    return pruneSteps(this.#maintenance, plan, this.#holder);
+  /** Plans the steps. Returns `undefined` if the clock is not believed yet. */
+  async #begin(): Promise<AsyncGenerator<PruneStep> | undefined> {
+    const times = await this.#maintenance.times();
+    this.#newest ??= { date: times.newest };
+    const evidence = { ...times, newest: this.#newest.date };
+    const planned = planPruning(this.#retention, this.#zone, wallClock.now(), evidence);
+    this.#reportAhead(planned);
+    if (this.#isDelayed(planned)) return undefined;
+    const { plan, corrected } = planned;
+    for (const part of PARTS) {
+      if (!corrected[part]) continue;
+      const before = this.#zone.format(times.retention[part]!.before!);
+      this.#onProblem(new TrackUsageError('RETENTION_CORRECTED', { storage: this.#label, before }));
+    }
+    return pruneSteps(this.#maintenance, plan, this.#holder, corrected);
+  }
+
+  #reportAhead({ ahead }: PrunePlan): void {
+    if (ahead !== undefined && !this.#isAhead) {
+      const hours = Math.round(ahead / 3_600_000).toLocaleString('en-US');
+      const values = { storage: this.#label, hours };
+      this.#onProblem(new TrackUsageError('CLOCK_AHEAD', values));
+    }
+    this.#isAhead = ahead !== undefined;
+  }
+
+  /** Returns whether to wait, because the clock is far ahead of the last pruning. Reports it once. */
+  #isDelayed({ jump }: PrunePlan): boolean {
+    const now = monotonicClock.now();
+    if (jump === undefined) {
+      this.#delayedSince = undefined;
+      return false;
+    }
+    if (this.#delayedSince === undefined) {
+      this.#delayedSince = now;
+      const [at, last] = [jump.now, jump.last].map((ms) => this.#zone.format(ms));
+      this.problem = new TrackUsageError('PRUNE_DELAYED', { storage: this.#label, now: at!, last: last! });
+      this.#onProblem(this.problem);
+    }
+    return now - this.#delayedSince < TRUST_MS;
   }
 
   #end(ms: number): void {

@@ -101,6 +101,7 @@ export class RemoteWriter implements StorageWriter {
         this.#call('maintain', { method, arguments: args } satisfies MaintenanceCall);
     const methods: Record<MaintenanceCall['method'], unknown> = {
       lease: call('lease'),
+      times: call('times'),
       retain: call('retain'),
       prune: call('prune'),
       sweep: call('sweep'),

@@ -314,6 +314,11 @@ export class StoragePipeline {
       // The next round finds and reports the same problem.
       if (!isReplaced(error)) throw error;
     }
+    const problem = this.#pruning?.problem;
+    if (problem?.message !== this.status.pruneError?.message) {
+      this.status.pruneError = problem && plainError(problem);
+      this.#onStatus();
+    }
     return Math.max(0, end - monotonicClock.now());
   }
 
@@ -360,6 +365,7 @@ export class StoragePipeline {
     const name = batchFileName(number, label);
     this.#pruning =
       writer.maintenance && new Pruning(writer.maintenance, { retention, timeZone, label }, this.#onProblem);
+    await this.#pruning?.prepare();
     const counts = this.#storage.summaries.some(({ column }) => column === 'visitor');
     const { daily } = this.#data;
     if (counts && daily && daily.secret === undefined && !writer.visitorKey) {
