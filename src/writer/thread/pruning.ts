@@ -51,13 +51,13 @@ export class Pruning {
 
   /**
    * Reads the date of the newest record, before this process stores records with dates of a clock that may be wrong.
-   * Never rejects.
+   * A failure is reported, because records can still be stored. Throws only if the database was replaced.
    */
   async prepare(): Promise<void> {
     try {
       this.#newest = { date: (await this.#maintenance.times()).newest };
-    } catch {
-      // The first pruning reports the same problem.
+    } catch (error) {
+      this.#reportFailure(error);
     }
   }
 
@@ -76,10 +76,7 @@ export class Pruning {
       this.#end(INTERVAL_MS);
     } catch (error) {
       this.#end(RETRY_MS);
-      if (isReplaced(error)) throw error;
-      const values = { storage: this.#label, reason: reasonOf(error) };
-      this.problem = new TrackUsageError('PRUNE_FAILED', values, { cause: error });
-      this.#onProblem(this.problem);
+      this.#reportFailure(error);
     }
     return undefined;
   }
@@ -107,6 +104,13 @@ export class Pruning {
       this.#onProblem(new TrackUsageError('RETENTION_CORRECTED', { storage: this.#label, before }));
     }
     return pruneSteps(this.#maintenance, plan, this.#holder, corrected);
+  }
+
+  #reportFailure(error: unknown): void {
+    if (isReplaced(error)) throw error;
+    const values = { storage: this.#label, reason: reasonOf(error) };
+    this.problem = new TrackUsageError('PRUNE_FAILED', values, { cause: error });
+    this.#onProblem(this.problem);
   }
 
   #reportAhead({ ahead }: PrunePlan): void {
