@@ -47,6 +47,15 @@ const TABLE = {
     '{value} has schema version {found}, but this release requires version {known}',
     'start the app once with this release to migrate the database',
   ],
+  STORAGE_UNUSABLE: [
+    '{value} failed: {reason}',
+    'check that the database is reachable and intact, and that this user may access it',
+  ],
+  FILE_UNREADABLE: ['cannot read {value}: {reason}', 'check the path and the permissions'],
+  FILE_UNWRITABLE: [
+    'cannot write {value}: {reason}',
+    'choose another path, or check the permissions and the free space of its directory',
+  ],
   COPY_TARGET: [
     '{value} already has records or summaries of the site "{site}"',
     'use an empty database, or another name for the site: --to-site NAME',
@@ -351,6 +360,16 @@ export function reasonOf(error: unknown): string {
   } catch {
     return 'a value that cannot be converted to a string was thrown';
   }
+}
+
+/** Returns the reason of an error of the file system, without the path, which the message names already. */
+export function fileReason(error: unknown): string {
+  return reasonOf(error).replace(/^([A-Z][A-Z0-9]*): ([^,]+), \w+(?: '.*)?$/s, '$2 ($1)');
+}
+
+/** Formats a path for a message. */
+export function pathText(path: string): string {
+  return path === '' ? '""' : path;
 }
 
 /** Formats a value for a message: short, on one line, and with its type visible. */

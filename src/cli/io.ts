@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { fileReason, TrackUsageError } from '../errors.ts';
 
 /** Output of the CLI, and properties of its environment. */
 export interface Io {
@@ -57,7 +58,9 @@ export function withClosedOutput(io: Io): Io {
         await io.stdout(text);
       } catch (cause) {
         const isClosed = (cause as { code?: unknown } | null)?.code === 'EPIPE';
-        throw isClosed ? new OutputClosed('the output was closed', { cause }) : cause;
+        if (isClosed) throw new OutputClosed('the output was closed', { cause });
+        const reason = fileReason(cause);
+        throw new TrackUsageError('FILE_UNWRITABLE', { value: 'the output', reason }, { cause });
       }
     },
   };

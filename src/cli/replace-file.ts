@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { getSystemErrorMessage } from 'node:util';
-import { reasonOf } from '../errors.ts';
+import { fileReason, pathText, TrackUsageError } from '../errors.ts';
 
 /** Writes a text to a file like `replaceFileWith`. */
 export function replaceFile(path: string, text: string): Promise<void> {
@@ -65,9 +64,11 @@ export async function replaceFileWith<T>(
     }
   } catch (cause) {
     if (cause instanceof ProducerFailed) throw cause.reason;
-    const { code, errno } = cause as NodeJS.ErrnoException;
-    const reason = errno === undefined ? reasonOf(cause) : `${getSystemErrorMessage(errno)} (${code})`;
-    throw new Error(`cannot write ${path}: ${reason}`, { cause });
+    throw new TrackUsageError(
+      'FILE_UNWRITABLE',
+      { value: pathText(path), reason: fileReason(cause) },
+      { cause },
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { reasonOf, TrackUsageError } from '../errors.ts';
+import { fileReason, pathText, TrackUsageError } from '../errors.ts';
 import type { Measures, SumRow } from '../storage/contract.ts';
 import { RECORD_COLUMNS, type RecordRow } from '../storage/record-row.ts';
 import type { StoredRetention } from '../storage/retention.ts';
@@ -94,7 +94,11 @@ export async function checkExport(file: string): Promise<CheckedExport> {
   const lines = linesOf(file);
   const next = () =>
     lines.next().catch((error: unknown) => {
-      throw invalid(reasonOf(error));
+      throw new TrackUsageError(
+        'FILE_UNREADABLE',
+        { value: pathText(file), reason: fileReason(error) },
+        { cause: error },
+      );
     });
   for (let line = await next(); !line.done; line = await next()) {
     const text = line.value.toString('utf8');

@@ -9,6 +9,8 @@ const SQLITE = /^(?:sqlite:(.+)|(.+\.(?:db|sqlite3?)))$/is;
 export interface StorageUrl {
   scheme: string;
   path: string;
+  /** URL without its password, for messages. */
+  label: string;
   open(hooks?: readonly Hook[]): Promise<Storage>;
 }
 
@@ -51,7 +53,8 @@ export function storageAt(url: string): StorageUrl {
   // The message omits most of the URL, which may contain a password.
   if (!open) throw unknownStorage(url, [...formsOf(OPENERS), 'a path that ends in .db, .sqlite or .sqlite3']);
   const path = sqlite ?? url;
-  return { scheme, path, open: (hooks) => open(path, hooks ? { hooks } : {}) };
+  const label = sqlite === undefined ? withoutPassword(url) : `sqlite:${sqlite}`;
+  return { scheme, path, label, open: (hooks) => open(path, hooks ? { hooks } : {}) };
 }
 
 /** Returns the form of each scheme, for example `sqlite:PATH` and `mysql://…`. */

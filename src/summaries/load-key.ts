@@ -7,7 +7,7 @@ export async function loadKey({
   module,
   export: exported = 'default',
 }: Pick<Summary, 'name' | 'module' | 'export'>): Promise<{ name: string; key: KeyFunction }> {
-  const fail = (reason: string, cause?: unknown) =>
+  const fail = (reason: string, cause: unknown) =>
     new TrackUsageError('SUMMARY_MODULE', { name, module, reason }, { cause });
   let key: unknown;
   try {
@@ -18,6 +18,9 @@ export async function loadKey({
   } catch (error) {
     throw fail(reasonOf(error), error);
   }
-  if (typeof key !== 'function') throw fail(`it exports no function "${exported}"`);
+  if (typeof key !== 'function') {
+    const cause = new Error(`it exports no function "${exported}"`);
+    throw fail(cause.message, cause);
+  }
   return { name, key: key as KeyFunction };
 }

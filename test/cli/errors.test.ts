@@ -1,12 +1,21 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { replaceFile } from '../../src/cli/replace-file.ts';
+import { withReader } from '../../src/cli/storage.ts';
+import { checkExport } from '../../src/copy/export-format.ts';
+import type { ErrorCode } from '../../src/errors.ts';
 import { SqliteReader } from '../../src/storages/sqlite/reader.ts';
 import { run, temporaryDirectory, track } from './support.ts';
 
 const FORMS =
   'use one of: sqlite:PATH, clickhouse://…, clickhouses://…, mongodb://…, mongodb+srv://…, redis://…, rediss://…, valkey://…, valkeys://…, postgres://…, postgresql://…, mysql://…, mariadb://…, a path that ends in .db, .sqlite or .sqlite3.';
+const COMMANDS = [
+  ...['sum', 'usage', 'copy', 'export', 'restore', 'backup', 'report', 'serve'],
+  ...['status', 'verify', 'rebuild', 'forget', 'prune'],
+];
 const COPY = ['copy', '--from', 'a.db', '--to', 'b.db'];
 
 test.each([
@@ -144,7 +153,72 @@ test('reports a file that is not a track-usage database', async () => {
   expect(await run(['usage', '--storage', at('directory.db')])).toEqual({
     code: 1,
     out: '',
-    err: expect.stringMatching(/^track-usage: cannot open .*directory\.db: .+\n$/),
+    err: expect.stringMatching(
+      /^track-usage: sqlite:.*directory\.db failed: .+: .*directory\.db is a directory; check that .+\n$/,
+    ),
+  });
+});
+
+describe('a file or server that cannot be used', () => {
+  const DAMAGED = 'sqlite:@/damaged.db failed: database disk image is malformed; check that';
+  const ABSENT = 'no such file or directory (ENOENT); c';
+  const NOWHERE = `cannot write @/none/new.db: ${ABSENT}hoose another path`;
+  const MODULE = '--module is "@/none.js"; expected a module with a key function: Cannot find module';
+
+  // `@` stands for the directory.
+  test.each([
+    ['status --storage @/loop.db', 'sqlite:@/loop.db failed: too many symbolic links encountered (ELOOP); c'],
+    ['sum urls --storage @/damaged.db', DAMAGED],
+    ['verify --storage @/damaged.db', DAMAGED],
+    ['serve --storage @/damaged.db', DAMAGED],
+    ['backup --storage @/damaged.db --out @/new.db', 'the backup of @/damaged.db to @/new.db failed: '],
+    ['backup --storage @/usage.db --out @/none/new.db', NOWHERE],
+    ['backup --storage @/usage.db --out @/usage.db', 'cannot write @/usage.db: it exists already; c'],
+    ['export --storage @/usage.db --out @/none/new.db', NOWHERE],
+    ['report --storage @/usage.db --out @/none/new.db', NOWHERE],
+    ['restore @/none --storage @/new.db', `cannot read @/none: ${ABSENT}heck the path`],
+    [
+      'restore @ --storage @/new.db',
+      'cannot read @: illegal operation on a directory (EISDIR); check the path',
+    ],
+    ['copy --from @/none.db --to @/new.db', 'no database found at @/none.db; check the path'],
+    ['copy --from @/damaged.db --to @/new.db', DAMAGED],
+    [
+      'copy --from @/usage.db --to @/none/new.db',
+      'the copy from sqlite:@/usage.db to sqlite:@/none/new.db failed: unable to open database file: the directory @/none does not exist; c',
+    ],
+    [
+      'sum urls --storage redis://:secret@127.0.0.1:1',
+      'redis://:***@127.0.0.1:1 failed: connect ECONNREFUSED',
+    ],
+    ['verify --storage @/usage.db --summary x --module @/none.js', MODULE],
+    ['rebuild --storage @/usage.db --summary x --module @/none.js', MODULE],
+  ])('is named: %s', async (line, message) => {
+    await using directory = await temporaryDirectory();
+    const inDirectory = (text: string) => text.replaceAll(/@(?!127)/g, () => directory.path);
+    await (await track(directory.path))[Symbol.asyncDispose]();
+    await symlink('loop.db', join(directory.path, 'loop.db'));
+    const bytes = await readFile(join(directory.path, 'usage.db'));
+    await writeFile(join(directory.path, 'damaged.db'), bytes.fill(7, 4096));
+    const { code, out, err } = await run(inDirectory(line).split(' '));
+    expect(err.slice(0, 13 + inDirectory(message).length)).toBe(`track-usage: ${inDirectory(message)}`);
+    // One line, without the contents of the URL that nobody may see.
+    expect(err).toMatch(/^[^\n]+\n$/);
+    expect(err).not.toContain('secret');
+    expect([code, out]).toEqual([line.includes('--module') ? 2 : 1, '']);
+    expect(existsSync(join(directory.path, 'new.db'))).toBe(false);
+  });
+
+  test('has a code', async () => {
+    await using directory = await temporaryDirectory();
+    const fails = (task: Promise<unknown>, code: ErrorCode) => expect(task).rejects.toMatchObject({ code });
+    const file = join(directory.path, 'none', 'x');
+    await fails(replaceFile(file, ''), 'FILE_UNWRITABLE');
+    await fails(checkExport(file), 'FILE_UNREADABLE');
+    await fails(
+      withReader('redis://127.0.0.1:1', async () => 1),
+      'STORAGE_UNUSABLE',
+    );
   });
 });
 
@@ -175,7 +249,7 @@ test('reports an output error', async () => {
   expect(await run(['--help'], { stdout: failing('ENOSPC') })).toEqual({
     code: 1,
     out: '',
-    err: 'track-usage: write ENOSPC\n',
+    err: expect.stringMatching(/^track-usage: cannot write the output: write ENOSPC; .*\n$/),
   });
 });
 
@@ -189,16 +263,17 @@ test('distinguishes a lost database connection from a closed output', async () =
   }
   for (const command of [['sum', 'urls'], ['usage']]) {
     const result = await run([...command, '--storage', join(directory.path, 'usage.db'), '--format', 'csv']);
-    expect(result).toEqual({ code: 1, out: '', err: 'track-usage: write EPIPE\n' });
+    expect(result).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^track-usage: sqlite:.*usage\.db failed: write EPIPE; .*\n$/),
+    });
   }
 });
 
-test.each([[], ['sum'], ['usage'], ['copy'], ['report'], ['serve']])(
-  'the help of %j fits 80 columns',
-  async (...command) => {
-    const { code, out } = await run([...command, '--help'], { columns: 80 });
-    expect(code).toBe(0);
-    expect(out).toMatch(/\nExamples:\n/);
-    expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
-  },
-);
+test.each([[], ...COMMANDS.map((name) => [name])])('the help of %j fits 80 columns', async (...command) => {
+  const { code, out } = await run([...command, '--help'], { columns: 80 });
+  expect(code).toBe(0);
+  expect(out).toMatch(/\nExamples:\n/);
+  expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});

@@ -141,12 +141,12 @@ describe('--out', () => {
     expect(await report('--out', inMissingDirectory)).toEqual({
       code: 1,
       out: '',
-      err: `track-usage: cannot write ${inMissingDirectory}: no such file or directory (ENOENT)\n`,
+      err: `track-usage: cannot write ${inMissingDirectory}: no such file or directory (ENOENT); choose another path, or check the permissions and the free space of its directory.\n`,
     });
     await mkdir(join(temporary.path, 'directory'));
     expect(await report('--out', join(temporary.path, 'directory'))).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^track-usage: cannot write .*directory: [a-z ]+ \(EISDIR\)\n$/),
+      err: expect.stringMatching(/^track-usage: cannot write .*directory: [a-z ]+ \(EISDIR\); choose .*\n$/),
     });
     expect(await readdir(temporary.path)).toEqual(['directory']);
   });

@@ -104,7 +104,7 @@ describe('a backup', () => {
     const dangling = join(directory, 'dangling.db');
     symlinkSync(join(directory, 'nowhere'), dangling);
     for (const to of [taken, dangling, path, directory]) {
-      await expect(backup(path, to)).rejects.toThrow(/^cannot back up .*: the file exists already$/);
+      await expect(backup(path, to)).rejects.toThrow(/^cannot write .*: it exists already; /);
     }
     expect(readFileSync(taken, 'utf8')).toBe('mine');
     expect(existsSync(join(directory, 'nowhere'))).toBe(false);
@@ -135,7 +135,9 @@ describe('a backup', () => {
     foreign.close();
     await expect(backup(path, to)).rejects.toMatchObject({ code: 'STORAGE_FOREIGN' });
     const { path: own } = await openFilled();
-    await expect(backup(own, join(directory, 'missing', 'copy.db'))).rejects.toThrow(/ENOENT/);
+    await expect(backup(own, join(directory, 'missing', 'copy.db'))).rejects.toThrow(
+      /^cannot write .*copy\.db: no such file or directory \(ENOENT\); /,
+    );
     expect(readdirSync(directory)).toEqual(['usage.db']);
   });
 });

@@ -10,6 +10,7 @@ import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { type Io, print } from '../io.ts';
 import { ProgressLine } from '../progress-line.ts';
+import { named } from '../storage.ts';
 
 interface Options {
   from: string;
@@ -62,23 +63,30 @@ async function run(options: Options, io: Io): Promise<void> {
   const { from, to, site, toSite = site, table, website, timeZone = 'UTC' } = options;
   const isFlask = from.startsWith('flask+');
   if (!isFlask) refuseFlaskOptions(options);
-  const target = await storageAt(to).open(STANDARD_SUMMARIES);
+  const { label, open } = storageAt(to);
+  const target = await open(STANDARD_SUMMARIES);
   const progress = new ProgressLine(io);
   const onProgress = (each: CopyProgress) => progress.show(() => progressText(each));
   try {
     if (isFlask) {
       const source = await flaskSource(from, { table, website });
       try {
-        const { records } = await copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress });
+        const { records } = await named(label, () =>
+          copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress }),
+        );
         await progress.end();
         return await print(io, [`The copy is complete: ${integer(records)} records and their summaries.\n`]);
       } finally {
         await source.close();
       }
     }
-    const source = await storageAt(from).open([]);
+    const { label: sourceLabel, open: openSource } = storageAt(from);
+    const source = await openSource([]);
     try {
-      const { records, sums } = await copy({ from: source, to: target, site, toSite, onProgress });
+      await named(sourceLabel, () => source.reader.timeZone(site));
+      const { records, sums } = await named(`the copy from ${sourceLabel} to ${label}`, () =>
+        copy({ from: source, to: target, site, toSite, onProgress }),
+      );
       await progress.end();
       return await print(io, [
         `The copy is complete and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,

@@ -25,7 +25,7 @@ const EXAMPLES = `
 Examples:
   track-usage forget --storage usage.db --visitor 0f8fad5b --dry-run
   track-usage forget --storage usage.db --remote 203.0.113.7 --yes
-  track-usage forget --storage usage.db --username jane --journal ./journal --yes
+  track-usage forget -s usage.db --username jane --journal .track-usage --yes
 
 Totals do not change: the person's requests then count without a key.`;
 

@@ -1,14 +1,16 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { show, TrackUsageError } from '../../errors.ts';
+import { reasonOf, show, TrackUsageError } from '../../errors.ts';
 import { bucket, integer } from '../../formats/numbers.ts';
 import type { MaintenanceProgress, ScopeOptions } from '../../maintenance/scope.ts';
 import type { BucketList, NotCounted, NotCovered, Uncountable } from '../../maintenance/verify.ts';
 import type { Storage } from '../../query/storage.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { defineSummary, type Summary } from '../../summaries/define.ts';
+import { loadKey } from '../../summaries/load-key.ts';
 import { known } from '../../summaries/standard.ts';
 import type { ProgressLine } from '../progress-line.ts';
+import { named } from '../storage.ts';
 import { addStorageOption } from './options.ts';
 
 /** Options of the commands that compare summaries with records. */
@@ -37,14 +39,43 @@ export function addScopeOptions(command: Command): Command {
 
 /** Opens a storage that exists already, runs the task, and closes it. */
 export async function withStorage<T>(url: string, task: (storage: Storage) => Promise<T>): Promise<T> {
-  const storage = await storageAt(url).open([]);
+  const { label, open } = storageAt(url);
+  return named(label, async () => {
+    const storage = await open([]);
+    try {
+      // A maintained database must exist: opening its writing end would create it.
+      await storage.reader.timeZone('default');
+      return await task(storage);
+    } finally {
+      await storage.close();
+    }
+  });
+}
+
+/** Throws if the module of `--module` has no key function. */
+export async function checkModule({ summary, module, export: exported }: ScopeCommandOptions): Promise<void> {
+  if (summary === undefined || module === undefined) return;
+  const [custom] = summariesOf(summary, module, exported) as [Summary];
   try {
-    // A maintained database must exist: opening its writing end would create it.
-    await storage.reader.timeZone('default');
-    return await task(storage);
-  } finally {
-    await storage.close();
+    await loadKey(custom);
+  } catch (error) {
+    // Its message speaks of records that wait in a journal.
+    const { cause } = error as Error;
+    throw new TrackUsageError(
+      'QUERY_INVALID',
+      {
+        name: '--module',
+        value: show(module),
+        expected: `a module with a key function: ${moduleReason(cause)}`,
+      },
+      { cause },
+    );
   }
+}
+
+/** Returns the reason without the file of this library that imports the module. */
+function moduleReason(error: unknown): string {
+  return reasonOf(error).replace(/ (?:imported|resolving ES modules imported) from .*/s, '');
 }
 
 /** Returns the selected buckets. */

@@ -6,6 +6,7 @@ import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import {
   addScopeOptions,
+  checkModule,
   notesOf,
   type ScopeCommandOptions,
   scopeOptionsOf,
@@ -42,6 +43,7 @@ export function addRebuildCommand(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const { storage, maxKeys, force } = options;
+  await checkModule(options);
   const result = await withStorage(storage, (opened) =>
     withProgress(io, (progress) =>
       rebuild({ ...scopeOptionsOf(options, opened, progress), maxKeys, force: force === true }),

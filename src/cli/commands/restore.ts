@@ -6,6 +6,7 @@ import { storageAt } from '../../storages/by-url.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { type Io, print } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
+import { named } from '../storage.ts';
 import { addStorageOption } from './options.ts';
 
 interface Options {
@@ -37,10 +38,13 @@ export function addRestoreCommand(program: Command, io: Io): void {
 }
 
 async function run(file: string, { storage: url, toSite }: Options, io: Io): Promise<void> {
-  const to = await storageAt(url).open(STANDARD_SUMMARIES);
+  const { label, open } = storageAt(url);
+  const to = await open(STANDARD_SUMMARIES);
   try {
-    const { site, records, sums } = await withProgress(io, (progress) =>
-      restore({ file, to, toSite, onProgress: (at) => progress.show(() => progressText(at)) }),
+    const { site, records, sums } = await named(label, () =>
+      withProgress(io, (progress) =>
+        restore({ file, to, toSite, onProgress: (at) => progress.show(() => progressText(at)) }),
+      ),
     );
     await print(io, [
       `The site "${site}" is restored and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,

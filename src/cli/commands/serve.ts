@@ -10,6 +10,7 @@ import { createHandler } from '../../server/handler.ts';
 import { checkToken } from '../../server/options.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import type { Io } from '../io.ts';
+import { named } from '../storage.ts';
 import { addStorageOption } from './options.ts';
 
 interface Options {
@@ -60,11 +61,12 @@ async function serve(options: Options, io: Io): Promise<void> {
     throw new TrackUsageError('OPTION_INVALID', { name: '--public', value: 'true', expected });
   }
   if (token !== undefined) checkToken(options.token === undefined ? 'TRACK_USAGE_TOKEN' : '--token', token);
-  const storage = await storageAt(options.storage).open();
+  const { label, open } = storageAt(options.storage);
+  const storage = await open();
   try {
     const query = storage.query;
     // A missing database is an error here, not an app that has not started yet.
-    await storage.reader.timeZone(site ?? 'default');
+    await named(label, () => storage.reader.timeZone(site ?? 'default'));
     const handler = createHandler(
       {
         query: site === undefined ? query : query.of(site),

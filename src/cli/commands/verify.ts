@@ -10,6 +10,7 @@ import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import {
   addScopeOptions,
+  checkModule,
   notesOf,
   type ScopeCommandOptions,
   scopeOptionsOf,
@@ -37,6 +38,7 @@ export function addVerifyCommand(program: Command, io: Io): void {
 }
 
 async function run(options: ScopeCommandOptions, io: Io): Promise<void> {
+  await checkModule(options);
   const result = await withStorage(options.storage, (storage) =>
     withProgress(io, (progress) => verify(scopeOptionsOf(options, storage, progress))),
   );

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { link, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { afterUndo, closeDatabase, sqlite } from '../../platform/sqlite.ts';
+import { fileReason, pathText, TrackUsageError } from '../../errors.ts';
+import { afterUndo, closeDatabase } from '../../platform/sqlite.ts';
 import { fileIdentity } from '../../storage/file-identity.ts';
-import { namedError, versionOf } from './schema.ts';
+import { namedError, openForReading, versionOf } from './schema.ts';
 
 /** Time that the backup waits for another connection. In ms. */
 const BUSY_TIMEOUT = 30_000;
+const EXISTS = 'it exists already';
 
 /** Result of `backup`. */
 export interface Backup {
@@ -27,7 +28,7 @@ export async function backup(path: string, destination: string): Promise<Backup>
   const target = resolve(destination);
   try {
     if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
-    if (await exists(target)) throw new Error('the file exists already');
+    if (await exists(target)) throw unwritable(destination, EXISTS);
     const beside = `${target}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       // The copy holds the same data, so it gets the same permissions.
@@ -46,13 +47,20 @@ export async function backup(path: string, destination: string): Promise<Backup>
     }
   } catch (cause) {
     if (cause instanceof TrackUsageError) throw cause;
-    throw new Error(`cannot back up ${path} to ${destination}: ${reasonOf(cause)}`, { cause });
+    const { errno, path: at } = cause as NodeJS.ErrnoException;
+    throw errno === undefined || at === path
+      ? new TrackUsageError(
+          'STORAGE_UNUSABLE',
+          { value: `the backup of ${path} to ${destination}`, reason: fileReason(cause) },
+          { cause },
+        )
+      : unwritable(destination, fileReason(cause), cause);
   }
 }
 
 /** Copies the database into an empty file, without its free pages. */
 function copy(path: string, file: string): void {
-  const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+  const database = openForReading(path);
   try {
     database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
     if (versionOf(database, path) === 0) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
@@ -72,10 +80,14 @@ async function moveTo(from: string, to: string): Promise<void> {
     // Unlike renaming, linking fails if the name is taken.
     await link(from, to);
   } catch (error) {
-    if (await exists(to)) throw new Error('the file exists already', { cause: error });
+    if (await exists(to)) throw unwritable(to, EXISTS, error);
     // Some file systems have no links. There, a file that appears in this moment would be replaced.
     await rename(from, to);
   }
+}
+
+function unwritable(path: string, reason: string, cause?: unknown): TrackUsageError {
+  return new TrackUsageError('FILE_UNWRITABLE', { value: pathText(path), reason }, { cause });
 }
 
 async function exists(path: string): Promise<boolean> {

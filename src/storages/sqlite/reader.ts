@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
-import { afterUndo, closeDatabase, rollBack, settle, sqlite } from '../../platform/sqlite.ts';
+import { afterUndo, closeDatabase, rollBack, settle } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
 import { checkReadable } from '../../storage/checks.ts';
 import type {
@@ -25,7 +25,7 @@ import { SqlReader } from '../sql/sql-reader.ts';
 import { dialectOf, LAST_DATE } from './dialect.ts';
 import { DatabaseFile } from './location.ts';
 import type { SqliteOptions } from './options.ts';
-import { DATE_SHIFT, namedError, SCHEMA_VERSION, versionOf } from './schema.ts';
+import { DATE_SHIFT, namedError, openForReading, SCHEMA_VERSION, versionOf } from './schema.ts';
 import { sizeOf } from './size.ts';
 
 /** The largest integer. No record has it as its ID. */
@@ -137,7 +137,7 @@ export class SqliteReader extends SqlReader implements StorageReader {
 /** Opens a file for reading. */
 function open(path: string): DatabaseSync {
   if (fileIdentity(path) === undefined) throw new TrackUsageError('STORAGE_NOT_FOUND', { value: path });
-  const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+  const database = openForReading(path);
   try {
     // With a 32 MiB cache, most sorts need no temporary file.
     database.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -32768');

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { afterUndo, rollBack } from '../../platform/sqlite.ts';
+import { afterUndo, rollBack, sqlite } from '../../platform/sqlite.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
 import { PERIOD_NAMES, recordsWithTexts, sumsWithKeys, viewName } from '../sql/views.ts';
@@ -190,23 +190,38 @@ export function migrate(database: DatabaseSync, path: string): void {
 }
 
 /**
- * Replaces SQLite's own errors for a file of another type (26: SQLITE_NOTADB) and a missing directory (14:
- * SQLITE_CANTOPEN), which name neither.
+ * Replaces SQLite's own errors for a file of another type (26: SQLITE_NOTADB) and a path that is no file, which do not
+ * name it.
  */
 export function namedError(error: unknown, path: string): unknown {
   const { errcode = 0, code } = error as { errcode?: number; code?: string };
   if (errcode === 26) return new TrackUsageError('STORAGE_FOREIGN', { value: path }, { cause: error });
-  if ((errcode & 0xff) !== 14 || !isMissing(dirname(path))) return error;
-  const message = `${reasonOf(error)}: the directory ${dirname(path)} does not exist`;
+  const reason = reasonOfFile(errcode & 0xff, path);
+  if (reason === undefined) return error;
+  const message = `${reasonOf(error)}: ${reason}`;
   return Object.assign(new Error(message, { cause: error }), { errcode, code });
 }
 
-/** Returns whether a directory does not exist. Returns false if that is unknown. */
-function isMissing(directory: string): boolean {
+/** Opens a file for reading, with an error that names it. */
+export function openForReading(path: string): DatabaseSync {
   try {
-    return statSync(directory, { throwIfNoEntry: false }) === undefined;
+    return new (sqlite().DatabaseSync)(path, { readOnly: true });
+  } catch (error) {
+    throw namedError(error, path);
+  }
+}
+
+/** Returns what is wrong with a path, if SQLite cannot open or read its file. 10: SQLITE_IOERR. 14: SQLITE_CANTOPEN. */
+function reasonOfFile(code: number, path: string): string | undefined {
+  if (code !== 10 && code !== 14) return undefined;
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return `${path} is a directory`;
+    const directory = dirname(path);
+    const found = statSync(directory, { throwIfNoEntry: false });
+    if (found === undefined) return `the directory ${directory} does not exist`;
+    return found.isDirectory() ? undefined : `${directory} is not a directory`;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
