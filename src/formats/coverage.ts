@@ -1,10 +1,10 @@
 import type { Gap } from '../query/query-types.ts';
 import { known } from '../summaries/standard.ts';
-import { integer } from './numbers.ts';
+import { quantity } from './numbers.ts';
 
 /** Describes a gap in a sentence. */
 export function gapText({ summary, from, to, hits }: Gap): string {
-  const missing = `${integer(hits)} ${hits === 1 ? 'hit' : 'hits'}`;
+  const missing = quantity(hits, 'hit');
   const begin = from.slice(0, 16).replace('T', ' ');
   const end = `${to.slice(0, 13).replace('T', ' ')}:59`;
   const title = known(summary)?.title ?? summary;

@@ -18,6 +18,12 @@ export function integer(value: number): string {
   return WHOLE.format(value);
 }
 
+/** Formats a number of things: `1 request`, `1,234 requests`. @param noun Singular, which takes an `s` in the plural. */
+export function quantity(value: number, noun: string): string {
+  const count = integer(value);
+  return `${count} ${noun}${count === '1' ? '' : 's'}`;
+}
+
 /** Formats a number for an axis or a small tile: `12.3K`. */
 export function compact(value: number): string {
   return COMPACT.format(value);

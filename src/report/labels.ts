@@ -3,7 +3,7 @@ import { type Change, changeOf, SAME } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { expiredText } from '../formats/expired.ts';
 import { BUDGET_NOTE, MEASURE_LABELS, NO_KEY, OVER_BUDGET, SUMMARY_LABELS } from '../formats/labels.ts';
-import { bytes, duration, integer, percent } from '../formats/numbers.ts';
+import { bytes, duration, integer, percent, quantity } from '../formats/numbers.ts';
 import type { Bots, Bucket, RangeResult, ResolvedRange, TopResult, Totals } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { OTHERS } from '../summaries/coverage.ts';
@@ -179,8 +179,7 @@ function average(value: number, { hits }: Measures): number {
 
 /** Returns the label of the remaining keys: `12 others`. */
 export function othersText({ count, rows }: TopResult): string {
-  const others = count - rows.length;
-  return `${integer(others)} ${others === 1 ? 'other' : 'others'}`;
+  return quantity(count - rows.length, 'other');
 }
 
 /** Formats a range: `October 2026`, `1 to 15 October 2026`, `24 November 2026, 10:00 to 21:59`. */

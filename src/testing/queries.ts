@@ -258,8 +258,8 @@ export function queryCases(subject: Subject): TestCase[] {
             const { totals } = await client.totals(options);
             equal(totals, { ...sums(0, 0), visitors: null, bots: 0 });
             const period = 'month';
-            for (const of of [{}, { summary: 'urls', key: 'http://localhost/' }]) {
-              const { buckets } = await client.series({ ...options, ...of, period });
+            for (const selected of [{}, { summary: 'urls', key: 'http://localhost/' }]) {
+              const { buckets } = await client.series({ ...options, ...selected, period });
               equal(
                 buckets.filter(({ hits }) => hits > 0),
                 [],

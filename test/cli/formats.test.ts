@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Column, table } from '../../src/cli/formats/table.ts';
+import { wrap } from '../../src/cli/formats/wrap.ts';
 import { csv } from '../../src/formats/csv.ts';
-import { bytes, compact, duration, integer, percent } from '../../src/formats/numbers.ts';
+import { bytes, compact, duration, integer, percent, quantity } from '../../src/formats/numbers.ts';
 import { escapeJson, escapeText } from '../../src/text/escape.ts';
 import { lines } from './support.ts';
 
@@ -157,4 +158,34 @@ test.each([
 test('formats numbers', () => {
   expect(integer(1_234_567)).toBe('1,234,567');
   expect(compact(12_345)).toBe('12.3K');
+});
+
+test('a right-aligned last column is as wide as its text, however wide the terminal is', () => {
+  const columns: Column<number>[] = [
+    { heading: 'Row', text: () => 'a' },
+    { heading: 'Size', text: String, right: true },
+  ];
+  const wide = { isTTY: false, columns: 80, env: {} };
+  expect([...table(columns, [1, 22], wide)]).toEqual(['Row  Size\n', 'a       1\n', 'a      22\n']);
+});
+
+test('quantities agree in number', () => {
+  expect([0, 1, 2, 1234].map((value) => quantity(value, 'row'))).toEqual([
+    '0 rows',
+    '1 row',
+    '2 rows',
+    '1,234 rows',
+  ]);
+  // As they are shown: a rounded number.
+  expect(quantity(0.8, 'request')).toBe('1 request');
+});
+
+test('lines are broken between words, and paths stay whole', () => {
+  const line = 'Names: one, two, three, /a/path/that/is/longer/than/a/line, four\n';
+  expect(wrap(line, { columns: undefined })).toBe(line);
+  expect(wrap(line, { columns: line.length - 1 })).toBe(line);
+  expect(wrap(line, { columns: 20 })).toBe(
+    'Names: one, two,\n  three,\n  /a/path/that/is/longer/than/a/line,\n  four\n',
+  );
+  expect(wrap('  where: a text of a person\n', { columns: 20 })).toBe('  where: a text of a\n    person\n');
 });

@@ -81,7 +81,7 @@ test('rebuild repairs the summaries, and fills new ones', async () => {
   damage(path);
   expect(await run(['rebuild', '--storage', path])).toEqual({
     code: 0,
-    out: 'Buckets rebuilt: 1. Keys changed: 1.\n',
+    out: 'Rebuilt: 1 bucket, with 1 changed key.\n',
     err: '',
   });
   const names = STANDARD_SUMMARIES.map(({ name }) => name);
@@ -101,9 +101,9 @@ test('rebuild refuses buckets from which records are missing', async () => {
   expect(code).toBe(1);
   expect(out).toBe(lines`
     Nothing was rebuilt.
-    Records of the hour 2026-11-24 12:00: 1. Requests in its summaries: 2.
-    Records of the day 2026-11-24: 1. Requests in its summaries: 2.
-    Records of the month 2026-11: 1. Requests in its summaries: 2.
+    The hour 2026-11-24 12:00 has 1 record, but 2 requests in its summaries.
+    The day 2026-11-24 has 1 record, but 2 requests in its summaries.
+    The month 2026-11 has 1 record, but 2 requests in its summaries.
   `);
   expect(err).toBe(
     'Records are missing from these buckets, which were left unchanged. To reduce their sums to the records that are left, add --force.\n',

@@ -125,9 +125,7 @@ describe('status', () => {
     );
     expect(out).toMatch(/^Records: from 2026-11-05 12:34:56 to 2026-11-24 12:34:56$/m);
     expect(out).toMatch(/^Records +200 +[\d.]+ k?B +[\d.]+ k?B$/m);
-    expect(out).toMatch(
-      /^Growth: 10 requests per day, [\d.,]+ k?B per day; total size in a year: [\d.]+ [kM]B$/m,
-    );
+    expect(out).toMatch(/^Growth: 10 requests and [\d.,]+ k?B per day; total size in a year: [\d.]+ [kM]B$/m);
     expect(out).toMatch(/^Retention: records forever, hours forever, days forever, months forever$/m);
     expect(out).toMatch(
       /^Key budgets: none reached\nJournals: none\n\nNeeds attention:\n- No app has stored/m,

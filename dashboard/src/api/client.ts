@@ -1,3 +1,5 @@
+import { quantity } from '../format/numbers.ts';
+
 /** Error response of the API (RFC 9457), or a failure to reach it. */
 export class ApiError extends Error {
   readonly status: number;
@@ -51,7 +53,7 @@ export async function signIn(token: string): Promise<void> {
   if (response.status === 401) throw new ApiError('Wrong token.', 401);
   if (response.status !== 429) throw await problemOf(response);
   const seconds = Number(response.headers.get('retry-after'));
-  const pause = seconds > 0 ? `${seconds} ${seconds === 1 ? 'second' : 'seconds'}` : 'a while';
+  const pause = seconds > 0 ? quantity(seconds, 'second') : 'a while';
   throw new ApiError(`Too many attempts. Try again in ${pause}.`, 429);
 }
 

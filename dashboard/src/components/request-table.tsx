@@ -2,7 +2,7 @@ import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { RecordJson, RecordsResult } from '../api/types.ts';
 import { showInstant } from '../format/dates.ts';
 import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
-import { bytes, duration, integer } from '../format/numbers.ts';
+import { bytes, duration, integer, quantity } from '../format/numbers.ts';
 import { KeyLabel } from './key-label.tsx';
 
 /** Requests, newest first. */
@@ -71,7 +71,7 @@ function Request({ record, timeZone, origin }: RequestProps) {
       <td class="number" title={`${integer(record.duration)} µs`}>
         {duration(record.duration)}
       </td>
-      <td class="number" title={`${integer(contentLength)} bytes`}>
+      <td class="number" title={quantity(contentLength, 'byte')}>
         {bytes(contentLength)}
       </td>
       <td class="address" title={place ?? undefined}>

@@ -2,7 +2,7 @@ import { expiredText as textOf } from '../../../src/formats/expired.ts';
 import { MEASURE_LABELS, OVER_BUDGET } from '../../../src/formats/labels.ts';
 import type { Expired, Gap } from '../api/types.ts';
 import { show, showRange } from './dates.ts';
-import { integer } from './numbers.ts';
+import { quantity } from './numbers.ts';
 
 /** Describes expired data. */
 export function expiredText(expired: Expired): string {
@@ -18,5 +18,5 @@ export function budgetText(label: string): string {
 
 /** Describes the hits that a summary does not include. */
 export function gapText(label: string, { from, to, hits }: Gap): string {
-  return `${label} do not include ${integer(hits)} ${hits === 1 ? 'hit' : 'hits'} (${showRange({ from, to })}), when the summary was not among the hooks of every app.`;
+  return `${label} do not include ${quantity(hits, 'hit')} (${showRange({ from, to })}), when the summary was not among the hooks of every app.`;
 }

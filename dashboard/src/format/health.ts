@@ -1,7 +1,7 @@
 import { OVER_BUDGET, PART_LABELS } from '../../../src/formats/labels.ts';
 import type { KeptPart, UsageStatus, Verification } from '../api/types.ts';
 import { show } from './dates.ts';
-import { integer } from './numbers.ts';
+import { quantity } from './numbers.ts';
 
 export interface Health {
   level: 'good' | 'warn' | 'bad' | 'none';
@@ -43,7 +43,7 @@ export function healthOf(
   for (const { storage, ok, lag, lost, rejected, error, hooks, budgets } of storages) {
     if (!ok && error) bad.push(`${storage} cannot be written: ${error.message}`);
     else if (!ok) warn.push(`${storage} is not open yet.`);
-    const behind = `${storage} is ${count(Math.round(lag.seconds), 'second')} behind, with ${count(lag.records, 'request')} to store.`;
+    const behind = `${storage} is ${quantity(Math.round(lag.seconds), 'second')} behind, with ${quantity(lag.records, 'request')} to store.`;
     if (lag.seconds > LAG.bad) bad.push(behind);
     else if (lag.seconds > LAG.warn) warn.push(behind);
     if (lost > 0) bad.push(`${requests(lost)} lost before reaching ${storage}.`);
@@ -56,18 +56,18 @@ export function healthOf(
     }
     if (budgets.texts > 0) {
       notes.push(
-        `${storage} replaced ${count(budgets.texts, 'text')} beyond the hourly budget of new texts.`,
+        `${storage} replaced ${quantity(budgets.texts, 'text')} beyond the hourly budget of new texts.`,
       );
     }
     const unhooked = hooks.dropped + hooks.failed;
     if (unhooked > 0)
       warn.push(
-        `${count(unhooked, 'hook call')} of ${storage} failed or ${unhooked === 1 ? 'was' : 'were'} dropped.`,
+        `${quantity(unhooked, 'hook call')} of ${storage} failed or ${unhooked === 1 ? 'was' : 'were'} dropped.`,
       );
   }
   if (journal.slowAppends > 0) {
     const were = journal.slowAppends === 1 ? 'was' : 'were';
-    warn.push(`${count(journal.slowAppends, 'write')} to the journal ${were} slow.`);
+    warn.push(`${quantity(journal.slowAppends, 'write')} to the journal ${were} slow.`);
   }
   const lines = [...bad, ...warn, ...notes];
   if (status.lastError && !lines.some((line) => line.includes(status.lastError!.message))) {
@@ -75,7 +75,7 @@ export function healthOf(
   }
   if (bad.length > 0) return { level: 'bad', label: 'Data incomplete', lines: [...lines, ...kept] };
   if (warn.length > 0) return { level: 'warn', label: 'Needs attention', lines: [...lines, ...kept] };
-  const journaled = `${count(status.journaled, 'request')} of this process: each is stored or will be stored shortly.`;
+  const journaled = `${quantity(status.journaled, 'request')} of this process: each is stored or will be stored shortly.`;
   return { level: 'good', label: 'Data complete', lines: [journaled, ...lines, ...kept] };
 }
 
@@ -86,7 +86,7 @@ const UNITS: Readonly<Record<string, string>> = { h: 'hour', d: 'day', mo: 'mont
 function retentionLines(retention: readonly KeptPart[]): string[] {
   return retention.map(({ part, keep, before }) => {
     const [, number, unit] = /^(\d+)(\w+)$/.exec(keep) ?? [];
-    const time = unit === undefined ? 'forever' : `for ${count(Number(number), UNITS[unit] ?? unit)}`;
+    const time = unit === undefined ? 'forever' : `for ${quantity(Number(number), UNITS[unit] ?? unit)}`;
     return `${PARTS[part]} are kept ${time}${before === null ? '' : `, currently since ${show(before, 'dayAndYear')}`}.`;
   });
 }
@@ -95,19 +95,14 @@ function retentionLines(retention: readonly KeptPart[]): string[] {
 export function verificationText({ date, compared, count: differences, notCovered }: Verification): string {
   const day = show(date, 'dayAndYear');
   if (differences > 0) {
-    return `${day}: ${count(differences, 'difference')} between the summaries and the records. To repair them, run track-usage rebuild with --from ${date} --to ${date}.`;
+    return `${day}: ${quantity(differences, 'difference')} between the summaries and the records. To repair them, run track-usage rebuild with --from ${date} --to ${date}.`;
   }
   if (compared === 0 && notCovered > 0) return `${day}: the records are no longer complete.`;
   return compared === 0
     ? `${day}: no requests to compare.`
-    : `${day}: no differences in ${count(compared, 'bucket')} of summaries.`;
+    : `${day}: no differences in ${quantity(compared, 'bucket')} of summaries.`;
 }
 
 function requests(number: number): string {
-  return `${count(number, 'request')} ${number === 1 ? 'was' : 'were'}`;
-}
-
-/** Formats a number of things: `1 request`, `1,234 requests`. */
-function count(number: number, noun: string): string {
-  return `${integer(number)} ${noun}${number === 1 ? '' : 's'}`;
+  return `${quantity(number, 'request')} ${number === 1 ? 'was' : 'were'}`;
 }

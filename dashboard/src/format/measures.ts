@@ -1,7 +1,7 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopRow, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
-import { bytes, compact, duration, integer, percent } from './numbers.ts';
+import { bytes, compact, duration, integer, percent, quantity } from './numbers.ts';
 
 export interface Measure {
   id: MeasureId;
@@ -35,7 +35,7 @@ export const MEASURES: readonly Measure[] = [
     label: MEASURE_LABELS.transfer,
     of: ({ transfer }) => transfer,
     short: bytes,
-    full: (value) => `${integer(value)} bytes`,
+    full: (value) => quantity(value, 'byte'),
     better: null,
     needs: null,
   },
@@ -91,7 +91,7 @@ export function showValue(value: number, order: Order): string {
 }
 
 export function showFull(value: number, order: Order): string {
-  if (order === 'transfer') return `${integer(value)} bytes`;
+  if (order === 'transfer') return quantity(value, 'byte');
   if (order === 'duration' || order === 'average') return time.full(value);
   return integer(value);
 }

@@ -5,6 +5,7 @@ import { bytes } from '../../formats/numbers.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { backup } from '../../storages/sqlite/backup.ts';
 import { escapeText } from '../../text/escape.ts';
+import { wrap } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 
 interface Options {
@@ -41,5 +42,5 @@ async function run({ storage, out }: Options, io: Io): Promise<void> {
     });
   }
   const { path: created, bytes: size } = await backup(resolve(path), out);
-  await print(io, [`Created ${escapeText(created)}: ${bytes(size)}.\n`]);
+  await print(io, [wrap(`Created ${escapeText(created)}: ${bytes(size)}.\n`, io)]);
 }

@@ -4,10 +4,11 @@ import { copyFlask } from '../../copy/flask/copy-flask.ts';
 import { flaskSource } from '../../copy/flask/source.ts';
 import type { CopyProgress } from '../../copy/options.ts';
 import { show, TrackUsageError } from '../../errors.ts';
-import { integer } from '../../formats/numbers.ts';
+import { quantity } from '../../formats/numbers.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { wrap } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { named } from '../storage.ts';
@@ -75,7 +76,9 @@ async function run(options: Options, io: Io): Promise<void> {
           copyFlask({ from: source, to: target, site: toSite, timeZone, onProgress }),
         );
         await progress.end();
-        return await print(io, [`The copy is complete: ${integer(records)} records and their summaries.\n`]);
+        return await print(io, [
+          wrap(`The copy is complete: ${quantity(records, 'record')} and their summaries.\n`, io),
+        ]);
       } finally {
         await source.close();
       }
@@ -89,7 +92,10 @@ async function run(options: Options, io: Io): Promise<void> {
       );
       await progress.end();
       return await print(io, [
-        `The copy is complete and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,
+        wrap(
+          `The copy is complete and verified: ${quantity(records, 'record')}, ${quantity(sums, 'summary row')}.\n`,
+          io,
+        ),
       ]);
     } finally {
       await source.close();
@@ -122,6 +128,9 @@ function knownTimeZone(text: string): string {
 }
 
 function progressText({ step, summary, rows }: CopyProgress): string {
-  const what = { records: 'records', sums: `summary rows (${summary})`, verify: 'rows verified' }[step];
-  return `${integer(rows)} ${what}`;
+  return {
+    records: quantity(rows, 'record'),
+    sums: `${quantity(rows, 'summary row')} (${summary})`,
+    verify: `${quantity(rows, 'row')} verified`,
+  }[step];
 }

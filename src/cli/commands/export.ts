@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { allSumsOf, exportSite, recordsOf } from '../../copy/export.ts';
 import type { CopyProgress } from '../../copy/options.ts';
 import { type Cell, csv } from '../../formats/csv.ts';
-import { integer } from '../../formats/numbers.ts';
+import { quantity } from '../../formats/numbers.ts';
 import { RECORD_CELLS } from '../../formats/record-cells.ts';
 import type { Storage } from '../../query/storage.ts';
 import { storedZone } from '../../query/stored-zone.ts';
@@ -64,7 +64,7 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
     withProgress(io, (progress) => {
       const produce = (write: Write) =>
         writeTo(storage, options, write, (at) =>
-          progress.show(() => `${integer(at.rows)} rows (${at.step})`),
+          progress.show(() => `${quantity(at.rows, 'row')} (${at.step})`),
         );
       if (out === '-') return produce((text) => print(io, [text]));
       return replaceFileWith(out, produce);

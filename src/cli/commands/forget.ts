@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
 import { json } from '../../formats/json.ts';
-import { integer } from '../../formats/numbers.ts';
+import { integer, quantity } from '../../formats/numbers.ts';
 import { type ForgetProgress, type ForgetResult, forget } from '../../maintenance/forget.ts';
 import type { Person } from '../../storage/contract.ts';
 import { escapeText } from '../../text/escape.ts';
+import { wrapped } from '../formats/wrap.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import { withStorage } from './maintenance.ts';
@@ -64,7 +65,7 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
     ),
   );
   if (options.json) await print(io, [`${json(result)}\n`]);
-  else await print(io, lines(result, dryRun));
+  else await print(io, wrapped(lines(result, dryRun), io));
   const { pending } = result;
   if (pending.length === 0 || dryRun) return;
   throw new Unsuccessful(
@@ -79,11 +80,10 @@ function personOf({ visitor, remote, username }: Options): Person | undefined {
 }
 
 function progressText({ step, rows }: ForgetProgress): string {
-  const count = integer(rows);
   return {
-    journals: `waiting for ${count} journals`,
-    keys: `${count} sums changed`,
-    records: `${count} records deleted`,
+    journals: `waiting for ${quantity(rows, 'journal')}`,
+    keys: `${quantity(rows, 'sum')} changed`,
+    records: `${quantity(rows, 'record')} deleted`,
     texts: 'deleting unused texts',
     files: 'removing deleted data from the files',
   }[step];
@@ -95,12 +95,12 @@ function* lines(result: ForgetResult, dryRun: boolean): Generator<string> {
   if (records + keys.length + rejected + batches + stored.length + pending.length === 0) {
     yield 'Nothing found.\n';
   } else {
-    yield `${deleted}: ${integer(records)} records.\n`;
+    yield `${deleted}: ${quantity(records, 'record')}.\n`;
     for (const { summary, buckets, hits } of keys) {
-      yield `${deleted}: the key in ${integer(buckets)} buckets of ${summary}, with ${integer(hits)} hits.\n`;
+      yield `${deleted}: the key in ${quantity(buckets, 'bucket')} of ${summary}, with ${quantity(hits, 'hit')}.\n`;
     }
-    if (rejected > 0) yield `${deleted}: ${integer(rejected)} rejected records.\n`;
-    if (batches > 0) yield `${deleted}: ${integer(batches)} saved batches.\n`;
+    if (rejected > 0) yield `${deleted}: ${quantity(rejected, 'rejected record')}.\n`;
+    if (batches > 0) yield `${deleted}: ${integer(batches)} saved ${batches === 1 ? 'batch' : 'batches'}.\n`;
   }
   if (dryRun) for (const path of [...pending, ...stored]) yield `Found in the journal ${escapeText(path)}.\n`;
   else {

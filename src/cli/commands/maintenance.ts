@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { reasonOf, show, TrackUsageError } from '../../errors.ts';
-import { bucket, integer } from '../../formats/numbers.ts';
+import { bucket, integer, quantity } from '../../formats/numbers.ts';
 import type { MaintenanceProgress, ScopeOptions } from '../../maintenance/scope.ts';
 import type { BucketList, NotCounted, NotCovered, Uncountable } from '../../maintenance/verify.ts';
 import type { Storage } from '../../query/storage.ts';
@@ -91,7 +91,7 @@ export function scopeOptionsOf(
     ...(from !== undefined && { from }),
     ...(to !== undefined && { to }),
     onProgress: (at: MaintenanceProgress) =>
-      progress.show(() => `${integer(at.done)} of ${integer(at.total)} buckets`),
+      progress.show(() => `${integer(at.done)} of ${quantity(at.total, 'bucket')}`),
   };
 }
 
@@ -123,7 +123,7 @@ export function notesOf({
   return [
     ...notCounted.map(
       (list) =>
-        `${list.summary} does not count ${integer(list.hits)} stored requests in ${listText(list)}.\n`,
+        `${list.summary} does not count ${quantity(list.hits, 'stored request')} in ${listText(list)}.\n`,
     ),
     ...notCovered.map((list) => {
       const reason =
@@ -138,6 +138,5 @@ export function notesOf({
 
 function listText({ period, from, to, buckets }: BucketList): string {
   const [first, last] = [bucket(period, from), bucket(period, to)];
-  const count = `${integer(buckets)} ${period}${buckets === 1 ? '' : 's'}`;
-  return first === last ? `the ${period} ${first}` : `${count} from ${first} to ${last}`;
+  return first === last ? `the ${period} ${first}` : `${quantity(buckets, period)} from ${first} to ${last}`;
 }

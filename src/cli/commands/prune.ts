@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
 import { PART_LABELS } from '../../formats/labels.ts';
-import { instant, integer } from '../../formats/numbers.ts';
+import { instant, quantity } from '../../formats/numbers.ts';
 import { type PruneResult, prune } from '../../maintenance/prune.ts';
 import type { Part } from '../../storage/retention.ts';
+import { wrapped } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import { withStorage } from './maintenance.ts';
@@ -66,12 +67,12 @@ async function run(options: Options, io: Io): Promise<void> {
           progress.show(() =>
             part === 'texts'
               ? 'deleting unused texts'
-              : `${integer(rows)} rows of ${PART_LABELS[part].toLowerCase()}`,
+              : `${quantity(rows, 'row')} of ${PART_LABELS[part].toLowerCase()}`,
           ),
       }),
     ),
   );
-  await print(io, options.json ? [`${json(result)}\n`] : lines(result, dryRun));
+  await print(io, options.json ? [`${json(result)}\n`] : wrapped(lines(result, dryRun), io));
 }
 
 function partsOf({ records, hours, days, months }: Options): Part[] {
@@ -89,8 +90,10 @@ function* lines({ parts, jump }: PruneResult, dryRun: boolean): Generator<string
     yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
   }
   for (const { part, before, rows } of parts) {
-    const unit = part === 'records' ? '' : dryRun ? ' buckets of' : ' rows of';
-    const what = `${integer(rows)}${unit} ${PART_LABELS[part].toLowerCase()} before ${instant(before)}`;
+    const of = ` of ${PART_LABELS[part].toLowerCase()}`;
+    const count =
+      part === 'records' ? quantity(rows, 'record') : `${quantity(rows, dryRun ? 'bucket' : 'row')}${of}`;
+    const what = `${count} before ${instant(before)}`;
     yield dryRun ? `To delete: ${what}.\n` : `Deleted: ${what}.\n`;
   }
   if (dryRun && jump) {

@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { json } from '../../formats/json.ts';
-import { bucket, integer } from '../../formats/numbers.ts';
+import { bucket, quantity } from '../../formats/numbers.ts';
 import { type RebuildResult, rebuild } from '../../maintenance/rebuild.ts';
+import { wrapped } from '../formats/wrap.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import {
@@ -50,7 +51,7 @@ async function run(options: Options, io: Io): Promise<void> {
     ),
   );
   if (options.json) await print(io, [`${json(result)}\n`]);
-  else await print(io, lines(result));
+  else await print(io, wrapped(lines(result), io));
   const { refused } = result;
   if (refused.length === 0) return;
   throw new Unsuccessful(
@@ -60,12 +61,12 @@ async function run(options: Options, io: Io): Promise<void> {
 
 function* lines(result: RebuildResult): Generator<string> {
   const { rebuilt, keys, filled, refused } = result;
-  if (rebuilt > 0) yield `Buckets rebuilt: ${integer(rebuilt)}. Keys changed: ${integer(keys)}.\n`;
+  if (rebuilt > 0) yield `Rebuilt: ${quantity(rebuilt, 'bucket')}, with ${quantity(keys, 'changed key')}.\n`;
   else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
   else yield 'Nothing to rebuild: the summaries match the records.\n';
-  if (filled > 0) yield `Requests added to summaries, over all periods: ${integer(filled)}.\n`;
+  if (filled > 0) yield `Added to summaries, over all periods: ${quantity(filled, 'request')}.\n`;
   for (const { period, date, stored, records } of refused) {
-    yield `Records of the ${period} ${bucket(period, date)}: ${integer(records)}. Requests in its summaries: ${integer(stored)}.\n`;
+    yield `The ${period} ${bucket(period, date)} has ${quantity(records, 'record')}, but ${quantity(stored, 'request')} in its summaries.\n`;
   }
   yield* notesOf(result);
 }

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import type { CopyProgress } from '../../copy/options.ts';
 import { restore } from '../../copy/restore.ts';
-import { integer } from '../../formats/numbers.ts';
+import { quantity } from '../../formats/numbers.ts';
 import { storageAt } from '../../storages/by-url.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
+import { escapeText } from '../../text/escape.ts';
+import { wrap } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import { named } from '../storage.ts';
@@ -47,7 +49,10 @@ async function run(file: string, { storage: url, toSite }: Options, io: Io): Pro
       ),
     );
     await print(io, [
-      `The site "${site}" is restored and verified: ${integer(records)} records, ${integer(sums)} summary rows.\n`,
+      wrap(
+        `The site "${escapeText(site)}" is restored and verified: ${quantity(records, 'record')}, ${quantity(sums, 'summary row')}.\n`,
+        io,
+      ),
     ]);
   } finally {
     await to.close();
@@ -55,6 +60,9 @@ async function run(file: string, { storage: url, toSite }: Options, io: Io): Pro
 }
 
 function progressText({ step, rows }: CopyProgress): string {
-  const what = { records: 'records', sums: 'summary rows', verify: 'rows verified' }[step];
-  return `${integer(rows)} ${what}`;
+  return {
+    records: quantity(rows, 'record'),
+    sums: quantity(rows, 'summary row'),
+    verify: `${quantity(rows, 'row')} verified`,
+  }[step];
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
 import { PART_LABELS } from '../../formats/labels.ts';
-import { bytes, duration, instant, integer } from '../../formats/numbers.ts';
+import { bytes, duration, instant, integer, quantity } from '../../formats/numbers.ts';
 import { storageStatus } from '../../maintenance/status.ts';
 import type { StorageReport } from '../../maintenance/storage-report.ts';
 import type { PartSize } from '../../storage/contract.ts';
@@ -9,6 +9,7 @@ import { PARTS } from '../../storage/retention.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { escapeText } from '../../text/escape.ts';
 import { type Column, table } from '../formats/table.ts';
+import { wrap, wrapped } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 import { withStorage } from './maintenance.ts';
 import { addStorageOption } from './options.ts';
@@ -61,23 +62,30 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
   const { storage, site, timeZone, summaries, oldest, newest, size, growth, budgets, advice } = report;
   yield `Storage: ${escapeText(storage)}\n`;
   yield `Site: ${escapeText(site)}, in the time zone ${timeZone}\n`;
-  yield `Summaries: ${summaries.map(escapeText).join(', ')}\n`;
+  yield wrap(`Summaries: ${summaries.map(escapeText).join(', ')}\n`, io);
   yield oldest === null || newest === null
     ? 'Records: none\n'
     : `Records: from ${instant(oldest)} to ${instant(newest)}\n`;
   yield '\n';
   yield* table(SIZES, rowsOf(report), io);
   yield `Total: ${sizeText(size.total)}, ${sizeText(size.free)} of it free\n`;
-  yield `Growth: ${integer(growth.requestsPerDay)} requests per day, ${sizeText(growth.bytesPerDay)} per day; total size in a year: ${sizeText(growth.bytesInYear)}\n`;
+  const { requestsPerDay, bytesPerDay, bytesInYear } = growth;
+  yield wrap(
+    `Growth: ${quantity(requestsPerDay, 'request')} and ${sizeText(bytesPerDay)} per day; total size in a year: ${sizeText(bytesInYear)}\n`,
+    io,
+  );
   yield '\n';
-  yield `Retention: ${retentionText(report)}\n`;
+  yield wrap(`Retention: ${retentionText(report)}\n`, io);
+  const reached = budgets.map(
+    ({ summary, period, hits }) => `${summary} by ${period} (${quantity(hits, 'hit')})`,
+  );
   yield budgets.length === 0
     ? 'Key budgets: none reached\n'
-    : `Key budgets reached: ${budgets.map(({ summary, period, hits }) => `${summary} by ${period} (${integer(hits)} hits)`).join(', ')}\n`;
-  yield* journalLines(report);
+    : wrap(`Key budgets reached: ${reached.join(', ')}\n`, io);
+  yield* wrapped(journalLines(report), io);
   if (advice.length === 0) return;
   yield '\nNeeds attention:\n';
-  for (const sentence of advice) yield `- ${escapeText(sentence)}\n`;
+  for (const sentence of advice) yield wrap(`- ${escapeText(sentence)}\n`, io);
 }
 
 function rowsOf({ size }: StorageReport): SizeRow[] {

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { json } from '../../formats/json.ts';
 import { MEASURE_LABELS, NO_KEY, OVER_BUDGET } from '../../formats/labels.ts';
-import { bucket, integer } from '../../formats/numbers.ts';
+import { bucket, integer, quantity } from '../../formats/numbers.ts';
 import { type Difference, type VerifyResult, verify } from '../../maintenance/verify.ts';
 import { MEASURES } from '../../storage/measures.ts';
 import { COVERAGE, OTHERS } from '../../summaries/coverage.ts';
 import { type Column, table } from '../formats/table.ts';
+import { wrapped } from '../formats/wrap.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import {
@@ -45,9 +46,9 @@ async function run(options: ScopeCommandOptions, io: Io): Promise<void> {
   if (options.json) await print(io, [`${json(result)}\n`]);
   else await print(io, lines(result, io));
   if (result.count === 0) return;
-  const [what, it] = result.count === 1 ? ['difference', 'it'] : ['differences', 'them'];
+  const it = result.count === 1 ? 'it' : 'them';
   throw new Unsuccessful(
-    `${integer(result.count)} ${what} between the summaries and the records. To repair ${it}, run track-usage rebuild with the same options.`,
+    `${quantity(result.count, 'difference')} between the summaries and the records. To repair ${it}, run track-usage rebuild with the same options.`,
   );
 }
 
@@ -55,8 +56,8 @@ function* lines(result: VerifyResult, io: Io): Generator<string> {
   const { differences, compared, count } = result;
   yield* table(COLUMNS, differences, io);
   if (count > differences.length) yield `… and ${integer(count - differences.length)} more\n`;
-  if (count === 0) yield `No differences in ${integer(compared)} buckets of summaries.\n`;
-  yield* notesOf(result);
+  if (count === 0) yield `No differences in ${quantity(compared, 'bucket')} of summaries.\n`;
+  yield* wrapped(notesOf(result), io);
 }
 
 const COLUMNS: readonly Column<Difference>[] = [

@@ -58,7 +58,9 @@ export function* table<Row>(
   const [columns, widths] = [pick(all), pick(allWidths)];
   const lines = [...headingLines(columns), ...body.map(pick)];
   const last = columns.length - 1;
-  if (io.columns !== undefined) widths[last] = Math.max(io.columns - widthBefore(widths), MIN_WIDTH);
+  if (io.columns !== undefined) {
+    widths[last] = Math.min(widths[last]!, Math.max(io.columns - widthBefore(widths), MIN_WIDTH));
+  }
   const isColored = hasColor(io);
   for (const line of lines) {
     const shown = line.map((each, index) => {
