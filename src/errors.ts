@@ -143,7 +143,7 @@ const TABLE = {
   QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],
   RECOUNT_BUSY: [
     'cannot recount the {period} {bucket} of the summary "{name}": {reason}',
-    'try again when fewer batches are stored; the batch of a killed process is completed when an app starts again in its journal directory',
+    'try again when fewer batches are stored; the batch of a killed app is completed when an app starts again in its journal directory, and that of a killed rebuild is ignored after 1 minute',
   ],
   SCRUB_FAILED: ['deleted data may still be in the files of {storage}: {reason}', '{how}'],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],

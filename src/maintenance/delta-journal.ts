@@ -1,4 +1,4 @@
-import { createHash, randomInt, randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
@@ -7,6 +7,7 @@ import type { Storage } from '../query/storage.ts';
 import { type DeltaRow, deltasOf } from '../storage/batch-rows.ts';
 import { closeOnFailure } from '../storage/close-on-failure.ts';
 import type { StorageMaintenance, StorageWriter } from '../storage/contract.ts';
+import { MAINTENANCE_TASK, maintenanceJournal } from '../storage/maintenance-journal.ts';
 import { noMeasures } from '../storage/measures.ts';
 import { Lease } from '../storage/prune.ts';
 import { openStorageWriter } from '../storage/writer.ts';
@@ -24,11 +25,6 @@ export interface MaintenanceSession {
   renew(): Promise<void>;
 }
 
-/**
- * Lease for everything that changes stored sums, because a rebuild must not restore the keys of a person that is being
- * deleted.
- */
-const TASK = 'rebuild';
 /** Attempts to store a batch. */
 const MAX_ATTEMPTS = 7;
 /** Time before the second attempt in ms, which doubles with each further one. */
@@ -46,7 +42,7 @@ export async function withMaintenance<T>(
 ): Promise<T> {
   const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
   try {
-    const lease = new Lease(maintenance, TASK, randomUUID());
+    const lease = new Lease(maintenance, MAINTENANCE_TASK, randomUUID());
     const renew = async (request: Promise<boolean>) => {
       if (!(await request)) throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
     };
@@ -103,7 +99,7 @@ class DeltaJournal {
   }
 
   static async open(writer: StorageWriter, site: string): Promise<DeltaJournal> {
-    const idOf = (run: number) => hash(['maintenance', site, run]);
+    const idOf = (run: number) => maintenanceJournal(site, run);
     const runs = idOf(0);
     const last = await writer.position(runs);
     if (last) await writer.forget(idOf(last.position));
@@ -153,8 +149,4 @@ async function store(
 export function changeMark(zone: Calendar, ms: number): DeltaRow {
   const bucket = zone.monthOf(ms);
   return { summary: CHANGES.name, period: 'month', bucket, key: null, ...noMeasures(), hits: 1 };
-}
-
-function hash(parts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
 }

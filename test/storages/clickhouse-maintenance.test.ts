@@ -9,6 +9,7 @@ import { OTHERS } from '../../src/summaries/coverage.ts';
 import { NOON, TestJournal, type TestRecord } from '../../src/testing/batches.ts';
 import { change, corrections } from '../../src/testing/maintenance.ts';
 import { openWriter, put, rows } from '../../src/testing/support.ts';
+import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { type ClickhouseServer, clickhouseServer } from '../support/servers/clickhouse.ts';
 
 const DATABASE = 'track_usage_maintenance';
@@ -402,4 +403,9 @@ describe('a recount', () => {
     const after = await storage.reader.recount(request);
     expect([after.counted, after.records]).toEqual([after.stored, 3]);
   });
+});
+
+killedRebuildCase(async (hooks) => {
+  const url = clickhouse.url(DATABASE);
+  return { url, storage: new ClickhouseStorage(url, { hooks }) };
 });

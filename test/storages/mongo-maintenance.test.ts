@@ -16,6 +16,7 @@ import { recountBetweenBatches } from '../../src/storages/mongo/recount.ts';
 import { PERIODS } from '../../src/summaries/periods.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { openWriter, put, rows } from '../../src/testing/support.ts';
+import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { hasMongo, type MongoServer, mongoServer } from '../support/servers/mongo.ts';
 
 let mongo: MongoServer;
@@ -466,3 +467,16 @@ describe.skipIf(!hasMongo)('a recount', () => {
     for (const each of [dying, writer]) await each.close();
   });
 });
+
+// After these writes, a part of the sums is stored.
+describe.skipIf(!hasMongo)('a killed rebuild', () =>
+  killedRebuildCase(
+    async (hooks) => {
+      const db = client.db(`maintenance_${process.pid}_${++databases}`);
+      onTestFinished(async () => void (await db.dropDatabase()));
+      const url = mongo.url(db.databaseName);
+      return { url, storage: new MongoStorage(url, { hooks }) };
+    },
+    [5, 6],
+  ),
+);

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, onTestFinished } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
+import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 import { type ServerDatabase, sqlMaintenanceCases } from './sql-maintenance.ts';
 
@@ -70,3 +71,17 @@ async function openDatabase(): Promise<ServerDatabase> {
 }
 
 describe.skipIf(!hasMysql)('MySQL', () => sqlMaintenanceCases(openDatabase));
+
+describe.skipIf(!hasMysql)('a killed rebuild', () =>
+  killedRebuildCase(async (hooks) => {
+    const database = `test_${randomUUID().replaceAll('-', '')}`;
+    const admin = await mysql.createConnection(server.url());
+    await admin.query(`CREATE DATABASE ${database}`);
+    onTestFinished(async () => {
+      await admin.query(`DROP DATABASE ${database}`);
+      await admin.end();
+    });
+    const url = server.url(database);
+    return { url, storage: new MysqlStorage(url, { hooks }) };
+  }),
+);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, onTestFinished } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
+import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 import { type ServerDatabase, sqlMaintenanceCases } from './sql-maintenance.ts';
 
@@ -63,3 +64,15 @@ async function openDatabase(): Promise<ServerDatabase> {
 }
 
 describe('PostgreSQL', () => sqlMaintenanceCases(openDatabase));
+
+killedRebuildCase(async (hooks) => {
+  const schema = `test_${randomUUID().replaceAll('-', '')}`;
+  const admin = new pg.Pool({ connectionString: server.url() });
+  onTestFinished(async () => {
+    await admin.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+    await admin.end();
+  });
+  const url = new URL(server.url());
+  url.searchParams.set('schema', schema);
+  return { url: url.href, storage: new PostgresStorage(url.href, { hooks }) };
+});

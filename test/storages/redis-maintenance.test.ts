@@ -16,6 +16,7 @@ import { calendar } from '../../src/summaries/periods.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter, put, rows } from '../../src/testing/support.ts';
+import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
 const HOUR = 3_600_000;
@@ -553,3 +554,8 @@ test('a month begins in the time zone of the site', async () => {
   expect(await prune(month + HOUR)).toBe(2);
   expect(await hits(storage, 'hour')).toEqual([]);
 });
+
+killedRebuildCase(async (hooks) => ({
+  url: server.url,
+  storage: new RedisStorage(server.url, { hooks }),
+}));

@@ -1,5 +1,4 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
-import { wallClock } from '../../platform/clock.ts';
 import type {
   LeaseRequest,
   Person,
@@ -14,6 +13,7 @@ import { type Collections, isNoCollection, isRefusedCommand, limited } from './c
 import type { EmptiedSums } from './emptied-sums.ts';
 import type { KeyCounts } from './key-counts.ts';
 import { Pruning } from './pruning.ts';
+import { serverTime } from './server-time.ts';
 import { storedRetention } from './stored-retention.ts';
 
 /** White space that `trim` removes. Servers differ in what `\s` matches. */
@@ -33,7 +33,7 @@ export class MongoMaintenance implements StorageMaintenance {
   }
 
   async lease({ task, holder, ms }: LeaseRequest): Promise<boolean> {
-    const now = await this.#now();
+    const now = await serverTime(this.#collections);
     const lease = `leases.${task}`;
     const { matchedCount } = await limited(
       this.#collections.sites.updateOne(
@@ -57,7 +57,7 @@ export class MongoMaintenance implements StorageMaintenance {
       records.find({ site: this.#site }).sort({ date: -1 }).limit(1).project({ date: 1 }).toArray(),
     );
     return {
-      now: await this.#now(),
+      now: await serverTime(this.#collections),
       newest: (newest?.date as Date | undefined)?.getTime(),
       retention: await storedRetention(this.#collections, this.#site),
     };
@@ -132,17 +132,6 @@ export class MongoMaintenance implements StorageMaintenance {
         how: 'let the user run the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
       };
       throw new TrackUsageError('SCRUB_FAILED', values, { cause: error });
-    }
-  }
-
-  /** Returns the time of the server, or ours if the server does not tell. In ms since 1970. */
-  async #now(): Promise<number> {
-    try {
-      const { localTime } = await this.#collections.command({ hello: 1 });
-      return (localTime as Date).getTime();
-    } catch (error) {
-      if (!isRefusedCommand(error)) throw error;
-      return wallClock.now();
     }
   }
 }

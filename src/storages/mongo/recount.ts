@@ -11,11 +11,13 @@ import type {
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
 import { pageOfKeys } from '../../storage/fold-sums.ts';
+import { MAINTENANCE_TASK, maintenanceJournal } from '../../storage/maintenance-journal.ts';
 import { measuresOf } from '../../storage/measures.ts';
 import { recountBusy, recountIn } from '../../storage/recount.ts';
 import { type Collections, limited, type StoredDocument } from './collections.ts';
 import { matchingRows, scanRecords } from './find-records.ts';
 import { journalHash, originOf } from './records.ts';
+import { serverTime } from './server-time.ts';
 
 /** Time for which a recount is repeated while batches change the bucket. In ms. */
 const PATIENCE = 30_000;
@@ -58,7 +60,7 @@ class BatchInProgress extends Error {}
 
 /** Returns `undefined` if the sums contain a batch in progress, or a journal was added or removed meanwhile. */
 async function attempt(collections: Collections, request: RecountRequest): Promise<Recount | undefined> {
-  const snapshot = await snapshotOf(collections);
+  const snapshot = await snapshotOf(collections, request.site);
   const { ordinals } = snapshot;
   const isStored = (id: string) => {
     const { journal, ordinal } = originOf(id);
@@ -82,20 +84,34 @@ async function attempt(collections: Collections, request: RecountRequest): Promi
     if (error instanceof BatchInProgress) return undefined;
     throw error;
   }
-  const { slots } = await snapshotOf(collections);
+  const { slots } = await snapshotOf(collections, request.site);
   return slots === snapshot.slots ? recount : undefined;
 }
 
-async function snapshotOf({ journals, slots }: Collections): Promise<Snapshot> {
+async function snapshotOf(collections: Collections, site: string): Promise<Snapshot> {
+  const { journals, slots } = collections;
   const marks = new Map<string, number>();
   const ordinals = new Map<string, number>();
   const ofSlots = await limited(slots.find().sort({ _id: 1 }).toArray());
   for (const { _id, base } of ofSlots) marks.set(`s${_id}`, base);
-  for (const { _id, slot, base, position, ordinal } of await limited(journals.find().toArray())) {
+  const found = await limited(journals.find().toArray());
+  const runs = found.find(({ _id }) => _id === maintenanceJournal(site, 0));
+  const maintenance = runs && maintenanceJournal(site, runs.position);
+  for (const { _id, slot, base, position, pending, ordinal } of found) {
     ordinals.set(journalHash(_id as string), ordinal);
-    if (slot !== undefined) marks.set(`s${slot}`, base + position);
+    if (slot === undefined) continue;
+    // The next maintenance completes or forgets the batch of one that was killed, and compares the sums again.
+    const isLost = _id === maintenance && pending !== undefined && !(await isMaintained(collections, site));
+    marks.set(`s${slot}`, base + (isLost ? pending : position));
   }
   return { marks, ordinals, slots: JSON.stringify(ofSlots) };
+}
+
+/** Returns whether a process holds the lease for changes of sums. */
+async function isMaintained(collections: Collections, site: string): Promise<boolean> {
+  const found = await limited(collections.sites.findOne({ _id: site }));
+  const until = found?.leases?.[MAINTENANCE_TASK]?.until as Date | undefined;
+  return until !== undefined && until.getTime() > (await serverTime(collections));
 }
 
 /** Returns whether a sum contains only batches that are completely stored. */

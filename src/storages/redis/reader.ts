@@ -26,6 +26,7 @@ import { searchRecords } from '../../storage/search-records.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
+import { entriesOf } from './progress.ts';
 import { rowOf } from './records.ts';
 import { recountAtOnce } from './recount.ts';
 import { inForce, storedRetention } from './retained.ts';
@@ -151,10 +152,7 @@ export class RedisReader implements StorageReader {
     const sums = new FoldedSums(this);
     return recountAtOnce(request, {
       keys: (keys) => sums.keys(keys),
-      entries: async () => {
-        const key = this.#keys.journals;
-        return ((await this.#server.send(key, ['HVALS', key])) as unknown[]).map(String);
-      },
+      entries: () => entriesOf(this.#server, this.#keys, site),
       pause: async (ms) => {
         const args = [site, request.from, request.to, ms].map(String);
         await run(this.#server, PAUSE, [this.#keys.journals], args);

@@ -210,6 +210,9 @@ redis.call('HSET', KEYS[1], ARGV[1], table.concat({position, ordinal, ARGV[3], A
 return 1
 `;
 
+/** KEYS: journals. Returns alternating journals and entries. */
+export const JOURNALS = `return redis.call('HGETALL', KEYS[1])`;
+
 /**
  * KEYS: journals. ARGV: site, start and end of a range, time in ms. For this time, no batch of the range begins. Those
  * in progress continue. 0 ends the pause.
