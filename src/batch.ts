@@ -13,6 +13,8 @@ export interface Extra {
   vars?: Record<string, unknown>;
   /** Additional data from the lookup of the address. */
   geo?: Record<string, unknown>;
+  /** Result of the function passed as `urlKey`. Only in the journal: the batch has a column for it. */
+  urlKey?: string;
   /** Keys in summaries whose key is a closure, by name. The closure cannot be called again later. */
   keys?: Record<string, string[]>;
 }
@@ -264,13 +266,18 @@ function unpinned(text: string): string {
 /** Returns the parts of a URL: `path` and `query` are derived from it and never stored separately. */
 export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
   const mark = url.indexOf('?');
+  return { url, path: pathOf(url), query: mark < 0 ? null : queryOf(url.slice(mark + 1)) };
+}
+
+/** Returns the path of a URL, from the first slash up to the query. */
+export function pathOf(url: string): string {
+  const mark = url.indexOf('?');
   const end = mark < 0 ? url.length : mark;
   const scheme = url.indexOf('://');
   // A relative URL may contain another URL in its path or its query.
   const isRelative = url.startsWith('/') || scheme < 0 || scheme > end;
   const slash = isRelative ? 0 : url.indexOf('/', scheme + 3);
-  const path = slash < 0 || slash > end ? '/' : url.slice(slash, end);
-  return { url, path, query: mark < 0 ? null : queryOf(url.slice(mark + 1)) };
+  return slash < 0 || slash > end ? '/' : url.slice(slash, end);
 }
 
 function queryOf(search: string): UsageRecord['query'] {

@@ -123,6 +123,7 @@ export {
   sumUserAgents,
   sumVisitors,
 } from './summaries/standard.ts';
+export { NOT_FOUND, type UrlKeyFunction } from './summaries/url-key.ts';
 export { type MetricsOptions, type TimeoutOptions, TrackUsage } from './tracker/tracker.ts';
 export type { LastError, StatusError } from './writer/app/problem-reporter.ts';
 export type { KeyBudgetReached, StorageStatus, UsageStatus } from './writer/app/status.ts';

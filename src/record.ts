@@ -79,12 +79,14 @@ export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'count
 
 /**
  * Text columns of a record. Each distinct value is held once in a batch and once in a database. `agent` is
- * the user agent's string, `browser` its name, `botName` the name of a bot, `state` the status code as text.
+ * the user agent's string, `browser` its name, `botName` the name of a bot, `state` the status code as text. `urlKey` is
+ * the key in `sumUrls`, see the option `urlKey`; records and databases hold `null` for it where it equals the URL.
  */
 export const TEXT_COLUMNS = [
   'serverName',
   'method',
   'url',
+  'urlKey',
   'route',
   'protocol',
   'remoteAddr',

@@ -1,6 +1,8 @@
 import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
+import type { CapturedRecord } from '../record.ts';
 import { keyFailed, keysOf } from '../summaries/keys.ts';
+import { type UrlKeyFunction, withUrlKey } from '../summaries/url-key.ts';
 import { cut, TEXT_LIMITS } from '../text/text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
 import { anonymizeForwarded, anonymizeIp } from './anonymize.ts';
@@ -113,25 +115,34 @@ export class FieldReader {
 
   #extraOf(fields: CapturedFields, exchange: Exchange, routeParams: object | undefined): string {
     const noted = this.#vars.peek(exchange.request);
-    let keys = '';
-    if (this.#options.closures.length > 0) {
-      fields.duration = microsSince(exchange.started, monotonicClock.now());
-      keys = this.#keysOf(fields, routeParams, noted);
-    }
-    return extraOf(routeParams, noted, keys, this.#onVars);
-  }
-
-  /** Returns the JSON of the keys in summaries whose key is a closure. */
-  #keysOf(
-    fields: CapturedFields,
-    routeParams: object | undefined,
-    vars: Record<string, unknown> | undefined,
-  ): string {
-    const { closures, names, stored, onProblem } = this.#options;
-    const record = capturedRecord(fields, names, routeParams, vars);
+    const { closures, urlKey, names, stored } = this.#options;
+    if (closures.length === 0 && urlKey === undefined) return extraOf(routeParams, noted, '', this.#onVars);
+    fields.duration = microsSince(exchange.started, monotonicClock.now());
+    const record = capturedRecord(fields, names, routeParams, noted);
     // The writer needs these fields, and removes them.
     if (!stored.remoteAddr) record.remoteAddr = null;
     if (!stored.userAgent) record.userAgent = null;
+    const keys = closures.length > 0 ? this.#keysOf(record) : '';
+    const extra = extraOf(routeParams, noted, keys, this.#onVars);
+    const key = urlKey === undefined ? '' : this.#urlKeyOf(urlKey, record);
+    return key === '' || key === fields.url ? extra : withUrlKey(extra, key);
+  }
+
+  /** Returns the result of the option `urlKey`, or `''` for the URL. */
+  #urlKeyOf(urlKey: UrlKeyFunction, record: CapturedRecord): string {
+    try {
+      const [key = '', second] = keysOf(urlKey(record));
+      if (second !== undefined) throw new TypeError('it returned several keys, expected a string');
+      return key;
+    } catch (error) {
+      this.#options.onProblem(hookFailed('the option urlKey', 'the request counts under its URL', error));
+      return '';
+    }
+  }
+
+  /** Returns the JSON of the keys in summaries whose key is a closure. */
+  #keysOf(record: CapturedRecord): string {
+    const { closures, onProblem } = this.#options;
     const keys: Record<string, string[]> = {};
     for (const { name, key } of closures) {
       try {

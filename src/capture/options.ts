@@ -1,5 +1,6 @@
 import type { TrackUsageError } from '../errors.ts';
 import type { Summary } from '../summaries/define.ts';
+import type { UrlKeyFunction } from '../summaries/url-key.ts';
 import type { Request } from './exchange.ts';
 import type { OptOut } from './opt-out.ts';
 import type { RecordCounter, RecordSink } from './record-sink.ts';
@@ -31,6 +32,8 @@ export interface CaptureOptions {
   names: { site: string; serverName: string };
   /** Summaries whose key is a function of the user's. */
   closures: readonly Summary[];
+  /** Returns the key of a request in `sumUrls`, if that is a function of the user's. */
+  urlKey: UrlKeyFunction | undefined;
   /** Called with each problem of a request. */
   onProblem(problem: TrackUsageError): void;
 }

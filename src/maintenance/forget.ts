@@ -103,6 +103,7 @@ const MAX_TEXTS = 20;
 /** Columns with texts that may contain a name, an address or an ID. */
 const SEARCHED: readonly TextColumn[] = [
   'url',
+  'urlKey',
   'route',
   'referrer',
   'agent',

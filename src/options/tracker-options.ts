@@ -10,6 +10,7 @@ import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
 import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
 import { JOURNAL_MODES, type JournalMode } from '../journal/journal.ts';
 import { calendar } from '../summaries/periods.ts';
+import { URL_KEYS, type UrlKeyChoice, type UrlKeyFunction } from '../summaries/url-key.ts';
 import { type FreeGeoIpSettings, readFreeGeoIp } from '../writer/enrich/free-geo-ip-settings.ts';
 import type { GeoOption, GeoSettings } from '../writer/enrich/geo.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './checks.ts';
@@ -69,6 +70,16 @@ export interface TrackUsageOptions {
    */
   stripQuery?: readonly string[] | false;
   /**
+   * Key of requests in `sumUrls`: the complete URL, its path, or the route pattern (the path for requests without a
+   * route). A function is called synchronously when the request is captured, like the key of `defineSummary`; without a
+   * result, the key is the URL. Defaults to `url`.
+   */
+  urlKey?: 'url' | 'path' | 'route' | UrlKeyFunction;
+  /**
+   * Whether requests with status 404 and no route count under one key in `sumUrls`: `(not found)`. Defaults to false.
+   */
+  groupNotFound?: boolean;
+  /**
    * Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to
    * false.
    */
@@ -126,6 +137,8 @@ const OPTIONS = [
   'username',
   'redact',
   'stripQuery',
+  'urlKey',
+  'groupNotFound',
   'anonymizeIp',
   'store',
   'respectDnt',
@@ -148,6 +161,8 @@ export function readSettings(options: TrackUsageOptions) {
     redact,
     stripQuery = CLICK_IDS,
     username,
+    urlKey = 'url',
+    groupNotFound = false,
     anonymizeIp = false,
     onError,
   } = options;
@@ -180,6 +195,14 @@ export function readSettings(options: TrackUsageOptions) {
   checkOption('redact', redact, Array.isArray(redact) && redact.every(isText), 'a list of names');
   const isNames = Array.isArray(stripQuery) && stripQuery.every((name) => isText(name) && name !== '*');
   checkOption('stripQuery', stripQuery, stripQuery === false || isNames, 'a list of names, or false');
+  const isFunction = typeof urlKey === 'function';
+  checkOption(
+    'urlKey',
+    urlKey,
+    isFunction || URL_KEYS.includes(urlKey),
+    '"url", "path", "route" or a function',
+  );
+  checkOption('groupNotFound', groupNotFound, typeof groupNotFound === 'boolean', 'true or false');
   const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
   const { cookie, cookieWhen, daily } = readVisitors(options);
   const views =
@@ -202,6 +225,8 @@ export function readSettings(options: TrackUsageOptions) {
     geo: readGeo(options.geo ?? (freeGeoIp ? false : undefined)),
     freeGeoIp,
     trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
+    urlKey: isFunction ? urlKey : undefined,
+    urlKeys: { by: isFunction ? 'url' : urlKey, groupsNotFound: groupNotFound } satisfies UrlKeyChoice,
     anonymizeIp,
     stored: readStored(options.store),
     optOut: readOptOut(options),

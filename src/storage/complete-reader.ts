@@ -3,7 +3,7 @@ import type { StorageReader } from './contract.ts';
 import { RecordFolds } from './fold-records.ts';
 import { FoldedSums } from './fold-sums.ts';
 import { recountIn } from './recount.ts';
-import { foundRows } from './search-records.ts';
+import { foundRows, scannedRows } from './search-records.ts';
 import { unknownSize } from './size.ts';
 
 /** A reading end that supports every query. */
@@ -32,7 +32,11 @@ export type QueryName = (typeof QUERIES)[number];
 export function complete(reader: StorageReader): CompleteReader {
   const sums = new FoldedSums(reader);
   const folded = new CachedSums(sums, (site) => reader.timeZone(site));
-  const filtered = new RecordFolds((request) => foundRows((page) => reader.matchingRecords(page), request));
+  const filtered = new RecordFolds((request, columns) =>
+    columns.includes('url_key')
+      ? scannedRows((page) => reader.scan(page), request)
+      : foundRows((page) => reader.matchingRecords(page), request),
+  );
   const completed: CompleteReader = {
     timeZone: (site) => reader.timeZone(site),
     summaries: (site) => reader.summaries(site),

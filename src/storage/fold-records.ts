@@ -177,12 +177,14 @@ export function matches(row: FoldedRow, where: readonly Condition[]): boolean {
 function columnsOf(column: TextColumn): FoldedColumn[] {
   if (column === 'state') return ['status'];
   if (column === 'botName') return ['bot', 'browser', 'user_agent'];
+  if (column === 'urlKey') return ['url_key', 'url'];
   return [COLUMNS[column]];
 }
 
 function textOf(row: FoldedRow, column: TextColumn): string | null {
   if (column === 'state') return String(row.status);
   if (column === 'botName') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
+  if (column === 'urlKey') return row.url_key ?? row.url ?? null;
   return row[COLUMNS[column]] ?? null;
 }
 

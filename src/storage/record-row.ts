@@ -7,6 +7,7 @@ export const RECORD_COLUMNS = [
   'server_name',
   'method',
   'url',
+  'url_key',
   'route',
   'protocol',
   'status',
@@ -41,6 +42,8 @@ export interface RecordRow {
   method: string;
   /** URL as requested, with scheme, host and query. Without secrets and click IDs. */
   url: string;
+  /** Key in `sumUrls`; `null` if it equals the URL. */
+  url_key: string | null;
   /** Route pattern of the framework, for example `/users/:id`. */
   route: string | null;
   /** `HTTP/1.1`, `HTTP/2.0`. */
@@ -98,6 +101,7 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
       serverName: row.server_name,
       method: row.method,
       url: row.url,
+      urlKey: row.url_key ?? null,
       route: row.route,
       protocol: row.protocol,
       remoteAddr: row.remote_addr,
@@ -161,14 +165,20 @@ export function recordOf(row: RecordRow): UsageRecord {
 /**
  * Converts a record to a row.
  * @param extra Additional stored data, as JSON.
+ * @param urlKey Key in `sumUrls`, if it is not the URL.
  */
-export function rowOfRecord(record: UsageRecord, extra: string | null): RecordRow {
+export function rowOfRecord(
+  record: UsageRecord,
+  extra: string | null,
+  urlKey: string | null = null,
+): RecordRow {
   return {
     ms: record.date,
     site: record.site,
     server_name: record.serverName,
     method: record.method,
     url: record.url,
+    url_key: urlKey,
     route: record.route,
     protocol: record.protocol,
     status: record.status,

@@ -1,4 +1,4 @@
-import type { FoundRecords, Matching, MatchingRecordsRequest } from './contract.ts';
+import type { FoundRecords, Matching, MatchingRecordsRequest, Scanned, ScanRequest } from './contract.ts';
 import { matches } from './fold-records.ts';
 import { type RecordRow, recordOf, rowOfRecord } from './record-row.ts';
 
@@ -53,6 +53,20 @@ export async function* foundRows(
   do {
     const { records, next } = await find({ ...request, after, limit: PAGE_SIZE });
     yield records.map((record) => rowOfRecord(record, null));
+    after = next;
+  } while (after !== undefined);
+}
+
+/** Returns the records of a range, page by page, with the data that a `UsageRecord` lacks. */
+export async function* scannedRows(
+  scan: (request: ScanRequest) => Promise<Scanned>,
+  { site, from, to }: Matching,
+): AsyncGenerator<RecordRow[]> {
+  let after: string | undefined;
+  do {
+    const { records, next } = await scan({ site, from, to, after, limit: PAGE_SIZE });
+    // The reader of a custom storage may not support the range.
+    yield records.filter(({ ms }) => ms >= from && ms <= to);
     after = next;
   } while (after !== undefined);
 }

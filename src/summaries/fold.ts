@@ -96,8 +96,19 @@ const NO_MORE: CustomKeys['more'] = new Map();
 
 /** Returns the key of each record. Without keys in a user-defined summary, every key is `null`. */
 function keysOf(records: RecordBatch, { name, column }: Summary): CustomKeys {
+  if (column === 'urlKey') return { first: urlKeysOf(records), more: NO_MORE };
   if (column !== undefined) return { first: records.text[column], more: NO_MORE };
   return records.customKeys.get(name) ?? sameKey(records, 0);
+}
+
+/** Returns the key of each record in `sumUrls`: its `urlKey`, or the URL. By default, no record has a `urlKey`. */
+function urlKeysOf({ length, text: { url, urlKey } }: RecordBatch): Int32Array {
+  let i = 0;
+  while (i < length && urlKey[i] === 0) i++;
+  if (i === length) return url;
+  const keys = url.slice(0, length);
+  for (; i < length; i++) if (urlKey[i] !== 0) keys[i] = urlKey[i]!;
+  return keys;
 }
 
 /** Returns the key of each record in `COVERAGE`. */

@@ -1,7 +1,7 @@
 import { resolveSummaries, type Summary, type SummaryGroup } from './define.ts';
 
 /** URLs as requested, with host and query. */
-export const sumUrls: Summary = { name: 'urls', title: 'sumUrls', column: 'url' };
+export const sumUrls: Summary = { name: 'urls', title: 'sumUrls', column: 'urlKey' };
 
 /** Remote addresses. */
 export const sumRemotes: Summary = {

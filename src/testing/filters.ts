@@ -360,6 +360,7 @@ function records(count: number, seed: number): TestRecord[] {
     ...{ agent: null, browser: null, version: null, platform: null },
     ...random.of(AGENTS),
     url: `https://example.com/${random.below(40)}`,
+    urlKey: random.of([null, '/page', '/Page', 'https://example.com/1']),
     method: random.of(['GET', 'POST', 'get']),
     protocol: random.of(['HTTP/1.1', 'HTTP/2.0']),
     serverName: random.of(['a', 'A']),

@@ -14,6 +14,7 @@ import { queryCases } from './queries.ts';
 import { recordCases } from './records.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { sumCases } from './sums.ts';
+import { urlKeyCases } from './url-keys.ts';
 import { visitorKeyCases } from './visitor-keys.ts';
 
 export { type Cut, CuttingProxy } from './proxy.ts';
@@ -32,6 +33,7 @@ export function storageCases(subject: Subject): TestCase[] {
   return [
     recordCases,
     sumCases,
+    urlKeyCases,
     queryCases,
     coverageCases,
     filterCases,

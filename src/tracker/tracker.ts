@@ -137,6 +137,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       username: options.username,
       names: { site: this.#site, serverName: settings.serverName },
       closures,
+      urlKey: settings.urlKey,
       onProblem,
     });
     try {
@@ -165,6 +166,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
               freeGeoIp: settings.freeGeoIp,
               daily,
               stored: { remoteAddr: stored.remoteAddr, userAgent: stored.userAgent },
+              urlKeys: settings.urlKeys,
             },
             this.storages,
             this.#journal,

@@ -6,6 +6,7 @@ import type { MaxKeys, StorageMaintenance } from '../storage/contract.ts';
 import type { Retention } from '../storage/retention.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Deltas } from '../summaries/fold.ts';
+import type { UrlKeyChoice } from '../summaries/url-key.ts';
 import type { FreeGeoIpData, FreeGeoIpStatus } from './enrich/free-geo-ip-settings.ts';
 import type { GeoOption } from './enrich/geo.ts';
 
@@ -42,6 +43,8 @@ export interface WriterData {
   daily: { secret: string | undefined } | undefined;
   /** Fields that are in the journal, but may be left out of the records. */
   stored: StoredChoice;
+  /** Keys in `sumUrls`. */
+  urlKeys: UrlKeyChoice;
   storages: readonly StorageData[];
   /** Status of each storage when the previous thread ended. */
   before: readonly (PipelineStatus | undefined)[];

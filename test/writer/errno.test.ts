@@ -183,6 +183,7 @@ class Process {
       freeGeoIp: undefined,
       daily: undefined,
       stored: { remoteAddr: true, userAgent: true },
+      urlKeys: { by: 'url', groupsNotFound: false },
       before: [],
       maxBytes: 2 ** 30,
       storages: places.storages.map(dataOf),

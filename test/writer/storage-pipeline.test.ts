@@ -176,6 +176,7 @@ function pipelineOf({
     freeGeoIp: undefined,
     daily: undefined,
     stored: { remoteAddr: true, userAgent: true },
+    urlKeys: { by: 'url', groupsNotFound: false },
     before: [...others.map(() => undefined), options.before],
     storages: [...others, storage],
   };

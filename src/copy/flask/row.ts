@@ -37,6 +37,7 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
     server_name: text(row.server_name) ?? site,
     method: cut(request?.groups?.method ?? '-', TEXT_LIMITS.method),
     url: cut(redacted(text(row.url, Infinity) ?? text(row.path, Infinity) ?? '/'), URL_LIMIT),
+    url_key: null,
     route: null,
     protocol: cut(request?.groups?.protocol ?? '-', TEXT_LIMITS.protocol),
     status: number(row.status, 999),

@@ -15,6 +15,7 @@ const REQUIRED_TEXTS = {
   protocol: 'protocol',
 } as const;
 const OPTIONAL_TEXTS = {
+  url_key: 'urlKey',
   route: 'route',
   remote_addr: 'remoteAddr',
   forwarded_for: 'forwardedFor',

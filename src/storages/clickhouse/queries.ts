@@ -32,6 +32,7 @@ const OF_RECORDS = `count() AS hits, sum(r.content_length) AS transfer, countIf(
 /** Expressions of the record columns that differ from the table's. */
 const TEXTS: Partial<Record<TextColumn, string>> = {
   serverName: 'r.server_name',
+  urlKey: 'coalesce(r.url_key, r.url)',
   remoteAddr: 'r.remote_addr',
   forwardedFor: 'r.forwarded_for',
   agent: 'r.user_agent',

@@ -2,7 +2,7 @@
 import { PERIODS } from '../../summaries/periods.ts';
 
 /** Newest schema version that this release supports. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 /** Prefix of each table's comment, followed by the version. */
 export const COMMENT = 'track-usage ';
 
@@ -49,6 +49,9 @@ interface Definition {
   order: string;
 }
 
+/** Column that version 3 added. */
+const URL_KEY = "url_key Nullable(String) COMMENT 'key in sumUrls, if not the URL' CODEC(ZSTD)";
+
 const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
   usage_sites: {
     engine: 'MergeTree',
@@ -91,6 +94,7 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       server_name LowCardinality(String),
       method LowCardinality(String),
       url String CODEC(ZSTD),
+      ${URL_KEY},
       route LowCardinality(Nullable(String)),
       protocol LowCardinality(String),
       status UInt16 CODEC(ZSTD),
@@ -181,14 +185,18 @@ export function creation(naming: Naming): string[] {
   ];
 }
 
-/** Returns the statements that change tables of version 1. Run after `creation`, before the version is written. */
+/** Returns the statements that change tables of older versions. Run after `creation`, before the version is written. */
 export function migration(naming: Naming): string[] {
   const altered = (['usage_records', 'usage_sums'] as const).map(
     (table) =>
       `ALTER TABLE ${localName(table, naming)} ${naming.onCluster} MODIFY SETTING merge_with_ttl_timeout = ${TTL_SECONDS}`,
   );
+  const { database, onCluster } = naming;
+  const added = [...new Set([localName('usage_records', naming), `${database}.usage_records`])].map(
+    (table) => `ALTER TABLE ${table} ${onCluster} ADD COLUMN IF NOT EXISTS ${URL_KEY} AFTER url`,
+  );
   // The views of version 1 show sums without hits.
-  return [...altered, ...views('CREATE OR REPLACE VIEW', naming)];
+  return [...altered, ...added, ...views('CREATE OR REPLACE VIEW', naming)];
 }
 
 function views(create: string, { database, onCluster }: Naming): string[] {

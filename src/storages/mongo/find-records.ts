@@ -100,6 +100,10 @@ function equality({ column, value }: Pick<Condition, 'column' | 'value'>): objec
       ? { $or: [{ bot: { $ne: true } }, { browser: null, user_agent: null }] }
       : { bot: true, $or: [{ browser: value }, { browser: null, user_agent: value }] };
   }
+  // A record has the field only if the key is not the URL, which every record has.
+  if (column === 'urlKey') {
+    return value === null ? NONE : { $or: [{ url_key: value }, { url_key: null, url: value }] };
+  }
   // Null also matches missing fields.
   return { [COLUMNS[column]]: value };
 }

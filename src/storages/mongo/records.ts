@@ -11,6 +11,7 @@ const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: Tex
   ['server_name', 'serverName'],
   ['method', 'method'],
   ['url', 'url'],
+  ['url_key', 'urlKey'],
   ['route', 'route'],
   ['protocol', 'protocol'],
   ['remote_addr', 'remoteAddr'],

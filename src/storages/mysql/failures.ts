@@ -3,6 +3,7 @@ import { RowTooLarge } from './packets.ts';
 /** Error numbers of the servers. */
 export const DUPLICATE = 1062;
 export const TABLE_EXISTS = 1050;
+export const TABLE_DENIED = 1142;
 export const UNKNOWN_DATABASE = 1049;
 /** Error numbers of a missing table or database. */
 const MISSING = new Set([1146, UNKNOWN_DATABASE]);

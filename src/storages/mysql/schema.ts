@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { TrackUsageError } from '../../errors.ts';
 import { checkVersion } from '../../storage/checks.ts';
 import { STANDARD_SUMMARIES } from '../../summaries/standard.ts';
-import { numberOf, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
+import { numberOf, TABLE_DENIED, TABLE_EXISTS, UNKNOWN_DATABASE } from './failures.ts';
 import { text } from './literals.ts';
 import type { Query, Session } from './session.ts';
 import {
@@ -54,16 +54,16 @@ async function migrateWith(session: Session, query: Query): Promise<void> {
   await query(versionTable(version));
   await query(`INSERT INTO ${version} (id, version) VALUES (1, 0) ON DUPLICATE KEY UPDATE id = id`);
   const from = await versionWith(session, query);
-  for (const [index, statements] of MIGRATIONS.entries()) {
-    if (index < from) continue;
-    for (const statement of statements) {
-      if (typeof statement === 'object') await addColumn(session, query, statement);
-      else await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
-    }
-    await addView(query, createView(table(RECORDS_VIEW), viewOfRecords(table)));
-    for (const { name } of STANDARD_SUMMARIES) await createViewsWith(session, query, name);
-    await query(`UPDATE ${version} SET version = ${index + 1} WHERE id = 1`);
+  for (const statement of MIGRATIONS.slice(from).flat()) {
+    if (typeof statement === 'object') await addColumn(session, query, statement);
+    else await query(statement.replace(/@(\w+)/g, (_, name: string) => table(name)));
   }
+  const records = [table(RECORDS_VIEW), viewOfRecords(table)] as const;
+  if (from > 0) await replaceView(query, createView(...records, 'CREATE OR REPLACE'));
+  await addView(query, createView(...records));
+  for (const { name } of STANDARD_SUMMARIES) await createViewsWith(session, query, name);
+  // Written last, because every statement can be repeated.
+  await query(`UPDATE ${version} SET version = ${SCHEMA_VERSION} WHERE id = 1`);
   await query(`SELECT RELEASE_LOCK('${lock}')`);
 }
 
@@ -145,6 +145,15 @@ async function addView(query: Query, statement: string): Promise<void> {
   } catch (error) {
     // Another process added it first, or a process died here.
     if (numberOf(error) !== TABLE_EXISTS) throw error;
+  }
+}
+
+/** Adds new columns to a view. Without the right to drop it, the old one stays, which only lacks the columns. */
+async function replaceView(query: Query, statement: string): Promise<void> {
+  try {
+    await query(statement);
+  } catch (error) {
+    if (numberOf(error) !== TABLE_DENIED) throw error;
   }
 }
 

@@ -42,6 +42,9 @@ export interface AddedColumn {
 /** Last sweep after whose beginning a writer looked up a row. */
 const SEEN = 'seen INT NOT NULL DEFAULT 0';
 
+/** Key in `sumUrls`, where it is not the URL. */
+const URL_KEY = 'url_key BIGINT';
+
 /**
  * Statements of each schema version. DDL statements commit implicitly, so each must be idempotent. `@name` is
  * replaced with a table's name.
@@ -114,6 +117,7 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
       username BIGINT,
       visitor BIGINT,
       country BIGINT,
+      ${URL_KEY},
       extra MEDIUMTEXT,
       PRIMARY KEY (site, date, journal, ordinal)
     ) ${ENGINE}`,
@@ -188,6 +192,7 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
       GROUP BY series, bucket ON DUPLICATE KEY UPDATE is_exact = 1`,
     ),
   ],
+  [{ table: 'requests', column: 'url_key', definition: URL_KEY }],
 ];
 
 /** Newest schema version that this release supports. */

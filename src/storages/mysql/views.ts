@@ -12,8 +12,8 @@ export const SUMMARY_VIEWS = PERIODS.map((period) => ({
 }));
 
 /** Creates a view with the rights of its invoker, so that it still works after its creator is removed. */
-export function createView(name: string, select: string): string {
-  return `CREATE SQL SECURITY INVOKER VIEW ${name} AS ${select}`;
+export function createView(name: string, select: string, create = 'CREATE'): string {
+  return `${create} SQL SECURITY INVOKER VIEW ${name} AS ${select}`;
 }
 
 export function viewOfSummary(table: NameOf, of: string, summary: string): string {

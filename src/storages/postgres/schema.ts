@@ -129,7 +129,6 @@ const MIGRATIONS: readonly string[] = [
   ) WITH (fillfactor = 70);`,
     )
     .join('')}
-  CREATE VIEW @.usage_records AS ${recordsOf('@', '@.records')};
   `,
   `
   -- Number of the last sweep, which deletes rows that are no longer used. A row's \`seen\` is the last sweep after whose
@@ -181,6 +180,11 @@ const MIGRATIONS: readonly string[] = [
     SELECT series, ${periodNumber(period)}, bucket, count(*), ${UNLIMITED} FROM @.${PERIOD_NAMES[period]}
     WHERE key <> 0 GROUP BY series, bucket;`,
   ).join('')}
+  `,
+  `
+  -- Key in sumUrls, where it is not the URL.
+  ALTER TABLE @.records ADD url_key int8;
+  CREATE OR REPLACE VIEW @.usage_records AS ${recordsOf('@', '@.records')};
   `,
 ];
 

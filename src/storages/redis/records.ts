@@ -15,6 +15,7 @@ export function jsonOf(records: RecordBatch, index: number): string {
     server_name: of('serverName'),
     method: of('method'),
     url: of('url'),
+    url_key: of('urlKey'),
     route: of('route'),
     protocol: of('protocol'),
     status: records.status[index]!,

@@ -11,6 +11,7 @@ export const RECORD_TEXTS = {
   username: 'username',
   visitor: 'visitor',
   country: 'country',
+  urlKey: 'url_key',
 } as const satisfies Partial<Record<TextColumn, string>>;
 
 /** Columns of `endpoints` that hold the ID of a text. */

@@ -139,8 +139,8 @@ export class FilterQueries {
         // An endpoint has 0 for no text, a record NULL.
         const endpoint = ENDPOINT_IDS[column];
         if (endpoint) return `${endpoint} = ${id}`;
-        const name = RECORD_IDS[column]!;
-        return value === null ? `r.${name} IS NULL` : `r.${name} = ${id}`;
+        const text = idInRecord(column);
+        return value === null ? `${text} IS NULL` : `${text} = ${id}`;
       }
     }
   }
@@ -158,8 +158,7 @@ export class FilterQueries {
     const again = (key: string, id: string, joins: string) =>
       `SELECT ${key} AS k, ${sumsOf('x')} FROM (${byId(id)}) x ${joins} GROUP BY ${key}`;
     const agents = `LEFT JOIN ${table('agents')} a ON a.id = x.k`;
-    const inRecord = RECORD_IDS[column];
-    if (inRecord) return { sums: byId(`COALESCE(r.${inRecord}, 0)`), kind: 'ids' };
+    if (column in RECORD_IDS) return { sums: byId(`COALESCE(${idInRecord(column)}, 0)`), kind: 'ids' };
     const inEndpoint = ENDPOINT_IDS[column];
     if (inEndpoint) {
       const endpoints = `JOIN ${table('endpoints')} e ON e.id = x.k`;
@@ -206,6 +205,12 @@ export class FilterQueries {
 
 /** Columns whose texts are in `strings`. */
 const TEXT_ID_COLUMNS = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
+
+/** Returns the ID of a column's text in record `r`. */
+function idInRecord(column: TextColumn): string {
+  const id = `r.${RECORD_IDS[column]}`;
+  return column === 'urlKey' ? `COALESCE(${id}, r.url)` : id;
+}
 
 /** Returns the intersection of two ranges, in whole ms. */
 function cut(a: Range, b: Range): Range {

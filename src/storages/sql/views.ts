@@ -32,7 +32,7 @@ export function recordsWithTexts(
     remote.text AS remote_addr, forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser,
     agents.version, agents.platform, language.text AS language, referrer.text AS referrer,
     username.text AS username, ${authorization}, visitor.text AS visitor, country.text AS country,
-    coalesce(agents.bot, ${notBot}) AS bot, blueprint.text AS blueprint, ${last}
+    coalesce(agents.bot, ${notBot}) AS bot, blueprint.text AS blueprint, ${last}, url_key.text AS url_key
   FROM ${from}
     ${text('server', 'e.server_name')}
     ${text('method', 'e.method')}
@@ -40,6 +40,7 @@ export function recordsWithTexts(
     ${text('route', 'e.route')}
     ${text('blueprint', 'e.blueprint')}
     ${text('url', 'r.url')}
+    ${text('url_key', 'r.url_key')}
     ${text('remote', 'r.remote_addr')}
     ${text('forwarded', 'r.forwarded_for')}
     LEFT JOIN ${agents} ON agents.id = r.agent

@@ -102,15 +102,6 @@ const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;`,
     )
     .join('')}
-  CREATE VIEW usage_records AS
-  ${recordsWithTexts((table) => table, {
-    first: `r.id, strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> ${DATE_SHIFT}) / 1000.0, 'unixepoch') AS date`,
-    last: 'r.extra',
-    authorization: 'e.credentials AS authorization',
-    notBot: '0',
-    from: 'records r JOIN endpoints e ON e.id = r.endpoint JOIN sites ON sites.id = e.site',
-    agents: 'agents',
-  })};
   `,
   `
   -- Number of keys in a bucket, without NULL and the key of others: exact, or an upper bound. Without a row, the keys
@@ -159,6 +150,20 @@ const MIGRATIONS: readonly string[] = [
     id INTEGER NOT NULL,
     PRIMARY KEY (name, id)
   ) WITHOUT ROWID;
+  `,
+  `
+  -- Key in sumUrls, where it is not the URL.
+  ALTER TABLE records ADD url_key INTEGER;
+  DROP VIEW IF EXISTS usage_records;
+  CREATE VIEW usage_records AS
+  ${recordsWithTexts((table) => table, {
+    first: `r.id, strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> ${DATE_SHIFT}) / 1000.0, 'unixepoch') AS date`,
+    last: 'r.extra',
+    authorization: 'e.credentials AS authorization',
+    notBot: '0',
+    from: 'records r JOIN endpoints e ON e.id = r.endpoint JOIN sites ON sites.id = e.site',
+    agents: 'agents',
+  })};
   `,
 ];
 

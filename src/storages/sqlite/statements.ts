@@ -52,7 +52,7 @@ export function batchStatements(database: DatabaseSync) {
     ),
     addRecord: write(
       `INSERT INTO records VALUES (
-         (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+         (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
        ) ON CONFLICT DO NOTHING`,
     ),
     addSeries: adding('series', ['site', 'summary']),

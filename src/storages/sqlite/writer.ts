@@ -312,6 +312,7 @@ export class SqliteWriter implements StorageWriter {
           ids.orNull(text.visitor[i]!),
           ids.orNull(text.country[i]!),
           extra.size === 0 ? null : (extra.get(i) ?? null),
+          ids.orNull(text.urlKey[i]!),
         ).changes === 0n
       ) {
         low = (low + 1) % LOW_BITS;

@@ -1,6 +1,7 @@
-import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../../batch.ts';
+import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, pathOf, RecordBatch } from '../../batch.ts';
 import type { CapturedFields } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
+import { NOT_FOUND, type UrlKeyChoice, withoutUrlKey } from '../../summaries/url-key.ts';
 import type { AgentFields, Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
 import type { StoredChoice } from '../protocol.ts';
@@ -48,6 +49,7 @@ export class BatchBuilder {
   #addresses: string[] = [];
   readonly #stored: StoredChoice;
   readonly #visitors: DailyVisitors | undefined;
+  readonly #urlKeys: UrlKeyChoice;
   readonly #keys: CustomSummaries;
   readonly #texts: TextBudget;
   #serverName = 0;
@@ -67,7 +69,9 @@ export class BatchBuilder {
     texts = new TextBudget(Number.POSITIVE_INFINITY),
     stored: StoredChoice = { remoteAddr: true, userAgent: true },
     visitors?: DailyVisitors,
+    urlKeys: UrlKeyChoice = { by: 'url', groupsNotFound: false },
   ) {
+    this.#urlKeys = urlKeys;
     this.#visitors = visitors;
     this.#stored = stored;
     this.#enricher = enricher;
@@ -145,9 +149,11 @@ export class BatchBuilder {
     }
     text.country[i] = location.country;
 
-    if (fields.extra !== '') {
-      batch.extra.set(i, fields.extra);
-      this.#extraLength += fields.extra.length;
+    const { extra, urlKey } = withoutUrlKey(fields.extra);
+    text.urlKey[i] = this.#urlKey(fields, urlKey, text.url[i]!);
+    if (extra !== '') {
+      batch.extra.set(i, extra);
+      this.#extraLength += extra.length;
     }
     this.#keys.captured(batch, i);
     if (location.geo) this.#addGeo(i, location.geo);
@@ -195,6 +201,21 @@ export class BatchBuilder {
       if (batch.extra.has(i)) this.#addGeo(i, location.geo);
       else batch.extra.set(i, location.json);
     }
+  }
+
+  /**
+   * Returns the key in `sumUrls`, or 0 if it is the URL.
+   * @param captured Result of the user's function.
+   */
+  #urlKey({ url, route, status }: CapturedFields, captured: string | undefined, urlId: number): number {
+    const { batch } = this;
+    const { by, groupsNotFound } = this.#urlKeys;
+    let id = 0;
+    if (groupsNotFound && status === 404 && route === '') id = batch.intern(NOT_FOUND);
+    else if (captured !== undefined) id = batch.internLimited(captured);
+    else if (by === 'route' && route !== '') id = batch.intern(route);
+    else if (by !== 'url') id = batch.internLimited(pathOf(url));
+    return id === urlId ? 0 : id;
   }
 
   #visitor({ visitor, remoteAddr, agent }: CapturedFields): number {

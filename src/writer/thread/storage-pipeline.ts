@@ -158,6 +158,7 @@ export class StoragePipeline {
       this.#texts,
       data.stored,
       this.#visitors,
+      data.urlKeys,
     );
     this.#onStatus = onStatus;
     this.#onProblem = onProblem;
