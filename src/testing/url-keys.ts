@@ -4,7 +4,7 @@ import { sumUrls } from '../summaries/standard.ts';
 import { NOT_FOUND } from '../summaries/url-key.ts';
 import { NOON, type TestRecord } from './batches.ts';
 import type { Subject, TestCase } from './subject.ts';
-import { besideMemory, rows, usage } from './support.ts';
+import { besideMemory, rows } from './support.ts';
 
 const HOUR = 3_600_000;
 
@@ -44,15 +44,14 @@ export function urlKeyCases(subject: Subject): TestCase[] {
             );
           }
           equal(hitsOf((await tested.top('urls', { filter: { server: 'default' } })).rows), keys);
-          for (const [urls, hits] of [...keys, ['http://localhost/x', 0], [null, 0]] as const) {
+          for (const [urls, hits] of [keys[0], keys[1], ['http://localhost/x', 0], [null, 0]] as const) {
             const filter = { urls };
             equal((await tested.totals({ filter })).totals.hits, hits);
-            equal((await tested.records({ filter })).length, hits);
-            await same(`series of ${urls}`, (of) => of.series({ filter, period: 'month' }));
           }
-          const urls = (await tested.records({ filter: { urls: '/a' } })).map(({ url }) => url);
+          const filter = { urls: '/a' };
+          await same('series', (of) => of.series({ filter, period: 'month' }));
+          const urls = (await tested.records({ filter })).map(({ url }) => url);
           equal(urls, ['/a', 'http://localhost/a?n=2', 'http://localhost/a?n=1']);
-          equal((await usage(tested)).length, RECORDS.length);
         }),
     },
     {

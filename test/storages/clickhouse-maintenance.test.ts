@@ -80,13 +80,14 @@ describe('a database of version 1', () => {
       `CREATE OR REPLACE VIEW ${DATABASE}.usage_daily AS SELECT site, summary, bucket AS date, key, sum(hits) AS hits
        FROM ${DATABASE}.usage_sums WHERE period = 'day' GROUP BY site, summary, bucket, key`,
     );
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records DROP COLUMN url_key`);
     for (const table of ['usage_sites', 'usage_records', 'usage_sums']) {
       await clickhouse.sql(`ALTER TABLE ${DATABASE}.${table} MODIFY COMMENT 'track-usage 1'`);
       await clickhouse.sql(`ALTER TABLE ${DATABASE}.${table} RESET SETTING merge_with_ttl_timeout`);
     }
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
     beforeStatement = {
-      text: "usage_sums  MODIFY COMMENT 'track-usage 2'",
+      text: "usage_sums  MODIFY COMMENT 'track-usage 3'",
       run: () => Promise.reject(new Error('killed')),
     };
     await expect(writer()).rejects.toThrow('killed');
@@ -100,7 +101,7 @@ describe('a database of version 1', () => {
     const versions = await clickhouse.sql(
       `SELECT DISTINCT comment FROM system.tables WHERE database = '${DATABASE}' AND engine != 'View'`,
     );
-    expect(versions).toBe('track-usage 2\n');
+    expect(versions).toBe('track-usage 3\n');
     expect(
       await clickhouse.sql(
         `SELECT count() FROM system.tables WHERE database = '${DATABASE}' AND engine_full LIKE '%merge_with_ttl_timeout%'`,
@@ -108,6 +109,23 @@ describe('a database of version 1', () => {
     ).toBe('4\n');
     await migrated.maintenance!.retain({ hour: { keep: '1d', before: 5 } });
     expect(await storage.reader.retention('default')).toEqual({ hour: { keep: '1d', before: 5 } });
+  });
+});
+
+describe('a database of version 2', () => {
+  test('is migrated, and further records are counted by their keys', async () => {
+    const first = await writer();
+    const journal = new TestJournal('a', storage.summaries);
+    await put(first, journal.batch([{ url: '/a' }]));
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records DROP COLUMN url_key`);
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 2'`);
+    await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
+    await put(await writer(), journal.batch([{ url: '/a?b', urlKey: '/a' }]));
+    const { total } = await storage.query.top('urls', { filter: { urls: '/a' } });
+    expect(total.hits).toBe(2);
+    expect(await clickhouse.sql(`SELECT url, url_key FROM ${DATABASE}.usage_records ORDER BY url`)).toBe(
+      '/a\t\\N\n/a?b\t/a\n',
+    );
   });
 });
 

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, onTestFinished } from 'vitest';
 import { MysqlStorage } from '../../src/storages/mysql/index.ts';
+import { viewOfRecords } from '../../src/storages/mysql/views.ts';
 import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { hasMysql, type MysqlServer, mysqlServer } from '../support/servers/mysql.ts';
 import { type ServerDatabase, sqlMaintenanceCases } from './sql-maintenance.ts';
@@ -28,6 +29,7 @@ async function openDatabase(): Promise<ServerDatabase> {
   return {
     table,
     hours: table('hours'),
+    records: { table: table('requests'), view: table('records'), select: viewOfRecords(table) },
     query,
     storage(before) {
       const pool = mysql.createPool(server.url(database));

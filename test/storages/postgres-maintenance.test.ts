@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, onTestFinished } from 'vitest';
 import { PostgresStorage } from '../../src/storages/postgres/index.ts';
+import { recordsOf } from '../../src/storages/postgres/schema.ts';
 import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
 import { type PostgresServer, postgresServer } from '../support/servers/postgres.ts';
 import { type ServerDatabase, sqlMaintenanceCases } from './sql-maintenance.ts';
@@ -30,6 +31,11 @@ async function openDatabase(): Promise<ServerDatabase> {
   return {
     table,
     hours: table('hourly'),
+    records: {
+      table: table('records'),
+      view: table('usage_records'),
+      select: recordsOf(schema, table('records')),
+    },
     query: async (sql) => (await admin.query(sql)).rows,
     storage(before) {
       const pool = newPool();

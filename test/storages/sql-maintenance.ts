@@ -22,6 +22,8 @@ export interface ServerDatabase {
   table(name: string): string;
   /** Name of the table of the sums of hours. */
   hours: string;
+  /** Qualified names of the table and the view of the records, and the statement of the view. */
+  records: { table: string; view: string; select: string };
   /** Locks the rows of a statement until the returned function is called. */
   lock(select: string): Promise<() => Promise<void>>;
   /** Waits until a statement of the storage waits for a lock. Returns a function that kills its connection. */
@@ -70,6 +72,7 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     for (const table of ['strings', 'agents', 'endpoints']) {
       await database.query(`ALTER TABLE ${database.table(table)} DROP COLUMN seen`);
     }
+    await removeUrlKeys(database);
     await database.query(`UPDATE ${database.table('schema_version')} SET version = 1`);
     await expect(storage.getUsage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_OLDER' }));
     const second = await writer({ maxKeys: maxKeysOf(3) });
@@ -84,6 +87,23 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     }
     while (await second.maintenance.sweep());
     expect(await storage.getUsage()).toHaveLength(6);
+  });
+
+  test('a database of version 2 is migrated, and further records are counted by their keys', async () => {
+    const { database, storage, writer } = await opened();
+    const journal = new TestJournal('a', storage.summaries);
+    await (await writer()).apply(journal.batch([{ url: '/a' }]));
+    await removeUrlKeys(database);
+    await database.query(`UPDATE ${database.table('schema_version')} SET version = 2`);
+    await expect(storage.getUsage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_OLDER' }));
+    await (await writer()).apply(journal.batch([{ url: '/a?b', urlKey: '/a' }]));
+    expect((await rows(storage, 'urls')).map(([key, hits]) => [key, hits])).toEqual([['/a', 2]]);
+    const { total } = await storage.query.top('urls', { filter: { urls: '/a' } });
+    expect(total.hits).toBe(2);
+    expect(await database.query(`SELECT url, url_key FROM ${database.records.view} ORDER BY url`)).toEqual([
+      { url: '/a', url_key: null },
+      { url: '/a?b', url_key: '/a' },
+    ]);
   });
 
   test('two writers at the same time never exceed a budget, and fill it', async () => {
@@ -207,4 +227,12 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
       }
     }
   });
+}
+
+/** Removes the column that version 3 added to the records. */
+async function removeUrlKeys({ query, records: { table, view, select } }: ServerDatabase): Promise<void> {
+  await query(`DROP VIEW ${view}`);
+  await query(`ALTER TABLE ${table} DROP COLUMN url_key`);
+  const older = select.replace(/, url_key\.text AS url_key|LEFT JOIN \S+ url_key ON \S+ = \S+/g, '');
+  await query(`CREATE VIEW ${view} AS ${older}`);
 }

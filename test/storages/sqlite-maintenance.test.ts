@@ -89,15 +89,21 @@ const person = (n: number, date = NOON): TestRecord => ({
   visitor: `visitor ${n}`,
 });
 
-describe('a file of schema version 1', () => {
-  /** Stores records, and removes what version 2 has added. */
-  async function newOldFile(records: TestRecord[]) {
+describe('a file of an older schema version', () => {
+  /** Stores records, and removes what later versions have added. */
+  async function newOldFile(records: TestRecord[], version = 1) {
     const path = newPath();
     run(path, 'PRAGMA auto_vacuum = NONE');
     const journal = new TestJournal('a', SUMMARIES);
     const writer = new SqliteWriter({ path }, CONTEXT);
     await writer.apply(journal.batch(records));
     await writer.close();
+    run(
+      path,
+      `DROP VIEW usage_records; ALTER TABLE records DROP COLUMN url_key;
+       CREATE VIEW usage_records AS SELECT id FROM records; PRAGMA user_version = 2`,
+    );
+    if (version === 2) return { path, journal };
     run(
       path,
       `${['key_counts', 'retention', 'leases', 'visitor_keys', 'sweeps', 'used_rows'].map((name) => `DROP TABLE ${name};`).join('')}
@@ -111,7 +117,7 @@ describe('a file of schema version 1', () => {
     const each = { hour: 4, day: 5, month: 3 };
     const maxKeys: MaxKeys = { all: each, summaries: {} };
     const writer = openWriter(path, { maxKeys });
-    expect(one(path, 'PRAGMA user_version')).toBe(2);
+    expect(one(path, 'PRAGMA user_version')).toBe(3);
     expect(await writer.apply(journal.batch([3, 4, 5, 6].map((n) => person(n))))).toBe(true);
     const client = await openClient(path);
     expect(await usage(client)).toHaveLength(7);
@@ -138,6 +144,17 @@ describe('a file of schema version 1', () => {
       ['/of/1', 1],
       ['/of/2', 1],
     ]);
+  });
+
+  test('of version 2 is migrated, and counts further records by their keys', async () => {
+    const { path, journal } = await newOldFile([person(1)], 2);
+    const writer = openWriter(path);
+    expect(one(path, 'PRAGMA user_version')).toBe(3);
+    await writer.apply(journal.batch([{ ...person(2), urlKey: '/of/1' }]));
+    const client = await openClient(path);
+    expect((await rows(client, 'urls')).map(([key, hits]) => [key, hits])).toEqual([['/of/1', 2]]);
+    expect((await client.totals({ filter: { urls: '/of/1' } })).totals.hits).toBe(2);
+    expect(one(path, "SELECT url_key FROM usage_records WHERE url = '/of/2'")).toBe('/of/1');
   });
 
   test('returns free space to the file system once it was rewritten', async () => {
