@@ -155,7 +155,10 @@ function invalid(name: string, value: unknown, expected: string): TrackUsageErro
   });
 }
 
-/** Returns the stored summaries whose keys identify the person: of the same column, and custom ones. */
+/**
+ * Returns the stored summaries whose keys identify the person: of the same column, and those whose keys may come from a
+ * function.
+ */
 async function identifyingSummaries(
   reader: CompleteReader,
   site: string,
@@ -164,7 +167,7 @@ async function identifyingSummaries(
   const stored = await storedSummaries(reader, site);
   return stored.filter((name) => {
     const standard = STANDARD_SUMMARIES.find((each) => each.name === name);
-    return standard === undefined || standard.column === column;
+    return standard === undefined || standard.column === column || standard.column === 'urlKey';
   });
 }
 

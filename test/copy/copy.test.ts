@@ -42,6 +42,7 @@ async function fill(storage: Storage, count: number, site = 'shop') {
   const random = new Random(7);
   const records = Array.from({ length: count }, (_, n) => ({
     ...random.record(),
+    urlKey: n % 4 === 0 ? `/key/${n % 8}` : null,
     extra: { vars: { n }, ...(n % 3 === 0 && { keys: { plans: ['gold', `plan ${n % 5}`] } }) },
   }));
   for (let n = 0; n < count; n += 5_000) await writer.apply(journal.batch(records.slice(n, n + 5_000)));

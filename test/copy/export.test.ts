@@ -42,6 +42,7 @@ async function fill(storage: Storage, count: number, timeZone = ZONE, hooks = HO
   const random = new Random(11);
   const records: TestRecord[] = Array.from({ length: count }, (_, n) => ({
     ...random.record(),
+    urlKey: n % 4 === 0 ? `/key/${n % 8}` : null,
     date: NOON - Math.floor(random.next() * 60 * 24 * 3_600_000),
     agent: `agent ${n % 7}`,
     ...(n % 5 === 0 && { bot: true, browser: 'Bot' }),

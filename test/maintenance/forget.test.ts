@@ -132,6 +132,23 @@ describe('forget', () => {
     expect((await rows(storage, 'referrers')).map(([key]) => key)).toEqual(['en', null]);
   });
 
+  test('moves keys of URLs, which may come from a function, and reports others that contain the name', async () => {
+    const { storage } = await storageWith(
+      [sumUrls],
+      [
+        { username: 'jane', urlKey: 'jane' },
+        { username: 'tarzan', urlKey: 'of jane' },
+      ],
+    );
+    const result = await forget({ storage, person: { column: 'username', value: 'jane' } });
+    expect(result.keys).toEqual([{ summary: 'urls', buckets: 3, hits: 1 }]);
+    expect(result.remaining).toEqual([{ where: 'urlKey', text: 'of jane' }]);
+    expect((await rows(storage, 'urls')).map(([key, hits]) => [key, hits])).toEqual([
+      ['of jane', 1],
+      [null, 1],
+    ]);
+  });
+
   test('finds records that arrive meanwhile, and marks their hours', async () => {
     const filled: Filled = await storageWith([sumRemotes], [{ remoteAddr: ADDRESS }]);
     const { apply, storage } = filled;

@@ -488,3 +488,31 @@ test('a new batch is empty, and of the default site', () => {
     strings: [null],
   });
 });
+
+test('keys of URLs take no more texts than the budget, and are not stored where they equal the URL', () => {
+  const texts = new TextBudget(3);
+  const given = [100, texts, undefined, undefined, { by: 'path', groupsNotFound: true }] as const;
+  const built = new BatchBuilder(
+    new Enricher(undefined),
+    'default',
+    new CustomSummaries([], () => {}),
+    ...given,
+  );
+  built.begin(HEADER);
+  // The address and the user agent are texts, too.
+  for (const url of ['/a', '/a?x', 'http://h/a', 'http://h/b', 'http://h/c?d']) {
+    built.add({ ...fieldsOf(url), remoteAddr: '', agent: '' });
+  }
+  built.add({ ...fieldsOf('http://h/d'), remoteAddr: '', agent: '', status: 404 });
+  const { batch } = built;
+  const keys = Array.from({ length: batch.length }, (_, i) => [batch.at('url', i), batch.at('urlKey', i)]);
+  expect(keys).toEqual([
+    ['/a', null],
+    ['/a?x', '/a'],
+    ['http://h/a', '/a'],
+    // Both are beyond the budget.
+    ['', null],
+    ['', null],
+    ['', '(not found)'],
+  ]);
+});
