@@ -9,6 +9,7 @@ import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 interface Fact {
   date: number;
   url: string;
+  urlKey: string | null;
   remoteAddr: string | null;
   agent: string | null;
   language: string | null;
@@ -35,6 +36,7 @@ const fact: fc.Arbitrary<Fact> = fc.record({
   // Around the end of daylight saving time in Berlin, and the end of a month.
   date: fc.integer({ min: Date.UTC(2026, 9, 24), max: Date.UTC(2026, 10, 2) }),
   url: key.filter((text) => text !== ''),
+  urlKey: optional,
   remoteAddr: optional,
   agent: optional,
   language: optional,
@@ -87,7 +89,12 @@ function countEach(fields: readonly Fact[], timeZone: string): Totals {
   const zone = calendar(timeZone);
   const totals: Totals = new Map();
   for (const one of fields) {
-    const texts = { ...one, serverName: 'server', state: String(one.status) } as Record<string, unknown>;
+    const texts = {
+      ...one,
+      urlKey: one.urlKey || one.url,
+      serverName: 'server',
+      state: String(one.status),
+    } as Record<string, unknown>;
     const keys = [
       ...STANDARD_SUMMARIES.map(({ name, column }) => [name, texts[column!] || null]),
       ...(one.tags.length === 0 ? [null] : one.tags).map((tag) => ['tags', tag]),

@@ -7,7 +7,7 @@ import { known, STANDARD_SUMMARIES, sumBasic, summariesOf, sumStatus } from '../
 // Databases contain the names; apps and queries use names and titles.
 test('the standard summaries have these names, titles and columns', () => {
   expect(STANDARD_SUMMARIES.map(({ name, title, column }) => [name, title, column])).toEqual([
-    ['urls', 'sumUrls', 'url'],
+    ['urls', 'sumUrls', 'urlKey'],
     ['remotes', 'sumRemotes', 'remoteAddr'],
     ['user-agents', 'sumUserAgents', 'agent'],
     ['languages', 'sumLanguages', 'language'],
