@@ -132,6 +132,15 @@ describe('copy', () => {
     });
   });
 
+  test('reports a target without the keys of URLs', async () => {
+    const [from, to] = [sqlite('a.db'), sqlite('b.db')];
+    await fill(from, 10);
+    await copy({ from, to, site: 'shop' });
+    using database = new DatabaseSync(join(directory, 'b.db'));
+    database.exec('UPDATE records SET url_key = NULL');
+    await expect(copy({ from, to, site: 'shop' })).rejects.toMatchObject({ code: 'COPY_DIFFERS' });
+  });
+
   test('reports a target changed by another writer', async () => {
     const [from, to] = [sqlite('a.db'), sqlite('b.db')];
     await fill(from, 10);

@@ -13,7 +13,7 @@ import type { RangeOptions } from '../../src/query/range.ts';
 import { getSum, getUsage, type SumOptions, type UsageOptions } from '../../src/query/sums-and-records.ts';
 import type { UsageRecord } from '../../src/record.ts';
 import { complete } from '../../src/storage/complete-reader.ts';
-import type { Measures, Order } from '../../src/storage/contract.ts';
+import type { Measures, Order, ScanRequest } from '../../src/storage/contract.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { defineSummary, type Summary } from '../../src/summaries/define.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
@@ -531,6 +531,24 @@ describe('totals', () => {
     const some = await query.records({ from: '2026-09', filter: { urls: url } });
     expect(some.records).toEqual(all.records.filter((record) => record.url === url));
   });
+});
+
+test('a reader without optional methods counts by the keys of URLs, which the records of queries do not contain', async () => {
+  const storage = new MemoryStorage({ hooks: ['urls'] });
+  const records = [{ url: '/a' }, { url: '/b', urlKey: '/a' }, { url: '/a', urlKey: '/c' }];
+  const writer = await openWriter(storage);
+  const journal = new TestJournal('a', storage.summaries);
+  await writer.apply(journal.batch([...records, { url: '/a', date: NOW - 90 * 24 * 3_600_000 }]));
+  const { timeZone, summaries, sums, usage, scan, matchingRecords, close } = storage.reader;
+  const all = (request: ScanRequest) => scan({ ...request, from: undefined, to: undefined });
+  const reader = complete({ timeZone, summaries, sums, usage, scan: all, matchingRecords, close });
+  const query = new UsageQuery(reader, { site: 'default', now: () => NOW });
+  const { rows } = await query.top('urls', { filter: { status: '200' } });
+  expect(rows.map(({ key, hits }) => [key, hits])).toEqual([
+    ['/a', 2],
+    ['/c', 1],
+  ]);
+  expect((await query.totals({ filter: { urls: '/a' } })).totals.hits).toBe(2);
 });
 
 test('a range without a representable previous period is not compared', async () => {
