@@ -75,9 +75,7 @@ export interface TrackUsageOptions {
    * result, the key is the URL. Defaults to `url`.
    */
   urlKey?: 'url' | 'path' | 'route' | UrlKeyFunction;
-  /**
-   * Whether requests with status 404 and no route count under one key in `sumUrls`: `(not found)`. Defaults to false.
-   */
+  /** True to count requests with status 404 and no route under one key in `sumUrls`: `(not found)`. Defaults to false. */
   groupNotFound?: boolean;
   /**
    * Masks addresses before anything is stored: the last byte of IPv4, all but 48 bits of IPv6. Defaults to

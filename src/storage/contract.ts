@@ -355,7 +355,7 @@ export interface SeriesRow extends Total {
 
 /** Required value of a record's column. */
 export interface Condition {
-  /** Column to compare. */
+  /** Column to compare. `urlKey` is the key in `sumUrls`: the URL, unless the record has another one. */
   column: TextColumn;
   /** Exact value, or `null` for records without one. */
   value: string | null;
