@@ -197,6 +197,23 @@ describe.skipIf(!hasMysql)('the database', () => {
     expect(await storage.reader.retention('default')).toEqual({ records: { keep: '90d', before: NOON } });
   });
 
+  test('of version 2 is migrated without the right to drop its view, which then stays', async () => {
+    await openStorage();
+    await root.query(`DROP VIEW ${database}.usage_records`);
+    await root.query(`ALTER TABLE ${database}.usage_requests DROP COLUMN url_key`);
+    await root.query(`CREATE SQL SECURITY INVOKER VIEW ${database}.usage_records AS SELECT 'old' AS version`);
+    await root.query(`UPDATE ${database}.usage_schema_version SET version = 2`);
+    await root.query(`CREATE USER 'less'@'127.0.0.1' IDENTIFIED BY 's3cret'`);
+    onTestFinished(async () => void (await root.query(`DROP USER 'less'@'127.0.0.1'`)));
+    const rights = 'SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE VIEW, ALTER';
+    await root.query(`GRANT ${rights} ON ${database}.* TO 'less'@'127.0.0.1'`);
+    const url = server.url(database).replace(/\/\/.*@/, '//less:s3cret@');
+    const { writer, storage, journal } = await openStorage({}, url);
+    await writer.apply(journal.batch([{ urlKey: '/a' }]));
+    expect((await rows(storage, 'urls')).map(([key]) => key)).toEqual(['/a']);
+    expect(await query(`SELECT * FROM ${database}.usage_records`)).toEqual([{ version: 'old' }]);
+  });
+
   test('of another program or a newer release is not changed', async () => {
     await root.query(`CREATE DATABASE ${database}`);
     await root.query(`CREATE TABLE ${database}.usage_strings (id INT PRIMARY KEY)`);
