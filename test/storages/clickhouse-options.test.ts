@@ -9,6 +9,7 @@ import {
   type ClickhouseStorageOptions,
 } from '../../src/storages/clickhouse/index.ts';
 import type { ClickhouseOptions } from '../../src/storages/clickhouse/options.ts';
+import { SCHEMA_VERSION } from '../../src/storages/clickhouse/tables.ts';
 import { calendar, type Period } from '../../src/summaries/periods.ts';
 import { TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -165,7 +166,9 @@ describe('a database', () => {
 
   test('of a newer release is refused', async () => {
     await open({});
-    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 3'`);
+    await clickhouse.sql(
+      `ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage ${SCHEMA_VERSION + 1}'`,
+    );
     await expect(open({})).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
     const storage = new ClickhouseStorage(client, { database: DATABASE });
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_NEWER' });
