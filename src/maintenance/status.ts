@@ -71,10 +71,15 @@ async function journalsOf(
   timeZone: string,
   dir: string,
 ): Promise<JournalInfo[]> {
-  // Only the writing end knows the positions of journals.
+  const { reader } = storage;
+  const now = wallClock.now();
+  if ((await reader.position({ site, journal: '' })) !== null) {
+    const positionOf = async (journal: string) => (await reader.position({ site, journal })) ?? undefined;
+    return journalsIn(dir, positionOf, now);
+  }
   const { writer } = await openMaintenance(storage, site, timeZone);
   try {
-    return await journalsIn(dir, (id) => writer.position(id), wallClock.now());
+    return await journalsIn(dir, (id) => writer.position(id), now);
   } finally {
     await writer.close();
   }

@@ -19,6 +19,7 @@ export const QUERIES = [
   'retention',
   'recount',
   'size',
+  'position',
   'keys',
   'total',
   'series',
@@ -49,6 +50,7 @@ export function complete(reader: StorageReader): CompleteReader {
       reader.recount?.(request) ??
       recountIn({ ...completed, keys: (keys) => reader.keys?.(keys) ?? sums.keys(keys) }, request),
     size: async () => (await reader.size?.()) ?? unknownSize(),
+    position: async (request) => (reader.position ? reader.position(request) : null),
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),
     series: (request) => reader.series?.(request) ?? folded.series(request),

@@ -457,6 +457,14 @@ export interface Recount {
   records: number;
 }
 
+/** Selects the stored position of a journal. */
+export interface PositionRequest {
+  /** Name of the site whose records the journal contains. */
+  site: string;
+  /** ID of the journal. */
+  journal: string;
+}
+
 /** Size of a storage by part, in bytes and rows. Unknown values are `null`. */
 export interface StorageSize {
   /** Records, without their texts. */
@@ -515,6 +523,11 @@ export interface StorageReader {
   recount?(request: RecountRequest): Promise<Recount>;
   /** Returns the size of the storage, for all sites. Optional. Defaults to unknown. */
   size?(): Promise<StorageSize>;
+  /**
+   * Returns the stored position of a journal; `undefined` if the journal is new, and `null` if it is unknown. Optional.
+   * Defaults to `null`: `storageStatus` then asks the writing end.
+   */
+  position?(request: PositionRequest): Promise<Position | null | undefined>;
   /** Optional. Defaults to adding up the rows of `sums`. */
   keys?(request: KeysRequest): Promise<Keys>;
   /** Optional. Defaults to adding up the rows of `sums`. */

@@ -41,6 +41,7 @@ export {
   type Order,
   type PartSize,
   type Person,
+  type PositionRequest,
   type PruneRequest,
   type Range,
   type Recount,

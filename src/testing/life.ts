@@ -58,6 +58,16 @@ export function lifeCases(subject: Subject): TestCase[] {
           equal(await writer.apply(first), false);
           equal(await writer.apply(second), false);
           equal({ ...(await writer.position(journal.id)) }, nothing.to);
+          const positionOf = async (id: string) => {
+            const found = await storage.reader.position({ site: 'default', journal: id });
+            return found === null || found === undefined ? found : { ...found };
+          };
+          // The reading end may not know it.
+          const found = await positionOf(journal.id);
+          if (found !== null) {
+            equal(found, nothing.to);
+            equal(await positionOf('b'.padEnd(32, '0')), undefined);
+          }
           const client = await location.openClient(storage);
           equal(await rows(client, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
           equal((await usage(client)).length, 3);
@@ -65,6 +75,7 @@ export function lifeCases(subject: Subject): TestCase[] {
           equal(await writer.position('b'.padEnd(32, '0')), undefined);
           await writer.forget(journal.id);
           equal(await writer.position(journal.id), undefined);
+          if (found !== null) equal(await positionOf(journal.id), undefined);
           equal(await rows(client, 'urls'), [['http://localhost/', 3, 15, 0, 4500]]);
         }),
     },

@@ -6,13 +6,14 @@ import { storageStatus, sumUrls, sumVisitors } from '../../src/index.ts';
 import { startHeartbeat } from '../../src/journal/heartbeat.ts';
 import { encodeHead } from '../../src/journal/segment.ts';
 import { wallClock } from '../../src/platform/clock.ts';
+import type { Storage } from '../../src/query/storage.ts';
 import { prunePlan } from '../../src/storage/prune-plan.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
 import { OTHERS } from '../../src/summaries/coverage.ts';
 import { calendar } from '../../src/summaries/periods.ts';
 import { NOON } from '../../src/testing/batches.ts';
 import { run } from '../cli/support.ts';
-import { change, storageWith } from './support.ts';
+import { change, storageWith, wrapped } from './support.ts';
 
 const DAY = 24 * 3_600_000;
 
@@ -81,7 +82,9 @@ describe('status', () => {
     utimesSync(join(running, 'heartbeat'), 1, 1);
     atTime(Date.now());
     writeFileSync(join(identity, 'rejected.ndjson'), '{}\n{}\n');
-    const { budgets, journals, rejects, advice } = await storageStatus({ storage, journal: dir });
+    // Only read: the writing end would create tables, and warn about the settings of a server.
+    const reading = wrapped(storage, () => expect.unreachable('the writing end was opened'));
+    const { budgets, journals, rejects, advice } = await storageStatus({ storage: reading, journal: dir });
     // The budget was reached on another day.
     expect(budgets).toEqual([]);
     expect(journals).toEqual([
@@ -89,6 +92,11 @@ describe('status', () => {
       { path: running, state: 'running', bytes: 128, pendingBytes: 0, age: expect.any(Number) },
     ]);
     expect(rejects).toEqual([{ path: join(identity, 'rejected.ndjson'), records: 2 }]);
+    // The reading end of a custom storage may not know positions.
+    const unknown = Object.create(storage, {
+      reader: { value: { ...storage.reader, position: async () => null } },
+    }) as Storage;
+    expect((await storageStatus({ storage: unknown, journal: dir })).journals).toEqual(journals);
     expect(advice).toEqual([
       'Records that have expired are not deleted: start the app, which deletes them, or run track-usage prune.',
       `Records in the journal ${dead} are not stored: start the app, which stores them.`,

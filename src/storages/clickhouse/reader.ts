@@ -1,7 +1,9 @@
+import type { Position } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  PositionRequest,
   Recount,
   RecountRequest,
   Scanned,
@@ -18,6 +20,7 @@ import { RECORD_COLUMNS, type RecordRow, recordOf } from '../../storage/record-r
 import type { StoredRetention } from '../../storage/retention.ts';
 import { sumRowOf } from '../../storage/sum-row.ts';
 import { literal, type Statements } from './client.ts';
+import { storedPosition } from './position.ts';
 import { LAST_BUCKET, LAST_DATE, Queries } from './queries.ts';
 import { recount } from './recount.ts';
 import { storedRetention } from './retention.ts';
@@ -25,6 +28,7 @@ import { timeZoneOf } from './schema.ts';
 import { sizeOf } from './size.ts';
 import type { Tables } from './table-names.ts';
 import { HAS_HITS, JOURNAL_PERIOD } from './tables.ts';
+import { FORGOTTEN } from './writer.ts';
 
 export class ClickhouseReader extends QueryingReader<Queries> implements StorageReader {
   readonly #statements: Statements;
@@ -55,6 +59,11 @@ export class ClickhouseReader extends QueryingReader<Queries> implements Storage
   async retention(site: string): Promise<StoredRetention> {
     const timeZone = await this.timeZone(site);
     return timeZone === undefined ? {} : storedRetention(this.#statements, this.#tables, site, timeZone);
+  }
+
+  async position(request: PositionRequest): Promise<Position | undefined> {
+    const stored = await storedPosition(this.#statements, this.#tables, request);
+    return stored && stored.position < FORGOTTEN ? stored : undefined;
   }
 
   recount(request: RecountRequest): Promise<Recount> {

@@ -6,9 +6,9 @@ import { positionBlock, recordsBlock, sumsBlock, Unstorable } from './blocks.ts'
 import { literal, type Statements } from './client.ts';
 import { KeyCounts } from './key-counts.ts';
 import { ClickhouseMaintenance } from './maintenance.ts';
+import { storedPosition } from './position.ts';
 import type { Setup } from './schema.ts';
 import { identityOf, type Tables } from './table-names.ts';
-import { JOURNAL_PERIOD } from './tables.ts';
 import { VisitorKeys } from './visitor-keys.ts';
 
 /** Position of a forgotten journal, greater than any real one. */
@@ -60,18 +60,11 @@ export class ClickhouseWriter implements StorageWriter {
     const identity = await identityOf(this.#statements, this.#tables);
     // Dropped tables cannot be queried, and the positions of old ones do not apply to new ones.
     if (identity === '') return undefined;
-    const [row] = await this.#statements.rows<Record<'rows' | 'position' | 'ordinal', string | number>>(
-      `SELECT count() AS rows, max(s.position) AS position, max(s.ordinal) AS ordinal
-       FROM ${this.#tables.everySums} AS s
-       WHERE site = ${literal(this.#site)} AND summary = '' AND period = ${literal(JOURNAL_PERIOD)}
-         AND s.key = ${literal(journal)}`,
-    );
-    const position = Number(row?.position);
-    if (position >= FORGOTTEN) return undefined;
+    const stored = await storedPosition(this.#statements, this.#tables, { site: this.#site, journal });
+    if (stored && stored.position >= FORGOTTEN) return undefined;
     const known = this.#reached.get(journal);
     const reached = known?.identity === identity ? known : undefined;
-    if (!row || Number(row.rows) === 0 || (reached && reached.position > position)) return reached;
-    return { position, ordinal: Number(row.ordinal) };
+    return !stored || (reached && reached.position > stored.position) ? reached : stored;
   }
 
   admit(batch: Batch): Promise<Batch> {

@@ -14,6 +14,7 @@ import type {
   MatchingRow,
   MatchingSeriesRequest,
   Person,
+  PositionRequest,
   PruneRequest,
   Recount,
   RecountRequest,
@@ -146,6 +147,10 @@ export class MemoryLocation implements StorageReader {
     if (trimmed === undefined) return stored;
     const { keep = 'forever', before = null } = stored.records ?? {};
     return { ...stored, records: { keep, before: laterOf(before, trimmed) } };
+  }
+
+  async position({ journal }: PositionRequest): Promise<Position | undefined> {
+    return this.#positions.get(journal);
   }
 
   async recount(request: RecountRequest): Promise<Recount> {

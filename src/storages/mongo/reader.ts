@@ -1,3 +1,4 @@
+import type { Position } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
 import type {
   Keys as FoundKeys,
@@ -6,6 +7,7 @@ import type {
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  PositionRequest,
   Recount,
   RecountRequest,
   Scanned,
@@ -105,6 +107,11 @@ export class MongoReader implements StorageReader {
 
   matchingSeries(request: MatchingSeriesRequest): Promise<MatchingRow[]> {
     return this.#folds.matchingSeries(request);
+  }
+
+  async position({ journal }: PositionRequest): Promise<Position | undefined> {
+    const found = await limited(this.#collections.journals.findOne({ _id: journal }));
+    return found ? { position: Number(found.position), ordinal: Number(found.ordinal) } : undefined;
   }
 
   scan(request: ScanRequest): Promise<Scanned> {

@@ -1,3 +1,4 @@
+import type { Position } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
 import type {
   Keys as FoundKeys,
@@ -7,6 +8,7 @@ import type {
   MatchingRecordsRequest,
   MatchingRow,
   MatchingSeriesRequest,
+  PositionRequest,
   Recount,
   RecountRequest,
   Scanned,
@@ -26,6 +28,7 @@ import { searchRecords } from '../../storage/search-records.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { run, type Server } from './client.ts';
 import type { Keys, SeriesKeys } from './keys.ts';
+import { positionOf } from './position.ts';
 import { entriesOf } from './progress.ts';
 import { rowOf } from './records.ts';
 import { recountAtOnce } from './recount.ts';
@@ -145,6 +148,10 @@ export class RedisReader implements StorageReader {
       seriesNames(this.#server, this.#keys, site),
     ]);
     return timeZone === undefined ? {} : inForce(stored, calendar(timeZone), trimmed, names);
+  }
+
+  position({ journal }: PositionRequest): Promise<Position | undefined> {
+    return positionOf(this.#server, this.#keys, journal);
   }
 
   recount(request: RecountRequest): Promise<Recount> {

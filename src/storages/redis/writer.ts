@@ -8,6 +8,7 @@ import { run, type Server } from './client.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { RedisMaintenance } from './maintenance.ts';
 import type { RedisLocation } from './options.ts';
+import { positionOf } from './position.ts';
 import { rangeOf } from './progress.ts';
 import { BEGIN, MOVE, VISITOR_KEY } from './scripts.ts';
 import { setUp } from './set-up.ts';
@@ -47,10 +48,7 @@ export class RedisWriter implements StorageWriter {
   }
 
   async position(journal: string): Promise<Position | undefined> {
-    const found = await this.#command('HGET', this.#keys.journals, journal);
-    if (found === null) return undefined;
-    const [position, ordinal] = String(found).split(' ').map(Number);
-    return { position: position!, ordinal: ordinal! };
+    return positionOf(this.#server, this.#keys, journal);
   }
 
   async admit(batch: Batch): Promise<Batch> {

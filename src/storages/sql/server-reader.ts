@@ -1,7 +1,9 @@
+import type { Position } from '../../journal/position.ts';
 import type { UsageRecord } from '../../record.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  PositionRequest,
   Recount,
   RecountRequest,
   Scanned,
@@ -85,6 +87,14 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
 
   retention(site: string): Promise<StoredRetention> {
     return retentionOfSite(this.#dialect, this.#siteId(site));
+  }
+
+  async position({ journal }: PositionRequest): Promise<Position | undefined> {
+    const { table, text } = this.#dialect;
+    const [row] = await this.#session.query(
+      `SELECT t.position, t.ordinal FROM ${table('journals')} t WHERE t.id = ${text(journal)}`,
+    );
+    return row && { position: Number(row.position), ordinal: Number(row.ordinal) };
   }
 
   recount(request: RecountRequest): Promise<Recount> {

@@ -35,6 +35,7 @@ export function sizeOf(
     month: part('month'),
     texts: sizeOfTables(SHARED),
     free,
-    total: (total.bytes ?? 0) + (total.indexes ?? 0),
+    // Engines count free space neither as data nor as indexes.
+    total: (total.bytes ?? 0) + (total.indexes ?? 0) + (free ?? 0),
   };
 }

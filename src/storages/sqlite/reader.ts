@@ -1,11 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TrackUsageError } from '../../errors.ts';
+import type { Position } from '../../journal/position.ts';
 import { afterUndo, closeDatabase, rollBack, settle } from '../../platform/sqlite.ts';
 import type { UsageRecord } from '../../record.ts';
 import { checkReadable } from '../../storage/checks.ts';
 import type {
   FoundRecords,
   MatchingRecordsRequest,
+  PositionRequest,
   Recount,
   RecountRequest,
   Scanned,
@@ -94,6 +96,13 @@ export class SqliteReader extends SqlReader implements StorageReader {
       )
       .all(site) as { part: string; keep: KeepTime; before: number | null }[];
     return Object.fromEntries(rows.map(({ part, ...kept }) => [part, { ...kept }]));
+  }
+
+  async position({ journal }: PositionRequest): Promise<Position | undefined> {
+    const row = this.#database.prepare('SELECT position, ordinal FROM journals WHERE id = ?').get(journal) as
+      | Position
+      | undefined;
+    return row && { ...row };
   }
 
   recount(request: RecountRequest): Promise<Recount> {
