@@ -93,6 +93,10 @@ const TABLE = {
     'another process is performing maintenance on the site "{site}" in {value}',
     'wait until it finishes; if it was killed, its lease expires after 1 minute',
   ],
+  MAINTENANCE_LOST: [
+    'stopped the maintenance of the site "{site}" in {value}, because its lease ended and another process may change the same sums',
+    'run it again; if no other process performs maintenance, the storage did not answer or this process was suspended for 1 minute',
+  ],
   FORGET_INCOMPLETE: [
     '{value} may still have records of the person, because apps stored more of them during each of {rounds} rounds',
     'run it again; everything that was found is deleted',

@@ -14,14 +14,19 @@ import { openStorageWriter } from '../storage/writer.ts';
 import { CHANGES } from '../summaries/coverage.ts';
 import type { DeltaGroup } from '../summaries/fold.ts';
 import type { Calendar } from '../summaries/periods.ts';
+import { KeptLease } from './kept-lease.ts';
+import { type MaintenanceWriter, queued } from './queued-writer.ts';
 
 /** Writing end of a storage for maintenance: changes of sums, under a lease. */
 export interface MaintenanceSession {
-  readonly writer: StorageWriter;
+  readonly writer: MaintenanceWriter;
   readonly maintenance: StorageMaintenance;
-  /** Adds to sums, atomically and exactly once. The measures may be negative. */
+  /**
+   * Adds to sums, atomically and exactly once. The measures may be negative. Throws if another process may have changed
+   * the sums since the last call of `renew`.
+   */
   change(changes: readonly DeltaRow[]): Promise<void>;
-  /** Renews the lease. Throws if another process has it. */
+  /** Throws if the lease is lost. Called before sums are read that may be changed. A timer renews it meanwhile. */
   renew(): Promise<void>;
 }
 
@@ -40,20 +45,23 @@ export async function withMaintenance<T>(
   timeZone: string,
   run: (session: MaintenanceSession) => Promise<T>,
 ): Promise<T> {
-  const { writer, maintenance } = await openMaintenance(storage, site, timeZone);
+  const opened = await openMaintenance(storage, site, timeZone);
   try {
-    const lease = new Lease(maintenance, MAINTENANCE_TASK, randomUUID());
-    const renew = async (request: Promise<boolean>) => {
-      if (!(await request)) throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
-    };
-    await renew(lease.acquire());
+    const { writer, maintenance } = queued(opened.writer, opened.maintenance);
+    const values = { value: storage.label, site };
+    const requested = new Lease(maintenance, MAINTENANCE_TASK, randomUUID());
+    if (!(await requested.acquire())) throw new TrackUsageError('MAINTENANCE_BUSY', values);
+    const lease = new KeptLease(requested, () => new TrackUsageError('MAINTENANCE_LOST', values));
     try {
       const journal = await DeltaJournal.open(writer, site);
       const result = await run({
         writer,
         maintenance,
-        change: (changes) => journal.apply(changes),
-        renew: () => renew(lease.renew()),
+        change: async (changes) => {
+          await lease.confirm();
+          await journal.apply(changes);
+        },
+        renew: () => lease.renew(),
       });
       await journal.remove();
       return result;
@@ -61,7 +69,7 @@ export async function withMaintenance<T>(
       await lease.release();
     }
   } finally {
-    await writer.close();
+    await opened.writer.close();
   }
 }
 
@@ -89,16 +97,16 @@ export async function openMaintenance(
  * removed, because an engine may not store a journal again that it has removed.
  */
 class DeltaJournal {
-  readonly #writer: StorageWriter;
+  readonly #writer: MaintenanceWriter;
   readonly #id: string;
   #at = START;
 
-  private constructor(writer: StorageWriter, id: string) {
+  private constructor(writer: MaintenanceWriter, id: string) {
     this.#writer = writer;
     this.#id = id;
   }
 
-  static async open(writer: StorageWriter, site: string): Promise<DeltaJournal> {
+  static async open(writer: MaintenanceWriter, site: string): Promise<DeltaJournal> {
     const idOf = (run: number) => maintenanceJournal(site, run);
     const runs = idOf(0);
     const last = await writer.position(runs);
@@ -126,7 +134,7 @@ class DeltaJournal {
 
 /** Stores a batch. After an error, repeats the identical batch, unless the position shows that it is stored. */
 async function store(
-  writer: StorageWriter,
+  writer: MaintenanceWriter,
   journal: string,
   from: Position,
   to: Position,

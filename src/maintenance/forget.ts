@@ -252,6 +252,7 @@ class Deletion {
     let marked = 0;
     let isComplete = false;
     for (let round = 0; round < MAX_ROUNDS && !isComplete; round++) {
+      await this.#session.renew();
       const found = await hoursOf(this.#reader, this.#site, this.#zone, this.#person);
       // Marked before they are deleted: otherwise, an interruption would leave buckets that look damaged.
       await this.#mark(found);
@@ -300,6 +301,7 @@ class Deletion {
     for (const summary of this.#summaries) {
       for (const period of PERIODS) {
         for (;;) {
+          await this.#session.renew();
           const rows = await this.#reader.sums({
             ...sumsOf(this.#site, summary, this.#person),
             period,
@@ -328,6 +330,7 @@ class Deletion {
    * were counted and before they were deleted.
    */
   async #markMissing(): Promise<void> {
+    await this.#session.renew();
     const { records } = await this.#reader.retention(this.#site);
     const summary = COVERAGE.name;
     const request = { site: this.#site, period: 'hour', ...ANY_DATE, target: undefined } as const;
@@ -346,7 +349,6 @@ class Deletion {
       const recount = await this.#reader.recount({ site: this.#site, summary: counted, ...span });
       const left = coverageSums(recount.coverage).all.hits - recount.records - (erased.get(bucket) ?? 0);
       if (left > 0) missing.set(bucket, { ...noMeasures(), hits: left });
-      await this.#session.renew();
     }
     await this.#mark({ hours: missing });
   }
@@ -384,7 +386,6 @@ class Deletion {
     for (let at = 0; at < changes.length; at += 2 * SUMS_PER_BATCH) {
       const part = changes.slice(at, at + 2 * SUMS_PER_BATCH);
       const months = new Set(part.map(({ bucket }) => this.#zone.monthOf(bucket)));
-      await this.#session.renew();
       await this.#session.change([...part, ...[...months].map((month) => changeMark(this.#zone, month))]);
     }
   }

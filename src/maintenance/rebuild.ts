@@ -161,7 +161,6 @@ class BucketRebuilder {
       if (round === MAX_ROUNDS) break;
       const changes =
         summary.name === COVERAGE.name ? this.#coverageChanges(finding) : this.#changes(finding, summary);
-      await this.#session.renew();
       await this.#session.change([...changes, changeMark(zone, from)]);
       if (round === 0) this.rebuilt += 1;
       this.keys += changes.filter((each) => each.summary === summary.name).length;

@@ -13,7 +13,7 @@ export interface PruneStep {
 /** Task name of the lease under which one process at a time prunes. */
 const TASK = 'prune';
 /** Time after which another process may continue if this one was killed. In ms. */
-const LEASE = 60_000;
+export const LEASE = 60_000;
 /** Duration of a step at which its size is adjusted, so that batches wait for a short time only. In ms. */
 const LONG_STEP = 40;
 const SHORT_STEP = 15;
@@ -96,11 +96,17 @@ export class Lease {
     this.#ms = ms;
   }
 
+  /** True if it ended before it was renewed, so that another process may have had it. */
+  get hasEnded(): boolean {
+    return monotonicClock.now() - this.#requested >= this.#ms;
+  }
+
   /** Requests the lease. Returns false if another process holds it. */
   async acquire(): Promise<boolean> {
     // Taken before the request, so that the lease never ends earlier than assumed.
-    this.#requested = monotonicClock.now();
+    const now = monotonicClock.now();
     this.#isHeld = await this.#maintenance.lease({ task: this.#task, holder: this.#holder, ms: this.#ms });
+    this.#requested = now;
     return this.#isHeld;
   }
 
