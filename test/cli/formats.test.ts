@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { totalLine } from '../../src/cli/commands/status.ts';
 import { type Column, table } from '../../src/cli/formats/table.ts';
 import { wrap } from '../../src/cli/formats/wrap.ts';
 import { csv } from '../../src/formats/csv.ts';
@@ -188,4 +189,10 @@ test('lines are broken between words, and paths stay whole', () => {
     'Names: one, two,\n  three,\n  /a/path/that/is/longer/than/a/line,\n  four\n',
   );
   expect(wrap('  where: a text of a person\n', { columns: 20 })).toBe('  where: a text of a\n    person\n');
+});
+
+test('the total size of an engine that does not know its free space', () => {
+  expect(totalLine({ total: 2_000, free: 500 })).toBe('Total: 2.0 kB, 500 B of it free\n');
+  expect(totalLine({ total: 2_000, free: null })).toBe('Total: 2.0 kB\n');
+  expect(totalLine({ total: null, free: null })).toBe('Total: –\n');
 });

@@ -4,7 +4,7 @@ import { PART_LABELS } from '../../formats/labels.ts';
 import { bytes, duration, instant, integer, quantity } from '../../formats/numbers.ts';
 import { storageStatus } from '../../maintenance/status.ts';
 import type { StorageReport } from '../../maintenance/storage-report.ts';
-import type { PartSize } from '../../storage/contract.ts';
+import type { PartSize, StorageSize } from '../../storage/contract.ts';
 import { PARTS } from '../../storage/retention.ts';
 import { calendar } from '../../summaries/periods.ts';
 import { escapeText } from '../../text/escape.ts';
@@ -68,7 +68,7 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
     : `Records: from ${instant(oldest)} to ${instant(newest)}\n`;
   yield '\n';
   yield* table(SIZES, rowsOf(report), io);
-  yield `Total: ${sizeText(size.total)}, ${sizeText(size.free)} of it free\n`;
+  yield totalLine(size);
   const { requestsPerDay, bytesPerDay, bytesInYear } = growth;
   yield wrap(
     `Growth: ${quantity(requestsPerDay, 'request')} and ${sizeText(bytesPerDay)} per day; total size in a year: ${sizeText(bytesInYear)}\n`,
@@ -86,6 +86,11 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
   if (advice.length === 0) return;
   yield '\nNeeds attention:\n';
   for (const sentence of advice) yield wrap(`- ${escapeText(sentence)}\n`, io);
+}
+
+/** Returns the line of the total size. Some engines do not know their free space. */
+export function totalLine({ total, free }: Pick<StorageSize, 'total' | 'free'>): string {
+  return `Total: ${sizeText(total)}${free === null ? '' : `, ${bytes(free)} of it free`}\n`;
 }
 
 function rowsOf({ size }: StorageReport): SizeRow[] {
