@@ -1,6 +1,6 @@
 import { BoundedCache } from '../platform/cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../platform/clock.ts';
-import { CHANGES, COVERAGE, coveredBy, OTHERS } from '../summaries/coverage.ts';
+import { CHANGES, COVERAGE, coveredBy, OTHERS, RESERVED } from '../summaries/coverage.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import type {
@@ -139,7 +139,7 @@ export class CachedSums {
   async series(request: SeriesRequest): Promise<SeriesRow[]> {
     const { site, summary, period, target, from, to } = request;
     const zone = await this.#zone(site);
-    if (!zone || target !== undefined || summary === COVERAGE.name) return this.#engine.series(request);
+    if (!zone || target !== undefined || RESERVED.includes(summary)) return this.#engine.series(request);
     const today = zone.bucketOf(period, zone.dayOf(this.#now()));
     const before = { ...request, to: Math.min(to, today - 1) };
     const since = { ...request, from: Math.max(from, today) };
@@ -162,7 +162,7 @@ export class CachedSums {
   async #pieces(request: AllKeysRequest): Promise<{ table: KeyTable; pieces: Piece[] } | undefined> {
     const { site, summary, spans, daysFrom } = request;
     const zone = await this.#zone(site);
-    if (summary === COVERAGE.name || !zone || spans.length === 0) return undefined;
+    if (RESERVED.includes(summary) || !zone || spans.length === 0) return undefined;
     const remembered = this.#summary(request);
     if (monotonicClock.now() < remembered.engineUntil) return undefined;
     const { table } = remembered;

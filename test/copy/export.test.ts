@@ -202,6 +202,20 @@ describe('export and restore', () => {
     expect(contents(again).slice(1)).toEqual(contents(text).slice(1));
   });
 
+  test('sums that were changed this month, before the export, are no change during it', async () => {
+    const path = temporaryFile('usage.db');
+    const changed = open(new SqliteStorage(path, { hooks: [sumUrls] }));
+    const writer = await openWriter(changed, { timeZone: 'UTC' });
+    await writer.apply(new TestJournal('a', [sumUrls]).batch([{ date: Date.now(), remoteAddr: '::1' }]));
+    await writer.close();
+    await forget({ storage: changed, person: { column: 'remoteAddr', value: '::1' } });
+    const from = open(new SqliteStorage(path));
+    expect(await exportSite({ from, ...BOTH }, async () => {})).toMatchObject({
+      records: 0,
+      isChanged: false,
+    });
+  });
+
   test('an export says that an app stored requests meanwhile', async () => {
     const from = sqlite();
     await fill(from, 5);
