@@ -16,6 +16,7 @@ import { addStatusCommand } from './commands/status.ts';
 import { addSumCommand } from './commands/sum.ts';
 import { addUsageCommand } from './commands/usage.ts';
 import { addVerifyCommand } from './commands/verify.ts';
+import { wrap } from './formats/wrap.ts';
 import { type Io, NothingFound, OutputClosed, Unsuccessful, withClosedOutput } from './io.ts';
 import { similar } from './similar.ts';
 
@@ -41,7 +42,9 @@ Examples:
   track-usage usage --storage postgres://user@host/app --limit 20
   track-usage report --storage usage.db --out october.html --month 2026-10
   track-usage serve --storage sqlite:usage.db
+  track-usage status --storage usage.db --journal .track-usage
 
+track-usage COMMAND --help lists the options of a command.
 Exit codes: 0 success, 1 failure, 2 usage error, 3 report without hits.`;
 
 /**
@@ -120,11 +123,11 @@ async function report(
 ): Promise<number> {
   if (error instanceof OutputClosed) return OK;
   if (error instanceof NothingFound) {
-    await io.stderr(`${error.message}\n`);
+    await io.stderr(wrap(`${error.message}\n`, io));
     return EMPTY;
   }
   if (error instanceof Unsuccessful) {
-    await io.stderr(`${error.message}\n`);
+    await io.stderr(wrap(`${error.message}\n`, io));
     return FAILED;
   }
   if (error instanceof CommanderError) {

@@ -57,13 +57,15 @@ describe('table', () => {
   });
 
   test('by month, with the exported name of the summary', async () => {
-    expect((await sum('sumServer', '--period', 'month')).out).toBe(lines`
+    const { out, err } = await sum('sumServer', '--period', 'month');
+    expect(out).toBe(lines`
                                        Avg. response
       Date     Hits  Transfer  Errors           time  Key
       2026-11     3    2.0 kB       1         1.5 ms  日本
       2026-10     2    1.2 MB       0         1.5 ms  日本
       Total       5    1.2 MB       1         1.5 ms
     `);
+    expect(err).toBe('');
   });
 
   test('a page labels its sums as those of the page', async () => {
@@ -173,7 +175,7 @@ describe('no rows', () => {
 
   test('a summary that the storage does not keep says so, in every format', async () => {
     const err =
-      'The storage has no data for sumGeo. To count hits from now on, add it to the hooks in the app.\n';
+      'The storage has no data for sumGeo. To count requests, add it to the hooks in the app, then run track-usage rebuild --summary geo to count older ones.\n';
     const range = ['--from', '2026-11-03'];
     expect(await sum('geo', ...range)).toEqual({ code: 0, out: '', err });
     expect(await sum('sumGeo', ...range, '--format', 'json')).toEqual({ code: 0, out: '[]\n', err });

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getSystemErrorMessage } from 'node:util';
+// Not by name: an old Node has no such export, and could not print that it is too old.
+import util from 'node:util';
 import { type Command, InvalidArgumentError } from 'commander';
 import { show, TrackUsageError } from '../../errors.ts';
 import { verify } from '../../maintenance/verify.ts';
@@ -103,7 +104,7 @@ function listen(server: Server, port: number, host: string): Promise<void> {
         new Error(
           error.code === 'EADDRINUSE'
             ? `port ${port} is in use; choose another one with --port, or any free one with --port 0`
-            : `cannot listen on ${host}, port ${port}: ${getSystemErrorMessage(error.errno!)} (${error.code})`,
+            : `cannot listen on ${host}, port ${port}: ${util.getSystemErrorMessage(error.errno!)} (${error.code})`,
           { cause: error },
         ),
       ),

@@ -20,6 +20,7 @@ import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES, sumBots } from '../../summaries/standard.ts';
 import { dateColumn } from '../formats/date-column.ts';
 import { type Column, table } from '../formats/table.ts';
+import { wrap } from '../formats/wrap.ts';
 import { type Io, print } from '../io.ts';
 import { withReader } from '../storage.ts';
 import { addCommonOptions, type CommonOptions, isLastPage, queryOf } from './options.ts';
@@ -87,7 +88,7 @@ export function addSumCommand(program: Command, io: Io): void {
 async function sum(name: string, options: Options, io: Io): Promise<void> {
   const { period, target, targetNull } = options;
   // Rejects an invalid name before any file is opened.
-  summaryName(name);
+  const summary = summaryName(name);
   const query: SumOptions & { period: Period } = { ...queryOf(options), period };
   if (targetNull) query.target = null;
   else if (target !== undefined) query.target = target;
@@ -98,20 +99,22 @@ async function sum(name: string, options: Options, io: Io): Promise<void> {
     expired: await expiredOf(reader, partOf(name, options), query),
   }));
   await printSums(rows, options, io);
-  // Written to stderr, so that programs can parse stdout.
-  if (stored.length > 0 && !stored.includes(name)) {
-    const title = known(name)?.title ?? name;
-    await io.stderr(
-      `The storage has no data for ${title}. To count hits from now on, add it to the hooks in the app.\n`,
+  const notes: string[] = [];
+  if (stored.length > 0 && !stored.includes(summary)) {
+    const standard = known(name);
+    // The keys of a custom summary may need a module.
+    const fill = standard ? `, then run track-usage rebuild --summary ${summary} to count older ones` : '';
+    notes.push(
+      `The storage has no data for ${standard?.title ?? name}. To count requests, add it to the hooks in the app${fill}.`,
     );
   } else if (rows.length === 0 && options.format === 'table') {
-    await io.stderr('Nothing found: check --from, --to, --page, --target and --site.\n');
+    notes.push('Nothing found: check --from, --to, --page, --target and --site.');
   }
-  for (const gap of coverage.gaps) await io.stderr(`${gapText(gap)}\n`);
-  if (isLastPage(rows, options)) {
-    for (const each of expired) await io.stderr(`${expiredText(each)}\n`);
-  }
-  if (rows.some(({ key }) => key === OTHERS)) await io.stderr(`${BUDGET_NOTE}\n`);
+  notes.push(...coverage.gaps.map(gapText));
+  if (isLastPage(rows, options)) notes.push(...expired.map((each) => expiredText(each)));
+  if (rows.some(({ key }) => key === OTHERS)) notes.push(BUDGET_NOTE);
+  // Written to stderr, so that programs can parse stdout.
+  for (const note of notes) await io.stderr(wrap(`${note}\n`, io));
 }
 
 /** Returns the part of the storage from which the sums are read. */
