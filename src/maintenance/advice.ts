@@ -32,7 +32,7 @@ export function adviceOf(
   const advice: string[] = [];
   if (Object.keys(retention).length === 0) {
     advice.push(
-      'No app has stored a retention yet: start the app with this release, or delete old data with track-usage prune --before DATE.',
+      'No app has stored a retention yet, so nothing is deleted: an app stores it one minute after it starts. To delete old data now, run track-usage prune --before DATE.',
     );
   }
   const isJump = jump !== undefined && Object.keys(horizons).length > 0;
@@ -67,7 +67,7 @@ export function adviceOf(
   }
   for (const summary of new Set(budgets.map((budget) => budget.summary))) {
     advice.push(
-      `The key budget of ${summary} was reached: totals are exact, but further keys are counted under the empty key. If they are not from an attack, raise the storage option maxKeys.`,
+      `The key budget of ${summary} was reached: totals are exact, but further keys are counted together, as "(over key budget)". If they are not from an attack, raise the storage option maxKeys.`,
     );
   }
   for (const { path, state, pendingBytes } of journals) {

@@ -99,7 +99,8 @@ const SUMS_PER_BATCH = 2_000;
 const MAX_ROUNDS = 10;
 /** A text that became unused behind the place where a pass was is found by the next pass. */
 const SWEEPS = 2;
-const MAX_TEXTS = 20;
+/** Maximum number of texts of each kind that are listed. */
+export const MAX_TEXTS = 20;
 /** Columns with texts that may contain a name, an address or an ID. */
 const SEARCHED: readonly TextColumn[] = [
   'url',

@@ -11,7 +11,7 @@ import type { StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
-import { known } from '../summaries/standard.ts';
+import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 
 /** Selects the buckets that are verified or rebuilt. */
 export interface ScopeOptions {
@@ -82,7 +82,11 @@ function summaryOf(storage: Storage, given: Summary | string, stored: readonly s
   const found = storage.kept(given) ?? known(given);
   if (found !== undefined && !('members' in found)) return found;
   if (stored.includes(given)) return { name: given, title: given };
-  throw new TrackUsageError('SUMMARY_UNKNOWN', { value: JSON.stringify(given), known: stored.join(', ') });
+  const names = new Set([...STANDARD_SUMMARIES.map(({ name }) => name), ...stored]);
+  throw new TrackUsageError('SUMMARY_UNKNOWN', {
+    value: JSON.stringify(given),
+    known: [...names].join(', '),
+  });
 }
 
 /** Buckets that are compared, and those that cannot be. */

@@ -139,6 +139,9 @@ async function growthOf(
     to,
     target: undefined,
   });
+  if (days.length === 0 && first !== undefined && first >= today) {
+    return { requestsPerDay: null, bytesPerDay: null, bytesInYear: null };
+  }
   const count = Math.max(1, days.length);
   const requestsPerDay = days.reduce((sum, { hits }) => sum + hits, 0) / count;
   // Rows that a day adds to each part.

@@ -5,8 +5,8 @@ import type { JournalInfo, RejectFile } from './journal-status.ts';
 
 /** Growth of a storage, estimated from the requests of the last days. */
 export interface Growth {
-  /** Average number of requests per day, of up to 7 complete days. */
-  requestsPerDay: number;
+  /** Average number of requests per day, of up to 7 complete days. `null` if the first request is of today. */
+  requestsPerDay: number | null;
   /** Bytes that are added per day. `null` if the size is unknown. */
   bytesPerDay: number | null;
   /** Estimated total size in a year, with the same number of requests and the retention applied, in bytes. */

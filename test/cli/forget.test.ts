@@ -29,6 +29,7 @@ test('forget deletes a person, after it was confirmed', async () => {
   const path = await fill(directory.path);
   const command = ['forget', '--storage', path, '--remote', ADDRESS];
   const remaining = lines`
+    Journals were not searched. To search them, add --journal with the directory of the journals.
     Texts that contain the value as a part, and are not deleted:
       url: http://localhost/203.0.113.7\x07
   `;

@@ -56,6 +56,13 @@ test('prune deletes data before a date, and never more than what it names', asyn
     (['hour', 'day', 'month'] as const).map((period) => rows(storage, 'urls', period)),
   );
   expect(counts.map(({ length }) => length)).toEqual([9, 10, 12]);
+  const writer = await openWriter(storage);
+  await writer.maintenance!.retain({ records: { keep: '1d', before: null } });
+  await writer.close();
+  // The stored retention keeps months forever.
+  expect((await run([...command, '--records', '--months', '--dry-run'])).out).toContain(
+    'Nothing to delete of months: they have no retention. To delete months before a date, add --before.\n',
+  );
   // What was deleted on purpose is no damage.
   expect(await verify({ storage })).toMatchObject({ count: 0 });
   await storage.close();

@@ -61,6 +61,22 @@ describe('status', () => {
     expect(after.growth.bytesInYear! - after.size.total!).toBeLessThan(year / 2);
   });
 
+  test('the growth is unknown on the first day', async () => {
+    atTime(NOON);
+    const path = join(temporaryDirectory(), 'usage.db');
+    const { storage, apply } = await storageWith([sumUrls], [{ date: NOON - 1 }], {
+      storage: new SqliteStorage(path, { hooks: [sumUrls] }),
+    });
+    expect((await storageStatus({ storage })).growth).toEqual({
+      ...{ requestsPerDay: null, bytesPerDay: null, bytesInYear: null },
+    });
+    expect((await run(['status', '--storage', path])).out).toContain(
+      'Growth: unknown until there are records of a complete day\n',
+    );
+    await apply([{ date: NOON - DAY }]);
+    expect((await storageStatus({ storage })).growth.requestsPerDay).toBe(1);
+  });
+
   test('what needs attention', async () => {
     atTime(NOON);
     const { storage, writer } = await storageWith([sumUrls], RECORDS);
@@ -134,7 +150,7 @@ describe('status', () => {
     expect(out).toMatch(/^Records: from 2026-11-05 12:34:56 to 2026-11-24 12:34:56$/m);
     expect(out).toMatch(/^Records +200 +[\d.]+ k?B +[\d.]+ k?B$/m);
     expect(out).toMatch(/^Growth: 10 requests and [\d.,]+ k?B per day; total size in a year: [\d.]+ [kM]B$/m);
-    expect(out).toMatch(/^Retention: records forever, hours forever, days forever, months forever$/m);
+    expect(out).toMatch(/^Retention: not stored yet$/m);
     expect(out).toMatch(
       /^Key budgets: none reached\nJournals: none\n\nNeeds attention:\n- No app has stored/m,
     );

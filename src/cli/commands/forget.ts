@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { json } from '../../formats/json.ts';
 import { integer, quantity } from '../../formats/numbers.ts';
-import { type ForgetProgress, type ForgetResult, forget } from '../../maintenance/forget.ts';
+import { type ForgetProgress, type ForgetResult, forget, MAX_TEXTS } from '../../maintenance/forget.ts';
 import type { Person } from '../../storage/contract.ts';
 import { escapeText } from '../../text/escape.ts';
 import { wrapped } from '../formats/wrap.ts';
@@ -24,11 +24,12 @@ interface Options {
 
 const EXAMPLES = `
 Examples:
-  track-usage forget --storage usage.db --visitor 0f8fad5b --dry-run
-  track-usage forget --storage usage.db --remote 203.0.113.7 --yes
+  track-usage forget --storage usage.db --remote 203.0.113.7 --dry-run
   track-usage forget -s usage.db --username jane --journal .track-usage --yes
 
-Totals do not change: the person's requests then count without a key.`;
+Name the person with one of --visitor, --remote and --username: the whole value,
+as track-usage usage --format json prints it. Totals do not change: the person's
+requests then count without a key.`;
 
 export function addForgetCommand(program: Command, io: Io): void {
   const command = program
@@ -39,12 +40,17 @@ export function addForgetCommand(program: Command, io: Io): void {
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
-    .addOption(new Option('--visitor <id>', 'visitor ID').conflicts(['remote', 'username']))
+    .addOption(
+      new Option('--visitor <id>', 'visitor ID, such as d:01315680bb06086d1fe4685e2dfd2f60').conflicts([
+        'remote',
+        'username',
+      ]),
+    )
     .addOption(new Option('--remote <address>', 'IP address').conflicts(['visitor', 'username']))
     .addOption(new Option('--username <name>', 'user name').conflicts(['visitor', 'remote']))
     .option('--journal <dir>', 'directory of the journals, as in the app; also searches them')
     .option('--dry-run', 'print what would be deleted, and delete nothing')
-    .option('--yes', 'confirm the deletion, which cannot be undone')
+    .option('--yes', 'confirm the deletion, which cannot be undone; required without --dry-run')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, command, io));
@@ -65,7 +71,7 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
     ),
   );
   if (options.json) await print(io, [`${json(result)}\n`]);
-  else await print(io, wrapped(lines(result, dryRun), io));
+  else await print(io, wrapped(lines(result, dryRun, journal), io));
   const { pending } = result;
   if (pending.length === 0 || dryRun) return;
   throw new Unsuccessful(
@@ -89,7 +95,7 @@ function progressText({ step, rows }: ForgetProgress): string {
   }[step];
 }
 
-function* lines(result: ForgetResult, dryRun: boolean): Generator<string> {
+function* lines(result: ForgetResult, dryRun: boolean, journal: string | undefined): Generator<string> {
   const { records, keys, rejected, batches, stored, pending, remaining } = result;
   const deleted = dryRun ? 'To delete' : 'Deleted';
   if (records + keys.length + rejected + batches + stored.length + pending.length === 0) {
@@ -108,7 +114,13 @@ function* lines(result: ForgetResult, dryRun: boolean): Generator<string> {
       yield `The journal ${escapeText(path)} has copies of stored records. It is deleted when the app stops or its segment is full.\n`;
     }
   }
+  if (journal === undefined) {
+    yield 'Journals were not searched. To search them, add --journal with the directory of the journals.\n';
+  }
   if (remaining.length === 0) return;
   yield 'Texts that contain the value as a part, and are not deleted:\n';
   for (const { where, text } of remaining) yield `  ${where}: ${escapeText(text)}\n`;
+  const kinds = [...Map.groupBy(remaining, ({ where }) => where).values()];
+  if (kinds.some(({ length }) => length >= MAX_TEXTS))
+    yield `  … at most ${MAX_TEXTS} of each kind are listed\n`;
 }

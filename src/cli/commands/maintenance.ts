@@ -29,7 +29,10 @@ export interface ScopeCommandOptions {
 export function addScopeOptions(command: Command): Command {
   return addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
-    .option('--summary <names...>', 'only these summaries (default: all that are stored)')
+    .option(
+      '--summary <names...>',
+      'only these summaries, separated by spaces (default: all that are stored)',
+    )
     .option('--module <file>', 'module that computes the keys of the custom summary in --summary')
     .option('--export <name>', 'its export with the key function (default: "default")')
     .option('--from <date>', "start of the first bucket, such as 2026-11-01; in the site's time zone")

@@ -43,8 +43,14 @@ export function addPruneCommand(program: Command, io: Io): void {
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
-    .option('--before <date>', "delete data before this date, such as 2026-09-01; in the site's time zone")
-    .option('--records', 'delete records (default with --before: records and hours)')
+    .option(
+      '--before <date>',
+      "delete data before this date, such as 2026-09-01, rounded down to a day (records and hours) or month; in the site's time zone",
+    )
+    .option(
+      '--records',
+      'delete records (default: every part with a retention; with --before: records and hours)',
+    )
     .option('--hours', 'delete the hours of summaries')
     .option('--days', 'delete the days of summaries, and their hours')
     .option('--months', 'delete the months of summaries, and their days and hours')
@@ -72,7 +78,7 @@ async function run(options: Options, io: Io): Promise<void> {
       }),
     ),
   );
-  await print(io, options.json ? [`${json(result)}\n`] : wrapped(lines(result, dryRun), io));
+  await print(io, options.json ? [`${json(result)}\n`] : wrapped(lines(result, named, dryRun), io));
 }
 
 function partsOf({ records, hours, days, months }: Options): Part[] {
@@ -85,7 +91,7 @@ function partsOf({ records, hours, days, months }: Options): Part[] {
   return all.filter(([, isNamed]) => isNamed).map(([part]) => part);
 }
 
-function* lines({ parts, jump }: PruneResult, dryRun: boolean): Generator<string> {
+function* lines({ parts, jump }: PruneResult, named: readonly Part[], dryRun: boolean): Generator<string> {
   if (parts.length === 0) {
     yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
   }
@@ -95,6 +101,11 @@ function* lines({ parts, jump }: PruneResult, dryRun: boolean): Generator<string
       part === 'records' ? quantity(rows, 'record') : `${quantity(rows, dryRun ? 'bucket' : 'row')}${of}`;
     const what = `${count} before ${instant(before)}`;
     yield dryRun ? `To delete: ${what}.\n` : `Deleted: ${what}.\n`;
+  }
+  const kept = named.filter((part) => parts.length > 0 && !parts.some((done) => done.part === part));
+  for (const part of kept) {
+    const label = PART_LABELS[part].toLowerCase();
+    yield `Nothing to delete of ${label}: they have no retention. To delete ${label} before a date, add --before.\n`;
   }
   if (dryRun && jump) {
     yield `The clock says ${instant(jump.now)}, but the last deletion or record is of ${instant(jump.last)}. If the clock is right, delete with --trust-clock.\n`;

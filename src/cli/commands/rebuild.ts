@@ -36,7 +36,11 @@ export function addRebuildCommand(program: Command, io: Io): void {
       'Corrects the summaries to match the stored records, and adds requests that were stored before a summary existed. Buckets whose records are no longer complete are left unchanged.',
     );
   addScopeOptions(command)
-    .option('--max-keys <keys>', 'maximum number of keys per bucket, as in the app', wholeNumber)
+    .option(
+      '--max-keys <keys>',
+      'maximum number of keys per bucket, as in the app (default: 10,000 per hour, 50,000 per day and month)',
+      wholeNumber,
+    )
     .option('--force', 'also rebuild buckets from which records are missing')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
@@ -64,7 +68,8 @@ function* lines(result: RebuildResult): Generator<string> {
   if (rebuilt > 0) yield `Rebuilt: ${quantity(rebuilt, 'bucket')}, with ${quantity(keys, 'changed key')}.\n`;
   else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
   else yield 'Nothing to rebuild: the summaries match the records.\n';
-  if (filled > 0) yield `Added to summaries, over all periods: ${quantity(filled, 'request')}.\n`;
+  if (filled > 0)
+    yield `Added to summaries: ${quantity(filled, 'hit')}, in hours, days and months together.\n`;
   for (const { period, date, stored, records } of refused) {
     yield `The ${period} ${bucket(period, date)} has ${quantity(records, 'record')}, but ${quantity(stored, 'request')} in its summaries.\n`;
   }

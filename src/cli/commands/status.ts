@@ -70,10 +70,12 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
   yield* table(SIZES, rowsOf(report), io);
   yield totalLine(size);
   const { requestsPerDay, bytesPerDay, bytesInYear } = growth;
-  yield wrap(
-    `Growth: ${quantity(requestsPerDay, 'request')} and ${sizeText(bytesPerDay)} per day; total size in a year: ${sizeText(bytesInYear)}\n`,
-    io,
-  );
+  yield requestsPerDay === null
+    ? 'Growth: unknown until there are records of a complete day\n'
+    : wrap(
+        `Growth: ${quantity(requestsPerDay, 'request')} and ${sizeText(bytesPerDay)} per day; total size in a year: ${sizeText(bytesInYear)}\n`,
+        io,
+      );
   yield '\n';
   yield wrap(`Retention: ${retentionText(report)}\n`, io);
   const reached = budgets.map(
@@ -98,6 +100,7 @@ function rowsOf({ size }: StorageReport): SizeRow[] {
 }
 
 function retentionText({ retention, timeZone }: StorageReport): string {
+  if (Object.keys(retention).length === 0) return 'not stored yet';
   const zone = calendar(timeZone);
   return PARTS.map((part) => {
     const { keep = 'forever', before = null } = retention[part] ?? {};

@@ -56,7 +56,8 @@ function* lines(result: VerifyResult, io: Io): Generator<string> {
   const { differences, compared, count } = result;
   yield* table(COLUMNS, differences, io);
   if (count > differences.length) yield `… and ${integer(count - differences.length)} more\n`;
-  if (count === 0) yield `No differences in ${quantity(compared, 'bucket')} of summaries.\n`;
+  if (compared === 0) yield 'Nothing could be compared.\n';
+  else if (count === 0) yield `No differences in ${quantity(compared, 'bucket')} of summaries.\n`;
   yield* wrapped(notesOf(result), io);
 }
 
