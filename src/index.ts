@@ -114,6 +114,9 @@ export {
   sumBrowsers,
   sumGeo,
   sumLanguages,
+  sumMethods,
+  sumPlatforms,
+  sumProtocols,
   sumReferrers,
   sumRemotes,
   sumRoutes,
@@ -121,6 +124,7 @@ export {
   sumStatus,
   sumUrls,
   sumUserAgents,
+  sumUsers,
   sumVisitors,
 } from './summaries/standard.ts';
 export { NOT_FOUND, type UrlKeyFunction } from './summaries/url-key.ts';

@@ -52,6 +52,10 @@ export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
     referrers: labels('Referrers', 'Referrer', 'Direct'),
     browsers: labels('Browsers', 'Browser'),
     bots: labels('Bots', 'Bot', 'People'),
+    platforms: labels('Platforms', 'Platform'),
+    methods: labels('Methods', 'Method'),
+    protocols: labels('Protocols', 'Protocol'),
+    users: labels('Users', 'User', 'No user name'),
   }),
 );
 

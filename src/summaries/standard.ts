@@ -64,6 +64,18 @@ export const sumBrowsers: Summary = {
 /** Bots by name, for example `Googlebot`. Requests of people are counted under `null`. */
 export const sumBots: Summary = { name: 'bots', title: 'sumBots', column: 'botName' };
 
+/** Platforms: the operating system in the User-Agent, for example `Windows`. */
+export const sumPlatforms: Summary = { name: 'platforms', title: 'sumPlatforms', column: 'platform' };
+
+/** HTTP methods, for example `GET`. */
+export const sumMethods: Summary = { name: 'methods', title: 'sumMethods', column: 'method' };
+
+/** Protocols, for example `HTTP/1.1`. */
+export const sumProtocols: Summary = { name: 'protocols', title: 'sumProtocols', column: 'protocol' };
+
+/** Users by name: the result of the option `username`, or the user of Basic credentials. */
+export const sumUsers: Summary = { name: 'users', title: 'sumUsers', column: 'username' };
+
 /** Group of URLs, remotes, user agents, languages and server. Default of a storage without `hooks`. */
 export const sumBasic: SummaryGroup = {
   name: 'basic',
@@ -85,6 +97,10 @@ export const STANDARD_SUMMARIES: readonly Summary[] = [
   sumReferrers,
   sumBrowsers,
   sumBots,
+  sumPlatforms,
+  sumMethods,
+  sumProtocols,
+  sumUsers,
 ];
 
 const KNOWN = new Map<string, Summary | SummaryGroup>(

@@ -383,9 +383,11 @@ const FIELD_OF: Partial<Record<TextColumn, keyof StoredFields>> = {
   remoteAddr: 'remoteAddr',
   agent: 'userAgent',
   browser: 'userAgent',
+  platform: 'userAgent',
   botName: 'userAgent',
   language: 'language',
   referrer: 'referrer',
+  username: 'username',
 };
 
 function checkUntracked(app: object): void {

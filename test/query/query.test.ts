@@ -130,6 +130,14 @@ function keyOf(record: UsageRecord, summary: string): string | null {
       return record.userAgent?.browser ?? null;
     case 'bots':
       return record.bot ? (record.userAgent?.browser ?? record.userAgent?.string ?? null) : null;
+    case 'platforms':
+      return record.userAgent?.platform ?? null;
+    case 'methods':
+      return record.method;
+    case 'protocols':
+      return record.protocol;
+    case 'users':
+      return record.username;
     default:
       throw new Error(summary);
   }

@@ -19,6 +19,10 @@ test('the standard summaries have these names, titles and columns', () => {
     ['referrers', 'sumReferrers', 'referrer'],
     ['browsers', 'sumBrowsers', 'browser'],
     ['bots', 'sumBots', 'botName'],
+    ['platforms', 'sumPlatforms', 'platform'],
+    ['methods', 'sumMethods', 'method'],
+    ['protocols', 'sumProtocols', 'protocol'],
+    ['users', 'sumUsers', 'username'],
   ]);
 });
 

@@ -31,17 +31,27 @@ const PANELS: readonly PanelInfo[] = [
   {
     name: 'browsers',
     title: 'Browsers',
-    tabs: [tab('browsers', 'sumBrowsers'), tab('user-agents', 'sumUserAgents'), tab('bots', 'sumBots')],
+    tabs: [
+      tab('browsers', 'sumBrowsers'),
+      tab('platforms', 'sumPlatforms'),
+      tab('user-agents', 'sumUserAgents'),
+      tab('bots', 'sumBots'),
+    ],
   },
   {
     name: 'addresses',
     title: 'IP addresses',
-    tabs: [tab('remotes', 'sumRemotes'), tab('visitors', 'sumVisitors')],
+    tabs: [tab('remotes', 'sumRemotes'), tab('visitors', 'sumVisitors'), tab('users', 'sumUsers')],
   },
   {
     name: 'responses',
     title: 'Responses',
-    tabs: [tab('status', 'sumStatus'), tab('server', 'sumServer')],
+    tabs: [
+      tab('status', 'sumStatus'),
+      tab('methods', 'sumMethods'),
+      tab('protocols', 'sumProtocols'),
+      tab('server', 'sumServer'),
+    ],
   },
 ];
 
