@@ -8,6 +8,7 @@ import {
   sumReferrers,
   sumRemotes,
   sumUrls,
+  sumUsers,
   sumVisitors,
   verify,
 } from '../../src/index.ts';
@@ -115,20 +116,24 @@ describe('forget', () => {
     expect(contains(directory, 'other')).toBe(true);
   });
 
-  test('moves the keys of custom summaries, but not equal keys of another kind', async () => {
-    const users = defineSummary({ name: 'users', key: () => null });
-    const hooks = [users, sumReferrers];
+  test('moves the keys of custom summaries and of users, but not equal keys of another kind', async () => {
+    const accounts = defineSummary({ name: 'accounts', key: () => null });
+    const hooks = [accounts, sumUsers, sumReferrers];
     const { storage } = await storageWith(hooks, [
-      { username: 'en', extra: { keys: { users: ['en', 'group'] } } },
+      { username: 'en', extra: { keys: { accounts: ['en', 'group'] } } },
       { referrer: 'en' },
     ]);
     const result = await forget({ storage, person: { column: 'username', value: 'en' } });
-    expect(result.keys).toEqual([{ summary: 'users', buckets: 3, hits: 1 }]);
+    expect(result.keys).toEqual([
+      { summary: 'accounts', buckets: 3, hits: 1 },
+      { summary: 'users', buckets: 3, hits: 1 },
+    ]);
     expect(result.remaining).toEqual([{ where: 'referrer', text: 'en' }]);
-    expect((await rows(storage, 'users')).map(([key, hits]) => [key, hits])).toEqual([
+    expect((await rows(storage, 'accounts')).map(([key, hits]) => [key, hits])).toEqual([
       [null, 2],
       ['group', 1],
     ]);
+    expect((await rows(storage, 'users')).map(([key, hits]) => [key, hits])).toEqual([[null, 2]]);
     expect((await rows(storage, 'referrers')).map(([key]) => key)).toEqual(['en', null]);
   });
 
