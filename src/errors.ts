@@ -124,7 +124,7 @@ const TABLE = {
   ],
   STORAGE_TIME_ZONE: [
     'site "{site}" is stored in {value} with the time zone {found}, not {wanted}',
-    'keep timeZone: "{found}", or give this app another site name or another database',
+    'keep timeZone: "{found}"; to change it, stop the apps of the site and run track-usage rebuild --time-zone {wanted}; or give this app another site name',
   ],
   SUMMARY_UNKNOWN: ['unknown summary {value}', 'use one of: {known}'],
   SUMMARY_NOT_KEPT: [
@@ -150,6 +150,18 @@ const TABLE = {
     'try again when fewer batches are stored; the batch of a killed app is completed when an app starts again in its journal directory, and that of a killed rebuild is ignored after 1 minute',
   ],
   SCRUB_FAILED: ['deleted data may still be in the files of {storage}: {reason}', '{how}'],
+  TIME_ZONE_BUSY: [
+    'cannot change the time zone of the site "{site}" in {value}: {reason}',
+    'stop all apps of the site, and run the command again; the batch of a killed app is completed when the app starts again with the previous time zone',
+  ],
+  TIME_ZONE_CHANGING: [
+    'the time zone of the site "{site}" in {value} is being changed to {wanted}',
+    'wait until track-usage rebuild --time-zone {wanted} has finished; if it was interrupted, run it again',
+  ],
+  TIME_ZONE_REFUSED: [
+    'cannot change the time zone of the site "{site}" in {value}: {reason}',
+    'the sums must be counted again from the records; to give up sums that are older than the records, delete them with track-usage prune --before DATE',
+  ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
     'cannot read the country database {value}: {reason}',

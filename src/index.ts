@@ -28,7 +28,8 @@ export {
   type PruneResult,
   prune,
 } from './maintenance/prune.ts';
-export { type RebuildOptions, type RebuildResult, type Refused, rebuild } from './maintenance/rebuild.ts';
+export { type RebuildOptions, rebuild } from './maintenance/rebuild.ts';
+export type { RebuildResult, Refused } from './maintenance/rebuild-buckets.ts';
 export type { MaintenanceProgress, ScopeOptions, Uncovered } from './maintenance/scope.ts';
 export { type StorageStatusOptions, storageStatus } from './maintenance/status.ts';
 export type { Growth, ReachedBudget, StorageReport } from './maintenance/storage-report.ts';

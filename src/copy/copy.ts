@@ -2,10 +2,11 @@ import { RecordBatch } from '../batch.ts';
 import { TrackUsageError } from '../errors.ts';
 import type { Position } from '../journal/position.ts';
 import { deltasOf } from '../storage/batch-rows.ts';
+import { changing } from '../storage/checks.ts';
 import type { Batch, Scanned, ScanRequest, StorageWriter, SumRow } from '../storage/contract.ts';
 import { batchOf } from '../storage/record-row.ts';
 import type { Deltas } from '../summaries/fold.ts';
-import { PERIODS, type Period } from '../summaries/periods.ts';
+import { PERIODS, type Period, targetOf } from '../summaries/periods.ts';
 import type { CopyOptions } from './options.ts';
 import { ROWS_PER_BATCH, sumsOf } from './rows.ts';
 import { journalOf, nothingThere, openTarget } from './target.ts';
@@ -31,6 +32,8 @@ export async function copy({
 }: CopyOptions): Promise<CopyResult> {
   const timeZone = await from.reader.timeZone(site).catch(nothingThere);
   if (timeZone === undefined) throw new TrackUsageError('COPY_EMPTY', { value: from.label, site });
+  const target = targetOf(timeZone);
+  if (target !== undefined) throw changing(site, from.label, target);
   const summaries = await from.reader.summaries(site);
   const journal = (part: string) => journalOf(from.identity, site, toSite, part);
   const writer = await openTarget(to, toSite, timeZone, journal('begun'));

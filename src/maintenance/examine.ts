@@ -1,7 +1,7 @@
 import { TrackUsageError } from '../errors.ts';
-import type { Recount } from '../storage/contract.ts';
+import type { Measures, Recount } from '../storage/contract.ts';
 import { isEqual, minus, sumOf } from '../storage/measures.ts';
-import { COVERAGE } from '../summaries/coverage.ts';
+import { COVERAGE, coverageKey } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type CoverageSums, coverageSums, differencesOf, type KeyDifference } from './compare.ts';
 import { type BucketRange, type Scope, type Uncovered, uncoveredBy } from './scope.ts';
@@ -30,11 +30,7 @@ export async function examine(scope: Scope, bucket: BucketRange, summary: Summar
   const isCoverage = summary.name === COVERAGE.name;
   let recount: Recount;
   try {
-    recount = await scope.reader.recount({
-      site: scope.site,
-      summary: isCoverage ? COUNTED_COVERAGE : countable(summary),
-      ...bucket,
-    });
+    recount = await recountOf(scope, bucket, summary);
   } catch (error) {
     if (!(error instanceof TrackUsageError) || error.code !== 'SUMMARY_UNCOUNTABLE') throw error;
     return { kind: 'uncountable', reason: error.message };
@@ -47,6 +43,12 @@ export async function examine(scope: Scope, bucket: BucketRange, summary: Summar
   // Read after the records were counted: if they are incomplete, that was stored before they were deleted.
   const reason = await uncoveredBy(scope, bucket);
   return reason === undefined ? finding : { kind: 'uncovered', reason };
+}
+
+/** Recounts a bucket of a summary, or of `COVERAGE`, whose counted keys are then the names of bots. */
+export function recountOf({ reader, site }: Scope, bucket: BucketRange, summary: Summary): Promise<Recount> {
+  const isCoverage = summary.name === COVERAGE.name;
+  return reader.recount({ site, summary: isCoverage ? COUNTED_COVERAGE : countable(summary), ...bucket });
 }
 
 /** Returns the summary as plain data, since the reader may run in another thread. */
@@ -70,9 +72,21 @@ function coverageFinding(recount: Recount, coverage: CoverageSums): Finding {
 }
 
 /** Returns the sums of people and bots among the records, from a recount of `COVERAGE`. */
-export function countedCoverage({ counted }: Recount): Pick<CoverageSums, 'people' | 'bots'> {
+function countedCoverage({ counted }: Recount): Pick<CoverageSums, 'people' | 'bots'> {
   const people = sumOf(counted.filter(({ key }) => key === null));
   return { people, bots: minus(sumOf(counted), people) };
+}
+
+/** Returns the sums of `COVERAGE` if these summaries count all records of a recount. */
+export function wantedCoverage(
+  recount: Recount,
+  summaries: readonly { name: string }[],
+): Map<string | null, Measures> {
+  const { people, bots } = countedCoverage(recount);
+  const wanted = new Map<string | null, Measures>();
+  if (people.hits > 0) wanted.set(coverageKey(summaries, false), people);
+  if (bots.hits > 0) wanted.set(coverageKey(summaries, true), bots);
+  return wanted;
 }
 
 function summaryFinding(recount: Recount, coverage: CoverageSums, { name, column }: Summary): Finding {

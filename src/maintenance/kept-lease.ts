@@ -36,6 +36,11 @@ export class KeptLease {
     throw this.#onLost();
   }
 
+  /** Stops the timer. The lease then ends by itself, unless its holder requests it again. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Stops the timer, and ends the lease. */
   async release(): Promise<void> {
     clearInterval(this.#timer);

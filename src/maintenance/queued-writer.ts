@@ -27,6 +27,7 @@ export function queued(
       retain: (retention, replaces) => run(() => maintenance.retain(retention, replaces)),
       prune: (request) => run(() => maintenance.prune(request)),
       sweep: () => run(() => maintenance.sweep()),
+      setTimeZone: (request) => run(() => maintenance.setTimeZone(request)),
       erase: (person, limit) => run(() => maintenance.erase(person, limit)),
       scrub: () => run(() => maintenance.scrub()),
     },

@@ -1,16 +1,11 @@
-import { TrackUsageError } from '../errors.ts';
-import type { DeltaRow } from '../storage/batch-rows.ts';
-import type { KeyRow, Measures } from '../storage/contract.ts';
-import { type MaxKeysOptions, maxKeysIn, maxKeysOf } from '../storage/key-budget.ts';
-import { minus, sumOf } from '../storage/measures.ts';
-import { isRebuildable } from '../storage/recount.ts';
-import { COVERAGE, coverageKey, coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
-import type { Summary } from '../summaries/define.ts';
-import { compareSums, wantedSums } from './compare.ts';
-import { changeMark, type MaintenanceSession, withMaintenance } from './delta-journal.ts';
-import { countedCoverage, examine, type Finding } from './examine.ts';
-import { type BucketRange, bucketsOf, type Scope, type ScopeOptions, scopeOf } from './scope.ts';
-import { type BucketList, Findings, type NotCovered, type Uncountable } from './verify.ts';
+import { invalid } from '../query/invalid.ts';
+import { storedTimeZone } from '../query/stored-zone.ts';
+import { type MaxKeysOptions, maxKeysOf } from '../storage/key-budget.ts';
+import { Calendar } from '../summaries/periods.ts';
+import { withMaintenance } from './delta-journal.ts';
+import { type RebuildResult, rebuildBuckets } from './rebuild-buckets.ts';
+import { type ScopeOptions, scopeOf } from './scope.ts';
+import { changeTimeZone } from './time-zone.ts';
 
 /** Options of `rebuild`. */
 export interface RebuildOptions extends ScopeOptions {
@@ -21,206 +16,33 @@ export interface RebuildOptions extends ScopeOptions {
    * records. Their sums are then reduced to the records that are left. Defaults to false.
    */
   force?: boolean | undefined;
+  /**
+   * IANA time zone to which the site is changed. All its sums are then counted again from the records, so `from` and `to`
+   * must be omitted. Stop all apps of the site before. Defaults to the stored one.
+   */
+  timeZone?: string | undefined;
 }
-
-/** Bucket that was not rebuilt, because records are missing from it. */
-export interface Refused {
-  /** Period of the bucket. */
-  period: BucketList['period'];
-  /** Start of the bucket, with the site's offset. */
-  date: string;
-  /** Number of requests in the summaries. */
-  stored: number;
-  /** Number of records. */
-  records: number;
-}
-
-/** Result of `rebuild`. */
-export interface RebuildResult {
-  /** Name of the site. */
-  site: string;
-  /** Names of the rebuilt summaries. */
-  summaries: string[];
-  /** Number of buckets that were changed, over all summaries. */
-  rebuilt: number;
-  /** Number of keys whose sums were changed, over all buckets. */
-  keys: number;
-  /** Number of requests that were added to summaries that had not counted them, over all periods. */
-  filled: number;
-  /** Buckets that the records do not cover completely. They were left unchanged. */
-  notCovered: NotCovered[];
-  /** Buckets from which records are missing for an unknown reason. They were left unchanged. */
-  refused: Refused[];
-  /** Summaries that were left unchanged, because their keys cannot be counted. */
-  uncountable: Uncountable[];
-}
-
-/** Maximum number of times that a bucket is compared and changed. */
-const MAX_ROUNDS = 5;
 
 /**
  * Corrects summaries to match the stored records, and adds the requests that were stored before a summary
- * existed. An app may store records meanwhile. Run it again after an interruption.
+ * existed. An app may store records meanwhile, except while the time zone is changed. Run it again after an
+ * interruption.
  */
 export async function rebuild(options: RebuildOptions): Promise<RebuildResult> {
-  const { storage, onProgress, force = false } = options;
-  const maxKeys = maxKeysOf(options.maxKeys);
+  const { storage, site = 'default', timeZone, from, to, onProgress, force = false } = options;
+  const bucketOptions = { maxKeys: maxKeysOf(options.maxKeys), force, onProgress };
+  if (timeZone !== undefined) {
+    // Throws for an unknown zone.
+    new Calendar(timeZone);
+    for (const [name, value] of Object.entries({ from, to })) {
+      if (value !== undefined)
+        throw invalid(name, value, 'none, because a change of the time zone affects all buckets');
+    }
+    const stored = await storedTimeZone(storage, site);
+    if (stored !== timeZone) return changeTimeZone({ ...options, ...bucketOptions, site, stored, timeZone });
+  }
   const scope = await scopeOf(options);
-  return withMaintenance(storage, scope.site, scope.zone.timeZone, async (session) => {
-    const { covered, uncovered } = await bucketsOf(scope);
-    const found = new Findings(scope);
-    for (const bucket of uncovered) found.addUncovered(bucket, bucket.reason);
-    const result = { rebuilt: 0, keys: 0, filled: 0 };
-    const refused: Refused[] = [];
-    for (const [done, bucket] of covered.entries()) {
-      onProgress?.({ done, total: covered.length });
-      await session.renew();
-      const missing = force ? undefined : await missingRecords(scope, bucket);
-      if (missing !== undefined) {
-        refused.push({ period: bucket.period, date: scope.zone.format(bucket.from), ...missing });
-        continue;
-      }
-      const rebuilder = new BucketRebuilder(scope, bucket, session, (name) =>
-        maxKeysIn(maxKeys, name, bucket.period),
-      );
-      for (const summary of [...scope.summaries, COVERAGE]) {
-        const outcome = await rebuilder.rebuild(summary);
-        if (outcome.kind === 'uncountable') found.addUncountable(summary.name, outcome.reason);
-        if (outcome.kind === 'uncovered') {
-          found.addUncovered(bucket, outcome.reason);
-          break;
-        }
-      }
-      result.rebuilt += rebuilder.rebuilt;
-      result.keys += rebuilder.keys;
-      result.filled += rebuilder.filled;
-    }
-    const { notCovered, uncountable } = found.lists();
-    const summaries = scope.summaries.map(({ name }) => name);
-    return { site: scope.site, summaries, ...result, notCovered, refused, uncountable };
-  });
-}
-
-/**
- * Returns the numbers of requests and records if records are missing: `COVERAGE` counts more requests than there are
- * records, and the summaries agree with it.
- */
-async function missingRecords(
-  scope: Scope,
-  bucket: BucketRange,
-): Promise<{ stored: number; records: number } | undefined> {
-  const finding = await examine(scope, bucket, COVERAGE);
-  if (finding.kind !== 'different') return undefined;
-  const { coverage, recount } = finding;
-  const { records } = recount;
-  if (coverage.all.hits <= records) return undefined;
-  const { period, from } = bucket;
-  const names = new Set(recount.coverage.flatMap(({ key }) => coveredBy(key)));
-  const columns = scope.summaries.filter(({ name, column }) => column !== undefined && names.has(name));
-  for (const { name } of columns) {
-    const spans = [{ period, from, to: from }];
-    const { hits } = await scope.reader.total({ site: scope.site, summary: name, spans, target: undefined });
-    if (hits !== coverage.of(name)) return undefined;
-  }
-  return { stored: coverage.all.hits, records };
-}
-
-/** Rebuilds the summaries of one bucket. */
-class BucketRebuilder {
-  rebuilt = 0;
-  keys = 0;
-  filled = 0;
-  readonly #scope: Scope;
-  readonly #bucket: BucketRange;
-  readonly #session: MaintenanceSession;
-  readonly #maxKeys: (summary: string) => number;
-  /** Names of the summaries that count every record of the bucket. */
-  readonly #complete: string[] = [];
-
-  constructor(
-    scope: Scope,
-    bucket: BucketRange,
-    session: MaintenanceSession,
-    maxKeys: (summary: string) => number,
-  ) {
-    this.#scope = scope;
-    this.#bucket = bucket;
-    this.#session = session;
-    this.#maxKeys = maxKeys;
-  }
-
-  /** Changes the sums of a summary until they equal the records. Returns what was found last. */
-  async rebuild(summary: Summary): Promise<Finding> {
-    const { zone } = this.#scope;
-    const { period, from } = this.#bucket;
-    for (let round = 0; round <= MAX_ROUNDS; round++) {
-      const finding = await examine(this.#scope, this.#bucket, summary);
-      if (finding.kind === 'equal') this.#complete.push(summary.name);
-      if (finding.kind !== 'different' && finding.kind !== 'partial') return finding;
-      if (finding.kind === 'partial' && !isRebuildable(summary)) return finding;
-      if (round === MAX_ROUNDS) break;
-      const changes =
-        summary.name === COVERAGE.name ? this.#coverageChanges(finding) : this.#changes(finding, summary);
-      await this.#session.change([...changes, changeMark(zone, from)]);
-      if (round === 0) this.rebuilt += 1;
-      this.keys += changes.filter((each) => each.summary === summary.name).length;
-      if (finding.kind === 'partial') this.filled += finding.hits;
-    }
-    throw new TrackUsageError('REBUILD_DIFFERS', { summary: summary.name, period, date: zone.format(from) });
-  }
-
-  /** Returns the changes of a summary, and of the `COVERAGE` of the records that it did not count. */
-  #changes(finding: Finding & { kind: 'partial' | 'different' }, { name }: Summary): DeltaRow[] {
-    const { recount, coverage } = finding;
-    const { stored, counted } = recount;
-    const hasOthers = stored.some(({ key }) => key === OTHERS);
-    const known = new Set(counted.map(({ key }) => key));
-    const own = stored.filter(({ key }) => key !== null && key !== OTHERS && known.has(key));
-    // A key that has no room in a complete bucket is counted under `OTHERS` already.
-    const room = hasOthers && finding.kind === 'different' ? 0 : this.#maxKeys(name) - own.length;
-    const changes = this.#changesTo(name, stored, wantedSums(stored, counted, room));
-    return coverage.of(name) === recount.records
-      ? changes
-      : [...changes, ...this.#added(name, recount.coverage)];
-  }
-
-  /** Returns the changes of `COVERAGE` that add a summary to all keys. */
-  #added(name: string, rows: readonly KeyRow[]): DeltaRow[] {
-    const wanted = new Map<string | null, Measures>();
-    for (const row of rows) {
-      const names = [...new Set([...coveredBy(row.key), name])].map((each) => ({ name: each }));
-      const key = coverageKey(names, isOfBots(row.key));
-      wanted.set(key, sumOf([row, ...(wanted.has(key) ? [wanted.get(key)!] : [])]));
-    }
-    return this.#changesTo(COVERAGE.name, rows, wanted);
-  }
-
-  /** Returns the changes of a `COVERAGE` that is damaged: its records count for all summaries that equal them. */
-  #coverageChanges({ recount }: Finding & { kind: 'partial' | 'different' }): DeltaRow[] {
-    const { people, bots } = countedCoverage(recount);
-    const unknown = this.#scope.summaries
-      .filter(({ column }) => column === undefined)
-      .map(({ name }) => name);
-    const listed = recount.coverage.flatMap(({ key }) => coveredBy(key));
-    // Summaries that were not compared stay as they are listed.
-    const others = listed.filter(
-      (name) => unknown.includes(name) || !this.#scope.summaries.some((each) => each.name === name),
-    );
-    const names = [...new Set([...this.#complete, ...others])].map((name) => ({ name }));
-    const wanted = new Map<string | null, Measures>();
-    if (people.hits > 0) wanted.set(coverageKey(names, false), people);
-    if (bots.hits > 0) wanted.set(coverageKey(names, true), bots);
-    return this.#changesTo(COVERAGE.name, recount.coverage, wanted);
-  }
-
-  #changesTo(
-    summary: string,
-    stored: readonly KeyRow[],
-    wanted: ReadonlyMap<string | null, Measures>,
-  ): DeltaRow[] {
-    const { period, from: bucket } = this.#bucket;
-    return compareSums(stored, wanted).map(({ key, stored: has, counted }) => {
-      return { summary, period, bucket, key, ...minus(counted, has) };
-    });
-  }
+  return withMaintenance(storage, scope.site, scope.zone.timeZone, (session) =>
+    rebuildBuckets(scope, session, bucketOptions),
+  );
 }

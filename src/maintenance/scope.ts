@@ -45,6 +45,8 @@ export interface Scope {
   summaries: readonly Summary[];
   /** Range of the starts of the buckets, in ms since 1970. */
   range: Range;
+  /** True if it is known that the records cover all buckets. */
+  isCovered?: boolean;
 }
 
 /** Bucket of a period. `from` is its start, `to` its last ms. */
@@ -76,6 +78,17 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   };
 }
 
+/** Returns the definitions of all stored summaries, from the given ones where the storage does not know them. */
+export function definitionsOf(
+  storage: Storage,
+  given: readonly (Summary | string)[],
+  stored: readonly string[],
+): Summary[] {
+  const named = given.map((each) => summaryOf(storage, each, stored));
+  const others = stored.filter((name) => !named.some((each) => each.name === name));
+  return [...named, ...others.map((name) => summaryOf(storage, name, stored))];
+}
+
 /** Returns the summary with a name. A custom summary that the storage does not keep has no function. */
 function summaryOf(storage: Storage, given: Summary | string, stored: readonly string[]): Summary {
   if (typeof given !== 'string') return given;
@@ -100,7 +113,7 @@ export interface FoundBuckets {
  * that were deleted are omitted.
  */
 export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
-  const { reader, site, zone } = scope;
+  const { reader, site, zone, isCovered = false } = scope;
   const retention = await reader.retention(site);
   const starts = await startsOf(scope, retention);
   const found: FoundBuckets = { covered: [], uncovered: [] };
@@ -110,7 +123,7 @@ export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
       if (from < (retention[period]?.before ?? ANY_DATE.from)) continue;
       const bucket = { period, from, to: zone.next(period, from) - 1 };
       const reason = isPruned(bucket, retention) ? 'retention' : erased.has(from) ? 'erased' : undefined;
-      if (reason === undefined) found.covered.push(bucket);
+      if (isCovered || reason === undefined) found.covered.push(bucket);
       else found.uncovered.push({ ...bucket, reason });
     }
   }
@@ -119,9 +132,10 @@ export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
 
 /** Returns why the records do not cover a bucket, or `undefined` if they do. Call it after they were counted. */
 export async function uncoveredBy(
-  { reader, site }: Scope,
+  { reader, site, isCovered }: Scope,
   bucket: BucketRange,
 ): Promise<Uncovered | undefined> {
+  if (isCovered) return undefined;
   const retention = await reader.retention(site);
   // The sums may have been deleted after the bucket was selected, too.
   const { from, period } = bucket;

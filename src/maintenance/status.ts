@@ -1,6 +1,6 @@
 import { wallClock } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
-import { storedZone } from '../query/stored-zone.ts';
+import { storedTimeZone } from '../query/stored-zone.ts';
 import { storedSummaries } from '../query/sums-and-records.ts';
 import { VISITORS, VisitorCounter } from '../query/visitors.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
@@ -9,7 +9,7 @@ import { ANY_DATE } from '../storage/cursor.ts';
 import { correctedStarts, jumpOf } from '../storage/prune-plan.ts';
 import { horizonsOf, keepTimesOf, PARTS, type Part, type StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, OTHERS } from '../summaries/coverage.ts';
-import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
+import { type Calendar, calendar, PERIODS, type Period, targetOf } from '../summaries/periods.ts';
 import { adviceOf } from './advice.ts';
 import { openMaintenance } from './delta-journal.ts';
 import { type JournalInfo, journalsIn, rejectFilesIn } from './journal-status.ts';
@@ -36,7 +36,8 @@ export async function storageStatus(options: StorageStatusOptions): Promise<Stor
   const { storage, site = 'default', journal } = options;
   checkJournals(journal);
   const { reader } = storage;
-  const zone = await storedZone(storage, site);
+  const stored = await storedTimeZone(storage, site);
+  const zone = calendar(stored);
   const { timeZone } = zone;
   const now = wallClock.now();
   const [summaries, size, retention] = await Promise.all([
@@ -57,12 +58,18 @@ export async function storageStatus(options: StorageStatusOptions): Promise<Stor
     growth: await growthOf(reader, site, zone, { size, retention, now, first: oldest?.ms }),
     retention,
     budgets: await reachedBudgets(reader, site, zone, summaries, now),
-    journals: journal === undefined ? undefined : await journalsOf(storage, site, timeZone, journal),
+    journals: journal === undefined ? undefined : await journalsOf(storage, site, stored, journal),
     rejects: journal === undefined ? undefined : rejectFilesIn(journal),
   };
   const jump = jumpOf(zone, now, { retention, newest: newest?.date });
   const hidden = PARTS.filter((part) => correctedStarts(retention, zone, now)[part]);
-  return { ...found, advice: adviceOf(found, horizonsOf(keepTimesOf(retention), zone, now), jump, hidden) };
+  const advice = adviceOf(found, horizonsOf(keepTimesOf(retention), zone, now), jump, hidden);
+  if (targetOf(stored) !== undefined) {
+    advice.unshift(
+      `The time zone of the site is being changed, and no app can store requests. If track-usage rebuild is not running, continue with track-usage rebuild --time-zone ${timeZone}.`,
+    );
+  }
+  return { ...found, advice };
 }
 
 async function journalsOf(

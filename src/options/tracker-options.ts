@@ -9,7 +9,7 @@ import { VIEWS, type Views } from '../capture/view-filter.ts';
 import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
 import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
 import { JOURNAL_MODES, type JournalMode } from '../journal/journal.ts';
-import { calendar } from '../summaries/periods.ts';
+import { Calendar } from '../summaries/periods.ts';
 import { URL_KEYS, type UrlKeyChoice, type UrlKeyFunction } from '../summaries/url-key.ts';
 import { type FreeGeoIpSettings, readFreeGeoIp } from '../writer/enrich/free-geo-ip-settings.ts';
 import type { GeoOption, GeoSettings } from '../writer/enrich/geo.ts';
@@ -172,7 +172,7 @@ export function readSettings(options: TrackUsageOptions) {
     isText(serverName) && serverName.length <= 255,
     'a name of 1 to 255 characters',
   );
-  calendar(timeZone);
+  new Calendar(timeZone);
   checkOptions('journal', journal, ['dir', 'maxBytes', 'mode']);
   checkOption('journal.dir', journal.dir, isText(journal.dir), 'the path of a directory');
   checkOption(

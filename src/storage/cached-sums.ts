@@ -100,6 +100,8 @@ export class CachedSums {
   readonly #coverage = new Map<string, Promise<readonly KeyRow[]>>();
   /** Requests of the number of changes of the current turn, by site. */
   readonly #changes = new Map<string, Promise<number>>();
+  /** Last number of changes of each site in `#zones`. */
+  #lastChanges = new Map<string, number>();
   #idle: NodeJS.Timeout | undefined;
 
   /**
@@ -276,6 +278,7 @@ export class CachedSums {
     this.#summaries = new Map();
     this.#series = new BoundedCache(MAX_PIECES);
     this.#zones = new Map();
+    this.#lastChanges = new Map();
   }
 
   /** Returns the total count of a summary over a span, from its coverage, and the changes of the site's sums. */
@@ -299,6 +302,10 @@ export class CachedSums {
     return inTurn(this.#changes, site, async () => {
       const spans = [{ period: 'month', ...ALWAYS }] as const;
       const { hits } = await this.#engine.total({ site, summary: CHANGES.name, spans, target: undefined });
+      // The time zone may have been changed.
+      const last = this.#lastChanges.get(site) ?? hits;
+      if (hits !== last) this.#zones.delete(site);
+      this.#lastChanges.set(site, hits);
       return hits;
     });
   }

@@ -1,4 +1,5 @@
 import { TrackUsageError } from '../errors.ts';
+import { targetOf } from '../summaries/periods.ts';
 import type { WriterContext } from './contract.ts';
 
 /**
@@ -25,7 +26,8 @@ export function checkReadable(found: number | undefined, known: number, label: s
 }
 
 /**
- * Throws `STORAGE_TIME_ZONE` if the site is stored with another time zone than the writer's.
+ * Throws `STORAGE_TIME_ZONE` if the site is stored with another time zone than the writer's, and `TIME_ZONE_CHANGING` if
+ * it is being changed.
  * @param context Site and time zone of the writer.
  * @param found Stored time zone of the site.
  * @param label Label of the storage.
@@ -36,5 +38,24 @@ export function checkTimeZone(
   label: string,
 ): void {
   if (found === timeZone) return;
+  const target = targetOf(found);
+  if (target !== undefined) throw changing(site, label, target);
   throw new TrackUsageError('STORAGE_TIME_ZONE', { site, value: label, found, wanted: timeZone });
+}
+
+/** Creates the error for a site whose time zone is being changed. */
+export function changing(site: string, label: string, target: string): TrackUsageError {
+  return new TrackUsageError('TIME_ZONE_CHANGING', { site, value: label, wanted: target });
+}
+
+/** Time for which a change of the time zone waits for a batch in progress. In ms. */
+export const MAX_BATCH = 10_000;
+
+/** Creates the error for a change of the time zone while a batch is in progress. */
+export function batchInProgress(site: string, label: string): TrackUsageError {
+  return new TrackUsageError('TIME_ZONE_BUSY', {
+    site,
+    value: label,
+    reason: 'a batch of an app is in progress',
+  });
 }

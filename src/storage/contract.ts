@@ -39,7 +39,7 @@ export interface MaxKeys {
 export interface WriterContext {
   /** Name of the site to which records and sums belong. */
   site: string;
-  /** IANA time zone in which the buckets of the sums begin. */
+  /** IANA time zone in which the buckets of the sums begin. While it is being changed, the stored text: see `calendar`. */
   timeZone: string;
   /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
@@ -155,6 +155,17 @@ export interface StorageTimes {
   retention: StoredRetention;
 }
 
+/** Changes the stored time zone of a site. */
+export interface TimeZoneRequest {
+  /** Time zone that must be stored, unless `to` is stored already. */
+  from: string;
+  /**
+   * Time zone to store. Begins with `>` while the sums are counted again, so that no app can open the site: see
+   * `changingTo`. Texts that depend on the previous zone, such as local dates, must then be deleted.
+   */
+  to: string;
+}
+
 /** Person whose records are deleted. */
 export interface Person {
   /** Column that identifies the person. */
@@ -164,8 +175,9 @@ export interface Person {
 }
 
 /**
- * Deletes data of the writer's site. Its calls overlap neither each other nor those of the writer. Each call except
- * `scrub` must be short (about 50 ms), because batches wait meanwhile. All are idempotent.
+ * Deletes data of the writer's site, and changes its time zone. Its calls overlap neither each other nor those of the
+ * writer. Each call except `scrub` and `setTimeZone` must be short (about 50 ms), because batches wait meanwhile. All are
+ * idempotent.
  */
 export interface StorageMaintenance {
   /** Requests a lease. Returns false if another process holds it. */
@@ -189,6 +201,13 @@ export interface StorageMaintenance {
    * pass is complete.
    */
   sweep(): Promise<boolean>;
+  /**
+   * Stores another time zone, for `track-usage rebuild --time-zone`. Returns false if neither `from` nor `to` is stored.
+   * When it returns true, no batch of a writer with another zone may be in progress, and `apply` of such a writer must
+   * throw the error of `checkTimeZone`, although it was opened before. Rejects with `TIME_ZONE_BUSY`, and changes
+   * nothing, if a batch remains in progress.
+   */
+  setTimeZone(request: TimeZoneRequest): Promise<boolean>;
   /** Deletes at most `limit` records of a person. Returns the number of deleted records; 0 if none are left. */
   erase(person: Person, limit: number): Promise<number>;
   /**
@@ -500,7 +519,10 @@ export interface StorageReader {
    * cheap. If true, the reading end is closed and reopened.
    */
   isReplaced?(): boolean;
-  /** Returns the time zone of a site, or `undefined` if it has no stored data yet. */
+  /**
+   * Returns the stored time zone of a site, or `undefined` if it has no stored data yet. Not cached, because it can be
+   * changed.
+   */
   timeZone(site: string): Promise<string | undefined>;
   /** Returns the names of the stored summaries of a site, sorted by their bytes. */
   summaries(site: string): Promise<string[]>;

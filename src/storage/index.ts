@@ -15,9 +15,9 @@ export type { Position } from '../journal/position.ts';
 export { TEXT_COLUMNS, type TextColumn, type UsageRecord, type UserAgent } from '../record.ts';
 export { COVERAGE, ERASED, OTHERS, type ReservedSummary } from '../summaries/coverage.ts';
 export type { DeltaGroup, Deltas } from '../summaries/fold.ts';
-export { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
+export { type Calendar, calendar, changingTo, PERIODS, type Period, targetOf } from '../summaries/periods.ts';
 export { type DeltaRow, deltaRows, recordRows } from './batch-rows.ts';
-export { checkReadable, checkTimeZone, checkVersion } from './checks.ts';
+export { batchInProgress, checkReadable, checkTimeZone, checkVersion } from './checks.ts';
 export { closeOnFailure } from './close-on-failure.ts';
 export { compareKeys } from './compare-keys.ts';
 export type { CompleteReader } from './complete-reader.ts';
@@ -59,6 +59,7 @@ export {
   type StorageWriter,
   type SumRow,
   type SumsRequest,
+  type TimeZoneRequest,
   type Total,
   type TotalRequest,
   type UsageRequest,

@@ -223,13 +223,28 @@ export class Calendar {
   }
 }
 
+/** Start of a site's stored time zone while it is being changed. The name of the new one follows. */
+const CHANGING = '>';
+
+/** Returns what is stored as a site's time zone while it is being changed. No app can be configured with it. */
+export function changingTo(timeZone: string): string {
+  return `${CHANGING}${timeZone}`;
+}
+
+/** Returns the new time zone of a site whose zone is being changed, or `undefined`. */
+export function targetOf(stored: string): string | undefined {
+  return typeof stored === 'string' && stored.startsWith(CHANGING)
+    ? stored.slice(CHANGING.length)
+    : undefined;
+}
+
 const calendars = new Map<string, Calendar>();
 
-/** Returns the calendar of a zone. Up to 100 are cached. */
+/** Returns the calendar of a stored time zone: of the new one while it is being changed. Up to 100 are cached. */
 export function calendar(timeZone: string): Calendar {
   let found = calendars.get(timeZone);
   if (!found) {
-    found = new Calendar(timeZone);
+    found = new Calendar(targetOf(timeZone) ?? timeZone);
     if (calendars.size >= MAX_CALENDARS) calendars.clear();
     calendars.set(timeZone, found);
   }

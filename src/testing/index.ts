@@ -14,6 +14,7 @@ import { queryCases } from './queries.ts';
 import { recordCases } from './records.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { sumCases } from './sums.ts';
+import { timeZoneCases } from './time-zone.ts';
 import { urlKeyCases } from './url-keys.ts';
 import { visitorKeyCases } from './visitor-keys.ts';
 
@@ -39,6 +40,7 @@ export function storageCases(subject: Subject): TestCase[] {
     filterCases,
     maxKeysCases,
     maintenanceCases,
+    timeZoneCases,
     peopleCases,
     visitorKeyCases,
     interfaceCases,

@@ -113,3 +113,24 @@ test('rebuild refuses buckets from which records are missing', async () => {
   expect((await run(['rebuild', '--storage', path, '--force'])).code).toBe(0);
   expect((await run(['verify', '--storage', path])).code).toBe(0);
 });
+
+test('rebuild changes the time zone', async () => {
+  await using directory = await temporaryDirectory();
+  const path = await fill(directory.path);
+  const zone = ['--time-zone', 'Asia/Kolkata'];
+  expect(await run(['rebuild', '--storage', path, ...zone])).toEqual({
+    code: 0,
+    out: 'Time zone changed to Asia/Kolkata.\nRebuilt: 9 buckets, with 15 changed keys.\n',
+    err: '',
+  });
+  const storage = new SqliteStorage(path);
+  const [row] = await storage.getSum('urls', { period: 'hour' });
+  await storage.close();
+  expect(row!.date).toBe('2026-11-24T18:00:00+05:30');
+  expect((await run(['rebuild', '--storage', path, ...zone])).out).toBe(
+    'Nothing to rebuild: the summaries match the records.\n',
+  );
+  const refused = await run(['rebuild', '--storage', path, '--time-zone', 'UTC', '--from', '2026-11-01']);
+  expect(refused.code).toBe(2);
+  expect(refused.err).toContain('change of the time zone');
+});

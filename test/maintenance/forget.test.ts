@@ -228,7 +228,7 @@ describe('forget', () => {
       mkdirSync(join(identity, journal), { recursive: true });
       writeFileSync(join(identity, journal, `${'0'.repeat(16)}-${'0'.repeat(13)}.log`), segment);
     }
-    const batches = new InFlight(identity, batchFileName(0, storage.label), () => {});
+    const batches = new InFlight(identity, batchFileName(0, storage.label), 'UTC', () => {});
     const losses = { lost: 0, dropped: 0, damaged: 0 } as never;
     const saved = { journal: stored, records: undefined as never, deltas: [] };
     const text = new (await import('../../src/storage/index.ts')).RecordBatch(1);

@@ -373,6 +373,28 @@ test('reads cached keys and series again after a change of sums that the coverag
   expect(await sums.series(series)).toEqual(await engine.series(series));
 });
 
+test('reads the time zone again after a change of sums, because it may be another one', async () => {
+  const { watched, change } = await openSums([sumUrls], requests(10));
+  let reads = 0;
+  const zoneOf = async () => {
+    reads += 1;
+    return 'UTC';
+  };
+  const sums = new CachedSums(watched, zoneOf, () => NOW);
+  const { from, to } = DAYS[0]!;
+  const read = () =>
+    sums.series({ site: 'default', summary: 'urls', period: 'day', from, to, target: undefined });
+  await read();
+  await read();
+  expect(reads).toBe(1);
+  const bucket = Date.UTC(2026, 10, 1);
+  const measures = { hits: 1, transfer: 0, errors: 0, duration: 0 };
+  await change([{ summary: 'changes', period: 'month', bucket, key: null, ...measures }]);
+  await read();
+  await read();
+  expect(reads).toBe(2);
+});
+
 test('looks up keys that are added during another lookup', async () => {
   const { add, sums, watched, engine } = await openSums(STANDARD_SUMMARIES, requests(4_000));
   const request = { site: 'default', summary: 'urls', spans: YEAR, ...PAGE };

@@ -1,6 +1,6 @@
 import { type Collection, type Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { wallClock } from '../../src/platform/clock.ts';
+import { monotonicClock, wallClock } from '../../src/platform/clock.ts';
 import type { DeltaRow } from '../../src/storage/batch-rows.ts';
 import type {
   Batch,
@@ -417,6 +417,39 @@ describe.skipIf(!hasMongo)('a lease', () => {
     onTestFinished(() => clock.mockRestore());
     expect(await b.maintenance!.lease({ ...request, holder: 'b' })).toBe(false);
     for (const each of [a, b]) await each.close();
+  });
+});
+
+describe.skipIf(!hasMongo)('a change of the time zone', () => {
+  test('is refused while a batch of the site remains in progress, which can then be completed', async () => {
+    const { storage, open } = await newDatabase('urls');
+    let isKilled = true;
+    const app = await open({}, (_, method, when) => {
+      if (isKilled && method === 'bulkWrite' && when === 'before') throw new Error('killed');
+    });
+    const writer = await open();
+    onTestFinished(async () => {
+      await app.close();
+      await writer.close();
+    });
+    const batch = new TestJournal('a', storage.summaries).batch([{}]);
+    await expect(put(app, batch)).rejects.toThrow('killed');
+    const { now } = monotonicClock;
+    onTestFinished(() => {
+      monotonicClock.now = now;
+    });
+    let passed = 0;
+    monotonicClock.now = () => {
+      passed += 6_000;
+      return now() + passed;
+    };
+    const maintenance = writer.maintenance!;
+    const change = { from: 'UTC', to: 'Europe/Berlin' };
+    await expect(maintenance.setTimeZone(change)).rejects.toMatchObject({ code: 'TIME_ZONE_BUSY' });
+    expect(await storage.reader.timeZone('default')).toBe('UTC');
+    isKilled = false;
+    expect(await put(app, batch)).toBe(true);
+    expect(await maintenance.setTimeZone(change)).toBe(true);
   });
 });
 

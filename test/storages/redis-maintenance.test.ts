@@ -13,6 +13,7 @@ import { recountAtOnce } from '../../src/storages/redis/recount.ts';
 import { BEGIN } from '../../src/storages/redis/scripts.ts';
 import { OTHERS } from '../../src/summaries/coverage.ts';
 import { calendar } from '../../src/summaries/periods.ts';
+import { sumUrls } from '../../src/summaries/standard.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter, put, rows } from '../../src/testing/support.ts';
@@ -517,6 +518,43 @@ describe('deleting a person', () => {
     const { writer } = await withPerson(server.url);
     await writer.maintenance!.scrub();
     expect(server.cli('info', 'persistence')).toContain('rdb_saves:0');
+  });
+});
+
+describe('a change of the time zone', () => {
+  const BERLIN = 'Europe/Berlin';
+  const batch = (zone: string, id: string) => new TestJournal(id, [sumUrls], zone).batch(urls('a'));
+
+  test('is refused while a batch of the site remains in progress, and batches go on', async () => {
+    const storage = storageAt(server.url);
+    const { maintenance } = await writerOf(storage);
+    // Left by a process that was killed.
+    server.cli('hset', 'usage:journals', 'killed', '0 0 64 0 10 default');
+    server.cli('hset', 'usage:journals', 'another', '0 0 64 0 10 other');
+    const { now } = monotonicClock;
+    onTestFinished(() => {
+      monotonicClock.now = now;
+    });
+    let passed = 0;
+    monotonicClock.now = () => {
+      passed += 6_000;
+      return now() + passed;
+    };
+    const change = { from: 'UTC', to: BERLIN };
+    await expect(maintenance.setTimeZone(change)).rejects.toMatchObject({ code: 'TIME_ZONE_BUSY' });
+    expect(await storage.reader.timeZone('default')).toBe('UTC');
+    expect(await put(await writerOf(storage), batch('UTC', 'a'))).toBe(true);
+    server.cli('hdel', 'usage:journals', 'killed');
+    expect(await maintenance.setTimeZone(change)).toBe(true);
+  });
+
+  test('that was killed between its two steps is completed by the next batch in the new zone', async () => {
+    const storage = storageAt(server.url);
+    const [old, { maintenance }] = [await writerOf(storage), await writerOf(storage)];
+    await maintenance.setTimeZone({ from: 'UTC', to: BERLIN });
+    server.cli('hset', 'usage:journals', 'zone default', 'UTC');
+    expect(await put(await writerOf(storage, { timeZone: BERLIN }), batch(BERLIN, 'a'))).toBe(true);
+    await expect(put(old, batch('UTC', 'b'))).rejects.toMatchObject({ code: 'STORAGE_TIME_ZONE' });
   });
 });
 

@@ -10,7 +10,7 @@ import { startServer } from '../sinks/support.ts';
 
 /** Creates a storage without transactions that fails for the given batches, and records all attempts. */
 function unreliableStorage(fails: (batch: Batch) => boolean) {
-  const attempts: { from: number; to: number; urls: string[]; accepted: boolean }[] = [];
+  const attempts: { from: number; to: number; urls: string[]; hour: number; accepted: boolean }[] = [];
   const positions = new Map<string, Batch['to']>();
   const writer: StorageWriter = {
     replays: true,
@@ -18,7 +18,8 @@ function unreliableStorage(fails: (batch: Batch) => boolean) {
     async apply(batch) {
       const accepted = !fails(batch);
       const urls = Array.from({ length: batch.records.length }, (_, i) => batch.records.record(i).path);
-      attempts.push({ from: batch.from.position, to: batch.to.position, urls, accepted });
+      const hour = batch.deltas[0]!.bucket;
+      attempts.push({ from: batch.from.position, to: batch.to.position, urls, hour, accepted });
       if (!accepted) throw new Error('the connection was lost');
       positions.set(batch.journal, batch.to);
       return true;
@@ -71,6 +72,25 @@ test('retries a failed batch unchanged in the next process', async () => {
   await vi.waitFor(() => expect(attempts.at(-1)).toEqual({ ...attempts[0], accepted: true }), {
     timeout: 10_000,
   });
+});
+
+test('adds up a failed batch again in the next process if the time zone was changed', async () => {
+  let works = false;
+  const { storage, attempts } = unreliableStorage(() => !works);
+  await using app = await startServer(storage);
+  await app.request('/1');
+  await vi.waitFor(() => expect(attempts.length).toBeGreaterThan(0), { timeout: 5_000 });
+  await app.usage.close({ timeout: 50 });
+  works = true;
+  const timeZone = 'Asia/Kolkata';
+  const next = await startServer(storage, { timeZone, journal: { dir: app.directory } });
+  onTestFinished(() => next[Symbol.asyncDispose]());
+  await vi.waitFor(() => expect(attempts.at(-1)!.accepted).toBe(true), { timeout: 10_000 });
+  const { hour, ...batch } = attempts.at(-1)!;
+  expect({ ...batch, hour: attempts[0]!.hour, accepted: false }).toEqual(attempts[0]);
+  // The hours of this zone begin at half past.
+  expect([attempts[0]!.hour % 3_600_000, hour % 3_600_000]).toEqual([0, 1_800_000]);
+  expect(next.errors).toEqual([]);
 });
 
 test.each([

@@ -1107,6 +1107,7 @@ describe('retention', () => {
       },
       erase: async () => 0,
       scrub: async () => {},
+      setTimeZone: async () => true,
     };
     return { calls, maintenance, times };
   }

@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { json } from '../../formats/json.ts';
 import { bucket, quantity } from '../../formats/numbers.ts';
-import { type RebuildResult, rebuild } from '../../maintenance/rebuild.ts';
+import { rebuild } from '../../maintenance/rebuild.ts';
+import type { RebuildResult } from '../../maintenance/rebuild-buckets.ts';
 import { wrapped } from '../formats/wrap.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
@@ -17,6 +18,7 @@ import {
 interface Options extends ScopeCommandOptions {
   maxKeys?: number;
   force?: true;
+  timeZone?: string;
 }
 
 const EXAMPLES = `
@@ -24,14 +26,15 @@ Examples:
   track-usage rebuild --storage usage.db
   track-usage rebuild --storage usage.db --summary referrers --from 2026-11-01
   track-usage rebuild --storage usage.db --summary hosts --module ./hosts.js
+  track-usage rebuild --storage usage.db --time-zone Europe/Berlin
 
-The app may continue to store requests. After an interruption, run the same
-command again.`;
+The app may continue to store requests, except while the time zone is changed.
+After an interruption, run the same command again.`;
 
 export function addRebuildCommand(program: Command, io: Io): void {
   const command = program
     .command('rebuild')
-    .summary('repairs summaries, or fills a new one, from the records')
+    .summary('repairs summaries, fills a new one, or changes the time zone, from the records')
     .description(
       'Corrects the summaries to match the stored records, and adds requests that were stored before a summary existed. Buckets whose records are no longer complete are left unchanged.',
     );
@@ -42,16 +45,17 @@ export function addRebuildCommand(program: Command, io: Io): void {
       wholeNumber,
     )
     .option('--force', 'also rebuild buckets from which records are missing')
+    .option('--time-zone <zone>', 'change the time zone of the site; stop all of its apps before')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { storage, maxKeys, force } = options;
+  const { storage, maxKeys, force, timeZone } = options;
   await checkModule(options);
   const result = await withStorage(storage, (opened) =>
     withProgress(io, (progress) =>
-      rebuild({ ...scopeOptionsOf(options, opened, progress), maxKeys, force: force === true }),
+      rebuild({ ...scopeOptionsOf(options, opened, progress), maxKeys, timeZone, force: force === true }),
     ),
   );
   if (options.json) await print(io, [`${json(result)}\n`]);
@@ -64,7 +68,8 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 function* lines(result: RebuildResult): Generator<string> {
-  const { rebuilt, keys, filled, refused } = result;
+  const { rebuilt, keys, filled, refused, timeZone } = result;
+  if (timeZone !== undefined) yield `Time zone changed to ${timeZone}.\n`;
   if (rebuilt > 0) yield `Rebuilt: ${quantity(rebuilt, 'bucket')}, with ${quantity(keys, 'changed key')}.\n`;
   else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
   else yield 'Nothing to rebuild: the summaries match the records.\n';

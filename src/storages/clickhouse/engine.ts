@@ -1,6 +1,6 @@
 import type { Engine } from '../../storage/opening.ts';
 import { ClickhouseReader } from './reader.ts';
-import { setUp, versionOf } from './schema.ts';
+import { checkSite, setUp, versionOf } from './schema.ts';
 import type { Session } from './session.ts';
 import { SCHEMA_VERSION } from './tables.ts';
 import { ClickhouseWriter } from './writer.ts';
@@ -14,8 +14,11 @@ export const engine: Engine<Session> = {
   async writer(session, context) {
     const { statements, location, close } = session;
     const tables = await session.tables();
-    const setUpAgain = () => setUp(statements, tables, location, context);
-    return new ClickhouseWriter(statements, tables, context, await setUpAgain(), setUpAgain, close);
+    const site = {
+      setUp: () => setUp(statements, tables, location, context),
+      check: () => checkSite(statements, tables, location, context),
+    };
+    return new ClickhouseWriter(statements, tables, context, await site.setUp(), site, close);
   },
   async reader(session) {
     return new ClickhouseReader(session.statements, await session.tables(), session.close);

@@ -5,6 +5,7 @@ import type {
   PruneRequest,
   StorageMaintenance,
   StorageTimes,
+  TimeZoneRequest,
 } from '../../storage/contract.ts';
 import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
@@ -13,6 +14,7 @@ import { literal, type Statements } from './client.ts';
 import { requestLease } from './lease.ts';
 import { LAST_BUCKET, LAST_DATE } from './queries.ts';
 import { retained, storeRetention } from './retention.ts';
+import { timeZoneOf } from './schema.ts';
 import type { Tables } from './table-names.ts';
 import { localName } from './tables.ts';
 
@@ -146,6 +148,19 @@ export class ClickhouseMaintenance implements StorageMaintenance {
     )
       await this.#alter(this.#sums, `DELETE WHERE ${IS_ZERO}`);
     return false;
+  }
+
+  /**
+   * ClickHouse has no transactions: a batch that was being inserted may still arrive after the change. The command that
+   * changes the zone compares the sums with the records at its end.
+   */
+  async setTimeZone({ from, to }: TimeZoneRequest): Promise<boolean> {
+    const site = literal(this.#site);
+    const isStored = `site = ${site} AND time_zone IN (${[from, to].map(literal).join(', ')})`;
+    const table = localName('usage_sites', this.#tables.naming);
+    const wait = { mutations_sync: 2, alter_sync: 2 };
+    await this.#alter(table, `UPDATE time_zone = ${literal(to)} WHERE ${isStored}`, wait);
+    return (await timeZoneOf(this.#statements, this.#tables, this.#site)) === to;
   }
 
   /**

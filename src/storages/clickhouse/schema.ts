@@ -67,8 +67,9 @@ async function openSite(
   statements: Statements,
   tables: Tables,
   { label }: ClickhouseLocation,
-  { site, timeZone }: WriterContext,
+  context: WriterContext,
 ): Promise<void> {
+  const { site, timeZone } = context;
   let found = await timeZoneOf(statements, tables, site);
   if (found === undefined) {
     // With several shards, always the same one.
@@ -78,7 +79,18 @@ async function openSite(
     );
     found = await timeZoneOf(statements, tables, site);
   }
-  if (found !== undefined) checkTimeZone({ site, timeZone }, found, label);
+  if (found !== undefined) checkTimeZone(context, found, label);
+}
+
+/** Throws if the time zone of the site has been changed. */
+export async function checkSite(
+  statements: Statements,
+  tables: Tables,
+  { label }: ClickhouseLocation,
+  context: WriterContext,
+): Promise<void> {
+  const found = await timeZoneOf(statements, tables, context.site);
+  if (found !== undefined) checkTimeZone(context, found, label);
 }
 
 export async function timeZoneOf(

@@ -11,6 +11,14 @@ import type { Setup } from './schema.ts';
 import { identityOf, type Tables } from './table-names.ts';
 import { VisitorKeys } from './visitor-keys.ts';
 
+/** The writer's site in the database. */
+export interface Site {
+  /** Checks the existing tables, and creates the missing ones. */
+  setUp(): Promise<Setup>;
+  /** Throws if its time zone has been changed. */
+  check(): Promise<void>;
+}
+
 /** Position of a forgotten journal, greater than any real one. */
 export const FORGOTTEN = 2 ** 63;
 
@@ -25,7 +33,8 @@ export class ClickhouseWriter implements StorageWriter {
   readonly #keys: KeyCounts;
   readonly #statements: Statements;
   readonly #tables: Tables;
-  readonly #site: string;
+  readonly #name: string;
+  readonly #site: Site;
   readonly #close: () => Promise<void>;
   /**
    * Position of each journal and the tables' identity, as last written. A replica may return an older
@@ -34,33 +43,32 @@ export class ClickhouseWriter implements StorageWriter {
   readonly #reached = new Map<string, Position & { identity: string }>();
   /** Journals whose last batch was stored without a failure: nothing of the next one is stored yet. */
   readonly #clean = new Set<string>();
-  readonly #setUpAgain: () => Promise<Setup>;
   #setup: Setup;
   #shards: number | undefined;
 
   constructor(
     statements: Statements,
     tables: Tables,
-    { site, maxKeys }: WriterContext,
+    { site: name, maxKeys }: WriterContext,
     setup: Setup,
-    setUpAgain: () => Promise<Setup>,
+    site: Site,
     close: () => Promise<void>,
   ) {
     this.#statements = statements;
     this.#tables = tables;
+    this.#name = name;
     this.#site = site;
     this.#setup = setup;
-    this.#setUpAgain = setUpAgain;
     this.#close = close;
-    this.#keys = new KeyCounts(statements, tables, site, maxKeys);
-    this.maintenance = new ClickhouseMaintenance(statements, tables, site, () => this.#setup.replicated);
+    this.#keys = new KeyCounts(statements, tables, name, maxKeys);
+    this.maintenance = new ClickhouseMaintenance(statements, tables, name, () => this.#setup.replicated);
   }
 
   async position(journal: string): Promise<Position | undefined> {
     const identity = await identityOf(this.#statements, this.#tables);
     // Dropped tables cannot be queried, and the positions of old ones do not apply to new ones.
     if (identity === '') return undefined;
-    const stored = await storedPosition(this.#statements, this.#tables, { site: this.#site, journal });
+    const stored = await storedPosition(this.#statements, this.#tables, { site: this.#name, journal });
     if (stored && stored.position >= FORGOTTEN) return undefined;
     const known = this.#reached.get(journal);
     const reached = known?.identity === identity ? known : undefined;
@@ -76,10 +84,11 @@ export class ClickhouseWriter implements StorageWriter {
     // A journal has one process, so its own last position needs no query.
     const clean = this.#clean.delete(journal) && this.#reached.get(journal)?.position === from.position;
     if (!clean && ((await this.position(journal))?.position ?? 0) !== from.position) return false;
+    await this.#site.check();
     const token = `${journal}:${from.position}-${to.position}`;
     const settings = await this.#settings(journal);
     await this.#storeRecords(batch, clean, token, settings);
-    const sums = sumsBlock(batch, this.#site);
+    const sums = sumsBlock(batch, this.#name);
     await this.#statements.insert(this.#tables.sums, sums, token, settings);
     if (!clean && (await this.position(journal))?.position !== to.position) {
       await this.#again(this.#tables.sums, sums, token, settings);
@@ -102,7 +111,7 @@ export class ClickhouseWriter implements StorageWriter {
   }
 
   async #setUp(): Promise<void> {
-    this.#setup = await this.#setUpAgain();
+    this.#setup = await this.#site.setUp();
     this.#clean.clear();
     this.#shards = undefined;
   }
@@ -113,7 +122,7 @@ export class ClickhouseWriter implements StorageWriter {
     const known = this.#reached.get(journal);
     const isOther = known ? known.identity !== identity : at.position > 0 && !replicated;
     if (isOther && at.position > 0) {
-      const block = positionBlock(this.#site, journal, at);
+      const block = positionBlock(this.#name, journal, at);
       const token = `${journal}:resumed-${at.position}`;
       await this.#statements.insert(this.#tables.sums, block, token, await this.#settings(journal));
     }
@@ -125,7 +134,7 @@ export class ClickhouseWriter implements StorageWriter {
   async forget(journal: string): Promise<void> {
     this.#clean.delete(journal);
     this.#reached.delete(journal);
-    const block = positionBlock(this.#site, journal, { position: FORGOTTEN, ordinal: 0 });
+    const block = positionBlock(this.#name, journal, { position: FORGOTTEN, ordinal: 0 });
     await this.#statements.insert(
       this.#tables.sums,
       block,
@@ -135,7 +144,7 @@ export class ClickhouseWriter implements StorageWriter {
   }
 
   visitorKey(request: VisitorKeyRequest): Promise<Uint8Array> {
-    return new VisitorKeys(this.#statements, this.#tables, this.#site).get(request);
+    return new VisitorKeys(this.#statements, this.#tables, this.#name).get(request);
   }
 
   refuses(error: unknown): boolean {
@@ -156,10 +165,10 @@ export class ClickhouseWriter implements StorageWriter {
     const rows = clean ? all : await this.#missing(batch, all);
     if (rows.length === 0) return;
     const { records } = this.#tables;
-    await this.#statements.insert(records, recordsBlock(batch, this.#site, rows), token, settings);
+    await this.#statements.insert(records, recordsBlock(batch, this.#name, rows), token, settings);
     if (clean) return;
     const still = await this.#missing(batch, rows);
-    if (still.length > 0) await this.#again(records, recordsBlock(batch, this.#site, still), token, settings);
+    if (still.length > 0) await this.#again(records, recordsBlock(batch, this.#name, still), token, settings);
   }
 
   /** Returns which of these records are not stored. */
@@ -175,7 +184,7 @@ export class ClickhouseWriter implements StorageWriter {
     const date = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${Math.max(0, ms)}), 'UTC')`;
     const found = await this.#statements.rows<{ number: string | number }>(
       `SELECT r.ordinal AS number FROM ${this.#tables.everyRecords} AS r
-       WHERE site = ${literal(this.#site)} AND date BETWEEN ${date(first)} AND ${date(last)}
+       WHERE site = ${literal(this.#name)} AND date BETWEEN ${date(first)} AND ${date(last)}
          AND journal = ${literal(journal)} AND r.ordinal >= ${from.ordinal} AND r.ordinal < ${to.ordinal}`,
     );
     const stored = new Set(found.map(({ number }) => Number(number) - from.ordinal));

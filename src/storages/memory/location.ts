@@ -26,6 +26,7 @@ import type {
   StorageWriter,
   SumRow,
   SumsRequest,
+  TimeZoneRequest,
   UsageRequest,
   VisitorKeyRequest,
   WriterContext,
@@ -214,8 +215,10 @@ export class MemoryLocation implements StorageReader {
     return this.#sums.get(JSON.stringify([site, summary])) ?? new Map<string, Bucket>();
   }
 
-  #apply({ site, maxKeys }: WriterContext, batch: Batch): boolean {
+  #apply(context: WriterContext, batch: Batch): boolean {
+    const { site, maxKeys } = context;
     const { journal, from, to, records, deltas } = batch;
+    checkTimeZone(context, this.#timeZones.get(site)!, 'memory');
     if ((this.#positions.get(journal)?.position ?? 0) !== from.position) return false;
     const kept = this.#recordsOf({ site });
     for (const row of recordRows(batch)) kept.push({ row, sequence: ++this.#sequence });
@@ -254,7 +257,14 @@ export class MemoryLocation implements StorageReader {
       sweep: async () => false,
       scrub: async () => {},
       erase: async (person, limit) => this.#erase(site, person, limit),
+      setTimeZone: async (request) => this.#setTimeZone(site, request),
     };
+  }
+
+  #setTimeZone(site: string, { from, to }: TimeZoneRequest): boolean {
+    if (![from, to].includes(this.#timeZones.get(site)!)) return false;
+    this.#timeZones.set(site, to);
+    return true;
   }
 
   #lease(site: string, { task, holder, ms }: LeaseRequest): boolean {

@@ -33,6 +33,8 @@ interface JournalDocument {
   ordinal: number;
   /** End of the batch in progress, if any. */
   pending?: number;
+  /** Site of the last batch that was begun. */
+  site?: string;
   /** End of the last batch with sums. Missing in version 1 of the schema. */
   marked?: number;
   slot?: number;
@@ -53,11 +55,13 @@ interface JournalDocument {
  */
 export class Journals {
   readonly #collections: Collections;
+  readonly #site: string;
   /** Slots of this writer's journals, including those in a database that has been dropped. */
   readonly #slots = new Map<string, Slot>();
 
-  constructor(collections: Collections) {
+  constructor(collections: Collections, site: string) {
     this.#collections = collections;
+    this.#site = site;
   }
 
   async position(journal: string): Promise<Position | undefined> {
@@ -74,7 +78,7 @@ export class Journals {
       const found = (await limited(
         this.#collections.journals.findOneAndUpdate(
           { _id: journal, position: from.position, slot: { $exists: true } },
-          { $set: { pending: to.position, ...marked, date: new Date(wallClock.now()) } },
+          { $set: { pending: to.position, site: this.#site, ...marked, date: new Date(wallClock.now()) } },
           { returnDocument: 'before', includeResultMetadata: false },
         ),
       )) as JournalDocument | null;
@@ -147,6 +151,16 @@ export class Journals {
       ),
     );
     return matchedCount === 1;
+  }
+
+  /** Ends a batch of which nothing is stored. */
+  async cancel({ journal, from, to }: Batch): Promise<void> {
+    await limited(
+      this.#collections.journals.updateOne(
+        { _id: journal, position: from.position, pending: to.position },
+        { $unset: { pending: '' } },
+      ),
+    );
   }
 
   /** Returns the end of the batch in progress, if any. */

@@ -1,10 +1,13 @@
 import { reasonOf, TrackUsageError } from '../../errors.ts';
+import { monotonicClock, setTimeout } from '../../platform/clock.ts';
+import { batchInProgress, MAX_BATCH } from '../../storage/checks.ts';
 import type {
   LeaseRequest,
   Person,
   PruneRequest,
   StorageMaintenance,
   StorageTimes,
+  TimeZoneRequest,
 } from '../../storage/contract.ts';
 import { COLUMNS } from '../../storage/fold-records.ts';
 import type { StoredRetention } from '../../storage/retention.ts';
@@ -15,6 +18,10 @@ import type { KeyCounts } from './key-counts.ts';
 import { Pruning } from './pruning.ts';
 import { serverTime } from './server-time.ts';
 import { storedRetention } from './stored-retention.ts';
+
+/** Interval at which batches in progress are looked for. In ms. */
+const POLL_INTERVAL = 20;
+const DURABLE = { writeConcern: { w: 'majority', journal: true } } as const;
 
 /** White space that `trim` removes. Servers differ in what `\s` matches. */
 const SPACE = '[\\t\\n\\v\\f\\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*';
@@ -91,6 +98,36 @@ export class MongoMaintenance implements StorageMaintenance {
   /** Deletes sums without hits. Documents contain their texts, so nothing else can be left over. */
   sweep(): Promise<boolean> {
     return this.#emptied.remove();
+  }
+
+  /** See `MongoWriter` for how a batch that begins at the same time is noticed. */
+  async setTimeZone({ from, to }: TimeZoneRequest): Promise<boolean> {
+    const { sites, label } = this.#collections;
+    const found = await limited(
+      sites.findOneAndUpdate(
+        { _id: this.#site, time_zone: { $in: [from, to] } },
+        { $set: { time_zone: to } },
+        { returnDocument: 'before', includeResultMetadata: false, ...DURABLE },
+      ),
+    );
+    if (!found) return false;
+    if (await this.#isIdle()) return true;
+    await limited(
+      sites.updateOne({ _id: this.#site, time_zone: to }, { $set: { time_zone: found.time_zone } }, DURABLE),
+    );
+    throw batchInProgress(this.#site, label);
+  }
+
+  /** Waits until no batch of the site is in progress. Returns false if one remains. */
+  async #isIdle(): Promise<boolean> {
+    const deadline = monotonicClock.now() + MAX_BATCH;
+    for (;;) {
+      // A batch that an earlier release has begun does not name its site.
+      const pending = { pending: { $exists: true }, site: { $in: [this.#site, null] } };
+      if (!(await limited(this.#collections.journals.findOne(pending)))) return true;
+      if (monotonicClock.now() > deadline) return false;
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+    }
   }
 
   async erase({ column, value }: Person, limit: number): Promise<number> {

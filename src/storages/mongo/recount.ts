@@ -135,5 +135,6 @@ function sumsOf(
 }
 
 function keyRowOf(sum: StoredDocument): KeyRow {
-  return { key: sum.key as string | null, ...measuresOf(sum) };
+  // Some servers omit the key `null`.
+  return { key: (sum.key ?? null) as string | null, ...measuresOf(sum) };
 }

@@ -32,8 +32,9 @@ async function prepare(collections: Collections): Promise<void> {
 }
 
 /** Adds the site. Throws if it is stored with another time zone. */
-async function openSite(collections: Collections, { site, timeZone }: WriterContext): Promise<void> {
-  const { sites, label } = collections;
+async function openSite(collections: Collections, context: WriterContext): Promise<void> {
+  const { sites } = collections;
+  const { site, timeZone } = context;
   await limited(
     sites.updateOne(
       { _id: site },
@@ -41,8 +42,13 @@ async function openSite(collections: Collections, { site, timeZone }: WriterCont
       { upsert: true },
     ),
   );
-  const found = (await limited(sites.findOne({ _id: site })))?.time_zone;
-  checkTimeZone({ site, timeZone }, found, label);
+  await checkSite(collections, context);
+}
+
+/** Throws if the site is stored with another time zone. */
+export async function checkSite({ sites, label }: Collections, context: WriterContext): Promise<void> {
+  const found = await limited(sites.findOne({ _id: context.site }, { projection: { time_zone: 1 } }));
+  if (found) checkTimeZone(context, found.time_zone as string, label);
 }
 
 /**

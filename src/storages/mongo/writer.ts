@@ -3,12 +3,12 @@ import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../
 import { type Collections, insertMissing, limited, type StoredDocument } from './collections.ts';
 import { Corrections } from './corrections.ts';
 import { EmptiedSums } from './emptied-sums.ts';
-import { Journals } from './journals.ts';
+import { type Begun, Journals } from './journals.ts';
 import { KeyBudget } from './key-budget.ts';
 import { KeyCounts } from './key-counts.ts';
 import { MongoMaintenance } from './maintenance.ts';
 import { documentsOf } from './records.ts';
-import { setUp } from './schema.ts';
+import { checkSite, setUp } from './schema.ts';
 import { Sums } from './sums.ts';
 
 /** Number of records sent per message. */
@@ -38,7 +38,7 @@ export class MongoWriter implements StorageWriter {
     this.#collections = collections;
     this.#context = context;
     const { site } = context;
-    this.#journals = new Journals(collections);
+    this.#journals = new Journals(collections, site);
     this.#counts = new KeyCounts(collections, site);
     this.#budget = new KeyBudget(collections, context, this.#counts);
     this.#corrections = new Corrections(collections);
@@ -65,6 +65,7 @@ export class MongoWriter implements StorageWriter {
   async #store(batch: Batch): Promise<boolean> {
     const begun = await this.#journals.begin(batch);
     if (!begun) return false;
+    await this.#checkZone(batch, begun);
     await this.#insertRecords(batch);
     const { created, reduced } = await this.#sums.add(batch, begun);
     await this.#counts.add(created);
@@ -73,6 +74,19 @@ export class MongoWriter implements StorageWriter {
     // The batch is stored. If this fails, the next sweep deletes them.
     if (isAnyEmpty) await this.#emptied.removeAll().catch(() => {});
     return isMoved;
+  }
+
+  /**
+   * Throws if the time zone of the site has been changed. Called after the batch has begun: either it finds the new zone,
+   * or the change finds the batch.
+   */
+  async #checkZone(batch: Batch, { again }: Begun): Promise<void> {
+    try {
+      await checkSite(this.#collections, this.#context);
+    } catch (error) {
+      if (!again) await this.#journals.cancel(batch);
+      throw error;
+    }
   }
 
   async resume(journal: string, at: Position): Promise<boolean> {

@@ -1,9 +1,12 @@
+import { monotonicClock, setTimeout } from '../../platform/clock.ts';
+import { batchInProgress, MAX_BATCH } from '../../storage/checks.ts';
 import type {
   LeaseRequest,
   Person,
   PruneRequest,
   StorageMaintenance,
   StorageTimes,
+  TimeZoneRequest,
 } from '../../storage/contract.ts';
 import { isOf } from '../../storage/person.ts';
 import { keepTimesOf, PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
@@ -15,6 +18,7 @@ import { COPY, DROP, EXPIRE, FIND, LEASE, NOW, RETAIN, TRIM, TRIM_LATE } from '.
 import { rowOf } from './records.ts';
 import { storedRetention } from './retained.ts';
 import { rewriteFiles, scrubFailed } from './rewrite-files.ts';
+import { SET_ZONE } from './scripts.ts';
 import { bucketsOf, seriesNames } from './series.ts';
 import { RecordStream } from './stream.ts';
 
@@ -24,6 +28,8 @@ const KEYS = 1_000;
 const CONCURRENT = 50;
 /** Number of records read per call. Each call blocks Redis for a millisecond or two. */
 const RECORDS = 1_000;
+/** Interval at which a change of the time zone looks for batches in progress. In ms. */
+const POLL_INTERVAL = 20;
 /** Number of attempts to copy the records while others are deleted. */
 const COPIES = 10;
 
@@ -201,6 +207,24 @@ export class RedisMaintenance implements StorageMaintenance {
   /** Returns false: no two records or sums share anything. */
   async sweep(): Promise<boolean> {
     return false;
+  }
+
+  /** Batches read the zone from the journals' key, so that they begin and are refused atomically. */
+  async setTimeZone({ from, to }: TimeZoneRequest): Promise<boolean> {
+    const { sites, journals } = this.#keys;
+    const site = this.#site;
+    const found = (await this.#send('HGET', sites, site)) as unknown;
+    if (![from, to].includes(String(found))) return false;
+    await this.#send('HSET', sites, site, to);
+    const deadline = monotonicClock.now() + MAX_BATCH;
+    while (Number(await run(this.#server, SET_ZONE, [journals], [site, to])) === 0) {
+      if (monotonicClock.now() > deadline) {
+        await this.#send('HSET', sites, site, String(found));
+        throw batchInProgress(site, this.#label);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+    }
+    return true;
   }
 
   /** Continues where the previous call for the same person stopped. New records are always behind that. */

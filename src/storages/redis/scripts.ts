@@ -189,14 +189,17 @@ return 1
 `;
 
 /**
- * KEYS: journals. ARGV: journal, from, to, start and end of the batch's range, site. Marks a batch as in progress.
- * Returns 1 if the journal exists and its position is `from`, otherwise 0. Returns 2 if the batch must not begin yet,
- * because a recount of its range is reading: see `PAUSE`.
+ * KEYS: journals. ARGV: journal, from, to, start and end of the batch's range, site, time zone. Marks a batch as in
+ * progress. Returns 1 if the journal exists and its position is `from`, otherwise 0. Returns 2 if the batch must not begin
+ * yet, because a recount of its range is reading: see `PAUSE`. Returns 3 if the time zone of the site has been changed to
+ * another one: see `SET_ZONE`.
  */
 export const BEGIN = `
 local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local position, ordinal, rest = string.match(found, '^(%d+) (%d+)(.*)$')
 if position ~= ARGV[2] then return 0 end
+local zone = redis.call('HGET', KEYS[1], 'zone ' .. ARGV[6])
+if zone and zone ~= ARGV[7] then return 3 end
 local pause = redis.call('HGET', KEYS[1], 'recount ' .. ARGV[6])
 if pause and rest == '' then
   local finish, from, to = string.match(pause, '^(%d+) (%-?%d+) (%-?%d+)$')
@@ -223,6 +226,18 @@ if ARGV[4] == '0' then return redis.call('HDEL', KEYS[1], field) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 redis.call('HSET', KEYS[1], field, string.format('%.0f %s %s', now + ARGV[4], ARGV[2], ARGV[3]))
+return 1
+`;
+
+/**
+ * KEYS: journals. ARGV: site, time zone. Stores the zone of the batches that may begin. Changes nothing and returns 0 if a
+ * batch of the site is in progress, otherwise returns 1.
+ */
+export const SET_ZONE = `
+for _, entry in ipairs(redis.call('HVALS', KEYS[1])) do
+  if string.match(entry, '^%d+ %d+ %d+ %-?%d+ %-?%d+ (.*)$') == ARGV[1] then return 0 end
+end
+redis.call('HSET', KEYS[1], 'zone ' .. ARGV[1], ARGV[2])
 return 1
 `;
 

@@ -1,5 +1,6 @@
 import type { Position } from '../../journal/position.ts';
 import { setTimeout } from '../../platform/clock.ts';
+import { checkTimeZone } from '../../storage/checks.ts';
 import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../../storage/contract.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { Admission } from './admission.ts';
@@ -10,7 +11,7 @@ import { RedisMaintenance } from './maintenance.ts';
 import type { RedisLocation } from './options.ts';
 import { positionOf } from './position.ts';
 import { rangeOf } from './progress.ts';
-import { BEGIN, MOVE, VISITOR_KEY } from './scripts.ts';
+import { BEGIN, MOVE, SET_ZONE, VISITOR_KEY } from './scripts.ts';
 import { setUp } from './set-up.ts';
 
 /**
@@ -77,12 +78,22 @@ export class RedisWriter implements StorageWriter {
   async #begin(batch: Batch): Promise<boolean> {
     const { journal, from, to } = batch;
     const range = rangeOf(batch, this.#calendar);
-    const args = [journal, from.position, to.position, range.from, range.to, this.#context.site].map(String);
+    const { site, timeZone } = this.#context;
+    const args = [journal, from.position, to.position, range.from, range.to, site, timeZone].map(String);
     for (;;) {
       const begun = Number(await run(this.#server, BEGIN, [this.#keys.journals], args));
-      if (begun !== 2) return begun === 1;
+      if (begun < 2) return begun === 1;
+      if (begun === 3) await this.#checkZone();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_INTERVAL));
     }
+  }
+
+  /** Throws if the time zone of the site has been changed. Otherwise completes an interrupted change. */
+  async #checkZone(): Promise<void> {
+    const { site, timeZone } = this.#context;
+    const found = await this.#command('HGET', this.#keys.sites, site);
+    if (found !== null) checkTimeZone(this.#context, String(found), this.#location.label);
+    await run(this.#server, SET_ZONE, [this.#keys.journals], [site, timeZone]);
   }
 
   async resume(journal: string, at: Position): Promise<boolean> {

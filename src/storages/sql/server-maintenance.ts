@@ -5,10 +5,11 @@ import type {
   PruneRequest,
   StorageMaintenance,
   StorageTimes,
+  TimeZoneRequest,
 } from '../../storage/contract.ts';
 import { isForwardedFor } from '../../storage/person.ts';
 import { PARTS, type Part, type StoredRetention } from '../../storage/retention.ts';
-import type { Period } from '../../summaries/periods.ts';
+import { type Period, targetOf } from '../../summaries/periods.ts';
 import { RECORD_TEXTS } from './columns.ts';
 import { CALENDAR, type Row, type ServerDialect } from './dialect.ts';
 import { retentionOfSite } from './stored-retention.ts';
@@ -113,6 +114,21 @@ export abstract class ServerMaintenance implements StorageMaintenance, SweepChan
 
   sweep(): Promise<boolean> {
     return this.#sweeper.step();
+  }
+
+  /** The number of the last sweep is locked by each batch, and a batch with an older one is refused. */
+  async setTimeZone({ from, to }: TimeZoneRequest): Promise<boolean> {
+    const { query, table, text } = this.dialect;
+    const ofSite = `id = ${this.site}`;
+    await query(
+      `UPDATE ${table('sites')} SET time_zone = ${text(to)} WHERE ${ofSite} AND time_zone IN (${text(from)}, ${text(to)})`,
+    );
+    const [site] = await query(`SELECT time_zone FROM ${table('sites')} WHERE ${ofSite}`);
+    if (site?.time_zone !== to) return false;
+    await this.beginSweep();
+    // They contain the offset of the previous zone.
+    if (targetOf(to) !== undefined) await query(`DELETE FROM ${table('buckets')} WHERE site = ${this.site}`);
+    return true;
   }
 
   async erase(person: Person, limit: number): Promise<number> {

@@ -219,8 +219,14 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
     return this.store({ ...batch, deltas: groups.map(({ group }) => group), groups, ids, sweep });
   }
 
+  /**
+   * Returns the number of the last sweep. Throws if the time zone of the site has been changed, which begins a sweep after
+   * the change: every batch is refused until its number is read again.
+   */
   async #lastSweep(): Promise<number> {
     const [row] = await this.session.query(`SELECT number FROM ${this.#dialect.table('sweeps')}`);
+    const [site] = await this.session.query(this.#statements.site(this.site.name));
+    if (site) checkTimeZone(this.#context, String(site.time_zone), this.session.label);
     return Number(row!.number);
   }
 
@@ -243,6 +249,7 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
       retain: (retention, replaces) => this.#retrying(() => maintenance.retain(retention, replaces)),
       prune: (request) => this.#retrying(() => maintenance.prune(request)),
       sweep: () => this.#retrying(() => maintenance.sweep()),
+      setTimeZone: (request) => this.#retrying(() => maintenance.setTimeZone(request)),
       erase: (person, limit) => this.#retrying(() => maintenance.erase(person, limit)),
       scrub: () => this.#retrying(() => maintenance.scrub()),
     };

@@ -6,10 +6,11 @@ import type {
   PruneRequest,
   StorageMaintenance,
   StorageTimes,
+  TimeZoneRequest,
 } from '../../storage/contract.ts';
 import { isForwardedFor } from '../../storage/person.ts';
 import type { KeepTime, StoredRetention } from '../../storage/retention.ts';
-import type { Period } from '../../summaries/periods.ts';
+import { type Period, targetOf } from '../../summaries/periods.ts';
 import { RECORD_TEXTS } from '../sql/columns.ts';
 import { PERIOD_NAMES } from '../sql/views.ts';
 import { LAST_DATE } from './dialect.ts';
@@ -91,6 +92,18 @@ export class SqliteMaintenance implements StorageMaintenance {
 
   async sweep(): Promise<boolean> {
     return this.#sweeper.step();
+  }
+
+  /** Other writers notice the change at the beginning of their next transaction. */
+  async setTimeZone({ from, to }: TimeZoneRequest): Promise<boolean> {
+    const { site, write } = this.#session;
+    return write(() => {
+      const { setTimeZone, removeDates } = this.#statements;
+      if (setTimeZone.run(to, site, from, to).changes === 0n) return false;
+      // They contain the offset of the previous zone.
+      if (targetOf(to) !== undefined) removeDates.run(site);
+      return true;
+    });
   }
 
   async erase(person: Person, limit: number): Promise<number> {
@@ -206,6 +219,8 @@ function prepare(database: DatabaseSync) {
     retention: database.prepare('SELECT part, keep, before FROM retention WHERE site = ?'),
     newest: database.prepare(`SELECT id >> ${DATE_SHIFT} AS ms FROM records ORDER BY id DESC LIMIT 1`),
     sites: database.prepare('SELECT count(*) AS n FROM sites'),
+    setTimeZone: write('UPDATE sites SET time_zone = ? WHERE id = ? AND time_zone IN (?, ?)'),
+    removeDates: write('DELETE FROM buckets WHERE site = ?'),
     series: database.prepare('SELECT id FROM series WHERE site = ?'),
     deleteRecords: write('DELETE FROM records WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))'),
     findText: database.prepare('SELECT id FROM strings WHERE text = ?'),

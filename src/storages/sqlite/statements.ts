@@ -35,7 +35,7 @@ export function batchStatements(database: DatabaseSync) {
     removeEmpty: write(`DELETE FROM ${table} ${row} AND hits = 0`),
   });
   return {
-    site: database.prepare('SELECT name FROM sites WHERE id = ?'),
+    site: database.prepare('SELECT name, time_zone FROM sites WHERE id = ?'),
     position: database.prepare(position('?')),
     move: write('INSERT OR REPLACE INTO journals (id, position, ordinal) VALUES (?, ?, ?)'),
     forget: write(forget('?')),

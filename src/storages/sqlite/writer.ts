@@ -39,7 +39,7 @@ export class SqliteWriter implements StorageWriter {
   readonly #database: DatabaseSync;
   readonly #path: string;
   readonly #file: DatabaseFile;
-  readonly #siteName: string;
+  readonly #context: WriterContext;
   readonly #calendar: Calendar;
   readonly #site: number;
   readonly #ids = new BoundedCache<string, number>(CACHED_STRINGS);
@@ -60,7 +60,7 @@ export class SqliteWriter implements StorageWriter {
 
   constructor(options: SqliteOptions, context: WriterContext) {
     this.#path = options.path;
-    this.#siteName = context.site;
+    this.#context = context;
     let file = fileIdentity(options.path);
     try {
       this.#database = new (sqlite().DatabaseSync)(options.path, { enableForeignKeyConstraints: false });
@@ -109,7 +109,8 @@ export class SqliteWriter implements StorageWriter {
       const found = this.#position(batch.journal);
       if ((found?.position ?? 0) !== batch.from.position) return false;
       // The file may have been restored from another state before this writer stored anything.
-      if (!found && this.#statements.site.get(this.#site)?.name !== this.#siteName) throw this.#replaced();
+      if (!found && this.#statements.site.get(this.#site)?.name !== this.#context.site)
+        throw this.#replaced();
       this.#firstNewId = Number.POSITIVE_INFINITY;
       const ids = new BatchIds(batch.records, {
         add: (text) => this.#idOf(text),
@@ -207,6 +208,13 @@ export class SqliteWriter implements StorageWriter {
     if (generation !== this.#generation) this.#ids.clear();
     this.#generation = generation;
     this.#isSweeping = active === 1;
+    this.#checkZone();
+  }
+
+  /** Throws if another process has changed the time zone of the site since this writer was opened. */
+  #checkZone(): void {
+    const site = this.#statements.site.get(this.#site) as { time_zone: string } | undefined;
+    if (site) checkTimeZone(this.#context, site.time_zone, this.#path);
   }
 
   #forgetCaches(): void {
@@ -243,14 +251,15 @@ export class SqliteWriter implements StorageWriter {
     return this.#statements.position.get(journal) as Position | undefined;
   }
 
-  #openSite(path: string, { site, timeZone }: WriterContext): number {
+  #openSite(path: string, context: WriterContext): number {
+    const { site, timeZone } = context;
     const { add, site: find } = statementsOf(dialectOf(this.#database));
     const finding = this.#database.prepare(find(site));
     if (!finding.get()) {
       writing(this.#database, add('sites', { name: '?', time_zone: '?' })).run(site, timeZone);
     }
     const found = finding.get() as { id: number; time_zone: string };
-    checkTimeZone({ site, timeZone }, found.time_zone, path);
+    checkTimeZone(context, found.time_zone, path);
     return found.id;
   }
 

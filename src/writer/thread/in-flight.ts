@@ -21,6 +21,8 @@ const HEAD_BYTES = FORMAT.length + 4;
 export interface FilledBatch {
   batch: Batch;
   losses: Losses;
+  /** Time zone of the buckets in its sums. */
+  timeZone?: string | undefined;
 }
 
 /**
@@ -33,6 +35,7 @@ export interface FilledBatch {
  */
 export class InFlight {
   readonly #file: (journal: string) => string;
+  readonly #timeZone: string;
   /** Batches whose file could not be written. */
   readonly #unwritten = new Map<string, Buffer>();
   readonly #onProblem: (error: TrackUsageError) => void;
@@ -40,8 +43,15 @@ export class InFlight {
   /**
    * Creates the store.
    * @param name Distinguishes this storage from others of the same journals. Must be valid in a file name.
+   * @param timeZone Time zone of the site.
    */
-  constructor(directory: string, name: string, onProblem: (error: TrackUsageError) => void) {
+  constructor(
+    directory: string,
+    name: string,
+    timeZone: string,
+    onProblem: (error: TrackUsageError) => void,
+  ) {
+    this.#timeZone = timeZone;
     this.#file = (journal) => join(directory, journal, `${name}.batch`);
     this.#onProblem = onProblem;
   }
@@ -51,7 +61,7 @@ export class InFlight {
     const { journal } = filled.batch;
     const file = this.#file(journal);
     try {
-      writeFileSync(`${file}.new`, encode(filled), { mode: 0o600 });
+      writeFileSync(`${file}.new`, this.#encode(filled), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
       // A journal without a directory is only in memory.
@@ -68,13 +78,15 @@ export class InFlight {
   /** Keeps a batch that cannot be written in memory. */
   keep(filled: FilledBatch): void {
     // Encoded, because the pipeline reuses the columns for the next batch.
-    this.#unwritten.set(filled.batch.journal, encode(filled));
+    this.#unwritten.set(filled.batch.journal, this.#encode(filled));
   }
 
   /** Returns the saved batch that starts at `from`, if any. Throws if that cannot be determined now. */
   load(journal: string, from: Position): FilledBatch | undefined {
     const unwritten = this.#unwritten.get(journal);
     const filled = unwritten ? decode(unwritten) : this.#read(journal);
+    // The zone was changed in the meantime, which is refused while parts of a batch are stored.
+    if (filled?.timeZone !== undefined && filled.timeZone !== this.#timeZone) return undefined;
     return filled?.batch.from.position === from.position ? filled : undefined;
   }
 
@@ -104,6 +116,10 @@ export class InFlight {
     this.#unwritten.delete(journal);
   }
 
+  #encode(filled: FilledBatch): Buffer {
+    return encode({ ...filled, timeZone: this.#timeZone });
+  }
+
   #read(journal: string): FilledBatch | undefined {
     const file = this.#file(journal);
     const bytes = ifPresent(file, () => readFileSync(file));
@@ -131,8 +147,8 @@ export function batchFileName(number: number, label: string): string {
   return createHash('sha256').update(`${number} ${label}`).digest('hex').slice(0, 16);
 }
 
-function encode({ batch, losses }: FilledBatch): Buffer {
-  const body = serialize({ batch: { ...batch, records: batch.records.toData() }, losses });
+function encode({ batch, ...rest }: FilledBatch): Buffer {
+  const body = serialize({ batch: { ...batch, records: batch.records.toData() }, ...rest });
   const bytes = Buffer.concat([FORMAT, Buffer.alloc(4), body]);
   bytes.writeUInt32LE(crc32(body), FORMAT.length);
   return bytes;
@@ -144,8 +160,8 @@ function decode(bytes: Buffer): FilledBatch | undefined {
   if (bytes.length < HEAD_BYTES || !bytes.subarray(0, FORMAT.length).equals(FORMAT)) return undefined;
   if (bytes.readUInt32LE(FORMAT.length) !== crc32(body)) return undefined;
   try {
-    const { batch, losses } = deserialize(body) as FilledBatch & { batch: { records: RecordBatchData } };
-    return { batch: { ...batch, records: RecordBatch.of(batch.records) }, losses };
+    const { batch, ...rest } = deserialize(body) as FilledBatch & { batch: { records: RecordBatchData } };
+    return { batch: { ...batch, records: RecordBatch.of(batch.records) }, ...rest };
   } catch {
     return undefined;
   }

@@ -105,6 +105,7 @@ export class RemoteWriter implements StorageWriter {
       retain: call('retain'),
       prune: call('prune'),
       sweep: call('sweep'),
+      setTimeZone: call('setTimeZone'),
       erase: call('erase'),
       scrub: call('scrub'),
     };

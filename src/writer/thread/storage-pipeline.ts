@@ -372,7 +372,7 @@ export class StoragePipeline {
     if (counts && daily && daily.secret === undefined && !writer.visitorKey) {
       this.#onProblem(new TrackUsageError('VISITORS_UNKEYED', { storage: label }));
     }
-    this.#inFlight = writer.replays ? new InFlight(directory, name, this.#onProblem) : undefined;
+    this.#inFlight = writer.replays ? new InFlight(directory, name, timeZone, this.#onProblem) : undefined;
     if (positions === 'storage') return writer;
     this.#positions = new JournalPositions(writer, directory, name, this.#onProblem);
     return this.#positions;
