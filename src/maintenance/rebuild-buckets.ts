@@ -97,7 +97,7 @@ export async function rebuildBuckets(
 
 /**
  * Returns the numbers of requests and records if records are missing: `COVERAGE` counts more requests than there are
- * records, and the summaries agree with it.
+ * records, and at least one summary agrees with it. Others may be damaged as well.
  */
 export async function missingRecords(
   scope: Scope,
@@ -108,15 +108,16 @@ export async function missingRecords(
   const { coverage, recount } = finding;
   const { records } = recount;
   if (coverage.all.hits <= records) return undefined;
+  const missing = { stored: coverage.all.hits, records };
   const { period, from } = bucket;
   const names = new Set(recount.coverage.flatMap(({ key }) => coveredBy(key)));
   const columns = scope.summaries.filter(({ name, column }) => column !== undefined && names.has(name));
   for (const { name } of columns) {
     const spans = [{ period, from, to: from }];
     const { hits } = await scope.reader.total({ site: scope.site, summary: name, spans, target: undefined });
-    if (hits !== coverage.of(name)) return undefined;
+    if (hits === coverage.of(name)) return missing;
   }
-  return { stored: coverage.all.hits, records };
+  return columns.length === 0 ? missing : undefined;
 }
 
 /** Rebuilds the summaries of one bucket. */

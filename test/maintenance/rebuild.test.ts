@@ -3,6 +3,7 @@ import {
   defineSummary,
   STANDARD_SUMMARIES,
   sumReferrers,
+  sumStatus,
   sumRemotes,
   sumUrls,
   sumVisitors,
@@ -195,7 +196,7 @@ describe('rebuild', () => {
 
   test('does not empty buckets whose records are gone for an unknown reason, unless forced', async () => {
     const { storage, writer } = await storageWith(
-      [sumRemotes],
+      [sumRemotes, sumStatus],
       [{ remoteAddr: '1.1.1.1' }, { remoteAddr: null }],
     );
     const before = await sumsOf(storage, [sumRemotes]);
@@ -208,7 +209,10 @@ describe('rebuild', () => {
       { period: 'month', date: '2026-11-01T00:00:00+00:00', stored: 2, records: 1 },
     ]);
     expect(await sumsOf(storage, [sumRemotes])).toEqual(before);
-    expect((await rebuild({ storage, force: true })).rebuilt).toBe(6);
+    // A second summary of the bucket is damaged as well.
+    await change(writer, sumStatus.name, 'day', NOON, { 200: -1 });
+    expect((await rebuild({ storage })).refused).toEqual(refused);
+    expect((await rebuild({ storage, force: true })).rebuilt).toBe(9);
     expect(await rows(storage, 'remotes', 'day')).toEqual([[null, 1, 5, 0, 1_500]]);
     expect((await verify({ storage })).count).toBe(0);
   });
