@@ -3,8 +3,8 @@ import {
   defineSummary,
   STANDARD_SUMMARIES,
   sumReferrers,
-  sumStatus,
   sumRemotes,
+  sumStatus,
   sumUrls,
   sumVisitors,
 } from '../../src/index.ts';
@@ -201,6 +201,8 @@ describe('rebuild', () => {
     );
     const before = await sumsOf(storage, [sumRemotes]);
     await writer.maintenance!.erase({ column: 'remoteAddr', value: '1.1.1.1' }, 10);
+    // Another summary of the day is damaged as well.
+    await change(writer, sumStatus.name, 'day', NOON, { 200: -1 });
     const { refused, rebuilt } = await rebuild({ storage });
     expect(rebuilt).toBe(0);
     expect(refused).toEqual([
@@ -209,9 +211,6 @@ describe('rebuild', () => {
       { period: 'month', date: '2026-11-01T00:00:00+00:00', stored: 2, records: 1 },
     ]);
     expect(await sumsOf(storage, [sumRemotes])).toEqual(before);
-    // A second summary of the bucket is damaged as well.
-    await change(writer, sumStatus.name, 'day', NOON, { 200: -1 });
-    expect((await rebuild({ storage })).refused).toEqual(refused);
     expect((await rebuild({ storage, force: true })).rebuilt).toBe(9);
     expect(await rows(storage, 'remotes', 'day')).toEqual([[null, 1, 5, 0, 1_500]]);
     expect((await verify({ storage })).count).toBe(0);
