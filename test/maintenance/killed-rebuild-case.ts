@@ -49,9 +49,8 @@ export function killedRebuildCase(
       expect(signal).toBe('SIGKILL');
       expect((await verify({ storage })).count).toBeGreaterThan(0);
     }
-    const { rebuilt } = await rebuild({ storage, onProgress: store });
+    await rebuild({ storage, onProgress: store });
     await writing;
-    expect(rebuilt).toBeGreaterThan(0);
     expect(added.length).toBeGreaterThan(2);
     expect((await verify({ storage })).count).toBe(0);
     const { storage: straight } = await storageWith(HOOKS, [...records, ...added]);

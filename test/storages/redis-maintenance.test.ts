@@ -1,5 +1,6 @@
 import { createClient } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { forget } from '../../src/maintenance/forget.ts';
 import { monotonicClock } from '../../src/platform/clock.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import type { DeltaRow } from '../../src/storage/batch-rows.ts';
@@ -10,14 +11,15 @@ import { sendWith } from '../../src/storages/redis/client.ts';
 import { RedisStorage, type RedisStorageOptions } from '../../src/storages/redis/index.ts';
 import { COPY } from '../../src/storages/redis/maintenance-scripts.ts';
 import { recountAtOnce } from '../../src/storages/redis/recount.ts';
-import { BEGIN } from '../../src/storages/redis/scripts.ts';
+import { ADD, BEGIN } from '../../src/storages/redis/scripts.ts';
 import { OTHERS } from '../../src/summaries/coverage.ts';
-import { calendar } from '../../src/summaries/periods.ts';
+import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { sumUrls } from '../../src/summaries/standard.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter, put, rows } from '../../src/testing/support.ts';
 import { killedRebuildCase } from '../maintenance/killed-rebuild-case.ts';
+import { wrapped } from '../maintenance/support.ts';
 import { RedisServer } from '../support/servers/redis.ts';
 
 const HOUR = 3_600_000;
@@ -29,6 +31,8 @@ const [HOUR_OF_NOON, DAY_OF_NOON, MONTH_OF_NOON] = [
   Date.UTC(2026, 10, 24),
   Date.UTC(2026, 10, 1),
 ];
+/** So long that the next key is changed by another call. */
+const LONG = 'a'.repeat(2 ** 18);
 const URLS_BY_DAY = 'usage:{default:urls:day:2026-11}';
 
 let server: RedisServer;
@@ -66,7 +70,7 @@ async function spiedStorage(fails: (args: string[]) => boolean = () => false) {
     },
     { hooks: ['urls'] },
   );
-  return { storage, sent };
+  return { storage, sent, client };
 }
 
 const urls = (...names: (string | number)[]) => names.map((url) => ({ url: String(url) }));
@@ -211,6 +215,39 @@ describe('corrections', () => {
     expect(server.cli('exists', tops!, sums!)).toBe('0');
     expect(await hits(storage, 'day')).toEqual([]);
     expect(await hits(storage, 'month')).toHaveLength(3);
+  });
+
+  test('left by a killed process are completed when their journal is removed', async () => {
+    const writer = await writerOf(storageAt(server.url));
+    let left = Number.POSITIVE_INFINITY;
+    const { storage, sent, client } = await spiedStorage(() => left-- <= 0);
+    const dying = await writerOf(storage);
+    let [isStored, halves] = [false, 0];
+    for (let n = 0; !isStored; n++) {
+      await client.flushAll();
+      await put(writer, new TestJournal('a', storage.summaries).batch([{ urlKey: LONG }, { urlKey: 'b' }]));
+      const journal = new TestJournal('b', storage.summaries);
+      const move = [LONG, null].map((key): DeltaRow => {
+        const hits = key === null ? 1 : -1;
+        const measures = { hits, transfer: 5 * hits, errors: 0, duration: 1_500 * hits };
+        return { summary: 'urls', period: 'hour', bucket: HOUR_OF_NOON, key, ...measures };
+      });
+      const batch = journal.correction(move);
+      sent.length = 0;
+      left = n;
+      isStored = await dying.apply(batch).catch(() => false);
+      left = Number.POSITIVE_INFINITY;
+      if ((await hits(storage)).length === 1) halves += 1;
+      await writer.forget(journal.id);
+      const isSaved = sent.slice(0, n).some(([name]) => name === 'HSET');
+      expect(await rows(storage, 'urls', 'hour'), `killed after ${n} commands`).toEqual([
+        [isSaved ? 'b' : LONG, 1, 5, 0, 1_500],
+        [isSaved ? null : 'b', 1, 5, 0, 1_500],
+      ]);
+      expect(await client.exists('usage:corrections:default')).toBe(0);
+      expect(await client.hKeys('usage:journals')).toEqual([new TestJournal('a', []).id]);
+    }
+    expect(halves).toBeGreaterThan(0);
   });
 });
 
@@ -501,6 +538,37 @@ describe('deleting a person', () => {
     const found = await storage.getUsage({ limit: 0 });
     expect(found).toHaveLength(2_500 - 100 - deleted);
     expect(found.filter(({ username }) => username === 'jane')).toHaveLength(5 - deleted);
+  });
+
+  test('is completed after a run was killed between the sums of the key and those without a key', async () => {
+    let isHalf = false;
+    let isKilled = false;
+    const { storage: spied, sent } = await spiedStorage((args) => {
+      isKilled ||= isHalf;
+      isHalf ||= args[1] === ADD && args.includes(LONG) && sent.some(([name]) => name === 'XDEL');
+      return isKilled;
+    });
+    const killed = wrapped(spied, (writer) => Object.assign(writer, { refuses: () => true }));
+    const { storage: other, client } = await spiedStorage();
+    const storage = wrapped(other, (writer) => {
+      writer.maintenance!.scrub = async () => {};
+      return writer;
+    });
+    const journal = new TestJournal('a', storage.summaries);
+    const records = [LONG, 'b'].map((urlKey) => ({ urlKey, username: urlKey }));
+    await (await writerOf(storage)).apply(journal.batch(records));
+    const person = { column: 'username', value: LONG } as const;
+    await expect(forget({ storage: killed, person })).rejects.toThrow('lost');
+    expect(await hits(storage)).toEqual([['b', 1]]);
+    // The lease of a killed process ends by itself.
+    await client.del('usage:lease:rebuild:default');
+    await forget({ storage, person });
+    for (const period of PERIODS) {
+      expect(await rows(storage, 'urls', period)).toEqual([
+        ['b', 1, 5, 0, 1_500],
+        [null, 1, 5, 0, 1_500],
+      ]);
+    }
   });
 
   test.each(['3600 1', ''])('rewrites the snapshot of a server with the setting save "%s"', async (save) => {

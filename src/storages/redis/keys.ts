@@ -79,6 +79,11 @@ export class Keys {
     return `${this.#prefix}:retention:${site}`;
   }
 
+  /** Hash of a site: batches that change sums, by journal, until they are stored: see `Corrections`. */
+  corrections(site: string): string {
+    return `${this.#prefix}:corrections:${site}`;
+  }
+
   /** Hash of a site: key of the visitor IDs by day, in hexadecimal digits. */
   visitorKeys(site: string): string {
     return `${this.#prefix}:visitor-keys:${site}`;

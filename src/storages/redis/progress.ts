@@ -25,8 +25,8 @@ export function rangeOf({ records, deltas }: Batch, calendar: Calendar): Range {
 }
 
 /**
- * Returns the entries of the journals, without that of maintenance that was killed: its batch is never completed. The
- * next run forgets its journal, and compares the sums with the records again.
+ * Returns the entries of the journals, without that of maintenance that was killed: its batch is not completed before
+ * the next run.
  */
 export async function entriesOf(server: Server, keys: Keys, site: string): Promise<string[]> {
   const found = ((await run(server, JOURNALS, [keys.journals], [])) as unknown[]).map(String);

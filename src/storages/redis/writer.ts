@@ -6,6 +6,7 @@ import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { Admission } from './admission.ts';
 import { BatchCalls, type Chain, seriesOf } from './calls.ts';
 import { run, type Server } from './client.ts';
+import { Corrections } from './corrections.ts';
 import { type Keys, SCHEMA_VERSION } from './keys.ts';
 import { RedisMaintenance } from './maintenance.ts';
 import type { RedisLocation } from './options.ts';
@@ -36,6 +37,7 @@ export class RedisWriter implements StorageWriter {
   readonly #context: WriterContext;
   readonly #calendar: Calendar;
   readonly #admission: Admission | undefined;
+  readonly #corrections: Corrections;
 
   constructor(server: Server, keys: Keys, location: RedisLocation, context: WriterContext) {
     this.#server = server;
@@ -45,6 +47,7 @@ export class RedisWriter implements StorageWriter {
     this.#calendar = calendar(context.timeZone);
     const { site, maxKeys } = context;
     this.#admission = maxKeys && new Admission(server, keys, this.#calendar, site, maxKeys);
+    this.#corrections = new Corrections(server, keys, site);
     this.maintenance = new RedisMaintenance(server, keys, this.#calendar, site, location.label);
   }
 
@@ -57,9 +60,18 @@ export class RedisWriter implements StorageWriter {
   }
 
   async apply(batch: Batch): Promise<boolean> {
-    const { journal, from, to } = batch;
+    const { journal, from } = batch;
     // Stored from the first batch on, so that `MOVE` detects if Redis was emptied in the meantime.
     if (from.position === 0) await this.#enter(journal, from);
+    const isSaved = await this.#corrections.save(batch);
+    const isStored = await this.#store(batch);
+    if (isSaved) await this.#corrections.remove(journal);
+    return isStored;
+  }
+
+  /** Stores a batch, of which parts may already be stored. Returns false if the position is not that of the batch. */
+  async #store(batch: Batch): Promise<boolean> {
+    const { journal, from, to } = batch;
     if (!(await this.#begin(batch))) return false;
     const calls = new BatchCalls(batch, this.#keys, this.#location, this.#calendar, this.#context);
     const series = seriesOf(batch, this.#calendar);
@@ -114,6 +126,10 @@ export class RedisWriter implements StorageWriter {
   }
 
   async forget(journal: string): Promise<void> {
+    // Left by a process that was killed while it changed sums. Not stored again if only the removal is missing.
+    const correction = await this.#corrections.find(journal);
+    if (correction) await this.#store(correction);
+    await this.#corrections.remove(journal);
     await this.#command('HDEL', this.#keys.journals, journal);
   }
 
