@@ -198,6 +198,8 @@ class Year {
   /** @param more Texts that folding adds to a batch. */
   constructor(more: readonly string[]) {
     for (const text of more) this.#batch.intern(text);
+    // Its ID is kept by the batch, and must not be among the texts of a day.
+    this.#batch.others();
     this.#fixed = this.#batch.strings.length;
   }
 

@@ -17,6 +17,7 @@ const KNOWN = [
   'years',
   'attack',
   'year',
+  'maintenance',
 ];
 const FRAMEWORKS = Object.keys(LINE_UP) as Framework[];
 
@@ -25,7 +26,7 @@ const USAGE = `Usage: npm run bench -- [${KNOWN.join(' | ')}]…
   --rounds n         number of repetitions of each measurement
   --framework name   http, profile, in-memory, soak: measures only this framework (${FRAMEWORKS.join(', ')});
                      can be repeated and abbreviated
-  --storage name     storages, queries, years, year: measures only this storage; outage: storage to stop (default: postgres)
+  --storage name     storages, queries, years, year, maintenance: measures only this storage; outage: storage to stop (default: postgres)
   --minutes n        soak, attack: duration (default: 10); outage: duration of the outage (default: 1)
   --write            writes the figures to docs/project/benchmarks.md and README.md`;
 
