@@ -64,7 +64,7 @@ const SUBJECTS: Subject[] = [
     name: 'URL, used in the writer thread',
     createLocation: urlLocation,
     // Each update of the test server takes almost a millisecond, and each query reads all documents.
-    share: 0.2,
+    share: 0.1,
     ...(server && { server }),
   },
   {
