@@ -158,7 +158,8 @@ function onFlush(outgoing: ServerResponse): void {
     first = exchangeOf(outgoing);
     const response = first?.response as ServerResponse | undefined;
     if (first === undefined || response === undefined) return;
-    if (!first.active && !isGone(response, first)) beginSending(response, first);
+    // Without headers, the output is 100 (Continue) or 103 (Early Hints), and the response is still to come.
+    if (!first.active && response.headersSent && !isGone(response, first)) beginSending(response, first);
   } catch (error) {
     failAll(first, error);
   }

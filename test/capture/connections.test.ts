@@ -155,6 +155,28 @@ describe.each(['append', 'group'] as const)('journal mode %s', (mode) => {
       expect((await site.recorder.take(5)).map(pathAndBytes)).toEqual(range(5).map((i) => [`/${i}`, 499, 0]));
     });
 
+    test('records 499 for a pipelined request of which only 100 (Continue) was sent', async () => {
+      const begun = Promise.withResolvers<void>();
+      site.handle = (request, response) => {
+        if (request.url === '/0') setImmediate(() => response.end('hello'));
+      };
+      const socket = await connect(site.address);
+      socket.write(get('/0') + get('/1', 'Expect: 100-continue\r\n').replace('GET', 'HEAD'));
+      let received = '';
+      socket.on('data', (data) => {
+        received += String(data);
+        if (received.includes('100 Continue')) begun.resolve();
+      });
+      await begun.promise;
+      socket.destroy();
+      const records = (await site.recorder.take(2)).map(pathAndBytes).sort(byNumber);
+      expect(records).toEqual([
+        ['/0', 200, 5],
+        // Hono completes a response when its handler returns.
+        ['/1', engine.name.startsWith('Hono') ? 200 : 499, 0],
+      ]);
+    });
+
     test.each([
       ['without keep-alive', 'GET /old HTTP/1.0\r\nHost: a\r\n\r\n', 'HTTP/1.0'],
       ['with Connection: close', get('/old', 'Connection: close\r\n'), 'HTTP/1.1'],
