@@ -2,14 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RecordBatch } from '../src/batch.ts';
-import type { Storage } from '../src/query/storage.ts';
-import type { Person, StorageModule, StorageWriter, WriterContext } from '../src/storage/contract.ts';
+import type { Person, WriterContext } from '../src/storage/contract.ts';
 import { newDirectory, removeDirectory } from './support/directory.ts';
-import { decimals, integer, median, table } from './support/figures.ts';
+import { decimals, integer, median, table, timed } from './support/figures.ts';
 import { load } from './support/library.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { Simulation } from './support/simulation.ts';
-import { type Engine, engineOf } from './support/storages.ts';
+import { type Engine, engineOf, openWriter } from './support/storages.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 const ENGINES = ['sqlite', 'postgres'];
@@ -155,17 +154,6 @@ function addPerson(records: RecordBatch): void {
     text.visitor[i] = visitor!;
     text.username[i] = name!;
   }
-}
-
-async function timed(call: () => Promise<unknown>): Promise<number> {
-  const before = performance.now();
-  await call();
-  return performance.now() - before;
-}
-
-async function openWriter(storage: Storage, context: WriterContext): Promise<StorageWriter> {
-  if (storage.openWriter) return storage.openWriter(context);
-  return ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
 }
 
 function tableOf(data: Record<string, Result>): string {

@@ -2,13 +2,13 @@ import { RecordBatch } from '../src/batch.ts';
 import type { UsageQuery } from '../src/query/query.ts';
 import type { RangeName } from '../src/query/range.ts';
 import type { Storage } from '../src/query/storage.ts';
-import type { StorageModule, StorageWriter, WriterContext } from '../src/storage/contract.ts';
+import type { StorageWriter, WriterContext } from '../src/storage/contract.ts';
 import { newDirectory, removeDirectory } from './support/directory.ts';
-import { decimals, integer, spread, table } from './support/figures.ts';
+import { decimals, integer, spread, table, timed } from './support/figures.ts';
 import { load } from './support/library.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { randomNumbers, zipf } from './support/random.ts';
-import { type Engine, engineOf } from './support/storages.ts';
+import { type Engine, engineOf, openWriter } from './support/storages.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 const ENGINES = ['sqlite', 'postgres', 'clickhouse'];
@@ -137,9 +137,7 @@ async function open(engine: Engine, directory: string): Promise<Open> {
   });
   const { retention, maxKeys } = storage;
   const context: WriterContext = { site: 'default', timeZone: 'UTC', durable: false, retention, maxKeys };
-  const writer = storage.openWriter
-    ? await storage.openWriter(context)
-    : await ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
+  const writer = await openWriter(storage, context);
   return { engine, database, storage, writer, result: { bytes: 0, seconds: 0, screens: {} } };
 }
 
@@ -155,12 +153,6 @@ async function query({ engine, storage, result }: Open, rounds: number, requests
   }
   const { totals } = await queries.totals({ range: 'all' });
   if (totals.hits !== requests) throw new Error(`${engine.name}: ${totals.hits} hits instead of ${requests}`);
-}
-
-async function timed(call: () => Promise<unknown>): Promise<number> {
-  const before = performance.now();
-  await call();
-  return performance.now() - before;
 }
 
 async function screen(query: UsageQuery, range: RangeName): Promise<void> {

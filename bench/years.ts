@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Storage } from '../src/query/storage.ts';
-import type { Measures, Span, StorageModule, StorageWriter, WriterContext } from '../src/storage/contract.ts';
+import type { Measures, Span, WriterContext } from '../src/storage/contract.ts';
 import { newDirectory, removeDirectory } from './support/directory.ts';
 import { decimals, integer, table } from './support/figures.ts';
 import { load } from './support/library.ts';
 import { type BenchOptions, progress, type Report } from './support/options.ts';
 import { Simulation } from './support/simulation.ts';
-import { type Engine, engineOf } from './support/storages.ts';
+import { type Engine, engineOf, openWriter } from './support/storages.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 const ENGINES = ['sqlite', 'postgres', 'mysql', 'redis'];
@@ -133,11 +133,6 @@ async function simulate(engine: Engine, years: number, perDay: number): Promise<
     await database.stop();
     removeDirectory(directory);
   }
-}
-
-async function openWriter(storage: Storage, context: WriterContext): Promise<StorageWriter> {
-  if (storage.openWriter) return storage.openWriter(context);
-  return ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
 }
 
 function count(

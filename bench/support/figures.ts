@@ -52,3 +52,10 @@ export function overview<T>(
     ]),
   );
 }
+
+/** Returns the duration of a call, in ms. */
+export async function timed(call: () => Promise<unknown>): Promise<number> {
+  const before = performance.now();
+  await call();
+  return performance.now() - before;
+}

@@ -4,6 +4,7 @@ import { MongoClient } from 'mongodb';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import type { Storage } from '../../src/query/storage.ts';
+import type { StorageModule, StorageWriter, WriterContext } from '../../src/storage/contract.ts';
 import type { StorageOptions } from '../../src/storage/writer.ts';
 import type { TestServer } from '../../src/testing/index.ts';
 import { clickhouseServer } from '../../test/support/servers/clickhouse.ts';
@@ -181,4 +182,10 @@ export function engineOf(name: string): Engine {
   if (!engine)
     throw new Error(`Unknown storage: ${name}. Storages: ${ENGINES.map(({ name }) => name).join(', ')}.`);
   return engine;
+}
+
+/** Opens the writing end of a storage in this thread. */
+export async function openWriter(storage: Storage, context: WriterContext): Promise<StorageWriter> {
+  if (storage.openWriter) return storage.openWriter(context);
+  return ((await import(storage.module!)) as StorageModule).openWriter(storage.threadOptions(), context);
 }

@@ -49,7 +49,7 @@ export interface RebuildResult {
 /** Maximum number of times that a bucket is compared and changed. */
 const MAX_ROUNDS = 5;
 
-/** How buckets are rebuilt. */
+/** Options of a rebuild of buckets. */
 export interface BucketOptions extends Pick<ScopeOptions, 'onProgress'> {
   maxKeys: MaxKeys | undefined;
   /** True to reduce the sums of buckets from which records are missing. */

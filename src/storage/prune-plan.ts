@@ -29,7 +29,7 @@ export interface ClockJump {
 
 /** Plan of a pruning, and what it found about the clocks. */
 export interface PrunePlan {
-  /** What the storage keeps from now on. */
+  /** Retention in force after the pruning: the periods, and the starts of the kept data. */
   plan: StoredRetention;
   /** New starts of the kept data that a wrong clock had moved into the future. Empty if there are none. */
   corrected: StoredRetention;
@@ -39,7 +39,7 @@ export interface PrunePlan {
   ahead: number | undefined;
 }
 
-/** Returns what a storage keeps from now on. */
+/** Returns the retention in force after a pruning: the periods, and the starts of the kept data. */
 export function prunePlan(retention: Retention, zone: Calendar, now: number): StoredRetention {
   const horizons = horizonsOf(retention, zone, now);
   return Object.fromEntries(
@@ -91,7 +91,7 @@ export function jumpOf(
 
 /**
  * Returns the starts of kept data that are in the future, and therefore from a wrong clock, moved back to the present.
- * What is older has been deleted. Of the current day or month, a part is missing, so sums begin with the next one.
+ * Older data has been deleted. Of the current day or month, a part is missing, so sums begin with the next one.
  */
 export function correctedStarts(stored: StoredRetention, zone: Calendar, now: number): StoredRetention {
   if (now < EARLIEST) return {};
