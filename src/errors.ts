@@ -94,15 +94,15 @@ const TABLE = {
     'wait until it finishes; if it was killed, its lease expires after 1 minute',
   ],
   MAINTENANCE_LOST: [
-    'stopped the maintenance of the site "{site}" in {value}, because its lease ended and another process may change the same sums',
-    'run it again; if no other process performs maintenance, the storage did not answer or this process was suspended for 1 minute',
+    'stopped the maintenance of the site "{site}" in {value}, because its lease expired and another process may change the same sums',
+    'run it again; if no other process performs maintenance, the storage did not respond or this process was suspended for 1 minute',
   ],
   FORGET_INCOMPLETE: [
-    '{value} may still have records of the person, because apps stored more of them during each of {rounds} rounds',
+    '{value} may still contain records of the person, because apps stored new ones during each of {rounds} rounds',
     'run it again; everything that was found is deleted',
   ],
   REBUILD_DIFFERS: [
-    'the summary "{summary}" still differs from its records in the {period} {date}',
+    'the summary "{summary}" still differs from the records in the {period} {date}',
     'check that no other program changes the database, and run the command again',
   ],
   STORAGE_SERVER: ['{value} has server version {found}, which {reason}', 'upgrade the server'],
@@ -147,12 +147,12 @@ const TABLE = {
   QUERY_TOO_LARGE: ['a query over individual records {reason}', 'query a shorter range, or without a filter'],
   RECOUNT_BUSY: [
     'cannot recount the {period} {bucket} of the summary "{name}": {reason}',
-    'try again when fewer batches are stored; the batch of a killed app is completed when an app starts again in its journal directory, and that of a killed rebuild is ignored after 1 minute',
+    'try again when fewer batches are stored; the unfinished batch of a killed app is completed when an app starts with the same journal directory, and that of a killed rebuild is ignored after 1 minute',
   ],
   SCRUB_FAILED: ['deleted data may still be in the files of {storage}: {reason}', '{how}'],
   TIME_ZONE_BUSY: [
     'cannot change the time zone of the site "{site}" in {value}: {reason}',
-    'stop all apps of the site, and run the command again; the batch of a killed app is completed when the app starts again with the previous time zone',
+    'stop all apps of the site, and run the command again; the unfinished batch of a killed app is completed when the app starts again with the previous time zone',
   ],
   TIME_ZONE_CHANGING: [
     'the time zone of the site "{site}" in {value} is being changed to {wanted}',
@@ -160,7 +160,7 @@ const TABLE = {
   ],
   TIME_ZONE_REFUSED: [
     'cannot change the time zone of the site "{site}" in {value}: {reason}',
-    'the sums must be counted again from the records; to give up sums that are older than the records, delete them with track-usage prune --before DATE',
+    'all sums must be rebuilt from the records; to give up sums that are older than the records, delete them with track-usage prune --months --before DATE',
   ],
   TIME_ZONE_UNKNOWN: ['unknown time zone {value}', 'use an IANA name such as "Europe/Berlin"'],
   GEO_UNREADABLE: [
@@ -193,11 +193,11 @@ const TABLE = {
     'free disk space, make the directory writable, or set journal: { dir }; until then, records wait in bounded memory',
   ],
   JOURNAL_UNSAFE: [
-    'the journal directory {value} may hold files of another user: {reason}',
+    'the journal directory {value} may contain files of another user: {reason}',
     'delete it, or make this user its owner and remove write access for others, or set journal: { dir } to another path; until then, records wait in bounded memory',
   ],
   JOURNAL_FOREIGN: [
-    'the journal {value} may hold data of another user: {reason}',
+    'the journal {value} may contain data of another user: {reason}',
     'delete it or, if its records are genuine, change its owner and mode to those of this process; until then, it is not adopted',
   ],
   JOURNAL_NETWORK: [
@@ -234,7 +234,7 @@ const TABLE = {
   ],
   POSITION_CORRUPT: [
     'the position file {value} is damaged',
-    'check the disk; the records that the journal still holds are written again',
+    'check the disk; the records that are still in the journal are written again',
   ],
   POSITION_UNWRITABLE: [
     'cannot write {value}: {reason}',
@@ -273,11 +273,11 @@ const TABLE = {
     'check that the user may delete rows; deletion is retried in 5 minutes, and records are stored meanwhile',
   ],
   PRUNE_DELAYED: [
-    'expired data is not deleted from {storage} yet: the clock says {now}, but the last deletion or record is of {last}',
-    'if the clock is right, the app deletes the data when it has run for 24 hours; to delete it now, run track-usage prune --trust-clock; if the clock is wrong, set it',
+    'expired data is not deleted from {storage} yet: the clock says {now}, but the last deletion or record dates from {last}',
+    'if the clock is right, the app deletes the data once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock; if the clock is wrong, set it',
   ],
   PRUNE_IMPLAUSIBLE: [
-    'nothing was deleted from {value}: the clock says {now}, but the last deletion or record is of {last}',
+    'nothing was deleted from {value}: the clock says {now}, but the last deletion or record dates from {last}',
     'if the clock is right, add --trust-clock, or trustClock: true in a program; if it is wrong, set it',
   ],
   RETENTION_CORRECTED: [

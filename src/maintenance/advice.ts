@@ -38,19 +38,19 @@ export function adviceOf(
   const isJump = jump !== undefined && Object.keys(horizons).length > 0;
   if (isJump) {
     advice.push(
-      `The clock is ${Math.floor((jump.now - jump.last) / DAY)} days ahead of the last deletion or record. If it is right, the app deletes expired data when it has run for 24 hours; to delete it now, run track-usage prune --trust-clock. If the clock is wrong, set it.`,
+      `The clock is ${Math.floor((jump.now - jump.last) / DAY)} days ahead of the last deletion or record. If it is right, the app deletes expired data once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock. If the clock is wrong, set it.`,
     );
   }
   for (const part of hidden) {
     advice.push(
-      `${NAMES[part]} are hidden, because a process with a wrong clock has deleted them up to a future date: start the app, which shows new ones, or run track-usage prune.`,
+      `${NAMES[part]} are hidden, because a process with a wrong clock has deleted them up to a future date. To make new ones visible, start the app or run track-usage prune.`,
     );
   }
   for (const part of PARTS) {
     const [horizon, before = null] = [horizons[part], retention[part]?.before];
     if (horizon !== undefined && horizon - (before ?? 0) > PRUNE_DELAY && !isJump) {
       advice.push(
-        `${NAMES[part]} that have expired are not deleted: start the app, which deletes them, or run track-usage prune.`,
+        `${NAMES[part]} that have expired were not deleted: start the app, which deletes them, or run track-usage prune.`,
       );
     }
   }
@@ -62,18 +62,18 @@ export function adviceOf(
   }
   if (size.total !== null && size.free !== null && size.total > LARGE && size.free > MUCH_FREE * size.total) {
     advice.push(
-      'Most of the database is free space: to return it to the file system, run VACUUM, or its equivalent in your database.',
+      'Most of the database is free space: to return it to the file system, run VACUUM or its equivalent in your database.',
     );
   }
   for (const summary of new Set(budgets.map((budget) => budget.summary))) {
     advice.push(
-      `The key budget of ${summary} was reached: totals are exact, but further keys are counted together, as "(over key budget)". If they are not from an attack, raise the storage option maxKeys.`,
+      `The key budget of ${summary} was reached: totals are exact, but additional keys are counted together as "(over key budget)". If they are not from an attack, raise the storage option maxKeys.`,
     );
   }
   for (const { path, state, pendingBytes } of journals) {
     if (pendingBytes === 0) continue;
     if (state !== 'running') {
-      advice.push(`Records in the journal ${path} are not stored: start the app, which stores them.`);
+      advice.push(`Records in the journal ${path} are not stored yet: start the app, which stores them.`);
     }
   }
   for (const { path } of rejects) {

@@ -48,15 +48,15 @@ export type StoredRetention = {
 export const KEEP_ALL: Retention = { records: 'forever', hour: 'forever', day: 'forever', month: 'forever' };
 
 const DEFAULTS: Retention = { records: '90d', hour: '90d', day: 'forever', month: 'forever' };
-const EXPECTED = 'a time such as "36h", "90d", "18mo" or "2y", or "forever"';
+const EXPECTED = 'a period such as "36h", "90d", "18mo" or "2y", or "forever"';
 const TIME = /^([1-9]\d{0,5})(h|d|mo|y)$/;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** Shortest length of each unit of a retention period. In ms. */
+/** Minimum length of each unit of a retention period, in ms. */
 const SHORTEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 28 * DAY, y: 365 * DAY };
-/** Longest length of each unit of a retention period. In ms. */
+/** Maximum length of each unit of a retention period, in ms. */
 export const LONGEST: Readonly<Record<string, number>> = { h: HOUR, d: DAY, mo: 31 * DAY, y: 366 * DAY };
-/** First and last instant of `Date`. */
+/** Last instant that `Date` supports, in ms since 1970. Negated, it is the first one. */
 const LAST_DATE = 8.64e15;
 
 /** Returns the retention period of each part: the stored one, or else `forever`. */
@@ -89,13 +89,13 @@ export function retentionOf(options: RetentionOptions | false | undefined): Rete
     throw new TrackUsageError('OPTION_INVALID', {
       name: `retention.${longer}`,
       value: show(retention[longer]),
-      expected: `a time that is not shorter than the one of "${shorter}" (${retention[shorter]})`,
+      expected: `a period that is not shorter than that of "${shorter}" (${retention[shorter]})`,
     });
   }
   return retention;
 }
 
-/** Returns whether a time can be longer than another one at some date. */
+/** Returns whether a period can be longer than another one, depending on the date. */
 function mayBeLonger(keep: KeepTime, other: KeepTime): boolean {
   if (other === 'forever') return false;
   const [months, otherMonths] = [monthsOf(keep), monthsOf(other)];
@@ -109,7 +109,7 @@ function monthsOf(keep: KeepTime): number | undefined {
   return unit === 'y' ? 12 * Number(count) : undefined;
 }
 
-/** Returns the length of a time in ms, from the lengths of the units. */
+/** Returns the length of a period in ms, from the lengths of the units. */
 function lengthOf(keep: KeepTime, lengths: Readonly<Record<string, number>>): number {
   const [, count, unit] = TIME.exec(keep) ?? [];
   if (unit === undefined) return Number.POSITIVE_INFINITY;
@@ -145,7 +145,7 @@ export function keptUntil(retention: Retention, part: Part, zone: Calendar, buck
   const end = zone.next(aligned, zone.bucketOf(aligned, bucket));
   if (unit === 'h' || unit === 'd') return end + Number(count) * SHORTEST[unit]!;
   const date = new Date(end);
-  // 31 January plus a month is 3 March, because a month before is then not earlier than 31 January.
+  // 31 January plus a month overflows to 3 March. That is late enough: a month earlier is not before 31 January.
   date.setUTCMonth(date.getUTCMonth() + (unit === 'mo' ? Number(count) : 12 * Number(count)));
   return Number.isNaN(date.getTime()) ? LAST_DATE : date.getTime();
 }

@@ -30,7 +30,7 @@ test('forget deletes a person, after it was confirmed', async () => {
   const command = ['forget', '--storage', path, '--remote', ADDRESS];
   const remaining = lines`
     Journals were not searched. To search them, add --journal with the directory of the journals.
-    Texts that contain the value as a part, and are not deleted:
+    Other texts that contain the value, which are not deleted:
       url: http://localhost/203.0.113.7\x07
   `;
   expect(await run([...command, '--dry-run'])).toEqual({
@@ -82,7 +82,7 @@ test('forget names journals that no app has stored', async () => {
   await writer.close();
   const { code, out, err } = await run([...command, '--yes']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
-  expect(out).toContain(`The journal ${journal} has copies of stored records.`);
+  expect(out).toContain(`The journal ${journal} contains copies of stored records.`);
 });
 
 test('a directory of journals that does not exist is refused, before anything is deleted', async () => {

@@ -61,7 +61,7 @@ test('prune deletes data before a date, and never more than what it names', asyn
   await writer.close();
   // The stored retention keeps months forever.
   expect((await run([...command, '--records', '--months', '--dry-run'])).out).toContain(
-    'Nothing to delete of months: they have no retention. To delete months before a date, add --before.\n',
+    'No months to delete: they are kept forever. To delete months before a date, add --before.\n',
   );
   // What was deleted on purpose is no damage.
   expect(await verify({ storage })).toMatchObject({ count: 0 });
@@ -87,11 +87,11 @@ test('prune applies the stored retention, and one process at a time', async () =
     code: 1,
     out: '',
     err: expect.stringContaining(
-      'the clock says 2026-11-24T00:00:00+00:00, but the last deletion or record is of 2025-12-15T12:00:00+00:00',
+      'the clock says 2026-11-24T00:00:00+00:00, but the last deletion or record dates from 2025-12-15T12:00:00+00:00',
     ),
   });
   expect((await run(['prune', '--storage', path, '--dry-run'])).out).toBe(
-    'To delete: 12 records before 2026-11-23 00:00:00.\nThe clock says 2026-11-24 00:00:00, but the last deletion or record is of 2025-12-15 12:00:00. If the clock is right, delete with --trust-clock.\n',
+    'To delete: 12 records before 2026-11-23 00:00:00.\nThe clock says 2026-11-24 00:00:00, but the last deletion or record dates from 2025-12-15 12:00:00. If the clock is right, delete with --trust-clock.\n',
   );
   await expect(prune({ storage })).rejects.toMatchObject({ code: 'PRUNE_IMPLAUSIBLE' });
   expect(await storage.getUsage()).toHaveLength(12);

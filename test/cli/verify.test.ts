@@ -85,7 +85,7 @@ test('rebuild repairs the summaries, and fills new ones', async () => {
     err: '',
   });
   const some = await run(['rebuild', '--storage', path, '--summary', 'status']);
-  expect(some.out).toContain('Added to summaries: 6 hits, in hours, days and months together.\n');
+  expect(some.out).toContain('Added to summaries: 6 hits (hours, days and months combined).\n');
   const names = STANDARD_SUMMARIES.map(({ name }) => name);
   const filled = await run(['rebuild', '--storage', path, '--summary', ...names, '--json']);
   expect(JSON.parse(filled.out)).toMatchObject({ filled: 3 * 2 * (names.length - 3), refused: [] });

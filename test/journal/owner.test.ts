@@ -64,7 +64,7 @@ describe.each(UNSAFE_CHANGES)('a file or directory that %s', (_, makeUnsafe) => 
     expect(problems.map(({ code }) => code)).toEqual(['JOURNAL_UNSAFE']);
     const rejected = { storage: 'memory', reason: 'none', record: {} as never };
     expect(() => appendRejected(join(directory, 'rejected.ndjson'), rejected)).toThrow(
-      'may hold files of another user',
+      'may contain files of another user',
     );
     expect(readdirSync(directory)).toEqual(before);
   });

@@ -71,7 +71,7 @@ describe('status', () => {
       ...{ requestsPerDay: null, bytesPerDay: null, bytesInYear: null },
     });
     expect((await run(['status', '--storage', path])).out).toContain(
-      'Growth: unknown until there are records of a complete day\n',
+      'Growth: unknown until there are records for a complete day\n',
     );
     await apply([{ date: NOON - DAY }]);
     expect((await storageStatus({ storage })).growth.requestsPerDay).toBe(1);
@@ -114,8 +114,8 @@ describe('status', () => {
     }) as Storage;
     expect((await storageStatus({ storage: unknown, journal: dir })).journals).toEqual(journals);
     expect(advice).toEqual([
-      'Records that have expired are not deleted: start the app, which deletes them, or run track-usage prune.',
-      `Records in the journal ${dead} are not stored: start the app, which stores them.`,
+      'Records that have expired were not deleted: start the app, which deletes them, or run track-usage prune.',
+      `Records in the journal ${dead} are not stored yet: start the app, which stores them.`,
       `The storage rejected records: inspect ${join(identity, 'rejected.ndjson')}, then delete the file.`,
     ]);
     atTime(NOON);

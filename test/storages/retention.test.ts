@@ -178,9 +178,9 @@ describe('times', () => {
     ['25h', '1d'],
     ['forever', '99y'],
   ])('of hours must not be %s if that of days is %s, which may be shorter', (hour, day) => {
-    expect(() => retentionOf({ hour, day })).toThrow(`not shorter than the one of "hour" (${hour})`);
+    expect(() => retentionOf({ hour, day })).toThrow(`not shorter than that of "hour" (${hour})`);
     expect(() => retentionOf({ hour: '1h', day: hour, month: day })).toThrow(
-      'not shorter than the one of "day"',
+      'not shorter than that of "day"',
     );
   });
 });

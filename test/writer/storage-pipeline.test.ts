@@ -1221,7 +1221,7 @@ describe('retention', () => {
       expect(at.codes()).toEqual(['PRUNE_DELAYED']);
       expect(at.messages()).toEqual([
         expect.stringContaining(
-          'the clock says 2026-11-24T12:01:00+00:00, but the last deletion or record is of 2017-',
+          'the clock says 2026-11-24T12:01:00+00:00, but the last deletion or record dates from 2017-',
         ),
       ]);
       for (let hour = 1; hour < 24; hour++) await pass(HOUR);

@@ -24,7 +24,7 @@ export function addBackupCommand(program: Command, io: Io): void {
     .command('backup')
     .summary('copies a SQLite database to a new file while the app runs')
     .description(
-      'Copies a SQLite database to a new file while the app runs. The copy is the exact state of one point in time.',
+      'Copies a SQLite database to a new file while the app runs. The copy is the exact state at one point in time.',
     )
     .requiredOption('-s, --storage <storage>', 'sqlite:PATH, or a path that ends in .db, .sqlite or .sqlite3')
     .requiredOption('-o, --out <file>', 'file to create')

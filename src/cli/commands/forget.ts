@@ -27,9 +27,9 @@ Examples:
   track-usage forget --storage usage.db --remote 203.0.113.7 --dry-run
   track-usage forget -s usage.db --username jane --journal .track-usage --yes
 
-Name the person with one of --visitor, --remote and --username: the whole value,
-as track-usage usage --format json prints it. Totals do not change: the person's
-requests then count without a key.`;
+Identify the person with one of --visitor, --remote and --username: the complete
+value, as track-usage usage --format json prints it. Totals do not change: the
+person's requests then count without a key.`;
 
 export function addForgetCommand(program: Command, io: Io): void {
   const command = program
@@ -48,7 +48,7 @@ export function addForgetCommand(program: Command, io: Io): void {
     )
     .addOption(new Option('--remote <address>', 'IP address').conflicts(['visitor', 'username']))
     .addOption(new Option('--username <name>', 'user name').conflicts(['visitor', 'remote']))
-    .option('--journal <dir>', 'directory of the journals, as in the app; also searches them')
+    .option('--journal <dir>', 'directory of the journals, as in the app; they are searched too')
     .option('--dry-run', 'print what would be deleted, and delete nothing')
     .option('--yes', 'confirm the deletion, which cannot be undone; required without --dry-run')
     .option('--json', 'print the result as JSON')
@@ -111,14 +111,14 @@ function* lines(result: ForgetResult, dryRun: boolean, journal: string | undefin
   if (dryRun) for (const path of [...pending, ...stored]) yield `Found in the journal ${escapeText(path)}.\n`;
   else {
     for (const path of stored) {
-      yield `The journal ${escapeText(path)} has copies of stored records. It is deleted when the app stops or its segment is full.\n`;
+      yield `The journal ${escapeText(path)} contains copies of stored records. They are deleted when the app stops or their segment is full.\n`;
     }
   }
   if (journal === undefined) {
     yield 'Journals were not searched. To search them, add --journal with the directory of the journals.\n';
   }
   if (remaining.length === 0) return;
-  yield 'Texts that contain the value as a part, and are not deleted:\n';
+  yield 'Other texts that contain the value, which are not deleted:\n';
   for (const { where, text } of remaining) yield `  ${where}: ${escapeText(text)}\n`;
   const kinds = [...Map.groupBy(remaining, ({ where }) => where).values()];
   if (kinds.some(({ length }) => length >= MAX_TEXTS))

@@ -35,7 +35,10 @@ export function addScopeOptions(command: Command): Command {
     )
     .option('--module <file>', 'module that computes the keys of the custom summary in --summary')
     .option('--export <name>', 'its export with the key function (default: "default")')
-    .option('--from <date>', "start of the first bucket, such as 2026-11-01; in the site's time zone")
+    .option(
+      '--from <date>',
+      "first hour, day or month, such as 2026-11-01; in the site's time zone (default: the oldest)",
+    )
     .option('--to <date>', 'last hour, day or month, inclusive (default: the newest)')
     .option('--json', 'print the result as JSON');
 }
@@ -62,7 +65,7 @@ export async function checkModule({ summary, module, export: exported }: ScopeCo
   try {
     await loadKey(custom);
   } catch (error) {
-    // Its message speaks of records that wait in a journal.
+    // Its message describes records that wait in a journal.
     const { cause } = error as Error;
     throw new TrackUsageError(
       'QUERY_INVALID',
@@ -132,7 +135,7 @@ export function notesOf({
       const reason =
         list.reason === 'retention'
           ? 'the retention has deleted some of their records'
-          : 'records of a person were deleted from them';
+          : 'some of their records were deleted with a person';
       return `Not covered by the records: ${listText(list)}; ${reason}.\n`;
     }),
     ...uncountable.map(({ reason }) => `${reason}\n`),

@@ -29,7 +29,8 @@ Examples:
   track-usage prune --storage usage.db --before 2026-09-01 --records
   track-usage prune --storage usage.db --before 2025-01-01 --days
 
-The app does this automatically, according to its option retention.`;
+The app deletes expired data automatically, according to the storage option
+retention.`;
 
 /** Parts that are deleted before a given date, unless they are named. */
 const DEFAULT_PARTS: readonly Part[] = ['records', 'hour'];
@@ -37,7 +38,7 @@ const DEFAULT_PARTS: readonly Part[] = ['records', 'hour'];
 export function addPruneCommand(program: Command, io: Io): void {
   const command = program
     .command('prune')
-    .summary('deletes data that has exceeded its retention')
+    .summary('deletes data that has exceeded its retention, or is older than a date')
     .description(
       'Deletes data that has exceeded the retention stored by the app, or that is older than a given date. The app may continue to store requests.',
     );
@@ -54,7 +55,10 @@ export function addPruneCommand(program: Command, io: Io): void {
     .option('--hours', 'delete the hours of summaries')
     .option('--days', 'delete the days of summaries, and their hours')
     .option('--months', 'delete the months of summaries, and their days and hours')
-    .option('--trust-clock', 'also delete if the clock is more than 7 days ahead of the last deletion')
+    .option(
+      '--trust-clock',
+      'apply the retention even if the clock is more than 7 days ahead of the last deletion',
+    )
     .option('--dry-run', 'print what would be deleted, and delete nothing')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
@@ -105,9 +109,9 @@ function* lines({ parts, jump }: PruneResult, named: readonly Part[], dryRun: bo
   const kept = named.filter((part) => parts.length > 0 && !parts.some((done) => done.part === part));
   for (const part of kept) {
     const label = PART_LABELS[part].toLowerCase();
-    yield `Nothing to delete of ${label}: they have no retention. To delete ${label} before a date, add --before.\n`;
+    yield `No ${label} to delete: they are kept forever. To delete ${label} before a date, add --before.\n`;
   }
   if (dryRun && jump) {
-    yield `The clock says ${instant(jump.now)}, but the last deletion or record is of ${instant(jump.last)}. If the clock is right, delete with --trust-clock.\n`;
+    yield `The clock says ${instant(jump.now)}, but the last deletion or record dates from ${instant(jump.last)}. If the clock is right, delete with --trust-clock.\n`;
   }
 }

@@ -45,7 +45,7 @@ export function addRebuildCommand(program: Command, io: Io): void {
       wholeNumber,
     )
     .option('--force', 'also rebuild buckets from which records are missing')
-    .option('--time-zone <zone>', 'change the time zone of the site; stop all of its apps before')
+    .option('--time-zone <zone>', 'change the time zone of the site; stop all of its apps first')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }
@@ -73,8 +73,7 @@ function* lines(result: RebuildResult): Generator<string> {
   if (rebuilt > 0) yield `Rebuilt: ${quantity(rebuilt, 'bucket')}, with ${quantity(keys, 'changed key')}.\n`;
   else if (refused.length > 0) yield 'Nothing was rebuilt.\n';
   else yield 'Nothing to rebuild: the summaries match the records.\n';
-  if (filled > 0)
-    yield `Added to summaries: ${quantity(filled, 'hit')}, in hours, days and months together.\n`;
+  if (filled > 0) yield `Added to summaries: ${quantity(filled, 'hit')} (hours, days and months combined).\n`;
   for (const { period, date, stored, records } of refused) {
     yield `The ${period} ${bucket(period, date)} has ${quantity(records, 'record')}, but ${quantity(stored, 'request')} in its summaries.\n`;
   }

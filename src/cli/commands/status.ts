@@ -31,11 +31,11 @@ export function addStatusCommand(program: Command, io: Io): void {
     .command('status')
     .summary('prints the size, growth, retention and problems of a storage')
     .description(
-      'Prints the size of a storage by part, its growth, retention, reached key budgets and journals, and what to do about problems.',
+      'Prints the size of a storage by part, its growth, retention, reached key budgets and journals, and advice on problems.',
     );
   addStorageOption(command)
     .option('--site <site>', 'site name, as in the app', 'default')
-    .option('--journal <dir>', 'directory of the journals, as in the app; also lists them')
+    .option('--journal <dir>', 'directory of the journals, as in the app; they are listed too')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
@@ -71,7 +71,7 @@ function* lines(report: StorageReport, io: Io): Generator<string> {
   yield totalLine(size);
   const { requestsPerDay, bytesPerDay, bytesInYear } = growth;
   yield requestsPerDay === null
-    ? 'Growth: unknown until there are records of a complete day\n'
+    ? 'Growth: unknown until there are records for a complete day\n'
     : wrap(
         `Growth: ${quantity(requestsPerDay, 'request')} and ${sizeText(bytesPerDay)} per day; total size in a year: ${sizeText(bytesInYear)}\n`,
         io,

@@ -24,14 +24,15 @@ Examples:
   track-usage verify --storage usage.db --from 2026-11-29 --to 2026-11-29
   track-usage verify --storage postgres://user@host/app --summary urls --json
 
-With differences, the exit code is 1. track-usage rebuild repairs them.`;
+If there are differences, the exit code is 1. To repair them, run track-usage
+rebuild.`;
 
 export function addVerifyCommand(program: Command, io: Io): void {
   const command = program
     .command('verify')
     .summary('counts the records again and lists differences in the summaries')
     .description(
-      'Counts the stored records again, and lists each sum of the summaries that differs. Changes nothing. The app may continue to store requests.',
+      'Counts the stored records again, and lists the sums of the summaries that differ. Changes nothing. The app may continue to store requests.',
     );
   addScopeOptions(command)
     .addHelpText('after', EXAMPLES)
