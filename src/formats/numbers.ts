@@ -2,7 +2,11 @@ import type { Period } from '../summaries/periods.ts';
 
 const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat('en-US', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const COMPACT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
+const COMPACT = new Intl.NumberFormat('en-US', {
+  notation: 'compact',
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
 const BYTES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
 /** Units of time and their length in µs. */
 const TIMES = [
@@ -24,9 +28,10 @@ export function quantity(value: number, noun: string): string {
   return `${count} ${noun}${count === '1' ? '' : 's'}`;
 }
 
-/** Formats a number for an axis or a small tile: `12.3K`. */
+/** Formats a number for an axis or a small tile: `999`, `12.0K`. All numbers from 1,000 have one decimal. */
 export function compact(value: number): string {
-  return COMPACT.format(value);
+  const whole = Math.round(value);
+  return whole < 1_000 ? integer(whole) : COMPACT.format(whole);
 }
 
 /** Formats bytes: `1.2 MB`. A kB is 1,000 bytes. */
@@ -60,6 +65,12 @@ export function percent(share: number): string {
   if (share < 0.001) return '<0.1%';
   if (share > 0.999 && share < 1) return '>99.9%';
   return `${share < 1 ? TENTHS.format(share * 100) : integer(share * 100)}%`;
+}
+
+/** Formats a difference of shares, from 0 to 1, in percentage points: `0.3 points`. */
+export function points(difference: number): string {
+  if (difference > 0 && difference < 0.000_5) return '<0.1 points';
+  return `${difference === 0 ? '0' : TENTHS.format(difference * 100)} points`;
 }
 
 /** Formats the significant part of a bucket's date, `2017-03-01T00:00:00+01:00`. */

@@ -209,6 +209,8 @@ export interface TopResult extends RangeResult {
   count: number;
   /** Total of all matching keys. */
   total: Measures;
+  /** Total of all keys, also of those that do not match `search`. */
+  all: Measures;
   /** `total` minus the rows. */
   others: Measures;
   /** Coverage of the summary. */

@@ -182,7 +182,7 @@ export class UsageQuery {
       offset: limit * (page - 1),
     };
     const {
-      value: { rows, count, total },
+      value: { rows, count, total, all },
       coverage,
       budget,
     } = await this.#results.keys(query, name, wanted);
@@ -195,6 +195,7 @@ export class UsageQuery {
       rows: rows.map((row, index) => ({ ...row, previous: before?.[index] ?? null })),
       count,
       total,
+      all,
       others: rows.reduce((rest, row) => minus(rest, row), total),
       coverage,
       budget,

@@ -55,6 +55,11 @@ interface Covered<T> {
   budget: Budget;
 }
 
+/** Page of keys, and the total of all keys, also of those that do not match the search. */
+interface KeysOfAll extends Keys {
+  all: Measures;
+}
+
 /** Totals, and whether their visitors are daily ones. */
 interface CoveredTotals extends Covered<Totals> {
   dailyVisitors: boolean;
@@ -305,12 +310,25 @@ export class QueryResults {
   }
 
   /** Returns a page of a summary's keys. */
-  async keys(query: ResolvedQuery, summary: string, page: Page): Promise<Covered<Keys>> {
-    const [value, coverage] = await Promise.all([
+  async keys(query: ResolvedQuery, summary: string, page: Page): Promise<Covered<KeysOfAll>> {
+    const [value, searched, coverage] = await Promise.all([
       this.#keys(query, summary, page),
+      page.search === undefined ? undefined : this.#allKeys(query, summary),
       this.coverage(query, summary),
     ]);
-    return { value, coverage, budget: { reached: await this.#isOverIn(query, summary, page, value) } };
+    return {
+      value: { ...value, all: searched ?? value.total },
+      coverage,
+      budget: { reached: await this.#isOverIn(query, summary, page, value) },
+    };
+  }
+
+  /** Returns the total of all keys of a summary. */
+  async #allKeys(query: ResolvedQuery, summary: string): Promise<Measures> {
+    if (isFromRecords(query, summary)) return onlyMeasures((await this.#matched(query)) ?? noMeasures());
+    if (query.bots !== 'include') return (await this.#keys(query, summary, EVERY_KEY)).total;
+    const total = this.#reader.total({ ...totalRequest(query), summary, target: undefined });
+    return onlyMeasures(await orElse(total, noMeasures()));
   }
 
   /** Returns whether the newest matching visitor is a daily one. */

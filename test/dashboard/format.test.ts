@@ -4,7 +4,16 @@ import { difference } from '../../dashboard/src/format/change.ts';
 import { gapText } from '../../dashboard/src/format/coverage.ts';
 import { showBucket, showInstant, showRange, showTick } from '../../dashboard/src/format/dates.ts';
 import { healthOf } from '../../dashboard/src/format/health.ts';
-import { inTwo, keyText, linkOf, sharedOrigin, visible } from '../../dashboard/src/format/keys.ts';
+import {
+  differencesOf,
+  inTwo,
+  keyText,
+  keyTexts,
+  linkOf,
+  sharedOrigin,
+  visible,
+} from '../../dashboard/src/format/keys.ts';
+import { measureOf, shareOf, showShare } from '../../dashboard/src/format/measures.ts';
 import { bytes, compact, duration, percent } from '../../dashboard/src/format/numbers.ts';
 import { shown } from '../../src/server/api.ts';
 import { statusOf } from '../server/support.ts';
@@ -12,7 +21,11 @@ import { statusOf } from '../server/support.ts';
 describe('numbers', () => {
   test.each([
     [compact, 0, '0'],
+    [compact, 999, '999'],
+    [compact, 999.6, '1.0K'],
+    [compact, 12_000, '12.0K'],
     [compact, 12_345, '12.3K'],
+    [compact, 999_999, '1.0M'],
     [bytes, 0, '0 B'],
     [bytes, 999, '999 B'],
     [bytes, 1_000, '1.0 kB'],
@@ -34,19 +47,44 @@ describe('numbers', () => {
 
 describe('changes', () => {
   test.each([
-    [120, 100, 'up', { text: '20.0%', meaning: 'good', direction: 'up' }],
-    [80, 100, 'up', { text: '20.0%', meaning: 'bad', direction: 'down' }],
-    [120, 100, 'down', { text: '20.0%', meaning: 'bad', direction: 'up' }],
-    [120, 100, null, { text: '20.0%', meaning: 'neutral', direction: 'up' }],
-    [1, 0, 'down', { text: 'new', meaning: 'bad', direction: 'up' }],
-    [100_000, 1, 'up', { text: '×100,000', meaning: 'good', direction: 'up' }],
-    [100_001, 100_000, 'up', { text: '<0.1%', meaning: 'good', direction: 'up' }],
-    [5, 5, 'up', { text: '0%', meaning: 'neutral', direction: 'same' }],
+    [120, 100, 'up', { text: '20.0%', meaning: 'good', direction: 'up', isMinor: false }],
+    [80, 100, 'up', { text: '20.0%', meaning: 'bad', direction: 'down', isMinor: false }],
+    [120, 100, 'down', { text: '20.0%', meaning: 'bad', direction: 'up', isMinor: false }],
+    [120, 100, null, { text: '20.0%', meaning: 'neutral', direction: 'up', isMinor: false }],
+    [1, 0, 'down', { text: 'new', meaning: 'bad', direction: 'up', isMinor: false }],
+    [24, 1, 'up', { text: '×24', meaning: 'good', direction: 'up', isMinor: false }],
+    [100_000, 1, 'up', { text: '×100,000', meaning: 'good', direction: 'up', isMinor: false }],
+    [100_001, 100_000, 'up', { text: '<0.1%', meaning: 'neutral', direction: 'up', isMinor: true }],
+    [5, 5, 'up', { text: '0%', meaning: 'neutral', direction: 'same', isMinor: true }],
     [0, 0, 'up', null],
     [null, 1, 'up', null],
     [1, undefined, 'up', null],
   ] as const)('from %o to %o', (value, before, better, expected) => {
-    expect(difference(value, before, better)).toEqual(expected);
+    expect(difference(value, before, { better })).toEqual(expected);
+  });
+
+  test.each([
+    [0.05, 0.03, { text: '2.0 points', meaning: 'bad', direction: 'up', isMinor: false }],
+    [0.01, 0.5, { text: '49.0 points', meaning: 'good', direction: 'down', isMinor: false }],
+    [0.001, 0.000_1, { text: '0.1 points', meaning: 'neutral', direction: 'up', isMinor: true }],
+    [0.000_2, 0.000_1, { text: '<0.1 points', meaning: 'neutral', direction: 'up', isMinor: true }],
+    [0.02, 0.02, { text: '0 points', meaning: 'neutral', direction: 'same', isMinor: true }],
+  ] as const)('of a rate from %o to %o are in points', (value, before, expected) => {
+    expect(difference(value, before, measureOf('errors'))).toEqual(expected);
+  });
+});
+
+describe('shares', () => {
+  const row = { hits: 1, transfer: 50, errors: 0, duration: 30 };
+  const all = { hits: 10, transfer: 100, errors: 0, duration: 40 };
+  test.each([
+    ['hits', '10.0%'],
+    ['transfer', '50.0%'],
+    ['errors', ''],
+    ['duration', '75.0%'],
+    ['average', ''],
+  ] as const)('by %s are shares of that measure', (order, text) => {
+    expect(showShare(shareOf(row, all, order))).toBe(text);
   });
 });
 
@@ -98,6 +136,29 @@ describe('keys', () => {
     const [head, tail] = inTwo('😀'.repeat(1_000));
     expect([[...head].length, [...tail].length]).toEqual([400, 14]);
     expect(head.isWellFormed() && tail.isWellFormed()).toBe(true);
+  });
+
+  test('right-to-left keys are not split', () => {
+    for (const text of ['\u05e9'.repeat(60), `http://a/${'\u0639'.repeat(60)}`])
+      expect(inTwo(text)).toEqual([text, '']);
+  });
+
+  test('the part in which similar keys differ stays visible', () => {
+    const start = `/catalog/shoes/${'x'.repeat(40)}`;
+    const end = `&utm_source=${'y'.repeat(40)}`;
+    const keys = [`${start}?id=17${end}`, `${start}?id=23${end}`, '/', '/', null];
+    const parts = keyTexts('urls', keys).map(({ text, differsFrom }) => inTwo(text, differsFrom));
+    expect(parts.slice(0, 3)).toEqual([
+      [start, `?id=17${end.slice(0, 17)}…`],
+      [start, `?id=23${end.slice(0, 17)}…`],
+      ['/', ''],
+    ]);
+    // The beginning of a row is always visible, and its end if nothing else is more useful.
+    const early = [`a${'z'.repeat(80)}1`, `b${'z'.repeat(80)}2`];
+    expect(early.map((text, index) => inTwo(text, differencesOf(early)[index])[1])).toEqual([
+      `${'z'.repeat(13)}1`,
+      `${'z'.repeat(13)}2`,
+    ]);
   });
 
   test('only web URLs are links', () => {
@@ -173,7 +234,13 @@ describe('health', () => {
     [1, '1 write to the journal was slow.'],
     [1_234, '1,234 writes to the journal were slow.'],
   ])('%d slow writes', (slowAppends, line) => {
-    const status = statusOf({ journal: { directory: '/', state: 'file', slowAppends } });
-    expect(healthOf(shown({ status: () => status })).lines).toContain(line);
+    const status = statusOf({
+      journal: { directory: '/', state: 'file', slowAppends },
+      storages: [storage],
+    });
+    const health = healthOf(shown({ status: () => status }));
+    expect(health.lines).toContain(line);
+    // Nothing is lost, and the disk may have recovered long ago.
+    expect(health.level).toBe('good');
   });
 });

@@ -652,6 +652,18 @@ describe('top', () => {
     });
   });
 
+  test.each([{}, { filter: { status: '200' } }, { bots: 'exclude' }] as const)(
+    'all is the sum of all keys, whatever the search: %o',
+    async (options) => {
+      const query = await openQuery(pages);
+      const { total, all } = await query.top('urls', { ...options, search: 'page-1', limit: 1 });
+      const whole = await query.top('urls', options);
+      expect(total.hits).toBeLessThan(all.hits);
+      expect(all).toEqual(whole.total);
+      expect(whole.all).toEqual(whole.total);
+    },
+  );
+
   test('a summary is found by both of its names', async () => {
     const query = await openQuery(pages);
     const byName = await query.top('urls');
@@ -845,6 +857,7 @@ describe('no data', () => {
         rows: [],
         count: 0,
         total: nothing,
+        all: nothing,
         others: nothing,
         coverage: COMPLETE,
         budget,

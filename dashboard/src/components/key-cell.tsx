@@ -1,4 +1,4 @@
-import { keyText, linkOf } from '../format/keys.ts';
+import { type KeyText, linkOf } from '../format/keys.ts';
 import { usePage } from '../state/context.ts';
 import { withFilter, withoutFilter } from '../state/view.ts';
 import { Icon } from './icons.tsx';
@@ -8,7 +8,7 @@ import { whyNoFilter } from './reasons.ts';
 interface KeyCellProps {
   summary: string;
   keyOf: string | null;
-  origin: string | null;
+  text: KeyText;
   /** Length of the bar, 0 to 1. */
   part: number;
   /** Called with the reason why a row cannot filter. */
@@ -18,9 +18,8 @@ interface KeyCellProps {
 }
 
 /** Cell with a key and its bar. Clicking the key adds or removes a filter of the page. */
-export function KeyCell({ summary, keyOf, origin, part, onNote, onDone }: KeyCellProps) {
+export function KeyCell({ summary, keyOf, text, part, onNote, onDone }: KeyCellProps) {
   const { site, view, change } = usePage();
-  const text = keyText(summary, keyOf, origin);
   const reason = whyNoFilter(site, summary);
   const canFilter = reason === null;
   const isOn = view.filters.some((filter) => filter.summary === summary && filter.key === keyOf);

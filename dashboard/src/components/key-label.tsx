@@ -1,10 +1,10 @@
 import { inTwo, type KeyText } from '../format/keys.ts';
 
-/** A key, truncated in the middle if there is too little space. */
-export function KeyLabel({ text, title, mark }: KeyText) {
-  const [head, tail] = inTwo(text);
+/** A key. If there is too little space, the part that it shares with similar keys is cut. */
+export function KeyLabel({ text, title, mark, differsFrom }: KeyText) {
+  const [head, tail] = inTwo(text, differsFrom);
   return (
-    <bdi class="key-label" dir="ltr" title={title || undefined}>
+    <bdi class="key-label" dir="auto" title={title || undefined}>
       {mark && (
         <span class="mark" aria-hidden="true">
           {mark}

@@ -1,6 +1,7 @@
 import { pathOf } from '../api/paths.ts';
 import type { TotalsResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
+import { quantity } from '../format/numbers.ts';
 import { usePage } from '../state/context.ts';
 import { Boundary } from './boundary.tsx';
 import { Chips } from './chips.tsx';
@@ -32,7 +33,7 @@ export function Main() {
       </Boundary>
       {view.open !== null && <Expanded name={view.open} />}
       <p class="hidden" role="status">
-        {totals.data && `${totals.data.totals.hits} hits`}
+        {totals.data && quantity(totals.data.totals.hits, 'hit')}
       </p>
     </>
   );

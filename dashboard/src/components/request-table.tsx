@@ -1,7 +1,7 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { RecordJson, RecordsResult } from '../api/types.ts';
 import { showInstant } from '../format/dates.ts';
-import { countryName, keyText, sharedOrigin, visible } from '../format/keys.ts';
+import { countryName, type KeyText, keyTexts, visible } from '../format/keys.ts';
 import { bytes, duration, integer, quantity } from '../format/numbers.ts';
 import { KeyLabel } from './key-label.tsx';
 
@@ -9,7 +9,10 @@ import { KeyLabel } from './key-label.tsx';
 export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
   const records = pages.flatMap((page) => page.records);
   const timeZone = pages[0]?.timeZone ?? 'UTC';
-  const origin = sharedOrigin(records.map(({ url }) => url));
+  const texts = keyTexts(
+    'urls',
+    records.map(({ url }) => url),
+  );
   if (records.length === 0) return <p class="nothing">No requests in this range.</p>;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: makes the table scrollable with the keyboard
@@ -33,7 +36,7 @@ export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
         </thead>
         <tbody>
           {records.map((record, index) => (
-            <Request key={index} {...{ record, timeZone, origin }} />
+            <Request key={index} {...{ record, timeZone }} text={texts[index]!} />
           ))}
         </tbody>
       </table>
@@ -44,11 +47,11 @@ export function RequestTable({ pages }: { pages: readonly RecordsResult[] }) {
 interface RequestProps {
   record: RecordJson;
   timeZone: string;
-  origin: string | null;
+  text: KeyText;
 }
 
-function Request({ record, timeZone, origin }: RequestProps) {
-  const { status, method, url, contentLength, remoteAddr, country, userAgent, bot } = record;
+function Request({ record, timeZone, text }: RequestProps) {
+  const { status, method, contentLength, remoteAddr, country, userAgent, bot } = record;
   const date = showInstant(record.date, timeZone);
   const place = country === null ? null : countryName(country);
   const browser = [userAgent?.browser ?? userAgent?.string ?? '–', userAgent?.platform]
@@ -65,7 +68,7 @@ function Request({ record, timeZone, origin }: RequestProps) {
       <td>
         <span class="request">
           <span class="muted method">{visible(method.slice(0, 20))}</span>
-          <KeyLabel {...keyText('urls', url, origin)} />
+          <KeyLabel {...text} />
         </span>
       </td>
       <td class="number" title={`${integer(record.duration)} µs`}>

@@ -57,7 +57,7 @@ function Total({ measure, result }: { measure: Measure; result: TotalsResult | u
         {result ? value === null ? '–' : measure.short(value) : <span class="bone bone-text" />}
       </span>
       <span class="total-change">
-        {result?.previous && <ChangeMark difference={difference(value, before, measure.better)} />}
+        {result?.previous && <ChangeMark difference={difference(value, before, measure)} />}
       </span>
     </button>
   );

@@ -1,9 +1,9 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopResult, TopRow } from '../api/types.ts';
 import { difference } from '../format/change.ts';
-import { keyText, sharedOrigin } from '../format/keys.ts';
-import { idOf, showFull, showValue, worth } from '../format/measures.ts';
-import { othersText, percent } from '../format/numbers.ts';
+import { type KeyText, keyTexts } from '../format/keys.ts';
+import { idOf, shareOf, showFull, showShare, showValue, worth } from '../format/measures.ts';
+import { othersText } from '../format/numbers.ts';
 import { usePage } from '../state/context.ts';
 import { ORDER_LABELS } from '../state/view.ts';
 import { ChangeMark } from './change-mark.tsx';
@@ -24,8 +24,11 @@ interface WideKeysProps {
 /** Table of keys with all measures, sortable by each. */
 export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
   const { view } = usePage();
-  const { rows, order, total, others, count } = result;
-  const origin = result.summary === 'urls' ? sharedOrigin(rows.map(({ key }) => key)) : null;
+  const { rows, order, all, others, count } = result;
+  const texts = keyTexts(
+    result.summary,
+    rows.map(({ key }) => key),
+  );
   const most = Math.max(...rows.map((row) => worth(row, order)), 0);
   if (rows.length === 0) return <p class="nothing">No hits in this range.</p>;
   return (
@@ -43,7 +46,9 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
             </th>
           ))}
           <th scope="col" class="number">
-            {MEASURE_LABELS.share}
+            <span title={order === 'average' ? undefined : `Share of ${ORDER_LABELS[order]}`}>
+              {MEASURE_LABELS.share}
+            </span>
           </th>
           {view.compare && (
             <th scope="col" class="number">
@@ -56,10 +61,11 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
         </tr>
       </thead>
       <tbody>
-        {rows.map((row) => (
+        {rows.map((row, index) => (
           <WideRow
             key={idOf(row)}
-            {...{ result, row, origin, onNote }}
+            {...{ result, row, onNote }}
+            text={texts[index]!}
             part={most === 0 ? 0 : worth(row, order) / most}
           />
         ))}
@@ -68,7 +74,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
         <tfoot>
           <tr>
             <th scope="row">{othersText(count - rows.length)}</th>
-            <Numbers row={others} total={total.hits} />
+            <Numbers row={others} all={all} order={order} />
             {view.compare && <td />}
             <td />
           </tr>
@@ -81,29 +87,28 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
 interface WideRowProps {
   result: TopResult;
   row: TopRow;
-  origin: string | null;
+  text: KeyText;
   part: number;
   onNote(note: string): void;
 }
 
-function WideRow({ result, row, origin, part, onNote }: WideRowProps) {
+function WideRow({ result, row, text, part, onNote }: WideRowProps) {
   const { view, change } = usePage();
-  const { summary, order, total } = result;
+  const { summary, order, all } = result;
   const isOpen = view.key !== undefined && view.key === row.key;
   const before = row.previous ? worth(row.previous, order) : null;
-  const name = keyText(summary, row.key, origin).text;
   return (
     <>
       <tr>
         <KeyCell
-          {...{ summary, origin, part, onNote }}
+          {...{ summary, text, part, onNote }}
           keyOf={row.key}
           onDone={() => change((now) => ({ ...now, open: null, key: undefined }), 'replace')}
         />
-        <Numbers row={row} total={total.hits} />
+        <Numbers row={row} all={all} order={order} />
         {view.compare && (
           <td class="number">
-            <ChangeMark difference={difference(worth(row, order), before, BETTER[order])} />
+            <ChangeMark difference={difference(worth(row, order), before, { better: BETTER[order] })} />
           </td>
         )}
         <td class="number">
@@ -111,7 +116,7 @@ function WideRow({ result, row, origin, part, onNote }: WideRowProps) {
             type="button"
             class="square quiet"
             aria-expanded={isOpen}
-            aria-label={`Trend of ${name.slice(0, 80)}`}
+            aria-label={`Trend of ${text.text.slice(0, 80)}`}
             title="Show trend"
             onClick={() => change((now) => ({ ...now, key: isOpen ? undefined : row.key }))}
           >
@@ -130,7 +135,7 @@ function WideRow({ result, row, origin, part, onNote }: WideRowProps) {
   );
 }
 
-function Numbers({ row, total }: { row: Measures; total: number }) {
+function Numbers({ row, all, order }: { row: Measures; all: Measures; order: Order }) {
   return (
     <>
       {COLUMNS.map((column) => {
@@ -141,7 +146,7 @@ function Numbers({ row, total }: { row: Measures; total: number }) {
           </td>
         );
       })}
-      <td class="number">{percent(row.hits / total)}</td>
+      <td class="number">{showShare(shareOf(row, all, order))}</td>
     </>
   );
 }

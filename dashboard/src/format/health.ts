@@ -67,7 +67,8 @@ export function healthOf(
   }
   if (journal.slowAppends > 0) {
     const were = journal.slowAppends === 1 ? 'was' : 'were';
-    warn.push(`${quantity(journal.slowAppends, 'write')} to the journal ${were} slow.`);
+    // Nothing was lost, and it may have been long ago.
+    notes.push(`${quantity(journal.slowAppends, 'write')} to the journal ${were} slow.`);
   }
   const lines = [...bad, ...warn, ...notes];
   if (status.lastError && !lines.some((line) => line.includes(status.lastError!.message))) {

@@ -2,7 +2,15 @@ import { BUDGET_NOTE, NO_KEY, OVER_BUDGET, SUMMARY_LABELS } from '../../../src/f
 
 /** Maximum number of characters. A row never has room for more. */
 const MAX_LENGTH = 400;
+/** Characters at the end of a truncated text that remain visible. */
 const TAIL = 14;
+/** Maximum length of the second part, if it starts where texts differ. */
+const MAX_TAIL = 24;
+/** Characters at the beginning of a truncated text that have room in every row. */
+const HEAD = 20;
+/** Characters before the first difference, for context. */
+const LEAD = 4;
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 let countries: Intl.DisplayNames | undefined;
 let languages: Intl.DisplayNames | undefined;
@@ -13,6 +21,16 @@ export interface KeyText {
   title: string;
   /** Symbol in front of the text. */
   mark?: string;
+  /** Position from which the text differs from similar ones nearby, in code points. */
+  differsFrom?: number;
+}
+
+/** Returns the display texts of the keys of a list, and where each differs from the most similar other one. */
+export function keyTexts(summary: string, keys: readonly (string | null)[]): KeyText[] {
+  const origin = summary === 'urls' ? sharedOrigin(keys) : null;
+  const texts = keys.map((key) => keyText(summary, key, origin));
+  const positions = differencesOf(texts.map(({ text }) => text));
+  return texts.map((text, index) => ({ ...text, differsFrom: positions[index]! }));
 }
 
 /** Returns the display text of a key. Any key is treated as plain text. */
@@ -78,11 +96,40 @@ export function visible(text: string): string {
   return text.trim() === '' ? `“${shown}”` : shown;
 }
 
-/** Splits a text into two parts. Truncating the first one at its end hides the middle of the text. */
-export function inTwo(text: string): [head: string, tail: string] {
+/**
+ * Splits a text into two parts. Truncating the first one at its end hides the middle of the text. A text with
+ * right-to-left characters is not split, because its parts would be read in the wrong order.
+ * @param from Position from which the text differs from similar ones, in code points. The second part includes it.
+ */
+export function inTwo(text: string, from = Number.POSITIVE_INFINITY): [head: string, tail: string] {
   const signs = [...text];
-  if (signs.length <= 2 * TAIL) return [text, ''];
-  return [signs.slice(0, -TAIL).slice(0, MAX_LENGTH).join(''), signs.slice(-TAIL).join('')];
+  if (signs.length <= 2 * TAIL || RIGHT_TO_LEFT.test(text)) {
+    return [signs.length <= MAX_LENGTH ? text : signs.slice(0, MAX_LENGTH).join(''), ''];
+  }
+  const end = signs.length - TAIL;
+  const at = from < HEAD ? end : Math.max(TAIL, Math.min(end, from - LEAD));
+  const tail = signs.slice(at);
+  const rest = tail.length <= MAX_TAIL ? tail : [...tail.slice(0, MAX_TAIL - 1), '…'];
+  return [signs.slice(0, at).slice(0, MAX_LENGTH).join(''), rest.join('')];
+}
+
+/** Returns for each text the position from which it differs from the most similar other one, in code points. */
+export function differencesOf(texts: readonly string[]): number[] {
+  const positions = new Map<string, number>();
+  // The most similar text is a neighbor in the sorted list.
+  const sorted = [...new Set(texts)].sort();
+  for (const [at, text] of sorted.entries()) {
+    const next = sorted[at + 1] ?? '';
+    const same = sharedStart([...text], [...next]);
+    positions.set(text, Math.max(positions.get(text) ?? 0, same));
+    positions.set(next, same);
+  }
+  return texts.map((text) => positions.get(text)!);
+}
+
+function sharedStart(one: readonly string[], other: readonly string[]): number {
+  const at = one.findIndex((sign, index) => sign !== other[index]);
+  return at < 0 ? one.length : at;
 }
 
 /** Returns a referrer that is safe to open, or `null` for any other text. */

@@ -1,17 +1,16 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopRow, Totals } from '../api/types.ts';
 import type { MeasureId } from '../state/view.ts';
+import type { Comparable } from './change.ts';
 import { bytes, compact, duration, integer, percent, quantity } from './numbers.ts';
 
-export interface Measure {
+export interface Measure extends Comparable {
   id: MeasureId;
   label: string;
   /** Returns the value, or `null` if it is unknown. */
   of(totals: Totals): number | null;
   short(value: number): string;
   full(value: number): string;
-  /** Direction that is an improvement; `null` for neither. */
-  better: 'up' | 'down' | null;
   /** Summary that provides the value, if any. */
   needs: string | null;
 }
@@ -46,6 +45,7 @@ export const MEASURES: readonly Measure[] = [
     short: percent,
     full: (value) => `${exact.format(Math.round(value * 1e6) / 1e4)}%`,
     better: 'down',
+    isRate: true,
     needs: null,
   },
   {
@@ -83,6 +83,16 @@ export function averageOf({ hits, duration: total }: Measures): number {
 /** Returns the value by which a row is sorted. */
 export function worth(row: Measures, order: Order): number {
   return order === 'average' ? averageOf(row) : row[order];
+}
+
+/** Returns the share of a row in a sum of the measure by which rows are sorted; `null` if it has none. */
+export function shareOf(row: Measures, all: Measures, order: Order): number | null {
+  return order === 'average' || all[order] === 0 ? null : row[order] / all[order];
+}
+
+/** Formats a share; an empty text for `null`. */
+export function showShare(share: number | null): string {
+  return share === null ? '' : percent(share);
 }
 
 export function showValue(value: number, order: Order): string {
