@@ -3,7 +3,7 @@ import { PARTS, type Part } from '../storage/retention.ts';
 import type { StorageReport } from './storage-report.ts';
 
 const DAY = 24 * 3_600_000;
-/** Time after which expired data should have been deleted. In ms. */
+/** Time after which expired data should have been deleted, in ms. */
 const PRUNE_DELAY = 2 * DAY;
 /** Size of a storage above which advice about its growth is given, in bytes. */
 const LARGE = 1e9;
@@ -21,7 +21,7 @@ const NAMES: Readonly<Record<Part, string>> = {
  * Returns advice on each problem.
  * @param horizons Start of the kept data of each part, according to the stored retention.
  * @param jump Set if the clock is far ahead of the last pruning.
- * @param hidden Parts whose kept data starts in the future.
+ * @param hidden Parts whose kept data starts in the future, because of a wrong clock.
  */
 export function adviceOf(
   { retention, growth, size, budgets, journals = [], rejects = [] }: Omit<StorageReport, 'advice'>,

@@ -5,18 +5,18 @@ import { coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 
 /** Sums of one key that differ between the summaries and the records. */
 export interface KeyDifference {
-  /** Key; `null` for the requests without one, `''` for all keys that had no room in the bucket. */
+  /** Key; `null` for the requests without one, `''` for those of keys that had no room in the bucket. */
   key: string | null;
   /** Stored sums. */
   stored: Measures;
-  /** Sums that the records add up to. */
+  /** Sums of the records. */
   counted: Measures;
 }
 
 /**
  * Returns the sums that a bucket must have, by key.
- * @param room Number of keys that may be added to those that the bucket already has. The keys with the most hits are
- * added; the others are counted under `OTHERS`.
+ * @param room Number of keys that may be added to those of the bucket. The keys with the most hits are added; the others
+ * are counted under `OTHERS`.
  */
 export function wantedSums(
   stored: readonly KeyRow[],
@@ -34,7 +34,7 @@ export function wantedSums(
   }
   const rest = [
     ...added.slice(Math.max(0, room)),
-    // The text of a record may itself be beyond a budget.
+    // The key of a record itself may be `OTHERS`, because its text was beyond the text budget.
     ...counted.filter(({ key }) => key === OTHERS),
   ];
   if (rest.length > 0) wanted.set(OTHERS, sumOf(rest));
@@ -76,12 +76,12 @@ export function compareSums(
 }
 
 /**
- * Returns whether the totals agree, and no key has more than its records. A key may have less: it was beyond the
- * budget first, and was admitted when the budget was raised.
+ * Returns whether the totals agree and no key exceeds its records. A key may have less than its records, if it was
+ * admitted only after the budget was raised.
  */
 function isConsistent(stored: readonly KeyRow[], counted: readonly KeyRow[], hasOneKey: boolean): boolean {
   const [has, most] = [sumOf(stored), sumOf(counted)];
-  // Several keys of a record that were beyond the budget count it once.
+  // A record with several keys beyond the budget is counted once under `OTHERS`.
   const agrees = hasOneKey ? isEqual(has, most) : MEASURES.every((measure) => has[measure] <= most[measure]);
   if (!agrees) return false;
   const records = new Map(counted.map((row) => [row.key, row]));

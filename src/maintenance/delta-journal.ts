@@ -23,22 +23,22 @@ export interface MaintenanceSession {
   readonly maintenance: StorageMaintenance;
   /**
    * Adds to sums, atomically and exactly once. The measures may be negative. Throws if another process may have changed
-   * the sums since the last call of `renew`.
+   * the sums since the last call to `renew`.
    */
   change(changes: readonly DeltaRow[]): Promise<void>;
-  /** Throws if the lease is lost. Called before sums are read that may be changed. A timer renews it meanwhile. */
+  /** Throws if the lease is lost. Called before reading sums that may be changed. A timer renews the lease meanwhile. */
   renew(): Promise<void>;
 }
 
-/** Attempts to store a batch. */
+/** Maximum number of attempts to store a batch. */
 const MAX_ATTEMPTS = 7;
-/** Time before the second attempt in ms, which doubles with each further one. */
+/** Delay before the second attempt, in ms. Doubles with each further attempt. */
 const BACKOFF = 100;
 const START: Position = { position: 0, ordinal: 0 };
-/** Maximum difference between the numbers of two runs. Even after a million runs, they are exact. */
+/** Maximum difference between the numbers of two runs. Small enough that a million runs stay below 2^53. */
 const MAX_STEP = 2 ** 32;
 
-/** Opens the writing end of a storage, requests the lease, and runs the task. */
+/** Opens the writing end of a storage, acquires the lease, and runs the task. */
 export async function withMaintenance<T>(
   storage: Storage,
   site: string,
@@ -92,9 +92,9 @@ export async function openMaintenance(
 
 /**
  * Journal of the changes of one run. Its ID is new for every run, because an engine without transactions marks sums
- * with the batches that they contain. A second journal, with a fixed ID, holds the number from which the ID of the
- * last run is derived. So the next run removes the journal of a run that was killed. The second journal is never
- * removed, because an engine may not store a journal again that it has removed.
+ * with the batches that they contain. A second journal, with a fixed ID, stores the number from which the ID of the
+ * last run is derived, so that the next run can remove the journal of a killed one. The second journal is never
+ * removed, because an engine may refuse to store a journal that was removed.
  */
 class DeltaJournal {
   readonly #writer: MaintenanceWriter;
@@ -145,7 +145,9 @@ async function store(
     try {
       if (await writer.apply({ journal, from, to, records, deltas })) return;
       if ((await writer.position(journal))?.position === to.position) return;
-      throw new Error('the changes were not stored, because the position of their journal is another one');
+      throw new Error(
+        'the changes were not stored, because the position of their journal is not the expected one',
+      );
     } catch (error) {
       if (attempt === MAX_ATTEMPTS || writer.refuses(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, BACKOFF * 2 ** (attempt - 1)));
@@ -153,7 +155,7 @@ async function store(
   }
 }
 
-/** Returns the change that makes readers drop their cached sums. Part of each batch that changes sums of a month. */
+/** Returns the change that makes readers drop their cached sums. Added to each batch that changes sums of a month. */
 export function changeMark(zone: Calendar, ms: number): DeltaRow {
   const bucket = zone.monthOf(ms);
   return { summary: CHANGES.name, period: 'month', bucket, key: null, ...noMeasures(), hits: 1 };

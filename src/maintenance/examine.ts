@@ -12,7 +12,7 @@ export type Finding =
   | { kind: 'uncovered'; reason: Uncovered }
   /** The keys are not in the records. */
   | { kind: 'uncountable'; reason: string }
-  /** Some records were stored without the summary, and the rest agrees. */
+  /** Some records were stored without the summary; the others agree. */
   | { kind: 'partial'; hits: number; recount: Recount; coverage: CoverageSums }
   | { kind: 'different'; differences: KeyDifference[]; recount: Recount; coverage: CoverageSums };
 
@@ -40,12 +40,12 @@ export async function examine(scope: Scope, bucket: BucketRange, summary: Summar
     ? coverageFinding(recount, coverage)
     : summaryFinding(recount, coverage, summary);
   if (finding.kind === 'equal') return finding;
-  // Read after the records were counted: if they are incomplete, that was stored before they were deleted.
+  // Read after the records are counted: the reason is stored before records are deleted, so it is never missed.
   const reason = await uncoveredBy(scope, bucket);
   return reason === undefined ? finding : { kind: 'uncovered', reason };
 }
 
-/** Recounts a bucket of a summary, or of `COVERAGE`, whose counted keys are then the names of bots. */
+/** Recounts a bucket of a summary, or of `COVERAGE`, for which the counted keys are the names of bots. */
 export function recountOf({ reader, site }: Scope, bucket: BucketRange, summary: Summary): Promise<Recount> {
   const isCoverage = summary.name === COVERAGE.name;
   return reader.recount({ site, summary: isCoverage ? COUNTED_COVERAGE : countable(summary), ...bucket });
@@ -94,7 +94,7 @@ function summaryFinding(recount: Recount, coverage: CoverageSums, { name, column
   const differences = differencesOf(stored, counted, column !== undefined);
   const missing = records - coverage.of(name);
   if (coverage.all.hits === records && missing > 0) {
-    // A key of a custom summary may count a request that has several.
+    // In a custom summary, a request may count under several keys.
     const isTotal = column === undefined || sumOf(stored).hits === coverage.of(name);
     const isPart = differences.every(
       ({ stored: has, counted: most, key }) => key === '' || has.hits <= most.hits,

@@ -37,11 +37,11 @@ export interface ForgetOptions {
   site?: string | undefined;
   /** Directory of the apps' journals: the option `journal.dir` of the app. Defaults to none. */
   journal?: string | undefined;
-  /** Maximum time to wait until apps have stored the person's records in journals, in ms. Defaults to 10 s. */
+  /** Maximum time to wait for apps to store the person's records that are in journals, in ms. Defaults to 10,000. */
   timeout?: number | undefined;
   /** True to count without deleting anything. Defaults to false. */
   dryRun?: boolean | undefined;
-  /** Called from time to time with the progress. */
+  /** Called repeatedly with the progress. */
   onProgress?: ((progress: ForgetProgress) => void) | undefined;
 }
 
@@ -49,11 +49,11 @@ export interface ForgetOptions {
 export interface ForgetProgress {
   /** Current step. */
   step: 'journals' | 'keys' | 'records' | 'texts' | 'files';
-  /** Number of rows that the step has changed. */
+  /** Number of rows that the step has changed so far; in the step `journals`, of journals to wait for. */
   rows: number;
 }
 
-/** Text that contains the person's value as a part. */
+/** Other text that contains the person's value. */
 export interface RemainingText {
   /** Column of the records, or name of the summary. */
   where: string;
@@ -65,7 +65,7 @@ export interface RemainingText {
 export interface ForgottenKey {
   /** Name of the summary. */
   summary: string;
-  /** Number of buckets of all periods from which the key was removed. */
+  /** Number of buckets, of all periods, from which the key was removed. */
   buckets: number;
   /** Number of requests of the key. */
   hits: number;
@@ -81,23 +81,23 @@ export interface ForgetResult {
   rejected: number;
   /** Number of saved batches that were deleted. */
   batches: number;
-  /** Journals with records that no app has stored yet. Run `forget` again when they are stored. */
+  /** Journals with records of the person that no app has stored yet. Run `forget` again once they are stored. */
   pending: string[];
-  /** Journals of running apps with copies of stored records, deleted when the app stops or their segment is full. */
+  /** Journals with copies of stored records, which are deleted when the app stops or their segment is full. */
   stored: string[];
-  /** Texts that contain the value as a part, at most 20 of each kind. They were not deleted. */
+  /** Other texts that contain the value, at most 20 of each kind. They are not deleted. */
   remaining: RemainingText[];
 }
 
 const TIMEOUT = 10_000;
 const POLL_INTERVAL = 250;
-/** Maximum time to wait until another process has pruned, in ms. */
+/** Maximum time to wait for another process to finish pruning, in ms. */
 const PRUNE_TIMEOUT = 60_000;
 /** Number of sums that are moved in one batch. */
 const SUMS_PER_BATCH = 2_000;
-/** Maximum number of times that everything is searched again, because an app stored records meanwhile. */
+/** Maximum number of searches. Repeated as long as apps store more records of the person. */
 const MAX_ROUNDS = 10;
-/** A text that became unused behind the place where a pass was is found by the next pass. */
+/** Number of passes. The second one finds texts that became unused after the first had passed them. */
 const SWEEPS = 2;
 /** Maximum number of texts of each kind that are listed. */
 export const MAX_TEXTS = 20;
@@ -115,7 +115,7 @@ const SEARCHED: readonly TextColumn[] = [
 
 /**
  * Deletes a person: the records, the keys in summaries (totals do not change), and the texts. Afterward, the files of
- * the database no longer contain them. Apps may store records meanwhile.
+ * the database no longer contain them. Apps may continue to store records.
  */
 export async function forget(options: ForgetOptions): Promise<ForgetResult> {
   const { storage, site = 'default', person, journal, dryRun = false } = options;
@@ -145,7 +145,7 @@ function checkPerson(person: Person): void {
   if (!columns.includes(column)) {
     throw invalid('column', column, columns.map((name) => `"${name}"`).join(' or '));
   }
-  if (typeof value !== 'string' || value === '') throw invalid('value', value, 'a text that is not empty');
+  if (typeof value !== 'string' || value === '') throw invalid('value', value, 'a nonempty string');
 }
 
 function invalid(name: string, value: unknown, expected: string): TrackUsageError {
@@ -157,8 +157,8 @@ function invalid(name: string, value: unknown, expected: string): TrackUsageErro
 }
 
 /**
- * Returns the stored summaries whose keys identify the person: of the same column, and those whose keys may come from a
- * function.
+ * Returns the stored summaries whose keys may identify the person: those of the same column, and those with keys that a
+ * function may return.
  */
 async function identifyingSummaries(
   reader: CompleteReader,
@@ -189,7 +189,7 @@ async function dryRunOf(
     }
     if (buckets > 0) keys.push({ summary, buckets, hits });
   }
-  // Without opening the writing end, the positions are unknown.
+  // The positions are unknown unless the writing end is opened.
   const traces =
     journal === undefined
       ? { pending: [], stored: [] }
@@ -199,7 +199,7 @@ async function dryRunOf(
   return { records, keys, rejected, batches: 0, ...traces, remaining };
 }
 
-/** Waits until the storage has all records of the person that are in journals. */
+/** Waits until the storage has all records of the person that are in journals, or the timeout expires. */
 async function waitForJournals(
   { journal, person, timeout = TIMEOUT, onProgress }: ForgetOptions,
   session: MaintenanceSession,
@@ -248,7 +248,7 @@ class Deletion {
     this.#onProgress = onProgress;
   }
 
-  /** Returns what was deleted. `isComplete` is false if the last round still found something. */
+  /** Deletes the person, and returns what was deleted. `isComplete` is false if the last round still found something. */
   async run(): Promise<Pick<ForgetResult, 'records' | 'keys'> & { isComplete: boolean }> {
     let marked = 0;
     let isComplete = false;
@@ -355,7 +355,7 @@ class Deletion {
   }
 
   async #removeTexts(): Promise<void> {
-    // A pass ends early if another process starts one, which happens only while it prunes.
+    // Under the lease for pruning, because a pass ends early if another process starts one.
     const lease = new Lease(this.#maintenance, 'prune', randomUUID());
     for (const deadline = monotonicClock.now() + PRUNE_TIMEOUT; !(await lease.acquire()); ) {
       if (monotonicClock.now() >= deadline) {
@@ -402,7 +402,7 @@ function merged(changes: readonly DeltaRow[]): DeltaRow[] {
   return [...groups.values()].map((members) => ({ ...members[0]!, ...sumOf(members) }));
 }
 
-/** Returns texts that contain the value as a part. Other people's values of the same kind are omitted. */
+/** Returns other texts that contain the value. Values of the same kind, of other people, are omitted. */
 async function remainingTexts(
   reader: CompleteReader,
   site: string,
@@ -427,7 +427,7 @@ async function remainingTexts(
   return [...found.values()];
 }
 
-/** Returns whether a text contains an address, and not only a longer one that contains it. */
+/** Returns whether a text contains an address, and not only as part of a longer one. */
 function hasAddress(text: string, address: string): boolean {
   for (let at = text.indexOf(address); at >= 0; at = text.indexOf(address, at + 1)) {
     const [before, after] = [text[at - 1] ?? ' ', text[at + address.length] ?? ' '];

@@ -12,8 +12,8 @@ export interface JournalInfo {
   /** Directory of the journal. */
   path: string;
   /**
-   * `running`: its owner is alive. `closed`: the app has closed it. `dead`: the owner has stopped without closing it.
-   * The next app with the same storages stores the remaining records of closed and dead journals.
+   * `running`: its owner is alive. `closed`: the app closed it. `dead`: its owner stopped without closing it. The
+   * remaining records of closed and dead journals are stored by the next app with the same site and storages.
    */
   state: 'running' | 'closed' | 'dead';
   /** Number of bytes of records in its files. */
@@ -24,7 +24,7 @@ export interface JournalInfo {
   age: number | null;
 }
 
-/** File of records that a storage has rejected. */
+/** File of records that a storage rejected. */
 export interface RejectFile {
   /** Path of the file. */
   path: string;
@@ -34,7 +34,7 @@ export interface RejectFile {
 
 /**
  * Describes the journals in the directory `journal.dir` of apps.
- * @param positionOf Returns the position up to which the storage has a journal.
+ * @param positionOf Returns the position up to which the storage has stored a journal.
  */
 export async function journalsIn(
   dir: string,

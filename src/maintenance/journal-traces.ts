@@ -14,16 +14,16 @@ import { batchFileName, readBatchFile } from '../writer/thread/in-flight.ts';
 export interface JournalTraces {
   /** Journals with records that the storage does not have yet. */
   pending: string[];
-  /** Journals whose records are stored. Their files are deleted when the app stops or the segment is full. */
+  /** Journals whose records are stored. Their files are deleted when the app stops or their segment is full. */
   stored: string[];
 }
 
-/** Maximum number of storages of an app that are considered. */
+/** Maximum number of storages of an app whose saved batches are found. */
 const MAX_STORAGES = 16;
 const IDENTITY = /^[0-9a-f]{16}$/;
 
 /**
- * Throws unless the directory `journal.dir` exists, because a misspelled one would look like one without journals.
+ * Throws unless the directory `journal.dir` exists, because a misspelled path would look like one without journals.
  * @param dir Directory; `undefined` if none was passed.
  */
 export function checkJournals(dir: string | undefined): void {
@@ -39,7 +39,7 @@ export function identityDirectories(dir: string): string[] {
 
 /**
  * Finds a text in the journals of all apps.
- * @param positionOf Returns the position up to which the storage has a journal.
+ * @param positionOf Returns the position up to which the storage has stored a journal.
  */
 export async function journalTraces(
   dir: string,
@@ -69,8 +69,8 @@ export async function journalTraces(
 }
 
 /**
- * Deletes the saved batches of a storage that contain a text and are stored already. Returns their number.
- * @param positionOf Returns the position up to which the storage has a journal.
+ * Deletes the saved batches of a storage that contain a text and are already stored. Returns their number.
+ * @param positionOf Returns the position up to which the storage has stored a journal.
  */
 export async function removeStoredBatches(
   dir: string,
@@ -150,7 +150,7 @@ function batchFiles(journal: string): string[] {
 /** Returns a text in the encodings of journals (UTF-8) and of saved batches (Latin-1 or UTF-16). */
 function encodings(text: string): Buffer[] {
   const all = (['utf8', 'latin1', 'utf16le'] as const).map((encoding) => Buffer.from(text, encoding));
-  // Latin-1 would replace other characters.
+  // Latin-1 cannot represent every text.
   return all.filter((bytes, index) => index !== 1 || bytes.toString('latin1') === text);
 }
 

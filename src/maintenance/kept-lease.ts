@@ -1,19 +1,19 @@
 import { clearInterval, setInterval } from '../platform/clock.ts';
 import { LEASE, type Lease } from '../storage/prune.ts';
 
-/** Lease that a timer renews, because reading a large bucket may take longer than it lasts. Once lost, it stays lost. */
+/** Lease that a timer renews, because reading a large bucket may take longer than the lease. Once lost, it stays lost. */
 export class KeptLease {
   readonly #lease: Lease;
   readonly #onLost: () => Error;
   readonly #timer: ReturnType<typeof setInterval>;
   #isLost = false;
-  /** True if it ended since the last call of `renew`, so that another process may have had it. */
+  /** True if the lease has expired since the last call to `renew`, so that another process may have held it. */
   #hasEnded = false;
   #isRenewing = false;
 
   /**
-   * @param lease Lease that this process holds.
-   * @param onLost Returns the error of all further calls.
+   * @param lease Lease held by this process.
+   * @param onLost Returns the error with which all further calls reject.
    */
   constructor(lease: Lease, onLost: () => Error) {
     this.#lease = lease;
@@ -22,13 +22,13 @@ export class KeptLease {
     this.#timer.unref();
   }
 
-  /** Renews the lease. Throws if another process has it. Call it before what is going to be changed is read. */
+  /** Renews the lease. Throws if another process holds it. Call it before reading data that is about to be changed. */
   async renew(): Promise<void> {
     await this.#request();
     this.#hasEnded = false;
   }
 
-  /** Throws if another process has or may have had the lease since the last call of `renew`. */
+  /** Throws if another process holds the lease, or may have held it since the last call to `renew`. */
   async confirm(): Promise<void> {
     await this.#request();
     if (!this.#hasEnded) return;
@@ -36,12 +36,12 @@ export class KeptLease {
     throw this.#onLost();
   }
 
-  /** Stops the timer. The lease then ends by itself, unless its holder requests it again. */
+  /** Stops the timer. The lease then expires, unless its holder requests it again. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** Stops the timer, and ends the lease. */
+  /** Stops the timer and releases the lease. */
   async release(): Promise<void> {
     clearInterval(this.#timer);
     await this.#lease.release();
@@ -56,7 +56,7 @@ export class KeptLease {
   async #tick(): Promise<void> {
     if (this.#isRenewing) return;
     this.#isRenewing = true;
-    // A request that fails is repeated, and the loss is reported by the next step.
+    // A failed request is repeated by the next tick, and a loss is reported by the next step.
     await this.#request().catch(() => {});
     this.#isRenewing = false;
   }

@@ -7,7 +7,7 @@ import type { Calendar } from '../summaries/periods.ts';
 
 /** Number of records read at a time. */
 const ROWS_PER_READ = 5_000;
-/** Number of address lists up to which each is queried. With more, all records are read once. */
+/** Maximum number of address lists that are queried one by one. If there are more, all records are scanned. */
 const MAX_LISTS = 10;
 
 /** Sums of a person's records by hour, and their number. */
@@ -57,7 +57,7 @@ export async function hoursOf(
 }
 
 /**
- * Returns conditions that together select each record of a person once. Returns `undefined` if there would be too
+ * Returns lists of conditions that together select each record of a person once, or `undefined` if there would be too
  * many.
  */
 async function conditionsOf(

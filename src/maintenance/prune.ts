@@ -22,7 +22,7 @@ export interface PruneOptions {
   site?: string | undefined;
   /**
    * Deletes data before this instant, rounded down to a day (records and hours) or month (days and months). Must
-   * not be in the future. Defaults to the retention that the app has stored.
+   * not be in the future. Defaults to the retention stored by the app.
    */
   before?: When | undefined;
   /**
@@ -31,8 +31,8 @@ export interface PruneOptions {
    */
   parts?: readonly Part[] | undefined;
   /**
-   * True to apply the retention although the clock is more than 7 days ahead of the last pruning. Defaults to false:
-   * the clock may be wrong, so nothing is deleted. Not needed with `before`.
+   * True to apply the retention even if the clock is more than 7 days ahead of the last pruning. Defaults to false: the
+   * clock may be wrong, so nothing is deleted. Not needed with `before`.
    */
   trustClock?: boolean | undefined;
   /** True to count without deleting anything. Defaults to false. */
@@ -43,9 +43,9 @@ export interface PruneOptions {
 
 /** Progress of `prune`. */
 export interface PruneProgress {
-  /** Part that is being deleted; `texts` for unreferenced rows. */
+  /** Part that is being deleted; `texts` for unreferenced texts. */
   part: Part | 'texts';
-  /** Number of deleted rows of this part. */
+  /** Number of rows of this part deleted so far. */
   rows: number;
 }
 
@@ -68,13 +68,13 @@ export interface PruneResult {
   /** Parts with data to delete. Empty if all are kept forever. */
   parts: PrunedPart[];
   /**
-   * Clock that is far ahead of the last pruning, and may be wrong. `null` if it is not, or with `before`. Only a dry
-   * run or `trustClock` returns one.
+   * Set if the clock is more than 7 days ahead of the last pruning, and may be wrong; otherwise `null`, and always with
+   * `before`. Set only in a dry run or with `trustClock`, because `prune` otherwise rejects.
    */
   jump: PrunedJump | null;
 }
 
-/** Clock that is far ahead of the last pruning. */
+/** Clock that is more than 7 days ahead of the last pruning. */
 export interface PrunedJump {
   /** Time of the clock, with the site's offset. */
   now: string;
@@ -82,7 +82,7 @@ export interface PrunedJump {
   last: string;
 }
 
-/** Periods that are deleted together with a part. */
+/** Parts that are deleted together with a part. */
 const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
   records: ['records'],
   hour: ['hour'],
@@ -90,7 +90,7 @@ const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
   month: ['hour', 'day', 'month'],
 };
 
-/** Deletes old data on demand. The app does the same automatically. One process at a time can do this. */
+/** Deletes old data on demand. Apps delete expired data automatically. Only one process at a time can prune a site. */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const { storage, site = 'default', dryRun = false } = options;
   const zone = await storedZone(storage, site);
@@ -130,7 +130,7 @@ function planOf({ before, parts }: PruneOptions, zone: Calendar, times: StorageT
     return { ...planned, plan, jump: isEmpty ? undefined : planned.jump };
   }
   const at = zone.parse(before, 'before');
-  // Deleted data stays hidden: until that date, nobody would find the requests that the app stores.
+  // Data before the date stays hidden, and so would new requests until a future date.
   if (at > clock) throw invalid('before', before, 'a time in the past');
   return { ...planned, plan: planBefore((part) => zone.bucketOf(ALIGNED_TO[part], at)), jump: undefined };
 }

@@ -12,7 +12,7 @@ import { examine, type Finding, wantedCoverage } from './examine.ts';
 import { type BucketRange, bucketsOf, type Scope, type ScopeOptions } from './scope.ts';
 import { type BucketList, Findings, type NotCovered, type Uncountable } from './verify.ts';
 
-/** Bucket that was not rebuilt, because records are missing from it. */
+/** Bucket that was not rebuilt, because records are missing. */
 export interface Refused {
   /** Period of the bucket. */
   period: BucketList['period'];
@@ -36,7 +36,7 @@ export interface RebuildResult {
   rebuilt: number;
   /** Number of keys whose sums were changed, over all buckets. */
   keys: number;
-  /** Number of requests that were added to summaries that had not counted them, over all periods. */
+  /** Number of requests that were added to summaries that did not count them, over all periods. */
   filled: number;
   /** Buckets that the records do not cover completely. They were left unchanged. */
   notCovered: NotCovered[];
@@ -144,7 +144,7 @@ class BucketRebuilder {
     this.#maxKeys = maxKeys;
   }
 
-  /** Changes the sums of a summary until they equal the records. Returns what was found last. */
+  /** Changes the sums of a summary until they match the records. Returns the last finding. */
   async rebuild(summary: Summary): Promise<Finding> {
     const { zone } = this.#scope;
     const { period, from } = this.#bucket;
@@ -171,7 +171,7 @@ class BucketRebuilder {
     const hasOthers = stored.some(({ key }) => key === OTHERS);
     const known = new Set(counted.map(({ key }) => key));
     const own = stored.filter(({ key }) => key !== null && key !== OTHERS && known.has(key));
-    // A key that has no room in a complete bucket is counted under `OTHERS` already.
+    // In a complete bucket, keys without room are already counted under `OTHERS`.
     const room = hasOthers && finding.kind === 'different' ? 0 : this.#maxKeys(name) - own.length;
     const changes = this.#changesTo(name, stored, wantedSums(stored, counted, room));
     return coverage.of(name) === recount.records
@@ -190,13 +190,13 @@ class BucketRebuilder {
     return this.#changesTo(COVERAGE.name, rows, wanted);
   }
 
-  /** Returns the changes of a `COVERAGE` that is damaged: its records count for all summaries that equal them. */
+  /** Returns the changes of a damaged `COVERAGE`: it then lists all summaries that match the records. */
   #coverageChanges({ recount }: Finding & { kind: 'partial' | 'different' }): DeltaRow[] {
     const unknown = this.#scope.summaries
       .filter(({ column }) => column === undefined)
       .map(({ name }) => name);
     const listed = recount.coverage.flatMap(({ key }) => coveredBy(key));
-    // Summaries that were not compared stay as they are listed.
+    // Summaries that were not compared remain listed.
     const others = listed.filter(
       (name) => unknown.includes(name) || !this.#scope.summaries.some((each) => each.name === name),
     );

@@ -17,15 +17,15 @@ export interface RebuildOptions extends ScopeOptions {
    */
   force?: boolean | undefined;
   /**
-   * IANA time zone to which the site is changed. All its sums are then counted again from the records, so `from` and `to`
-   * must be omitted. Stop all apps of the site before. Defaults to the stored one.
+   * New IANA time zone of the site. All its sums are then rebuilt from the records, so `from` and `to` must be omitted.
+   * Stop all apps of the site first. Defaults to the stored zone.
    */
   timeZone?: string | undefined;
 }
 
 /**
  * Corrects summaries to match the stored records, and adds the requests that were stored before a summary
- * existed. An app may store records meanwhile, except while the time zone is changed. Run it again after an
+ * existed. Apps may continue to store records, except while the time zone is changed. Run it again after an
  * interruption.
  */
 export async function rebuild(options: RebuildOptions): Promise<RebuildResult> {

@@ -25,19 +25,19 @@ export interface ScopeOptions {
   from?: When | undefined;
   /** End of the range: the hour, day (`2026-11-25`) or month (`2026-11`) that it names. Defaults to the newest. */
   to?: When | undefined;
-  /** Called from time to time with the progress. */
+  /** Called repeatedly with the progress. */
   onProgress?: ((progress: MaintenanceProgress) => void) | undefined;
 }
 
 /** Progress of a verification or a rebuild. */
 export interface MaintenanceProgress {
-  /** Number of buckets that are done. */
+  /** Number of buckets that were processed. */
   done: number;
   /** Number of all buckets. */
   total: number;
 }
 
-/** Buckets of a site that are compared with the records. */
+/** Buckets and summaries of a site that are compared with the records. */
 export interface Scope {
   reader: CompleteReader;
   site: string;
@@ -45,7 +45,7 @@ export interface Scope {
   summaries: readonly Summary[];
   /** Range of the starts of the buckets, in ms since 1970. */
   range: Range;
-  /** True if it is known that the records cover all buckets. */
+  /** True if the records are known to cover all buckets. Defaults to false. */
   isCovered?: boolean;
 }
 
@@ -57,7 +57,7 @@ export interface BucketRange extends Range {
 /** Reason why the records do not cover a bucket completely. */
 export type Uncovered = 'retention' | 'erased';
 
-/** Checks the options and reads which summaries are stored. */
+/** Checks the options, and resolves the summaries and the range. */
 export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   const { storage, site = 'default', summaries, from, to } = options;
   const { reader } = storage;
@@ -67,7 +67,7 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
     from: from === undefined ? ANY_DATE.from : zone.parse(from, 'from'),
     to: to === undefined ? ANY_DATE.to : endOf(to, zone) - 1,
   };
-  // Otherwise nothing would be compared, and nothing would differ.
+  // Otherwise, nothing would be compared, and no differences would be reported.
   if (range.from > range.to) throw invalid('from', from, 'a time that is not after "to"');
   return {
     reader,
@@ -78,7 +78,7 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   };
 }
 
-/** Returns the definitions of all stored summaries, from the given ones where the storage does not know them. */
+/** Returns the definitions of all stored summaries. Given definitions take precedence over those of the storage. */
 export function definitionsOf(
   storage: Storage,
   given: readonly (Summary | string)[],
@@ -89,7 +89,7 @@ export function definitionsOf(
   return [...named, ...others.map((name) => summaryOf(storage, name, stored))];
 }
 
-/** Returns the summary with a name. A custom summary that the storage does not keep has no function. */
+/** Returns the summary with a name. A custom summary that is not among the storage's hooks has no key function. */
 function summaryOf(storage: Storage, given: Summary | string, stored: readonly string[]): Summary {
   if (typeof given !== 'string') return given;
   const found = storage.kept(given) ?? known(given);
@@ -109,8 +109,8 @@ export interface FoundBuckets {
 }
 
 /**
- * Returns the buckets with sums or records, oldest first, months after their days and days after their hours. Buckets
- * that were deleted are omitted.
+ * Returns the buckets with sums or records: first hours, then days, then months, each oldest first. Deleted buckets are
+ * omitted.
  */
 export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
   const { reader, site, zone, isCovered = false } = scope;
@@ -130,14 +130,14 @@ export async function bucketsOf(scope: Scope): Promise<FoundBuckets> {
   return found;
 }
 
-/** Returns why the records do not cover a bucket, or `undefined` if they do. Call it after they were counted. */
+/** Returns why the records do not cover a bucket, or `undefined` if they do. Call it after counting them. */
 export async function uncoveredBy(
   { reader, site, isCovered }: Scope,
   bucket: BucketRange,
 ): Promise<Uncovered | undefined> {
   if (isCovered) return undefined;
   const retention = await reader.retention(site);
-  // The sums may have been deleted after the bucket was selected, too.
+  // The sums may also have been deleted since the bucket was selected.
   const { from, period } = bucket;
   if (isPruned(bucket, retention) || from < (retention[period]?.before ?? ANY_DATE.from)) return 'retention';
   return (await erasedBuckets(reader, site, bucket.period, bucket)).size > 0 ? 'erased' : undefined;
@@ -188,7 +188,7 @@ async function startsOf(
   return starts;
 }
 
-/** Yields the hours with records of which the sums may be lost. Reads one day at a time, to limit each query. */
+/** Yields the hours with records, whose sums may be lost. Reads one day at a time, to limit each query. */
 async function* hoursWithRecords(
   reader: CompleteReader,
   site: string,

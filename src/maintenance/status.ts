@@ -31,7 +31,7 @@ const DAY = 24 * 3_600_000;
 const DAYS = 7;
 const YEAR = 365;
 
-/** Describes a storage: its size and growth, retention, budgets, journals, and what to do about problems. */
+/** Describes a storage: its size, growth, retention, budgets and journals, with advice on problems. */
 export async function storageStatus(options: StorageStatusOptions): Promise<StorageReport> {
   const { storage, site = 'default', journal } = options;
   checkJournals(journal);
@@ -92,7 +92,7 @@ async function journalsOf(
   }
 }
 
-/** Returns the requests of recent buckets whose key had no room in the budget. */
+/** Returns the key budgets that recent buckets have reached. */
 async function reachedBudgets(
   reader: CompleteReader,
   site: string,
@@ -112,7 +112,7 @@ async function reachedBudgets(
       const spans = [{ period, from: from[period], to: now }];
       const { hits } = await reader.total({ site, summary, spans, target: OTHERS });
       if (hits === 0) continue;
-      // The number of daily visitors in a month is that of its days.
+      // Daily visitors of a month are counted from its days, so its own budget does not matter.
       const isMonth = summary === VISITORS && period === 'month';
       if (isMonth && (await visitors.hasDaily(site, period, from.month))) continue;
       found.push({ summary, period, hits });
@@ -151,7 +151,7 @@ async function growthOf(
   }
   const count = Math.max(1, days.length);
   const requestsPerDay = days.reduce((sum, { hits }) => sum + hits, 0) / count;
-  // Rows that a day adds to each part.
+  // Number of rows that a day adds to each part.
   const rows: Record<Part, number> = { records: requestsPerDay, hour: 0, day: 0, month: 0 };
   for (const summary of await reader.summaries(site)) {
     for (const period of PERIODS) {
@@ -175,7 +175,7 @@ async function growthOf(
     const ofDay = (bytes ?? 0) + (part === 'records' ? texts : 0);
     const age = first === undefined ? 0 : (now - first) / DAY;
     const horizon = horizons[part];
-    // A part that is kept for a time grows until it is as old as that.
+    // A part with a retention period grows until it is as old as that period.
     const left = horizon === undefined ? YEAR : Math.max(0, (now - horizon) / DAY - age);
     if (left > 0) bytesPerDay += ofDay;
     bytesInYear += ofDay * Math.min(YEAR, left);

@@ -5,15 +5,15 @@ import type { JournalInfo, RejectFile } from './journal-status.ts';
 
 /** Growth of a storage, estimated from the requests of the last days. */
 export interface Growth {
-  /** Average number of requests per day, of up to 7 complete days. `null` if the first request is of today. */
+  /** Average number of requests per day, over up to 7 complete days. `null` if the first request is from today. */
   requestsPerDay: number | null;
   /** Bytes that are added per day. `null` if the size is unknown. */
   bytesPerDay: number | null;
-  /** Estimated total size in a year, with the same number of requests and the retention applied, in bytes. */
+  /** Estimated total size in a year, in bytes, with the same number of requests per day and the retention applied. */
   bytesInYear: number | null;
 }
 
-/** Summary whose key budget was reached. */
+/** Summary whose key budget was recently reached. */
 export interface ReachedBudget {
   /** Name of the summary. */
   summary: string;
@@ -41,7 +41,7 @@ export interface StorageReport {
   size: StorageSize;
   /** Estimated growth. */
   growth: Growth;
-  /** Retention that the app has stored. Parts without one are kept forever. */
+  /** Retention stored by the app. Missing parts are kept forever. */
   retention: StoredRetention;
   /** Budgets that were reached recently. */
   budgets: ReachedBudget[];

@@ -21,7 +21,7 @@ import { missingRecords, type RebuildResult } from './rebuild-buckets.ts';
 import { bucketsOf, definitionsOf, type Scope, type ScopeOptions } from './scope.ts';
 import { Findings } from './verify.ts';
 
-/** A change of a site's time zone. */
+/** Change of a site's time zone. */
 export interface TimeZoneChange extends Pick<ScopeOptions, 'summaries' | 'onProgress'> {
   storage: Storage;
   site: string;
@@ -35,34 +35,34 @@ export interface TimeZoneChange extends Pick<ScopeOptions, 'summaries' | 'onProg
 }
 
 /**
- * Bucket of `CHANGES`, later than all others, with a key that lists the summaries of the site. Some engines no longer know
- * their names when all sums are removed. The middle of a month, so that it is in the same month in every time zone.
+ * Bucket of `CHANGES`, later than all others, with a key that lists the summaries of the site, because some engines do not
+ * know their names once all sums are removed. It starts in the middle of a month, which is the same one in every zone.
  */
 const STATE: Pick<DeltaRow, 'summary' | 'period' | 'bucket'> = {
   summary: CHANGES.name,
   period: 'month',
   bucket: Date.UTC(2106, 0, 15, 12),
 };
-/** Maximum number of changes that are added to make readers drop what they have cached. */
+/** Maximum number of changes added to make readers drop their cached sums. */
 const MAX_CHANGES = 2 ** 31;
-/** Holder of the lease for pruning. Constant, so that the next run has the lease of one that was killed. */
+/** Holder of the lease for pruning. Constant, so that the next run can take over the lease of a killed one. */
 const HOLDER = 'time zone';
 /** Number of sums after which a batch is stored. */
 const ROWS_PER_BATCH = 5_000;
-/** Time for which the command waits until an app has pruned, and the interval at which it looks. In ms. */
+/** Maximum time to wait for an app to finish pruning, and the interval between two attempts. In ms. */
 const PRUNE_TIMEOUT = 60_000;
 const POLL_INTERVAL = 100;
 
 /**
  * Changes the time zone of a site:
  *
- * 1. Checks that the records cover all sums, so that they can be counted again. Otherwise, changes nothing.
+ * 1. Checks that the records cover all sums, so that these can be counted again. Otherwise, changes nothing.
  * 2. Stores `changingTo(timeZone)` as the site's zone. No app can be configured with it, so from then on, every app is
- *    refused, even one that has the storage open.
+ *    refused, even one that already has the storage open.
  * 3. Removes the sums, counts them again in the new calendar, and compares their totals with the records.
  * 4. Stores the new zone.
  *
- * After an interruption, the stored zone shows that the first two steps are done. The third one is then repeated.
+ * After an interruption, the stored zone shows that the first two steps are complete. The third one is then repeated.
  */
 export async function changeTimeZone(change: TimeZoneChange): Promise<RebuildResult> {
   const { storage, site, stored, timeZone } = change;
@@ -74,7 +74,7 @@ export async function changeTimeZone(change: TimeZoneChange): Promise<RebuildRes
         if (targetOf(stored) === undefined) await check(change, session);
         await lease.confirm();
         await store(change, session.maintenance, stored, target);
-        // Not released: the second step goes on with it.
+        // Not released: the rest of the change continues with it.
         lease.stop();
       } catch (error) {
         await lease.release();
@@ -135,13 +135,13 @@ async function check(change: TimeZoneChange, session: MaintenanceSession): Promi
   }
 }
 
-/** Replaces all sums by those of the records, and stores the new time zone. */
+/** Replaces all sums with those of the records, and stores the new time zone. */
 async function countAgain(change: TimeZoneChange, session: MaintenanceSession): Promise<RebuildResult> {
   const { storage, site, timeZone } = change;
   const { reader } = storage;
   const { maintenance } = session;
   const target = changingTo(timeZone);
-  // Repeated after an interruption: the stored zone does not show whether it was complete.
+  // After an interruption, the stored zone does not show whether batches of other writers have ended.
   await store(change, maintenance, target, target);
   const names = await savedNames(reader, session, site);
   await removeSums(session);
@@ -152,7 +152,7 @@ async function countAgain(change: TimeZoneChange, session: MaintenanceSession): 
   const [newest] = await reader.usage({ site, ...ANY_DATE, limit: 1, offset: 0 });
   await session.change([
     ...states.map(({ key, bucket: _, ...row }) => ({ ...STATE, key, ...minus(noMeasures(), row) })),
-    // The number of changes was removed with the sums. It must be another one than before.
+    // The number of changes was removed with the sums, and must differ from the previous one.
     ...(newest ? [{ ...changeMark(scope.zone, newest.date), hits: randomInt(1, MAX_CHANGES) }] : []),
   ]);
   await store(change, maintenance, target, timeZone);
@@ -179,7 +179,7 @@ async function fill(
   };
   for (const [done, bucket] of covered.entries()) {
     onProgress?.({ done, total: covered.length });
-    // Not between two reads of one batch, so that the loss of the lease is noticed when the batch is stored.
+    // Not between two reads for the same batch, so that the loss of the lease is noticed when the batch is stored.
     if (changes.length === 0) await session.renew();
     const { period, from } = bucket;
     for (const summary of [...summaries, COVERAGE]) {
@@ -209,7 +209,7 @@ async function scopeOf(
   return { reader: storage.reader, site, zone: calendar(timeZone), summaries: definitions, range: ANY_DATE };
 }
 
-/** Stores a time zone. Afterwards, no app with another one can store requests. */
+/** Stores a time zone. From then on, no app with another one can store requests. */
 async function store(
   change: TimeZoneChange,
   maintenance: StorageMaintenance,
@@ -217,10 +217,10 @@ async function store(
   to: string,
 ): Promise<void> {
   if (await maintenance.setTimeZone({ from, to })) return;
-  throw interrupted(change, 'another program has changed it at the same time');
+  throw interrupted(change, 'another program changed it at the same time');
 }
 
-/** Returns the names of the summaries at the beginning of the change. */
+/** Returns the names of the summaries at the beginning of the change, and saves them if necessary. */
 async function savedNames(
   reader: CompleteReader,
   session: MaintenanceSession,
@@ -243,7 +243,7 @@ function stateOf(reader: CompleteReader, site: string) {
   return reader.sums({ site, summary, period, ...range, target: undefined, limit: 0, offset: 0 });
 }
 
-/** Removes all sums except the names of the summaries. */
+/** Removes all sums except the saved names of the summaries. */
 async function removeSums({ maintenance, renew }: MaintenanceSession): Promise<void> {
   for (const part of PERIODS) {
     let limit = FIRST_ROWS;
@@ -258,7 +258,7 @@ async function removeSums({ maintenance, renew }: MaintenanceSession): Promise<v
 
 /**
  * Throws if the sums are not exactly those of the records in the new calendar. Needed for engines that cannot refuse a
- * batch that was already being stored.
+ * batch that is already being stored.
  */
 async function compare(change: TimeZoneChange, { reader, site, zone }: Scope): Promise<void> {
   const retention = await reader.retention(site);
@@ -278,12 +278,13 @@ async function compare(change: TimeZoneChange, { reader, site, zone }: Scope): P
     const { total } = await reader.matchingKeys({ site, ...range, where: [], column: 'method', ...page });
     const counted = buckets.reduce((sum, { hits }) => sum + hits, 0);
     if (other === undefined && counted === total.hits) continue;
-    throw interrupted(change, 'an app has stored requests meanwhile');
+    throw interrupted(change, 'an app stored requests meanwhile');
   }
 }
 
 /**
- * Keeps apps from deleting data: records whose sums have been removed must be kept. Waits until they have finished.
+ * Prevents apps from deleting data, because records whose sums have been removed must be kept. Waits for a pruning that is
+ * in progress.
  */
 async function pruneLease(change: TimeZoneChange, session: MaintenanceSession): Promise<KeptLease> {
   const lease = new Lease(session.maintenance, 'prune', HOLDER);

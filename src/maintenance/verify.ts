@@ -13,7 +13,7 @@ import {
 
 /** Sums of one key that differ between a summary and the records. */
 export interface Difference extends KeyDifference {
-  /** Name of the summary. `coverage` has the totals of all requests, with the key `bot` for those of bots. */
+  /** Name of the summary. `coverage` has the totals of all requests, with the key `bot` for bots and `null` for people. */
   summary: string;
   /** Period of the bucket. */
   period: Period;
@@ -43,7 +43,7 @@ export interface NotCounted extends BucketList {
 
 /** Buckets whose records are incomplete, so that their sums cannot be compared. */
 export interface NotCovered extends BucketList {
-  /** Reason: the retention deleted records, or records were deleted with a person. */
+  /** Reason: `retention` deleted the records, or they were `erased` with a person. */
   reason: Uncovered;
 }
 
@@ -63,15 +63,15 @@ export interface VerifyResult {
   summaries: string[];
   /** Number of buckets that were compared, over all summaries. */
   compared: number;
-  /** Number of differences. */
+  /** Number of all differences. */
   count: number;
-  /** Differences, at most 1,000. */
+  /** The first 1,000 differences. */
   differences: Difference[];
-  /** Requests that summaries do not count. `rebuild` adds them. */
+  /** Requests that summaries do not count, because they were stored without them. `rebuild` adds them. */
   notCounted: NotCounted[];
   /** Buckets that the records do not cover completely. */
   notCovered: NotCovered[];
-  /** Summaries that were not compared. */
+  /** Summaries that were not compared, because their keys cannot be counted. */
   uncountable: Uncountable[];
 }
 
@@ -79,7 +79,7 @@ const MAX_DIFFERENCES = 1_000;
 
 /**
  * Counts the stored records again, and compares the result with the summaries, bucket by bucket. Each bucket and its
- * records are read at one point in time, so an app may store records meanwhile. Changes nothing.
+ * records are read at one point in time, so apps may continue to store records. Changes nothing.
  */
 export async function verify(options: ScopeOptions): Promise<VerifyResult> {
   const scope = await scopeOf(options);
@@ -118,7 +118,7 @@ export async function verify(options: ScopeOptions): Promise<VerifyResult> {
   };
 }
 
-/** Collects buckets by what applies to them. */
+/** Collects buckets into lists, by finding. */
 export class Findings {
   readonly #scope: Pick<Scope, 'zone'>;
   readonly #notCounted = new Map<string, NotCounted>();
@@ -151,7 +151,7 @@ export class Findings {
     };
   }
 
-  /** Extends the list of that key by a bucket, and returns it. Buckets are added oldest first. */
+  /** Adds a bucket to the list of a key, and returns the list. Buckets are added oldest first. */
   #add<T extends BucketList>(
     lists: Map<string, T>,
     key: string,

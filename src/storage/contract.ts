@@ -10,8 +10,8 @@ import type { Part, Retention, StoredRetention } from './retention.ts';
 /**
  * Consecutive records of one journal, and what they add to the summaries.
  *
- * Some batches have no records. A restored backup adds sums. A rebuild adds the differences between the records and the
- * sums. The deletion of a person moves sums from one key to another. Their deltas may be negative. A row whose
+ * Some batches have no records: a restored export adds sums, a rebuild adds the differences between the records and the
+ * sums, and the deletion of a person moves sums from one key to another. Deltas may be negative. A row whose
  * hits become 0 must be removed, so that neither query results nor the database's files still contain its key.
  */
 export interface Batch {
@@ -19,7 +19,7 @@ export interface Batch {
   journal: string;
   /** Position of the first record: the one that the storage must have stored. */
   from: Position;
-  /** Position behind the last record, to be stored with the batch. */
+  /** Position after the last record, to be stored with the batch. */
   to: Position;
   /** Records as columns. `recordRows` returns them as rows. */
   records: RecordBatch;
@@ -31,7 +31,7 @@ export interface Batch {
 export interface MaxKeys {
   /** Limits of all summaries. */
   readonly all: Readonly<Record<Period, number>>;
-  /** Limits of single summaries, by name. */
+  /** Limits of individual summaries, by name. */
   readonly summaries: Readonly<Record<string, Readonly<Record<Period, number>>>>;
 }
 
@@ -39,18 +39,18 @@ export interface MaxKeys {
 export interface WriterContext {
   /** Name of the site to which records and sums belong. */
   site: string;
-  /** IANA time zone in which the buckets of the sums begin. While it is being changed, the stored text: see `calendar`. */
+  /** IANA time zone of the buckets. While it is being changed, the stored text, which begins with `>`: see `calendar`. */
   timeZone: string;
   /** True if a commit must survive a power failure, not only the end of the process. */
   durable: boolean;
   /**
-   * Maximum number of keys per bucket. `undefined` for no limit: copies, restored backups and rebuilds add keys that
-   * were admitted before.
+   * Maximum number of keys per bucket. `undefined` for no limit: copies, restored exports and rebuilds add keys that
+   * were already admitted.
    */
   maxKeys?: MaxKeys | undefined;
   /**
-   * Retention of the storage, for engines that set an expiry when they write. `undefined` keeps everything. Others
-   * delete in `maintenance.prune`.
+   * Retention of the storage, for engines that set an expiry when they write. `undefined` keeps everything. Other
+   * engines delete in `maintenance.prune`.
    */
   retention?: Retention | undefined;
 }
@@ -74,9 +74,9 @@ export interface StorageWriter {
    */
   apply(batch: Batch): Promise<boolean>;
   /**
-   * Replaces the keys of a batch for which its buckets have no room with `OTHERS`. Required if `replays` is set, and
-   * called before the batch is saved, so that a repeated batch has the same keys. Other engines do this in `apply`, in
-   * the same transaction.
+   * Replaces the keys for which the batch's buckets have no room with `OTHERS`. Required if `replays` is set. Called
+   * before the batch is saved, so that a repeated batch has the same keys. Other engines do this in `apply`, in the same
+   * transaction.
    */
   admit?(batch: Batch): Promise<Batch>;
   /** Deletes data, for retention and for people. Omitted by a writer that cannot delete data. */
@@ -99,7 +99,7 @@ export interface StorageWriter {
    * Required if `replays` is set and a database can be emptied or recreated while the writer is open. Called
    * if `position` does not know a journal that was stored up to `at`. Checks and sets up the database as when
    * opening, and adds the journal at `at`. The batch that starts there may be partly stored, and is repeated
-   * unchanged. Returns false if the database existed all the time and nothing had been stored.
+   * unchanged. Returns false if the database was never gone and nothing had been stored.
    */
   resume?(journal: string, at: Position): Promise<boolean>;
   /**
@@ -123,13 +123,13 @@ export interface VisitorKeyRequest {
 }
 
 /**
- * Task that only one process at a time performs on a site. An engine whose sites share texts may grant `prune` to one
- * process per database.
+ * Requests a lease, so that only one process at a time performs a task on a site. An engine whose sites share texts may
+ * grant `prune` to one process per database.
  */
 export interface LeaseRequest {
   /** Name of the task, `prune` or `rebuild`. */
   task: string;
-  /** Random ID of the process. A holder renews its lease by requesting it again. */
+  /** Random ID of the process. The holder renews its lease by requesting it again. */
   holder: string;
   /** Time after which the lease expires, in ms; 0 releases it immediately. */
   ms: number;
@@ -145,9 +145,9 @@ export interface PruneRequest {
   limit: number;
 }
 
-/** Dates from which a wrong clock is recognized, before it deletes data that is not old. In ms since 1970. */
+/** Times by which a wrong clock is recognized before it deletes data that has not expired. In ms since 1970. */
 export interface StorageTimes {
-  /** Time of the server's clock. `undefined` if the storage has no clock besides that of this process. */
+  /** Time of the server's clock. `undefined` if the storage has no clock other than that of this process. */
   now: number | undefined;
   /** Date of the newest record, at least approximately. `undefined` without records. */
   newest: number | undefined;
@@ -160,8 +160,8 @@ export interface TimeZoneRequest {
   /** Time zone that must be stored, unless `to` is stored already. */
   from: string;
   /**
-   * Time zone to store. Begins with `>` while the sums are counted again, so that no app can open the site: see
-   * `changingTo`. Texts that depend on the previous zone, such as local dates, must then be deleted.
+   * Time zone to store. Begins with `>` while the sums are rebuilt, so that no app can open the site: see `changingTo`.
+   * Texts that depend on the previous zone, such as local dates, must then be deleted.
    */
   to: string;
 }
@@ -186,8 +186,8 @@ export interface StorageMaintenance {
   times(): Promise<StorageTimes>;
   /**
    * Stores the retention in force, for queries. Called before `prune`.
-   * @param replaces True to store the starts of kept data even if they decrease, because a wrong clock had stored them.
-   * Defaults to false: they never decrease.
+   * @param replaces True to store the starts of the kept data even if they decrease, because a process with a wrong clock
+   * stored the previous ones. Defaults to false: they never decrease.
    */
   retain(retention: StoredRetention, replaces?: boolean): Promise<void>;
   /**
@@ -197,22 +197,22 @@ export interface StorageMaintenance {
   prune(request: PruneRequest): Promise<number>;
   /**
    * Deletes a limited number of unreferenced texts, agents, endpoints and bucket dates, and returns freed space to the
-   * file system where the engine supports that. Continues where the previous call stopped. Returns false once a whole
-   * pass is complete.
+   * file system where the engine supports that. Continues where the previous call stopped. Returns false when a pass is
+   * complete.
    */
   sweep(): Promise<boolean>;
   /**
    * Stores another time zone, for `track-usage rebuild --time-zone`. Returns false if neither `from` nor `to` is stored.
-   * When it returns true, no batch of a writer with another zone may be in progress, and `apply` of such a writer must
-   * throw the error of `checkTimeZone`, although it was opened before. Rejects with `TIME_ZONE_BUSY`, and changes
-   * nothing, if a batch remains in progress.
+   * Once it returns true, no batch of a writer with another zone may be in progress. From then on, `apply` of such a
+   * writer must throw the error of `checkTimeZone`, even if the writer was opened before. Rejects with `TIME_ZONE_BUSY`,
+   * and changes nothing, if a batch remains in progress.
    */
   setTimeZone(request: TimeZoneRequest): Promise<boolean>;
   /** Deletes at most `limit` records of a person. Returns the number of deleted records; 0 if none are left. */
   erase(person: Person, limit: number): Promise<number>;
   /**
    * Removes deleted data from the files of the database, for example from free pages and the write-ahead log. Takes as
-   * long as necessary. Called after `sweep`, when a person was deleted.
+   * long as necessary. Called after `sweep` when a person is deleted.
    */
   scrub(): Promise<void>;
 }
@@ -312,8 +312,8 @@ export interface KeysRequest extends KeysPage {
   /** Spans to add up, which do not overlap. */
   spans: readonly Span[];
   /**
-   * Start of the days that are kept, in ms since 1970: earlier days must not be read instead of their month. Defaults to
-   * all days.
+   * Start of the days that are kept, in ms since 1970. Earlier days must not be read in place of their month. Defaults
+   * to all days.
    */
   daysFrom?: number;
 }
@@ -515,7 +515,7 @@ export interface PartSize {
 /** Reading end of a storage. */
 export interface StorageReader {
   /**
-   * Returns whether its location now leads to another database. Called before each query, so it must be
+   * Returns whether the location of the storage now leads to another database. Called before each query, so it must be
    * cheap. If true, the reading end is closed and reopened.
    */
   isReplaced?(): boolean;
@@ -538,16 +538,16 @@ export interface StorageReader {
   /** Returns the retention in force. Optional. Defaults to keeping everything. */
   retention?(site: string): Promise<StoredRetention>;
   /**
-   * Returns the stored sums of a bucket, and the sums of its records. Both must be of the same point in time: each
-   * batch is contained in both completely, or in neither. Optional. Defaults to reading them one after the other, which
-   * is only exact while nothing is written.
+   * Returns the stored sums of a bucket, and the sums of its records. Both must be read at the same point in time: each
+   * batch is contained completely in both, or in neither. Optional. Defaults to reading them one after the other, which
+   * is exact only while nothing is written.
    */
   recount?(request: RecountRequest): Promise<Recount>;
   /** Returns the size of the storage, for all sites. Optional. Defaults to unknown. */
   size?(): Promise<StorageSize>;
   /**
    * Returns the stored position of a journal; `undefined` if the journal is new, and `null` if it is unknown. Optional.
-   * Defaults to `null`: `storageStatus` then asks the writing end.
+   * Defaults to `null`: `storageStatus` then calls the writing end.
    */
   position?(request: PositionRequest): Promise<Position | null | undefined>;
   /** Optional. Defaults to adding up the rows of `sums`. */

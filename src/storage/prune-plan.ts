@@ -12,11 +12,11 @@ import {
 } from './retention.ts';
 
 const DAY = 24 * 3_600_000;
-/** Time since the last pruning up to which a clock is believed. After that, it may be wrong. In ms. */
+/** Maximum time since the last pruning for which a clock is trusted. In ms. */
 const MAX_JUMP = 7 * DAY;
-/** Difference of two clocks up to which both are believed. In ms. */
+/** Maximum difference of two clocks for which both are trusted. In ms. */
 const MAX_DIFFERENCE = DAY;
-/** A clock before this date was never set. In ms since 1970. */
+/** Earliest plausible time: an earlier clock was never set. In ms since 1970. */
 const EARLIEST = Date.UTC(2026, 0, 1);
 
 /** Clock that is far ahead of the last pruning. Either nothing was pruned for a long time, or the clock is wrong. */
@@ -31,11 +31,11 @@ export interface ClockJump {
 export interface PrunePlan {
   /** Retention in force after the pruning: the periods, and the starts of the kept data. */
   plan: StoredRetention;
-  /** New starts of the kept data that a wrong clock had moved into the future. Empty if there are none. */
+  /** New starts of kept data that a wrong clock moved into the future. Empty if there are none. */
   corrected: StoredRetention;
   /** Set if the clock may be wrong, so that the plan must not be followed without further evidence. */
   jump: ClockJump | undefined;
-  /** Time by which the clock of this process is ahead of the server's, if it is more than a day. In ms. */
+  /** Time by which the clock of this process is ahead of the server's, if more than a day. In ms. */
   ahead: number | undefined;
 }
 
@@ -48,8 +48,8 @@ export function prunePlan(retention: Retention, zone: Calendar, now: number): St
 }
 
 /**
- * Plans a pruning. Data is only deleted if it is old by both clocks, that of this process and that of the server. If
- * both are on one machine, or there is only one, the last pruning shows that it may be wrong.
+ * Plans a pruning. Data is deleted only if it has expired by both clocks, that of this process and that of the server. If
+ * there is only one clock, or both are those of one machine, a jump since the last pruning shows that it may be wrong.
  */
 export function planPruning(
   retention: Retention,
@@ -78,10 +78,10 @@ export function jumpOf(
     if (keep === 'forever' || before === null) return [];
     const kept = { ...KEEP_ALL, [part]: keep };
     const last = Math.min(keptUntil(kept, part, zone, before - 1), now);
-    // By this clock, the part would have been pruned later already before the jump.
+    // True if this clock would have pruned further already 7 days ago.
     return [{ last, isLate: (horizonsOf(kept, zone, now - MAX_JUMP)[part] ?? before) > before }];
   });
-  // Without a pruning, records of these days are the evidence.
+  // If nothing was pruned yet, the newest record is the evidence.
   if (pruned.length === 0 && newest !== undefined) {
     pruned.push({ last: newest, isLate: now - newest > MAX_JUMP });
   }
@@ -91,7 +91,7 @@ export function jumpOf(
 
 /**
  * Returns the starts of kept data that are in the future, and therefore from a wrong clock, moved back to the present.
- * Older data has been deleted. Of the current day or month, a part is missing, so sums begin with the next one.
+ * Older data is deleted. Part of the current day or month is missing, so sums begin with the next one.
  */
 export function correctedStarts(stored: StoredRetention, zone: Calendar, now: number): StoredRetention {
   if (now < EARLIEST) return {};

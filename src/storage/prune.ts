@@ -4,17 +4,17 @@ import { PARTS, type Part, type StoredRetention } from './retention.ts';
 
 /** One short step of a pruning. Batches may be stored between two steps. */
 export interface PruneStep {
-  /** Part whose rows were deleted; `texts` for rows to which nothing refers any longer. */
+  /** Part whose rows were deleted; `texts` for unreferenced texts. */
   part: Part | 'texts';
   /** Number of deleted rows; 0 if unknown, as for texts. */
   rows: number;
 }
 
-/** Task name of the lease under which one process at a time prunes. */
+/** Name of the task in requests of the pruning lease. */
 const TASK = 'prune';
-/** Time after which another process may continue if this one was killed. In ms. */
+/** Time after which another process may continue if this one is killed, in ms. */
 export const LEASE = 60_000;
-/** Duration of a step at which its size is adjusted, so that batches wait for a short time only. In ms. */
+/** Durations of a step beyond which the size of the next one is adjusted, so that batches wait only briefly. In ms. */
 const LONG_STEP = 40;
 const SHORT_STEP = 15;
 /** Limits of the number of rows deleted in a step. */
@@ -24,8 +24,8 @@ const MAX_ROWS = 50_000;
 export const FIRST_ROWS = 1_000;
 
 /**
- * Deletes everything before the instants of a plan, in steps of about 15 to 40 ms, then the texts to which nothing
- * refers any longer. Ends early and returns false if another process prunes the site. Stopping between two steps is harmless.
+ * Deletes everything before the instants of a plan, in steps of about 15 to 40 ms, then unreferenced texts. Ends early and
+ * returns false if another process prunes the site. Stopping between two steps is harmless.
  * @param plan Retention in force: see `planPruning`. It is stored first.
  * @param holder Random ID of the process, for the lease.
  * @param corrected Starts of kept data that replace later ones.
@@ -56,7 +56,7 @@ export async function* pruneSteps(
         yield { part, rows };
       }
     }
-    // A pass reads every text, which is only worthwhile if rows that referred to them are gone.
+    // A pass reads every text, which is only worthwhile after rows that referred to texts were deleted.
     for (let isMore = deleted > 0; isMore; ) {
       if (!(await lease.renew())) return false;
       isMore = await maintenance.sweep();
@@ -68,13 +68,13 @@ export async function* pruneSteps(
   }
 }
 
-/** Returns the number of rows for the next step, by the time in ms that the last one took. */
+/** Returns the number of rows for the next step, from the duration of the last one in ms. */
 export function nextLimit(limit: number, took: number): number {
   if (took > LONG_STEP) return Math.max(MIN_ROWS, Math.floor(limit / 2));
   return took < SHORT_STEP ? Math.min(MAX_ROWS, limit * 2) : limit;
 }
 
-/** Lease of a task that takes many steps. */
+/** Lease for a task with many steps. */
 export class Lease {
   readonly #maintenance: Pick<StorageMaintenance, 'lease'>;
   readonly #task: string;
@@ -96,7 +96,7 @@ export class Lease {
     this.#ms = ms;
   }
 
-  /** True if it ended before it was renewed, so that another process may have had it. */
+  /** True if the lease has expired, so that another process may have held it. */
   get hasEnded(): boolean {
     return monotonicClock.now() - this.#requested >= this.#ms;
   }
@@ -110,12 +110,12 @@ export class Lease {
     return this.#isHeld;
   }
 
-  /** Requests the lease again if a third of its time has passed. Returns false if another process holds it. */
+  /** Requests the lease again if a third of its duration has passed. Returns false if another process holds it. */
   async renew(): Promise<boolean> {
     return monotonicClock.now() - this.#requested < this.#ms / 3 ? this.#isHeld : this.acquire();
   }
 
-  /** Ends the lease, so that other processes need not wait for its end. */
+  /** Releases the lease, so that other processes need not wait until it expires. */
   async release(): Promise<void> {
     if (!this.#isHeld) return;
     this.#isHeld = false;

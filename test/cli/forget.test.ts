@@ -101,10 +101,7 @@ test('a directory of journals that does not exist is refused, before anything is
 test.each([
   [[], /^track-usage: one of the options '--visitor', '--remote' and '--username' is required$/m],
   [['--visitor', 'a', '--remote', 'b'], /cannot be used with/],
-  [
-    ['--visitor', ''],
-    /^track-usage: option "forget.person.value" is ""; expected a text that is not empty\.$/m,
-  ],
+  [['--visitor', ''], /^track-usage: option "forget.person.value" is ""; expected a nonempty string\.$/m],
 ])('forget refuses %j', async (options, message) => {
   await using directory = await temporaryDirectory();
   const path = await fill(directory.path);

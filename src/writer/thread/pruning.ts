@@ -12,9 +12,9 @@ import { type Calendar, calendar } from '../../summaries/periods.ts';
 const DELAY_MS = 60_000;
 /** Interval between two prunings. */
 const INTERVAL_MS = 3_600_000;
-/** Time after which a failed pruning is repeated. */
+/** Time after which a failed pruning is retried. */
 const RETRY_MS = 300_000;
-/** Time for which a clock that is far ahead of the last pruning must run before it is believed. */
+/** Time for which a clock that is far ahead of the last pruning must run before it is trusted. */
 const TRUST_MS = 24 * 3_600_000;
 
 /** Deletes expired data of a storage, in short steps between its batches. */
@@ -31,7 +31,7 @@ export class Pruning {
   #steps: AsyncGenerator<PruneStep> | undefined;
   /** Date of the newest record when the storage was opened. */
   #newest: { date: number | undefined } | undefined;
-  /** `performance.now()` timestamp of the first pruning that was put off because of the clock. In ms. */
+  /** `performance.now()` timestamp of the first pruning that was postponed because of the clock, in ms. */
   #delayedSince: number | undefined;
   #isAhead = false;
 
@@ -50,7 +50,7 @@ export class Pruning {
   }
 
   /**
-   * Reads the date of the newest record, before this process stores records with dates of a clock that may be wrong.
+   * Reads the date of the newest record, before this process stores records with dates from a clock that may be wrong.
    * A failure is reported, because records can still be stored. Throws only if the database was replaced.
    */
   async prepare(): Promise<void> {
@@ -81,15 +81,15 @@ export class Pruning {
     return undefined;
   }
 
-  /** Ends a pruning in progress, and its lease. Never rejects. */
+  /** Ends a pruning in progress, and releases its lease. Never rejects. */
   async stop(): Promise<void> {
     const steps = this.#steps;
     this.#end(Number.POSITIVE_INFINITY);
-    // A lease that cannot be ended ends by itself.
+    // A lease that cannot be released expires.
     await steps?.return(undefined).catch(() => {});
   }
 
-  /** Plans the steps. Returns `undefined` if the clock is not believed yet. */
+  /** Plans the steps. Returns `undefined` if the clock is not trusted yet. */
   async #begin(): Promise<AsyncGenerator<PruneStep> | undefined> {
     const times = await this.#maintenance.times();
     this.#newest ??= { date: times.newest };
