@@ -47,10 +47,10 @@ export async function run({ quick, minutes = quick ? 0.2 : 10, rounds = 1 }: Ben
     title: 'Attack',
     method:
       `A node:http server with six summaries in SQLite receives ${integer(RATE)} requests per second for ${minutes} minutes. ` +
-      'In an attack, each has a URL, user agent, referrer and visitor cookie of its own, and gets a 404. Without one, ' +
-      'they are those of a shop. All servers run at the same time. Meanwhile, another client requests a page every ' +
-      `${PROBE_INTERVAL} ms. Totals of all summaries are compared with the number of responses. Rounds: ${rounds}.`,
-    tables: [{ title: 'Response times, and what is left', text: tableOf(data) }],
+      'During an attack, each request has its own URL, user agent, referrer and visitor cookie, and gets a 404. Without ' +
+      'an attack, the requests are those of a shop. All servers run at the same time. Meanwhile, another client requests a page every ' +
+      `${PROBE_INTERVAL} ms. The totals of all summaries are compared with the number of responses. Rounds: ${rounds}.`,
+    tables: [{ title: 'Response times and stored data', text: tableOf(data) }],
     data,
   };
 }

@@ -120,11 +120,11 @@ export async function run({ quick, storage, rounds = 5 }: BenchOptions): Promise
   return {
     title: 'A year',
     method:
-      `${integer(requests)} requests of 365 days: ${integer(URLS)} URLs, and ${integer(RETURNING)} addresses and visitors ` +
-      `that return (Zipf distribution), and ${integer(NEW_PER_DAY)} per day that do not. Nine summaries for all requests, ` +
-      `hours of ${HOURS} days and records of ${RECORDS} days, as the retention leaves them. All storages receive the same ` +
-      'batches in one process. The first screen of the dashboard runs nine queries: once after the reading end was opened, ' +
-      `and ${rounds} more times. Median (min–max).`,
+      `${integer(requests)} requests over 365 days, with ${integer(URLS)} URLs. ${integer(RETURNING)} addresses and visitors ` +
+      `return (Zipf distribution), and ${integer(NEW_PER_DAY)} more per day do not. Nine summaries count all requests. ` +
+      `Hours of ${HOURS} days and records of ${RECORDS} days are stored, as with a retention. All storages receive the same ` +
+      'batches in one process. The first screen of the dashboard runs nine queries: once after the storage was opened for ' +
+      `reading (*first*), then ${rounds} more times. Median (min–max).`,
     tables: [{ title: 'Size and first screen', text: tableOf(data, rss) }],
     data: { ...data, requests, rss },
   };
@@ -245,7 +245,7 @@ function tableOf(data: Record<string, Result>, rss: number): string {
     [
       '',
       'size, MB',
-      'written in, s',
+      'writing, s',
       ...RANGES.flatMap((range) => [`${range}, first, ms`, `${range}, ms`]),
       'process, MB',
     ],

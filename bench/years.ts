@@ -43,10 +43,10 @@ export async function run({ quick, storage }: BenchOptions): Promise<Report> {
   return {
     title: 'Ten years',
     method:
-      `${integer(perDay)} requests a day for ${years} years, with the retention ` +
-      `${JSON.stringify(RETENTION)} and four summaries; most keys of a day never come back. Expired data is deleted every ` +
+      `${integer(perDay)} requests per day for ${years} years, with the retention ` +
+      `${JSON.stringify(RETENTION)} and four summaries. Most keys of a day never occur again. Expired data is deleted every ` +
       `${PRUNED_EVERY} simulated days. At the end, the totals of every month, of every kept day, and of the keys of the last ` +
-      'month are compared with a separate count.',
+      'month are compared with an independent count.',
     tables: [{ title: 'Size at the end of each year', text: tableOf(data) }],
     data,
   };
@@ -154,7 +154,7 @@ function count(
   expected.set(day, sums);
 }
 
-/** Throws if the storage's totals differ from the separate count. */
+/** Throws if the storage's totals differ from the independent count. */
 async function compare(
   { reader }: Storage,
   zone: ReturnType<Parts['calendar']>,
