@@ -100,7 +100,7 @@ export class VisitorCookie {
     return visitor;
   }
 
-  /** Returns the value of a Set-Cookie header. `secure` tells whether the visitor used https. */
+  /** Returns the value of a Set-Cookie header. `secure` is true if the visitor used https. */
   serialize(visitor: string, secure: boolean): string {
     const [key] = this.#keys;
     const value = key ? `${visitor}.${this.#sign(visitor, key)}` : visitor;

@@ -108,8 +108,8 @@ export async function checkExport(file: string): Promise<CheckedExport> {
     } else if (text.startsWith('{"end":')) {
       const expected = JSON.stringify({ end: endOf(records, sums, hash) });
       if (text !== expected) throw invalid('its contents do not match the digest at its end');
-      // `rowsOfExport` would also read rows behind the end.
-      if (!(await next()).done) throw invalid('it goes on after its end');
+      // `rowsOfExport` would also read rows after the trailer.
+      if (!(await next()).done) throw invalid('it continues after its trailer');
       return { head, records, sums };
     } else if (text.startsWith('{"record":')) records += 1;
     else sums += 1;

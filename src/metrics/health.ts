@@ -45,7 +45,7 @@ const OF_STORAGE: Metric<StorageStatus>[] = [
     'Time since which records have been waiting to be stored.',
     ({ lag }) => lag.seconds,
   ],
-  ['pruned_rows', 'counter', 'Rows deleted by the retention.', (s) => s.pruned],
+  ['pruned_rows', 'counter', 'Rows deleted because of the retention.', (s) => s.pruned],
   [
     'over_budget_texts',
     'counter',

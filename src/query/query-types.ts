@@ -107,7 +107,7 @@ export interface RangeResult {
   expired: Expired[];
 }
 
-/** Part of the range in which the storage did not keep a summary all the time. */
+/** Part of the range in which a summary did not count all requests. */
 export interface Gap {
   /** Name of the summary. */
   summary: string;

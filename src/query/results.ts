@@ -227,7 +227,7 @@ export class QueryResults {
     });
     const buckets = [...stored].sort(([a], [b]) => a - b).flatMap(([, of]) => of);
     if (one) {
-      // Only the keys of `bots` tell from their sums who sent a request.
+      // Only in `bots` do the keys themselves distinguish bots from people.
       const found = isLeftOut(one.summary, one.key, query.bots)
         ? NO_TOTALS
         : await fetchTotals(one.summary, one.key);
@@ -356,7 +356,7 @@ export class QueryResults {
     return found.some((isDaily) => isDaily);
   }
 
-  /** Returns whether a summary's budget was reached. Queries it only if the page does not tell. */
+  /** Returns whether a summary's budget was reached. Queries it only if the page does not show it. */
   async #isOverIn(
     query: ResolvedQuery,
     summary: string,
@@ -456,8 +456,8 @@ function isCounted(
 }
 
 /**
- * Returns whether a result is read from the records: the sums of a key neither have a filter, nor tell who sent the
- * requests, except those of `bots`.
+ * Returns whether a result is read from the records: the sums of a key support no filter, and do not distinguish bots
+ * from people, except those of `bots`.
  * @param summary Summary of the keys; `undefined` for totals.
  */
 export function isFromRecords({ where, bots }: ResolvedQuery, summary: string | undefined): boolean {

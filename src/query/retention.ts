@@ -65,7 +65,7 @@ export async function horizonsIn(reader: CompleteReader, site: string, zone: Cal
  */
 export function withoutEmpty(horizons: Horizons, first: number | undefined): Horizons {
   const { month, ...shorter } = horizons;
-  // Nothing tells whether there was data in the months that are deleted.
+  // It is unknown whether there was data in the deleted months.
   if (month !== Number.NEGATIVE_INFINITY) return horizons;
   const since = (horizon: number) =>
     first !== undefined && first >= horizon ? Number.NEGATIVE_INFINITY : horizon;

@@ -123,7 +123,7 @@ export async function getSum<const O extends SumOptions>(
     if (name !== sumBots.name) {
       return countedSums(reader, zone, request, bots, { start: horizons.records, end });
     }
-    // Only the keys of `bots` tell from their sums who sent a request.
+    // Only in `bots` do the keys themselves distinguish bots from people.
     const rows = await read({ ...request, limit: 0, offset: 0 });
     return pageOf(
       rows.filter((row) => !isLeftOut(name, row.key, bots)),

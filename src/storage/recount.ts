@@ -111,7 +111,10 @@ function computedKeys(name: string, key: KeyFunction): KeysOfRow {
     } catch (cause) {
       throw new TrackUsageError(
         'SUMMARY_UNCOUNTABLE',
-        { name, reason: `its function failed: ${cause instanceof Error ? cause.message : String(cause)}` },
+        {
+          name,
+          reason: `its key function failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+        },
         { cause },
       );
     }
@@ -119,8 +122,8 @@ function computedKeys(name: string, key: KeyFunction): KeysOfRow {
 }
 
 /**
- * Throws if the keys of a summary are not in the records: a record without a key cannot be told from one that was
- * captured without the summary.
+ * Throws if the keys of a summary are not in the records: a record without a key cannot be distinguished from one that
+ * was captured without the summary.
  */
 function checkCaptured(
   name: string,
@@ -138,8 +141,8 @@ function checkCaptured(
 }
 
 /**
- * Creates the error for a bucket that batches change all the time.
- * @param patience Time for which the recount was repeated. In ms.
+ * Creates the error for a bucket that batches change constantly.
+ * @param patience Time for which the recount was retried, in ms.
  */
 export function recountBusy({ summary, period, from }: RecountRequest, patience: number): TrackUsageError {
   return new TrackUsageError('RECOUNT_BUSY', {

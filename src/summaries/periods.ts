@@ -226,7 +226,7 @@ export class Calendar {
 /** Start of a site's stored time zone while it is being changed. The name of the new one follows. */
 const CHANGING = '>';
 
-/** Returns what is stored as a site's time zone while it is being changed. No app can be configured with it. */
+/** Returns the text stored as a site's time zone while it is being changed. No app can be configured with it. */
 export function changingTo(timeZone: string): string {
   return `${CHANGING}${timeZone}`;
 }

@@ -160,7 +160,7 @@ export interface PipelineStatus {
   overTexts: number;
   /** Time in ms since 1970 at which the key budget of a summary was last reached, by name. */
   overKeys: Readonly<Record<string, number>>;
-  /** Number of rows deleted by the retention. */
+  /** Number of rows deleted because of the retention. */
   pruned: number;
   /** Current problem of deleting expired data, if any. */
   pruneError: PlainError | undefined;

@@ -155,8 +155,11 @@ describe('export and restore', () => {
       [text.slice(0, -10), /do not match the digest/],
       [text.replace('"status":200', '"status":500'), /do not match the digest/],
       [text.replace(/\{"sum":.*\n/, ''), /do not match the digest/],
-      [text + text.split('\n').find((line) => line.startsWith('{"record":')), /it goes on after its end/],
-      [text + text, /it goes on after its end/],
+      [
+        text + text.split('\n').find((line) => line.startsWith('{"record":')),
+        /it continues after its trailer/,
+      ],
+      [text + text, /it continues after its trailer/],
     ];
     for (const [changed, reason] of cases) {
       expect(changed).not.toBe(text);

@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { constants } from 'node:os';
 import sqlite from 'node:sqlite';
 
-/** Errors that do not tell whether a file exists. */
+/** Errors that do not show whether a file exists. */
 export const ERRNOS = ['EMFILE', 'ENFILE', 'EIO', 'EACCES', 'EINTR', 'ENOSPC', 'EROFS', 'ENOMEM'] as const;
 export type Errno = (typeof ERRNOS)[number];
 

@@ -35,7 +35,7 @@ Examples:
   track-usage export --storage mysql://user@host/usage | gzip > usage.ndjson.gz
 
 NDJSON contains everything exactly, for track-usage restore. CSV is for
-spreadsheets. Stop the app first, so that records and summaries belong together.`;
+spreadsheets. Stop the app first, so that records and summaries match.`;
 
 const SUM_FIELDS = ['summary', 'period', 'date', 'key', 'hits', 'transfer', 'errors', 'duration'] as const;
 

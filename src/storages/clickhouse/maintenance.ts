@@ -258,7 +258,7 @@ export class ClickhouseMaintenance implements StorageMaintenance {
   }
 
   /**
-   * Starts the removal of previous parts at once. An idle server checks for them every half a minute to five minutes.
+   * Starts the removal of previous parts immediately. An idle server checks for them every 0.5 to 5 minutes.
    * Returns false if the server is too old, or the user lacks the privilege.
    */
   async #wakeCleanup(table: string): Promise<boolean> {

@@ -166,7 +166,7 @@ export class MongoMaintenance implements StorageMaintenance {
       const values = {
         storage: this.#collections.label,
         reason: reasonOf(error),
-        how: 'let the user run the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
+        how: 'grant the user the command "compact", for example with the role dbAdmin, or run it on each collection yourself',
       };
       throw new TrackUsageError('SCRUB_FAILED', values, { cause: error });
     }

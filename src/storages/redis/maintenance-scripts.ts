@@ -117,7 +117,7 @@ return 'done'
 
 /**
  * KEYS: buckets, and for each bucket its sums and tops. Returns the number of rows, and the bytes of the sums and of
- * the sorted sets; -1 if the server does not tell them.
+ * the sorted sets; -1 if the server does not report them.
  */
 export const SIZE = `
 local rows, sums, indexes = 0, 0, 0

@@ -24,7 +24,7 @@ export async function rewriteFiles(server: Server, label: string): Promise<void>
 /** Creates the error for data that remains in the files. */
 export function scrubFailed(storage: string, reason: string, cause?: unknown): TrackUsageError {
   const how =
-    'let the user run INFO, CONFIG GET, BGREWRITEAOF and BGSAVE, or run the last two on each server yourself';
+    'grant the user the commands INFO, CONFIG GET, BGREWRITEAOF and BGSAVE, or run the last two on each server yourself';
   return new TrackUsageError('SCRUB_FAILED', { storage, reason, how }, { cause });
 }
 
@@ -33,7 +33,7 @@ async function rewriteFilesOf(send: Send): Promise<void> {
     await rewrite(send, 'BGREWRITEAOF', 'aof_last_bgrewrite_status');
   }
   const info = await infoOf(send);
-  // A server without snapshots must not get one. Redis before version 7 does not tell their number.
+  // A server without snapshots must not get one. Redis before version 7 does not report their number.
   if (info.get('rdb_saves') !== '0' || (await makesSnapshots(send))) {
     await rewrite(send, 'BGSAVE', 'rdb_last_bgsave_status');
   }

@@ -61,7 +61,7 @@ export class RedisWriter implements StorageWriter {
 
   async apply(batch: Batch): Promise<boolean> {
     const { journal, from } = batch;
-    // Stored from the first batch on, so that `MOVE` detects if Redis was emptied in the meantime.
+    // Stored from the first batch on, so that `MOVE` detects whether Redis was emptied meanwhile.
     if (from.position === 0) await this.#enter(journal, from);
     const isSaved = await this.#corrections.save(batch);
     const isStored = await this.#store(batch);

@@ -7,7 +7,7 @@ import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { columnsOf } from './columns-of.ts';
 import type { ServerDialect } from './dialect.ts';
 
-/** Limit that stands for none. */
+/** Limit that means no limit. */
 export const UNLIMITED = 2 ** 31 - 1;
 /** Number of buckets whose counts are read per statement. */
 const BUCKETS_PER_STATEMENT = 200;

@@ -30,7 +30,7 @@ export async function queryPage(
       ? sums
       : `SELECT f.* FROM (${sums}) f ${kind === 'ids' ? `${dialect.join} ${strings}` : ''}
          WHERE ${contains(key, search)}`;
-  // The last row of the page. The measures alone tell whether a key ranks behind it or ties with it.
+  // The last row of the page. The measures alone determine whether a key ranks below it or ties with it.
   const last = `SELECT ${rank('f')} AS rank, f.hits FROM found f
     ORDER BY rank DESC, f.hits DESC LIMIT 1 OFFSET ${offset + limit - 1}`;
   const before =

@@ -281,7 +281,7 @@ export class BatchBuilder {
     return location;
   }
 
-  /** Returns whether an ID stands for many texts beyond the budget, so that nothing can be cached by it. */
+  /** Returns whether an ID represents all texts beyond the budget, so that nothing can be cached by it. */
   #isOverBudget(id: number | string): boolean {
     return typeof id === 'number' && this.batch.strings[id] === '';
   }

@@ -18,7 +18,7 @@ export interface DailySettings {
 
 /**
  * Identifies visitors by a keyed hash of address, user agent and site. The key of a day is destroyed when the day
- * after it is over. Then nobody can tell whose ID it was, and late records of that day have no visitor.
+ * after it is over. After that, nobody can determine whose ID it was, and late records of that day have no visitor.
  */
 export class DailyVisitors {
   readonly #settings: DailySettings;

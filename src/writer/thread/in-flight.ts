@@ -85,7 +85,7 @@ export class InFlight {
   load(journal: string, from: Position): FilledBatch | undefined {
     const unwritten = this.#unwritten.get(journal);
     const filled = unwritten ? decode(unwritten) : this.#read(journal);
-    // The zone was changed in the meantime, which is refused while parts of a batch are stored.
+    // The zone was changed meanwhile, which is refused while a batch is partly stored.
     if (filled?.timeZone !== undefined && filled.timeZone !== this.#timeZone) return undefined;
     return filled?.batch.from.position === from.position ? filled : undefined;
   }

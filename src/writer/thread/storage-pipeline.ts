@@ -445,7 +445,7 @@ export class StoragePipeline {
     if (!isNone) {
       const isGone = writer.resume !== undefined && (isUnknown || reading.isReplaced);
       if (isGone) start = found ?? reached;
-      // The same database may have existed all the time, without data of this journal.
+      // The database may never have been gone, and may simply have no data of this journal.
       const isOther = !isGone || found || (await writer.resume!(journal.id, reached));
       if (isOther) this.#countReplaced(journal, reading, start, isGone);
       reading.isReplaced = false;
