@@ -275,11 +275,12 @@ describe('rebuild refuses a time zone, and changes nothing', () => {
   test('if records of a bucket were deleted by the retention, unless its sums are deleted too', async () => {
     const old = { date: NOON - 40 * DAY, url: '/old' };
     const now = { date: NOON + 10 * DAY, url: '/now' };
-    const { storage, writer } = await storageWith(HOOKS, [old, now]);
+    const { storage } = await storageWith(HOOKS, [old, now]);
     const before = calendar('UTC').monthOf(NOON);
-    await pruned(writer, ['records'], before);
-    await expectRefused({ storage }, /retention.*2026-10-15T12.*prune --months --before/);
-    await pruned(writer, PERIODS, before);
+    // The parts that track-usage prune --before deletes by default.
+    await prune({ storage, before, parts: ['records', 'hour'] });
+    await expectRefused({ storage }, /retention.*day 2026-10-15.*prune --months --before/);
+    await prune({ storage, before, parts: ['month'] });
     await rebuild({ storage, timeZone: BERLIN });
     const { storage: straight } = await storageWith(HOOKS, [now, {}], {
       timeZone: BERLIN,
