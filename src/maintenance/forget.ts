@@ -97,8 +97,6 @@ const PRUNE_TIMEOUT = 60_000;
 const SUMS_PER_BATCH = 2_000;
 /** Maximum number of searches. Repeated as long as apps store more records of the person. */
 const MAX_ROUNDS = 10;
-/** Number of passes. The second one finds texts that became unused after the first had passed them. */
-const SWEEPS = 2;
 /** Maximum number of texts of each kind that are listed. */
 export const MAX_TEXTS = 20;
 /** Columns with texts that may contain a name, an address or an ID. */
@@ -374,12 +372,11 @@ class Deletion {
   }
 
   async #sweep(lease: Lease): Promise<void> {
-    for (let pass = 0; pass < SWEEPS; pass++) {
-      for (let steps = 1; await this.#maintenance.sweep(); steps++) {
-        this.#onProgress({ step: 'texts', rows: steps });
-        await this.#session.renew();
-        await lease.renew();
-      }
+    // The writing end was opened for this deletion, so its pass begins here, behind everything that was deleted.
+    for (let steps = 1; await this.#maintenance.sweep(); steps++) {
+      this.#onProgress({ step: 'texts', rows: steps });
+      await this.#session.renew();
+      await lease.renew();
     }
   }
 

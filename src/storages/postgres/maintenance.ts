@@ -60,8 +60,10 @@ export class PostgresMaintenance extends ServerMaintenance {
   async deleteBuckets(site: number, buckets: readonly number[]): Promise<void> {
     const { bucketWithin } = this.dialect;
     const some = buckets.map((bucket) => bucketWithin('b.bucket', { from: bucket, to: bucket })).join(' OR ');
+    // Without current statistics, the planner would read all sums for each bucket.
     await this.#session.script(
       `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+       SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
        SELECT number FROM ${this.#table('sweeps')} FOR UPDATE;
        DELETE FROM ${this.#table('buckets')} b WHERE b.site = ${site} AND (${some}) AND ${hasSums(this.dialect)} = 0`,
     );

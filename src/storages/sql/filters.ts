@@ -26,6 +26,9 @@ const OF_RECORDS = `COUNT(*) AS hits, SUM(r.content_length) AS transfer,
 /** Condition that no record can meet. */
 const NONE = Symbol('none');
 
+/** Number of texts found by a search up to which only their records are read. */
+const MAX_SEARCHED = 1_000;
+
 /** Conditions on records `r`, except their dates. */
 interface Filter {
   site: number;
@@ -43,10 +46,37 @@ export class FilterQueries {
   }
 
   async matchingKeys({ column, ...request }: MatchingKeysRequest): Promise<Keys> {
+    const none = { rows: [], count: 0, total: noMeasures() };
     const where = await this.where(request);
-    if (where === undefined) return { rows: [], count: 0, total: noMeasures() };
-    const { sums, kind } = this.#sums(column, where);
-    return queryPage(this.#dialect, sums, kind, request);
+    if (where === undefined) return none;
+    const search = await this.#search(column, request.search);
+    if (search === NONE) return none;
+    const { sums, kind } = this.#sums(column, search === undefined ? where : `${where} AND ${search}`);
+    return queryPage(this.#dialect, sums, kind, {
+      ...request,
+      search: search === undefined ? request.search : undefined,
+    });
+  }
+
+  /**
+   * Returns a condition on records `r` whose text in a column contains the search. Returns `undefined` if there are many
+   * such texts, or the texts of the column cannot be looked up first. Then all records are grouped before.
+   */
+  async #search(column: TextColumn, search: string | undefined): Promise<string | undefined | typeof NONE> {
+    if (search === undefined || !TEXT_ID_COLUMNS.has(column)) return undefined;
+    const { query, table, contains } = this.#dialect;
+    const found = await query(
+      `SELECT strings.id FROM ${table('strings')} strings WHERE ${contains('strings.text', search)}
+       LIMIT ${MAX_SEARCHED + 1}`,
+    );
+    if (found.length === 0) return NONE;
+    if (found.length > MAX_SEARCHED) return undefined;
+    const ids = found.map(({ id }) => Number(id)).join(', ');
+    if (column === 'agent') return this.#agents(`string IN (${ids})`, false);
+    const inEndpoint = ENDPOINT_IDS[column];
+    return inEndpoint === undefined
+      ? `${idInRecord(column)} IN (${ids})`
+      : `r.endpoint IN (SELECT id FROM ${table('endpoints')} WHERE ${inEndpoint} IN (${ids}))`;
   }
 
   async matchingSeries({ bounds, ...request }: MatchingSeriesRequest): Promise<MatchingRow[]> {

@@ -22,6 +22,8 @@ export interface SweepChanges {
 const STEP = 25;
 const MIN_ROWS = 500;
 const MAX_ROWS = 20_000;
+/** Number of bucket dates deleted per step. */
+const DELETED_BUCKETS = 50;
 /** Number of text IDs for which marks are kept at a time: 16 MiB. */
 const MAX_MARKS = 2 ** 27;
 
@@ -67,12 +69,19 @@ export class Sweeper {
   async *#sweep(): AsyncGenerator<void> {
     const sweep = await this.#changes.beginSweep();
     // Read afterwards: rows that are added from now on are in use.
-    const [sites, series] = [await this.#ids('sites'), await this.#ids('series')];
+    const sites = await this.#ids('sites');
+    const series = await columnsOf(
+      this.#dialect,
+      ['id', 'site'],
+      `SELECT t.id, t.site FROM ${this.#dialect.table('series')} t`,
+    );
     const last = async (table: SharedTable) =>
       Math.max(0, ...(await this.#ids(table, 'ORDER BY t.id DESC LIMIT 1')));
     const agents = new IdSet(1, await last('agents'));
     const endpoints = new IdSet(1, await last('endpoints'));
     const lastText = await last('strings');
+    // Starts of the buckets that have sums, by site. Dates of a site that is added meanwhile stay.
+    const buckets = new Map(sites.map((site) => [site, new Set<number>()]));
     yield;
     for (let from = 1; from <= lastText; from += this.#maxMarks) {
       const texts = new IdSet(from, Math.min(lastText, from + this.#maxMarks - 1));
@@ -83,10 +92,12 @@ export class Sweeper {
       }
       yield* this.#markShared('agents', ['string'], texts);
       yield* this.#markShared('endpoints', ENDPOINT_IDS, texts);
-      for (const id of series) yield* this.#markKeys(id, texts);
+      for (const [i, id] of series.id.entries()) {
+        yield* this.#markKeys(Number(id), texts, buckets.get(Number(series.site[i])) ?? new Set());
+      }
       yield* this.#delete('strings', texts, sweep);
     }
-    for (const site of sites) yield* this.#deleteBuckets(site);
+    for (const [site, used] of buckets) yield* this.#deleteBuckets(site, used);
   }
 
   async *#markRecords(site: number, texts: IdSet, agents: IdSet, endpoints: IdSet): AsyncGenerator<void> {
@@ -130,7 +141,8 @@ export class Sweeper {
     }
   }
 
-  async *#markKeys(series: number, texts: IdSet): AsyncGenerator<void> {
+  /** Marks the keys and the buckets of a summary's sums. */
+  async *#markKeys(series: number, texts: IdSet, buckets: Set<number>): AsyncGenerator<void> {
     const { table, sums, bucketMs, bucketWithin } = this.#dialect;
     for (const period of PERIODS) {
       let after: { bucket: number; key: number } | undefined;
@@ -147,6 +159,7 @@ export class Sweeper {
            ORDER BY t.bucket, t.key LIMIT ${limit}`,
         );
         texts.addAll(k);
+        for (const start of ms) buckets.add(Number(start));
         yield;
         if (k.length < limit) break;
         after = { bucket: Number(ms.at(-1)), key: Number(k.at(-1)) };
@@ -168,27 +181,31 @@ export class Sweeper {
     }
   }
 
-  async *#deleteBuckets(site: number): AsyncGenerator<void> {
+  /** Deletes the dates of a site's buckets without sums. */
+  async *#deleteBuckets(site: number, used: ReadonlySet<number>): AsyncGenerator<void> {
     const { table, bucketMs, bucketWithin } = this.#dialect;
     let after = CALENDAR.from - 1;
     for (;;) {
       const limit = MIN_ROWS;
       const within = bucketWithin('b.bucket', { from: after + 1, to: CALENDAR.to });
-      const { ms, used } = await columnsOf(
+      const { ms } = await columnsOf(
         this.#dialect,
-        ['ms', 'used'],
-        `SELECT ${bucketMs('b.bucket')} AS ms, ${hasSums(this.#dialect)} AS used
-         FROM ${table('buckets')} b WHERE b.site = ${site} AND ${within} ORDER BY b.bucket LIMIT ${limit}`,
+        ['ms'],
+        `SELECT ${bucketMs('b.bucket')} AS ms FROM ${table('buckets')} b
+         WHERE b.site = ${site} AND ${within} ORDER BY b.bucket LIMIT ${limit}`,
       );
-      const unused = ms.filter((_, i) => Number(used[i]) === 0).map(Number);
-      if (unused.length > 0) await this.#changes.deleteBuckets(site, unused);
       yield;
+      const unused = ms.map(Number).filter((start) => !used.has(start));
+      for (let at = 0; at < unused.length; at += DELETED_BUCKETS) {
+        await this.#changes.deleteBuckets(site, unused.slice(at, at + DELETED_BUCKETS));
+        yield;
+      }
       if (ms.length < limit) return;
       after = Number(ms.at(-1));
     }
   }
 
-  async #ids(name: 'sites' | 'series' | SharedTable, where = ''): Promise<number[]> {
+  async #ids(name: 'sites' | SharedTable, where = ''): Promise<number[]> {
     const { id } = await columnsOf(
       this.#dialect,
       ['id'],
