@@ -405,6 +405,8 @@ async function remainingTexts(
   site: string,
   { column: own, value }: Person,
 ): Promise<RemainingText[]> {
+  // Each search below reads the sums or the records.
+  if (!(await reader.hasText(value))) return [];
   const page = { order: 'hits', search: value, limit: MAX_TEXTS, offset: 0 } as const;
   const found = new Map<string, RemainingText>();
   const add = (where: string, text: string | null) => {

@@ -19,6 +19,7 @@ export const QUERIES = [
   'retention',
   'recount',
   'size',
+  'hasText',
   'position',
   'keys',
   'total',
@@ -50,6 +51,7 @@ export function complete(reader: StorageReader): CompleteReader {
       reader.recount?.(request) ??
       recountIn({ ...completed, keys: (keys) => reader.keys?.(keys) ?? sums.keys(keys) }, request),
     size: async () => (await reader.size?.()) ?? unknownSize(),
+    hasText: async (search) => (await reader.hasText?.(search)) ?? true,
     position: async (request) => (reader.position ? reader.position(request) : null),
     keys: (request) => reader.keys?.(request) ?? folded.keys(request),
     total: (request) => reader.total?.(request) ?? folded.total(request),

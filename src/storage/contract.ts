@@ -546,6 +546,11 @@ export interface StorageReader {
   /** Returns the size of the storage, for all sites. Optional. Defaults to unknown. */
   size?(): Promise<StorageSize>;
   /**
+   * Returns whether a text of records or keys of any site contains a search: see `KeysPage.search`. May return true for a
+   * text that is no longer in use. Optional. Defaults to true.
+   */
+  hasText?(search: string): Promise<boolean>;
+  /**
    * Returns the stored position of a journal; `undefined` if the journal is new, and `null` if it is unknown. Optional.
    * Defaults to `null`: `storageStatus` then calls the writing end.
    */

@@ -203,6 +203,11 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     expect((await rows(storage, 'urls')).map(([key]) => key)).toEqual(['/a']);
   });
 
+  test('a part of a text is found in either case, until nothing refers to the text', async () => {
+    const { storage, writer } = await opened();
+    await checkHasText(storage, await writer());
+  });
+
   test('dates of buckets are deleted with the last sums, and return with the next', async () => {
     const { database, storage, writer } = await opened();
     const first = await writer();
@@ -227,6 +232,27 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
       }
     }
   });
+}
+
+/** Checks that `hasText` finds a part of a text in either case, until nothing refers to the text. */
+export async function checkHasText(
+  { reader, summaries }: Storage,
+  writer: StorageWriter & { maintenance: StorageMaintenance },
+): Promise<void> {
+  const has = () => Promise.all(['secret', 'others'].map((text) => reader.hasText(text)));
+  expect(await has()).toEqual([false, false]);
+  const journal = new TestJournal('a', summaries);
+  await writer.apply(journal.batch([{ url: '/a/SECRET', date: NOON - DAY }, { url: '/others' }]));
+  expect(await has()).toEqual([true, true]);
+  const { maintenance } = writer;
+  for (const part of ['records', 'hour', 'day'] as const) {
+    while ((await maintenance.prune({ part, before: NOON - 60_000, limit: 10 })) > 0);
+  }
+  while (await maintenance.sweep());
+  expect(await has(), 'the month has the key').toEqual([true, true]);
+  while ((await maintenance.prune({ part: 'month', before: NOON, limit: 10 })) > 0);
+  while (await maintenance.sweep());
+  expect(await has()).toEqual([false, true]);
 }
 
 /** Removes the column that version 3 added to the records. */

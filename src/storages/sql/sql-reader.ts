@@ -7,7 +7,7 @@ import { FilterQueries } from './filters.ts';
 import { ALL } from './page.ts';
 import { SumQueries } from './queries.ts';
 
-type Sums = Pick<StorageReader, 'timeZone' | 'summaries' | 'sums'>;
+type Sums = Pick<StorageReader, 'timeZone' | 'summaries' | 'sums' | 'hasText'>;
 
 /** Reading end whose queries of sites and sums are written in the SQL of a dialect. */
 export abstract class SqlReader extends QueryingReader<FilterQueries> implements Sums {
@@ -50,6 +50,15 @@ export abstract class SqlReader extends QueryingReader<FilterQueries> implements
       ORDER BY t.bucket DESC, t.hits DESC, t.key = 0, ${bytes('strings.text')}
       LIMIT ${limit === 0 ? ALL : limit} OFFSET ${offset}`);
     return rows.map((row) => sumRowOf(Number(row.ms), row.text, row));
+  }
+
+  /** Records, keys and user agents share the table of texts. */
+  async hasText(search: string): Promise<boolean> {
+    const { query, hint = '', table, contains } = this.#dialect;
+    const rows = await query(
+      `SELECT ${hint} strings.id FROM ${table('strings')} strings WHERE ${contains('strings.text', search)} LIMIT 1`,
+    );
+    return rows.length > 0;
   }
 
   /** Returns the FROM clause of a site's series. */
