@@ -6,9 +6,9 @@ import { minus, sumOf } from '../storage/measures.ts';
 import { isRebuildable } from '../storage/recount.ts';
 import { COVERAGE, coverageKey, coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import { compareSums, wantedSums } from './compare.ts';
+import { compareSums, coverageSums, wantedSums } from './compare.ts';
 import { changeMark, type MaintenanceSession } from './delta-journal.ts';
-import { examine, type Finding, wantedCoverage } from './examine.ts';
+import { examine, type Finding, recountOf, wantedCoverage } from './examine.ts';
 import { type BucketRange, bucketsOf, type Scope, type ScopeOptions } from './scope.ts';
 import { type BucketList, Findings, type NotCovered, type Uncountable } from './verify.ts';
 
@@ -104,18 +104,14 @@ export async function missingRecords(
   bucket: BucketRange,
 ): Promise<{ stored: number; records: number } | undefined> {
   const finding = await examine(scope, bucket, COVERAGE);
-  if (finding.kind !== 'different') return undefined;
-  const { coverage, recount } = finding;
-  const { records } = recount;
-  if (coverage.all.hits <= records) return undefined;
-  const missing = { stored: coverage.all.hits, records };
-  const { period, from } = bucket;
-  const names = new Set(recount.coverage.flatMap(({ key }) => coveredBy(key)));
+  if (finding.kind !== 'different' || finding.coverage.all.hits <= finding.recount.records) return undefined;
+  const missing = { stored: finding.coverage.all.hits, records: finding.recount.records };
+  const names = new Set(finding.recount.coverage.flatMap(({ key }) => coveredBy(key)));
   const columns = scope.summaries.filter(({ name, column }) => column !== undefined && names.has(name));
-  for (const { name } of columns) {
-    const spans = [{ period, from, to: from }];
-    const { hits } = await scope.reader.total({ site: scope.site, summary: name, spans, target: undefined });
-    if (hits === coverage.of(name)) return missing;
+  for (const summary of columns) {
+    // Both of one point in time, because an app may store requests meanwhile.
+    const { stored, coverage } = await recountOf(scope, bucket, summary);
+    if (sumOf(stored).hits === coverageSums(coverage).of(summary.name)) return missing;
   }
   return columns.length === 0 ? missing : undefined;
 }

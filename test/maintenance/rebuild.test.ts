@@ -216,6 +216,31 @@ describe('rebuild', () => {
     expect((await verify({ storage })).count).toBe(0);
   });
 
+  test('does not empty buckets whose records are gone while an app stores records', async () => {
+    const { storage, writer, apply } = await storageWith(
+      [sumUrls],
+      [{ visitor: 'gone' }, { visitor: 'kept' }],
+    );
+    await writer.maintenance!.erase({ column: 'visitor', value: 'gone' }, 10);
+    let late = 0;
+    const { recount } = storage.reader;
+    storage.reader.recount = async (request: RecountRequest) => {
+      const found = await recount(request);
+      await apply([{}]);
+      late += 1;
+      return found;
+    };
+    const { refused, rebuilt } = await rebuild({ storage });
+    expect(rebuilt).toBe(0);
+    expect(refused.map(({ period, stored, records: left }) => [period, stored - left])).toEqual(
+      PERIODS.map((period) => [period, 1]),
+    );
+    for (const period of PERIODS) {
+      const found = await rows(storage, 'urls', period);
+      expect(found.map(([, hits]) => hits)).toEqual([2 + late]);
+    }
+  });
+
   test('leaves the requests out that were captured without a custom summary', async () => {
     const plans = defineSummary({ name: 'plans', key: () => null });
     const { storage, apply } = await storageWith(
