@@ -1,8 +1,9 @@
 import type { TextColumn } from '../record.ts';
 import type { Condition } from '../storage/contract.ts';
 import { known, STANDARD_SUMMARIES, sumBots } from '../summaries/standard.ts';
+import { asStored } from '../text/text.ts';
 import { invalid } from './invalid.ts';
-import { BOTS, type Bots } from './query-types.ts';
+import { BOTS, type Bots, type Filter } from './query-types.ts';
 
 /** Checks the option `bots`. */
 export function checkBots(bots: unknown): Bots {
@@ -33,4 +34,25 @@ export function columnFor(summary: string, option: 'filter' | 'summary' | 'bots'
 export function columnOf(name: string): TextColumn | undefined {
   const found = known(name);
   return found && 'column' in found ? found.column : undefined;
+}
+
+/** Returns the conditions of a filter. */
+export function conditionsOf(filter: Filter = {}): Condition[] {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+    throw invalid('filter', filter, 'an object that maps summary names to keys');
+  }
+  return Object.entries(filter).map(([name, value]): Condition => {
+    if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
+    return { column: columnFor(name, 'filter'), value: storedKey(value) };
+  });
+}
+
+/** Returns whether a value is a key, or `null` for the requests without one. */
+export function isKey(value: unknown): value is string | null {
+  return value === null || typeof value === 'string';
+}
+
+/** Returns a key as storages hold it. */
+export function storedKey(key: string | null): string | null {
+  return key === null ? null : asStored(key);
 }

@@ -60,6 +60,12 @@ export interface TopOptions extends ComparedOptions {
   page?: number;
 }
 
+/** Options of `UsageQuery.minutes`. */
+export interface MinutesOptions extends Pick<QueryOptions, 'site' | 'filter' | 'bots'> {
+  /** Number of minutes, including the current one, 1 to 180. Defaults to 60. */
+  minutes?: number;
+}
+
 /** Options of `UsageQuery.records`. */
 export interface RecordsOptions extends QueryOptions {
   /** `next` of the previous result: opaque, and valid only for the storage that returned it. */
@@ -217,6 +223,22 @@ export interface TopResult extends RangeResult {
   coverage: Coverage;
   /** Budget of the summary. */
   budget: Budget;
+}
+
+/** Measures of one minute. */
+export interface MinuteBucket extends Measures {
+  /** Start of the minute, with the site's offset. */
+  date: string;
+}
+
+/** Result of `UsageQuery.minutes`. */
+export interface MinutesResult {
+  /** Name of the site. */
+  site: string;
+  /** IANA time zone of the site. */
+  timeZone: string;
+  /** All minutes, including empty ones, oldest first. The last one is the current minute, which is not over. */
+  buckets: MinuteBucket[];
 }
 
 /** Result of `UsageQuery.records`: one page of records. */

@@ -1,17 +1,20 @@
 import { checkOptions } from '../options/checks.ts';
 import { wallClock } from '../platform/clock.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
-import { type Condition, ORDERS } from '../storage/contract.ts';
+import { ORDERS } from '../storage/contract.ts';
 import { minus } from '../storage/measures.ts';
 import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
-import { checkBots, columnFor, columnOf } from './conditions.ts';
+import { checkBots, columnOf, conditionsOf, isKey, storedKey } from './conditions.ts';
 import { invalid } from './invalid.ts';
+import { DEFAULT_MINUTES, lastMinutes, MAX_MINUTES } from './minutes.ts';
 import { orElse } from './or-else.ts';
 import type {
   ComparedOptions,
+  MinutesOptions,
+  MinutesResult,
   QueryOptions,
   RecordsOptions,
   RecordsResult,
@@ -47,6 +50,7 @@ const OPTIONS = {
   series: [...COMPARED, 'period', 'summary', 'key'],
   top: [...COMPARED, 'order', 'search', 'limit', 'page'],
   records: [...COMMON, 'after', 'limit'],
+  minutes: ['site', 'filter', 'bots', 'minutes'],
 };
 
 /** Settings of a `UsageQuery`. */
@@ -202,6 +206,22 @@ export class UsageQuery {
     };
   }
 
+  /**
+   * Returns the totals of each of the last minutes, up to now, from the stored records. Records appear about a second
+   * after their response.
+   */
+  async minutes(options: MinutesOptions = {}): Promise<MinutesResult> {
+    checkOptions('query.minutes', options, OPTIONS.minutes);
+    const { minutes = DEFAULT_MINUTES, bots = 'include' } = options;
+    if (!isWhole(minutes, 1) || minutes > MAX_MINUTES) {
+      throw invalid('minutes', minutes, `a whole number from 1 to ${MAX_MINUTES}`);
+    }
+    const { site, zone } = await this.#site(options.site);
+    const where = conditionsOf(options.filter);
+    const request = { site, zone, where, bots: checkBots(bots), minutes, now: this.#now() };
+    return { site, timeZone: zone.timeZone, buckets: await lastMinutes(this.#reader, request) };
+  }
+
   /** Returns a page of records, newest first. */
   async records(options: RecordsOptions = {}): Promise<RecordsResult> {
     const query = withRange(await this.#resolve(options, 'records'), keptRecords);
@@ -224,14 +244,8 @@ export class UsageQuery {
   async #resolve(options: QueryOptions, name: keyof typeof OPTIONS): Promise<ResolvedQuery> {
     checkOptions(`query.${name}`, options, OPTIONS[name]);
     const { site, zone } = await this.#site(options.site);
-    const { filter = {}, bots = 'include' } = options;
-    if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-      throw invalid('filter', filter, 'an object that maps summary names to keys');
-    }
-    const where = Object.entries(filter).map(([name, value]): Condition => {
-      if (!isKey(value)) throw invalid(`filter.${name}`, value, 'a key, or null');
-      return { column: columnFor(name, 'filter'), value: storedKey(value) };
-    });
+    const { filter, bots = 'include' } = options;
+    const where = conditionsOf(filter);
     const meant = await rangeOf(options, zone, this.#now(), () => this.#results.first(site, zone));
     // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || name === 'records';
@@ -317,14 +331,6 @@ function resultHeader(query: ResolvedQuery) {
 
 function formatRange({ range: { start, end }, zone }: ResolvedQuery): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
-}
-
-function isKey(value: unknown): value is string | null {
-  return value === null || typeof value === 'string';
-}
-
-function storedKey(key: string | null): string | null {
-  return key === null ? null : asStored(key);
 }
 
 function isWhole(value: number, min: number): boolean {

@@ -119,6 +119,13 @@ export const ENDPOINTS: readonly Endpoint[] = [
     lines: ({ query }, parameters, summary) => topLines(query, summary, topOptions(parameters)),
   }),
   endpoint({
+    path: '/minutes',
+    summary: 'Totals of each of the last minutes, up to now.',
+    parameters: schemas.minutesParameters,
+    response: schemas.minutesResponse,
+    query: ({ query }, parameters) => query.minutes(optionsOf(parameters)),
+  }),
+  endpoint({
     path: '/records',
     summary: 'Requests, newest first.',
     parameters: schemas.recordsParameters,

@@ -90,6 +90,7 @@ export function gated(query: Queries, gate: Gate): Queries {
     totals: (...given) => gate.run(() => query.totals(...given)),
     series: (...given) => gate.run(() => query.series(...given)),
     top: (...given) => gate.run(() => query.top(...given)),
+    minutes: (...given) => gate.run(() => query.minutes(...given)),
     records: (...given) => gate.run(() => query.records(...given)),
   };
 }

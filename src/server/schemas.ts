@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { MAX_MINUTES } from '../query/minutes.ts';
 import { BOTS } from '../query/query-types.ts';
 import { RANGES } from '../query/range.ts';
 import { ORDERS } from '../storage/contract.ts';
@@ -113,6 +114,12 @@ export const topParameters = parameters({
   limit: v.optional(integer(0, MAX_ROWS, 'Rows per page. Defaults to 10, or all for CSV and NDJSON.')),
   page: v.optional(integer(1, 1_000_000, 'Page number, from 1.')),
   format: v.optional(format),
+});
+export const minutesParameters = parameters({
+  site: common.site,
+  filter: common.filter,
+  bots: common.bots,
+  minutes: v.optional(integer(1, MAX_MINUTES, 'Number of minutes, up to now. Defaults to 60.')),
 });
 export const recordsParameters = parameters({
   ...common,
@@ -258,6 +265,19 @@ export const topResponse = v.strictObject({
   others: described(measured, 'The sum of the remaining keys.'),
   coverage,
   budget,
+});
+export const minutesResponse = v.strictObject({
+  site: v.string(),
+  timeZone: v.string(),
+  buckets: described(
+    v.array(
+      v.strictObject({
+        ...measures,
+        date: described(v.string(), "Start of the minute, with the site's offset."),
+      }),
+    ),
+    'All minutes, including empty ones, oldest first. The last one is not over.',
+  ),
 });
 export const recordsResponse = v.strictObject({
   ...head,

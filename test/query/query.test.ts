@@ -824,6 +824,62 @@ describe('records', () => {
   });
 });
 
+describe('minutes', () => {
+  const minute = fc.record({
+    date: fc.integer({ min: NOW - 5 * 60_000, max: NOW + 60_000 }),
+    status: fc.constantFrom(200, 404, 500),
+    contentLength: fc.nat(1_000),
+    duration: fc.nat(1_000),
+    bot: fc.boolean(),
+    botName: fc.constant('Googlebot'),
+  });
+
+  test('equal a naive count of the records, minute by minute', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          minute.map(({ bot, botName, ...record }) => ({
+            ...record,
+            ...(bot && { bot, agent: botName, browser: botName }),
+          })),
+          { minLength: 1, maxLength: 40 },
+        ),
+        fc.integer({ min: 1, max: 7 }),
+        fc.constantFrom<Bots>('include', 'exclude', 'only'),
+        fc.constantFrom<Filter>({}, { status: '500' }),
+        async (records, minutes, bots, filter) => {
+          const query = await openQuery(records, { timeZone: 'Asia/Kathmandu' });
+          const counted = await Counted.of(records, 'Asia/Kathmandu');
+          const { buckets } = await query.minutes({ minutes, bots, filter });
+          expect(buckets.length).toBe(minutes);
+          for (const { date, ...measures } of buckets) {
+            const start = Date.parse(date);
+            const ofMinute = counted.where(
+              (record) =>
+                Math.floor(record.date / 60_000) * 60_000 === start &&
+                (bots === 'include' || record.bot === (bots === 'only')) &&
+                (filter.status === undefined || record.status === 500),
+            );
+            expect(measures).toEqual(ofMinute.measures());
+          }
+          expect(buckets.at(-1)!.date).toBe('2026-11-26T02:21:00+05:45');
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('the default is an hour, and a storage without records has 0', async () => {
+    const { buckets, ...head } = await (await openQuery([])).minutes();
+    expect(head).toEqual({ site: 'shop', timeZone: 'UTC' });
+    expect(buckets.length).toBe(60);
+    expect(buckets[0]).toEqual({
+      date: '2026-11-25T19:37:00+00:00',
+      ...{ hits: 0, transfer: 0, errors: 0, duration: 0 },
+    });
+  });
+});
+
 describe('no data', () => {
   test.each([
     ['an empty storage', [], 'shop'],
@@ -974,6 +1030,12 @@ describe('invalid input is refused by name', () => {
       ['after', { after: 'x' }],
       ['after', { after: 5 }],
       ['after', { after: '' }],
+    ] as [string, object][],
+    minutes: [
+      ...filters.filter(([name]) => !['range', 'from', 'to'].includes(name as string)),
+      ['minutes', { minutes: 0 }],
+      ['minutes', { minutes: 181 }],
+      ['minutes', { minutes: 1.5 }],
     ] as [string, object][],
     site: [['site', { site: 5 }]],
   };

@@ -145,6 +145,11 @@ describe('responses', () => {
     expect([rest.records, rest.next]).toEqual([[expect.objectContaining({ country: 'DE' })], null]);
   });
 
+  test('contain the last minutes, of which none has a request', async () => {
+    const { buckets } = await getValid('/minutes?minutes=2&bots=exclude&filter=status:200');
+    expect(buckets).toMatchObject([{ hits: 0 }, { hits: 0 }]);
+  });
+
   test('are narrowed by filters', async () => {
     expect(await getValid('/totals?filter=geo:DE')).toMatchObject({ totals: { hits: 1 } });
     expect(await getValid('/totals?filter=geo')).toMatchObject({ totals: { hits: 2 } });
@@ -327,6 +332,8 @@ describe('invalid requests', () => {
     ['/summaries/urls?page=0', 400, 'QUERY_INVALID', /^page: /],
     ['/summaries/urls?order=name', 400, 'QUERY_INVALID', /^order: /],
     ['/records?after=x', 400, 'QUERY_INVALID', /^after is "x"/],
+    ['/minutes?minutes=0', 400, 'QUERY_INVALID', /^minutes: /],
+    ['/minutes?range=7d', 400, 'QUERY_INVALID', /^range: unknown parameter$/],
     ['/series?from=2000&period=hour', 400, 'QUERY_INVALID', /./],
     ['/series?from=2000-01-01&period=hour', 400, 'QUERY_INVALID', /period/],
     ['/series?from=0001-01-01&period=day', 400, 'QUERY_INVALID', /period/],

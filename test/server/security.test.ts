@@ -791,7 +791,15 @@ describe('event streams', () => {
 /** Returns a source that answers every query with `answer`. */
 function sourceWith(answer: () => Promise<never>): HandlerSource {
   const source = emptySource();
-  return { ...source, query: { site: answer, totals: answer, series: answer, top: answer, records: answer } };
+  const query = {
+    site: answer,
+    totals: answer,
+    series: answer,
+    top: answer,
+    minutes: answer,
+    records: answer,
+  };
+  return { ...source, query };
 }
 
 describe('a storage', () => {
