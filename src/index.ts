@@ -11,11 +11,10 @@ export { type ErrorCode, TrackUsageError } from './errors.ts';
 export type { TrackedApp } from './frameworks/index.ts';
 export type { JournalMode } from './journal/journal.ts';
 export type { KeyDifference } from './maintenance/compare.ts';
+export type { ForgetProgress, ForgottenKey } from './maintenance/deletion.ts';
 export {
   type ForgetOptions,
-  type ForgetProgress,
   type ForgetResult,
-  type ForgottenKey,
   forget,
   type RemainingText,
 } from './maintenance/forget.ts';

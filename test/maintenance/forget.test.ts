@@ -15,6 +15,7 @@ import {
 import { encodeHead } from '../../src/journal/segment.ts';
 import type { Storage } from '../../src/query/storage.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { PERIODS } from '../../src/summaries/periods.ts';
 import { NOON, type TestRecord } from '../../src/testing/batches.ts';
 import { rows } from '../../src/testing/support.ts';
 import { batchFileName, InFlight } from '../../src/writer/thread/in-flight.ts';
@@ -176,6 +177,34 @@ describe('forget', () => {
     const { count, notCovered } = await verify({ storage });
     expect(count).toBe(0);
     expect(notCovered.map(({ buckets }) => buckets)).toEqual([3, 3, 1]);
+  });
+
+  test('marks the hours of records that an interrupted run had deleted, but not marked', async () => {
+    const { apply, storage } = await storageWith([sumRemotes], [{}]);
+    const interrupted = wrapped(storage, (writer) => ({
+      ...writer,
+      maintenance: {
+        ...writer.maintenance!,
+        erase: async (...given) => {
+          await apply([{ remoteAddr: ADDRESS, date: NOON - DAY }]);
+          await writer.maintenance!.erase(...given);
+          throw new Error('interrupted');
+        },
+      },
+    }));
+    await expect(forget({ storage: interrupted, person: PERSON })).rejects.toThrow('interrupted');
+    expect(await storage.getUsage()).toHaveLength(1);
+    expect((await verify({ storage })).count).toBeGreaterThan(0);
+    await forget({ storage, person: PERSON });
+    const { count, notCovered } = await verify({ storage });
+    expect(count).toBe(0);
+    expect(notCovered.map(({ period, buckets, reason }) => [period, buckets, reason])).toEqual(
+      PERIODS.map((period) => [period, 1, 'erased']),
+    );
+    // A complete run is not repeated.
+    const recount = vi.spyOn(storage.reader, 'recount');
+    await forget({ storage, person: PERSON });
+    expect(recount).not.toHaveBeenCalled();
   });
 
   test('fails if an app stores more records of the person all the time', async () => {

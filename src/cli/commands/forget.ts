@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import { json } from '../../formats/json.ts';
 import { integer, quantity } from '../../formats/numbers.ts';
-import { type ForgetProgress, type ForgetResult, forget, MAX_TEXTS } from '../../maintenance/forget.ts';
+import type { ForgetProgress } from '../../maintenance/deletion.ts';
+import { type ForgetResult, forget, MAX_TEXTS } from '../../maintenance/forget.ts';
 import type { Person } from '../../storage/contract.ts';
 import { escapeText } from '../../text/escape.ts';
 import { wrapped } from '../formats/wrap.ts';
