@@ -274,7 +274,7 @@ const TABLE = {
   ],
   PRUNE_DELAYED: [
     'expired data is not deleted from {storage} yet: the clock says {now}, but the last deletion or record dates from {last}',
-    'if the clock is right, the app deletes the data once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock; if the clock is wrong, set it',
+    'if the clock is right, the app deletes the data in small steps, and the rest once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock; if the clock is wrong, set it',
   ],
   PRUNE_IMPLAUSIBLE: [
     'nothing was deleted from {value}: the clock says {now}, but the last deletion or record dates from {last}',

@@ -38,7 +38,7 @@ export function adviceOf(
   const isJump = jump !== undefined && Object.keys(horizons).length > 0;
   if (isJump) {
     advice.push(
-      `The clock is ${Math.floor((jump.now - jump.last) / DAY)} days ahead of the last deletion or record. If it is right, the app deletes expired data once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock. If the clock is wrong, set it.`,
+      `The clock is ${Math.floor((jump.now - jump.last) / DAY)} days ahead of the last deletion or record. If it is right, the app deletes expired data in small steps, and the rest once it has run for 24 hours; to delete it now, run track-usage prune --trust-clock. If the clock is wrong, set it.`,
     );
   }
   for (const part of hidden) {

@@ -5,6 +5,7 @@ import {
   horizonsOf,
   KEEP_ALL,
   keptUntil,
+  LONGEST,
   PARTS,
   type Part,
   type Retention,
@@ -25,6 +26,8 @@ export interface ClockJump {
   now: number;
   /** Date of the last pruning, or of the newest record if nothing was pruned yet. In ms since 1970. */
   last: number;
+  /** Time up to which data may expire before the clock is believed, at most 7 days or a month later. In ms since 1970. */
+  next: number;
 }
 
 /** Plan of a pruning, and what it found about the clocks. */
@@ -78,15 +81,21 @@ export function jumpOf(
     if (keep === 'forever' || before === null) return [];
     const kept = { ...KEEP_ALL, [part]: keep };
     const last = Math.min(keptUntil(kept, part, zone, before - 1), now);
-    // True if this clock would have pruned further already 7 days ago.
-    return [{ last, isLate: (horizonsOf(kept, zone, now - MAX_JUMP)[part] ?? before) > before }];
+    // By this clock, the part would have been pruned later already before the jump.
+    const isLate = (horizonsOf(kept, zone, now - MAX_JUMP)[part] ?? before) > before;
+    return [{ last, isLate, step: ALIGNED_TO[part] === 'day' ? MAX_JUMP : LONGEST.mo! }];
   });
-  // If nothing was pruned yet, the newest record is the evidence.
+  // Without a pruning, records of these days are the evidence.
   if (pruned.length === 0 && newest !== undefined) {
-    pruned.push({ last: newest, isLate: now - newest > MAX_JUMP });
+    pruned.push({ last: newest, isLate: now - newest > MAX_JUMP, step: MAX_JUMP });
   }
   const late = pruned.filter(({ isLate }) => isLate);
-  return late.length === 0 ? undefined : { now, last: Math.max(...late.map(({ last }) => last)) };
+  if (late.length === 0) return undefined;
+  const latest = (of: readonly { last: number }[]) => Math.max(...of.map(({ last }) => last));
+  // Parts that are deleted by the month follow those that are deleted by the day.
+  const step = Math.min(...late.map((each) => each.step));
+  const next = latest(late.filter((each) => each.step === step)) + step;
+  return { now, last: latest(late), next: Math.min(now, next) };
 }
 
 /**

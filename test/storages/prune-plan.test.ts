@@ -43,7 +43,11 @@ describe('a clock is far ahead', () => {
 
   test('of the newest record, if nothing was pruned yet', () => {
     const newest = NOW - 20 * DAY;
-    expect(planned({ times: { ...NOTHING, newest } }).jump).toEqual({ now: NOW, last: newest });
+    expect(planned({ times: { ...NOTHING, newest } }).jump).toEqual({
+      now: NOW,
+      last: newest,
+      next: newest + 7 * DAY,
+    });
     expect(planned({ times: { ...NOTHING, newest: NOW - 2 * DAY } }).jump).toBeUndefined();
     // A new storage has nothing to lose.
     expect(planned({ times: NOTHING }).jump).toBeUndefined();
@@ -51,6 +55,24 @@ describe('a clock is far ahead', () => {
     expect(planned({ days: 1, times: { newest } }).jump).toBeUndefined();
     // Of a storage that was pruned, records may be from the wrong clock.
     expect(planned({ days: 365, times: { newest: NOW } }).jump).toBeDefined();
+  });
+
+  test.each([
+    ['DEFAULT', DEFAULT, 7],
+    ['LONG', LONG, 7],
+    ['only months', { ...KEEP_ALL, day: '1y', month: '3y' } as Retention, 31],
+  ])('and small steps reach it: %s', (_, keep, days) => {
+    let retention = prunePlan(keep, UTC, NOW - 365 * DAY);
+    let jump = planned({ keep, times: { retention } }).jump!;
+    for (let steps = 0; steps < 70; steps++) {
+      expect(jump.next - jump.last).toBeLessThanOrEqual(days * DAY);
+      retention = prunePlan(keep, UTC, jump.next);
+      const found = planned({ keep, times: { retention } });
+      if (found.jump === undefined) return;
+      expect(found.jump.last).toBeGreaterThan(jump.last);
+      jump = found.jump;
+    }
+    expect.unreachable();
   });
 
   test('not because the retention was shortened, lengthened or begun', () => {

@@ -1212,11 +1212,17 @@ describe('retention', () => {
       return { at, calls, kept, times, pass, now: () => now };
     }
 
-    test('deletes nothing until the clock has run for a day, which is reported once', async () => {
-      const { at, kept, pass, now } = await opened((times, begin) => {
-        const before = midnight(begin - 3_650 * DAY);
-        times.retention = { records: { keep: '90d', before } };
+    test('deletes little until the clock has run for a day, which is reported once', async () => {
+      const first = Date.UTC(2017, 0, 1);
+      const { at, pass, now, times } = await opened((found) => {
+        found.retention = { records: { keep: '90d', before: first } };
       });
+      const maintenance = at.writer.maintenance!;
+      const starts: number[] = [];
+      maintenance.retain = async (retention) => {
+        starts.push(retention.records!.before!);
+        times.retention = retention;
+      };
       await pass(MINUTE);
       expect(at.codes()).toEqual(['PRUNE_DELAYED']);
       expect(at.messages()).toEqual([
@@ -1224,13 +1230,29 @@ describe('retention', () => {
           'the clock says 2026-11-24T12:01:00+00:00, but the last deletion or record dates from 2017-',
         ),
       ]);
-      for (let hour = 1; hour < 24; hour++) await pass(HOUR);
-      expect(kept).toEqual([]);
+      await pass(2 * HOUR);
+      expect(starts).toEqual([]);
+      for (let hour = 3; hour < 24; hour++) await pass(HOUR);
+      expect(starts).toEqual([1, 2, 3, 4, 5, 6].map((step) => first + 7 * step * DAY));
       expect(at.pipeline.status.pruneError).toMatchObject({ code: 'PRUNE_DELAYED' });
       await pass(HOUR);
-      expect(kept).toMatchObject([{ records: { keep: '90d', before: midnight(now() - 90 * DAY) } }]);
+      expect(starts.slice(6)).toEqual([midnight(now() - 90 * DAY)]);
       expect(at.pipeline.status.pruneError).toBeUndefined();
       expect(at.codes()).toHaveLength(1);
+    });
+
+    test('waits longer if another process deletes', async () => {
+      const { at, kept, pass, times } = await opened((found, begin) => {
+        found.retention = { records: { keep: '90d', before: midnight(begin - 3_650 * DAY) } };
+      });
+      const { before } = times.retention.records!;
+      await pass(MINUTE);
+      for (let hour = 1; hour < 23; hour++) {
+        if (hour % 2 === 0) times.retention = { records: { keep: '90d', before: before! + hour * DAY } };
+        await pass(HOUR);
+      }
+      expect(kept).toEqual([]);
+      expect(at.codes()).toEqual(['PRUNE_DELAYED']);
     });
 
     test('own records do not make it plausible', async () => {

@@ -3,9 +3,9 @@ import { reasonOf, TrackUsageError } from '../../errors.ts';
 import { monotonicClock, wallClock } from '../../platform/clock.ts';
 import type { StorageMaintenance } from '../../storage/contract.ts';
 import { type PruneStep, pruneSteps } from '../../storage/prune.ts';
-import { type PrunePlan, planPruning } from '../../storage/prune-plan.ts';
+import { type ClockJump, type PrunePlan, planPruning, prunePlan } from '../../storage/prune-plan.ts';
 import { isReplaced } from '../../storage/replaced.ts';
-import { PARTS, type Retention } from '../../storage/retention.ts';
+import { PARTS, type Retention, type StoredRetention } from '../../storage/retention.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 
 /** Time from the opening of a storage to its first pruning, so that an app that starts is not delayed. */
@@ -16,6 +16,22 @@ const INTERVAL_MS = 3_600_000;
 const RETRY_MS = 300_000;
 /** Time for which a clock that is far ahead of the last pruning must run before it is trusted. */
 const TRUST_MS = 24 * 3_600_000;
+/**
+ * Time for which it must run before a small step is made, so that an app that restarts every day does not keep data
+ * forever. The next pruning notices the step, so there is one every 4 hours.
+ */
+const STEP_MS = 3 * 3_600_000;
+
+/** Clock that is not trusted yet. Times are `performance.now()` timestamps, in ms. */
+interface Delay {
+  /** First pruning that was postponed. */
+  since: number;
+  /** Date of the last pruning, which may be a small step of another process. In ms since 1970. */
+  last: number;
+  /** Time at which another value of `last` was found. */
+  changed: number;
+  problem: TrackUsageError | undefined;
+}
 
 /** Deletes expired data of a storage, in short steps between its batches. */
 export class Pruning {
@@ -31,8 +47,7 @@ export class Pruning {
   #steps: AsyncGenerator<PruneStep> | undefined;
   /** Date of the newest record when the storage was opened. */
   #newest: { date: number | undefined } | undefined;
-  /** `performance.now()` timestamp of the first pruning that was postponed because of the clock, in ms. */
-  #delayedSince: number | undefined;
+  #delay: Delay | undefined;
   #isAhead = false;
 
   constructor(
@@ -72,7 +87,7 @@ export class Pruning {
       this.#steps ??= await this.#begin();
       const { done, value } = (await this.#steps?.next()) ?? { done: true };
       if (!done) return value.rows;
-      if (this.#steps) this.problem = undefined;
+      if (this.#steps) this.problem = this.#delay?.problem;
       this.#end(INTERVAL_MS);
     } catch (error) {
       this.#end(RETRY_MS);
@@ -96,8 +111,9 @@ export class Pruning {
     const evidence = { ...times, newest: this.#newest.date };
     const planned = planPruning(this.#retention, this.#zone, wallClock.now(), evidence);
     this.#reportAhead(planned);
-    if (this.#isDelayed(planned)) return undefined;
-    const { plan, corrected } = planned;
+    const plan = this.#trustedPlan(planned);
+    if (!plan) return undefined;
+    const { corrected } = planned;
     for (const part of PARTS) {
       if (!corrected[part]) continue;
       const before = this.#zone.format(times.retention[part]!.before!);
@@ -122,20 +138,33 @@ export class Pruning {
     this.#isAhead = ahead !== undefined;
   }
 
-  /** Returns whether to wait, because the clock is far ahead of the last pruning. Reports it once. */
-  #isDelayed({ jump }: PrunePlan): boolean {
+  /**
+   * Returns the plan to follow. While the clock is far ahead of the last pruning and not trusted yet, returns `undefined`
+   * or the plan of a small step.
+   */
+  #trustedPlan({ plan, jump }: PrunePlan): StoredRetention | undefined {
     const now = monotonicClock.now();
     if (jump === undefined) {
-      this.#delayedSince = undefined;
-      return false;
+      this.#delay = undefined;
+      return plan;
     }
-    if (this.#delayedSince === undefined) {
-      this.#delayedSince = now;
-      const [at, last] = [jump.now, jump.last].map((ms) => this.#zone.format(ms));
-      this.problem = new TrackUsageError('PRUNE_DELAYED', { storage: this.#label, now: at!, last: last! });
-      this.#onProblem(this.problem);
+    this.#delay ??= this.#reportDelay(jump);
+    const delay = this.#delay;
+    if (now - delay.since >= TRUST_MS) {
+      delay.problem = undefined;
+      return plan;
     }
-    return now - this.#delayedSince < TRUST_MS;
+    if (jump.last !== delay.last) Object.assign(delay, { last: jump.last, changed: now });
+    return now - delay.changed < STEP_MS ? undefined : prunePlan(this.#retention, this.#zone, jump.next);
+  }
+
+  #reportDelay({ now, last }: ClockJump): Delay {
+    const [at, before] = [now, last].map((ms) => this.#zone.format(ms));
+    const problem = new TrackUsageError('PRUNE_DELAYED', { storage: this.#label, now: at!, last: before! });
+    this.problem = problem;
+    this.#onProblem(problem);
+    const since = monotonicClock.now();
+    return { since, last, changed: since, problem };
   }
 
   #end(ms: number): void {
