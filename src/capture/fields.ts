@@ -1,7 +1,7 @@
 import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
 import type { CapturedRecord } from '../record.ts';
-import { keyFailed, keysOf } from '../summaries/keys.ts';
+import { keyFailed, keysOf, urlKeyOf } from '../summaries/keys.ts';
 import { type UrlKeyFunction, withUrlKey } from '../summaries/url-key.ts';
 import { cut, TEXT_LIMITS } from '../text/text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
@@ -131,9 +131,7 @@ export class FieldReader {
   /** Returns the result of the option `urlKey`, or `''` for the URL. */
   #urlKeyOf(urlKey: UrlKeyFunction, record: CapturedRecord): string {
     try {
-      const [key = '', second] = keysOf(urlKey(record));
-      if (second !== undefined) throw new TypeError('it returned several keys, expected a string');
-      return key;
+      return urlKeyOf(urlKey(record));
     } catch (error) {
       this.#options.onProblem(hookFailed('the option urlKey', 'the request counts under its URL', error));
       return '';

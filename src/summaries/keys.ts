@@ -32,6 +32,14 @@ export function keysOf(answer: unknown): string[] {
   return [...keys];
 }
 
+/** Returns the result of the option `urlKey` as a key that can be stored; `''` for none. Throws for an invalid key. */
+export function urlKeyOf(answer: unknown): string {
+  if (answer === null || answer === undefined || answer === '') return '';
+  if (typeof answer === 'string') return storable(answer);
+  if (Array.isArray(answer)) answer.slice(0, 1_000).forEach(ignoreRejection);
+  throw invalidKey(Array.isArray(answer) ? 'a list' : kindOf(answer), 'a string or null');
+}
+
 /** Creates the problem that is reported if a key function throws or returns invalid keys. */
 export function keyFailed(summary: string, error: unknown): TrackUsageError {
   return hookFailed(
@@ -45,8 +53,8 @@ function storable(key: string): string {
   return cut(asStored(key), MAX_KEY_LENGTH);
 }
 
-function invalidKey(what: string): TypeError {
-  return new TypeError(`it returned ${what}, expected a string, a list of strings, or null`);
+function invalidKey(what: string, expected = 'a string, a list of strings, or null'): TypeError {
+  return new TypeError(`it returned ${what}, expected ${expected}`);
 }
 
 /** Returns the type of an invalid key. The contents of an object may be large or confidential. */

@@ -121,13 +121,14 @@ describe('keys of sumUrls', () => {
       },
     ],
     [
-      'it returned a promise',
+      'it returned a promise, expected a string or null',
       async () => {
         throw new Error('late');
       },
     ],
-    ['it returned several keys', () => ['a', 'b']],
-    ['it returned 7', () => 7],
+    ['it returned a list, expected a string or null', () => ['a']],
+    ['it returned a list, expected a string or null', () => [Promise.reject(new Error('late'))]],
+    ['it returned 7, expected a string or null', () => 7],
   ])('a failing function is reported, and the request counts under its URL: %s', async (reason, urlKey) => {
     const { hits, errors } = await track({ urlKey: urlKey as () => string }, ['/about']);
     expect(hits).toEqual({ 'HOST/about': 1 });
