@@ -282,6 +282,24 @@ describe('rebuild', () => {
     expect(await sumsOf(storage, both)).toEqual(await sumsOf(wanted, both));
   });
 
+  test('fills a summary while an app without it stores records all the time', async () => {
+    const { storage, apply } = await storageWith([sumUrls], [{}]);
+    const stored: TestRecord[] = [{}];
+    const { recount } = storage.reader;
+    storage.reader.recount = async (request: RecountRequest) => {
+      stored.push({});
+      await apply([{}], [sumUrls]);
+      return recount(request);
+    };
+    const both = [sumUrls, sumReferrers];
+    const { filled } = await rebuild({ storage, summaries: both });
+    expect(filled).toBeGreaterThan(stored.length);
+    storage.reader.recount = recount;
+    await rebuild({ storage, summaries: both });
+    const { storage: wanted } = await storageWith(both, stored);
+    expect(await sumsOf(storage, both)).toEqual(await sumsOf(wanted, both));
+  });
+
   test('repeats a batch that failed, and counts one once that was stored without confirmation', async () => {
     const { storage, writer } = await storageWith([sumUrls], [{}]);
     const wanted = await sumsOf(storage, [sumUrls]);
