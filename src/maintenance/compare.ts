@@ -2,6 +2,7 @@ import { compareKeys } from '../storage/compare-keys.ts';
 import type { KeyRow, Measures } from '../storage/contract.ts';
 import { addMeasures, isEqual, MEASURES, noMeasures, onlyMeasures, sumOf } from '../storage/measures.ts';
 import { coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
+import { latencyKey, partsOfLatencyKey } from '../summaries/latency.ts';
 
 /** Sums of one key that differ between the summaries and the records. */
 export interface KeyDifference {
@@ -93,6 +94,57 @@ function isConsistent(stored: readonly KeyRow[], counted: readonly KeyRow[], has
     const own = records.get(row.key);
     return own !== undefined && MEASURES.every((measure) => row[measure] <= own[measure]);
   });
+}
+
+/** Rows of one bin of a companion, with the keys of its summary. */
+interface BinRows {
+  stored: KeyRow[];
+  counted: KeyRow[];
+}
+
+/** As `differencesOf`, for a companion: a key that did not fit into the bucket is in `OTHERS`, bin by bin. */
+export function latencyDifferencesOf(
+  stored: readonly KeyRow[],
+  counted: readonly KeyRow[],
+  hasOneKey: boolean,
+): KeyDifference[] {
+  return [...binsOf(stored, counted)].flatMap(([bin, rows]) =>
+    differencesOf(rows.stored, rows.counted, hasOneKey).map((each) => ({
+      ...each,
+      key: bin === null ? null : latencyKey(bin, each.key),
+    })),
+  );
+}
+
+/** As `wantedSums`, for a companion. @param isOpen True if keys may be added to bins with `OTHERS`. */
+export function wantedLatency(
+  stored: readonly KeyRow[],
+  counted: readonly KeyRow[],
+  isOpen: boolean,
+): Map<string | null, Measures> {
+  const wanted = new Map<string | null, Measures>();
+  for (const [bin, rows] of binsOf(stored, counted)) {
+    const hasOthers = rows.stored.some(({ key }) => key === OTHERS);
+    const room = hasOthers && !isOpen ? 0 : Number.POSITIVE_INFINITY;
+    for (const [key, sums] of wantedSums(rows.stored, rows.counted, room)) {
+      wanted.set(bin === null ? null : latencyKey(bin, key), sums);
+    }
+  }
+  return wanted;
+}
+
+/** Returns the rows of each bin. A row without a bin is damaged. */
+function binsOf(stored: readonly KeyRow[], counted: readonly KeyRow[]): Map<string | null, BinRows> {
+  const bins = new Map<string | null, BinRows>();
+  for (const [name, rows] of Object.entries({ stored, counted })) {
+    for (const { key: text, ...measures } of rows) {
+      const { bin, key } = text === null ? { bin: null, key: null } : partsOfLatencyKey(text);
+      const found = bins.get(bin) ?? { stored: [], counted: [] };
+      found[name as keyof BinRows].push({ key, ...measures });
+      bins.set(bin, found);
+    }
+  }
+  return bins;
 }
 
 /** Sums of `COVERAGE` in one bucket. */

@@ -9,7 +9,8 @@ import { ANY_DATE } from '../storage/cursor.ts';
 import { minus, noMeasures, sumOf } from '../storage/measures.ts';
 import { FIRST_ROWS, Lease, nextLimit } from '../storage/prune.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
-import { type Calendar, PERIODS } from '../summaries/periods.ts';
+import { companionBase, latencyKey, partsOfLatencyKey } from '../summaries/latency.ts';
+import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { coverageSums } from './compare.ts';
 import { changeMark, type MaintenanceSession } from './delta-journal.ts';
 import { hoursOf, type PersonHours } from './person.ts';
@@ -174,29 +175,51 @@ export class Deletion {
     let moved = 0;
     for (const summary of this.#summaries) {
       for (const period of PERIODS) {
-        for (;;) {
-          await this.#session.renew();
-          const rows = await this.#reader.sums({
-            ...sumsOf(this.#site, summary, this.#person),
-            period,
-            limit: SUMS_PER_BATCH,
-          });
-          if (rows.length === 0) break;
-          const changes = rows.flatMap(({ key, bucket, ...measures }): DeltaRow[] => [
-            { summary, period, bucket, key, ...minus(noMeasures(), measures) },
-            { summary, period, bucket, key: null, ...measures },
-          ]);
-          await this.#change(changes);
-          const counted = this.#keys.get(summary) ?? { buckets: 0, hits: 0 };
-          counted.buckets += rows.length;
-          if (period === 'month') counted.hits += sumOf(rows).hits;
-          this.#keys.set(summary, counted);
-          moved += rows.length;
+        for (const [key, to] of await this.#keysIn(summary, period)) {
+          moved += await this.#moveKey(summary, period, key, to);
           this.#onProgress({ step: 'keys', rows: moved });
         }
       }
     }
     return moved;
+  }
+
+  /** Returns the person's keys in a summary, each with the key of the requests without one. */
+  async #keysIn(summary: string, period: Period): Promise<(readonly [from: string, to: string | null])[]> {
+    const { value } = this.#person;
+    if (companionBase(summary) === undefined) return [[value, null]];
+    const of = { site: this.#site, summary };
+    const buckets = await this.#reader.series({ ...of, period, ...ANY_DATE, target: undefined });
+    const spans = [{ period, from: buckets[0]?.bucket ?? 0, to: buckets.at(-1)?.bucket ?? 0 }];
+    const page = { order: 'hits', search: latencyKey('', value), limit: 0, offset: 0 } as const;
+    const { rows } = await this.#reader.keys({ ...of, spans, ...page });
+    return rows.flatMap(({ key: text }) => {
+      if (text === null) return [];
+      const { bin, key } = partsOfLatencyKey(text);
+      return key === value ? [[text, latencyKey(bin, null)] as const] : [];
+    });
+  }
+
+  /** Moves the sums of a key to another one. Returns the number of moved sums. */
+  async #moveKey(summary: string, period: Period, from: string, to: string | null): Promise<number> {
+    for (let moved = 0; ; ) {
+      await this.#session.renew();
+      const request = { site: this.#site, summary, period, ...ANY_DATE, target: from, offset: 0 };
+      const rows = await this.#reader.sums({ ...request, limit: SUMS_PER_BATCH });
+      if (rows.length === 0) return moved;
+      const changes = rows.flatMap(({ key, bucket, ...measures }): DeltaRow[] => [
+        { summary, period, bucket, key, ...minus(noMeasures(), measures) },
+        { summary, period, bucket, key: to, ...measures },
+      ]);
+      await this.#change(changes);
+      moved += rows.length;
+      // The buckets and requests of a companion are those of its summary.
+      if (companionBase(summary) !== undefined) continue;
+      const counted = this.#keys.get(summary) ?? { buckets: 0, hits: 0 };
+      counted.buckets += rows.length;
+      if (period === 'month') counted.hits += sumOf(rows).hits;
+      this.#keys.set(summary, counted);
+    }
   }
 
   /**

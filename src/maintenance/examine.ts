@@ -1,9 +1,16 @@
 import { TrackUsageError } from '../errors.ts';
 import type { Measures, Recount } from '../storage/contract.ts';
 import { isEqual, minus, sumOf } from '../storage/measures.ts';
-import { COVERAGE, coverageKey } from '../summaries/coverage.ts';
+import { COVERAGE, coverageKey, OTHERS } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import { type CoverageSums, coverageSums, differencesOf, type KeyDifference } from './compare.ts';
+import { companionBase, partsOfLatencyKey } from '../summaries/latency.ts';
+import {
+  type CoverageSums,
+  coverageSums,
+  differencesOf,
+  type KeyDifference,
+  latencyDifferencesOf,
+} from './compare.ts';
 import { type BucketRange, type Scope, type Uncovered, uncoveredBy } from './scope.ts';
 
 /** Result of the comparison of a summary's bucket with its records. */
@@ -91,14 +98,17 @@ export function wantedCoverage(
 
 function summaryFinding(recount: Recount, coverage: CoverageSums, { name, column }: Summary): Finding {
   const { stored, counted, records } = recount;
-  const differences = differencesOf(stored, counted, column !== undefined);
+  const isCompanion = companionBase(name) !== undefined;
+  const compare = isCompanion ? latencyDifferencesOf : differencesOf;
+  const differences = compare(stored, counted, column !== undefined);
   const missing = records - coverage.of(name);
   if (coverage.all.hits === records && missing > 0) {
     // In a custom summary, a request may count under several keys.
     const isTotal = column === undefined || sumOf(stored).hits === coverage.of(name);
-    const isPart = differences.every(
-      ({ stored: has, counted: most, key }) => key === '' || has.hits <= most.hits,
-    );
+    const isPart = differences.every(({ stored: has, counted: most, key }) => {
+      const own = isCompanion && key !== null ? partsOfLatencyKey(key).key : key;
+      return own === OTHERS || has.hits <= most.hits;
+    });
     if (isTotal && isPart) return { kind: 'partial', hits: missing, recount, coverage };
   }
   if (differences.length === 0) return { kind: 'equal' };

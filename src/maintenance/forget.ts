@@ -3,12 +3,13 @@ import type { Position } from '../journal/position.ts';
 import { monotonicClock, setTimeout } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
 import { storedZone } from '../query/stored-zone.ts';
-import { storedSummaries } from '../query/sums-and-records.ts';
+import { storedNames, storedSummaries } from '../query/sums-and-records.ts';
 import type { TextColumn } from '../record.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Person } from '../storage/contract.ts';
 import { ANY_DATE } from '../storage/cursor.ts';
 import { sumOf } from '../storage/measures.ts';
+import { companionBase } from '../summaries/latency.ts';
 import { type Calendar, PERIODS } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { Deletion, type ForgetProgress, type ForgottenKey, MAX_ROUNDS, sumsOf } from './deletion.ts';
@@ -127,17 +128,18 @@ function invalid(name: string, value: unknown, expected: string): TrackUsageErro
 }
 
 /**
- * Returns the stored summaries whose keys may identify the person: those of the same column, and those with keys that a
- * function may return.
+ * Returns the stored summaries whose keys may identify the person, with their companions: those of the same column, and
+ * those with keys that a function may return.
  */
 async function identifyingSummaries(
   reader: CompleteReader,
   site: string,
   { column }: Person,
 ): Promise<string[]> {
-  const stored = await storedSummaries(reader, site);
+  const stored = await storedNames(reader, site);
   return stored.filter((name) => {
-    const standard = STANDARD_SUMMARIES.find((each) => each.name === name);
+    const of = companionBase(name) ?? name;
+    const standard = STANDARD_SUMMARIES.find((each) => each.name === of);
     return standard === undefined || standard.column === column || standard.column === 'urlKey';
   });
 }

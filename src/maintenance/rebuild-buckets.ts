@@ -6,7 +6,8 @@ import { minus, sumOf } from '../storage/measures.ts';
 import { isRebuildable } from '../storage/recount.ts';
 import { COVERAGE, coverageKey, coveredBy, isOfBots, OTHERS } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
-import { compareSums, coverageSums, wantedSums } from './compare.ts';
+import { companionBase } from '../summaries/latency.ts';
+import { compareSums, coverageSums, wantedLatency, wantedSums } from './compare.ts';
 import { changeMark, type MaintenanceSession } from './delta-journal.ts';
 import { examine, type Finding, recountOf, wantedCoverage } from './examine.ts';
 import { type BucketRange, bucketsOf, type Scope, type ScopeOptions } from './scope.ts';
@@ -175,7 +176,11 @@ class BucketRebuilder {
     const own = stored.filter(({ key }) => key !== null && key !== OTHERS && known.has(key));
     // In a complete bucket, keys without room are already counted under `OTHERS`.
     const room = hasOthers && finding.kind === 'different' ? 0 : this.#maxKeys(name) - own.length;
-    const changes = this.#changesTo(name, stored, wantedSums(stored, counted, room));
+    const wanted =
+      companionBase(name) === undefined
+        ? wantedSums(stored, counted, room)
+        : wantedLatency(stored, counted, finding.kind === 'partial');
+    const changes = this.#changesTo(name, stored, wanted);
     return coverage.of(name) === recount.records
       ? changes
       : [...changes, ...this.#added(name, recount.coverage)];

@@ -3,13 +3,14 @@ import { invalid } from '../query/invalid.ts';
 import { endOf, type When } from '../query/range.ts';
 import type { Storage } from '../query/storage.ts';
 import { storedZone } from '../query/stored-zone.ts';
-import { storedSummaries } from '../query/sums-and-records.ts';
+import { storedNames } from '../query/sums-and-records.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { Range } from '../storage/contract.ts';
 import { ANY_DATE } from '../storage/cursor.ts';
 import type { StoredRetention } from '../storage/retention.ts';
 import { COVERAGE, ERASED } from '../summaries/coverage.ts';
 import type { Summary } from '../summaries/define.ts';
+import { companionBase, companionName, companionOf } from '../summaries/latency.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 
@@ -62,7 +63,7 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
   const { storage, site = 'default', summaries, from, to } = options;
   const { reader } = storage;
   const zone = await storedZone(storage, site);
-  const stored = await storedSummaries(reader, site);
+  const stored = await storedNames(reader, site);
   const range = {
     from: from === undefined ? ANY_DATE.from : zone.parse(from, 'from'),
     to: to === undefined ? ANY_DATE.to : endOf(to, zone) - 1,
@@ -73,7 +74,10 @@ export async function scopeOf(options: ScopeOptions): Promise<Scope> {
     reader,
     site,
     zone,
-    summaries: (summaries ?? stored).map((each) => summaryOf(storage, each, stored)),
+    summaries: withStoredCompanions(
+      (summaries ?? withoutCompanions(stored)).map((each) => summaryOf(storage, each, stored)),
+      stored,
+    ),
     range,
   };
 }
@@ -85,8 +89,21 @@ export function definitionsOf(
   stored: readonly string[],
 ): Summary[] {
   const named = given.map((each) => summaryOf(storage, each, stored));
-  const others = stored.filter((name) => !named.some((each) => each.name === name));
-  return [...named, ...others.map((name) => summaryOf(storage, name, stored))];
+  const others = withoutCompanions(stored).filter((name) => !named.some((each) => each.name === name));
+  const all = [...named, ...others.map((name) => summaryOf(storage, name, stored))];
+  return withStoredCompanions(all, stored);
+}
+
+/** Adds the companions that are stored, and those that are missing although the summary has one. */
+function withStoredCompanions(summaries: readonly Summary[], stored: readonly string[]): Summary[] {
+  return summaries.flatMap((summary) => {
+    const hasCompanion = summary.latency || stored.includes(companionName(summary.name));
+    return hasCompanion ? [summary, companionOf(summary)] : [summary];
+  });
+}
+
+function withoutCompanions(names: readonly string[]): string[] {
+  return names.filter((name) => companionBase(name) === undefined);
 }
 
 /** Returns the summary with a name. A custom summary that is not among the storage's hooks has no key function. */
@@ -94,8 +111,9 @@ function summaryOf(storage: Storage, given: Summary | string, stored: readonly s
   if (typeof given !== 'string') return given;
   const found = storage.kept(given) ?? known(given);
   if (found !== undefined && !('members' in found)) return found;
-  if (stored.includes(given)) return { name: given, title: given };
-  const names = new Set([...STANDARD_SUMMARIES.map(({ name }) => name), ...stored]);
+  const custom = withoutCompanions(stored);
+  if (custom.includes(given)) return { name: given, title: given };
+  const names = new Set([...STANDARD_SUMMARIES.map(({ name }) => name), ...custom]);
   throw new TrackUsageError('SUMMARY_UNKNOWN', {
     value: JSON.stringify(given),
     known: [...names].join(', '),

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { TrackUsageError } from '../errors.ts';
 import { monotonicClock, setTimeout } from '../platform/clock.ts';
 import type { Storage } from '../query/storage.ts';
-import { storedSummaries } from '../query/sums-and-records.ts';
+import { storedNames } from '../query/sums-and-records.ts';
 import type { DeltaRow } from '../storage/batch-rows.ts';
 import type { CompleteReader } from '../storage/complete-reader.ts';
 import type { MaxKeys, StorageMaintenance } from '../storage/contract.ts';
@@ -107,7 +107,7 @@ export async function changeTimeZone(change: TimeZoneChange): Promise<RebuildRes
 async function check(change: TimeZoneChange, session: MaintenanceSession): Promise<void> {
   const { storage, site, stored, force, onProgress } = change;
   const { reader } = storage;
-  const scope = await scopeOf(change, await storedSummaries(reader, site), stored);
+  const scope = await scopeOf(change, await storedNames(reader, site), stored);
   const { covered, uncovered } = await bucketsOf(scope);
   const found = new Findings(scope);
   for (const bucket of uncovered) found.addUncovered(bucket, bucket.reason);
@@ -228,7 +228,7 @@ async function savedNames(
 ): Promise<string[]> {
   const [saved] = await stateOf(reader, site);
   if (saved) return coveredBy(saved.key);
-  const names = await storedSummaries(reader, site);
+  const names = await storedNames(reader, site);
   const key = coverageKey(
     names.map((name) => ({ name })),
     false,

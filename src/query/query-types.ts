@@ -32,8 +32,19 @@ export interface QueryOptions extends RangeOptions {
   bots?: Bots;
 }
 
+/** Options of the distribution of durations. */
+export interface LatencyOptions {
+  /**
+   * Includes percentiles of the durations. Defaults to false, or to true if `threshold` is set. They are kept for the
+   * site, for `sumServer` and `sumRoutes`, and for custom summaries with `latency`.
+   */
+  latency?: boolean;
+  /** Duration in µs, for the share of requests that took longer (`latency.above`). Defaults to none. */
+  threshold?: number;
+}
+
 /** Options of a query that can include the previous period. */
-export interface ComparedOptions extends QueryOptions {
+export interface ComparedOptions extends QueryOptions, LatencyOptions {
   /** Includes the previous period, for ranges of up to 10,000 days. Defaults to false. */
   compare?: boolean;
 }
@@ -133,8 +144,41 @@ export interface Coverage {
   gaps: Gap[];
 }
 
+/**
+ * Distribution of durations. A percentile is the shortest duration in µs that at least that share of the requests did
+ * not exceed (nearest rank), within 2.5 %.
+ */
+export interface Latency {
+  /** Number of requests that the percentiles count. Fewer than `hits` if the distribution was not kept all the time. */
+  hits: number;
+  /** Median, in µs. */
+  p50: number;
+  /** 75th percentile, in µs. */
+  p75: number;
+  /** 90th percentile, in µs. */
+  p90: number;
+  /** 95th percentile, in µs. */
+  p95: number;
+  /** 99th percentile, in µs. */
+  p99: number;
+  /**
+   * Share of requests that took longer than `threshold`, from 0 to 1; `null` without a threshold. Exact for a threshold
+   * that differs by up to 2.2 %.
+   */
+  above: number | null;
+}
+
+/** Measures with the distribution of durations. */
+export interface WithLatency {
+  /**
+   * Distribution of durations, if requested. `null` if none is stored for the range, with a filter, and with `bots`
+   * other than `include`.
+   */
+  latency?: Latency | null;
+}
+
 /** Measures of all requests, with the numbers of visitors and bots. */
-export interface Totals extends Measures {
+export interface Totals extends Measures, WithLatency {
   /**
    * Number of distinct visitors; `null` without coverage or, in the previous period, with partial coverage. A lower
    * bound if the budget was reached.
@@ -198,7 +242,7 @@ export interface SeriesResult extends RangeResult {
 }
 
 /** Measures of one key, and of the same key in the previous period. */
-export interface TopRow extends KeyRow {
+export interface TopRow extends KeyRow, WithLatency {
   /** Measures of the key in the previous period; `null` if not requested, not covered completely, or expired. */
   previous: Measures | null;
 }

@@ -9,10 +9,12 @@ import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
 import { checkBots, columnOf, conditionsOf, isKey, storedKey } from './conditions.ts';
 import { invalid } from './invalid.ts';
+import { LatencyReader, latencyRequest } from './latency.ts';
 import { DEFAULT_MINUTES, lastMinutes, MAX_MINUTES } from './minutes.ts';
 import { orElse } from './or-else.ts';
 import type {
   ComparedOptions,
+  Latency,
   MinutesOptions,
   MinutesResult,
   QueryOptions,
@@ -25,6 +27,7 @@ import type {
   TopOptions,
   TopResult,
   TotalsResult,
+  WithLatency,
 } from './query-types.ts';
 import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
 import { isFromRecords, matching, QueryResults, type ResolvedQuery } from './results.ts';
@@ -43,7 +46,7 @@ const MIN_BUCKET_MS: Readonly<Record<Period, number>> = {
   month: 28 * 24 * 3_600_000,
 };
 const COMMON = ['range', 'from', 'to', 'site', 'filter', 'bots'];
-const COMPARED = [...COMMON, 'compare'];
+const COMPARED = [...COMMON, 'compare', 'latency', 'threshold'];
 /** Options of each query. */
 const OPTIONS = {
   totals: COMPARED,
@@ -70,12 +73,14 @@ export class UsageQuery {
   readonly #context: QueryContext;
   readonly #now: () => number;
   readonly #results: QueryResults;
+  readonly #latency: LatencyReader;
 
   constructor(reader: CompleteReader, context: QueryContext = {}) {
     this.#reader = reader;
     this.#context = context;
     this.#now = context.now ?? (() => wallClock.now());
     this.#results = new QueryResults(reader);
+    this.#latency = new LatencyReader(reader);
   }
 
   /** Returns the same queries for another site. */
@@ -112,11 +117,19 @@ export class UsageQuery {
   /** Returns the total hits, transfer, errors, duration, visitors and bots of a range. */
   async totals(options: ComparedOptions = {}): Promise<TotalsResult> {
     const query = keptQuery(await this.#resolve(options, 'totals'));
+    const latency = latencyRequest(options);
     const source = await this.#results.source(query);
     const earlier = previousQuery(query, options);
+    const totalsOf = async (of: ResolvedQuery, isBefore: boolean) => {
+      const [found, durations] = await Promise.all([
+        this.#results.totals(of, source, isBefore),
+        latency && this.#latency.totals(of, latency),
+      ]);
+      return { ...found, value: withLatency(found.value, durations) };
+    };
     const [{ value: totals, coverage, budget, dailyVisitors }, before] = await Promise.all([
-      this.#results.totals(query, source, false),
-      earlier && this.#results.totals(earlier, source, true),
+      totalsOf(query, false),
+      earlier && totalsOf(earlier, true),
     ]);
     return {
       ...resultHeader(query),
@@ -150,9 +163,17 @@ export class UsageQuery {
     const query = keptQuery(asked, one?.summary, period);
     const source = await this.#results.source(query, one?.summary);
     const earlier = previousQuery(query, options, one?.summary);
+    const latency = latencyRequest(options);
+    const seriesOf = async (of: ResolvedQuery, isBefore: boolean) => {
+      const [found, durations] = await Promise.all([
+        this.#results.series(of, source, query.period, isBefore, one),
+        latency && this.#latency.series(of, latency, query.period, one),
+      ]);
+      return { ...found, value: found.value.map((bucket, i) => withLatency(bucket, durations?.[i])) };
+    };
     const [{ value: buckets, coverage, budget }, before] = await Promise.all([
-      this.#results.series(query, source, query.period, false, one),
-      earlier && this.#results.series(earlier, source, query.period, true, one),
+      seriesOf(query, false),
+      earlier && seriesOf(earlier, true),
     ]);
     return {
       ...resultHeader(query),
@@ -185,18 +206,24 @@ export class UsageQuery {
       limit,
       offset: limit * (page - 1),
     };
-    const {
-      value: { rows, count, total, all },
-      coverage,
-      budget,
-    } = await this.#results.keys(query, name, wanted);
+    const latency = latencyRequest(options);
+    const [{ value, coverage, budget }, durations] = await Promise.all([
+      this.#results.keys(query, name, wanted),
+      latency && this.#latency.keys(query, name, latency),
+    ]);
+    const { rows, count, total, all } = value;
     const earlier = previousQuery(query, options, name);
     const before = earlier && (await this.#results.before(earlier, name, rows));
     return {
       ...resultHeader(query),
       summary: name,
       order,
-      rows: rows.map((row, index) => ({ ...row, previous: before?.[index] ?? null })),
+      rows: rows.map((row, index) =>
+        withLatency(
+          { ...row, previous: before?.[index] ?? null },
+          durations && (durations.get(row.key) ?? null),
+        ),
+      ),
       count,
       total,
       all,
@@ -322,6 +349,11 @@ function previousQuery(
   if (!range) return undefined;
   if (!isRecords && period && keptPeriod(period, range, horizons) !== period) return undefined;
   return { ...query, range };
+}
+
+/** Adds latency to measures, if it was requested. */
+function withLatency<M extends object>(measures: M, latency: Latency | null | undefined): M & WithLatency {
+  return latency === undefined ? measures : { ...measures, latency };
 }
 
 function resultHeader(query: ResolvedQuery) {

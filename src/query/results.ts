@@ -191,20 +191,8 @@ export class QueryResults {
     isBefore: boolean,
     one: OneKey | undefined,
   ): Promise<Covered<Series>> {
-    const { site, zone, range } = query;
-    // A bucket that is partly in the range counts partly, as in the totals.
-    const parts = starts
-      .filter((start) => {
-        const isOver = !range.open || start !== starts.at(-1);
-        return start < range.start || (isOver && zone.next(period, start) > range.end);
-      })
-      .map((start) => {
-        const end = Math.min(range.end, zone.next(period, start));
-        const part = { ...range, start: Math.max(range.start, start), end };
-        // Only the last bucket can extend until now.
-        part.open &&= end === range.end;
-        return { start, spans: spansOf(part, zone) };
-      });
+    const { site, range } = query;
+    const parts = partialBuckets(query, period, starts);
     const span = { period, from: starts[0]!, to: range.end - 1 };
     const fetchTotals = async (summary: string, target?: string | null): Promise<Map<number, Total>> => {
       const [rows, ...partial] = await Promise.all([
@@ -472,8 +460,31 @@ function withKey(
   return [...where, { column: columnFor(summary, 'summary'), value: key }];
 }
 
+/**
+ * Returns the spans of the buckets that are partly in the range: they count partly, as in the totals.
+ * @param starts Starts of all buckets of the range, in ms since 1970.
+ */
+export function partialBuckets(
+  { range, zone }: Pick<ResolvedQuery, 'range' | 'zone'>,
+  period: Period,
+  starts: readonly number[],
+): { start: number; spans: Span[] }[] {
+  return starts
+    .filter((start) => {
+      const isOver = !range.open || start !== starts.at(-1);
+      return start < range.start || (isOver && zone.next(period, start) > range.end);
+    })
+    .map((start) => {
+      const end = Math.min(range.end, zone.next(period, start));
+      const part = { ...range, start: Math.max(range.start, start), end };
+      // Only the last bucket can extend until now.
+      part.open &&= end === range.end;
+      return { start, spans: spansOf(part, zone) };
+    });
+}
+
 /** Returns the site and the spans of a query, to add up sums. */
-function totalRequest({ site, zone, range, horizons }: ResolvedQuery) {
+export function totalRequest({ site, zone, range, horizons }: ResolvedQuery) {
   return {
     site,
     spans: spansOf(range, zone),

@@ -7,6 +7,7 @@ import { pageOf } from '../storage/fold-sums.ts';
 import type { Part } from '../storage/retention.ts';
 import { RESERVED } from '../summaries/coverage.ts';
 import type { Summary, SummaryGroup } from '../summaries/define.ts';
+import { companionBase } from '../summaries/latency.ts';
 import { type Calendar, calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES, sumBots } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
@@ -275,6 +276,11 @@ export async function checkKept(
 
 /** Returns the names of the summaries with stored data, except the reserved ones. */
 export async function storedSummaries(reader: CompleteReader, site: string): Promise<string[]> {
+  return (await storedNames(reader, site)).filter((name) => companionBase(name) === undefined);
+}
+
+/** Returns the names of the stored summaries of a site, with their companions. */
+export async function storedNames(reader: CompleteReader, site: string): Promise<string[]> {
   const names = await orElse<string[], string[]>(reader.summaries(site), []);
   return names.filter((name) => !RESERVED.includes(name));
 }

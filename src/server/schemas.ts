@@ -48,6 +48,16 @@ const compare = v.optional(
     v.transform((value) => value === 'true'),
   ),
 );
+const latency = v.optional(
+  v.pipe(
+    oneOf(['true', 'false']),
+    v.description('Includes percentiles of the durations. Defaults to `true` with `threshold`.'),
+    v.transform((value) => value === 'true'),
+  ),
+);
+const threshold = v.optional(
+  integer(0, 9_999_999_999, 'A duration in µs, for the share of requests that took longer.'),
+);
 const point = described(
   text,
   'A date such as `2026-11-25`, `2026-11` or `2026-11-25T10:00:00+01:00`, inclusive. Without an offset, it is in the time zone of the site.',
@@ -88,10 +98,12 @@ const parameters = <E extends v.ObjectEntries>(entries: E) => v.strictObject(ent
 
 export const noParameters = parameters({});
 export const siteParameters = parameters({ site: common.site });
-export const totalsParameters = parameters({ ...common, compare });
+export const totalsParameters = parameters({ ...common, compare, latency, threshold });
 export const seriesParameters = parameters({
   ...common,
   compare,
+  latency,
+  threshold,
   period: v.optional(described(oneOf(PERIODS), 'Defaults to a period that suits the range.')),
   summary: v.optional(
     described(text, 'Limits the response to one key of this summary, or to the requests without one.'),
@@ -107,6 +119,8 @@ export const seriesParameters = parameters({
 export const topParameters = parameters({
   ...common,
   compare,
+  latency,
+  threshold,
   order: v.optional(described(oneOf(ORDERS), 'Sort order, largest first. Defaults to `hits`.')),
   search: v.optional(
     described(text, 'Part of the key. A to Z match case-insensitively, other characters exactly.'),
@@ -135,8 +149,31 @@ const measures = {
   duration: described(v.number(), 'Sum over all requests, in µs.'),
 };
 const measured = v.strictObject(measures);
+const percentile = (name: string) => described(v.number(), `${name}, in µs, within 2.5 %.`);
+const withLatency = {
+  latency: v.optional(
+    described(
+      v.nullable(
+        v.strictObject({
+          hits: described(v.number(), 'Requests that the percentiles count.'),
+          p50: percentile('Median'),
+          p75: percentile('75th percentile'),
+          p90: percentile('90th percentile'),
+          p95: percentile('95th percentile'),
+          p99: percentile('99th percentile'),
+          above: described(
+            v.nullable(v.number()),
+            'Share of requests that took longer than `threshold`, from 0 to 1; null without one.',
+          ),
+        }),
+      ),
+      'Distribution of durations, if requested. null if none is stored for the range, with a filter, and with `bots` other than `include`.',
+    ),
+  ),
+};
 const totals = v.strictObject({
   ...measures,
+  ...withLatency,
   visitors: described(
     v.nullable(v.number()),
     'Distinct visitors; null if no summary covers them, a lower bound if the budget was reached.',
@@ -258,7 +295,7 @@ export const topResponse = v.strictObject({
   ...head,
   summary: v.string(),
   order: v.picklist(ORDERS),
-  rows: v.array(v.strictObject({ key, ...measures, previous: v.nullable(measured) })),
+  rows: v.array(v.strictObject({ key, ...measures, ...withLatency, previous: v.nullable(measured) })),
   count: described(v.number(), 'Number of matching keys, including null and the empty key.'),
   total: described(measured, 'The sum of the matching keys.'),
   all: described(measured, 'The sum of all keys, also of those that do not match `search`.'),

@@ -1,6 +1,7 @@
 import { BoundedCache } from '../platform/cache.ts';
 import { clearTimeout, monotonicClock, nextTick, setTimeout, wallClock } from '../platform/clock.ts';
 import { CHANGES, COVERAGE, coveredBy, OTHERS, RESERVED } from '../summaries/coverage.ts';
+import { companionBase } from '../summaries/latency.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
 import type {
@@ -288,6 +289,8 @@ export class CachedSums {
     for (const row of rows) {
       if (coveredBy(row.key).includes(summary)) addMeasures(counted, row);
     }
+    // Companions have no other measures.
+    if (companionBase(summary) !== undefined) Object.assign(counted, noMeasures(), { hits: counted.hits });
     return { counted, changes };
   }
 

@@ -181,7 +181,8 @@ function columnsOf(column: TextColumn): FoldedColumn[] {
   return [COLUMNS[column]];
 }
 
-function textOf(row: FoldedRow, column: TextColumn): string | null {
+/** Returns the text of a column of a record. */
+export function textOf(row: FoldedRow, column: TextColumn): string | null {
   if (column === 'state') return String(row.status);
   if (column === 'botName') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
   if (column === 'urlKey') return row.url_key ?? row.url ?? null;

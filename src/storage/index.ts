@@ -69,7 +69,7 @@ export {
 export { ANY_DATE, cursorNumbers, cursorParts, invalidCursor } from './cursor.ts';
 export { fileIdentity } from './file-identity.ts';
 export { pageOf, pageOfKeys } from './fold-sums.ts';
-export { admitted, type BucketKeys, maxKeysIn } from './key-budget.ts';
+export { admitted, admittedCompanions, type BucketKeys, maxKeysIn } from './key-budget.ts';
 export { addMeasures, MEASURES, noMeasures } from './measures.ts';
 export {
   compareSums,

@@ -2,7 +2,8 @@ import type { RecordBatch } from '../batch.ts';
 import { show, TrackUsageError } from '../errors.ts';
 import { checkOptions, isWholeNumber } from '../options/checks.ts';
 import { OTHERS, RESERVED } from '../summaries/coverage.ts';
-import type { DeltaGroup } from '../summaries/fold.ts';
+import type { DeltaGroup, Deltas } from '../summaries/fold.ts';
+import { companionBase, latencyKey, partsOfLatencyKey } from '../summaries/latency.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { sumVisitors } from '../summaries/standard.ts';
 import type { MaxKeys } from './contract.ts';
@@ -64,9 +65,17 @@ function limitsOf(
   return found;
 }
 
+/**
+ * Returns whether the keys of a summary count toward a budget. Those of companions follow their summary: see
+ * `admittedCompanions`.
+ */
+export function hasBudget(summary: string): boolean {
+  return !RESERVED.includes(summary) && companionBase(summary) === undefined;
+}
+
 /** Returns the maximum number of keys in a bucket of a summary; `Infinity` without a budget. */
 export function maxKeysIn(maxKeys: MaxKeys | undefined, summary: string, period: Period): number {
-  if (maxKeys === undefined || RESERVED.includes(summary)) return Number.POSITIVE_INFINITY;
+  if (maxKeys === undefined || !hasBudget(summary)) return Number.POSITIVE_INFINITY;
   // `Object.hasOwn`, because a summary may be called `constructor`.
   const own = Object.hasOwn(maxKeys.summaries, summary) ? maxKeys.summaries[summary] : undefined;
   return (own ?? maxKeys.all)[period];
@@ -142,4 +151,88 @@ export function admitted(
     for (const i of rest) found[measure][at]! += group[measure][i]!;
   }
   return found;
+}
+
+/**
+ * Returns the sums that a batch adds, with the keys that a summary counts under `OTHERS` counted under `OTHERS` in its
+ * companion too, bin by bin. So no duration is lost, and a bucket has no bins of a key that the summary does not have.
+ * @param deltas Sums of the batch.
+ * @param changed Results of `admitted`, by group. A missing group is unchanged.
+ */
+export function admittedCompanions(
+  deltas: Deltas,
+  records: RecordBatch,
+  changed: ReadonlyMap<DeltaGroup, DeltaGroup>,
+): DeltaGroup[] {
+  const refused = new Map<string, Set<string | null>>();
+  const nameOf = (summary: string, { period, bucket }: DeltaGroup) => `${summary} ${period} ${bucket}`;
+  for (const [group, found] of changed) {
+    if (found !== group) refused.set(nameOf(group.summary.name, group), refusedKeys(group, found, records));
+  }
+  return deltas.map((group) => {
+    const base = companionBase(group.summary.name);
+    const keys = base === undefined ? undefined : refused.get(nameOf(base, group));
+    return keys === undefined ? (changed.get(group) ?? group) : withoutKeys(group, keys, records);
+  });
+}
+
+/** Returns the keys of a group that `admitted` has counted under `OTHERS`. */
+export function refusedKeys(
+  { key }: DeltaGroup,
+  { key: kept }: Pick<DeltaGroup, 'key'>,
+  { strings }: Pick<RecordBatch, 'strings'>,
+): Set<string | null> {
+  const refused = new Set<string | null>();
+  const left = new Set(kept);
+  for (const local of key) if (!left.has(local)) refused.add(strings[local]!);
+  return refused;
+}
+
+/** Returns the sums of a companion, with some keys counted under `OTHERS`. */
+export function withoutKeys(
+  group: DeltaGroup,
+  refused: ReadonlySet<string | null>,
+  records: RecordBatch,
+): DeltaGroup {
+  if (refused.size === 0) return group;
+  const hits = new Map<number, number>();
+  const others = new Map<string, number>();
+  for (let i = 0; i < group.key.length; i++) {
+    let local = group.key[i]!;
+    const { bin, key } = partsOfLatencyKey(records.strings[local]!);
+    if (refused.has(key)) {
+      local = others.get(bin) ?? internAgain(records, latencyKey(bin, OTHERS));
+      others.set(bin, local);
+    }
+    hits.set(local, (hits.get(local) ?? 0) + group.hits[i]!);
+  }
+  const none = new Float64Array(hits.size);
+  return {
+    ...group,
+    key: Int32Array.from(hits.keys()),
+    hits: Float64Array.from(hits.values()),
+    transfer: none,
+    errors: none,
+    duration: none,
+  };
+}
+
+/**
+ * Adds the texts to a batch that `admittedCompanions` may need, for a copy of the batch whose new texts would be unknown
+ * here.
+ */
+export function internOthers({ records, deltas }: { records: RecordBatch; deltas: Deltas }): void {
+  records.others();
+  for (const { summary, key } of deltas) {
+    if (companionBase(summary.name) === undefined) continue;
+    for (const local of key) {
+      records.intern(latencyKey(partsOfLatencyKey(records.strings[local]!).bin, OTHERS));
+    }
+  }
+}
+
+/** Returns the ID of a text. The batch may be the copy of another thread, which does not know the IDs of its texts. */
+function internAgain(records: RecordBatch, text: string): number {
+  const local = records.strings.indexOf(text);
+  return local < 0 ? records.intern(text) : local;
 }

@@ -4,6 +4,7 @@ import type { TextColumn } from '../record.ts';
 import { COVERAGE, coveredBy } from '../summaries/coverage.ts';
 import type { KeyFunction, Summary } from '../summaries/define.ts';
 import { keysOf } from '../summaries/keys.ts';
+import { binOf, companionBase, latencyKey, partsOfLatencyKey } from '../summaries/latency.ts';
 import { loadKey } from '../summaries/load-key.ts';
 import type {
   Condition,
@@ -14,7 +15,7 @@ import type {
   RecountRequest,
   StorageReader,
 } from './contract.ts';
-import { addRecord } from './fold-records.ts';
+import { addRecord, textOf } from './fold-records.ts';
 import { noMeasures, sumOf } from './measures.ts';
 import { type RecordRow, recordOf } from './record-row.ts';
 
@@ -37,8 +38,8 @@ export async function recountIn(
     reader.matchingKeys({ site, from, to, where, column, ...EVERY_KEY });
   const stored = await sums(summary.name);
   const coverage = await sums(COVERAGE.name);
-  if (summary.column === undefined) {
-    return { stored, coverage, ...(await countCustom(reader, request, stored, coverage)) };
+  if (summary.column === undefined || companionBase(summary.name) !== undefined) {
+    return { stored, coverage, ...(await countRecords(reader, request, stored, coverage)) };
   }
   // Every record has exactly one key.
   const { rows, total } =
@@ -65,16 +66,16 @@ async function visitorsIn(
   };
 }
 
-/** Counts the keys of a custom summary, which are in no column, from the records one by one. */
-async function countCustom(
+/** Counts the keys of a custom summary or of a companion, which are in no column, from the records one by one. */
+async function countRecords(
   reader: Pick<StorageReader, 'scan'>,
   { site, summary, from, to }: RecountRequest,
   stored: readonly KeyRow[],
   coverage: readonly KeyRow[],
 ): Promise<Pick<Recount, 'counted' | 'records'>> {
   const { name } = summary;
-  const keysOfRow =
-    summary.module === undefined ? capturedKeys(name) : computedKeys(name, (await loadKey(summary)).key);
+  const base = companionBase(name);
+  const keysOfRow = await keysOfRows({ ...summary, name: base ?? name });
   const counted = new Map<string | null, KeyRow>();
   let records = 0;
   let after: string | undefined;
@@ -85,19 +86,37 @@ async function countCustom(
       if (row.ms < from || row.ms > to) continue;
       records += 1;
       const keys = keysOfRow(row);
-      for (const key of keys.length === 0 ? [null] : keys) {
+      for (const found of keys.length === 0 ? [null] : keys) {
+        const key = base === undefined ? found : latencyKey(binOf(row.duration), found);
         const sums = counted.get(key) ?? { key, ...noMeasures() };
-        addRecord(sums, row);
+        if (base === undefined) addRecord(sums, row);
+        else sums.hits += 1;
         counted.set(key, sums);
       }
     }
     after = page.next;
   } while (after !== undefined);
-  if (summary.module === undefined) checkCaptured(name, [...counted.keys()], stored, coverage);
+  if (summary.column === undefined && summary.module === undefined) {
+    const keyOf = (key: string | null) =>
+      base === undefined || key === null ? key : partsOfLatencyKey(key).key;
+    const keys = { counted: [...counted.keys()].map(keyOf), stored: stored.map(({ key }) => keyOf(key)) };
+    checkCaptured(name, keys, coverage);
+  }
   return { counted: [...counted.values()], records };
 }
 
 type KeysOfRow = (row: RecordRow) => readonly string[];
+
+async function keysOfRows(summary: RecountRequest['summary']): Promise<KeysOfRow> {
+  const { name, column, module } = summary;
+  if (column !== undefined) {
+    return (row) => {
+      const key = textOf(row, column);
+      return key === null ? [] : [key];
+    };
+  }
+  return module === undefined ? capturedKeys(name) : computedKeys(name, (await loadKey(summary)).key);
+}
 
 /** Returns the keys that the app's function had returned when the record was captured. */
 function capturedKeys(name: string): KeysOfRow {
@@ -127,12 +146,11 @@ function computedKeys(name: string, key: KeyFunction): KeysOfRow {
  */
 function checkCaptured(
   name: string,
-  counted: readonly (string | null)[],
-  stored: readonly KeyRow[],
+  { counted, stored }: Readonly<Record<'counted' | 'stored', readonly (string | null)[]>>,
   coverage: readonly KeyRow[],
 ): void {
   const isOmitted = coverage.some(({ key, hits }) => hits > 0 && !coveredBy(key).includes(name));
-  const isComputed = stored.some(({ key }) => key !== null) && counted.every((key) => key === null);
+  const isComputed = stored.some((key) => key !== null) && counted.every((key) => key === null);
   if (!isOmitted && !isComputed) return;
   const reason = isComputed
     ? 'its keys are not in the records'

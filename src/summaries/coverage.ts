@@ -58,5 +58,5 @@ export const ERASED: ReservedSummary = { name: 'erased', title: 'erased' };
  */
 export const CHANGES = { name: 'changes', title: 'changes' };
 
-/** Names that no other summary may have. */
+/** Names of the summaries that count no keys of requests. No other summary may have them. */
 export const RESERVED: readonly string[] = [COVERAGE.name, ERASED.name, CHANGES.name];

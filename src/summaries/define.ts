@@ -34,6 +34,8 @@ export interface Summary {
   readonly module?: string;
   /** Name under which the module exports the function. */
   readonly export?: string;
+  /** True if the distribution of each key's durations is kept, for percentiles. Defaults to false. */
+  readonly latency?: boolean;
 }
 
 /** Several summaries under one name. */
@@ -56,6 +58,11 @@ export type SummaryDefinition = {
    * name of a standard summary.
    */
   name: string;
+  /**
+   * Keeps the distribution of each key's durations, for percentiles. Each key then has about 20 to 100 more rows per
+   * bucket. Defaults to false.
+   */
+  latency?: boolean;
 } & (
   | {
       /**
@@ -81,25 +88,27 @@ const MAX_NAME_LENGTH = 40;
  * name unchanged, because its sums are stored under it.
  */
 export function defineSummary(definition: SummaryDefinition): Summary {
-  checkOptions('defineSummary', definition, ['name', 'key', 'module', 'export']);
-  const given = definition as { name?: unknown; key?: unknown; module?: unknown; export?: unknown };
-  const { name } = given;
+  checkOptions('defineSummary', definition, ['name', 'key', 'module', 'export', 'latency']);
+  const given = definition as Readonly<Record<string, unknown>>;
+  const { name, latency = false } = given;
   if (typeof name !== 'string' || !NAME.test(name) || name.length > MAX_NAME_LENGTH) {
     throw invalid('name', name, `lowercase letters, digits and dashes, up to ${MAX_NAME_LENGTH}`);
   }
+  if (typeof latency !== 'boolean') throw invalid('latency', latency, 'true or false');
+  const common = { name, title: name, ...(latency && { latency }) };
   if ((given.key === undefined) === (given.module === undefined)) {
     throw invalid('key', given.key, 'a function, unless module is given');
   }
   if (given.module === undefined) {
     if (typeof given.key !== 'function') throw invalid('key', given.key, 'a function');
     if (given.export !== undefined) throw invalid('export', given.export, 'only together with module');
-    return { name, title: name, key: given.key as NonNullable<Summary['key']> };
+    return { ...common, key: given.key as NonNullable<Summary['key']> };
   }
   const { export: exported = 'default' } = given;
   if (typeof exported !== 'string' || exported === '') {
     throw invalid('export', exported, 'the name of an export');
   }
-  return { name, title: name, module: moduleOf(given.module), export: exported };
+  return { ...common, module: moduleOf(given.module), export: exported };
 }
 
 /** Returns the module's URL. A bare name or relative path would be resolved from this library. */
@@ -148,9 +157,11 @@ export function resolveSummaries(
   return [...resolved.values()];
 }
 
-/** Returns whether two summaries have the same keys. A bundle may contain a second copy of this library's. */
+/** Returns whether two summaries have the same keys and measures. A bundle may contain a second copy of this library's. */
 export function isSame(one: Summary, other: Summary): boolean {
-  return (['column', 'key', 'module', 'export'] as const).every((part) => one[part] === other[part]);
+  return (['column', 'key', 'module', 'export', 'latency'] as const).every(
+    (part) => one[part] === other[part],
+  );
 }
 
 function isSummaryOrGroup(value: unknown): value is Summary | SummaryGroup {

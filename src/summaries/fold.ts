@@ -1,6 +1,7 @@
 import { type CustomKeys, FLAG_BOT, type RecordBatch } from '../batch.ts';
 import { COVERAGE, coverageKey } from './coverage.ts';
 import type { Summary } from './define.ts';
+import { binOf, companionBase, latencyKey, MAX_BINS, withCompanions } from './latency.ts';
 import type { Calendar, Period } from './periods.ts';
 
 /**
@@ -30,17 +31,21 @@ export type Deltas = readonly DeltaGroup[];
 
 /**
  * Adds up a batch: records to hours, hours to days, and days to months. So each record is processed once, not
- * three times. `COVERAGE` is added to the summaries.
+ * three times. `COVERAGE`, and the companions of summaries with `latency`, are added to the summaries.
  */
 export function fold(records: RecordBatch, summaries: readonly Summary[], calendar: Calendar): DeltaGroup[] {
   if (records.length === 0) return [];
   const hours = indexesByHour(records, calendar);
-  const coverage = coverageOf(records, summaries);
+  const all = withCompanions(summaries);
+  // Interned before the rows are created, which have room for all texts of the batch.
+  const coverage = coverageOf(records, all);
+  const latencyKeys = new LatencyKeys(records);
+  const keys = all.map((summary) => latencyKeys.of(summary) ?? keysOf(records, summary));
   const rows = new Rows(records.strings.length);
   const groups: DeltaGroup[] = [];
-  for (const summary of [...summaries, COVERAGE]) {
-    const keys = summary === COVERAGE ? coverage : keysOf(records, summary);
-    const ofHours = hours.map(([bucket, indexes]) => foldHour(records, summary, keys, bucket, indexes, rows));
+  for (const [i, summary] of [...all, COVERAGE].entries()) {
+    const of = keys[i] ?? coverage;
+    const ofHours = hours.map(([bucket, indexes]) => foldHour(records, summary, of, bucket, indexes, rows));
     const ofDays = rollUp(ofHours, 'day', (bucket) => calendar.dayOf(bucket), rows);
     const ofMonths = rollUp(ofDays, 'month', (bucket) => calendar.monthOf(bucket), rows);
     groups.push(...ofHours, ...ofDays, ...ofMonths);
@@ -78,6 +83,13 @@ function foldHour(
 ): DeltaGroup {
   const { contentLength, duration, status } = records;
   rows.clear();
+  if (companionBase(summary.name) !== undefined) {
+    for (const index of indexes) {
+      rows.add(keys[index]!, 1, 0, 0, 0);
+      for (const key of more.get(index) ?? []) rows.add(key, 1, 0, 0, 0);
+    }
+    return rows.group(summary, 'hour', bucket);
+  }
   for (let i = 0; i < indexes.length; i++) {
     const index = indexes[i]!;
     rows.add(keys[index]!, 1, contentLength[index]!, status[index]! >= 500 ? 1 : 0, duration[index]!);
@@ -109,6 +121,46 @@ function urlKeysOf({ length, text: { url, urlKey } }: RecordBatch): Int32Array {
   const keys = url.slice(0, length);
   for (; i < length; i++) if (urlKey[i] !== 0) keys[i] = urlKey[i]!;
   return keys;
+}
+
+/** Keys of a batch's records in companions: the bin of the duration, and the key in the summary. */
+class LatencyKeys {
+  readonly #records: RecordBatch;
+  #bins: Int32Array | undefined;
+
+  constructor(records: RecordBatch) {
+    this.#records = records;
+  }
+
+  /** Returns the key of each record in a companion; `undefined` for any other summary. */
+  of(summary: Summary): CustomKeys | undefined {
+    const base = companionBase(summary.name);
+    if (base === undefined) return undefined;
+    const records = this.#records;
+    const { length } = records;
+    const { first, more } = keysOf(records, { ...summary, name: base });
+    this.#bins ??= Int32Array.from({ length }, (_, i) => binOf(records.duration[i]!));
+    const bins = this.#bins;
+    // Few requests have a bin and key that no other one has, so their texts are rarely built.
+    const ids = new Map<number, number>();
+    const idOf = (bin: number, key: number): number => {
+      const pair = key * MAX_BINS + bin;
+      let id = ids.get(pair);
+      if (id === undefined) {
+        id = records.intern(latencyKey(bin, records.strings[key]!));
+        ids.set(pair, id);
+      }
+      return id;
+    };
+    const found: CustomKeys = { first: new Int32Array(length), more: new Map() };
+    for (let i = 0; i < length; i++) found.first[i] = idOf(bins[i]!, first[i]!);
+    for (const [i, keys] of more)
+      found.more.set(
+        i,
+        keys.map((key) => idOf(bins[i]!, key)),
+      );
+    return found;
+  }
 }
 
 /** Returns the key of each record in `COVERAGE`. */

@@ -24,11 +24,12 @@ export const sumLanguages: Summary = {
   column: 'language',
 };
 
-/** The whole server, under its `serverName`. */
+/** The whole server, under its `serverName`, with the distribution of durations. */
 export const sumServer: Summary = {
   name: 'server',
   title: 'sumServer',
   column: 'serverName',
+  latency: true,
 };
 
 /** Visitors by ID; requires the option `visitors`. Requests of unknown visitors and of bots are counted under `null`. */
@@ -41,8 +42,8 @@ export const sumVisitors: Summary = {
 /** Countries by ISO 3166 code; requires a country database (option `geo`) or a service (`freeGeoIp`). */
 export const sumGeo: Summary = { name: 'geo', title: 'sumGeo', column: 'country' };
 
-/** Routes: the framework's pattern, for example `/users/:id`. */
-export const sumRoutes: Summary = { name: 'routes', title: 'sumRoutes', column: 'route' };
+/** Routes: the framework's pattern, for example `/users/:id`, with the distribution of durations. */
+export const sumRoutes: Summary = { name: 'routes', title: 'sumRoutes', column: 'route', latency: true };
 
 /** Status codes. */
 export const sumStatus: Summary = { name: 'status', title: 'sumStatus', column: 'state' };

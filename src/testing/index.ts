@@ -6,6 +6,7 @@ import { coverageCases } from './coverage.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
 import { interfaceCases } from './interfaces.ts';
+import { latencyCases } from './latency.ts';
 import { lifeCases } from './life.ts';
 import { maintenanceCases } from './maintenance.ts';
 import { maxKeysCases } from './max-keys.ts';
@@ -39,6 +40,7 @@ export function storageCases(subject: Subject): TestCase[] {
     coverageCases,
     filterCases,
     maxKeysCases,
+    latencyCases,
     maintenanceCases,
     timeZoneCases,
     peopleCases,

@@ -15,6 +15,7 @@ import { pruneSteps } from '../../src/storage/prune.ts';
 import { prunePlan } from '../../src/storage/prune-plan.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { ERASED, OTHERS } from '../../src/summaries/coverage.ts';
+import { withCompanions } from '../../src/summaries/latency.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { NOON, type TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
@@ -41,7 +42,8 @@ describe('rebuild', () => {
     const [first] = await storage.getUsage({ limit: 1 });
     await change(writer, 'urls', 'hour', first!.date, { [first!.url]: 3, invented: ONE });
     await change(writer, 'languages', 'month', first!.date, { en: MINUS_ONE, invented: ONE });
-    const names = STANDARD_SUMMARIES.map(({ name }) => name)
+    const names = withCompanions(STANDARD_SUMMARIES)
+      .map(({ name }) => name)
       .sort()
       .join(',');
     await change(writer, 'coverage', 'day', first!.date, {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { defineSummary, STANDARD_SUMMARIES, sumUrls, sumVisitors } from '../../src/index.ts';
 import { verify } from '../../src/maintenance/verify.ts';
 import { OTHERS } from '../../src/summaries/coverage.ts';
+import { withCompanions } from '../../src/summaries/latency.ts';
 import { NOON } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
 import { change, storageWith } from './support.ts';
@@ -22,7 +23,11 @@ describe('verify', () => {
       notCovered: [],
       uncountable: [],
     });
-    expect(result.summaries.toSorted()).toEqual(STANDARD_SUMMARIES.map(({ name }) => name).toSorted());
+    expect(result.summaries.toSorted()).toEqual(
+      withCompanions(STANDARD_SUMMARIES)
+        .map(({ name }) => name)
+        .toSorted(),
+    );
     expect(result.compared).toBeGreaterThan(1_000);
   });
 

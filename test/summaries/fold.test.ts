@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FLAG_BOT, RecordBatch } from '../../src/batch.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import { fold } from '../../src/summaries/fold.ts';
+import { binOf, withCompanions } from '../../src/summaries/latency.ts';
 import { calendar, PERIODS } from '../../src/summaries/periods.ts';
 import { STANDARD_SUMMARIES } from '../../src/summaries/standard.ts';
 
@@ -27,7 +28,9 @@ interface Fact {
 }
 
 /** A user-defined summary with several keys per record, and one whose keys no batch contains. */
-const CUSTOM = ['tags', 'without-keys'].map((name) => defineSummary({ name, key: () => null }));
+const CUSTOM = ['tags', 'without-keys'].map((name) =>
+  defineSummary({ name, key: () => null, latency: name === 'tags' }),
+);
 const SUMMARIES = [...STANDARD_SUMMARIES, ...CUSTOM];
 
 const key = fc.constantFrom('a', 'b', 'A', 'a ', 'ä', '🜁', 'null', '');
@@ -80,7 +83,8 @@ function add(totals: Totals, name: string, values: [number, number, number, numb
 }
 
 /** Key of the coverage of a record that is in all summaries. */
-const EVERY_NAME = SUMMARIES.map(({ name }) => name)
+const EVERY_NAME = withCompanions(SUMMARIES)
+  .map(({ name }) => name)
   .sort()
   .join(',');
 
@@ -104,6 +108,11 @@ function countEach(fields: readonly Fact[], timeZone: string): Totals {
     for (const [name, key] of keys) {
       for (const period of PERIODS) {
         const bucket = zone.bucketOf(period, one.date);
+        if (['server', 'routes', 'tags'].includes(String(name))) {
+          const bin = binOf(one.duration);
+          const binKey = key === null ? String(bin) : `${bin}|${key}`;
+          add(totals, JSON.stringify([`${name}|latency`, period, bucket, binKey]), [1, 0, 0, 0]);
+        }
         add(totals, JSON.stringify([name, period, bucket, key]), [
           1,
           one.contentLength,

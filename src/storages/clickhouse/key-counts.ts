@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { monotonicClock } from '../../platform/clock.ts';
 import type { Batch, MaxKeys } from '../../storage/contract.ts';
-import { admitted, isCounted, isNegative, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, admittedCompanions, isCounted, isNegative, maxKeysIn } from '../../storage/key-budget.ts';
 import { OTHERS } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { literal, type Statements } from './client.ts';
@@ -99,11 +99,13 @@ export class KeyCounts {
       return found;
     };
     const groups = new Map(limited.map((each) => [each.group, each]));
-    const deltas = batch.deltas.map((group) => {
-      const of = groups.get(group);
-      return of ? admit(of, batch, hashOfKey) : group;
-    });
-    return { ...batch, deltas };
+    const changed = new Map(
+      batch.deltas.map((group) => {
+        const of = groups.get(group);
+        return [group, of ? admit(of, batch, hashOfKey) : group];
+      }),
+    );
+    return { ...batch, deltas: admittedCompanions(batch.deltas, batch.records, changed) };
   }
 
   #bucketOf({ summary, period, bucket }: DeltaGroup): Bucket {

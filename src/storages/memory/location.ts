@@ -33,7 +33,7 @@ import type {
 } from '../../storage/contract.ts';
 import { RecordFolds } from '../../storage/fold-records.ts';
 import { pageOf, pageOfKeys } from '../../storage/fold-sums.ts';
-import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, admittedCompanions, maxKeysIn } from '../../storage/key-budget.ts';
 import { MEASURES, noMeasures } from '../../storage/measures.ts';
 import { compareSums, pageOfMatching, pageOfScan, pageOfUsage, type StoredRow } from '../../storage/pages.ts';
 import { isOf } from '../../storage/person.ts';
@@ -228,15 +228,21 @@ export class MemoryLocation implements StorageReader {
     // Records of the same millisecond may be left.
     if (trimmed) this.#trimmed.set(site, laterOf(this.#trimmed.get(site), trimmed.row.ms + 1)!);
     this.#records.set(site, kept);
+    const changed = new Map<DeltaGroup, DeltaGroup>();
     for (const group of deltas) {
+      const keys: ReadonlyMap<string | null, SumRow> =
+        this.#bucketsOf(site, group.summary.name).get(nameOf(group.period, group.bucket)) ?? new Map();
+      const max = maxKeysIn(maxKeys, group.summary.name, group.period);
+      const count = keys.size - Number(keys.has(null)) - Number(keys.has(OTHERS));
+      const has = (local: number) => keys.has(records.strings[local]!);
+      changed.set(group, admitted(group, records, max, { count, has }));
+    }
+    for (const group of admittedCompanions(deltas, records, changed)) {
       if (group.key.length === 0) continue;
       const buckets = getOr(this.#sums, JSON.stringify([site, group.summary.name]), () => new Map());
       const name = nameOf(group.period, group.bucket);
       const keys = getOr(buckets, name, () => new Map<string | null, SumRow>());
-      const max = maxKeysIn(maxKeys, group.summary.name, group.period);
-      const count = keys.size - Number(keys.has(null)) - Number(keys.has(OTHERS));
-      const has = (local: number) => keys.has(records.strings[local]!);
-      add(keys, admitted(group, records, max, { count, has }), records.strings);
+      add(keys, group, records.strings);
       if (keys.size === 0) buckets.delete(name);
     }
     this.#positions.set(journal, to);

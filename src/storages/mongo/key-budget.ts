@@ -1,5 +1,5 @@
 import type { Batch, WriterContext } from '../../storage/contract.ts';
-import { admitted, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, admittedCompanions, maxKeysIn } from '../../storage/key-budget.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { type Collections, limited } from './collections.ts';
 import type { KeyCount, KeyCounts } from './key-counts.ts';
@@ -37,7 +37,8 @@ export class KeyBudget {
       changed.set(group, await this.#admit(batch, group, found, keys));
     }
     if (changed.size === 0) return batch;
-    return { ...batch, deltas: batch.deltas.map((group) => changed.get(group) ?? group) };
+    const { deltas, records } = batch;
+    return { ...batch, deltas: admittedCompanions(deltas, records, changed) };
   }
 
   async #admit({ records }: Batch, group: DeltaGroup, found: KeyCount, keys: Keys): Promise<DeltaGroup> {

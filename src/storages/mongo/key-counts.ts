@@ -1,5 +1,5 @@
 import type { AnyBulkWriteOperation, UpdateFilter } from 'mongodb';
-import { RESERVED } from '../../summaries/coverage.ts';
+import { hasBudget } from '../../storage/key-budget.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Period } from '../../summaries/periods.ts';
 import { type Collections, limited, type StoredDocument, wereDuplicates } from './collections.ts';
@@ -107,7 +107,7 @@ export class KeyCounts {
    */
   async add(created: Iterable<readonly [Bucket, number | undefined]>): Promise<void> {
     const operations = [...created]
-      .filter(([{ summary }, count]) => count !== 0 && !RESERVED.includes(summary.name))
+      .filter(([{ summary }, count]) => count !== 0 && hasBudget(summary.name))
       .map(([bucket, count]) =>
         this.#upsert(
           bucket,

@@ -1,6 +1,6 @@
 import type { RecordBatch } from '../../batch.ts';
 import type { Batch, MaxKeys } from '../../storage/contract.ts';
-import { admitted, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
+import { admitted, admittedCompanions, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import type { Calendar } from '../../summaries/periods.ts';
 import { seriesOf } from './calls.ts';
@@ -60,7 +60,8 @@ export class Admission {
       }),
     );
     if (changed.size === 0) return batch;
-    return { ...batch, deltas: batch.deltas.map((group) => changed.get(group) ?? group) };
+    const { deltas, records } = batch;
+    return { ...batch, deltas: admittedCompanions(deltas, records, changed) };
   }
 
   /** Reserves room. Returns the groups whose buckets may have too little. */

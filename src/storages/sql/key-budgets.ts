@@ -1,7 +1,7 @@
 import type { RecordBatch } from '../../batch.ts';
 import type { MaxKeys } from '../../storage/contract.ts';
-import { admitted, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
-import { OTHERS, RESERVED } from '../../summaries/coverage.ts';
+import { admitted, admittedCompanions, hasBudget, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
+import { OTHERS } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
 import { PERIODS, type Period } from '../../summaries/periods.ts';
 import { columnsOf } from './columns-of.ts';
@@ -42,7 +42,7 @@ type Query = ServerDialect['query'];
 /** Returns the place of a group. `maxKeys` is the option of the storage. */
 export function placed(group: DeltaGroup, series: number, maxKeys: MaxKeys | undefined): PlacedGroup {
   const { summary, period } = group;
-  if (RESERVED.includes(summary.name)) return { group, series, max: undefined };
+  if (!hasBudget(summary.name)) return { group, series, max: undefined };
   return { group, series, max: Math.min(UNLIMITED, maxKeysIn(maxKeys, summary.name, period)) };
 }
 
@@ -100,7 +100,10 @@ export class KeyBudgets {
     for (const place of groups) {
       found.push(tight.includes(place) ? await this.#admit(place, records, ids) : place);
     }
-    return found;
+    const changed = new Map(found.map(({ group }, i) => [groups[i]!.group, group]));
+    const deltas = groups.map(({ group }) => group);
+    const followed = admittedCompanions(deltas, records, changed);
+    return found.map((place, i) => ({ ...place, group: followed[i]! }));
   }
 
   /** Reads stored counts of buckets. Within a transaction that has changed them, they are final. */

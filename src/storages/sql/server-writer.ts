@@ -11,6 +11,7 @@ import type {
 import type { EngineSession } from '../../storage/opening.ts';
 import { StorageReplaced } from '../../storage/replaced.ts';
 import type { Deltas } from '../../summaries/fold.ts';
+import { companionBase } from '../../summaries/latency.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import type { CurrentSweep } from './current-sweep.ts';
 import type { Row, ServerDialect } from './dialect.ts';
@@ -261,7 +262,7 @@ export abstract class ServerWriter<Session extends ServerSession> implements Sto
       if (this.#series.has(summary.name)) continue;
       const row = { site: this.site.id, summary: this.#text(summary.name) };
       const { id } = await findOrAdd(this.session, series(row.site, row.summary), add('series', row));
-      await this.createViews(summary.name);
+      if (companionBase(summary.name) === undefined) await this.createViews(summary.name);
       this.#series.set(summary.name, Number(id));
     }
   }

@@ -1,8 +1,9 @@
 import type { MaxKeys, Measures } from '../../storage/contract.ts';
-import { isCounted, maxKeysIn } from '../../storage/key-budget.ts';
+import { hasBudget, isCounted, maxKeysIn } from '../../storage/key-budget.ts';
 import { addMeasures, noMeasures } from '../../storage/measures.ts';
-import { OTHERS, RESERVED } from '../../summaries/coverage.ts';
+import { OTHERS } from '../../summaries/coverage.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
+import { companionBase, latencyKey, partsOfLatencyKey } from '../../summaries/latency.ts';
 import type { BatchIds } from './batch-ids.ts';
 import type { BucketId, KeyCounts } from './key-counts.ts';
 import type { batchStatements } from './statements.ts';
@@ -14,6 +15,9 @@ export class SumWriter {
   readonly #statements: Statements;
   readonly #counts: KeyCounts;
   readonly #maxKeys: MaxKeys | undefined;
+  /** Keys of the current batch that were counted under `OTHERS`, by bucket. Those of companions follow them. */
+  #refused = new Map<string, Set<string>>();
+  #batch: BatchIds | undefined;
 
   constructor(statements: Statements, counts: KeyCounts, maxKeys: MaxKeys | undefined) {
     this.#statements = statements;
@@ -27,8 +31,12 @@ export class SumWriter {
    */
   add(group: DeltaGroup, id: BucketId, ids: BatchIds): void {
     const { summary, period, key } = group;
-    if (RESERVED.includes(summary.name)) {
-      this.#addAll(group, id, ids);
+    if (ids !== this.#batch) this.#refused = new Map();
+    this.#batch = ids;
+    if (!hasBudget(summary.name)) {
+      const refused = this.#refused.get(nameOf(companionBase(summary.name) ?? '', group));
+      if (refused === undefined) this.#addAll(group, id, ids);
+      else this.#addCompanion(group, id, ids, refused);
       return;
     }
     const max = maxKeysIn(this.#maxKeys, summary.name, period);
@@ -77,6 +85,8 @@ export class SumWriter {
   /** Adds sums in the order of the batch. Those of new keys beyond the room are added up. Returns the number of new keys. */
   #addWithin(room: number, group: DeltaGroup, id: BucketId, ids: BatchIds): number {
     const rest = noMeasures();
+    const refused = new Set<string>();
+    this.#refused.set(nameOf(group.summary.name, group), refused);
     let added = 0;
     for (let i = 0; i < group.key.length; i++) {
       const local = group.key[i]!;
@@ -90,6 +100,7 @@ export class SumWriter {
       }
       if (counts && added >= room) {
         addMeasures(rest, measures);
+        refused.add(ids.strings[local]!);
         continue;
       }
       this.#insert(id, ids.of(local), measures);
@@ -100,6 +111,17 @@ export class SumWriter {
       if (!this.#update(id, others, rest)) this.#insert(id, others, rest);
     }
     return added;
+  }
+
+  /** Adds the sums of a companion, with the refused keys of its summary counted under `OTHERS`. */
+  #addCompanion(group: DeltaGroup, id: BucketId, ids: BatchIds, refused: ReadonlySet<string>): void {
+    const none = noMeasures();
+    for (let i = 0; i < group.key.length; i++) {
+      const { bin, key } = partsOfLatencyKey(ids.strings[group.key[i]!]!);
+      const isRefused = key !== null && refused.has(key);
+      const found = isRefused ? ids.idOf(latencyKey(bin, OTHERS)) : ids.of(group.key[i]!);
+      this.#insert(id, found, { ...none, hits: group.hits[i]! });
+    }
   }
 
   #update(id: BucketId, key: number, { hits, transfer, errors, duration }: Measures): boolean {
@@ -129,4 +151,8 @@ function measuresAt({ hits, transfer, errors, duration }: DeltaGroup, index: num
     errors: errors[index]!,
     duration: duration[index]!,
   };
+}
+
+function nameOf(summary: string, { period, bucket }: DeltaGroup): string {
+  return `${summary} ${period} ${bucket}`;
 }

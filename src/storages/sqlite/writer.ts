@@ -9,6 +9,7 @@ import type { Batch, StorageWriter, VisitorKeyRequest, WriterContext } from '../
 import { fileIdentity } from '../../storage/file-identity.ts';
 import { isReplaced, StorageReplaced } from '../../storage/replaced.ts';
 import type { DeltaGroup } from '../../summaries/fold.ts';
+import { companionBase } from '../../summaries/latency.ts';
 import { type Calendar, calendar } from '../../summaries/periods.ts';
 import { agentKinds } from '../sql/agents.ts';
 import { endpointKinds, endpointValues } from '../sql/endpoints.ts';
@@ -363,7 +364,7 @@ export class SqliteWriter implements StorageWriter {
     let id = this.#series.get(summary);
     if (id === undefined) {
       this.#statements.addSeries.run(this.#site, summary);
-      createViews(this.#database, summary);
+      if (companionBase(summary) === undefined) createViews(this.#database, summary);
       id = (this.#statements.findSeries.get(this.#site, summary) as { id: number }).id;
       this.#series.set(summary, id);
     }

@@ -7,6 +7,7 @@ import type {
   VisitorKeyRequest,
   WriterContext,
 } from '../../storage/contract.ts';
+import { internOthers } from '../../storage/key-budget.ts';
 import type { AppCall, AppResult, MaintenanceCall, OpenedWriter, WrittenBatch } from '../protocol.ts';
 
 /** Calls the app's thread, for storages whose writing end runs there. */
@@ -82,7 +83,7 @@ export class RemoteWriter implements StorageWriter {
 
   async #admit(batch: Batch): Promise<Batch> {
     // The writing end gets a copy of the texts. So it needs no further one, whose ID would be unknown here.
-    batch.records.others();
+    internOthers(batch);
     const { deltas } = await this.#write('admit', batch);
     return { ...batch, deltas: deltas! };
   }
