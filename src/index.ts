@@ -58,6 +58,8 @@ export type {
   Filter,
   Gap,
   KeptPart,
+  Latency,
+  LatencyOptions,
   PreviousBuckets,
   PreviousTotals,
   QueryOptions,
@@ -75,6 +77,7 @@ export type {
   Totals,
   TotalsResult,
   UsageQuery,
+  WithLatency,
 } from './query/query.ts';
 export type { RangeName, RangeOptions, When } from './query/range.ts';
 export { Storage, type StorageDescription } from './query/storage.ts';

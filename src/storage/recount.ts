@@ -100,7 +100,7 @@ async function countRecords(
     const keyOf = (key: string | null) =>
       base === undefined || key === null ? key : partsOfLatencyKey(key).key;
     const keys = { counted: [...counted.keys()].map(keyOf), stored: stored.map(({ key }) => keyOf(key)) };
-    checkCaptured(name, keys, coverage);
+    checkCaptured(base ?? name, keys, coverage);
   }
   return { counted: [...counted.values()], records };
 }
@@ -172,6 +172,7 @@ export function recountBusy({ summary, period, from }: RecountRequest, patience:
 }
 
 /** Returns whether the keys of a summary can be counted from records that were stored without it. */
-export function isRebuildable(summary: Pick<Summary, 'column' | 'module'>): boolean {
-  return summary.column !== undefined || summary.module !== undefined;
+export function isRebuildable({ name, column, module }: Pick<Summary, 'name' | 'column' | 'module'>): boolean {
+  // The keys of a companion are those of its summary: `checkCaptured` throws if they are unknown.
+  return column !== undefined || module !== undefined || companionBase(name) !== undefined;
 }
