@@ -172,7 +172,11 @@ export function recountBusy({ summary, period, from }: RecountRequest, patience:
 }
 
 /** Returns whether the keys of a summary can be counted from records that were stored without it. */
-export function isRebuildable({ name, column, module }: Pick<Summary, 'name' | 'column' | 'module'>): boolean {
+export function isRebuildable({
+  name,
+  column,
+  module,
+}: Pick<Summary, 'name' | 'column' | 'module'>): boolean {
   // The keys of a companion are those of its summary: `checkCaptured` throws if they are unknown.
   return column !== undefined || module !== undefined || companionBase(name) !== undefined;
 }

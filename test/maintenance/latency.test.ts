@@ -24,7 +24,9 @@ describe('latency', () => {
     const { storage, writer } = await storageWith(SUMMARIES, RECORDS);
     const wanted = await sumsOf(storage, WITH_COMPANIONS);
     expect(await verify({ storage })).toMatchObject({ count: 0, notCounted: [], uncountable: [] });
-    const [damaged] = (await storage.getSum(sumRoutes, { period: 'day' })).map(({ date }) => Date.parse(date));
+    const [damaged] = (await storage.getSum(sumRoutes, { period: 'day' })).map(({ date }) =>
+      Date.parse(date),
+    );
     const row = { period: 'day', bucket: damaged!, transfer: 0, errors: 0, duration: 0 } as const;
     await writer.apply(
       new TestJournal('damage', []).correction([
