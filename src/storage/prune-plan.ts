@@ -26,7 +26,7 @@ export interface ClockJump {
   now: number;
   /** Date of the last pruning, or of the newest record if nothing was pruned yet. In ms since 1970. */
   last: number;
-  /** Time up to which data may expire before the clock is believed, at most 7 days or a month later. In ms since 1970. */
+  /** Time up to which data may expire before the clock is believed, at most a day or a month later. In ms since 1970. */
   next: number;
 }
 
@@ -83,11 +83,11 @@ export function jumpOf(
     const last = Math.min(keptUntil(kept, part, zone, before - 1), now);
     // By this clock, the part would have been pruned later already before the jump.
     const isLate = (horizonsOf(kept, zone, now - MAX_JUMP)[part] ?? before) > before;
-    return [{ last, isLate, step: ALIGNED_TO[part] === 'day' ? MAX_JUMP : LONGEST.mo! }];
+    return [{ last, isLate, step: ALIGNED_TO[part] === 'day' ? DAY : LONGEST.mo! }];
   });
   // Without a pruning, records of these days are the evidence.
   if (pruned.length === 0 && newest !== undefined) {
-    pruned.push({ last: newest, isLate: now - newest > MAX_JUMP, step: MAX_JUMP });
+    pruned.push({ last: newest, isLate: now - newest > MAX_JUMP, step: DAY });
   }
   const late = pruned.filter(({ isLate }) => isLate);
   if (late.length === 0) return undefined;

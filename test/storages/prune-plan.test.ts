@@ -46,7 +46,7 @@ describe('a clock is far ahead', () => {
     expect(planned({ times: { ...NOTHING, newest } }).jump).toEqual({
       now: NOW,
       last: newest,
-      next: newest + 7 * DAY,
+      next: newest + DAY,
     });
     expect(planned({ times: { ...NOTHING, newest: NOW - 2 * DAY } }).jump).toBeUndefined();
     // A new storage has nothing to lose.
@@ -58,13 +58,13 @@ describe('a clock is far ahead', () => {
   });
 
   test.each([
-    ['DEFAULT', DEFAULT, 7],
-    ['LONG', LONG, 7],
+    ['DEFAULT', DEFAULT, 1],
+    ['LONG', LONG, 1],
     ['only months', { ...KEEP_ALL, day: '1y', month: '3y' } as Retention, 31],
   ])('and small steps reach it: %s', (_, keep, days) => {
     let retention = prunePlan(keep, UTC, NOW - 365 * DAY);
     let jump = planned({ keep, times: { retention } }).jump!;
-    for (let steps = 0; steps < 70; steps++) {
+    for (let steps = 0; steps < 400; steps++) {
       expect(jump.next - jump.last).toBeLessThanOrEqual(days * DAY);
       retention = prunePlan(keep, UTC, jump.next);
       const found = planned({ keep, times: { retention } });
