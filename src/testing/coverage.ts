@@ -141,7 +141,7 @@ export function coverageCases(subject: Subject): TestCase[] {
             stored.push(...records);
             await apply(records, hooks);
           }
-          const { same } = await compare(NOON);
+          const { same } = await compare({ now: NOON });
           const until = Date.UTC(2026, 10, 24, 13);
           for (const range of ['30d', 'all'] as const) {
             const options = { range, compare: range !== 'all' };

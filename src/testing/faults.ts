@@ -73,6 +73,8 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
         try {
           const through = location.storage([sumUrls, 'remotes'], proxy.port);
           const journal = new TestJournal('a', through.summaries);
+          // One client for all queries: opening one takes as many messages as storing a batch.
+          const client = await location.openClient(location.storage([]));
           let hits = 0;
           for (let at = 0; at < MAX_MESSAGES; at++) {
             let writer: StorageWriter | undefined;
@@ -87,7 +89,7 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             );
             hits += 3;
             await writer?.close();
-            const found = await rows(location.storage([]), 'urls', 'month');
+            const found = await rows(client, 'urls', 'month');
             equal(
               found.reduce((sum, [, each]) => sum + (each as number), 0),
               hits,
@@ -96,7 +98,6 @@ function cutAtEveryMessage(subject: Subject, server: TestServer, how: Cut): Test
             if (failures === 0 && proxy.messages <= at) break;
             ok(at < MAX_MESSAGES - 1, 'a batch takes more messages than expected');
           }
-          const client = await location.openClient(location.storage([]));
           equal((await rows(client, 'remotes', 'month'))[0]?.[1], (hits * 2) / 3);
           if (!subject.cannot?.records) equal((await usage(client)).length, hits);
         } finally {

@@ -2,6 +2,7 @@ import { deepStrictEqual as equal } from 'node:assert';
 import { ORDERS } from '../storage/contract.ts';
 import { sumReferrers, sumUrls } from '../summaries/standard.ts';
 import { NOON } from './batches.ts';
+import { SMALL } from './query-client.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { besideMemory } from './support.ts';
@@ -30,7 +31,7 @@ export function interfaceCases(subject: Subject): TestCase[] {
               );
             await store('a');
             await store('b');
-            const { same } = await compare();
+            const { same } = await compare(SMALL);
             const filter = { status: '200', referrers: null };
             await same('usage', (of) => of.usage());
             await same('records', (of) => of.records());
@@ -47,7 +48,7 @@ export function interfaceCases(subject: Subject): TestCase[] {
             await same('series of a key', (of) => of.series({ ...day, summary: 'referrers', key: null }));
             await same('site', (of) => of.site());
             for (const by of subject.interfaces ?? ['library']) {
-              const client = await openClient(storage, { interfaces: [by] });
+              const client = await openClient(storage, { ...SMALL, interfaces: [by] });
               const before = await client.records();
               const during = await client.records({ limit: 17 }, () =>
                 apply([{ date: NOON + 60_000, url: 'later' }]),

@@ -5,7 +5,7 @@ import { OTHERS } from '../summaries/coverage.ts';
 import { PERIODS, type Period } from '../summaries/periods.ts';
 import { sumReferrers, sumUrls } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
-import type { QueryClient } from './query-client.ts';
+import { type QueryClient, SMALL } from './query-client.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { at, besideMemory, openWriter, put, rows } from './support.ts';
@@ -216,7 +216,7 @@ function keyOfOthers(subject: Subject): TestCase {
         for (const storage of [tested, memory]) {
           equal(await put(keep(await openWriter(storage, { maxKeys: NONE })), batch), true);
         }
-        const client = await openClient(tested);
+        const client = await openClient(tested, SMALL);
         for (const period of PERIODS) {
           equal(
             (await rows(client, 'referrers', period)).map(([key]) => key),

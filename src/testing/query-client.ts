@@ -26,8 +26,10 @@ import { NOON } from './batches.ts';
 /** An interface that users query: the library, the HTTP API, or the command line. */
 export type QueryInterface = 'library' | 'http' | 'cli';
 
-/** Default number of rows on the first pages. Small, so that even small results have several pages. */
-const FIRST_PAGES = 5;
+/** Default number of rows on the first pages. Each page is a query, which some servers answer slowly. */
+const FIRST_PAGES = 100;
+/** For cases about pages: even small results have several. */
+export const SMALL = { rows: 5 } as const;
 /** Number of first pages. Each later page has as many rows as all pages before it together. */
 const SMALL_PAGES = 3;
 /** Maximum rows of a JSON response of the HTTP API. */
@@ -52,7 +54,7 @@ export interface QueryClientOptions {
    * uses the clock of the machine, so it is then queried only for ranges with an end.
    */
   now?: number | undefined;
-  /** Rows on the first pages; 0 for all rows on one page. Defaults to 5. */
+  /** Rows on the first pages; 0 for all rows on one page. Defaults to 100. */
   rows?: number;
 }
 
@@ -166,8 +168,9 @@ function paging(pages: Pages, { now, rows: firstPages = FIRST_PAGES }: QueryClie
     },
     async sums(summary, options) {
       const wanted = within(options);
-      if (options.limit !== undefined) return plain(await pages.sums(summary, wanted));
-      return plain(await everyPage(sizes, (page) => pages.sums(summary, { ...wanted, ...page })));
+      // Not copied: there may be many rows, and none is without a prototype.
+      if (options.limit !== undefined) return pages.sums(summary, wanted);
+      return everyPage(sizes, (page) => pages.sums(summary, { ...wanted, ...page }));
     },
     async records(options = {}, between = async () => {}) {
       const found: UsageRecord[] = [];

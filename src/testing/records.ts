@@ -3,6 +3,7 @@ import type { RecordRow } from '../storage/record-row.ts';
 import { sumBots, sumBrowsers } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
+import { SMALL } from './query-client.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows, usage } from './support.ts';
 
@@ -132,7 +133,7 @@ export function recordCases(subject: Subject): TestCase[] {
             journal.batch(dates.slice(4).map((ms, n) => ({ date: NOON + ms, url: url(n + 4) }))),
           );
           const order = [0, 6, 4, 3, 2, 5, 1];
-          const client = await location.openClient(storage);
+          const client = await location.openClient(storage, SMALL);
           const all = await usage(client);
           equal(
             all.map((record) => record.url),
@@ -198,7 +199,7 @@ export function recordCases(subject: Subject): TestCase[] {
           for (const id of ['a', 'b', 'c']) {
             await writer.apply(new TestJournal(id, []).batch([{ agent: id }, { agent: id }]));
           }
-          const agents = (await usage(await location.openClient(storage))).map(
+          const agents = (await usage(await location.openClient(storage, SMALL))).map(
             ({ userAgent }) => userAgent?.string,
           );
           equal(agents.sort(), ['a', 'a', 'b', 'b', 'c', 'c']);
@@ -323,7 +324,7 @@ export function recordCases(subject: Subject): TestCase[] {
             extra: { vars: varsOf(text) },
           }));
           await writer.apply(new TestJournal('a', []).batch(records));
-          const read = await usage(await location.openClient(storage));
+          const read = await usage(await location.openClient(storage, SMALL));
           for (const [n, text] of HOSTILE_TEXTS.entries()) {
             const { url, route, userAgent, referrer, username, visitor, vars } = read[n]!;
             equal(

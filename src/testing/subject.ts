@@ -52,7 +52,7 @@ export interface Subject {
   /** The storage's server. Without one, cases about lost connections are omitted. */
   server?: TestServer;
   /**
-   * Share of the random records with which large cases run, from 0 to 1, for a test server that is slow. Defaults to 1.
+   * Share of the records with which large cases run, from 0 to 1, for a test server that is slow. Defaults to 1.
    */
   share?: number;
   /** Interfaces through which every case queries the storage. Defaults to the library alone. */

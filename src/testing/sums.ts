@@ -5,7 +5,7 @@ import { PERIODS, type Period } from '../summaries/periods.ts';
 import { STANDARD_SUMMARIES, sumReferrers, sumStatus, sumUrls, sumVisitors } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { HOSTILE_TEXTS } from './hostile.ts';
-import { openQueryClient, type QueryClient } from './query-client.ts';
+import { openQueryClient, type QueryClient, SMALL } from './query-client.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
 import { at, openWriter, rows, shareOf } from './support.ts';
@@ -37,7 +37,7 @@ export function sumCases(subject: Subject): TestCase[] {
               { ...one, url: 'a', date: NOON + 24 * HOUR },
             ]),
           );
-          const client = await location.openClient(storage);
+          const client = await location.openClient(storage, SMALL);
           const found = await client.sums('urls', { period: 'hour' });
           equal(found, [
             {
@@ -113,7 +113,7 @@ export function sumCases(subject: Subject): TestCase[] {
             for (let key = 0; key <= hour; key++) records.push({ date: NOON + hour * HOUR, url: `u${key}` });
           }
           await writer.apply(journal.batch(records));
-          const client = await location.openClient(storage);
+          const client = await location.openClient(storage, SMALL);
           const all = await rows(client, 'urls', 'hour');
           equal(all.length, 10);
           equal(await rows(client, 'urls', 'hour', { limit: 4, page: 1 }), all.slice(0, 4));
@@ -147,7 +147,7 @@ export function sumCases(subject: Subject): TestCase[] {
               { referrer: 'z' },
             ]),
           );
-          const client = await location.openClient(storage);
+          const client = await location.openClient(storage, SMALL);
           equal(
             (await rows(client, 'referrers')).map(([key, hits]) => [key, hits]),
             [
@@ -179,7 +179,7 @@ export function sumCases(subject: Subject): TestCase[] {
             await writer.apply(journal.batch(texts.map((url) => ({ url }))));
           }
           const sorted = [...HOSTILE_TEXTS].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-          const client = await location.openClient(storage);
+          const client = await location.openClient(storage, SMALL);
           for (const period of PERIODS) {
             equal(
               (await rows(client, 'urls', period)).map(([key, hits]) => [key, hits]),

@@ -17,7 +17,7 @@ const CONTEXT: WriterContext = { site: 'default', timeZone: 'UTC', durable: fals
 /** Time for which a batch is retried before the case fails, ms. A server may take long to start on a busy machine. */
 const TIMEOUT_MS = 60_000;
 /** Pause between two attempts, ms. */
-const POLL_INTERVAL_MS = 50;
+const POLL_INTERVAL_MS = 10;
 
 /** Resources of a case, which are closed and removed when it ends. */
 export interface CaseLocation extends TestLocation {
@@ -35,8 +35,8 @@ export interface ComparedLocation extends CaseLocation {
   readers: [tested: CompleteReader, memory: CompleteReader];
   /** Stores the records in both. @param hooks Hooks of the app that stores them. Defaults to the summaries. */
   apply(records: readonly TestRecord[], hooks?: readonly string[]): Promise<void>;
-  /** Queries both: the storage page by page through every interface, the memory once. @param now As for `openClient`. */
-  compare(now?: number): Promise<Comparison>;
+  /** Queries both: the storage page by page through every interface, the memory once. @param options As for `openClient`. */
+  compare(options?: Pick<QueryClientOptions, 'now' | 'rows'>): Promise<Comparison>;
 }
 
 export interface Comparison {
@@ -104,10 +104,10 @@ export function besideMemory(
         const batch = journal.batch(shareOf(subject, records), hooks && summariesOf(hooks));
         for (const writer of writers) equal(await writer.apply(batch), true);
       },
-      async compare(now) {
-        const client = await location.openClient(tested, { now });
+      async compare(options = {}) {
+        const client = await location.openClient(tested, options);
         // One page, so that a paged result is compared with an unpaged one.
-        const wanted = keep(await openQueryClient(memory, { now, rows: 0 }));
+        const wanted = keep(await openQueryClient(memory, { now: options.now, rows: 0 }));
         return {
           tested: client,
           async same(what, query) {

@@ -89,7 +89,11 @@ class FerretDb implements TestServer {
         '--log-level=info',
         '--log-format=text',
       ],
-      { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH } },
+      // It creates much garbage of little data: collecting it less often saves a third of the time of a query.
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: { PATH: process.env.PATH, GOGC: '800', GOMEMLIMIT: '1GiB' },
+      },
     );
     this.#child = child;
     const lines = createInterface(child.stderr!);
