@@ -1,6 +1,9 @@
 import { deepStrictEqual as equal, ok } from 'node:assert';
 import type { Latency } from '../query/query-types.ts';
+import type { Storage } from '../query/storage.ts';
+import { compareKeys } from '../storage/compare-keys.ts';
 import type { MaxKeys, RecountRequest } from '../storage/contract.ts';
+import { sumOf } from '../storage/measures.ts';
 import { OTHERS } from '../summaries/coverage.ts';
 import { defineSummary } from '../summaries/define.ts';
 import {
@@ -16,7 +19,7 @@ import { sumRoutes, sumServer, sumUrls } from '../summaries/standard.ts';
 import { NOON, TestJournal, type TestRecord } from './batches.ts';
 import { Random } from './random.ts';
 import type { Subject, TestCase } from './subject.ts';
-import { at, besideMemory, type CaseLocation, openWriter, put, rows } from './support.ts';
+import { at, besideMemory, openWriter, put, rows } from './support.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -33,12 +36,13 @@ function randomRecords(seed: number, length: number): TestRecord[] {
   }));
 }
 
-/** Returns the hits of a companion by key. */
-async function binsIn(storage: ReturnType<CaseLocation['storage']>, summary: string, period: Period) {
-  const page = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
-  const spans = [{ period, from: NOON - 40 * DAY, to: NOON + 40 * DAY }];
-  const found = await storage.reader.keys({ site: 'default', summary, spans, ...page });
-  return new Map(found.rows.map(({ key, ...measures }) => [key, measures]));
+/** Returns the sums of a companion by key, over all its buckets of a period. */
+async function binsIn(storage: Storage, summary: string, period: Period) {
+  const range = { from: NOON - 40 * DAY, to: NOON + 40 * DAY };
+  const request = { site: 'default', summary, period, ...range, target: undefined, limit: 0, offset: 0 };
+  const rows = await storage.reader.sums(request);
+  const found = [...Map.groupBy(rows, ({ key }) => key)].map(([key, of]) => [key, sumOf(of)] as const);
+  return new Map(found.sort(([a], [b]) => compareKeys(a, b)));
 }
 
 /** Distributions of durations. */
